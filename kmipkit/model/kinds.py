@@ -1,0 +1,248 @@
+"""Kinds of field values: how each travels as an item of the generic tree.
+
+A kind knows which item types it accepts, reads a value from an :class:`Item` and writes one. This is
+the reference: simple, complete in its errors, and what the compiled codec is held equal to. Kinds
+are derived from Python annotations by :mod:`kmipkit.model.plan`.
+
+``Place`` carries what an error message and a nested value need: the path, the depth of names, the
+value that the enclosing structure handed in (``outer``), and whether a set field that the version
+lacks is an error (strict, for clients) or left out (for a server answering an older client).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
+from kmipkit.spec.enumeration import OpenEnum, OpenMask
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_name
+from kmipkit.spec.versions import Version
+from kmipkit.ttlv.tree import Item
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a message a value stands."""
+
+    path: str = ""
+    strict: bool = True
+
+    def enter(self, tag: int, index: int | None = None) -> "Place":
+        """The place of a child item."""
+        name = tag_name(tag) if index is None else f"{tag_name(tag)}[{index}]"
+        return Place(f"{self.path}/{name}" if self.path else name, self.strict)
+
+
+def refuse(cause: Cause, message: str, place: Place, item: Item) -> RemoteProtocolError:
+    """The error for an item of a peer that does not fit its place."""
+    return RemoteProtocolError(
+        message, cause=cause, path=place.path, offset=item.offset if item.offset >= 0 else None
+    )
+
+
+def misuse(message: str, place: Place, cause: Cause = Cause.BAD_VALUE) -> LocalProtocolError:
+    """The error for a value of ours that cannot be encoded."""
+    return LocalProtocolError(message, cause=cause, path=place.path)
+
+
+class Kind(Protocol):
+    """How one Python type travels."""
+
+    @property
+    def types(self) -> frozenset[ItemType]:
+        """The item types that a value of this kind may have on the wire."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether a Python value is of this kind."""
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Any:
+        """The value of an item whose type is one of :attr:`types`; RemoteProtocolError if bad."""
+
+    def write(self, tag: int, value: Any, place: Place) -> Item | None:
+        """The item of a value, None where it is left out; LocalProtocolError if impossible."""
+
+
+_SIGNED = {ItemType.INTEGER: 32, ItemType.LONG_INTEGER: 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A primitive whose Python value is that of the tree: int, bool, str or bytes."""
+
+    item_type: ItemType
+    python: type
+
+    @property
+    def types(self) -> frozenset[ItemType]:
+        return frozenset((self.item_type,))
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, self.python) and (
+            self.python is not int or not isinstance(value, bool | OpenEnum | OpenMask)
+        )
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Any:  # noqa: ARG002
+        return item.value
+
+    def write(self, tag: int, value: Any, place: Place) -> Item:
+        if not self.accepts(value):
+            raise misuse(f"expected {self.python.__name__}, not {type(value).__name__}", place)
+        bits = _SIGNED.get(self.item_type)
+        if bits and not -(1 << bits - 1) <= value < 1 << bits - 1:
+            raise misuse(f"{value} does not fit into {bits} bits", place)
+        if self.item_type is ItemType.INTERVAL and not 0 <= value <= 0xFFFFFFFF:
+            raise misuse(f"an Interval has 0 to {0xFFFFFFFF} seconds, not {value}", place)
+        return Item(tag, self.item_type, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Enumerated:
+    """An enumeration; numbers without a name survive."""
+
+    enumeration: type[OpenEnum]
+    version: Version
+    types: frozenset[ItemType] = frozenset((ItemType.ENUMERATION,))
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, self.enumeration)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> OpenEnum:  # noqa: ARG002
+        assert isinstance(item.value, int)
+        return self.enumeration(item.value)
+
+    def write(self, tag: int, value: Any, place: Place) -> Item | None:
+        if not isinstance(value, self.enumeration):
+            raise misuse(
+                f"expected {self.enumeration.__name__}, not {type(value).__name__}", place
+            )
+        if not value.known_in(self.version):
+            if place.strict:
+                raise misuse(f"KMIP {self.version} has no {value}", place, Cause.WRONG_VERSION)
+            return None
+        return Item(tag, ItemType.ENUMERATION, int(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A bit mask in an Integer, whose 32 bits are taken as unsigned (KMIP 1.4 §9.1.3.3)."""
+
+    mask: type[OpenMask]
+    types: frozenset[ItemType] = frozenset((ItemType.INTEGER,))
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, self.mask)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> OpenMask:  # noqa: ARG002
+        assert isinstance(item.value, int)
+        return self.mask(item.value & 0xFFFFFFFF)
+
+    def write(self, tag: int, value: Any, place: Place) -> Item:
+        if not isinstance(value, self.mask):
+            raise misuse(f"expected {self.mask.__name__}, not {type(value).__name__}", place)
+        number = int(value)
+        return Item(tag, ItemType.INTEGER, number - (1 << 32) if number >> 31 else number)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time: whole seconds, or microseconds in a Date-Time Extended (KMIP 2.1 §10.1.2)."""
+
+    item_type: ItemType
+    unit: timedelta
+
+    @property
+    def types(self) -> frozenset[ItemType]:
+        return frozenset((self.item_type,))
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, datetime)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> datetime:  # noqa: ARG002
+        assert isinstance(item.value, int)
+        try:
+            return EPOCH + item.value * self.unit
+        except OverflowError:
+            raise refuse(
+                Cause.BAD_VALUE, "the date lies outside the years 1 to 9999", place, item
+            ) from None
+
+    def write(self, tag: int, value: Any, place: Place) -> Item:
+        if not isinstance(value, datetime) or value.tzinfo is None:
+            raise misuse("expected a datetime with a time zone", place)
+        return Item(tag, self.item_type, (value - EPOCH) // self.unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Generic:
+    """Any item, kept as a tree: vendor values, payloads of unknown operations."""
+
+    types: frozenset[ItemType] = frozenset(ItemType)
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, Item)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Item:  # noqa: ARG002
+        return item
+
+    def write(self, tag: int, value: Any, place: Place) -> Item:
+        if not isinstance(value, Item):
+            raise misuse(f"expected an Item, not {type(value).__name__}", place)
+        return value if value.tag == tag else Item(tag, value.type, value.value)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Several kinds that the item type tells apart, such as ``str | UniqueIdentifier | int``."""
+
+    options: tuple[Kind, ...]
+    by_type: Mapping[ItemType, Kind] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # First option wins: a specific kind stands before Generic.
+        table: dict[ItemType, Kind] = {}
+        for option in self.options:
+            for item_type in option.types:
+                table.setdefault(item_type, option)
+        object.__setattr__(self, "by_type", table)
+
+    @property
+    def types(self) -> frozenset[ItemType]:
+        return frozenset(self.by_type)
+
+    def accepts(self, value: object) -> bool:
+        return any(option.accepts(value) for option in self.options)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Any:
+        return self.by_type[item.type].read(item, place, outer)
+
+    def write(self, tag: int, value: Any, place: Place) -> Item | None:
+        for option in self.options:
+            if option.accepts(value):
+                return option.write(tag, value, place)
+        raise misuse(f"a {type(value).__name__} cannot stand here", place)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A structure whose class another field's value selects; a generic item where it is unknown."""
+
+    resolve: Callable[[Any], Kind]
+    kind_of_class: Callable[[type], Kind]
+    types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
+
+    def accepts(self, value: object) -> bool:
+        return True
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Any:
+        return self.resolve(outer).read(item, place, outer)
+
+    def write(self, tag: int, value: Any, place: Place) -> Item | None:
+        if isinstance(value, Item):
+            return Generic().write(tag, value, place)
+        return self.kind_of_class(type(value)).write(tag, value, place)

@@ -1,0 +1,116 @@
+"""Declaring the structures of the protocol.
+
+A structure of KMIP is a class with one annotated field per item, in the order of the standard::
+
+    @structure(Tag.DIGEST)
+    class Digest:
+        hashing_algorithm: Annotated[HashingAlgorithm, Wire(Tag.HASHING_ALGORITHM)]
+        digest_value: Annotated[bytes | None, Wire(Tag.DIGEST_VALUE)] = None
+        key_format_type: Annotated[KeyFormatType | None, Wire(Tag.KEY_FORMAT_TYPE, since=V1_1)] = None
+
+``X`` is required, ``X | None`` is optional, ``tuple[X, ...]`` may be repeated. The versions that have
+a field are data on the field; a field whose form changed has one :class:`Wire` per form. From these
+declarations :mod:`kmipkit.model.plan` derives, per version, how the structure is read and written.
+
+The instances are immutable, keyword-only and made without ``__init__`` by the decoder, so a
+structure class has no ``__post_init__``. One ``__repr__`` serves all and hides secrets.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+
+from kmipkit.spec.secrets import SECRET_TAGS
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_0, Version
+
+_Class = TypeVar("_Class", bound=type)
+
+Chooser = Callable[[Any, Version], Any]
+"""From the value of another field, and the version, to the class that a field has on the wire.
+
+None where that is not known: the field is then a generic :class:`kmipkit.ttlv.tree.Item`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The form of a field on the wire in a range of versions, both ends included.
+
+    ``tag`` may be omitted where the field's classes bring their own (one of several objects).
+    ``as_`` overrides the Python type in these versions. ``required`` overrides what the annotation
+    says. ``spread`` and ``generic`` concern attributes, see :mod:`kmipkit.model.attribute`.
+    ``by`` names the field whose value selects the class through ``choose``; ``passes`` names the
+    field whose value is handed into the structure, where ``by="outer"`` refers to it.
+    """
+
+    tag: Tag | None = None
+    since: Version = V1_0
+    until: Version | None = None
+    as_: Any = None
+    required: bool | None = None
+    spread: bool = False
+    generic: bool = False
+    by: str = ""
+    choose: Chooser | None = None
+    passes: str = ""
+
+    def applies_to(self, version: Version) -> bool:
+        """Whether this form is the one of the given version."""
+        return self.since <= version and (self.until is None or version <= self.until)
+
+
+class Structure:
+    """Base of all structure classes: comparison and representation from the declared fields."""
+
+    __slots__ = ()
+    TAG: ClassVar[Tag | None] = None
+    """The tag of the structure where it does not depend on the place it stands in."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, n) == getattr(other, n) for n in field_names(type(self)))
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, n) for n in field_names(type(self)))))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{field.name}={_shown(field, getattr(self, field.name))}"
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]  # all subclasses are dataclasses
+            if getattr(self, field.name) not in (None, ())
+        )
+        return f"{type(self).__name__}({shown})"
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with these fields changed."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]  # as above
+
+
+def _shown(field: "dataclasses.Field[Any]", value: object) -> str:
+    wires = getattr(field.type, "__metadata__", ())
+    if any(wire.tag in SECRET_TAGS for wire in wires if isinstance(wire, Wire)) and isinstance(
+        value, bytes | str | int
+    ):
+        size = f" {len(value)} bytes" if isinstance(value, bytes) else ""
+        return f"<redacted{size}>"
+    return repr(value)
+
+
+def field_names(cls: type) -> tuple[str, ...]:
+    """Names of the declared fields of a structure class, in the order of the wire."""
+    return tuple(field.name for field in dataclasses.fields(cls))
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
+def structure(tag: Tag | None = None) -> Callable[[_Class], _Class]:
+    """Declare a structure class; ``tag`` where the structure always has the same one."""
+
+    def declare(cls: _Class) -> _Class:
+        made = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
+        made.TAG = tag  # type: ignore[attr-defined]  # every structure class derives from Structure
+        return made
+
+    return declare

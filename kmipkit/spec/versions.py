@@ -1,0 +1,30 @@
+"""Protocol versions.
+
+A version is a pair that compares as one expects; tables elsewhere say from which version (since)
+and up to which version (until) a thing exists, so that no code needs a branch per version.
+"""
+
+from typing import NamedTuple
+
+
+class Version(NamedTuple):
+    """A KMIP protocol version (KMIP 1.4 §6.1)."""
+
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+V1_0 = Version(1, 0)
+V1_1 = Version(1, 1)
+V1_2 = Version(1, 2)
+V1_3 = Version(1, 3)
+V1_4 = Version(1, 4)
+V2_0 = Version(2, 0)
+V2_1 = Version(2, 1)
+V3_0 = Version(3, 0)
+
+VERSIONS = (V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1, V3_0)
+"""Every version that the tables describe, oldest first."""
