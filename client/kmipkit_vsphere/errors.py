@@ -1,0 +1,113 @@
+"""Faults of the vSphere roles, named as the vSphere API names them.
+
+Every fault has a name on the wire (its class name) and plain-text arguments, so that what
+the host raises reaches the caller of vCenter as the same class. :data:`FAULTS` is the one table
+between both.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from kmipkit.errors import KMIPError
+
+
+class VSphereError(KMIPError):
+    """A call to the vCenter or host role failed; ``arguments`` are JSON values, never key bytes."""
+
+    def __init__(self, message: str, **arguments: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.arguments = arguments
+
+
+class InvalidArgument(VSphereError):
+    """A parameter is missing, malformed or names something that cannot be used here."""
+
+
+class InvalidState(VSphereError):
+    """The host or machine is not in a state that allows the call (vsphere.md §6)."""
+
+
+class AlreadyExists(VSphereError):
+    """The thing to be made is there already, and is different."""
+
+
+class NotFound(VSphereError):
+    """No host, machine, provider or server of this name."""
+
+
+class ResourceInUse(VSphereError):
+    """The key is used by a machine, and removal was not forced."""
+
+
+class NoPermission(VSphereError):
+    """The caller's certificate does not entitle it to the call."""
+
+
+class EncryptionKeyRequired(VSphereError):
+    """A machine is locked: ``required_key`` lists the keys that the host lacks."""
+
+    def __init__(self, message: str, *, required_key: list[dict[str, str]]) -> None:
+        super().__init__(message, required_key=required_key)
+        self.required_key = required_key
+
+
+class KeyProviderError(VSphereError):
+    """The key provider cannot do what was asked; the message names server and reason."""
+
+
+class KeyServerUnreachable(KeyProviderError):
+    """No server of the provider could be reached, or it broke off."""
+
+
+class KeyNotUsable(KeyProviderError):
+    """The key server has the key in a state in which it must not be used (vsphere.md §2.4)."""
+
+
+class HostUnreachable(VSphereError):
+    """The host role does not answer."""
+
+
+class DamagedData(VSphereError):
+    """A locked bundle, descriptor or disk is truncated, altered or locked by another key."""
+
+
+class RPCError(VSphereError):
+    """The channel between two roles broke, or the peer does not keep to its rules."""
+
+
+class InternalFault(VSphereError):
+    """A defect on the side that was called; its log says more."""
+
+
+FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(
+    {
+        cls.__name__: cls
+        for cls in (
+            InvalidArgument,
+            InvalidState,
+            AlreadyExists,
+            NotFound,
+            ResourceInUse,
+            NoPermission,
+            EncryptionKeyRequired,
+            KeyProviderError,
+            KeyServerUnreachable,
+            KeyNotUsable,
+            HostUnreachable,
+            DamagedData,
+            RPCError,
+            InternalFault,
+        )
+    }
+)
+"""Name on the wire to class."""
+
+
+def fault_from(name: str, message: str, arguments: Mapping[str, Any]) -> VSphereError:
+    """The exception for a fault received from a peer; unknown names become plain errors."""
+    try:
+        return FAULTS.get(name, VSphereError)(message, **arguments)
+    except TypeError:  # the peer's arguments are not those of this fault
+        return VSphereError(message)
