@@ -17,3 +17,7 @@ class ItemType(IntEnum):
     DATE_TIME = 0x09
     INTERVAL = 0x0A
     DATE_TIME_EXTENDED = 0x0B
+    IDENTIFIER = 0x0C
+    """KMIP 3.0: names an object by its Unique Identifier; encoded as a Text String, like the next two."""
+    REFERENCE = 0x0D
+    NAME_REFERENCE = 0x0E

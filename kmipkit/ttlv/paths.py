@@ -1,0 +1,22 @@
+"""How errors name a place in a message."""
+
+from collections.abc import Sequence
+
+from kmipkit.spec.item_types import ItemType
+
+
+def tag_name(tag: int) -> str:
+    """The name of a tag as XML writes it (``BatchItem``), its number if it has none."""
+    return f"0x{tag:06X}"
+
+
+def step(tag: int, before: Sequence[int]) -> str:
+    """One step of a path: the tag, and its number if items of the same tag stand before it."""
+    same = before.count(tag)
+    return f"{tag_name(tag)}[{same}]" if same else tag_name(tag)
+
+
+def a_type(item_type: ItemType) -> str:
+    """The name of an item type in a sentence: ``an Integer``."""
+    name = item_type.name.replace("_", " ").title()
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
