@@ -1,0 +1,29 @@
+"""Old ciphers and modes, which move about between versions of `cryptography`.
+
+They are wanted from where they live in the newest version; older versions have them elsewhere, and
+a build of OpenSSL without its legacy provider lacks some of them.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+
+def _find(kind: str, name: str) -> Callable[..., Any]:
+    for home in ("decrepit", "primitives"):
+        try:
+            return getattr(import_module(f"cryptography.hazmat.{home}.ciphers.{kind}"), name)  # type: ignore[no-any-return]  # a class of the library, by its name
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"cryptography has no {kind} {name}; install a version from 43 on")
+
+
+TripleDES = _find("algorithms", "TripleDES")
+ARC4 = _find("algorithms", "ARC4")
+Blowfish = _find("algorithms", "Blowfish")
+Camellia = _find("algorithms", "Camellia")
+CAST5 = _find("algorithms", "CAST5")
+IDEA = _find("algorithms", "IDEA")
+SEED = _find("algorithms", "SEED")
+CFB = _find("modes", "CFB")
+OFB = _find("modes", "OFB")

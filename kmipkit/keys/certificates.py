@@ -1,0 +1,153 @@
+"""What an X.509 certificate says, as the attributes of KMIP show it.
+
+KMIP 1.4 §3.8 to §3.15, KMIP 2.1 §4.6 (Certificate Attributes) and §4.58. Names are given in three
+forms, since each version asks for another: text by RFC 4514, DER, and the single fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
+
+from kmipkit.keys._border import foreign_errors
+from kmipkit.keys._der import INTEGER, elements
+from kmipkit.keys.describe import KeyFacts, public_key_facts
+from kmipkit.spec.enums import CertificateType, DigitalSignatureAlgorithm, ResultReason
+
+NAME_FIELDS: Mapping[x509.ObjectIdentifier, str] = MappingProxyType(
+    {
+        NameOID.COMMON_NAME: "CN",
+        NameOID.ORGANIZATION_NAME: "O",
+        NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+        NameOID.EMAIL_ADDRESS: "Email",
+        NameOID.COUNTRY_NAME: "C",
+        NameOID.STATE_OR_PROVINCE_NAME: "ST",
+        NameOID.LOCALITY_NAME: "L",
+        NameOID.USER_ID: "UID",
+        NameOID.SERIAL_NUMBER: "Serial Number",
+        NameOID.TITLE: "Title",
+        NameOID.DOMAIN_COMPONENT: "DC",
+        NameOID.DN_QUALIFIER: "DN Qualifier",
+    }
+)
+"""The fields of a name that KMIP 2.1 §4.6 has attributes for, by the ends of their names."""
+
+_OID = SignatureAlgorithmOID
+_SIGNATURE = DigitalSignatureAlgorithm
+SIGNATURE_ALGORITHMS: Mapping[x509.ObjectIdentifier, DigitalSignatureAlgorithm] = MappingProxyType(
+    {
+        _OID.RSA_WITH_MD5: _SIGNATURE.MD5_WITH_RSA_ENCRYPTION,
+        _OID.RSA_WITH_SHA1: _SIGNATURE.SHA_1_WITH_RSA_ENCRYPTION,
+        _OID.RSA_WITH_SHA224: _SIGNATURE.SHA_224_WITH_RSA_ENCRYPTION,
+        _OID.RSA_WITH_SHA256: _SIGNATURE.SHA_256_WITH_RSA_ENCRYPTION,
+        _OID.RSA_WITH_SHA384: _SIGNATURE.SHA_384_WITH_RSA_ENCRYPTION,
+        _OID.RSA_WITH_SHA512: _SIGNATURE.SHA_512_WITH_RSA_ENCRYPTION,
+        _OID.RSA_WITH_SHA3_256: _SIGNATURE.SHA3_256_WITH_RSA_ENCRYPTION,
+        _OID.RSA_WITH_SHA3_384: _SIGNATURE.SHA3_384_WITH_RSA_ENCRYPTION,
+        _OID.RSA_WITH_SHA3_512: _SIGNATURE.SHA3_512_WITH_RSA_ENCRYPTION,
+        _OID.RSASSA_PSS: _SIGNATURE.RSASSA_PSS,
+        _OID.DSA_WITH_SHA1: _SIGNATURE.DSA_WITH_SHA_1,
+        _OID.DSA_WITH_SHA224: _SIGNATURE.DSA_WITH_SHA224,
+        _OID.DSA_WITH_SHA256: _SIGNATURE.DSA_WITH_SHA256,
+        _OID.ECDSA_WITH_SHA1: _SIGNATURE.ECDSA_WITH_SHA_1,
+        _OID.ECDSA_WITH_SHA224: _SIGNATURE.ECDSA_WITH_SHA224,
+        _OID.ECDSA_WITH_SHA256: _SIGNATURE.ECDSA_WITH_SHA256,
+        _OID.ECDSA_WITH_SHA384: _SIGNATURE.ECDSA_WITH_SHA384,
+        _OID.ECDSA_WITH_SHA512: _SIGNATURE.ECDSA_WITH_SHA512,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameFacts:
+    """A distinguished name and the alternative names beside it."""
+
+    text: str
+    """As RFC 4514 writes it, last field first."""
+    der: bytes
+    fields: tuple[tuple[str, str], ...]
+    """(name of :data:`NAME_FIELDS`, value), in the order of the certificate; others left out."""
+    alternative: tuple[bytes, ...]
+    """Each alternative name in DER (a GeneralName)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFacts:
+    """What a certificate tells."""
+
+    certificate_type: CertificateType
+    length: int
+    """Certificate Length: bytes of the DER (KMIP 1.4 §3.9)."""
+    key: KeyFacts
+    """Of the public key in it; its length is the Cryptographic Length of the certificate."""
+    subject: NameFacts
+    issuer: NameFacts
+    serial: bytes
+    """The content of the DER INTEGER."""
+    not_before: datetime
+    not_after: datetime
+    signature_algorithm: DigitalSignatureAlgorithm | None
+    """``None`` for one that KMIP has no number for, such as Ed25519."""
+
+
+def describe_certificate(data: bytes) -> CertificateFacts:
+    """The facts of a certificate in DER.
+
+    Raises:
+        OperationError: Invalid Field, where ``data`` is not an X.509 certificate;
+            Unsupported Cryptographic Parameters for a public key that the library does not know.
+    """
+    with foreign_errors(
+        "Certificate Value is not an X.509 certificate in DER", ResultReason.INVALID_FIELD
+    ):
+        certificate = x509.load_der_x509_certificate(data)
+        return CertificateFacts(
+            certificate_type=CertificateType.X_509,
+            length=len(data),
+            key=public_key_facts(certificate.public_key()),
+            subject=_name(certificate, certificate.subject, x509.SubjectAlternativeName),
+            issuer=_name(certificate, certificate.issuer, x509.IssuerAlternativeName),
+            serial=_serial(certificate),
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+            signature_algorithm=SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
+        )
+
+
+def _name(
+    certificate: x509.Certificate,
+    name: x509.Name,
+    alternative: type[x509.SubjectAlternativeName] | type[x509.IssuerAlternativeName],
+) -> NameFacts:
+    fields = (
+        (NAME_FIELDS[attribute.oid], attribute.value)
+        for attribute in name
+        if attribute.oid in NAME_FIELDS
+    )
+    return NameFacts(
+        text=name.rfc4514_string(),
+        der=name.public_bytes(),
+        fields=tuple((field, value) for field, value in fields if isinstance(value, str)),
+        alternative=_alternative(certificate, alternative),
+    )
+
+
+def _alternative(
+    certificate: x509.Certificate,
+    kind: type[x509.SubjectAlternativeName] | type[x509.IssuerAlternativeName],
+) -> tuple[bytes, ...]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(kind)
+    except x509.ExtensionNotFound:
+        return ()
+    (names,) = elements(extension.value.public_bytes())
+    return tuple(element.whole for element in elements(names.content))
+
+
+def _serial(certificate: x509.Certificate) -> bytes:
+    """The serial number as it stands there; as a number it would lose leading zeros."""
+    (body,) = elements(certificate.tbs_certificate_bytes)
+    return next(element.content for element in elements(body.content) if element.tag == INTEGER)

@@ -1,0 +1,154 @@
+"""What a key says about itself: algorithm, length and curve, as its attributes are to show.
+
+Cryptographic Length is in bits (KMIP 1.4 §3.5): the modulus of RSA, the order of the field of a
+curve, the key of a cipher. The parity bits of DES keys do not count: 24 bytes of 3DES are 168 bits.
+Certificates are in `certificates`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cryptography.hazmat.primitives.asymmetric import (
+    dh,
+    dsa,
+    ec,
+    ed448,
+    ed25519,
+    rsa,
+    x448,
+    x25519,
+)
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+from kmipkit.keys.formats import load_private_key, load_public_key
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    KeyFormatType,
+    ObjectType,
+    RecommendedCurve,
+)
+
+CURVES: Mapping[str, RecommendedCurve] = MappingProxyType(
+    {
+        "secp192r1": RecommendedCurve.P_192,
+        "secp224r1": RecommendedCurve.P_224,
+        "secp256r1": RecommendedCurve.P_256,
+        "secp384r1": RecommendedCurve.P_384,
+        "secp521r1": RecommendedCurve.P_521,
+        "secp256k1": RecommendedCurve.SECP256K1,
+        "sect163k1": RecommendedCurve.K_163,
+        "sect233k1": RecommendedCurve.K_233,
+        "sect283k1": RecommendedCurve.K_283,
+        "sect409k1": RecommendedCurve.K_409,
+        "sect571k1": RecommendedCurve.K_571,
+        "sect163r2": RecommendedCurve.B_163,
+        "sect233r1": RecommendedCurve.B_233,
+        "sect283r1": RecommendedCurve.B_283,
+        "sect409r1": RecommendedCurve.B_409,
+        "sect571r1": RecommendedCurve.B_571,
+        "brainpoolP256r1": RecommendedCurve.BRAINPOOLP256R1,
+        "brainpoolP384r1": RecommendedCurve.BRAINPOOLP384R1,
+        "brainpoolP512r1": RecommendedCurve.BRAINPOOLP512R1,
+    }
+)
+"""The library's name of a curve -> the one of KMIP."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What the bytes of a key tell."""
+
+    algorithm: CryptographicAlgorithm | None
+    """``None`` where the bytes do not tell and the caller did not know."""
+    length: int
+    """Cryptographic Length, in bits."""
+    curve: RecommendedCurve | None = None
+
+
+_EC_ALGORITHMS = frozenset(
+    {
+        CryptographicAlgorithm.ECDSA,
+        CryptographicAlgorithm.ECDH,
+        CryptographicAlgorithm.ECMQV,
+        CryptographicAlgorithm.EC,
+    }
+)
+"""What a key on a curve can be called; its bytes do not say which."""
+
+_OPAQUE_FORMATS = frozenset({KeyFormatType.RAW, KeyFormatType.OPAQUE})
+_ASYMMETRIC_RAW = frozenset({CryptographicAlgorithm.ED25519, CryptographicAlgorithm.ED448})
+
+
+def _rsa_facts(key: rsa.RSAPublicKey, _: CryptographicAlgorithm | None) -> KeyFacts:
+    return KeyFacts(CryptographicAlgorithm.RSA, key.key_size)
+
+
+def _ec_facts(key: ec.EllipticCurvePublicKey, declared: CryptographicAlgorithm | None) -> KeyFacts:
+    algorithm = declared if declared in _EC_ALGORITHMS else CryptographicAlgorithm.ECDSA
+    return KeyFacts(algorithm, key.curve.key_size, CURVES.get(key.curve.name))
+
+
+_FACTS: Mapping[type, Callable[..., KeyFacts]] = {
+    rsa.RSAPublicKey: _rsa_facts,
+    ec.EllipticCurvePublicKey: _ec_facts,
+    dsa.DSAPublicKey: lambda key, _: KeyFacts(CryptographicAlgorithm.DSA, key.key_size),
+    dh.DHPublicKey: lambda key, _: KeyFacts(CryptographicAlgorithm.DH, key.key_size),
+    ed25519.Ed25519PublicKey: lambda _key, _: KeyFacts(CryptographicAlgorithm.ED25519, 256),
+    ed448.Ed448PublicKey: lambda _key, _: KeyFacts(CryptographicAlgorithm.ED448, 456),
+    x25519.X25519PublicKey: lambda _key, _: KeyFacts(
+        CryptographicAlgorithm.ECDH, 256, RecommendedCurve.CURVE25519
+    ),
+    x448.X448PublicKey: lambda _key, _: KeyFacts(
+        CryptographicAlgorithm.ECDH, 448, RecommendedCurve.CURVE448
+    ),
+}
+
+
+def symmetric_length(size: int, algorithm: CryptographicAlgorithm | None) -> int:
+    """The Cryptographic Length, in bits, of a symmetric key of ``size`` bytes."""
+    with_parity = {CryptographicAlgorithm.DES, CryptographicAlgorithm.DES3}
+    return size * (7 if algorithm in with_parity else 8)
+
+
+def describe_key(
+    data: bytes,
+    key_format: KeyFormatType,
+    object_type: ObjectType,
+    algorithm: CryptographicAlgorithm | None = None,
+) -> KeyFacts:
+    """The facts of a key from its Key Material ``data``; ``algorithm`` is what its sender said.
+
+    Only private and public keys in a format that shows it are looked into; of all others the length
+    is that of the bytes.
+
+    Raises:
+        OperationError: Invalid Field where the bytes are not what the format says; Key Format
+            Type Not Supported for asymmetric keys in a format that is not read.
+    """
+    is_private = object_type == ObjectType.PRIVATE_KEY
+    if not (is_private or object_type == ObjectType.PUBLIC_KEY) or (
+        key_format in _OPAQUE_FORMATS and algorithm not in _ASYMMETRIC_RAW
+    ):
+        return KeyFacts(algorithm, symmetric_length(len(data), algorithm))
+    if is_private:
+        return private_key_facts(load_private_key(data, key_format, algorithm), algorithm)
+    return public_key_facts(load_public_key(data, key_format, algorithm), algorithm)
+
+
+def private_key_facts(
+    key: PrivateKeyTypes, declared: CryptographicAlgorithm | None = None
+) -> KeyFacts:
+    """The facts of a loaded private key, which are those of its public half."""
+    return public_key_facts(key.public_key(), declared)
+
+
+def public_key_facts(
+    key: PublicKeyTypes, declared: CryptographicAlgorithm | None = None
+) -> KeyFacts:
+    """The facts of a loaded public key; ``declared`` chooses between the names of curve keys."""
+    for kind, facts in _FACTS.items():
+        if isinstance(key, kind):
+            return facts(key, declared)
+    size = getattr(key, "key_size", 0)
+    return KeyFacts(declared, size if isinstance(size, int) else 0)

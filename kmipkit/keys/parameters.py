@@ -1,0 +1,49 @@
+"""Cryptographic Parameters as plain values, apart from the messages that carry them.
+
+The functions of this package take these; a server or a host role makes them from the message, the
+attribute of the key or its own configuration. Names and units are those of the structure in KMIP
+1.4 §3.6 and KMIP 2.1 §4.16; fields of digital signatures are left out.
+"""
+
+from dataclasses import dataclass, fields
+
+from kmipkit.spec.enums import (
+    BlockCipherMode,
+    CryptographicAlgorithm,
+    HashingAlgorithm,
+    MaskGenerator,
+    PaddingMethod,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """How a key is used; ``None`` means that the field was omitted."""
+
+    block_cipher_mode: BlockCipherMode | None = None
+    padding_method: PaddingMethod | None = None
+    hashing_algorithm: HashingAlgorithm | None = None
+    cryptographic_algorithm: CryptographicAlgorithm | None = None
+    random_iv: bool | None = None
+    """Whether an IV that is not given is made (KMIP 1.2 and later)."""
+    iv_length: int | None = None
+    """In bits, unlike the next field."""
+    tag_length: int | None = None
+    """Length of an authentication tag in bytes."""
+    counter_length: int | None = None
+    """Length of the counter at the end of a CTR block, in bits."""
+    initial_counter_value: int | None = None
+    mask_generator: MaskGenerator | None = None
+    """Of OAEP; MGF1 when omitted."""
+    mask_generator_hashing_algorithm: HashingAlgorithm | None = None
+    """SHA-1 when omitted (KMIP 2.1 §4.16)."""
+    p_source: bytes | None = None
+    """The label of OAEP; empty when omitted."""
+
+    @classmethod
+    def of(cls, source: object) -> "Parameters":
+        """Take the fields over from ``source``, an object that names them alike.
+
+        Fields that ``source`` does not have count as omitted.
+        """
+        return cls(**{field.name: getattr(source, field.name, None) for field in fields(cls)})

@@ -1,0 +1,146 @@
+"""The life of a managed object: which state follows on which event.
+
+All rules about states are in this file (KMIP 1.4 §3.22, KMIP 2.1 §4.57): one table from (state,
+event) to state, one for the events that only the clock brings, and one for what a key in a state
+may be used for. The file knows no operation, no store and no clock: an operation is turned into
+an event by the server, the time is passed in.
+
+A transition that the table does not have is not permitted. In particular an Active object is not
+destroyed; it is revoked first. Reasons are those of KMIP 2.0 and later.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from types import MappingProxyType
+
+from kmipkit.errors import OperationError
+from kmipkit.spec.enums import ResultReason, RevocationReasonCode, State
+
+
+class Event(Enum):
+    """What can happen to an object; the value is how messages call it."""
+
+    ACTIVATE = "activated"
+    """The Activate operation, or an Activation Date modified to now or the past."""
+    ACTIVATION_DATE_REACHED = "activated by date"
+    DEACTIVATION_DATE_REACHED = "deactivated by date"
+    """Also a Deactivation Date modified to now or the past."""
+    REVOKE = "revoked"
+    """Revoke with a reason other than a compromise."""
+    REVOKE_COMPROMISE = "revoked as compromised"
+    DESTROY = "destroyed"
+
+
+_PRE_ACTIVE, _ACTIVE, _DEACTIVATED = State.PRE_ACTIVE, State.ACTIVE, State.DEACTIVATED
+_COMPROMISED, _DESTROYED = State.COMPROMISED, State.DESTROYED
+_DESTROYED_COMPROMISED = State.DESTROYED_COMPROMISED
+
+TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
+    {
+        # The numbers are those of the list in KMIP 1.4 §3.22; number 1 is the creation.
+        (_PRE_ACTIVE, Event.DESTROY): _DESTROYED,  # 2
+        (_PRE_ACTIVE, Event.REVOKE_COMPROMISE): _COMPROMISED,  # 3
+        (_PRE_ACTIVE, Event.ACTIVATE): _ACTIVE,  # 4
+        (_PRE_ACTIVE, Event.ACTIVATION_DATE_REACHED): _ACTIVE,  # 4
+        (_ACTIVE, Event.REVOKE_COMPROMISE): _COMPROMISED,  # 5
+        (_ACTIVE, Event.REVOKE): _DEACTIVATED,  # 6
+        (_ACTIVE, Event.DEACTIVATION_DATE_REACHED): _DEACTIVATED,  # 6
+        (_DEACTIVATED, Event.DESTROY): _DESTROYED,  # 7
+        (_DEACTIVATED, Event.REVOKE_COMPROMISE): _COMPROMISED,  # 8
+        (_COMPROMISED, Event.DESTROY): _DESTROYED_COMPROMISED,  # 9
+        (_DESTROYED, Event.REVOKE_COMPROMISE): _DESTROYED_COMPROMISED,  # 10
+    }
+)
+"""Every permitted transition but the creation, whose result is :func:`initial_state`."""
+
+DESTROYED_STATES = frozenset({_DESTROYED, _DESTROYED_COMPROMISED})
+"""The states in which the key material is gone."""
+
+PROTECTING_STATES = frozenset({_ACTIVE})
+"""The states in which a key may encrypt, sign, wrap, MAC or derive (KMIP 2.1 §4.57)."""
+
+PROCESSING_STATES = frozenset({_ACTIVE, _DEACTIVATED, _COMPROMISED})
+"""The states in which a key may decrypt, verify or unwrap what was protected before."""
+
+COMPROMISES = frozenset({RevocationReasonCode.KEY_COMPROMISE, RevocationReasonCode.CA_COMPROMISE})
+"""The Revocation Reason Codes that lead to Compromised (KMIP 1.4 §3.31)."""
+
+
+def describe_state(state: State) -> str:
+    """The name of a state as texts for people show it: ``Pre-Active``."""
+    return "Pre-Active" if state is _PRE_ACTIVE else state.name.replace("_", " ").title()
+
+
+def revocation_event(reason: RevocationReasonCode) -> Event:
+    """The event that a Revoke with this reason is."""
+    return Event.REVOKE_COMPROMISE if reason in COMPROMISES else Event.REVOKE
+
+
+def next_state(state: State, event: Event) -> State:
+    """The state after ``event``.
+
+    Raises:
+        OperationError: with Object Destroyed where the object is gone already, with Wrong Key
+            Lifecycle State for every other transition that :data:`TRANSITIONS` does not have.
+    """
+    after = TRANSITIONS.get((state, event))
+    if after is not None:
+        return after
+    if state in DESTROYED_STATES:
+        raise OperationError(
+            ResultReason.OBJECT_DESTROYED, f"a destroyed object cannot be {event.value}"
+        )
+    remedy = "; revoke it first" if (state, event) == (_ACTIVE, Event.DESTROY) else ""
+    raise OperationError(
+        ResultReason.WRONG_KEY_LIFECYCLE_STATE,
+        f"an object in the state {describe_state(state)} cannot be {event.value}{remedy}",
+    )
+
+
+def initial_state(activation_date: datetime | None, now: datetime) -> State:
+    """The state of an object that is created or registered at ``now`` (transition 1).
+
+    Pre-Active, or Active at once where the request sets an Activation Date that has been reached.
+    """
+    return effective_state(_PRE_ACTIVE, activation_date, None, now)
+
+
+def effective_state(
+    state: State,
+    activation_date: datetime | None,
+    deactivation_date: datetime | None,
+    now: datetime,
+) -> State:
+    """The stored ``state``, moved on by the dates that ``now`` has reached.
+
+    Where both dates have passed, a Pre-Active object ends Deactivated: it was Active in between.
+    Dates do not touch the states that a clock cannot leave.
+    """
+    for event, date in (
+        (Event.ACTIVATION_DATE_REACHED, activation_date),
+        (Event.DEACTIVATION_DATE_REACHED, deactivation_date),
+    ):
+        if date is not None and date <= now:
+            state = TRANSITIONS.get((state, event), state)
+    return state
+
+
+def may_protect(state: State, now: datetime, *, protect_stop_date: datetime | None = None) -> bool:
+    """Whether a key may be used to apply protection: encrypt, sign, wrap, MAC, derive.
+
+    ``state`` is the effective one; the Protect Stop Date is the last moment (KMIP 1.4 §3.26).
+    Each of the two dates binds its own half of the uses, as the attributes define them; the
+    sentence of §3.22 that lets either bind all uses would forbid decryption after Protect Stop.
+    """
+    return state in PROTECTING_STATES and (protect_stop_date is None or now <= protect_stop_date)
+
+
+def may_process(state: State, now: datetime, *, process_start_date: datetime | None = None) -> bool:
+    """Whether a key may be used to process what is protected: decrypt, verify, unwrap.
+
+    ``state`` is the effective one; the Process Start Date is the first moment (KMIP 1.4 §3.25).
+    Deactivated and Compromised keys are allowed here; whether the client is trusted to use a
+    compromised key is for the policy to say (§3.22).
+    """
+    return state in PROCESSING_STATES and (process_start_date is None or process_start_date <= now)
