@@ -1,0 +1,108 @@
+"""The text files beside a machine's data: ``.vmx`` and the disk descriptor ``.vmdk``.
+
+Both are lines, of which ``name = "value"`` are settings; the rest (comments, extents) is kept as it
+is. The key locator of the encrypted data is the value of one setting, see :data:`LOCATOR_SETTING`.
+Changes are made to a copy in memory; files are replaced as a whole.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from kmipkit_vsphere.errors import DamagedData, InvalidArgument
+
+LOCATOR_SETTING: Final = "encryption.bundle"
+"""The setting that holds the key locator, in both kinds of file (vsphere.md §2.2)."""
+MAX_SIZE: Final = 256 * 1024
+
+_SETTING = re.compile(r'\s*([A-Za-z0-9_.:]+)\s*=\s*"([^"]*)"\s*')
+
+DISK_TEMPLATE: Final = """\
+# Disk DescriptorFile
+version = "1"
+CID = "fffffffe"
+createType = "vmfs"
+sectorSize = "{sector_size}"
+
+# Extent description
+RW {sectors} VMFS "{extent}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """The lines of a ``.vmx`` or ``.vmdk`` file, without their line ends."""
+
+    lines: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Split a text; any text is a descriptor."""
+        return cls(tuple(text.splitlines()))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file; :class:`DamagedData` if it is too long or not UTF-8."""
+        with path.open("rb") as file:
+            data = file.read(MAX_SIZE + 1)
+        if len(data) > MAX_SIZE:
+            raise DamagedData(f"{path} is longer than {MAX_SIZE} bytes")
+        try:
+            return cls.parse(data.decode())
+        except UnicodeDecodeError:
+            raise DamagedData(f"{path} is not a text file") from None
+
+    def get(self, name: str) -> str | None:
+        """The value of a setting, None if there is none."""
+        return next((value for found, value in self._settings() if found == name), None)
+
+    def require(self, name: str) -> str:
+        """The value of a setting; :class:`DamagedData` if there is none."""
+        value = self.get(name)
+        if value is None:
+            raise DamagedData(f"the setting {name} is missing")
+        return value
+
+    def with_setting(self, name: str, value: str) -> Self:
+        """A copy in which the setting has this value; a new one goes to the end."""
+        if not re.fullmatch(r'[^"\r\n]*', value):
+            raise InvalidArgument(f"the value of {name} cannot hold quotes or line ends")
+        line = f'{name} = "{value}"'
+        if self.get(name) is None:
+            return type(self)((*self.lines, line))
+        return type(self)(tuple(line if _name(old) == name else old for old in self.lines))
+
+    def _settings(self) -> list[tuple[str, str]]:
+        found = map(_SETTING.fullmatch, self.lines)
+        return [(match[1], match[2]) for match in found if match]
+
+    def __str__(self) -> str:
+        return "".join(f"{line}\n" for line in self.lines)
+
+
+def _name(line: str) -> str | None:
+    found = _SETTING.fullmatch(line)
+    return found[1] if found else None
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Make or replace a file as a whole; it is durable on return, and never half written."""
+    partial = path.with_name(path.name + ".partial")
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(fd)
+    partial.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable: POSIX does this apart from the files' contents."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
