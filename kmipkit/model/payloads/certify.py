@@ -1,0 +1,117 @@
+"""Certificates: Certify, Re-certify, Validate, Re-Provision."""
+
+from datetime import datetime
+from typing import Annotated
+
+from kmipkit.model.attribute import Attributes
+from kmipkit.model.objects import Certificate, CertificateRequest
+from kmipkit.model.payloads.shapes import NewObjectResponse, ProtectionStorageMasks
+from kmipkit.model.structure import Structure, Wire, structure
+from kmipkit.model.types import Identifier, Interval
+from kmipkit.spec.enums import CertificateRequestType, ValidityIndicator
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_0, V1_1, V1_4, V2_0
+
+
+@structure()
+class CertifyRequest(Structure):
+    """Make a certificate for a public key (1.4 §4.7, 2.1 §6.1.6).
+
+    1.0 requires the certificate request; later it may be absent, and from 2.0 on its tag is
+    Certificate Request Value, since Certificate Request became a managed object.
+    """
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    certificate_request_type: Annotated[
+        CertificateRequestType | None,
+        Wire(Tag.CERTIFICATE_REQUEST_TYPE, until=V1_0, required=True),
+        Wire(Tag.CERTIFICATE_REQUEST_TYPE, since=V1_1),
+    ] = None
+    certificate_request: Annotated[
+        bytes | None,
+        Wire(Tag.CERTIFICATE_REQUEST, until=V1_0, required=True),
+        Wire(Tag.CERTIFICATE_REQUEST, since=V1_1, until=V1_4),
+        Wire(Tag.CERTIFICATE_REQUEST_VALUE, since=V2_0),
+    ] = None
+    attributes: Annotated[
+        Attributes | None,
+        Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4),
+        Wire(Tag.ATTRIBUTES, since=V2_0),
+    ] = None
+    protection_storage_masks: Annotated[
+        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
+    ] = None
+
+
+@structure()
+class CertifyResponse(NewObjectResponse):
+    """The new certificate (1.4 §4.7, 2.1 §6.1.6)."""
+
+
+@structure()
+class ReCertifyRequest(Structure):
+    """Renew a certificate; ``offset`` in seconds (1.4 §4.8, 2.1 §6.1.45)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    certificate_request_unique_identifier: Annotated[
+        Identifier | None, Wire(Tag.CERTIFICATE_REQUEST_UNIQUE_IDENTIFIER, since=V2_0)
+    ] = None
+    certificate_request_type: Annotated[
+        CertificateRequestType | None,
+        Wire(Tag.CERTIFICATE_REQUEST_TYPE, until=V1_0, required=True),
+        Wire(Tag.CERTIFICATE_REQUEST_TYPE, since=V1_1),
+    ] = None
+    certificate_request: Annotated[
+        bytes | None,
+        Wire(Tag.CERTIFICATE_REQUEST, until=V1_0, required=True),
+        Wire(Tag.CERTIFICATE_REQUEST, since=V1_1, until=V1_4),
+        Wire(Tag.CERTIFICATE_REQUEST_VALUE, since=V2_0),
+    ] = None
+    offset: Annotated[Interval | None, Wire(Tag.OFFSET)] = None
+    attributes: Annotated[
+        Attributes | None,
+        Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4),
+        Wire(Tag.ATTRIBUTES, since=V2_0),
+    ] = None
+    protection_storage_masks: Annotated[
+        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
+    ] = None
+
+
+@structure()
+class ReCertifyResponse(NewObjectResponse):
+    """The renewed certificate (1.4 §4.8, 2.1 §6.1.45)."""
+
+
+@structure()
+class ValidateRequest(Structure):
+    """Check a certificate chain (1.4 §4.24, 2.1 §6.1.57)."""
+
+    certificates: Annotated[tuple[Certificate, ...], Wire()] = ()
+    unique_identifiers: Annotated[tuple[Identifier, ...], Wire(Tag.UNIQUE_IDENTIFIER)] = ()
+    validity_date: Annotated[datetime | None, Wire(Tag.VALIDITY_DATE)] = None
+
+
+@structure()
+class ValidateResponse(Structure):
+    """The verdict on the chain (1.4 §4.24, 2.1 §6.1.57)."""
+
+    validity_indicator: Annotated[ValidityIndicator, Wire(Tag.VALIDITY_INDICATOR)]
+
+
+@structure()
+class ReProvisionRequest(Structure):
+    """Replace the client's own credential (2.1 §6.1.48).
+
+    With neither field the server makes the pair itself.
+    """
+
+    certificate_request: Annotated[CertificateRequest | None, Wire(since=V2_0)] = None
+    certificate: Annotated[Certificate | None, Wire(since=V2_0)] = None
+
+
+@structure()
+class ReProvisionResponse(Structure):
+    """The new certificate, or the private key that the server made (2.1 §6.1.48)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None

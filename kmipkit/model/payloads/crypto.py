@@ -1,0 +1,278 @@
+"""Cryptography with keys on the server: Encrypt to Hash, and random numbers.
+
+Operations on streams (1.3 on) carry a Correlation Value and two indicators, and may lack what a
+single call must have; so input and output data are required in 1.2 only. From 2.0 on, data of a
+request may also refer to the output of an earlier batch item (2.1 §7.9).
+"""
+
+from typing import Annotated
+
+from kmipkit.model.attributes import CryptographicParameters
+from kmipkit.model.structure import Structure, Wire, structure
+from kmipkit.model.types import Identifier
+from kmipkit.spec.enums import Data, ValidityIndicator
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_2, V1_3, V1_4, V2_0
+
+DataInput = bytes | Data | int
+"""The data themselves; in 2.x also the output of the batch, by enumeration or position."""
+
+
+@structure()
+class EncryptRequest(Structure):
+    """Encrypt (1.4 §4.29, 2.1 §6.1.17)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    cryptographic_parameters: Annotated[
+        CryptographicParameters | None, Wire(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    ] = None
+    data: Annotated[
+        DataInput | None,
+        Wire(Tag.DATA, until=V1_2, as_=bytes, required=True),
+        Wire(Tag.DATA, since=V1_3, until=V1_4, as_=bytes),
+        Wire(Tag.DATA, since=V2_0),
+    ] = None
+    iv_counter_nonce: Annotated[bytes | None, Wire(Tag.IV_COUNTER_NONCE)] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+    init_indicator: Annotated[bool | None, Wire(Tag.INIT_INDICATOR, since=V1_3)] = None
+    final_indicator: Annotated[bool | None, Wire(Tag.FINAL_INDICATOR, since=V1_3)] = None
+    authenticated_encryption_additional_data: Annotated[
+        bytes | None, Wire(Tag.AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA, since=V1_4)
+    ] = None
+
+
+@structure()
+class EncryptResponse(Structure):
+    """The ciphertext (1.4 §4.29, 2.1 §6.1.17)."""
+
+    unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
+    data: Annotated[
+        bytes | None, Wire(Tag.DATA, until=V1_2, required=True), Wire(Tag.DATA, since=V1_3)
+    ] = None
+    iv_counter_nonce: Annotated[bytes | None, Wire(Tag.IV_COUNTER_NONCE)] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+    authenticated_encryption_tag: Annotated[
+        bytes | None, Wire(Tag.AUTHENTICATED_ENCRYPTION_TAG, since=V1_4)
+    ] = None
+
+
+@structure()
+class DecryptRequest(Structure):
+    """Decrypt (1.4 §4.30, 2.1 §6.1.11)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    cryptographic_parameters: Annotated[
+        CryptographicParameters | None, Wire(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    ] = None
+    data: Annotated[
+        DataInput | None,
+        Wire(Tag.DATA, until=V1_2, as_=bytes, required=True),
+        Wire(Tag.DATA, since=V1_3, until=V1_4, as_=bytes),
+        Wire(Tag.DATA, since=V2_0),
+    ] = None
+    iv_counter_nonce: Annotated[bytes | None, Wire(Tag.IV_COUNTER_NONCE)] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+    init_indicator: Annotated[bool | None, Wire(Tag.INIT_INDICATOR, since=V1_3)] = None
+    final_indicator: Annotated[bool | None, Wire(Tag.FINAL_INDICATOR, since=V1_3)] = None
+    authenticated_encryption_additional_data: Annotated[
+        bytes | None, Wire(Tag.AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA, since=V1_4)
+    ] = None
+    authenticated_encryption_tag: Annotated[
+        bytes | None, Wire(Tag.AUTHENTICATED_ENCRYPTION_TAG, since=V1_4)
+    ] = None
+
+
+@structure()
+class DecryptResponse(Structure):
+    """The plaintext (1.4 §4.30, 2.1 §6.1.11)."""
+
+    unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
+    data: Annotated[
+        bytes | None, Wire(Tag.DATA, until=V1_2, required=True), Wire(Tag.DATA, since=V1_3)
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+
+
+@structure()
+class SignRequest(Structure):
+    """Sign data, or a digest made by the client (1.4 §4.31, 2.1 §6.1.55)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    cryptographic_parameters: Annotated[
+        CryptographicParameters | None, Wire(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    ] = None
+    data: Annotated[
+        DataInput | None,
+        Wire(Tag.DATA, until=V1_2, as_=bytes, required=True),
+        Wire(Tag.DATA, since=V1_3, until=V1_4, as_=bytes),
+        Wire(Tag.DATA, since=V2_0),
+    ] = None
+    digested_data: Annotated[bytes | None, Wire(Tag.DIGESTED_DATA, since=V1_4)] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+    init_indicator: Annotated[bool | None, Wire(Tag.INIT_INDICATOR, since=V1_3)] = None
+    final_indicator: Annotated[bool | None, Wire(Tag.FINAL_INDICATOR, since=V1_3)] = None
+
+
+@structure()
+class SignResponse(Structure):
+    """The signature (1.4 §4.31, 2.1 §6.1.55)."""
+
+    unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
+    signature_data: Annotated[
+        bytes | None,
+        Wire(Tag.SIGNATURE_DATA, until=V1_2, required=True),
+        Wire(Tag.SIGNATURE_DATA, since=V1_3),
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+
+
+@structure()
+class SignatureVerifyRequest(Structure):
+    """Verify a signature (1.4 §4.32, 2.1 §6.1.56)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    cryptographic_parameters: Annotated[
+        CryptographicParameters | None, Wire(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    ] = None
+    data: Annotated[
+        DataInput | None, Wire(Tag.DATA, until=V1_4, as_=bytes), Wire(Tag.DATA, since=V2_0)
+    ] = None
+    digested_data: Annotated[bytes | None, Wire(Tag.DIGESTED_DATA, since=V1_4)] = None
+    signature_data: Annotated[
+        bytes | None,
+        Wire(Tag.SIGNATURE_DATA, until=V1_2, required=True),
+        Wire(Tag.SIGNATURE_DATA, since=V1_3),
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+    init_indicator: Annotated[bool | None, Wire(Tag.INIT_INDICATOR, since=V1_3)] = None
+    final_indicator: Annotated[bool | None, Wire(Tag.FINAL_INDICATOR, since=V1_3)] = None
+
+
+@structure()
+class SignatureVerifyResponse(Structure):
+    """The verdict, and data that the signature held (1.4 §4.32, 2.1 §6.1.56)."""
+
+    unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
+    validity_indicator: Annotated[
+        ValidityIndicator | None,
+        Wire(Tag.VALIDITY_INDICATOR, until=V1_4, required=True),
+        Wire(Tag.VALIDITY_INDICATOR, since=V2_0),
+    ] = None
+    data: Annotated[bytes | None, Wire(Tag.DATA)] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+
+
+@structure()
+class MACRequest(Structure):
+    """Make a message authentication code (1.4 §4.33, 2.1 §6.1.32)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    cryptographic_parameters: Annotated[
+        CryptographicParameters | None, Wire(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    ] = None
+    data: Annotated[
+        DataInput | None,
+        Wire(Tag.DATA, until=V1_2, as_=bytes, required=True),
+        Wire(Tag.DATA, since=V1_3, until=V1_4, as_=bytes),
+        Wire(Tag.DATA, since=V2_0),
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+    init_indicator: Annotated[bool | None, Wire(Tag.INIT_INDICATOR, since=V1_3)] = None
+    final_indicator: Annotated[bool | None, Wire(Tag.FINAL_INDICATOR, since=V1_3)] = None
+
+
+@structure()
+class MACResponse(Structure):
+    """The code (1.4 §4.33, 2.1 §6.1.32)."""
+
+    unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
+    mac_data: Annotated[
+        bytes | None, Wire(Tag.MAC_DATA, until=V1_2, required=True), Wire(Tag.MAC_DATA, since=V1_3)
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+
+
+@structure()
+class MACVerifyRequest(Structure):
+    """Verify a message authentication code (1.4 §4.34, 2.1 §6.1.33)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    cryptographic_parameters: Annotated[
+        CryptographicParameters | None, Wire(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    ] = None
+    data: Annotated[
+        DataInput | None, Wire(Tag.DATA, until=V1_4, as_=bytes), Wire(Tag.DATA, since=V2_0)
+    ] = None
+    mac_data: Annotated[
+        bytes | None, Wire(Tag.MAC_DATA, until=V1_2, required=True), Wire(Tag.MAC_DATA, since=V1_3)
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+    init_indicator: Annotated[bool | None, Wire(Tag.INIT_INDICATOR, since=V1_3)] = None
+    final_indicator: Annotated[bool | None, Wire(Tag.FINAL_INDICATOR, since=V1_3)] = None
+
+
+@structure()
+class MACVerifyResponse(Structure):
+    """The verdict (1.4 §4.34, 2.1 §6.1.33)."""
+
+    unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
+    validity_indicator: Annotated[
+        ValidityIndicator | None,
+        Wire(Tag.VALIDITY_INDICATOR, until=V1_4, required=True),
+        Wire(Tag.VALIDITY_INDICATOR, since=V2_0),
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+
+
+@structure()
+class HashRequest(Structure):
+    """Digest data (1.4 §4.37, 2.1 §6.1.24)."""
+
+    cryptographic_parameters: Annotated[CryptographicParameters, Wire(Tag.CRYPTOGRAPHIC_PARAMETERS)]
+    data: Annotated[
+        DataInput | None,
+        Wire(Tag.DATA, until=V1_2, as_=bytes, required=True),
+        Wire(Tag.DATA, since=V1_3, until=V1_4, as_=bytes),
+        Wire(Tag.DATA, since=V2_0),
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+    init_indicator: Annotated[bool | None, Wire(Tag.INIT_INDICATOR, since=V1_3)] = None
+    final_indicator: Annotated[bool | None, Wire(Tag.FINAL_INDICATOR, since=V1_3)] = None
+
+
+@structure()
+class HashResponse(Structure):
+    """The digest (1.4 §4.37, 2.1 §6.1.24)."""
+
+    data: Annotated[
+        bytes | None, Wire(Tag.DATA, until=V1_2, required=True), Wire(Tag.DATA, since=V1_3)
+    ] = None
+    correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
+
+
+@structure()
+class RNGRetrieveRequest(Structure):
+    """Ask for this many random bytes (1.4 §4.35, 2.1 §6.1.49)."""
+
+    data_length: Annotated[int, Wire(Tag.DATA_LENGTH)]
+
+
+@structure()
+class RNGRetrieveResponse(Structure):
+    """Random bytes (1.4 §4.35, 2.1 §6.1.49)."""
+
+    data: Annotated[bytes, Wire(Tag.DATA)]
+
+
+@structure()
+class RNGSeedRequest(Structure):
+    """Offer seed material (1.4 §4.36, 2.1 §6.1.50)."""
+
+    data: Annotated[DataInput, Wire(Tag.DATA, until=V1_4, as_=bytes), Wire(Tag.DATA, since=V2_0)]
+
+
+@structure()
+class RNGSeedResponse(Structure):
+    """How many bytes of the seed were used (1.4 §4.36, 2.1 §6.1.50)."""
+
+    data_length: Annotated[int, Wire(Tag.DATA_LENGTH)]
