@@ -19,7 +19,7 @@ settings.load_profile("ci")
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder beside the repository with the standard's texts and cases, which is not ours to ship."""
+    """The folder beside the repository with the standard's texts and cases, not ours to ship."""
     folder = Path(__file__).resolve().parents[2] / "shared"
     if not folder.is_dir():
         pytest.skip(f"the reference material is not here: {folder}")
