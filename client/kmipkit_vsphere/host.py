@@ -8,6 +8,7 @@ them unlocks the machines whose files are on its datastore. Everything here is p
 import contextlib
 import json
 import os
+import threading
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -66,6 +67,7 @@ class Host:
     crypto: CryptoManagerHost = field(default_factory=CryptoManagerHost)
     _open: dict[str, OpenMachine] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
+    _opening: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def start(cls, name: str, folder: Path) -> "Host":
@@ -187,10 +189,11 @@ class Host:
         return True
 
     def _opened(self, name: str) -> OpenMachine:
-        if name not in self._open:
-            self._check_idle(name)
-            self._open[name] = self.machine(name).open(self.crypto.keys())
-        return self._open[name]
+        with self._opening:
+            if name not in self._open:
+                self._check_idle(name)
+                self._open[name] = self.machine(name).open(self.crypto.keys())
+            return self._open[name]
 
     def read_disk(self, name: str, offset: int, length: int) -> bytes:
         """Plain text of the machine's disk; :class:`EncryptionKeyRequired` while it is locked."""
