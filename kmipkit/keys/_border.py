@@ -41,7 +41,7 @@ def foreign_errors(
     except UnsupportedAlgorithm:
         raise OperationError(
             ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
-            f"{message}: the cryptographic library of this installation lacks the algorithm",
+            "the cryptographic library of this installation lacks what the parameters ask for",
         ) from None
     except _FAILURES:
         raise OperationError(reason, message) from None

@@ -188,11 +188,11 @@ def _check_tag(rule: Rule, parameters: Parameters, tag: bytes | None) -> None:
         raise OperationError(
             ResultReason.INVALID_MESSAGE, "missing tag: the mode needs it to authenticate the data"
         )
-    if _tag_length(rule, len(tag)) != _tag_length(rule, parameters.tag_length or len(tag)):
+    wanted = len(tag) if parameters.tag_length is None else parameters.tag_length
+    if _tag_length(rule, len(tag)) != _tag_length(rule, wanted):
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Authenticated Encryption Tag has {len(tag)} bytes, Tag Length is "
-            f"{parameters.tag_length}",
+            f"Authenticated Encryption Tag has {len(tag)} bytes, Tag Length is {wanted}",
         )
 
 

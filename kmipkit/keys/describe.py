@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric import (
-    dh,
     dsa,
     ec,
     ed448,
@@ -93,7 +92,6 @@ _FACTS: Mapping[type, Callable[..., KeyFacts]] = {
     rsa.RSAPublicKey: _rsa_facts,
     ec.EllipticCurvePublicKey: _ec_facts,
     dsa.DSAPublicKey: lambda key, _: KeyFacts(CryptographicAlgorithm.DSA, key.key_size),
-    dh.DHPublicKey: lambda key, _: KeyFacts(CryptographicAlgorithm.DH, key.key_size),
     ed25519.Ed25519PublicKey: lambda _key, _: KeyFacts(CryptographicAlgorithm.ED25519, 256),
     ed448.Ed448PublicKey: lambda _key, _: KeyFacts(CryptographicAlgorithm.ED448, 456),
     x25519.X25519PublicKey: lambda _key, _: KeyFacts(

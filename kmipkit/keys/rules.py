@@ -282,7 +282,7 @@ RULES: Mapping[tuple[CryptographicAlgorithm, BlockCipherMode | None], Rule] = Ma
         },
         **{
             (algorithm, _MODE.CTR): _counter_rule(algorithm)
-            for algorithm in (_ALGORITHM.AES, _ALGORITHM.CAMELLIA, _ALGORITHM.SM4)
+            for algorithm in (_ALGORITHM.AES, _ALGORITHM.SM4)
         },
         (_ALGORITHM.AES, _MODE.GCM): _GCM,
         (_ALGORITHM.AES, _MODE.CCM): _CCM,
