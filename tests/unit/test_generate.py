@@ -1,6 +1,5 @@
-"""New symmetric keys and digests."""
+"""New symmetric keys."""
 
-import hashlib
 import secrets
 
 import pytest
@@ -8,9 +7,8 @@ import pytest
 from kmipkit.errors import OperationError
 from kmipkit.keys.describe import symmetric_length
 from kmipkit.keys.generate import LENGTHS, generate_key
-from kmipkit.keys.hashes import HASHES, digest
 from kmipkit.keys.rules import RULES
-from kmipkit.spec.enums import CryptographicAlgorithm, HashingAlgorithm, ResultReason
+from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
 
 AES, DES3 = CryptographicAlgorithm.AES, CryptographicAlgorithm.DES3
 
@@ -74,26 +72,3 @@ def test_what_can_encrypt_can_be_made(algorithm: CryptographicAlgorithm, mode: o
     sizes = RULES[algorithm, mode].key_lengths
     made = {len(generate_key(algorithm, length, bytes)) for length in LENGTHS[algorithm]}
     assert set(sizes) <= made
-
-
-NAMES = {
-    HashingAlgorithm.SHA_1: "sha1",
-    HashingAlgorithm.SHA_512_224: "sha512_224",
-    HashingAlgorithm.SHA_512_256: "sha512_256",
-}
-
-
-@pytest.mark.parametrize("algorithm", HASHES)
-def test_digests_are_those_of_hashlib(algorithm: HashingAlgorithm) -> None:
-    name = NAMES.get(algorithm) or algorithm.name.lower().replace("sha_", "sha")
-    assert digest(b"data", algorithm) == hashlib.new(name, b"data").digest()
-
-
-def test_the_digest_that_every_object_has() -> None:
-    assert digest(b"") == hashlib.sha256(b"").digest()
-
-
-def test_a_digest_that_is_not_supported() -> None:
-    with pytest.raises(OperationError, match="TIGER") as caught:
-        digest(b"", HashingAlgorithm.TIGER)
-    assert caught.value.reason == ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS
