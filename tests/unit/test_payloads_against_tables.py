@@ -40,7 +40,7 @@ from kmipkit.model.reference import FieldPlan
 from kmipkit.model.structure import Structure
 from kmipkit.spec.enums import Operation
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_1, V1_3, V1_4, V2_0, V2_1, VERSIONS, Version
+from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1, VERSIONS, Version
 
 TESTED = tuple(version for version in VERSIONS if version <= V2_1)
 OPERATIONS = tuple(op for op in Operation if op.since <= V2_1)
@@ -65,8 +65,20 @@ EXCEPTIONS: dict[tuple[str, Tag | str], tuple[str, Version, Version, str]] = {
     ("QueryResponse", Tag.PROTECTION_STORAGE_MASKS): (
         LENIENT, V2_0, V2_1, "no server sends it with each answer, nor do the official cases"
     ),
+    ("CreateSplitKeyResponse", Tag.OBJECT_TYPE): (
+        LENIENT, V1_2, V1_2, "the official cases of 1.2 leave it out, 1.3 has it no more"
+    ),
+    ("JoinSplitKeyResponse", Tag.OBJECT_TYPE): (
+        LENIENT, V1_2, V1_2, "the official cases of 1.2 leave it out, 1.3 has it no more"
+    ),
+    ("MACVerifyResponse", Tag.VALIDITY_INDICATOR): (
+        LENIENT, V1_3, V1_4, "unknown before the last part of a stream; 2.0 says so"
+    ),
+    ("SignatureVerifyResponse", Tag.VALIDITY_INDICATOR): (
+        LENIENT, V1_3, V1_4, "unknown before the last part of a stream; 2.0 says so"
+    ),
     ("CheckResponse", Tag.UNIQUE_IDENTIFIER): (
-        LENIENT, Version(1, 0), Version(1, 0), "later versions say: unless a failure"
+        LENIENT, V1_0, V1_0, "later versions say: unless a failure"
     ),
 }  # fmt: skip
 

@@ -90,7 +90,7 @@ class CreateSplitKeyRequest(Structure):
 class CreateSplitKeyResponse(Structure):
     """The new parts in the order of their numbers (1.4 §4.38, 2.1 §6.1.10).
 
-    Only 1.2 has an Object Type here (1.2 §4.38).
+    Only 1.2 has an Object Type here (1.2 §4.38), which its own test cases leave out.
     """
 
     object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2, required=True)] = (
@@ -123,7 +123,7 @@ class JoinSplitKeyRequest(Structure):
 
 @structure()
 class JoinSplitKeyResponse(Structure):
-    """The key put together (1.4 §4.39, 2.1 §6.1.27); only 1.2 has an Object Type."""
+    """The key put together (1.4 §4.39, 2.1 §6.1.27); only 1.2 has an Object Type, rarely."""
 
     object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2, required=True)] = (
         None

@@ -155,8 +155,8 @@ class SignatureVerifyResponse(Structure):
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     validity_indicator: Annotated[
         ValidityIndicator | None,
-        Wire(Tag.VALIDITY_INDICATOR, until=V1_4, required=True),
-        Wire(Tag.VALIDITY_INDICATOR, since=V2_0),
+        Wire(Tag.VALIDITY_INDICATOR, until=V1_2, required=True),
+        Wire(Tag.VALIDITY_INDICATOR, since=V1_3),
     ] = None
     data: Annotated[bytes | None, Wire(Tag.DATA)] = None
     correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
@@ -218,8 +218,8 @@ class MACVerifyResponse(Structure):
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     validity_indicator: Annotated[
         ValidityIndicator | None,
-        Wire(Tag.VALIDITY_INDICATOR, until=V1_4, required=True),
-        Wire(Tag.VALIDITY_INDICATOR, since=V2_0),
+        Wire(Tag.VALIDITY_INDICATOR, until=V1_2, required=True),
+        Wire(Tag.VALIDITY_INDICATOR, since=V1_3),
     ] = None
     correlation_value: Annotated[bytes | None, Wire(Tag.CORRELATION_VALUE, since=V1_3)] = None
 
