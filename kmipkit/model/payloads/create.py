@@ -93,9 +93,7 @@ class CreateSplitKeyResponse(Structure):
     Only 1.2 has an Object Type here (1.2 §4.38), which its own test cases leave out.
     """
 
-    object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2, required=True)] = (
-        None
-    )
+    object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2)] = None
     unique_identifiers: Annotated[
         tuple[Identifier, ...], Wire(Tag.UNIQUE_IDENTIFIER, required=True)
     ]
@@ -125,8 +123,6 @@ class JoinSplitKeyRequest(Structure):
 class JoinSplitKeyResponse(Structure):
     """The key put together (1.4 §4.39, 2.1 §6.1.27); only 1.2 has an Object Type, rarely."""
 
-    object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2, required=True)] = (
-        None
-    )
+    object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2)] = None
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     attributes: Annotated[Attributes | None, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4)] = None
