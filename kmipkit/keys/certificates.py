@@ -4,10 +4,11 @@ KMIP 1.4 §3.8 to §3.15, KMIP 2.1 §4.6 (Certificate Attributes) and §4.58. Na
 forms, since each version asks for another: text by RFC 4514, DER, and the single fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
@@ -16,6 +17,7 @@ from kmipkit.keys._border import foreign_errors
 from kmipkit.keys._der import INTEGER, elements
 from kmipkit.keys.describe import KeyFacts, public_key_facts
 from kmipkit.spec.enums import CertificateType, DigitalSignatureAlgorithm, ResultReason
+from kmipkit.spec.tags import Tag
 
 NAME_FIELDS: Mapping[x509.ObjectIdentifier, str] = MappingProxyType(
     {
@@ -115,6 +117,23 @@ def describe_certificate(data: bytes) -> CertificateFacts:
             not_after=certificate.not_valid_after_utc,
             signature_algorithm=SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
         )
+
+
+def certificate_attributes(data: bytes) -> Iterator[tuple[Tag, Any]]:
+    """The attributes of plain type that a certificate in DER gives, each with its value.
+
+    Fields of names that occur more than once come more than once (KMIP 2.1 §4.6). Errors are those
+    of :func:`describe_certificate`.
+    """
+    facts = describe_certificate(data)
+    if facts.key.algorithm is not None:
+        yield Tag.CRYPTOGRAPHIC_ALGORITHM, facts.key.algorithm
+    yield Tag.CRYPTOGRAPHIC_LENGTH, facts.key.length
+    if facts.signature_algorithm is not None:
+        yield Tag.DIGITAL_SIGNATURE_ALGORITHM, facts.signature_algorithm
+    for side, name in (("SUBJECT", facts.subject), ("ISSUER", facts.issuer)):
+        for field, value in name.fields:
+            yield Tag[f"CERTIFICATE_{side}_{field.upper().replace(' ', '_')}"], value
 
 
 def _name(

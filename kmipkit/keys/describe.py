@@ -109,29 +109,41 @@ def symmetric_length(size: int, algorithm: CryptographicAlgorithm | None) -> int
     return size * (7 if algorithm in with_parity else 8)
 
 
+def private_key(
+    data: bytes, key_format: KeyFormatType, algorithm: CryptographicAlgorithm | None = None
+) -> KeyFacts:
+    """The facts of a private key from its Key Material; ``algorithm`` is what its sender said.
+
+    Raises:
+        OperationError: Invalid Field where the bytes are not what the format says; Key Format
+            Type Not Supported for a format that is not read.
+    """
+    return private_key_facts(load_private_key(data, key_format, algorithm), algorithm)
+
+
+def public_key(
+    data: bytes, key_format: KeyFormatType, algorithm: CryptographicAlgorithm | None = None
+) -> KeyFacts:
+    """The facts of a public key; like :func:`private_key`."""
+    return public_key_facts(load_public_key(data, key_format, algorithm), algorithm)
+
+
 def describe_key(
     data: bytes,
     key_format: KeyFormatType,
     object_type: ObjectType,
     algorithm: CryptographicAlgorithm | None = None,
 ) -> KeyFacts:
-    """The facts of a key from its Key Material ``data``; ``algorithm`` is what its sender said.
+    """The facts of a key of any object type from its Key Material.
 
     Only private and public keys in a format that shows it are looked into; of all others the length
-    is that of the bytes.
-
-    Raises:
-        OperationError: Invalid Field where the bytes are not what the format says; Key Format
-            Type Not Supported for asymmetric keys in a format that is not read.
+    is that of the bytes. Errors are those of :func:`private_key`.
     """
-    is_private = object_type == ObjectType.PRIVATE_KEY
-    if not (is_private or object_type == ObjectType.PUBLIC_KEY) or (
-        key_format in _OPAQUE_FORMATS and algorithm not in _ASYMMETRIC_RAW
-    ):
+    look = {ObjectType.PRIVATE_KEY: private_key, ObjectType.PUBLIC_KEY: public_key}.get(object_type)
+    shows = key_format not in _OPAQUE_FORMATS or algorithm in _ASYMMETRIC_RAW
+    if look is None or not shows:
         return KeyFacts(algorithm, symmetric_length(len(data), algorithm))
-    if is_private:
-        return private_key_facts(load_private_key(data, key_format, algorithm), algorithm)
-    return public_key_facts(load_public_key(data, key_format, algorithm), algorithm)
+    return look(data, key_format, algorithm)
 
 
 def private_key_facts(

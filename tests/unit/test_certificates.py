@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from kmipkit.errors import OperationError
-from kmipkit.keys.certificates import describe_certificate
+from kmipkit.keys.certificates import NAME_FIELDS, certificate_attributes, describe_certificate
 from kmipkit.keys.describe import KeyFacts
 from kmipkit.spec.enums import (
     CertificateType,
@@ -19,6 +19,7 @@ from kmipkit.spec.enums import (
     RecommendedCurve,
     ResultReason,
 )
+from kmipkit.spec.tags import Tag
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 SUBJECT = x509.Name(
@@ -71,6 +72,27 @@ def test_names_dates_and_numbers() -> None:
     assert facts.issuer.alternative == ()
     assert facts.serial == b"\0\x80"
     assert (facts.not_before, facts.not_after) == (START, END)
+
+
+def test_attributes() -> None:
+    data = certificate(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    assert list(certificate_attributes(data)) == [
+        (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.ECDSA),
+        (Tag.CRYPTOGRAPHIC_LENGTH, 256),
+        (Tag.DIGITAL_SIGNATURE_ALGORITHM, DigitalSignatureAlgorithm.ECDSA_WITH_SHA256),
+        (Tag.CERTIFICATE_SUBJECT_C, "CH"),
+        (Tag.CERTIFICATE_SUBJECT_O, "Büro, GmbH"),
+        (Tag.CERTIFICATE_SUBJECT_OU, "one"),
+        (Tag.CERTIFICATE_SUBJECT_OU, "two"),
+        (Tag.CERTIFICATE_SUBJECT_CN, "kms.example"),
+        (Tag.CERTIFICATE_ISSUER_CN, "an issuer"),
+    ]
+
+
+@pytest.mark.parametrize("side", ["SUBJECT", "ISSUER"])
+@pytest.mark.parametrize("field", list(NAME_FIELDS.values()))
+def test_every_field_has_an_attribute(side: str, field: str) -> None:
+    assert f"CERTIFICATE_{side}_{field.upper().replace(' ', '_')}" in Tag.__members__
 
 
 @pytest.mark.parametrize(
