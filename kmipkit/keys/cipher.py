@@ -205,11 +205,13 @@ def _random_iv(rule: Rule, parameters: Parameters, random: Random) -> bytes:
     if not parameters.random_iv or not rule.iv_lengths:
         return b""
     bits = parameters.iv_length
-    if bits is None:
-        return random(rule.usual_iv_length(parameters))
-    if bits % 8 or bits // 8 not in rule.iv_lengths:
-        raise _bad(f"IV Length {bits}; possible are {_lengths(rule)} bytes, said in bits")
-    return random(bits // 8)
+    length = rule.usual_iv_length(parameters) if bits is None else bits // 8
+    if length not in rule.iv_lengths or (bits or 0) % 8:
+        told = f"IV Length {bits}" if bits is not None else "Counter Length"
+        raise _bad(
+            f"{told}; IVs of {_lengths(rule)} bytes are possible, and their length is in bits"
+        )
+    return random(length)
 
 
 def _check_iv(rule: Rule, iv: bytes) -> None:

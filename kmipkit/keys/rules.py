@@ -171,13 +171,14 @@ def _counter_block(iv: bytes, parameters: Parameters, length: int) -> bytes:
     return iv + start.to_bytes(room, "big")
 
 
-def _chacha_block(iv: bytes, parameters: Parameters, _length: int) -> bytes:
+def _chacha_block(iv: bytes, parameters: Parameters, length: int) -> bytes:
     """Counter and nonce of ChaCha20, little-endian, the counter from Initial Counter Value or 0."""
     room, start = 16 - len(iv), parameters.initial_counter_value or 0
-    if not 0 <= start < 1 << room * 8 or (start and not room):
+    if start < 0 or (room and start + -(-length // 64) > 1 << room * 8) or (start and not room):
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Initial Counter Value {start} does not fit the {room} bytes beside the nonce",
+            f"{length} bytes from Initial Counter Value {start} overrun the {room} bytes that the "
+            "nonce leaves for the counter",
         )
     return start.to_bytes(room, "little") + iv
 

@@ -104,7 +104,8 @@ def wrap(
     """Wrap ``plaintext`` with ``key``: a symmetric key's bytes, or an RSA public key.
 
     What ``parameters`` leave out is :data:`DEFAULT_MODE` or :data:`DEFAULT_PADDING`. A symmetric
-    key is one of AES unless they say another Cryptographic Algorithm. The modes outside of
+    key is taken for one of AES unless they say another Cryptographic Algorithm, so whoever knows
+    the algorithm of the key has to put it there. The modes outside of
     :data:`KEY_WRAPS` need an IV: ``iv``, or one made with ``random``.
 
     Raises:

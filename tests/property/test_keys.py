@@ -1,6 +1,7 @@
 """Laws of the key work: what is wrapped comes back, what is altered does not."""
 
 from contextlib import suppress
+from secrets import token_bytes
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -114,6 +115,37 @@ def test_decrypting_undoes_encrypting(rule_key: tuple, data: st.DataObject) -> N
     )
     opened = cipher.decrypt(key, algorithm, parameters, sealed.data, iv=sealed.iv, tag=sealed.tag)
     assert opened == plain
+
+
+small = st.none() | st.integers(-9, 40) | st.integers(-(1 << 31), (1 << 31) - 1)
+
+
+@given(st.sampled_from(list(RULES)), small, small, small, small, st.none() | st.binary(max_size=20))
+def test_encrypting_with_any_numbers_gives_a_result_or_our_error(
+    rule_key: tuple,
+    iv_length: int | None,
+    tag_length: int | None,
+    counter_length: int | None,
+    initial_counter_value: int | None,
+    iv: bytes | None,
+) -> None:
+    algorithm, mode = rule_key
+    parameters = Parameters(
+        block_cipher_mode=mode,
+        random_iv=True,
+        iv_length=iv_length,
+        tag_length=tag_length,
+        counter_length=counter_length,
+        initial_counter_value=initial_counter_value,
+    )
+    key = bytes(range(max(RULES[rule_key].key_lengths)))
+    try:
+        sealed = cipher.encrypt(key, algorithm, parameters, bytes(32), iv=iv, random=token_bytes)
+    except OperationError:
+        return
+    used = iv if sealed.iv is None else sealed.iv
+    opened = cipher.decrypt(key, algorithm, parameters, sealed.data, iv=used, tag=sealed.tag)
+    assert opened == bytes(32)
 
 
 @given(st.sampled_from(KeyFormatType), st.binary(max_size=80))

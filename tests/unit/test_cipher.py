@@ -239,6 +239,18 @@ ENCRYPT_ERRORS = {
         "IV Length 12",
         {"parameters": Parameters(block_cipher_mode=MODE.GCM, random_iv=True, iv_length=12)},
     ),
+    "Counter Length below zero": (
+        BAD,
+        "Counter Length",
+        {
+            "parameters": Parameters(
+                block_cipher_mode=MODE.CTR,
+                random_iv=True,
+                initial_counter_value=1,
+                counter_length=-8,
+            )
+        },
+    ),
     "part of a block": (
         FIELD,
         "multiple of 16",
@@ -287,9 +299,20 @@ ENCRYPT_ERRORS = {
             "iv": bytes(15),
         },
     ),
+    "a counter of ChaCha20 that runs over": (
+        FIELD,
+        "leaves for the counter",
+        {
+            "parameters": Parameters(initial_counter_value=(1 << 32) - 1),
+            "algorithm": CHACHA20,
+            "key": bytes(32),
+            "iv": bytes(12),
+            "data": bytes(65),
+        },
+    ),
     "a counter of ChaCha20 without room": (
         FIELD,
-        "does not fit",
+        "leaves for the counter",
         {
             "parameters": Parameters(initial_counter_value=1),
             "algorithm": CHACHA20,
