@@ -7,6 +7,8 @@ whether it may be repeated. Where a declaration differs on purpose, a row of EXC
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -333,3 +335,14 @@ def test_an_operation_that_the_version_lacks_has_no_payload() -> None:
 def test_a_class_is_named_after_its_operation() -> None:
     for operation, half, cls in payloads(V2_1):
         assert cls.__name__.lower() == operation.name.replace("_", "").lower() + half
+
+
+def test_families_are_imported_on_first_use() -> None:
+    script = (
+        "import sys, kmipkit.model.payloads as payloads;"
+        "print(*(name for name in sys.modules if name.startswith(payloads.__name__ + '.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
