@@ -32,6 +32,8 @@ class Cause(Enum):
     BAD_PADDING = auto()
     BAD_VALUE = auto()
     """A value that the type cannot have: a Boolean of 2, text that is not UTF-8, a date out of range."""
+    BAD_SYNTAX = auto()
+    """Text that is not well-formed XML or JSON, or not the form of a message in it."""
     NOT_KMIP = auto()
     """The bytes belong to another protocol."""
     TOO_LARGE = auto()

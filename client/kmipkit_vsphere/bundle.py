@@ -112,11 +112,11 @@ def _open_gcm(kek: bytes, body: bytes, bound_to: bytes) -> bytes:
 
 
 def _open_key_wrap(kek: bytes, body: bytes, _bound_to: bytes) -> bytes:
-    return wrap.unwrap(kek, Parameters(block_cipher_mode=BlockCipherMode.NIST_KEY_WRAP), body)
+    return wrap.unwrap(kek, Parameters(block_cipher_mode=BlockCipherMode.NISTKEYWRAP), body)
 
 
 def _open_padded(kek: bytes, body: bytes, _bound_to: bytes) -> bytes:
-    mode = BlockCipherMode.AES_KEY_WRAP_PADDING
+    mode = BlockCipherMode.AESKEYWRAPPADDING
     return wrap.unwrap(kek, Parameters(block_cipher_mode=mode), body)
 
 

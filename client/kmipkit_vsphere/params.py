@@ -17,9 +17,13 @@ MAX_TEXT = 4096
 
 
 class Params:
-    """The ``params`` object of a request, or an object inside it (``where`` is its name)."""
+    """The ``params`` object of a request, or an object inside it (``where`` is its name).
 
-    def __init__(self, values: Mapping[str, Any], where: str = "") -> None:
+    ``caller`` is the name in the certificate of who calls.
+    """
+
+    def __init__(self, values: Mapping[str, Any], where: str = "", caller: str = "") -> None:
+        self.caller = caller
         self._values = values
         self._where = where
 

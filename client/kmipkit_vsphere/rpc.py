@@ -194,7 +194,7 @@ async def _run(
     if not isinstance(params, dict):
         raise InvalidArgument("params must be an object")
     log.info("%s calls %s", caller, name)
-    return await method.handler(Params(params))
+    return await method.handler(Params(params, caller=caller))
 
 
 class Server:

@@ -4,9 +4,8 @@ A kind knows which item types it accepts, reads a value from an :class:`Item` an
 the reference: simple, complete in its errors, and what the compiled codec is held equal to. Kinds
 are derived from Python annotations by :mod:`kmipkit.model.plan`.
 
-``Place`` carries what an error message and a nested value need: the path, the depth of names, the
-value that the enclosing structure handed in (``outer``), and whether a set field that the version
-lacks is an error (strict, for clients) or left out (for a server answering an older client).
+``Place`` carries what error messages need, and how strict to be. ``outer`` is the value that the
+enclosing structure handed in for a choice further inside.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,11 +31,15 @@ class Place:
 
     path: str = ""
     strict: bool = True
+    """Encoding: a set field or value that the version lacks is an error, not left out."""
+    tolerant: bool = False
+    """Decoding: standard items that have no place here are kept among the extensions."""
 
     def enter(self, tag: int, index: int | None = None) -> "Place":
         """The place of a child item."""
         name = tag_name(tag) if index is None else f"{tag_name(tag)}[{index}]"
-        return Place(f"{self.path}/{name}" if self.path else name, self.strict)
+        path = f"{self.path}/{name}" if self.path else name
+        return Place(path, self.strict, self.tolerant)
 
 
 def refuse(cause: Cause, message: str, place: Place, item: Item) -> RemoteProtocolError:

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 from kmipkit.spec.secrets import SECRET_TAGS
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, Version
+from kmipkit.ttlv.tree import Item
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -61,12 +62,15 @@ class Wire:
         return self.since <= version and (self.until is None or version <= self.until)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Structure:
     """Base of all structure classes: comparison and representation from the declared fields."""
 
-    __slots__ = ()
     TAG: ClassVar[Tag | None] = None
     """The tag of the structure where it does not depend on the place it stands in."""
+
+    extensions: tuple[Item, ...] = ()
+    """Items that the declaration does not know, in their order: vendor tags survive."""
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -79,14 +83,14 @@ class Structure:
     def __repr__(self) -> str:
         shown = ", ".join(
             f"{field.name}={_shown(field, getattr(self, field.name))}"
-            for field in dataclasses.fields(self)  # type: ignore[arg-type]  # all subclasses are dataclasses
+            for field in dataclasses.fields(self)
             if getattr(self, field.name) not in (None, ())
         )
         return f"{type(self).__name__}({shown})"
 
     def replace(self, **changes: Any) -> Self:
         """A copy with these fields changed."""
-        return dataclasses.replace(self, **changes)  # type: ignore[type-var]  # as above
+        return dataclasses.replace(self, **changes)
 
 
 def _shown(field: "dataclasses.Field[Any]", value: object) -> str:

@@ -23,9 +23,10 @@ from typing import NamedTuple, TypeAlias
 
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_name
 from kmipkit.ttlv.framing import HEADER_SIZE, TAG_PREFIXES, message_length
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit.ttlv.paths import a_type, step, tag_name
+from kmipkit.ttlv.paths import a_type, step
 from kmipkit.ttlv.tree import Item, ItemValue
 
 __all__ = ["Buffer", "Limits", "decode", "encode", "message_length"]

@@ -3,11 +3,7 @@
 from collections.abc import Sequence
 
 from kmipkit.spec.item_types import ItemType
-
-
-def tag_name(tag: int) -> str:
-    """The name of a tag as XML writes it (``BatchItem``), its number if it has none."""
-    return f"0x{tag:06X}"
+from kmipkit.spec.names import tag_name
 
 
 def step(tag: int, before: Sequence[int]) -> str:

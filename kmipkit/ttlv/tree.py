@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kmipkit.spec.item_types import ItemType
-from kmipkit.ttlv.secrecy import hidden, within
+from kmipkit.ttlv.secrecy import REDACTED, hidden, within
 
 ItemValue: TypeAlias = "int | bool | str | bytes | tuple[Item, ...]"
 
@@ -55,7 +55,7 @@ def _show(item: Item, inside: bool) -> str:
         # Never in full, whatever the tag: an extension may hold a key.
         shown = f"<{len(item.value)} bytes>"
     elif hidden(item.tag, item.type, inside):
-        shown = "<hidden>"
+        shown = REDACTED
     else:
         shown = repr(item.value)
     return f"Item(0x{item.tag:06X}, {item.type.name}, {shown})"

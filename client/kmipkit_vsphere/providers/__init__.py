@@ -1,0 +1,1 @@
+"""Key providers: where the keys that encrypt machines come from."""

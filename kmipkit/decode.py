@@ -1,0 +1,162 @@
+"""``kmipkit decode``: shows what a message says, in whatever form it comes.
+
+The form of the input is guessed from its first bytes, which the forms do not share: XML and JSON
+start with a bracket, binary TTLV has a control character in its fourth byte (the item type), and
+what is left is hexadecimal if all of it can be, else base64. Keys are hidden unless asked for.
+"""
+
+import binascii
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+if TYPE_CHECKING:
+    from kmipkit.errors import ProtocolError
+    from kmipkit.ttlv.limits import Limits
+    from kmipkit.ttlv.tree import Item
+
+MAX_INPUT = 64 << 20
+"""Bytes of input; far beyond what any server accepts, but a core dump is refused."""
+
+_FORMS = "hexadecimal, base64, binary TTLV, XML or JSON"
+
+
+@click.command(short_help="Show what a message says, keys hidden.")
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["text", "json", "xml", "hex"]),
+    default="text",
+    show_default=True,
+    help="How to show it.",
+)
+@click.option("--show-secrets", is_flag=True, help="Show key material and passwords, too.")
+def decode(file: BinaryIO, form: str, show_secrets: bool) -> None:
+    """Show the KMIP messages in FILE, or in the standard input.
+
+    They may be hexadecimal (with blanks, line ends or 0x), base64, binary TTLV, XML or JSON, several
+    in a row if need be. Key material and passwords are shown as <redacted>.
+
+    \b
+    Examples:
+      kmipkit decode request.hex
+      kmipkit decode --to xml request.bin > request.xml
+      echo 42006A 02 00000004 00000001 00000000 | kmipkit decode
+    """
+    if form == "hex" and not show_secrets:
+        raise click.UsageError(
+            "hexadecimal cannot hide keys; add --show-secrets if it may show them"
+        )
+    from kmipkit.errors import ProtocolError
+
+    data = file.read(MAX_INPUT + 1)
+    if len(data) > MAX_INPUT:
+        raise click.ClickException(f"{file.name}: more than {MAX_INPUT >> 20} MiB of input")
+    items: list[Item] = []
+    failed: ProtocolError | None = None
+    try:
+        for item in read_messages(data):
+            items.append(item)  # noqa: PERF402 - what was read before an error is kept
+    except ProtocolError as error:
+        failed = error
+    if items:
+        click.echo(_WRITERS[form](items, show_secrets).encode(), nl=False)
+    if failed is not None:
+        which = f"message {len(items) + 1}: " if items else ""
+        raise click.ClickException(f"{file.name}: {which}{failed}")
+
+
+def read_messages(data: bytes) -> "Iterator[Item]":
+    """The messages in ``data``, whatever their form.
+
+    Raises RemoteProtocolError for what cannot be read; the messages before it are yielded first.
+    """
+    from kmipkit.errors import Cause, RemoteProtocolError
+    from kmipkit.ttlv import json, xml
+    from kmipkit.ttlv.limits import Limits
+
+    limits = Limits(max_message=MAX_INPUT, max_depth=64, max_items=1 << 20)
+    text = data.removeprefix(b"\xef\xbb\xbf").strip()
+    if not text:
+        raise RemoteProtocolError("there is no message: the input is empty", cause=Cause.TRUNCATED)
+    if text.startswith(b"<"):
+        return iter(xml.parse_all(text, limits))
+    if text.startswith((b"{", b"[")):
+        return iter(json.parse_all(text, limits))
+    return _split(_to_binary(data), limits)
+
+
+def _to_binary(data: bytes) -> bytes:
+    from kmipkit.errors import Cause, RemoteProtocolError
+
+    if len(data) > 3 and data[0] in b"\x42\x54" and data[3] < 0x20:
+        return data
+    digits = re.sub(rb"0[xX]|[\s|:,;]+", b"", data)
+    try:
+        if re.fullmatch(rb"[0-9A-Fa-f]+", digits):
+            return binascii.unhexlify(digits)
+        # The alphabet of URLs as well as the usual one.
+        plain = b"".join(data.split()).translate(bytes.maketrans(b"-_", b"+/"))
+        return binascii.a2b_base64(plain, strict_mode=True)
+    except binascii.Error:
+        message = f"this is not {_FORMS}"
+        if re.fullmatch(rb"[0-9A-Fa-f]+", digits):
+            message = f"an odd number of hexadecimal digits ({len(digits)}): one is missing"
+        raise RemoteProtocolError(message, cause=Cause.NOT_KMIP) from None
+
+
+def _split(data: bytes, limits: "Limits") -> "Iterator[Item]":
+    """The items that stand one behind the other in binary form."""
+    from kmipkit.errors import RemoteProtocolError
+    from kmipkit.ttlv import binary, framing
+
+    start = 0
+    while start < len(data):
+        length = int.from_bytes(data[start + 4 : start + 8], "big")
+        stop = start + framing.HEADER_SIZE + (length + 7 & ~7)
+        try:
+            if data[start] not in framing.TAG_PREFIXES:
+                framing.message_length(data[start : start + 8].ljust(8, b"\0"), limits)
+            yield binary.decode(data[start:stop], limits)
+        except RemoteProtocolError as error:
+            if error.offset is not None:
+                error.offset += start
+            raise
+        start = stop
+
+
+def _to_text(items: "list[Item]", show_secrets: bool) -> str:
+    from kmipkit.ttlv.printer import format_item
+
+    return "\n".join(format_item(item, show_secrets=show_secrets) for item in items)
+
+
+def _to_xml(items: "list[Item]", show_secrets: bool) -> str:
+    from kmipkit.ttlv import xml
+
+    text = "".join(xml.dump(item, redact=not show_secrets) for item in items)
+    return text if len(items) == 1 else f"<KMIP>\n{text}</KMIP>\n"
+
+
+def _to_json(items: "list[Item]", show_secrets: bool) -> str:
+    from kmipkit.ttlv import json
+
+    texts = [json.dump(item, redact=not show_secrets).rstrip("\n") for item in items]
+    return f"{texts[0]}\n" if len(texts) == 1 else "[\n" + ",\n".join(texts) + "\n]\n"
+
+
+def _to_hex(items: "list[Item]", _show_secrets: bool) -> str:
+    from kmipkit.ttlv.binary import encode
+
+    return "".join(f"{encode(item).hex()}\n" for item in items)
+
+
+_WRITERS: "dict[str, Callable[[list[Item], bool], str]]" = {
+    "text": _to_text,
+    "json": _to_json,
+    "xml": _to_xml,
+    "hex": _to_hex,
+}

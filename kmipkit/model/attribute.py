@@ -1,0 +1,123 @@
+"""Attributes as values: one form here, two on the wire.
+
+KMIP 1.x writes an attribute as a name, an optional index and a value (1.4 §2.1.1); 2.x writes it
+under its own tag, and a vendor's attribute by vendor and name (2.1 §4.60). Here an attribute is a
+key, a value in plain Python, and the index where 1.x gave one. A 1.x custom attribute ``x-Owner``
+and the 2.x vendor attribute with Vendor Identification "x" and Attribute Name "Owner" are the same.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kmipkit.spec.attributes import BY_TAG
+from kmipkit.spec.tags import Tag
+
+if TYPE_CHECKING:
+    from kmipkit.model.attributes import Name
+
+CUSTOM_PREFIXES = ("x", "y")
+"""Vendor Identifications that stand for 1.x custom attributes: client's and server's (2.1 §4.60)."""
+
+
+class VendorName(NamedTuple):
+    """The key of an attribute that the standard does not define.
+
+    ``vendor`` is "x" or "y" for a 1.x custom attribute, and empty for a name of 1.x that is neither
+    custom nor standard.
+    """
+
+    vendor: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.vendor}-{self.name}" if self.vendor else self.name
+
+
+AttributeKey = Tag | VendorName
+AttributeReference = AttributeKey
+"""What Get Attributes asks for: an Attribute Name in 1.x, an Attribute Reference in 2.x (§5.5)."""
+
+
+def custom(text: str) -> VendorName:
+    """The key of a 1.x custom attribute from its full name, such as ``x-Owner``."""
+    vendor, dash, name = text.partition("-")
+    return VendorName(vendor, name) if dash and vendor in CUSTOM_PREFIXES else VendorName("", text)
+
+
+def attribute_name(key: AttributeKey) -> str:
+    """The name of an attribute as KMIP 1.x writes it, for people and for 1.x messages."""
+    if isinstance(key, VendorName):
+        return str(key)
+    row = BY_TAG.get(key)
+    return row.name if row else f"0x{int(key):06X}"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One instance of an attribute.
+
+    ``value`` is plain Python for attributes of the standard. A vendor's value is str, bytes, bool,
+    int (Integer) or datetime, and a tree item for any other type. None stands for "no value", which
+    only Notify sends.
+    """
+
+    key: AttributeKey
+    value: Any
+    index: int | None = None
+
+    def __repr__(self) -> str:
+        index = "" if self.index is None else f"[{self.index}]"
+        return f"Attribute({attribute_name(self.key)}{index}: {self.value!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """An immutable list of attribute instances; ``templates`` are names of 1.x templates."""
+
+    items: tuple[Attribute, ...] = ()
+    templates: tuple["Name", ...] = ()
+
+    @classmethod
+    def of(cls, *pairs: tuple[AttributeKey, Any]) -> "Attributes":
+        """From pairs of key and value; a list as value gives one instance per element."""
+        return cls(
+            tuple(
+                Attribute(key, one)
+                for key, value in pairs
+                for one in (value if isinstance(value, list) else [value])
+            )
+        )
+
+    def __iter__(self) -> Iterator[Attribute]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __contains__(self, key: object) -> bool:
+        return any(attribute.key == key for attribute in self.items)
+
+    def get(self, key: AttributeKey) -> Any:
+        """The value of the first instance, or None."""
+        return next((attribute.value for attribute in self.items if attribute.key == key), None)
+
+    def all(self, key: AttributeKey) -> list[Any]:
+        """The values of all instances, in order."""
+        return [attribute.value for attribute in self.items if attribute.key == key]
+
+    def plus(self, *more: Attribute) -> "Attributes":
+        """A copy with these instances appended."""
+        return replace(self, items=(*self.items, *more))
+
+    def only(self, keys: Iterable[AttributeKey]) -> "Attributes":
+        """A copy with the attributes of these keys only."""
+        wanted = frozenset(keys)
+        return replace(self, items=tuple(a for a in self.items if a.key in wanted))
+
+    def without(self, *keys: AttributeKey) -> "Attributes":
+        """A copy without the attributes of these keys."""
+        return replace(self, items=tuple(a for a in self.items if a.key not in keys))
+
+
+NO_ATTRIBUTES = Attributes()

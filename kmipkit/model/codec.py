@@ -1,0 +1,112 @@
+"""Encoding and decoding of declared structures: the compiled codec, judged by the reference.
+
+``decode`` and ``encode`` try the compiled functions of :mod:`kmipkit.model.compiled`. Where those
+give up, the reference codec of :mod:`kmipkit.model.reference` reads or writes the same through the
+generic tree, and either succeeds or raises the error that says what is wrong and where.
+"""
+
+import struct
+from typing import Any, TypeVar
+
+from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
+from kmipkit.model.compiled import structure_reader, structure_writer
+from kmipkit.model.emit import UNUSUAL, head
+from kmipkit.model.kinds import Place
+from kmipkit.model.plan import kind_of
+from kmipkit.model.structure import Structure
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_name
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import Version
+from kmipkit.ttlv import binary
+from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit.ttlv.tree import Item
+
+_AnyStructure = TypeVar("_AnyStructure", bound=Structure)
+
+_read_head = struct.Struct(">II").unpack_from
+_put_head = struct.Struct(">II").pack
+
+
+def _tag_of(cls: type[Structure], tag: Tag | None) -> Tag:
+    found = tag if tag is not None else cls.TAG
+    if found is None:
+        raise TypeError(f"{cls.__name__} has no tag of its own; pass one")
+    return found
+
+
+def decode(
+    cls: type[_AnyStructure],
+    data: bytes,
+    version: Version,
+    *,
+    tag: Tag | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    tolerant: bool = False,
+) -> _AnyStructure:
+    """The structure that these bytes hold, all of them.
+
+    ``tolerant`` keeps standard items that have no place in this version among the extensions, as a
+    client does that talks to a newer or sloppy server. Raises RemoteProtocolError with the path and
+    offset of what is wrong.
+    """
+    root = _tag_of(cls, tag)
+    try:
+        number, length = _read_head(data, 0)
+        small = len(data) <= limits.max_message and len(data) >> 3 <= limits.max_items
+        if small and number == head(root, ItemType.STRUCTURE) and length + 8 == len(data):
+            found: _AnyStructure = structure_reader(cls, version)(data, 8, len(data), None)
+            return found
+    except UNUSUAL:
+        pass
+    return from_tree(cls, binary.decode(data, limits), version, tag=root, tolerant=tolerant)
+
+
+def from_tree(
+    cls: type[_AnyStructure],
+    item: Item,
+    version: Version,
+    *,
+    tag: Tag | None = None,
+    tolerant: bool = False,
+) -> _AnyStructure:
+    """The structure that a tree holds: the reference decoder."""
+    root = _tag_of(cls, tag)
+    if item.tag != root or item.type is not ItemType.STRUCTURE:
+        raise RemoteProtocolError(
+            f"expected a {tag_name(root)} structure, found {tag_name(item.tag)} ({item.type.name})",
+            cause=Cause.UNEXPECTED_MESSAGE,
+            offset=item.offset if item.offset >= 0 else None,
+        )
+    place = Place(tag_name(root), tolerant=tolerant)
+    found: _AnyStructure = kind_of(cls, version).read(item, place)
+    return found
+
+
+def encode(
+    value: Structure, version: Version, *, tag: Tag | None = None, strict: bool = True
+) -> bytes:
+    """The bytes of a structure in a version.
+
+    With ``strict`` a set field, attribute or value that the version lacks is an error; without, it
+    is left out, as a server does that answers an older client. Raises LocalProtocolError.
+    """
+    root = _tag_of(type(value), tag)
+    try:
+        content = structure_writer(type(value), version, strict)(value)
+    except UNUSUAL:
+        return binary.encode(to_tree(value, version, tag=root, strict=strict))
+    framed: bytes = _put_head(head(root, ItemType.STRUCTURE), len(content)) + content
+    return framed
+
+
+def to_tree(
+    value: Structure, version: Version, *, tag: Tag | None = None, strict: bool = True
+) -> Item:
+    """The tree of a structure in a version: the reference encoder."""
+    root = _tag_of(type(value), tag)
+    kind: Any = kind_of(type(value), version)
+    item: Item | None = kind.write(root, value, Place(tag_name(root), strict))
+    if item is None:
+        raise LocalProtocolError(f"{tag_name(root)} cannot be left out", cause=Cause.MISSING_FIELD)
+    return item

@@ -1,0 +1,190 @@
+"""The reference codec: structures to and from the generic tree, by walking the plan.
+
+It is the judge. The compiled codec gives up on anything unusual, and then this one decides: it
+accepts what the standard allows (vendor items among the declared ones) or says what is wrong and
+where. The fields of a structure stand in the order of the standard (KMIP 1.4 §9.1.1.4).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kmipkit.errors import Cause
+from kmipkit.model.attribute import Attributes
+from kmipkit.model.kinds import Kind, Place, misuse, refuse
+from kmipkit.model.structure import Structure
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_name
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import Version
+from kmipkit.ttlv.tree import Item
+
+EXTENSIONS = range(0x540000, 0x550000)
+"""Tags that vendors may use (KMIP 1.4 §9.1.3.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way in which a field may appear: its tag and the kind of its value."""
+
+    tag: Tag
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPlan:
+    """A field in one version. ``forms`` is empty where the version does not have the field."""
+
+    name: str
+    forms: tuple[Form, ...]
+    required: bool
+    repeated: bool
+    default: object
+    spread: bool = False
+    by: str = ""
+    passes: str = ""
+
+    @property
+    def many(self) -> bool:
+        """Whether the field may have more than one item."""
+        return self.repeated or self.spread
+
+    def form_of(self, tag: int) -> Form | None:
+        """The form with this tag, if the field has one."""
+        return next((form for form in self.forms if form.tag == tag), None)
+
+    @property
+    def label(self) -> str:
+        """The field as the standard writes it, for messages."""
+        return " or ".join(tag_name(form.tag) for form in self.forms)
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A structure of a known class."""
+
+    cls: type[Structure]
+    version: Version
+    plan: Callable[[], tuple[FieldPlan, ...]]
+    types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, self.cls)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Structure:
+        assert isinstance(item.value, tuple)
+        children = _Children(item, place)
+        values: dict[str, Any] = {"outer": outer}
+        for field in self.plan():
+            values[field.name] = self._read_field(field, children, values)
+        children.finish(self)
+        del values["outer"]
+        return self.cls(**values, extensions=tuple(children.extensions))
+
+    def _read_field(
+        self, field: FieldPlan, children: "_Children", values: dict[str, Any]
+    ) -> object:
+        found: list[Any] = []
+        while (child := children.peek()) and (form := field.form_of(child.tag)):
+            place = children.place.enter(child.tag, len(found) if field.many else None)
+            if child.type not in form.kind.types:
+                raise refuse(Cause.BAD_TYPE, _wrong_type(form, child), place, child)
+            handed = values[field.by] if field.by else values.get(field.passes)
+            found.append(form.kind.read(child, place, handed))
+            children.advance()
+            if not field.many:
+                return found[0]
+        if field.required and not found:
+            raise children.missing(field)
+        if field.spread and found:
+            return Attributes(tuple(found))
+        return tuple(found) if field.repeated else field.default
+
+    def write(self, tag: int, value: Any, place: Place) -> Item:
+        if type(value) is not self.cls:
+            raise misuse(f"expected {self.cls.__name__}, not {type(value).__name__}", place)
+        items: list[Item] = []
+        for field in self.plan():
+            items.extend(self._write_field(field, getattr(value, field.name), place))
+        items.extend(value.extensions)
+        return Item(tag, ItemType.STRUCTURE, tuple(items))
+
+    def _write_field(self, field: FieldPlan, value: Any, place: Place) -> list[Item]:
+        if value is None or (value == field.default and not field.forms):
+            if field.required:
+                raise misuse(f"{field.label} is missing", place, Cause.MISSING_FIELD)
+            return []
+        if not field.forms:
+            if place.strict and value != ():
+                message = f"KMIP {self.version} has no field {field.name} here"
+                raise misuse(message, place, Cause.WRONG_VERSION)
+            return []
+        values = value if field.many else (value,)
+        if field.required and field.many and not values:
+            raise misuse(f"{field.label} is missing", place, Cause.MISSING_FIELD)
+        written = [
+            form.kind.write(form.tag, one, place.enter(form.tag, index))
+            for index, (one, form) in enumerate((one, _form_for(field, one)) for one in values)
+        ]
+        return [item for item in written if item is not None]
+
+
+def _form_for(field: FieldPlan, value: object) -> Form:
+    if len(field.forms) == 1:
+        return field.forms[0]
+    return next((form for form in field.forms if form.kind.accepts(value)), field.forms[0])
+
+
+def _wrong_type(form: Form, item: Item) -> str:
+    expected = " or ".join(sorted(t.name for t in form.kind.types))
+    return f"{tag_name(form.tag)} is a {expected}, not a {item.type.name}"
+
+
+class _Children:
+    """The items of a structure, taken in order; vendor items are put aside wherever they stand."""
+
+    def __init__(self, parent: Item, place: Place) -> None:
+        assert isinstance(parent.value, tuple)
+        self.parent = parent
+        self.items = parent.value
+        self.place = place
+        self.position = 0
+        self.extensions: list[Item] = []
+
+    def peek(self) -> Item | None:
+        while self.position < len(self.items):
+            item = self.items[self.position]
+            if item.tag not in EXTENSIONS:
+                return item
+            self.extensions.append(item)
+            self.position += 1
+        return None
+
+    def advance(self) -> None:
+        self.position += 1
+
+    def missing(self, field: FieldPlan) -> Exception:
+        found = self.peek()
+        instead = f"; found {tag_name(found.tag)} instead" if found else ""
+        at = found or self.parent
+        return refuse(Cause.MISSING_FIELD, f"{field.label} is missing{instead}", self.place, at)
+
+    def finish(self, nested: Nested) -> None:
+        """All items must be used up; what is left is refused, or kept where that is asked for."""
+        while (item := self.peek()) is not None:
+            if not self.place.tolerant:
+                raise self._surplus(item, nested)
+            self.extensions.append(item)
+            self.advance()
+
+    def _surplus(self, item: Item, nested: Nested) -> Exception:
+        place = self.place.enter(item.tag)
+        field = next((f for f in nested.plan() if f.form_of(item.tag)), None)
+        if field is None:
+            message = f"{tag_name(item.tag)} has no place here in KMIP {nested.version}"
+            return refuse(Cause.UNEXPECTED_FIELD, message, place, item)
+        if any(seen.tag == item.tag for seen in self.items[: self.position]):
+            message = f"{tag_name(item.tag)} may not be repeated"
+            return refuse(Cause.REPEATED_FIELD, message, place, item)
+        message = f"{tag_name(item.tag)} stands out of order"
+        return refuse(Cause.UNEXPECTED_FIELD, message, place, item)

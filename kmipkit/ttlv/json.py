@@ -1,0 +1,225 @@
+"""The JSON form (Additional Message Encodings 1.0 §4; Profiles 2.1 §5.5).
+
+The parser of the standard library builds everything before one can look at it. So the text is
+scanned first, without keeping anything, for more or deeper brackets than the limits can mean.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from kmipkit.errors import Cause, RemoteProtocolError
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_name
+from kmipkit.ttlv.building import Builder, Placeholder, check_size
+from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit.ttlv.secrecy import REDACTED, hidden, within
+from kmipkit.ttlv.text import TYPE_NAMES, mask_text, meaning, to_hex, write_value
+from kmipkit.ttlv.tree import Item
+
+_MEMBERS = frozenset(("tag", "name", "type", "value"))
+"""Of an item (§4.1.6); ``name`` is for the human reader."""
+
+_PER_ITEM = 4
+"""Commas that an item may have: one after each member, one after itself."""
+
+_NUMBERS = frozenset(
+    (
+        ItemType.INTEGER,
+        ItemType.LONG_INTEGER,
+        ItemType.BIG_INTEGER,
+        ItemType.ENUMERATION,
+        ItemType.INTERVAL,
+        ItemType.DATE_TIME_EXTENDED,
+    )
+)
+"""Types whose value may be a JSON number."""
+
+_SAFE = 1 << 52
+"""From here on numbers are hexadecimal: others keep them as floating point (§4.1.6.5)."""
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def parse_all(
+    text: bytes | str,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    placeholder: Placeholder | None = None,
+) -> list[Item]:
+    """All messages in a JSON text: objects, one behind the other or in an array.
+
+    ``placeholder`` resolves values such as ``$NOW``; without it they are errors. Raises
+    RemoteProtocolError, with path, for what is no KMIP message in JSON or exceeds ``limits``, which
+    count as if each message were in binary form.
+    """
+    check_size(text, limits)
+    builder = Builder(limits, lambda: None, placeholder)
+    for found in _load(text, limits):
+        for message in found if isinstance(found, list) else [found]:
+            _read(message, builder)
+    return builder.done
+
+
+def parse(text: bytes | str, limits: Limits = DEFAULT_LIMITS) -> Item:
+    """The one message in a JSON text; errors as of :func:`parse_all`."""
+    items = parse_all(text, limits)
+    if len(items) != 1:
+        message = f"one message expected, not {len(items)}"
+        raise RemoteProtocolError(message, cause=Cause.BAD_SYNTAX)
+    return items[0]
+
+
+def _load(text: bytes | str, limits: Limits) -> list[Any]:
+    try:
+        text = text if isinstance(text, str) else text.decode("utf-8-sig")
+        _scan(text, limits)
+        return _values(text)
+    except json.JSONDecodeError as error:
+        message = f"not well-formed JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        offset = len(error.doc[: error.pos].encode("utf-8", "replace"))
+        raise RemoteProtocolError(message, cause=Cause.BAD_SYNTAX, offset=offset) from None
+    except UnicodeDecodeError as error:
+        message = "the text is not UTF-8"
+        raise RemoteProtocolError(message, cause=Cause.BAD_SYNTAX, offset=error.start) from None
+    except RecursionError:
+        raise RemoteProtocolError("nested too deep", cause=Cause.TOO_DEEP) from None
+    except ValueError as error:
+        # A number of thousands of digits, or what the hooks below refuse.
+        raise RemoteProtocolError(f"JSON: {error}", cause=Cause.BAD_SYNTAX) from None
+
+
+def _scan(text: str, limits: Limits) -> None:
+    """Refuse more objects, or deeper ones, than a message within the limits can have."""
+    depth = opened = commas = 0
+    for match in _TOKEN.finditer(text):
+        mark = text[match.start()]
+        if mark in "{[":
+            depth += 1
+            opened += 1
+        elif mark in "}]":
+            depth -= 1
+        elif mark == ",":
+            commas += 1
+        # Each structure is an object and an array; a value is one object more, several messages
+        # are in an array.
+        if depth > 2 * limits.max_depth + 2:
+            message = f"structures are nested deeper than {limits.max_depth}"
+            raise RemoteProtocolError(message, cause=Cause.TOO_DEEP, offset=match.start())
+        if opened > 2 * limits.max_items + 1 or commas > _PER_ITEM * limits.max_items:
+            message = f"the message has more than {limits.max_items} items"
+            raise RemoteProtocolError(message, cause=Cause.TOO_MANY_ITEMS, offset=match.start())
+
+
+def _values(text: str) -> list[Any]:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_members, parse_float=_no_number, parse_constant=_no_number
+    )
+    values, at = [], _skip_blanks(text, 0)
+    while at < len(text) or not values:
+        value, at = decoder.raw_decode(text, at)
+        values.append(value)
+        at = _skip_blanks(text, at)
+    return values
+
+
+def _skip_blanks(text: str, at: int) -> int:
+    match = re.compile(r"[ \t\r\n]*").match(text, at)
+    return match.end() if match else at
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member of an object is repeated")
+    return members
+
+
+def _no_number(_text: str) -> None:
+    raise ValueError("numbers are integers")
+
+
+def _read(node: Any, builder: Builder) -> None:
+    if not isinstance(node, dict) or not isinstance(node.get("tag"), str):
+        raise builder.error(Cause.BAD_SYNTAX, "an item is an object with a 'tag'")
+    tag = builder.tag(node["tag"])
+    unknown = node.keys() - _MEMBERS
+    if unknown:
+        message = f"an item has no member {min(unknown)[:80]!r}"
+        raise builder.error(Cause.BAD_SYNTAX, message, tag)
+    name = node.get("type")
+    if name is not None and not isinstance(name, str):
+        raise builder.error(Cause.BAD_TYPE, "the type is a string", tag)
+    item_type, value = builder.type(name), node.get("value")
+    if item_type is ItemType.STRUCTURE:
+        if not isinstance(value, list | None):
+            raise builder.error(Cause.BAD_VALUE, "a Structure is an array", tag)
+        builder.open(tag)
+        for child in value or ():
+            _read(child, builder)
+        builder.close()
+    elif isinstance(value, str):
+        builder.text(tag, item_type, value)
+    elif isinstance(value, bool):
+        builder.value(tag, _either(item_type, {ItemType.BOOLEAN}, builder, tag), value)
+    elif isinstance(value, int):
+        builder.value(tag, _either(item_type, _NUMBERS, builder, tag), value)
+    else:
+        raise builder.error(Cause.BAD_VALUE, f"no value for {TYPE_NAMES[item_type]}", tag)
+
+
+def _either(
+    item_type: ItemType, allowed: frozenset[ItemType] | set[ItemType], builder: Builder, tag: int
+) -> ItemType:
+    if item_type not in allowed:
+        message = f"{TYPE_NAMES[item_type]} has another kind of value in JSON"
+        raise builder.error(Cause.BAD_VALUE, message, tag)
+    return item_type
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+def dump(item: Item, *, redact: bool = False) -> str:
+    """The JSON of an item, one line for each value, ending with a line feed.
+
+    ``redact``: values that may be key material are left out, which cannot be read back.
+    """
+    return "".join(_pieces(item, (), redact, "", False)) + "\n"
+
+
+def _pieces(
+    item: Item, siblings: tuple[Item, ...], redact: bool, indent: str, inside: bool
+) -> Iterator[str]:
+    inside = within(item.tag, inside)
+    yield f'{indent}{{"tag":{json.dumps(tag_name(item.tag))}, '
+    if not isinstance(item.value, tuple):
+        secret = redact and hidden(item.tag, item.type, inside)
+        value = REDACTED if secret else _value(item, meaning(item.tag, siblings))
+        yield f'"type":"{TYPE_NAMES[item.type]}", "value":{json.dumps(value, ensure_ascii=False)}}}'
+        return
+    yield '"value":['
+    for index, child in enumerate(item.value):
+        yield ",\n" if index else "\n"
+        yield from _pieces(child, item.value, redact, indent + "  ", inside)
+    yield f"\n{indent}]}}" if item.value else "]}"
+
+
+def _value(item: Item, about: int) -> str | int | bool:
+    if isinstance(item.value, bool):
+        return item.value
+    if item.type is ItemType.ENUMERATION or not isinstance(item.value, int):
+        return write_value(item, about)
+    if item.type is ItemType.INTEGER:
+        return mask_text(item.value, about, "|") or int(item.value)
+    if item.type in _NUMBERS and -_SAFE < item.value < _SAFE:
+        return int(item.value)
+    return (
+        write_value(item, about)
+        if item.type is ItemType.DATE_TIME
+        else to_hex(item.type, item.value)
+    )

@@ -1,0 +1,79 @@
+"""Messages for human eyes: one line for each item, with names, dates and no keys.
+
+Unlike XML and JSON this is not meant to be read back, and may say more (a number beside its name,
+the length of a byte string) and less (only the start of a long one).
+"""
+
+from collections.abc import Iterator
+
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_name
+from kmipkit.ttlv.secrecy import REDACTED, hidden, within
+from kmipkit.ttlv.text import TYPE_NAMES, big_integer_bytes, mask_text, meaning, write_value
+from kmipkit.ttlv.tree import Item
+
+SHOWN = 48
+"""Bytes of a byte string or big number that are shown before it is cut."""
+
+
+def format_item(item: Item, *, show_secrets: bool = False) -> str:
+    """The item and all below it as text, ending with a line feed.
+
+    Values that may be key material (:mod:`kmipkit.ttlv.secrecy`) show only as ``<redacted>``,
+    unless ``show_secrets``; then byte strings are also shown in full.
+    """
+    return "".join(f"{line}\n" for line in _lines(item, (), show_secrets, "", False))
+
+
+def _lines(
+    item: Item, siblings: tuple[Item, ...], show_secrets: bool, indent: str, inside: bool
+) -> Iterator[str]:
+    inside = within(item.tag, inside)
+    name = tag_name(item.tag)
+    if isinstance(item.value, tuple):
+        yield f"{indent}{name}"
+        for child in item.value:
+            yield from _lines(child, item.value, show_secrets, indent + "  ", inside)
+        return
+    kind = TYPE_NAMES[item.type]
+    if isinstance(item.value, bytes):
+        kind += f", {_bytes(len(item.value))}"
+    if hidden(item.tag, item.type, inside) and not show_secrets:
+        shown = REDACTED
+    else:
+        shown = _value(item, meaning(item.tag, siblings), show_secrets)
+    yield f"{indent}{name} ({kind}): {shown}"
+
+
+def _value(item: Item, about: int, full: bool) -> str:
+    value = item.value
+    if isinstance(value, str):
+        # As Python writes it: a control character must not reach the terminal.
+        return repr(value)
+    if isinstance(value, bytes):
+        return _hex(value, full)
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    assert isinstance(value, int)
+    if item.type is ItemType.BIG_INTEGER:
+        return f"0x{_hex(big_integer_bytes(value), full)}"
+    text = write_value(item, about)
+    if item.type is ItemType.ENUMERATION and not text.startswith("0x"):
+        return f"{text} (0x{value:08x})"
+    if item.type is ItemType.INTEGER and mask_text(value, about, " | "):
+        return f"{mask_text(value, about, ' | ')} (0x{value & 0xFFFFFFFF:08x})"
+    if item.type is ItemType.INTERVAL:
+        return f"{text} s"
+    if item.type is ItemType.DATE_TIME_EXTENDED:
+        return f"{text} µs"
+    return text.replace("+00:00", "Z")
+
+
+def _hex(data: bytes, full: bool) -> str:
+    if full or len(data) <= SHOWN:
+        return data.hex()
+    return f"{data[:SHOWN].hex()}... ({_bytes(len(data) - SHOWN)} more)"
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"

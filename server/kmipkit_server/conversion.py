@@ -1,0 +1,63 @@
+"""Giving a key in the format that Get asks for (KMIP 1.4 §4.11).
+
+A key is always to be had in the format in which it was registered. Other formats are made from the
+key where the library can read it; a wrapped key cannot be converted, since the server sees only the
+wrapping.
+"""
+
+from kmipkit.errors import OperationError
+from kmipkit.keys.formats import convert
+from kmipkit.model.keyblock import KeyBlock, KeyValue, TransparentSymmetricKey
+from kmipkit.model.objects import OBJECT_TYPE_OF, ManagedObject
+from kmipkit.model.payloads.get import GetRequest
+from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ObjectType, ResultReason
+
+_SYMMETRIC = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA, ObjectType.SPLIT_KEY})
+_BYTES = frozenset({KeyFormatType.RAW, KeyFormatType.OPAQUE})
+
+
+def _unsupported(wanted: KeyFormatType, kept: KeyFormatType) -> OperationError:
+    return OperationError(
+        ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
+        f"the key is kept as {kept.name} and cannot be given as {wanted.name}",
+    )
+
+
+def in_format(block: KeyBlock, value: ManagedObject, request: GetRequest) -> KeyBlock:
+    """The key block in the format that is asked for; itself where none or the same is."""
+    if request.key_compression_type not in (None, block.key_compression_type):
+        raise OperationError(
+            ResultReason.KEY_COMPRESSION_TYPE_NOT_SUPPORTED,
+            "the point of a public key is given as it was registered",
+        )
+    if request.key_wrap_type == KeyWrapType.NOT_WRAPPED and block.key_wrapping_data is not None:
+        raise OperationError(
+            ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED, "the key was registered wrapped"
+        )
+    wanted = request.key_format_type
+    if wanted is None or wanted == block.key_format_type:
+        return block
+    if not isinstance(block.key_value, KeyValue):
+        raise _unsupported(wanted, block.key_format_type)
+    material = _converted(block, value, wanted, block.key_value)
+    return block.replace(
+        key_format_type=wanted, key_value=block.key_value.replace(key_material=material)
+    )
+
+
+def _converted(
+    block: KeyBlock, value: ManagedObject, wanted: KeyFormatType, key: KeyValue
+) -> bytes | TransparentSymmetricKey:
+    kept, material = block.key_format_type, key.key_material
+    object_type = OBJECT_TYPE_OF[type(value)]
+    if object_type in _SYMMETRIC:
+        if isinstance(material, TransparentSymmetricKey) and wanted == KeyFormatType.RAW:
+            return material.key
+        if isinstance(material, bytes) and kept in _BYTES:
+            if wanted == KeyFormatType.TRANSPARENT_SYMMETRIC_KEY:
+                return TransparentSymmetricKey(key=material)
+            if wanted in _BYTES:
+                return material
+    elif isinstance(material, bytes):
+        return convert(material, kept, wanted, object_type, block.cryptographic_algorithm)
+    raise _unsupported(wanted, kept)

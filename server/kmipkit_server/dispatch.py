@@ -1,0 +1,248 @@
+"""From a request message to its response: header, version, batch, errors.
+
+The path of a request: one decode, one decision per item, one store access, one encode. A message of
+which no operation writes is run on a read-only view, on the spot; all others, and those that find on
+the way that they must write, run in the writer's transaction and are answered when that is durable.
+The items of a batch share one transaction, with a savepoint for each, so that a failed item leaves
+nothing behind and Undo takes back all of them (KMIP 1.4 §6.13).
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
+from kmipkit.model.codec import encode
+from kmipkit.model.envelope import SPOKEN, peek_version
+from kmipkit.model.headers import ProtocolVersion, ResponseHeader
+from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason, ResultStatus
+from kmipkit.spec.versions import Version
+from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit_server.call import Call, Facts, WriteRequired
+from kmipkit_server.identity import Identity
+from kmipkit_server.incoming import BadItem, Incoming, Item, read_request
+from kmipkit_server.reasons import reason_for
+from kmipkit_server.registry import find
+from kmipkit_server.store.base import Reader, StoreError, Transaction
+from kmipkit_server.store.writer import GroupCommit
+
+log = logging.getLogger("kmipkit.server")
+
+Clock = Callable[[], datetime]
+STOP, CONTINUE, UNDO = (
+    BatchErrorContinuationOption.STOP,
+    BatchErrorContinuationOption.CONTINUE,
+    BatchErrorContinuationOption.UNDO,
+)
+
+
+class _Undo(Exception):
+    """Takes the whole transaction of a message back; carries what to answer."""
+
+    def __init__(self, results: list[ResponseBatchItem]) -> None:
+        self.results = results
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Answers requests; shared by all connections."""
+
+    reader: Reader
+    writer: GroupCommit
+    facts: Facts
+    clock: Clock
+    limits: Limits = DEFAULT_LIMITS
+
+    async def respond(self, data: bytes, identity: Identity) -> bytes:
+        """The bytes that answer a whole message. Never raises for bad input."""
+        try:
+            incoming = read_request(data, self.limits)
+        except RemoteProtocolError as error:
+            log.warning("%s: bad request: %s", identity.name, error)
+            return self.refuse(error, data)
+        now = self.clock().replace(microsecond=0)
+        try:
+            _check_header(incoming)
+            items = await self._run(incoming, identity, now)
+        except OperationError as error:
+            items = [_failure(incoming.version, error)]
+        except StoreError as error:
+            log.error("%s: %s", identity.name, error)
+            failure = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
+            items = [_failure(incoming.version, failure)]
+        return self._encode(incoming, items, now)
+
+    def refuse(self, error: ProtocolError, data: bytes) -> bytes:
+        """The answer to bytes that are no request: an item without operation (KMIP 1.4 §11.1)."""
+        version = peek_version(data)
+        if version not in SPOKEN:
+            version = next((v for v in reversed(SPOKEN) if version and v < version), SPOKEN[0])
+        failure = OperationError(error.reason, str(error))
+        return self._message(version, [_failure(version, failure)], self.clock())
+
+    async def _run(
+        self, incoming: Incoming, identity: Identity, now: datetime
+    ) -> list[ResponseBatchItem]:
+        if not any(_writes(item, incoming.version) for item in incoming.items):
+            try:
+                return self._run_batch(incoming, identity, now, self.reader)
+            except WriteRequired:
+                pass
+        try:
+            return await self.writer.submit(
+                lambda transaction: self._run_batch(incoming, identity, now, transaction)
+            )
+        except _Undo as undo:
+            return undo.results
+
+    def _run_batch(
+        self, incoming: Incoming, identity: Identity, now: datetime, store: Reader | Transaction
+    ) -> list[ResponseBatchItem]:
+        results: list[ResponseBatchItem] = []
+        option = incoming.header.batch_error_continuation_option or STOP
+        placeholder: str | None = None
+        earlier: list[str] = []
+        for item in incoming.items:
+            call = Call(
+                item.operation, identity, incoming.version, now, store, self.facts, placeholder,
+                earlier,
+            )
+            result = self._run_item(item, call)
+            results.append(result)
+            placeholder = call.placeholder
+            if result.result_status is ResultStatus.OPERATION_FAILED and option != CONTINUE:
+                if option == UNDO and len(results) > 1:
+                    raise _Undo(_undone(results))
+                break
+        return results
+
+    def _run_item(self, item: Item | BadItem, call: Call) -> ResponseBatchItem:
+        try:
+            if isinstance(item, BadItem):
+                raise OperationError(item.error.reason, str(item.error))
+            return self._run_operation(item, call)
+        except OperationError as error:
+            log.info(
+                "%s: %s refused: %s: %s",
+                call.identity.name, _name(item.operation), error.reason.name, error.message,
+            )  # fmt: skip
+            return _failure(call.version, error, item)
+        except WriteRequired:
+            raise
+        except StoreError:
+            raise
+        except Exception:
+            # A defect of ours must not look like the client's mistake, nor show what we hold.
+            log.exception("%s: defect in %s", call.identity.name, _name(item.operation))
+            failure = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
+            return _failure(call.version, failure, item)
+
+    def _run_operation(self, item: Item, call: Call) -> ResponseBatchItem:
+        handler = find(item.operation, call.version)
+        if handler is None:
+            raise OperationError(
+                ResultReason.OPERATION_NOT_SUPPORTED,
+                f"{_name(item.operation)} is not supported in KMIP {call.version}",
+            )
+        if any(extension.criticality_indicator for extension in item.extensions):
+            raise OperationError(
+                ResultReason.FEATURE_NOT_SUPPORTED, "a critical Message Extension is not known"
+            )
+        if isinstance(call.store, Transaction):
+            with call.store.savepoint():
+                payload = handler.function(call, item.payload)
+        else:
+            payload = handler.function(call, item.payload)
+        return ResponseBatchItem(
+            operation=item.operation,
+            unique_batch_item_id=item.unique_batch_item_id,
+            result_status=ResultStatus.SUCCESS,
+            response_payload=payload,
+        )
+
+    def _encode(
+        self, incoming: Incoming, items: list[ResponseBatchItem], now: datetime
+    ) -> bytes:
+        data = self._message(incoming.version, items, now, incoming)
+        maximum = incoming.header.maximum_response_size
+        if maximum is not None and len(data) > maximum:
+            message = f"the response has {len(data)} bytes, more than the {maximum} that were asked"
+            error = OperationError(ResultReason.RESPONSE_TOO_LARGE, message)
+            first = incoming.items[0]
+            return self._message(
+                incoming.version, [_failure(incoming.version, error, first)], now, incoming
+            )
+        return data
+
+    def _message(
+        self,
+        version: Version,
+        items: list[ResponseBatchItem],
+        now: datetime,
+        incoming: Incoming | None = None,
+    ) -> bytes:
+        header = ResponseHeader(
+            protocol_version=ProtocolVersion.of(version),
+            time_stamp=now.replace(microsecond=0),
+            client_correlation_value=incoming and incoming.header.client_correlation_value,
+            batch_count=len(items),
+        )
+        message = ResponseMessage(response_header=header, batch_items=tuple(items))
+        return encode(message, version, strict=False)
+
+
+def _name(operation: object) -> str:
+    name = getattr(operation, "name", None) or "an operation"
+    return str(name).replace("_", " ").title()
+
+
+def _writes(item: Item | BadItem, version: Version) -> bool:
+    if isinstance(item, BadItem):
+        return False
+    handler = find(item.operation, version)
+    return handler is not None and handler.writes
+
+
+def _check_header(incoming: Incoming) -> None:
+    """Refuse a whole message for what its header says (KMIP 1.4 §6, §11.1)."""
+    header, items = incoming.header, incoming.items
+    if header.batch_count is not None and header.batch_count != len(items):
+        raise OperationError(
+            ResultReason.INVALID_MESSAGE,
+            f"Batch Count is {header.batch_count}, but the message has {len(items)} items",
+        )
+    if len(items) > 1 and any(item.unique_batch_item_id is None for item in items):
+        # KMIP 1.4 §6.4 requires the identifiers; clients that leave them out rely on the order,
+        # which is kept anyway, so nothing is gained by refusing them.
+        return
+
+
+def _failure(
+    version: Version, error: OperationError, item: Item | BadItem | None = None
+) -> ResponseBatchItem:
+    return ResponseBatchItem(
+        operation=item.operation if item else None,
+        unique_batch_item_id=item.unique_batch_item_id if item else None,
+        result_status=ResultStatus.OPERATION_FAILED,
+        result_reason=reason_for(error.reason, version),
+        result_message=error.message,
+    )
+
+
+def _undone(results: list[ResponseBatchItem]) -> list[ResponseBatchItem]:
+    """What a batch answers whose last item failed: the others were taken back."""
+    return [
+        *(
+            ResponseBatchItem(
+                operation=result.operation,
+                unique_batch_item_id=result.unique_batch_item_id,
+                result_status=ResultStatus.OPERATION_UNDONE,
+            )
+            for result in results[:-1]
+        ),
+        results[-1],
+    ]
+
+

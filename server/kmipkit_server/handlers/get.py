@@ -1,0 +1,68 @@
+"""Get: the object itself, converted and wrapped as asked (KMIP 1.4 §4.11, KMIP 2.1 §6.1.19)."""
+
+from kmipkit.errors import OperationError
+from kmipkit.model.keyblock import KeyBlock
+from kmipkit.model.objects import ManagedObject
+from kmipkit.model.payloads.get import GetRequest, GetResponse
+from kmipkit.spec.enums import KeyWrapType, Operation, ResultReason
+from kmipkit.spec.tags import Tag
+from kmipkit_server.call import Call
+from kmipkit_server.conversion import in_format
+from kmipkit_server.managed import Managed
+from kmipkit_server.registry import operation
+from kmipkit_server.wrapping import wrapped
+
+
+def _require_leave(managed: Managed, *, is_wrapped: bool) -> None:
+    """Sensitive objects leave wrapped only, those not extractable never (KMIP 1.4 §3.48, §3.50)."""
+    if managed.get(Tag.EXTRACTABLE) is False:
+        raise OperationError(ResultReason.NOT_EXTRACTABLE, "the object is not extractable")
+    if managed.get(Tag.SENSITIVE) and not is_wrapped:
+        raise OperationError(
+            ResultReason.SENSITIVE, "the object is sensitive: ask for it wrapped by another key"
+        )
+
+
+def _served(call: Call, managed: Managed) -> None:
+    """The first Get ends the freshness of an object (KMIP 1.4 §3.34)."""
+    if managed.get(Tag.FRESH):
+        call.transaction.update(
+            managed.record, managed.with_attribute(Tag.FRESH, False).record
+        )
+
+
+def _fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
+    value = managed.object
+    block = getattr(value, "key_block", None)
+    if not isinstance(block, KeyBlock):
+        if request.key_wrapping_specification is not None:
+            raise OperationError(ResultReason.ILLEGAL_OPERATION, "only keys can be wrapped")
+        return value
+    if block.key_value is None:
+        raise OperationError(
+            ResultReason.KEY_VALUE_NOT_PRESENT, "the server has only attributes of this key"
+        )
+    block = in_format(block, value, request)
+    if request.key_wrapping_specification is not None:
+        block = wrapped(call, managed, block, request.key_wrapping_specification)
+    return value.replace(key_block=block)
+
+
+@operation(Operation.GET, writes=False)
+def get(call: Call, request: GetRequest) -> GetResponse:
+    """Give out an object."""
+    managed = call.load(request.unique_identifier)
+    managed.require_alive()
+    asks_wrapped = request.key_wrapping_specification is not None
+    stored_wrapped = request.key_wrap_type == KeyWrapType.AS_REGISTERED
+    _require_leave(managed, is_wrapped=asks_wrapped or (stored_wrapped and _is_wrapped(managed)))
+    value = _fitting(call, managed, request)
+    _served(call, managed)
+    return GetResponse(
+        object_type=managed.object_type, unique_identifier=call.returned(managed.id), object=value
+    )
+
+
+def _is_wrapped(managed: Managed) -> bool:
+    block = getattr(managed.object, "key_block", None)
+    return isinstance(block, KeyBlock) and block.key_wrapping_data is not None

@@ -1,0 +1,55 @@
+"""Locate: objects by their attributes, answered from indexes (KMIP 1.4 §4.9, 2.1 §6.1.28)."""
+
+from kmipkit.errors import OperationError
+from kmipkit.model.attribute import Attribute, VendorName, attribute_name
+from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
+from kmipkit.spec.attributes import BY_TAG
+from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit_server.call import Call
+from kmipkit_server.registry import operation
+from kmipkit_server.store.base import Criterion, LocateQuery
+
+
+def _criterion(call: Call, attribute: Attribute) -> Criterion:
+    """A criterion; attributes that do not exist are refused, never ignored (KMIP 1.4 §11.10)."""
+    key = attribute.key
+    if isinstance(key, VendorName):
+        unknown = not key.vendor
+    else:
+        row = BY_TAG.get(key)
+        unknown = row is None or not row.known_in(call.version)
+    if unknown:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"there is no attribute {attribute_name(key)!r}"
+        )
+    if attribute.value is None:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"{attribute_name(key)} has no value to compare with"
+        )
+    return Criterion(key, attribute.value)
+
+
+def _count(value: int | None, name: str) -> int | None:
+    if value is not None and value < 0:
+        raise OperationError(ResultReason.INVALID_FIELD, f"{name} cannot be {value}")
+    return value
+
+
+@operation(Operation.LOCATE, writes=False)
+def locate(call: Call, request: LocateRequest) -> LocateResponse:
+    """The caller's own objects that have all the attributes, newest first."""
+    maximum = _count(request.maximum_items, "Maximum Items")
+    query = LocateQuery(
+        owner=call.identity.name,
+        criteria=tuple(_criterion(call, attribute) for attribute in request.attributes or ()),
+        now=call.now,
+        offset=_count(request.offset_items, "Offset Items") or 0,
+        maximum=maximum,
+        storage_status_mask=request.storage_status_mask,
+        object_group_member=request.object_group_member,
+    )
+    located = call.store.locate(query)
+    # One identifier becomes the placeholder, several empty it (KMIP 1.4 §4.9).
+    call.placeholder = located.ids[0] if len(located.ids) == 1 else None
+    call.earlier.extend(located.ids)
+    return LocateResponse(located_items=located.total, unique_identifiers=located.ids)

@@ -1,0 +1,118 @@
+"""Discover Versions and Query: what the server is and can do, told truthfully.
+
+Nothing here is a list kept by hand: operations come from the registry, object types from what
+Register takes, capabilities from what is built in.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from kmipkit.model.attributes import RNGParameters
+from kmipkit.model.headers import ProtocolVersion
+from kmipkit.model.payloads.query import (
+    CapabilityInformation,
+    DiscoverVersionsRequest,
+    DiscoverVersionsResponse,
+    QueryRequest,
+    QueryResponse,
+)
+from kmipkit.spec.enums import (
+    DestroyAction,
+    Operation,
+    QueryFunction,
+    RNGAlgorithm,
+    UnwrapMode,
+)
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import Version
+from kmipkit.ttlv.tree import Item
+from kmipkit_server.call import Call
+from kmipkit_server.registry import HANDLERS, operation
+from kmipkit_server.registrable import REGISTRABLE
+
+
+@operation(Operation.DISCOVER_VERSIONS, writes=False)
+def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverVersionsResponse:
+    """The versions that both sides speak, best first (KMIP 1.4 §4.26)."""
+    asked = {(version.major, version.minor) for version in request.protocol_versions}
+    spoken = (version for version in reversed(call.facts.versions))
+    return DiscoverVersionsResponse(
+        protocol_versions=tuple(
+            ProtocolVersion.of(version) for version in spoken if not asked or version in asked
+        )
+    )
+
+
+def _server_information(call: Call) -> Item:
+    """Structure whose contents are the vendor's (KMIP 1.4 §4.25): name and version as text."""
+    facts = call.facts
+    texts = ((Tag.SERVER_NAME, facts.server_name), (Tag.SERVER_VERSION, facts.software_version))
+    items = (
+        tuple(Item(tag, ItemType.TEXT_STRING, text) for tag, text in texts)
+        if call.version >= Version(2, 0)
+        else ()
+    )
+    return Item(Tag.SERVER_INFORMATION, ItemType.STRUCTURE, items)
+
+
+def _capabilities(call: Call) -> tuple[CapabilityInformation, ...]:  # noqa: ARG001
+    return (
+        CapabilityInformation(
+            streaming_capability=False,
+            asynchronous_capability=False,
+            attestation_capability=False,
+            batch_undo_capability=True,
+            batch_continue_capability=True,
+            unwrap_mode=UnwrapMode.NOT_PROCESSED,
+            destroy_action=DestroyAction.KEY_MATERIAL_DELETED,
+            quantum_safe_capability=False,
+        ),
+    )
+
+
+Answer = tuple[str, Callable[[Call], Any]]
+
+ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
+    {
+        QueryFunction.QUERY_OPERATIONS: (
+            (
+                "operations",
+                lambda call: tuple(
+                    sorted(code for code, row in HANDLERS.items() if row.known_in(call.version))
+                ),
+            ),
+        ),
+        QueryFunction.QUERY_OBJECTS: (
+            (
+                "object_types",
+                lambda call: tuple(sorted(t for t in REGISTRABLE if t.known_in(call.version))),
+            ),
+        ),
+        QueryFunction.QUERY_SERVER_INFORMATION: (
+            ("vendor_identification", lambda call: call.facts.vendor),
+            ("server_information", _server_information),
+        ),
+        QueryFunction.QUERY_RNGS: (
+            (
+                # The operating system does not say how its generator is built.
+                "rng_parameters",
+                lambda call: (RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED),),
+            ),
+        ),
+        QueryFunction.QUERY_CAPABILITIES: (("capability_information", _capabilities),),
+    }
+)
+"""Query function -> the fields that answer it; the others have nothing to tell here."""
+
+
+@operation(Operation.QUERY, writes=False)
+def query(call: Call, request: QueryRequest) -> QueryResponse:
+    """Answer each query function that is known (KMIP 1.4 §4.25)."""
+    fields = {
+        name: make(call)
+        for function in request.query_functions
+        for name, make in ANSWERS.get(function, ())
+    }
+    return QueryResponse(**fields)

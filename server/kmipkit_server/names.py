@@ -1,0 +1,68 @@
+"""Names: unique among the objects of an owner, and how templates of 1.x are found.
+
+"Names SHALL be unique within a given key management domain" (KMIP 1.4 §3.2); the domain here is the
+owner's objects that are not destroyed. An index answers, so that the check costs one look-up.
+"""
+
+from collections.abc import Iterable
+
+from kmipkit.errors import OperationError
+from kmipkit.model.attribute import Attribute, Attributes
+from kmipkit.model.attributes import Name
+from kmipkit.model.codec import to_tree
+from kmipkit.model.objects import Template
+from kmipkit.spec.enums import ObjectType, ResultReason
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_1
+from kmipkit_server.call import Call
+from kmipkit_server.managed import Managed
+from kmipkit_server.store.base import Criterion, LocateQuery
+
+
+def holders(call: Call, name: Name, limit: int = 2) -> tuple[str, ...]:
+    """Identifiers of the caller's objects that have this name, destroyed ones included."""
+    item = to_tree(name, V2_1, tag=Tag.NAME)
+    query = LocateQuery(
+        owner=call.identity.name,
+        criteria=(Criterion(Tag.NAME, item),),
+        now=call.now,
+        maximum=limit,
+    )
+    return call.store.locate(query).ids
+
+
+def require_unique_name(call: Call, attributes: Attributes, own: str = "") -> None:
+    """Refuse names that another live object of the owner has (Non Unique Name Attribute)."""
+    if not call.facts.unique_names:
+        return
+    for name in attributes.all(Tag.NAME):
+        if any(identifier != own for identifier in holders(call, name)):
+            raise OperationError(
+                ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,
+                f"another object has the name {name.name_value!r}",
+            )
+
+
+def template_attributes(call: Call, templates: Iterable[Name]) -> list[Attribute]:
+    """The attributes of the named templates (KMIP 1.4 §2.1.8); Item Not Found if one is missing."""
+    found: list[Attribute] = []
+    for name in templates:
+        managed = _template(call, name)
+        template = managed.object
+        assert isinstance(template, Template)
+        found.extend(
+            Attribute(attribute.key, attribute.value)
+            for attribute in template.attributes
+            if attribute.key != Tag.NAME
+        )
+    return found
+
+
+def _template(call: Call, name: Name) -> Managed:
+    for identifier in holders(call, name):
+        record = call.store.get(identifier)
+        if record is not None and record.object_type is ObjectType.TEMPLATE:
+            return Managed(record, call.now)
+    raise OperationError(
+        ResultReason.ITEM_NOT_FOUND, f"no template has the name {name.name_value!r}"
+    )

@@ -1,0 +1,157 @@
+"""What a new object is given: the attributes of the request, checked, and those of the server.
+
+Who may set what follows from the attribute tables (KMIP 1.4 §3, KMIP 2.1 §4). The server's own part
+is one table of functions, so that Create, Register and all later operations that make objects treat
+them alike.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any
+
+from kmipkit.errors import OperationError
+from kmipkit.model.attribute import (
+    Attribute,
+    AttributeKey,
+    Attributes,
+    VendorName,
+    attribute_name,
+)
+from kmipkit.model.attributes import Digest, Name
+from kmipkit.model.objects import ManagedObject
+from kmipkit.spec.enums import (
+    HashingAlgorithm,
+    KeyFormatType,
+    NameType,
+    ObjectType,
+    ResultReason,
+    State,
+)
+from kmipkit.spec.tags import Tag
+from kmipkit_server import attribute_rules
+from kmipkit_server.call import Call
+from kmipkit_server.managed import Managed, is_multi_instance, pack_object
+from kmipkit_server.names import require_unique_name, template_attributes
+from kmipkit_server.store.base import Record
+
+
+def requested(call: Call, attributes: Attributes | None, object_type: ObjectType) -> Attributes:
+    """The attributes that a client asks for, templates included, after all checks.
+
+    Later ones replace earlier ones of the same single-instance attribute, and what is asked for
+    directly replaces what a template says (KMIP 1.4 §2.1.8).
+    """
+    given = attributes or Attributes()
+    for attribute in given:
+        attribute_rules.check_new(attribute, object_type, call.version)
+    _refuse_repetition(given)
+    merged = list(given)
+    for inherited in template_attributes(call, given.templates):
+        if is_multi_instance(inherited.key) or inherited.key not in given:
+            merged.append(inherited)
+    return _numbered(merged)
+
+
+def _refuse_repetition(attributes: Iterable[Attribute]) -> None:
+    seen: set[AttributeKey] = set()
+    for attribute in attributes:
+        if attribute.key in seen and not is_multi_instance(attribute.key):
+            raise OperationError(
+                ResultReason.ATTRIBUTE_SINGLE_VALUED,
+                f"{attribute_name(attribute.key)} has one value only",
+            )
+        seen.add(attribute.key)
+
+
+def _numbered(attributes: Iterable[Attribute]) -> Attributes:
+    """With indexes from zero for each attribute, in the order given (KMIP 1.4 §2.1.1)."""
+    counts: dict[AttributeKey, int] = {}
+    numbered = []
+    for attribute in attributes:
+        index = counts.get(attribute.key, 0)
+        counts[attribute.key] = index + 1
+        numbered.append(Attribute(attribute.key, attribute.value, index))
+    return Attributes(tuple(numbered))
+
+
+def digest(data: bytes, key_format: KeyFormatType | None) -> Digest:
+    """The digest that every object has at least (KMIP 1.4 §3.17)."""
+    return Digest(
+        hashing_algorithm=HashingAlgorithm.SHA_256,
+        digest_value=sha256(data).digest(),
+        key_format_type=key_format,
+    )
+
+
+Default = Callable[[Call, str, Attributes], Any]
+
+SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
+    {
+        Tag.INITIAL_DATE: lambda call, identifier, given: call.now,
+        Tag.LAST_CHANGE_DATE: lambda call, identifier, given: call.now,
+        Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, given: call.now,
+        Tag.FRESH: lambda call, identifier, given: True,
+        Tag.SENSITIVE: lambda call, identifier, given: False,
+        Tag.EXTRACTABLE: lambda call, identifier, given: True,
+        Tag.ALWAYS_SENSITIVE: lambda call, identifier, given: bool(given.get(Tag.SENSITIVE)),
+        Tag.NEVER_EXTRACTABLE: lambda call, identifier, given: given.get(Tag.EXTRACTABLE) is False,
+        Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, given: sha256(
+            identifier.encode()
+        ).digest(),
+    }
+)
+"""Attributes that the server gives to every new object, unless the request has them."""
+
+
+def create(
+    call: Call,
+    object_type: ObjectType,
+    value: ManagedObject,
+    given: Attributes,
+    facts: Iterable[tuple[Tag, Any]],
+) -> Managed:
+    """Store a new object of the caller.
+
+    ``facts`` are what the server knows from the object itself (algorithm, length, digest); they
+    stand against what the request says of the same attributes only where that is missing.
+    """
+    require_unique_name(call, given)
+    identifier = str(uuid.UUID(bytes=call.facts.random(16), version=4))
+    own = [(key, fact) for key, fact in facts if fact is not None and key not in given]
+    own += [
+        (key, make(call, identifier, given))
+        for key, make in SET_BY_SERVER.items()
+        if key not in given
+    ]
+    attributes = Attributes((*given, *(Attribute(key, fact, 0) for key, fact in own)))
+    record = Record.of(
+        id=identifier,
+        owner=call.identity.name,
+        object_type=object_type,
+        state=State.PRE_ACTIVE,
+        attributes=attributes,
+        material=pack_object(value),
+    )
+    managed = Managed(record, call.now)
+    # What an Activation Date of the past makes active is active from the start (KMIP 1.4 §3.22, 1).
+    managed = managed.with_state(managed.state)
+    call.transaction.insert(managed.record)
+    call.returned(identifier)
+    return managed
+
+
+def text_name(value: str) -> Name:
+    """A name as most clients give it."""
+    return Name(name_value=value, name_type=NameType.UNINTERPRETED_TEXT_STRING)
+
+
+def vendor_is_server(key: AttributeKey) -> bool:
+    """Whether a vendor attribute is the server's own (``y-``, KMIP 2.1 §4.60)."""
+    return isinstance(key, VendorName) and key.vendor == "y"
+
+
+def first(key: AttributeKey, value: Any) -> Attribute:
+    """The first instance of an attribute."""
+    return Attribute(key, value, 0)

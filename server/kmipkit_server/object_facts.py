@@ -1,0 +1,134 @@
+"""What the server can tell of an object by looking at it: algorithm, length, digest, certificate.
+
+One function per class of object. A wrapped or opaque key tells nothing but its digest
+(KMIP 1.4 §3.4, §3.5, §3.17).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from kmipkit.errors import OperationError
+from kmipkit.keys import describe
+from kmipkit.model.codec import to_tree
+from kmipkit.model.keyblock import KeyBlock, KeyValue
+from kmipkit.model.objects import (
+    Certificate,
+    CertificateRequest,
+    ManagedObject,
+    OpaqueObject,
+    PGPKey,
+    PrivateKey,
+    PublicKey,
+    SecretData,
+    SplitKey,
+    SymmetricKey,
+)
+from kmipkit.model.structure import Structure
+from kmipkit.spec.enums import CertificateType, KeyFormatType
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_4, V2_1
+from kmipkit.ttlv import binary
+from kmipkit_server.newborn import digest
+
+Facts = Iterator[tuple[Tag, Any]]
+
+
+def digested_bytes(block: KeyBlock) -> bytes | None:
+    """The bytes over which a key's digest is computed (KMIP 1.4 §3.17); None without a value."""
+    value = block.key_value
+    if value is None or isinstance(value, bytes):
+        return value
+    material = value.key_material
+    if isinstance(material, bytes):
+        return material
+    if isinstance(material, Structure):
+        return binary.encode(_tree(value))
+    return binary.encode(material)
+
+
+def _tree(value: KeyValue) -> Any:
+    """The encoded Key Material structure of a transparent key."""
+    material = value.key_material
+    assert isinstance(material, Structure)
+    for version in (V2_1, V1_4):
+        try:
+            return to_tree(material, version, tag=Tag.KEY_MATERIAL)
+        except Exception:  # noqa: BLE001, S112 - keys that 2.0 dropped are encoded as in 1.4
+            continue
+    raise AssertionError(f"no version encodes {type(material).__name__}")
+
+
+def _key_block(block: KeyBlock) -> Facts:
+    yield Tag.CRYPTOGRAPHIC_ALGORITHM, block.cryptographic_algorithm
+    yield Tag.CRYPTOGRAPHIC_LENGTH, block.cryptographic_length
+    data = digested_bytes(block)
+    if data is not None:
+        yield Tag.DIGEST, digest(data, block.key_format_type)
+    yield Tag.KEY_VALUE_PRESENT, block.key_value is not None
+    yield Tag.KEY_FORMAT_TYPE, block.key_format_type
+
+
+def _key(value: SymmetricKey | SecretData | SplitKey | PGPKey) -> Facts:
+    block = value.key_block
+    if block is not None:
+        yield from _key_block(block)
+
+
+def _asymmetric(value: PrivateKey | PublicKey) -> Facts:
+    block = value.key_block
+    if block is None:
+        return
+    yield from _key_block(block)
+    material = block.key_value.key_material if isinstance(block.key_value, KeyValue) else None
+    if block.cryptographic_algorithm is not None or not isinstance(material, bytes):
+        return
+    which = describe.private_key if isinstance(value, PrivateKey) else describe.public_key
+    try:
+        known = which(material, block.key_format_type)
+    except OperationError:
+        return  # a key that the library cannot read is kept as it is
+    yield Tag.CRYPTOGRAPHIC_ALGORITHM, known.algorithm
+    yield Tag.CRYPTOGRAPHIC_LENGTH, known.length
+
+
+def _certificate(value: Certificate) -> Facts:
+    data = value.certificate_value
+    yield Tag.CERTIFICATE_TYPE, value.certificate_type
+    yield Tag.CERTIFICATE_LENGTH, len(data)
+    yield Tag.DIGEST, digest(data, KeyFormatType.X_509 if _is_x509(value) else None)
+    if _is_x509(value):
+        yield from describe.certificate_attributes(data)
+
+
+def _is_x509(value: Certificate) -> bool:
+    return value.certificate_type == CertificateType.X_509
+
+
+def _opaque(value: OpaqueObject) -> Facts:
+    yield Tag.DIGEST, digest(value.opaque_data_value, None)
+
+
+def _request(value: CertificateRequest) -> Facts:
+    yield Tag.DIGEST, digest(value.certificate_request_value, None)
+
+
+FACTS: Mapping[type, Callable[[Any], Facts]] = MappingProxyType(
+    {
+        SymmetricKey: _key,
+        SecretData: _key,
+        SplitKey: _key,
+        PGPKey: _key,
+        PrivateKey: _asymmetric,
+        PublicKey: _asymmetric,
+        Certificate: _certificate,
+        CertificateRequest: _request,
+        OpaqueObject: _opaque,
+    }
+)
+
+
+def facts_of(value: ManagedObject) -> list[tuple[Tag, Any]]:
+    """Attributes that follow from the object, as pairs; None where nothing is known."""
+    facts = FACTS.get(type(value))
+    return list(facts(value)) if facts is not None else []

@@ -1,0 +1,137 @@
+"""Giving a key wrapped by another key (KMIP 1.4 §2.1.5, §2.1.6, §4.11; KMIP 2.1 §3.3, §7.19).
+
+Encrypt-only wrapping. What is wrapped is the Key Material itself (No Encoding), or the encoded Key
+Value structure with the attributes that were asked for (TTLV Encoding, the default).
+"""
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from kmipkit.errors import OperationError
+from kmipkit.keys.formats import load_public_key
+from kmipkit.keys.parameters import Parameters
+from kmipkit.keys.wrap import wrap
+from kmipkit.lifecycle import may_protect
+from kmipkit.model.attribute import Attributes
+from kmipkit.model.codec import encode
+from kmipkit.model.keyblock import (
+    EncryptionKeyInformation,
+    KeyBlock,
+    KeyValue,
+    KeyWrappingData,
+    KeyWrappingSpecification,
+)
+from kmipkit.spec.enums import (
+    EncodingOption,
+    ObjectType,
+    ResultReason,
+    WrappingMethod,
+)
+from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.tags import Tag
+from kmipkit_server.call import Call
+from kmipkit_server.managed import Managed, shown
+from kmipkit_server.material import key_bytes
+
+
+def wrapped(
+    call: Call, managed: Managed, block: KeyBlock, specification: KeyWrappingSpecification
+) -> KeyBlock:
+    """The key block with its value wrapped as the specification says."""
+    information = _checked(specification)
+    if block.key_wrapping_data is not None or not isinstance(block.key_value, KeyValue):
+        raise OperationError(
+            ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED, "the key was registered wrapped already"
+        )
+    option = specification.encoding_option or EncodingOption.TTLV_ENCODING
+    plaintext = _plaintext(call, managed, block.key_value, specification, option)
+    key, parameters = _wrapping_key(call, information)
+    result = wrap(key, parameters, plaintext, random=call.facts.random)
+    return block.replace(
+        key_value=result.data,
+        key_wrapping_data=KeyWrappingData(
+            wrapping_method=specification.wrapping_method,
+            encryption_key_information=information,
+            iv_counter_nonce=result.iv,
+            encoding_option=specification.encoding_option,
+        ),
+    )
+
+
+def _checked(specification: KeyWrappingSpecification) -> EncryptionKeyInformation:
+    if specification.wrapping_method != WrappingMethod.ENCRYPT:
+        raise OperationError(
+            ResultReason.FEATURE_NOT_SUPPORTED,
+            f"Wrapping Method {specification.wrapping_method.name} is not supported, only ENCRYPT",
+        )
+    information = specification.encryption_key_information
+    if information is None:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            "Encryption Key Information is needed for the Wrapping Method ENCRYPT",
+        )
+    return information
+
+
+def _plaintext(
+    call: Call,
+    managed: Managed,
+    value: KeyValue,
+    specification: KeyWrappingSpecification,
+    option: EncodingOption,
+) -> bytes:
+    names = specification.attribute_references
+    if option == EncodingOption.NO_ENCODING:
+        if names:
+            raise OperationError(
+                ResultReason.ENCODING_OPTION_ERROR, "No Encoding leaves no room for attributes"
+            )
+        if not isinstance(value.key_material, bytes):
+            raise OperationError(
+                ResultReason.ENCODING_OPTION_ERROR, "No Encoding is for keys that are bytes"
+            )
+        return value.key_material
+    if names:
+        asked = [shown(one, call.version) for name in names for one in managed.all(name)]
+        value = value.replace(attributes=Attributes(tuple(asked)))
+    return encode(value, call.version, tag=Tag.KEY_VALUE, strict=False)
+
+
+def _wrapping_key(
+    call: Call, information: EncryptionKeyInformation
+) -> tuple[bytes | RSAPublicKey, Parameters]:
+    try:
+        managed = call.load(information.unique_identifier)
+    except OperationError as error:
+        if error.reason is ResultReason.OBJECT_NOT_FOUND:
+            raise OperationError(
+                ResultReason.WRAPPING_OBJECT_NOT_FOUND, "the wrapping key does not exist"
+            ) from None
+        raise
+    mask = managed.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
+    if CryptographicUsageMask.WRAP_KEY not in mask:
+        raise OperationError(
+            ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK, "the key is not meant to wrap keys"
+        )
+    stop = managed.get(Tag.PROTECT_STOP_DATE)
+    if not may_protect(managed.state, call.now, protect_stop_date=stop):
+        raise OperationError(
+            ResultReason.WRONG_KEY_LIFECYCLE_STATE, "the wrapping key is not active"
+        )
+    given = information.cryptographic_parameters or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    parameters = Parameters.of(given) if given is not None else Parameters()
+    return _usable(managed), parameters
+
+
+def _usable(managed: Managed) -> bytes | RSAPublicKey:
+    if managed.object_type is ObjectType.SYMMETRIC_KEY:
+        return key_bytes(managed)
+    if managed.object_type is ObjectType.PUBLIC_KEY:
+        block = managed.key_block
+        key = load_public_key(
+            key_bytes(managed), block.key_format_type, block.cryptographic_algorithm
+        )
+        if isinstance(key, RSAPublicKey):
+            return key
+    raise OperationError(
+        ResultReason.ILLEGAL_OBJECT_TYPE, "only symmetric keys and RSA public keys wrap keys"
+    )
