@@ -18,8 +18,7 @@ from kmipkit.errors import Cause, LocalProtocolError, ProtocolError, RemoteProto
 from kmipkit.model import envelope, messages
 from kmipkit.model.codec import encode
 from kmipkit.spec.versions import Version
-from kmipkit.ttlv.binary import message_length
-from kmipkit.ttlv.framing import HEADER_SIZE
+from kmipkit.ttlv.framing import HEADER_SIZE, message_length
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 
 
@@ -163,7 +162,7 @@ class Connection:
         """The bytes of a request in the version of its header. LocalProtocolError if impossible."""
         if self.role is not Role.ASKING:
             raise LocalProtocolError("this side answers", cause=Cause.UNEXPECTED_MESSAGE)
-        data = encode(message, message.header.protocol_version.version)
+        data = encode(message, message.request_header.protocol_version.version)
         self._open.append(message)
         return data
 
@@ -175,7 +174,7 @@ class Connection:
         if not self._owed:
             raise LocalProtocolError("no answer is owed", cause=Cause.UNEXPECTED_MESSAGE)
         self._owed -= 1
-        return encode(message, message.header.protocol_version.version, strict=False)
+        return encode(message, message.response_header.protocol_version.version, strict=False)
 
 
 def _check_pairing(request: messages.RequestMessage, response: messages.ResponseMessage) -> None:

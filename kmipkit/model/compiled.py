@@ -123,9 +123,7 @@ def _branches(
 
 
 def _cases(field: FieldPlan, names: Names, outer: str) -> list[tuple[int, tuple[str, ...]]]:
-    return [
-        case for form in field.forms for case in _kind_cases(form.kind, form.tag, names, outer)
-    ]
+    return [case for form in field.forms for case in _kind_cases(form.kind, form.tag, names, outer)]
 
 
 def _kind_cases(

@@ -121,9 +121,7 @@ class Enumerated:
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
         if not isinstance(value, self.enumeration):
-            raise misuse(
-                f"expected {self.enumeration.__name__}, not {type(value).__name__}", place
-            )
+            raise misuse(f"expected {self.enumeration.__name__}, not {type(value).__name__}", place)
         if not value.known_in(self.version):
             if place.strict:
                 raise misuse(f"KMIP {self.version} has no {value}", place, Cause.WRONG_VERSION)

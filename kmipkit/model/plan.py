@@ -32,11 +32,12 @@ from kmipkit.model.kinds import (
 )
 from kmipkit.model.reference import FieldPlan, Form, Nested
 from kmipkit.model.structure import Structure, Wire
+from kmipkit.model.types import Identifier
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enumeration import OpenEnum, OpenMask
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import V2_0, Version
 from kmipkit.ttlv.tree import Item
 
 _PLAIN: dict[Any, Kind] = {
@@ -107,9 +108,7 @@ def _forms(python: Any, wire: Wire, marks: list[Any], version: Version) -> tuple
     if wire.tag is None:
         owned = ((_own_tag(option), option) for option in _options(python))
         return tuple(
-            Form(tag, kind_of(option, version))
-            for tag, option in owned
-            if tag.known_in(version)
+            Form(tag, kind_of(option, version)) for tag, option in owned if tag.known_in(version)
         )
     if wire.choose is not None:
         return (Form(wire.tag, _selected(python, wire, version)),)
@@ -170,6 +169,8 @@ def kind_of(python: Any, version: Version) -> Kind:
         return _MARKED[marked] if marked else kind_of(inner, version)
     if python in _PLAIN:
         return _PLAIN[python]
+    if python == Identifier and version < V2_0:
+        return _PLAIN[str]  # symbols and numbers came with 2.0 (KMIP 2.1 §4.58)
     if python == AttributeReference:
         return AttributeReferenceKind(version)
     if get_origin(python) in (Union, types.UnionType):

@@ -1,0 +1,27 @@
+"""Python types of fields whose item type is not the first choice for that type.
+
+``int`` travels as Integer, ``datetime`` as Date-Time; these aliases name the other item types, and
+the identifiers, which became wider in 2.0.
+"""
+
+from datetime import datetime
+from typing import Annotated, TypeAlias
+
+from kmipkit.spec.enums import UniqueIdentifier
+from kmipkit.spec.item_types import ItemType
+
+LongInteger: TypeAlias = Annotated[int, ItemType.LONG_INTEGER]
+"""A signed number of 64 bits."""
+
+BigInteger: TypeAlias = Annotated[int, ItemType.BIG_INTEGER]
+"""A signed number of any size."""
+
+Interval: TypeAlias = Annotated[int, ItemType.INTERVAL]
+"""A duration in whole seconds, 0 to 2**32 - 1."""
+
+DateTimeExtended: TypeAlias = Annotated[datetime, ItemType.DATE_TIME_EXTENDED]
+"""A point in time with microseconds (KMIP 2.1 §10.1)."""
+
+Identifier: TypeAlias = str | UniqueIdentifier | int
+"""What names an object: text; since 2.0 also a symbol such as the ID Placeholder, or the number of
+an identifier in the batch (KMIP 2.1 §4.58, §11.58)."""
