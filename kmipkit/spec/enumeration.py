@@ -6,15 +6,24 @@ mask bit stays in the mask. Each named value carries the versions that have it.
 """
 
 from collections.abc import Iterator
-from enum import IntEnum
-from typing import Self, TypeVar
+from enum import EnumType, IntEnum
+from typing import Any, Self, TypeVar
 
 from kmipkit.spec.versions import V1_0, Version
 
 _Mask = TypeVar("_Mask", bound="OpenMask")
 
 
-class OpenEnum(IntEnum):
+class _OpenType(EnumType):
+    """Lets numbers be looked up in an enumeration that names none, such as Opaque Data Type."""
+
+    def __call__(cls, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if cls._member_map_ or args or not issubclass(cls, OpenEnum):
+            return super().__call__(value, *args, **kwargs)
+        return cls._missing_(value)
+
+
+class OpenEnum(IntEnum, metaclass=_OpenType):
     """An enumeration of KMIP; members are declared as ``NAME = number, since[, until]``.
 
     ``until`` is the last version that has the value. Any number from 0 to 2**32 - 1 can be looked
