@@ -150,7 +150,9 @@ class Connection:
 
     def _answer(self, data: bytes) -> Response:
         if not self._open:
-            raise RemoteProtocolError("an answer without a question", cause=Cause.UNEXPECTED_MESSAGE)
+            raise RemoteProtocolError(
+                "an answer without a question", cause=Cause.UNEXPECTED_MESSAGE
+            )
         message, version = envelope.decode_response(
             data, limits=self._framer.limits, tolerant=self._tolerant
         )

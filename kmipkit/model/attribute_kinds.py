@@ -186,7 +186,8 @@ class AttributeKind:
         else:
             known = self.value_kind(key) is not None
         if not known:
-            return self._left_out(attribute, place)
+            self._left_out(attribute, place)
+            return None
         name = Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, attribute_name(key))
         parts = [name]
         if attribute.index is not None:
@@ -204,7 +205,8 @@ class AttributeKind:
         if not isinstance(key, VendorName):
             row = BY_TAG.get(key)
             if row is not None and not row.known_in(self.version):
-                return self._left_out(attribute, place)
+                self._left_out(attribute, place)
+                return None
             return self._write_value(key, attribute, place)
         parts = [
             Item(Tag.VENDOR_IDENTIFICATION, ItemType.TEXT_STRING, key.vendor),

@@ -10,26 +10,26 @@ which covers every overrun inside; instances are filled through their slots, bec
 import linecache
 from collections.abc import Callable
 from dataclasses import fields
-from functools import cache
 from typing import Any
 
+from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute_kinds import AttributeKind, AttributeListKind
 from kmipkit.model.compiled_attributes import (
     attribute_list_reader,
     attribute_list_writer,
     attribute_reader,
     attribute_writer,
 )
-from kmipkit.model.attribute import Attributes
-from kmipkit.model.attribute_kinds import AttributeKind, AttributeListKind
 from kmipkit.model.emit import Names, Unusual, head, read_lines, write_lines
 from kmipkit.model.kinds import Generic, Kind, OneOf, Place, Selected
+from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
 from kmipkit.model.reference import FieldPlan, Nested
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv import binary
-from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit.ttlv.limits import Limits
 from kmipkit.ttlv.tree import Item
 
 Reader = Callable[[bytes, int, int, Any], Any]
@@ -55,7 +55,7 @@ def _built(names: Names, lines: list[str], name: str, title: str) -> Callable[..
 # --- reading -----------------------------------------------------------------------------------
 
 
-@cache
+@memoized
 def structure_reader(cls: type[Structure], version: Version) -> Reader:
     """The function that reads the inside of a structure: (message, first byte, end, outer)."""
     names = Names()
@@ -194,7 +194,7 @@ def _generic_reader(kind: Kind) -> Reader:
     return read
 
 
-@cache
+@memoized
 def value_reader(kind: Kind, tag: int) -> dict[int, Callable[[bytes, int, int], Any]]:
     """Functions (message, first byte, end of item) -> value, by tag and type of the item."""
     names = Names()
@@ -214,7 +214,7 @@ def _read_length(buf: bytes, pos: int) -> tuple[int]:
 # --- writing -----------------------------------------------------------------------------------
 
 
-@cache
+@memoized
 def structure_writer(cls: type[Structure], version: Version, strict: bool) -> Writer:
     """The function that gives the inside of a structure as bytes."""
     names = Names()
@@ -331,7 +331,7 @@ def _reference_writer(kind: Kind, tag: int, strict: bool) -> Writer:
     return write
 
 
-@cache
+@memoized
 def value_writer(kind: Kind, tag: int, strict: bool) -> Writer:
     """Like :func:`item_writer`, for primitive kinds as well."""
     names = Names()

@@ -23,7 +23,7 @@ from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
-from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit.ttlv.limits import Limits
 
 Reader = Callable[[bytes, int, int, Any], Any]
 Writer = Callable[[Any], bytes]

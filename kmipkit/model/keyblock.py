@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from kmipkit.model.attribute import Attributes, AttributeReference
+from kmipkit.model.attribute import AttributeReference, Attributes
 from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.model.types import BigInteger, Identifier

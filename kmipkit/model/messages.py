@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from kmipkit.model.headers import RequestHeader, ResponseHeader
 from kmipkit.model import payloads
+from kmipkit.model.headers import RequestHeader, ResponseHeader
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.tags import Tag

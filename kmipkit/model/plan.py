@@ -8,7 +8,7 @@ turns it into source text.
 import types
 from dataclasses import MISSING, fields
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from kmipkit.model.attribute import Attribute, AttributeReference, Attributes
@@ -30,6 +30,7 @@ from kmipkit.model.kinds import (
     Plain,
     Selected,
 )
+from kmipkit.model.memo import memoized
 from kmipkit.model.reference import FieldPlan, Form, Nested
 from kmipkit.model.structure import Structure, Wire
 from kmipkit.model.types import Identifier
@@ -57,7 +58,7 @@ _MARKED: dict[ItemType, Kind] = {
 }
 
 
-@cache
+@memoized
 def plan(cls: type[Structure], version: Version) -> tuple[FieldPlan, ...]:
     """The fields of a structure class in a version, in the order of the wire."""
     hints = get_type_hints(cls, include_extras=True)
@@ -134,7 +135,8 @@ def _value_kind(tag: Tag, version: Version) -> Kind | None:
 def _own_tag(option: Any) -> Tag:
     assert issubclass(option, Structure)
     assert option.TAG is not None, f"{option.__name__} has no tag of its own"
-    return option.TAG
+    tag: Tag = option.TAG
+    return tag
 
 
 def _options(python: Any) -> tuple[Any, ...]:
@@ -160,7 +162,7 @@ def _selected(python: Any, wire: Wire, version: Version) -> Kind:
     return OneOf((*plain, selected)) if plain else selected
 
 
-@cache
+@memoized
 def kind_of(python: Any, version: Version) -> Kind:
     """The kind of a Python annotation in a version."""
     if get_origin(python) is Annotated:

@@ -26,7 +26,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, Version
 from kmipkit.ttlv.tree import Item
 
-_Class = TypeVar("_Class", bound=type)
+_Class = TypeVar("_Class", bound="type[Structure]")
 
 Chooser = Callable[[Any, Version], Any]
 """From the value of another field, and the version, to the class that a field has on the wire.
@@ -114,7 +114,7 @@ def structure(tag: Tag | None = None) -> Callable[[_Class], _Class]:
 
     def declare(cls: _Class) -> _Class:
         made = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
-        made.TAG = tag  # type: ignore[attr-defined]  # every structure class derives from Structure
+        made.TAG = tag
         return made
 
     return declare

@@ -20,6 +20,7 @@ from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
 from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason, ResultStatus
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit_server import handlers  # noqa: F401 - importing them registers them
 from kmipkit_server.call import Call, Facts, WriteRequired
 from kmipkit_server.identity import Identity
 from kmipkit_server.incoming import BadItem, Incoming, Item, read_request
@@ -88,6 +89,8 @@ class Dispatcher:
         if not any(_writes(item, incoming.version) for item in incoming.items):
             try:
                 return self._run_batch(incoming, identity, now, self.reader)
+            except _Undo as undo:
+                return undo.results
             except WriteRequired:
                 pass
         try:
@@ -106,7 +109,13 @@ class Dispatcher:
         earlier: list[str] = []
         for item in incoming.items:
             call = Call(
-                item.operation, identity, incoming.version, now, store, self.facts, placeholder,
+                item.operation,
+                identity,
+                incoming.version,
+                now,
+                store,
+                self.facts,
+                placeholder,
                 earlier,
             )
             result = self._run_item(item, call)
@@ -146,15 +155,15 @@ class Dispatcher:
                 ResultReason.OPERATION_NOT_SUPPORTED,
                 f"{_name(item.operation)} is not supported in KMIP {call.version}",
             )
-        if any(extension.criticality_indicator for extension in item.extensions):
+        if any(extension.criticality_indicator for extension in item.message_extensions):
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED, "a critical Message Extension is not known"
             )
         if isinstance(call.store, Transaction):
             with call.store.savepoint():
-                payload = handler.function(call, item.payload)
+                payload = handler.function(call, item.request_payload)
         else:
-            payload = handler.function(call, item.payload)
+            payload = handler.function(call, item.request_payload)
         return ResponseBatchItem(
             operation=item.operation,
             unique_batch_item_id=item.unique_batch_item_id,
@@ -162,9 +171,7 @@ class Dispatcher:
             response_payload=payload,
         )
 
-    def _encode(
-        self, incoming: Incoming, items: list[ResponseBatchItem], now: datetime
-    ) -> bytes:
+    def _encode(self, incoming: Incoming, items: list[ResponseBatchItem], now: datetime) -> bytes:
         data = self._message(incoming.version, items, now, incoming)
         maximum = incoming.header.maximum_response_size
         if maximum is not None and len(data) > maximum:
@@ -228,6 +235,7 @@ def _failure(
         result_status=ResultStatus.OPERATION_FAILED,
         result_reason=reason_for(error.reason, version),
         result_message=error.message,
+        response_payload=getattr(error, "payload", None),
     )
 
 
@@ -244,5 +252,3 @@ def _undone(results: list[ResponseBatchItem]) -> list[ResponseBatchItem]:
         ),
         results[-1],
     ]
-
-

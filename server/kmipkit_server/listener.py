@@ -165,7 +165,13 @@ class Listener:
     def _report_end(self, watched: _Watched) -> None:
         quiet = watched.ended_by == "shutdown" or watched.waiting_for == "request"
         level = logging.DEBUG if quiet else logging.WARNING
-        log.log(level, "%s: closed, %s in wait for %s", watched.peer, watched.ended_by or "cancelled", watched.waiting_for)
+        log.log(
+            level,
+            "%s: closed, %s in wait for %s",
+            watched.peer,
+            watched.ended_by or "cancelled",
+            watched.waiting_for,
+        )
 
     async def _converse(self, stream: TLSStream, watched: _Watched) -> None:
         await stream.do_handshake()

@@ -8,7 +8,7 @@ this table gives the nearest one that it has: KMIP 1.4 §11 for what became fine
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kmipkit.spec.enums import ResultReason as R  # noqa: N817 - a table of pairs
+from kmipkit.spec.enums import ResultReason as R
 from kmipkit.spec.versions import Version
 
 NEAREST: Mapping[R, R] = MappingProxyType(

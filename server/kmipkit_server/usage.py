@@ -24,7 +24,5 @@ def allocate(call: Call, managed: Managed, size: int) -> None:
             ResultReason.PERMISSION_DENIED,
             f"the usage limits of the key have {limits.usage_limits_count} left, not {amount}",
         )
-    changed = managed.with_attribute(
-        Tag.USAGE_LIMITS, limits.replace(usage_limits_count=left)
-    )
+    changed = managed.with_attribute(Tag.USAGE_LIMITS, limits.replace(usage_limits_count=left))
     call.save(managed, changed)

@@ -26,9 +26,7 @@ def _require_leave(managed: Managed, *, is_wrapped: bool) -> None:
 def _served(call: Call, managed: Managed) -> None:
     """The first Get ends the freshness of an object (KMIP 1.4 §3.34)."""
     if managed.get(Tag.FRESH):
-        call.transaction.update(
-            managed.record, managed.with_attribute(Tag.FRESH, False).record
-        )
+        call.transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
 
 
 def _fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:

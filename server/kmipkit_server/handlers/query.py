@@ -29,8 +29,8 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.call import Call
-from kmipkit_server.registry import HANDLERS, operation
 from kmipkit_server.registrable import REGISTRABLE
+from kmipkit_server.registry import HANDLERS, operation
 
 
 @operation(Operation.DISCOVER_VERSIONS, writes=False)

@@ -1,0 +1,181 @@
+"""The running server: store, dispatcher and listener put together, and what signals do.
+
+The order of a start: configuration, certificates, root key, store, sockets; only then is the line
+printed that says so. The order of a stop: no new connections, answers to what has begun, the
+last commit, the store closed.
+"""
+
+import logging
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import trio
+
+from kmipkit import __version__
+from kmipkit.model.envelope import SPOKEN
+from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit_server import logs
+from kmipkit_server.call import Facts
+from kmipkit_server.config import Config, ConfigError
+from kmipkit_server.dispatch import Clock, Dispatcher
+from kmipkit_server.identity import IdentityRule
+from kmipkit_server.listener import ConnectionLimits, Listener, open_sockets
+from kmipkit_server.store.sqlite import SQLiteStore
+from kmipkit_server.store.writer import GroupCommit
+from kmipkit_server.tls import server_context
+from kmipkit_server.vault.file import FileVault
+
+log = logging.getLogger("kmipkit.server")
+
+Announce = Callable[[str], None]
+
+DATABASE = "objects.sqlite3"
+CERTIFICATES = "certs"
+ADMIN = "admin"
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def system_clock() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class TLSFiles:
+    """The server's certificate, its key, and the authorities of its clients."""
+
+    cert: Path
+    key: Path
+    ca: Path
+
+    def context(self) -> ssl.SSLContext:
+        """TLS settings from the files as they are now."""
+        return server_context(self.cert, self.key, self.ca)
+
+
+def run(config: Config, announce: Announce) -> None:
+    """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start."""
+    logs.configure(config.log.level)
+    trio.run(serve, config, announce)
+
+
+def check(config: Config) -> None:
+    """Try what a start needs without leaving anything behind; errors as of :func:`run`."""
+    if config.tls.cert is not None:
+        _configured_files(config).context()
+    directory = config.store.directory
+    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ConfigError(f"{directory}: cannot be written")
+
+
+async def serve(config: Config, announce: Announce, clock: Clock = system_clock) -> None:
+    """Serve until cancelled or told to stop by a signal; see :func:`run`."""
+    config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files = _tls_files(config, clock)
+    contexts = [files.context()]
+    vault = FileVault.open(config.root_key)
+    store = SQLiteStore.open(config.store.directory / DATABASE, vault)
+    try:
+        sockets = open_sockets(config.listen.host, config.listen.port)
+        writer = GroupCommit(store)
+        listener = Listener(
+            context=lambda: contexts[-1],
+            responder=Dispatcher(store.reader, writer, _facts(config), clock, _messages(config)),
+            identity_rule=IdentityRule(config.identity.source, config.identity.accounts),
+            limits=_limits(config),
+        )
+        with trio.open_signal_receiver(*SIGNALS) as signals:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(writer.run)
+                async with trio.open_nursery() as serving:
+                    serving.start_soon(listener.serve, sockets)
+                    announce(_ready_line(config, sockets[0].getsockname(), files))
+                    await _obey(signals, contexts, files)
+                    log.info("stopping: requests that have begun are finished")
+                    for listening in sockets:
+                        trio.lowlevel.notify_closing(listening)
+                        listening.close()
+                    await listener.drain(config.listen.drain_seconds)
+                    serving.cancel_scope.cancel()
+                await writer.stop()
+    finally:
+        store.close()
+    log.info("stopped")
+
+
+def _tls_files(config: Config, clock: Clock) -> TLSFiles:
+    if config.tls.cert is not None:
+        return _configured_files(config)
+    from kmipkit_certs.development import ensure  # noqa: PLC0415 - needed on a first start only
+
+    made = ensure(
+        config.store.directory / CERTIFICATES,
+        hosts=tuple(dict.fromkeys((config.listen.host, "localhost", "127.0.0.1", "::1"))),
+        clients=(ADMIN,),
+        clock=clock,
+    )
+    return TLSFiles(made.server_cert, made.server_key, made.ca)
+
+
+def _configured_files(config: Config) -> TLSFiles:
+    tls = config.tls
+    assert tls.cert is not None
+    assert tls.key is not None
+    assert tls.ca is not None
+    return TLSFiles(tls.cert, tls.key, tls.ca)
+
+
+def _facts(config: Config) -> Facts:
+    return Facts(
+        vendor="kmipkit",
+        server_name=config.kmip.server_name,
+        software_version=__version__,
+        random=os.urandom,
+        versions=SPOKEN,
+        unique_names=config.kmip.unique_names,
+    )
+
+
+def _messages(config: Config) -> Limits:
+    return replace(DEFAULT_LIMITS, max_message=config.limits.max_message)
+
+
+def _limits(config: Config) -> ConnectionLimits:
+    limits = config.limits
+    return ConnectionLimits(
+        handshake_timeout=limits.handshake_timeout,
+        message_timeout=limits.message_timeout,
+        send_timeout=limits.send_timeout,
+        idle_timeout=limits.idle_timeout,
+        connections=limits.connections,
+        messages=_messages(config),
+    )
+
+
+def _ready_line(config: Config, address: tuple[str, int], files: TLSFiles) -> str:
+    host, port = address[:2]
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    line = f"ready: listening on {shown}, data in {config.store.directory}, CA {files.ca}"
+    if config.tls.cert is None:
+        folder = config.store.directory / CERTIFICATES
+        line += f", client certificate {folder / f'{ADMIN}.crt'} and key {folder / f'{ADMIN}.key'}"
+    return line
+
+
+async def _obey(signals: AsyncIterator[int], contexts: list[ssl.SSLContext], files: TLSFiles) -> None:
+    """Return when asked to stop; read the certificates again when asked for that."""
+    async for number in signals:
+        if number != signal.SIGHUP:
+            return
+        try:
+            contexts.append(files.context())
+            del contexts[:-1]
+            log.info("certificates read again")
+        except ConfigError as error:
+            log.error("certificates stay as they were: %s", error)

@@ -1,0 +1,140 @@
+"""Who may set, change and delete which attribute: the rules of the attribute tables.
+
+The tables (KMIP 1.4 §3, KMIP 2.1 §4) say for each attribute whether a client may set it first,
+modify it and delete it. Here those rules become refusals; what the tables add in words (states, and
+attributes that describe a key to be made) are two small tables below.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kmipkit.errors import OperationError
+from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribute_name
+from kmipkit.spec.attributes import BY_TAG, AttributeSpec
+from kmipkit.spec.enums import ObjectType, ResultReason, State
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import Version
+from kmipkit_server.managed import Managed
+
+DESCRIBES_NEW_OBJECT = frozenset(
+    {
+        Tag.CRYPTOGRAPHIC_ALGORITHM,
+        Tag.CRYPTOGRAPHIC_LENGTH,
+        Tag.CERTIFICATE_TYPE,
+        Tag.DIGITAL_SIGNATURE_ALGORITHM,
+        Tag.PROTECTION_STORAGE_MASK,
+        Tag.KEY_FORMAT_TYPE,
+        Tag.OPAQUE_DATA_TYPE,
+    }
+)
+"""Set by the server, but on the word of the client that asks for the object (KMIP 1.4 §4.1, §4.3)."""
+
+_EARLY = frozenset({State.PRE_ACTIVE})
+_NOT_OVER = frozenset({State.PRE_ACTIVE, State.ACTIVE})
+
+CHANGEABLE_IN: Mapping[Tag, frozenset[State]] = MappingProxyType(
+    {
+        Tag.ACTIVATION_DATE: _EARLY,
+        Tag.PROCESS_START_DATE: _NOT_OVER,
+        Tag.PROTECT_STOP_DATE: _NOT_OVER,
+        Tag.DEACTIVATION_DATE: _NOT_OVER,
+    }
+)
+"""States in which a date may still be changed (KMIP 1.4 §3.24 to §3.27)."""
+
+
+def _known(key: AttributeKey, version: Version) -> AttributeSpec | None:
+    """The row of a standard attribute, None for a vendor's. Refuses names that do not exist."""
+    if isinstance(key, VendorName):
+        if key.vendor:
+            return None
+    else:
+        row = BY_TAG.get(key)
+        if row is not None and row.known_in(version):
+            return row
+    raise OperationError(
+        ResultReason.UNSUPPORTED_ATTRIBUTE,
+        f"KMIP {version} has no attribute {attribute_name(key)!r}",
+    )
+
+
+def _read_only(key: AttributeKey, what: str) -> OperationError:
+    return OperationError(
+        ResultReason.ATTRIBUTE_READ_ONLY, f"{attribute_name(key)} cannot be {what} by a client"
+    )
+
+
+def _is_servers(key: AttributeKey) -> bool:
+    """Whether a vendor attribute belongs to the server (1.x: ``y-``; KMIP 1.4 §3.39)."""
+    return isinstance(key, VendorName) and key.vendor == "y"
+
+
+def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:  # noqa: ARG001
+    """Refuse an attribute that a client may not give to a new object."""
+    row = _known(attribute.key, version)
+    if row is None:
+        allowed = not _is_servers(attribute.key)
+    else:
+        allowed = row.rules(version).set_by_client or row.tag in DESCRIBES_NEW_OBJECT
+    if not allowed:
+        raise _read_only(attribute.key, "set")
+    _require_value(attribute)
+
+
+def check_add(attribute: Attribute, managed: Managed, version: Version) -> None:
+    """Refuse an attribute that a client may not add to an object that exists."""
+    row = _known(attribute.key, version)
+    if row is None:
+        allowed = not _is_servers(attribute.key)
+    else:
+        allowed = row.rules(version).set_by_client
+    if not allowed:
+        raise _read_only(attribute.key, "added")
+    _require_value(attribute)
+    _require_state(attribute.key, managed)
+
+
+def check_modify(attribute: Attribute, managed: Managed, version: Version) -> None:
+    """Refuse a change that a client may not make."""
+    row = _known(attribute.key, version)
+    if row is None:
+        allowed = not _is_servers(attribute.key)
+    else:
+        allowed = row.rules(version).modifiable_by_client
+    if not allowed:
+        raise _read_only(attribute.key, "changed")
+    _require_value(attribute)
+    _require_state(attribute.key, managed)
+
+
+def check_set(attribute: Attribute, managed: Managed, version: Version) -> None:
+    """Refuse a value that a client may neither add nor change (KMIP 2.1 §6.1.51)."""
+    check = check_modify if attribute.key in managed.stored else check_add
+    check(attribute, managed, version)
+
+
+def check_delete(key: AttributeKey, managed: Managed, version: Version) -> None:  # noqa: ARG001
+    """Refuse to delete what a client may not delete."""
+    row = _known(key, version)
+    if row is None:
+        allowed = not _is_servers(key)
+    else:
+        allowed = row.rules(version).deletable_by_client
+    if not allowed:
+        raise _read_only(key, "deleted")
+
+
+def _require_value(attribute: Attribute) -> None:
+    if attribute.value is None:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"{attribute_name(attribute.key)} has no value"
+        )
+
+
+def _require_state(key: AttributeKey, managed: Managed) -> None:
+    states = CHANGEABLE_IN.get(key) if isinstance(key, Tag) else None
+    if states is not None and managed.state not in states:
+        raise OperationError(
+            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
+            f"{attribute_name(key)} is fixed once an object is {managed.state.name.lower()}",
+        )

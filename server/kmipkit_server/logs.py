@@ -1,0 +1,24 @@
+"""The log: one line per event on standard error, whatever a peer puts into its names."""
+
+import logging
+import sys
+from typing import TextIO
+
+
+class OneLine(logging.Formatter):
+    """Escapes control characters, so that no name in a certificate can forge a line of the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line without its traceback."""
+        text = super().formatMessage(record)
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send the log of the server to ``stream``, standard error by default."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("kmipkit")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(level)
