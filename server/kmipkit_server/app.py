@@ -112,7 +112,7 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
 def _tls_files(config: Config, clock: Clock) -> TLSFiles:
     if config.tls.cert is not None:
         return _configured_files(config)
-    from kmipkit_certs.development import ensure  # noqa: PLC0415 - needed on a first start only
+    from kmipkit_certs.development import ensure
 
     made = ensure(
         config.store.directory / CERTIFICATES,
@@ -168,7 +168,9 @@ def _ready_line(config: Config, address: tuple[str, int], files: TLSFiles) -> st
     return line
 
 
-async def _obey(signals: AsyncIterator[int], contexts: list[ssl.SSLContext], files: TLSFiles) -> None:
+async def _obey(
+    signals: AsyncIterator[int], contexts: list[ssl.SSLContext], files: TLSFiles
+) -> None:
     """Return when asked to stop; read the certificates again when asked for that."""
     async for number in signals:
         if number != signal.SIGHUP:

@@ -16,7 +16,9 @@ import click
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 5696]")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="The server's certificate, PEM.")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="The key of that certificate, PEM.")
+@click.option(
+    "--tls-key", type=click.Path(path_type=Path), help="The key of that certificate, PEM."
+)
 @click.option("--tls-ca", type=click.Path(path_type=Path), help="Authorities of the clients, PEM.")
 @click.option(
     "--log-level",
@@ -51,8 +53,9 @@ def serve(
           --tls-cert server.crt --tls-key server.key --tls-ca clients-ca.crt
       kmipkit serve --config /etc/kmipkit.toml --check-config
     """
-    from kmipkit.errors import KMIPError  # noqa: PLC0415 - `kmipkit --help` must stay quick
-    from kmipkit_server import app, config as configuration  # noqa: PLC0415
+    from kmipkit.errors import KMIPError
+    from kmipkit_server import app
+    from kmipkit_server import config as configuration
 
     options = {
         "store": {"directory": data_dir},

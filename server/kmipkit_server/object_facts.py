@@ -9,10 +9,19 @@ from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import describe
+from kmipkit.keys import certificates, describe
+from kmipkit.model.attributes import (
+    CertificateIdentifier,
+    CertificateIssuer,
+    CertificateSubject,
+    X509CertificateIdentifier,
+    X509CertificateIssuer,
+    X509CertificateSubject,
+)
 from kmipkit.model.codec import to_tree
 from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.objects import (
+    OBJECT_TYPE_OF,
     Certificate,
     CertificateRequest,
     ManagedObject,
@@ -25,7 +34,7 @@ from kmipkit.model.objects import (
     SymmetricKey,
 )
 from kmipkit.model.structure import Structure
-from kmipkit.spec.enums import CertificateType, KeyFormatType
+from kmipkit.spec.enums import CertificateType, KeyFormatType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1
 from kmipkit.ttlv import binary
@@ -83,9 +92,8 @@ def _asymmetric(value: PrivateKey | PublicKey) -> Facts:
     material = block.key_value.key_material if isinstance(block.key_value, KeyValue) else None
     if block.cryptographic_algorithm is not None or not isinstance(material, bytes):
         return
-    which = describe.private_key if isinstance(value, PrivateKey) else describe.public_key
     try:
-        known = which(material, block.key_format_type)
+        known = describe.describe_key(material, block.key_format_type, OBJECT_TYPE_OF[type(value)])
     except OperationError:
         return  # a key that the library cannot read is kept as it is
     yield Tag.CRYPTOGRAPHIC_ALGORITHM, known.algorithm
@@ -98,7 +106,43 @@ def _certificate(value: Certificate) -> Facts:
     yield Tag.CERTIFICATE_LENGTH, len(data)
     yield Tag.DIGEST, digest(data, KeyFormatType.X_509 if _is_x509(value) else None)
     if _is_x509(value):
-        yield from describe.certificate_attributes(data)
+        yield from _x509(data)
+
+
+def _x509(data: bytes) -> Facts:
+    """Names, serial number and key of a certificate, in all the forms that versions have."""
+    try:
+        known = certificates.describe_certificate(data)
+    except OperationError as error:
+        raise OperationError(ResultReason.INVALID_FIELD, error.message) from None
+    yield from certificates.certificate_attributes(data)
+    subject, issuer = known.subject, known.issuer
+    serial = int.from_bytes(known.serial, "big", signed=True)
+    yield (
+        Tag.X_509_CERTIFICATE_IDENTIFIER,
+        X509CertificateIdentifier(
+            issuer_distinguished_name=issuer.der, certificate_serial_number=known.serial
+        ),
+    )
+    yield (
+        Tag.X_509_CERTIFICATE_SUBJECT,
+        X509CertificateSubject(
+            subject_distinguished_name=subject.der, subject_alternative_names=subject.alternative
+        ),
+    )
+    yield (
+        Tag.X_509_CERTIFICATE_ISSUER,
+        X509CertificateIssuer(
+            issuer_distinguished_name=issuer.der, issuer_alternative_names=issuer.alternative
+        ),
+    )
+    # The same as text, for clients of 1.0, which has nothing else.
+    yield (
+        Tag.CERTIFICATE_IDENTIFIER,
+        CertificateIdentifier(issuer=issuer.text, serial_number=str(serial)),
+    )
+    yield Tag.CERTIFICATE_SUBJECT, CertificateSubject(distinguished_name=subject.text)
+    yield Tag.CERTIFICATE_ISSUER, CertificateIssuer(distinguished_name=issuer.text)
 
 
 def _is_x509(value: Certificate) -> bool:

@@ -36,7 +36,9 @@ def server_context(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted; give it without passphrase, readable by the server only")
+    raise ValueError(
+        "the key is encrypted; give it without passphrase, readable by the server only"
+    )
 
 
 def _require_readable(path: Path) -> None:

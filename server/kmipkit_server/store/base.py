@@ -1,0 +1,196 @@
+"""What the server asks of a store, and what it gets: records, queries, transactions.
+
+A store knows nothing of operations. It keeps records under their Unique Identifier, finds them by
+owner and attributes, and makes what was committed survive.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from kmipkit.errors import KMIPError
+from kmipkit.lifecycle import DESTROYED_STATES
+from kmipkit.model.attribute import AttributeKey, Attributes
+from kmipkit.spec.enums import ObjectGroupMember, ObjectType, State
+from kmipkit.spec.masks import StorageStatusMask
+from kmipkit.spec.tags import Tag
+from kmipkit.ttlv.tree import Item
+
+
+class StoreError(KMIPError):
+    """The store cannot do what it must; the text says what is wrong and what helps."""
+
+
+_UNCHANGED: Any = object()
+
+
+class Record:
+    """One object as it is kept. Immutable; attributes and material are read when first needed.
+
+    ``state`` is the state at the last write, which dates may have moved on since. ``material`` is
+    the object itself in the form of :func:`kmipkit_server.managed.pack_object`, None once it is
+    destroyed.
+    """
+
+    __slots__ = ("_attributes", "_material", "id", "object_type", "owner", "state")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the field's name
+        owner: str,
+        object_type: ObjectType,
+        state: State,
+        attributes: Attributes | Callable[[], Attributes],
+        material: bytes | Callable[[], bytes] | None,
+    ) -> None:
+        """Attributes and material may be given as functions that read them."""
+        self.id = id
+        self.owner = owner
+        self.object_type = object_type
+        self.state = state
+        self._attributes = attributes
+        self._material = material
+
+    def __repr__(self) -> str:
+        return f"Record({self.id!r}, {self.object_type.name}, {self.state.name})"
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes, each with its index."""
+        if not isinstance(self._attributes, Attributes):
+            self._attributes = self._attributes()
+        return self._attributes
+
+    @property
+    def material(self) -> bytes | None:
+        """The object itself."""
+        if callable(self._material):
+            self._material = self._material()
+        return self._material
+
+    @property
+    def activation(self) -> datetime | None:
+        """The Activation Date."""
+        date: datetime | None = self.attributes.get(Tag.ACTIVATION_DATE)
+        return date
+
+    @property
+    def deactivation(self) -> datetime | None:
+        """The Deactivation Date."""
+        date: datetime | None = self.attributes.get(Tag.DEACTIVATION_DATE)
+        return date
+
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether the object counts as destroyed storage (KMIP 2.1 §12.3)."""
+        return self.state in DESTROYED_STATES
+
+    def shares_material(self, other: "Record") -> bool:
+        """Whether both have the same material, without reading it."""
+        return self._material is other._material
+
+    def replace(
+        self,
+        *,
+        state: State = _UNCHANGED,
+        attributes: Attributes = _UNCHANGED,
+        material: bytes | None = _UNCHANGED,
+    ) -> Self:
+        """A copy with other values."""
+        return type(self)(
+            self.id,
+            self.owner,
+            self.object_type,
+            self.state if state is _UNCHANGED else state,
+            self._attributes if attributes is _UNCHANGED else attributes,
+            self._material if material is _UNCHANGED else material,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """An attribute that objects must have. A structure matches by the fields that it has."""
+
+    key: AttributeKey
+    value: Item
+
+
+@dataclass(frozen=True, slots=True)
+class LocateQuery:
+    """What Locate looks for (KMIP 1.4 §4.9).
+
+    Two criteria on the same date make a range. Destroyed objects are found where the mask or a
+    State asks for them.
+    """
+
+    owner: str
+    criteria: tuple[Criterion, ...]
+    now: datetime
+    offset: int = 0
+    maximum: int | None = None
+    storage_status_mask: StorageStatusMask | None = None
+    object_group_member: ObjectGroupMember | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What was found: one page of identifiers, newest object first, and how many there are in all."""
+
+    ids: tuple[str, ...]
+    total: int
+
+
+class Reader(ABC):
+    """A view on what is committed. All methods raise StoreError when the store fails."""
+
+    @abstractmethod
+    def get(self, identifier: str) -> Record | None:
+        """The object with this Unique Identifier."""
+
+    @abstractmethod
+    def locate(self, query: LocateQuery) -> Located:
+        """The objects that match."""
+
+
+class Transaction(Reader):
+    """A view that may change what it sees; others see it after the commit."""
+
+    @abstractmethod
+    def insert(self, record: Record) -> None:
+        """Keep a new object."""
+
+    @abstractmethod
+    def update(self, old: Record, new: Record) -> None:
+        """Replace an object; only what differs is written."""
+
+    @abstractmethod
+    def savepoint(self) -> AbstractContextManager[None]:
+        """A part that leaves nothing behind when it ends with an exception."""
+
+
+class Store(ABC):
+    """A place for objects, opened by one server."""
+
+    @property
+    @abstractmethod
+    def reader(self) -> Reader:
+        """The view for requests that only read."""
+
+    @abstractmethod
+    def begin(self) -> Transaction:
+        """Open the transaction; there is one at a time."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make the transaction durable. May wait for the disk; callable from any thread."""
+
+    @abstractmethod
+    def rollback(self) -> None:
+        """Give the transaction up."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release files and locks."""

@@ -1,0 +1,77 @@
+"""Attributes as bytes: the TTLV of 2.1, and of 1.4 for what 2.0 dropped.
+
+The stored form is the wire's own, so that nothing but the protocol's codec can read or write it.
+Indexes of instances, which only 1.x knows, stand in front: 2.1 has no place for them.
+"""
+
+import struct
+from typing import Annotated
+
+from kmipkit.errors import LocalProtocolError
+from kmipkit.model.attribute import Attribute, Attributes
+from kmipkit.model.codec import decode, encode
+from kmipkit.model.structure import Structure, Wire, structure
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_4, V2_0, V2_1, Version
+
+
+@structure()
+class _Kept(Structure):
+    attributes: Annotated[
+        Attributes, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4), Wire(Tag.ATTRIBUTES, since=V2_0)
+    ]
+
+
+_FORM = 1
+_HEAD = struct.Struct(">BHI")
+"""Number of the form, count of indexes that are not zero, size of the part in 2.1."""
+_INDEX = struct.Struct(">HI")
+"""Position among the attributes in 2.1, index."""
+
+
+def pack(attributes: Attributes) -> bytes:
+    """The stored form of attributes. Values that no version can write raise LocalProtocolError."""
+    try:
+        modern, old = attributes.items, ()
+        packed = _encode(modern, V2_1)
+    except LocalProtocolError:
+        modern = tuple(one for one in attributes if _fits(one))
+        old = tuple(one for one in attributes if one not in modern)
+        packed = _encode(modern, V2_1)
+    indexes = [(at, one.index) for at, one in enumerate(modern) if one.index]
+    return b"".join(
+        (
+            _HEAD.pack(_FORM, len(indexes), len(packed)),
+            *(_INDEX.pack(*pair) for pair in indexes),
+            packed,
+            _encode(old, V1_4) if old else b"",
+        )
+    )
+
+
+def unpack(data: bytes) -> Attributes:
+    """The attributes of a stored form; each has an index."""
+    _, count, size = _HEAD.unpack_from(data)
+    start = _HEAD.size + count * _INDEX.size
+    indexes = dict(_INDEX.iter_unpack(data[_HEAD.size : start]))
+    modern = decode(_Kept, data[start : start + size], V2_1, tag=Tag.REQUEST_PAYLOAD)
+    items = [
+        Attribute(one.key, one.value, indexes.get(at, 0))
+        for at, one in enumerate(modern.attributes)
+    ]
+    if len(data) > start + size:
+        old = decode(_Kept, data[start + size :], V1_4, tag=Tag.REQUEST_PAYLOAD)
+        items += [Attribute(one.key, one.value, one.index or 0) for one in old.attributes]
+    return Attributes(tuple(items))
+
+
+def _encode(attributes: tuple[Attribute, ...], version: Version) -> bytes:
+    return encode(_Kept(attributes=Attributes(attributes)), version, tag=Tag.REQUEST_PAYLOAD)
+
+
+def _fits(attribute: Attribute) -> bool:
+    try:
+        _encode((attribute,), V2_1)
+    except LocalProtocolError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""The schema of the embedded store and the steps by which older files become newer ones.
+
+``PRAGMA user_version`` counts the steps that a file has taken. Steps are only ever added; a file
+with more steps than this program knows is refused rather than misread.
+"""
+
+import sqlite3
+
+from kmipkit_server.store.base import StoreError
+
+STEPS: tuple[str, ...] = (
+    """
+    CREATE TABLE owners (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+    CREATE TABLE data_keys (number INTEGER PRIMARY KEY, wrapped BLOB NOT NULL) STRICT;
+
+    CREATE TABLE objects (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        owner INTEGER NOT NULL REFERENCES owners,
+        type INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        activation INTEGER,     -- seconds since 1970
+        deactivation INTEGER,
+        attributes BLOB NOT NULL,
+        material BLOB,          -- sealed; NULL once destroyed
+        data_key INTEGER REFERENCES data_keys
+    ) STRICT;
+    CREATE INDEX objects_of_owner ON objects (owner, seq);
+
+    CREATE TABLE attribute_index (
+        owner INTEGER NOT NULL,
+        attribute TEXT NOT NULL,
+        field INTEGER NOT NULL,
+        value BLOB NOT NULL,
+        object INTEGER NOT NULL REFERENCES objects,
+        instance INTEGER NOT NULL,
+        PRIMARY KEY (owner, attribute, field, value, object, instance)
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection, name: str, steps: tuple[str, ...] = STEPS) -> None:
+    """Bring a database to the newest schema, all steps or none. StoreError if it is too new."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(steps):
+        raise StoreError(
+            f"{name} was written by a newer kmipkit (schema {version}, this one knows {len(steps)}); "
+            "use that version"
+        )
+    if version == len(steps):
+        return
+    script = "\n".join(steps[version:])
+    connection.executescript(
+        f"BEGIN EXCLUSIVE; {script} PRAGMA user_version = {len(steps)}; COMMIT;"
+    )

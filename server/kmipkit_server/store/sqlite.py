@@ -1,0 +1,314 @@
+"""The embedded store: SQLite with a write-ahead log.
+
+One connection writes, another reads what is committed, both on the event loop; only the commit,
+which waits for the disk (``synchronous=FULL``), runs in a thread. A lock file keeps a second server
+off the same directory.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from kmipkit.spec.enums import ObjectType, State
+from kmipkit_server.store import index, locate, packing, schema
+from kmipkit_server.store.base import (
+    Located,
+    LocateQuery,
+    Reader,
+    Record,
+    Store,
+    StoreError,
+    Transaction,
+)
+from kmipkit_server.store.sealing import Sealer
+from kmipkit_server.vault.base import Vault
+
+_OBJECT = """
+    SELECT o.id, w.name, o.type, o.state, o.attributes, o.material, o.data_key
+    FROM objects o JOIN owners w ON w.number = o.owner WHERE o.id = ?"""
+
+
+@contextmanager
+def failures(name: str) -> Iterator[None]:
+    """SQLite's errors as StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"{name}: {error}") from error
+
+
+class _View:
+    """What reading and writing connections have in common."""
+
+    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, name: str) -> None:
+        self.connection = connection
+        self.sealer = sealer
+        self.name = name
+        self._owners: dict[str, int] = {}
+
+    def get(self, identifier: str) -> Record | None:
+        """The object with this Unique Identifier."""
+        with failures(self.name):
+            row = self.connection.execute(_OBJECT, (identifier,)).fetchone()
+        if row is None:
+            return None
+        id_, owner, object_type, state, attributes, sealed, key = row
+        return Record(
+            id_,
+            owner,
+            ObjectType(object_type),
+            State(state),
+            lambda: packing.unpack(attributes),
+            None if sealed is None else lambda: self.sealer.open(key, sealed, id_),
+        )
+
+    def locate(self, query: LocateQuery) -> Located:
+        """The objects that match, newest first."""
+        owner = self.owner_number(query.owner)
+        if owner is None:
+            return Located((), 0)
+        made = locate.statement(query, owner)
+        where = " AND ".join(made.conditions)
+        limit = -1 if query.maximum is None else query.maximum
+        page = made.values | {"limit": limit, "offset": query.offset}
+        with failures(self.name):
+            ids = tuple(
+                identifier
+                for (identifier,) in self.connection.execute(
+                    f"SELECT id FROM objects WHERE {where} ORDER BY seq DESC"  # noqa: S608 - placeholders
+                    " LIMIT :limit OFFSET :offset",
+                    page,
+                )
+            )
+            if query.maximum is None and not query.offset:
+                return Located(ids, len(ids))
+            (total,) = self.connection.execute(
+                f"SELECT count(*) FROM objects WHERE {where}",  # noqa: S608 - placeholders
+                made.values,
+            ).fetchone()
+        return Located(ids, total)
+
+    def owner_number(self, owner: str) -> int | None:
+        """The number of an owner, None if it has never had an object."""
+        number = self._owners.get(owner)
+        if number is None:
+            with failures(self.name):
+                row = self.connection.execute(
+                    "SELECT number FROM owners WHERE name = ?", (owner,)
+                ).fetchone()
+            if row is None:
+                return None
+            number = self._owners[owner] = int(row[0])
+        return number
+
+    def forget_owners(self) -> None:
+        """After a rollback: owners that were new in it are unknown again."""
+        self._owners.clear()
+
+
+class SQLiteReader(_View, Reader):
+    """The view on what is committed."""
+
+
+class SQLiteTransaction(_View, Transaction):
+    """The one transaction of the store; begun and ended by it."""
+
+    def insert(self, record: Record) -> None:
+        """Keep a new object."""
+        owner = self._owner(record.owner)
+        with failures(self.name):
+            key, sealed = self._sealed(record)
+            cursor = self.connection.execute(
+                "INSERT INTO objects (id, owner, type, state, activation, deactivation, attributes,"
+                " material, data_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (record.id, owner, int(record.object_type), *_columns(record), sealed, key),
+            )
+            self._add_rows(owner, cursor.lastrowid, index.rows(record.attributes))
+
+    def update(self, old: Record, new: Record) -> None:
+        """Replace an object; only what differs is written."""
+        with failures(self.name):
+            seq, owner = self.connection.execute(
+                "SELECT seq, owner FROM objects WHERE id = ?", (new.id,)
+            ).fetchone()
+            self.connection.execute(
+                "UPDATE objects SET state = ?, activation = ?, deactivation = ?, attributes = ?"
+                " WHERE seq = ?",
+                (*_columns(new), seq),
+            )
+            if not new.shares_material(old):
+                key, sealed = self._sealed(new)
+                self.connection.execute(
+                    "UPDATE objects SET material = ?, data_key = ? WHERE seq = ?",
+                    (sealed, key, seq),
+                )
+            before, after = index.rows(old.attributes), index.rows(new.attributes)
+            self.connection.executemany(
+                "DELETE FROM attribute_index WHERE owner = ? AND attribute = ? AND field = ?"
+                " AND value = ? AND object = ? AND instance = ?",
+                [(owner, *row[:3], seq, row.instance) for row in before - after],
+            )
+            self._add_rows(owner, seq, after - before)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part that leaves nothing behind when it ends with an exception."""
+        with failures(self.name):
+            self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self.forget_owners()
+            self.sealer.forget_new()
+            with failures(self.name):
+                self.connection.execute("ROLLBACK TO part")
+                self.connection.execute("RELEASE part")
+            raise
+        with failures(self.name):
+            self.connection.execute("RELEASE part")
+
+    def _owner(self, name: str) -> int:
+        number = self.owner_number(name)
+        if number is None:
+            with failures(self.name):
+                self.connection.execute("INSERT INTO owners (name) VALUES (?)", (name,))
+            number = self.owner_number(name)
+            assert number is not None
+        return number
+
+    def _sealed(self, record: Record) -> tuple[int | None, bytes | None]:
+        if record.material is None:
+            return None, None
+        return self.sealer.seal(record.material, record.id)
+
+    def _add_rows(self, owner: int, seq: int | None, rows: set[index.Row]) -> None:
+        self.connection.executemany(
+            "INSERT INTO attribute_index (owner, attribute, field, value, object, instance)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [(owner, *row[:3], seq, row.instance) for row in sorted(rows)],
+        )
+
+
+def _columns(record: Record) -> tuple[int, int | None, int | None, bytes]:
+    dates = (record.activation, record.deactivation)
+    first, second = (None if date is None else int(date.timestamp()) for date in dates)
+    return int(record.state), first, second, packing.pack(record.attributes)
+
+
+class SQLiteStore(Store):
+    """A database file and its lock."""
+
+    def __init__(
+        self,
+        lock: int,
+        writing: sqlite3.Connection,
+        reading: sqlite3.Connection,
+        vault: Vault,
+        name: str,
+    ) -> None:
+        """Use :meth:`open`."""
+        self._lock = lock
+        self._name = name
+        self._sealer = Sealer(vault, self._load_key, self._save_key)
+        self._transaction = SQLiteTransaction(writing, self._sealer, name)
+        self._reader = SQLiteReader(reading, self._sealer, name)
+
+    @classmethod
+    def open(cls, path: Path, vault: Vault) -> Self:
+        """Open the database, made if it is missing. StoreError if it is in use or unreadable."""
+        lock = _take_lock(path.with_name(f"{path.name}.lock"))
+        try:
+            with failures(str(path)):
+                # SQLite gives its other files the mode of the database.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                writing = _connect(path)
+                writing.execute("PRAGMA journal_mode = WAL")
+                schema.migrate(writing, str(path))
+                reading = _connect(path)
+                reading.execute("PRAGMA query_only = ON")
+                store = cls(lock, writing, reading, vault, str(path))
+                store.check_vault()
+                return store
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def check_vault(self) -> None:
+        """StoreError if the root key is not the one that this database was written with."""
+        row = self._reader.connection.execute(
+            "SELECT number FROM data_keys ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        if row is not None:
+            self._sealer.check(row[0])
+
+    @property
+    def reader(self) -> Reader:
+        """The view for requests that only read."""
+        return self._reader
+
+    def begin(self) -> Transaction:
+        """Open the transaction; there is one at a time."""
+        with failures(self._name):
+            self._transaction.connection.execute("BEGIN IMMEDIATE")
+        return self._transaction
+
+    def commit(self) -> None:
+        """Make the transaction durable; waits for the disk."""
+        with failures(self._name):
+            self._transaction.connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Give the transaction up."""
+        self._transaction.forget_owners()
+        self._sealer.forget_new()
+        with failures(self._name):
+            if self._transaction.connection.in_transaction:
+                self._transaction.connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Release files and locks."""
+        self._reader.connection.close()
+        self._transaction.connection.close()
+        os.close(self._lock)
+
+    def _load_key(self, number: int) -> bytes:
+        row = self._transaction.connection.execute(
+            "SELECT wrapped FROM data_keys WHERE number = ?", (number,)
+        ).fetchone()
+        if row is None:
+            raise StoreError(f"{self._name}: data key {number} is missing")
+        return bytes(row[0])
+
+    def _save_key(self, wrapped: bytes) -> int:
+        cursor = self._transaction.connection.execute(
+            "INSERT INTO data_keys (wrapped) VALUES (?)", (wrapped,)
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for setting in ("synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000"):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
+
+
+def _take_lock(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise StoreError(
+            f"{path.parent} is in use by another server (process {holder or 'unknown'}); "
+            "stop it, or choose another data directory"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock

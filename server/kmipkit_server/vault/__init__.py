@@ -1,0 +1,1 @@
+"""Where the root key lives: a file for now."""

@@ -1,0 +1,85 @@
+"""A root key in a file that only the server's user can read."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Self
+
+from cryptography.hazmat.primitives.keywrap import (
+    InvalidUnwrap,
+    aes_key_unwrap_with_padding,
+    aes_key_wrap_with_padding,
+)
+
+from kmipkit_server.store.base import StoreError
+
+ROOT_KEY_SIZE = 32
+
+
+class FileVault:
+    """Wraps with AES-256 key wrap with padding (RFC 5649) under the key of a file."""
+
+    def __init__(self, root_key: bytes, path: Path) -> None:
+        """Use :meth:`open`."""
+        self._root_key = root_key
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Read the root key, made at random if the file does not exist.
+
+        StoreError if others can read the file or it holds no root key.
+        """
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            return cls(_read(path), path)
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from None
+        root_key = os.urandom(ROOT_KEY_SIZE)
+        with open(descriptor, "wb") as file:
+            file.write(root_key.hex().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_directory(path.parent)
+        return cls(root_key, path)
+
+    def wrap(self, key: bytes) -> bytes:
+        """A data key, wrapped."""
+        return aes_key_wrap_with_padding(self._root_key, key)
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """The data key of :meth:`wrap`; StoreError if it was wrapped under another root key."""
+        try:
+            return aes_key_unwrap_with_padding(self._root_key, wrapped)
+        except InvalidUnwrap:
+            raise StoreError(
+                f"{self._path} is not the root key that this database was written with; "
+                "put the right file back"
+            ) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(4 * ROOT_KEY_SIZE)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise StoreError(f"{path} can be read by others; run: chmod 600 {path}")
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != ROOT_KEY_SIZE:
+        raise StoreError(f"{path} does not hold a root key ({2 * ROOT_KEY_SIZE} hex digits)")
+    return key
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
