@@ -58,51 +58,41 @@ def _known(key: AttributeKey, version: Version) -> AttributeSpec | None:
     )
 
 
-def _read_only(key: AttributeKey, what: str) -> OperationError:
-    return OperationError(
-        ResultReason.ATTRIBUTE_READ_ONLY, f"{attribute_name(key)} cannot be {what} by a client"
-    )
+def _require(key: AttributeKey, version: Version, right: str, done: str) -> None:
+    """Refuse where the row of the table does not give clients the right.
 
-
-def _is_servers(key: AttributeKey) -> bool:
-    """Whether a vendor attribute belongs to the server (1.x: ``y-``; KMIP 1.4 §3.39)."""
-    return isinstance(key, VendorName) and key.vendor == "y"
+    A vendor's attribute is the client's own, unless it is the server's (1.x: ``y-``; KMIP 1.4 §3.39).
+    """
+    row = _known(key, version)
+    if row is not None:
+        allowed = getattr(row.rules(version), right)
+    else:
+        allowed = isinstance(key, VendorName) and key.vendor != "y"
+    if not allowed:
+        raise OperationError(
+            ResultReason.ATTRIBUTE_READ_ONLY, f"{attribute_name(key)} cannot be {done} by a client"
+        )
 
 
 def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:  # noqa: ARG001
     """Refuse an attribute that a client may not give to a new object."""
-    row = _known(attribute.key, version)
-    if row is None:
-        allowed = not _is_servers(attribute.key)
+    if attribute.key in DESCRIBES_NEW_OBJECT:
+        _known(attribute.key, version)
     else:
-        allowed = row.rules(version).set_by_client or row.tag in DESCRIBES_NEW_OBJECT
-    if not allowed:
-        raise _read_only(attribute.key, "set")
+        _require(attribute.key, version, "set_by_client", "set")
     _require_value(attribute)
 
 
 def check_add(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse an attribute that a client may not add to an object that exists."""
-    row = _known(attribute.key, version)
-    if row is None:
-        allowed = not _is_servers(attribute.key)
-    else:
-        allowed = row.rules(version).set_by_client
-    if not allowed:
-        raise _read_only(attribute.key, "added")
+    _require(attribute.key, version, "set_by_client", "added")
     _require_value(attribute)
     _require_state(attribute.key, managed)
 
 
 def check_modify(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse a change that a client may not make."""
-    row = _known(attribute.key, version)
-    if row is None:
-        allowed = not _is_servers(attribute.key)
-    else:
-        allowed = row.rules(version).modifiable_by_client
-    if not allowed:
-        raise _read_only(attribute.key, "changed")
+    _require(attribute.key, version, "modifiable_by_client", "changed")
     _require_value(attribute)
     _require_state(attribute.key, managed)
 
@@ -115,13 +105,7 @@ def check_set(attribute: Attribute, managed: Managed, version: Version) -> None:
 
 def check_delete(key: AttributeKey, managed: Managed, version: Version) -> None:  # noqa: ARG001
     """Refuse to delete what a client may not delete."""
-    row = _known(key, version)
-    if row is None:
-        allowed = not _is_servers(key)
-    else:
-        allowed = row.rules(version).deletable_by_client
-    if not allowed:
-        raise _read_only(key, "deleted")
+    _require(key, version, "deletable_by_client", "deleted")
 
 
 def _require_value(attribute: Attribute) -> None:

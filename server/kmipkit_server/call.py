@@ -42,13 +42,13 @@ class Facts:
 class Call:
     """One operation in progress."""
 
-    operation: Operation
     identity: Identity
     version: Version
     now: datetime
     """The time of the request, in whole seconds."""
     store: Reader | Transaction
     facts: Facts
+    operation: Operation | None = None
     placeholder: str | None = None
     """The ID Placeholder of the batch (KMIP 1.4 §4)."""
     earlier: list[str] = field(default_factory=list)
@@ -96,6 +96,7 @@ class Call:
         record = self.store.get(name)
         if record is None:
             self.not_found(name)
+        assert self.operation is not None
         policy.require(self.identity, self.operation, record.owner)
         return Managed(record, self.now)
 

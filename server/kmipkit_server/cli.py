@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,7 +58,7 @@ def serve(
     from kmipkit_server import app
     from kmipkit_server import config as configuration
 
-    options = {
+    options: dict[str, dict[str, Any]] = {
         "store": {"directory": data_dir},
         "listen": {"host": host, "port": port},
         "tls": {"cert": tls_cert, "key": tls_key, "ca": tls_ca},
@@ -70,7 +71,7 @@ def serve(
             app.check(final)
             click.echo("the configuration is good")
             return
-        app.run(final, announce=lambda line: click.echo(line))
+        app.run(final, announce=click.echo)
     except KMIPError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

@@ -16,14 +16,14 @@ from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import SPOKEN, peek_version
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
-from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
 from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason, ResultStatus
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import handlers  # noqa: F401 - importing them registers them
 from kmipkit_server.call import Call, Facts, WriteRequired
 from kmipkit_server.identity import Identity
-from kmipkit_server.incoming import BadItem, Incoming, Item, read_request
+from kmipkit_server.incoming import BadItem, Incoming, read_request
 from kmipkit_server.reasons import reason_for
 from kmipkit_server.registry import find
 from kmipkit_server.store.base import Reader, StoreError, Transaction
@@ -109,15 +109,9 @@ class Dispatcher:
         earlier: list[str] = []
         for item in incoming.items:
             call = Call(
-                item.operation,
-                identity,
-                incoming.version,
-                now,
-                store,
-                self.facts,
-                placeholder,
+                identity, incoming.version, now, store, self.facts, item.operation, placeholder,
                 earlier,
-            )
+            )  # fmt: skip
             result = self._run_item(item, call)
             results.append(result)
             placeholder = call.placeholder
@@ -127,11 +121,9 @@ class Dispatcher:
                 break
         return results
 
-    def _run_item(self, item: Item | BadItem, call: Call) -> ResponseBatchItem:
+    def _run_item(self, item: RequestBatchItem | BadItem, call: Call) -> ResponseBatchItem:
         try:
-            if isinstance(item, BadItem):
-                raise OperationError(item.error.reason, str(item.error))
-            return self._run_operation(item, call)
+            return self._run_operation(_readable(item), call)
         except OperationError as error:
             log.info(
                 "%s: %s refused: %s: %s",
@@ -148,7 +140,7 @@ class Dispatcher:
             failure = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
             return _failure(call.version, failure, item)
 
-    def _run_operation(self, item: Item, call: Call) -> ResponseBatchItem:
+    def _run_operation(self, item: RequestBatchItem, call: Call) -> ResponseBatchItem:
         handler = find(item.operation, call.version)
         if handler is None:
             raise OperationError(
@@ -193,7 +185,6 @@ class Dispatcher:
         header = ResponseHeader(
             protocol_version=ProtocolVersion.of(version),
             time_stamp=now.replace(microsecond=0),
-            client_correlation_value=incoming and incoming.header.client_correlation_value,
             batch_count=len(items),
         )
         message = ResponseMessage(response_header=header, batch_items=tuple(items))
@@ -205,7 +196,13 @@ def _name(operation: object) -> str:
     return str(name).replace("_", " ").title()
 
 
-def _writes(item: Item | BadItem, version: Version) -> bool:
+def _readable(item: RequestBatchItem | BadItem) -> RequestBatchItem:
+    if isinstance(item, BadItem):
+        raise OperationError(item.error.reason, str(item.error))
+    return item
+
+
+def _writes(item: RequestBatchItem | BadItem, version: Version) -> bool:
     if isinstance(item, BadItem):
         return False
     handler = find(item.operation, version)
@@ -227,7 +224,7 @@ def _check_header(incoming: Incoming) -> None:
 
 
 def _failure(
-    version: Version, error: OperationError, item: Item | BadItem | None = None
+    version: Version, error: OperationError, item: RequestBatchItem | BadItem | None = None
 ) -> ResponseBatchItem:
     return ResponseBatchItem(
         operation=item.operation if item else None,

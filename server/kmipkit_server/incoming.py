@@ -50,9 +50,8 @@ def read_request(data: bytes, limits: Limits) -> Incoming:
 def _read_parts(data: bytes, limits: Limits) -> Incoming:
     version = peek_version(data)
     root = binary.decode(data, limits)
-    parts = root.value
-    whole = isinstance(parts, tuple) and len(parts) >= 2
-    if version is None or not whole or any(p.tag != Tag.BATCH_ITEM for p in parts[1:]):
+    parts = root.value if isinstance(root.value, tuple) else ()
+    if version is None or len(parts) < 2 or any(p.tag != Tag.BATCH_ITEM for p in parts[1:]):
         decode_request(data, limits=limits)  # raises the error that says what is wrong
         raise RemoteProtocolError("the message has no batch item", cause=Cause.MISSING_FIELD)
     header = from_tree(RequestHeader, parts[0], version, tag=Tag.REQUEST_HEADER)

@@ -20,7 +20,7 @@ from kmipkit_server.store.base import Criterion, LocateQuery
 
 
 def holders(call: Call, name: Name, limit: int = 2) -> tuple[str, ...]:
-    """Identifiers of the caller's objects that have this name, destroyed ones included."""
+    """Identifiers of the caller's objects that have this name, except destroyed ones."""
     item = to_tree(name, V2_1, tag=Tag.NAME)
     query = LocateQuery(
         owner=call.identity.name,

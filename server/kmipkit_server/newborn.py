@@ -48,9 +48,11 @@ def requested(call: Call, attributes: Attributes | None, object_type: ObjectType
         attribute_rules.check_new(attribute, object_type, call.version)
     _refuse_repetition(given)
     merged = list(given)
-    for inherited in template_attributes(call, given.templates):
-        if is_multi_instance(inherited.key) or inherited.key not in given:
-            merged.append(inherited)
+    merged += [
+        inherited
+        for inherited in template_attributes(call, given.templates)
+        if is_multi_instance(inherited.key) or inherited.key not in given
+    ]
     return _numbered(merged)
 
 
@@ -125,8 +127,8 @@ def create(
         for key, make in SET_BY_SERVER.items()
         if key not in given
     ]
-    attributes = Attributes((*given, *(Attribute(key, fact, 0) for key, fact in own)))
-    record = Record.of(
+    attributes = _numbered((*given, *(Attribute(key, fact) for key, fact in own)))
+    record = Record(
         id=identifier,
         owner=call.identity.name,
         object_type=object_type,

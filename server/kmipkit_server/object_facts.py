@@ -80,14 +80,11 @@ def _key_block(block: KeyBlock) -> Facts:
 
 def _key(value: SymmetricKey | SecretData | SplitKey | PGPKey) -> Facts:
     block = value.key_block
-    if block is not None:
-        yield from _key_block(block)
+    yield from _key_block(block)
 
 
 def _asymmetric(value: PrivateKey | PublicKey) -> Facts:
     block = value.key_block
-    if block is None:
-        return
     yield from _key_block(block)
     material = block.key_value.key_material if isinstance(block.key_value, KeyValue) else None
     if block.cryptographic_algorithm is not None or not isinstance(material, bytes):

@@ -36,7 +36,7 @@ from kmipkit_server.registry import HANDLERS, operation
 @operation(Operation.DISCOVER_VERSIONS, writes=False)
 def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverVersionsResponse:
     """The versions that both sides speak, best first (KMIP 1.4 §4.26)."""
-    asked = {(version.major, version.minor) for version in request.protocol_versions}
+    asked = {one.version for one in request.protocol_versions}
     spoken = (version for version in reversed(call.facts.versions))
     return DiscoverVersionsResponse(
         protocol_versions=tuple(

@@ -8,12 +8,12 @@ long ones are cut and end in a hash, which keeps them equal or different.
 
 from collections.abc import Iterator
 from datetime import datetime
-from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.model.kinds import EPOCH, SECOND
+from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
 from kmipkit.model.structure import Structure
 from kmipkit.spec.enumeration import OpenMask
@@ -96,7 +96,7 @@ def bits(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-@cache
+@memoized
 def _fields(cls: type) -> tuple[tuple[str, int], ...]:
     """Name and tag of each field of a structure, whichever version has it."""
     tags: dict[str, int] = {}

@@ -27,9 +27,7 @@ STATE_NOW = f"""
 _UNDEFINED_DATE = (1 << 63) - 1
 """The largest date counts as none at all (KMIP 1.4 §4.9)."""
 
-_AT_LEAST = frozenset(
-    {(Tag.USAGE_LIMITS, Tag.USAGE_LIMITS_TOTAL), (Tag.USAGE_LIMITS, Tag.USAGE_LIMITS_COUNT)}
-)
+_AT_LEAST = frozenset({Tag.USAGE_LIMITS_TOTAL, Tag.USAGE_LIMITS_COUNT})
 """Fields of which objects may have more than is asked for."""
 
 
@@ -111,13 +109,13 @@ def _sets(made: Statement, key: AttributeKey, items: tuple[Item, ...]) -> Iterat
             for bit in index.bits(item.value & 0xFFFFFFFF):
                 yield _select(made, key, [(index.WHOLE, "=", index.number(bit))])
         elif isinstance(item.value, tuple) and not isinstance(key, VendorName):
-            yield _select(made, key, [_field(key, child) for child in item.value])
+            yield _select(made, key, [_field(child) for child in item.value])
         elif item.type is not ItemType.DATE_TIME or item.value != _UNDEFINED_DATE:
             yield _select(made, key, [(index.WHOLE, "=", index.of_item(item))])
 
 
-def _field(key: AttributeKey, child: Item) -> tuple[int, str, bytes]:
-    comparison = ">=" if (key, child.tag) in _AT_LEAST else "="
+def _field(child: Item) -> tuple[int, str, bytes]:
+    comparison = ">=" if child.tag in _AT_LEAST else "="
     return child.tag, comparison, index.of_item(child)
 
 

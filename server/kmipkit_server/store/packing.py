@@ -31,8 +31,8 @@ _INDEX = struct.Struct(">HI")
 
 def pack(attributes: Attributes) -> bytes:
     """The stored form of attributes. Values that no version can write raise LocalProtocolError."""
+    modern, old = attributes.items, tuple[Attribute, ...]()
     try:
-        modern, old = attributes.items, ()
         packed = _encode(modern, V2_1)
     except LocalProtocolError:
         modern = tuple(one for one in attributes if _fits(one))

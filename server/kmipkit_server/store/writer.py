@@ -6,6 +6,7 @@ in a savepoint of its own, and all are answered when the disk has them.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -105,7 +106,5 @@ class GroupCommit:
             job.error = error
 
     def _give_up(self) -> None:
-        try:
+        with suppress(StoreError):  # the group has failed already; the next begin will say why
             self._store.rollback()
-        except StoreError:
-            pass  # the group has failed already; the next begin says if the store is gone
