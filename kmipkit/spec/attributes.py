@@ -84,7 +84,7 @@ ATTRIBUTES = (
     AttributeSpec(Tag(0x42016c), 'Rotate Offset', V2_1, None, False),
     AttributeSpec(Tag(0x420136), 'Short Unique Identifier', V2_0, None, False),
 )
-ATTRIBUTES += tuple(AttributeSpec(t, t.name.replace('_',' ').title(), V2_0, None, False) for t in Tag if Tag.CERTIFICATE_SUBJECT_CN <= t <= Tag.CERTIFICATE_ISSUER_DN_QUALIFIER)
+ATTRIBUTES += tuple(AttributeSpec(t, 'Certificate %s %s' % (t.name.split('_')[1].title(), {'EMAIL':'Email','SERIAL_NUMBER':'Serial Number','TITLE':'Title','DN_QUALIFIER':'DN Qualifier'}.get(t.name.split('_',2)[2],t.name.split('_',2)[2])), V1_4, None, False) for t in Tag if Tag.CERTIFICATE_SUBJECT_CN <= t <= Tag.CERTIFICATE_ISSUER_DN_QUALIFIER)
 _RULES.update({r.name: ((False,)*3,)*2 for r in ATTRIBUTES if r.name not in _RULES})
 BY_TAG = {r.tag: r for r in ATTRIBUTES}
 BY_NAME = {r.name: r for r in ATTRIBUTES}

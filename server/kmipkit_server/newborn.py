@@ -30,6 +30,7 @@ from kmipkit.spec.enums import (
     State,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_3
 from kmipkit_server import attribute_rules
 from kmipkit_server.call import Call
 from kmipkit_server.managed import Managed, is_multi_instance, pack_object
@@ -94,6 +95,9 @@ SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
         Tag.INITIAL_DATE: lambda call, identifier, given: call.now,
         Tag.LAST_CHANGE_DATE: lambda call, identifier, given: call.now,
         Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, given: call.now,
+        Tag.OPERATION_POLICY_NAME: lambda call, identifier, given: (
+            "default" if call.version < V1_3 else None
+        ),
         Tag.FRESH: lambda call, identifier, given: True,
         Tag.SENSITIVE: lambda call, identifier, given: False,
         Tag.EXTRACTABLE: lambda call, identifier, given: True,
@@ -121,13 +125,14 @@ def create(
     """
     require_unique_name(call, given)
     identifier = str(uuid.UUID(bytes=call.facts.random(16), version=4))
-    own = [(key, fact) for key, fact in facts if fact is not None and key not in given]
-    own += [
-        (key, make(call, identifier, given))
-        for key, make in SET_BY_SERVER.items()
-        if key not in given
+    own = [
+        *facts,
+        *((key, make(call, identifier, given)) for key, make in SET_BY_SERVER.items()),
     ]
-    attributes = _numbered((*given, *(Attribute(key, fact) for key, fact in own)))
+    added = (
+        Attribute(key, fact) for key, fact in own if fact is not None and key not in given
+    )
+    attributes = _numbered((*given, *added))
     record = Record(
         id=identifier,
         owner=call.identity.name,

@@ -52,4 +52,7 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
     # One identifier becomes the placeholder, several empty it (KMIP 1.4 §4.9).
     call.placeholder = located.ids[0] if len(located.ids) == 1 else None
     call.earlier.extend(located.ids)
-    return LocateResponse(located_items=located.total, unique_identifiers=located.ids)
+    paged = request.offset_items is not None or maximum is not None
+    return LocateResponse(
+        located_items=located.total if paged else None, unique_identifiers=located.ids
+    )
