@@ -72,7 +72,7 @@ class Framer:
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.limits = limits
-        self._buffer = b""
+        self._buffer: bytes | bytearray = b""
         self._size = 0
         self._eof = False
 
@@ -83,10 +83,14 @@ class Framer:
 
     def feed(self, data: bytes) -> None:
         """Take bytes of the peer; none at all means that the peer has closed."""
-        if data:
-            self._buffer = self._buffer + data if self._buffer else data
-        else:
+        if not data:
             self._eof = True
+        elif not self._buffer:
+            self._buffer = data  # most messages come whole, and are then never copied
+        else:
+            if isinstance(self._buffer, bytes):
+                self._buffer = bytearray(self._buffer)
+            self._buffer += data
 
     def next_message(self) -> bytes | Signal:
         """The next whole message. RemoteProtocolError where no message can begin or it is cut off."""
@@ -97,9 +101,9 @@ class Framer:
             size, self._size = self._size, 0
             if len(buffer) == size:
                 self._buffer = b""
-                return buffer
-            self._buffer = buffer[size:]
-            return buffer[:size]
+                return bytes(buffer)
+            self._buffer = bytes(buffer[size:])
+            return bytes(buffer[:size])
         if not self._eof:
             return Signal.NEED_DATA
         if not buffer:

@@ -78,26 +78,39 @@ class Listener:
     identity_rule: IdentityRule
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     _watched: set[_Watched] = field(default_factory=set)
-    _draining: bool = False
+    _accepting: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _all_gone: trio.Event | None = None
+    """Made when draining begins; set when no connection is left."""
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Accept and serve until cancelled or drained."""
         async with trio.open_nursery() as connections:
             connections.start_soon(self._watch)
-            async with trio.open_nursery() as accepting:
-                for listening in sockets:
-                    accepting.start_soon(self._accept, listening, connections)
+            with self._accepting:
+                async with trio.open_nursery() as accepting:
+                    for listening in sockets:
+                        accepting.start_soon(self._accept, listening, connections)
+            for listening in sockets:
+                listening.close()
+
+    @property
+    def _draining(self) -> bool:
+        return self._all_gone is not None
 
     async def drain(self, grace: float) -> None:
-        """Let requests that have begun be answered, for at most ``grace`` seconds; end the idle."""
-        self._draining = True
+        """Accept no more; let requests that have begun be answered, for at most ``grace`` seconds.
+
+        Idle connections end at once.
+        """
+        self._all_gone = trio.Event()
+        self._accepting.cancel()
         for watched in list(self._watched):
             if watched.waiting_for == "request":
                 watched.ended_by = "shutdown"
                 watched.scope.cancel()
-        with trio.move_on_after(grace):
-            while self._watched:
-                await trio.sleep(0.01)
+        if self._watched:
+            with trio.move_on_after(grace):
+                await self._all_gone.wait()
 
     async def _accept(self, listening: socket.socket, connections: trio.Nursery) -> None:
         while True:
@@ -155,6 +168,8 @@ class Listener:
             log.exception("%s: a defect of the server ended the connection", watched.peer)
         finally:
             self._watched.discard(watched)
+            if self._all_gone is not None and not self._watched:
+                self._all_gone.set()
             if watched.scope.cancelled_caught:
                 self._report_end(watched)
             if stream is None:
@@ -218,9 +233,6 @@ def _peer_name(address: object) -> str:
         host, port = address[0], address[1]
         return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
     return str(address) or "local peer"
-
-
-Respond = Callable[[bytes, Identity], Awaitable[bytes]]
 
 
 def open_sockets(host: str, port: int) -> list[socket.socket]:

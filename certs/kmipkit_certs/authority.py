@@ -1,0 +1,216 @@
+"""The small authority: one root that signs the certificates of servers and clients (RFC 5280)."""
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from kmipkit_certs import keypairs
+from kmipkit_certs.errors import CertificateError
+from kmipkit_certs.keypairs import PrivateKey
+
+AUTHORITY_DAYS = 3650
+LEAF_DAYS = 825
+SKEW = timedelta(hours=1)
+"""How far a peer's clock may lag behind ours for a new certificate to be good at once."""
+MAX_NAME = 64
+"""Characters of a Common Name (RFC 5280 appendix A, ub-common-name)."""
+
+
+class Purpose(Enum):
+    """Which side of the connection a certificate is for; the value is its extended key usage."""
+
+    SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+    CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Issued:
+    """A certificate and its private key."""
+
+    certificate: x509.Certificate
+    key: PrivateKey
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Authority:
+    """A certificate authority that can sign."""
+
+    certificate: x509.Certificate
+    key: PrivateKey
+
+    @classmethod
+    def create(
+        cls, name: str, algorithm: str, now: datetime, days: int = AUTHORITY_DAYS
+    ) -> "Authority":
+        """A new self-signed root."""
+        key = keypairs.generate(algorithm)
+        subject = distinguished_name(name)
+        certificate = (
+            _dated(now, days)
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(sign_certificates=True), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .sign(key, keypairs.signature_hash(key))
+        )
+        return cls(certificate, key)
+
+    def issue(
+        self,
+        name: str,
+        purpose: Purpose,
+        now: datetime,
+        *,
+        alternative: Iterable[str] = (),
+        algorithm: str = keypairs.DEFAULT_ALGORITHM,
+        days: int = LEAF_DAYS,
+    ) -> Issued:
+        """A certificate for a new key.
+
+        Args:
+            name: Common Name; with the server's default configuration, the client's identity.
+            alternative: host names, IP addresses, e-mail addresses and URIs.
+
+        Raises:
+            CertificateError: a name cannot be in a certificate.
+        """
+        key = keypairs.generate(algorithm)
+        names = alternative_names(alternative)
+        certificate = self._sign(
+            distinguished_name(name), key.public_key(), purpose, now, days, names
+        )
+        return Issued(certificate, key)
+
+    def sign(
+        self,
+        request: x509.CertificateSigningRequest,
+        purpose: Purpose,
+        now: datetime,
+        *,
+        days: int = LEAF_DAYS,
+    ) -> x509.Certificate:
+        """The certificate for somebody else's key: subject and alternative names as requested.
+
+        Nothing else is taken over: what a certificate may be used for is the signer's decision.
+
+        Raises:
+            CertificateError: the request is not signed with its own key.
+        """
+        if not request.is_signature_valid:
+            raise CertificateError("the request is not signed by the key in it")
+        try:
+            asked = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            names = list(asked.value)
+        except x509.ExtensionNotFound:
+            names = []
+        except ValueError as error:
+            raise CertificateError(f"the request has a damaged extension: {error}") from None
+        return self._sign(request.subject, request.public_key(), purpose, now, days, names)
+
+    def _sign(
+        self,
+        subject: x509.Name,
+        public_key: object,
+        purpose: Purpose,
+        now: datetime,
+        days: int,
+        names: list[x509.GeneralName],
+    ) -> x509.Certificate:
+        authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = (
+            _dated(now, days)
+            .subject_name(subject)
+            .issuer_name(self.certificate.subject)
+            .public_key(public_key)  # type: ignore[arg-type]
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(encipher=isinstance(public_key, rsa.RSAPublicKey)), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose.value]), critical=False)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(public_key),  # type: ignore[arg-type]
+                critical=False,
+            )
+            .add_extension(authority_id, critical=False)
+        )
+        if names:
+            # RFC 5280 §4.2.1.6: critical if there is no other name.
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName(names), critical=not list(subject)
+            )
+        elif not list(subject):
+            raise CertificateError("a certificate needs a subject or an alternative name")
+        return builder.sign(self.key, keypairs.signature_hash(self.key))
+
+
+def distinguished_name(common_name: str) -> x509.Name:
+    """The subject ``CN=common_name``.
+
+    Raises:
+        CertificateError: it is empty, or longer than a certificate allows.
+    """
+    if not 1 <= len(common_name) <= MAX_NAME:
+        raise CertificateError(
+            f"a name has 1 to {MAX_NAME} characters, {common_name[:80]!r} has {len(common_name)}"
+        )
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def alternative_names(names: Iterable[str]) -> list[x509.GeneralName]:
+    """Each name as what it looks like: IP address, URI, e-mail address, else host name.
+
+    Raises:
+        CertificateError: a host name that cannot be one.
+    """
+    return [_alternative_name(name) for name in dict.fromkeys(names)]
+
+
+def _alternative_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        pass
+    kind = (
+        x509.UniformResourceIdentifier
+        if "://" in name or name.startswith("urn:")
+        else (x509.RFC822Name if "@" in name else x509.DNSName)
+    )
+    try:
+        ascii_name = name if kind is not x509.DNSName else name.encode("idna").decode("ascii")
+        return kind(ascii_name)
+    except ValueError:
+        raise CertificateError(
+            f"{name!r} cannot be an alternative name; write it in ASCII"
+        ) from None
+
+
+def _dated(now: datetime, days: int) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _usage(*, sign_certificates: bool = False, encipher: bool = False) -> x509.KeyUsage:
+    """Signing, and for RSA under TLS 1.2 also key encipherment; nothing else is needed."""
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=encipher,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )

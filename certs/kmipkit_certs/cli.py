@@ -1,0 +1,221 @@
+"""``kmipkit certs``: init, issue, sign, show, check."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from kmipkit_certs.authority import Purpose
+
+FILE = click.Path(path_type=Path)
+
+algorithm_option = click.option(
+    "--algorithm",
+    type=click.Choice(["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]),
+    default="ecdsa-p256",
+    show_default=True,
+    help="Kind of key; RSA for devices that know nothing else.",
+)
+
+
+def purpose_option(function: Callable[..., None]) -> Callable[..., None]:
+    """``--server`` or ``--client``."""
+    server = click.option(
+        "--server/--client", default=False, help="Which side it is for.  [default: client]"
+    )
+    return server(function)
+
+
+def days_option(function: Callable[..., None]) -> Callable[..., None]:
+    """``--days``."""
+    return click.option(
+        "--days",
+        type=click.IntRange(1, 36500),
+        default=825,
+        show_default=True,
+        help="How long it is valid.",
+    )(function)
+
+
+def _purpose(server: bool) -> "Purpose":
+    from kmipkit_certs.authority import Purpose
+
+    return Purpose.SERVER if server else Purpose.CLIENT
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@click.group()
+def certs() -> None:
+    """Make, sign, show and check the certificates that KMIP over TLS needs.
+
+    \b
+    Examples:
+      kmipkit certs init pki
+      kmipkit certs issue pki kms --server --san kms.example.org --san 192.0.2.7
+      kmipkit certs issue pki backup-appliance
+      kmipkit certs check pki/backup-appliance.crt --ca pki/ca.crt
+    """
+
+
+@certs.command()
+@click.argument("directory", type=FILE)
+@click.option("--name", default="kmipkit CA", show_default=True, help="Name of the authority.")
+@algorithm_option
+def init(directory: Path, name: str, algorithm: str) -> None:
+    """Make a certificate authority in DIRECTORY: ca.crt, which peers trust, and its key.
+
+    \b
+    Examples:
+      kmipkit certs init pki
+      kmipkit certs init pki --name "Storage laboratory" --algorithm rsa-3072
+    """
+    from kmipkit_certs.directory import Directory
+
+    made = Directory(directory).init(name, algorithm, _now())
+    click.echo(f"authority: {made.cert}, private key: {made.key}")
+
+
+@certs.command()
+@click.argument("directory", type=FILE)
+@click.argument("name")
+@click.option(
+    "--san", multiple=True, help="Host name, address, e-mail address or URI; may be repeated."
+)
+@purpose_option
+@algorithm_option
+@days_option
+def issue(
+    directory: Path, name: str, san: tuple[str, ...], server: bool, algorithm: str, days: int
+) -> None:
+    """Make a key and a certificate for it, signed by the authority in DIRECTORY.
+
+    NAME becomes the Common Name and the name of the two files. A server's certificate also carries
+    NAME as alternative name if no --san is given.
+
+    \b
+    Examples:
+      kmipkit certs issue pki kms.example.org --server
+      kmipkit certs issue pki kms --server --san localhost --san 127.0.0.1
+      kmipkit certs issue pki tape-library --algorithm rsa-2048 --days 365
+    """
+    from kmipkit_certs.directory import Directory
+
+    alternative = san or ((name,) if server else ())
+    made = Directory(directory).issue(
+        name, _purpose(server), _now(), alternative=alternative, algorithm=algorithm, days=days
+    )
+    click.echo(f"certificate: {made.cert}, private key: {made.key}")
+
+
+@certs.command()
+@click.argument("directory", type=FILE)
+@click.argument("request", type=FILE)
+@click.option("--out", type=FILE, help="Where to write.  [default: REQUEST with the ending .crt]")
+@purpose_option
+@days_option
+def sign(directory: Path, request: Path, out: Path | None, server: bool, days: int) -> None:
+    """Sign a certificate REQUEST (CSR), as a vCenter or a storage array exports it.
+
+    Subject and alternative names are taken from the request; what the certificate may be used for
+    is decided here.
+
+    \b
+    Examples:
+      kmipkit certs sign pki vcenter.csr
+      kmipkit certs sign pki kms.csr --server --out kms.crt
+    """
+    from kmipkit_certs import files
+    from kmipkit_certs.directory import Directory
+
+    wanted = files.read_request(request)
+    signed = Directory(directory).authority().sign(wanted, _purpose(server), _now(), days=days)
+    target = out or request.with_suffix(".crt")
+    files.write_certificate(target, signed)
+    click.echo(f"certificate: {target}, for {signed.subject.rfc4514_string()}")
+
+
+@certs.command()
+@click.argument("file", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, a list of objects.")
+def show(file: Path, as_json: bool) -> None:
+    """Show what the certificates in FILE say.
+
+    \b
+    Examples:
+      kmipkit certs show pki/ca.crt
+      kmipkit certs show chain.pem --json
+    """
+    from kmipkit_certs import files
+    from kmipkit_certs import show as showing
+
+    found = files.read_certificates(file)
+    if as_json:
+        click.echo(json.dumps([showing.facts(each) for each in found], indent=2))
+    else:
+        click.echo("\n\n".join(showing.text(each) for each in found))
+
+
+@certs.command()
+@click.argument("file", type=FILE)
+@click.option("--ca", type=FILE, required=True, help="The authorities that the peer trusts.")
+@click.option("--key", type=FILE, help="The private key that should belong to it.")
+@click.option("--host", help="Name or address by which clients connect; implies --server.")
+@click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="Judge as of this date (UTC).  [default: now]",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON: accepted, and the reasons.")
+@purpose_option
+def check(
+    file: Path,
+    ca: Path,
+    key: Path | None,
+    host: str | None,
+    at: datetime | None,
+    as_json: bool,
+    server: bool,
+) -> None:
+    """Explain why a peer would refuse the certificate in FILE: chain, dates, usage, name, algorithm.
+
+    FILE may hold intermediate certificates after the first. Exit status 0 if it would be accepted,
+    1 if not.
+
+    \b
+    Examples:
+      kmipkit certs check admin.crt --ca ca.crt --key admin.key
+      kmipkit certs check kms.pem --ca company.pem --host kms.example.org
+    """
+    from kmipkit_certs import files
+    from kmipkit_certs.check import Question, reasons
+
+    question = Question(
+        chain=files.read_certificates(file),
+        trusted=files.read_certificates(ca),
+        purpose=_purpose(server or host is not None),
+        now=at.replace(tzinfo=UTC) if at else _now(),
+        host=host,
+        key=files.read_key(key) if key else None,
+    )
+    _report(file, question.purpose.name.lower(), reasons(question), as_json)
+
+
+def _report(file: Path, purpose: str, found: list[str], as_json: bool) -> None:
+    if as_json:
+        verdict: dict[str, Any] = {"accepted": not found, "reasons": found}
+        click.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
+    elif found:
+        click.echo(f"{file}: a peer would refuse it:")
+        for reason in found:
+            click.echo(f"  {reason}")
+    else:
+        click.echo(f"{file}: good as a {purpose}'s certificate")
+    if found:
+        raise click.exceptions.Exit(1)

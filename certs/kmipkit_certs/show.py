@@ -1,0 +1,95 @@
+"""A certificate in words and as data, for people and scripts."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+_USAGES = {
+    ExtendedKeyUsageOID.SERVER_AUTH: "server",
+    ExtendedKeyUsageOID.CLIENT_AUTH: "client",
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "any",
+}
+
+
+def facts(certificate: x509.Certificate) -> dict[str, Any]:
+    """What the certificate says, in values that JSON knows."""
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "alternative names": list(alternative_names(certificate)),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "serial number": f"{certificate.serial_number:x}",
+        "not before": certificate.not_valid_before_utc.isoformat(),
+        "not after": certificate.not_valid_after_utc.isoformat(),
+        "key": key_name(certificate.public_key()),
+        "signature": signature_name(certificate),
+        "authority": is_authority(certificate),
+        "usage": list(usages(certificate) or ["not restricted"]),
+        "SHA-256": certificate.fingerprint(hashes.SHA256()).hex(":"),
+    }
+
+
+def text(certificate: x509.Certificate) -> str:
+    """The same, a line for each."""
+    found = facts(certificate)
+    width = max(map(len, found))
+    return "\n".join(f"{name:<{width}}  {_words(value)}" for name, value in found.items())
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return str(value)
+
+
+def alternative_names(certificate: x509.Certificate) -> Iterator[str]:
+    """Host names, addresses and other alternative names, as text."""
+    extension = find(certificate, x509.SubjectAlternativeName)
+    for name in extension or ():
+        value = getattr(name, "value", name)
+        yield value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
+
+
+def usages(certificate: x509.Certificate) -> list[str] | None:
+    """What the extended key usage allows, or None where there is no such extension."""
+    extension = find(certificate, x509.ExtendedKeyUsage)
+    if extension is None:
+        return None
+    return [_USAGES.get(usage, usage.dotted_string) for usage in extension]
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it may sign other certificates (RFC 5280 §4.2.1.9)."""
+    constraints = find(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
+
+
+def key_name(key: object) -> str:
+    """``RSA 2048`` or the like."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"ECDSA {key.curve.name}"
+    if isinstance(key, dsa.DSAPublicKey):
+        return f"DSA {key.key_size}"
+    names = {ed25519.Ed25519PublicKey: "Ed25519", ed448.Ed448PublicKey: "Ed448"}
+    return next((name for kind, name in names.items() if isinstance(key, kind)), "unknown")
+
+
+def signature_name(certificate: x509.Certificate) -> str:
+    """The name of the signature algorithm, or its object identifier."""
+    oid = certificate.signature_algorithm_oid
+    return getattr(oid, "_name", None) or oid.dotted_string
+
+
+def find(certificate: x509.Certificate, kind: type[Any]) -> Any:
+    """The value of an extension, or None."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
