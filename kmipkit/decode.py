@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 if TYPE_CHECKING:
-    from kmipkit.errors import ProtocolError
     from kmipkit.ttlv.limits import Limits
     from kmipkit.ttlv.tree import Item
 

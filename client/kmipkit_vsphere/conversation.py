@@ -12,6 +12,7 @@ message and gives the response to it.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from kmipkit.model.attribute import Attribute, Attributes, custom
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.keyblock import KeyValue
 from kmipkit.model.messages import (
@@ -21,8 +22,6 @@ from kmipkit.model.messages import (
     ResponseMessage,
 )
 from kmipkit.model.objects import SymmetricKey
-
-from kmipkit.model.attribute import Attribute, Attributes, custom
 from kmipkit.model.payloads.attributes import AddAttributeRequest, GetAttributesRequest
 from kmipkit.model.payloads.create import CreateRequest
 from kmipkit.model.payloads.get import GetRequest
@@ -104,8 +103,8 @@ class Conversation:
         self._check_versions(await self._ask(Operation.DISCOVER_VERSIONS, _NO_VERSIONS))
 
     def _check_versions(self, payload: Any) -> None:
-        versions = [(v.major, v.minor) for v in _protocol_versions(payload)]
-        if tuple(VERSION) not in versions:
+        versions = [v.version for v in payload.protocol_versions]
+        if VERSION not in versions:
             raise KeyServerRefused(f"{self.server} does not speak KMIP {VERSION}", None)
 
     async def vendor(self) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import trio
-from kmipkit.model.messages import RequestMessage, ResponseMessage
 
 from kmipkit.connection import Connection, Response, Role
 from kmipkit.errors import ProtocolError
+from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit_vsphere.errors import KeyServerUnreachable
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -90,7 +90,7 @@ class TLSConnection:
             event = self._connection.next_event()
             if isinstance(event, Response):
                 return event.message
-            self._connection.receive_data(await self._stream.receive_some(65536))
+            self._connection.receive_data(bytes(await self._stream.receive_some(65536)))
 
     async def aclose(self) -> None:
         """Close, with a TLS goodbye if the peer takes it within a second."""

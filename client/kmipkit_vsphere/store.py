@@ -190,7 +190,7 @@ class Store:
     def hosts(self) -> list[HostRecord]:
         """All hosts, by name."""
         rows = self._rows("SELECT * FROM host ORDER BY name")
-        return [HostRecord(*row[:4], _key(*row[4:])) for row in rows]
+        return [HostRecord(row[0], row[1], row[2], row[3], _key(*row[4:])) for row in rows]
 
     def host(self, name: str) -> HostRecord:
         """The host of this name, or :class:`NotFound`."""
@@ -208,7 +208,7 @@ class Store:
     def machines(self) -> list[MachineRecord]:
         """All machines, by name."""
         rows = self._rows("SELECT * FROM machine ORDER BY name")
-        return [MachineRecord(*row[:3], _key(*row[3:])) for row in rows]
+        return [MachineRecord(row[0], row[1], row[2], _key(*row[3:])) for row in rows]
 
     def machine(self, name: str) -> MachineRecord:
         """The machine of this name, or :class:`NotFound`."""
@@ -226,7 +226,8 @@ class Store:
 
     def events(self) -> list[dict[str, Any]]:
         """All events, the oldest first; :class:`DamagedData` where the chain is broken."""
-        found, before = [], ""
+        found: list[dict[str, Any]] = []
+        before = ""
         for number, text, digest in self._rows("SELECT key, record, hash FROM event ORDER BY key"):
             before = _chain(before, text)
             if digest != before or number != len(found) + 1:

@@ -160,7 +160,8 @@ def _wrapped_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
         _, length = read_head(buf, pos + 8)
         if pos + 16 + length + (-length & 7) != stop:
             raise Unusual
-        return one(buf, pos + 8, stop)
+        attribute: Attribute = one(buf, pos + 8, stop)
+        return attribute
 
     return read
 

@@ -113,7 +113,8 @@ def structure(tag: Tag | None = None) -> Callable[[_Class], _Class]:
     """Declare a structure class; ``tag`` where the structure always has the same one."""
 
     def declare(cls: _Class) -> _Class:
-        made = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(cls)
+        make: Any = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+        made: _Class = make(cls)
         made.TAG = tag
         return made
 

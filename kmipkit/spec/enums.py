@@ -1,15 +1,23 @@
-from kmipkit.spec.enumeration import OpenEnum, OpenMask, bit
+"""Every enumeration (KMIP 1.4 §9.1.3.2, KMIP 2.1 §11); numbers from 0x80000000 are vendors'.
+
+Made by tools/gen_spec.py from the tables of the specifications; do not edit.
+"""
+
+from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1, V3_0
 
 
 class AdjustmentType(OpenEnum):
-    '''x'''
+    """Adjustment Type (KMIP 2.1 §11.1)."""
+
     INCREMENT = 0x00000001, V2_0
     DECREMENT = 0x00000002, V2_0
     NEGATE = 0x00000003, V2_0
 
+
 class AlternativeNameType(OpenEnum):
-    '''x'''
+    """Alternative Name Type (KMIP 1.4 §9.1.3.2.34, KMIP 2.1 §11.2)."""
+
     UNINTERPRETED_TEXT_STRING = 0x00000001, V1_2
     URI = 0x00000002, V1_2
     OBJECT_SERIAL_NUMBER = 0x00000003, V1_2
@@ -18,26 +26,34 @@ class AlternativeNameType(OpenEnum):
     X_500_DISTINGUISHED_NAME = 0x00000006, V1_2
     IP_ADDRESS = 0x00000007, V1_2
 
+
 class AsynchronousIndicator(OpenEnum):
-    '''x'''
+    """Asynchronous Indicator (KMIP 2.1 §11.3)."""
+
     MANDATORY = 0x00000001, V2_0
     OPTIONAL = 0x00000002, V2_0
     PROHIBITED = 0x00000003, V2_0
 
+
 class AttestationType(OpenEnum):
-    '''x'''
+    """Attestation Type (KMIP 1.4 §9.1.3.2.36, KMIP 2.1 §11.4)."""
+
     TPM_QUOTE = 0x00000001, V1_2
     TCG_INTEGRITY_REPORT = 0x00000002, V1_2
     SAML_ASSERTION = 0x00000003, V1_2
 
+
 class BatchErrorContinuationOption(OpenEnum):
-    '''x'''
+    """Batch Error Continuation Option (KMIP 1.4 §9.1.3.2.30, KMIP 2.1 §11.5)."""
+
     CONTINUE = 0x00000001, V1_0
     STOP = 0x00000002, V1_0
     UNDO = 0x00000003, V1_0
 
+
 class BlockCipherMode(OpenEnum):
-    '''x'''
+    """Block Cipher Mode (KMIP 1.4 §9.1.3.2.14, KMIP 2.1 §11.6)."""
+
     CBC = 0x00000001, V1_0
     ECB = 0x00000002, V1_0
     PCBC = 0x00000003, V1_0
@@ -57,36 +73,46 @@ class BlockCipherMode(OpenEnum):
     X9_102_AKW2 = 0x00000011, V1_0
     AEAD = 0x00000012, V1_4
 
+
 class CancellationResult(OpenEnum):
-    '''x'''
+    """Cancellation Result (KMIP 1.4 §9.1.3.2.25, KMIP 2.1 §11.7)."""
+
     CANCELED = 0x00000001, V1_0
     UNABLE_TO_CANCEL = 0x00000002, V1_0
     COMPLETED = 0x00000003, V1_0
     FAILED = 0x00000004, V1_0
     UNAVAILABLE = 0x00000005, V1_0
 
+
 class CertificateRequestType(OpenEnum):
-    '''x'''
+    """Certificate Request Type (KMIP 1.4 §9.1.3.2.22, KMIP 2.1 §11.8)."""
+
     CRMF = 0x00000001, V1_0
     PKCS_10 = 0x00000002, V1_0
     PEM = 0x00000003, V1_0
     PGP = 0x00000004, V1_0, V1_4
 
+
 class CertificateType(OpenEnum):
-    '''x'''
+    """Certificate Type (KMIP 1.4 §9.1.3.2.6, KMIP 2.1 §11.9)."""
+
     X_509 = 0x00000001, V1_0
     PGP = 0x00000002, V1_0
 
+
 class ClientRegistrationMethod(OpenEnum):
-    '''x'''
+    """Client Registration Method (KMIP 1.4 §9.1.3.2.47, KMIP 2.1 §11.10)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     SERVER_PRE_GENERATED = 0x00000002, V1_3
     SERVER_ON_DEMAND = 0x00000003, V1_3
     CLIENT_GENERATED = 0x00000004, V1_3
     CLIENT_REGISTERED = 0x00000005, V1_3
 
+
 class CredentialType(OpenEnum):
-    '''x'''
+    """Credential Type (KMIP 1.4 §9.1.3.2.1, KMIP 2.1 §11.11)."""
+
     USERNAME_AND_PASSWORD = 0x00000001, V1_0
     DEVICE = 0x00000002, V1_1
     ATTESTATION = 0x00000003, V1_2
@@ -96,8 +122,10 @@ class CredentialType(OpenEnum):
     PASSWORD = 0x00000007, V3_0
     CERTIFICATE = 0x00000008, V3_0
 
+
 class CryptographicAlgorithm(OpenEnum):
-    '''x'''
+    """Cryptographic Algorithm (KMIP 1.4 §9.1.3.2.13, KMIP 2.1 §11.12)."""
+
     DES = 0x00000001, V1_0
     DES3 = 0x00000002, V1_0
     AES = 0x00000003, V1_0
@@ -173,16 +201,20 @@ class CryptographicAlgorithm(OpenEnum):
     SLH_DSA_SHAKE_256S = 0x00000049, V3_0
     SLH_DSA_SHAKE_256F = 0x0000004A, V3_0
 
+
 class DRBGAlgorithm(OpenEnum):
-    '''x'''
+    """DRBG Algorithm (KMIP 1.4 §9.1.3.2.38, KMIP 2.1 §11.17)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     DUAL_EC = 0x00000002, V1_3
     HASH = 0x00000003, V1_3
     HMAC = 0x00000004, V1_3
     CTR = 0x00000005, V1_3
 
+
 class Data(OpenEnum):
-    '''x'''
+    """Data (KMIP 2.1 §11.13)."""
+
     DECRYPT = 0x00000001, V2_0
     ENCRYPT = 0x00000002, V2_0
     HASH = 0x00000003, V2_0
@@ -191,15 +223,19 @@ class Data(OpenEnum):
     SIGN_SIGNATURE_DATA = 0x00000006, V2_0
     SIGNATURE_VERIFY = 0x00000007, V2_0
 
+
 class DeactivationReasonCode(OpenEnum):
-    '''x'''
+    """Deactivation Reason Code (KMIP 3.0)."""
+
     UNSPECIFIED = 0x00000001, V3_0
     DEACTIVATION_DATE = 0x00000002, V3_0
     PROTECT_STOP_DATE = 0x00000003, V3_0
     USAGE_LIMIT = 0x00000004, V3_0
 
+
 class DerivationMethod(OpenEnum):
-    '''x'''
+    """Derivation Method (KMIP 1.4 §9.1.3.2.21, KMIP 2.1 §11.14)."""
+
     PBKDF2 = 0x00000001, V1_0
     HASH = 0x00000002, V1_0
     HMAC = 0x00000003, V1_0
@@ -211,8 +247,10 @@ class DerivationMethod(OpenEnum):
     AWS_SIGNATURE_VERSION_4 = 0x00000009, V2_0
     HKDF = 0x0000000A, V2_0
 
+
 class DestroyAction(OpenEnum):
-    '''x'''
+    """Destroy Action (KMIP 1.4 §9.1.3.2.44, KMIP 2.1 §11.15)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     KEY_MATERIAL_DELETED = 0x00000002, V1_3
     KEY_MATERIAL_SHREDDED = 0x00000003, V1_3
@@ -221,8 +259,10 @@ class DestroyAction(OpenEnum):
     DELETED = 0x00000006, V1_3
     SHREDDED = 0x00000007, V1_3
 
+
 class DigitalSignatureAlgorithm(OpenEnum):
-    '''x'''
+    """Digital Signature Algorithm (KMIP 1.4 §9.1.3.2.7, KMIP 2.1 §11.16)."""
+
     MD2_WITH_RSA_ENCRYPTION = 0x00000001, V1_1
     MD5_WITH_RSA_ENCRYPTION = 0x00000002, V1_1
     SHA_1_WITH_RSA_ENCRYPTION = 0x00000003, V1_1
@@ -243,24 +283,32 @@ class DigitalSignatureAlgorithm(OpenEnum):
     SHA3_384_WITH_RSA_ENCRYPTION = 0x00000012, V1_4
     SHA3_512_WITH_RSA_ENCRYPTION = 0x00000013, V1_4
 
+
 class EncodingOption(OpenEnum):
-    '''x'''
+    """Encoding Option (KMIP 1.4 §9.1.3.2.32, KMIP 2.1 §11.18)."""
+
     NO_ENCODING = 0x00000001, V1_1
     TTLV_ENCODING = 0x00000002, V1_1
 
+
 class EndpointRole(OpenEnum):
-    '''x'''
+    """Endpoint Role (KMIP 2.1 §11.19)."""
+
     CLIENT = 0x00000001, V2_0
     SERVER = 0x00000002, V2_0
 
+
 class Ephemeral(OpenEnum):
-    '''x'''
+    """Ephemeral (KMIP 3.0)."""
+
     DATA = 0x00000001, V3_0
     EMPTY = 0x00000002, V3_0
     UNIQUE_IDENTIFIER = 0x00000003, V3_0
 
+
 class FIPS186Variation(OpenEnum):
-    '''x'''
+    """FIPS186 Variation (KMIP 1.4 §9.1.3.2.39, KMIP 2.1 §11.20)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     GP_X_ORIGINAL = 0x00000002, V1_3
     GP_X_CHANGE_NOTICE = 0x00000003, V1_3
@@ -269,8 +317,10 @@ class FIPS186Variation(OpenEnum):
     K_ORIGINAL = 0x00000006, V1_3
     K_CHANGE_NOTICE = 0x00000007, V1_3
 
+
 class HashingAlgorithm(OpenEnum):
-    '''x'''
+    """Hashing Algorithm (KMIP 1.4 §9.1.3.2.16, KMIP 2.1 §11.21)."""
+
     MD2 = 0x00000001, V1_0
     MD4 = 0x00000002, V1_0
     MD5 = 0x00000003, V1_0
@@ -289,14 +339,18 @@ class HashingAlgorithm(OpenEnum):
     SHA3_384 = 0x00000010, V1_4
     SHA3_512 = 0x00000011, V1_4
 
+
 class InteropFunction(OpenEnum):
-    '''x'''
+    """Interop Function (KMIP 2.1 §11.22)."""
+
     BEGIN = 0x00000001, V2_0
     END = 0x00000002, V2_0
     RESET = 0x00000003, V2_0
 
+
 class ItemType(OpenEnum):
-    '''x'''
+    """Item Type (KMIP 2.1 §11.23)."""
+
     STRUCTURE = 0x00000001, V2_0
     INTEGER = 0x00000002, V2_0
     LONG_INTEGER = 0x00000003, V2_0
@@ -312,15 +366,19 @@ class ItemType(OpenEnum):
     REFERENCE = 0x0000000D, V3_0
     NAME_REFERENCE = 0x0000000E, V3_0
 
+
 class KeyCompressionType(OpenEnum):
-    '''x'''
+    """Key Compression Type (KMIP 1.4 §9.1.3.2.2, KMIP 2.1 §11.24)."""
+
     EC_PUBLIC_KEY_TYPE_UNCOMPRESSED = 0x00000001, V1_0
     EC_PUBLIC_KEY_TYPE_X9_62_COMPRESSED_PRIME = 0x00000002, V1_0
     EC_PUBLIC_KEY_TYPE_X9_62_COMPRESSED_CHAR2 = 0x00000003, V1_0
     EC_PUBLIC_KEY_TYPE_X9_62_HYBRID = 0x00000004, V1_0
 
+
 class KeyFormatType(OpenEnum):
-    '''x'''
+    """Key Format Type (KMIP 1.4 §9.1.3.2.3, KMIP 2.1 §11.25)."""
+
     RAW = 0x00000001, V1_0
     OPAQUE = 0x00000002, V1_0
     PKCS_1 = 0x00000003, V1_0
@@ -345,8 +403,10 @@ class KeyFormatType(OpenEnum):
     PKCS_12 = 0x00000016, V1_4
     PKCS_10 = 0x00000017, V2_0
 
+
 class KeyRoleType(OpenEnum):
-    '''x'''
+    """Key Role Type (KMIP 1.4 §9.1.3.2.17, KMIP 2.1 §11.26)."""
+
     BDK = 0x00000001, V1_0
     CVK = 0x00000002, V1_0
     DEK = 0x00000003, V1_0
@@ -372,39 +432,49 @@ class KeyRoleType(OpenEnum):
     IV = 0x00000017, V1_4
     TRKBK = 0x00000018, V1_4
 
+
 class KeyValueLocationType(OpenEnum):
-    '''x'''
+    """Key Value Location Type (KMIP 1.4 §9.1.3.2.35, KMIP 2.1 §11.27)."""
+
     UNINTERPRETED_TEXT_STRING = 0x00000001, V1_2
     URI = 0x00000002, V1_2
 
+
 class KeyWrapType(OpenEnum):
-    '''x'''
+    """Key Wrap Type (KMIP 1.4 §9.1.3.2.48, KMIP 2.1 §11.29)."""
+
     NOT_WRAPPED = 0x00000001, V1_4
     AS_REGISTERED = 0x00000002, V1_4
 
+
 class LinkType(OpenEnum):
-    '''x'''
-    CERTIFICATE_LINK = 0x00000101, V1_0
-    PUBLIC_KEY_LINK = 0x00000102, V1_0
-    PRIVATE_KEY_LINK = 0x00000103, V1_0
-    DERIVATION_BASE_OBJECT_LINK = 0x00000104, V1_0
-    DERIVED_KEY_LINK = 0x00000105, V1_0
-    REPLACEMENT_OBJECT_LINK = 0x00000106, V1_0
-    REPLACED_OBJECT_LINK = 0x00000107, V1_0
-    PARENT_LINK = 0x00000108, V1_2
-    CHILD_LINK = 0x00000109, V1_2
-    PREVIOUS_LINK = 0x0000010A, V1_2
-    NEXT_LINK = 0x0000010B, V1_2
-    PKCS_12_CERTIFICATE_LINK = 0x0000010C, V1_4
-    PKCS_12_PASSWORD_LINK = 0x0000010D, V1_4
-    WRAPPING_KEY_LINK = 0x0000010E, V2_0
+    """Link Type (KMIP 1.4 §9.1.3.2.20, KMIP 2.1 §11.28)."""
+
+    CERTIFICATE_LINK = 0x00000101, V1_0, V2_1
+    PUBLIC_KEY_LINK = 0x00000102, V1_0, V2_1
+    PRIVATE_KEY_LINK = 0x00000103, V1_0, V2_1
+    DERIVATION_BASE_OBJECT_LINK = 0x00000104, V1_0, V2_1
+    DERIVED_KEY_LINK = 0x00000105, V1_0, V2_1
+    REPLACEMENT_OBJECT_LINK = 0x00000106, V1_0, V2_1
+    REPLACED_OBJECT_LINK = 0x00000107, V1_0, V2_1
+    PARENT_LINK = 0x00000108, V1_2, V2_1
+    CHILD_LINK = 0x00000109, V1_2, V2_1
+    PREVIOUS_LINK = 0x0000010A, V1_2, V2_1
+    NEXT_LINK = 0x0000010B, V1_2, V2_1
+    PKCS_12_CERTIFICATE_LINK = 0x0000010C, V1_4, V2_1
+    PKCS_12_PASSWORD_LINK = 0x0000010D, V1_4, V2_1
+    WRAPPING_KEY_LINK = 0x0000010E, V2_0, V2_1
+
 
 class MaskGenerator(OpenEnum):
-    '''x'''
+    """Mask Generator (KMIP 1.4 §9.1.3.2.49, KMIP 2.1 §11.30)."""
+
     MFG1 = 0x00000001, V1_4
 
+
 class NISTKeyType(OpenEnum):
-    '''x'''
+    """NIST Key Type (KMIP 2.1 §11.32)."""
+
     PRIVATE_SIGNATURE_KEY = 0x00000001, V2_0
     PUBLIC_SIGNATURE_VERIFICATION_KEY = 0x00000002, V2_0
     SYMMETRIC_AUTHENTICATION_KEY = 0x00000003, V2_0
@@ -425,28 +495,38 @@ class NISTKeyType(OpenEnum):
     PRIVATE_AUTHORIZATION_KEY = 0x00000012, V2_0
     PUBLIC_AUTHORIZATION_KEY = 0x00000013, V2_0
 
+
 class NameType(OpenEnum):
-    '''x'''
-    UNINTERPRETED_TEXT_STRING = 0x00000001, V1_0
-    URI = 0x00000002, V1_0
+    """Name Type (KMIP 1.4 §9.1.3.2.11, KMIP 2.1 §11.31)."""
+
+    UNINTERPRETED_TEXT_STRING = 0x00000001, V1_0, V2_1
+    URI = 0x00000002, V1_0, V2_1
+
 
 class OTPAlgorithm(OpenEnum):
-    '''x'''
+    """OTP Algorithm (KMIP 3.0)."""
+
     HOTP = 0x00000001, V3_0
     TOTP = 0x00000002, V3_0
 
+
 class ObjectClass(OpenEnum):
-    '''x'''
+    """Object Class (KMIP 3.0)."""
+
     USER = 0x00000001, V3_0
     SYSTEM = 0x00000002, V3_0
 
+
 class ObjectGroupMember(OpenEnum):
-    '''x'''
-    GROUP_MEMBER_FRESH = 0x00000001, V1_1
-    GROUP_MEMBER_DEFAULT = 0x00000002, V1_1
+    """Object Group Member (KMIP 1.4 §9.1.3.2.33, KMIP 2.1 §11.33)."""
+
+    GROUP_MEMBER_FRESH = 0x00000001, V1_1, V2_1
+    GROUP_MEMBER_DEFAULT = 0x00000002, V1_1, V2_1
+
 
 class ObjectType(OpenEnum):
-    '''x'''
+    """Object Type (KMIP 1.4 §9.1.3.2.12, KMIP 2.1 §11.34)."""
+
     CERTIFICATE = 0x00000001, V1_0
     SYMMETRIC_KEY = 0x00000002, V1_0
     PUBLIC_KEY = 0x00000003, V1_0
@@ -464,11 +544,14 @@ class ObjectType(OpenEnum):
     ONE_TIME_PASSWORD_CREDENTIAL = 0x0000000F, V3_0
     HASHED_PASSWORD_CREDENTIAL = 0x00000010, V3_0
 
+
 class OpaqueDataType(OpenEnum):
-    '''x'''
+    """Opaque Data Type (KMIP 1.4 §9.1.3.2.10, KMIP 2.1 §11.35)."""
+
 
 class Operation(OpenEnum):
-    '''x'''
+    """Operation (KMIP 1.4 §9.1.3.2.27, KMIP 2.1 §11.36)."""
+
     CREATE = 0x00000001, V1_0
     CREATE_KEY_PAIR = 0x00000002, V1_0
     REGISTER = 0x00000003, V1_0
@@ -534,14 +617,146 @@ class Operation(OpenEnum):
     CREATE_CREDENTIAL = 0x0000003F, V3_0
     DEACTIVATE = 0x00000040, V3_0
 
+
 class PKCS11Function(OpenEnum):
-    '''x'''
+    """PKCS#11 Function (KMIP 2.1 §11.38)."""
+
+    C_INITIALIZE = 0x00000001, V2_0
+    C_FINALIZE = 0x00000002, V2_0
+    C_GETINFO = 0x00000003, V2_0
+    C_GETFUNCTIONLIST = 0x00000004, V2_0
+    C_GETSLOTLIST = 0x00000005, V2_0
+    C_GETSLOTINFO = 0x00000006, V2_0
+    C_GETTOKENINFO = 0x00000007, V2_0
+    C_GETMECHANISMLIST = 0x00000008, V2_0
+    C_GETMECHANISMINFO = 0x00000009, V2_0
+    C_INITTOKEN = 0x0000000A, V2_0
+    C_INITPIN = 0x0000000B, V2_0
+    C_SETPIN = 0x0000000C, V2_0
+    C_OPENSESSION = 0x0000000D, V2_0
+    C_CLOSESESSION = 0x0000000E, V2_0
+    C_CLOSEALLSESSIONS = 0x0000000F, V2_0
+    C_GETSESSIONINFO = 0x00000010, V2_0
+    C_GETOPERATIONSTATE = 0x00000011, V2_0
+    C_SETOPERATIONSTATE = 0x00000012, V2_0
+    C_LOGIN = 0x00000013, V2_0
+    C_LOGOUT = 0x00000014, V2_0
+    C_CREATEOBJECT = 0x00000015, V2_0
+    C_COPYOBJECT = 0x00000016, V2_0
+    C_DESTROYOBJECT = 0x00000017, V2_0
+    C_GETOBJECTSIZE = 0x00000018, V2_0
+    C_GETATTRIBUTEVALUE = 0x00000019, V2_0
+    C_SETATTRIBUTEVALUE = 0x0000001A, V2_0
+    C_FINDOBJECTSINIT = 0x0000001B, V2_0
+    C_FINDOBJECTS = 0x0000001C, V2_0
+    C_FINDOBJECTSFINAL = 0x0000001D, V2_0
+    C_ENCRYPTINIT = 0x0000001E, V2_0
+    C_ENCRYPT = 0x0000001F, V2_0
+    C_ENCRYPTUPDATE = 0x00000020, V2_0
+    C_ENCRYPTFINAL = 0x00000021, V2_0
+    C_DECRYPTINIT = 0x00000022, V2_0
+    C_DECRYPT = 0x00000023, V2_0
+    C_DECRYPTUPDATE = 0x00000024, V2_0
+    C_DECRYPTFINAL = 0x00000025, V2_0
+    C_DIGESTINIT = 0x00000026, V2_0
+    C_DIGEST = 0x00000027, V2_0
+    C_DIGESTUPDATE = 0x00000028, V2_0
+    C_DIGESTKEY = 0x00000029, V2_0
+    C_DIGESTFINAL = 0x0000002A, V2_0
+    C_SIGNINIT = 0x0000002B, V2_0
+    C_SIGN = 0x0000002C, V2_0
+    C_SIGNUPDATE = 0x0000002D, V2_0
+    C_SIGNFINAL = 0x0000002E, V2_0
+    C_SIGNRECOVERINIT = 0x0000002F, V2_0
+    C_SIGNRECOVER = 0x00000030, V2_0
+    C_VERIFYINIT = 0x00000031, V2_0
+    C_VERIFY = 0x00000032, V2_0
+    C_VERIFYUPDATE = 0x00000033, V2_0
+    C_VERIFYFINAL = 0x00000034, V2_0
+    C_VERIFYRECOVERINIT = 0x00000035, V2_0
+    C_VERIFYRECOVER = 0x00000036, V2_0
+    C_DIGESTENCRYPTUPDATE = 0x00000037, V2_0
+    C_DECRYPTDIGESTUPDATE = 0x00000038, V2_0
+    C_SIGNENCRYPTUPDATE = 0x00000039, V2_0
+    C_DECRYPTVERIFYUPDATE = 0x0000003A, V2_0
+    C_GENERATEKEY = 0x0000003B, V2_0
+    C_GENERATEKEYPAIR = 0x0000003C, V2_0
+    C_WRAPKEY = 0x0000003D, V2_0
+    C_UNWRAPKEY = 0x0000003E, V2_0
+    C_DERIVEKEY = 0x0000003F, V2_0
+    C_SEEDRANDOM = 0x00000040, V2_0
+    C_GENERATERANDOM = 0x00000041, V2_0
+    C_GETFUNCTIONSTATUS = 0x00000042, V2_0
+    C_CANCELFUNCTION = 0x00000043, V2_0
+    C_WAITFORSLOTEVENT = 0x00000044, V2_0
+    C_GETINTERFACELIST = 0x00000045, V2_0
+    C_GETINTERFACE = 0x00000046, V2_0
+    C_LOGINUSER = 0x00000047, V2_0
+    C_SESSIONCANCEL = 0x00000048, V2_0
+    C_MESSAGEENCRYPTINIT = 0x00000049, V2_0
+    C_ENCRYPTMESSAGE = 0x0000004A, V2_0
+    C_ENCRYPTMESSAGEBEGIN = 0x0000004B, V2_0
+    C_ENCRYPTMESSAGENEXT = 0x0000004C, V2_0
+    C_MESSAGEENCRYPTFINAL = 0x0000004D, V2_0
+    C_MESSAGEDECRYPTINIT = 0x0000004E, V2_0
+    C_DECRYPTMESSAGE = 0x0000004F, V2_0
+    C_DECRYPTMESSAGEBEGIN = 0x00000050, V2_0
+    C_DECRYPTMESSAGENEXT = 0x00000051, V2_0
+    C_MESSAGEDECRYPTFINAL = 0x00000052, V2_0
+    C_MESSAGESIGNINIT = 0x00000053, V2_0
+    C_SIGNMESSAGE = 0x00000054, V2_0
+    C_SIGNMESSAGEBEGIN = 0x00000055, V2_0
+    C_SIGNMESSAGENEXT = 0x00000056, V2_0
+    C_MESSAGESIGNFINAL = 0x00000057, V2_0
+    C_MESSAGEVERIFYINIT = 0x00000058, V2_0
+    C_VERIFYMESSAGE = 0x00000059, V2_0
+    C_VERIFYMESSAGEBEGIN = 0x0000005A, V2_0
+    C_VERIFYMESSAGENEXT = 0x0000005B, V2_0
+    C_MESSAGEVERIFYFINAL = 0x0000005C, V2_0
+
 
 class PKCS11ReturnCode(OpenEnum):
-    '''x'''
+    """PKCS#11 Return Code (KMIP 2.1 §11.39)."""
+
+    OK = 0x00000000, V2_0
+    CANCEL = 0x00000001, V2_0
+    HOST_MEMORY = 0x00000002, V2_0
+    SLOT_ID_INVALID = 0x00000003, V2_0
+    GENERAL_ERROR = 0x00000005, V2_0
+    FUNCTION_FAILED = 0x00000006, V2_0
+    ARGUMENTS_BAD = 0x00000007, V2_0
+    ATTRIBUTE_READ_ONLY = 0x00000010, V2_0
+    ATTRIBUTE_SENSITIVE = 0x00000011, V2_0
+    ATTRIBUTE_TYPE_INVALID = 0x00000012, V2_0
+    ATTRIBUTE_VALUE_INVALID = 0x00000013, V2_0
+    DATA_INVALID = 0x00000020, V2_0
+    DATA_LEN_RANGE = 0x00000021, V2_0
+    DEVICE_ERROR = 0x00000030, V2_0
+    ENCRYPTED_DATA_INVALID = 0x00000040, V2_0
+    FUNCTION_NOT_SUPPORTED = 0x00000054, V2_0
+    KEY_HANDLE_INVALID = 0x00000060, V2_0
+    KEY_SIZE_RANGE = 0x00000062, V2_0
+    KEY_TYPE_INCONSISTENT = 0x00000063, V2_0
+    KEY_FUNCTION_NOT_PERMITTED = 0x00000068, V2_0
+    MECHANISM_INVALID = 0x00000070, V2_0
+    MECHANISM_PARAM_INVALID = 0x00000071, V2_0
+    OBJECT_HANDLE_INVALID = 0x00000082, V2_0
+    OPERATION_ACTIVE = 0x00000090, V2_0
+    OPERATION_NOT_INITIALIZED = 0x00000091, V2_0
+    PIN_INCORRECT = 0x000000A0, V2_0
+    SESSION_HANDLE_INVALID = 0x000000B3, V2_0
+    SIGNATURE_INVALID = 0x000000C0, V2_0
+    TEMPLATE_INCOMPLETE = 0x000000D0, V2_0
+    USER_NOT_LOGGED_IN = 0x00000101, V2_0
+    RANDOM_NO_RNG = 0x00000121, V2_0
+    BUFFER_TOO_SMALL = 0x00000150, V2_0
+    CRYPTOKI_NOT_INITIALIZED = 0x00000190, V2_0
+    CRYPTOKI_ALREADY_INITIALIZED = 0x00000191, V2_0
+
 
 class PaddingMethod(OpenEnum):
-    '''x'''
+    """Padding Method (KMIP 1.4 §9.1.3.2.15, KMIP 2.1 §11.37)."""
+
     NONE = 0x00000001, V1_0
     OAEP = 0x00000002, V1_0
     PKCS5 = 0x00000003, V1_0
@@ -553,14 +768,18 @@ class PaddingMethod(OpenEnum):
     X9_31 = 0x00000009, V1_0
     PSS = 0x0000000A, V1_0
 
+
 class ProcessingStage(OpenEnum):
-    '''x'''
+    """Processing Stage (KMIP 2.1 §11.40)."""
+
     SUBMITTED = 0x00000001, V2_1
     IN_PROCESS = 0x00000002, V2_1
     COMPLETED = 0x00000003, V2_1
 
+
 class ProfileName(OpenEnum):
-    '''x'''
+    """Profile Name (KMIP 1.4 §9.1.3.2.42, KMIP 2.1 §11.41)."""
+
     BASELINE_SERVER_BASIC_KMIP_V1_2 = 0x00000001, V1_3, V1_4
     BASELINE_SERVER_TLS_V1_2_KMIP_V1_2 = 0x00000002, V1_3, V1_4
     BASELINE_CLIENT_BASIC_KMIP_V1_2 = 0x00000003, V1_3, V1_4
@@ -755,18 +974,24 @@ class ProfileName(OpenEnum):
     BASELINE_SERVER = 0x0000012B, V2_0
     COMPLETE_SERVER = 0x0000012C, V2_0
 
+
 class ProtectionLevel(OpenEnum):
-    '''x'''
+    """Protection Level (KMIP 2.1 §11.42)."""
+
     HIGH = 0x00000001, V2_0
     LOW = 0x00000002, V2_0
 
+
 class PutFunction(OpenEnum):
-    '''x'''
+    """Put Function (KMIP 1.4 §9.1.3.2.26, KMIP 2.1 §11.43)."""
+
     NEW = 0x00000001, V1_0
     REPLACE = 0x00000002, V1_0
 
+
 class QueryFunction(OpenEnum):
-    '''x'''
+    """Query Function (KMIP 1.4 §9.1.3.2.24, KMIP 2.1 §11.44)."""
+
     QUERY_OPERATIONS = 0x00000001, V1_0
     QUERY_OBJECTS = 0x00000002, V1_0
     QUERY_SERVER_INFORMATION = 0x00000003, V1_0
@@ -783,8 +1008,10 @@ class QueryFunction(OpenEnum):
     QUERY_STORAGE_PROTECTION_MASKS = 0x0000000E, V2_0
     QUERY_CREDENTIAL_INFORMATION = 0x0000000F, V3_0
 
+
 class RNGAlgorithm(OpenEnum):
-    '''x'''
+    """RNG Algorithm (KMIP 1.4 §9.1.3.2.37, KMIP 2.1 §11.49)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     FIPS_186_2 = 0x00000002, V1_3
     DRBG = 0x00000003, V1_3
@@ -792,14 +1019,18 @@ class RNGAlgorithm(OpenEnum):
     ANSI_X9_31 = 0x00000005, V1_3
     ANSI_X9_62 = 0x00000006, V1_3
 
+
 class RNGMode(OpenEnum):
-    '''x'''
+    """RNG Mode (KMIP 1.4 §9.1.3.2.46, KMIP 2.1 §11.50)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     SHARED_INSTANTIATION = 0x00000002, V1_3
     NON_SHARED_INSTANTIATION = 0x00000003, V1_3
 
+
 class RecommendedCurve(OpenEnum):
-    '''x'''
+    """Recommended Curve (KMIP 1.4 §9.1.3.2.5, KMIP 2.1 §11.45)."""
+
     P_192 = 0x00000001, V1_0
     K_163 = 0x00000002, V1_0
     B_163 = 0x00000003, V1_0
@@ -871,8 +1102,10 @@ class RecommendedCurve(OpenEnum):
     CURVE25519 = 0x00000045, V2_0
     CURVE448 = 0x00000046, V2_0
 
+
 class ResultReason(OpenEnum):
-    '''x'''
+    """Result Reason (KMIP 1.4 §9.1.3.2.29, KMIP 2.1 §11.46)."""
+
     ITEM_NOT_FOUND = 0x00000001, V1_0
     RESPONSE_TOO_LARGE = 0x00000002, V1_0
     AUTHENTICATION_NOT_SUCCESSFUL = 0x00000003, V1_0
@@ -948,15 +1181,19 @@ class ResultReason(OpenEnum):
     CIRCULAR_LINK_ERROR = 0x0000004D, V3_0
     GENERAL_FAILURE = 0x00000100, V1_0
 
+
 class ResultStatus(OpenEnum):
-    '''x'''
+    """Result Status (KMIP 1.4 §9.1.3.2.28, KMIP 2.1 §11.47)."""
+
     SUCCESS = 0x00000000, V1_0
     OPERATION_FAILED = 0x00000001, V1_0
     OPERATION_PENDING = 0x00000002, V1_0
     OPERATION_UNDONE = 0x00000003, V1_0
 
+
 class RevocationReasonCode(OpenEnum):
-    '''x'''
+    """Revocation Reason Code (KMIP 1.4 §9.1.3.2.19, KMIP 2.1 §11.48)."""
+
     UNSPECIFIED = 0x00000001, V1_0
     KEY_COMPROMISE = 0x00000002, V1_0
     CA_COMPROMISE = 0x00000003, V1_0
@@ -965,36 +1202,48 @@ class RevocationReasonCode(OpenEnum):
     CESSATION_OF_OPERATION = 0x00000006, V1_0
     PRIVILEGE_WITHDRAWN = 0x00000007, V1_0
 
+
 class RotateNameType(OpenEnum):
-    '''x'''
-    UNINTERPRETED_TEXT_STRING = 0x00000001, V2_1
-    URI = 0x00000002, V2_1
+    """Rotate Name Type (KMIP 2.1 §11.51)."""
+
+    UNINTERPRETED_TEXT_STRING = 0x00000001, V2_1, V2_1
+    URI = 0x00000002, V2_1, V2_1
+
 
 class SecretDataType(OpenEnum):
-    '''x'''
+    """Secret Data Type (KMIP 1.4 §9.1.3.2.9, KMIP 2.1 §11.52)."""
+
     PASSWORD = 0x00000001, V1_0
     SEED = 0x00000002, V1_0
 
+
 class ShreddingAlgorithm(OpenEnum):
-    '''x'''
+    """Shredding Algorithm (KMIP 1.4 §9.1.3.2.45, KMIP 2.1 §11.53)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     CRYPTOGRAPHIC = 0x00000002, V1_3
     UNSUPPORTED = 0x00000003, V1_3
 
+
 class SplitKeyMethod(OpenEnum):
-    '''x'''
+    """Split Key Method (KMIP 1.4 §9.1.3.2.8, KMIP 2.1 §11.54)."""
+
     XOR = 0x00000001, V1_0
     POLYNOMIAL_SHARING_GF_2_16 = 0x00000002, V1_0
     POLYNOMIAL_SHARING_PRIME_FIELD = 0x00000003, V1_0
     POLYNOMIAL_SHARING_GF_2_8 = 0x00000004, V1_2
 
+
 class SplitKeyPolynomial(OpenEnum):
-    '''x'''
+    """Split Key Polynomial (KMIP 3.0)."""
+
     POLYNOMIAL_283 = 0x00000001, V3_0
     POLYNOMIAL_285 = 0x00000002, V3_0
 
+
 class State(OpenEnum):
-    '''x'''
+    """State (KMIP 1.4 §9.1.3.2.18, KMIP 2.1 §11.55)."""
+
     PRE_ACTIVE = 0x00000001, V1_0
     ACTIVE = 0x00000002, V1_0
     DEACTIVATED = 0x00000003, V1_0
@@ -1002,12 +1251,16 @@ class State(OpenEnum):
     DESTROYED = 0x00000005, V1_0
     DESTROYED_COMPROMISED = 0x00000006, V1_0
 
+
 class TicketType(OpenEnum):
-    '''x'''
+    """Ticket Type (KMIP 2.1 §11.57)."""
+
     LOGIN = 0x00000001, V2_0
 
+
 class UniqueIdentifier(OpenEnum):
-    '''x'''
+    """Unique Identifier (KMIP 2.1 §11.58)."""
+
     ID_PLACEHOLDER = 0x00000001, V2_0
     CERTIFY = 0x00000002, V2_0
     CREATE = 0x00000003, V2_0
@@ -1030,39 +1283,51 @@ class UniqueIdentifier(OpenEnum):
     CREATE_GROUP = 0x00000014, V3_0
     CREATE_CREDENTIAL = 0x00000015, V3_0
 
+
 class UnwrapMode(OpenEnum):
-    '''x'''
+    """Unwrap Mode (KMIP 1.4 §9.1.3.2.43, KMIP 2.1 §11.59)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     PROCESSED = 0x00000002, V1_3
     NOT_PROCESSED = 0x00000003, V1_3
 
+
 class UsageLimitsUnit(OpenEnum):
-    '''x'''
+    """Usage Limits Unit (KMIP 1.4 §9.1.3.2.31, KMIP 2.1 §11.60)."""
+
     BYTE = 0x00000001, V1_0
     OBJECT = 0x00000002, V1_0
 
+
 class ValidationAuthorityType(OpenEnum):
-    '''x'''
+    """Validation Authority Type (KMIP 1.4 §9.1.3.2.40, KMIP 2.1 §11.63)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     NIST_CMVP = 0x00000002, V1_3
     COMMON_CRITERIA = 0x00000003, V1_3
 
+
 class ValidationType(OpenEnum):
-    '''x'''
+    """Validation Type (KMIP 1.4 §9.1.3.2.41, KMIP 2.1 §11.64)."""
+
     UNSPECIFIED = 0x00000001, V1_3
     HARDWARE = 0x00000002, V1_3
     SOFTWARE = 0x00000003, V1_3
     FIRMWARE = 0x00000004, V1_3
     HYBRID = 0x00000005, V1_3
 
+
 class ValidityIndicator(OpenEnum):
-    '''x'''
+    """Validity Indicator (KMIP 1.4 §9.1.3.2.23, KMIP 2.1 §11.61)."""
+
     VALID = 0x00000001, V1_0
     INVALID = 0x00000002, V1_0
     UNKNOWN = 0x00000003, V1_0
 
+
 class WrappingMethod(OpenEnum):
-    '''x'''
+    """Wrapping Method (KMIP 1.4 §9.1.3.2.4, KMIP 2.1 §11.62)."""
+
     ENCRYPT = 0x00000001, V1_0
     MAC_SIGN = 0x00000002, V1_0
     ENCRYPT_THEN_MAC_SIGN = 0x00000003, V1_0

@@ -1,8 +1,15 @@
-from kmipkit.spec.enumeration import OpenEnum, OpenMask, bit
-from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1, V3_0
+"""Every bit mask (KMIP 1.4 §9.1.3.3, KMIP 2.1 §12).
+
+Made by tools/gen_spec.py from the tables of the specifications; do not edit.
+"""
+
+from kmipkit.spec.enumeration import OpenMask, bit
+from kmipkit.spec.versions import V1_0, V1_4, V2_0
 
 
 class CryptographicUsageMask(OpenMask):
+    """Cryptographic Usage Mask (KMIP 1.4 §9.1.3.3.1, KMIP 2.1 §12.1)."""
+
     SIGN = bit(0x00000001, V1_0)
     VERIFY = bit(0x00000002, V1_0)
     ENCRYPT = bit(0x00000004, V1_0)
@@ -28,7 +35,10 @@ class CryptographicUsageMask(OpenMask):
     FPE_ENCRYPT = bit(0x00400000, V2_0)
     FPE_DECRYPT = bit(0x00800000, V2_0)
 
+
 class ProtectionStorageMask(OpenMask):
+    """Protection Storage Mask (KMIP 2.1 §12.2)."""
+
     SOFTWARE = bit(0x00000001, V2_0)
     HARDWARE = bit(0x00000002, V2_0)
     ON_PROCESSOR = bit(0x00000004, V2_0)
@@ -44,7 +54,10 @@ class ProtectionStorageMask(OpenMask):
     VALIDATED = bit(0x00001000, V2_0)
     SAME_JURISDICTION = bit(0x00002000, V2_0)
 
+
 class StorageStatusMask(OpenMask):
+    """Storage Status Mask (KMIP 1.4 §9.1.3.3.2, KMIP 2.1 §12.3)."""
+
     ON_LINE_STORAGE = bit(0x00000001, V1_0)
     ARCHIVAL_STORAGE = bit(0x00000002, V1_0)
     DESTROYED_STORAGE = bit(0x00000004, V2_0)

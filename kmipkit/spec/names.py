@@ -1,4 +1,108 @@
+"""The standard's names of tags and values, as XML and JSON spell them, in both directions.
+
+Additional Message Encodings 1.0 §4.1.3 makes one word of each name ("Block Cipher Mode" becomes
+``BlockCipherMode``). Reading forgives case and punctuation, since the published examples differ in
+them; a number is written where there is no name.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+from kmipkit.spec.enumeration import OpenEnum
+from kmipkit.spec.naming_tables import ALIASES, ENUMERATIONS, MASKS, SPELLING
 from kmipkit.spec.tags import Tag
-_N={4325377: 'ActivationDate', 4325378: 'ApplicationData', 4325379: 'ApplicationNamespace', 4325380: 'ApplicationSpecificInformation', 4325381: 'ArchiveDate', 4325382: 'AsynchronousCorrelationValue', 4325383: 'AsynchronousIndicator', 4325384: 'Attribute', 4325385: 'AttributeIndex', 4325386: 'AttributeName', 4325387: 'AttributeValue', 4325388: 'Authentication', 4325389: 'BatchCount', 4325390: 'BatchErrorContinuationOption', 4325391: 'BatchItem', 4325392: 'BatchOrderOption', 4325393: 'BlockCipherMode', 4325394: 'CancellationResult', 4325395: 'Certificate', 4325396: 'CertificateIdentifier', 4325397: 'CertificateIssuer', 4325398: 'CertificateIssuerAlternativeName', 4325399: 'CertificateIssuerDistinguishedName', 4325400: 'CertificateRequest', 4325401: 'CertificateRequestType', 4325402: 'CertificateSubject', 4325403: 'CertificateSubjectAlternativeName', 4325404: 'CertificateSubjectDistinguishedName', 4325405: 'CertificateType', 4325406: 'CertificateValue', 4325407: 'CommonTemplateAttribute', 4325408: 'CompromiseDate', 4325409: 'CompromiseOccurrenceDate', 4325410: 'ContactInformation', 4325411: 'Credential', 4325412: 'CredentialType', 4325413: 'CredentialValue', 4325414: 'CriticalityIndicator', 4325415: 'CRTCoefficient', 4325416: 'CryptographicAlgorithm', 4325417: 'CryptographicDomainParameters', 4325418: 'CryptographicLength', 4325419: 'CryptographicParameters', 4325420: 'CryptographicUsageMask', 4325421: 'CustomAttribute', 4325422: 'D', 4325423: 'DeactivationDate', 4325424: 'DerivationData', 4325425: 'DerivationMethod', 4325426: 'DerivationParameters', 4325427: 'DestroyDate', 4325428: 'Digest', 4325429: 'DigestValue', 4325430: 'EncryptionKeyInformation', 4325431: 'G', 4325432: 'HashingAlgorithm', 4325433: 'InitialDate', 4325434: 'InitializationVector', 4325435: 'Issuer', 4325436: 'IterationCount', 4325437: 'IVCounterNonce', 4325438: 'J', 4325439: 'Key', 4325440: 'KeyBlock', 4325441: 'KeyCompressionType', 4325442: 'KeyFormatType', 4325443: 'KeyMaterial', 4325444: 'KeyPartIdentifier', 4325445: 'KeyValue', 4325446: 'KeyWrappingData', 4325447: 'KeyWrappingSpecification', 4325448: 'LastChangeDate', 4325449: 'LeaseTime', 4325450: 'Link', 4325451: 'LinkType', 4325452: 'LinkedObjectIdentifier', 4325453: 'MACSignature', 4325454: 'MACSignatureKeyInformation', 4325455: 'MaximumItems', 4325456: 'MaximumResponseSize', 4325457: 'MessageExtension', 4325458: 'Modulus', 4325459: 'Name', 4325460: 'NameType', 4325461: 'NameValue', 4325462: 'ObjectGroup', 4325463: 'ObjectType', 4325464: 'Offset', 4325465: 'OpaqueDataType', 4325466: 'OpaqueDataValue', 4325467: 'OpaqueObject', 4325468: 'Operation', 4325469: 'OperationPolicyName', 4325470: 'P', 4325471: 'PaddingMethod', 4325472: 'PrimeExponentP', 4325473: 'PrimeExponentQ', 4325474: 'PrimeFieldSize', 4325475: 'PrivateExponent', 4325476: 'PrivateKey', 4325477: 'PrivateKeyTemplateAttribute', 4325478: 'PrivateKeyUniqueIdentifier', 4325479: 'ProcessStartDate', 4325480: 'ProtectStopDate', 4325481: 'ProtocolVersion', 4325482: 'ProtocolVersionMajor', 4325483: 'ProtocolVersionMinor', 4325484: 'PublicExponent', 4325485: 'PublicKey', 4325486: 'PublicKeyTemplateAttribute', 4325487: 'PublicKeyUniqueIdentifier', 4325488: 'PutFunction', 4325489: 'Q', 4325490: 'QString', 4325491: 'Qlength', 4325492: 'QueryFunction', 4325493: 'RecommendedCurve', 4325494: 'ReplacedUniqueIdentifier', 4325495: 'RequestHeader', 4325496: 'RequestMessage', 4325497: 'RequestPayload', 4325498: 'ResponseHeader', 4325499: 'ResponseMessage', 4325500: 'ResponsePayload', 4325501: 'ResultMessage', 4325502: 'ResultReason', 4325503: 'ResultStatus', 4325504: 'RevocationMessage', 4325505: 'RevocationReason', 4325506: 'RevocationReasonCode', 4325507: 'KeyRoleType', 4325508: 'Salt', 4325509: 'SecretData', 4325510: 'SecretDataType', 4325511: 'SerialNumber', 4325512: 'ServerInformation', 4325513: 'SplitKey', 4325514: 'SplitKeyMethod', 4325515: 'SplitKeyParts', 4325516: 'SplitKeyThreshold', 4325517: 'State', 4325518: 'StorageStatusMask', 4325519: 'SymmetricKey', 4325520: 'Template', 4325521: 'TemplateAttribute', 4325522: 'TimeStamp', 4325523: 'UniqueBatchItemID', 4325524: 'UniqueIdentifier', 4325525: 'UsageLimits', 4325526: 'UsageLimitsCount', 4325527: 'UsageLimitsTotal', 4325528: 'UsageLimitsUnit', 4325529: 'Username', 4325530: 'ValidityDate', 4325531: 'ValidityIndicator', 4325532: 'VendorExtension', 4325533: 'VendorIdentification', 4325534: 'WrappingMethod', 4325535: 'X', 4325536: 'Y', 4325537: 'Password', 4325538: 'DeviceIdentifier', 4325539: 'EncodingOption', 4325540: 'ExtensionInformation', 4325541: 'ExtensionName', 4325542: 'ExtensionTag', 4325543: 'ExtensionType', 4325544: 'Fresh', 4325545: 'MachineIdentifier', 4325546: 'MediaIdentifier', 4325547: 'NetworkIdentifier', 4325548: 'ObjectGroupMember', 4325549: 'CertificateLength', 4325550: 'DigitalSignatureAlgorithm', 4325551: 'CertificateSerialNumber', 4325552: 'DeviceSerialNumber', 4325553: 'IssuerAlternativeName', 4325554: 'IssuerDistinguishedName', 4325555: 'SubjectAlternativeName', 4325556: 'SubjectDistinguishedName', 4325557: 'X509CertificateIdentifier', 4325558: 'X509CertificateIssuer', 4325559: 'X509CertificateSubject', 4325560: 'KeyValueLocation', 4325561: 'KeyValueLocationValue', 4325562: 'KeyValueLocationType', 4325563: 'KeyValuePresent', 4325564: 'OriginalCreationDate', 4325565: 'PGPKey', 4325566: 'PGPKeyVersion', 4325567: 'AlternativeName', 4325568: 'AlternativeNameValue', 4325569: 'AlternativeNameType', 4325570: 'Data', 4325571: 'SignatureData', 4325572: 'DataLength', 4325573: 'RandomIV', 4325574: 'MACData', 4325575: 'AttestationType', 4325576: 'Nonce', 4325577: 'NonceID', 4325578: 'NonceValue', 4325579: 'AttestationMeasurement', 4325580: 'AttestationAssertion', 4325581: 'IVLength', 4325582: 'TagLength', 4325583: 'FixedFieldLength', 4325584: 'CounterLength', 4325585: 'InitialCounterValue', 4325586: 'InvocationFieldLength', 4325587: 'AttestationCapableIndicator', 4325588: 'OffsetItems', 4325589: 'LocatedItems', 4325590: 'CorrelationValue', 4325591: 'InitIndicator', 4325592: 'FinalIndicator', 4325593: 'RNGParameters', 4325594: 'RNGAlgorithm', 4325595: 'DRBGAlgorithm', 4325596: 'FIPS186Variation', 4325597: 'PredictionResistance', 4325598: 'RandomNumberGenerator', 4325599: 'ValidationInformation', 4325600: 'ValidationAuthorityType', 4325601: 'ValidationAuthorityCountry', 4325602: 'ValidationAuthorityURI', 4325603: 'ValidationVersionMajor', 4325604: 'ValidationVersionMinor', 4325605: 'ValidationType', 4325606: 'ValidationLevel', 4325607: 'ValidationCertificateIdentifier', 4325608: 'ValidationCertificateURI', 4325609: 'ValidationVendorURI', 4325610: 'ValidationProfile', 4325611: 'ProfileInformation', 4325612: 'ProfileName', 4325613: 'ServerURI', 4325614: 'ServerPort', 4325615: 'StreamingCapability', 4325616: 'AsynchronousCapability', 4325617: 'AttestationCapability', 4325618: 'UnwrapMode', 4325619: 'DestroyAction', 4325620: 'ShreddingAlgorithm', 4325621: 'RNGMode', 4325622: 'ClientRegistrationMethod', 4325623: 'CapabilityInformation', 4325624: 'KeyWrapType', 4325625: 'BatchUndoCapability', 4325626: 'BatchContinueCapability', 4325627: 'PKCS12FriendlyName', 4325628: 'Description', 4325629: 'Comment', 4325630: 'AuthenticatedEncryptionAdditionalData', 4325631: 'AuthenticatedEncryptionTag', 4325632: 'SaltLength', 4325633: 'MaskGenerator', 4325634: 'MaskGeneratorHashingAlgorithm', 4325635: 'PSource', 4325636: 'TrailerField', 4325637: 'ClientCorrelationValue', 4325638: 'ServerCorrelationValue', 4325639: 'DigestedData', 4325640: 'CertificateSubjectCN', 4325641: 'CertificateSubjectO', 4325642: 'CertificateSubjectOU', 4325643: 'CertificateSubjectEmail', 4325644: 'CertificateSubjectC', 4325645: 'CertificateSubjectST', 4325646: 'CertificateSubjectL', 4325647: 'CertificateSubjectUID', 4325648: 'CertificateSubjectSerialNumber', 4325649: 'CertificateSubjectTitle', 4325650: 'CertificateSubjectDC', 4325651: 'CertificateSubjectDNQualifier', 4325652: 'CertificateIssuerCN', 4325653: 'CertificateIssuerO', 4325654: 'CertificateIssuerOU', 4325655: 'CertificateIssuerEmail', 4325656: 'CertificateIssuerC', 4325657: 'CertificateIssuerST', 4325658: 'CertificateIssuerL', 4325659: 'CertificateIssuerUID', 4325660: 'CertificateIssuerSerialNumber', 4325661: 'CertificateIssuerTitle', 4325662: 'CertificateIssuerDC', 4325663: 'CertificateIssuerDNQualifier', 4325664: 'Sensitive', 4325665: 'AlwaysSensitive', 4325666: 'Extractable', 4325667: 'NeverExtractable', 4325668: 'ReplaceExisting', 4325669: 'Attributes', 4325670: 'CommonAttributes', 4325671: 'PrivateKeyAttributes', 4325672: 'PublicKeyAttributes', 4325673: 'ExtensionEnumeration', 4325674: 'ExtensionAttribute', 4325675: 'ExtensionParentStructureTag', 4325676: 'ExtensionDescription', 4325677: 'ServerName', 4325678: 'ServerSerialNumber', 4325679: 'ServerVersion', 4325680: 'ServerLoad', 4325681: 'ProductName', 4325682: 'BuildLevel', 4325683: 'BuildDate', 4325684: 'ClusterInfo', 4325685: 'AlternateFailoverEndpoints', 4325686: 'ShortUniqueIdentifier', 4325688: 'Tag', 4325689: 'CertificateRequestUniqueIdentifier', 4325690: 'NISTKeyType', 4325691: 'AttributeReference', 4325692: 'CurrentAttribute', 4325693: 'NewAttribute', 4325696: 'CertificateRequestValue', 4325697: 'LogMessage', 4325698: 'ProfileVersion', 4325699: 'ProfileVersionMajor', 4325700: 'ProfileVersionMinor', 4325701: 'ProtectionLevel', 4325702: 'ProtectionPeriod', 4325703: 'QuantumSafe', 4325704: 'QuantumSafeCapability', 4325705: 'Ticket', 4325706: 'TicketType', 4325707: 'TicketValue', 4325708: 'RequestCount', 4325709: 'Rights', 4325710: 'Objects', 4325711: 'Operations', 4325712: 'Right', 4325713: 'EndpointRole', 4325714: 'DefaultsInformation', 4325715: 'ObjectDefaults', 4325716: 'Ephemeral', 4325717: 'ServerHashedPassword', 4325718: 'OneTimePassword', 4325719: 'HashedPassword', 4325720: 'AdjustmentType', 4325721: 'PKCS11Interface', 4325722: 'PKCS11Function', 4325723: 'PKCS11InputParameters', 4325724: 'PKCS11OutputParameters', 4325725: 'PKCS11ReturnCode', 4325726: 'ProtectionStorageMask', 4325727: 'ProtectionStorageMasks', 4325728: 'InteropFunction', 4325729: 'InteropIdentifier', 4325730: 'AdjustmentValue', 4325731: 'CommonProtectionStorageMasks', 4325732: 'PrivateProtectionStorageMasks', 4325733: 'PublicProtectionStorageMasks', 4325734: 'ObjectGroups', 4325735: 'ObjectTypes', 4325736: 'Constraints', 4325737: 'Constraint', 4325738: 'RotateInterval', 4325739: 'RotateAutomatic', 4325740: 'RotateOffset', 4325741: 'RotateDate', 4325742: 'RotateGeneration', 4325743: 'RotateName', 4325744: 'RotateNameValue', 4325745: 'RotateNameType', 4325746: 'RotateLatest', 4325747: 'AsynchronousRequest', 4325748: 'SubmissionDate', 4325749: 'ProcessingStage', 4325750: 'AsynchronousCorrelationValues', 4325776: 'CertificateLink', 4325777: 'ChildLink', 4325778: 'DerivationObjectLink', 4325779: 'DerivedObjectLink', 4325780: 'NextLink', 4325781: 'ParentLink', 4325782: 'PKCS12CertificateLink', 4325783: 'PKCS12PasswordLink', 4325784: 'PreviousLink', 4325785: 'PrivateKeyLink', 4325786: 'PublicKeyLink', 4325787: 'ReplacedObjectLink', 4325788: 'ReplacementObjectLink', 4325789: 'WrappingKeyLink', 4325790: 'ObjectClass', 4325791: 'ObjectClassMask', 4325792: 'CredentialLink', 4325793: 'PasswordCredential', 4325794: 'PasswordSalt', 4325795: 'PasswordSaltAlgorithm', 4325796: 'SaltedPassword', 4325797: 'PasswordLink', 4325798: 'DeviceCredential', 4325799: 'OTPCredential', 4325800: 'OTPAlgorithm', 4325801: 'OTPDigest', 4325802: 'OTPSerial', 4325803: 'OTPSeed', 4325804: 'OTPInterval', 4325805: 'OTPDigits', 4325806: 'OTPCounter', 4325807: 'HashedPasswordCredential', 4325808: 'HashedUsernamePassword', 4325809: 'HashedPasswordUsername', 4325810: 'CredentialInformation', 4325811: 'GroupLink', 4325812: 'SplitKeyBaseLink', 4325813: 'JoinedSplitKeyPartsLink', 4325814: 'SplitKeyPolynomial', 4325815: 'DeactivationMessage', 4325816: 'DeactivationReason', 4325817: 'DeactivationReasonCode', 4325818: 'CertificateSubjectDN', 4325819: 'CertificateIssuerDN', 4325820: 'CertificateRequestLink', 4325821: 'CertifyCounter', 4325822: 'DecryptCounter', 4325823: 'EncryptCounter', 4325824: 'SignCounter', 4325825: 'SignatureVerifyCounter', 4325826: 'NISTSecurityCategory'}
+
+
+def spelled(owner: str, member: str) -> str:
+    """How a member of the class ``owner`` is written in XML and JSON."""
+    own = SPELLING.get(f"{owner}.{member}") or SPELLING.get(member)
+    return own or "".join(part.capitalize() for part in member.split("_"))
+
+
+def folded(name: str) -> str:
+    """What is compared: letters and digits, without case."""
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+@cache
+def _tag_names() -> dict[int, str]:
+    return {int(tag): spelled("Tag", tag.name) for tag in Tag}
+
+
+@cache
+def _tag_numbers() -> dict[str, int]:
+    return {folded(name): number for number, name in _tag_names().items()}
+
+
 def tag_name(tag: int) -> str:
-    return _N.get(int(tag)) or f"0x{int(tag):06X}"
+    """The name of a tag, ``0x540001`` for one without."""
+    return _tag_names().get(int(tag)) or f"0x{int(tag):06X}"
+
+
+def tag_number(name: str) -> int | None:
+    """The tag of a name or of ``0x`` and six digits, None if no table has it."""
+    if re.fullmatch("0[xX][0-9A-Fa-f]{6}", name):
+        return int(name, 16)
+    return _tag_numbers().get(folded(name))
+
+
+@cache
+def _value_names(kind: type[OpenEnum]) -> dict[int, str]:
+    if kind is Tag:
+        return _tag_names()
+    return {int(member): spelled(kind.__name__, member.name) for member in kind}
+
+
+@cache
+def _value_numbers(kind: type[OpenEnum]) -> dict[str, int]:
+    numbers = {folded(name): number for number, name in _value_names(kind).items()}
+    for (owner, other), member in ALIASES.items():
+        if owner == kind.__name__:
+            numbers.setdefault(folded(other), int(kind[member]))
+    return numbers
+
+
+def value_name(tag: int, number: int) -> str | None:
+    """The name of an enumeration's value below a tag, None if there is none."""
+    kind = ENUMERATIONS.get(tag)
+    return None if kind is None else _value_names(kind).get(number)
+
+
+def value_number(tag: int, name: str) -> int | None:
+    """The value of a name below a tag, by any name that some version gives it."""
+    kind = ENUMERATIONS.get(tag)
+    return None if kind is None else _value_numbers(kind).get(folded(name))
+
+
+@cache
+def _bit_names(kind: Any) -> dict[int, str]:  # Any: mypy takes the hash of masks for their class's
+    return {bit.value: spelled(kind.__name__, bit.name) for bit in kind.bits()}
+
+
+@cache
+def _bit_numbers(kind: Any) -> dict[str, int]:
+    numbers = {folded(name): value for value, name in _bit_names(kind).items()}
+    by_member = {bit.name: bit.value for bit in kind.bits()}
+    for (owner, other), member in ALIASES.items():
+        if owner == kind.__name__:
+            numbers.setdefault(folded(other), by_member[member])
+    return numbers
+
+
+def mask_names(tag: int, value: int) -> list[str]:
+    """Names of the bits of a mask, lowest first, numbers where there is none; [] if no mask."""
+    kind = MASKS.get(tag)
+    if kind is None or not 0 <= value <= 0xFFFFFFFF:
+        return []
+    names: dict[int, str] = _bit_names(kind)  # type: ignore[arg-type]  # see _bit_names
+    return [names.get(int(part), f"0x{int(part):08X}") for part in kind(value)]
+
+
+def mask_bit(tag: int, name: str) -> int | None:
+    """The bit of a name in the mask of a tag, None if there is none."""
+    kind = MASKS.get(tag)
+    if kind is None:
+        return None
+    numbers: dict[str, int] = _bit_numbers(kind)  # type: ignore[arg-type]  # see _bit_names
+    return numbers.get(folded(name))

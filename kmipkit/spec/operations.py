@@ -1,9 +1,76 @@
-from typing import NamedTuple
+"""Every operation and which side may ask for it (KMIP 1.4 §4 and §5, KMIP 2.1 §6).
+
+Made by tools/gen_spec.py from the tables of the specifications; do not edit.
+"""
+
 from kmipkit.spec.enums import Operation
-from kmipkit.spec.versions import Version
-class OperationSpec(NamedTuple):
-    operation: Operation
-    def known_in(self, version: Version) -> bool:
-        return self.operation.known_in(version)
-OPERATIONS = tuple(OperationSpec(o) for o in Operation)
-BY_OPERATION = {r.operation: r for r in OPERATIONS}
+from kmipkit.spec.operation_spec import OperationSpec, Side
+
+OPERATIONS = (
+    OperationSpec(Operation.CREATE, Side.FROM_CLIENT),
+    OperationSpec(Operation.CREATE_KEY_PAIR, Side.FROM_CLIENT),
+    OperationSpec(Operation.REGISTER, Side.FROM_CLIENT),
+    OperationSpec(Operation.RE_KEY, Side.FROM_CLIENT),
+    OperationSpec(Operation.DERIVE_KEY, Side.FROM_CLIENT),
+    OperationSpec(Operation.CERTIFY, Side.FROM_CLIENT),
+    OperationSpec(Operation.RE_CERTIFY, Side.FROM_CLIENT),
+    OperationSpec(Operation.LOCATE, Side.FROM_CLIENT),
+    OperationSpec(Operation.CHECK, Side.FROM_CLIENT),
+    OperationSpec(Operation.GET, Side.FROM_CLIENT),
+    OperationSpec(Operation.GET_ATTRIBUTES, Side.FROM_CLIENT),
+    OperationSpec(Operation.GET_ATTRIBUTE_LIST, Side.FROM_CLIENT),
+    OperationSpec(Operation.ADD_ATTRIBUTE, Side.FROM_CLIENT),
+    OperationSpec(Operation.MODIFY_ATTRIBUTE, Side.FROM_CLIENT),
+    OperationSpec(Operation.DELETE_ATTRIBUTE, Side.FROM_CLIENT),
+    OperationSpec(Operation.OBTAIN_LEASE, Side.FROM_CLIENT),
+    OperationSpec(Operation.GET_USAGE_ALLOCATION, Side.FROM_CLIENT),
+    OperationSpec(Operation.ACTIVATE, Side.FROM_CLIENT),
+    OperationSpec(Operation.REVOKE, Side.FROM_CLIENT),
+    OperationSpec(Operation.DESTROY, Side.FROM_CLIENT),
+    OperationSpec(Operation.ARCHIVE, Side.FROM_CLIENT),
+    OperationSpec(Operation.RECOVER, Side.FROM_CLIENT),
+    OperationSpec(Operation.VALIDATE, Side.FROM_CLIENT),
+    OperationSpec(Operation.QUERY, Side.FROM_CLIENT | Side.FROM_SERVER),
+    OperationSpec(Operation.CANCEL, Side.FROM_CLIENT),
+    OperationSpec(Operation.POLL, Side.FROM_CLIENT),
+    OperationSpec(Operation.NOTIFY, Side.FROM_SERVER),
+    OperationSpec(Operation.PUT, Side.FROM_SERVER),
+    OperationSpec(Operation.RE_KEY_KEY_PAIR, Side.FROM_CLIENT),
+    OperationSpec(Operation.DISCOVER_VERSIONS, Side.FROM_CLIENT | Side.FROM_SERVER),
+    OperationSpec(Operation.ENCRYPT, Side.FROM_CLIENT),
+    OperationSpec(Operation.DECRYPT, Side.FROM_CLIENT),
+    OperationSpec(Operation.SIGN, Side.FROM_CLIENT),
+    OperationSpec(Operation.SIGNATURE_VERIFY, Side.FROM_CLIENT),
+    OperationSpec(Operation.MAC, Side.FROM_CLIENT),
+    OperationSpec(Operation.MAC_VERIFY, Side.FROM_CLIENT),
+    OperationSpec(Operation.RNG_RETRIEVE, Side.FROM_CLIENT),
+    OperationSpec(Operation.RNG_SEED, Side.FROM_CLIENT),
+    OperationSpec(Operation.HASH, Side.FROM_CLIENT),
+    OperationSpec(Operation.CREATE_SPLIT_KEY, Side.FROM_CLIENT),
+    OperationSpec(Operation.JOIN_SPLIT_KEY, Side.FROM_CLIENT),
+    OperationSpec(Operation.IMPORT, Side.FROM_CLIENT),
+    OperationSpec(Operation.EXPORT, Side.FROM_CLIENT),
+    OperationSpec(Operation.LOG, Side.FROM_CLIENT),
+    OperationSpec(Operation.LOGIN, Side.FROM_CLIENT),
+    OperationSpec(Operation.LOGOUT, Side.FROM_CLIENT),
+    OperationSpec(Operation.DELEGATED_LOGIN, Side.FROM_CLIENT),
+    OperationSpec(Operation.ADJUST_ATTRIBUTE, Side.FROM_CLIENT),
+    OperationSpec(Operation.SET_ATTRIBUTE, Side.FROM_CLIENT),
+    OperationSpec(Operation.SET_ENDPOINT_ROLE, Side.FROM_CLIENT | Side.FROM_SERVER),
+    OperationSpec(Operation.PKCS_11, Side.FROM_CLIENT),
+    OperationSpec(Operation.INTEROP, Side.FROM_CLIENT),
+    OperationSpec(Operation.RE_PROVISION, Side.FROM_CLIENT),
+    OperationSpec(Operation.SET_DEFAULTS, Side.FROM_CLIENT),
+    OperationSpec(Operation.SET_CONSTRAINTS, Side.FROM_CLIENT),
+    OperationSpec(Operation.GET_CONSTRAINTS, Side.FROM_CLIENT),
+    OperationSpec(Operation.QUERY_ASYNCHRONOUS_REQUESTS, Side.FROM_CLIENT),
+    OperationSpec(Operation.PROCESS, Side.FROM_CLIENT),
+    OperationSpec(Operation.PING, Side.FROM_CLIENT),
+    OperationSpec(Operation.CREATE_GROUP, Side.FROM_CLIENT),
+    OperationSpec(Operation.OBLITERATE, Side.FROM_CLIENT),
+    OperationSpec(Operation.CREATE_USER, Side.FROM_CLIENT),
+    OperationSpec(Operation.CREATE_CREDENTIAL, Side.FROM_CLIENT),
+    OperationSpec(Operation.DEACTIVATE, Side.FROM_CLIENT),
+)
+
+BY_OPERATION = {row.operation: row for row in OPERATIONS}

@@ -1,7 +1,15 @@
-from kmipkit.spec.enumeration import OpenEnum, OpenMask, bit
+"""Every tag, with the versions that have it (KMIP 1.4 §9.1.3.1, KMIP 2.1 §11.56).
+
+Made by tools/gen_spec.py from the tables of the specifications; do not edit.
+"""
+
+from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1, V3_0
 
+
 class Tag(OpenEnum):
+    """What an item is. Tags from 0x540000 to 0x54FFFF belong to vendors."""
+
     ACTIVATION_DATE = 0x420001, V1_0
     APPLICATION_DATA = 0x420002, V1_0
     APPLICATION_NAMESPACE = 0x420003, V1_0

@@ -10,10 +10,10 @@ from typing import TypeAlias
 
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_number
 from kmipkit.ttlv.binary import encode
 from kmipkit.ttlv.framing import HEADER_SIZE
 from kmipkit.ttlv.limits import Limits
-from kmipkit.ttlv.naming import tag_of
 from kmipkit.ttlv.paths import step
 from kmipkit.ttlv.text import TYPES, meaning, read_value
 from kmipkit.ttlv.tree import Item, ItemValue
@@ -53,7 +53,7 @@ class Builder:
 
     def tag(self, name: str) -> int:
         """The number of a tag, from its name or ``0x`` and six digits."""
-        tag = tag_of(name)
+        tag = tag_number(name)
         if tag is None:
             raise self.error(Cause.BAD_TAG, f"there is no tag {name[:80]!r}")
         return tag

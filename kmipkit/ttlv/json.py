@@ -119,7 +119,8 @@ def _values(text: str) -> list[Any]:
     decoder = json.JSONDecoder(
         object_pairs_hook=_members, parse_float=_no_number, parse_constant=_no_number
     )
-    values, at = [], _skip_blanks(text, 0)
+    values: list[Any] = []
+    at = _skip_blanks(text, 0)
     while at < len(text) or not values:
         value, at = decoder.raw_decode(text, at)
         values.append(value)

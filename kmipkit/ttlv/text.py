@@ -12,9 +12,9 @@ from binascii import unhexlify
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from kmipkit.spec import names
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
-from kmipkit.ttlv import naming as names
 from kmipkit.ttlv.tree import Item, ItemValue
 
 TYPE_NAMES = {item_type: item_type.name.title().replace("_", "") for item_type in ItemType}
@@ -53,7 +53,7 @@ def meaning(tag: int, siblings: Sequence[Item]) -> int:
         if item.tag == Tag.VENDOR_IDENTIFICATION:
             return tag
         if item.tag == Tag.ATTRIBUTE_NAME and isinstance(item.value, str):
-            known = names.tag_of(names.camel_case(item.value))
+            known = names.tag_number(item.value)
     return tag if known is None else known
 
 
@@ -113,7 +113,7 @@ def enumeration_text(number: int, about: int) -> str:
 def enumeration_number(text: str, about: int) -> int:
     if text.startswith("0x"):
         return from_hex(ItemType.ENUMERATION, text)
-    number = names.value_of(about, text)
+    number = names.value_number(about, text)
     if number is None and text.isdecimal():
         number = int(text)
     if number is None:

@@ -12,10 +12,9 @@ from xml.sax.saxutils import quoteattr
 
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
-from kmipkit.spec.names import tag_name
+from kmipkit.spec.names import tag_name, tag_number
 from kmipkit.ttlv.building import Builder, Placeholder, check_size
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit.ttlv.naming import tag_of
 from kmipkit.ttlv.secrecy import REDACTED, hidden, within
 from kmipkit.ttlv.text import TEXTS, TYPE_NAMES, meaning, write_value
 from kmipkit.ttlv.tree import Item
@@ -131,7 +130,7 @@ def _lines(
 ) -> Iterator[str]:
     inside = within(item.tag, inside)
     name, tag = tag_name(item.tag), ""
-    if tag_of(name) is None or name.startswith("0x"):
+    if tag_number(name) is None or name.startswith("0x"):
         name, tag = "TTLV", f' tag="0x{item.tag:06X}"'
     if isinstance(item.value, tuple):
         if not item.value:

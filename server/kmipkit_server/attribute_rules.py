@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribute_name
-from kmipkit.spec.attributes import BY_TAG, AttributeSpec
+from kmipkit.spec.attribute_spec import AttributeSpec
+from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version

@@ -129,9 +129,7 @@ def create(
         *facts,
         *((key, make(call, identifier, given)) for key, make in SET_BY_SERVER.items()),
     ]
-    added = (
-        Attribute(key, fact) for key, fact in own if fact is not None and key not in given
-    )
+    added = (Attribute(key, fact) for key, fact in own if fact is not None and key not in given)
     attributes = _numbered((*given, *added))
     record = Record(
         id=identifier,

@@ -139,7 +139,9 @@ def _select(made: Statement, key: AttributeKey, fields: Sequence[tuple[int, str,
         if fields:
             # A value that must be equal also has the right type; ">=" stays within its type.
             bound = made.bind(value)
-            conditions.append(f"i{number}.field = {int(field)} AND i{number}.value {comparison} {bound}")
+            conditions.append(
+                f"i{number}.field = {int(field)} AND i{number}.value {comparison} {bound}"
+            )
             if comparison != "=":
                 conditions.append(f"i{number}.value < {made.bind(value[:1] + bytes([255] * 9))}")
         if number:

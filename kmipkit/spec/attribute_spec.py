@@ -1,0 +1,38 @@
+"""What the tables say of an attribute."""
+
+from typing import NamedTuple
+
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_0, Version
+
+
+class Rules(NamedTuple):
+    """What clients may do with an attribute (the rules table of its clause)."""
+
+    set_by_client: bool
+    modifiable_by_client: bool
+    deletable_by_client: bool
+
+
+class AttributeSpec(NamedTuple):
+    """An attribute as KMIP 1.4 §3 and KMIP 2.1 §4 describe it."""
+
+    tag: Tag
+    name: str
+    """The standard's text name, which is also the Attribute Name of 1.x."""
+    since: Version
+    until: Version | None
+    multi_instance: bool
+    rules_1: str
+    """For 1.x: ``s`` clients may set it first, ``m`` modify it, ``d`` delete it."""
+    rules_2: str
+    """The same for 2.x."""
+
+    def rules(self, version: Version) -> Rules:
+        """What clients of this version may do."""
+        letters = self.rules_2 if version >= V2_0 else self.rules_1
+        return Rules("s" in letters, "m" in letters, "d" in letters)
+
+    def known_in(self, version: Version) -> bool:
+        """Whether this version has the attribute."""
+        return self.since <= version and (self.until is None or version <= self.until)
