@@ -274,8 +274,10 @@ class AttributeListKind:
             raise misuse(f"expected Attributes, not {type(value).__name__}", place)
         items: list[Item | None] = []
         if self.one.named:
-            for name in value.templates:
-                items.append(self.name_kind.write(Tag.NAME, name, place.enter(Tag.NAME)))
+            items += [
+                self.name_kind.write(Tag.NAME, name, place.enter(Tag.NAME))
+                for name in value.templates
+            ]
             for attribute in value:
                 inside = place.enter(Tag.ATTRIBUTE)
                 items.append(self.one.write(Tag.ATTRIBUTE, attribute, inside))

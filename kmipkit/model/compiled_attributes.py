@@ -65,11 +65,11 @@ def attribute_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
 
 
 def _named_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
-    table: dict[bytes, tuple[AttributeKey, ValueReaders]] = {}
-    for tag, row in BY_TAG.items():
-        value_kind = kind.value_kind(tag)
-        if value_kind is not None:
-            table[row.name.encode()] = (tag, {})
+    table: dict[bytes, tuple[AttributeKey, ValueReaders]] = {
+        row.name.encode(): (tag, {})
+        for tag, row in BY_TAG.items()
+        if kind.value_kind(tag) is not None
+    }
     generic = kind.generic
 
     def readers_of(tag: AttributeKey, known: ValueReaders) -> ValueReaders:
@@ -81,24 +81,7 @@ def _named_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
         return known
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Attribute:  # noqa: ARG001
-        number, length = read_head(buf, pos + 8)
-        if number != _NAME_HEAD:
-            raise Unusual
-        start = pos + 16
-        name = buf[start : start + length]
-        pos = start + length + (-length & 7)
-        if buf[start + length : pos].strip(b"\0"):
-            raise Unusual
-        number, length = read_head(buf, pos)
-        index = None
-        if number == _INDEX_HEAD:
-            if length != 4 or buf[pos + 12 : pos + 16] != b"\0\0\0\0":
-                raise Unusual
-            index = int.from_bytes(buf[pos + 8 : pos + 12], "big", signed=True)
-            pos += 16
-            number, _ = read_head(buf, pos)
-        if number >> 8 != Tag.ATTRIBUTE_VALUE or pos >= stop:
-            raise Unusual
+        name, index, number, pos = _name_and_index(buf, pos, stop)
         found = table.get(name)
         if found is None:
             if name[:2] not in _CUSTOM:
@@ -115,6 +98,29 @@ def _named_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
         return Attribute(key, reader(buf, pos, stop), index)
 
     return read
+
+
+def _name_and_index(buf: bytes, pos: int, stop: int) -> tuple[bytes, int | None, int, int]:
+    """Name and index of a 1.x Attribute, then head and position of its value."""
+    number, length = read_head(buf, pos + 8)
+    if number != _NAME_HEAD:
+        raise Unusual
+    start = pos + 16
+    name = buf[start : start + length]
+    pos = start + length + (-length & 7)
+    if buf[start + length : pos].strip(b"\0"):
+        raise Unusual
+    number, length = read_head(buf, pos)
+    index = None
+    if number == _INDEX_HEAD:
+        if length != 4 or buf[pos + 12 : pos + 16] != b"\0\0\0\0":
+            raise Unusual
+        index = int.from_bytes(buf[pos + 8 : pos + 12], "big", signed=True)
+        pos += 16
+        number, _ = read_head(buf, pos)
+    if number >> 8 != Tag.ATTRIBUTE_VALUE or pos >= stop:
+        raise Unusual
+    return name, index, number, pos
 
 
 def _tagged_table(kind: AttributeKind, make: MakeReaders) -> Callable[[int], Any]:

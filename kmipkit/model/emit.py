@@ -1,9 +1,9 @@
 """Source text for reading and writing one item, by the kind of its value.
 
-The texts are pieces of the functions that :mod:`kmipkit.model.compiled` builds. While reading, ``buf`` is
-the message, ``pos`` the first byte of the item and ``length`` its value's length; a piece sets
-``v`` and moves ``pos`` behind the item, or raises ``Unusual``. While writing, ``v`` is the value
-and a piece appends bytes through ``put``. Only our declarations are ever put into these texts,
+The texts are pieces of the functions that :mod:`kmipkit.model.compiled` builds. While reading,
+``buf`` is the message, ``pos`` the first byte of the item and ``length`` its value's length; a
+piece sets ``v`` and moves ``pos`` behind the item, or raises ``Unusual``. While writing, ``v`` is
+the value and a piece appends bytes through ``put``. Only our declarations are ever put into these texts,
 never anything from the wire.
 """
 

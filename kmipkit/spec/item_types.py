@@ -18,6 +18,6 @@ class ItemType(IntEnum):
     INTERVAL = 0x0A
     DATE_TIME_EXTENDED = 0x0B
     IDENTIFIER = 0x0C
-    """KMIP 3.0: names an object by its Unique Identifier; encoded as a Text String, like the next two."""
+    """KMIP 3.0: names an object by its identifier; encoded as a Text String, like the next two."""
     REFERENCE = 0x0D
     NAME_REFERENCE = 0x0E

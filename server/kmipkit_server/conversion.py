@@ -10,7 +10,7 @@ from kmipkit.keys.formats import convert
 from kmipkit.model.keyblock import KeyBlock, KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import OBJECT_TYPE_OF, ManagedObject
 from kmipkit.model.payloads.get import GetRequest
-from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ObjectType, ResultReason
+from kmipkit.spec.enums import KeyFormatType, ObjectType, ResultReason
 
 _SYMMETRIC = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA, ObjectType.SPLIT_KEY})
 _BYTES = frozenset({KeyFormatType.RAW, KeyFormatType.OPAQUE})
@@ -29,10 +29,6 @@ def in_format(block: KeyBlock, value: ManagedObject, request: GetRequest) -> Key
         raise OperationError(
             ResultReason.KEY_COMPRESSION_TYPE_NOT_SUPPORTED,
             "the point of a public key is given as it was registered",
-        )
-    if request.key_wrap_type == KeyWrapType.NOT_WRAPPED and block.key_wrapping_data is not None:
-        raise OperationError(
-            ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED, "the key was registered wrapped"
         )
     wanted = request.key_format_type
     if wanted is None or wanted == block.key_format_type:

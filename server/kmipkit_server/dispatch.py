@@ -164,15 +164,13 @@ class Dispatcher:
         )
 
     def _encode(self, incoming: Incoming, items: list[ResponseBatchItem], now: datetime) -> bytes:
-        data = self._message(incoming.version, items, now, incoming)
+        data = self._message(incoming.version, items, now)
         maximum = incoming.header.maximum_response_size
         if maximum is not None and len(data) > maximum:
             message = f"the response has {len(data)} bytes, more than the {maximum} that were asked"
             error = OperationError(ResultReason.RESPONSE_TOO_LARGE, message)
             first = incoming.items[0]
-            return self._message(
-                incoming.version, [_failure(incoming.version, error, first)], now, incoming
-            )
+            return self._message(incoming.version, [_failure(incoming.version, error, first)], now)
         return data
 
     def _message(
@@ -180,7 +178,6 @@ class Dispatcher:
         version: Version,
         items: list[ResponseBatchItem],
         now: datetime,
-        incoming: Incoming | None = None,
     ) -> bytes:
         header = ResponseHeader(
             protocol_version=ProtocolVersion.of(version),

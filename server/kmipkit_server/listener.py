@@ -247,9 +247,9 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if port == 0 and len(sockets) > 1:  # the same free port on each address
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            listening.bind(address)
+            # Port 0 takes a free one, then the same on each other address.
+            taken = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
+            listening.bind((address[0], taken, *address[2:]))
             listening.listen(BACKLOG)
             listening.setblocking(False)
     except OSError:

@@ -16,19 +16,19 @@ from kmipkit.model.attribute import (
     Attribute,
     AttributeKey,
     Attributes,
-    VendorName,
     attribute_name,
 )
-from kmipkit.model.attributes import Digest, Name
+from kmipkit.model.attributes import Digest, RNGParameters
 from kmipkit.model.objects import ManagedObject
 from kmipkit.spec.enums import (
     HashingAlgorithm,
     KeyFormatType,
-    NameType,
     ObjectType,
     ResultReason,
+    RNGAlgorithm,
     State,
 )
+from kmipkit.spec.masks import ProtectionStorageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_3
 from kmipkit_server import attribute_rules
@@ -94,7 +94,6 @@ SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
     {
         Tag.INITIAL_DATE: lambda call, identifier, given: call.now,
         Tag.LAST_CHANGE_DATE: lambda call, identifier, given: call.now,
-        Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, given: call.now,
         Tag.OPERATION_POLICY_NAME: lambda call, identifier, given: (
             "default" if call.version < V1_3 else None
         ),
@@ -106,9 +105,20 @@ SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
         Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, given: sha256(
             identifier.encode()
         ).digest(),
+        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, given: ProtectionStorageMask.SOFTWARE,
     }
 )
 """Attributes that the server gives to every new object, unless the request has them."""
+
+SET_IF_GENERATED: Mapping[Tag, Default] = MappingProxyType(
+    {
+        Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, given: call.now,
+        Tag.RANDOM_NUMBER_GENERATOR: lambda call, identifier, given: RNGParameters(
+            rng_algorithm=RNGAlgorithm.UNSPECIFIED
+        ),
+    }
+)
+"""And to those that it made itself (KMIP 1.4 §3.43, §3.44): the generator is the system's."""
 
 
 def create(
@@ -117,18 +127,18 @@ def create(
     value: ManagedObject,
     given: Attributes,
     facts: Iterable[tuple[Tag, Any]],
+    *,
+    generated: bool = False,
 ) -> Managed:
-    """Store a new object of the caller.
+    """Store a new object of the caller; ``generated`` if the server made it rather than a client.
 
     ``facts`` are what the server knows from the object itself (algorithm, length, digest); they
     stand against what the request says of the same attributes only where that is missing.
     """
     require_unique_name(call, given)
     identifier = str(uuid.UUID(bytes=call.facts.random(16), version=4))
-    own = [
-        *facts,
-        *((key, make(call, identifier, given)) for key, make in SET_BY_SERVER.items()),
-    ]
+    defaults = {**SET_BY_SERVER, **(SET_IF_GENERATED if generated else {})}
+    own = [*facts, *((key, make(call, identifier, given)) for key, make in defaults.items())]
     added = (Attribute(key, fact) for key, fact in own if fact is not None and key not in given)
     attributes = _numbered((*given, *added))
     record = Record(
@@ -145,16 +155,6 @@ def create(
     call.transaction.insert(managed.record)
     call.returned(identifier)
     return managed
-
-
-def text_name(value: str) -> Name:
-    """A name as most clients give it."""
-    return Name(name_value=value, name_type=NameType.UNINTERPRETED_TEXT_STRING)
-
-
-def vendor_is_server(key: AttributeKey) -> bool:
-    """Whether a vendor attribute is the server's own (``y-``, KMIP 2.1 §4.60)."""
-    return isinstance(key, VendorName) and key.vendor == "y"
 
 
 def first(key: AttributeKey, value: Any) -> Attribute:

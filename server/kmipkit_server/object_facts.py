@@ -103,6 +103,7 @@ def _certificate(value: Certificate) -> Facts:
     yield Tag.CERTIFICATE_LENGTH, len(data)
     yield Tag.DIGEST, digest(data, KeyFormatType.X_509 if _is_x509(value) else None)
     if _is_x509(value):
+        yield Tag.KEY_FORMAT_TYPE, KeyFormatType.X_509
         yield from _x509(data)
 
 

@@ -4,15 +4,15 @@ Encrypt-only wrapping. What is wrapped is the Key Material itself (No Encoding),
 Value structure with the attributes that were asked for (TTLV Encoding, the default).
 """
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from kmipkit.errors import OperationError
-from kmipkit.keys.formats import load_public_key
+from kmipkit.errors import OperationError, ProtocolError
+from kmipkit.keys.formats import load_private_key, load_public_key
 from kmipkit.keys.parameters import Parameters
-from kmipkit.keys.wrap import wrap
-from kmipkit.lifecycle import may_protect
+from kmipkit.keys.wrap import unwrap, wrap
+from kmipkit.lifecycle import may_process, may_protect
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.codec import encode
+from kmipkit.model.codec import decode, encode
 from kmipkit.model.keyblock import (
     EncryptionKeyInformation,
     KeyBlock,
@@ -96,9 +96,48 @@ def _plaintext(
     return encode(value, call.version, tag=Tag.KEY_VALUE, strict=False)
 
 
-def _wrapping_key(
-    call: Call, information: EncryptionKeyInformation
-) -> tuple[bytes | RSAPublicKey, Parameters]:
+def unwrapped(call: Call, block: KeyBlock) -> KeyBlock:
+    """The key block without the wrapping in which it was registered (Key Wrap Type Not Wrapped).
+
+    Only by a key that the server has, may use for it, and that belongs to the caller.
+    """
+    data = block.key_wrapping_data
+    if data is None:
+        return block
+    information = data.encryption_key_information
+    if information is None or not isinstance(block.key_value, bytes):
+        raise OperationError(
+            ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED,
+            "the key was registered wrapped, and not said by which key",
+        )
+    managed, parameters = _other_key(call, information, CryptographicUsageMask.UNWRAP_KEY)
+    if not may_process(
+        managed.state, call.now, process_start_date=managed.get(Tag.PROCESS_START_DATE)
+    ):
+        raise OperationError(
+            ResultReason.WRONG_KEY_LIFECYCLE_STATE, "the wrapping key may not be used in its state"
+        )
+    plaintext = unwrap(
+        _key_to_unwrap(managed), parameters, block.key_value, iv=data.iv_counter_nonce
+    )
+    return block.replace(key_value=_key_value(call, data, plaintext), key_wrapping_data=None)
+
+
+def _key_value(call: Call, data: KeyWrappingData, plaintext: bytes) -> KeyValue:
+    if data.encoding_option == EncodingOption.NO_ENCODING:
+        return KeyValue(key_material=plaintext)
+    try:
+        return decode(KeyValue, plaintext, call.version, tag=Tag.KEY_VALUE)
+    except ProtocolError:
+        raise OperationError(
+            ResultReason.ENCODING_OPTION_ERROR, "what was wrapped is not an encoded Key Value"
+        ) from None
+
+
+def _other_key(
+    call: Call, information: EncryptionKeyInformation, usage: CryptographicUsageMask
+) -> tuple[Managed, Parameters]:
+    """The key that wraps, permitted for ``usage``, and the parameters that hold."""
     try:
         managed = call.load(information.unique_identifier)
     except OperationError as error:
@@ -108,21 +147,28 @@ def _wrapping_key(
             ) from None
         raise
     mask = managed.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
-    if CryptographicUsageMask.WRAP_KEY not in mask:
+    if usage not in mask:
         raise OperationError(
-            ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK, "the key is not meant to wrap keys"
+            ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
+            f"the wrapping key is not meant for {usage.names()[0]}",
         )
+    given = information.cryptographic_parameters or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    return managed, Parameters.of(given) if given is not None else Parameters()
+
+
+def _wrapping_key(
+    call: Call, information: EncryptionKeyInformation
+) -> tuple[bytes | RSAPublicKey, Parameters]:
+    managed, parameters = _other_key(call, information, CryptographicUsageMask.WRAP_KEY)
     stop = managed.get(Tag.PROTECT_STOP_DATE)
     if not may_protect(managed.state, call.now, protect_stop_date=stop):
         raise OperationError(
             ResultReason.WRONG_KEY_LIFECYCLE_STATE, "the wrapping key is not active"
         )
-    given = information.cryptographic_parameters or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
-    parameters = Parameters.of(given) if given is not None else Parameters()
-    return _usable(managed), parameters
+    return _key_to_wrap(managed), parameters
 
 
-def _usable(managed: Managed) -> bytes | RSAPublicKey:
+def _key_to_wrap(managed: Managed) -> bytes | RSAPublicKey:
     if managed.object_type is ObjectType.SYMMETRIC_KEY:
         return key_bytes(managed)
     if managed.object_type is ObjectType.PUBLIC_KEY:
@@ -134,4 +180,19 @@ def _usable(managed: Managed) -> bytes | RSAPublicKey:
             return key
     raise OperationError(
         ResultReason.ILLEGAL_OBJECT_TYPE, "only symmetric keys and RSA public keys wrap keys"
+    )
+
+
+def _key_to_unwrap(managed: Managed) -> bytes | RSAPrivateKey:
+    if managed.object_type is ObjectType.SYMMETRIC_KEY:
+        return key_bytes(managed)
+    if managed.object_type is ObjectType.PRIVATE_KEY:
+        block = managed.key_block
+        key = load_private_key(
+            key_bytes(managed), block.key_format_type, block.cryptographic_algorithm
+        )
+        if isinstance(key, RSAPrivateKey):
+            return key
+    raise OperationError(
+        ResultReason.ILLEGAL_OBJECT_TYPE, "only symmetric keys and RSA private keys unwrap keys"
     )

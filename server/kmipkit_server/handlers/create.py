@@ -56,17 +56,23 @@ MAXIMUM_SECRET_BITS = 8192
 
 
 def _secret_data(attributes: Attributes, random: Random) -> SecretData:
-    """Random bytes as a seed, of the asked length (KMIP 2.1 §6.1.8; TC-CREATE-SD)."""
+    """Random bytes of the asked length (KMIP 2.1 §6.1.8).
+
+    No attribute says of what type the secret shall be. The official case answers with a password,
+    and with neither algorithm nor length in the key block, which secret data does not need.
+    """
     bits = _required(attributes, Tag.CRYPTOGRAPHIC_LENGTH, "Cryptographic Length")
     if bits % 8 or not 8 <= bits <= MAXIMUM_SECRET_BITS:
         raise OperationError(
             ResultReason.INVALID_FIELD,
             f"Secret Data has 8 to {MAXIMUM_SECRET_BITS} bits, a multiple of 8, not {bits}",
         )
-    algorithm = attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
     return SecretData(
-        secret_data_type=SecretDataType.SEED,
-        key_block=raw_key(random(bits // 8), algorithm, bits),
+        secret_data_type=SecretDataType.PASSWORD,
+        key_block=KeyBlock(
+            key_format_type=KeyFormatType.OPAQUE,
+            key_value=KeyValue(key_material=random(bits // 8)),
+        ),
     )
 
 
@@ -93,5 +99,5 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
         # Required by 1.4 §4.1 (Table 163), but left out by real clients: then nothing is permitted.
         given = given.plus(newborn.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0)))
     value = make(given, call.facts.random)
-    managed = newborn.create(call, object_type, value, given, facts_of(value))
+    managed = newborn.create(call, object_type, value, given, facts_of(value), generated=True)
     return CreateResponse(object_type=object_type, unique_identifier=managed.id)

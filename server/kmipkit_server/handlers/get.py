@@ -10,7 +10,7 @@ from kmipkit_server.call import Call
 from kmipkit_server.conversion import in_format
 from kmipkit_server.managed import Managed
 from kmipkit_server.registry import operation
-from kmipkit_server.wrapping import wrapped
+from kmipkit_server.wrapping import unwrapped, wrapped
 
 
 def _require_leave(managed: Managed, *, is_wrapped: bool) -> None:
@@ -40,6 +40,8 @@ def _fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject
         raise OperationError(
             ResultReason.KEY_VALUE_NOT_PRESENT, "the server has only attributes of this key"
         )
+    if request.key_wrap_type == KeyWrapType.NOT_WRAPPED:
+        block = unwrapped(call, block)
     block = in_format(block, value, request)
     if request.key_wrapping_specification is not None:
         block = wrapped(call, managed, block, request.key_wrapping_specification)
