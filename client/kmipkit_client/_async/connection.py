@@ -1,0 +1,47 @@
+"""One connection to a server: requests go out one at a time, each with its answer."""
+
+import time
+
+from kmipkit.connection import Connection as Protocol
+from kmipkit.connection import Response, Role, Signal
+from kmipkit.model.messages import RequestMessage, ResponseMessage
+from kmipkit_client._network import asynchronous as network
+from kmipkit_client.errors import ConnectionFailed
+from kmipkit_client.settings import Settings
+
+
+class AsyncConnection:
+    """A TLS connection that speaks KMIP. After any error it must be closed."""
+
+    def __init__(self, stream: network.Stream, settings: Settings) -> None:
+        self._stream = stream
+        self._settings = settings
+        self._protocol = Protocol(Role.ASKING, limits=settings.limits, tolerant=True)
+
+    @classmethod
+    async def open(cls, settings: Settings) -> "AsyncConnection":
+        """Connect and shake hands. ConnectionFailed or TimedOut if not possible."""
+        return cls(await network.connect(settings), settings)
+
+    async def exchange(self, request: RequestMessage) -> ResponseMessage:
+        """Send a request and wait for its answer.
+
+        Raises:
+            LocalProtocolError: the request cannot be said in its version; nothing was sent.
+            RemoteProtocolError: the answer breaks the protocol.
+            ConnectionFailed, TimedOut: there is no answer.
+        """
+        data = self._protocol.send_request(request)
+        deadline = time.monotonic() + self._settings.timeout
+        await self._stream.send(data, deadline)
+        while True:
+            event = self._protocol.next_event()
+            if isinstance(event, Response):
+                return event.message
+            if event is Signal.CLOSED:
+                raise ConnectionFailed("the server closed the connection")
+            self._protocol.receive_data(await self._stream.receive(deadline))
+
+    async def close(self) -> None:
+        """Close; never raises."""
+        await self._stream.close()

@@ -1,0 +1,207 @@
+"""The operations of the client, with the arguments that people think in."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from kmipkit.model.attribute import AttributeKey, Attributes
+from kmipkit.model.attributes import CryptographicParameters
+from kmipkit.model.keyblock import KeyWrappingSpecification
+from kmipkit.model.objects import ManagedObject
+from kmipkit.model.payloads.query import QueryResponse
+from kmipkit.model.structure import Structure
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    KeyFormatType,
+    KeyWrapType,
+    ObjectType,
+    Operation,
+    QueryFunction,
+    RevocationReasonCode,
+)
+from kmipkit.spec.masks import CryptographicUsageMask, StorageStatusMask
+from kmipkit.spec.versions import Version
+from kmipkit_client import calls
+from kmipkit_client.calls import Call
+from kmipkit_client.values import AttributeLike, AttributesLike, Encrypted, Located
+
+T = TypeVar("T")
+
+ENCRYPT_AND_DECRYPT = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
+
+
+class AsyncOperations(ABC):
+    """One method per operation; identifiers are the texts that the server gave."""
+
+    @abstractmethod
+    async def _call(self, call: Call[T]) -> T:
+        """The result of a call; what failed is raised."""
+
+    async def discover_versions(self, versions: Iterable[Version] = ()) -> tuple[Version, ...]:
+        """Which versions the server speaks, best first (KMIP 1.4 §4.26)."""
+        return await self._call(calls.discover_versions(versions))
+
+    async def query(self, *functions: QueryFunction) -> QueryResponse:
+        """What the server is and can do (KMIP 1.4 §4.25)."""
+        return await self._call(calls.query(functions))
+
+    async def create(
+        self,
+        algorithm: CryptographicAlgorithm = CryptographicAlgorithm.AES,
+        length: int = 256,
+        *,
+        usage: CryptographicUsageMask = ENCRYPT_AND_DECRYPT,
+        name: str | None = None,
+        attributes: AttributesLike | None = None,
+    ) -> str:
+        """Make a symmetric key of ``length`` bits; its Unique Identifier (KMIP 1.4 §4.1)."""
+        return await self._call(calls.create(algorithm, length, usage, name, attributes))
+
+    async def register(
+        self,
+        value: ManagedObject,
+        *,
+        usage: CryptographicUsageMask | None = None,
+        name: str | None = None,
+        attributes: AttributesLike | None = None,
+    ) -> str:
+        """Hand over an object; its Unique Identifier (KMIP 1.4 §4.3).
+
+        Objects are made by the functions of :mod:`kmipkit_client.values`.
+        """
+        return await self._call(calls.register(value, usage, name, attributes))
+
+    async def get(
+        self,
+        identifier: str,
+        *,
+        key_format_type: KeyFormatType | None = None,
+        key_wrap_type: KeyWrapType | None = None,
+        wrapping: KeyWrappingSpecification | None = None,
+    ) -> ManagedObject:
+        """The object itself (KMIP 1.4 §4.11); :func:`kmipkit_client.material` gives its bytes."""
+        return await self._call(calls.get(identifier, key_format_type, key_wrap_type, wrapping))
+
+    async def get_attributes(self, identifier: str, *names: AttributeLike) -> Attributes:
+        """These attributes, or all; what is not set is absent (KMIP 1.4 §4.12)."""
+        return await self._call(calls.get_attributes(identifier, names))
+
+    async def get_attribute_list(self, identifier: str) -> tuple[AttributeKey, ...]:
+        """Which attributes the object has (KMIP 1.4 §4.13)."""
+        return await self._call(calls.get_attribute_list(identifier))
+
+    async def add_attribute(self, identifier: str, name: AttributeLike, value: Any) -> None:
+        """Add an attribute, or one more instance of it (KMIP 1.4 §4.14)."""
+        await self._call(calls.add_attribute(identifier, name, value))
+
+    async def modify_attribute(
+        self,
+        identifier: str,
+        name: AttributeLike,
+        value: Any,
+        *,
+        index: int | None = None,
+        current: Any = None,
+    ) -> None:
+        """Give an instance another value: found by ``index`` in 1.x, by ``current`` value in 2.x.
+
+        KMIP 1.4 §4.15, KMIP 2.1 §6.1.34.
+        """
+        await self._call(calls.modify_attribute(identifier, name, value, index, current))
+
+    async def delete_attribute(
+        self,
+        identifier: str,
+        name: AttributeLike,
+        *,
+        index: int | None = None,
+        current: Any = None,
+    ) -> None:
+        """Take an instance away: found by ``index`` in 1.x, by ``current`` value in 2.x.
+
+        KMIP 1.4 §4.16, KMIP 2.1 §6.1.13.
+        """
+        await self._call(calls.delete_attribute(identifier, name, index, current))
+
+    async def set_attribute(self, identifier: str, name: AttributeLike, value: Any) -> None:
+        """Give an attribute its only value; 2.0 and later (KMIP 2.1 §6.1.51)."""
+        await self._call(calls.set_attribute(identifier, name, value))
+
+    async def locate(
+        self,
+        *,
+        name: str | None = None,
+        object_type: ObjectType | None = None,
+        attributes: AttributesLike | None = None,
+        maximum: int | None = None,
+        offset: int | None = None,
+        storage_status: StorageStatusMask | None = None,
+    ) -> Located:
+        """The objects that have all these attributes (KMIP 1.4 §4.9).
+
+        Two instances of a date are a range.
+        """
+        return await self._call(
+            calls.locate(name, object_type, attributes, maximum, offset, storage_status)
+        )
+
+    async def activate(self, identifier: str) -> None:
+        """Make an object active (KMIP 1.4 §4.19)."""
+        await self._call(calls.activate(identifier))
+
+    async def revoke(
+        self,
+        identifier: str,
+        reason: RevocationReasonCode = RevocationReasonCode.UNSPECIFIED,
+        message: str | None = None,
+        *,
+        compromise_occurred: datetime | None = None,
+    ) -> None:
+        """Deactivate an object, or report it compromised (KMIP 1.4 §4.20)."""
+        await self._call(calls.revoke(identifier, reason, message, compromise_occurred))
+
+    async def destroy(self, identifier: str) -> None:
+        """Destroy the key material for good (KMIP 1.4 §4.21)."""
+        await self._call(calls.destroy(identifier))
+
+    async def check(
+        self,
+        identifier: str,
+        *,
+        usage: CryptographicUsageMask | None = None,
+        usage_limits_count: int | None = None,
+        lease_time: int | None = None,
+    ) -> None:
+        """Ask whether a use is permitted; OperationFailed if it is not (KMIP 1.4 §4.10)."""
+        await self._call(calls.check(identifier, usage, usage_limits_count, lease_time))
+
+    async def encrypt(
+        self,
+        identifier: str,
+        data: bytes,
+        *,
+        parameters: CryptographicParameters | None = None,
+        iv: bytes | None = None,
+        additional_data: bytes | None = None,
+    ) -> Encrypted:
+        """Encrypt with a key that stays in the server (KMIP 1.4 §4.29)."""
+        return await self._call(calls.encrypt(identifier, data, parameters, iv, additional_data))
+
+    async def decrypt(
+        self,
+        identifier: str,
+        data: bytes,
+        *,
+        parameters: CryptographicParameters | None = None,
+        iv: bytes | None = None,
+        additional_data: bytes | None = None,
+        tag: bytes | None = None,
+    ) -> bytes:
+        """Decrypt with a key that stays in the server (KMIP 1.4 §4.30)."""
+        call = calls.decrypt(identifier, data, parameters, iv, additional_data, tag)
+        return await self._call(call)
+
+    async def request(self, operation: Operation, payload: Structure) -> Any:
+        """Any operation by its request payload; the response payload."""
+        return await self._call(calls.raw(operation, payload))
