@@ -25,8 +25,9 @@ MAX_NAME = 64
 class Purpose(Enum):
     """Which side of the connection a certificate is for; the value is its extended key usage."""
 
-    SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-    CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+    SERVER = (ExtendedKeyUsageOID.SERVER_AUTH,)
+    CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+    BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -134,7 +135,7 @@ class Authority:
             .public_key(public_key)  # type: ignore[arg-type]
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(encipher=isinstance(public_key, rsa.RSAPublicKey)), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose.value]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(purpose.value), critical=False)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(public_key),  # type: ignore[arg-type]
                 critical=False,

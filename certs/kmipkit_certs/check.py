@@ -145,13 +145,13 @@ def _dates(question: Question) -> Iterator[str]:
 
 
 def _usage(question: Question) -> Iterator[str]:
-    wanted = question.purpose.name.lower()
     allowed = show.usages(question.leaf)
-    if allowed is not None and wanted not in allowed and "any" not in allowed:
-        yield (
-            f"usage: the extended key usage allows {', '.join(allowed)}, not {wanted}; issue it"
-            f" with the usage {wanted}"
-        )
+    for wanted in map(show.usage_name, question.purpose.value):
+        if allowed is not None and wanted not in allowed and "any" not in allowed:
+            yield (
+                f"usage: the extended key usage allows {', '.join(allowed)}, not {wanted}; issue it"
+                f" with the usage {wanted}"
+            )
     usage = show.find(question.leaf, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         yield "usage: the key usage does not allow digital signatures, which TLS 1.3 needs"

@@ -60,7 +60,12 @@ def usages(certificate: x509.Certificate) -> list[str] | None:
     extension = find(certificate, x509.ExtendedKeyUsage)
     if extension is None:
         return None
-    return [_USAGES.get(usage, usage.dotted_string) for usage in extension]
+    return [usage_name(usage) for usage in extension]
+
+
+def usage_name(usage: x509.ObjectIdentifier) -> str:
+    """``server``, ``client``, ``any``, or the identifier of another use."""
+    return _USAGES.get(usage, usage.dotted_string)
 
 
 def is_authority(certificate: x509.Certificate) -> bool:

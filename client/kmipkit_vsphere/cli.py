@@ -1,0 +1,211 @@
+"""``kmipkit vcenter``, ``kmipkit host`` and ``kmipkit demo``."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from kmipkit_vsphere.verbs import VCENTER_VERBS, Verb, command, words
+
+if TYPE_CHECKING:
+    from kmipkit_vsphere.tls import Credentials
+
+FILE = click.Path(path_type=Path)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def certificate_options(function: F) -> F:
+    """``--cert``, ``--key`` and ``--ca``."""
+    for name, text in (
+        ("--ca", "Authorities of the other roles, PEM."),
+        ("--key", "Private key of the certificate, PEM."),
+        ("--cert", "Own certificate, PEM."),
+    ):
+        function = click.option(name, type=FILE, required=True, help=text)(function)
+    return function
+
+
+def listen_options(function: F) -> F:
+    """``--listen`` and ``--port``."""
+    port = click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True)
+    listen = click.option("--listen", default="127.0.0.1", show_default=True, help="Address.")
+    return listen(port(function))
+
+
+def _credentials(cert: Path, key: Path, ca: Path) -> "Credentials":
+    from kmipkit_vsphere.tls import Credentials
+
+    return Credentials(cert, key, ca)
+
+
+@click.group()
+def vcenter() -> None:
+    """The vCenter role: alone speaks to key servers, keeps key ids and never keys.
+
+    \b
+    Examples:
+      kmipkit vcenter serve --data-dir vc --cert vc.crt --key vc.key --ca roles-ca.crt \\
+          --kms-cert kmip.crt --kms-key kmip.key --kms-ca kms-ca.crt --port 5989
+      kmipkit vcenter call --vcenter 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
+    """
+
+
+@vcenter.command("serve")
+@click.option("--data-dir", type=FILE, required=True, help="Where the inventory is kept.")
+@listen_options
+@certificate_options
+@click.option("--kms-cert", type=FILE, required=True, help="Certificate as a KMIP client, PEM.")
+@click.option("--kms-key", type=FILE, required=True, help="Private key of that, PEM.")
+@click.option("--kms-ca", type=FILE, required=True, help="Authorities of the key servers, PEM.")
+@click.option(
+    "--administrator",
+    multiple=True,
+    default=("administrator",),
+    show_default=True,
+    help="Name in the certificate of who may give orders; may be repeated.",
+)
+def vcenter_serve(
+    data_dir: Path,
+    listen: str,
+    port: int,
+    cert: Path,
+    key: Path,
+    ca: Path,
+    kms_cert: Path,
+    kms_key: Path,
+    kms_ca: Path,
+    administrator: tuple[str, ...],
+) -> None:
+    """Run the vCenter role until SIGTERM or Ctrl-C.
+
+    \b
+    Example:
+      kmipkit vcenter serve --data-dir vc --cert vc.crt --key vc.key --ca roles-ca.crt \\
+          --kms-cert kmip.crt --kms-key kmip.key --kms-ca kms-ca.crt
+    """
+    from kmipkit_vsphere import service
+
+    listening = service.Listening(
+        (listen, port), _credentials(cert, key, ca), service.vcenter_callers(administrator)
+    )
+    kms = _credentials(kms_cert, kms_key, kms_ca)
+    service.run_vcenter(data_dir, listening, kms, click.echo)
+
+
+@vcenter.group("call")
+@click.option("--vcenter", "where", required=True, metavar="HOST:PORT", help="Where it listens.")
+@click.option("--name", default="vcenter", show_default=True, help="Name in its certificate.")
+@certificate_options
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+@click.pass_context
+def vcenter_call(
+    context: click.Context, where: str, name: str, cert: Path, key: Path, ca: Path, as_json: bool
+) -> None:
+    """Give an order to a vCenter.
+
+    \b
+    Examples:
+      kmipkit vcenter call --vcenter 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
+      kmipkit vcenter call ... --json events
+    """
+    host, separator, port = where.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise click.BadParameter(f"{where!r} is not HOST:PORT", param_hint="--vcenter")
+    context.obj = ((host.strip("[]"), int(port)), name, _credentials(cert, key, ca), as_json)
+
+
+def _call(context: click.Context, verb: Verb, params: dict[str, Any]) -> None:
+    import trio
+
+    from kmipkit_vsphere import rpc
+
+    address, name, credentials, as_json = context.obj
+
+    async def call() -> Any:
+        async with await rpc.connect(address, name, credentials) as client:
+            return await client.call(verb.method, params)
+
+    answer = trio.run(call)
+    if as_json:
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    elif answer not in (None, [], {}):
+        click.echo(words(answer))
+
+
+for _verb in VCENTER_VERBS:
+    vcenter_call.add_command(command(_verb, "kmipkit vcenter call ...", _call))
+
+
+@click.group()
+def host() -> None:
+    """The ESXi-host role: is given keys by vCenter, keeps them in memory, encrypts machines.
+
+    \b
+    Example:
+      kmipkit host serve --name esx01 --data-dir esx01 --cert esx01.crt --key esx01.key --ca ca.crt
+    """
+
+
+@host.command("serve")
+@click.option("--name", required=True, help="Name of the host, as in its certificate.")
+@click.option("--data-dir", type=FILE, required=True, help="Where its datastore is.")
+@listen_options
+@certificate_options
+@click.option(
+    "--manager",
+    multiple=True,
+    default=("vcenter",),
+    show_default=True,
+    help="Name in the certificate of the vCenter that brings keys; may be repeated.",
+)
+@click.option(
+    "--guest", multiple=True, help="Name of who may read and write disks; may be repeated."
+)
+def host_serve(
+    name: str,
+    data_dir: Path,
+    listen: str,
+    port: int,
+    cert: Path,
+    key: Path,
+    ca: Path,
+    manager: tuple[str, ...],
+    guest: tuple[str, ...],
+) -> None:
+    """Run an ESXi-host role until SIGTERM or Ctrl-C. It forgets all keys when it ends.
+
+    \b
+    Example:
+      kmipkit host serve --name esx01 --data-dir esx01 --cert esx01.crt --key esx01.key \\
+          --ca roles-ca.crt --guest guest
+    """
+    from kmipkit_vsphere import service
+
+    listening = service.Listening(
+        (listen, port), _credentials(cert, key, ca), service.host_callers(manager, guest)
+    )
+    service.run_host(name, data_dir, listening, click.echo)
+
+
+@click.command()
+@click.option(
+    "--keep",
+    type=FILE,
+    help="Leave everything in this new directory, to look at it.  [default: a temporary one]",
+)
+def demo(keep: Path | None) -> None:
+    """Encrypt a virtual machine with keys of a key server: the whole story, on this machine.
+
+    Runs a key server, a vCenter and a host as processes of their own, with TLS between them on
+    loopback; kills and restarts two of them on the way. Exit status 0 only if all was verified.
+
+    \b
+    Examples:
+      kmipkit demo
+      kmipkit demo --keep /tmp/kmipkit-demo
+    """
+    from kmipkit_vsphere.demo.story import tell
+
+    tell(keep, click.echo)

@@ -1,0 +1,98 @@
+"""The laboratory of the demonstration: two authorities, and the command lines of the roles.
+
+The key server has its own authority, which it makes itself; vCenter gets a client certificate from
+it. The roles among themselves use another one, so that no host could ever speak to the key server.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kmipkit_certs.authority import Purpose
+from kmipkit_certs.directory import Directory
+
+from kmipkit_vsphere.tls import Credentials
+
+VCENTER, HOST, ADMINISTRATOR, GUEST = "vcenter", "esx01", "administrator", "guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """Where everything lies."""
+
+    folder: Path
+
+    @property
+    def kms(self) -> Path:
+        return self.folder / "kms"
+
+    @property
+    def vcenter(self) -> Path:
+        return self.folder / "vcenter"
+
+    @property
+    def host(self) -> Path:
+        return self.folder / "esx01"
+
+    @property
+    def _roles(self) -> Directory:
+        return Directory(self.folder / "roles-pki")
+
+    @property
+    def _kms_pki(self) -> Directory:
+        return Directory(self.kms / "certs")
+
+    def log(self, name: str) -> Path:
+        """The log file of a process."""
+        return self.folder / f"{name}.log"
+
+    def make_roles(self) -> None:
+        """The authority of the roles, and a certificate for each."""
+        now = datetime.now(UTC)
+        self._roles.init("laboratory roles", "ecdsa-p256", now)
+        for name in (VCENTER, HOST, ADMINISTRATOR, GUEST):
+            # vCenter is called and calls: hosts take it as a client, administrators as a server.
+            self._roles.issue(name, Purpose.BOTH, now, alternative=[name])
+
+    def admit_vcenter(self) -> None:
+        """Sign a client certificate for vCenter with the key server's authority."""
+        self._kms_pki.issue(VCENTER, Purpose.CLIENT, datetime.now(UTC))
+
+    def role(self, name: str) -> Credentials:
+        """Credentials among the roles."""
+        files = self._roles.files(name)
+        return Credentials(files.cert, files.key, self._roles.ca)
+
+    def kmip(self) -> Credentials:
+        """vCenter's credentials as a KMIP client."""
+        files = self._kms_pki.files(VCENTER)
+        return Credentials(files.cert, files.key, self._kms_pki.ca)
+
+    def kms_command(self) -> Sequence[str]:
+        """The key server."""
+        return ("serve", "--data-dir", str(self.kms))
+
+    def vcenter_command(self) -> Sequence[str]:
+        """vCenter."""
+        kmip = self.kmip()
+        return (
+            *("vcenter", "serve", "--data-dir", str(self.vcenter)),
+            *_files(self.role(VCENTER), ""),
+            *_files(kmip, "kms-"),
+        )
+
+    def host_command(self) -> Sequence[str]:
+        """The host."""
+        return (
+            *("host", "serve", "--name", HOST, "--data-dir", str(self.host), "--guest", GUEST),
+            *_files(self.role(HOST), ""),
+        )
+
+
+def _files(credentials: Credentials, prefix: str) -> Sequence[str]:
+    return (
+        *(f"--{prefix}cert", str(credentials.certificate)),
+        *(f"--{prefix}key", str(credentials.key)),
+        *(f"--{prefix}ca", str(credentials.authorities)),
+    )

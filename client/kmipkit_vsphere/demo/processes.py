@@ -1,0 +1,99 @@
+"""The roles as child processes: started, killed, started again, and never left behind."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kmipkit_vsphere.errors import VSphereError
+
+STOP_TIMEOUT = 10.0
+_READY = re.compile(r"^ready: .*?listening on (\S+):(\d+)")
+
+
+class Process:
+    """One ``kmipkit`` command that listens somewhere. Its log goes to a file."""
+
+    def __init__(self, title: str, arguments: Sequence[str], log: Path) -> None:
+        self.title = title
+        self.log = log
+        self._arguments = tuple(arguments)
+        self._process: subprocess.Popen[str] | None = None
+        self.address: tuple[str, int] = ("", 0)
+
+    @property
+    def pid(self) -> int:
+        """Its process id, 0 while it does not run."""
+        return self._process.pid if self._process is not None else 0
+
+    def start(self) -> None:
+        """Start it and wait for its line that it is ready; the same port as before, if any."""
+        port = str(self.address[1])
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command line
+                [sys.executable, "-m", "kmipkit", *self._arguments, "--port", port],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the storyteller, who stops the others
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        found = _READY.match(line)
+        if found is None:
+            self.stop()
+            raise VSphereError(f"{self.title} did not start; its log is {self.log}")
+        self.address = (found[1].strip("[]"), int(found[2]))
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye, nothing is written any more."""
+        assert self._process is not None
+        self._process.kill()
+        self._reap(None)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL if that is not enough; nothing if it does not run."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._reap(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _reap(self, timeout: float | None) -> None:
+        assert self._process is not None
+        self._process.wait(timeout)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+
+
+class Processes:
+    """All child processes of the story; leaving the context stops them, the last one first."""
+
+    def __init__(self) -> None:
+        self._all: list[Process] = []
+
+    def start(self, title: str, arguments: Sequence[str], log: Path) -> Process:
+        """Start one more."""
+        process = Process(title, arguments, log)
+        self._all.append(process)
+        process.start()
+        return process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for process in reversed(self._all):
+            process.stop()

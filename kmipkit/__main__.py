@@ -1,0 +1,5 @@
+"""``python -m kmipkit`` is ``kmipkit``."""
+
+from kmipkit.cli import main
+
+main()
