@@ -1,9 +1,11 @@
 """What all tests share: where the reference material is, and how hypothesis draws its examples."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from servers import RunningServer
 
 # Derandomized: the same commit always tests the same examples, so that a red build is never luck.
 # No deadline and no health check on speed: the machine may be busy, and no test here is timed.
@@ -24,3 +26,21 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the reference material is not here: {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A key server that all tests share; each test that stores objects uses its own names."""
+    running = RunningServer(tmp_path_factory.mktemp("server") / "data").start()
+    yield running
+    if running.process is not None:
+        running.stop()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A key server of this test alone, not yet started; stopped at the end."""
+    running = RunningServer(tmp_path / "data")
+    yield running
+    if running.process is not None:
+        running.stop()

@@ -1,0 +1,119 @@
+"""Key servers as child processes, and raw TLS to talk to them, for tests from outside."""
+
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kmipkit_certs.authority import Purpose
+from kmipkit_certs.directory import Directory
+from kmipkit_client import Client
+
+ANSWER_TIMEOUT = 30.0
+
+
+@dataclass
+class RunningServer:
+    """``kmipkit serve`` in a process of its own."""
+
+    folder: Path
+    arguments: Sequence[str] = ()
+    port: int = 0
+    process: "subprocess.Popen[str] | None" = None
+    ready: str = ""
+    _identities: set[str] = field(default_factory=set)
+
+    def start(self) -> "RunningServer":
+        command = [sys.executable, "-m", "kmipkit", "serve", "--data-dir", str(self.folder)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port), *self.arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        self.ready = self.process.stdout.readline()
+        found = re.search(r"listening on \S+:(\d+),", self.ready)
+        assert found, self.log.read_text()
+        self.port = int(found[1])
+        return self
+
+    @property
+    def log(self) -> Path:
+        return self.folder.with_name(self.folder.name + ".log")
+
+    @property
+    def pki(self) -> Directory:
+        return Directory(self.folder / "certs")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self._reap()
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self._reap()
+
+    def _reap(self) -> int:
+        assert self.process is not None
+        code = self.process.wait(ANSWER_TIMEOUT)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+    def credentials(self, identity: str = "admin") -> dict[str, Path]:
+        """Files for a client of this name, which gets a certificate if it has none."""
+        files = self.pki.files(identity)
+        if not files.cert.exists():
+            self.pki.issue(identity, Purpose.CLIENT, datetime.now(UTC))
+        return {"ca": self.pki.ca, "cert": files.cert, "key": files.key}
+
+    def client(self, identity: str = "admin", **options: Any) -> Client:
+        return Client(port=self.port, **self.credentials(identity), **options)
+
+    def context(self, identity: str | None = "admin") -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.pki.ca)
+        if identity is not None:
+            files = self.credentials(identity)
+            context.load_cert_chain(files["cert"], files["key"])
+        return context
+
+    @contextmanager
+    def raw(self, identity: str = "admin") -> Iterator[ssl.SSLSocket]:
+        """A TLS connection after its handshake."""
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_TIMEOUT)
+        with self.context(identity).wrap_socket(plain, server_hostname="127.0.0.1") as stream:
+            yield stream
+
+    def lines(self) -> list[str]:
+        """What it has logged so far."""
+        return self.log.read_text().splitlines()
+
+
+def read_message(stream: ssl.SSLSocket) -> bytes:
+    """One whole message; what there is if the server closes before."""
+    data = b""
+    while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "big"):
+        more = stream.recv(65536)
+        if not more:
+            break
+        data += more
+    return data
+
+
+def exchange(stream: ssl.SSLSocket, request: bytes) -> bytes:
+    """Send a message and read the answer."""
+    stream.sendall(request)
+    return read_message(stream)
