@@ -68,6 +68,7 @@ class Dispatcher:
             _check_header(incoming)
             items = await self._run(incoming, identity, now)
         except OperationError as error:
+            log.warning("%s: bad request: %s", identity.name, error.message)
             items = [_failure(incoming.version, error)]
         except StoreError as error:
             log.error("%s: %s", identity.name, error)

@@ -21,7 +21,7 @@ from typing import Protocol
 import trio
 
 from kmipkit.connection import Framer, Signal
-from kmipkit.errors import RemoteProtocolError
+from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.identity import Identity, IdentityRule, NoIdentity
 from kmipkit_server.transport import TLSFailure, TLSStream
@@ -213,7 +213,8 @@ class Listener:
             try:
                 data = framer.next_message()
             except RemoteProtocolError as error:
-                await self._send(stream, watched, self.responder.refuse(error, b""))
+                if error.cause is not Cause.CLOSED:
+                    await self._send(stream, watched, self.responder.refuse(error, b""))
                 raise
             if isinstance(data, Signal):
                 return data is not Signal.CLOSED

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 from kmipkit_server.store import locate
 from kmipkit_server.store.base import Criterion, Located, LocateQuery, Record, StoreError
@@ -431,7 +431,7 @@ def filled(directory: Path, vault: FileVault, made: list[Life]) -> tuple[SQLiteS
     return store, [last for _, last in pairs]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, phases=set(Phase) - {Phase.explain})
 @given(world=worlds())
 def test_the_indexes_answer_as_if_all_objects_had_been_looked_at(
     tmp_path_factory: pytest.TempPathFactory,
@@ -535,6 +535,73 @@ def test_no_question_of_a_client_is_a_failure_of_the_store(
     store, _ = filled(tmp_path_factory.mktemp("store"), vault, [life])
     with closing(store):
         assert store.reader.locate(LocateQuery("anna", ODD[kind], NOW)).ids == ()
+
+
+def only_answer(
+    directory: Path, vault: FileVault, attributes: Attributes, asked: tuple[Criterion, ...]
+) -> bool:
+    """Whether an object with these attributes is found."""
+    store, records = filled(
+        directory, vault, [Life("anna", TYPES[0], (State.ACTIVE, attributes), None)]
+    )
+    query = LocateQuery("anna", asked, NOW)
+    with closing(store):
+        found = store.reader.locate(query)
+    assert found == naive(records, query)
+    return found.total == 1
+
+
+@pytest.mark.parametrize("text", ["a", "b"])
+@pytest.mark.parametrize("kind", NameType)
+def test_one_name_must_have_all_that_is_asked_for(
+    tmp_path: Path, vault: FileVault, text: str, kind: NameType
+) -> None:
+    """Half of one name and half of another are not the name of the object."""
+    pairs = {"a": NameType.UNINTERPRETED_TEXT_STRING, "b": NameType.URI}
+    attributes = Attributes(
+        tuple(
+            Attribute(Tag.NAME, Name(name_value=value, name_type=type_), number)
+            for number, (value, type_) in enumerate(pairs.items())
+        )
+    )
+    children = (
+        Item(Tag.NAME_VALUE, ItemType.TEXT_STRING, text),
+        Item(Tag.NAME_TYPE, ItemType.ENUMERATION, kind),
+    )
+    asked = criteria(Tag.NAME, ItemType.STRUCTURE, children)
+    assert only_answer(tmp_path, vault, attributes, asked) == (pairs[text] is kind)
+
+
+@pytest.mark.parametrize(("value", "found"), [(-1, True), (4, True), (5, True), (6, False)])
+def test_keys_with_enough_uses_left_are_found(
+    tmp_path: Path, vault: FileVault, value: int, found: bool
+) -> None:
+    usage = UsageLimits(
+        usage_limits_total=9, usage_limits_count=5, usage_limits_unit=UsageLimitsUnit.BYTE
+    )
+    attributes = Attributes((Attribute(Tag.USAGE_LIMITS, usage, 0),))
+    child = Item(Tag.USAGE_LIMITS_COUNT, ItemType.LONG_INTEGER, value)
+    asked = criteria(Tag.USAGE_LIMITS, ItemType.STRUCTURE, (child,))
+    assert only_answer(tmp_path, vault, attributes, asked) is found
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(ItemType.BYTE_STRING, b""), (ItemType.DATE_TIME, 0), (ItemType.TEXT_STRING, "")],
+)
+def test_a_count_is_not_compared_with_what_is_no_number(
+    tmp_path: Path, vault: FileVault, kind: ItemType, value: Any
+) -> None:
+    """In the index all values are bytes; their order must not mix dates and numbers."""
+    usage = UsageLimits(
+        usage_limits_total=9, usage_limits_count=5, usage_limits_unit=UsageLimitsUnit.BYTE
+    )
+    state = State.ACTIVE, Attributes((Attribute(Tag.USAGE_LIMITS, usage, 0),))
+    child = Item(Tag.USAGE_LIMITS_COUNT, kind, value)
+    asked = criteria(Tag.USAGE_LIMITS, ItemType.STRUCTURE, (child,))
+    store, _ = filled(tmp_path, vault, [Life("anna", TYPES[0], state, None)])
+    with closing(store):
+        assert store.reader.locate(LocateQuery("anna", asked, NOW)) == Located((), 0)
 
 
 @pytest.mark.parametrize(

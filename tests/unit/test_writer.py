@@ -445,6 +445,33 @@ def test_a_commit_that_has_begun_is_finished(store: Watched, tmp_path: Path, who
     assert kept(tmp_path, "leaving", "staying") == ["leaving", "staying"]
 
 
+def test_a_group_that_has_begun_is_answered_though_the_writer_is_stopped(
+    store: Watched, tmp_path: Path
+) -> None:
+    """A stop between the work and the commit would leave clients waiting for ever."""
+
+    async def test() -> None:
+        writer = GroupCommit(store)
+        running = trio.CancelScope()
+
+        async def serve() -> None:
+            with running:
+                await writer.run()
+
+        def last(transaction: Transaction) -> str:
+            running.cancel()
+            return inserting("last")(transaction)
+
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(serve)
+                assert await writer.submit(last) == "last"
+
+    with closing(store):
+        run(test)
+    assert kept(tmp_path, "last") == ["last"]
+
+
 def test_a_stop_waits_for_all_jobs_that_were_taken(store: Watched, tmp_path: Path) -> None:
     """A restart for an update loses nobody's request."""
     names = [f"id-{number}" for number in range(GROUP + 5)]

@@ -3,7 +3,8 @@
 import time
 
 from kmipkit.connection import Connection as Protocol
-from kmipkit.connection import Response, Role, Signal
+from kmipkit.connection import Event, Response, Role
+from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit_client._network import asynchronous as network
 from kmipkit_client.errors import ConnectionFailed
@@ -35,12 +36,18 @@ class AsyncConnection:
         deadline = time.monotonic() + self._settings.timeout
         await self._stream.send(data, deadline)
         while True:
-            event = self._protocol.next_event()
+            event = self._next_event()
             if isinstance(event, Response):
                 return event.message
-            if event is Signal.CLOSED:
-                raise ConnectionFailed("the server closed the connection")
             self._protocol.receive_data(await self._stream.receive(deadline))
+
+    def _next_event(self) -> Event:
+        try:
+            return self._protocol.next_event()
+        except RemoteProtocolError as error:
+            if error.cause is Cause.CLOSED:
+                raise ConnectionFailed(error.message) from None
+            raise
 
     async def close(self) -> None:
         """Close; never raises."""

@@ -1,0 +1,109 @@
+"""What was acknowledged is there after ``kill -9``, and nothing of a key lies about in clear text."""
+
+import base64
+import threading
+from pathlib import Path
+
+import pytest
+from kmipkit_client import ClientError, material, opaque_object, secret_data, symmetric_key
+from servers import RunningServer
+
+WRITERS = 8
+
+
+def test_every_acknowledged_key_survives_a_kill(own_server: RunningServer) -> None:
+    server = own_server.start()
+    server.credentials("writer")
+    acknowledged: list[dict[str, bytes]] = [{} for _ in range(WRITERS)]
+    enough = threading.Semaphore(0)
+
+    def write(mine: dict[str, bytes]) -> None:
+        with server.client("writer") as client:
+            try:
+                while True:
+                    key = client.create()
+                    mine[key] = b""
+                    mine[key] = material(client.get(key))
+                    enough.release()
+            except ClientError:
+                return  # the server is gone
+
+    threads = [threading.Thread(target=write, args=(mine,)) for mine in acknowledged]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        assert enough.acquire(timeout=60)
+    server.kill()
+    for thread in threads:
+        thread.join(60)
+    server.start()
+    keys = {key: value for mine in acknowledged for key, value in mine.items()}
+    assert len(keys) >= 200
+    with server.client("writer") as client:
+        for key, value in keys.items():
+            found = material(client.get(key))
+            assert len(found) == 32
+            assert found == value or not value
+        assert set(keys) <= set(client.locate().ids)
+
+
+def test_a_second_server_on_the_same_data_is_refused(
+    own_server: RunningServer, tmp_path: Path
+) -> None:
+    own_server.start()
+    second = RunningServer(own_server.folder)
+    with pytest.raises(AssertionError, match=r"in use|another"):
+        second.start()
+    assert second.process is not None
+    assert second.process.wait(30) == 1
+    assert second.process.stdout is not None
+    second.process.stdout.close()
+
+
+def test_a_stop_is_clean_and_a_second_start_has_everything(own_server: RunningServer) -> None:
+    with own_server.start().client() as client:
+        key = client.create(name="zwölf Boxkämpfer")
+    assert own_server.stop() == 0
+    assert "stopped" in own_server.lines()[-1]
+    with own_server.start().client() as client:
+        assert client.locate(name="zwölf Boxkämpfer").ids == (key,)
+
+
+SECRETS = (
+    b"symmetric-key-material-0123456789",
+    b"p\xc3\xa4ssw\xc3\xb6rd-not-to-be-seen!",
+    b"opaque-content-hidden-at-rest!!!!",
+)
+
+
+def spellings(secret: bytes) -> list[bytes]:
+    """Raw, hexadecimal and base64, the latter at each of its three alignments."""
+    encoded = [
+        base64.b64encode(b"x" * shift + secret)[4 if shift else 0 : -4] for shift in range(3)
+    ]
+    return [secret, secret.hex().encode(), secret.hex().upper().encode(), *encoded]
+
+
+def test_no_key_lies_in_database_log_or_output(own_server: RunningServer) -> None:
+    own_server.arguments = ("--log-level", "debug")
+    server = own_server.start()
+    with server.client() as client:
+        for value in (
+            symmetric_key(SECRETS[0][:32]),
+            secret_data(SECRETS[1]),
+            opaque_object(SECRETS[2]),
+        ):
+            for _ in range(3):
+                identifier = client.register(value, name=None)
+                assert material(client.get(identifier)) == material(value)
+        made = [material(client.get(client.create())) for _ in range(20)]
+    shown = server.ready.encode()
+    server.stop()
+    searched = [path for path in server.folder.parent.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".sqlite3" for path in searched)
+    assert server.log in searched
+    for secret in [SECRETS[0][:32], *SECRETS[1:], *made]:
+        for spelled in spellings(secret):
+            assert spelled not in shown
+            for path in searched:
+                assert spelled not in path.read_bytes(), f"a key lies in {path.name}"
