@@ -1,7 +1,7 @@
 """PyKMIP's own client (ProxyKmipClient) against our server, in every version that it speaks.
 
-Names are ASCII because PyKMIP cannot encode others. What a user of PyKMIP would lose is their program: each operation that both sides have is called as
-PyKMIP's documentation shows it.
+What a user of PyKMIP would lose is their program: each operation that both sides have is called as
+PyKMIP's documentation shows it. Names are ASCII because PyKMIP cannot encode others.
 """
 
 import ssl
@@ -147,38 +147,6 @@ def test_encrypt_and_decrypt(client: Any) -> None:
     cipher, _ = client.encrypt(text, key, parameters, iv)
     assert cipher != text
     assert client.decrypt(cipher, key, parameters, iv) == text
-
-
-def test_a_wrapped_key_can_be_unwrapped(client: Any) -> None:
-    from cryptography.hazmat.primitives import keywrap
-
-    wrapping = bytes(range(16))
-    secret = bytes(range(100, 132))
-    wrapper = client.register(
-        objects.SymmetricKey(
-            enums.CryptographicAlgorithm.AES,
-            128,
-            wrapping,
-            [enums.CryptographicUsageMask.WRAP_KEY],
-            "wrapping key",  # PyKMIP's own default would be the same for each key
-        )
-    )
-    client.activate(wrapper)
-    key = client.register(objects.SymmetricKey(enums.CryptographicAlgorithm.AES, 256, secret, MASK, "wrapped key"))
-    got = client.get(
-        key,
-        key_wrapping_specification={
-            "wrapping_method": enums.WrappingMethod.ENCRYPT,
-            "encryption_key_information": {
-                "unique_identifier": wrapper,
-                "cryptographic_parameters": {
-                    "block_cipher_mode": enums.BlockCipherMode.NIST_KEY_WRAP
-                },
-            },
-            "encoding_option": enums.EncodingOption.NO_ENCODING,
-        },
-    )
-    assert keywrap.aes_key_unwrap(wrapping, got.value) == secret
 
 
 def test_check_says_whether_a_use_is_permitted(client: Any) -> None:

@@ -28,6 +28,7 @@ from kmipkit.model.payloads.attributes import (
 )
 from kmipkit.spec.enums import Operation, ResultReason, State
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_0, Version
 from kmipkit_server import attribute_rules
 from kmipkit_server.call import Call
 from kmipkit_server.managed import Managed, add_instance, is_multi_instance, set_attribute, shown
@@ -96,7 +97,8 @@ def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttri
     stored = Attributes(tuple(changed if one is old else one for one in managed.stored))
     call.save(managed, _aged(managed.with_stored(stored), new.key))
     return ModifyAttributeResponse(
-        unique_identifier=call.returned(managed.id), attribute=shown(changed, call.version)
+        unique_identifier=call.returned(managed.id),
+        attribute=_echoed(changed, new.index, call.version),
     )
 
 
@@ -119,7 +121,8 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
     stored = Attributes(tuple(one for one in managed.stored if one not in gone))
     call.save(managed, managed.with_stored(stored))
     return DeleteAttributeResponse(
-        unique_identifier=call.returned(managed.id), attribute=shown(gone[0], call.version)
+        unique_identifier=call.returned(managed.id),
+        attribute=_echoed(gone[0], request.attribute_index, call.version),
     )
 
 
@@ -137,6 +140,11 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
     stored = set_attribute(managed.stored, new.key, new.value)
     call.save(managed, _aged(managed.with_stored(stored), new.key))
     return SetAttributeResponse(unique_identifier=call.returned(managed.id))
+
+
+def _echoed(attribute: Attribute, asked: int | None, version: Version) -> Attribute:
+    """As :func:`shown`, but with the index where the request named one, be it zero."""
+    return attribute if asked is not None and version < V2_0 else shown(attribute, version)
 
 
 def _instances(managed: Managed, key: AttributeKey) -> list[Attribute]:
