@@ -357,9 +357,6 @@ def test_a_full_disk_is_survived(store: Watched, tmp_path: Path) -> None:
     assert kept(tmp_path, "id-1") == ["id-1"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="savepoint() hides the cause: the error is 'no such savepoint: part'"
-)
 def test_a_full_disk_is_called_so(store: Watched) -> None:
     """Whoever reads the log must learn that the disk is full, not that a savepoint is missing."""
     assert "disk is full" in fill_the_disk(store)
@@ -493,10 +490,6 @@ def test_a_stop_waits_for_all_jobs_that_were_taken(store: Watched, tmp_path: Pat
     assert kept(tmp_path, *names) == names
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a StoreError of one job (altered material, identifier in use) fails its whole group",
-)
 @pytest.mark.parametrize("trouble", ["altered material", "identifier in use"])
 def test_one_damaged_object_does_not_fail_the_neighbours(
     store: Watched, tmp_path: Path, trouble: str

@@ -1,7 +1,7 @@
 """Locate: objects by their attributes, answered from indexes (KMIP 1.4 §4.9, 2.1 §6.1.28)."""
 
 from kmipkit.errors import OperationError
-from kmipkit.model.attribute import Attribute, VendorName, attribute_name
+from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute_name
 from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import Operation, ResultReason
@@ -29,6 +29,23 @@ def _criterion(call: Call, attribute: Attribute) -> Criterion:
     return Criterion(key, attribute.value)
 
 
+MAX_CRITERIA = 500
+"""Criteria of one Locate, fields of structures counted each; each costs a look-up per object."""
+
+
+def _require_bounded(attributes: Attributes) -> None:
+    wanted = sum(
+        len(attribute.value.value) if isinstance(attribute.value.value, tuple) else 1
+        for attribute in attributes
+        if attribute.value is not None
+    )
+    if wanted > MAX_CRITERIA:
+        raise OperationError(
+            ResultReason.SERVER_LIMIT_EXCEEDED,
+            f"Locate takes {MAX_CRITERIA} criteria at most, not {wanted}",
+        )
+
+
 def _count(value: int | None, name: str) -> int | None:
     if value is not None and value < 0:
         raise OperationError(ResultReason.INVALID_FIELD, f"{name} cannot be {value}")
@@ -39,6 +56,7 @@ def _count(value: int | None, name: str) -> int | None:
 def locate(call: Call, request: LocateRequest) -> LocateResponse:
     """The caller's own objects that have all the attributes, newest first."""
     maximum = _count(request.maximum_items, "Maximum Items")
+    _require_bounded(request.attributes or Attributes())
     query = LocateQuery(
         owner=call.identity.name,
         criteria=tuple(_criterion(call, attribute) for attribute in request.attributes or ()),

@@ -24,6 +24,10 @@ class StoreError(KMIPError):
     """The store cannot do what it must; the text says what is wrong and what helps."""
 
 
+class TransactionLost(StoreError):
+    """The store has given up the whole transaction, and with it what others did in it."""
+
+
 _UNCHANGED: Any = object()
 
 

@@ -45,30 +45,60 @@ class Statement:
         return f":{name}"
 
 
+def conjunction(conditions: Sequence[str]) -> str:
+    """All conditions, as a balanced tree: SQLite bounds how deep an expression may be."""
+    if len(conditions) <= 2:
+        return " AND ".join(conditions)
+    half = len(conditions) // 2
+    return f"({conjunction(conditions[:half])}) AND ({conjunction(conditions[half:])})"
+
+
 def statement(query: LocateQuery, owner: int) -> Statement:
-    """The conditions of a query."""
+    """The conditions of a query.
+
+    The first criterion, the one that most likely few objects meet, drives: its objects are listed.
+    Of each of these the others are then asked by a look-up of their own.
+    """
     made = Statement([], {"owner": owner, "now": int(query.now.timestamp())})
-    indexed = False
+    selects: list[_Select] = []
     for key, items in _by_attribute(query.criteria):
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
-        if column is not None:
-            made.conditions += [f"{column} = {made.bind(item.value)}" for item in items]
+        if column is None:
+            selects += _selects(made, key, items)
         else:
-            made.conditions += [f"seq IN ({sql})" for sql in _sets(made, key, items)]
-            indexed = True
+            made.conditions += [column.equals(made, item) for item in items]
     if query.object_group_member == ObjectGroupMember.GROUP_MEMBER_FRESH:
         fresh = Item(Tag.FRESH, ItemType.BOOLEAN, True)
-        made.conditions += [f"seq IN ({sql})" for sql in _sets(made, Tag.FRESH, (fresh,))]
+        selects += _selects(made, Tag.FRESH, (fresh,))
+    selects.sort(key=lambda select: select.crowd)
+    for number, select in enumerate(selects):
+        listed = number == 0 or select.is_range
+        made.conditions.append(select.listed if listed else select.asked)
     # The index knows the owner; looking objects up by owner would read all that the owner has.
-    made.conditions.append("+owner = :owner" if indexed else "owner = :owner")
+    made.conditions.append("+owner = :owner" if selects else "owner = :owner")
     made.conditions.append(_storage(query))
     return made
 
 
-_COLUMNS: dict[Tag, str] = {
-    Tag.UNIQUE_IDENTIFIER: "id",
-    Tag.OBJECT_TYPE: "+type",
-    Tag.STATE: f"({STATE_NOW})",
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """An attribute that is a column of the objects, and the Python type of its values."""
+
+    expression: str
+    type: type
+
+    def equals(self, made: Statement, item: Item) -> str:
+        """The condition; a value of another type belongs to no object."""
+        value = item.value
+        if not isinstance(value, self.type) or (isinstance(value, int) and value >> 32):
+            return "0"
+        return f"{self.expression} = {made.bind(value)}"
+
+
+_COLUMNS: dict[Tag, _Column] = {
+    Tag.UNIQUE_IDENTIFIER: _Column("id", str),
+    Tag.OBJECT_TYPE: _Column("+type", int),
+    Tag.STATE: _Column(f"({STATE_NOW})", int),
 }
 
 
@@ -87,10 +117,10 @@ def _storage(query: LocateQuery) -> str:
     mask = query.storage_status_mask
     gone = ", ".join(str(int(state)) for state in sorted(DESTROYED_STATES))
     if mask is None:
-        asked = {
-            criterion.value.value for criterion in query.criteria if criterion.key == Tag.STATE
-        }
-        return "1" if asked & DESTROYED_STATES else f"state NOT IN ({gone})"
+        asked = [one.value.value for one in query.criteria if one.key == Tag.STATE]
+        return (
+            "1" if any(state in DESTROYED_STATES for state in asked) else f"state NOT IN ({gone})"
+        )
     choices = []
     if StorageStatusMask.ON_LINE_STORAGE in mask:
         choices.append(f"state NOT IN ({gone})")
@@ -99,51 +129,95 @@ def _storage(query: LocateQuery) -> str:
     return f"({' OR '.join(choices)})" if choices else "0"
 
 
-def _sets(made: Statement, key: AttributeKey, items: tuple[Item, ...]) -> Iterator[str]:
-    """Selects of object numbers, each of which must hold the object."""
+@dataclass(frozen=True, slots=True)
+class _Select:
+    """Objects that meet one criterion: a select over the index as ``i0``."""
+
+    where: str
+    crowd: int
+    """How many objects may be expected to meet it: 0 for few, 2 for most."""
+    is_range: bool = False
+
+    @property
+    def listed(self) -> str:
+        """As a set that is made once."""
+        return f"seq IN (SELECT i0.object FROM attribute_index i0 WHERE {self.where})"  # noqa: S608 - placeholders
+
+    @property
+    def asked(self) -> str:
+        """As a question about one object."""
+        return f"EXISTS (SELECT 1 FROM attribute_index i0 WHERE {self.where} AND i0.object = seq)"  # noqa: S608 - placeholders
+
+
+def _crowd(key: AttributeKey, item: Item) -> int:
+    """Names and other texts tell objects apart; algorithms, lengths and masks hardly do."""
+    if isinstance(item.value, str | bytes | tuple):
+        return 0
+    return 1 if isinstance(key, VendorName) or item.type is ItemType.DATE_TIME else 2
+
+
+def _selects(made: Statement, key: AttributeKey, items: tuple[Item, ...]) -> Iterator[_Select]:
+    """Selects each of which must hold the object."""
+    crowd = _crowd(key, items[0])
     if len(items) == 2 and all(item.type is ItemType.DATE_TIME for item in items):
-        yield from _range(made, key, items)
+        yield _range(made, key, items)
         return
-    for item in items:
-        if key in index.MASKS and isinstance(item.value, int):
-            for bit in index.bits(item.value & 0xFFFFFFFF):
-                yield _select(made, key, [(index.WHOLE, "=", index.number(bit))])
-        elif isinstance(item.value, tuple) and not isinstance(key, VendorName):
-            yield _select(made, key, [_field(child) for child in item.value])
+    if key in index.MASKS and all(isinstance(item.value, int) for item in items):
+        together = 0
+        for item in items:
+            together |= int(item.value) & 0xFFFFFFFF  # type: ignore[arg-type]  # integers, see above
+        for bit in index.bits(together):
+            yield _select(made, key, [(index.WHOLE, "=", index.number(bit))], crowd)
+        return
+    for item in dict.fromkeys(items):
+        if isinstance(item.value, tuple) and not isinstance(key, VendorName):
+            fields = list(dict.fromkeys(_field(child) for child in item.value))
+            yield _select(made, key, fields, crowd)
         elif item.type is not ItemType.DATE_TIME or item.value != _UNDEFINED_DATE:
-            yield _select(made, key, [(index.WHOLE, "=", index.of_item(item))])
+            yield _select(made, key, [(index.WHOLE, "=", index.of_item(item))], crowd)
 
 
-def _field(child: Item) -> tuple[int, str, bytes]:
+_Field = tuple[int, str, bytes]
+"""Field, comparison and value."""
+
+
+def _field(child: Item) -> _Field:
     comparison = ">=" if child.tag in _AT_LEAST else "="
     return child.tag, comparison, index.of_item(child)
 
 
-def _range(made: Statement, key: AttributeKey, items: tuple[Item, ...]) -> Iterator[str]:
+def _range(made: Statement, key: AttributeKey, items: tuple[Item, ...]) -> _Select:
     first, last = sorted(item.value for item in items if isinstance(item.value, int))
-    name = made.bind(index.name_of(key))
     low, high = made.bind(index.date(first)), made.bind(index.date(last))
-    yield (
-        f"SELECT object FROM attribute_index WHERE owner = :owner AND attribute = {name}"  # noqa: S608 - placeholders
-        f" AND field = {index.WHOLE} AND value BETWEEN {low} AND {high}"
+    name = made.bind(index.name_of(key))
+    where = (
+        f"i0.owner = :owner AND i0.attribute = {name} AND i0.field = {index.WHOLE}"
+        f" AND i0.value BETWEEN {low} AND {high}"
     )
+    return _Select(where, crowd=1, is_range=True)
 
 
-def _select(made: Statement, key: AttributeKey, fields: Sequence[tuple[int, str, bytes]]) -> str:
+def _select(made: Statement, key: AttributeKey, fields: Sequence[_Field], crowd: int) -> _Select:
     """Objects with one instance of the attribute that has all these fields."""
     name = made.bind(index.name_of(key))
-    tables, conditions = [], []
-    for number, (field, comparison, value) in enumerate(fields or [(-1, "", b"")]):
-        tables.append(f"attribute_index i{number}")
-        conditions.append(f"i{number}.owner = :owner AND i{number}.attribute = {name}")
-        if fields:
-            # A value that must be equal also has the right type; ">=" stays within its type.
-            bound = made.bind(value)
-            conditions.append(
-                f"i{number}.field = {int(field)} AND i{number}.value {comparison} {bound}"
-            )
-            if comparison != "=":
-                conditions.append(f"i{number}.value < {made.bind(value[:1] + bytes([255] * 9))}")
+    conditions = [f"i0.owner = :owner AND i0.attribute = {name}"]
+    for number, field in enumerate(fields):
+        table = f"i{number}"
+        compared = _compared(made, table, field)
         if number:
-            conditions.append(f"i{number}.object = i0.object AND i{number}.instance = i0.instance")
-    return f"SELECT i0.object FROM {', '.join(tables)} WHERE {' AND '.join(conditions)}"  # noqa: S608 - placeholders
+            compared = (
+                f"EXISTS (SELECT 1 FROM attribute_index {table} WHERE {table}.owner = :owner"  # noqa: S608 - placeholders
+                f" AND {table}.attribute = {name} AND {compared}"
+                f" AND {table}.object = i0.object AND {table}.instance = i0.instance)"
+            )
+        conditions.append(compared)
+    return _Select(conjunction(conditions), crowd)
+
+
+def _compared(made: Statement, table: str, field: _Field) -> str:
+    tag, comparison, value = field
+    condition = f"{table}.field = {int(tag)} AND {table}.value {comparison} {made.bind(value)}"
+    if comparison == "=":
+        return condition
+    # A value that must be equal also has the right type; ">=" stays within its type.
+    return f"{condition} AND {table}.value < {made.bind(value[:1] + bytes([255] * 9))}"

@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +23,7 @@ from kmipkit_server.store.base import (
     Store,
     StoreError,
     Transaction,
+    TransactionLost,
 )
 from kmipkit_server.store.sealing import Sealer
 from kmipkit_server.vault.base import Vault
@@ -72,7 +73,7 @@ class _View:
         if owner is None:
             return Located((), 0)
         made = locate.statement(query, owner)
-        where = " AND ".join(made.conditions)
+        where = locate.conjunction(made.conditions)
         limit = -1 if query.maximum is None else query.maximum
         page = made.values | {"limit": limit, "offset": query.offset}
         with failures(self.name):
@@ -161,9 +162,11 @@ class SQLiteTransaction(_View, Transaction):
             self.connection.execute("SAVEPOINT part")
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             self.forget_owners()
             self.sealer.forget_new()
+            if not self.connection.in_transaction:  # so SQLite does where the disk is full
+                raise TransactionLost(str(error)) from error
             with failures(self.name):
                 self.connection.execute("ROLLBACK TO part")
                 self.connection.execute("RELEASE part")
@@ -220,22 +223,21 @@ class SQLiteStore(Store):
     @classmethod
     def open(cls, path: Path, vault: Vault) -> Self:
         """Open the database, made if it is missing. StoreError if it is in use or unreadable."""
-        lock = _take_lock(path.with_name(f"{path.name}.lock"))
-        try:
+        with ExitStack() as opened:
+            lock = _take_lock(path.with_name(f"{path.name}.lock"))
+            opened.callback(os.close, lock)
             with failures(str(path)):
                 # SQLite gives its other files the mode of the database.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-                writing = _connect(path)
+                writing = opened.enter_context(closing(_connect(path)))
                 writing.execute("PRAGMA journal_mode = WAL")
                 schema.migrate(writing, str(path))
-                reading = _connect(path)
+                reading = opened.enter_context(closing(_connect(path)))
                 reading.execute("PRAGMA query_only = ON")
                 store = cls(lock, writing, reading, vault, str(path))
                 store.check_vault()
-                return store
-        except BaseException:
-            os.close(lock)
-            raise
+            opened.pop_all()
+            return store
 
     def check_vault(self) -> None:
         """StoreError if the root key is not the one that this database was written with."""
@@ -276,9 +278,10 @@ class SQLiteStore(Store):
         os.close(self._lock)
 
     def _load_key(self, number: int) -> bytes:
-        row = self._transaction.connection.execute(
-            "SELECT wrapped FROM data_keys WHERE number = ?", (number,)
-        ).fetchone()
+        with failures(self._name):
+            row = self._transaction.connection.execute(
+                "SELECT wrapped FROM data_keys WHERE number = ?", (number,)
+            ).fetchone()
         if row is None:
             raise StoreError(f"{self._name}: data key {number} is missing")
         return bytes(row[0])

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from kmipkit_server.store.base import Store, StoreError, Transaction
+from kmipkit_server.store.base import Store, StoreError, Transaction, TransactionLost
 
 _Result = TypeVar("_Result")
 
@@ -100,9 +100,9 @@ class GroupCommit:
         try:
             with transaction.savepoint():
                 job.result = job.run(transaction)
-        except StoreError:
+        except TransactionLost:
             raise
-        except Exception as error:
+        except Exception as error:  # of this job alone: its savepoint has been taken back
             job.error = error
 
     def _give_up(self) -> None:
