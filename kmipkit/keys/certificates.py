@@ -88,7 +88,9 @@ class CertificateFacts:
     subject: NameFacts
     issuer: NameFacts
     serial: bytes
-    """The content of the DER INTEGER."""
+    """In DER: an INTEGER with its tag and length, as the official cases have it."""
+    serial_text: str
+    """Hexadecimal, in upper case, without a leading zero byte."""
     not_before: datetime
     not_after: datetime
     signature_algorithm: DigitalSignatureAlgorithm | None
@@ -113,6 +115,7 @@ def describe_certificate(data: bytes) -> CertificateFacts:
             subject=_name(certificate, certificate.subject, x509.SubjectAlternativeName),
             issuer=_name(certificate, certificate.issuer, x509.IssuerAlternativeName),
             serial=_serial(certificate),
+            serial_text=_hexadecimal(certificate.serial_number),
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
             signature_algorithm=SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
@@ -169,4 +172,9 @@ def _alternative(
 def _serial(certificate: x509.Certificate) -> bytes:
     """The serial number as it stands there; as a number it would lose leading zeros."""
     (body,) = elements(certificate.tbs_certificate_bytes)
-    return next(element.content for element in elements(body.content) if element.tag == INTEGER)
+    return next(element.whole for element in elements(body.content) if element.tag == INTEGER)
+
+
+def _hexadecimal(number: int) -> str:
+    digits = f"{abs(number):X}"
+    return digits.rjust(len(digits) + len(digits) % 2, "0")

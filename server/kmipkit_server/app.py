@@ -136,6 +136,7 @@ def _facts(config: Config) -> Facts:
         random=os.urandom,
         versions=SPOKEN,
         unique_names=config.kmip.unique_names,
+        lease_seconds=config.kmip.lease_seconds,
     )
 
 

@@ -36,6 +36,8 @@ class Facts:
     versions: tuple[Version, ...]
     unique_names: bool = True
     """Whether a Name may be given to one object of an owner only (KMIP 1.4 §3.2)."""
+    lease_seconds: int = 3600
+    """Lease Time of new objects (KMIP 1.4 §3.20)."""
 
 
 @dataclass(slots=True)

@@ -81,6 +81,8 @@ class KMIPConfig:
     server_name: str = "kmipkit"
     unique_names: bool = True
     """Whether a Name may be given to one object of an account only (KMIP 1.4 §3.2)."""
+    lease_seconds: int = 3600
+    """Lease Time of new objects: how long a client may use one unseen (KMIP 1.4 §3.20)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,11 @@
 """The bytes of a key that the server itself is to work with."""
 
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
 from kmipkit.errors import OperationError
+from kmipkit.keys.formats import load_private_key, load_public_key
 from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
 from kmipkit.spec.enums import ResultReason
 from kmipkit_server.managed import Managed
@@ -26,3 +31,28 @@ def key_bytes(managed: Managed) -> bytes:
         ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
         f"a key kept as {managed.key_block.key_format_type.name} cannot be used by the server",
     )
+
+
+def rsa_public_key(managed: Managed) -> RSAPublicKey:
+    """The RSA key of a Public Key object. Illegal Object Type for a key of another algorithm."""
+    key: RSAPublicKey = _rsa(load_public_key(*_described(managed)), RSAPublicKey)
+    return key
+
+
+def rsa_private_key(managed: Managed) -> RSAPrivateKey:
+    """The RSA key of a Private Key object. Illegal Object Type for a key of another algorithm."""
+    key: RSAPrivateKey = _rsa(load_private_key(*_described(managed)), RSAPrivateKey)
+    return key
+
+
+def _described(managed: Managed) -> tuple[Any, ...]:
+    block = managed.key_block
+    return key_bytes(managed), block.key_format_type, block.cryptographic_algorithm
+
+
+def _rsa(key: object, kind: type[Any]) -> Any:
+    if not isinstance(key, kind):
+        raise OperationError(
+            ResultReason.ILLEGAL_OBJECT_TYPE, "of the asymmetric keys, only RSA can do this"
+        )
+    return key

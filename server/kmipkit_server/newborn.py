@@ -105,6 +105,7 @@ SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
         Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, given: sha256(
             identifier.encode()
         ).digest(),
+        Tag.LEASE_TIME: lambda call, identifier, given: call.facts.lease_seconds,
         Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, given: ProtectionStorageMask.SOFTWARE,
     }
 )

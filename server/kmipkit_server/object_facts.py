@@ -115,7 +115,6 @@ def _x509(data: bytes) -> Facts:
         raise OperationError(ResultReason.INVALID_FIELD, error.message) from None
     yield from certificates.certificate_attributes(data)
     subject, issuer = known.subject, known.issuer
-    serial = int.from_bytes(known.serial, "big", signed=True)
     yield (
         Tag.X_509_CERTIFICATE_IDENTIFIER,
         X509CertificateIdentifier(
@@ -137,7 +136,7 @@ def _x509(data: bytes) -> Facts:
     # The same as text, for clients of 1.0, which has nothing else.
     yield (
         Tag.CERTIFICATE_IDENTIFIER,
-        CertificateIdentifier(issuer=issuer.text, serial_number=str(serial)),
+        CertificateIdentifier(issuer=issuer.text, serial_number=known.serial_text),
     )
     yield Tag.CERTIFICATE_SUBJECT, CertificateSubject(distinguished_name=subject.text)
     yield Tag.CERTIFICATE_ISSUER, CertificateIssuer(distinguished_name=issuer.text)

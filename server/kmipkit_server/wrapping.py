@@ -7,7 +7,6 @@ Value structure with the attributes that were asked for (TTLV Encoding, the defa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from kmipkit.errors import OperationError, ProtocolError
-from kmipkit.keys.formats import load_private_key, load_public_key
 from kmipkit.keys.parameters import Parameters
 from kmipkit.keys.wrap import unwrap, wrap
 from kmipkit.lifecycle import may_process, may_protect
@@ -30,7 +29,7 @@ from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.call import Call
 from kmipkit_server.managed import Managed, shown
-from kmipkit_server.material import key_bytes
+from kmipkit_server.material import key_bytes, rsa_private_key, rsa_public_key
 
 
 def wrapped(
@@ -172,12 +171,7 @@ def _key_to_wrap(managed: Managed) -> bytes | RSAPublicKey:
     if managed.object_type is ObjectType.SYMMETRIC_KEY:
         return key_bytes(managed)
     if managed.object_type is ObjectType.PUBLIC_KEY:
-        block = managed.key_block
-        key = load_public_key(
-            key_bytes(managed), block.key_format_type, block.cryptographic_algorithm
-        )
-        if isinstance(key, RSAPublicKey):
-            return key
+        return rsa_public_key(managed)
     raise OperationError(
         ResultReason.ILLEGAL_OBJECT_TYPE, "only symmetric keys and RSA public keys wrap keys"
     )
@@ -187,12 +181,7 @@ def _key_to_unwrap(managed: Managed) -> bytes | RSAPrivateKey:
     if managed.object_type is ObjectType.SYMMETRIC_KEY:
         return key_bytes(managed)
     if managed.object_type is ObjectType.PRIVATE_KEY:
-        block = managed.key_block
-        key = load_private_key(
-            key_bytes(managed), block.key_format_type, block.cryptographic_algorithm
-        )
-        if isinstance(key, RSAPrivateKey):
-            return key
+        return rsa_private_key(managed)
     raise OperationError(
         ResultReason.ILLEGAL_OBJECT_TYPE, "only symmetric keys and RSA private keys unwrap keys"
     )

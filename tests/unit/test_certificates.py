@@ -70,7 +70,8 @@ def test_names_dates_and_numbers() -> None:
     assert facts.subject.alternative == (b"\x82\x0bkms.example", b"\x81\x05a@b.c")
     assert facts.issuer.text == "CN=an issuer"
     assert facts.issuer.alternative == ()
-    assert facts.serial == b"\0\x80"
+    assert facts.serial == b"\x02\x02\0\x80"
+    assert facts.serial_text == "80"
     assert (facts.not_before, facts.not_after) == (START, END)
 
 

@@ -1,0 +1,163 @@
+"""Test cases from files."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kmipkit.errors import ProtocolError
+from kmipkit.spec.enums import Operation
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import VERSIONS, Version
+from kmipkit.ttlv import xml
+from kmipkit.ttlv.tree import Item
+from kmipkit_conformance import placeholders
+from kmipkit_conformance.errors import TesterError
+
+INDEX = "index.json"
+"""Beside the cases, if there is one: what each needs, as ``setup``, ``depends_on`` and so on."""
+
+_ID = re.compile(r"(?P<test>.+)-(?P<major>[0-9])(?P<minor>[0-9])$")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request and the response that is expected."""
+
+    request: Item
+    response: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test case."""
+
+    name: str
+    version: Version
+    steps: tuple[Step, ...]
+    needs: str = ""
+    """What it needs beyond a client and a server, in words; empty for most."""
+
+    @property
+    def family(self) -> str:
+        """The profile or group that it belongs to, such as ``CS-BC``."""
+        return re.split(r"-[MO]-|-[0-9]", self.name, maxsplit=1)[0]
+
+    def operations(self) -> set[Operation]:
+        """The operations that its requests ask for."""
+        return {
+            Operation(child.value)  # type: ignore[arg-type]  # an enumeration's value
+            for step in self.steps
+            for item in children(step.request, Tag.BATCH_ITEM)
+            for child in children(item, Tag.OPERATION)
+        }
+
+
+def children(item: Item, tag: Tag) -> list[Item]:
+    """The children of an item that have this tag."""
+    inner = item.value if isinstance(item.value, tuple) else ()
+    return [child for child in inner if child.tag == tag]
+
+
+def load_all(
+    folders: Iterable[Path], versions: frozenset[Version], profiles: tuple[str, ...]
+) -> Iterator[Case]:
+    """The cases below some folders, of these versions and families (all where none is given).
+
+    Raises:
+        TesterError: a folder or file cannot be read.
+    """
+    for folder in folders:
+        if not folder.exists():
+            raise TesterError(f"{folder}: no such file or directory")
+        needs = _needs(folder)
+        paths = [folder] if folder.is_file() else sorted(folder.rglob("*.xml"))
+        for path in paths:
+            case = load(path, needs.get(path.stem, ""))
+            wanted = not versions or case.version in versions
+            if wanted and (not profiles or _matches(case, profiles)):
+                yield case
+
+
+def _matches(case: Case, profiles: tuple[str, ...]) -> bool:
+    return any(case.family == one or case.name.startswith(one) for one in profiles)
+
+
+def _needs(folder: Path) -> dict[str, str]:
+    """From the index in the folder or above it."""
+    for place in (folder, *folder.resolve().parents):
+        path = place / INDEX
+        if path.is_file():
+            cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
+            return {case["id"]: _need(case) for case in cases}
+    return {}
+
+
+def _need(case: dict[str, Any]) -> str:
+    found = [*case.get("setup", ())]
+    found += [f"the objects of {other}" for other in case.get("depends_on", ())]
+    if case.get("server_to_client"):
+        found.append("messages from the server to a client")
+    if "ttlv" not in case.get("encodings", ["ttlv"]):
+        found.append(f"the encoding {' or '.join(case['encodings'])}")
+    if "tls" not in case.get("transports", ["tls"]):
+        found.append(f"the transport {' or '.join(case['transports'])}")
+    return "; ".join(dict.fromkeys(found))
+
+
+def load(path: Path, needs: str = "") -> Case:
+    """One case. TesterError if the file is not one."""
+    try:
+        messages = xml.parse_all(path.read_bytes(), placeholder=placeholders.read)
+    except OSError as error:
+        raise TesterError(f"{path}: {error.strerror}") from None
+    except ProtocolError as error:
+        raise TesterError(f"{path}: {error}") from None
+    return Case(path.stem, _version(path.stem, messages), tuple(_steps(messages)), needs)
+
+
+def _version(name: str, messages: list[Item]) -> Version:
+    """From the name, or else from the first header."""
+    found = _ID.match(name)
+    if found:
+        version = Version(int(found["major"]), int(found["minor"]))
+        if version in VERSIONS:
+            return version
+    header = messages[0].value[0]  # type: ignore[index]
+    numbers = [child.value for child in header.value[0].value]  # type: ignore[union-attr,index]
+    return Version(*numbers)  # type: ignore[arg-type]
+
+
+def _steps(messages: list[Item]) -> Iterator[Step]:
+    """Requests with their responses; some files print two requests before the responses."""
+    waiting: list[Item] = []
+    for message in map(_spaced, messages):
+        if message.tag == Tag.REQUEST_MESSAGE:
+            waiting.append(message)
+        elif waiting:
+            yield Step(_answered_by(waiting, message), message)
+
+
+def _answered_by(waiting: list[Item], response: Item) -> Item:
+    """The oldest request for the response's operation, or the oldest at all."""
+    wanted = _first_operation(response)
+    found = next((one for one in waiting if _first_operation(one) == wanted), waiting[0])
+    waiting.remove(found)
+    return found
+
+
+def _first_operation(message: Item) -> Any:
+    items = children(message, Tag.BATCH_ITEM)
+    found = children(items[0], Tag.OPERATION) if items else []
+    return found[0].value if found else None
+
+
+def _spaced(item: Item) -> Item:
+    """Attribute names with single blanks: files made from listings have them as they were laid out."""
+    if isinstance(item.value, tuple):
+        return Item(item.tag, item.type, tuple(_spaced(child) for child in item.value))
+    if item.tag == Tag.ATTRIBUTE_NAME and isinstance(item.value, str):
+        return Item(item.tag, item.type, " ".join(item.value.split()))
+    return item

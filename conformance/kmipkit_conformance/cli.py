@@ -1,0 +1,154 @@
+"""``kmipkit conformance``: list and run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from kmipkit_conformance.player import Verdict
+
+FILE = click.Path(path_type=Path)
+VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1"]
+FORMS = ("junit", "json", "html")
+
+
+def _selection(function: Any) -> Any:
+    """The options that choose cases."""
+    for option in (
+        click.option(
+            "--profile",
+            "profiles",
+            multiple=True,
+            help="Family of cases, or the beginning of a case's name; may be repeated.",
+        ),
+        click.option(
+            "--kmip",
+            "versions",
+            multiple=True,
+            type=click.Choice(VERSIONS),
+            help="Protocol version; may be repeated.  [default: all]",
+        ),
+        click.option(
+            "--cases",
+            "folders",
+            multiple=True,
+            required=True,
+            type=FILE,
+            help="A case in KMIP XML, or a directory of them; may be repeated.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group()
+def conformance() -> None:
+    """Find out whether a KMIP server keeps to the standard.
+
+    Cases are in the form in which OASIS publishes its own: requests and expected responses in the
+    KMIP XML encoding. What may differ is what KMIP Profiles 2.1 §4.1 permits.
+
+    \b
+    Examples:
+      kmipkit conformance list --cases oasis/2.1
+      kmipkit conformance run --target kms:5696 --ca ca.crt --cert me.crt --key me.key \\
+          --cases oasis/2.1/mandatory --report junit:report.xml
+    """
+
+
+def _chosen(folders: tuple[Path, ...], versions: tuple[str, ...], profiles: tuple[str, ...]) -> Any:
+    from kmipkit.spec.versions import Version
+    from kmipkit_conformance.cases import load_all
+
+    wanted = frozenset(Version(*map(int, version.split("."))) for version in versions)
+    return load_all(folders, wanted, profiles)
+
+
+@conformance.command("list")
+@_selection
+def list_cases(
+    folders: tuple[Path, ...], versions: tuple[str, ...], profiles: tuple[str, ...]
+) -> None:
+    """List cases: name, version, steps, operations.
+
+    \b
+    Example:
+      kmipkit conformance list --cases oasis --kmip 1.4 --profile CS-BC
+    """
+    for case in _chosen(folders, versions, profiles):
+        operations = ", ".join(sorted(operation.name for operation in case.operations()))
+        click.echo(f"{case.name:<28} {case.version}  {len(case.steps):>3} steps  {operations}")
+
+
+@conformance.command()
+@click.option("--target", required=True, metavar="HOST:PORT", help="The server to test.")
+@click.option("--ca", required=True, type=FILE, help="Authorities of the server, PEM.")
+@click.option("--cert", required=True, type=FILE, help="Client certificate, PEM.")
+@click.option("--key", required=True, type=FILE, help="Its private key, PEM.")
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for an answer.")
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="FORM:FILE",
+    help="Also write a report: junit, json or html; may be repeated.",
+)
+@_selection
+def run(
+    target: str,
+    ca: Path,
+    cert: Path,
+    key: Path,
+    timeout: float,
+    reports: tuple[str, ...],
+    folders: tuple[Path, ...],
+    versions: tuple[str, ...],
+    profiles: tuple[str, ...],
+) -> None:
+    """Play cases against a server. Exit status 0 if none failed, 1 otherwise.
+
+    Cases whose operations the server does not offer (Query) are skipped.
+
+    \b
+    Examples:
+      kmipkit conformance run --target localhost:5696 --ca ca.crt --cert me.crt --key me.key \\
+          --cases oasis --kmip 2.1 --report html:report.html
+      kmipkit conformance run ... --cases oasis --profile SKLC --profile CS-BC
+    """
+    from kmipkit_conformance import report
+    from kmipkit_conformance.player import Outcome, Player
+    from kmipkit_conformance.support import offered_operations
+    from kmipkit_conformance.target import Target
+
+    host, separator, port = target.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise click.BadParameter(f"{target!r} is not HOST:PORT", param_hint="--target")
+    wanted = [_report_file(text) for text in reports]
+    aimed = Target(host.strip("[]"), int(port), ca, cert, key, timeout)
+    player = Player(aimed, offered_operations(aimed))
+    verdicts = []
+    for case in _chosen(folders, versions, profiles):
+        verdict = player.play(case)
+        _tell(verdict)
+        verdicts.append(verdict)
+    for form, path in wanted:
+        report.write(form, path, verdicts)
+    click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
+    if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
+        raise click.exceptions.Exit(1)
+
+
+def _report_file(text: str) -> tuple[str, Path]:
+    form, separator, path = text.partition(":")
+    if form not in FORMS or not separator or not path:
+        raise click.BadParameter(
+            f"{text!r} is not FORM:FILE with {', '.join(FORMS)}", param_hint="--report"
+        )
+    return form, Path(path)
+
+
+def _tell(verdict: "Verdict") -> None:
+    click.echo(f"{verdict.outcome.value:<8} {verdict.case.name}")
+    for reason in verdict.reasons if verdict.outcome.value == "failed" else ():
+        click.echo(f"         step {verdict.step}: {reason}")

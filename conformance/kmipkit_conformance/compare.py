@@ -1,0 +1,257 @@
+"""Comparing a response with the expected one, by the rules of KMIP Profiles 2.1 §4.1."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kmipkit.spec.attributes import BY_NAME
+from kmipkit.spec.enums import Operation
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_name, value_name
+from kmipkit.spec.tags import Tag
+from kmipkit.ttlv.secrecy import hidden
+from kmipkit.ttlv.tree import Item
+from kmipkit_conformance import rules
+from kmipkit_conformance.cases import Step, children
+from kmipkit_conformance.placeholders import Bindings, Now, Symbol
+
+_IDENTIFIERS = frozenset(
+    {Tag.UNIQUE_IDENTIFIER, Tag.PRIVATE_KEY_UNIQUE_IDENTIFIER, Tag.PUBLIC_KEY_UNIQUE_IDENTIFIER}
+)
+_TEXT = (ItemType.TEXT_STRING, ItemType.IDENTIFIER, ItemType.REFERENCE, ItemType.NAME_REFERENCE)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Compares the responses of one case; remembers which objects the server made."""
+
+    bindings: Bindings
+    generated: set[str] = field(default_factory=set)
+    _varies: bool = False
+    _random_padding: bool = False
+
+    def differences(self, step: Step, actual: Item) -> list[str]:
+        """What is wrong with a response; nothing if it is as good as the expected one."""
+        # The padding may also stand with the key, when it was registered.
+        self._random_padding |= _pads_randomly(step.request)
+        found = list(self._message(step.response, actual))
+        self.bindings.note(actual)
+        return found
+
+    def _message(self, expected: Item, actual: Item) -> Iterator[str]:
+        if actual.tag != Tag.RESPONSE_MESSAGE or not isinstance(actual.value, tuple):
+            yield "the answer is no ResponseMessage"
+            return
+        yield from self._header(expected, actual)
+        wanted, got = children(expected, Tag.BATCH_ITEM), children(actual, Tag.BATCH_ITEM)
+        if len(wanted) != len(got):
+            yield f"{len(wanted)} batch items expected, {len(got)} received: {_outcomes(got)}"
+            return
+        for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
+            yield from self._batch_item(f"BatchItem[{number}]", one, other)
+
+    def _header(self, expected: Item, actual: Item) -> Iterator[str]:
+        one, other = (children(message, Tag.RESPONSE_HEADER) for message in (expected, actual))
+        if not other or not children(other[0], Tag.TIME_STAMP):
+            yield "ResponseHeader: TimeStamp is missing"
+            return
+        for tag in (Tag.PROTOCOL_VERSION, Tag.BATCH_COUNT):
+            yield from self._same_items(
+                "ResponseHeader", children(one[0], tag), children(other[0], tag)
+            )
+
+    def _batch_item(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+        operation = next((Operation(c.value) for c in children(actual, Tag.OPERATION)), None)  # type: ignore[arg-type]
+        identifiers = _identifiers(actual)
+        if operation in rules.GENERATING:
+            self.generated |= identifiers
+        self._varies = bool(identifiers & self.generated) or _has_iv(expected)
+        if operation is Operation.ENCRYPT and self._random_padding:
+            self._varies = True
+        for extension in children(actual, Tag.MESSAGE_EXTENSION):
+            if any(child.value for child in children(extension, Tag.CRITICALITY_INDICATOR)):
+                yield f"{path}: a critical MessageExtension that nobody asked for"
+        if operation is Operation.QUERY:
+            yield from self._query(path, expected, actual)
+        else:
+            yield from self._structure(path, expected, actual)
+
+    def _query(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+        """Blocks that describe the server are compared by presence only."""
+        for tag in (Tag.RESULT_STATUS, Tag.RESULT_REASON):
+            yield from self._same_items(path, children(expected, tag), children(actual, tag))
+        payloads = children(expected, Tag.RESPONSE_PAYLOAD), children(actual, Tag.RESPONSE_PAYLOAD)
+        if not all(payloads):
+            return
+        for number in dict.fromkeys(child.tag for child in _inner(payloads[0][0])):
+            tag = Tag(number)
+            one, other = (children(payload[0], tag) for payload in payloads)
+            if tag in rules.SUPERSETS:
+                yield from self._subset(path, one, other)
+            elif not other and tag not in rules.OPTIONAL:
+                yield f"{path}/ResponsePayload: {tag_name(tag)} is missing"
+
+    def _structure(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+        if expected.tag == Tag.ATTRIBUTE and _attribute_tag(expected) in rules.FREE:
+            if _attribute_tag(expected) != _attribute_tag(actual):
+                yield f"{path}: {_described(expected)} expected, {_described(actual)} received"
+            return
+        path = f"{path}/{tag_name(expected.tag)}" if expected.tag != Tag.BATCH_ITEM else path
+        wanted, got = _essential(expected, actual)
+        attributes = expected.tag == Tag.ATTRIBUTES
+        if attributes or any(child.tag in rules.ATTRIBUTE_ITEMS for child in wanted):
+            listed = [c for c in wanted if attributes or c.tag in rules.ATTRIBUTE_ITEMS]
+            given = [c for c in got if attributes or c.tag in rules.ATTRIBUTE_ITEMS]
+            yield from self._subset(path, listed, given)
+            wanted = [child for child in wanted if child not in listed]
+            got = [child for child in got if child not in given]
+        if expected.tag == Tag.RESPONSE_PAYLOAD and len(wanted) != len(got):
+            supersets = rules.SUPERSETS & {child.tag for child in wanted}
+            if supersets:
+                yield from self._subset(path, wanted, got)
+                return
+        yield from self._same_items(path, wanted, got)
+
+    def _same_items(self, path: str, wanted: Sequence[Item], got: Sequence[Item]) -> Iterator[str]:
+        if [child.tag for child in wanted] != [child.tag for child in got]:
+            names = [", ".join(tag_name(child.tag) for child in side) for side in (wanted, got)]
+            yield f"{path}: {names[0] or 'nothing'} expected, {names[1] or 'nothing'} received"
+            return
+        for one, other in zip(wanted, got, strict=True):
+            yield from self._item(path, one, other)
+
+    def _subset(self, path: str, wanted: Sequence[Item], got: Sequence[Item]) -> Iterator[str]:
+        """Each expected item is among those received, in any order."""
+        left = list(got)
+        for one in wanted:
+            candidates = [other for other in left if other.tag == one.tag]
+            reasons: list[str] = []
+            for other in candidates:
+                trial = dict(self.bindings.values)
+                reasons = list(self._item(path, one, other))
+                if not reasons:
+                    left.remove(other)
+                    break
+                self.bindings.values = trial
+            else:
+                if len(candidates) == 1:
+                    yield from reasons
+                else:
+                    yield f"{path}: {_described(one)} is missing"
+
+    def _item(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+        if expected.type is not actual.type and not (
+            expected.type in _TEXT and actual.type in _TEXT
+        ):
+            yield (
+                f"{path}/{tag_name(expected.tag)}: {expected.type.name} expected,"
+                f" {actual.type.name} received"
+            )
+        elif expected.tag in rules.FREE or (self._varies and expected.tag in rules.OF_GENERATED):
+            self._bind(expected, actual)
+        elif isinstance(expected.value, tuple):
+            yield from self._structure(path, expected, actual)
+        elif not self._same_value(expected, actual):
+            yield (
+                f"{path}/{tag_name(expected.tag)}: {_shown(expected)} expected,"
+                f" {_shown(actual)} received"
+            )
+
+    def _bind(self, expected: Item, actual: Item) -> None:
+        if isinstance(expected.value, Symbol):
+            self.bindings.agrees(expected.value, actual.value)
+
+    def _same_value(self, expected: Item, actual: Item) -> bool:
+        value = expected.value
+        if isinstance(value, Symbol):
+            return self.bindings.agrees(value, actual.value)
+        if expected.tag in rules.ALWAYS_VARYING:
+            return True
+        if expected.type is ItemType.DATE_TIME:
+            return self._same_date(expected, actual)
+        return value == actual.value
+
+    def _same_date(self, expected: Item, actual: Item) -> bool:
+        """Dates are the server's affair unless a request fixed them (first list, 9)."""
+        assert isinstance(expected.value, int)
+        assert isinstance(actual.value, int)
+        if isinstance(expected.value, Now):
+            distance = abs(self.bindings.now + int(expected.value) - actual.value)
+            return distance <= rules.DATES_TOLERANCE
+        return expected.value not in self.bindings.sent_dates or expected.value == actual.value
+
+
+def _essential(expected: Item, actual: Item) -> tuple[list[Item], list[Item]]:
+    """The children that must correspond: optional ones only where both sides have them."""
+    wanted, got = list(_inner(expected)), list(_inner(actual))
+    tags = {child.tag for child in wanted}, {child.tag for child in got}
+    both = tags[0] & tags[1]
+
+    def kept(child: Item) -> bool:
+        if child.tag == Tag.ATTRIBUTE_INDEX and child.value == 0:
+            return Tag.ATTRIBUTE_INDEX in both
+        return child.tag not in rules.OPTIONAL or child.tag in both
+
+    return [child for child in wanted if kept(child)], [child for child in got if kept(child)]
+
+
+def _inner(item: Item) -> tuple[Item, ...]:
+    return item.value if isinstance(item.value, tuple) else ()
+
+
+def _identifiers(item: Item) -> set[str]:
+    """All identifiers in a batch item's payload itself."""
+    return {
+        child.value
+        for payload in children(item, Tag.RESPONSE_PAYLOAD)
+        for child in _inner(payload)
+        if child.tag in _IDENTIFIERS and isinstance(child.value, str)
+    }
+
+
+def _has_iv(item: Item) -> bool:
+    """Whether a response tells an IV that the server drew: then what it encrypted varies, too."""
+    payloads = children(item, Tag.RESPONSE_PAYLOAD)
+    return any(children(payload, Tag.IV_COUNTER_NONCE) for payload in payloads)
+
+
+def _pads_randomly(request: Item) -> bool:
+    """Whether a request asks for a padding that makes each ciphertext another."""
+    if request.tag == Tag.PADDING_METHOD:
+        return request.value in rules.RANDOM_PADDINGS
+    return any(_pads_randomly(child) for child in _inner(request))
+
+
+def _attribute_tag(item: Item) -> Tag | None:
+    """The attribute that a 1.x Attribute structure holds; None for a custom one."""
+    names = children(item, Tag.ATTRIBUTE_NAME)
+    row = BY_NAME.get(str(names[0].value)) if names else None
+    return row.tag if row is not None else None
+
+
+def _outcomes(items: Sequence[Item]) -> str:
+    return "; ".join(
+        ", ".join(_shown(child) for child in _inner(item) if child.tag in _TELLING)
+        for item in items
+    )
+
+
+_TELLING = frozenset({Tag.OPERATION, Tag.RESULT_STATUS, Tag.RESULT_REASON, Tag.RESULT_MESSAGE})
+
+
+def _described(item: Item) -> str:
+    names = [child for child in _inner(item) if child.tag == Tag.ATTRIBUTE_NAME]
+    if names:
+        return f"the attribute {names[0].value!r}"
+    return tag_name(item.tag) if isinstance(item.value, tuple) else _shown(item)
+
+
+def _shown(item: Item) -> str:
+    """A value for people, keys hidden."""
+    value = item.value
+    if isinstance(value, Symbol):
+        return f"${value.name}"
+    if hidden(item.tag, item.type, inside=False) or isinstance(value, bytes):
+        return f"{len(value)} bytes" if isinstance(value, bytes) else "<redacted>"
+    if item.type is ItemType.ENUMERATION and isinstance(value, int):
+        return value_name(item.tag, value) or f"0x{value:08x}"
+    return repr(value)

@@ -1,0 +1,7 @@
+"""What can go wrong with the tester itself, as opposed to the server that it tests."""
+
+from kmipkit.errors import KMIPError
+
+
+class TesterError(KMIPError):
+    """A case cannot be read, the target cannot be reached, a report cannot be written."""

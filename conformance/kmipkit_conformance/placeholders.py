@@ -1,0 +1,122 @@
+"""Placeholders: what a case leaves open, and what was put into it.
+
+A placeholder is a whole value, ``$NAME`` or ``$NOW`` with an offset in seconds (Profiles 2.1 §4). It
+is read into a value of the item's own Python type, so that a tree with placeholders is a tree.
+"""
+
+import os
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.tags import Tag
+from kmipkit.ttlv.tree import Item, ItemValue
+
+_NOW = re.compile(r"\$NOW([+-][0-9]+)?$")
+
+REBOUND = frozenset({"ASYNCHRONOUS_CORRELATION_VALUE", "CORRELATION_VALUE", "SIGNATURE_DATA"})
+"""Placeholders that take the value of the latest response, not of the first."""
+
+INVENTED = re.compile(r"(SHORT_)?UNIQUE_IDENTIFIER_RANDOM_[0-9]+$")
+"""Identifiers that the client makes up."""
+
+_BY_TAG = {
+    "DATA": Tag.DATA,
+    "IV_COUNTER_NONCE": Tag.IV_COUNTER_NONCE,
+    "AUTHENTICATED_ENCRYPTION_TAG": Tag.AUTHENTICATED_ENCRYPTION_TAG,
+    "MAC_DATA": Tag.MAC_DATA,
+    "SIGNATURE_DATA": Tag.SIGNATURE_DATA,
+}
+"""Placeholders which some cases use without saying in a response what they stand for."""
+
+
+class Symbol:
+    """Mixed into the types of values: this one is a placeholder."""
+
+    name: str
+
+
+class TextSymbol(Symbol, str):  # noqa: SLOT000 - the name needs a place
+    """A placeholder for a text."""
+
+
+class BytesSymbol(Symbol, bytes):
+    """A placeholder for bytes."""
+
+
+class NumberSymbol(Symbol, int):
+    """A placeholder for a number of any kind."""
+
+
+class Now(int):
+    """A point in time relative to the run, in seconds."""
+
+
+def read(text: str, item_type: ItemType, tag: int) -> ItemValue:
+    """The value for a placeholder; ``tag`` is part of the reader's interface."""
+    del tag
+    now = _NOW.match(text)
+    if now and item_type is ItemType.DATE_TIME:
+        return Now(int(now[1] or 0))
+    symbol: TextSymbol | BytesSymbol | NumberSymbol
+    if item_type in (ItemType.BYTE_STRING, ItemType.BIG_INTEGER):
+        symbol = BytesSymbol(text.encode())
+    elif item_type in (ItemType.INTEGER, ItemType.ENUMERATION, ItemType.DATE_TIME):
+        symbol = NumberSymbol(0)
+    else:
+        symbol = TextSymbol(text)
+    symbol.name = text.lstrip("$")
+    return symbol
+
+
+@dataclass(slots=True)
+class Bindings:
+    """What the placeholders of one case stand for; ``now`` in seconds since 1970."""
+
+    now: int
+    values: dict[str, Any] = field(default_factory=dict)
+    latest: dict[int, Any] = field(default_factory=dict)
+    """The last value that a response had under a tag."""
+    sent_dates: set[int] = field(default_factory=set)
+
+    def fill(self, item: Item) -> Item:
+        """A request with values in place of its placeholders."""
+        value = item.value
+        if isinstance(value, tuple):
+            return Item(item.tag, item.type, tuple(self.fill(child) for child in value))
+        if isinstance(value, Now):
+            value = self.now + int(value)
+        elif isinstance(value, Symbol):
+            value = self._value(value)
+        if item.type is ItemType.DATE_TIME and isinstance(value, int):
+            self.sent_dates.add(value)
+        return Item(item.tag, item.type, value)
+
+    def _value(self, symbol: Any) -> Any:
+        name = symbol.name
+        if name in self.values:
+            return self.values[name]
+        if INVENTED.match(name):
+            invented = uuid.uuid4()
+            is_bytes = isinstance(symbol, bytes)
+            self.values[name] = os.urandom(32) if is_bytes else str(invented)
+            return self.values[name]
+        base = re.sub(r"_[0-9]+$", "", name)
+        return self.latest.get(_BY_TAG.get(base, 0), symbol)
+
+    def agrees(self, symbol: Symbol, value: Any) -> bool:
+        """Whether a value fits the placeholder; the first one always does, and is kept."""
+        if symbol.name in REBOUND or symbol.name not in self.values:
+            self.values[symbol.name] = value
+            return True
+        return bool(self.values[symbol.name] == value)
+
+    def note(self, response: Item) -> None:
+        """Keep what later requests may refer to by tag."""
+        if isinstance(response.value, tuple):
+            for child in response.value:
+                self.note(child)
+        else:
+            self.latest[response.tag] = response.value

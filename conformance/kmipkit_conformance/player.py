@@ -1,0 +1,77 @@
+"""Plays cases against a target and gives a verdict on each."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from kmipkit.errors import ProtocolError
+from kmipkit.spec.enums import Operation
+from kmipkit.ttlv import binary
+from kmipkit_conformance.cases import Case
+from kmipkit_conformance.compare import Comparison
+from kmipkit_conformance.errata import ERRATA
+from kmipkit_conformance.placeholders import Bindings
+from kmipkit_conformance.target import NoAnswer, Target, TargetConnection
+
+
+class Outcome(Enum):
+    """What came of a case."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a case, and why."""
+
+    case: Case
+    outcome: Outcome
+    reasons: tuple[str, ...] = ()
+    step: int = 0
+    """The number of the step that failed, counted from 0."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """Plays cases; ``supported`` are the operations of the target, None if unknown."""
+
+    target: Target
+    supported: frozenset[Operation] | None = None
+    clock: Callable[[], float] = time.time
+
+    def play(self, case: Case) -> Verdict:
+        """Play one case on a connection of its own. TesterError if there is no connection."""
+        if case.needs:
+            return Verdict(case, Outcome.SKIPPED, (f"needs {case.needs}",))
+        if case.name in ERRATA:
+            return Verdict(case, Outcome.SKIPPED, (f"erratum: {ERRATA[case.name]}",))
+        missing = case.operations() - self.supported if self.supported is not None else ()
+        if missing:
+            names = ", ".join(sorted(operation.name for operation in missing))
+            return Verdict(case, Outcome.SKIPPED, (f"the server does not offer {names}",))
+        started = self.clock()
+        with self.target.connect() as connection:
+            step, reasons = self._steps(case, connection)
+        outcome = Outcome.FAILED if reasons else Outcome.PASSED
+        return Verdict(case, outcome, tuple(reasons), step, self.clock() - started)
+
+    def _steps(self, case: Case, connection: TargetConnection) -> tuple[int, list[str]]:
+        """The step that failed and why, or no reasons."""
+        bindings = Bindings(now=int(self.clock()))
+        comparison = Comparison(bindings)
+        for number, step in enumerate(case.steps):
+            try:
+                request = binary.encode(bindings.fill(step.request))
+                answer = binary.decode(connection.exchange(request))
+            except NoAnswer as error:
+                return number, [str(error)]
+            except ProtocolError as error:
+                return number, [f"the answer cannot be read: {error}"]
+            reasons = comparison.differences(step, answer)
+            if reasons:
+                return number, reasons
+        return len(case.steps), []

@@ -1,0 +1,100 @@
+"""Which differences between two responses are permitted (KMIP Profiles 2.1 §4.1.1), as tables."""
+
+from kmipkit.spec.enums import Operation, PaddingMethod
+from kmipkit.spec.tags import Tag
+
+FREE = frozenset(
+    {
+        Tag.TIME_STAMP,
+        Tag.SERVER_CORRELATION_VALUE,
+        Tag.CLIENT_CORRELATION_VALUE,
+        Tag.ASYNCHRONOUS_CORRELATION_VALUE,
+        Tag.CORRELATION_VALUE,
+        Tag.RESULT_MESSAGE,
+        Tag.LEASE_TIME,
+        Tag.INITIAL_DATE,
+        Tag.LAST_CHANGE_DATE,
+        Tag.ORIGINAL_CREATION_DATE,
+        Tag.VENDOR_IDENTIFICATION,
+        Tag.SERVER_INFORMATION,
+        Tag.RANDOM_NUMBER_GENERATOR,
+        Tag.RNG_PARAMETERS,
+        Tag.SHORT_UNIQUE_IDENTIFIER,
+        Tag.CAPABILITY_INFORMATION,
+        Tag.EXTENSION_INFORMATION,
+        Tag.VALIDATION_INFORMATION,
+        Tag.PROFILE_INFORMATION,
+        Tag.LOCATED_ITEMS,
+        Tag.UNIQUE_BATCH_ITEM_ID,
+    }
+)
+"""Items whose value is the server's affair: first list, 5, 6, 9, 19, 20; second list, 4 to 9."""
+
+OPTIONAL = frozenset(
+    {
+        Tag.RESULT_MESSAGE,
+        Tag.SERVER_CORRELATION_VALUE,
+        Tag.CLIENT_CORRELATION_VALUE,
+        Tag.LOCATED_ITEMS,
+        Tag.TEMPLATE_ATTRIBUTE,
+        Tag.SERVER_INFORMATION,
+        Tag.APPLICATION_NAMESPACE,
+        Tag.EXTENSION_INFORMATION,
+        Tag.UNIQUE_BATCH_ITEM_ID,
+        Tag.MESSAGE_EXTENSION,
+    }
+)
+"""Items that either side may have without the other; a critical extension is looked at apart."""
+
+OF_GENERATED = frozenset(
+    {
+        Tag.KEY_MATERIAL,
+        Tag.KEY_VALUE,
+        Tag.KEY_FORMAT_TYPE,
+        Tag.DATA,
+        Tag.SIGNATURE_DATA,
+        Tag.MAC_DATA,
+        Tag.DIGEST,
+        Tag.DIGEST_VALUE,
+    }
+)
+"""Items that vary where the server made the object: first list, 7, 8, 11, 12."""
+
+ALWAYS_VARYING = frozenset({Tag.IV_COUNTER_NONCE, Tag.AUTHENTICATED_ENCRYPTION_TAG})
+"""Items that vary with a random IV."""
+
+RANDOM_PADDINGS = frozenset({PaddingMethod.OAEP, PaddingMethod.PKCS1_V1_5})
+"""Paddings of RSA that make each ciphertext another: an inherently variable operation (8)."""
+
+SUPERSETS = frozenset({Tag.OPERATION, Tag.OBJECT_TYPE, Tag.PROTOCOL_VERSION, Tag.QUERY_FUNCTION})
+"""Repeated items of Query and Discover Versions: more than is expected is fine (15 to 17; 5)."""
+
+SHAPES = frozenset(
+    {
+        Tag.RNG_PARAMETERS,
+        Tag.PROFILE_INFORMATION,
+        Tag.VALIDATION_INFORMATION,
+        Tag.CAPABILITY_INFORMATION,
+    }
+)
+"""Blocks of Query answers that describe the server: one of them is as good as several."""
+
+GENERATING = frozenset(
+    {
+        Operation.CREATE,
+        Operation.CREATE_KEY_PAIR,
+        Operation.DERIVE_KEY,
+        Operation.RE_KEY,
+        Operation.RE_KEY_KEY_PAIR,
+        Operation.CREATE_SPLIT_KEY,
+        Operation.CERTIFY,
+        Operation.RE_CERTIFY,
+    }
+)
+"""Operations whose new objects the server made."""
+
+ATTRIBUTE_ITEMS = frozenset({Tag.ATTRIBUTE, Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_REFERENCE})
+"""Items that stand for attributes in a payload: any order, and more than is expected (21)."""
+
+DATES_TOLERANCE = 90
+"""Seconds by which a date that counts from now may differ."""

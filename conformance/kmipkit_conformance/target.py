@@ -1,0 +1,87 @@
+"""The server that is tested: TLS, and whole messages."""
+
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kmipkit_client.errors import ClientError
+from kmipkit_client.settings import tls_context
+
+from kmipkit.connection import Framer, Signal
+from kmipkit.errors import ProtocolError
+from kmipkit.ttlv.limits import Limits
+from kmipkit_conformance.errors import TesterError
+
+LIMITS = Limits(max_message=64 << 20, max_items=1 << 20)
+
+
+class NoAnswer(TesterError):
+    """The server closed the connection, or was silent for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the server is, and the certificates to talk to it; time-outs in seconds."""
+
+    host: str
+    port: int
+    ca: Path
+    cert: Path
+    key: Path
+    timeout: float = 30.0
+
+    def connect(self) -> "TargetConnection":
+        """Connect and shake hands. TesterError if not possible."""
+        where = f"{self.host}:{self.port}"
+        try:
+            context = tls_context(self.ca, self.cert, self.key)
+            plain = socket.create_connection((self.host, self.port), timeout=self.timeout)
+        except ClientError as error:
+            raise TesterError(str(error)) from None
+        except OSError as error:
+            raise TesterError(f"{where}: {error.strerror or error}") from None
+        try:
+            return TargetConnection(context.wrap_socket(plain, server_hostname=self.host))
+        except OSError as error:
+            plain.close()
+            raise TesterError(f"{where}: TLS failed: {error}") from None
+
+
+class TargetConnection:
+    """One connection; messages go out one at a time."""
+
+    def __init__(self, stream: ssl.SSLSocket) -> None:
+        self._stream = stream
+        self._framer = Framer(LIMITS)
+
+    def exchange(self, request: bytes) -> bytes:
+        """Send a message and wait for the answer. NoAnswer if there is none."""
+        try:
+            self._stream.sendall(request)
+            while True:
+                data = self._framer.next_message()
+                if data is Signal.CLOSED:
+                    raise NoAnswer("the server closed the connection without an answer")
+                if isinstance(data, bytes):
+                    return data
+                self._framer.feed(self._stream.recv(65536))
+        except TimeoutError:
+            raise NoAnswer("the server did not answer in time") from None
+        except OSError as error:
+            raise NoAnswer(f"the connection broke: {error}") from None
+        except ProtocolError as error:
+            raise NoAnswer(f"the server sent something that is no message: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stream.close()
