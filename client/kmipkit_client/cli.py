@@ -1,0 +1,403 @@
+"""``kmipkit client``: the operations of KMIP from the command line."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from kmipkit_client import Client
+
+FILE = click.Path(path_type=Path)
+F = TypeVar("F", bound=Callable[..., Any])
+VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1"]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+name_option = click.option("--name", help="Name of the object.")
+
+
+def attribute_option(function: F) -> F:
+    """``--attribute NAME=VALUE``."""
+    return click.option(
+        "--attribute",
+        "attributes",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="The standard's name, or x-NAME for a custom one; may be repeated.",
+    )(function)
+
+
+@click.group()
+@click.option(
+    "--server",
+    default="127.0.0.1:5696",
+    show_default=True,
+    envvar="KMIPKIT_SERVER",
+    metavar="HOST:PORT",
+    help="Where the key server is.",
+)
+@click.option("--ca", type=FILE, envvar="KMIPKIT_CA", help="Authorities of the server, PEM.")
+@click.option("--cert", type=FILE, envvar="KMIPKIT_CERT", help="Client certificate, PEM.")
+@click.option("--key", type=FILE, envvar="KMIPKIT_KEY", help="Its private key, PEM.")
+@click.option(
+    "--kmip", type=click.Choice(VERSIONS), help="Protocol version.  [default: newest of both]"
+)
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for an answer.")
+@click.pass_context
+def client(
+    context: click.Context,
+    server: str,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    kmip: str | None,
+    timeout: float,
+) -> None:
+    """Talk to a KMIP server. KMIPKIT_SERVER, _CA, _CERT and _KEY may stand for the options.
+
+    \b
+    Examples:
+      export KMIPKIT_CA=kmipkit-data/certs/ca.crt
+      export KMIPKIT_CERT=kmipkit-data/certs/admin.crt KMIPKIT_KEY=kmipkit-data/certs/admin.key
+      kmipkit client create --name "backup 2026"
+      kmipkit client locate --name "backup 2026"
+      kmipkit client get IDENTIFIER --out backup.key
+    """
+    host, separator, port = server.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise click.BadParameter(f"{server!r} is not HOST:PORT", param_hint="--server")
+
+    def connect() -> "Client":
+        from kmipkit.spec.versions import Version
+        from kmipkit_client import Client
+
+        version = Version(*map(int, kmip.split("."))) if kmip else None
+        return Client(
+            host.strip("[]"),
+            int(port),
+            ca=ca,
+            cert=cert,
+            key=key,
+            version=version,
+            timeout=timeout,
+        )
+
+    context.obj = connect
+
+
+def command(name: str) -> Callable[[F], click.Command]:
+    """A subcommand whose function gets an open client first."""
+
+    def decorate(function: F) -> click.Command:
+        @click.pass_obj
+        def run(connect: Callable[[], "Client"], /, **arguments: Any) -> Any:
+            with connect() as opened:
+                return function(opened, **arguments)
+
+        run.__doc__ = function.__doc__
+        run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        return client.command(name)(run)
+
+    return decorate
+
+
+def _given(attributes: tuple[str, ...]) -> dict[str, Any]:
+    """Attributes from the command line; numbers, dates and enumerations by their type."""
+    from kmipkit_client.words import attribute_value
+
+    found: dict[str, Any] = {}
+    for text in attributes:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--attribute")
+        found.setdefault(name, []).append(attribute_value(name, value))
+    return found
+
+
+def _usage(names: str) -> Any:
+    from kmipkit_client.words import usage_mask
+
+    return usage_mask(names)
+
+
+def _show(value: Any, as_json: bool) -> None:
+    from kmipkit_client.words import lines
+
+    if as_json:
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        for line in lines(value):
+            click.echo(line)
+
+
+@command("discover")
+@json_option
+def discover(opened: "Client", as_json: bool) -> None:
+    """Which protocol versions the server speaks, best first.
+
+    \b
+    Example:
+      kmipkit client discover
+    """
+    _show([str(version) for version in opened.discover_versions()], as_json)
+
+
+@command("query")
+@json_option
+def query(opened: "Client", as_json: bool) -> None:
+    """What the server is and can do.
+
+    \b
+    Example:
+      kmipkit client query --json
+    """
+    answer = opened.query()
+    found = {
+        "vendor": answer.vendor_identification,
+        "operations": [operation.name for operation in answer.operations],
+        "object types": [kind.name for kind in answer.object_types],
+    }
+    _show(found, as_json)
+
+
+@command("create")
+@click.option("--algorithm", default="AES", show_default=True, help="Cryptographic Algorithm.")
+@click.option("--length", default=256, show_default=True, help="Bits.")
+@click.option(
+    "--usage", default="ENCRYPT,DECRYPT", show_default=True, help="Cryptographic Usage Mask."
+)
+@name_option
+@attribute_option
+def create(
+    opened: "Client",
+    algorithm: str,
+    length: int,
+    usage: str,
+    name: str | None,
+    attributes: tuple[str, ...],
+) -> None:
+    """Have the server make a symmetric key; prints its Unique Identifier.
+
+    \b
+    Examples:
+      kmipkit client create --name "backup 2026" --attribute x-Owner=storage
+      kmipkit client create --length 128 --usage WRAP_KEY,UNWRAP_KEY
+    """
+    from kmipkit_client.words import algorithm_of
+
+    identifier = opened.create(
+        algorithm_of(algorithm),
+        length,
+        usage=_usage(usage),
+        name=name,
+        attributes=_given(attributes),
+    )
+    click.echo(identifier)
+
+
+@command("register")
+@click.argument("kind", type=click.Choice(["key", "secret", "certificate", "opaque"]))
+@click.argument("file", type=click.File("rb"))
+@click.option("--algorithm", default="AES", show_default=True, help="Of a key.")
+@click.option("--usage", help="Cryptographic Usage Mask.  [default: ENCRYPT,DECRYPT for keys]")
+@name_option
+@attribute_option
+def register(
+    opened: "Client",
+    kind: str,
+    file: Any,
+    algorithm: str,
+    usage: str | None,
+    name: str | None,
+    attributes: tuple[str, ...],
+) -> None:
+    """Hand the bytes of FILE (- for standard input) to the server; prints the Unique Identifier.
+
+    \b
+    Examples:
+      kmipkit client register key disk.key --name disk1
+      printf %s "$PASSWORD" | kmipkit client register secret -
+      kmipkit client register certificate server.der
+    """
+    from kmipkit_client import values, words
+
+    data = file.read()
+    makers: dict[str, Callable[[], Any]] = {
+        "key": lambda: values.symmetric_key(data, words.algorithm_of(algorithm)),
+        "secret": lambda: values.secret_data(data),
+        "certificate": lambda: values.certificate(data),
+        "opaque": lambda: values.opaque_object(data),
+    }
+    mask = usage or ("ENCRYPT,DECRYPT" if kind == "key" else None)
+    identifier = opened.register(
+        makers[kind](),
+        usage=_usage(mask) if mask else None,
+        name=name,
+        attributes=_given(attributes),
+    )
+    click.echo(identifier)
+
+
+@command("get")
+@click.argument("identifier")
+@click.option("--out", type=FILE, help="Write the bytes to this new file, readable by you only.")
+@click.option("--show", is_flag=True, help="Print the bytes in hexadecimal.")
+def get(opened: "Client", identifier: str, out: Path | None, show: bool) -> None:
+    """Get an object. Its bytes go to a file or, if asked for, to the screen.
+
+    \b
+    Examples:
+      kmipkit client get IDENTIFIER --out disk.key
+      kmipkit client get IDENTIFIER --show
+    """
+    from kmipkit_client.values import material
+    from kmipkit_client.words import write_secret
+
+    value = opened.get(identifier)
+    data = material(value)
+    if out is not None:
+        write_secret(out, data)
+    if show:
+        click.echo(data.hex())
+    elif out is None:
+        click.echo(f"{type(value).__name__}, {len(data)} bytes (--out FILE or --show to have them)")
+
+
+@command("locate")
+@name_option
+@attribute_option
+@click.option("--maximum", type=click.IntRange(0), help="At most so many.")
+@click.option("--offset", type=click.IntRange(0), help="Leave out so many (1.3 and later).")
+@json_option
+def locate(
+    opened: "Client",
+    name: str | None,
+    attributes: tuple[str, ...],
+    maximum: int | None,
+    offset: int | None,
+    as_json: bool,
+) -> None:
+    """Find objects by their attributes; prints identifiers, newest first.
+
+    \b
+    Examples:
+      kmipkit client locate --name disk1
+      kmipkit client locate --attribute State=ACTIVE --attribute x-Owner=storage --maximum 10
+    """
+    found = opened.locate(name=name, attributes=_given(attributes), maximum=maximum, offset=offset)
+    _show(list(found.ids), as_json)
+
+
+@command("attributes")
+@click.argument("identifier")
+@click.argument("names", nargs=-1)
+@json_option
+def attributes_(opened: "Client", identifier: str, names: tuple[str, ...], as_json: bool) -> None:
+    """Show attributes of an object: those named, or all.
+
+    \b
+    Examples:
+      kmipkit client attributes IDENTIFIER
+      kmipkit client attributes IDENTIFIER State x-Owner
+    """
+    from kmipkit_client.words import described
+
+    _show(described(opened.get_attributes(identifier, *names)), as_json)
+
+
+@command("add-attribute")
+@click.argument("identifier")
+@click.argument("attributes", nargs=-1, required=True, metavar="NAME=VALUE...")
+def add_attribute(opened: "Client", identifier: str, attributes: tuple[str, ...]) -> None:
+    """Add attributes to an object.
+
+    \b
+    Example:
+      kmipkit client add-attribute IDENTIFIER x-Owner=storage "Contact Information=ext. 4711"
+    """
+    for name, instances in _given(attributes).items():
+        for value in instances:
+            opened.add_attribute(identifier, name, value)
+
+
+@command("activate")
+@click.argument("identifier")
+def activate(opened: "Client", identifier: str) -> None:
+    """Make an object active.
+
+    \b
+    Example:
+      kmipkit client activate IDENTIFIER
+    """
+    opened.activate(identifier)
+
+
+@command("revoke")
+@click.argument("identifier")
+@click.option("--reason", default="UNSPECIFIED", show_default=True, help="Revocation Reason Code.")
+@click.option("--message", help="Revocation Message.")
+def revoke(opened: "Client", identifier: str, reason: str, message: str | None) -> None:
+    """Deactivate an object, or report it compromised.
+
+    \b
+    Examples:
+      kmipkit client revoke IDENTIFIER --reason CESSATION_OF_OPERATION
+      kmipkit client revoke IDENTIFIER --reason KEY_COMPROMISE --message "laptop stolen"
+    """
+    from kmipkit_client.words import reason_of
+
+    opened.revoke(identifier, reason_of(reason), message)
+
+
+@command("destroy")
+@click.argument("identifier")
+def destroy(opened: "Client", identifier: str) -> None:
+    """Destroy the key material of an object for good.
+
+    \b
+    Example:
+      kmipkit client destroy IDENTIFIER
+    """
+    opened.destroy(identifier)
+
+
+@command("encrypt")
+@click.argument("identifier")
+@click.argument("file", type=click.File("rb"), default="-")
+def encrypt(opened: "Client", identifier: str, file: Any) -> None:
+    """Encrypt FILE with an AES key of the server, in GCM mode (1.4 and later).
+
+    What is written can be given to "decrypt": IV, tag and ciphertext, as JSON.
+
+    \b
+    Example:
+      kmipkit client encrypt IDENTIFIER secret.txt > secret.json
+    """
+    from kmipkit_client.words import gcm
+
+    sealed = opened.encrypt(identifier, file.read(), parameters=gcm())
+    parts = {"iv": sealed.iv, "tag": sealed.tag, "data": sealed.data}
+    click.echo(json.dumps({name: part.hex() if part else "" for name, part in parts.items()}))
+
+
+@command("decrypt")
+@click.argument("identifier")
+@click.argument("file", type=click.File("rb"), default="-")
+def decrypt(opened: "Client", identifier: str, file: Any) -> None:
+    """Decrypt what "encrypt" wrote, to standard output.
+
+    \b
+    Example:
+      kmipkit client decrypt IDENTIFIER secret.json
+    """
+    from kmipkit_client.words import gcm
+
+    try:
+        parts = {name: bytes.fromhex(text) for name, text in json.load(file).items()}
+        iv, tag, data = parts["iv"], parts["tag"], parts["data"]
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise click.ClickException(f"{file.name}: not what 'encrypt' writes") from None
+    sys.stdout.buffer.write(opened.decrypt(identifier, data, parameters=gcm(), iv=iv, tag=tag))
