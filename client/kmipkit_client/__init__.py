@@ -1,26 +1,32 @@
 """KMIP clients: :class:`AsyncClient` for trio and asyncio, :class:`Client` for blocking programs.
 
-from kmipkit_client import Client, material
+    from kmipkit_client import Client, material
 
-with Client("kms.example.org", ca="ca.crt", cert="me.crt", key="me.key") as client:
-    identifier = client.create(name="backup 2026")
-    key = material(client.get(identifier))
+    with Client("kms.example.org", ca="ca.crt", cert="me.crt", key="me.key") as client:
+        identifier = client.create(name="backup 2026")
+        key = material(client.get(identifier))
+
+The names are imported when they are first used, so that ``kmipkit --help`` need not load the codec.
 """
 
-from kmipkit_client._async.client import AsyncClient
-from kmipkit_client._sync.client import Client
-from kmipkit_client.errors import ClientError, ConnectionFailed, OperationFailed, TimedOut
-from kmipkit_client.values import (
-    Encrypted,
-    Located,
-    certificate,
-    material,
-    opaque_object,
-    private_key,
-    public_key,
-    secret_data,
-    symmetric_key,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kmipkit_client._async.client import AsyncClient
+    from kmipkit_client._sync.client import Client
+    from kmipkit_client.errors import ClientError, ConnectionFailed, OperationFailed, TimedOut
+    from kmipkit_client.values import (
+        Encrypted,
+        Located,
+        certificate,
+        material,
+        opaque_object,
+        private_key,
+        public_key,
+        secret_data,
+        symmetric_key,
+    )
 
 __all__ = [
     "AsyncClient",
@@ -39,3 +45,15 @@ __all__ = [
     "secret_data",
     "symmetric_key",
 ]
+
+_HOMES = {
+    "AsyncClient": "_async.client",
+    "Client": "_sync.client",
+    **dict.fromkeys(["ClientError", "ConnectionFailed", "OperationFailed", "TimedOut"], "errors"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'values')}"), name)

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kmipkit.errors import KMIPError
 from kmipkit_server.identity import SOURCES
@@ -145,7 +145,9 @@ def _section(cls: type[_Section], table: object, where: str, base: Path) -> _Sec
 
 def _value(hint: Any, value: object, where: str, base: Path) -> object:
     """A value of the type that the field has."""
-    wanted = next((kind for kind in (hint, *get_args(hint)) if kind in _CHECKS), Mapping)
+    # "X" or "X | None" names its check; what is left is Mapping[str, str].
+    kinds = () if get_origin(hint) is Mapping else (hint, *get_args(hint))
+    wanted = next((kind for kind in kinds if kind in _CHECKS), Mapping)
     described, accepted = _CHECKS[wanted]
     if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, accepted):
         raise ConfigError(f"{where} must be {described}, not {value!r}")
@@ -182,6 +184,7 @@ def check(config: Config, source: str) -> Config:
         (len(given) in {0, 3}, "tls needs all of cert, key and ca, or none of them"),
         (config.limits.max_message >= 1024, "limits.max_message must be at least 1024 bytes"),
         (config.limits.connections >= 1, "limits.connections must be at least 1"),
+        (config.kmip.lease_seconds >= 0, "kmip.lease_seconds must be 0 or more"),
         *(
             (getattr(config.limits, one.name) > 0, f"limits.{one.name} must be more than 0")
             for one in fields(config.limits)

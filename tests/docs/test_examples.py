@@ -1,0 +1,130 @@
+"""Every example of the documentation runs as it is printed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+from kmipkit_server.config import Config, load
+from servers import RunningServer
+
+PROJECT = Path(__file__).resolve().parents[2]
+_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(document: str, language: str) -> list[str]:
+    text = (PROJECT / document).read_text(encoding="utf-8")
+    return [found["text"] for found in _BLOCK.finditer(text) if found["language"] == language]
+
+
+def here(server: RunningServer, text: str) -> str:
+    """An example for the port of this test's server; the server itself is there already."""
+    text = re.sub(r"^(pip install|kmipkit serve).*\n", "", text, flags=re.MULTILINE)
+    text = text.replace('Client("127.0.0.1", ', f'Client("127.0.0.1", {server.port}, ')
+    return text.replace("127.0.0.1:5696", f"127.0.0.1:{server.port}")
+
+
+@pytest.fixture
+def folder(own_server: RunningServer, tmp_path: Path) -> Path:
+    """A directory with what the examples name: certificates, cases, a captured message."""
+    server = own_server.start()
+    folder = tmp_path / "work"
+    (folder / "cases").mkdir(parents=True)
+    (folder / "kms").symlink_to(server.folder)
+    for name, path in server.credentials("me").items():
+        shutil.copy(path, folder / {"ca": "ca.crt", "cert": "me.crt", "key": "me.key"}[name])
+    (folder / "captured.hex").write_text(
+        "42007801000000604200770100000038420069010000002042006a0200000004000000010000000042006b02"
+        "00000004000000010000000042000d0200000004000000010000000042000f010000001842005c0500000004"
+        "0000001e000000004200790100000000"
+    )
+    return folder
+
+
+def run(command: list[str], folder: Path, server: RunningServer) -> str:
+    binaries = Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "KMIPKIT_SERVER": f"127.0.0.1:{server.port}",
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_commands_of_the_readme_work(
+    own_server: RunningServer, folder: Path, number: int
+) -> None:
+    script = here(own_server, blocks("README.md", "sh")[number])
+    output = run(["sh", "-euc", script], folder, own_server)
+    if number == 0:
+        assert "backup 2026" in output
+        assert (folder / "backup.key").stat().st_size == 32
+        assert "good as a client's certificate" in output
+    else:
+        assert "0 failed" in output
+        assert {"report.xml", "report.json", "report.html"} <= {p.name for p in folder.iterdir()}
+        assert "DiscoverVersions" in output
+
+
+@pytest.mark.parametrize(
+    ("document", "number"), [("README.md", 0), *(("docs/client.md", n) for n in range(3))]
+)
+def test_the_python_examples_work(
+    own_server: RunningServer, folder: Path, document: str, number: int
+) -> None:
+    script = here(own_server, blocks(document, "python")[number])
+    assert run([sys.executable, "-c", script], folder, own_server)
+
+
+def test_every_documented_configuration_key_exists_and_every_key_is_documented(
+    tmp_path: Path,
+) -> None:
+    [text] = blocks("docs/server.md", "toml")
+    path = tmp_path / "server.toml"
+    path.write_text(text)
+    config = load(path)
+    assert config.listen == Config().listen
+    documented = set(re.findall(r"^(\w+) = ", text, re.MULTILINE))
+    sections = [getattr(Config(), section.name) for section in fields(Config)]
+    keys = {key.name for section in sections if is_dataclass(section) for key in fields(section)}
+    assert documented == keys
+
+
+def test_every_command_has_an_example_in_its_help() -> None:
+    import click
+
+    from kmipkit.cli import main
+
+    def commands(group: click.Group, path: str) -> list[tuple[str, click.Command]]:
+        context = click.Context(group)
+        found = []
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            found.append((f"{path} {name}", command))
+            if isinstance(command, click.Group):
+                found += commands(command, f"{path} {name}")
+        return found
+
+    every = commands(main, "kmipkit")
+    assert len(every) > 35
+    for path, command in every:
+        assert "Example" in (command.help or ""), path
+
+
+def test_help_imports_nothing_that_takes_time() -> None:
+    """Tab completion and --help must stay quick: no codec, no cryptography, no event loop."""
+    script = (
+        "import sys\nfrom kmipkit.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'cryptography', 'trio', 'anyio', 'kmipkit.model', 'sqlite3'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(heavy)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
