@@ -1,0 +1,46 @@
+"""The requests of the benchmark, in KMIP 1.2, which all servers speak."""
+
+import itertools
+from collections.abc import Iterator
+
+from kmipkit_client import calls, messages
+from kmipkit_client._sync.operations import ENCRYPT_AND_DECRYPT
+
+from kmipkit.model.codec import encode
+from kmipkit.model.envelope import decode_response
+from kmipkit.spec.enums import CryptographicAlgorithm, ResultStatus
+from kmipkit.spec.versions import V1_2
+
+
+def _bytes(call: calls.Call[str] | calls.Call[object]) -> bytes:
+    return encode(messages.request(V1_2, [call]), V1_2)
+
+
+def create(name: str | None = None) -> bytes:
+    """Create an AES-256 key."""
+    call = calls.create(CryptographicAlgorithm.AES, 256, ENCRYPT_AND_DECRYPT, name, None)
+    return _bytes(call)
+
+
+def creates(prefix: str) -> Iterator[bytes]:
+    """Creates with names that all differ."""
+    return (create(f"{prefix}-{number}") for number in itertools.count())
+
+
+def get(identifier: str) -> bytes:
+    """Get a key."""
+    return _bytes(calls.get(identifier, None, None, None))
+
+
+def locate(name: str) -> bytes:
+    """Locate by name."""
+    return _bytes(calls.locate(name, None, None, None, None, None))
+
+
+def succeeded(answer: bytes) -> str:
+    """The identifier of a successful answer, empty where there is none."""
+    message, _ = decode_response(answer)
+    [item] = message.batch_items
+    if item.result_status is not ResultStatus.SUCCESS:
+        raise AssertionError(f"the server answered: {item.result_message}")
+    return str(getattr(item.response_payload, "unique_identifier", "") or "")

@@ -1,0 +1,57 @@
+"""The ceiling: the server's transport with nothing behind it.
+
+``python -m bench.peers.echo_server PKI``: reads whole messages and answers each with 200 bytes.
+"""
+
+import ssl
+import sys
+from pathlib import Path
+
+import trio
+from kmipkit_server.listener import open_sockets
+from kmipkit_server.tls import server_context
+from kmipkit_server.transport import TLSFailure, TLSStream
+
+from kmipkit.connection import Framer, Signal
+
+ANSWER = bytes.fromhex("42007b01000000c0") + bytes(192)
+
+
+async def serve(context: ssl.SSLContext, listening: trio.socket.SocketType) -> None:
+    async with trio.open_nursery() as nursery:
+        while True:
+            stream, _ = await listening.accept()
+            nursery.start_soon(answer, stream, context)
+
+
+async def answer(plain: trio.socket.SocketType, context: ssl.SSLContext) -> None:
+    import socket
+
+    raw = socket.socket(fileno=plain.detach())
+    raw.setblocking(False)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream = TLSStream(raw, context)
+    framer = Framer()
+    try:
+        await stream.do_handshake()
+        while True:
+            framer.feed(await stream.receive_some())
+            while isinstance(framer.next_message(), bytes):
+                await stream.send_all(ANSWER)
+            if framer.next_message() is Signal.CLOSED:
+                return
+    except TLSFailure:
+        return
+    finally:
+        stream.abort()
+
+
+async def main(pki: Path) -> None:
+    context = server_context(pki / "server.crt", pki / "server.key", pki / "ca.crt")
+    [listening] = open_sockets("127.0.0.1", 0)
+    print("ready", listening.getsockname()[1], flush=True)
+    await serve(context, trio.socket.from_stdlib_socket(listening))
+
+
+if __name__ == "__main__":
+    trio.run(main, Path(sys.argv[1]))

@@ -1,0 +1,72 @@
+"""Starting and stopping the servers that are measured."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that listens."""
+
+    port: int
+    process: "subprocess.Popen[str]"
+
+    def memory(self) -> float:
+        """Resident memory, in megabytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found[1]) / 1024 if found else float("nan")
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Running]:
+    """A Python module as a process; its first line of output ends in or holds its port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        port = re.search(r"^ready (\d+)|listening on \S+:(\d+)", line)
+        if port is None:
+            raise RuntimeError(f"{' '.join(arguments)} did not start")
+        yield Running(int(port[1] or port[2]), process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def kmipkit(folder: Path, pki: Path) -> "Iterator[Running]":
+    """Our server."""
+    files = ("--tls-cert", "server.crt"), ("--tls-key", "server.key"), ("--tls-ca", "ca.crt")
+    tls = [part for option, name in files for part in (option, str(pki / name))]
+    return running(
+        "kmipkit", "serve", "--port", "0", "--data-dir", str(folder), "--log-level", "warning", *tls
+    )  # type: ignore[return-value]  # a context manager
+
+
+def pykmip(folder: Path, pki: Path) -> "Iterator[Running]":
+    """PyKMIP's server."""
+    return running("bench.peers.pykmip_server", str(folder), str(pki))  # type: ignore[return-value]
+
+
+def echo(pki: Path) -> "Iterator[Running]":
+    """Our transport with nothing behind it."""
+    return running("bench.peers.echo_server", str(pki))  # type: ignore[return-value]
