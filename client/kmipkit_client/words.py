@@ -60,7 +60,7 @@ def gcm() -> CryptographicParameters:
 def attribute_value(name: str, text: str) -> Any:
     """The value of an attribute from text. ClientError where text cannot say it."""
     row = BY_NAME.get(name)
-    if row is None:
+    if row is None or row.tag not in ATTRIBUTE_TYPES:
         if not name.startswith(("x-", "y-")):
             raise ClientError(f"there is no attribute {name!r}; custom ones begin with x-")
         return text

@@ -53,7 +53,7 @@ def attribute_name(key: AttributeKey) -> str:
     return row.name if row else f"0x{int(key):06X}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Attribute:
     """One instance of an attribute.
 
@@ -66,9 +66,20 @@ class Attribute:
     value: Any
     index: int | None = None
 
+    def __init__(self, key: AttributeKey, value: Any, index: int | None = None) -> None:
+        # Written out because a message is mostly attributes: half the time of the generated one.
+        _set_key(self, key)
+        _set_value(self, value)
+        _set_index(self, index)
+
     def __repr__(self) -> str:
         index = "" if self.index is None else f"[{self.index}]"
         return f"Attribute({attribute_name(self.key)}{index}: {self.value!r})"
+
+
+_set_key = Attribute.__dict__["key"].__set__
+_set_value = Attribute.__dict__["value"].__set__
+_set_index = Attribute.__dict__["index"].__set__
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.model.compiled import structure_reader, structure_writer
 from kmipkit.model.emit import UNUSUAL, head
 from kmipkit.model.kinds import Place
+from kmipkit.model.memo import memoized
 from kmipkit.model.plan import kind_of
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
@@ -35,6 +36,22 @@ def _tag_of(cls: type[Structure], tag: Tag | None) -> Tag:
     return found
 
 
+@memoized
+def _reader(cls: type[Structure], version: Version, tag: Tag | None) -> tuple[Any, Tag, int]:
+    """The compiled function, the tag, and the head of the whole."""
+    root = _tag_of(cls, tag)
+    return structure_reader(cls, version), root, head(root, ItemType.STRUCTURE)
+
+
+@memoized
+def _writer(
+    cls: type[Structure], version: Version, strict: bool, tag: Tag | None
+) -> tuple[Any, int]:
+    """The compiled function, and the head of the whole."""
+    root = _tag_of(cls, tag)
+    return structure_writer(cls, version, strict), head(root, ItemType.STRUCTURE)
+
+
 def decode(
     cls: type[_AnyStructure],
     data: bytes,
@@ -50,12 +67,13 @@ def decode(
     client does that talks to a newer or sloppy server. Raises RemoteProtocolError with the path and
     offset of what is wrong.
     """
-    root = _tag_of(cls, tag)
+    # Not in the "try": what goes wrong while compiling is our error, not the peer's.
+    read, root, expected = _reader(cls, version, tag)
     try:
         number, length = _read_head(data, 0)
         small = len(data) <= limits.max_message and len(data) >> 3 <= limits.max_items
-        if small and number == head(root, ItemType.STRUCTURE) and length + 8 == len(data):
-            found: _AnyStructure = structure_reader(cls, version)(data, 8, len(data), None)
+        if small and number == expected and length + 8 == len(data):
+            found: _AnyStructure = read(data, 8, len(data), None)
             return found
     except UNUSUAL:
         pass
@@ -91,12 +109,12 @@ def encode(
     With ``strict`` a set field, attribute or value that the version lacks is an error; without, it
     is left out, as a server does that answers an older client. Raises LocalProtocolError.
     """
-    root = _tag_of(type(value), tag)
+    write, number = _writer(type(value), version, strict, tag)
     try:
-        content = structure_writer(type(value), version, strict)(value)
+        content = write(value)
     except UNUSUAL:
-        return binary.encode(to_tree(value, version, tag=root, strict=strict))
-    framed: bytes = _put_head(head(root, ItemType.STRUCTURE), len(content)) + content
+        return binary.encode(to_tree(value, version, tag=tag, strict=strict))
+    framed: bytes = _put_head(number, len(content)) + content
     return framed
 
 

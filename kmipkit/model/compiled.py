@@ -100,12 +100,14 @@ def _read_field(
     if field.repeated or field.spread:
         values = "tuple(values)"
         if field.spread:
-            default = names.add("default", field.default)
-            values = f"Attributes(tuple(values)) if values else {default}"
+            values = "Attributes(tuple(values))"
             names.namespace["Attributes"] = Attributes
         loop = ["while True:", *_indent(_branches(cases, ["break"], ["values.append(v)", _LOAD]))]
-        missing = ["if not values: raise Unusual"] if field.required else []
-        return [*load, "values = []", *loop, *missing, f"v = {values}", store], True
+        gathered = ["values = []", *loop, f"v = {values}"]
+        missing = "raise Unusual" if field.required else f"v = {names.add('none', field.default)}"
+        heads = ", ".join(str(number) for number, _ in cases)
+        text = [f"if head in ({heads},):", *_indent(gathered), f"else: {missing}"]
+        return [*load, *text, store], True
     if field.required:
         return [*load, *_branches(cases, ["raise Unusual"], []), store], False
     default = names.add("default", field.default)

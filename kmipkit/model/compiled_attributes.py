@@ -5,6 +5,7 @@ name is looked up as bytes, and the value is read by a function that was compile
 rest of the compiled codec, anything unusual is left to the reference codec.
 """
 
+import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -40,9 +41,13 @@ class MakeWriter(Protocol):
 
 read_head = NAMESPACE["read_head"]
 put_head = NAMESPACE["put_head"]
+PADS = NAMESPACE["PADS"]
+put_index = struct.Struct(">IIiI").pack
 
 _STRUCTURE_HEAD = head(Tag.ATTRIBUTE, ItemType.STRUCTURE)
 _NAME_HEAD = head(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING)
+_VENDOR_HEAD = head(Tag.VENDOR_IDENTIFICATION, ItemType.TEXT_STRING)
+_TEXT_HEAD = head(Tag.ATTRIBUTE_VALUE, ItemType.TEXT_STRING)
 _INDEX_HEAD = head(Tag.ATTRIBUTE_INDEX, ItemType.INTEGER)
 _CUSTOM = tuple(f"{prefix}-".encode() for prefix in CUSTOM_PREFIXES)
 _INSIDE = Limits(max_depth=16)
@@ -65,8 +70,9 @@ def attribute_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
 
 
 def _named_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
+    # By the whole item of the name, head and padding included: one look-up checks all of it.
     table: dict[bytes, tuple[AttributeKey, ValueReaders]] = {
-        row.name.encode(): (tag, {})
+        _text_item(_NAME_HEAD, row.name): (tag, {})
         for tag, row in BY_TAG.items()
         if kind.value_kind(tag) is not None
     }
@@ -74,53 +80,61 @@ def _named_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
 
     def readers_of(tag: AttributeKey, known: ValueReaders) -> ValueReaders:
         """Compiled when the first value of this attribute arrives."""
-        if not known and not isinstance(tag, VendorName):
-            value_kind = kind.value_kind(tag)
-            if value_kind is not None:
-                known.update(make(value_kind, Tag.ATTRIBUTE_VALUE))
+        value_kind = kind.value_kind(tag) if not isinstance(tag, VendorName) else None
+        if value_kind is not None:
+            known.update(make(value_kind, Tag.ATTRIBUTE_VALUE))
         return known
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Attribute:  # noqa: ARG001
-        name, index, number, pos = _name_and_index(buf, pos, stop)
+        _, length = read_head(buf, pos + 8)
+        start = pos + 16 + length + (-length & 7)
+        name = buf[pos + 8 : start]
+        number, _ = read_head(buf, start)
+        index = None
+        if number == _INDEX_HEAD:
+            index, number, start = _index(buf, start)
+        if number >> 8 != Tag.ATTRIBUTE_VALUE or start >= stop:
+            raise Unusual
         found = table.get(name)
         if found is None:
-            if name[:2] not in _CUSTOM:
-                raise Unusual
-            key: AttributeKey = VendorName(name[:1].decode(), name[2:].decode())
-            value = (_generic_value if generic else _vendor_value)(buf, pos, stop)
-            return Attribute(key, value, index)
+            if number == _TEXT_HEAD and not generic:
+                return Attribute(_custom_key(name, length), _text(buf, start, stop), index)
+            value = (_generic_value if generic else _vendor_value)(buf, start, stop)
+            return Attribute(_custom_key(name, length), value, index)
         key, readers = found
         if generic:
-            return Attribute(key, _generic_value(buf, pos, stop), index)
+            return Attribute(key, _generic_value(buf, start, stop), index)
         reader = (readers or readers_of(key, readers)).get(number)
         if reader is None:
             raise Unusual
-        return Attribute(key, reader(buf, pos, stop), index)
+        return Attribute(key, reader(buf, start, stop), index)
 
     return read
 
 
-def _name_and_index(buf: bytes, pos: int, stop: int) -> tuple[bytes, int | None, int, int]:
-    """Name and index of a 1.x Attribute, then head and position of its value."""
-    number, length = read_head(buf, pos + 8)
-    if number != _NAME_HEAD:
+def _text(buf: bytes, pos: int, stop: int) -> str:
+    """The text of one item, which ends at ``stop``."""
+    _, length = read_head(buf, pos)
+    end = pos + 8 + length
+    if buf[end:stop] != bytes(-length & 7) or end > stop:
         raise Unusual
-    start = pos + 16
-    name = buf[start : start + length]
-    pos = start + length + (-length & 7)
-    if buf[start + length : pos].strip(b"\0"):
+    return str(buf[pos + 8 : end], "utf-8")
+
+
+def _index(buf: bytes, pos: int) -> tuple[int, int, int]:
+    """An Attribute Index, then head and position of what follows it."""
+    if buf[pos + 4 : pos + 8] != b"\0\0\0\4" or buf[pos + 12 : pos + 16] != b"\0\0\0\0":
         raise Unusual
-    number, length = read_head(buf, pos)
-    index = None
-    if number == _INDEX_HEAD:
-        if length != 4 or buf[pos + 12 : pos + 16] != b"\0\0\0\0":
-            raise Unusual
-        index = int.from_bytes(buf[pos + 8 : pos + 12], "big", signed=True)
-        pos += 16
-        number, _ = read_head(buf, pos)
-    if number >> 8 != Tag.ATTRIBUTE_VALUE or pos >= stop:
+    number, _ = read_head(buf, pos + 16)
+    return int.from_bytes(buf[pos + 8 : pos + 12], "big", signed=True), number, pos + 16
+
+
+def _custom_key(name: bytes, length: int) -> VendorName:
+    """The key of a custom attribute from the item of its name."""
+    number, _ = read_head(name, 0)
+    if number != _NAME_HEAD or name[8:10] not in _CUSTOM or name[8 + length :].strip(b"\0"):
         raise Unusual
-    return name, index, number, pos
+    return VendorName(name[8:9].decode(), name[10 : 8 + length].decode())
 
 
 def _tagged_table(kind: AttributeKind, make: MakeReaders) -> Callable[[int], Any]:
@@ -142,12 +156,33 @@ def _tagged_table(kind: AttributeKind, make: MakeReaders) -> Callable[[int], Any
     return find
 
 
+def _vendor_text(buf: bytes, pos: int, stop: int) -> Attribute | None:
+    """A vendor's attribute whose value is a text; None for another."""
+    texts = []
+    pos += 8
+    for expected in (_VENDOR_HEAD, _NAME_HEAD, _TEXT_HEAD):
+        number, length = read_head(buf, pos) if pos < stop else (0, 0)
+        if number != expected:
+            return None
+        end = pos + 8 + length + (-length & 7)
+        texts.append(_text(buf, pos, end))
+        pos = end
+    if pos != stop:
+        return None
+    vendor, name, value = texts
+    return Attribute(VendorName(vendor, name), value)
+
+
 def _tagged_reader(kind: AttributeKind, make: MakeReaders) -> Callable[[bytes, int, int], Any]:
     find = _tagged_table(kind, make)
     place = Place()
 
     def read(buf: bytes, pos: int, stop: int) -> Attribute:
         number, _ = read_head(buf, pos)
+        if number == _STRUCTURE_HEAD and not kind.generic:
+            found = _vendor_text(buf, pos, stop)
+            if found is not None:
+                return found
         if number == _STRUCTURE_HEAD or kind.generic:
             try:
                 return kind.read_tagged(binary.decode(buf[pos:stop], _INSIDE), place)
@@ -212,10 +247,11 @@ def attribute_writer(kind: AttributeKind, tag: int, strict: bool, make: MakeWrit
     return write
 
 
-def _text_item(tag: int, text: str) -> bytes:
+def _text_item(number: int, text: str) -> bytes:
+    """A Text String; ``number`` is tag and type."""
     data = text.encode()
-    start: bytes = put_head(head(tag, ItemType.TEXT_STRING), len(data))
-    return start + data + bytes(-len(data) & 7)
+    item: bytes = put_head(number, len(data)) + data
+    return item + PADS[-len(data) & 7] if len(data) & 7 else item
 
 
 def _named_writer(kind: AttributeKind, tag: int, strict: bool, make: MakeWriter) -> Writer:
@@ -227,22 +263,29 @@ def _named_writer(kind: AttributeKind, tag: int, strict: bool, make: MakeWriter)
         value_kind = kind.value_kind(key)
         if value_kind is None:
             raise Unusual
-        name = _text_item(Tag.ATTRIBUTE_NAME, attribute_name(key))
+        name = _text_item(_NAME_HEAD, attribute_name(key))
         known[key] = (name, make(value_kind, Tag.ATTRIBUTE_VALUE, strict))
         return known[key]
 
     def write(attribute: Any) -> bytes:
-        key = attribute.key
-        if key.__class__ is not Tag or attribute.index is not None or attribute.value is None:
+        key, value = attribute.key, attribute.value
+        if key.__class__ is Tag and value is not None:
+            try:
+                name, writer = known.get(key) or entry(key)
+                content = writer(value)
+            except Unusual:
+                return _by_reference(kind, tag, attribute, place)
+            if not content:
+                return b""
+        elif value.__class__ is str and key.vendor in CUSTOM_PREFIXES:
+            name = _text_item(_NAME_HEAD, f"{key.vendor}-{key.name}")
+            content = _text_item(_TEXT_HEAD, value)
+        else:
             return _by_reference(kind, tag, attribute, place)
-        try:
-            name, writer = known.get(key) or entry(key)
-            content = writer(attribute.value)
-        except Unusual:
-            return _by_reference(kind, tag, attribute, place)
-        if not content:
-            return b""
-        return bytes(put_head(number, len(name) + len(content)) + name + content)
+        if attribute.index is not None:
+            name += put_index(_INDEX_HEAD, 4, attribute.index, 0)
+        item: bytes = put_head(number, len(name) + len(content)) + name + content
+        return item
 
     return write
 
@@ -276,7 +319,14 @@ def _tagged_writer(kind: AttributeKind, strict: bool, make: MakeWriter) -> Write
     def write(attribute: Any) -> bytes:
         key = attribute.key
         if key.__class__ is not Tag:
-            return by_reference(attribute)
+            if attribute.value.__class__ is not str:
+                return by_reference(attribute)
+            content = (
+                _text_item(_VENDOR_HEAD, key.vendor)
+                + _text_item(_NAME_HEAD, key.name)
+                + _text_item(_TEXT_HEAD, attribute.value)
+            )
+            return bytes(put_head(_STRUCTURE_HEAD, len(content)) + content)
         try:
             return (known.get(key) or entry(key))(attribute.value)
         except Unusual:

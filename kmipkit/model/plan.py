@@ -127,8 +127,8 @@ def _attributes_kind(wire: Wire, version: Version) -> Kind:
 def _value_kind(tag: Tag, version: Version) -> Kind | None:
     """The kind of a standard attribute's value; None where the version has no such attribute."""
     row = BY_TAG.get(tag)
-    if row is None or not row.known_in(version):
-        return None
+    if row is None or tag not in ATTRIBUTE_TYPES or not row.known_in(version):
+        return None  # Custom Attribute has a row, for its rules, and no type: it may be any
     return kind_of(ATTRIBUTE_TYPES[tag], version)
 
 
