@@ -111,7 +111,10 @@ class Attributes:
 
     def get(self, key: AttributeKey) -> Any:
         """The value of the first instance, or None."""
-        return next((attribute.value for attribute in self.items if attribute.key == key), None)
+        for attribute in self.items:  # a plain loop: this is asked several times per request
+            if attribute.key == key:
+                return attribute.value
+        return None
 
     def all(self, key: AttributeKey) -> list[Any]:
         """The values of all instances, in order."""

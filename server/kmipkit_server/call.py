@@ -55,6 +55,8 @@ class Call:
     """The ID Placeholder of the batch (KMIP 1.4 §4)."""
     earlier: list[str] = field(default_factory=list)
     """Identifiers that earlier items of the batch have returned (KMIP 2.1 §4.58)."""
+    alone: bool = False
+    """Whether this is the only operation of its message."""
 
     @property
     def transaction(self) -> Transaction:

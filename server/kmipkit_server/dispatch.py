@@ -108,14 +108,17 @@ class Dispatcher:
         option = incoming.header.batch_error_continuation_option or STOP
         placeholder: str | None = None
         earlier: list[str] = []
+        alone = len(incoming.items) == 1
         for item in incoming.items:
             call = Call(
                 identity, incoming.version, now, store, self.facts, item.operation, placeholder,
-                earlier,
+                earlier, alone,
             )  # fmt: skip
             result = self._run_item(item, call)
             results.append(result)
             placeholder = call.placeholder
+            if result.result_status is ResultStatus.OPERATION_FAILED and alone:
+                raise _Undo(results)  # it had no savepoint but that of the whole message
             if result.result_status is ResultStatus.OPERATION_FAILED and option != CONTINUE:
                 if option == UNDO and len(results) > 1:
                     raise _Undo(_undone(results))
@@ -152,11 +155,11 @@ class Dispatcher:
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED, "a critical Message Extension is not known"
             )
-        if isinstance(call.store, Transaction):
+        if call.alone or not isinstance(call.store, Transaction):
+            payload = handler.function(call, item.request_payload)
+        else:
             with call.store.savepoint():
                 payload = handler.function(call, item.request_payload)
-        else:
-            payload = handler.function(call, item.request_payload)
         return ResponseBatchItem(
             operation=item.operation,
             unique_batch_item_id=item.unique_batch_item_id,

@@ -9,26 +9,11 @@ from collections.abc import Iterable
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import Name
-from kmipkit.model.codec import to_tree
 from kmipkit.model.objects import Template
 from kmipkit.spec.enums import ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_1
 from kmipkit_server.call import Call
 from kmipkit_server.managed import Managed
-from kmipkit_server.store.base import Criterion, LocateQuery
-
-
-def holders(call: Call, name: Name, limit: int = 2) -> tuple[str, ...]:
-    """Identifiers of the caller's objects that have this name, except destroyed ones."""
-    item = to_tree(name, V2_1, tag=Tag.NAME)
-    query = LocateQuery(
-        owner=call.identity.name,
-        criteria=(Criterion(Tag.NAME, item),),
-        now=call.now,
-        maximum=limit,
-    )
-    return call.store.locate(query).ids
 
 
 def require_unique_name(call: Call, attributes: Attributes, own: str = "") -> None:
@@ -36,7 +21,10 @@ def require_unique_name(call: Call, attributes: Attributes, own: str = "") -> No
     if not call.facts.unique_names:
         return
     for name in attributes.all(Tag.NAME):
-        if any(identifier != own for identifier in holders(call, name)):
+        if any(
+            identifier != own
+            for identifier in call.store.named(call.identity.name, name.name_value)
+        ):
             raise OperationError(
                 ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,
                 f"another object has the name {name.name_value!r}",
@@ -59,7 +47,7 @@ def template_attributes(call: Call, templates: Iterable[Name]) -> list[Attribute
 
 
 def _template(call: Call, name: Name) -> Managed:
-    for identifier in holders(call, name):
+    for identifier in call.store.named(call.identity.name, name.name_value):
         record = call.store.get(identifier)
         if record is not None and record.object_type is ObjectType.TEMPLATE:
             return Managed(record, call.now)

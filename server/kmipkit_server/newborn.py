@@ -54,7 +54,7 @@ def requested(call: Call, attributes: Attributes | None, object_type: ObjectType
         for inherited in template_attributes(call, given.templates)
         if is_multi_instance(inherited.key) or inherited.key not in given
     ]
-    return _numbered(merged)
+    return Attributes(tuple(merged))
 
 
 def _refuse_repetition(attributes: Iterable[Attribute]) -> None:
@@ -140,7 +140,8 @@ def create(
     identifier = str(uuid.UUID(bytes=call.facts.random(16), version=4))
     defaults = {**SET_BY_SERVER, **(SET_IF_GENERATED if generated else {})}
     own = [*facts, *((key, make(call, identifier, given)) for key, make in defaults.items())]
-    added = (Attribute(key, fact) for key, fact in own if fact is not None and key not in given)
+    taken = {attribute.key for attribute in given}
+    added = (Attribute(key, fact) for key, fact in own if fact is not None and key not in taken)
     attributes = _numbered((*given, *added))
     record = Record(
         id=identifier,

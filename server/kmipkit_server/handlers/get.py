@@ -45,7 +45,7 @@ def _fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject
     block = in_format(block, value, request)
     if request.key_wrapping_specification is not None:
         block = wrapped(call, managed, block, request.key_wrapping_specification)
-    return value.replace(key_block=block)
+    return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)
 
 
 @operation(Operation.GET, writes=False)

@@ -158,6 +158,13 @@ class Reader(ABC):
     def locate(self, query: LocateQuery) -> Located:
         """The objects that match."""
 
+    @abstractmethod
+    def named(self, owner: str, name: str) -> tuple[str, ...]:
+        """The owner's objects that have this Name Value and are not destroyed; two at most.
+
+        What :meth:`locate` would find, in one look-up: every new object asks for its name.
+        """
+
 
 class Transaction(Reader):
     """A view that may change what it sees; others see it after the commit."""

@@ -9,7 +9,7 @@ long ones are cut and end in a hash, which keeps them equal or different.
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.model.kinds import EPOCH, SECOND
@@ -23,6 +23,8 @@ from kmipkit.spec.versions import V1_4, V2_1
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
 
+_TAG_NAMES = {tag: f"{int(tag):06x}" for tag in Tag}
+
 WHOLE = 0
 """The field of a plain value."""
 
@@ -35,18 +37,13 @@ NOT_INDEXED = frozenset({Tag.UNIQUE_IDENTIFIER, Tag.OBJECT_TYPE, Tag.STATE})
 """Attributes that are columns of their own."""
 
 
-class Row(NamedTuple):
-    """A row of the index, without owner and object."""
-
-    attribute: str
-    field: int
-    value: bytes
-    instance: int
+Row = tuple[str, int, bytes, int]
+"""A row of the index, without owner and object: attribute, field, value, instance."""
 
 
 def name_of(key: AttributeKey) -> str:
     """The attribute as the index knows it."""
-    return f"{int(key):06x}" if isinstance(key, Tag) else f"{key.vendor}\0{key.name}"
+    return _TAG_NAMES[key] if isinstance(key, Tag) else f"{key.vendor}\0{key.name}"
 
 
 def number(value: int) -> bytes:
@@ -65,10 +62,15 @@ def _short(data: bytes) -> bytes:
     return data if len(data) <= _LONGEST else data[:_LONGEST] + sha256(data).digest()
 
 
+def text(value: str) -> bytes:
+    """A text."""
+    return b"t" + _short(value.encode("utf-8", "surrogatepass"))
+
+
 def _of_python(value: Any) -> bytes:
     """The value of one row; any integer type, enumerations included, counts as a number."""
     if isinstance(value, str):
-        return b"t" + _short(value.encode("utf-8", "surrogatepass"))
+        return text(value)
     if isinstance(value, bytes):
         return b"b" + _short(value)
     if isinstance(value, datetime):
@@ -107,24 +109,24 @@ def _fields(cls: type) -> tuple[tuple[str, int], ...]:
 
 def rows(attributes: Attributes) -> set[Row]:
     """The rows of all attributes of an object."""
-    return {row for attribute in attributes for row in _rows(attribute)}
+    found: list[Row] = []
+    for attribute in attributes:
+        if attribute.key not in NOT_INDEXED:
+            _add_rows(found, attribute)
+    return set(found)
 
 
-def _rows(attribute: Attribute) -> Iterator[Row]:
-    key, value, instance = attribute.key, attribute.value, attribute.index or 0
-    if key in NOT_INDEXED:
-        return
-    name = name_of(key)
+def _add_rows(found: list[Row], attribute: Attribute) -> None:
+    value, instance = attribute.value, attribute.index or 0
+    name = name_of(attribute.key)
     if isinstance(value, Structure):
         for field, tag in _fields(type(value)):
-            found = getattr(value, field)
-            for one in found if isinstance(found, tuple) else (found,):
-                if one is not None:
-                    yield Row(name, tag, _of_python(one), instance)
+            inner = getattr(value, field)
+            several = inner if isinstance(inner, tuple) else (inner,)
+            found += [(name, tag, _of_python(one), instance) for one in several if one is not None]
     elif isinstance(value, OpenMask):
-        for bit in bits(int(value)):
-            yield Row(name, WHOLE, number(bit), instance)
+        found += [(name, WHOLE, number(bit), instance) for bit in bits(int(value))]
     elif isinstance(value, Item) and isinstance(value.value, tuple):
-        yield Row(name, WHOLE, of_item(value), instance)
+        found.append((name, WHOLE, of_item(value), instance))
     else:
-        yield Row(name, WHOLE, _of_python(value), instance)
+        found.append((name, WHOLE, _of_python(value), instance))

@@ -5,12 +5,13 @@ Indexes of instances, which only 1.x knows, stand in front: 2.1 has no place for
 """
 
 import struct
+from functools import lru_cache
 from typing import Annotated
 
-from kmipkit.errors import LocalProtocolError
-from kmipkit.model.attribute import Attribute, Attributes
+from kmipkit.model.attribute import Attribute, AttributeKey, Attributes, VendorName
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.structure import Structure, Wire, structure
+from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_0, V2_1, Version
 
@@ -31,26 +32,29 @@ _INDEX = struct.Struct(">HI")
 
 def pack(attributes: Attributes) -> bytes:
     """The stored form of attributes. Values that no version can write raise LocalProtocolError."""
-    modern, old = attributes.items, tuple[Attribute, ...]()
-    try:
-        packed = _encode(modern, V2_1)
-    except LocalProtocolError:
-        modern = tuple(one for one in attributes if _fits(one))
-        old = tuple(one for one in attributes if one not in modern)
-        packed = _encode(modern, V2_1)
+    modern: list[Attribute] = []
+    old: list[Attribute] = []
+    for one in attributes:
+        (modern if _is_modern(one.key) else old).append(one)
+    packed = _encode(tuple(modern), V2_1)
     indexes = [(at, one.index) for at, one in enumerate(modern) if one.index]
     return b"".join(
         (
             _HEAD.pack(_FORM, len(indexes), len(packed)),
             *(_INDEX.pack(*pair) for pair in indexes),
             packed,
-            _encode(old, V1_4) if old else b"",
+            _encode(tuple(old), V1_4) if old else b"",
         )
     )
 
 
+@lru_cache(maxsize=2048)
 def unpack(data: bytes) -> Attributes:
-    """The attributes of a stored form; each has an index."""
+    """The attributes of a stored form; each has an index.
+
+    The last ones are remembered: arrays ask for the same few keys again and again, and reading
+    their attributes is most of what a Get costs. Key material is never among them.
+    """
     _, count, size = _HEAD.unpack_from(data)
     start = _HEAD.size + count * _INDEX.size
     indexes = dict(_INDEX.iter_unpack(data[_HEAD.size : start]))
@@ -69,9 +73,9 @@ def _encode(attributes: tuple[Attribute, ...], version: Version) -> bytes:
     return encode(_Kept(attributes=Attributes(attributes)), version, tag=Tag.REQUEST_PAYLOAD)
 
 
-def _fits(attribute: Attribute) -> bool:
-    try:
-        _encode((attribute,), V2_1)
-    except LocalProtocolError:
-        return False
-    return True
+_OLD = frozenset(row.tag for row in BY_TAG.values() if row.until is not None)
+
+
+def _is_modern(key: AttributeKey) -> bool:
+    """Whether 2.1 has the attribute; a name of 1.x that is neither custom nor standard it has not."""
+    return bool(key.vendor) if isinstance(key, VendorName) else key not in _OLD

@@ -33,7 +33,7 @@ STEPS: tuple[str, ...] = (
         attribute TEXT NOT NULL,
         field INTEGER NOT NULL,
         value BLOB NOT NULL,
-        object INTEGER NOT NULL REFERENCES objects,
+        object INTEGER NOT NULL,  -- objects.seq; not checked, since it is written with its object
         instance INTEGER NOT NULL,
         PRIMARY KEY (owner, attribute, field, value, object, instance)
     ) STRICT, WITHOUT ROWID;

@@ -10,10 +10,13 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Self
 
+from kmipkit.lifecycle import DESTROYED_STATES
 from kmipkit.spec.enums import ObjectType, State
+from kmipkit.spec.tags import Tag
 from kmipkit_server.store import index, locate, packing, schema
 from kmipkit_server.store.base import (
     Located,
@@ -31,6 +34,29 @@ from kmipkit_server.vault.base import Vault
 _OBJECT = """
     SELECT o.id, w.name, o.type, o.state, o.attributes, o.material, o.data_key
     FROM objects o JOIN owners w ON w.number = o.owner WHERE o.id = ?"""
+
+
+_NAMED = f"""
+    SELECT o.id FROM attribute_index i JOIN objects o ON o.seq = i.object
+    WHERE i.owner = ? AND i.attribute = '{index.name_of(Tag.NAME)}' AND i.field = {Tag.NAME_VALUE:d}
+    AND i.value = ? AND o.state NOT IN ({", ".join(f"{state:d}" for state in DESTROYED_STATES)})
+    ORDER BY o.seq DESC LIMIT 2"""  # noqa: S608 - numbers of the standard
+
+_TYPES = {int(member): member for member in ObjectType}
+_STATES = {int(member): member for member in State}
+
+
+_ROWS = 64
+"""Rows of the index that one statement inserts: two thirds of the time of one by one."""
+
+
+@cache
+def _insert_rows(count: int) -> str:
+    rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
+    return (
+        "INSERT INTO attribute_index (owner, attribute, field, value, object, instance)"  # noqa: S608 - placeholders
+        f" VALUES {rows}"
+    )
 
 
 @contextmanager
@@ -53,16 +79,18 @@ class _View:
 
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier."""
-        with failures(self.name):
+        try:  # what "failures" does, without the cost of a context per request
             row = self.connection.execute(_OBJECT, (identifier,)).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.name}: {error}") from error
         if row is None:
             return None
         id_, owner, object_type, state, attributes, sealed, key = row
         return Record(
             id_,
             owner,
-            ObjectType(object_type),
-            State(state),
+            _TYPES[object_type] if object_type in _TYPES else ObjectType(object_type),
+            _STATES[state],
             lambda: packing.unpack(attributes),
             None if sealed is None else lambda: self.sealer.open(key, sealed, id_),
         )
@@ -92,6 +120,15 @@ class _View:
                 made.values,
             ).fetchone()
         return Located(ids, total)
+
+    def named(self, owner: str, name: str) -> tuple[str, ...]:
+        """Up to two objects of this name."""
+        number = self.owner_number(owner)
+        with failures(self.name):
+            return tuple(
+                identifier
+                for (identifier,) in self.connection.execute(_NAMED, (number, index.text(name)))
+            )
 
     def owner_number(self, owner: str) -> int | None:
         """The number of an owner, None if it has never had an object."""
@@ -151,7 +188,7 @@ class SQLiteTransaction(_View, Transaction):
             self.connection.executemany(
                 "DELETE FROM attribute_index WHERE owner = ? AND attribute = ? AND field = ?"
                 " AND value = ? AND object = ? AND instance = ?",
-                [(owner, *row[:3], seq, row.instance) for row in before - after],
+                [(owner, *row[:3], seq, row[3]) for row in before - after],
             )
             self._add_rows(owner, seq, after - before)
 
@@ -189,11 +226,15 @@ class SQLiteTransaction(_View, Transaction):
         return self.sealer.seal(record.material, record.id)
 
     def _add_rows(self, owner: int, seq: int | None, rows: set[index.Row]) -> None:
-        self.connection.executemany(
-            "INSERT INTO attribute_index (owner, attribute, field, value, object, instance)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            [(owner, *row[:3], seq, row.instance) for row in sorted(rows)],
-        )
+        ordered = sorted(rows)
+        for start in range(0, len(ordered), _ROWS):
+            part = ordered[start : start + _ROWS]
+            values = [
+                value
+                for attribute, field, value_, instance in part
+                for value in (owner, attribute, field, value_, seq, instance)
+            ]
+            self.connection.execute(_insert_rows(len(part)), values)
 
 
 def _columns(record: Record) -> tuple[int, int | None, int | None, bytes]:
