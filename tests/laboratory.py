@@ -1,0 +1,91 @@
+"""The server without sockets: a dispatcher on a store, with a clock that is moved by hand."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import trio
+from kmipkit_client import messages
+from kmipkit_client.calls import Call
+from kmipkit_client.errors import OperationFailed
+from kmipkit_server.call import Facts
+from kmipkit_server.dispatch import Dispatcher
+from kmipkit_server.identity import Identity
+from kmipkit_server.store.sqlite import SQLiteStore
+from kmipkit_server.store.writer import GroupCommit
+from kmipkit_server.vault.file import FileVault
+
+from kmipkit.model.codec import encode
+from kmipkit.model.envelope import SPOKEN, decode_response
+from kmipkit.model.messages import RequestMessage, ResponseMessage
+from kmipkit.spec.enums import BatchErrorContinuationOption
+from kmipkit.spec.versions import V2_1, Version
+
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class Laboratory:
+    """One server in memory of the test, except for its database."""
+
+    def __init__(self, folder: Path, **facts: Any) -> None:
+        self.now = START
+        self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
+        told = Facts("kmipkit", "laboratory", "0", os.urandom, SPOKEN, **facts)
+        self.dispatcher = Dispatcher(
+            self.store.reader, GroupCommit(self.store), told, lambda: self.now
+        )
+
+    def close(self) -> None:
+        self.store.close()
+
+    def pass_time(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+    def exchange(self, data: bytes, identity: str = "me") -> bytes:
+        """The answer to the bytes of a request."""
+
+        async def work() -> bytes:
+            self.dispatcher.writer = GroupCommit(self.store)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.dispatcher.writer.run)
+                answer = await self.dispatcher.respond(data, Identity(identity))
+                await self.dispatcher.writer.stop()
+            return answer
+
+        return trio.run(work)
+
+    def send(
+        self, request: RequestMessage, version: Version = V2_1, identity: str = "me"
+    ) -> ResponseMessage:
+        """The answer to a request message."""
+        answer, answered = decode_response(self.exchange(encode(request, version), identity))
+        assert answered == version
+        return answer
+
+    def batch(
+        self,
+        *calls: Call[Any],
+        version: Version = V2_1,
+        identity: str = "me",
+        on_error: BatchErrorContinuationOption | None = None,
+    ) -> list[Any]:
+        """The results of several operations in one message; an exception where one failed."""
+        request = messages.request(version, calls, on_error=on_error)
+        return messages.results(calls, self.send(request, version, identity))
+
+    def ask(self, call: Call[Any], version: Version = V2_1, identity: str = "me") -> Any:
+        """The result of one operation; OperationFailed is raised."""
+        [result] = self.batch(call, version=version, identity=identity)
+        if isinstance(result, OperationFailed):
+            raise result
+        return result
+
+
+def reasons(results: Sequence[Any]) -> list[str]:
+    """The Result Reason of each failure, "" for a success."""
+    return [
+        result.reason.name if isinstance(result, OperationFailed) and result.reason else ""
+        for result in results
+    ]
