@@ -1,0 +1,157 @@
+"""Values of every structure class, drawn from the declarations themselves.
+
+A class that is added is tested without a line here: fields, versions and choices are read from the
+same plan that the codecs work from.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from kmipkit.model.attribute import Attribute, Attributes, VendorName
+from kmipkit.model.attribute_kinds import (
+    AttributeKind,
+    AttributeListKind,
+    AttributeReferenceKind,
+)
+from kmipkit.model.kinds import (
+    EPOCH,
+    SECOND,
+    Enumerated,
+    Generic,
+    Kind,
+    Masked,
+    Moment,
+    OneOf,
+    Plain,
+    Selected,
+)
+from kmipkit.model.plan import plan
+from kmipkit.model.reference import FieldPlan, Nested
+from kmipkit.model.structure import Structure
+from kmipkit.spec.attributes import BY_TAG
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_0, Version
+from kmipkit.ttlv.tree import Item
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+BYTES = st.binary(max_size=33)
+SECONDS = st.integers(-(1 << 35), 1 << 37)  # from the year 881 to 6325
+
+_PLAIN: dict[ItemType, st.SearchStrategy[Any]] = {
+    ItemType.INTEGER: st.integers(-(1 << 31), (1 << 31) - 1),
+    ItemType.LONG_INTEGER: st.integers(-(1 << 63), (1 << 63) - 1),
+    ItemType.BIG_INTEGER: st.integers(-(1 << 130), 1 << 130),
+    ItemType.INTERVAL: st.integers(0, (1 << 32) - 1),
+    ItemType.BOOLEAN: st.booleans(),
+    ItemType.TEXT_STRING: TEXTS,
+    ItemType.BYTE_STRING: BYTES,
+}
+
+
+def _moment(kind: Moment) -> st.SearchStrategy[Any]:
+    if kind.unit == SECOND:
+        return SECONDS.map(lambda seconds: EPOCH + seconds * SECOND)
+    return st.builds(
+        lambda seconds, micro: EPOCH + timedelta(seconds=seconds, microseconds=micro),
+        SECONDS,
+        st.integers(0, 999_999),
+    )
+
+
+def _enumerated(kind: Enumerated) -> st.SearchStrategy[Any]:
+    known = [member for member in kind.enumeration if member.known_in(kind.version)]
+    vendors = st.integers(0x80000000, 0xFFFFFFFF).map(kind.enumeration)
+    return st.one_of(st.sampled_from(known), vendors) if known else vendors
+
+
+def _item(tag: int) -> st.SearchStrategy[Item]:
+    """A tree, as an unknown operation's payload or a vendor's extension has it."""
+    leaf = st.one_of(
+        TEXTS.map(lambda text: Item(0x540001, ItemType.TEXT_STRING, text)),
+        BYTES.map(lambda data: Item(0x540002, ItemType.BYTE_STRING, data)),
+        _PLAIN[ItemType.INTEGER].map(lambda number: Item(0x540003, ItemType.INTEGER, number)),
+    )
+    return st.lists(leaf, max_size=3).map(lambda all_: Item(tag, ItemType.STRUCTURE, tuple(all_)))
+
+
+@st.composite
+def _attribute(draw: st.DrawFn, kind: AttributeKind, tag: Tag | None = None) -> Attribute:
+    vendor_name = st.builds(VendorName, st.just("x"), TEXTS)
+    if kind.version >= V2_0:
+        vendor_name = st.builds(VendorName, TEXTS, TEXTS)
+    index = st.none() | st.integers(0, 9) if kind.named else st.none()
+    if kind.generic or (tag is None and draw(st.integers(0, 4)) == 0):
+        key = draw(vendor_name)
+        value = draw(st.one_of(TEXTS, BYTES, st.booleans(), _PLAIN[ItemType.INTEGER]))
+        if kind.generic:  # Locate keeps its criteria as trees
+            value = Item(Tag.ATTRIBUTE_VALUE, ItemType.TEXT_STRING, draw(TEXTS))
+        return Attribute(key, value, draw(index))
+    known = [one for one in BY_TAG if kind.value_kind(one) is not None]
+    chosen = tag or draw(st.sampled_from(known))
+    inner = kind.value_kind(chosen)
+    assert inner is not None
+    return Attribute(chosen, draw(value_of(inner, chosen)), draw(index))
+
+
+def _attributes(kind: AttributeKind, least: int = 0) -> st.SearchStrategy[Attributes]:
+    many = st.lists(_attribute(kind), min_size=least, max_size=4)
+    return many.map(lambda found: Attributes(tuple(found)))
+
+
+def _reference(kind: AttributeReferenceKind) -> st.SearchStrategy[Any]:
+    known = [tag for tag, row in BY_TAG.items() if row.known_in(kind.version)]
+    vendor = TEXTS if kind.version >= V2_0 else st.just("x")
+    return st.one_of(st.sampled_from(known), st.builds(VendorName, vendor, TEXTS))
+
+
+def value_of(kind: Kind, tag: int, outer: Any = None) -> st.SearchStrategy[Any]:
+    """Values of a kind; ``tag`` is that of the item, ``outer`` what a structure is handed."""
+    if isinstance(kind, OneOf):
+        return st.one_of([value_of(option, tag, outer) for option in kind.options])
+    if isinstance(kind, Selected):
+        return value_of(kind.resolve(outer), tag)
+    if isinstance(kind, Nested):
+        return structures(kind.cls, kind.version, outer)
+    if isinstance(kind, Generic):
+        return _item(tag)
+    return _SIMPLE[type(kind)](kind)
+
+
+_SIMPLE: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
+    Plain: lambda kind: _PLAIN[kind.item_type],
+    Enumerated: _enumerated,
+    Masked: lambda kind: st.integers(0, (1 << 32) - 1).map(kind.mask),
+    Moment: _moment,
+    AttributeListKind: lambda kind: _attributes(kind.one),
+    AttributeKind: _attribute,
+    AttributeReferenceKind: _reference,
+}
+
+
+def _field(field: FieldPlan, handed: dict[str, Any]) -> st.SearchStrategy[Any]:
+    outer = handed.get(field.by or field.passes)
+    if field.spread:
+        [form] = field.forms
+        assert isinstance(form.kind, AttributeKind)
+        some = _attributes(form.kind, 1)  # none at all is what the default stands for
+        return some if field.required else st.one_of(st.just(field.default), some)
+    one = st.one_of([value_of(form.kind, form.tag, outer) for form in field.forms])
+    if field.repeated:
+        return st.lists(one, min_size=int(field.required), max_size=3).map(tuple)
+    return one if field.required else st.one_of(st.just(field.default), one)
+
+
+@st.composite
+def structures(
+    draw: st.DrawFn, cls: type[Structure], version: Version, outer: Any = None
+) -> Structure:
+    """Values of a class with the fields that a version has."""
+    handed: dict[str, Any] = {"outer": outer}
+    for field in plan(cls, version):
+        if field.forms:
+            handed[field.name] = draw(_field(field, handed))
+    return cls(**{name: value for name, value in handed.items() if name != "outer"})
