@@ -14,7 +14,7 @@ from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv import xml
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import placeholders
-from kmipkit_conformance.errors import TesterError
+from kmipkit_conformance.errors import ConformanceError
 
 INDEX = "index.json"
 """Beside the cases, if there is one: what each needs, as ``setup``, ``depends_on`` and so on."""
@@ -67,11 +67,11 @@ def load_all(
     """The cases below some folders, of these versions and families (all where none is given).
 
     Raises:
-        TesterError: a folder or file cannot be read.
+        ConformanceError: a folder or file cannot be read.
     """
     for folder in folders:
         if not folder.exists():
-            raise TesterError(f"{folder}: no such file or directory")
+            raise ConformanceError(f"{folder}: no such file or directory")
         needs = _needs(folder)
         paths = [folder] if folder.is_file() else sorted(folder.rglob("*.xml"))
         for path in paths:
@@ -108,13 +108,13 @@ def _need(case: dict[str, Any]) -> str:
 
 
 def load(path: Path, needs: str = "") -> Case:
-    """One case. TesterError if the file is not one."""
+    """One case. ConformanceError if the file is not one."""
     try:
         messages = xml.parse_all(path.read_bytes(), placeholder=placeholders.read)
     except OSError as error:
-        raise TesterError(f"{path}: {error.strerror}") from None
+        raise ConformanceError(f"{path}: {error.strerror}") from None
     except ProtocolError as error:
-        raise TesterError(f"{path}: {error}") from None
+        raise ConformanceError(f"{path}: {error}") from None
     return Case(path.stem, _version(path.stem, messages), tuple(_steps(messages)), needs)
 
 

@@ -123,7 +123,7 @@ class Comparison:
         """Each expected item is among those received, in any order."""
         left = list(got)
         for one in wanted:
-            candidates = [other for other in left if other.tag == one.tag]
+            candidates = [other for other in left if _comparable(one, other)]
             reasons: list[str] = []
             for other in candidates:
                 trial = dict(self.bindings.values)
@@ -206,6 +206,12 @@ def _identifiers(item: Item) -> set[str]:
         for child in _inner(payload)
         if child.tag in _IDENTIFIERS and isinstance(child.value, str)
     }
+
+
+def _comparable(one: Item, other: Item) -> bool:
+    """Whether two items of a list may stand for the same thing: attributes by their names."""
+    names = [[name.value for name in children(item, Tag.ATTRIBUTE_NAME)] for item in (one, other)]
+    return one.tag == other.tag and names[0] == names[1]
 
 
 def _has_iv(item: Item) -> bool:

@@ -3,5 +3,5 @@
 from kmipkit.errors import KMIPError
 
 
-class TesterError(KMIPError):
+class ConformanceError(KMIPError):
     """A case cannot be read, the target cannot be reached, a report cannot be written."""

@@ -44,7 +44,7 @@ class Player:
     clock: Callable[[], float] = time.time
 
     def play(self, case: Case) -> Verdict:
-        """Play one case on a connection of its own. TesterError if there is no connection."""
+        """Play one case on a connection of its own. ConformanceError if there is no connection."""
         if case.needs:
             return Verdict(case, Outcome.SKIPPED, (f"needs {case.needs}",))
         if case.name in ERRATA:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from kmipkit_conformance.errors import TesterError
+from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.player import Outcome, Verdict
 
 Verdicts = Sequence[Verdict]
@@ -100,8 +100,8 @@ FORMS: Mapping[str, Callable[[Verdicts], str]] = MappingProxyType(
 
 
 def write(form: str, path: Path, verdicts: Verdicts) -> None:
-    """Write a report. TesterError if the file cannot be written."""
+    """Write a report. ConformanceError if the file cannot be written."""
     try:
         path.write_text(FORMS[form](verdicts), encoding="utf-8")
     except OSError as error:
-        raise TesterError(f"{path}: {error.strerror}") from None
+        raise ConformanceError(f"{path}: {error.strerror}") from None

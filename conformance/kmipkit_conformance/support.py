@@ -3,12 +3,12 @@
 from kmipkit_client import Client, ClientError, OperationFailed
 
 from kmipkit.spec.enums import Operation, QueryFunction
-from kmipkit_conformance.errors import TesterError
+from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.target import Target
 
 
 def offered_operations(target: Target) -> frozenset[Operation] | None:
-    """The operations of the server; None if it does not say. TesterError if it does not answer."""
+    """The operations of the server; None if it does not say. ConformanceError if it does not answer."""
     try:
         with Client(
             target.host,
@@ -22,4 +22,4 @@ def offered_operations(target: Target) -> frozenset[Operation] | None:
     except OperationFailed:
         return None
     except ClientError as error:
-        raise TesterError(str(error)) from None
+        raise ConformanceError(str(error)) from None

@@ -13,12 +13,12 @@ from kmipkit_client.settings import tls_context
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import ProtocolError
 from kmipkit.ttlv.limits import Limits
-from kmipkit_conformance.errors import TesterError
+from kmipkit_conformance.errors import ConformanceError
 
 LIMITS = Limits(max_message=64 << 20, max_items=1 << 20)
 
 
-class NoAnswer(TesterError):
+class NoAnswer(ConformanceError):
     """The server closed the connection, or was silent for too long."""
 
 
@@ -34,20 +34,20 @@ class Target:
     timeout: float = 30.0
 
     def connect(self) -> "TargetConnection":
-        """Connect and shake hands. TesterError if not possible."""
+        """Connect and shake hands. ConformanceError if not possible."""
         where = f"{self.host}:{self.port}"
         try:
             context = tls_context(self.ca, self.cert, self.key)
             plain = socket.create_connection((self.host, self.port), timeout=self.timeout)
         except ClientError as error:
-            raise TesterError(str(error)) from None
+            raise ConformanceError(str(error)) from None
         except OSError as error:
-            raise TesterError(f"{where}: {error.strerror or error}") from None
+            raise ConformanceError(f"{where}: {error.strerror or error}") from None
         try:
             return TargetConnection(context.wrap_socket(plain, server_hostname=self.host))
         except OSError as error:
             plain.close()
-            raise TesterError(f"{where}: TLS failed: {error}") from None
+            raise ConformanceError(f"{where}: TLS failed: {error}") from None
 
 
 class TargetConnection:

@@ -1,0 +1,279 @@
+"""The tester's own judgement: what it lets pass, what not, and how it says so.
+
+A tester that passes everything is worth less than none; each rule is tried from both sides.
+"""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from kmipkit_conformance import placeholders, report
+from kmipkit_conformance.cases import Case, Step, load, load_all
+from kmipkit_conformance.cli import conformance
+from kmipkit_conformance.compare import Comparison
+from kmipkit_conformance.errors import ConformanceError
+from kmipkit_conformance.placeholders import Bindings
+from kmipkit_conformance.player import Outcome, Player, Verdict
+from kmipkit_conformance.support import offered_operations
+from kmipkit_conformance.target import Target
+from servers import RunningServer
+
+from kmipkit.spec.versions import V1_2, V1_4
+from kmipkit.ttlv import xml
+from kmipkit.ttlv.tree import Item
+
+NOW = 1_790_000_000
+HEADER = """<ProtocolVersion><ProtocolVersionMajor type="Integer" value="1"/>
+<ProtocolVersionMinor type="Integer" value="4"/></ProtocolVersion>"""
+
+
+def response(item: str, count: int = 1, stamp: str = "$NOW") -> str:
+    return f"""<ResponseMessage><ResponseHeader>{HEADER}
+    <TimeStamp type="DateTime" value="{stamp}"/><BatchCount type="Integer" value="{count}"/>
+    </ResponseHeader>{item}</ResponseMessage>"""
+
+
+def item(operation: str, payload: str, status: str = "Success", more: str = "") -> str:
+    return f"""<BatchItem><Operation type="Enumeration" value="{operation}"/>
+    <ResultStatus type="Enumeration" value="{status}"/>{more}
+    <ResponsePayload>{payload}</ResponsePayload></BatchItem>"""
+
+
+def request(operation: str, payload: str) -> str:
+    return f"""<RequestMessage><RequestHeader>{HEADER}<BatchCount type="Integer" value="1"/>
+    </RequestHeader><BatchItem><Operation type="Enumeration" value="{operation}"/>
+    <RequestPayload>{payload}</RequestPayload></BatchItem></RequestMessage>"""
+
+
+UID = '<UniqueIdentifier type="TextString" value="{}"/>'
+
+
+def attribute(name: str, value: str, kind: str = "TextString") -> str:
+    return f"""<Attribute><AttributeName type="TextString" value="{name}"/>
+    <AttributeValue type="{kind}" value="{value}"/></Attribute>"""
+
+
+def tree(text: str) -> Item:
+    [message] = xml.parse_all(text, placeholder=placeholders.read)
+    return message
+
+
+class Judge:
+    """One case in progress."""
+
+    def __init__(self) -> None:
+        self.comparison = Comparison(Bindings(now=NOW))
+
+    def __call__(
+        self, expected: str, actual: str, asked: str = request("Activate", "")
+    ) -> list[str]:
+        step = Step(tree(asked), tree(response(expected)))
+        received = tree(response(actual, stamp="2026-11-23T12:00:00+00:00"))
+        return self.comparison.differences(step, received)
+
+
+def test_identifiers_are_bound_once_and_must_agree_afterwards() -> None:
+    judge = Judge()
+    expected = item("Activate", UID.format("$UNIQUE_IDENTIFIER_0"))
+    assert judge(expected, item("Activate", UID.format("a"))) == []
+    assert judge(expected, item("Activate", UID.format("a"))) == []
+    [reason] = judge(expected, item("Activate", UID.format("b")))
+    assert "$UNIQUE_IDENTIFIER_0 expected, 'b' received" in reason
+
+
+def test_status_and_reason_are_strict_and_the_message_is_free() -> None:
+    payload = UID.format("a")
+    said = '<ResultMessage type="TextString" value="{}"/>'
+    why = '<ResultReason type="Enumeration" value="{}"/>'
+    failed = item("Activate", payload, "OperationFailed", why.format("ItemNotFound"))
+    assert Judge()(failed, failed) == []
+    other = item(
+        "Activate", payload, "OperationFailed", why.format("ItemNotFound") + said.format("no")
+    )
+    assert Judge()(failed, other) == []
+    assert Judge()(
+        failed, item("Activate", payload, "OperationFailed", why.format("GeneralFailure"))
+    )
+    assert Judge()(failed, item("Activate", payload))
+
+
+def test_attributes_may_come_in_any_order_and_with_more() -> None:
+    a, b, c = (attribute(name, name) for name in ("x-A", "x-B", "x-C"))
+    expected = item("GetAttributes", UID.format("k") + a + b)
+    assert Judge()(expected, item("GetAttributes", UID.format("k") + c + b + a)) == []
+    [reason] = Judge()(expected, item("GetAttributes", UID.format("k") + a + c))
+    assert "'x-B'" in reason
+    wrong = attribute("x-B", "other")
+    assert Judge()(expected, item("GetAttributes", UID.format("k") + a + wrong))
+
+
+def key(data: str) -> str:
+    return f"""<ObjectType type="Enumeration" value="SymmetricKey"/>{UID.format("k")}
+    <SymmetricKey><KeyBlock><KeyFormatType type="Enumeration" value="Raw"/><KeyValue>
+    <KeyMaterial type="ByteString" value="{data}"/></KeyValue></KeyBlock></SymmetricKey>"""
+
+
+def test_material_is_free_only_for_keys_that_the_server_made() -> None:
+    registered, generated = Judge(), Judge()
+    assert registered(item("Register", UID.format("k")), item("Register", UID.format("k"))) == []
+    made = '<ObjectType type="Enumeration" value="SymmetricKey"/>' + UID.format("k")
+    assert generated(item("Create", made), item("Create", made)) == []
+    expected, other = item("Get", key("00" * 16)), item("Get", key("11" * 16))
+    assert generated(expected, other) == []
+    [reason] = registered(expected, other)
+    assert "16 bytes expected, 16 bytes received" in reason
+    assert "11" * 8 not in reason, "a key never stands in a report"
+
+
+def test_dates_count_when_the_request_fixed_them() -> None:
+    judge = Judge()
+    dated = attribute("Activation Date", "{}", "DateTime")
+    early, late = "2011-03-01T00:00:00+00:00", "2012-03-01T00:00:00+00:00"
+    expected = item("GetAttributes", UID.format("k") + dated.format(early))
+    other = item("GetAttributes", UID.format("k") + dated.format(late))
+    assert judge(expected, other) == []
+    judge.comparison.bindings.fill(tree(request("Create", dated.format(early))))
+    assert judge(expected, other)
+
+
+def test_query_answers_may_name_more_and_must_not_name_less() -> None:
+    names = '<Operation type="Enumeration" value="{}"/>'
+    expected = item("Query", names.format("Create") + names.format("Get"))
+    more = item("Query", "".join(map(names.format, ("Get", "Locate", "Create"))))
+    assert Judge()(expected, more) == []
+    [reason] = Judge()(expected, item("Query", names.format("Create")))
+    assert "Get" in reason
+
+
+def test_a_missing_time_stamp_and_a_missing_item_are_noticed() -> None:
+    expected = tree(response(item("Activate", UID.format("a"))))
+    step = Step(tree(request("Activate", "")), expected)
+    headless = response(item("Activate", UID.format("a"))).replace(
+        '<TimeStamp type="DateTime" value="$NOW"/>', ""
+    )
+    assert "TimeStamp is missing" in Comparison(Bindings(NOW)).differences(step, tree(headless))[0]
+    empty = tree(response("", 0))
+    assert any("1 batch items expected, 0" in one for one in _all(step, empty))
+
+
+def _all(step: Step, actual: Item) -> list[str]:
+    return Comparison(Bindings(NOW)).differences(step, actual)
+
+
+def test_placeholders_are_filled_into_requests() -> None:
+    bindings = Bindings(now=NOW, values={"UNIQUE_IDENTIFIER_0": "abc"})
+    dated = attribute("Activation Date", "$NOW-60", "DateTime")
+    sent = bindings.fill(tree(request("Create", UID.format("$UNIQUE_IDENTIFIER_0") + dated)))
+    text = xml.dump(sent)
+    assert 'value="abc"' in text
+    assert NOW - 60 in bindings.sent_dates
+    assert "$" not in text
+
+
+def write_case(folder: Path, name: str, status: str = "Success") -> Path:
+    create = request(
+        "Create",
+        '<ObjectType type="Enumeration" value="SymmetricKey"/><TemplateAttribute>'
+        + attribute("Cryptographic Algorithm", "AES", "Enumeration")
+        + attribute("Cryptographic Length", "128", "Integer")
+        + attribute("Cryptographic Usage Mask", "Encrypt   Decrypt", "Integer")
+        + "</TemplateAttribute>",
+    )
+    made = item(
+        "Create",
+        '<ObjectType type="Enumeration" value="SymmetricKey"/>'
+        + UID.format("$UNIQUE_IDENTIFIER_0"),
+        status,
+    )
+    path = folder / f"{name}.xml"
+    path.write_text(f"<KMIP>{create}{response(made)}</KMIP>")
+    return path
+
+
+def test_cases_are_found_chosen_and_named(tmp_path: Path) -> None:
+    for name in ("SKLC-M-1-14", "CS-BC-M-2-14", "SKLC-M-1-12"):
+        write_case(tmp_path, name)
+    every = list(load_all([tmp_path], frozenset(), ()))
+    assert [case.family for case in every] == ["CS-BC", "SKLC", "SKLC"]
+    assert [case.name for case in load_all([tmp_path], frozenset({V1_2}), ())] == ["SKLC-M-1-12"]
+    chosen = load_all([tmp_path], frozenset({V1_4}), ("SKLC",))
+    assert [case.name for case in chosen] == ["SKLC-M-1-14"]
+    with pytest.raises(ConformanceError, match="no such file"):
+        list(load_all([tmp_path / "missing"], frozenset(), ()))
+    (tmp_path / "broken.xml").write_text("<KMIP><Foo/></KMIP>")
+    with pytest.raises(ConformanceError, match=r"broken\.xml"):
+        load(tmp_path / "broken.xml")
+
+
+@pytest.fixture
+def player(server: RunningServer) -> Player:
+    files = server.credentials("tester")
+    target = Target("127.0.0.1", server.port, **files)
+    return Player(target, offered_operations(target))
+
+
+def test_a_case_is_played_and_a_wrong_expectation_is_a_failure(
+    player: Player, tmp_path: Path
+) -> None:
+    assert player.play(load(write_case(tmp_path, "A-M-1-14"))).outcome is Outcome.PASSED
+    wrong = player.play(load(write_case(tmp_path, "A-M-2-14", "OperationFailed")))
+    assert wrong.outcome is Outcome.FAILED
+    assert "OperationFailed expected, Success received" in wrong.reasons[0]
+
+
+def test_what_the_server_does_not_offer_is_skipped_with_the_reason(
+    player: Player, tmp_path: Path
+) -> None:
+    path = write_case(tmp_path, "A-M-3-14")
+    path.write_text(path.read_text().replace('"Create"', '"CreateKeyPair"'))
+    verdict = player.play(load(path))
+    assert verdict.outcome is Outcome.SKIPPED
+    assert "CREATE_KEY_PAIR" in verdict.reasons[0]
+
+
+def test_the_command_ends_with_1_when_a_case_fails_and_reports_it(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    write_case(cases, "A-M-1-14")
+    write_case(cases, "A-M-2-14", "OperationFailed")
+    arguments = ["run", "--target", f"127.0.0.1:{server.port}", "--cases", str(cases)]
+    for name, path in server.credentials("tester").items():
+        arguments += [f"--{name}", str(path)]
+    for form in ("junit", "json", "html"):
+        arguments += ["--report", f"{form}:{tmp_path / form}"]
+    result = CliRunner().invoke(conformance, arguments)
+    assert result.exit_code == 1, result.output
+    assert "1 passed, 1 failed, 0 skipped" in result.output
+    suite = ET.parse(tmp_path / "junit").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert json.loads((tmp_path / "json").read_text())["failed"] == 1
+    assert '<td class="failed">failed</td>' in (tmp_path / "html").read_text()
+    good = CliRunner().invoke(conformance, [*arguments, "--profile", "A-M-1"])
+    assert good.exit_code == 0
+
+
+def test_reports_show_names_as_text_whatever_they_hold(tmp_path: Path) -> None:
+    case = Case("<script>", V1_4, ())
+    verdict = Verdict(case, Outcome.FAILED, ("<b>bold</b> \x00",))
+    assert "<script>" not in report.as_html([verdict])
+    assert ET.fromstring(report.junit([verdict]))
+    with pytest.raises(ConformanceError):
+        report.write("json", tmp_path / "missing" / "r", [verdict])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--target", "nowhere"], "HOST:PORT"),
+        (["--target", "127.0.0.1:1", "--report", "pdf:x"], "FORM:FILE"),
+    ],
+)
+def test_wrong_options_are_explained(tmp_path: Path, arguments: list[str], words: str) -> None:
+    files = [part for name in ("ca", "cert", "key") for part in (f"--{name}", "x")]
+    result = CliRunner().invoke(conformance, ["run", *arguments, *files, "--cases", str(tmp_path)])
+    assert result.exit_code == 2
+    assert words in result.output
