@@ -179,13 +179,9 @@ def test_attributes_can_be_modified_and_deleted(client: Any) -> None:
 
 
 def test_a_single_valued_attribute_can_be_set(client: Any) -> None:
-    from kmip.core import primitives
-    from kmip.core.objects import NewAttribute
-
     if client.kmip_version < KMIPVersion.KMIP_2_0:
         pytest.skip("Set Attribute came with KMIP 2.0")
     key = client.create(enums.CryptographicAlgorithm.AES, 128, name="to be sensitive")
-    sensitive = primitives.Boolean(True, tag=enums.Tags.SENSITIVE)
-    client.set_attribute(unique_identifier=key, new_attribute=NewAttribute(attribute=sensitive))
+    client.set_attribute(unique_identifier=key, attribute_name="Sensitive", attribute_value=True)
     with pytest.raises(KmipOperationFailure, match="SENSITIVE"):
         client.get(key)
