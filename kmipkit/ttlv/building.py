@@ -12,7 +12,7 @@ from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_number
 from kmipkit.ttlv.binary import encode
-from kmipkit.ttlv.framing import HEADER_SIZE
+from kmipkit.ttlv.framing import HEADER_SIZE, TAG_PREFIXES
 from kmipkit.ttlv.limits import Limits
 from kmipkit.ttlv.paths import step
 from kmipkit.ttlv.text import TYPES, meaning, read_value
@@ -52,10 +52,13 @@ class Builder:
         self._items = 0
 
     def tag(self, name: str) -> int:
-        """The number of a tag, from its name or ``0x`` and six digits."""
+        """The number of a tag, from its name or ``0x`` and six digits (KMIP 1.4 §9.1.1.1)."""
         tag = tag_number(name)
         if tag is None:
             raise self.error(Cause.BAD_TAG, f"there is no tag {name[:80]!r}")
+        if tag >> 16 not in TAG_PREFIXES:
+            message = f"a tag starts with 42 or 54, not with {tag >> 16:02X}"
+            raise self.error(Cause.BAD_TAG, message)
         return tag
 
     def type(self, name: str | None) -> ItemType:

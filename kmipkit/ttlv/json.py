@@ -6,16 +6,17 @@ scanned first, without keeping anything, for more or deeper brackets than the li
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
+from kmipkit.ttlv.binary import encode
 from kmipkit.ttlv.building import Builder, Placeholder, check_size
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit.ttlv.secrecy import REDACTED, hidden, within
-from kmipkit.ttlv.text import TYPE_NAMES, mask_text, meaning, to_hex, write_value
+from kmipkit.ttlv.text import TYPE_NAMES, leading, mask_text, meaning, to_hex, write_value
 from kmipkit.ttlv.tree import Item
 
 _MEMBERS = frozenset(("tag", "name", "type", "value"))
@@ -39,7 +40,14 @@ _NUMBERS = frozenset(
 _SAFE = 1 << 52
 """From here on numbers are hexadecimal: others keep them as floating point (§4.1.6.5)."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+_DIGITS = 4300
+"""Of the longest number that Python reads by default: 14,000 bits, more than any key has."""
+
+# A string may lack its end: a match that failed there would be tried again from each quote in it.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
+
+# Control characters that JSON may hold as they are, but a terminal obeys (C1), and line separators.
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -55,7 +63,8 @@ def parse_all(
 
     ``placeholder`` resolves values such as ``$NOW``; without it they are errors. Raises
     RemoteProtocolError, with path, for what is no KMIP message in JSON or exceeds ``limits``, which
-    count as if each message were in binary form.
+    count as if each message were in binary form. What the text holds in all, counted before it is
+    taken apart, may not be more than one message can have.
     """
     check_size(text, limits)
     builder = Builder(limits, lambda: None, placeholder)
@@ -89,7 +98,7 @@ def _load(text: bytes | str, limits: Limits) -> list[Any]:
     except RecursionError:
         raise RemoteProtocolError("nested too deep", cause=Cause.TOO_DEEP) from None
     except ValueError as error:
-        # A number of thousands of digits, or what the hooks below refuse.
+        # What the hooks below refuse.
         raise RemoteProtocolError(f"JSON: {error}", cause=Cause.BAD_SYNTAX) from None
 
 
@@ -117,7 +126,10 @@ def _scan(text: str, limits: Limits) -> None:
 
 def _values(text: str) -> list[Any]:
     decoder = json.JSONDecoder(
-        object_pairs_hook=_members, parse_float=_no_number, parse_constant=_no_number
+        object_pairs_hook=_members,
+        parse_int=_integer,
+        parse_float=_no_number,
+        parse_constant=_no_number,
     )
     values: list[Any] = []
     at = _skip_blanks(text, 0)
@@ -138,6 +150,12 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("a member of an object is repeated")
     return members
+
+
+def _integer(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise ValueError(f"a number of {len(text)} digits; write it in hexadecimal")
+    return int(text)
 
 
 def _no_number(_text: str) -> None:
@@ -188,26 +206,33 @@ def _either(
 def dump(item: Item, *, redact: bool = False) -> str:
     """The JSON of an item, one line for each value, ending with a line feed.
 
-    ``redact``: values that may be key material are left out, which cannot be read back.
+    ``redact``: values that may be key material are left out, which cannot be read back. Raises
+    LocalProtocolError for what the binary form could not carry either.
     """
+    encode(item)
     return "".join(_pieces(item, (), redact, "", False)) + "\n"
 
 
 def _pieces(
-    item: Item, siblings: tuple[Item, ...], redact: bool, indent: str, inside: bool
+    item: Item, before: Sequence[Item], redact: bool, indent: str, inside: bool
 ) -> Iterator[str]:
     inside = within(item.tag, inside)
     yield f'{indent}{{"tag":{json.dumps(tag_name(item.tag))}, '
     if not isinstance(item.value, tuple):
         secret = redact and hidden(item.tag, item.type, inside)
-        value = REDACTED if secret else _value(item, meaning(item.tag, siblings))
-        yield f'"type":"{TYPE_NAMES[item.type]}", "value":{json.dumps(value, ensure_ascii=False)}}}'
+        value = REDACTED if secret else _value(item, meaning(item.tag, before))
+        yield f'"type":"{TYPE_NAMES[item.type]}", "value":{_quoted(value)}}}'
         return
     yield '"value":['
     for index, child in enumerate(item.value):
         yield ",\n" if index else "\n"
-        yield from _pieces(child, item.value, redact, indent + "  ", inside)
+        yield from _pieces(child, leading(item.value, index), redact, indent + "  ", inside)
     yield f"\n{indent}]}}" if item.value else "]}"
+
+
+def _quoted(value: str | int | bool) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _value(item: Item, about: int) -> str | int | bool:

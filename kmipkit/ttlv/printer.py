@@ -4,12 +4,20 @@ Unlike XML and JSON this is not meant to be read back, and may say more (a numbe
 the length of a byte string) and less (only the start of a long one).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from kmipkit.errors import Cause, LocalProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
 from kmipkit.ttlv.secrecy import REDACTED, hidden, within
-from kmipkit.ttlv.text import TYPE_NAMES, big_integer_bytes, mask_text, meaning, write_value
+from kmipkit.ttlv.text import (
+    TYPE_NAMES,
+    big_integer_bytes,
+    leading,
+    mask_text,
+    meaning,
+    write_value,
+)
 from kmipkit.ttlv.tree import Item
 
 SHOWN = 48
@@ -20,20 +28,25 @@ def format_item(item: Item, *, show_secrets: bool = False) -> str:
     """The item and all below it as text, ending with a line feed.
 
     Values that may be key material (:mod:`kmipkit.ttlv.secrecy`) show only as ``<redacted>``,
-    unless ``show_secrets``; then byte strings are also shown in full.
+    unless ``show_secrets``; then byte strings are also shown in full. Raises LocalProtocolError for
+    a tree too deep to walk.
     """
-    return "".join(f"{line}\n" for line in _lines(item, (), show_secrets, "", False))
+    try:
+        return "".join(f"{line}\n" for line in _lines(item, (), show_secrets, "", False))
+    except RecursionError:
+        raise LocalProtocolError("items are nested too deep", cause=Cause.TOO_DEEP) from None
 
 
 def _lines(
-    item: Item, siblings: tuple[Item, ...], show_secrets: bool, indent: str, inside: bool
+    item: Item, before: Sequence[Item], show_secrets: bool, indent: str, inside: bool
 ) -> Iterator[str]:
     inside = within(item.tag, inside)
     name = tag_name(item.tag)
     if isinstance(item.value, tuple):
         yield f"{indent}{name}"
-        for child in item.value:
-            yield from _lines(child, item.value, show_secrets, indent + "  ", inside)
+        for index, child in enumerate(item.value):
+            known = leading(item.value, index)
+            yield from _lines(child, known, show_secrets, indent + "  ", inside)
         return
     kind = TYPE_NAMES[item.type]
     if isinstance(item.value, bytes):
@@ -41,7 +54,7 @@ def _lines(
     if hidden(item.tag, item.type, inside) and not show_secrets:
         shown = REDACTED
     else:
-        shown = _value(item, meaning(item.tag, siblings), show_secrets)
+        shown = _value(item, meaning(item.tag, before), show_secrets)
     yield f"{indent}{name} ({kind}): {shown}"
 
 

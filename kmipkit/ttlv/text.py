@@ -36,11 +36,15 @@ _BITS = {
     ItemType.DATE_TIME_EXTENDED: 64,
 }
 _UNSIGNED = frozenset((ItemType.ENUMERATION, ItemType.INTERVAL))
+_LEADING = 3
+"""The most items that stand before the Attribute Value: name, index, and one to spare."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def meaning(tag: int, siblings: Sequence[Item]) -> int:
-    """The tag that says what a value means.
+def meaning(tag: int, before: Sequence[Item]) -> int:
+    """The tag that says what a value means; ``before`` are the items in front of it, or the first
+    of them (:func:`leading`).
 
     The Attribute Value of KMIP 1.x takes its meaning from the Attribute Name before it (1.4
     §2.1.1). A vendor's attribute (2.1 §4.60) has a Vendor Identification too; its name means
@@ -49,12 +53,20 @@ def meaning(tag: int, siblings: Sequence[Item]) -> int:
     if tag != Tag.ATTRIBUTE_VALUE:
         return tag
     known: int | None = None
-    for item in siblings[:3]:  # the most that stand before the value
+    for item in before[:_LEADING]:
         if item.tag == Tag.VENDOR_IDENTIFICATION:
             return tag
         if item.tag == Tag.ATTRIBUTE_NAME and isinstance(item.value, str):
             known = names.tag_number(item.value)
     return tag if known is None else known
+
+
+def leading(items: Sequence[Item], index: int) -> Sequence[Item]:
+    """The items before the one at ``index``, as many of them as :func:`meaning` looks at.
+
+    A writer must not look behind the value: a reader does not know yet what will stand there.
+    """
+    return items[: min(index, _LEADING)]
 
 
 # --- hexadecimal -----------------------------------------------------------------------------
@@ -131,23 +143,25 @@ def integer(text: str, about: int) -> int:
     """A decimal or hexadecimal number, or the names of a mask's bits."""
     if re.fullmatch(r"[+-]?[0-9]{1,10}", text):
         return int(text)
+    words = text.replace("|", " ").split()
+    if not words:
+        raise ValueError("a number expected")
     total = 0
-    for word in text.replace("|", " ").split():
+    for word in words:
         bit = names.mask_bit(about, word)
         if word.startswith("0x"):
             bit = from_hex(ItemType.ENUMERATION, word)
         if bit is None:
             raise ValueError(f"neither a number nor a bit of {names.tag_name(about)}")
         total |= bit
-    if not text.split():
-        raise ValueError("a number expected")
     return total - (1 << 32) if total >> 31 else total
 
 
 # --- dates -----------------------------------------------------------------------------------
 
 _DATE = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:(Z)|([+-])(\d\d):(\d\d))?"
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d+)?(?:(Z)|([+-])(0\d|1[0-4]):([0-5]\d))?",
+    re.ASCII,
 )
 
 
@@ -186,6 +200,13 @@ def _number(item_type: ItemType) -> Callable[[str, int], int]:
     return read
 
 
+def _big_integer(text: str, _about: int) -> int:
+    """XML writes it without ``0x``, JSON with it (Profiles 2.1 §5.4.1.6, §5.5.1.6)."""
+    if text.startswith("0x"):
+        return from_hex(ItemType.BIG_INTEGER, text)
+    return big_integer(text)
+
+
 def _boolean(text: str, _about: int) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     known |= {f"0x{0:016x}": False, f"0x{1:016x}": True}
@@ -201,7 +222,7 @@ def _text(text: str, _about: int) -> str:
 _READ: dict[ItemType, Callable[[str, int], ItemValue]] = {
     ItemType.INTEGER: integer,
     ItemType.LONG_INTEGER: _number(ItemType.LONG_INTEGER),
-    ItemType.BIG_INTEGER: lambda text, _about: big_integer(text.removeprefix("0x")),
+    ItemType.BIG_INTEGER: _big_integer,
     ItemType.ENUMERATION: enumeration_number,
     ItemType.BOOLEAN: _boolean,
     ItemType.BYTE_STRING: lambda text, _about: byte_string(text),

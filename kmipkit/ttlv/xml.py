@@ -5,7 +5,8 @@ Anything that a document type could bring (entities that multiply, files and URL
 is refused at its first mark: KMIP has no use for it.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
@@ -13,10 +14,11 @@ from xml.sax.saxutils import quoteattr
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name, tag_number
+from kmipkit.ttlv.binary import encode
 from kmipkit.ttlv.building import Builder, Placeholder, check_size
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit.ttlv.secrecy import REDACTED, hidden, within
-from kmipkit.ttlv.text import TEXTS, TYPE_NAMES, meaning, write_value
+from kmipkit.ttlv.text import TEXTS, TYPE_NAMES, leading, meaning, write_value
 from kmipkit.ttlv.tree import Item
 
 NAMESPACE = "urn:oasis:tc:kmip:xmlns"
@@ -51,7 +53,7 @@ class _Reader:
                 cause=Cause.BAD_SYNTAX,
                 offset=self.parser.ErrorByteIndex,
             ) from None
-        except ValueError as error:
+        except (LookupError, ValueError) as error:
             # Of an encoding that Python does not know, or of a lone surrogate in a str.
             raise RemoteProtocolError(f"XML: {error}", cause=Cause.BAD_SYNTAX) from None
         return self.builder.done
@@ -67,9 +69,12 @@ class _Reader:
         if self.depth == 1 and name == _ROOT:
             self.wrapped = True
             return
-        tag = builder.tag(attributes.get("tag", "") if name == "TTLV" else name)
+        tag = builder.tag(_tag_in(name, attributes))
         item_type = builder.type(attributes.get("type"))
         if item_type is ItemType.STRUCTURE:
+            if "value" in attributes:
+                message = "a Structure has no attribute 'value': is the type missing?"
+                raise builder.error(Cause.BAD_SYNTAX, message, tag)
             builder.open(tag)
             return
         self.in_value = True
@@ -88,6 +93,13 @@ class _Reader:
         raise self.builder.error(
             Cause.BAD_SYNTAX, "document types, entities and processing instructions are not allowed"
         )
+
+
+def _tag_in(name: str, attributes: dict[str, str]) -> str:
+    """What names the tag of an element (§6.1.6); ``x540001`` is of the example in §6.1.6.5."""
+    if name == "TTLV":
+        return attributes.get("tag", "")
+    return f"0{name}" if re.fullmatch("x[0-9A-Fa-f]{6}", name) else name
 
 
 def parse_all(
@@ -120,13 +132,15 @@ def dump(item: Item, *, redact: bool = False) -> str:
     """The XML of an item, ending with a line feed.
 
     ``redact``: values that may be key material are left out, which cannot be read back. Raises
-    LocalProtocolError for text with a control character that XML 1.0 cannot carry.
+    LocalProtocolError for what the binary form could not carry either, and for text with a control
+    character that XML 1.0 has no way to write.
     """
+    encode(item)
     return "".join(f"{line}\n" for line in _lines(item, (), redact, "", False))
 
 
 def _lines(
-    item: Item, siblings: tuple[Item, ...], redact: bool, indent: str, inside: bool
+    item: Item, before: Sequence[Item], redact: bool, indent: str, inside: bool
 ) -> Iterator[str]:
     inside = within(item.tag, inside)
     name, tag = tag_name(item.tag), ""
@@ -137,12 +151,12 @@ def _lines(
             yield f"{indent}<{name}{tag}/>"
             return
         yield f"{indent}<{name}{tag}>"
-        for child in item.value:
-            yield from _lines(child, item.value, redact, indent + "  ", inside)
+        for index, child in enumerate(item.value):
+            yield from _lines(child, leading(item.value, index), redact, indent + "  ", inside)
         yield f"{indent}</{name}>"
         return
     secret = redact and hidden(item.tag, item.type, inside)
-    text = REDACTED if secret else write_value(item, meaning(item.tag, siblings))
+    text = REDACTED if secret else write_value(item, meaning(item.tag, before))
     yield f'{indent}<{name}{tag} type="{TYPE_NAMES[item.type]}" value={_quoted(item, text)}/>'
 
 
