@@ -19,6 +19,9 @@ from kmipkit_conformance.errors import ConformanceError
 INDEX = "index.json"
 """Beside the cases, if there is one: what each needs, as ``setup``, ``depends_on`` and so on."""
 
+OWN = Path(__file__).parent / "suite"
+"""The cases that come with the tester."""
+
 _ID = re.compile(r"(?P<test>.+)-(?P<major>[0-9])(?P<minor>[0-9])$")
 
 

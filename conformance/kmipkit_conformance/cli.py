@@ -33,9 +33,8 @@ def _selection(function: Any) -> Any:
             "--cases",
             "folders",
             multiple=True,
-            required=True,
             type=FILE,
-            help="A case in KMIP XML, or a directory of them; may be repeated.",
+            help="A case in KMIP XML, or a directory of them; may be repeated.  [default: our own]",
         ),
     ):
         function = option(function)
@@ -51,6 +50,7 @@ def conformance() -> None:
 
     \b
     Examples:
+      kmipkit conformance list
       kmipkit conformance list --cases oasis/2.1
       kmipkit conformance run --target kms:5696 --ca ca.crt --cert me.crt --key me.key \\
           --cases oasis/2.1/mandatory --report junit:report.xml
@@ -59,10 +59,10 @@ def conformance() -> None:
 
 def _chosen(folders: tuple[Path, ...], versions: tuple[str, ...], profiles: tuple[str, ...]) -> Any:
     from kmipkit.spec.versions import Version
-    from kmipkit_conformance.cases import load_all
+    from kmipkit_conformance.cases import OWN, load_all
 
     wanted = frozenset(Version(*map(int, version.split("."))) for version in versions)
-    return load_all(folders, wanted, profiles)
+    return load_all(folders or (OWN,), wanted, profiles)
 
 
 @conformance.command("list")
@@ -118,7 +118,7 @@ def run(
     """
     from kmipkit_conformance import report
     from kmipkit_conformance.player import Outcome, Player
-    from kmipkit_conformance.support import offered_operations
+    from kmipkit_conformance.support import offered
     from kmipkit_conformance.target import Target
 
     host, separator, port = target.rpartition(":")
@@ -126,7 +126,7 @@ def run(
         raise click.BadParameter(f"{target!r} is not HOST:PORT", param_hint="--target")
     wanted = [_report_file(text) for text in reports]
     aimed = Target(host.strip("[]"), int(port), ca, cert, key, timeout)
-    player = Player(aimed, offered_operations(aimed))
+    player = Player(aimed, offered(aimed))
     verdicts = []
     for case in _chosen(folders, versions, profiles):
         verdict = player.play(case)

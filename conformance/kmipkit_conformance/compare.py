@@ -28,11 +28,13 @@ class Comparison:
     generated: set[str] = field(default_factory=set)
     _varies: bool = False
     _random_padding: bool = False
+    _paged: bool = False
 
     def differences(self, step: Step, actual: Item) -> list[str]:
         """What is wrong with a response; nothing if it is as good as the expected one."""
         # The padding may also stand with the key, when it was registered.
         self._random_padding |= _pads_randomly(step.request)
+        self._paged = _holds(step.request, rules.PAGING)
         found = list(self._message(step.response, actual))
         self.bindings.note(actual)
         return found
@@ -72,6 +74,8 @@ class Comparison:
                 yield f"{path}: a critical MessageExtension that nobody asked for"
         if operation is Operation.QUERY:
             yield from self._query(path, expected, actual)
+        elif operation is Operation.LOCATE and not self._paged:
+            yield from self._located(path, expected, actual)
         else:
             yield from self._structure(path, expected, actual)
 
@@ -89,6 +93,18 @@ class Comparison:
                 yield from self._subset(path, one, other)
             elif not other and tag not in rules.OPTIONAL:
                 yield f"{path}/ResponsePayload: {tag_name(tag)} is missing"
+
+    def _located(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+        """Identifiers are a set: without a page, nobody has promised an order."""
+        yield from self._same_items(path, *(_outcome(item) for item in (expected, actual)))
+        wanted, got = (
+            [child for child in _payload(item) if child.tag == Tag.UNIQUE_IDENTIFIER]
+            for item in (expected, actual)
+        )
+        if len(wanted) != len(got):
+            yield f"{path}: {len(wanted)} objects expected, {len(got)} located"
+        else:
+            yield from self._subset(path, wanted, got)
 
     def _structure(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
         if expected.tag == Tag.ATTRIBUTE and _attribute_tag(expected) in rules.FREE:
@@ -212,6 +228,23 @@ def _comparable(one: Item, other: Item) -> bool:
     """Whether two items of a list may stand for the same thing: attributes by their names."""
     names = [[name.value for name in children(item, Tag.ATTRIBUTE_NAME)] for item in (one, other)]
     return one.tag == other.tag and names[0] == names[1]
+
+
+def _payload(item: Item) -> tuple[Item, ...]:
+    return next((_inner(one) for one in children(item, Tag.RESPONSE_PAYLOAD)), ())
+
+
+def _outcome(item: Item) -> list[Item]:
+    """What a batch item says of itself, apart from its payload and what may be missing."""
+    return [child for child in _inner(item) if child.tag in _STRICT]
+
+
+_STRICT = frozenset({Tag.OPERATION, Tag.RESULT_STATUS, Tag.RESULT_REASON})
+
+
+def _holds(item: Item, tags: frozenset[Tag]) -> bool:
+    """Whether an item of one of these tags stands anywhere in it."""
+    return item.tag in tags or any(_holds(child, tags) for child in _inner(item))
 
 
 def _has_iv(item: Item) -> bool:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from kmipkit.errors import ProtocolError
-from kmipkit.spec.enums import Operation
 from kmipkit.ttlv import binary
 from kmipkit_conformance.cases import Case
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.errata import ERRATA
 from kmipkit_conformance.placeholders import Bindings
+from kmipkit_conformance.support import UNKNOWN, Offer
 from kmipkit_conformance.target import NoAnswer, Target, TargetConnection
 
 
@@ -37,10 +37,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """Plays cases; ``supported`` are the operations of the target, None if unknown."""
+    """Plays cases; ``offer`` is what the target says that it can."""
 
     target: Target
-    supported: frozenset[Operation] | None = None
+    offer: Offer = UNKNOWN
     clock: Callable[[], float] = time.time
 
     def play(self, case: Case) -> Verdict:
@@ -49,7 +49,12 @@ class Player:
             return Verdict(case, Outcome.SKIPPED, (f"needs {case.needs}",))
         if case.name in ERRATA:
             return Verdict(case, Outcome.SKIPPED, (f"erratum: {ERRATA[case.name]}",))
-        missing = case.operations() - self.supported if self.supported is not None else ()
+        if self.offer.versions is not None and case.version not in self.offer.versions:
+            return Verdict(
+                case, Outcome.SKIPPED, (f"the server does not speak KMIP {case.version}",)
+            )
+        known = self.offer.operations
+        missing = case.operations() - known if known is not None else ()
         if missing:
             names = ", ".join(sorted(operation.name for operation in missing))
             return Verdict(case, Outcome.SKIPPED, (f"the server does not offer {names}",))

@@ -66,6 +66,9 @@ ALWAYS_VARYING = frozenset({Tag.IV_COUNTER_NONCE, Tag.AUTHENTICATED_ENCRYPTION_T
 RANDOM_PADDINGS = frozenset({PaddingMethod.OAEP, PaddingMethod.PKCS1_V1_5})
 """Paddings of RSA that make each ciphertext another: an inherently variable operation (8)."""
 
+PAGING = frozenset({Tag.MAXIMUM_ITEMS, Tag.OFFSET_ITEMS})
+"""Items of a Locate request that ask for a page: then the order counts."""
+
 SUPERSETS = frozenset({Tag.OPERATION, Tag.OBJECT_TYPE, Tag.PROTOCOL_VERSION, Tag.QUERY_FUNCTION})
 """Repeated items of Query and Discover Versions: more than is expected is fine (15 to 17; 5)."""
 

@@ -30,10 +30,10 @@ def here(server: RunningServer, text: str) -> str:
 
 @pytest.fixture
 def folder(own_server: RunningServer, tmp_path: Path) -> Path:
-    """A directory with what the examples name: certificates, cases, a captured message."""
+    """A directory with what the examples name: certificates, a captured message."""
     server = own_server.start()
     folder = tmp_path / "work"
-    (folder / "cases").mkdir(parents=True)
+    folder.mkdir()
     (folder / "kms").symlink_to(server.folder)
     for name, path in server.credentials("me").items():
         shutil.copy(path, folder / {"ca": "ca.crt", "cert": "me.crt", "key": "me.key"}[name])

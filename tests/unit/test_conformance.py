@@ -16,7 +16,7 @@ from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.placeholders import Bindings
 from kmipkit_conformance.player import Outcome, Player, Verdict
-from kmipkit_conformance.support import offered_operations
+from kmipkit_conformance.support import offered
 from kmipkit_conformance.target import Target
 from servers import RunningServer
 
@@ -147,6 +147,15 @@ def test_query_answers_may_name_more_and_must_not_name_less() -> None:
     assert "Get" in reason
 
 
+def test_located_objects_are_a_set_unless_a_page_is_asked_for() -> None:
+    a, b = UID.format("a"), UID.format("b")
+    assert Judge()(item("Locate", a + b), item("Locate", b + a)) == []
+    assert Judge()(item("Locate", a + b), item("Locate", a))
+    assert Judge()(item("Locate", a + b), item("Locate", a + a))
+    page = request("Locate", '<MaximumItems type="Integer" value="2"/>')
+    assert Judge()(item("Locate", a + b), item("Locate", b + a), page)
+
+
 def test_a_missing_time_stamp_and_a_missing_item_are_noticed() -> None:
     expected = tree(response(item("Activate", UID.format("a"))))
     step = Step(tree(request("Activate", "")), expected)
@@ -211,7 +220,7 @@ def test_cases_are_found_chosen_and_named(tmp_path: Path) -> None:
 def player(server: RunningServer) -> Player:
     files = server.credentials("tester")
     target = Target("127.0.0.1", server.port, **files)
-    return Player(target, offered_operations(target))
+    return Player(target, offered(target))
 
 
 def test_a_case_is_played_and_a_wrong_expectation_is_a_failure(
@@ -231,6 +240,14 @@ def test_what_the_server_does_not_offer_is_skipped_with_the_reason(
     verdict = player.play(load(path))
     assert verdict.outcome is Outcome.SKIPPED
     assert "CREATE_KEY_PAIR" in verdict.reasons[0]
+
+
+def test_a_version_that_the_server_does_not_speak_is_skipped(
+    player: Player, tmp_path: Path
+) -> None:
+    verdict = player.play(load(write_case(tmp_path, "A-M-1-30")))
+    assert verdict.outcome is Outcome.SKIPPED
+    assert verdict.reasons == ("the server does not speak KMIP 3.0",)
 
 
 def test_the_command_ends_with_1_when_a_case_fails_and_reports_it(
@@ -254,6 +271,17 @@ def test_the_command_ends_with_1_when_a_case_fails_and_reports_it(
     assert '<td class="failed">failed</td>' in (tmp_path / "html").read_text()
     good = CliRunner().invoke(conformance, [*arguments, "--profile", "A-M-1"])
     assert good.exit_code == 0
+
+
+def test_our_own_suite_passes_in_every_version(server: RunningServer, tmp_path: Path) -> None:
+    """And the tester needs no other files to be of use."""
+    arguments = ["run", "--target", f"127.0.0.1:{server.port}"]
+    for name, path in server.credentials("own suite").items():
+        arguments += [f"--{name}", str(path)]
+    result = CliRunner().invoke(conformance, arguments)
+    assert "47 passed, 0 failed, 0 skipped" in result.output
+    listed = CliRunner().invoke(conformance, ["list", "--kmip", "2.1"]).output
+    assert "KIT-LIFECYCLE-21" in listed
 
 
 def test_reports_show_names_as_text_whatever_they_hold(tmp_path: Path) -> None:
