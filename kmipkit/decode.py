@@ -28,12 +28,11 @@ _FORMS = "hexadecimal, base64, binary TTLV, XML or JSON"
     "--to",
     "form",
     type=click.Choice(["text", "json", "xml", "hex"]),
-    default="text",
-    show_default=True,
-    help="How to show it.",
+    help="How to show it.  [default: text]",
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --to json.")
 @click.option("--show-secrets", is_flag=True, help="Show key material and passwords, too.")
-def decode(file: BinaryIO, form: str, show_secrets: bool) -> None:
+def decode(file: BinaryIO, form: str | None, as_json: bool, show_secrets: bool) -> None:
     """Show the KMIP messages in FILE, or in the standard input.
 
     They may be hexadecimal (with blanks, line ends or 0x), base64, binary TTLV, XML or JSON, several
@@ -45,15 +44,29 @@ def decode(file: BinaryIO, form: str, show_secrets: bool) -> None:
       kmipkit decode --to xml request.bin > request.xml
       echo 42006A 02 00000004 00000001 00000000 | kmipkit decode
     """
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --to {form} exclude each other")
+    form = form or ("json" if as_json else "text")
     if form == "hex" and not show_secrets:
         raise click.UsageError(
             "hexadecimal cannot hide keys; add --show-secrets if it may show them"
         )
+    name = getattr(file, "name", "<stdin>")
+    try:
+        data = file.read(MAX_INPUT + 1)
+    except OSError as error:
+        raise click.ClickException(f"{name}: {error.strerror}") from None
+    if len(data) > MAX_INPUT:
+        raise click.ClickException(f"{name}: more than {MAX_INPUT >> 20} MiB of input")
+    complaint = _show(data, form, show_secrets)
+    if complaint is not None:
+        raise click.ClickException(f"{name}: {complaint}")
+
+
+def _show(data: bytes, form: str, show_secrets: bool) -> str | None:
+    """Writes the messages, also those before one that is wrong; the result says what is wrong."""
     from kmipkit.errors import ProtocolError
 
-    data = file.read(MAX_INPUT + 1)
-    if len(data) > MAX_INPUT:
-        raise click.ClickException(f"{file.name}: more than {MAX_INPUT >> 20} MiB of input")
     items: list[Item] = []
     failed: ProtocolError | None = None
     try:
@@ -61,11 +74,14 @@ def decode(file: BinaryIO, form: str, show_secrets: bool) -> None:
             items.append(item)  # noqa: PERF402 - what was read before an error is kept
     except ProtocolError as error:
         failed = error
-    if items:
-        click.echo(_WRITERS[form](items, show_secrets).encode(), nl=False)
+    try:
+        if items:
+            click.echo(_WRITERS[form](items, show_secrets).encode(), nl=False)
+    except ProtocolError as error:
+        return str(error)
     if failed is not None:
-        which = f"message {len(items) + 1}: " if items else ""
-        raise click.ClickException(f"{file.name}: {which}{failed}")
+        return f"message {len(items) + 1}: {failed}" if items else str(failed)
+    return None if items else "there is no message in it"
 
 
 def read_messages(data: bytes) -> "Iterator[Item]":
@@ -85,20 +101,21 @@ def read_messages(data: bytes) -> "Iterator[Item]":
         return iter(xml.parse_all(text, limits))
     if text.startswith((b"{", b"[")):
         return iter(json.parse_all(text, limits))
-    return _split(_to_binary(data), limits)
+    return _split(_to_binary(data, text), limits)
 
 
-def _to_binary(data: bytes) -> bytes:
+def _to_binary(data: bytes, text: bytes) -> bytes:
+    """The bytes that are meant; ``text`` is the data without marks and blanks around it."""
     from kmipkit.errors import Cause, RemoteProtocolError
 
     if len(data) > 3 and data[0] in b"\x42\x54" and data[3] < 0x20:
         return data
-    digits = re.sub(rb"0[xX]|[\s|:,;]+", b"", data)
+    digits = re.sub(rb"0[xX]|[\s|:,;]+", b"", text)
     try:
         if re.fullmatch(rb"[0-9A-Fa-f]+", digits):
             return binascii.unhexlify(digits)
         # The alphabet of URLs as well as the usual one.
-        plain = b"".join(data.split()).translate(bytes.maketrans(b"-_", b"+/"))
+        plain = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/"))
         return binascii.a2b_base64(plain, strict_mode=True)
     except binascii.Error:
         message = f"this is not {_FORMS}"

@@ -4,18 +4,23 @@ A class that is added is tested without a line here: fields, versions and choice
 same plan that the codecs work from.
 """
 
-from collections.abc import Callable
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
 from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
+import kmipkit.model
 from kmipkit.model.attribute import Attribute, Attributes, VendorName
 from kmipkit.model.attribute_kinds import (
     AttributeKind,
     AttributeListKind,
     AttributeReferenceKind,
 )
+from kmipkit.model.envelope import SPOKEN
 from kmipkit.model.kinds import (
     EPOCH,
     SECOND,
@@ -36,6 +41,36 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0, Version
 from kmipkit.ttlv.tree import Item
+
+
+def every_class() -> Iterator[type[Structure]]:
+    """Every declared structure class, module by module."""
+    for found in pkgutil.walk_packages(kmipkit.model.__path__, "kmipkit.model."):
+        module = importlib.import_module(found.name)
+        # Not from __subclasses__: that holds each class once more, as it was before its slots.
+        for value in vars(module).values():
+            own = isinstance(value, type) and value.__module__ == module.__name__
+            if own and issubclass(value, Structure) and value is not Structure:
+                yield value
+
+
+CLASSES = tuple(every_class())
+
+
+def tag_of(cls: type[Structure]) -> Tag:
+    """The tag to write a value of this class under: its own, or any."""
+    return cls.TAG or Tag.REQUEST_PAYLOAD
+
+
+def versions_of(cls: type[Structure]) -> list[Version]:
+    """The versions that have every field which the class cannot be made without."""
+    needed = {field.name for field in fields(cls) if field.default is MISSING}
+    return [
+        version
+        for version in SPOKEN
+        if all(field.forms for field in plan(cls, version) if field.name in needed)
+    ]
+
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 BYTES = st.binary(max_size=33)

@@ -148,8 +148,13 @@ def _kind_cases(
         return [(head(tag, ItemType.STRUCTURE), (*ends, f"v = {inside}(buf, start, pos, {outer})"))]
     reader = names.add("reader", item_reader(kind))
     call = f"v = {reader}(buf, pos, stop, {outer})"
-    span = ("stop = pos + 8 + length + (-length & 7)", call, "pos = stop")
-    return [(head(tag, item_type), span) for item_type in kind.types]
+    padded = ("stop = pos + 8 + length + (-length & 7)", call, "pos = stop")
+    # A structure has no padding of its own (KMIP 1.4 §9.1.1.3): its items have.
+    whole = ("if length & 7: raise Unusual", "stop = pos + 8 + length", call, "pos = stop")
+    return [
+        (head(tag, item_type), whole if item_type is ItemType.STRUCTURE else padded)
+        for item_type in kind.types
+    ]
 
 
 def item_reader(kind: Kind) -> Reader:

@@ -178,8 +178,8 @@ def _tagged_reader(kind: AttributeKind, make: MakeReaders) -> Callable[[bytes, i
     place = Place()
 
     def read(buf: bytes, pos: int, stop: int) -> Attribute:
-        number, _ = read_head(buf, pos)
-        if number == _STRUCTURE_HEAD and not kind.generic:
+        number, length = read_head(buf, pos)
+        if number == _STRUCTURE_HEAD and not length & 7 and not kind.generic:
             found = _vendor_text(buf, pos, stop)
             if found is not None:
                 return found
@@ -220,7 +220,7 @@ def attribute_list_reader(kind: AttributeListKind, make: MakeReaders) -> Reader:
             number, length = read_head(buf, pos)
             end = pos + 8 + length + (-length & 7)
             if read_named is not None:
-                if number != _STRUCTURE_HEAD:
+                if number != _STRUCTURE_HEAD or length & 7:
                     raise Unusual
                 items.append(read_named(buf, pos, end, None))
             elif read_tagged is not None:

@@ -13,6 +13,7 @@ from kmipkit.ttlv.limits import Limits
 from kmipkit.ttlv.tree import Item, ItemValue
 
 EXTENSION = 0x540001
+ODD_TEXT = ' \0"\\\n\u2028é\U0001f511'
 
 VALUES: list[tuple[int, ItemType, ItemValue, Any]] = [
     (Tag.BATCH_COUNT, ItemType.INTEGER, -1, -1),
@@ -35,7 +36,7 @@ VALUES: list[tuple[int, ItemType, ItemValue, Any]] = [
     (Tag.BATCH_ORDER_OPTION, ItemType.BOOLEAN, True, True),
     (Tag.BATCH_ORDER_OPTION, ItemType.BOOLEAN, False, False),
     (Tag.UNIQUE_IDENTIFIER, ItemType.TEXT_STRING, "", ""),
-    (Tag.UNIQUE_IDENTIFIER, ItemType.TEXT_STRING, ' \0"\\\n\u2028é\U0001f511', ' \0"\\\n\u2028é\U0001f511'),
+    (Tag.UNIQUE_IDENTIFIER, ItemType.TEXT_STRING, ODD_TEXT, ODD_TEXT),
     (Tag.NONCE_VALUE, ItemType.BYTE_STRING, b"", ""),
     (Tag.NONCE_VALUE, ItemType.BYTE_STRING, b"\0\xff", "00ff"),
     (Tag.ACTIVATION_DATE, ItemType.DATE_TIME, 0, "1970-01-01T00:00:00+00:00"),

@@ -165,7 +165,9 @@ def test_secret_tags_are_hidden_whatever_their_type(tag: int, item_type: ItemTyp
     assert shows(format_item(item, show_secrets=True))
 
 
-@pytest.mark.parametrize("item_type", [ItemType.BYTE_STRING, ItemType.TEXT_STRING, ItemType.BIG_INTEGER])
+@pytest.mark.parametrize(
+    "item_type", [ItemType.BYTE_STRING, ItemType.TEXT_STRING, ItemType.BIG_INTEGER]
+)
 @pytest.mark.parametrize("place", [Tag.KEY_VALUE, Tag.KEY_MATERIAL])
 @pytest.mark.parametrize("tag", [EXTENSION, Tag.MODULUS, Tag.NAME_VALUE, Tag.ATTRIBUTE_VALUE])
 def test_whatever_stands_in_a_key_value_is_hidden(
@@ -185,9 +187,7 @@ def test_what_is_beside_the_key_stays_visible() -> None:
     length = Item(Tag.CRYPTOGRAPHIC_LENGTH, ItemType.INTEGER, 128)
     name = Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, "Activation Date")
     value = Item(Tag.ATTRIBUTE_VALUE, ItemType.DATE_TIME, 0)
-    key = structure(
-        Tag.KEY_VALUE, secret(Tag.KEY_MATERIAL), structure(Tag.ATTRIBUTE, name, value)
-    )
+    key = structure(Tag.KEY_VALUE, secret(Tag.KEY_MATERIAL), structure(Tag.ATTRIBUTE, name, value))
     iv = Item(Tag.NONCE_VALUE, ItemType.BYTE_STRING, b"\1")
     shown = format_item(structure(Tag.KEY_BLOCK, key, length, iv))
     assert not shows(shown)
@@ -201,9 +201,7 @@ def test_a_password_is_hidden_and_the_user_shown() -> None:
     user = Item(Tag.USERNAME, ItemType.TEXT_STRING, "alice")
     item = structure(Tag.CREDENTIAL_VALUE, user, secret(Tag.PASSWORD, ItemType.TEXT_STRING))
     assert format_item(item) == (
-        "CredentialValue\n"
-        "  Username (TextString): 'alice'\n"
-        "  Password (TextString): <redacted>\n"
+        "CredentialValue\n  Username (TextString): 'alice'\n  Password (TextString): <redacted>\n"
     )
 
 
