@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
+from kmipkit.model.memo import memoized
 from kmipkit.spec.secrets import SECRET_TAGS
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, Version
@@ -103,6 +104,7 @@ def _shown(field: "dataclasses.Field[Any]", value: object) -> str:
     return repr(value)
 
 
+@memoized
 def field_names(cls: type) -> tuple[str, ...]:
     """Names of the declared fields of a structure class, in the order of the wire."""
     return tuple(field.name for field in dataclasses.fields(cls))

@@ -108,7 +108,7 @@ class Managed:
         return [attribute for attribute in self.stored if attribute.key == key]
 
     def everything(self) -> Iterable[Attribute]:
-        """All attributes of the object: the columns first, then the others in the order of setting."""
+        """All attributes of the object: the columns first; instances in the order of setting."""
         for key, column in _COLUMNS.items():
             yield Attribute(key, getattr(self, column))
         yield from self.stored

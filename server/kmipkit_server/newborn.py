@@ -68,7 +68,7 @@ def _refuse_repetition(attributes: Iterable[Attribute]) -> None:
         seen.add(attribute.key)
 
 
-def _numbered(attributes: Iterable[Attribute]) -> Attributes:
+def _numbered(attributes: Iterable[Attribute]) -> list[Attribute]:
     """With indexes from zero for each attribute, in the order given (KMIP 1.4 §2.1.1)."""
     counts: dict[AttributeKey, int] = {}
     numbered = []
@@ -76,7 +76,7 @@ def _numbered(attributes: Iterable[Attribute]) -> Attributes:
         index = counts.get(attribute.key, 0)
         counts[attribute.key] = index + 1
         numbered.append(Attribute(attribute.key, attribute.value, index))
-    return Attributes(tuple(numbered))
+    return numbered
 
 
 def digest(data: bytes, key_format: KeyFormatType | None) -> Digest:
@@ -111,15 +111,16 @@ SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
 )
 """Attributes that the server gives to every new object, unless the request has them."""
 
+SYSTEM_GENERATOR = RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED)
+
 SET_IF_GENERATED: Mapping[Tag, Default] = MappingProxyType(
     {
+        **SET_BY_SERVER,
         Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, given: call.now,
-        Tag.RANDOM_NUMBER_GENERATOR: lambda call, identifier, given: RNGParameters(
-            rng_algorithm=RNGAlgorithm.UNSPECIFIED
-        ),
+        Tag.RANDOM_NUMBER_GENERATOR: lambda call, identifier, given: SYSTEM_GENERATOR,
     }
 )
-"""And to those that it made itself (KMIP 1.4 §3.43, §3.44): the generator is the system's."""
+"""Those, and more for objects that it made (KMIP 1.4 §3.43, §3.44): the generator is the system's."""
 
 
 def create(
@@ -138,17 +139,19 @@ def create(
     """
     require_unique_name(call, given)
     identifier = str(uuid.UUID(bytes=call.facts.random(16), version=4))
-    defaults = {**SET_BY_SERVER, **(SET_IF_GENERATED if generated else {})}
-    own = [*facts, *((key, make(call, identifier, given)) for key, make in defaults.items())]
     taken = {attribute.key for attribute in given}
-    added = (Attribute(key, fact) for key, fact in own if fact is not None and key not in taken)
-    attributes = _numbered((*given, *added))
+    known = [Attribute(key, fact) for key, fact in facts if fact is not None and key not in taken]
+    attributes = _numbered((*given, *known))
+    for key, make in (SET_IF_GENERATED if generated else SET_BY_SERVER).items():
+        value_set = None if key in taken else make(call, identifier, given)
+        if value_set is not None:
+            attributes.append(first(key, value_set))
     record = Record(
         id=identifier,
         owner=call.identity.name,
         object_type=object_type,
         state=State.PRE_ACTIVE,
-        attributes=attributes,
+        attributes=Attributes(tuple(attributes)),
         material=pack_object(value),
     )
     managed = Managed(record, call.now)

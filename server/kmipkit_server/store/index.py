@@ -4,14 +4,18 @@ Each attribute is a few rows (attribute, field, value): field 0 and the value of
 or one row per field of a structure, told apart by the field's tag. Masks have one row per bit, so
 that "has all these bits" is a look-up too. Values are bytes whose order is that of the values;
 long ones are cut and end in a hash, which keeps them equal or different.
+
+Attributes in which thousands of objects are alike, such as algorithm, length and masks, are no rows
+of each object but of its kind (:mod:`kmipkit_server.store.kinds`): a new object of a known kind costs
+one row for all of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
+from kmipkit.model.attribute import Attribute, AttributeKey
 from kmipkit.model.kinds import EPOCH, SECOND
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
@@ -35,6 +39,36 @@ MASKS = frozenset({Tag.CRYPTOGRAPHIC_USAGE_MASK, Tag.PROTECTION_STORAGE_MASK})
 
 NOT_INDEXED = frozenset({Tag.UNIQUE_IDENTIFIER, Tag.OBJECT_TYPE, Tag.STATE})
 """Attributes that are columns of their own."""
+
+OF_KIND = frozenset(
+    {
+        Tag.ALWAYS_SENSITIVE,
+        Tag.CERTIFICATE_TYPE,
+        Tag.CRYPTOGRAPHIC_ALGORITHM,
+        Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS,
+        Tag.CRYPTOGRAPHIC_LENGTH,
+        Tag.CRYPTOGRAPHIC_PARAMETERS,
+        Tag.CRYPTOGRAPHIC_USAGE_MASK,
+        Tag.DIGITAL_SIGNATURE_ALGORITHM,
+        Tag.EXTRACTABLE,
+        Tag.FRESH,
+        Tag.KEY_FORMAT_TYPE,
+        Tag.KEY_VALUE_PRESENT,
+        Tag.LEASE_TIME,
+        Tag.NEVER_EXTRACTABLE,
+        Tag.NIST_KEY_TYPE,
+        Tag.OPAQUE_DATA_TYPE,
+        Tag.OPERATION_POLICY_NAME,
+        Tag.PROTECTION_LEVEL,
+        Tag.PROTECTION_STORAGE_MASK,
+        Tag.QUANTUM_SAFE,
+        Tag.RANDOM_NUMBER_GENERATOR,
+        Tag.ROTATE_AUTOMATIC,
+        Tag.ROTATE_LATEST,
+        Tag.SENSITIVE,
+    }
+)
+"""Attributes that make up an object's kind: few values, shared by many objects."""
 
 
 Row = tuple[str, int, bytes, int]
@@ -107,8 +141,8 @@ def _fields(cls: type) -> tuple[tuple[str, int], ...]:
     return tuple(tags.items())
 
 
-def rows(attributes: Attributes) -> set[Row]:
-    """The rows of all attributes of an object."""
+def rows(attributes: Iterable[Attribute]) -> set[Row]:
+    """The rows of these attributes."""
     found: list[Row] = []
     for attribute in attributes:
         if attribute.key not in NOT_INDEXED:

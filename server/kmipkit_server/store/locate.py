@@ -73,7 +73,7 @@ def statement(query: LocateQuery, owner: int) -> Statement:
     selects.sort(key=lambda select: select.crowd)
     for number, select in enumerate(selects):
         listed = number == 0 or select.is_range
-        made.conditions.append(select.listed if listed else select.asked)
+        made.conditions.append(select.condition(listed=listed))
     # The index knows the owner; looking objects up by owner would read all that the owner has.
     made.conditions.append("+owner = :owner" if selects else "owner = :owner")
     made.conditions.append(_storage(query))
@@ -130,23 +130,58 @@ def _storage(query: LocateQuery) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Select:
-    """Objects that meet one criterion: a select over the index as ``i0``."""
+class _Table:
+    """An index of attributes, and of whom it is one."""
 
+    name: str
+    member: str
+    """The column that says whose row it is."""
+    scope: str
+    """What every look-up begins with."""
+    listed: str
+    """The objects of these members, as a set that is made once."""
+    asked: str
+    """Whether one object belongs to these members, as a question of its own."""
+
+
+_OBJECTS = _Table(
+    name="attribute_index",
+    member="object",
+    scope="{i}.owner = :owner AND ",
+    listed="seq IN (SELECT i0.object FROM attribute_index i0 WHERE {where})",
+    asked="EXISTS (SELECT 1 FROM attribute_index i0 WHERE {where} AND i0.object = seq)",
+)
+
+_KINDS = _Table(
+    name="kind_index",
+    member="kind",
+    scope="",
+    # Named, since SQLite would rather read all objects of the owner in the order of the answer.
+    listed=(
+        "seq IN (SELECT o.seq FROM objects o INDEXED BY objects_of_kind WHERE o.owner = :owner"
+        " AND o.kind IN (SELECT i0.kind FROM kind_index i0 WHERE {where}))"
+    ),
+    asked="+kind IN (SELECT i0.kind FROM kind_index i0 WHERE {where})",
+)
+
+
+def _table(key: AttributeKey) -> _Table:
+    return _KINDS if key in index.OF_KIND else _OBJECTS
+
+
+@dataclass(frozen=True, slots=True)
+class _Select:
+    """Objects that meet one criterion: a select over an index as ``i0``."""
+
+    table: _Table
     where: str
     crowd: int
     """How many objects may be expected to meet it: 0 for few, 2 for most."""
     is_range: bool = False
 
-    @property
-    def listed(self) -> str:
-        """As a set that is made once."""
-        return f"seq IN (SELECT i0.object FROM attribute_index i0 WHERE {self.where})"  # noqa: S608 - placeholders
-
-    @property
-    def asked(self) -> str:
-        """As a question about one object."""
-        return f"EXISTS (SELECT 1 FROM attribute_index i0 WHERE {self.where} AND i0.object = seq)"  # noqa: S608 - placeholders
+    def condition(self, *, listed: bool) -> str:
+        """The condition on objects."""
+        return (self.table.listed if listed else self.table.asked).format(where=self.where)
 
 
 def _crowd(key: AttributeKey, item: Item) -> int:
@@ -194,30 +229,31 @@ def _range(made: Statement, key: AttributeKey, items: tuple[Item, ...]) -> _Sele
         f"i0.owner = :owner AND i0.attribute = {name} AND i0.field = {index.WHOLE}"
         f" AND i0.value BETWEEN {low} AND {high}"
     )
-    return _Select(where, crowd=1, is_range=True)
+    return _Select(_OBJECTS, where, crowd=1, is_range=True)
 
 
 def _select(made: Statement, key: AttributeKey, fields: Sequence[_Field], crowd: int) -> _Select:
     """Objects with one instance of the attribute that has all these fields."""
     name = made.bind(index.name_of(key))
-    conditions = [f"i0.owner = :owner AND i0.attribute = {name}"]
+    table = _table(key)
+    conditions = [f"{table.scope.format(i='i0')}i0.attribute = {name}"]
     for number, field in enumerate(fields):
-        table = f"i{number}"
-        compared = _compared(made, table, field)
+        row = f"i{number}"
+        compared = _compared(made, row, field)
         if number:
             compared = (
-                f"EXISTS (SELECT 1 FROM attribute_index {table} WHERE {table}.owner = :owner"  # noqa: S608 - placeholders
-                f" AND {table}.attribute = {name} AND {compared}"
-                f" AND {table}.object = i0.object AND {table}.instance = i0.instance)"
+                f"EXISTS (SELECT 1 FROM {table.name} {row} WHERE {table.scope.format(i=row)}"  # noqa: S608 - placeholders
+                f"{row}.attribute = {name} AND {compared}"
+                f" AND {row}.{table.member} = i0.{table.member} AND {row}.instance = i0.instance)"
             )
         conditions.append(compared)
-    return _Select(conjunction(conditions), crowd)
+    return _Select(table, conjunction(conditions), crowd)
 
 
-def _compared(made: Statement, table: str, field: _Field) -> str:
+def _compared(made: Statement, row: str, field: _Field) -> str:
     tag, comparison, value = field
-    condition = f"{table}.field = {int(tag)} AND {table}.value {comparison} {made.bind(value)}"
+    condition = f"{row}.field = {int(tag)} AND {row}.value {comparison} {made.bind(value)}"
     if comparison == "=":
         return condition
     # A value that must be equal also has the right type; ">=" stays within its type.
-    return f"{condition} AND {table}.value < {made.bind(value[:1] + bytes([255] * 9))}"
+    return f"{condition} AND {row}.value < {made.bind(value[:1] + bytes([255] * 9))}"

@@ -48,6 +48,11 @@ def pack(attributes: Attributes) -> bytes:
     )
 
 
+def joined(own: bytes, shared: bytes) -> Attributes:
+    """All attributes of an object, from its own and those of its kind."""
+    return Attributes(unpack(own).items + unpack(shared).items)
+
+
 @lru_cache(maxsize=2048)
 def unpack(data: bytes) -> Attributes:
     """The attributes of a stored form; each has an index.

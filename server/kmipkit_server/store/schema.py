@@ -14,19 +14,38 @@ STEPS: tuple[str, ...] = (
 
     CREATE TABLE data_keys (number INTEGER PRIMARY KEY, wrapped BLOB NOT NULL) STRICT;
 
+    -- What many objects have in common, once for all of them: a kind is a set of such attributes.
+    CREATE TABLE kinds (
+        number INTEGER PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,    -- SHA-256 of the attributes
+        attributes BLOB NOT NULL
+    ) STRICT;
+
+    CREATE TABLE kind_index (
+        attribute TEXT NOT NULL,
+        field INTEGER NOT NULL,
+        value BLOB NOT NULL,
+        kind INTEGER NOT NULL REFERENCES kinds ON DELETE CASCADE,
+        instance INTEGER NOT NULL,
+        PRIMARY KEY (attribute, field, value, kind, instance)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX rows_of_kind ON kind_index (kind);
+
     CREATE TABLE objects (
         seq INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         owner INTEGER NOT NULL REFERENCES owners,
+        kind INTEGER NOT NULL,  -- kinds.number; not checked, like the index below
         type INTEGER NOT NULL,
         state INTEGER NOT NULL,
         activation INTEGER,     -- seconds since 1970
         deactivation INTEGER,
-        attributes BLOB NOT NULL,
+        attributes BLOB NOT NULL,       -- those that are not of its kind
         material BLOB,          -- sealed; NULL once destroyed
         data_key INTEGER REFERENCES data_keys
     ) STRICT;
     CREATE INDEX objects_of_owner ON objects (owner, seq);
+    CREATE INDEX objects_of_kind ON objects (kind, owner, seq);
 
     CREATE TABLE attribute_index (
         owner INTEGER NOT NULL,

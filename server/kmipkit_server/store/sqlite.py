@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from kmipkit.lifecycle import DESTROYED_STATES
+from kmipkit.model.attribute import Attributes
 from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.store import index, locate, packing, schema
@@ -28,12 +29,14 @@ from kmipkit_server.store.base import (
     Transaction,
     TransactionLost,
 )
+from kmipkit_server.store.kinds import Kinds, own_part
 from kmipkit_server.store.sealing import Sealer
 from kmipkit_server.vault.base import Vault
 
 _OBJECT = """
-    SELECT o.id, w.name, o.type, o.state, o.attributes, o.material, o.data_key
-    FROM objects o JOIN owners w ON w.number = o.owner WHERE o.id = ?"""
+    SELECT o.id, w.name, o.type, o.state, o.attributes, k.attributes, o.material, o.data_key
+    FROM objects o JOIN owners w ON w.number = o.owner JOIN kinds k ON k.number = o.kind
+    WHERE o.id = ?"""
 
 
 _NAMED = f"""
@@ -59,13 +62,20 @@ def _insert_rows(count: int) -> str:
     )
 
 
-@contextmanager
-def failures(name: str) -> Iterator[None]:
+class failures:  # noqa: N801 - used like a function; a class costs a third of a generator
     """SQLite's errors as StoreError."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"{name}: {error}") from error
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise StoreError(f"{self._name}: {error}") from error
 
 
 class _View:
@@ -79,19 +89,17 @@ class _View:
 
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier."""
-        try:  # what "failures" does, without the cost of a context per request
+        with failures(self.name):
             row = self.connection.execute(_OBJECT, (identifier,)).fetchone()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.name}: {error}") from error
         if row is None:
             return None
-        id_, owner, object_type, state, attributes, sealed, key = row
+        id_, owner, object_type, state, own, shared, sealed, key = row
         return Record(
             id_,
             owner,
             _TYPES[object_type] if object_type in _TYPES else ObjectType(object_type),
             _STATES[state],
-            lambda: packing.unpack(attributes),
+            lambda: packing.joined(own, shared),
             None if sealed is None else lambda: self.sealer.open(key, sealed, id_),
         )
 
@@ -143,10 +151,6 @@ class _View:
             number = self._owners[owner] = int(row[0])
         return number
 
-    def forget_owners(self) -> None:
-        """After a rollback: owners that were new in it are unknown again."""
-        self._owners.clear()
-
 
 class SQLiteReader(_View, Reader):
     """The view on what is committed."""
@@ -155,42 +159,57 @@ class SQLiteReader(_View, Reader):
 class SQLiteTransaction(_View, Transaction):
     """The one transaction of the store; begun and ended by it."""
 
+    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, name: str) -> None:
+        super().__init__(connection, sealer, name)
+        self._kinds = Kinds(connection)
+
     def insert(self, record: Record) -> None:
         """Keep a new object."""
         owner = self._owner(record.owner)
         with failures(self.name):
             key, sealed = self._sealed(record)
+            kind, own = self._kinds.split(record.attributes)
+            columns = _columns(record, own)
             cursor = self.connection.execute(
-                "INSERT INTO objects (id, owner, type, state, activation, deactivation, attributes,"
-                " material, data_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (record.id, owner, int(record.object_type), *_columns(record), sealed, key),
+                "INSERT INTO objects (id, owner, kind, type, state, activation, deactivation,"
+                " attributes, material, data_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (record.id, owner, kind, int(record.object_type), *columns, sealed, key),
             )
-            self._add_rows(owner, cursor.lastrowid, index.rows(record.attributes))
+            self._add_rows(owner, cursor.lastrowid, index.rows(own))
 
     def update(self, old: Record, new: Record) -> None:
         """Replace an object; only what differs is written."""
         with failures(self.name):
-            seq, owner = self.connection.execute(
-                "SELECT seq, owner FROM objects WHERE id = ?", (new.id,)
+            seq, owner, left = self.connection.execute(
+                "SELECT seq, owner, kind FROM objects WHERE id = ?", (new.id,)
             ).fetchone()
+            kind, own = self._kinds.split(new.attributes)
             self.connection.execute(
-                "UPDATE objects SET state = ?, activation = ?, deactivation = ?, attributes = ?"
-                " WHERE seq = ?",
-                (*_columns(new), seq),
+                "UPDATE objects SET kind = ?, state = ?, activation = ?, deactivation = ?,"
+                " attributes = ? WHERE seq = ?",
+                (kind, *_columns(new, own), seq),
             )
+            if kind != left:
+                self._kinds.release(left)
             if not new.shares_material(old):
                 key, sealed = self._sealed(new)
                 self.connection.execute(
                     "UPDATE objects SET material = ?, data_key = ? WHERE seq = ?",
                     (sealed, key, seq),
                 )
-            before, after = index.rows(old.attributes), index.rows(new.attributes)
+            before, after = index.rows(own_part(old.attributes)), index.rows(own)
             self.connection.executemany(
                 "DELETE FROM attribute_index WHERE owner = ? AND attribute = ? AND field = ?"
                 " AND value = ? AND object = ? AND instance = ?",
                 [(owner, *row[:3], seq, row[3]) for row in before - after],
             )
             self._add_rows(owner, seq, after - before)
+
+    def forget_new(self) -> None:
+        """After a rollback: what was new in it is unknown again."""
+        self._owners.clear()
+        self._kinds.forget()
+        self.sealer.forget_new()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -200,8 +219,7 @@ class SQLiteTransaction(_View, Transaction):
         try:
             yield
         except BaseException as error:
-            self.forget_owners()
-            self.sealer.forget_new()
+            self.forget_new()
             if not self.connection.in_transaction:  # so SQLite does where the disk is full
                 raise TransactionLost(str(error)) from error
             with failures(self.name):
@@ -237,10 +255,10 @@ class SQLiteTransaction(_View, Transaction):
             self.connection.execute(_insert_rows(len(part)), values)
 
 
-def _columns(record: Record) -> tuple[int, int | None, int | None, bytes]:
+def _columns(record: Record, own: Attributes) -> tuple[int, int | None, int | None, bytes]:
     dates = (record.activation, record.deactivation)
     first, second = (None if date is None else int(date.timestamp()) for date in dates)
-    return int(record.state), first, second, packing.pack(record.attributes)
+    return int(record.state), first, second, packing.pack(own)
 
 
 class SQLiteStore(Store):
@@ -306,8 +324,7 @@ class SQLiteStore(Store):
 
     def rollback(self) -> None:
         """Give the transaction up."""
-        self._transaction.forget_owners()
-        self._sealer.forget_new()
+        self._transaction.forget_new()
         with failures(self._name):
             if self._transaction.connection.in_transaction:
                 self._transaction.connection.execute("ROLLBACK")
@@ -335,9 +352,20 @@ class SQLiteStore(Store):
         return cursor.lastrowid
 
 
+_SETTINGS = (
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "busy_timeout = 5000",
+    # What a savepoint must be able to take back stays out of temporary files.
+    "temp_store = MEMORY",
+    # Pages, 16 MB: random index entries of many commits are then copied to the database together.
+    "wal_autocheckpoint = 4096",
+)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for setting in ("synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000"):
+    for setting in _SETTINGS:
         connection.execute(f"PRAGMA {setting}")
     return connection
 
