@@ -18,40 +18,40 @@ from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 SPOKEN = tuple(version for version in VERSIONS if version <= V2_1)
 """The versions that both sides of this package speak, oldest first."""
 
-_OPENING = struct.Struct(">II II II IIiI IIiI").unpack_from
+def _head(tag: Tag, item_type: ItemType) -> bytes:
+    return struct.pack(">I", tag << 8 | item_type)
 
 
-def _expected(message: Tag, header: Tag) -> tuple[tuple[int, int | None], ...]:
-    """Tag and type of the five items that open a message, and the length where it is fixed."""
-    structure, integer = ItemType.STRUCTURE, ItemType.INTEGER
-    return (
-        (message << 8 | structure, None),
-        (header << 8 | structure, None),
-        (Tag.PROTOCOL_VERSION << 8 | structure, 32),
-        (Tag.PROTOCOL_VERSION_MAJOR << 8 | integer, 4),
-        (Tag.PROTOCOL_VERSION_MINOR << 8 | integer, 4),
+_HEADERS = {
+    _head(message, ItemType.STRUCTURE): _head(header, ItemType.STRUCTURE)
+    for message, header in (
+        (Tag.REQUEST_MESSAGE, Tag.REQUEST_HEADER),
+        (Tag.RESPONSE_MESSAGE, Tag.RESPONSE_HEADER),
     )
+}
+"""The head of a message and that of its header, which stand at 0 and 8."""
 
+_TO_MAJOR = struct.pack(
+    ">4sI4sI",
+    _head(Tag.PROTOCOL_VERSION, ItemType.STRUCTURE),
+    32,
+    _head(Tag.PROTOCOL_VERSION_MAJOR, ItemType.INTEGER),
+    4,
+)
+"""What stands between the header's head and the major version, from 16."""
 
-_REQUEST = _expected(Tag.REQUEST_MESSAGE, Tag.REQUEST_HEADER)
-_RESPONSE = _expected(Tag.RESPONSE_MESSAGE, Tag.RESPONSE_HEADER)
+_TO_MINOR = struct.pack(">4sI", _head(Tag.PROTOCOL_VERSION_MINOR, ItemType.INTEGER), 4)
+"""What stands between the two numbers, from 40."""
+
+_NUMBERS = struct.Struct(">32xi12xi").unpack_from
 
 
 def peek_version(data: bytes) -> Version | None:
     """The version of a request or response, known or not; None if the bytes do not open as one."""
-    try:
-        numbers = _OPENING(data)
-    except struct.error:
+    opens = _HEADERS.get(data[:4]) == data[8:12] and len(data) >= 52
+    if not opens or data[16:32] != _TO_MAJOR or data[40:48] != _TO_MINOR:
         return None
-    heads = (*numbers[0:6:2], numbers[6], numbers[10])
-    lengths = (*numbers[1:6:2], numbers[7], numbers[11])
-    for expected in (_REQUEST, _RESPONSE):
-        if all(
-            head == wanted and size in (None, length)
-            for head, length, (wanted, size) in zip(heads, lengths, expected, strict=True)
-        ):
-            return Version(numbers[8], numbers[12])
-    return None
+    return Version(*_NUMBERS(data))
 
 
 def _version_of(data: bytes, root: Tag) -> Version:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from kmipkit.model.credentials import Authentication, Nonce
+from kmipkit.model.memo import memoized
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.enums import (
     AsynchronousIndicator,
@@ -22,6 +23,7 @@ class ProtocolVersion(Structure):
     protocol_version_minor: Annotated[int, Wire(Tag.PROTOCOL_VERSION_MINOR)]
 
     @classmethod
+    @memoized
     def of(cls, version: Version) -> Self:
         """The structure for a version."""
         return cls(protocol_version_major=version.major, protocol_version_minor=version.minor)

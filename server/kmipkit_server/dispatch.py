@@ -63,7 +63,7 @@ class Dispatcher:
         except RemoteProtocolError as error:
             log.warning("%s: bad request: %s", identity.name, error)
             return self.refuse(error, data)
-        now = self.clock().replace(microsecond=0)
+        now = self._now()
         try:
             _check_header(incoming)
             items = await self._run(incoming, identity, now)
@@ -82,7 +82,11 @@ class Dispatcher:
         if version not in SPOKEN:
             version = next((v for v in reversed(SPOKEN) if version and v < version), SPOKEN[0])
         failure = OperationError(error.reason, str(error))
-        return self._message(version, [_failure(version, failure)], self.clock())
+        return self._message(version, [_failure(version, failure)], self._now())
+
+    def _now(self) -> datetime:
+        """In whole seconds, as dates of KMIP are (KMIP 1.4 §9.1.1.4)."""
+        return self.clock().replace(microsecond=0)
 
     async def _run(
         self, incoming: Incoming, identity: Identity, now: datetime
@@ -185,7 +189,7 @@ class Dispatcher:
     ) -> bytes:
         header = ResponseHeader(
             protocol_version=ProtocolVersion.of(version),
-            time_stamp=now.replace(microsecond=0),
+            time_stamp=now,
             batch_count=len(items),
         )
         message = ResponseMessage(response_header=header, batch_items=tuple(items))
