@@ -18,6 +18,7 @@ from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 SPOKEN = tuple(version for version in VERSIONS if version <= V2_1)
 """The versions that both sides of this package speak, oldest first."""
 
+
 def _head(tag: Tag, item_type: ItemType) -> bytes:
     return struct.pack(">I", tag << 8 | item_type)
 
