@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from kmipkit.keys._border import foreign_errors
@@ -120,6 +121,14 @@ def describe_certificate(data: bytes) -> CertificateFacts:
             not_after=certificate.not_valid_after_utc,
             signature_algorithm=SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
         )
+
+
+def certificate_key(data: bytes) -> CertificatePublicKeyTypes:
+    """The public key of an X.509 certificate. OperationError: Invalid Field if it has none."""
+    with foreign_errors(
+        "the certificate has no public key that can be used", ResultReason.INVALID_FIELD
+    ):
+        return x509.load_der_x509_certificate(data).public_key()
 
 
 def certificate_attributes(data: bytes) -> Iterator[tuple[Tag, Any]]:

@@ -25,6 +25,7 @@ from kmipkit.spec.enums import (
 
 MISSING_IV = ResultReason.INVALID_MESSAGE
 BAD_TAG_LENGTH = ResultReason.GENERAL_FAILURE
+ENCRYPTION_FAILED = "encryption failed: the key or the data does not fit the mode"
 
 _AS_STREAM_OR_AEAD = {
     (CryptographicAlgorithm.CHACHA20, CryptographicAlgorithm.CHACHA20POLY1305),
@@ -66,22 +67,14 @@ def encrypt(
             Invalid Field for data, IV or key of a length that the mode does not take; General
             Failure for a Tag Length that it does not have.
     """
-    rule = _rule(key, algorithm, parameters)
-    padding = _padding(rule, parameters)
-    tag_length = _tag_length(rule, parameters.tag_length)
-    _check_additional(rule, additional_data)
-    used = iv if iv is not None else _random_iv(rule, parameters, random)
-    _check_iv(rule, used)
-    padded = pad(padding, data, rule.block, random) if rule.pads else data
+    ready = prepare_encryption(key, algorithm, parameters, iv, additional_data, random)
+    rule = ready.rule
+    padded = pad(ready.padding, data, rule.block, random) if rule.pads else data
     _check_length(rule, padded)
-    start = rule.expand(used, parameters, len(padded))
-    with foreign_errors("encryption failed: the key or the data does not fit the mode"):
-        sealed, tag = rule.seal(key, start, padded, additional_data, tag_length)
-    return Encrypted(
-        data=sealed,
-        iv=used if iv is None and used else None,
-        tag=tag if rule.tag_lengths else None,
-    )
+    start = rule.expand(ready.iv, parameters, len(padded))
+    with foreign_errors(ENCRYPTION_FAILED):
+        sealed, tag = rule.seal(key, start, padded, additional_data, ready.tag_length)
+    return Encrypted(data=sealed, iv=ready.made_iv, tag=tag if rule.tag_lengths else None)
 
 
 def decrypt(
@@ -100,23 +93,72 @@ def decrypt(
         OperationError: Cryptographic Failure where tag or padding show a wrong key, wrong
             parameters or altered data; else as :func:`encrypt`.
     """
+    ready = prepare_decryption(key, algorithm, parameters, iv, additional_data, tag)
+    rule = ready.rule
+    if rule.pads:
+        check_whole_blocks(rule, len(data))
+    _check_length(rule, data)
+    start = rule.expand(ready.iv, parameters, len(data))
+    with foreign_errors(DECRYPTION_FAILED):
+        opened = rule.open(key, start, data, additional_data, tag or b"")
+    return unpad(ready.padding, opened, rule.block) if rule.pads else opened
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that fits the rule of its algorithm and mode."""
+
+    rule: Rule
+    padding: PaddingMethod
+    iv: bytes
+    made_iv: bytes | None = None
+    """The IV again, if it was made here."""
+    tag_length: int = 0
+
+
+def prepare_encryption(
+    key: bytes,
+    algorithm: CryptographicAlgorithm,
+    parameters: Parameters,
+    iv: bytes | None,
+    additional_data: bytes,
+    random: Random,
+) -> Prepared:
+    """Everything of :func:`encrypt` that does not depend on the data."""
+    rule = _rule(key, algorithm, parameters)
+    padding = _padding(rule, parameters)
+    tag_length = _tag_length(rule, parameters.tag_length)
+    _check_additional(rule, additional_data)
+    used = iv if iv is not None else _random_iv(rule, parameters, random)
+    _check_iv(rule, used)
+    return Prepared(rule, padding, used, used if iv is None and used else None, tag_length)
+
+
+def prepare_decryption(
+    key: bytes,
+    algorithm: CryptographicAlgorithm,
+    parameters: Parameters,
+    iv: bytes | None,
+    additional_data: bytes,
+    tag: bytes | None,
+) -> Prepared:
+    """Everything of :func:`decrypt` that does not depend on the data."""
     rule = _rule(key, algorithm, parameters)
     padding = _padding(rule, parameters)
     _check_additional(rule, additional_data)
     _check_tag(rule, parameters, tag)
     used = iv if iv is not None else b""
     _check_iv(rule, used)
-    if rule.pads and len(data) % rule.block:
+    return Prepared(rule, padding, used)
+
+
+def check_whole_blocks(rule: Rule, length: int) -> None:
+    """Refuse a ciphertext that ends within a block (Invalid Field)."""
+    if length % rule.block:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Data has {len(data)} bytes; the ciphertext of this mode is a multiple of "
-            f"{rule.block}",
+            f"Data has {length} bytes; the ciphertext of this mode is a multiple of {rule.block}",
         )
-    _check_length(rule, data)
-    start = rule.expand(used, parameters, len(data))
-    with foreign_errors(DECRYPTION_FAILED):
-        opened = rule.open(key, start, data, additional_data, tag or b"")
-    return unpad(padding, opened, rule.block) if rule.pads else opened
 
 
 def _rule(key: bytes, of_key: CryptographicAlgorithm, parameters: Parameters) -> Rule:

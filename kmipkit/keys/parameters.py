@@ -2,7 +2,7 @@
 
 The functions of this package take these; a server or a host role makes them from the message, the
 attribute of the key or its own configuration. Names and units are those of the structure in KMIP
-1.4 §3.6 and KMIP 2.1 §4.16; fields of digital signatures are left out.
+1.4 §3.6 and KMIP 2.1 §4.16.
 """
 
 from dataclasses import dataclass, fields
@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from kmipkit.spec.enums import (
     BlockCipherMode,
     CryptographicAlgorithm,
+    DigitalSignatureAlgorithm,
     HashingAlgorithm,
     MaskGenerator,
     PaddingMethod,
@@ -39,6 +40,9 @@ class Parameters:
     """SHA-1 when omitted (KMIP 2.1 §4.16)."""
     p_source: bytes | None = None
     """The label of OAEP; empty when omitted."""
+    digital_signature_algorithm: DigitalSignatureAlgorithm | None = None
+    salt_length: int | None = None
+    """Of PSS, in bytes."""
 
     @classmethod
     def of(cls, source: object) -> "Parameters":

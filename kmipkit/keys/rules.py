@@ -58,6 +58,8 @@ class Rule:
     """The shortest data that can be encrypted."""
     expand: Callable[[bytes, Parameters, int], bytes] = lambda iv, _parameters, _length: iv
     """Makes what the cipher starts with from the IV, the parameters and the length of the data."""
+    in_parts: Callable[[bytes, bytes, bytes | None], Cipher[Any]] | None = None
+    """The library's cipher from key, start and the tag to check; None where all must be at hand."""
 
 
 class _BlockCipher(NamedTuple):
@@ -104,18 +106,22 @@ def _plain(cipher: Callable[[bytes, bytes], Cipher[Any]]) -> tuple[Seal, Open]:
     return seal, open_
 
 
+def _gcm(key: bytes, iv: bytes, tag: bytes | None = None) -> Cipher[Any]:
+    # The rule's tag lengths are the check; the library's own minimum is 16 unless told.
+    mode = modes.GCM(iv) if tag is None else modes.GCM(iv, tag, min_tag_length=len(tag))
+    return Cipher(algorithms.AES(key), mode)
+
+
 def _seal_gcm(
     key: bytes, iv: bytes, data: bytes, additional: bytes, tag_length: int
 ) -> tuple[bytes, bytes]:
-    context = Cipher(algorithms.AES(key), modes.GCM(iv)).encryptor()
+    context = _gcm(key, iv).encryptor()
     context.authenticate_additional_data(additional)
     return context.update(data) + context.finalize(), context.tag[:tag_length]
 
 
 def _open_gcm(key: bytes, iv: bytes, data: bytes, additional: bytes, tag: bytes) -> bytes:
-    # The rule's tag lengths are the check; the library's own minimum is 16 unless told.
-    mode = modes.GCM(iv, tag, min_tag_length=len(tag))
-    context = Cipher(algorithms.AES(key), mode).decryptor()
+    context = _gcm(key, iv, tag).decryptor()
     context.authenticate_additional_data(additional)
     return context.update(data) + context.finalize()
 
@@ -188,11 +194,15 @@ def _block_rules(algorithm: CryptographicAlgorithm) -> dict[BlockCipherMode, Rul
     make, block, keys = _BLOCK_CIPHERS[algorithm]
 
     def rule(mode: Callable[[bytes], Any], *, iv: int = block, pads: bool = False) -> Rule:
-        seal, open_ = _plain(lambda key, start: Cipher(make(key), mode(start)))
+        def cipher(key: bytes, start: bytes, _tag: bytes | None = None) -> Cipher[Any]:
+            return Cipher(make(key), mode(start))
+
+        seal, open_ = _plain(cipher)
         return Rule(
             key_lengths=keys,
             seal=seal,
             open=open_,
+            in_parts=cipher,
             block=block,
             iv_lengths=(iv,) if iv else (),
             usual_iv_length=_always(iv),
@@ -209,11 +219,16 @@ def _block_rules(algorithm: CryptographicAlgorithm) -> dict[BlockCipherMode, Rul
 
 def _counter_rule(algorithm: CryptographicAlgorithm) -> Rule:
     make, block, keys = _BLOCK_CIPHERS[algorithm]
-    seal, open_ = _plain(lambda key, start: Cipher(make(key), modes.CTR(start)))
+
+    def cipher(key: bytes, start: bytes, _tag: bytes | None = None) -> Cipher[Any]:
+        return Cipher(make(key), modes.CTR(start))
+
+    seal, open_ = _plain(cipher)
     return Rule(
         key_lengths=keys,
         seal=seal,
         open=open_,
+        in_parts=cipher,
         block=block,
         iv_lengths=range(1, 17),
         usual_iv_length=_counter_iv_length,
@@ -225,6 +240,7 @@ _GCM = Rule(
     key_lengths=(16, 24, 32),
     seal=_seal_gcm,
     open=_open_gcm,
+    in_parts=_gcm,
     iv_lengths=range(8, 129),
     usual_iv_length=_always(12),
     # SP 800-38D §5.2.1.2; 4 and 8 bytes are for special uses, which a server cannot know.
@@ -251,11 +267,17 @@ _XTS = Rule(
     minimum=16,
 )
 
-_SEAL_CHACHA, _OPEN_CHACHA = _plain(lambda key, iv: Cipher(algorithms.ChaCha20(key, iv), None))
+
+def _chacha(key: bytes, start: bytes, _tag: bytes | None = None) -> Cipher[Any]:
+    return Cipher(algorithms.ChaCha20(key, start), None)
+
+
+_SEAL_CHACHA, _OPEN_CHACHA = _plain(_chacha)
 _CHACHA = Rule(
     key_lengths=(32,),
     seal=_SEAL_CHACHA,
     open=_OPEN_CHACHA,
+    in_parts=_chacha,
     iv_lengths=(8, 12, 16),
     usual_iv_length=_always(12),
     expand=_chacha_block,

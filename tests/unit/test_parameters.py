@@ -8,7 +8,7 @@ from kmipkit.spec.enums import BlockCipherMode
 
 def test_fields_of_the_same_name_are_taken_and_others_left() -> None:
     source = SimpleNamespace(
-        block_cipher_mode=BlockCipherMode.GCM, tag_length=12, salt_length=20, random_iv=None
+        block_cipher_mode=BlockCipherMode.GCM, tag_length=12, key_role_type=3, random_iv=None
     )
     expected = Parameters(block_cipher_mode=BlockCipherMode.GCM, tag_length=12)
     assert Parameters.of(source) == expected

@@ -1,0 +1,148 @@
+"""New key pairs (KMIP 1.4 §4.2): which algorithms, lengths and curves there are, and how to make one.
+
+A row per algorithm says which Cryptographic Lengths it has and what makes the key. The library draws
+the randomness; it takes no other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+from kmipkit.errors import OperationError
+from kmipkit.keys._border import foreign_errors
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    KeyFormatType,
+    RecommendedCurve,
+    ResultReason,
+)
+
+CURVES: Mapping[RecommendedCurve, Callable[[], PrivateKeyTypes]] = MappingProxyType(
+    {
+        RecommendedCurve.P_192: lambda: ec.generate_private_key(ec.SECP192R1()),
+        RecommendedCurve.P_224: lambda: ec.generate_private_key(ec.SECP224R1()),
+        RecommendedCurve.P_256: lambda: ec.generate_private_key(ec.SECP256R1()),
+        RecommendedCurve.P_384: lambda: ec.generate_private_key(ec.SECP384R1()),
+        RecommendedCurve.P_521: lambda: ec.generate_private_key(ec.SECP521R1()),
+        RecommendedCurve.SECP256K1: lambda: ec.generate_private_key(ec.SECP256K1()),
+        RecommendedCurve.BRAINPOOLP256R1: lambda: ec.generate_private_key(ec.BrainpoolP256R1()),
+        RecommendedCurve.BRAINPOOLP384R1: lambda: ec.generate_private_key(ec.BrainpoolP384R1()),
+        RecommendedCurve.BRAINPOOLP512R1: lambda: ec.generate_private_key(ec.BrainpoolP512R1()),
+        RecommendedCurve.CURVE25519: x25519.X25519PrivateKey.generate,
+        RecommendedCurve.CURVE448: x448.X448PrivateKey.generate,
+    }
+)
+"""Curves on which keys can be made."""
+
+_BY_LENGTH = MappingProxyType(
+    {
+        192: RecommendedCurve.P_192,
+        224: RecommendedCurve.P_224,
+        256: RecommendedCurve.P_256,
+        384: RecommendedCurve.P_384,
+        521: RecommendedCurve.P_521,
+    }
+)
+"""The curve that is meant where only a Cryptographic Length is given: those of NIST."""
+
+_MONTGOMERY = frozenset({RecommendedCurve.CURVE25519, RecommendedCurve.CURVE448})
+"""Curves that agree on keys and sign nothing (RFC 7748)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for; ``length`` in bits."""
+
+    length: int | None = None
+    curve: RecommendedCurve | None = None
+
+
+def _rsa(request: Request) -> PrivateKeyTypes:
+    # More bits take minutes; fewer are for nobody.
+    length = _one_of(request.length or 2048, range(1024, 8193, 8), "RSA")
+    return rsa.generate_private_key(public_exponent=65537, key_size=length)
+
+
+def _dsa(request: Request) -> PrivateKeyTypes:
+    return dsa.generate_private_key(_one_of(request.length or 2048, (1024, 2048, 3072), "DSA"))
+
+
+def _signing_curve(request: Request) -> PrivateKeyTypes:
+    if request.curve in _MONTGOMERY:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"{request.curve.name} signs nothing; it is for ECDH"
+        )
+    return _on_curve(request)
+
+
+def _on_curve(request: Request) -> PrivateKeyTypes:
+    curve = request.curve or _BY_LENGTH[_one_of(request.length or 256, tuple(_BY_LENGTH), "curves")]
+    make = CURVES.get(curve)
+    if make is None:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"keys on the curve {curve.name} cannot be made"
+        )
+    with foreign_errors(f"the installed library makes no keys on the curve {curve.name}"):
+        return make()
+
+
+_ALGORITHM = CryptographicAlgorithm
+
+MAKERS: Mapping[CryptographicAlgorithm, Callable[[Request], PrivateKeyTypes]] = MappingProxyType(
+    {
+        _ALGORITHM.RSA: _rsa,
+        _ALGORITHM.DSA: _dsa,
+        _ALGORITHM.ECDSA: _signing_curve,
+        _ALGORITHM.ECDH: _on_curve,
+        _ALGORITHM.EC: _on_curve,
+        _ALGORITHM.ED25519: lambda _request: ed25519.Ed25519PrivateKey.generate(),
+        _ALGORITHM.ED448: lambda _request: ed448.Ed448PrivateKey.generate(),
+    }
+)
+"""Cryptographic Algorithm -> what makes a private key."""
+
+FORMATS: Mapping[CryptographicAlgorithm, tuple[KeyFormatType, KeyFormatType]] = MappingProxyType(
+    {
+        _ALGORITHM.RSA: (KeyFormatType.PKCS_1, KeyFormatType.PKCS_1),
+        _ALGORITHM.ECDSA: (KeyFormatType.ECPRIVATEKEY, KeyFormatType.X_509),
+    }
+)
+"""Formats in which the two halves are kept; PKCS#8 and X.509 for all others (KMIP 2.1 §4.26)."""
+
+OTHER_FORMATS = (KeyFormatType.PKCS_8, KeyFormatType.X_509)
+
+
+def generate(
+    algorithm: CryptographicAlgorithm, length: int | None, curve: RecommendedCurve | None
+) -> PrivateKeyTypes:
+    """A new private key, which knows its public one. May take seconds.
+
+    Raises:
+        OperationError: Invalid Field for an algorithm that has no pairs, a length or a curve that
+            it does not have; the message names what it has.
+    """
+    make = MAKERS.get(algorithm)
+    if make is None:
+        names = ", ".join(one.name for one in MAKERS)
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"no key pairs of {algorithm.name} are made, only of {names}",
+        )
+    return make(Request(length, curve))
+
+
+def _one_of(length: int, lengths: range | tuple[int, ...], what: str) -> int:
+    if length not in lengths:
+        listed = (
+            f"{lengths[0]} to {lengths[-1]} in steps of {lengths.step}"
+            if isinstance(lengths, range)
+            else ", ".join(map(str, lengths))
+        )
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"Cryptographic Length {length} is not possible for {what}; possible are {listed} bits",
+        )
+    return length

@@ -1,0 +1,165 @@
+"""Signatures: what is signed here verifies by the library alone, and the other way round."""
+
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+
+from kmipkit.errors import OperationError
+from kmipkit.keys.hashes import digest
+from kmipkit.keys.parameters import Parameters
+from kmipkit.keys.signatures import ALGORITHMS, Signer, scheme
+from kmipkit.spec.enums import (
+    DigitalSignatureAlgorithm,
+    HashingAlgorithm,
+    MaskGenerator,
+    PaddingMethod,
+    ResultReason,
+)
+
+RSA = rsa.generate_private_key(65537, 2048)
+P256 = ec.generate_private_key(ec.SECP256R1())
+DSA = dsa.generate_private_key(1024)
+SHA_256 = HashingAlgorithm.SHA_256
+MESSAGE = "Grüße, 世界".encode()
+
+CASES: list[tuple[Any, Parameters, tuple[Any, ...]]] = [
+    (RSA, Parameters(hashing_algorithm=SHA_256), (padding.PKCS1v15(), hashes.SHA256())),
+    (
+        RSA,
+        Parameters(padding_method=PaddingMethod.PSS, hashing_algorithm=SHA_256),
+        (padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256()),
+    ),
+    (
+        RSA,
+        Parameters(
+            digital_signature_algorithm=DigitalSignatureAlgorithm.RSASSA_PSS,
+            hashing_algorithm=HashingAlgorithm.SHA_512,
+            mask_generator_hashing_algorithm=HashingAlgorithm.SHA_1,
+            salt_length=7,
+        ),
+        (padding.PSS(padding.MGF1(hashes.SHA1()), 7), hashes.SHA512()),
+    ),
+    (
+        RSA,
+        Parameters(
+            digital_signature_algorithm=DigitalSignatureAlgorithm.SHA_384_WITH_RSA_ENCRYPTION,
+            hashing_algorithm=SHA_256,
+        ),
+        (padding.PKCS1v15(), hashes.SHA384()),
+    ),
+    (P256, Parameters(hashing_algorithm=SHA_256), (ec.ECDSA(hashes.SHA256()),)),
+    (
+        DSA,
+        Parameters(digital_signature_algorithm=DigitalSignatureAlgorithm.DSA_WITH_SHA256),
+        (hashes.SHA256(),),
+    ),
+    (ed25519.Ed25519PrivateKey.generate(), Parameters(), ()),
+    (ed448.Ed448PrivateKey.generate(), Parameters(hashing_algorithm=SHA_256), ()),
+]
+
+
+def signer(key: object, parameters: Parameters, data: bytes, part: int = 3) -> Signer:
+    made = Signer(scheme(key, parameters))
+    for start in range(0, len(data), part):
+        made.update(data[start : start + part])
+    return made
+
+
+@pytest.mark.parametrize(("key", "parameters", "arguments"), CASES)
+def test_the_library_agrees(key: Any, parameters: Parameters, arguments: tuple[Any, ...]) -> None:
+    public = key.public_key()
+    signature = signer(key, parameters, MESSAGE).sign(key)
+    public.verify(signature, MESSAGE, *arguments)
+    theirs = key.sign(MESSAGE, *arguments)
+    assert signer(public, parameters, MESSAGE).verify(public, theirs)
+    assert not signer(public, parameters, MESSAGE + b"!").verify(public, theirs)
+    assert not signer(public, parameters, MESSAGE).verify(public, theirs[:-1])
+    assert not signer(public, parameters, MESSAGE).verify(public, bytes(len(theirs)))
+
+
+@pytest.mark.parametrize(("key", "parameters", "arguments"), CASES[:6])
+def test_a_digest_of_the_client_is_as_good_as_the_message(
+    key: Any, parameters: Parameters, arguments: tuple[Any, ...]
+) -> None:
+    made = scheme(key, parameters)
+    assert made.hashing_algorithm is not None
+    digested = digest(MESSAGE, made.hashing_algorithm)
+    signature = Signer(made, digested=digested).sign(key)
+    key.public_key().verify(signature, MESSAGE, *arguments)
+
+
+def test_rfc_8032_ed25519() -> None:
+    """§7.1, test 2."""
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(
+        bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+    )
+    expected = (
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+        "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+    )
+    assert signer(key, Parameters(), b"\x72").sign(key).hex() == expected
+
+
+def test_pkcs_1_without_a_hash_signs_the_bytes_as_they_are() -> None:
+    """A digest of which nobody said how it was made."""
+    digested = bytes(range(16))
+    signature = Signer(scheme(RSA, Parameters()), digested=digested).sign(RSA)
+    public = RSA.public_key()
+    assert public.recover_data_from_signature(signature, padding.PKCS1v15(), None) == digested
+    assert Signer(scheme(public, Parameters()), digested=digested).verify(public, signature)
+
+
+def test_a_digest_of_another_length_is_not_signed() -> None:
+    for_a_digest = Signer(scheme(RSA, Parameters(hashing_algorithm=SHA_256)), digested=b"short")
+    with pytest.raises(OperationError) as caught:
+        for_a_digest.sign(RSA)
+    assert caught.value.reason is ResultReason.CRYPTOGRAPHIC_FAILURE
+    assert not for_a_digest.verify(RSA.public_key(), bytes(256))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        (Parameters(), ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS),
+        (
+            Parameters(padding_method=PaddingMethod.OAEP, hashing_algorithm=SHA_256),
+            ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
+        ),
+        (
+            Parameters(
+                digital_signature_algorithm=DigitalSignatureAlgorithm.MD2_WITH_RSA_ENCRYPTION
+            ),
+            ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
+        ),
+        (
+            Parameters(
+                padding_method=PaddingMethod.PSS,
+                hashing_algorithm=SHA_256,
+                mask_generator=MaskGenerator(0x80000001),
+            ),
+            ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
+        ),
+        (
+            Parameters(padding_method=PaddingMethod.PSS, hashing_algorithm=SHA_256, salt_length=-1),
+            ResultReason.CRYPTOGRAPHIC_FAILURE,
+        ),
+    ],
+)
+def test_parameters_that_cannot_be_used(parameters: Parameters, reason: ResultReason) -> None:
+    with pytest.raises(OperationError) as caught:
+        signer(RSA, parameters, MESSAGE)
+    assert caught.value.reason is reason
+
+
+def test_keys_that_hash_by_themselves_take_no_digest() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    with pytest.raises(OperationError) as caught:
+        Signer(scheme(key, Parameters()), digested=bytes(32))
+    assert caught.value.reason is ResultReason.INVALID_FIELD
+
+
+def test_every_named_algorithm_but_md2_is_there() -> None:
+    missing = set(DigitalSignatureAlgorithm) - set(ALGORITHMS)
+    assert missing == {DigitalSignatureAlgorithm.MD2_WITH_RSA_ENCRYPTION}
