@@ -31,6 +31,7 @@ class Laboratory:
 
     def __init__(self, folder: Path, **facts: Any) -> None:
         self.now = START
+        folder.mkdir(exist_ok=True)
         self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
         told = Facts("kmipkit", "laboratory", "0", os.urandom, SPOKEN, **facts)
         self.dispatcher = Dispatcher(

@@ -19,6 +19,7 @@ import trio
 
 from kmipkit import __version__
 from kmipkit.model.envelope import SPOKEN
+from kmipkit.spec.enums import Operation
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.call import Facts
@@ -144,7 +145,13 @@ def _facts(config: Config) -> Facts:
         versions=SPOKEN,
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
+        withheld=frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP}),
     )
+
+
+def _offers_interop(config: Config) -> bool:
+    chosen = config.kmip.interop
+    return config.tls.cert is None if chosen is None else chosen
 
 
 def _messages(config: Config) -> Limits:

@@ -4,19 +4,21 @@ A :class:`Call` lives for one batch item. Loading an object resolves the identif
 Placeholder), checks the policy and refuses what does not exist, in one place for all operations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NoReturn
+from types import MappingProxyType
+from typing import Any, NoReturn, Protocol
 
 from kmipkit.errors import OperationError
-from kmipkit.spec.enums import Operation, ResultReason, UniqueIdentifier
+from kmipkit.spec.enums import Data, Operation, ResultReason, UniqueIdentifier
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from kmipkit_server import policy
 from kmipkit_server.identity import Identity
 from kmipkit_server.managed import Managed
 from kmipkit_server.store.base import Reader, Transaction
+from kmipkit_server.streams import Part, Streams, is_last, is_part
 
 Random = Callable[[int], bytes]
 
@@ -38,6 +40,36 @@ class Facts:
     """Whether a Name may be given to one object of an owner only (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600
     """Lease Time of new objects (KMIP 1.4 §3.20)."""
+    withheld: frozenset[Operation] = frozenset()
+    """Operations that there are, and that this server does not offer."""
+
+
+class _DataPart(Part, Protocol):
+    """A request with data, perhaps a part of several."""
+
+    @property
+    def data(self) -> object: ...
+
+
+class _KeyedPart(_DataPart, Protocol):
+    """One that names a key besides."""
+
+    @property
+    def unique_identifier(self) -> object: ...
+
+
+_GIVES: Mapping[Data, Operation] = MappingProxyType(
+    {
+        Data.DECRYPT: Operation.DECRYPT,
+        Data.ENCRYPT: Operation.ENCRYPT,
+        Data.HASH: Operation.HASH,
+        Data.MAC_MAC_DATA: Operation.MAC,
+        Data.RNG_RETRIEVE: Operation.RNG_RETRIEVE,
+        Data.SIGN_SIGNATURE_DATA: Operation.SIGN,
+        Data.SIGNATURE_VERIFY: Operation.SIGNATURE_VERIFY,
+    }
+)
+"""The operation whose output an enumeration means, the last one of the batch (2.1 §11.12)."""
 
 
 @dataclass(slots=True)
@@ -57,6 +89,10 @@ class Call:
     """Identifiers that earlier items of the batch have returned (KMIP 2.1 §4.58)."""
     alone: bool = False
     """Whether this is the only operation of its message."""
+    outputs: list[tuple[Operation, bytes]] = field(default_factory=list)
+    """Data that earlier items of the batch have given out, and by which operation (2.1 §7.9)."""
+    streams: Streams = field(default_factory=Streams)
+    """Operations in several parts, of all connections."""
 
     @property
     def transaction(self) -> Transaction:
@@ -103,6 +139,72 @@ class Call:
         assert self.operation is not None
         policy.require(self.identity, self.operation, record.owner)
         return Managed(record, self.now)
+
+    def load_for_use(self, request: "_KeyedPart") -> tuple[Managed, Any]:
+        """The key of a cryptographic operation, and the computation that the request goes on with.
+
+        The computation is None for a first part and for a single one. A later part need not name
+        the key again, and may not name another one.
+        """
+        if request.correlation_value is None:
+            return self.load(request.unique_identifier), None
+        state, identifier = self.resume(request)
+        managed = self.load(request.unique_identifier or identifier)
+        if managed.id != identifier:
+            raise OperationError(
+                ResultReason.INVALID_CORRELATION_VALUE,
+                "the operation of this Correlation Value was begun with another key",
+            )
+        return managed, state
+
+    def resume(self, request: Part) -> tuple[Any, str | None]:
+        """The computation that a later part goes on with, and the key that it was begun with."""
+        assert request.correlation_value is not None
+        return self.streams.take(
+            self.identity.name, self.operation, request.correlation_value, self.now
+        )
+
+    def keep(self, request: Part, state: object, identifier: str | None = None) -> bytes | None:
+        """Let a computation wait for its next part; the Correlation Value, None after the last."""
+        if is_last(request):
+            return None
+        value = request.correlation_value or self.facts.random(16)
+        self.streams.keep(value, self.identity.name, self.operation, identifier, state, self.now)
+        return value
+
+    def data(self, given: object) -> bytes:
+        """The data that a request means: bytes, or what an earlier item gave out (2.1 §7.9)."""
+        if isinstance(given, bytes):
+            return given
+        if isinstance(given, Data):
+            wanted = _GIVES[given]
+            for operation, output in reversed(self.outputs):
+                if operation is wanted:
+                    return output
+            raise OperationError(
+                ResultReason.INVALID_FIELD,
+                f"no earlier item of the batch gave out data by {wanted.name}",
+            )
+        if isinstance(given, int):
+            try:
+                return self.outputs[given][1]
+            except IndexError:
+                raise OperationError(
+                    ResultReason.INVALID_FIELD, f"the batch has no data number {given}"
+                ) from None
+        raise OperationError(ResultReason.INVALID_FIELD, "Data is missing")
+
+    def part(self, request: "_DataPart") -> bytes:
+        """The data of a request; the last of several parts may have none (KMIP 1.4 §4.29)."""
+        if request.data is None and is_part(request):
+            return b""
+        return self.data(request.data)
+
+    def gave(self, output: bytes | None) -> bytes | None:
+        """Note data that this operation gives out; itself."""
+        if output is not None and self.operation is not None:
+            self.outputs.append((self.operation, output))
+        return output
 
     def load_for_change(self, identifier: object) -> Managed:
         """Like :meth:`load`, inside the transaction that will change the object."""

@@ -83,6 +83,9 @@ class KMIPConfig:
     """Whether a Name may be given to one object of an account only (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600
     """Lease Time of new objects: how long a client may use one unseen (KMIP 1.4 §3.20)."""
+    interop: bool | None = None
+    """Whether Interop is offered, which "SHALL NOT be available in a production server" (KMIP 2.1
+    §6.1.26); if not said, with certificates of our own making only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ nothing behind and Undo takes back all of them (KMIP 1.4 §6.13).
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
@@ -17,7 +17,12 @@ from kmipkit.model.codec import encode
 from kmipkit.model.envelope import SPOKEN, peek_version
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
-from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason, ResultStatus
+from kmipkit.spec.enums import (
+    BatchErrorContinuationOption,
+    Operation,
+    ResultReason,
+    ResultStatus,
+)
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import handlers  # noqa: F401 - importing them registers them
@@ -25,9 +30,10 @@ from kmipkit_server.call import Call, Facts, WriteRequired
 from kmipkit_server.identity import Identity
 from kmipkit_server.incoming import BadItem, Incoming, read_request
 from kmipkit_server.reasons import reason_for
-from kmipkit_server.registry import find
+from kmipkit_server.registry import HANDLERS, find
 from kmipkit_server.store.base import Reader, StoreError, Transaction
 from kmipkit_server.store.writer import GroupCommit
+from kmipkit_server.streams import Streams, is_part
 
 log = logging.getLogger("kmipkit.server")
 
@@ -55,6 +61,7 @@ class Dispatcher:
     facts: Facts
     clock: Clock
     limits: Limits = DEFAULT_LIMITS
+    streams: Streams = field(default_factory=Streams)
 
     async def respond(self, data: bytes, identity: Identity) -> bytes:
         """The bytes that answer a whole message. Never raises for bad input."""
@@ -100,7 +107,8 @@ class Dispatcher:
                 pass
         try:
             return await self.writer.submit(
-                lambda transaction: self._run_batch(incoming, identity, now, transaction)
+                lambda transaction: self._run_batch(incoming, identity, now, transaction),
+                slow=any(_is_slow(item) for item in incoming.items),
             )
         except _Undo as undo:
             return undo.results
@@ -112,11 +120,12 @@ class Dispatcher:
         option = incoming.header.batch_error_continuation_option or STOP
         placeholder: str | None = None
         earlier: list[str] = []
+        outputs: list[tuple[Operation, bytes]] = []
         alone = len(incoming.items) == 1
         for item in incoming.items:
             call = Call(
                 identity, incoming.version, now, store, self.facts, item.operation, placeholder,
-                earlier, alone,
+                earlier, alone, outputs, self.streams,
             )  # fmt: skip
             result = self._run_item(item, call)
             results.append(result)
@@ -150,7 +159,7 @@ class Dispatcher:
 
     def _run_operation(self, item: RequestBatchItem, call: Call) -> ResponseBatchItem:
         handler = find(item.operation, call.version)
-        if handler is None:
+        if handler is None or item.operation in call.facts.withheld:
             raise OperationError(
                 ResultReason.OPERATION_NOT_SUPPORTED,
                 f"{_name(item.operation)} is not supported in KMIP {call.version}",
@@ -211,7 +220,13 @@ def _writes(item: RequestBatchItem | BadItem, version: Version) -> bool:
     if isinstance(item, BadItem):
         return False
     handler = find(item.operation, version)
-    return handler is not None and handler.writes
+    # A part of several changes what waits for the next one, and must not be run twice.
+    return handler is not None and (handler.writes or is_part(item.request_payload))
+
+
+def _is_slow(item: RequestBatchItem | BadItem) -> bool:
+    handler = HANDLERS.get(item.operation) if item.operation is not None else None
+    return handler is not None and handler.slow
 
 
 def _check_header(incoming: Incoming) -> None:
@@ -249,6 +264,7 @@ def _undone(results: list[ResponseBatchItem]) -> list[ResponseBatchItem]:
                 operation=result.operation,
                 unique_batch_item_id=result.unique_batch_item_id,
                 result_status=ResultStatus.OPERATION_UNDONE,
+                response_payload=result.response_payload,
             )
             for result in results[:-1]
         ),

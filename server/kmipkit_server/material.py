@@ -3,11 +3,14 @@
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from kmipkit.errors import OperationError
+from kmipkit.keys.certificates import certificate_key
 from kmipkit.keys.formats import load_private_key, load_public_key
 from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
-from kmipkit.spec.enums import ResultReason
+from kmipkit.model.objects import Certificate
+from kmipkit.spec.enums import ObjectType, ResultReason
 from kmipkit_server.managed import Managed
 
 
@@ -33,6 +36,22 @@ def key_bytes(managed: Managed) -> bytes:
     )
 
 
+def public_key(managed: Managed) -> PublicKeyTypes:
+    """The key of a Public Key, or of a Certificate. Illegal Object Type for other objects."""
+    if managed.object_type is ObjectType.CERTIFICATE:
+        value = managed.object
+        assert isinstance(value, Certificate)
+        return certificate_key(value.certificate_value)
+    _require_type(managed, ObjectType.PUBLIC_KEY)
+    return load_public_key(*_described(managed))
+
+
+def private_key(managed: Managed) -> PrivateKeyTypes:
+    """The key of a Private Key. Illegal Object Type for other objects."""
+    _require_type(managed, ObjectType.PRIVATE_KEY)
+    return load_private_key(*_described(managed))
+
+
 def rsa_public_key(managed: Managed) -> RSAPublicKey:
     """The RSA key of a Public Key object. Illegal Object Type for a key of another algorithm."""
     key: RSAPublicKey = _rsa(load_public_key(*_described(managed)), RSAPublicKey)
@@ -43,6 +62,12 @@ def rsa_private_key(managed: Managed) -> RSAPrivateKey:
     """The RSA key of a Private Key object. Illegal Object Type for a key of another algorithm."""
     key: RSAPrivateKey = _rsa(load_private_key(*_described(managed)), RSAPrivateKey)
     return key
+
+
+def _require_type(managed: Managed, wanted: ObjectType) -> None:
+    if managed.object_type is not wanted:
+        word = wanted.name.replace("_", " ").title()
+        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"this needs a {word}")
 
 
 def _described(managed: Managed) -> tuple[Any, ...]:

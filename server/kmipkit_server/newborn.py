@@ -37,6 +37,9 @@ from kmipkit_server.managed import Managed, is_multi_instance, pack_object
 from kmipkit_server.names import require_unique_name, template_attributes
 from kmipkit_server.store.base import Record
 
+MOST_SECRET_BITS = 8192
+"""The longest secret that the server makes or derives."""
+
 
 def requested(call: Call, attributes: Attributes | None, object_type: ObjectType) -> Attributes:
     """The attributes that a client asks for, templates included, after all checks.
@@ -123,6 +126,11 @@ SET_IF_GENERATED: Mapping[Tag, Default] = MappingProxyType(
 """Those, and more for objects that it made (KMIP 1.4 §3.43, §3.44): the generator is the system's."""
 
 
+def new_identifier(call: Call) -> str:
+    """A Unique Identifier that nobody has (KMIP 1.4 §3.1)."""
+    return str(uuid.UUID(bytes=call.facts.random(16), version=4))
+
+
 def create(
     call: Call,
     object_type: ObjectType,
@@ -131,14 +139,17 @@ def create(
     facts: Iterable[tuple[Tag, Any]],
     *,
     generated: bool = False,
+    identifier: str | None = None,
 ) -> Managed:
     """Store a new object of the caller; ``generated`` if the server made it rather than a client.
+
+    ``identifier`` is one of :func:`new_identifier` where others must know it before.
 
     ``facts`` are what the server knows from the object itself (algorithm, length, digest); they
     stand against what the request says of the same attributes only where that is missing.
     """
     require_unique_name(call, given)
-    identifier = str(uuid.UUID(bytes=call.facts.random(16), version=4))
+    identifier = identifier or new_identifier(call)
     taken = {attribute.key for attribute in given}
     known = [Attribute(key, fact) for key, fact in facts if fact is not None and key not in taken]
     attributes = _numbered((*given, *known))

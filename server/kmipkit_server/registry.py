@@ -21,12 +21,14 @@ class Handler:
     """A served operation.
 
     ``writes`` says that the operation always changes the store. Others start on a read-only view
-    and are run again inside a transaction when they find that they must write.
+    and are run again inside a transaction when they find that they must write. ``slow`` ones are
+    run in a thread, so that other connections do not wait.
     """
 
     operation: Operation
     function: Callable[..., Structure]
     writes: bool
+    slow: bool = False
 
     def known_in(self, version: Version) -> bool:
         """Whether the protocol version has the operation."""
@@ -36,12 +38,14 @@ class Handler:
 HANDLERS: dict[Operation, Handler] = {}
 
 
-def operation(code: Operation, *, writes: bool) -> Callable[[_Handler], _Handler]:
+def operation(
+    code: Operation, *, writes: bool, slow: bool = False
+) -> Callable[[_Handler], _Handler]:
     """Register the handler of an operation."""
 
     def register(function: _Handler) -> _Handler:
         assert code not in HANDLERS, f"two handlers for {code}"
-        HANDLERS[code] = Handler(code, function, writes)
+        HANDLERS[code] = Handler(code, function, writes, slow)
         return function
 
     return register

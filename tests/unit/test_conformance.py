@@ -236,10 +236,10 @@ def test_what_the_server_does_not_offer_is_skipped_with_the_reason(
     player: Player, tmp_path: Path
 ) -> None:
     path = write_case(tmp_path, "A-M-3-14")
-    path.write_text(path.read_text().replace('"Create"', '"CreateKeyPair"'))
+    path.write_text(path.read_text().replace('"Create"', '"Certify"'))
     verdict = player.play(load(path))
     assert verdict.outcome is Outcome.SKIPPED
-    assert "CREATE_KEY_PAIR" in verdict.reasons[0]
+    assert "CERTIFY" in verdict.reasons[0]
 
 
 def test_a_version_that_the_server_does_not_speak_is_skipped(

@@ -611,3 +611,37 @@ def test_all_that_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     assert child.returncode == -signal.SIGKILL
     assert all(acknowledged)
     assert kept(tmp_path, *acknowledged) == acknowledged
+
+
+def test_a_slow_job_does_not_stop_the_event_loop(store: Watched, tmp_path: Path) -> None:
+    """A new RSA key takes a second, in which others must be able to read."""
+    going, may_end = threading.Event(), threading.Event()
+
+    def slow(transaction: Transaction) -> int:
+        going.set()
+        assert may_end.wait(PATIENCE)
+        transaction.insert(record("id-slow"))
+        return threading.get_ident()
+
+    async def test() -> None:
+        writer = GroupCommit(store)
+        threads: list[int] = []
+
+        async def submit() -> None:
+            threads.append(await writer.submit(slow, slow=True))
+
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as running:
+                running.start_soon(writer.run)
+                running.start_soon(submit)
+                await trio.to_thread.run_sync(going.wait)
+                assert store.reader.get("id-slow") is None  # the loop goes on
+                may_end.set()
+                while not threads:
+                    await trio.testing.wait_all_tasks_blocked()
+                await writer.stop()
+        assert threads != [threading.get_ident()]
+
+    with closing(store):
+        run(test)
+    assert kept(tmp_path, "id-slow") == ["id-slow"]

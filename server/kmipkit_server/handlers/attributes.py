@@ -131,7 +131,8 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
     """Give a single-instance attribute its value, new or not (KMIP 2.1 §6.1.51)."""
     managed = call.load_for_change(request.unique_identifier)
     new = request.attribute
-    if is_multi_instance(new.key):
+    # A vendor's attribute with one value can be set like a single-instance one.
+    if is_multi_instance(new.key) and (isinstance(new.key, Tag) or len(managed.all(new.key)) > 1):
         raise OperationError(
             ResultReason.MULTI_VALUED_ATTRIBUTE,
             f"{attribute_name(new.key)} may have several values: add, modify or delete one",

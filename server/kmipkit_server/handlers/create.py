@@ -52,9 +52,6 @@ def _symmetric_key(attributes: Attributes, random: Random) -> SymmetricKey:
     return SymmetricKey(key_block=raw_key(key, algorithm, bits))
 
 
-MAXIMUM_SECRET_BITS = 8192
-
-
 def _secret_data(attributes: Attributes, random: Random) -> SecretData:
     """Random bytes of the asked length (KMIP 2.1 §6.1.8).
 
@@ -62,10 +59,10 @@ def _secret_data(attributes: Attributes, random: Random) -> SecretData:
     and with neither algorithm nor length in the key block, which secret data does not need.
     """
     bits = _required(attributes, Tag.CRYPTOGRAPHIC_LENGTH, "Cryptographic Length")
-    if bits % 8 or not 8 <= bits <= MAXIMUM_SECRET_BITS:
+    if bits % 8 or not 8 <= bits <= newborn.MOST_SECRET_BITS:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Secret Data has 8 to {MAXIMUM_SECRET_BITS} bits, a multiple of 8, not {bits}",
+            f"Secret Data has 8 to {newborn.MOST_SECRET_BITS} bits, a multiple of 8, not {bits}",
         )
     return SecretData(
         secret_data_type=SecretDataType.PASSWORD,

@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import cipher, rsa
+from kmipkit.keys import cipher, rsa, streaming
 from kmipkit.keys.parameters import Parameters
-from kmipkit.lifecycle import describe_state, may_process, may_protect
-from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.payloads.crypto import (
     DecryptRequest,
     DecryptResponse,
@@ -20,35 +18,13 @@ from kmipkit.spec.enums import (
     Operation,
     ResultReason,
 )
-from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.call import Call
 from kmipkit_server.managed import Managed
 from kmipkit_server.material import key_bytes, rsa_private_key, rsa_public_key
 from kmipkit_server.registry import operation
-from kmipkit_server.usage import allocate
-
-
-def _require_permission(managed: Managed, use: CryptographicUsageMask, word: str) -> None:
-    mask = managed.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
-    if use not in mask:
-        raise OperationError(
-            ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK, f"the key is not meant to {word}"
-        )
-
-
-def _require_state(managed: Managed, *, allowed: bool, word: str) -> None:
-    if not allowed:
-        raise OperationError(
-            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
-            f"the key is {describe_state(managed.state)} and may not be used to {word} now",
-        )
-
-
-def _parameters(managed: Managed, asked: CryptographicParameters | None) -> Parameters:
-    """Omitted parameters are those of the key, the first instance of them (KMIP 1.4 §4.29)."""
-    given = asked or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
-    return Parameters.of(given) if given is not None else Parameters()
+from kmipkit_server.streams import is_last, is_part
+from kmipkit_server.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
 
 
 def _algorithm(managed: Managed) -> CryptographicAlgorithm:
@@ -60,22 +36,6 @@ def _algorithm(managed: Managed) -> CryptographicAlgorithm:
     return CryptographicAlgorithm(algorithm)
 
 
-def _data(request: EncryptRequest | DecryptRequest) -> bytes:
-    """The data of a single-part request; streams and references are refused, not misread."""
-    streaming = (request.correlation_value, request.init_indicator, request.final_indicator)
-    if any(part is not None for part in streaming):
-        raise OperationError(
-            ResultReason.FEATURE_NOT_SUPPORTED, "operations in several parts are not supported"
-        )
-    if request.data is None:
-        raise OperationError(ResultReason.INVALID_FIELD, "Data is missing")
-    if not isinstance(request.data, bytes):
-        raise OperationError(
-            ResultReason.FEATURE_NOT_SUPPORTED, "Data cannot refer to another batch item"
-        )
-    return request.data
-
-
 def _encrypt_symmetric(
     call: Call, managed: Managed, parameters: Parameters, request: EncryptRequest
 ) -> cipher.Encrypted:
@@ -83,7 +43,7 @@ def _encrypt_symmetric(
         key_bytes(managed),
         _algorithm(managed),
         parameters,
-        _data(request),
+        call.data(request.data),
         iv=request.iv_counter_nonce,
         additional_data=request.authenticated_encryption_additional_data or b"",
         random=call.facts.random,
@@ -93,29 +53,32 @@ def _encrypt_symmetric(
 def _encrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: EncryptRequest
 ) -> cipher.Encrypted:
-    del call  # the padding draws from the library's generator
     key = rsa_public_key(managed)
-    return cipher.Encrypted(data=rsa.encrypt(key, parameters, _data(request)))
+    return cipher.Encrypted(data=rsa.encrypt(key, parameters, call.data(request.data)))
 
 
-def _decrypt_symmetric(managed: Managed, parameters: Parameters, request: DecryptRequest) -> bytes:
+def _decrypt_symmetric(
+    call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
+) -> bytes:
     return cipher.decrypt(
         key_bytes(managed),
         _algorithm(managed),
         parameters,
-        _data(request),
+        call.data(request.data),
         iv=request.iv_counter_nonce,
         additional_data=request.authenticated_encryption_additional_data or b"",
         tag=request.authenticated_encryption_tag,
     )
 
 
-def _decrypt_rsa(managed: Managed, parameters: Parameters, request: DecryptRequest) -> bytes:
-    return rsa.decrypt(rsa_private_key(managed), parameters, _data(request))
+def _decrypt_rsa(
+    call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
+) -> bytes:
+    return rsa.decrypt(rsa_private_key(managed), parameters, call.data(request.data))
 
 
 Encrypter = Callable[[Call, Managed, Parameters, EncryptRequest], cipher.Encrypted]
-Decrypter = Callable[[Managed, Parameters, DecryptRequest], bytes]
+Decrypter = Callable[[Call, Managed, Parameters, DecryptRequest], bytes]
 
 ENCRYPTERS: Mapping[ObjectType, Encrypter] = MappingProxyType(
     {ObjectType.SYMMETRIC_KEY: _encrypt_symmetric, ObjectType.PUBLIC_KEY: _encrypt_rsa}
@@ -131,22 +94,70 @@ def _require_kind(managed: Managed, table: Mapping[ObjectType, object], word: st
         raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"only {names} {word}")
 
 
+def _require_parts(managed: Managed) -> None:
+    if managed.object_type is not ObjectType.SYMMETRIC_KEY:
+        raise OperationError(ResultReason.FEATURE_NOT_SUPPORTED, "RSA takes its data in one part")
+
+
+def _encrypt_part(
+    call: Call,
+    managed: Managed,
+    state: streaming.Encryption | None,
+    request: EncryptRequest,
+) -> tuple[cipher.Encrypted, bytes | None]:
+    """A part of several, and the Correlation Value for the next one."""
+    _require_parts(managed)
+    running = state or streaming.Encryption(
+        key_bytes(managed),
+        _algorithm(managed),
+        parameters_of(managed, request.cryptographic_parameters),
+        iv=request.iv_counter_nonce,
+        additional_data=request.authenticated_encryption_additional_data or b"",
+        random=call.facts.random,
+    )
+    data = call.part(request)
+    result = running.finish(data) if is_last(request) else running.update(data)
+    return result, call.keep(request, running, managed.id)
+
+
+def _decrypt_part(
+    call: Call,
+    managed: Managed,
+    state: streaming.Decryption | None,
+    request: DecryptRequest,
+) -> tuple[bytes, bytes | None]:
+    _require_parts(managed)
+    running = state or streaming.Decryption(
+        key_bytes(managed),
+        _algorithm(managed),
+        parameters_of(managed, request.cryptographic_parameters),
+        iv=request.iv_counter_nonce,
+        additional_data=request.authenticated_encryption_additional_data or b"",
+        tag=request.authenticated_encryption_tag,
+    )
+    data = call.part(request)
+    result = running.finish(data) if is_last(request) else running.update(data)
+    return result, call.keep(request, running, managed.id)
+
+
 @operation(Operation.ENCRYPT, writes=False)
 def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
     """Encrypt with an Active key whose mask has Encrypt."""
-    managed = call.load(request.unique_identifier)
+    managed, state = call.load_for_use(request)
     _require_kind(managed, ENCRYPTERS, "encrypt")
-    _require_permission(managed, CryptographicUsageMask.ENCRYPT, "encrypt")
-    stop = managed.get(Tag.PROTECT_STOP_DATE)
-    usable = may_protect(managed.state, call.now, protect_stop_date=stop)
-    _require_state(managed, allowed=usable, word="encrypt")
-    parameters = _parameters(managed, request.cryptographic_parameters)
-    result = ENCRYPTERS[managed.object_type](call, managed, parameters, request)
-    allocate(call, managed, len(_data(request)))
+    require_use(call, managed, ENCRYPT)
+    following = None
+    if is_part(request):
+        result, following = _encrypt_part(call, managed, state, request)
+    else:
+        parameters = parameters_of(managed, request.cryptographic_parameters)
+        result = ENCRYPTERS[managed.object_type](call, managed, parameters, request)
+    allocate(call, managed, len(call.part(request)), objects=0 if state else 1)
     return EncryptResponse(
         unique_identifier=call.returned(managed.id),
-        data=result.data,
+        data=_unless_empty(call.gave(result.data), request),
         iv_counter_nonce=result.iv,
+        correlation_value=following,
         authenticated_encryption_tag=result.tag,
     )
 
@@ -154,12 +165,22 @@ def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
 @operation(Operation.DECRYPT, writes=False)
 def decrypt(call: Call, request: DecryptRequest) -> DecryptResponse:
     """Decrypt with a key whose mask has Decrypt; old keys may still decrypt (KMIP 1.4 §3.22)."""
-    managed = call.load(request.unique_identifier)
+    managed, state = call.load_for_use(request)
     _require_kind(managed, DECRYPTERS, "decrypt")
-    _require_permission(managed, CryptographicUsageMask.DECRYPT, "decrypt")
-    start = managed.get(Tag.PROCESS_START_DATE)
-    usable = may_process(managed.state, call.now, process_start_date=start)
-    _require_state(managed, allowed=usable, word="decrypt")
-    parameters = _parameters(managed, request.cryptographic_parameters)
-    data = DECRYPTERS[managed.object_type](managed, parameters, request)
-    return DecryptResponse(unique_identifier=call.returned(managed.id), data=data)
+    require_use(call, managed, DECRYPT)
+    following = None
+    if is_part(request):
+        data, following = _decrypt_part(call, managed, state, request)
+    else:
+        parameters = parameters_of(managed, request.cryptographic_parameters)
+        data = DECRYPTERS[managed.object_type](call, managed, parameters, request)
+    return DecryptResponse(
+        unique_identifier=call.returned(managed.id),
+        data=_unless_empty(call.gave(data), request),
+        correlation_value=following,
+    )
+
+
+def _unless_empty(data: bytes | None, request: EncryptRequest | DecryptRequest) -> bytes | None:
+    """A part that gives out nothing has no Data; a single one always has."""
+    return data if data or not is_part(request) else None

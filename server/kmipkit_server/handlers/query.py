@@ -60,7 +60,7 @@ def _server_information(call: Call) -> Item:
 def _capabilities(call: Call) -> tuple[CapabilityInformation, ...]:  # noqa: ARG001
     return (
         CapabilityInformation(
-            streaming_capability=False,
+            streaming_capability=True,
             asynchronous_capability=False,
             attestation_capability=False,
             batch_undo_capability=True,
@@ -80,7 +80,11 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
             (
                 "operations",
                 lambda call: tuple(
-                    sorted(code for code, row in HANDLERS.items() if row.known_in(call.version))
+                    sorted(
+                        code
+                        for code, row in HANDLERS.items()
+                        if row.known_in(call.version) and code not in call.facts.withheld
+                    )
                 ),
             ),
         ),

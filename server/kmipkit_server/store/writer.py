@@ -30,6 +30,7 @@ class _Job:
     result: Any = None
     error: BaseException | None = None
     abandoned: bool = False
+    slow: bool = False
 
     def finish(self, error: BaseException | None = None) -> None:
         if error is not None:
@@ -44,13 +45,13 @@ class GroupCommit:
         self._store = store
         self._send, self._receive = trio.open_memory_channel[_Job](QUEUE)
 
-    async def submit(self, run: Callable[[Transaction], _Result]) -> _Result:
+    async def submit(self, run: Callable[[Transaction], _Result], *, slow: bool = False) -> _Result:
         """What ``run`` returns, once its changes are durable.
 
         What it raises is raised here, and leaves nothing in the store. StoreError when the store
         fails. Whoever is cancelled while waiting does not know whether the job was done.
         """
-        job = _Job(run)
+        job = _Job(run, slow=slow)
         await self._send.send(job)
         try:
             await job.done.wait()
@@ -83,7 +84,10 @@ class GroupCommit:
         try:
             transaction = self._store.begin()
             for job in group:
-                self._run_job(job, transaction)
+                if job.slow:  # other writers wait; readers and the event loop do not
+                    await trio.to_thread.run_sync(self._run_job, job, transaction)
+                else:
+                    self._run_job(job, transaction)
             if all(job.error is not None for job in group):
                 self._store.rollback()
             else:

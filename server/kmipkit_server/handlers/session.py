@@ -1,0 +1,46 @@
+"""Ping, Log and Interop: operations without objects (KMIP 2.1 §6.1.36, §6.1.29, §6.1.26)."""
+
+import logging
+
+from kmipkit.model.payloads.session import (
+    InteropRequest,
+    InteropResponse,
+    LogRequest,
+    LogResponse,
+    PingRequest,
+    PingResponse,
+)
+from kmipkit.spec.enums import Operation
+from kmipkit_server.call import Call
+from kmipkit_server.registry import operation
+
+log = logging.getLogger("kmipkit.server")
+
+LONGEST = 1000
+"""Characters of a client's text that the log takes."""
+
+
+def _quoted(text: str) -> str:
+    """A client's text on one line, so that it cannot pass for lines of ours."""
+    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+
+
+@operation(Operation.PING, writes=False)
+def ping(call: Call, request: PingRequest) -> PingResponse:  # noqa: ARG001
+    """Answer."""
+    return PingResponse()
+
+
+@operation(Operation.LOG, writes=False)
+def log_message(call: Call, request: LogRequest) -> LogResponse:
+    """Write a client's message to the server's log."""
+    log.info("%s says: %s", call.identity.name, _quoted(request.log_message))
+    return LogResponse()
+
+
+@operation(Operation.INTEROP, writes=False)
+def interop(call: Call, request: InteropRequest) -> InteropResponse:
+    """Note in the log where a test case begins and ends; for test environments only."""
+    what = request.interop_function.name.lower()
+    log.info("%s: interop %s: %s", call.identity.name, what, _quoted(request.interop_identifier))
+    return InteropResponse()
