@@ -1,11 +1,14 @@
 """``kmipkit conformance``: list and run."""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from kmipkit.spec.versions import Version
+    from kmipkit_conformance.cases import Case
     from kmipkit_conformance.player import Verdict
 
 FILE = click.Path(path_type=Path)
@@ -128,15 +131,22 @@ def run(
     aimed = Target(host.strip("[]"), int(port), ca, cert, key, timeout)
     player = Player(aimed, offered(aimed))
     verdicts = []
-    for case in _chosen(folders, versions, profiles):
-        verdict = player.play(case)
-        _tell(verdict)
-        verdicts.append(verdict)
+    # Cases build on those before them, but not on those of another version.
+    for _, cases in itertools.groupby(_chosen(folders, versions, profiles), _version):
+        for case in cases:
+            verdict = player.play(case)
+            _tell(verdict)
+            verdicts.append(verdict)
+        player.clean_up()
     for form, path in wanted:
         report.write(form, path, verdicts)
     click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
+
+
+def _version(case: "Case") -> "Version":
+    return case.version
 
 
 def _report_file(text: str) -> tuple[str, Path]:

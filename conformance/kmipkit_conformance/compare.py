@@ -26,14 +26,18 @@ class Comparison:
 
     bindings: Bindings
     generated: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
+    """Identifiers of all objects that the case has made so far."""
     _varies: bool = False
-    _random_padding: bool = False
+    _free: frozenset[Tag] = rules.FREE
+    _optional: frozenset[Tag] = rules.OPTIONAL
+    _seen: set[tuple[Tag, int]] = field(default_factory=set)
+    """Paddings and algorithms that requests have named; they may stand with a registered key."""
     _paged: bool = False
 
     def differences(self, step: Step, actual: Item) -> list[str]:
         """What is wrong with a response; nothing if it is as good as the expected one."""
-        # The padding may also stand with the key, when it was registered.
-        self._random_padding |= _pads_randomly(step.request)
+        self._seen |= set(_choices(step.request))
         self._paged = _holds(step.request, rules.PAGING)
         found = list(self._message(step.response, actual))
         self.bindings.note(actual)
@@ -67,8 +71,13 @@ class Comparison:
         if operation in rules.GENERATING:
             self.generated |= identifiers
         self._varies = bool(identifiers & self.generated) or _has_iv(expected)
-        if operation is Operation.ENCRYPT and self._random_padding:
-            self._varies = True
+        if operation in rules.MAKING:
+            self.made |= identifiers
+        self._varies |= self._random(operation)
+        failed = any(child.value for child in children(expected, Tag.RESULT_STATUS))
+        optional = rules.OPTIONAL_IN.get(operation) if failed and operation is not None else None
+        self._optional = rules.OPTIONAL | (optional or frozenset())
+        self._free = rules.FREE | rules.FREE_IN.get(operation, frozenset())  # type: ignore[arg-type]  # None has no entry
         for extension in children(actual, Tag.MESSAGE_EXTENSION):
             if any(child.value for child in children(extension, Tag.CRITICALITY_INDICATOR)):
                 yield f"{path}: a critical MessageExtension that nobody asked for"
@@ -78,6 +87,16 @@ class Comparison:
             yield from self._located(path, expected, actual)
         else:
             yield from self._structure(path, expected, actual)
+
+    def _random(self, operation: Operation | None) -> bool:
+        """Whether the output of an operation is another each time."""
+        if operation is Operation.RNG_RETRIEVE:
+            return True
+        paddings = rules.RANDOM_OUTPUT.get(operation, frozenset()) if operation else frozenset()
+        values = {value for tag, value in self._seen if tag == Tag.PADDING_METHOD}
+        algorithms = {value for tag, value in self._seen if tag == Tag.CRYPTOGRAPHIC_ALGORITHM}
+        signs = operation is Operation.SIGN and bool(algorithms & rules.RANDOM_SIGNATURES)
+        return signs or bool(values & paddings)
 
     def _query(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
         """Blocks that describe the server are compared by presence only."""
@@ -112,7 +131,7 @@ class Comparison:
                 yield f"{path}: {_described(expected)} expected, {_described(actual)} received"
             return
         path = f"{path}/{tag_name(expected.tag)}" if expected.tag != Tag.BATCH_ITEM else path
-        wanted, got = _essential(expected, actual)
+        wanted, got = _essential(expected, actual, self._optional)
         attributes = expected.tag == Tag.ATTRIBUTES
         if attributes or any(child.tag in rules.ATTRIBUTE_ITEMS for child in wanted):
             listed = [c for c in wanted if attributes or c.tag in rules.ATTRIBUTE_ITEMS]
@@ -162,7 +181,7 @@ class Comparison:
                 f"{path}/{tag_name(expected.tag)}: {expected.type.name} expected,"
                 f" {actual.type.name} received"
             )
-        elif expected.tag in rules.FREE or (self._varies and expected.tag in rules.OF_GENERATED):
+        elif expected.tag in self._free or (self._varies and expected.tag in rules.OF_GENERATED):
             self._bind(expected, actual)
         elif isinstance(expected.value, tuple):
             yield from self._structure(path, expected, actual)
@@ -196,7 +215,9 @@ class Comparison:
         return expected.value not in self.bindings.sent_dates or expected.value == actual.value
 
 
-def _essential(expected: Item, actual: Item) -> tuple[list[Item], list[Item]]:
+def _essential(
+    expected: Item, actual: Item, optional: frozenset[Tag]
+) -> tuple[list[Item], list[Item]]:
     """The children that must correspond: optional ones only where both sides have them."""
     wanted, got = list(_inner(expected)), list(_inner(actual))
     tags = {child.tag for child in wanted}, {child.tag for child in got}
@@ -205,7 +226,7 @@ def _essential(expected: Item, actual: Item) -> tuple[list[Item], list[Item]]:
     def kept(child: Item) -> bool:
         if child.tag == Tag.ATTRIBUTE_INDEX and child.value == 0:
             return Tag.ATTRIBUTE_INDEX in both
-        return child.tag not in rules.OPTIONAL or child.tag in both
+        return child.tag not in optional or child.tag in both
 
     return [child for child in wanted if kept(child)], [child for child in got if kept(child)]
 
@@ -253,11 +274,15 @@ def _has_iv(item: Item) -> bool:
     return any(children(payload, Tag.IV_COUNTER_NONCE) for payload in payloads)
 
 
-def _pads_randomly(request: Item) -> bool:
-    """Whether a request asks for a padding that makes each ciphertext another."""
-    if request.tag == Tag.PADDING_METHOD:
-        return request.value in rules.RANDOM_PADDINGS
-    return any(_pads_randomly(child) for child in _inner(request))
+def _choices(request: Item) -> Iterator[tuple[Tag, int]]:
+    """The paddings and algorithms that a request names, wherever they stand."""
+    if request.tag in _CHOOSING and isinstance(request.value, int):
+        yield Tag(request.tag), request.value
+    for child in _inner(request):
+        yield from _choices(child)
+
+
+_CHOOSING = frozenset({Tag.PADDING_METHOD, Tag.CRYPTOGRAPHIC_ALGORITHM})
 
 
 def _attribute_tag(item: Item) -> Tag | None:

@@ -2,10 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import Enum
 
+from kmipkit_client import OperationFailed
+
 from kmipkit.errors import ProtocolError
+from kmipkit.spec.enums import RevocationReasonCode
 from kmipkit.ttlv import binary
 from kmipkit_conformance.cases import Case
 from kmipkit_conformance.compare import Comparison
@@ -42,6 +46,8 @@ class Player:
     target: Target
     offer: Offer = UNKNOWN
     clock: Callable[[], float] = time.time
+    made: set[str] = field(default_factory=set)
+    """Objects of the cases played so far; some are gone already."""
 
     def play(self, case: Case) -> Verdict:
         """Play one case on a connection of its own. ConformanceError if there is no connection."""
@@ -64,6 +70,17 @@ class Player:
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
         return Verdict(case, outcome, tuple(reasons), step, self.clock() - started)
 
+    def clean_up(self) -> None:
+        """Destroy what the cases have left behind, and nothing else, as far as the server lets us."""
+        reason = RevocationReasonCode.CESSATION_OF_OPERATION
+        with self.target.client() as client:
+            for identifier in sorted(self.made):
+                with suppress(OperationFailed):  # what was never active needs no revocation
+                    client.revoke(identifier, reason)
+                with suppress(OperationFailed):
+                    client.destroy(identifier)
+        self.made.clear()
+
     def _steps(self, case: Case, connection: TargetConnection) -> tuple[int, list[str]]:
         """The step that failed and why, or no reasons."""
         bindings = Bindings(now=int(self.clock()))
@@ -77,6 +94,7 @@ class Player:
             except ProtocolError as error:
                 return number, [f"the answer cannot be read: {error}"]
             reasons = comparison.differences(step, answer)
+            self.made.update(comparison.made)
             if reasons:
                 return number, reasons
         return len(case.steps), []

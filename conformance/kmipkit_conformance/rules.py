@@ -1,6 +1,9 @@
 """Which differences between two responses are permitted (KMIP Profiles 2.1 §4.1.1), as tables."""
 
-from kmipkit.spec.enums import Operation, PaddingMethod
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kmipkit.spec.enums import CryptographicAlgorithm, Operation, PaddingMethod
 from kmipkit.spec.tags import Tag
 
 FREE = frozenset(
@@ -63,8 +66,21 @@ OF_GENERATED = frozenset(
 ALWAYS_VARYING = frozenset({Tag.IV_COUNTER_NONCE, Tag.AUTHENTICATED_ENCRYPTION_TAG})
 """Items that vary with a random IV."""
 
-RANDOM_PADDINGS = frozenset({PaddingMethod.OAEP, PaddingMethod.PKCS1_V1_5})
-"""Paddings of RSA that make each ciphertext another: an inherently variable operation (8)."""
+RANDOM_OUTPUT: Mapping[Operation, frozenset[int]] = MappingProxyType(
+    {
+        Operation.ENCRYPT: frozenset({PaddingMethod.OAEP, PaddingMethod.PKCS1_V1_5}),
+        Operation.SIGN: frozenset({PaddingMethod.PSS}),
+    }
+)
+"""Paddings that make each output of an operation another: inherently variable operations (8)."""
+
+RANDOM_SIGNATURES = frozenset({CryptographicAlgorithm.DSA, CryptographicAlgorithm.ECDSA})
+"""Algorithms of which each signature is another."""
+
+FREE_IN: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
+    {Operation.RNG_SEED: frozenset({Tag.DATA_LENGTH})}
+)
+"""Items that are for the server to say: how much of a seed it uses (KMIP 1.4 §4.36)."""
 
 PAGING = frozenset({Tag.MAXIMUM_ITEMS, Tag.OFFSET_ITEMS})
 """Items of a Locate request that ask for a page: then the order counts."""
@@ -95,6 +111,18 @@ GENERATING = frozenset(
     }
 )
 """Operations whose new objects the server made."""
+
+OPTIONAL_IN: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
+    {Operation.CHECK: frozenset({Tag.RESPONSE_PAYLOAD})}
+)
+"""Items that an answer may have or not: what a Check denies is told on failure (KMIP 1.4 §4.10)."""
+
+MAKING = GENERATING | {
+    Operation.REGISTER,
+    Operation.IMPORT,
+    Operation.JOIN_SPLIT_KEY,
+}
+"""Operations after which there are new objects, which somebody has to clear away."""
 
 ATTRIBUTE_ITEMS = frozenset({Tag.ATTRIBUTE, Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_REFERENCE})
 """Items that stand for attributes in a payload: any order, and more than is expected (21)."""

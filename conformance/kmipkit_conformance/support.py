@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kmipkit_client import Client, ClientError, OperationFailed
+from kmipkit_client import ClientError, OperationFailed
 
 from kmipkit.spec.enums import Operation, QueryFunction
 from kmipkit.spec.versions import Version
@@ -29,14 +29,7 @@ UNKNOWN = Offer(None, None)
 def offered(target: Target) -> Offer:
     """What the server offers. ConformanceError if it does not answer."""
     try:
-        with Client(
-            target.host,
-            target.port,
-            ca=target.ca,
-            cert=target.cert,
-            key=target.key,
-            timeout=target.timeout,
-        ) as client:
+        with target.client() as client:
             return Offer(
                 _told(lambda: client.query(QueryFunction.QUERY_OPERATIONS).operations),
                 _told(client.discover_versions),

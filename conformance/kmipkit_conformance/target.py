@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from kmipkit_client import Client
 from kmipkit_client.errors import ClientError
 from kmipkit_client.settings import tls_context
 
@@ -32,6 +33,12 @@ class Target:
     cert: Path
     key: Path
     timeout: float = 30.0
+
+    def client(self) -> Client:
+        """A client of ours, for what is no part of a case."""
+        return Client(
+            self.host, self.port, ca=self.ca, cert=self.cert, key=self.key, timeout=self.timeout
+        )
 
     def connect(self) -> "TargetConnection":
         """Connect and shake hands. ConformanceError if not possible."""
