@@ -15,6 +15,7 @@ from kmipkit.ttlv import xml
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import placeholders
 from kmipkit_conformance.errors import ConformanceError
+from kmipkit_conformance.security import SUITES
 
 INDEX = "index.json"
 """Beside the cases, if there is one: what each needs, as ``setup``, ``depends_on`` and so on."""
@@ -42,6 +43,8 @@ class Case:
     steps: tuple[Step, ...]
     needs: str = ""
     """What it needs beyond a client and a server, in words; empty for most."""
+    transport: str = "tls"
+    """``tls``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
 
     @property
     def family(self) -> str:
@@ -75,10 +78,10 @@ def load_all(
     for folder in folders:
         if not folder.exists():
             raise ConformanceError(f"{folder}: no such file or directory")
-        needs = _needs(folder)
+        known = _index(folder)
         paths = [folder] if folder.is_file() else sorted(folder.rglob("*.xml"))
         for path in paths:
-            case = load(path, needs.get(path.stem, ""))
+            case = load(path, known.get(path.stem, {}))
             wanted = not versions or case.version in versions
             if wanted and (not profiles or _matches(case, profiles)):
                 yield case
@@ -88,37 +91,53 @@ def _matches(case: Case, profiles: tuple[str, ...]) -> bool:
     return any(case.family == one or case.name.startswith(one) for one in profiles)
 
 
-def _needs(folder: Path) -> dict[str, str]:
-    """From the index in the folder or above it."""
+def _index(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the index in the folder or above it says of each case."""
     for place in (folder, *folder.resolve().parents):
         path = place / INDEX
         if path.is_file():
             cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
-            return {case["id"]: _need(case) for case in cases}
+            return {case["id"]: case for case in cases}
     return {}
 
 
-def _need(case: dict[str, Any]) -> str:
-    found = [*case.get("setup", ())]
-    found += [f"the objects of {other}" for other in case.get("depends_on", ())]
-    if case.get("server_to_client"):
+_PLAYED = ("Maximum Response Size", "TLS 1.2 with the Suite B", "TLS 1.3 (Quantum Safe")
+"""Beginnings of what an index calls a set-up, and the player does anyway."""
+
+
+def _need(told: dict[str, Any]) -> str:
+    found = [one for one in told.get("setup", ()) if not one.startswith(_PLAYED)]
+    found += [f"the objects of {other}" for other in told.get("depends_on", ())]
+    if told.get("server_to_client"):
         found.append("messages from the server to a client")
-    if "ttlv" not in case.get("encodings", ["ttlv"]):
-        found.append(f"the encoding {' or '.join(case['encodings'])}")
-    if "tls" not in case.get("transports", ["tls"]):
-        found.append(f"the transport {' or '.join(case['transports'])}")
+    if "ttlv" not in told.get("encodings", ["ttlv"]):
+        found.append(f"the encoding {' or '.join(told['encodings'])}")
+    if _transport(told) is None:
+        found.append(f"the transport {' or '.join(told['transports'])}")
     return "; ".join(dict.fromkeys(found))
 
 
-def load(path: Path, needs: str = "") -> Case:
-    """One case. ConformanceError if the file is not one."""
+def _transport(told: dict[str, Any]) -> str | None:
+    """The transport that the player uses; None where it has none of those that are asked for."""
+    return next((one for one in told.get("transports", ["tls"]) if one in ("tls", *SUITES)), None)
+
+
+def load(path: Path, told: dict[str, Any] | None = None) -> Case:
+    """One case; ``told`` is what an index says of it. ConformanceError if the file is not one."""
+    told = told or {}
     try:
         messages = xml.parse_all(path.read_bytes(), placeholder=placeholders.read)
     except OSError as error:
         raise ConformanceError(f"{path}: {error.strerror}") from None
     except ProtocolError as error:
         raise ConformanceError(f"{path}: {error}") from None
-    return Case(path.stem, _version(path.stem, messages), tuple(_steps(messages)), needs)
+    return Case(
+        path.stem,
+        _version(path.stem, messages),
+        tuple(_steps(messages)),
+        _need(told),
+        _transport(told) or "tls",
+    )
 
 
 def _version(name: str, messages: list[Item]) -> Version:

@@ -14,7 +14,9 @@ from kmipkit.ttlv import binary
 from kmipkit_conformance.cases import Case
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.errata import ERRATA
+from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.placeholders import Bindings
+from kmipkit_conformance.security import SUITES
 from kmipkit_conformance.support import UNKNOWN, Offer
 from kmipkit_conformance.target import NoAnswer, Target, TargetConnection
 
@@ -65,8 +67,14 @@ class Player:
             names = ", ".join(sorted(operation.name for operation in missing))
             return Verdict(case, Outcome.SKIPPED, (f"the server does not offer {names}",))
         started = self.clock()
-        with self.target.connect() as connection:
-            step, reasons = self._steps(case, connection)
+        suite = SUITES.get(case.transport)
+        try:
+            with self.target.connect(suite) as connection:
+                step, reasons = self._steps(case, connection)
+        except ConformanceError as error:
+            if suite is None:  # then no case can be played
+                raise
+            step, reasons = 0, [str(error)]
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
         return Verdict(case, outcome, tuple(reasons), step, self.clock() - started)
 

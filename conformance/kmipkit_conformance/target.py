@@ -15,6 +15,7 @@ from kmipkit.connection import Framer, Signal
 from kmipkit.errors import ProtocolError
 from kmipkit.ttlv.limits import Limits
 from kmipkit_conformance.errors import ConformanceError
+from kmipkit_conformance.security import Suite
 
 LIMITS = Limits(max_message=64 << 20, max_items=1 << 20)
 
@@ -40,21 +41,27 @@ class Target:
             self.host, self.port, ca=self.ca, cert=self.cert, key=self.key, timeout=self.timeout
         )
 
-    def connect(self) -> "TargetConnection":
-        """Connect and shake hands. ConformanceError if not possible."""
+    def connect(self, suite: Suite | None = None) -> "TargetConnection":
+        """Connect and shake hands, by one suite if need be. ConformanceError if not possible."""
         where = f"{self.host}:{self.port}"
         try:
             context = tls_context(self.ca, self.cert, self.key)
+            if suite is not None:
+                suite.restrict(context)
             plain = socket.create_connection((self.host, self.port), timeout=self.timeout)
         except ClientError as error:
             raise ConformanceError(str(error)) from None
         except OSError as error:
             raise ConformanceError(f"{where}: {error.strerror or error}") from None
         try:
-            return TargetConnection(context.wrap_socket(plain, server_hostname=self.host))
+            stream = context.wrap_socket(plain, server_hostname=self.host)
         except OSError as error:
             plain.close()
             raise ConformanceError(f"{where}: TLS failed: {error}") from None
+        if suite is not None and not suite.accepts(stream):
+            stream.close()
+            raise ConformanceError(f"{where}: TLS took the suite {stream.cipher()}")
+        return TargetConnection(stream)
 
 
 class TargetConnection:

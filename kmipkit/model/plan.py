@@ -120,11 +120,11 @@ def _forms(python: Any, wire: Wire, marks: list[Any], version: Version) -> tuple
 
 
 def _attributes_kind(wire: Wire, version: Version) -> Kind:
-    codec = AttributeKind(version, partial(_value_kind, version=version), wire.generic)
+    codec = AttributeKind(version, partial(value_kind, version=version), wire.generic)
     return codec if wire.spread else AttributeListKind(codec, kind_of(Name, version))
 
 
-def _value_kind(tag: Tag, version: Version) -> Kind | None:
+def value_kind(tag: Tag, version: Version) -> Kind | None:
     """The kind of a standard attribute's value; None where the version has no such attribute."""
     row = BY_TAG.get(tag)
     if row is None or tag not in ATTRIBUTE_TYPES or not row.known_in(version):
@@ -178,7 +178,7 @@ def kind_of(python: Any, version: Version) -> Kind:
     if get_origin(python) in (Union, types.UnionType):
         return OneOf(tuple(kind_of(option, version) for option in get_args(python)))
     if python is Attribute:
-        return AttributeKind(version, partial(_value_kind, version=version))
+        return AttributeKind(version, partial(value_kind, version=version))
     if issubclass(python, OpenEnum):
         return Enumerated(python, version)
     if issubclass(python, OpenMask):

@@ -130,7 +130,8 @@ class Call:
     def load(self, identifier: object) -> Managed:
         """The object that a request names.
 
-        Raises OperationError: Object Not Found, or Permission Denied by the policy.
+        Raises OperationError: Object Not Found, Permission Denied by the policy, or Object Archived:
+        "any archived object SHALL first be made available by a Recover operation" (KMIP 1.4 §4).
         """
         name = self.resolve(identifier)
         record = self.store.get(name)
@@ -138,6 +139,10 @@ class Call:
             self.not_found(name)
         assert self.operation is not None
         policy.require(self.identity, self.operation, record.owner)
+        if record.is_archived and self.operation is not Operation.RECOVER:
+            raise OperationError(
+                ResultReason.OBJECT_ARCHIVED, "the object is archived; recover it first"
+            )
         return Managed(record, self.now)
 
     def load_for_use(self, request: "_KeyedPart") -> tuple[Managed, Any]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import OperationError
+from kmipkit.lifecycle import DESTROYED_STATES
 from kmipkit.model.attribute import (
     Attribute,
     AttributeKey,
@@ -140,10 +141,12 @@ def create(
     *,
     generated: bool = False,
     identifier: str | None = None,
+    state: State = State.PRE_ACTIVE,
 ) -> Managed:
     """Store a new object of the caller; ``generated`` if the server made it rather than a client.
 
-    ``identifier`` is one of :func:`new_identifier` where others must know it before.
+    ``identifier`` is one of :func:`new_identifier` where others must know it before, or that of an
+    object which comes from elsewhere, like ``state``.
 
     ``facts`` are what the server knows from the object itself (algorithm, length, digest); they
     stand against what the request says of the same attributes only where that is missing.
@@ -161,9 +164,9 @@ def create(
         id=identifier,
         owner=call.identity.name,
         object_type=object_type,
-        state=State.PRE_ACTIVE,
+        state=state,
         attributes=Attributes(tuple(attributes)),
-        material=pack_object(value),
+        material=None if state in DESTROYED_STATES else pack_object(value),
     )
     managed = Managed(record, call.now)
     # What an Activation Date of the past makes active is active from the start (KMIP 1.4 §3.22, 1).

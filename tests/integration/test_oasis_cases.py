@@ -16,7 +16,7 @@ from servers import RunningServer
 from kmipkit.model.envelope import SPOKEN
 from kmipkit.spec.versions import Version
 
-_LATER = "names operations that come later: Certify, Archive, Recover, Poll, Validate"
+_LATER = "names operations that come later: Certify, Poll, Cancel, Validate, Notify, Put and others"
 _VALIDATION = "wants a validation of the server's cryptography, which nobody has made"
 _PROFILES = "wants profiles, which the server claims when it has all operations of one"
 _X509 = (
@@ -25,17 +25,21 @@ _X509 = (
 _GROUPS = "wants a default object group"
 
 EXCEPTIONS = {
-    "1.0": {},
+    "1.0": {"SUITEB_128-M-1-10": _LATER},
     "1.1": {
+        "SUITEB_128-M-1-11": _LATER,
         "SKFF-O-6-11": _GROUPS,
         "TC-142-11": "wraps the Key Material alone and says so nowhere; the default is TTLV Encoding",
         "TC-153-11": _GROUPS,
     },
     "1.2": {
+        "SUITEB_128-M-1-12": _LATER,
+        "TC-121-12": _LATER,
         "TC-142-12": "wraps the Key Material alone and says so nowhere; the default is TTLV Encoding",
         "TC-153-12": _GROUPS,
     },
     "1.3": {
+        "SUITEB_128-M-1-13": _LATER,
         "TC-OFFSET-2-13": "prints the whole list newest first and its pages oldest first",
         "TC-OTP-SETUP-2-13": "gives a Name that the case before it has given (KMIP 1.3 §3.2)",
         "TC-Q-PROF-2-13": _PROFILES,
@@ -43,6 +47,7 @@ EXCEPTIONS = {
         "TC-Q-VAL-1-13": _VALIDATION,
     },
     "1.4": {
+        "SUITEB_128-M-1-14": _LATER,
         "TC-CERTATTR-1-14": _X509,
         "TC-PKCS12-1-14": "wants a key in PKCS #12",
         "TC-Q-PROF-2-14": _PROFILES,
@@ -52,11 +57,12 @@ EXCEPTIONS = {
     },
     "2.0": {
         "TC-CERTATTR-1-20": _X509,
+        "TC-IMPEXP-4-20": "wants a second Digest, of another format; one is enough (KMIP 2.0 §4.21)",
         "TC-PKCS12-1-20": "wants a key in PKCS #12",
     },
-    "2.1": {},
+    "2.1": {"QS-M-1-21": _LATER},
 }
-PASSED = {"1.0": 31, "1.1": 31, "1.2": 49, "1.3": 47, "1.4": 69, "2.0": 26, "2.1": 53}
+PASSED = {"1.0": 32, "1.1": 32, "1.2": 49, "1.3": 47, "1.4": 69, "2.0": 27, "2.1": 53}
 
 
 @pytest.mark.parametrize("version", SPOKEN, ids=str)

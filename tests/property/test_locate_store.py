@@ -138,6 +138,7 @@ SINGLE: dict[AttributeKey, st.SearchStrategy[Any]] = {
     Tag.PROTECTION_STORAGE_MASK: bits.map(ProtectionStorageMask),
     Tag.CRYPTOGRAPHIC_LENGTH: numbers,
     Tag.FRESH: st.booleans(),
+    Tag.ARCHIVE_DATE: dates,
     Tag.USAGE_LIMITS: limits,
 }
 
@@ -396,12 +397,16 @@ def group_matches(record: Record, key: AttributeKey, asked: list[Item], now: dat
 
 def is_stored_as_asked(record: Record, query: LocateQuery) -> bool:
     mask = query.storage_status_mask
-    gone = record.state in DESTROYED_STATES
+    gone, away = record.state in DESTROYED_STATES, Tag.ARCHIVE_DATE in record.attributes
     if mask is not None:
-        wanted = StorageStatusMask.DESTROYED_STORAGE if gone else StorageStatusMask.ON_LINE_STORAGE
-        return wanted in mask
+        places = {
+            StorageStatusMask.ON_LINE_STORAGE: not gone and not away,
+            StorageStatusMask.ARCHIVAL_STORAGE: away,
+            StorageStatusMask.DESTROYED_STORAGE: gone,
+        }
+        return any(there for place, there in places.items() if place in mask)
     states = [one.value.value for one in query.criteria if one.key == Tag.STATE]
-    return not gone or any(state in DESTROYED_STATES for state in states)
+    return not away and (not gone or any(state in DESTROYED_STATES for state in states))
 
 
 def naive(records: list[Record], query: LocateQuery) -> Located:
@@ -484,7 +489,10 @@ def test_an_object_is_found_by_each_of_its_own_attributes(
     text = st.text(st.characters(codec="utf-8"), max_size=300)
     made: Any = text.map(lambda found: Name(name_value=found, name_type=NameType.URI))
     value = data.draw(made if key == Tag.NAME else text)
-    states = State.ACTIVE, Attributes((Attribute(key, value, 2), *life.first[1].without(key)))
+    states = (
+        State.ACTIVE,
+        Attributes((Attribute(key, value, 2), *life.first[1].without(key, Tag.ARCHIVE_DATE))),
+    )
     store, records = filled(
         tmp_path_factory.mktemp("store"), vault, [Life("anna", life.object_type, states, None)]
     )

@@ -1,6 +1,7 @@
 """One small function per operation; importing this package registers them all."""
 
 from kmipkit_server.handlers import (
+    adjust,
     attributes,
     check,
     codes,
@@ -19,9 +20,11 @@ from kmipkit_server.handlers import (
     session,
     signing,
     split,
+    transfer,
 )
 
 __all__ = [
+    "adjust",
     "attributes",
     "check",
     "codes",
@@ -40,4 +43,5 @@ __all__ = [
     "session",
     "signing",
     "split",
+    "transfer",
 ]

@@ -13,8 +13,12 @@ from kmipkit_server.registry import operation
 from kmipkit_server.wrapping import unwrapped, wrapped
 
 
-def _require_leave(managed: Managed, *, is_wrapped: bool) -> None:
+def require_leave(managed: Managed, request: GetRequest) -> None:
     """Sensitive objects leave wrapped only, those not extractable never (KMIP 1.4 §3.48, §3.50)."""
+    stored_wrapped = request.key_wrap_type == KeyWrapType.AS_REGISTERED
+    is_wrapped = request.key_wrapping_specification is not None or (
+        stored_wrapped and _is_wrapped(managed)
+    )
     if managed.get(Tag.EXTRACTABLE) is False:
         raise OperationError(ResultReason.NOT_EXTRACTABLE, "the object is not extractable")
     if managed.get(Tag.SENSITIVE) and not is_wrapped:
@@ -29,7 +33,8 @@ def _served(call: Call, managed: Managed) -> None:
         call.transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
 
 
-def _fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
+def fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
+    """The object in the format and wrapping that are asked for."""
     value = managed.object
     block = getattr(value, "key_block", None)
     if not isinstance(block, KeyBlock):
@@ -53,10 +58,8 @@ def get(call: Call, request: GetRequest) -> GetResponse:
     """Give out an object."""
     managed = call.load(request.unique_identifier)
     managed.require_alive()
-    asks_wrapped = request.key_wrapping_specification is not None
-    stored_wrapped = request.key_wrap_type == KeyWrapType.AS_REGISTERED
-    _require_leave(managed, is_wrapped=asks_wrapped or (stored_wrapped and _is_wrapped(managed)))
-    value = _fitting(call, managed, request)
+    require_leave(managed, request)
+    value = fitting(call, managed, request)
     _served(call, managed)
     return GetResponse(
         object_type=managed.object_type, unique_identifier=call.returned(managed.id), object=value

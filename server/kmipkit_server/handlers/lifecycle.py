@@ -1,12 +1,16 @@
-"""Activate, Revoke, Destroy: the operations that move an object through its life."""
+"""Activate, Revoke, Destroy, Archive, Recover: the operations that move an object through its life."""
 
 from kmipkit.errors import OperationError
 from kmipkit.lifecycle import COMPROMISES, Event, revocation_event
 from kmipkit.model.payloads.lifecycle import (
     ActivateRequest,
     ActivateResponse,
+    ArchiveRequest,
+    ArchiveResponse,
     DestroyRequest,
     DestroyResponse,
+    RecoverRequest,
+    RecoverResponse,
     RevokeRequest,
     RevokeResponse,
 )
@@ -73,3 +77,21 @@ def destroy(call: Call, request: DestroyRequest) -> DestroyResponse:
     changed = changed.with_attribute(Tag.DESTROY_DATE, call.now).without_material()
     call.save(managed, changed)
     return DestroyResponse(unique_identifier=call.returned(managed.id))
+
+
+@operation(Operation.ARCHIVE, writes=True)
+def archive(call: Call, request: ArchiveRequest) -> ArchiveResponse:
+    """Put an object away until it is recovered (KMIP 1.4 §4.22); here that is done at once."""
+    managed = call.load_for_change(request.unique_identifier)
+    managed.require_alive()
+    call.save(managed, managed.with_attribute(Tag.ARCHIVE_DATE, call.now))
+    return ArchiveResponse(unique_identifier=call.returned(managed.id))
+
+
+@operation(Operation.RECOVER, writes=True)
+def recover(call: Call, request: RecoverRequest) -> RecoverResponse:
+    """Bring an object back; one that was never away is there already (KMIP 1.4 §4.23)."""
+    managed = call.load_for_change(request.unique_identifier)
+    if managed.record.is_archived:
+        call.save(managed, managed.with_attribute(Tag.ARCHIVE_DATE, None))
+    return RecoverResponse(unique_identifier=call.returned(managed.id))

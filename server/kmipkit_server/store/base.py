@@ -92,6 +92,11 @@ class Record:
         """Whether the object counts as destroyed storage (KMIP 2.1 §12.3)."""
         return self.state in DESTROYED_STATES
 
+    @property
+    def is_archived(self) -> bool:
+        """Whether the object is in archival storage: it has an Archive Date (KMIP 1.4 §3.32)."""
+        return self.attributes.get(Tag.ARCHIVE_DATE) is not None
+
     def shares_material(self, other: "Record") -> bool:
         """Whether both have the same material, without reading it."""
         return self._material is other._material
@@ -176,6 +181,10 @@ class Transaction(Reader):
     @abstractmethod
     def update(self, old: Record, new: Record) -> None:
         """Replace an object; only what differs is written."""
+
+    @abstractmethod
+    def remove(self, record: Record) -> None:
+        """Forget an object, as nothing but its replacement by an import does."""
 
     @abstractmethod
     def savepoint(self) -> AbstractContextManager[None]:

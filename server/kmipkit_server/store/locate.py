@@ -5,8 +5,9 @@ sets, and only then looks at the objects themselves. State follows from the date
 here is :func:`kmipkit.lifecycle.effective_state` in SQL, which a test holds equal.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from kmipkit.lifecycle import DESTROYED_STATES
 from kmipkit.model.attribute import AttributeKey, VendorName
@@ -112,20 +113,25 @@ def _by_attribute(
         yield key, tuple(items)
 
 
+_GONE = ", ".join(str(int(state)) for state in sorted(DESTROYED_STATES))
+
+_STORAGE: Mapping[StorageStatusMask, str] = MappingProxyType(
+    {
+        StorageStatusMask.ON_LINE_STORAGE: f"archived = 0 AND state NOT IN ({_GONE})",
+        StorageStatusMask.ARCHIVAL_STORAGE: "archived = 1",
+        StorageStatusMask.DESTROYED_STORAGE: f"state IN ({_GONE})",
+    }
+)
+
+
 def _storage(query: LocateQuery) -> str:
-    """On-line objects unless asked otherwise (1.4 §4.9); nothing is ever archived here."""
+    """On-line objects unless asked otherwise (1.4 §4.9), be it by a State of destroyed ones."""
     mask = query.storage_status_mask
-    gone = ", ".join(str(int(state)) for state in sorted(DESTROYED_STATES))
     if mask is None:
         asked = [one.value.value for one in query.criteria if one.key == Tag.STATE]
-        return (
-            "1" if any(state in DESTROYED_STATES for state in asked) else f"state NOT IN ({gone})"
-        )
-    choices = []
-    if StorageStatusMask.ON_LINE_STORAGE in mask:
-        choices.append(f"state NOT IN ({gone})")
-    if StorageStatusMask.DESTROYED_STORAGE in mask:
-        choices.append(f"state IN ({gone})")
+        destroyed = any(state in DESTROYED_STATES for state in asked)
+        return "archived = 0" if destroyed else _STORAGE[StorageStatusMask.ON_LINE_STORAGE]
+    choices = [condition for bit, condition in _STORAGE.items() if bit in mask]
     return f"({' OR '.join(choices)})" if choices else "0"
 
 

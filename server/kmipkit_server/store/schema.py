@@ -38,6 +38,7 @@ STEPS: tuple[str, ...] = (
         kind INTEGER NOT NULL,  -- kinds.number; not checked, like the index below
         type INTEGER NOT NULL,
         state INTEGER NOT NULL,
+        archived INTEGER NOT NULL,      -- 1 if it is in archival storage
         activation INTEGER,     -- seconds since 1970
         deactivation INTEGER,
         attributes BLOB NOT NULL,       -- those that are not of its kind

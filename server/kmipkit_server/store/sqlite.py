@@ -171,8 +171,8 @@ class SQLiteTransaction(_View, Transaction):
             kind, own = self._kinds.split(record.attributes)
             columns = _columns(record, own)
             cursor = self.connection.execute(
-                "INSERT INTO objects (id, owner, kind, type, state, activation, deactivation,"
-                " attributes, material, data_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO objects (id, owner, kind, type, state, archived, activation, deactivation,"
+                " attributes, material, data_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (record.id, owner, kind, int(record.object_type), *columns, sealed, key),
             )
             self._add_rows(owner, cursor.lastrowid, index.rows(own))
@@ -185,8 +185,8 @@ class SQLiteTransaction(_View, Transaction):
             ).fetchone()
             kind, own = self._kinds.split(new.attributes)
             self.connection.execute(
-                "UPDATE objects SET kind = ?, state = ?, activation = ?, deactivation = ?,"
-                " attributes = ? WHERE seq = ?",
+                "UPDATE objects SET kind = ?, state = ?, archived = ?, activation = ?,"
+                " deactivation = ?, attributes = ? WHERE seq = ?",
                 (kind, *_columns(new, own), seq),
             )
             if kind != left:
@@ -198,12 +198,18 @@ class SQLiteTransaction(_View, Transaction):
                     (sealed, key, seq),
                 )
             before, after = index.rows(own_part(old.attributes)), index.rows(own)
-            self.connection.executemany(
-                "DELETE FROM attribute_index WHERE owner = ? AND attribute = ? AND field = ?"
-                " AND value = ? AND object = ? AND instance = ?",
-                [(owner, *row[:3], seq, row[3]) for row in before - after],
-            )
+            self._remove_rows(owner, seq, before - after)
             self._add_rows(owner, seq, after - before)
+
+    def remove(self, record: Record) -> None:
+        """Forget an object, as nothing but its replacement by an import does."""
+        with failures(self.name):
+            seq, owner, kind = self.connection.execute(
+                "SELECT seq, owner, kind FROM objects WHERE id = ?", (record.id,)
+            ).fetchone()
+            self._remove_rows(owner, seq, index.rows(own_part(record.attributes)))
+            self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
+            self._kinds.release(kind)
 
     def forget_new(self) -> None:
         """After a rollback: what was new in it is unknown again."""
@@ -243,6 +249,13 @@ class SQLiteTransaction(_View, Transaction):
             return None, None
         return self.sealer.seal(record.material, record.id)
 
+    def _remove_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
+        self.connection.executemany(
+            "DELETE FROM attribute_index WHERE owner = ? AND attribute = ? AND field = ?"
+            " AND value = ? AND object = ? AND instance = ?",
+            [(owner, *row[:3], seq, row[3]) for row in rows],
+        )
+
     def _add_rows(self, owner: int, seq: int | None, rows: set[index.Row]) -> None:
         ordered = sorted(rows)
         for start in range(0, len(ordered), _ROWS):
@@ -255,10 +268,10 @@ class SQLiteTransaction(_View, Transaction):
             self.connection.execute(_insert_rows(len(part)), values)
 
 
-def _columns(record: Record, own: Attributes) -> tuple[int, int | None, int | None, bytes]:
+def _columns(record: Record, own: Attributes) -> tuple[int, int, int | None, int | None, bytes]:
     dates = (record.activation, record.deactivation)
     first, second = (None if date is None else int(date.timestamp()) for date in dates)
-    return int(record.state), first, second, packing.pack(own)
+    return int(record.state), int(record.is_archived), first, second, packing.pack(own)
 
 
 class SQLiteStore(Store):
