@@ -24,6 +24,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/python tools/gen_spec.py --check
 	$(BIN)/python tools/unasync.py --check
+	$(BIN)/python tools/gen_suite.py --check
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
