@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kmipkit_client.errors import ClientError, ConnectionFailed, OperationFailed, TimedOut
     from kmipkit_client.values import (
         Encrypted,
+        KeyPair,
         Located,
         certificate,
         material,
@@ -34,6 +35,7 @@ __all__ = [
     "ClientError",
     "ConnectionFailed",
     "Encrypted",
+    "KeyPair",
     "Located",
     "OperationFailed",
     "TimedOut",

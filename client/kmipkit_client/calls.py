@@ -61,8 +61,12 @@ SAFE_TO_REPEAT = frozenset(
         Operation.GET,
         Operation.GET_ATTRIBUTES,
         Operation.GET_ATTRIBUTE_LIST,
+        Operation.HASH,
         Operation.LOCATE,
+        Operation.MAC_VERIFY,
         Operation.QUERY,
+        Operation.RNG_RETRIEVE,
+        Operation.SIGNATURE_VERIFY,
     }
 )
 """Operations that leave everything as it was, so that asking again does no harm."""

@@ -41,6 +41,13 @@ class Located(NamedTuple):
     """How many there are beyond the page, where the server says so (KMIP 1.3 and later)."""
 
 
+class KeyPair(NamedTuple):
+    """The Unique Identifiers of two keys that belong together."""
+
+    private: str
+    public: str
+
+
 class Encrypted(NamedTuple):
     """What Encrypt gave: all that Decrypt needs."""
 

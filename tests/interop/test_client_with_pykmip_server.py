@@ -1,5 +1,6 @@
 """Our clients against PyKMIP's server, in every version that it speaks."""
 
+import hmac
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,9 +23,12 @@ from kmipkit_client import (
 )
 
 from kmipkit.model.attributes import CryptographicParameters
+from kmipkit.model.payloads.rekey import DerivationParameters
 from kmipkit.spec.enums import (
     BlockCipherMode,
     CryptographicAlgorithm,
+    DerivationMethod,
+    HashingAlgorithm,
     PaddingMethod,
     ResultReason,
     RevocationReasonCode,
@@ -150,3 +154,57 @@ def test_the_asynchronous_client_does_the_same(peer: Peer, backend: str) -> None
                     group.start_soon(client.get, key)
 
     anyio.run(work, backend=backend)
+
+
+RSA_SHA_256 = CryptographicParameters(
+    padding_method=PaddingMethod.PKCS1_V1_5,
+    hashing_algorithm=HashingAlgorithm.SHA_256,
+    cryptographic_algorithm=CryptographicAlgorithm.RSA,
+)
+
+
+def test_a_pair_signs_and_verifies(client: Client) -> None:
+    pair = client.create_key_pair(CryptographicAlgorithm.RSA, 2048, names=("private", "public"))
+    assert client.get_attributes(pair.private, "Name").get(Tag.NAME).name_value == "private"
+    if client.version() < V1_2:
+        return  # Sign came with KMIP 1.2
+    client.activate(pair.private)
+    client.activate(pair.public)
+    signature = client.sign(pair.private, b"attack at dawn", parameters=RSA_SHA_256)
+    for data, good in ((b"attack at dawn", True), (b"attack at noon", False)):
+        verdict = client.signature_verify(
+            pair.public, data, signature=signature, parameters=RSA_SHA_256
+        )
+        assert verdict is good
+
+
+def test_a_code_is_that_of_the_library(client: Client) -> None:
+    if client.version() < V1_2:
+        pytest.skip("MAC came with KMIP 1.2")
+    key = client.register(
+        symmetric_key(bytes(16)), usage=CryptographicUsageMask.MAC_GENERATE, name="mac"
+    )
+    client.activate(key)
+    parameters = CryptographicParameters(cryptographic_algorithm=CryptographicAlgorithm.HMAC_SHA256)
+    code = client.mac(key, b"attack at dawn", parameters=parameters)
+    assert code == hmac.digest(bytes(16), b"attack at dawn", "sha256")
+
+
+def test_a_key_is_derived(client: Client) -> None:
+    base = client.register(
+        secret_data("password"), usage=CryptographicUsageMask.DERIVE_KEY, name="base"
+    )
+    key = client.derive_key(
+        base,
+        method=DerivationMethod.PBKDF2,
+        parameters=DerivationParameters(
+            cryptographic_parameters=CryptographicParameters(
+                hashing_algorithm=HashingAlgorithm.SHA_1
+            ),
+            salt=b"salt",
+            iteration_count=4096,
+        ),
+        length=128,
+        name="derived",
+    )
+    assert material(client.get(key)).hex() == "4b007901b765489abead49d926f721d0"

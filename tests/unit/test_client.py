@@ -20,17 +20,30 @@ from kmipkit_client import (
     TimedOut,
     calls,
     material,
+    symmetric_key,
 )
 from servers import RunningServer
 
 from kmipkit.errors import LocalProtocolError, RemoteProtocolError
+from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_request
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.kinds import EPOCH
 from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
 from kmipkit.model.payloads.query import DiscoverVersionsResponse, QueryResponse
-from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
+from kmipkit.model.payloads.rekey import DerivationParameters
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    DerivationMethod,
+    HashingAlgorithm,
+    Operation,
+    RecommendedCurve,
+    ResultReason,
+    ResultStatus,
+)
+from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, V1_1, V1_4, V2_0, V2_1, Version
 
 Script = Callable[[ssl.SSLSocket], None]
@@ -284,3 +297,45 @@ def test_a_cancelled_call_does_not_spoil_the_next(server: RunningServer, backend
                 assert (await client.get_attributes(key, "State")).items
 
     anyio.run(work, backend=backend)
+
+
+def test_the_methods_of_cryptography(server: RunningServer) -> None:
+    """Each as its answer is meant: identifiers, bytes, and whether something is good."""
+    usage = CryptographicUsageMask
+    with server.client("cryptography") as client:
+        pair = client.create_key_pair(
+            CryptographicAlgorithm.ECDSA, curve=RecommendedCurve.P_384, names=("p", None)
+        )
+        client.activate(pair.private)
+        client.activate(pair.public)
+        sha = CryptographicParameters(hashing_algorithm=HashingAlgorithm.SHA_384)
+        signature = client.sign(pair.private, b"data", parameters=sha)
+        assert client.signature_verify(pair.public, b"data", signature=signature, parameters=sha)
+        digested = client.hash(b"data", HashingAlgorithm.SHA_384)
+        assert client.signature_verify(
+            pair.public, signature=signature, parameters=sha, digested_data=digested
+        )
+        assert not client.signature_verify(
+            pair.public, b"other", signature=signature, parameters=sha
+        )
+        key = client.register(
+            symmetric_key(bytes(32), CryptographicAlgorithm.HMAC_SHA256),
+            usage=usage.MAC_GENERATE | usage.MAC_VERIFY | usage.DERIVE_KEY,
+        )
+        client.activate(key)
+        code = client.mac(key, b"data")
+        assert client.mac_verify(key, b"data", mac=code)
+        assert not client.mac_verify(key, b"other", mac=code)
+        secret = client.derive_key(
+            key,
+            method=DerivationMethod.HMAC,
+            parameters=DerivationParameters(derivation_data=(b"data",)),
+            length=256,
+            algorithm=None,
+            usage=None,
+        )
+        assert material(client.get(secret)) == code
+        old = client.create(name="old")
+        new = client.re_key(old, offset=60, attributes={"Comment": "neu"})
+        assert client.get_attributes(new, "Name").get(Tag.NAME).name_value == "old"
+        assert len({client.rng_retrieve(16) for _ in range(3)}) == 3

@@ -11,25 +11,30 @@ from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.keyblock import KeyWrappingSpecification
 from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.query import QueryResponse
+from kmipkit.model.payloads.rekey import DerivationParameters
 from kmipkit.model.structure import Structure
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
+    DerivationMethod,
+    HashingAlgorithm,
     KeyFormatType,
     KeyWrapType,
     ObjectType,
     Operation,
     QueryFunction,
+    RecommendedCurve,
     RevocationReasonCode,
 )
 from kmipkit.spec.masks import CryptographicUsageMask, StorageStatusMask
 from kmipkit.spec.versions import Version
-from kmipkit_client import calls
+from kmipkit_client import calls, crypto_calls
 from kmipkit_client.calls import Call
-from kmipkit_client.values import AttributeLike, AttributesLike, Encrypted, Located
+from kmipkit_client.values import AttributeLike, AttributesLike, Encrypted, KeyPair, Located
 
 T = TypeVar("T")
 
 ENCRYPT_AND_DECRYPT = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
+SIGN_AND_VERIFY = (CryptographicUsageMask.SIGN, CryptographicUsageMask.VERIFY)
 
 
 class Operations(ABC):
@@ -202,6 +207,103 @@ class Operations(ABC):
         """Decrypt with a key that stays in the server (KMIP 1.4 §4.30)."""
         call = calls.decrypt(identifier, data, parameters, iv, additional_data, tag)
         return self._call(call)
+
+    def create_key_pair(
+        self,
+        algorithm: CryptographicAlgorithm = CryptographicAlgorithm.RSA,
+        length: int | None = None,
+        *,
+        curve: RecommendedCurve | None = None,
+        usage: tuple[CryptographicUsageMask, CryptographicUsageMask] = SIGN_AND_VERIFY,
+        names: tuple[str | None, str | None] = (None, None),
+        attributes: AttributesLike | None = None,
+    ) -> KeyPair:
+        """Make a pair (KMIP 1.4 §4.2); usage and names are of the private, then of the public key.
+
+        ``attributes`` are those of both.
+        """
+        call = crypto_calls.create_key_pair(algorithm, length, curve, usage, names, attributes)
+        return self._call(call)
+
+    def re_key(
+        self,
+        identifier: str,
+        *,
+        offset: int | None = None,
+        attributes: AttributesLike | None = None,
+    ) -> str:
+        """Make a replacement, active ``offset`` seconds from now if given (KMIP 1.4 §4.4)."""
+        return self._call(crypto_calls.re_key(identifier, offset, attributes))
+
+    def derive_key(
+        self,
+        *bases: str,
+        method: DerivationMethod,
+        parameters: DerivationParameters,
+        length: int,
+        algorithm: CryptographicAlgorithm | None = CryptographicAlgorithm.AES,
+        usage: CryptographicUsageMask | None = ENCRYPT_AND_DECRYPT,
+        name: str | None = None,
+        attributes: AttributesLike | None = None,
+    ) -> str:
+        """Derive a key of ``length`` bits from others (KMIP 1.4 §4.6).
+
+        Secret data are derived where ``algorithm`` is None.
+        """
+        return self._call(
+            crypto_calls.derive_key(
+                bases, method, parameters, algorithm, length, usage, name, attributes
+            )
+        )
+
+    def sign(
+        self,
+        identifier: str,
+        data: bytes | None = None,
+        *,
+        parameters: CryptographicParameters | None = None,
+        digested_data: bytes | None = None,
+    ) -> bytes:
+        """Sign data, or a digest of them, with a private key of the server (KMIP 1.4 §4.31)."""
+        return self._call(crypto_calls.sign(identifier, data, parameters, digested_data))
+
+    def signature_verify(
+        self,
+        identifier: str,
+        data: bytes | None = None,
+        *,
+        signature: bytes,
+        parameters: CryptographicParameters | None = None,
+        digested_data: bytes | None = None,
+    ) -> bool:
+        """Whether a signature is good, by a public key of the server (KMIP 1.4 §4.32)."""
+        call = crypto_calls.signature_verify(identifier, data, signature, parameters, digested_data)
+        return self._call(call)
+
+    def mac(
+        self, identifier: str, data: bytes, *, parameters: CryptographicParameters | None = None
+    ) -> bytes:
+        """A message authentication code (KMIP 1.4 §4.33)."""
+        return self._call(crypto_calls.mac(identifier, data, parameters))
+
+    def mac_verify(
+        self,
+        identifier: str,
+        data: bytes,
+        *,
+        mac: bytes,
+        parameters: CryptographicParameters | None = None,
+    ) -> bool:
+        """Whether a message authentication code is good (KMIP 1.4 §4.34)."""
+        return self._call(crypto_calls.mac_verify(identifier, data, mac, parameters))
+
+    def hash(self, data: bytes, algorithm: HashingAlgorithm = HashingAlgorithm.SHA_256) -> bytes:
+        """The digest of data (KMIP 1.4 §4.37)."""
+        return self._call(crypto_calls.digest(data, algorithm))
+
+    def rng_retrieve(self, count: int) -> bytes:
+        """So many random bytes (KMIP 1.4 §4.35)."""
+        return self._call(crypto_calls.rng_retrieve(count))
 
     def request(self, operation: Operation, payload: Structure) -> Any:
         """Any operation by its request payload; the response payload."""

@@ -1,0 +1,186 @@
+"""Calls for signatures, message authentication codes, digests, random bytes and derived keys.
+
+Like :mod:`kmipkit_client.calls`: arguments in, a request payload out, and how its answer is read.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kmipkit.model.attributes import CryptographicDomainParameters, CryptographicParameters
+from kmipkit.model.payloads.create import CreateKeyPairRequest
+from kmipkit.model.payloads.crypto import (
+    HashRequest,
+    MACRequest,
+    MACVerifyRequest,
+    RNGRetrieveRequest,
+    SignatureVerifyRequest,
+    SignRequest,
+)
+from kmipkit.model.payloads.rekey import DerivationParameters, DeriveKeyRequest, ReKeyRequest
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    DerivationMethod,
+    HashingAlgorithm,
+    ObjectType,
+    Operation,
+    RecommendedCurve,
+    ValidityIndicator,
+)
+from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.tags import Tag
+from kmipkit_client import values
+from kmipkit_client.calls import Call
+from kmipkit_client.values import AttributesLike, KeyPair
+
+
+def _text(payload: Any) -> str:
+    return str(payload.unique_identifier)
+
+
+def _valid(payload: Any) -> bool:
+    return bool(payload.validity_indicator == ValidityIndicator.VALID)
+
+
+def create_key_pair(
+    algorithm: CryptographicAlgorithm,
+    length: int | None,
+    curve: RecommendedCurve | None,
+    usage: tuple[CryptographicUsageMask, CryptographicUsageMask],
+    names: tuple[str | None, str | None],
+    attributes: AttributesLike | None,
+) -> Call[KeyPair]:
+    """Make a key pair; ``usage`` and ``names`` are those of the private and of the public key."""
+    common = values.attributes(attributes).plus(
+        values.attribute(Tag.CRYPTOGRAPHIC_ALGORITHM, algorithm)
+    )
+    if length is not None:
+        common = common.plus(values.attribute(Tag.CRYPTOGRAPHIC_LENGTH, length))
+    if curve is not None:
+        domain = CryptographicDomainParameters(recommended_curve=curve)
+        common = common.plus(values.attribute(Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS, domain))
+    private, public = (
+        values.attributes(None, name=name).plus(
+            values.attribute(Tag.CRYPTOGRAPHIC_USAGE_MASK, mask)
+        )
+        for mask, name in zip(usage, names, strict=True)
+    )
+    request = CreateKeyPairRequest(
+        common_attributes=common, private_key_attributes=private, public_key_attributes=public
+    )
+    return Call(
+        Operation.CREATE_KEY_PAIR,
+        lambda _version: request,
+        lambda payload: KeyPair(
+            str(payload.private_key_unique_identifier), str(payload.public_key_unique_identifier)
+        ),
+    )
+
+
+def re_key(identifier: str, offset: int | None, attributes: AttributesLike | None) -> Call[str]:
+    """Make a replacement for a key."""
+    request = ReKeyRequest(
+        unique_identifier=identifier,
+        offset=offset,
+        attributes=values.attributes(attributes) if attributes else None,
+    )
+    return Call(Operation.RE_KEY, lambda _version: request, _text)
+
+
+def derive_key(
+    bases: Sequence[str],
+    method: DerivationMethod,
+    parameters: DerivationParameters,
+    algorithm: CryptographicAlgorithm | None,
+    length: int,
+    usage: CryptographicUsageMask | None,
+    name: str | None,
+    attributes: AttributesLike | None,
+) -> Call[str]:
+    """Derive a symmetric key, or secret data where ``algorithm`` is None."""
+    given = values.attributes(attributes, name=name).plus(
+        values.attribute(Tag.CRYPTOGRAPHIC_LENGTH, length)
+    )
+    if algorithm is not None:
+        given = given.plus(values.attribute(Tag.CRYPTOGRAPHIC_ALGORITHM, algorithm))
+    if usage is not None:
+        given = given.plus(values.attribute(Tag.CRYPTOGRAPHIC_USAGE_MASK, usage))
+    request = DeriveKeyRequest(
+        object_type=ObjectType.SECRET_DATA if algorithm is None else ObjectType.SYMMETRIC_KEY,
+        unique_identifiers=tuple(bases),
+        derivation_method=method,
+        derivation_parameters=parameters,
+        attributes=given,
+    )
+    return Call(Operation.DERIVE_KEY, lambda _version: request, _text)
+
+
+def sign(
+    identifier: str,
+    data: bytes | None,
+    parameters: CryptographicParameters | None,
+    digested_data: bytes | None,
+) -> Call[bytes]:
+    """Sign data, or a digest of them."""
+    request = SignRequest(
+        unique_identifier=identifier,
+        cryptographic_parameters=parameters,
+        data=data,
+        digested_data=digested_data,
+    )
+    return Call(
+        Operation.SIGN, lambda _version: request, lambda payload: bytes(payload.signature_data)
+    )
+
+
+def signature_verify(
+    identifier: str,
+    data: bytes | None,
+    signature: bytes,
+    parameters: CryptographicParameters | None,
+    digested_data: bytes | None,
+) -> Call[bool]:
+    """Whether a signature is good."""
+    request = SignatureVerifyRequest(
+        unique_identifier=identifier,
+        cryptographic_parameters=parameters,
+        data=data,
+        digested_data=digested_data,
+        signature_data=signature,
+    )
+    return Call(Operation.SIGNATURE_VERIFY, lambda _version: request, _valid)
+
+
+def mac(identifier: str, data: bytes, parameters: CryptographicParameters | None) -> Call[bytes]:
+    """A message authentication code."""
+    request = MACRequest(
+        unique_identifier=identifier, cryptographic_parameters=parameters, data=data
+    )
+    return Call(Operation.MAC, lambda _version: request, lambda payload: bytes(payload.mac_data))
+
+
+def mac_verify(
+    identifier: str, data: bytes, code: bytes, parameters: CryptographicParameters | None
+) -> Call[bool]:
+    """Whether a message authentication code is good."""
+    request = MACVerifyRequest(
+        unique_identifier=identifier,
+        cryptographic_parameters=parameters,
+        data=data,
+        mac_data=code,
+    )
+    return Call(Operation.MAC_VERIFY, lambda _version: request, _valid)
+
+
+def digest(data: bytes, algorithm: HashingAlgorithm) -> Call[bytes]:
+    """The digest of data (the operation Hash)."""
+    parameters = CryptographicParameters(hashing_algorithm=algorithm)
+    request = HashRequest(cryptographic_parameters=parameters, data=data)
+    return Call(Operation.HASH, lambda _version: request, lambda payload: bytes(payload.data))
+
+
+def rng_retrieve(count: int) -> Call[bytes]:
+    """Random bytes."""
+    request = RNGRetrieveRequest(data_length=count)
+    return Call(
+        Operation.RNG_RETRIEVE, lambda _version: request, lambda payload: bytes(payload.data)
+    )
