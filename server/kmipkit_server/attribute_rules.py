@@ -81,20 +81,20 @@ def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -
         _known(attribute.key, version)
     else:
         _require(attribute.key, version, "set_by_client", "set")
-    _require_value(attribute)
+    require_value(attribute)
 
 
 def check_add(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse an attribute that a client may not add to an object that exists."""
     _require(attribute.key, version, "set_by_client", "added")
-    _require_value(attribute)
+    require_value(attribute)
     _require_state(attribute.key, managed)
 
 
 def check_modify(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse a change that a client may not make."""
     _require(attribute.key, version, "modifiable_by_client", "changed")
-    _require_value(attribute)
+    require_value(attribute)
     _require_state(attribute.key, managed)
 
 
@@ -109,7 +109,8 @@ def check_delete(key: AttributeKey, managed: Managed, version: Version) -> None:
     _require(key, version, "deletable_by_client", "deleted")
 
 
-def _require_value(attribute: Attribute) -> None:
+def require_value(attribute: Attribute) -> None:
+    """Refuse an attribute without a value, as only Notify has them."""
     if attribute.value is None:
         raise OperationError(
             ResultReason.INVALID_FIELD, f"{attribute_name(attribute.key)} has no value"

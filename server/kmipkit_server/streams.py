@@ -40,15 +40,18 @@ class _Waiting:
 
 
 def is_part(request: object) -> bool:
-    """Whether a request is one of several, so that answering it changes something."""
-    return bool(
-        getattr(request, "correlation_value", None) is not None
-        or getattr(request, "init_indicator", None)
-    )
+    """Whether a request is one of several, so that answering it changes something.
+
+    One with both indicators and no Correlation Value is the only one (KMIP 2.1 §6).
+    """
+    if getattr(request, "correlation_value", None) is not None:
+        return True
+    begins = getattr(request, "init_indicator", None)
+    return bool(begins and not getattr(request, "final_indicator", None))
 
 
 def is_last(request: Part) -> bool:
-    """Whether nothing follows; a request that is no part is the only one (KMIP 2.1 §6)."""
+    """Whether nothing follows."""
     return bool(request.final_indicator) or not is_part(request)
 
 

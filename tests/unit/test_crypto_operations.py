@@ -331,6 +331,15 @@ def test_a_part_is_not_run_twice_where_the_batch_must_write(laboratory: Laborato
     assert last.data == hashlib.sha256(b"abc").digest()
 
 
+def test_first_and_last_at_once_is_a_single_part(laboratory: Laboratory) -> None:
+    """KMIP 2.1 §6: "or provide an Init indicator and Final Indicator but no Correlation Value"."""
+    answer = laboratory.ask(digest(DATA, init_indicator=True, final_indicator=True))
+    assert answer.data == hashlib.sha256(DATA).digest()
+    assert answer.correlation_value is None
+    both = digest(None, init_indicator=True, final_indicator=True)
+    assert refusal(laboratory, both) == "INVALID_FIELD"
+
+
 def test_rsa_takes_its_data_in_one_part(laboratory: Laboratory) -> None:
     request = CreateKeyPairRequest(
         common_attributes=Attributes.of(
@@ -347,6 +356,8 @@ def test_rsa_takes_its_data_in_one_part(laboratory: Laboratory) -> None:
         unique_identifier=public, cryptographic_parameters=oaep, data=b"x", init_indicator=True
     )
     assert refusal(laboratory, calls.raw(Operation.ENCRYPT, part)) == "FEATURE_NOT_SUPPORTED"
+    whole = calls.raw(Operation.ENCRYPT, part.replace(final_indicator=True))
+    assert len(laboratory.ask(whole).data) == 128
 
 
 # --- operations without objects -------------------------------------------------------------------

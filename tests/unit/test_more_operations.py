@@ -21,6 +21,7 @@ from kmipkit.spec.enums import (
     NameType,
     ObjectType,
     Operation,
+    ResultReason,
     State,
 )
 from kmipkit.spec.item_types import ItemType
@@ -248,6 +249,13 @@ def test_imports_that_make_no_sense(laboratory: Laboratory, key: str) -> None:
     wrong_type = import_(exported, unique_identifier="id-2", object_type=ObjectType.CERTIFICATE)
     assert refusal(laboratory, wrong_type) == "INVALID_FIELD"
     assert refusal(laboratory, import_(exported, unique_identifier="")) == "INVALID_FIELD"
+    empty = exported.attributes.only((Tag.CRYPTOGRAPHIC_LENGTH,)).plus(
+        Attribute(Tag.CONTACT_INFORMATION, None)
+    )
+    valueless = import_(exported, unique_identifier="id-3", object_type=None, attributes=empty)
+    with pytest.raises(OperationFailed) as caught:
+        laboratory.ask(valueless, V1_4)  # 2.x has no form for an attribute without a value
+    assert caught.value.reason is ResultReason.INVALID_FIELD
     assert refusal(laboratory, export(key)) == "OBJECT_DESTROYED"
 
 

@@ -17,7 +17,7 @@ from kmipkit.model.payloads.register import (
 )
 from kmipkit.spec.enums import KeyWrapType, Operation, ResultReason, State
 from kmipkit.spec.tags import Tag
-from kmipkit_server import newborn
+from kmipkit_server import attribute_rules, newborn
 from kmipkit_server.call import Call
 from kmipkit_server.handlers.get import fitting, require_leave
 from kmipkit_server.managed import shown
@@ -64,6 +64,8 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         )
     if call.store.get(identifier) is not None:
         _replace(call, identifier, allowed=bool(request.replace_existing))
+    for attribute in request.attributes:
+        attribute_rules.require_value(attribute)
     value = _as_kept(call, request)
     state = State(request.attributes.get(Tag.STATE) or State.PRE_ACTIVE)
     given = Attributes(
