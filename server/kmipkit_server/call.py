@@ -182,13 +182,11 @@ class Call:
         if isinstance(given, bytes):
             return given
         if isinstance(given, Data):
-            wanted = _GIVES[given]
             for operation, output in reversed(self.outputs):
-                if operation is wanted:
+                if operation is _GIVES.get(given):
                     return output
             raise OperationError(
-                ResultReason.INVALID_FIELD,
-                f"no earlier item of the batch gave out data by {wanted.name}",
+                ResultReason.INVALID_FIELD, f"no earlier item of the batch gave out {given!s}"
             )
         if isinstance(given, int):
             try:

@@ -75,7 +75,8 @@ def _key_block(block: KeyBlock) -> Facts:
     if data is not None:
         yield Tag.DIGEST, digest(data, block.key_format_type)
     yield Tag.KEY_VALUE_PRESENT, block.key_value is not None
-    yield Tag.KEY_FORMAT_TYPE, block.key_format_type
+    if block.key_format_type.known_in(V2_1):  # the attribute came when some formats went
+        yield Tag.KEY_FORMAT_TYPE, block.key_format_type
 
 
 def _key(value: SymmetricKey | SecretData | SplitKey | PGPKey) -> Facts:

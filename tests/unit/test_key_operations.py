@@ -20,7 +20,8 @@ from kmipkit.model.attributes import (
     Name,
     UsageLimits,
 )
-from kmipkit.model.objects import SecretData, SplitKey
+from kmipkit.model.keyblock import KeyBlock, KeyValue, TransparentECPrivateKey
+from kmipkit.model.objects import PrivateKey, SecretData, SplitKey
 from kmipkit.model.payloads.create import (
     CreateKeyPairRequest,
     CreateSplitKeyRequest,
@@ -37,6 +38,7 @@ from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     DerivationMethod,
     HashingAlgorithm,
+    KeyFormatType,
     LinkType,
     NameType,
     ObjectType,
@@ -499,3 +501,20 @@ def test_link_values_are_what_other_versions_read(laboratory: Laboratory) -> Non
         link_type=LinkType.PUBLIC_KEY_LINK,
         linked_object_identifier=made.public_key_unique_identifier,
     )
+
+
+def test_a_key_in_a_format_that_2_0_dropped_is_kept(laboratory: Laboratory) -> None:
+    """Clients of 1.x have them; the store's own form is that of 2.1."""
+    material = TransparentECPrivateKey(recommended_curve=RecommendedCurve.P_256, d=12345)
+    block = KeyBlock(
+        key_format_type=KeyFormatType.TRANSPARENT_ECDSA_PRIVATE_KEY,
+        key_value=KeyValue(key_material=material),
+        cryptographic_algorithm=A.ECDSA,
+        cryptographic_length=256,
+    )
+    value = PrivateKey(key_block=block)
+    key = laboratory.ask(calls.register(value, SIGN, "old", None), V1_4)
+    assert laboratory.ask(calls.get(key, None, None, None), V1_4) == value
+    digest = laboratory.ask(calls.get_attributes(key, ("Digest",)), V1_4).get(Tag.DIGEST)
+    assert digest.key_format_type is KeyFormatType.TRANSPARENT_ECDSA_PRIVATE_KEY
+    assert names(laboratory, key) == ["old"]  # 2.1 sees what it can say

@@ -35,6 +35,11 @@ def _served(call: Call, managed: Managed) -> None:
 
 def fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
     """The object in the format and wrapping that are asked for."""
+    if not managed.object_type.known_in(call.version):
+        raise OperationError(
+            ResultReason.ILLEGAL_OBJECT_TYPE,
+            f"KMIP {call.version} has no {managed.object_type.name.replace('_', ' ').title()}",
+        )
     value = managed.object
     block = getattr(value, "key_block", None)
     if not isinstance(block, KeyBlock):

@@ -8,6 +8,7 @@ import struct
 from functools import lru_cache
 from typing import Annotated
 
+from kmipkit.errors import LocalProtocolError
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes, VendorName
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.structure import Structure, Wire, structure
@@ -36,7 +37,12 @@ def pack(attributes: Attributes) -> bytes:
     old: list[Attribute] = []
     for one in attributes:
         (modern if _is_modern(one.key) else old).append(one)
-    packed = _encode(tuple(modern), V2_1)
+    try:
+        packed = _encode(tuple(modern), V2_1)
+    except LocalProtocolError:  # values that 2.0 dropped, such as some key formats
+        old += [one for one in modern if not _fits(one)]
+        modern = [one for one in modern if _fits(one)]
+        packed = _encode(tuple(modern), V2_1)
     indexes = [(at, one.index) for at, one in enumerate(modern) if one.index]
     return b"".join(
         (
@@ -76,6 +82,15 @@ def unpack(data: bytes) -> Attributes:
 
 def _encode(attributes: tuple[Attribute, ...], version: Version) -> bytes:
     return encode(_Kept(attributes=Attributes(attributes)), version, tag=Tag.REQUEST_PAYLOAD)
+
+
+def _fits(attribute: Attribute) -> bool:
+    """Whether 2.1 can write the attribute."""
+    try:
+        _encode((attribute,), V2_1)
+    except LocalProtocolError:
+        return False
+    return True
 
 
 _OLD = frozenset(row.tag for row in BY_TAG.values() if row.until is not None)
