@@ -10,6 +10,7 @@ import trio
 from kmipkit_client import messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
+from kmipkit_server.accounts import Accounts
 from kmipkit_server.call import Facts
 from kmipkit_server.dispatch import Dispatcher
 from kmipkit_server.identity import Identity
@@ -35,7 +36,11 @@ class Laboratory:
         self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
         told = Facts("kmipkit", "laboratory", "0", os.urandom, SPOKEN, **facts)
         self.dispatcher = Dispatcher(
-            self.store.reader, GroupCommit(self.store), told, lambda: self.now
+            self.store.reader,
+            GroupCommit(self.store),
+            told,
+            lambda: self.now,
+            Accounts(self.store.reader, frozenset({"administrator"})),
         )
 
     def close(self) -> None:
@@ -51,7 +56,9 @@ class Laboratory:
             self.dispatcher.writer = GroupCommit(self.store)
             async with trio.open_nursery() as nursery:
                 await nursery.start(self.dispatcher.writer.run)
-                answer = await self.dispatcher.respond(data, Identity(identity))
+                answer = await self.dispatcher.respond(
+                    data, self.dispatcher.admit(Identity(identity))
+                )
                 await self.dispatcher.writer.stop()
             return answer
 

@@ -20,6 +20,7 @@ from kmipkit.model.attribute_kinds import (
     AttributeListKind,
     AttributeReferenceKind,
 )
+from kmipkit.model.attributes import Link
 from kmipkit.model.envelope import SPOKEN
 from kmipkit.model.kinds import (
     EPOCH,
@@ -33,13 +34,15 @@ from kmipkit.model.kinds import (
     Plain,
     Selected,
 )
+from kmipkit.model.modern_kinds import LINKS, FlatName, Naming
 from kmipkit.model.plan import plan
 from kmipkit.model.reference import FieldPlan, Nested
 from kmipkit.model.structure import Structure
+from kmipkit.model.types import NameReference
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, Version
+from kmipkit.spec.versions import V2_0, V3_0, Version
 from kmipkit.ttlv.tree import Item
 
 
@@ -125,11 +128,24 @@ def _attribute(draw: st.DrawFn, kind: AttributeKind, tag: Tag | None = None) -> 
         if kind.generic:  # Locate keeps its criteria as trees
             value = Item(Tag.ATTRIBUTE_VALUE, ItemType.TEXT_STRING, draw(TEXTS))
         return Attribute(key, value, draw(index))
+    if tag is None and kind.version >= V3_0 and draw(st.integers(0, 4)) == 0:
+        return draw(_link())
     known = [one for one in BY_TAG if kind.value_kind(one) is not None]
     chosen = tag or draw(st.sampled_from(known))
     inner = kind.value_kind(chosen)
     assert inner is not None
     return Attribute(chosen, draw(value_of(inner, chosen)), draw(index))
+
+
+def _link() -> st.SearchStrategy[Attribute]:
+    """A link as 3.0 has it: under a tag of its own."""
+    return st.builds(
+        lambda link_type, identifier: Attribute(
+            Tag.LINK, Link(link_type=link_type, linked_object_identifier=identifier)
+        ),
+        st.sampled_from(list(LINKS)),
+        TEXTS,
+    )
 
 
 def _attributes(kind: AttributeKind, least: int = 0) -> st.SearchStrategy[Attributes]:
@@ -158,6 +174,10 @@ def value_of(kind: Kind, tag: int, outer: Any = None) -> st.SearchStrategy[Any]:
 
 _SIMPLE: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
     Plain: lambda kind: _PLAIN[kind.item_type],
+    Naming: lambda kind: st.one_of(TEXTS, TEXTS.map(NameReference)),
+    FlatName: lambda kind: TEXTS.map(
+        lambda text: kind.cls(**{kind.text: text, kind.kind: kind.usual})
+    ),
     Enumerated: _enumerated,
     Masked: lambda kind: st.integers(0, (1 << 32) - 1).map(kind.mask),
     Moment: _moment,

@@ -181,6 +181,21 @@ CERTIFICATE_FIELDS = re.compile(
 )
 
 
+# Attributes that 3.0 adds, as far as its tables of tags and its test cases show what they hold, with
+# what clients may do (s set, m modify, d delete) and whether there may be several.
+ATTRIBUTES_3_0 = {
+    "Object Class": ("", False),
+    "Credential Link": ("smd", True),
+    "Group Link": ("smd", True),
+    "Password Link": ("smd", True),
+    "Split Key Base Link": ("smd", True),
+    "Joined Split Key Parts Link": ("smd", True),
+    "Certificate Request Link": ("smd", True),
+}
+# Attributes whose tag is gone in 3.0: its groups are objects, with links to them.
+UNTIL_2_1 = {"Object Group"}
+
+
 def python_name(name: str) -> str:
     """A member's name: upper case, everything else an underscore; 3DES becomes DES3."""
     upper = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
@@ -425,7 +440,7 @@ def attribute_rows(source: Source) -> Iterator[str]:
         since = tag["first_version"] if old else max("2.0", tag["first_version"])
         rules = [letters((spec or old or new)["rules"]) for spec in (old, new)]
         multi = bool((new or old)["multi_instance"])
-        until = "V1_4" if new is None else None
+        until = "V1_4" if new is None else "V2_1" if row["name"] in UNTIL_2_1 else None
         yield form.format(
             python_name(row["name"]), row["name"], version(since), until, multi, *rules
         )
@@ -433,6 +448,8 @@ def attribute_rows(source: Source) -> Iterator[str]:
         if CERTIFICATE_FIELDS.match(name):
             since = version(tag["first_version"])
             yield form.format(python_name(name), name, since, None, True, "", "")
+    for name, (rules, several) in ATTRIBUTES_3_0.items():
+        yield form.format(python_name(name), name, "V3_0", None, several, "", rules)
 
 
 def attributes_module(source: Source) -> str:
@@ -444,7 +461,7 @@ def attributes_module(source: Source) -> str:
         + imports(rows)
         + "\nATTRIBUTES = (\n"
         + rows
-        + '\n)\n"""The attributes of KMIP 1.4 §3 and KMIP 2.1 §4, in that order."""\n\n'
+        + '\n)\n"""The attributes of KMIP 1.4 §3 and KMIP 2.1 §4, in that order, and those of 3.0."""\n\n'
         + "BY_TAG = {row.tag: row for row in ATTRIBUTES}\n"
         + "BY_NAME = {row.name: row for row in ATTRIBUTES}\n"
     )

@@ -5,7 +5,6 @@ from typing import Any
 
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.model.credentials import Authentication, Credential
-from kmipkit.model.envelope import SPOKEN
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.messages import (
     RequestBatchItem,
@@ -14,12 +13,13 @@ from kmipkit.model.messages import (
     ResponseMessage,
 )
 from kmipkit.spec.enums import BatchErrorContinuationOption, ResultStatus
-from kmipkit.spec.versions import V1_1, V2_1, Version
+from kmipkit.spec.versions import SETTLED, V1_1, V2_1, V3_0, Version
 from kmipkit_client import calls
 from kmipkit_client.calls import SAFE_TO_REPEAT, Call
 from kmipkit_client.errors import OperationFailed
 
-BEST_FIRST = tuple(reversed(SPOKEN))
+BEST_FIRST = tuple(reversed(SETTLED))
+"""What is tried: 3.0 is a draft, and spoken only where it is asked for."""
 
 NEGOTIATION = (V1_1, V2_1)
 """Versions in which Discover Versions is tried: the first that has it, and one for servers that have
@@ -38,13 +38,13 @@ def request(
         protocol_version=ProtocolVersion.of(version),
         authentication=Authentication(credentials=(credential,)) if credential else None,
         batch_error_continuation_option=on_error,
-        batch_order_option=True if several else None,
-        batch_count=len(asked),
+        batch_order_option=True if several and version < V3_0 else None,
+        batch_count=len(asked) if version < V3_0 else None,
     )
     items = tuple(
         RequestBatchItem(
             operation=call.operation,
-            unique_batch_item_id=number.to_bytes(4, "big") if several else None,
+            unique_batch_item_id=number.to_bytes(4, "big") if several and version < V3_0 else None,
             request_payload=call.build(version),
         )
         for number, call in enumerate(asked, 1)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kmipkit_conformance.player import Verdict
 
 FILE = click.Path(path_type=Path)
-VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1"]
+VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
 FORMS = ("junit", "json", "html")
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kmipkit_client import ClientError, OperationFailed
+from kmipkit_client import Client, ClientError, OperationFailed
 
 from kmipkit.spec.enums import Operation, QueryFunction
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import V3_0, Version
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.target import Target
 
@@ -30,12 +30,19 @@ def offered(target: Target) -> Offer:
     """What the server offers. ConformanceError if it does not answer."""
     try:
         with target.client() as client:
-            return Offer(
-                _told(lambda: client.query(QueryFunction.QUERY_OPERATIONS).operations),
-                _told(client.discover_versions),
-            )
+            versions = _told(client.discover_versions)
+            operations = _operations(client)
+        if operations is not None and versions is not None and V3_0 in versions:
+            # What 3.0 adds is told in 3.0 only.
+            with target.client(V3_0) as client:
+                operations |= _operations(client) or frozenset()
+        return Offer(operations, versions)
     except ClientError as error:
         raise ConformanceError(str(error)) from None
+
+
+def _operations(client: Client) -> frozenset[Operation] | None:
+    return _told(lambda: client.query(QueryFunction.QUERY_OPERATIONS).operations)
 
 
 def _told(ask: Callable[[], Iterable[_Told]]) -> frozenset[_Told] | None:

@@ -13,6 +13,7 @@ from kmipkit_client.settings import tls_context
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import ProtocolError
+from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import Limits
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.security import Suite
@@ -35,10 +36,16 @@ class Target:
     key: Path
     timeout: float = 30.0
 
-    def client(self) -> Client:
-        """A client of ours, for what is no part of a case."""
+    def client(self, version: Version | None = None) -> Client:
+        """A client of ours, for what is no part of a case; in the best version if none is given."""
         return Client(
-            self.host, self.port, ca=self.ca, cert=self.cert, key=self.key, timeout=self.timeout
+            self.host,
+            self.port,
+            ca=self.ca,
+            cert=self.cert,
+            key=self.key,
+            timeout=self.timeout,
+            version=version,
         )
 
     def connect(self, suite: Suite | None = None) -> "TargetConnection":

@@ -25,12 +25,14 @@ from kmipkit.model.attribute import (
     attribute_name,
     custom,
 )
+from kmipkit.model.attributes import Link
 from kmipkit.model.kinds import EPOCH, SECOND, Kind, Place, misuse, refuse
+from kmipkit.model.modern_kinds import FLAT_TEXTS, LINKS, TYPE_OF_LINK, Naming
 from kmipkit.spec.attributes import BY_NAME, BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, Version
+from kmipkit.spec.versions import V2_0, V3_0, Version
 from kmipkit.ttlv.tree import Item
 
 ValueKind = Callable[[Tag], Kind | None]
@@ -152,6 +154,8 @@ class AttributeKind:
         """The attribute of one item of a 2.x Attributes structure."""
         inside = place.enter(item.tag)
         if item.tag != Tag.ATTRIBUTE:
+            if item.tag in TYPE_OF_LINK:
+                return self._read_link(item, inside)
             key = Tag(item.tag)
             return Attribute(key, self._value(key, item, inside))
         if item.type is not ItemType.STRUCTURE:
@@ -165,9 +169,49 @@ class AttributeKind:
         value = parts.get(Tag.ATTRIBUTE_VALUE)
         return Attribute(name, None if value is None else self._value(name, value, inside))
 
+    def _as_structure(self, item: Item) -> Item:
+        """A tree as up to 2.1, so that a criterion means the same in all versions."""
+        inner = FLAT_TEXTS.get(item.tag) if self.version >= V3_0 else None
+        if inner is None or isinstance(item.value, tuple):
+            return item
+        return Item(item.tag, ItemType.STRUCTURE, (Item(inner, item.type, item.value),))
+
+    def _as_text(self, tag: int, item: Item) -> Item:
+        """The inverse of :meth:`_as_structure`."""
+        inner = FLAT_TEXTS.get(tag) if self.version >= V3_0 else None
+        if inner is None or not isinstance(item.value, tuple):
+            return Item(tag, item.type, item.value)
+        found = next((child for child in item.value if child.tag == inner), item)
+        return Item(tag, found.type, found.value)
+
+    def _read_link(self, item: Item, place: Place) -> Attribute:
+        """A link as 3.0 writes it: one tag per type."""
+        kind = Naming(ItemType.REFERENCE)
+        if item.type not in kind.types:
+            raise refuse(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a REFERENCE", place, item)
+        link_type = TYPE_OF_LINK[item.tag]
+        identifier = kind.read(item, place)
+        if not self.generic:
+            link = Link(link_type=link_type, linked_object_identifier=identifier)
+            return Attribute(Tag.LINK, link)
+        parts = (
+            Item(Tag.LINK_TYPE, ItemType.ENUMERATION, int(link_type)),
+            Item(Tag.LINKED_OBJECT_IDENTIFIER, ItemType.TEXT_STRING, identifier),
+        )
+        return Attribute(Tag.LINK, Item(Tag.LINK, ItemType.STRUCTURE, parts))
+
+    def _write_link(self, link: Any, place: Place) -> Item:
+        if not isinstance(link, Link):
+            raise misuse(f"expected Link, not {type(link).__name__}", place)
+        tag = LINKS.get(link.link_type)
+        if tag is None:
+            raise misuse(f"KMIP {self.version} has no {link.link_type}", place)
+        kind = Naming(ItemType.REFERENCE)
+        return kind.write(tag, link.linked_object_identifier, place.enter(tag))
+
     def _value(self, key: AttributeKey, item: Item, place: Place) -> Any:
         if self.generic:
-            return item
+            return self._as_structure(item)
         if isinstance(key, VendorName):
             return vendor_value(item)
         kind = self.value_kind(key)
@@ -207,6 +251,8 @@ class AttributeKind:
             if row is not None and not row.known_in(self.version):
                 self._left_out(attribute, place)
                 return None
+            if key is Tag.LINK and self.version >= V3_0:
+                return self._write_link(attribute.value, place)
             return self._write_value(key, attribute, place)
         parts = [
             Item(Tag.VENDOR_IDENTIFICATION, ItemType.TEXT_STRING, key.vendor),
@@ -221,7 +267,7 @@ class AttributeKind:
         if isinstance(key, VendorName):
             return vendor_item(tag, value, place)
         if isinstance(value, Item):
-            return Item(tag, value.type, value.value)
+            return self._as_text(tag, value)
         kind = self.value_kind(key)
         if kind is None:
             raise misuse(f"no wire form is known for {attribute_name(key)}", place)

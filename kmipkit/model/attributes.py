@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Annotated, Any
 
 from kmipkit.model.structure import Structure, Wire, structure
-from kmipkit.model.types import Identifier, Interval, LongInteger
+from kmipkit.model.types import Identifier, Interval, LongInteger, Reference
 from kmipkit.spec import enums
 from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
 from kmipkit.spec.tags import Tag
@@ -249,6 +249,16 @@ _FLAGS = (
     Tag.ROTATE_LATEST,
 )
 
+_REFERENCES = (
+    Tag.CREDENTIAL_LINK,
+    Tag.GROUP_LINK,
+    Tag.PASSWORD_LINK,
+    Tag.SPLIT_KEY_BASE_LINK,
+    Tag.JOINED_SPLIT_KEY_PARTS_LINK,
+    Tag.CERTIFICATE_REQUEST_LINK,
+)
+"""Links of 3.0 that have no Link Type of earlier versions."""
+
 _STRUCTURES = (
     Name,
     AlternativeName,
@@ -292,9 +302,11 @@ ATTRIBUTE_TYPES: Mapping[Tag, Any] = MappingProxyType(
         Tag.ROTATE_INTERVAL: Interval,
         Tag.ROTATE_OFFSET: Interval,
         Tag.SHORT_UNIQUE_IDENTIFIER: bytes,
+        Tag.OBJECT_CLASS: enums.ObjectClass,
         **dict.fromkeys(_TEXT, str),
         **dict.fromkeys(_DATES, datetime),
         **dict.fromkeys(_FLAGS, bool),
+        **dict.fromkeys(_REFERENCES, Reference),
         **{cls.TAG: cls for cls in _STRUCTURES if cls.TAG is not None},
     }
 )

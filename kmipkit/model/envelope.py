@@ -12,10 +12,10 @@ from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_1, VERSIONS, Version
+from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 
-SPOKEN = tuple(version for version in VERSIONS if version <= V2_1)
+SPOKEN = VERSIONS
 """The versions that both sides of this package speak, oldest first."""
 
 

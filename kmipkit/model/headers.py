@@ -63,7 +63,8 @@ class RequestHeader(Structure):
     ] = None
     batch_order_option: Annotated[bool | None, Wire(Tag.BATCH_ORDER_OPTION)] = None
     time_stamp: Annotated[datetime | None, Wire(Tag.TIME_STAMP)] = None
-    batch_count: Annotated[int, Wire(Tag.BATCH_COUNT)]
+    batch_count: Annotated[int | None, Wire(Tag.BATCH_COUNT, required=True)] = None
+    """The number of items; 3.0 does not write it."""
 
 
 @structure(Tag.RESPONSE_HEADER)
@@ -85,4 +86,5 @@ class ResponseHeader(Structure):
     server_correlation_value: Annotated[
         str | None, Wire(Tag.SERVER_CORRELATION_VALUE, since=V1_4)
     ] = None
-    batch_count: Annotated[int, Wire(Tag.BATCH_COUNT)]
+    batch_count: Annotated[int | None, Wire(Tag.BATCH_COUNT, required=True)] = None
+    """The number of items; 3.0 does not write it."""

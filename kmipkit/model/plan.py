@@ -17,7 +17,7 @@ from kmipkit.model.attribute_kinds import (
     AttributeListKind,
     AttributeReferenceKind,
 )
-from kmipkit.model.attributes import ATTRIBUTE_TYPES, Name
+from kmipkit.model.attributes import ATTRIBUTE_TYPES, Name, RotateName
 from kmipkit.model.kinds import (
     MICROSECOND,
     SECOND,
@@ -31,14 +31,16 @@ from kmipkit.model.kinds import (
     Selected,
 )
 from kmipkit.model.memo import memoized
+from kmipkit.model.modern_kinds import FlatName, Naming
 from kmipkit.model.reference import FieldPlan, Form, Nested
 from kmipkit.model.structure import Structure, Wire
 from kmipkit.model.types import Identifier
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enumeration import OpenEnum, OpenMask
+from kmipkit.spec.enums import NameType, RotateNameType, UniqueIdentifier
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, Version
+from kmipkit.spec.versions import V2_0, V3_0, Version
 from kmipkit.ttlv.tree import Item
 
 _PLAIN: dict[Any, Kind] = {
@@ -55,7 +57,19 @@ _MARKED: dict[ItemType, Kind] = {
     ItemType.BIG_INTEGER: Plain(ItemType.BIG_INTEGER, int),
     ItemType.INTERVAL: Plain(ItemType.INTERVAL, int),
     ItemType.DATE_TIME_EXTENDED: Moment(ItemType.DATE_TIME_EXTENDED, MICROSECOND),
+    ItemType.REFERENCE: Naming(ItemType.REFERENCE),
 }
+
+_FLAT: dict[Any, Kind] = {
+    Name: FlatName(Name, "name_value", "name_type", NameType.UNINTERPRETED_TEXT_STRING),
+    RotateName: FlatName(
+        RotateName,
+        "rotate_name_value",
+        "rotate_name_type",
+        RotateNameType.UNINTERPRETED_TEXT_STRING,
+    ),
+}
+"""Structures of which 3.0 writes a text."""
 
 
 @memoized
@@ -109,7 +123,9 @@ def _forms(python: Any, wire: Wire, marks: list[Any], version: Version) -> tuple
     if wire.tag is None:
         owned = ((_own_tag(option), option) for option in _options(python))
         return tuple(
-            Form(tag, kind_of(option, version)) for tag, option in owned if tag.known_in(version)
+            Form(tag, kind_of(option, version))
+            for tag, option in owned
+            if tag.known_in(version) and _is_complete(option, version)
         )
     if wire.choose is not None:
         return (Form(wire.tag, _selected(python, wire, version)),)
@@ -127,9 +143,17 @@ def _attributes_kind(wire: Wire, version: Version) -> Kind:
 def value_kind(tag: Tag, version: Version) -> Kind | None:
     """The kind of a standard attribute's value; None where the version has no such attribute."""
     row = BY_TAG.get(tag)
-    if row is None or tag not in ATTRIBUTE_TYPES or not row.known_in(version):
-        return None  # Custom Attribute has a row, for its rules, and no type: it may be any
+    dissolved = tag is Tag.LINK and version >= V3_0
+    if row is None or tag not in ATTRIBUTE_TYPES or not row.known_in(version) or dissolved:
+        # 3.0 has a tag per type of link; Custom Attribute has a row, for its rules, and any type.
+        return None
     return kind_of(ATTRIBUTE_TYPES[tag], version)
+
+
+def _is_complete(cls: type[Structure], version: Version) -> bool:
+    """Whether a version has every field without which there is no such structure."""
+    needed = {field.name for field in fields(cls) if field.default is MISSING}
+    return all(field.forms for field in plan(cls, version) if field.name in needed)
 
 
 def _own_tag(option: Any) -> Tag:
@@ -162,6 +186,14 @@ def _selected(python: Any, wire: Wire, version: Version) -> Kind:
     return OneOf((*plain, selected)) if plain else selected
 
 
+def _identifier(version: Version) -> Kind:
+    """What names an object: symbols and numbers came with 2.0 (KMIP 2.1 §4.58), item types with 3.0."""
+    if version < V2_0:
+        return _PLAIN[str]
+    text = Naming(ItemType.IDENTIFIER) if version >= V3_0 else _PLAIN[str]
+    return OneOf((text, kind_of(UniqueIdentifier, version), _PLAIN[int]))
+
+
 @memoized
 def kind_of(python: Any, version: Version) -> Kind:
     """The kind of a Python annotation in a version."""
@@ -171,8 +203,10 @@ def kind_of(python: Any, version: Version) -> Kind:
         return _MARKED[marked] if marked else kind_of(inner, version)
     if python in _PLAIN:
         return _PLAIN[python]
-    if python == Identifier and version < V2_0:
-        return _PLAIN[str]  # symbols and numbers came with 2.0 (KMIP 2.1 §4.58)
+    if python == Identifier:
+        return _identifier(version)
+    if version >= V3_0 and python in _FLAT:
+        return _FLAT[python]
     if python == AttributeReference:
         return AttributeReferenceKind(version)
     if get_origin(python) in (Union, types.UnionType):

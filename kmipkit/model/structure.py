@@ -59,8 +59,9 @@ class Wire:
     passes: str = ""
 
     def applies_to(self, version: Version) -> bool:
-        """Whether this form is the one of the given version."""
-        return self.since <= version and (self.until is None or version <= self.until)
+        """Whether this form is the one of the given version, and the version has the tag."""
+        known = self.tag is None or self.tag.known_in(version)
+        return known and self.since <= version and (self.until is None or version <= self.until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

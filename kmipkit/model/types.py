@@ -22,6 +22,14 @@ Interval: TypeAlias = Annotated[int, ItemType.INTERVAL]
 DateTimeExtended: TypeAlias = Annotated[datetime, ItemType.DATE_TIME_EXTENDED]
 """A point in time with microseconds (KMIP 2.1 §10.1)."""
 
+
+class NameReference(str):  # noqa: SLOT000 - a text like any other, but for what it means
+    """Names an object by its Name instead of its identifier (since 3.0)."""
+
+
 Identifier: TypeAlias = str | UniqueIdentifier | int
 """What names an object: text; since 2.0 also a symbol such as the ID Placeholder, or the number of
-an identifier in the batch (KMIP 2.1 §4.58, §11.58)."""
+an identifier in the batch (KMIP 2.1 §4.58, §11.58), or a :class:`NameReference`."""
+
+Reference: TypeAlias = Annotated[str, ItemType.REFERENCE]
+"""The identifier or :class:`NameReference` of another object (since 3.0)."""

@@ -5,7 +5,7 @@ Made by tools/gen_spec.py from the tables of the specifications; do not edit.
 
 from kmipkit.spec.attribute_spec import AttributeSpec
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1
+from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1, V3_0
 
 ATTRIBUTES = (
     AttributeSpec(Tag.UNIQUE_IDENTIFIER, "Unique Identifier", V1_0, None, False, "", ""),
@@ -64,7 +64,7 @@ ATTRIBUTES = (
     AttributeSpec(Tag.COMPROMISE_DATE, "Compromise Date", V1_0, None, False, "", ""),
     AttributeSpec(Tag.REVOCATION_REASON, "Revocation Reason", V1_0, None, False, "", ""),
     AttributeSpec(Tag.ARCHIVE_DATE, "Archive Date", V1_0, None, False, "", ""),
-    AttributeSpec(Tag.OBJECT_GROUP, "Object Group", V1_0, None, True, "smd", "smd"),
+    AttributeSpec(Tag.OBJECT_GROUP, "Object Group", V1_0, V2_1, True, "smd", "smd"),
     AttributeSpec(Tag.FRESH, "Fresh", V1_1, None, False, "s", "s"),
     AttributeSpec(Tag.LINK, "Link", V1_0, None, True, "smd", "smd"),
     AttributeSpec(
@@ -180,8 +180,19 @@ ATTRIBUTES = (
         "",
         "",
     ),
+    AttributeSpec(Tag.OBJECT_CLASS, "Object Class", V3_0, None, False, "", ""),
+    AttributeSpec(Tag.CREDENTIAL_LINK, "Credential Link", V3_0, None, True, "", "smd"),
+    AttributeSpec(Tag.GROUP_LINK, "Group Link", V3_0, None, True, "", "smd"),
+    AttributeSpec(Tag.PASSWORD_LINK, "Password Link", V3_0, None, True, "", "smd"),
+    AttributeSpec(Tag.SPLIT_KEY_BASE_LINK, "Split Key Base Link", V3_0, None, True, "", "smd"),
+    AttributeSpec(
+        Tag.JOINED_SPLIT_KEY_PARTS_LINK, "Joined Split Key Parts Link", V3_0, None, True, "", "smd"
+    ),
+    AttributeSpec(
+        Tag.CERTIFICATE_REQUEST_LINK, "Certificate Request Link", V3_0, None, True, "", "smd"
+    ),
 )
-"""The attributes of KMIP 1.4 §3 and KMIP 2.1 §4, in that order."""
+"""The attributes of KMIP 1.4 §3 and KMIP 2.1 §4, in that order, and those of 3.0."""
 
 BY_TAG = {row.tag: row for row in ATTRIBUTES}
 BY_NAME = {row.name: row for row in ATTRIBUTES}

@@ -22,11 +22,13 @@ from kmipkit.model.envelope import SPOKEN
 from kmipkit.spec.enums import Operation
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
+from kmipkit_server.accounts import Accounts
 from kmipkit_server.call import Facts
 from kmipkit_server.config import Config, ConfigError
 from kmipkit_server.dispatch import Clock, Dispatcher
 from kmipkit_server.identity import IdentityRule
 from kmipkit_server.listener import ConnectionLimits, Listener, open_sockets
+from kmipkit_server.store.base import Reader
 from kmipkit_server.store.sqlite import SQLiteStore
 from kmipkit_server.store.writer import GroupCommit
 from kmipkit_server.tls import server_context
@@ -39,6 +41,8 @@ Announce = Callable[[str], None]
 DATABASE = "objects.sqlite3"
 CERTIFICATES = "certs"
 ADMIN = "admin"
+DEVELOPERS = (ADMIN, "administrator")
+"""Administrators where nobody else is named, with certificates of our own making only."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -94,7 +98,14 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
         writer = GroupCommit(store)
         listener = Listener(
             context=lambda: contexts[-1],
-            responder=Dispatcher(store.reader, writer, _facts(config), clock, _messages(config)),
+            responder=Dispatcher(
+                store.reader,
+                writer,
+                _facts(config),
+                clock,
+                _accounts(config, store.reader),
+                _messages(config),
+            ),
             identity_rule=IdentityRule(config.identity.source, config.identity.accounts),
             limits=_limits(config),
         )
@@ -147,6 +158,15 @@ def _facts(config: Config) -> Facts:
         lease_seconds=config.kmip.lease_seconds,
         withheld=frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP}),
     )
+
+
+def _accounts(config: Config, reader: Reader) -> Accounts:
+    identity, own = config.identity, config.tls.cert is None
+    administrators = identity.administrators
+    if administrators is None:
+        administrators = DEVELOPERS if own else ()
+    unknown = identity.unknown_credentials or ("ignore" if own else "refuse")
+    return Accounts(reader, frozenset(administrators), ignores_unknown=unknown == "ignore")
 
 
 def _offers_interop(config: Config) -> bool:

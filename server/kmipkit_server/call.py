@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn, Protocol
 
 from kmipkit.errors import OperationError
+from kmipkit.model.types import NameReference
 from kmipkit.spec.enums import Data, Operation, ResultReason, UniqueIdentifier
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
@@ -19,6 +20,7 @@ from kmipkit_server.identity import Identity
 from kmipkit_server.managed import Managed
 from kmipkit_server.store.base import Reader, Transaction
 from kmipkit_server.streams import Part, Streams, is_last, is_part
+from kmipkit_server.tickets import Tickets
 
 Random = Callable[[int], bytes]
 
@@ -93,6 +95,8 @@ class Call:
     """Data that earlier items of the batch have given out, and by which operation (2.1 §7.9)."""
     streams: Streams = field(default_factory=Streams)
     """Operations in several parts, of all connections."""
+    tickets: Tickets = field(default_factory=Tickets)
+    """The logins of all connections."""
 
     @property
     def transaction(self) -> Transaction:
@@ -103,6 +107,8 @@ class Call:
 
     def resolve(self, identifier: object) -> str:
         """The unique identifier that a request means: its text, the placeholder, or the nth."""
+        if isinstance(identifier, NameReference):
+            return self._named(identifier)
         if isinstance(identifier, str):
             return identifier
         if identifier is None or identifier == UniqueIdentifier.ID_PLACEHOLDER:
@@ -121,6 +127,15 @@ class Call:
             ResultReason.FEATURE_NOT_SUPPORTED, f"{identifier!s} cannot stand for an object here"
         )
 
+    def _named(self, name: NameReference) -> str:
+        """The object of the caller that has a name (3.0)."""
+        found = list(self.store.named(self.identity.name, name))
+        if len(found) != 1:
+            raise OperationError(
+                ResultReason.OBJECT_NOT_FOUND, f"{len(found)} objects have the name {name!s}"
+            )
+        return found[0]
+
     def not_found(self, identifier: str) -> NoReturn:
         """Refuse: no such object."""
         raise OperationError(
@@ -138,7 +153,7 @@ class Call:
         if record is None:
             self.not_found(name)
         assert self.operation is not None
-        policy.require(self.identity, self.operation, record.owner)
+        policy.require(self.identity, self.operation, record.owner, record.id)
         if record.is_archived and self.operation is not Operation.RECOVER:
             raise OperationError(
                 ResultReason.OBJECT_ARCHIVED, "the object is archived; recover it first"

@@ -51,6 +51,13 @@ class IdentityConfig:
     source: str = "cn"
     accounts: Mapping[str, str] = field(default_factory=dict)
     """Names in certificates that lead to an account of another name."""
+    administrators: tuple[str, ...] | None = None
+    """Accounts that manage users and groups; if not said, ``admin`` and ``administrator`` with
+    certificates of our own making, and nobody with others."""
+    unknown_credentials: str | None = None
+    """What to do with a user name or device in a request that no user has: ``refuse`` the request,
+    or ``ignore`` them and go by the certificate. If not said, they are ignored with certificates of
+    our own making and refused with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,8 @@ def _section(cls: type[_Section], table: object, where: str, base: Path) -> _Sec
 def _value(hint: Any, value: object, where: str, base: Path) -> object:
     """A value of the type that the field has."""
     # "X" or "X | None" names its check; what is left is Mapping[str, str].
+    if _LIST in (hint, *get_args(hint)):
+        hint = _LIST
     kinds = () if get_origin(hint) is Mapping else (hint, *get_args(hint))
     wanted = next((kind for kind in kinds if kind in _CHECKS), Mapping)
     described, accepted = _CHECKS[wanted]
@@ -156,10 +165,17 @@ def _value(hint: Any, value: object, where: str, base: Path) -> object:
         raise ConfigError(f"{where} must be {described}, not {value!r}")
     if wanted is Path:
         return base / str(value)
+    if wanted is _LIST:
+        texts: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]  # a list, see above
+        if not all(isinstance(text, str) for text in texts):
+            raise ConfigError(f"{where} must be {described}")
+        return texts
     if wanted is Mapping and not all(isinstance(name, str) for name in dict(value).values()):  # type: ignore[call-overload]  # checked to be a dict above
         raise ConfigError(f"{where} must be {described}")
     return value
 
+
+_LIST = tuple[str, ...]
 
 _CHECKS: Mapping[Any, tuple[str, tuple[type, ...]]] = {
     bool: ("true or false", (bool,)),
@@ -167,6 +183,7 @@ _CHECKS: Mapping[Any, tuple[str, tuple[type, ...]]] = {
     float: ("a number", (int, float)),
     str: ("a text", (str,)),
     Path: ("a path", (str,)),
+    _LIST: ("a list of texts", (list,)),
     Mapping: ("a table of texts", (dict,)),
 }
 
@@ -182,6 +199,10 @@ def check(config: Config, source: str) -> Config:
         (
             config.identity.source in SOURCES,
             f"identity.source must be one of {', '.join(SOURCES)}",
+        ),
+        (
+            config.identity.unknown_credentials in (None, "refuse", "ignore"),
+            "identity.unknown_credentials must be refuse or ignore",
         ),
         (config.log.level in LEVELS, f"log.level must be one of {', '.join(LEVELS)}"),
         (len(given) in {0, 3}, "tls needs all of cert, key and ca, or none of them"),

@@ -25,7 +25,11 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit_server import handlers  # noqa: F401 - importing them registers them
+from kmipkit_server import (
+    handlers,  # noqa: F401 - importing them registers them
+    policy,
+)
+from kmipkit_server.accounts import Accounts
 from kmipkit_server.call import Call, Facts, WriteRequired
 from kmipkit_server.identity import Identity
 from kmipkit_server.incoming import BadItem, Incoming, read_request
@@ -60,6 +64,7 @@ class Dispatcher:
     writer: GroupCommit
     facts: Facts
     clock: Clock
+    accounts: Accounts
     limits: Limits = DEFAULT_LIMITS
     streams: Streams = field(default_factory=Streams)
 
@@ -73,6 +78,9 @@ class Dispatcher:
         now = self._now()
         try:
             _check_header(incoming)
+            shown = incoming.header.authentication
+            if shown is not None:
+                identity = await self.accounts.authenticate(identity, shown, now)
             items = await self._run(incoming, identity, now)
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)
@@ -81,7 +89,11 @@ class Dispatcher:
             log.error("%s: %s", identity.name, error)
             failure = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
             items = [_failure(incoming.version, failure)]
-        return self._encode(incoming, items, now)
+        return self._encode(incoming, items, now, identity.proof)
+
+    def admit(self, identity: Identity) -> Identity:
+        """The account of a new connection."""
+        return self.accounts.admit(identity)
 
     def refuse(self, error: ProtocolError, data: bytes) -> bytes:
         """The answer to bytes that are no request: an item without operation (KMIP 1.4 §11.1)."""
@@ -125,7 +137,7 @@ class Dispatcher:
         for item in incoming.items:
             call = Call(
                 identity, incoming.version, now, store, self.facts, item.operation, placeholder,
-                earlier, alone, outputs, self.streams,
+                earlier, alone, outputs, self.streams, self.accounts.tickets,
             )  # fmt: skip
             result = self._run_item(item, call)
             results.append(result)
@@ -164,6 +176,7 @@ class Dispatcher:
                 ResultReason.OPERATION_NOT_SUPPORTED,
                 f"{_name(item.operation)} is not supported in KMIP {call.version}",
             )
+        policy.require_right(call.identity, handler.operation)
         if any(extension.criticality_indicator for extension in item.message_extensions):
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED, "a critical Message Extension is not known"
@@ -180,8 +193,14 @@ class Dispatcher:
             response_payload=payload,
         )
 
-    def _encode(self, incoming: Incoming, items: list[ResponseBatchItem], now: datetime) -> bytes:
-        data = self._message(incoming.version, items, now)
+    def _encode(
+        self,
+        incoming: Incoming,
+        items: list[ResponseBatchItem],
+        now: datetime,
+        proof: bytes | None,
+    ) -> bytes:
+        data = self._message(incoming.version, items, now, proof)
         maximum = incoming.header.maximum_response_size
         if maximum is not None and len(data) > maximum:
             message = f"the response has {len(data)} bytes, more than the {maximum} that were asked"
@@ -195,10 +214,12 @@ class Dispatcher:
         version: Version,
         items: list[ResponseBatchItem],
         now: datetime,
+        proof: bytes | None = None,
     ) -> bytes:
         header = ResponseHeader(
             protocol_version=ProtocolVersion.of(version),
             time_stamp=now,
+            server_hashed_password=proof,
             batch_count=len(items),
         )
         message = ResponseMessage(response_header=header, batch_items=tuple(items))

@@ -6,11 +6,14 @@ objects it makes, so several certificates (renewals, members of a cluster) may l
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID, NameOID
+
+from kmipkit.model.payloads.limits import Right
 
 
 class NoIdentity(Exception):
@@ -22,6 +25,19 @@ class Identity:
     """A client account: the owner of objects."""
 
     name: str
+    """Empty for the server itself, which no peer can be."""
+    is_administrator: bool = False
+    """Whether it may manage users, groups, credentials, constraints and defaults."""
+    certificate: bytes | None = field(default=None, repr=False)
+    """SHA-256 of the certificate that the connection was opened with."""
+    rights: tuple[Right, ...] | None = None
+    """What a ticket of Delegated Login allows; None for all that the account may do."""
+    proof: bytes | None = field(default=None, repr=False)
+    """What the answer says for the server's part (Server Hashed Password, KMIP 2.1 §8.5)."""
+
+
+SYSTEM = Identity("")
+"""The owner of users, groups and credentials."""
 
 
 def _common_name(certificate: x509.Certificate) -> str:
@@ -100,4 +116,7 @@ class IdentityRule:
             name = SOURCES[self.source](parsed)
         except ValueError as error:
             raise NoIdentity(f"the certificate cannot be read: {error}") from None
-        return Identity(self.accounts.get(name, name))
+        if not name:
+            raise NoIdentity("the name in the certificate is empty")
+        account = self.accounts.get(name, name)
+        return Identity(account, certificate=sha256(certificate).digest())

@@ -1,4 +1,4 @@
-"""Accepting connections and serving them: limits first, then TLS, then messages.
+"""Accepting connections and serving them: limits first, then TLS, then messages, as TTLV or by HTTP.
 
 A connection costs its peer more than it costs us until the peer has proved who it is: the accept
 loop only accepts, each handshake runs in its own task under a time-out, the number of connections
@@ -23,6 +23,7 @@ import trio
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit_server.http import HTTPConversation, Reply
 from kmipkit_server.identity import Identity, IdentityRule, NoIdentity
 from kmipkit_server.transport import TLSFailure, TLSStream
 
@@ -47,8 +48,31 @@ class ConnectionLimits:
     messages: Limits = DEFAULT_LIMITS
 
 
+class Conversation(Protocol):
+    """How messages are cut out of the bytes of a connection, and answers put into them."""
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a request has begun and not ended."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the peer; none at all means that the peer has closed."""
+
+    def next_message(self) -> bytes | RemoteProtocolError | Reply | Signal:
+        """The next request, or an error that is its answer, or an answer that needs no look at it.
+
+        RemoteProtocolError is raised where nothing can follow.
+        """
+
+    def answer(self, message: bytes) -> bytes:
+        """The bytes that carry a response."""
+
+
 class Responder(Protocol):
     """Turns the bytes of a request into the bytes of its answer."""
+
+    def admit(self, identity: Identity) -> Identity:
+        """The account of a new connection."""
 
     async def respond(self, data: bytes, identity: Identity) -> bytes:
         """The answer to a whole message."""
@@ -190,43 +214,73 @@ class Listener:
 
     async def _converse(self, stream: TLSStream, watched: _Watched) -> None:
         await stream.do_handshake()
-        identity = self.identity_rule.identify(stream.peer_certificate())
+        identity = self.responder.admit(self.identity_rule.identify(stream.peer_certificate()))
         log.debug("%s: %s as %s", watched.peer, stream.description(), identity.name)
-        framer = Framer(self.limits.messages)
+        conversation: Conversation | None = None
         clock = trio.current_time
         limits = self.limits
-        while not (self._draining and not framer.is_inside):
-            inside = framer.is_inside
+        while True:
+            inside = conversation is not None and conversation.is_inside
+            if self._draining and not inside:
+                return
             if not inside or watched.waiting_for != "rest of a request":
                 watched.waiting_for = "rest of a request" if inside else "request"
                 timeout = limits.message_timeout if inside else limits.idle_timeout
                 watched.deadline = clock() + timeout
-            framer.feed(await stream.receive_some())
-            if not await self._answer_all(framer, stream, watched, identity):
+            data = await stream.receive_some()
+            if conversation is None:
+                conversation = _conversation(data, limits.messages)
+            conversation.feed(data)
+            if not await self._answer_all(conversation, stream, watched, identity):
                 return
 
     async def _answer_all(
-        self, framer: Framer, stream: TLSStream, watched: _Watched, identity: Identity
+        self, conversation: Conversation, stream: TLSStream, watched: _Watched, identity: Identity
     ) -> bool:
-        """Answer every whole message; False when the peer has closed."""
+        """Answer every whole message; False when the connection is over."""
         while True:
             try:
-                data = framer.next_message()
+                data = conversation.next_message()
             except RemoteProtocolError as error:
                 if error.cause is not Cause.CLOSED:
                     await self._send(stream, watched, self.responder.refuse(error, b""))
                 raise
             if isinstance(data, Signal):
                 return data is not Signal.CLOSED
+            if isinstance(data, Reply):
+                await self._send(stream, watched, data.data)
+                if data.closes:
+                    return False
+                continue
             watched.waiting_for = "answer"
             watched.deadline = float("inf")
-            await self._send(stream, watched, await self.responder.respond(data, identity))
+            if isinstance(data, bytes):
+                answer = await self.responder.respond(data, identity)
+            else:
+                log.warning("%s: bad request: %s", identity.name, data)
+                answer = self.responder.refuse(data, b"")
+            await self._send(stream, watched, conversation.answer(answer))
 
     async def _send(self, stream: TLSStream, watched: _Watched, answer: bytes) -> None:
         if answer:
             watched.waiting_for = "the peer to take an answer"
             watched.deadline = trio.current_time() + self.limits.send_timeout
             await stream.send_all(answer)
+
+
+class TTLVConversation(Framer):
+    """Messages one after the other, as bytes; see :class:`Conversation`."""
+
+    def answer(self, message: bytes) -> bytes:
+        """The response itself."""
+        return message
+
+
+def _conversation(first: bytes, limits: Limits) -> Conversation:
+    """TTLV or HTTP, by the first byte: every tag of the standard begins with 42, no method does."""
+    if first[:1].isalpha() and not first.startswith(b"\x42\x00"[: len(first)]):
+        return HTTPConversation(limits)
+    return TTLVConversation(limits)
 
 
 def _peer_name(address: object) -> str:

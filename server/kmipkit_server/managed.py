@@ -1,9 +1,9 @@
 """A managed object as handlers see it: its record, judged at the time of the call.
 
 The record keeps the state as it was last written; the state that counts follows from it, the dates
-and the clock (KMIP 1.4 §3.22). Three attributes are no rows of their own but columns of the record:
-Unique Identifier, Object Type and State. All others are kept in one list, each instance with the
-index by which 1.x tells it apart.
+and the clock (KMIP 1.4 §3.22). Some attributes are no rows of their own but follow from the record:
+Unique Identifier, Object Type, State and Object Class. All others are kept in one list, each
+instance with the index by which 1.x tells it apart.
 """
 
 from collections.abc import Iterable
@@ -21,11 +21,13 @@ from kmipkit.lifecycle import (
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.keyblock import KeyBlock
+from kmipkit.model.modern_kinds import LINKS, TYPE_OF_LINK
 from kmipkit.model.objects import CLASS_OF_TYPE, ManagedObject
 from kmipkit.spec.attributes import BY_TAG
-from kmipkit.spec.enums import ObjectType, ResultReason, State
+from kmipkit.spec.enums import ObjectClass, ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_4, V2_1, Version
+from kmipkit.spec.versions import V1_4, V2_1, V3_0, Version
+from kmipkit_server.identity import SYSTEM
 from kmipkit_server.store.base import Record
 
 _STORED_VERSIONS = (V2_1, V1_4)
@@ -85,6 +87,10 @@ class Managed:
             raise OperationError(
                 ResultReason.OBJECT_DESTROYED, f"the object is {describe_state(self.state).lower()}"
             )
+        if self.object_type not in CLASS_OF_TYPE:
+            raise OperationError(
+                ResultReason.ILLEGAL_OBJECT_TYPE, "users, groups and credentials are not given out"
+            )
         return unpack_object(self.record.material, self.object_type)
 
     @property
@@ -94,6 +100,11 @@ class Managed:
         if not isinstance(block, KeyBlock):
             raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, "the object is not a key")
         return block
+
+    @property
+    def object_class(self) -> ObjectClass:
+        """Whether the object is a user's or the server's own (3.0)."""
+        return ObjectClass.USER if self.record.owner != SYSTEM.name else ObjectClass.SYSTEM
 
     def get(self, key: AttributeKey) -> Any:
         """The value of an attribute's first instance, or None."""
@@ -105,7 +116,7 @@ class Managed:
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
         if column:
             return [Attribute(key, getattr(self, column))]
-        return [attribute for attribute in self.stored if attribute.key == key]
+        return [attribute for attribute in self.stored if is_meant(attribute, key)]
 
     def everything(self) -> Iterable[Attribute]:
         """All attributes of the object: the columns first; instances in the order of setting."""
@@ -145,7 +156,23 @@ _COLUMNS: dict[Tag, str] = {
     Tag.UNIQUE_IDENTIFIER: "id",
     Tag.OBJECT_TYPE: "object_type",
     Tag.STATE: "state",
+    Tag.OBJECT_CLASS: "object_class",
 }
+"""Attributes that are no rows of their own, and the property that has each."""
+
+
+def is_meant(attribute: Attribute, key: AttributeKey) -> bool:
+    """Whether a reference is to this attribute: 3.0 refers to links by the tag of their type."""
+    if isinstance(key, Tag) and key in TYPE_OF_LINK:
+        return attribute.key == Tag.LINK and attribute.value.link_type == TYPE_OF_LINK[key]
+    return attribute.key == key
+
+
+def reference_to(attribute: Attribute, version: Version) -> AttributeKey:
+    """What a client of this version calls the attribute: the inverse of :func:`is_meant`."""
+    if attribute.key == Tag.LINK and version >= V3_0:
+        return LINKS.get(attribute.value.link_type, Tag.LINK)
+    return attribute.key
 
 
 def shown(attribute: Attribute, version: Version) -> Attribute:

@@ -16,15 +16,18 @@ from kmipkit_server.call import Call
 from kmipkit_server.managed import Managed
 
 
-def require_unique_name(call: Call, attributes: Attributes, own: str = "") -> None:
-    """Refuse names that another live object of the owner has (Non Unique Name Attribute)."""
+def require_unique_name(
+    call: Call, attributes: Attributes, own: str = "", owner: str | None = None
+) -> None:
+    """Refuse names that another live object of the owner has (Non Unique Name Attribute).
+
+    The owner is the caller if no other is given.
+    """
+    owner = call.identity.name if owner is None else owner
     if not call.facts.unique_names:
         return
     for name in attributes.all(Tag.NAME):
-        if any(
-            identifier != own
-            for identifier in call.store.named(call.identity.name, name.name_value)
-        ):
+        if any(identifier != own for identifier in call.store.named(owner, name.name_value)):
             raise OperationError(
                 ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,
                 f"another object has the name {name.name_value!r}",

@@ -34,6 +34,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_3
 from kmipkit_server import attribute_rules
 from kmipkit_server.call import Call
+from kmipkit_server.identity import Identity
 from kmipkit_server.managed import Managed, is_multi_instance, pack_object
 from kmipkit_server.names import require_unique_name, template_attributes
 from kmipkit_server.store.base import Record
@@ -143,15 +144,40 @@ def create(
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
 ) -> Managed:
+    """Store a new object of the caller: see :func:`keep`."""
+    return keep(
+        call,
+        object_type,
+        None if state in DESTROYED_STATES else pack_object(value),
+        given,
+        facts,
+        generated=generated,
+        identifier=identifier,
+        state=state,
+    )
+
+
+def keep(
+    call: Call,
+    object_type: ObjectType,
+    material: bytes | None,
+    given: Attributes,
+    facts: Iterable[tuple[Tag, Any]],
+    *,
+    generated: bool = False,
+    identifier: str | None = None,
+    state: State = State.PRE_ACTIVE,
+    owner: Identity | None = None,
+) -> Managed:
     """Store a new object of the caller; ``generated`` if the server made it rather than a client.
 
     ``identifier`` is one of :func:`new_identifier` where others must know it before, or that of an
-    object which comes from elsewhere, like ``state``.
-
-    ``facts`` are what the server knows from the object itself (algorithm, length, digest); they
+    object which comes from elsewhere, like ``state``. ``owner`` is given for what belongs to the
+    server. ``facts`` are what the server knows from the object itself (algorithm, length, digest); they
     stand against what the request says of the same attributes only where that is missing.
     """
-    require_unique_name(call, given)
+    owner = owner or call.identity
+    require_unique_name(call, given, owner=owner.name)
     identifier = identifier or new_identifier(call)
     taken = {attribute.key for attribute in given}
     known = [Attribute(key, fact) for key, fact in facts if fact is not None and key not in taken]
@@ -162,11 +188,11 @@ def create(
             attributes.append(first(key, value_set))
     record = Record(
         id=identifier,
-        owner=call.identity.name,
+        owner=owner.name,
         object_type=object_type,
         state=state,
         attributes=Attributes(tuple(attributes)),
-        material=None if state in DESTROYED_STATES else pack_object(value),
+        material=material,
     )
     managed = Managed(record, call.now)
     # What an Activation Date of the past makes active is active from the start (KMIP 1.4 §3.22, 1).

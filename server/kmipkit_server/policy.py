@@ -1,23 +1,62 @@
 """Who may do what: pure decisions from identity, operation and owner.
 
-An object belongs to the identity that made it, and to no one else. What is not allowed is refused;
-there is no default that opens anything.
+An object belongs to the identity that made it, and to no one else; what belongs to the server is its
+administrators' affair. A delegated ticket allows less than its account may, never more. What is not
+allowed is refused; there is no default that opens anything.
 """
 
 from kmipkit.errors import OperationError
+from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import Operation, ResultReason
-from kmipkit_server.identity import Identity
+from kmipkit_server.identity import SYSTEM, Identity
 
 
-def allows(identity: Identity, operation: Operation, owner: str) -> bool:  # noqa: ARG001
+def allows(identity: Identity, operation: Operation, owner: str, identifier: str) -> bool:
     """Whether the identity may use this operation on an object of ``owner``."""
-    return identity.name == owner
+    owns = identity.name == owner or (identity.is_administrator and owner == SYSTEM.name)
+    rights = identity.rights
+    return owns and (
+        rights is None
+        or any(_covers(right, operation) and _reaches(right, identifier) for right in rights)
+    )
 
 
-def require(identity: Identity, operation: Operation, owner: str) -> None:
+def _covers(right: Right, operation: Operation) -> bool:
+    return right.operations is None or operation in right.operations.operations
+
+
+def _reaches(right: Right, identifier: str) -> bool:
+    """Whether a right is about this object; groups are not looked at, so they reach nothing."""
+    if right.object_groups is not None:
+        return False
+    return right.objects is None or identifier in right.objects.unique_identifiers
+
+
+def _title(operation: Operation) -> str:
+    return operation.name.replace("_", " ").title()
+
+
+def require(identity: Identity, operation: Operation, owner: str, identifier: str) -> None:
     """Refuse with Permission Denied what :func:`allows` does not allow."""
-    if not allows(identity, operation, owner):
-        name = operation.name.replace("_", " ").title()
+    if not allows(identity, operation, owner, identifier):
+        why = "the ticket does not cover it" if identity.name == owner else "it is another's"
         raise OperationError(
-            ResultReason.PERMISSION_DENIED, f"{name} is not permitted: the object is another's"
+            ResultReason.PERMISSION_DENIED, f"{_title(operation)} of this object: {why}"
+        )
+
+
+def require_right(identity: Identity, operation: Operation) -> None:
+    """Refuse an operation that a delegated ticket does not cover at all."""
+    rights = identity.rights
+    if rights is not None and not any(_covers(right, operation) for right in rights):
+        raise OperationError(
+            ResultReason.PERMISSION_DENIED, f"the ticket does not cover {_title(operation)}"
+        )
+
+
+def require_administrator(identity: Identity) -> None:
+    """Refuse what only administrators may do."""
+    if not identity.is_administrator:
+        raise OperationError(
+            ResultReason.PERMISSION_DENIED, f"{identity.name} is not an administrator"
         )

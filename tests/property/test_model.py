@@ -50,8 +50,8 @@ def test_what_is_written_is_read_back(cls: type[Structure], data: st.DataObject)
 def test_nearly_every_class_exists_in_nearly_every_version() -> None:
     """The test above would say little if it skipped much."""
     possible = sum(len(versions_of(cls)) for cls in CLASSES)
-    assert possible > 0.9 * len(CLASSES) * len(SPOKEN)
-    assert len(CLASSES) == 200
+    assert possible > 0.85 * len(CLASSES) * len(SPOKEN)
+    assert len(CLASSES) == 214
 
 
 @settings(max_examples=300)

@@ -9,7 +9,6 @@ import pytest
 from kmipkit.model import codec
 from kmipkit.model.attribute import Attribute, Attributes, custom
 from kmipkit.model.attributes import Name
-from kmipkit.model.envelope import SPOKEN
 from kmipkit.model.headers import ProtocolVersion, RequestHeader, ResponseHeader
 from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.messages import (
@@ -32,7 +31,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, Version
+from kmipkit.spec.versions import SETTLED, V2_0, Version
 
 
 def create(version: Version) -> RequestMessage:
@@ -93,7 +92,7 @@ def got(version: Version) -> ResponseMessage:
     )
 
 
-@pytest.mark.parametrize("version", SPOKEN, ids=str)
+@pytest.mark.parametrize("version", SETTLED, ids=str)
 @pytest.mark.parametrize("make", [create, got], ids=["Create request", "Get response"])
 @pytest.mark.parametrize("strict", [True, False], ids=["strict", "lenient"])
 def test_ordinary_messages_never_take_the_slow_path(

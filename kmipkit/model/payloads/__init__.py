@@ -72,6 +72,11 @@ _FAMILIES: dict[Operation, tuple[str, str]] = {
     Operation.GET_CONSTRAINTS: ("limits", "GetConstraints"),
     Operation.QUERY_ASYNCHRONOUS_REQUESTS: ("pending", "QueryAsynchronousRequests"),
     Operation.PROCESS: ("pending", "Process"),
+    Operation.CREATE_USER: ("accounts", "CreateUser"),
+    Operation.CREATE_GROUP: ("accounts", "CreateGroup"),
+    Operation.CREATE_CREDENTIAL: ("accounts", "CreateCredential"),
+    Operation.DEACTIVATE: ("lifecycle", "Deactivate"),
+    Operation.OBLITERATE: ("lifecycle", "Obliterate"),
     Operation.PING: ("session", "Ping"),
 }
 

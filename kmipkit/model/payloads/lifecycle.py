@@ -7,6 +7,7 @@ from kmipkit.model.attributes import RevocationReason
 from kmipkit.model.payloads.shapes import ObjectRequest, ObjectResponse
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.model.types import Identifier, Interval, LongInteger
+from kmipkit.spec.enums import DeactivationReasonCode
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 
@@ -45,6 +46,37 @@ class DestroyRequest(ObjectRequest):
 @structure()
 class DestroyResponse(ObjectResponse):
     """The destroyed object (1.4 §4.21, 2.1 §6.1.15)."""
+
+
+@structure(Tag.DEACTIVATION_REASON)
+class DeactivationReason(Structure):
+    """Why an object is deactivated (3.0)."""
+
+    deactivation_reason_code: Annotated[DeactivationReasonCode, Wire(Tag.DEACTIVATION_REASON_CODE)]
+    deactivation_message: Annotated[str | None, Wire(Tag.DEACTIVATION_MESSAGE)] = None
+
+
+@structure()
+class DeactivateRequest(Structure):
+    """Deactivate an object (3.0, from its tables of tags)."""
+
+    unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
+    deactivation_reason: Annotated[DeactivationReason | None, Wire(Tag.DEACTIVATION_REASON)] = None
+
+
+@structure()
+class DeactivateResponse(ObjectResponse):
+    """The deactivated object."""
+
+
+@structure()
+class ObliterateRequest(ObjectRequest):
+    """Destroy an object with all its attributes (3.0)."""
+
+
+@structure()
+class ObliterateResponse(ObjectResponse):
+    """The object that was."""
 
 
 @structure()

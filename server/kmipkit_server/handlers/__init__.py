@@ -1,6 +1,7 @@
 """One small function per operation; importing this package registers them all."""
 
 from kmipkit_server.handlers import (
+    accounts,
     adjust,
     attributes,
     check,
@@ -12,6 +13,7 @@ from kmipkit_server.handlers import (
     leases,
     lifecycle,
     locate,
+    login,
     pair,
     query,
     random,
@@ -24,6 +26,7 @@ from kmipkit_server.handlers import (
 )
 
 __all__ = [
+    "accounts",
     "adjust",
     "attributes",
     "check",
@@ -35,6 +38,7 @@ __all__ = [
     "leases",
     "lifecycle",
     "locate",
+    "login",
     "pair",
     "query",
     "random",

@@ -31,7 +31,15 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0, Version
 from kmipkit_server import attribute_rules
 from kmipkit_server.call import Call
-from kmipkit_server.managed import Managed, add_instance, is_multi_instance, set_attribute, shown
+from kmipkit_server.managed import (
+    Managed,
+    add_instance,
+    is_meant,
+    is_multi_instance,
+    reference_to,
+    set_attribute,
+    shown,
+)
 from kmipkit_server.names import require_unique_name
 from kmipkit_server.registry import operation
 
@@ -56,7 +64,9 @@ def get_attributes(call: Call, request: GetAttributesRequest) -> GetAttributesRe
 def get_attribute_list(call: Call, request: GetAttributeListRequest) -> GetAttributeListResponse:
     """Which attributes the object has."""
     managed = call.load(request.unique_identifier)
-    names = dict.fromkeys(attribute.key for attribute in managed.everything())
+    names = dict.fromkeys(
+        reference_to(attribute, call.version) for attribute in managed.everything()
+    )
     return GetAttributeListResponse(
         unique_identifier=call.returned(managed.id), attribute_references=tuple(names)
     )
@@ -149,7 +159,7 @@ def _echoed(attribute: Attribute, asked: int | None, version: Version) -> Attrib
 
 
 def _instances(managed: Managed, key: AttributeKey) -> list[Attribute]:
-    found = [one for one in managed.stored if one.key == key]
+    found = [one for one in managed.stored if is_meant(one, key)]
     if not found:
         raise OperationError(
             ResultReason.ATTRIBUTE_NOT_FOUND, f"the object has no {attribute_name(key)}"
@@ -175,7 +185,7 @@ def _instance(
 
 def _require_unique(call: Call, managed: Managed, new: Attribute) -> None:
     if new.key == Tag.NAME:
-        require_unique_name(call, Attributes((new,)), own=managed.id)
+        require_unique_name(call, Attributes((new,)), own=managed.id, owner=managed.record.owner)
 
 
 def _aged(managed: Managed, key: AttributeKey) -> Managed:

@@ -1,14 +1,18 @@
 """Activate, Revoke, Destroy, Archive, Recover: the operations that move an object through its life."""
 
 from kmipkit.errors import OperationError
-from kmipkit.lifecycle import COMPROMISES, Event, revocation_event
+from kmipkit.lifecycle import COMPROMISES, DESTROYED_STATES, Event, revocation_event
 from kmipkit.model.payloads.lifecycle import (
     ActivateRequest,
     ActivateResponse,
     ArchiveRequest,
     ArchiveResponse,
+    DeactivateRequest,
+    DeactivateResponse,
     DestroyRequest,
     DestroyResponse,
+    ObliterateRequest,
+    ObliterateResponse,
     RecoverRequest,
     RecoverResponse,
     RevokeRequest,
@@ -77,6 +81,25 @@ def destroy(call: Call, request: DestroyRequest) -> DestroyResponse:
     changed = changed.with_attribute(Tag.DESTROY_DATE, call.now).without_material()
     call.save(managed, changed)
     return DestroyResponse(unique_identifier=call.returned(managed.id))
+
+
+@operation(Operation.DEACTIVATE, writes=True)
+def deactivate(call: Call, request: DeactivateRequest) -> DeactivateResponse:
+    """Deactivate an object now (3.0), as Revoke does for a reason that is no compromise."""
+    managed = _living(call.load_for_change(request.unique_identifier))
+    changed = managed.moved(Event.REVOKE).with_attribute(Tag.DEACTIVATION_DATE, call.now)
+    call.save(managed, changed)
+    return DeactivateResponse(unique_identifier=call.returned(managed.id))
+
+
+@operation(Operation.OBLITERATE, writes=True)
+def obliterate(call: Call, request: ObliterateRequest) -> ObliterateResponse:
+    """Destroy an object so that not even its attributes stay (3.0); where Destroy could."""
+    managed = call.load_for_change(request.unique_identifier)
+    if managed.state not in DESTROYED_STATES and managed.object_type not in _WITHOUT_LIFE:
+        managed.moved(Event.DESTROY)
+    call.transaction.remove(managed.record)
+    return ObliterateResponse(unique_identifier=managed.id)
 
 
 @operation(Operation.ARCHIVE, writes=True)

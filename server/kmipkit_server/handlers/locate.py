@@ -4,8 +4,12 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute_name
 from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
 from kmipkit.spec.attributes import BY_TAG
-from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.enums import ObjectClass, Operation, ResultReason
+from kmipkit.spec.tags import Tag
+from kmipkit_server import policy
+from kmipkit_server.accounts import SYSTEM_TYPES
 from kmipkit_server.call import Call
+from kmipkit_server.identity import SYSTEM
 from kmipkit_server.registry import operation
 from kmipkit_server.store.base import Criterion, LocateQuery
 
@@ -46,6 +50,20 @@ def _require_bounded(attributes: Attributes) -> None:
         )
 
 
+def _whose(call: Call, attributes: Attributes) -> tuple[str, Attributes]:
+    """The owner whose objects are meant, and the criteria that are left.
+
+    Administrators find the server's objects by Object Class, or by a type that only it has.
+    """
+    rest = Attributes(tuple(one for one in attributes if one.key != Tag.OBJECT_CLASS))
+    classes = {one.value.value for one in attributes if one.key == Tag.OBJECT_CLASS}
+    types = {one.value.value for one in attributes if one.key == Tag.OBJECT_TYPE and one.value}
+    if ObjectClass.SYSTEM not in classes and (classes or not types & SYSTEM_TYPES):
+        return call.identity.name, rest
+    policy.require_administrator(call.identity)
+    return SYSTEM.name, rest
+
+
 def _count(value: int | None, name: str) -> int | None:
     if value is not None and value < 0:
         raise OperationError(ResultReason.INVALID_FIELD, f"{name} cannot be {value}")
@@ -57,9 +75,10 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
     """The caller's own objects that have all the attributes, newest first."""
     maximum = _count(request.maximum_items, "Maximum Items")
     _require_bounded(request.attributes or Attributes())
+    owner, attributes = _whose(call, request.attributes or Attributes())
     query = LocateQuery(
-        owner=call.identity.name,
-        criteria=tuple(_criterion(call, attribute) for attribute in request.attributes or ()),
+        owner=owner,
+        criteria=tuple(_criterion(call, attribute) for attribute in attributes),
         now=call.now,
         offset=_count(request.offset_items, "Offset Items") or 0,
         maximum=maximum,

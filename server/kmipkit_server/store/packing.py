@@ -1,10 +1,11 @@
-"""Attributes as bytes: the TTLV of 2.1, and of 1.4 for what 2.0 dropped.
+"""Attributes as bytes: the TTLV of 2.1, of 1.4 for what 2.0 dropped, of 3.0 for what is newer.
 
 The stored form is the wire's own, so that nothing but the protocol's codec can read or write it.
 Indexes of instances, which only 1.x knows, stand in front: 2.1 has no place for them.
 """
 
 import struct
+from collections import Counter
 from functools import lru_cache
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from kmipkit.model.codec import decode, encode
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_4, V2_0, V2_1, Version
+from kmipkit.spec.versions import V1_4, V2_0, V2_1, V3_0, Version
 
 
 @structure()
@@ -27,6 +28,9 @@ class _Kept(Structure):
 _FORM = 1
 _HEAD = struct.Struct(">BHI")
 """Number of the form, count of indexes that are not zero, size of the part in 2.1."""
+_WITH_NEW = 2
+"""The form that has a part in 3.0: its size and itself stand before the part in 1.4."""
+_SIZE = struct.Struct(">I")
 _INDEX = struct.Struct(">HI")
 """Position among the attributes in 2.1, index."""
 
@@ -35,8 +39,9 @@ def pack(attributes: Attributes) -> bytes:
     """The stored form of attributes. Values that no version can write raise LocalProtocolError."""
     modern: list[Attribute] = []
     old: list[Attribute] = []
+    new: list[Attribute] = []
     for one in attributes:
-        (modern if _is_modern(one.key) else old).append(one)
+        (new if one.key in _NEW else modern if _is_modern(one.key) else old).append(one)
     try:
         packed = _encode(tuple(modern), V2_1)
     except LocalProtocolError:  # values that 2.0 dropped, such as some key formats
@@ -44,11 +49,13 @@ def pack(attributes: Attributes) -> bytes:
         modern = [one for one in modern if _fits(one)]
         packed = _encode(tuple(modern), V2_1)
     indexes = [(at, one.index) for at, one in enumerate(modern) if one.index]
+    newest = _encode(tuple(new), V3_0) if new else b""
     return b"".join(
         (
-            _HEAD.pack(_FORM, len(indexes), len(packed)),
+            _HEAD.pack(_WITH_NEW if new else _FORM, len(indexes), len(packed)),
             *(_INDEX.pack(*pair) for pair in indexes),
             packed,
+            _SIZE.pack(len(newest)) + newest if new else b"",
             _encode(tuple(old), V1_4) if old else b"",
         )
     )
@@ -66,7 +73,7 @@ def unpack(data: bytes) -> Attributes:
     The last ones are remembered: arrays ask for the same few keys again and again, and reading
     their attributes is most of what a Get costs. Key material is never among them.
     """
-    _, count, size = _HEAD.unpack_from(data)
+    form, count, size = _HEAD.unpack_from(data)
     start = _HEAD.size + count * _INDEX.size
     indexes = dict(_INDEX.iter_unpack(data[_HEAD.size : start]))
     modern = decode(_Kept, data[start : start + size], V2_1, tag=Tag.REQUEST_PAYLOAD)
@@ -74,8 +81,14 @@ def unpack(data: bytes) -> Attributes:
         Attribute(one.key, one.value, indexes.get(at, 0))
         for at, one in enumerate(modern.attributes)
     ]
-    if len(data) > start + size:
-        old = decode(_Kept, data[start + size :], V1_4, tag=Tag.REQUEST_PAYLOAD)
+    start += size
+    if form == _WITH_NEW:
+        end = start + _SIZE.size + _SIZE.unpack_from(data, start)[0]
+        new = decode(_Kept, data[start + _SIZE.size : end], V3_0, tag=Tag.REQUEST_PAYLOAD)
+        items += _numbered(new.attributes)
+        start = end
+    if len(data) > start:
+        old = decode(_Kept, data[start:], V1_4, tag=Tag.REQUEST_PAYLOAD)
         items += [Attribute(one.key, one.value, one.index or 0) for one in old.attributes]
     return Attributes(tuple(items))
 
@@ -93,7 +106,18 @@ def _fits(attribute: Attribute) -> bool:
     return True
 
 
-_OLD = frozenset(row.tag for row in BY_TAG.values() if row.until is not None)
+def _numbered(attributes: Attributes) -> list[Attribute]:
+    """With indexes by position among the instances of each attribute."""
+    seen: Counter[AttributeKey] = Counter()
+    numbered = []
+    for one in attributes:
+        numbered.append(Attribute(one.key, one.value, seen[one.key]))
+        seen[one.key] += 1
+    return numbered
+
+
+_OLD = frozenset(row.tag for row in BY_TAG.values() if not row.known_in(V2_1) and row.since < V3_0)
+_NEW = frozenset(row.tag for row in BY_TAG.values() if row.since >= V3_0)
 
 
 def _is_modern(key: AttributeKey) -> bool:
