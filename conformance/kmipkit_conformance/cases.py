@@ -2,16 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import ProtocolError
 from kmipkit.spec.enums import Operation
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import VERSIONS, Version
-from kmipkit.ttlv import xml
+from kmipkit.ttlv import media, xml
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import placeholders
 from kmipkit_conformance.errors import ConformanceError
@@ -44,7 +45,9 @@ class Case:
     needs: str = ""
     """What it needs beyond a client and a server, in words; empty for most."""
     transport: str = "tls"
-    """``tls``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
+    """``tls``, ``https``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
+    encoding: str = "ttlv"
+    """A key of :data:`ENCODINGS`."""
 
     @property
     def family(self) -> str:
@@ -101,7 +104,20 @@ def _index(folder: Path) -> dict[str, dict[str, Any]]:
     return {}
 
 
-_PLAYED = ("Maximum Response Size", "TLS 1.2 with the Suite B", "TLS 1.3 (Quantum Safe")
+ENCODINGS: Mapping[str, str] = MappingProxyType(
+    {"ttlv": media.TTLV, "xml": media.XML, "json": media.JSON}
+)
+"""The media type of each encoding."""
+
+_PLAYED = (
+    "Maximum Response Size",
+    "TLS 1.2 with the Suite B",
+    "TLS 1.3 (Quantum Safe",
+    "send over HTTPS",
+    "send the messages in the XML encoding",
+    "send the messages in the JSON encoding",
+    "the case file itself only shows the XML form",
+)
 """Beginnings of what an index calls a set-up, and the player does anyway."""
 
 
@@ -110,8 +126,6 @@ def _need(told: dict[str, Any]) -> str:
     found += [f"the objects of {other}" for other in told.get("depends_on", ())]
     if told.get("server_to_client"):
         found.append("messages from the server to a client")
-    if "ttlv" not in told.get("encodings", ["ttlv"]):
-        found.append(f"the encoding {' or '.join(told['encodings'])}")
     if _transport(told) is None:
         found.append(f"the transport {' or '.join(told['transports'])}")
     return "; ".join(dict.fromkeys(found))
@@ -119,7 +133,12 @@ def _need(told: dict[str, Any]) -> str:
 
 def _transport(told: dict[str, Any]) -> str | None:
     """The transport that the player uses; None where it has none of those that are asked for."""
-    return next((one for one in told.get("transports", ["tls"]) if one in ("tls", *SUITES)), None)
+    known = ("tls", "https", *SUITES)
+    return next((one for one in told.get("transports", ["tls"]) if one in known), None)
+
+
+def _encoding(told: dict[str, Any]) -> str:
+    return next((one for one in told.get("encodings", ()) if one in ENCODINGS), "ttlv")
 
 
 def load(path: Path, told: dict[str, Any] | None = None) -> Case:
@@ -137,6 +156,7 @@ def load(path: Path, told: dict[str, Any] | None = None) -> Case:
         tuple(_steps(messages)),
         _need(told),
         _transport(told) or "tls",
+        _encoding(told),
     )
 
 

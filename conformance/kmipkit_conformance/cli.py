@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
+PATH = "/kmip"
+"""Of KMIP over HTTPS, as the profile recommends."""
 FORMS = ("junit", "json", "html")
 
 
@@ -89,6 +91,16 @@ def list_cases(
 @click.option("--ca", required=True, type=FILE, help="Authorities of the server, PEM.")
 @click.option("--cert", required=True, type=FILE, help="Client certificate, PEM.")
 @click.option("--key", required=True, type=FILE, help="Its private key, PEM.")
+@click.option(
+    "--https",
+    metavar="PORT[/PATH]",
+    help="Where KMIP over HTTPS is.  [default: the port of --target, /kmip]",
+)
+@click.option(
+    "--encoding",
+    type=click.Choice(["ttlv", "xml", "json"]),
+    help="Play all cases in this encoding, XML and JSON over HTTPS.  [default: what each asks for]",
+)
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for an answer.")
 @click.option(
     "--report",
@@ -104,6 +116,8 @@ def run(
     cert: Path,
     key: Path,
     timeout: float,
+    https: str | None,
+    encoding: str | None,
     reports: tuple[str, ...],
     folders: tuple[Path, ...],
     versions: tuple[str, ...],
@@ -118,6 +132,7 @@ def run(
       kmipkit conformance run --target localhost:5696 --ca ca.crt --cert me.crt --key me.key \\
           --cases oasis --kmip 2.1 --report html:report.html
       kmipkit conformance run ... --cases oasis --profile SKLC --profile CS-BC
+      kmipkit conformance run ... --encoding json --https 5697/kmip
     """
     from kmipkit_conformance import report
     from kmipkit_conformance.player import Outcome, Player
@@ -128,8 +143,9 @@ def run(
     if not separator or not port.isdecimal():
         raise click.BadParameter(f"{target!r} is not HOST:PORT", param_hint="--target")
     wanted = [_report_file(text) for text in reports]
-    aimed = Target(host.strip("[]"), int(port), ca, cert, key, timeout)
-    player = Player(aimed, offered(aimed))
+    https_port, path = _https(https)
+    aimed = Target(host.strip("[]"), int(port), ca, cert, key, timeout, https_port, path)
+    player = Player(aimed, offered(aimed), encoding=encoding)
     verdicts = []
     # Cases build on those before them, but not on those of another version.
     for _, cases in itertools.groupby(_chosen(folders, versions, profiles), _version):
@@ -138,8 +154,8 @@ def run(
             _tell(verdict)
             verdicts.append(verdict)
         player.clean_up()
-    for form, path in wanted:
-        report.write(form, path, verdicts)
+    for form, file in wanted:
+        report.write(form, file, verdicts)
     click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
@@ -147,6 +163,14 @@ def run(
 
 def _version(case: "Case") -> "Version":
     return case.version
+
+
+def _https(text: str | None) -> tuple[int | None, str]:
+    """Port and path; None stands for the port of the target."""
+    port, slash, path = (text or "").partition("/")
+    if port and not port.isdecimal():
+        raise click.BadParameter(f"{text!r} is not PORT or PORT/PATH", param_hint="--https")
+    return int(port) if port else None, f"/{path}" if slash else PATH
 
 
 def _report_file(text: str) -> tuple[str, Path]:

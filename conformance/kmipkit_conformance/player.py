@@ -11,14 +11,14 @@ from kmipkit_client import OperationFailed
 from kmipkit.errors import ProtocolError
 from kmipkit.spec.enums import RevocationReasonCode
 from kmipkit.ttlv import binary
-from kmipkit_conformance.cases import Case
+from kmipkit_conformance.cases import ENCODINGS, Case
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.errata import ERRATA
-from kmipkit_conformance.errors import ConformanceError
+from kmipkit_conformance.errors import ConformanceError, NoAnswer
 from kmipkit_conformance.placeholders import Bindings
 from kmipkit_conformance.security import SUITES
 from kmipkit_conformance.support import UNKNOWN, Offer
-from kmipkit_conformance.target import NoAnswer, Target, TargetConnection
+from kmipkit_conformance.target import Target, TargetConnection
 
 
 class Outcome(Enum):
@@ -48,6 +48,8 @@ class Player:
     target: Target
     offer: Offer = UNKNOWN
     clock: Callable[[], float] = time.time
+    encoding: str | None = None
+    """In which encoding all cases are played; None for what each asks for."""
     made: set[str] = field(default_factory=set)
     """Objects of the cases played so far; some are gone already."""
 
@@ -69,7 +71,7 @@ class Player:
         started = self.clock()
         suite = SUITES.get(case.transport)
         try:
-            with self.target.connect(suite) as connection:
+            with self.target.connect(suite, self._media(case)) as connection:
                 step, reasons = self._steps(case, connection)
         except ConformanceError as error:
             if suite is None:  # then no case can be played
@@ -77,6 +79,11 @@ class Player:
             step, reasons = 0, [str(error)]
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
         return Verdict(case, outcome, tuple(reasons), step, self.clock() - started)
+
+    def _media(self, case: Case) -> str | None:
+        """The media type over HTTPS; None for TTLV without HTTP."""
+        encoding = self.encoding or case.encoding
+        return ENCODINGS[encoding] if case.transport == "https" or encoding != "ttlv" else None
 
     def clean_up(self) -> None:
         """Destroy what the cases have left behind, and nothing else, as far as the server lets us."""
