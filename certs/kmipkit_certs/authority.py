@@ -87,7 +87,7 @@ class Authority:
         """
         key = keypairs.generate(algorithm)
         names = alternative_names(alternative)
-        certificate = self._sign(
+        certificate = self.certify(
             distinguished_name(name), key.public_key(), purpose, now, days, names
         )
         return Issued(certificate, key)
@@ -116,17 +116,23 @@ class Authority:
             names = []
         except ValueError as error:
             raise CertificateError(f"the request has a damaged extension: {error}") from None
-        return self._sign(request.subject, request.public_key(), purpose, now, days, names)
+        return self.certify(request.subject, request.public_key(), purpose, now, days, names)
 
-    def _sign(
+    def certify(
         self,
         subject: x509.Name,
         public_key: object,
         purpose: Purpose,
         now: datetime,
         days: int,
-        names: list[x509.GeneralName],
+        names: Iterable[x509.GeneralName] = (),
     ) -> x509.Certificate:
+        """The certificate for a public key under these names.
+
+        Raises:
+            CertificateError: there is no name at all.
+        """
+        names = list(names)
         authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         builder = (
             _dated(now, days)

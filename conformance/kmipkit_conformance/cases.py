@@ -16,6 +16,7 @@ from kmipkit.ttlv import media, xml
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import placeholders
 from kmipkit_conformance.errors import ConformanceError
+from kmipkit_conformance.markers import NO_MARKS, Marks, marks
 from kmipkit_conformance.security import SUITES
 
 INDEX = "index.json"
@@ -33,6 +34,8 @@ class Step:
 
     request: Item
     response: Item
+    marks: Marks = NO_MARKS
+    """Those of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Case:
     """``tls``, ``https``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
     encoding: str = "ttlv"
     """A key of :data:`ENCODINGS`."""
+    depends_on: tuple[str, ...] = ()
+    """Names of cases whose objects it finds."""
 
     @property
     def family(self) -> str:
@@ -81,7 +86,7 @@ def load_all(
     for folder in folders:
         if not folder.exists():
             raise ConformanceError(f"{folder}: no such file or directory")
-        known = _index(folder)
+        known = index_of(folder)
         paths = [folder] if folder.is_file() else sorted(folder.rglob("*.xml"))
         for path in paths:
             case = load(path, known.get(path.stem, {}))
@@ -94,13 +99,29 @@ def _matches(case: Case, profiles: tuple[str, ...]) -> bool:
     return any(case.family == one or case.name.startswith(one) for one in profiles)
 
 
-def _index(folder: Path) -> dict[str, dict[str, Any]]:
+def find(folders: Iterable[Path], name: str) -> Case | None:
+    """The case of this name, wherever it lies below the folders or the index beside them."""
+    for folder in folders:
+        known = index_of(folder)
+        roots = [folder, *_with_index(folder)]
+        for root in roots:
+            path = next(iter(root.rglob(f"{name}.xml")), None) if root.is_dir() else None
+            if path is not None:
+                return load(path, known.get(name, {}))
+    return None
+
+
+def _with_index(folder: Path) -> list[Path]:
+    """The folder that holds the index of this one, if there is one."""
+    places = (folder, *folder.resolve().parents)
+    return [place for place in places if (place / INDEX).is_file()][:1]
+
+
+def index_of(folder: Path) -> dict[str, dict[str, Any]]:
     """What the index in the folder or above it says of each case."""
-    for place in (folder, *folder.resolve().parents):
-        path = place / INDEX
-        if path.is_file():
-            cases = json.loads(path.read_text(encoding="utf-8"))["cases"]
-            return {case["id"]: case for case in cases}
+    for place in _with_index(folder):
+        cases = json.loads((place / INDEX).read_text(encoding="utf-8"))["cases"]
+        return {case["id"]: case for case in cases}
     return {}
 
 
@@ -109,10 +130,23 @@ ENCODINGS: Mapping[str, str] = MappingProxyType(
 )
 """The media type of each encoding."""
 
+_AFTER = {"run after the TC-OTP cases": "TC-OTP-SETUP-1-13"}
+"""Set-ups that are other cases, which their case does not name."""
+
 _PLAYED = (
     "Maximum Response Size",
     "TLS 1.2 with the Suite B",
     "TLS 1.3 (Quantum Safe",
+    "several clients",
+    "asynchronous:",
+    "waits in real time",
+    "administrator account",
+    "Device credentials",
+    "client registration",
+    "Login / Delegated Login",
+    "server must be able to issue certificates",
+    "needs the secret data",
+    "run after the TC-OTP cases",
     "send over HTTPS",
     "send the messages in the XML encoding",
     "send the messages in the JSON encoding",
@@ -123,7 +157,6 @@ _PLAYED = (
 
 def _need(told: dict[str, Any]) -> str:
     found = [one for one in told.get("setup", ()) if not one.startswith(_PLAYED)]
-    found += [f"the objects of {other}" for other in told.get("depends_on", ())]
     if told.get("server_to_client"):
         found.append("messages from the server to a client")
     if _transport(told) is None:
@@ -145,7 +178,8 @@ def load(path: Path, told: dict[str, Any] | None = None) -> Case:
     """One case; ``told`` is what an index says of it. ConformanceError if the file is not one."""
     told = told or {}
     try:
-        messages = xml.parse_all(path.read_bytes(), placeholder=placeholders.read)
+        data = path.read_bytes()
+        messages = xml.parse_all(data, placeholder=placeholders.read)
     except OSError as error:
         raise ConformanceError(f"{path}: {error.strerror}") from None
     except ProtocolError as error:
@@ -153,10 +187,14 @@ def load(path: Path, told: dict[str, Any] | None = None) -> Case:
     return Case(
         path.stem,
         _version(path.stem, messages),
-        tuple(_steps(messages)),
+        tuple(_steps(messages, list(marks(data.decode("utf-8", "replace"))))),
         _need(told),
         _transport(told) or "tls",
         _encoding(told),
+        (
+            *told.get("depends_on", ()),
+            *(_AFTER[one] for one in told.get("setup", ()) if one in _AFTER),
+        ),
     )
 
 
@@ -172,20 +210,22 @@ def _version(name: str, messages: list[Item]) -> Version:
     return Version(*numbers)  # type: ignore[arg-type]
 
 
-def _steps(messages: list[Item]) -> Iterator[Step]:
+def _steps(messages: list[Item], marked: list[Marks]) -> Iterator[Step]:
     """Requests with their responses; some files print two requests before the responses."""
-    waiting: list[Item] = []
-    for message in map(_spaced, messages):
+    waiting: list[tuple[Item, Marks]] = []
+    marked += [NO_MARKS] * (len(messages) - len(marked))
+    for message, mark in zip(map(_spaced, messages), marked, strict=False):
         if message.tag == Tag.REQUEST_MESSAGE:
-            waiting.append(message)
+            waiting.append((message, mark))
         elif waiting:
-            yield Step(_answered_by(waiting, message), message)
+            request, before = _answered_by(waiting, message)
+            yield Step(request, message, before)
 
 
-def _answered_by(waiting: list[Item], response: Item) -> Item:
+def _answered_by(waiting: list[tuple[Item, Marks]], response: Item) -> tuple[Item, Marks]:
     """The oldest request for the response's operation, or the oldest at all."""
     wanted = _first_operation(response)
-    found = next((one for one in waiting if _first_operation(one) == wanted), waiting[0])
+    found = next((one for one in waiting if _first_operation(one[0]) == wanted), waiting[0])
     waiting.remove(found)
     return found
 

@@ -1,14 +1,11 @@
 """``kmipkit conformance``: list and run."""
 
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from kmipkit.spec.versions import Version
-    from kmipkit_conformance.cases import Case
     from kmipkit_conformance.player import Verdict
 
 FILE = click.Path(path_type=Path)
@@ -103,6 +100,12 @@ def list_cases(
 )
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for an answer.")
 @click.option(
+    "--wait",
+    default=180.0,
+    show_default=True,
+    help="Seconds that a step may be repeated for which a case says so, such as a Poll.",
+)
+@click.option(
     "--report",
     "reports",
     multiple=True,
@@ -116,6 +119,7 @@ def run(
     cert: Path,
     key: Path,
     timeout: float,
+    wait: float,
     https: str | None,
     encoding: str | None,
     reports: tuple[str, ...],
@@ -135,6 +139,7 @@ def run(
       kmipkit conformance run ... --encoding json --https 5697/kmip
     """
     from kmipkit_conformance import report
+    from kmipkit_conformance.cases import OWN, find
     from kmipkit_conformance.player import Outcome, Player
     from kmipkit_conformance.support import offered
     from kmipkit_conformance.target import Target
@@ -145,24 +150,24 @@ def run(
     wanted = [_report_file(text) for text in reports]
     https_port, path = _https(https)
     aimed = Target(host.strip("[]"), int(port), ca, cert, key, timeout, https_port, path)
-    player = Player(aimed, offered(aimed), encoding=encoding)
+    player = Player(
+        aimed,
+        offered(aimed),
+        find=lambda name: find(folders or (OWN,), name),
+        patience=wait,
+        encoding=encoding,
+    )
     verdicts = []
-    # Cases build on those before them, but not on those of another version.
-    for _, cases in itertools.groupby(_chosen(folders, versions, profiles), _version):
-        for case in cases:
-            verdict = player.play(case)
-            _tell(verdict)
-            verdicts.append(verdict)
+    for case in _chosen(folders, versions, profiles):
+        verdict = player.play(case)
+        _tell(verdict)
+        verdicts.append(verdict)
         player.clean_up()
     for form, file in wanted:
         report.write(form, file, verdicts)
     click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
-
-
-def _version(case: "Case") -> "Version":
-    return case.version
 
 
 def _https(text: str | None) -> tuple[int | None, str]:

@@ -81,7 +81,9 @@ class Comparison:
         for extension in children(actual, Tag.MESSAGE_EXTENSION):
             if any(child.value for child in children(extension, Tag.CRITICALITY_INDICATOR)):
                 yield f"{path}: a critical MessageExtension that nobody asked for"
-        if operation is Operation.QUERY:
+        if children(expected, Tag.ASYNCHRONOUS_CORRELATION_VALUE):
+            yield from self._structure(path, expected, actual)
+        elif operation is Operation.QUERY:
             yield from self._query(path, expected, actual)
         elif operation is Operation.LOCATE and not self._paged:
             yield from self._located(path, expected, actual)

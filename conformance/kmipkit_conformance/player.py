@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 
 from kmipkit_client import OperationFailed
 
 from kmipkit.errors import ProtocolError
-from kmipkit.spec.enums import RevocationReasonCode
+from kmipkit.spec.enums import ResultStatus, RevocationReasonCode
+from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
-from kmipkit_conformance.cases import ENCODINGS, Case
+from kmipkit.ttlv.tree import Item
+from kmipkit_conformance.cases import ENCODINGS, Case, Step, children
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.errata import ERRATA
 from kmipkit_conformance.errors import ConformanceError, NoAnswer
@@ -19,6 +22,9 @@ from kmipkit_conformance.placeholders import Bindings
 from kmipkit_conformance.security import SUITES
 from kmipkit_conformance.support import UNKNOWN, Offer
 from kmipkit_conformance.target import Target, TargetConnection
+
+PAUSE = 0.5
+"""Seconds between two tries of a step that is repeated."""
 
 
 class Outcome(Enum):
@@ -48,6 +54,11 @@ class Player:
     target: Target
     offer: Offer = UNKNOWN
     clock: Callable[[], float] = time.time
+    pause: Callable[[float], None] = time.sleep
+    find: Callable[[str], Case | None] = lambda name: None
+    """Finds the cases that others build on."""
+    patience: float = 180.0
+    """Seconds that a step which is repeated may take at most."""
     encoding: str | None = None
     """In which encoding all cases are played; None for what each asks for."""
     made: set[str] = field(default_factory=set)
@@ -68,11 +79,14 @@ class Player:
         if missing:
             names = ", ".join(sorted(operation.name for operation in missing))
             return Verdict(case, Outcome.SKIPPED, (f"the server does not offer {names}",))
+        failed = self._prepare(case)
+        if failed is not None:
+            return Verdict(case, Outcome.SKIPPED, (failed,))
         started = self.clock()
         suite = SUITES.get(case.transport)
         try:
-            with self.target.connect(suite, self._media(case)) as connection:
-                step, reasons = self._steps(case, connection)
+            with ExitStack() as connections:
+                step, reasons = self._steps(case, self._connections(case, connections))
         except ConformanceError as error:
             if suite is None:  # then no case can be played
                 raise
@@ -85,6 +99,17 @@ class Player:
         encoding = self.encoding or case.encoding
         return ENCODINGS[encoding] if case.transport == "https" or encoding != "ttlv" else None
 
+    def _prepare(self, case: Case) -> str | None:
+        """Play what the case builds on; why that is not possible."""
+        for name in case.depends_on:
+            other = self.find(name)
+            if other is None:
+                return f"needs the objects of {name}, which is not among the cases"
+            verdict = self.play(other)
+            if verdict.outcome is not Outcome.PASSED:
+                return f"needs the objects of {name}, which did not pass"
+        return None
+
     def clean_up(self) -> None:
         """Destroy what the cases have left behind, and nothing else, as far as the server lets us."""
         reason = RevocationReasonCode.CESSATION_OF_OPERATION
@@ -96,20 +121,54 @@ class Player:
                     client.destroy(identifier)
         self.made.clear()
 
-    def _steps(self, case: Case, connection: TargetConnection) -> tuple[int, list[str]]:
+    def _connections(self, case: Case, stack: ExitStack) -> Callable[[str], TargetConnection]:
+        """A connection per client of the case, opened when first needed."""
+        suite = SUITES.get(case.transport)
+
+        @cache
+        def connection(client: str) -> TargetConnection:  # noqa: ARG001 - tells connections apart
+            return stack.enter_context(self.target.connect(suite, self._media(case)))
+
+        return connection
+
+    def _steps(
+        self, case: Case, connection: Callable[[str], TargetConnection]
+    ) -> tuple[int, list[str]]:
         """The step that failed and why, or no reasons."""
         bindings = Bindings(now=int(self.clock()))
         comparison = Comparison(bindings)
         for number, step in enumerate(case.steps):
-            try:
-                request = binary.encode(bindings.fill(step.request))
-                answer = binary.decode(connection.exchange(request))
-            except NoAnswer as error:
-                return number, [str(error)]
-            except ProtocolError as error:
-                return number, [f"the answer cannot be read: {error}"]
-            reasons = comparison.differences(step, answer)
+            until = self.clock() + self.patience
+            while True:
+                reasons, again = self._step(step, comparison, connection(step.marks.client))
+                if not again or self.clock() >= until:
+                    break
+                self.pause(PAUSE)
             self.made.update(comparison.made)
             if reasons:
                 return number, reasons
         return len(case.steps), []
+
+    def _step(
+        self, step: Step, comparison: Comparison, connection: TargetConnection
+    ) -> tuple[list[str], bool]:
+        """What is wrong with the answer, and whether another may be better."""
+        try:
+            request = binary.encode(comparison.bindings.fill(step.request))
+            answer = binary.decode(connection.exchange(request))
+        except NoAnswer as error:
+            return [str(error)], False
+        except ProtocolError as error:
+            return [f"the answer cannot be read: {error}"], False
+        reasons = comparison.differences(step, answer)
+        waits = step.marks.repeated or (is_pending(answer) and not is_pending(step.response))
+        return reasons, bool(reasons) and waits
+
+
+def is_pending(message: Item) -> bool:
+    """Whether an answer says to ask again later."""
+    return any(
+        child.value == ResultStatus.OPERATION_PENDING
+        for item in children(message, Tag.BATCH_ITEM)
+        for child in children(item, Tag.RESULT_STATUS)
+    )

@@ -286,6 +286,26 @@ _CHACHA = Rule(
 _SEAL_RC4, _OPEN_RC4 = _plain(lambda key, _iv: Cipher(_library.ARC4(key), None))
 _RC4 = Rule(key_lengths=(5, 7, 8, 10, 16, 20, 24, 32), seal=_SEAL_RC4, open=_OPEN_RC4)
 
+
+def _pad(key: bytes, data: bytes) -> bytes:
+    """The data under the first bytes of a one-time pad."""
+    if len(data) > len(key):
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"{len(data)} bytes do not fit under a one-time pad of {len(key)}",
+        )
+    return bytes(a ^ b for a, b in zip(key, data, strict=False))
+
+
+LONGEST_PAD = 1 << 20
+"""Bytes of a one-time pad at most."""
+
+_ONE_TIME_PAD = Rule(
+    key_lengths=range(1, LONGEST_PAD + 1),
+    seal=lambda key, iv, data, additional, tag_length: (_pad(key, data), b""),
+    open=lambda key, iv, data, additional, tag: _pad(key, data),
+)
+
 _SEAL_POLY, _OPEN_POLY = _one_shot(lambda key, _tag_length: ChaCha20Poly1305(key))
 _CHACHA_POLY = Rule(
     key_lengths=(32,),
@@ -311,6 +331,7 @@ RULES: Mapping[tuple[CryptographicAlgorithm, BlockCipherMode | None], Rule] = Ma
         (_ALGORITHM.AES, _MODE.CCM): _CCM,
         (_ALGORITHM.AES, _MODE.XTS): _XTS,
         (_ALGORITHM.RC4, None): _RC4,
+        (_ALGORITHM.ONE_TIME_PAD, None): _ONE_TIME_PAD,
         (_ALGORITHM.CHACHA20, None): _CHACHA,
         (_ALGORITHM.CHACHA20, _MODE.AEAD): _CHACHA_POLY,
         (_ALGORITHM.CHACHA20POLY1305, None): _CHACHA_POLY,

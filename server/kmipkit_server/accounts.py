@@ -38,9 +38,9 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V3_0
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.identity import SYSTEM, Identity
+from kmipkit_server.memory import Memory
 from kmipkit_server.passwords import PasswordChecker
 from kmipkit_server.store.base import Criterion, LocateQuery, Reader, Record
-from kmipkit_server.tickets import Tickets
 
 SYSTEM_TYPES = frozenset(
     {
@@ -48,7 +48,6 @@ SYSTEM_TYPES = frozenset(
         ObjectType.GROUP,
         ObjectType.PASSWORD_CREDENTIAL,
         ObjectType.DEVICE_CREDENTIAL,
-        ObjectType.ONE_TIME_PASSWORD_CREDENTIAL,
         ObjectType.HASHED_PASSWORD_CREDENTIAL,
     }
 )
@@ -92,7 +91,7 @@ class Accounts:
     """Names of accounts that may manage others."""
     ignores_unknown: bool = False
     """Whether credentials of users that there are not are passed over, rather than refused."""
-    tickets: Tickets = field(default_factory=Tickets)
+    memory: Memory = field(default_factory=Memory)
     _passwords: PasswordChecker = field(default_factory=PasswordChecker)
     _latest: dict[str, datetime] = field(default_factory=dict)
     """The time in the last Hashed Password of each user, which "SHALL monotonically increase"."""
@@ -182,7 +181,7 @@ class Accounts:
         raise refused()
 
     async def _ticket(self, given: TicketCredential, now: datetime) -> Identity | None:
-        return self.tickets.show(given.ticket, now)
+        return self.memory.tickets.show(given.ticket, now)
 
     # --- objects of the server ------------------------------------------------------------------
 

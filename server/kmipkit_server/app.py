@@ -12,10 +12,12 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from kmipkit import __version__
 from kmipkit.model.envelope import SPOKEN
@@ -24,14 +26,18 @@ from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.accounts import Accounts
 from kmipkit_server.call import Facts
-from kmipkit_server.config import Config, ConfigError
+from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.courier import Courier
 from kmipkit_server.dispatch import Clock, Dispatcher
 from kmipkit_server.identity import IdentityRule
 from kmipkit_server.listener import ConnectionLimits, Listener, open_sockets
+from kmipkit_server.memory import Memory
+from kmipkit_server.notices import Notices
+from kmipkit_server.pending import Pending
 from kmipkit_server.store.base import Reader
 from kmipkit_server.store.sqlite import SQLiteStore
 from kmipkit_server.store.writer import GroupCommit
-from kmipkit_server.tls import server_context
+from kmipkit_server.tls import client_context, server_context
 from kmipkit_server.vault.file import FileVault
 
 log = logging.getLogger("kmipkit.server")
@@ -43,6 +49,8 @@ CERTIFICATES = "certs"
 ADMIN = "admin"
 DEVELOPERS = (ADMIN, "administrator")
 """Administrators where nobody else is named, with certificates of our own making only."""
+LEAST_PAUSE = 0.25
+"""Seconds between two looks for asynchronous requests that are due."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -58,6 +66,11 @@ class TLSFiles:
     cert: Path
     key: Path
     ca: Path
+
+    def authorities(self) -> tuple[bytes, ...]:
+        """The authorities' certificates in DER, as they were at the start."""
+        found = x509.load_pem_x509_certificates(self.ca.read_bytes())
+        return tuple(one.public_bytes(Encoding.DER) for one in found)
 
     def context(self) -> ssl.SSLContext:
         """TLS settings from the files as they are now."""
@@ -96,16 +109,18 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
     try:
         sockets = open_sockets(config.listen.host, config.listen.port)
         writer = GroupCommit(store)
+        accounts = _accounts(config, store.reader)
+        dispatcher = Dispatcher(
+            store.reader,
+            writer,
+            _facts(config, files.authorities()),
+            clock,
+            accounts,
+            _messages(config),
+        )
         listener = Listener(
             context=lambda: contexts[-1],
-            responder=Dispatcher(
-                store.reader,
-                writer,
-                _facts(config),
-                clock,
-                _accounts(config, store.reader),
-                _messages(config),
-            ),
+            responder=dispatcher,
             identity_rule=IdentityRule(config.identity.source, config.identity.accounts),
             limits=_limits(config),
         )
@@ -114,6 +129,8 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
                 await nursery.start(writer.run)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
+                    serving.start_soon(_courier(config, accounts, files, clock).run)
+                    serving.start_soon(_work_off, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
                     await _obey(signals, contexts, files)
                     log.info("stopping: requests that have begun are finished")
@@ -147,7 +164,7 @@ def _configured_files(config: Config) -> TLSFiles:
     return TLSFiles(tls.cert, tls.key, tls.ca)
 
 
-def _facts(config: Config) -> Facts:
+def _facts(config: Config, anchors: tuple[bytes, ...] = ()) -> Facts:
     return Facts(
         vendor="kmipkit",
         server_name=config.kmip.server_name,
@@ -156,6 +173,7 @@ def _facts(config: Config) -> Facts:
         versions=SPOKEN,
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
+        anchors=anchors,
         withheld=frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP}),
     )
 
@@ -166,7 +184,34 @@ def _accounts(config: Config, reader: Reader) -> Accounts:
     if administrators is None:
         administrators = DEVELOPERS if own else ()
     unknown = identity.unknown_credentials or ("ignore" if own else "refuse")
-    return Accounts(reader, frozenset(administrators), ignores_unknown=unknown == "ignore")
+    delay = timedelta(seconds=config.kmip.asynchronous_delay)
+    return Accounts(
+        reader,
+        frozenset(administrators),
+        ignores_unknown=unknown == "ignore",
+        memory=Memory(
+            pending=Pending(os.urandom, delay), notices=Notices(frozenset(config.notify.accounts))
+        ),
+    )
+
+
+def _courier(config: Config, accounts: Accounts, files: TLSFiles, clock: Clock) -> Courier:
+    told = config.notify.accounts
+    return Courier(
+        notices=accounts.memory.notices,
+        reader=accounts.reader,
+        addresses={account: address(where) for account, where in told.items() if where},
+        context=lambda: client_context(files.cert, files.key, files.ca),
+        clock=clock,
+        limits=_messages(config),
+    )
+
+
+async def _work_off(dispatcher: Dispatcher, delay: float) -> None:
+    """Carry out asynchronous requests as they fall due."""
+    while True:
+        await trio.sleep(max(delay, LEAST_PAUSE))
+        await dispatcher.work_off()
 
 
 def _offers_interop(config: Config) -> bool:

@@ -18,9 +18,9 @@ from kmipkit.spec.versions import Version
 from kmipkit_server import policy
 from kmipkit_server.identity import Identity
 from kmipkit_server.managed import Managed
+from kmipkit_server.memory import Memory
 from kmipkit_server.store.base import Reader, Transaction
-from kmipkit_server.streams import Part, Streams, is_last, is_part
-from kmipkit_server.tickets import Tickets
+from kmipkit_server.streams import Part, is_last, is_part
 
 Random = Callable[[int], bytes]
 
@@ -42,6 +42,8 @@ class Facts:
     """Whether a Name may be given to one object of an owner only (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600
     """Lease Time of new objects (KMIP 1.4 §3.20)."""
+    anchors: tuple[bytes, ...] = ()
+    """Certificates in DER at which a chain may end that Validate calls valid."""
     withheld: frozenset[Operation] = frozenset()
     """Operations that there are, and that this server does not offer."""
 
@@ -93,10 +95,8 @@ class Call:
     """Whether this is the only operation of its message."""
     outputs: list[tuple[Operation, bytes]] = field(default_factory=list)
     """Data that earlier items of the batch have given out, and by which operation (2.1 §7.9)."""
-    streams: Streams = field(default_factory=Streams)
-    """Operations in several parts, of all connections."""
-    tickets: Tickets = field(default_factory=Tickets)
-    """The logins of all connections."""
+    memory: Memory = field(default_factory=Memory)
+    """What is kept in memory for all connections."""
 
     @property
     def transaction(self) -> Transaction:
@@ -180,7 +180,7 @@ class Call:
     def resume(self, request: Part) -> tuple[Any, str | None]:
         """The computation that a later part goes on with, and the key that it was begun with."""
         assert request.correlation_value is not None
-        return self.streams.take(
+        return self.memory.streams.take(
             self.identity.name, self.operation, request.correlation_value, self.now
         )
 
@@ -189,7 +189,9 @@ class Call:
         if is_last(request):
             return None
         value = request.correlation_value or self.facts.random(16)
-        self.streams.keep(value, self.identity.name, self.operation, identifier, state, self.now)
+        self.memory.streams.keep(
+            value, self.identity.name, self.operation, identifier, state, self.now
+        )
         return value
 
     def data(self, given: object) -> bytes:

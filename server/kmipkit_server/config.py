@@ -5,6 +5,7 @@ the default, what it misspells is an error that names file and key. Options of t
 replace what the file says. Paths in the file are relative to the file.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -90,9 +91,20 @@ class KMIPConfig:
     """Whether a Name may be given to one object of an account only (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600
     """Lease Time of new objects: how long a client may use one unseen (KMIP 1.4 §3.20)."""
+    asynchronous_delay: float = 1.0
+    """Seconds until an asynchronous request is worked on, in which it may still be cancelled."""
     interop: bool | None = None
     """Whether Interop is offered, which "SHALL NOT be available in a production server" (KMIP 2.1
     §6.1.26); if not said, with certificates of our own making only."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """Whom the server tells of new and changed objects (Notify and Put)."""
+
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    """HOST:PORT at which the account listens, with TLS; empty where it gives the server the client's
+    role on its own connection (Set Endpoint Role)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,7 @@ class Config:
     store: StoreConfig = field(default_factory=StoreConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     kmip: KMIPConfig = field(default_factory=KMIPConfig)
+    notify: NotifyConfig = field(default_factory=NotifyConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     @property
@@ -187,6 +200,15 @@ _CHECKS: Mapping[Any, tuple[str, tuple[type, ...]]] = {
     Mapping: ("a table of texts", (dict,)),
 }
 
+_ADDRESS = re.compile(r"(?P<host>.+):(?P<port>[0-9]{1,5})")
+
+
+def address(text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -204,10 +226,15 @@ def check(config: Config, source: str) -> Config:
             config.identity.unknown_credentials in (None, "refuse", "ignore"),
             "identity.unknown_credentials must be refuse or ignore",
         ),
+        *(
+            (not where or _ADDRESS.fullmatch(where), f"notify.accounts.{account} must be HOST:PORT")
+            for account, where in config.notify.accounts.items()
+        ),
         (config.log.level in LEVELS, f"log.level must be one of {', '.join(LEVELS)}"),
         (len(given) in {0, 3}, "tls needs all of cert, key and ca, or none of them"),
         (config.limits.max_message >= 1024, "limits.max_message must be at least 1024 bytes"),
         (config.limits.connections >= 1, "limits.connections must be at least 1"),
+        (config.kmip.asynchronous_delay >= 0, "kmip.asynchronous_delay must be 0 or more"),
         (config.kmip.lease_seconds >= 0, "kmip.lease_seconds must be 0 or more"),
         *(
             (getattr(config.limits, one.name) > 0, f"limits.{one.name} must be more than 0")

@@ -8,18 +8,23 @@ nothing behind and Undo takes back all of them (KMIP 1.4 §6.13).
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.codec import encode
-from kmipkit.model.envelope import SPOKEN, peek_version
+from kmipkit.model.envelope import SPOKEN, decode_response, peek_version
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
+from kmipkit.model.payloads.pending import ProcessRequest
+from kmipkit.model.payloads.session import SetEndpointRoleResponse
 from kmipkit.spec.enums import (
     BatchErrorContinuationOption,
+    EndpointRole,
     Operation,
+    ProcessingStage,
     ResultReason,
     ResultStatus,
 )
@@ -27,17 +32,19 @@ from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import (
     handlers,  # noqa: F401 - importing them registers them
+    notices,
     policy,
 )
 from kmipkit_server.accounts import Accounts
 from kmipkit_server.call import Call, Facts, WriteRequired
 from kmipkit_server.identity import Identity
 from kmipkit_server.incoming import BadItem, Incoming, read_request
+from kmipkit_server.pending import AT_ONCE, Batch, Pending, is_put_off
 from kmipkit_server.reasons import reason_for
 from kmipkit_server.registry import HANDLERS, find
 from kmipkit_server.store.base import Reader, StoreError, Transaction
 from kmipkit_server.store.writer import GroupCommit
-from kmipkit_server.streams import Streams, is_part
+from kmipkit_server.streams import is_part
 
 log = logging.getLogger("kmipkit.server")
 
@@ -56,6 +63,25 @@ class _Undo(Exception):
         self.results = results
 
 
+class Turn(bytes):
+    """An answer after which client and server exchange their roles (KMIP 2.1 §6.1.54)."""
+
+    version: Version
+
+    def __new__(cls, data: bytes, version: Version) -> Self:
+        turn = super().__new__(cls, data)
+        turn.version = version
+        return turn
+
+
+def _turns(items: list[ResponseBatchItem]) -> bool:
+    payload = items[-1].response_payload
+    return (
+        isinstance(payload, SetEndpointRoleResponse)
+        and payload.endpoint_role == EndpointRole.CLIENT
+    )
+
+
 @dataclass(slots=True)
 class Dispatcher:
     """Answers requests; shared by all connections."""
@@ -66,7 +92,6 @@ class Dispatcher:
     clock: Clock
     accounts: Accounts
     limits: Limits = DEFAULT_LIMITS
-    streams: Streams = field(default_factory=Streams)
 
     async def respond(self, data: bytes, identity: Identity) -> bytes:
         """The bytes that answer a whole message. Never raises for bad input."""
@@ -81,7 +106,7 @@ class Dispatcher:
             shown = incoming.header.authentication
             if shown is not None:
                 identity = await self.accounts.authenticate(identity, shown, now)
-            items = await self._run(incoming, identity, now)
+            items = await self._answer(incoming, identity, now)
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)
             items = [_failure(incoming.version, error)]
@@ -89,7 +114,23 @@ class Dispatcher:
             log.error("%s: %s", identity.name, error)
             failure = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
             items = [_failure(incoming.version, failure)]
-        return self._encode(incoming, items, now, identity.proof)
+        answer = self._encode(incoming, items, now, identity.proof)
+        return Turn(answer, incoming.version) if _turns(items) else answer
+
+    def questions(self, identity: Identity, version: Version) -> Iterator[bytes]:
+        """What the server asks and tells a client that has taken its role; at last, to take it back."""
+        yield notices.greeting(version)
+        for notice in self.accounts.memory.notices.take(identity.name):
+            data = notices.message(notice, self.reader, self._now())
+            if data is not None:
+                yield data
+        yield notices.farewell(version)
+
+    def heard(self, identity: Identity, answer: bytes) -> None:
+        """A client's answer to one of these. RemoteProtocolError if it is none."""
+        message, version = decode_response(answer, limits=self.limits, tolerant=True)
+        for item in message.batch_items:
+            log.debug("%s answers in KMIP %s: %s", identity.name, version, item.result_status)
 
     def admit(self, identity: Identity) -> Identity:
         """The account of a new connection."""
@@ -107,7 +148,56 @@ class Dispatcher:
         """In whole seconds, as dates of KMIP are (KMIP 1.4 §9.1.1.4)."""
         return self.clock().replace(microsecond=0)
 
+    async def _answer(
+        self, incoming: Incoming, identity: Identity, now: datetime
+    ) -> list[ResponseBatchItem]:
+        """Now, or later where the client can wait."""
+        if incoming.header.asynchronous_indicator and is_put_off(
+            incoming, slow=any(map(_is_slow, incoming.items))
+        ):
+            return self._pending.add(incoming, identity, self.clock())
+        hurried = [
+            item.request_payload.asynchronous_correlation_value
+            for item in incoming.items
+            if isinstance(item, RequestBatchItem)
+            and isinstance(item.request_payload, ProcessRequest)
+        ]
+        if any(item.operation in AT_ONCE for item in incoming.items):
+            await self.work_off(self._pending.named(hurried, identity))
+        return await self._run(incoming, identity, now)
+
+    @property
+    def _pending(self) -> Pending:
+        return self.accounts.memory.pending
+
+    async def work_off(self, others: Sequence[Batch] = ()) -> None:
+        """Carry out the asynchronous requests that are due, and some others."""
+        for batch in (*self._pending.due(self.clock()), *others):
+            if batch.stage is not ProcessingStage.SUBMITTED:
+                continue
+            batch.stage = ProcessingStage.IN_PROCESS
+            try:
+                results = await self._run(batch.request(), batch.identity, self._now())
+            except StoreError as error:
+                log.error("%s: %s", batch.identity.name, error)
+                failure = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
+                results = [_failure(batch.incoming.version, failure)]
+            batch.finish(results)
+
     async def _run(
+        self, incoming: Incoming, identity: Identity, now: datetime
+    ) -> list[ResponseBatchItem]:
+        """Carry out all items, and note what there is to tell."""
+        results = await self._carry_out(incoming, identity, now)
+        told = self.accounts.memory.notices
+        if identity.name in told.accounts:
+            for item, result in zip(incoming.items, results, strict=False):
+                request = getattr(item, "request_payload", None)
+                for notice in notices.notices(request, result, incoming.version):
+                    told.add(identity.name, notice)
+        return results
+
+    async def _carry_out(
         self, incoming: Incoming, identity: Identity, now: datetime
     ) -> list[ResponseBatchItem]:
         if not any(_writes(item, incoming.version) for item in incoming.items):
@@ -123,6 +213,7 @@ class Dispatcher:
                 slow=any(_is_slow(item) for item in incoming.items),
             )
         except _Undo as undo:
+            self.accounts.memory.house_rules.rules = None  # perhaps read from what is taken back
             return undo.results
 
     def _run_batch(
@@ -137,7 +228,7 @@ class Dispatcher:
         for item in incoming.items:
             call = Call(
                 identity, incoming.version, now, store, self.facts, item.operation, placeholder,
-                earlier, alone, outputs, self.streams, self.accounts.tickets,
+                earlier, alone, outputs, self.accounts.memory,
             )  # fmt: skip
             result = self._run_item(item, call)
             results.append(result)
@@ -186,6 +277,8 @@ class Dispatcher:
         else:
             with call.store.savepoint():
                 payload = handler.function(call, item.request_payload)
+        if isinstance(payload, ResponseBatchItem):  # of the operation that a Poll asked about
+            return payload.replace(unique_batch_item_id=item.unique_batch_item_id)
         return ResponseBatchItem(
             operation=item.operation,
             unique_batch_item_id=item.unique_batch_item_id,

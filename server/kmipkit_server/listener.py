@@ -14,7 +14,7 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,7 +22,9 @@ import trio
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import Cause, RemoteProtocolError
+from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit_server.dispatch import Turn
 from kmipkit_server.http import HTTPConversation, Reply
 from kmipkit_server.identity import Identity, IdentityRule, NoIdentity
 from kmipkit_server.transport import TLSFailure, TLSStream
@@ -76,6 +78,12 @@ class Responder(Protocol):
 
     async def respond(self, data: bytes, identity: Identity) -> bytes:
         """The answer to a whole message."""
+
+    def questions(self, identity: Identity, version: Version) -> Iterator[bytes]:
+        """What to ask a client that has taken the server's role."""
+
+    def heard(self, identity: Identity, answer: bytes) -> None:
+        """Take its answer. RemoteProtocolError if it is none."""
 
     def refuse(self, error: RemoteProtocolError, data: bytes) -> bytes:
         """The answer to bytes that cannot become a message."""
@@ -260,6 +268,29 @@ class Listener:
                 log.warning("%s: bad request: %s", identity.name, data)
                 answer = self.responder.refuse(data, b"")
             await self._send(stream, watched, conversation.answer(answer))
+            if isinstance(answer, Turn):
+                if not isinstance(conversation, TTLVConversation):
+                    return False  # HTTP knows requests of the client only
+                await self._ask(conversation, stream, watched, identity, answer.version)
+
+    async def _ask(
+        self,
+        conversation: Conversation,
+        stream: TLSStream,
+        watched: _Watched,
+        identity: Identity,
+        version: Version,
+    ) -> None:
+        """Act the client until the peer has its role back."""
+        for question in self.responder.questions(identity, version):
+            await self._send(stream, watched, question)
+            watched.waiting_for = "the client's answer"
+            watched.deadline = trio.current_time() + self.limits.message_timeout
+            while not isinstance(answer := conversation.next_message(), bytes):
+                if answer is Signal.CLOSED:
+                    return
+                conversation.feed(await stream.receive_some())
+            self.responder.heard(identity, answer)
 
     async def _send(self, stream: TLSStream, watched: _Watched, answer: bytes) -> None:
         if answer:

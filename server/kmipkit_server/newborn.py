@@ -32,12 +32,13 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import ProtectionStorageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_3
-from kmipkit_server import attribute_rules
+from kmipkit_server import attribute_rules, house_rules
 from kmipkit_server.call import Call
-from kmipkit_server.identity import Identity
+from kmipkit_server.identity import SYSTEM, Identity
 from kmipkit_server.managed import Managed, is_multi_instance, pack_object
 from kmipkit_server.names import require_unique_name, template_attributes
 from kmipkit_server.store.base import Record
+from kmipkit_server.usage import with_count
 
 MOST_SECRET_BITS = 8192
 """The longest secret that the server makes or derives."""
@@ -53,13 +54,13 @@ def requested(call: Call, attributes: Attributes | None, object_type: ObjectType
     for attribute in given:
         attribute_rules.check_new(attribute, object_type, call.version)
     _refuse_repetition(given)
-    merged = list(given)
+    merged = [with_count(attribute) for attribute in given]
     merged += [
         inherited
         for inherited in template_attributes(call, given.templates)
         if is_multi_instance(inherited.key) or inherited.key not in given
     ]
-    return Attributes(tuple(merged))
+    return house_rules.defaulted(call, object_type, Attributes(tuple(merged)))
 
 
 def _refuse_repetition(attributes: Iterable[Attribute]) -> None:
@@ -186,6 +187,8 @@ def keep(
         value_set = None if key in taken else make(call, identifier, given)
         if value_set is not None:
             attributes.append(first(key, value_set))
+    if owner is not SYSTEM:
+        house_rules.check(call, object_type, attributes)
     record = Record(
         id=identifier,
         owner=owner.name,

@@ -37,12 +37,14 @@ def _title(operation: Operation) -> str:
 
 
 def require(identity: Identity, operation: Operation, owner: str, identifier: str) -> None:
-    """Refuse with Permission Denied what :func:`allows` does not allow."""
-    if not allows(identity, operation, owner, identifier):
-        why = "the ticket does not cover it" if identity.name == owner else "it is another's"
-        raise OperationError(
-            ResultReason.PERMISSION_DENIED, f"{_title(operation)} of this object: {why}"
-        )
+    """Refuse what :func:`allows` does not allow: Permission Denied, or Not Authorised by a ticket."""
+    if allows(identity, operation, owner, identifier):
+        return
+    if identity.name == owner:
+        reason, why = ResultReason.NOT_AUTHORISED, "the ticket does not cover it"
+    else:
+        reason, why = ResultReason.PERMISSION_DENIED, "it is another's"
+    raise OperationError(reason, f"{_title(operation)} of this object: {why}")
 
 
 def require_right(identity: Identity, operation: Operation) -> None:
@@ -50,7 +52,7 @@ def require_right(identity: Identity, operation: Operation) -> None:
     rights = identity.rights
     if rights is not None and not any(_covers(right, operation) for right in rights):
         raise OperationError(
-            ResultReason.PERMISSION_DENIED, f"the ticket does not cover {_title(operation)}"
+            ResultReason.NOT_AUTHORISED, f"the ticket does not cover {_title(operation)}"
         )
 
 

@@ -35,6 +35,15 @@ def server_context(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
     return context
 
 
+def client_context(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
+    """The settings for connections to clients that listen, with the server's own certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(ca)
+    context.load_cert_chain(cert, key, password=_no_password)
+    return context
+
+
 def _no_password() -> str:
     raise ValueError(
         "the key is encrypted; give it without passphrase, readable by the server only"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kmipkit.errors import OperationError
 from kmipkit.keys.parameters import Parameters
 from kmipkit.lifecycle import describe_state, may_process, may_protect
+from kmipkit.model.attribute import Attribute, AttributeKey
 from kmipkit.model.attributes import CryptographicParameters, UsageLimits
 from kmipkit.spec.enums import ResultReason, UsageLimitsUnit
 from kmipkit.spec.masks import CryptographicUsageMask
@@ -63,6 +64,24 @@ def parameters_of(managed: Managed, asked: CryptographicParameters | None) -> Pa
     """Omitted parameters are those of the key, the first instance of them (KMIP 1.4 §4.29)."""
     given = asked or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
     return Parameters.of(given) if given is not None else Parameters()
+
+
+def with_count(attribute: Attribute) -> Attribute:
+    """Usage Limits with all that may be used still left: a client's count is ignored (1.4 §3.21)."""
+    limits = attribute.value
+    if attribute.key != Tag.USAGE_LIMITS or not isinstance(limits, UsageLimits):
+        return attribute
+    complete = limits.replace(usage_limits_count=limits.usage_limits_total)
+    return Attribute(attribute.key, complete, attribute.index)
+
+
+def require_unused(managed: Managed, key: AttributeKey) -> None:
+    """Refuse to touch Usage Limits of which something is used (KMIP 1.4 §3.21)."""
+    limits = managed.get(Tag.USAGE_LIMITS) if key == Tag.USAGE_LIMITS else None
+    if limits is not None and limits.usage_limits_count != limits.usage_limits_total:
+        raise OperationError(
+            ResultReason.ATTRIBUTE_READ_ONLY, "the Usage Limits have been used already"
+        )
 
 
 def allocate(call: Call, managed: Managed, size: int, *, objects: int = 1) -> None:

@@ -3,7 +3,9 @@
 from kmipkit_server.handlers import (
     accounts,
     adjust,
+    asynchronous,
     attributes,
+    certify,
     check,
     codes,
     create,
@@ -19,16 +21,20 @@ from kmipkit_server.handlers import (
     random,
     register,
     rekey,
+    rules,
     session,
     signing,
     split,
     transfer,
+    validate,
 )
 
 __all__ = [
     "accounts",
     "adjust",
+    "asynchronous",
     "attributes",
+    "certify",
     "check",
     "codes",
     "create",
@@ -44,8 +50,10 @@ __all__ = [
     "random",
     "register",
     "rekey",
+    "rules",
     "session",
     "signing",
     "split",
     "transfer",
+    "validate",
 ]

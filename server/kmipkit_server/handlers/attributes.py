@@ -42,6 +42,7 @@ from kmipkit_server.managed import (
 )
 from kmipkit_server.names import require_unique_name
 from kmipkit_server.registry import operation
+from kmipkit_server.usage import require_unused, with_count
 
 
 @operation(Operation.GET_ATTRIBUTES, writes=False)
@@ -76,7 +77,7 @@ def get_attribute_list(call: Call, request: GetAttributeListRequest) -> GetAttri
 def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeResponse:
     """Add an instance of an attribute (KMIP 1.4 §4.14)."""
     managed = call.load_for_change(request.unique_identifier)
-    new = request.attribute
+    new = with_count(request.attribute)
     attribute_rules.check_add(new, managed, call.version)
     if new.index:
         raise OperationError(
@@ -99,8 +100,9 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
 def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttributeResponse:
     """Change the value of one instance (KMIP 1.4 §4.15, KMIP 2.1 §6.1.34)."""
     managed = call.load_for_change(request.unique_identifier)
-    new = request.attribute
+    new = with_count(request.attribute)
     attribute_rules.check_modify(new, managed, call.version)
+    require_unused(managed, new.key)
     old = _instance(managed, new.key, new.index, request.current_attribute)
     _require_unique(call, managed, new)
     changed = Attribute(new.key, new.value, old.index)
@@ -124,6 +126,7 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
             "give either the attribute's value or a reference to the attribute",
         )
     attribute_rules.check_delete(key, managed, call.version)
+    require_unused(managed, key)
     if reference is not None:
         gone = _instances(managed, key)
     else:
@@ -140,7 +143,8 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
 def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttributeResponse:
     """Give a single-instance attribute its value, new or not (KMIP 2.1 §6.1.51)."""
     managed = call.load_for_change(request.unique_identifier)
-    new = request.attribute
+    new = with_count(request.attribute)
+    require_unused(managed, new.key)
     # A vendor's attribute with one value can be set like a single-instance one.
     if is_multi_instance(new.key) and (isinstance(new.key, Tag) or len(managed.all(new.key)) > 1):
         raise OperationError(

@@ -81,17 +81,25 @@ Encrypter = Callable[[Call, Managed, Parameters, EncryptRequest], cipher.Encrypt
 Decrypter = Callable[[Call, Managed, Parameters, DecryptRequest], bytes]
 
 ENCRYPTERS: Mapping[ObjectType, Encrypter] = MappingProxyType(
-    {ObjectType.SYMMETRIC_KEY: _encrypt_symmetric, ObjectType.PUBLIC_KEY: _encrypt_rsa}
+    {
+        ObjectType.SYMMETRIC_KEY: _encrypt_symmetric,
+        ObjectType.SECRET_DATA: _encrypt_symmetric,
+        ObjectType.PUBLIC_KEY: _encrypt_rsa,
+    }
 )
 DECRYPTERS: Mapping[ObjectType, Decrypter] = MappingProxyType(
-    {ObjectType.SYMMETRIC_KEY: _decrypt_symmetric, ObjectType.PRIVATE_KEY: _decrypt_rsa}
+    {
+        ObjectType.SYMMETRIC_KEY: _decrypt_symmetric,
+        ObjectType.SECRET_DATA: _decrypt_symmetric,
+        ObjectType.PRIVATE_KEY: _decrypt_rsa,
+    }
 )
 
 
 def _require_kind(managed: Managed, table: Mapping[ObjectType, object], word: str) -> None:
     if managed.object_type not in table:
-        names = " and ".join(f"{kind.name.replace('_', ' ').title()}s" for kind in table)
-        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"only {names} {word}")
+        kind = managed.object_type.name.replace("_", " ").title()
+        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"a {kind} does not {word}")
 
 
 def _require_parts(managed: Managed) -> None:

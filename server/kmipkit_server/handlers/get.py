@@ -8,23 +8,18 @@ from kmipkit.spec.enums import KeyWrapType, Operation, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.call import Call
 from kmipkit_server.conversion import in_format
+from kmipkit_server.leave import require_leave
 from kmipkit_server.managed import Managed
 from kmipkit_server.registry import operation
 from kmipkit_server.wrapping import unwrapped, wrapped
 
 
-def require_leave(managed: Managed, request: GetRequest) -> None:
-    """Sensitive objects leave wrapped only, those not extractable never (KMIP 1.4 §3.48, §3.50)."""
-    stored_wrapped = request.key_wrap_type == KeyWrapType.AS_REGISTERED
+def require_permitted(managed: Managed, request: GetRequest) -> None:
+    """Refuse an object that may not leave the server, or not in the clear."""
     is_wrapped = request.key_wrapping_specification is not None or (
-        stored_wrapped and _is_wrapped(managed)
+        request.key_wrap_type == KeyWrapType.AS_REGISTERED and _is_wrapped(managed)
     )
-    if managed.get(Tag.EXTRACTABLE) is False:
-        raise OperationError(ResultReason.NOT_EXTRACTABLE, "the object is not extractable")
-    if managed.get(Tag.SENSITIVE) and not is_wrapped:
-        raise OperationError(
-            ResultReason.SENSITIVE, "the object is sensitive: ask for it wrapped by another key"
-        )
+    require_leave(managed, wrapped=is_wrapped)
 
 
 def _served(call: Call, managed: Managed) -> None:
@@ -63,7 +58,7 @@ def get(call: Call, request: GetRequest) -> GetResponse:
     """Give out an object."""
     managed = call.load(request.unique_identifier)
     managed.require_alive()
-    require_leave(managed, request)
+    require_permitted(managed, request)
     value = fitting(call, managed, request)
     _served(call, managed)
     return GetResponse(

@@ -43,14 +43,14 @@ def delegated_login(call: Call, request: DelegatedLoginRequest) -> DelegatedLogi
 @operation(Operation.LOGOUT, writes=False)
 def logout(call: Call, request: LogoutRequest) -> LogoutResponse:
     """End a ticket."""
-    call.tickets.withdraw(request.ticket, call.identity, call.now)
+    call.memory.tickets.withdraw(request.ticket, call.identity, call.now)
     return LogoutResponse()
 
 
 def _ticket(
     call: Call, request: LoginRequest | DelegatedLoginRequest, rights: tuple[Right, ...] | None
 ) -> Ticket:
-    return call.tickets.give(
+    return call.memory.tickets.give(
         call.identity,
         call.facts.random(tickets.SIZE),
         call.now,

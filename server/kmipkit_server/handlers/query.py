@@ -25,10 +25,14 @@ from kmipkit.spec.enums import (
     UnwrapMode,
 )
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.tree import Item
+from kmipkit_server import house_rules
+from kmipkit_server.accounts import SYSTEM_TYPES
 from kmipkit_server.call import Call
+from kmipkit_server.notices import SENT
 from kmipkit_server.registrable import REGISTRABLE
 from kmipkit_server.registry import HANDLERS, operation
 
@@ -61,7 +65,7 @@ def _capabilities(call: Call) -> tuple[CapabilityInformation, ...]:  # noqa: ARG
     return (
         CapabilityInformation(
             streaming_capability=True,
-            asynchronous_capability=False,
+            asynchronous_capability=True,
             attestation_capability=False,
             batch_undo_capability=True,
             batch_continue_capability=True,
@@ -71,6 +75,9 @@ def _capabilities(call: Call) -> tuple[CapabilityInformation, ...]:  # noqa: ARG
         ),
     )
 
+
+KEPT = REGISTRABLE | SYSTEM_TYPES
+"""Types of the objects that the server keeps."""
 
 Answer = tuple[str, Callable[[Call], Any]]
 
@@ -82,8 +89,9 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
                 lambda call: tuple(
                     sorted(
                         code
-                        for code, row in HANDLERS.items()
-                        if row.known_in(call.version) and code not in call.facts.withheld
+                        for code in HANDLERS.keys() | SENT
+                        if BY_OPERATION[code].known_in(call.version)
+                        and code not in call.facts.withheld
                     )
                 ),
             ),
@@ -91,7 +99,7 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
         QueryFunction.QUERY_OBJECTS: (
             (
                 "object_types",
-                lambda call: tuple(sorted(t for t in REGISTRABLE if t.known_in(call.version))),
+                lambda call: tuple(sorted(t for t in KEPT if t.known_in(call.version))),
             ),
         ),
         QueryFunction.QUERY_SERVER_INFORMATION: (
@@ -104,6 +112,9 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
                 "rng_parameters",
                 lambda call: (RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED),),
             ),
+        ),
+        QueryFunction.QUERY_DEFAULTS_INFORMATION: (
+            ("defaults_information", lambda call: house_rules.load(call).defaults),
         ),
         QueryFunction.QUERY_CAPABILITIES: (("capability_information", _capabilities),),
     }

@@ -2,6 +2,7 @@
 
 import logging
 
+from kmipkit.errors import OperationError
 from kmipkit.model.payloads.session import (
     InteropRequest,
     InteropResponse,
@@ -9,8 +10,10 @@ from kmipkit.model.payloads.session import (
     LogResponse,
     PingRequest,
     PingResponse,
+    SetEndpointRoleRequest,
+    SetEndpointRoleResponse,
 )
-from kmipkit.spec.enums import Operation
+from kmipkit.spec.enums import EndpointRole, Operation, ResultReason
 from kmipkit_server.call import Call
 from kmipkit_server.registry import operation
 
@@ -29,6 +32,14 @@ def _quoted(text: str) -> str:
 def ping(call: Call, request: PingRequest) -> PingResponse:  # noqa: ARG001
     """Answer."""
     return PingResponse()
+
+
+@operation(Operation.SET_ENDPOINT_ROLE, writes=False)
+def set_endpoint_role(call: Call, request: SetEndpointRoleRequest) -> SetEndpointRoleResponse:  # noqa: ARG001
+    """Take a role for what follows on this connection (2.1 §6.1.54); the listener then acts it."""
+    if request.endpoint_role not in (EndpointRole.CLIENT, EndpointRole.SERVER):
+        raise OperationError(ResultReason.INVALID_FIELD, "the role is Client or Server")
+    return SetEndpointRoleResponse(endpoint_role=request.endpoint_role)
 
 
 @operation(Operation.LOG, writes=False)

@@ -19,7 +19,7 @@ from kmipkit.spec.enums import KeyWrapType, Operation, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server import attribute_rules, newborn
 from kmipkit_server.call import Call
-from kmipkit_server.handlers.get import fitting, require_leave
+from kmipkit_server.handlers.get import fitting, require_permitted
 from kmipkit_server.managed import shown
 from kmipkit_server.object_facts import facts_of
 from kmipkit_server.registrable import REGISTRABLE
@@ -39,7 +39,7 @@ def export(call: Call, request: ExportRequest) -> ExportResponse:
         key_compression_type=request.key_compression_type,
         key_wrapping_specification=request.key_wrapping_specification,
     )
-    require_leave(managed, asked)
+    require_permitted(managed, asked)
     return ExportResponse(
         object_type=managed.object_type,
         unique_identifier=call.returned(managed.id),

@@ -1,0 +1,44 @@
+"""Marks between the messages of a case: who sends the next one, and whether it is repeated.
+
+The cases of 1.0 to 1.2 have them as text: ``# [Client-B]``, ``# [Server-to-Client]``, ``# [REPEAT]``.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_MESSAGE = re.compile(r"<(/?)(RequestMessage|ResponseMessage)\b")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_CLIENT = re.compile(r"# *\[(Client-[A-Z])\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What stands before a message."""
+
+    client: str = ""
+    repeated: bool = False
+    from_server: bool = False
+
+
+NO_MARKS = Marks()
+
+
+def marks(text: str) -> Iterator[Marks]:
+    """The marks of each message, in the order of the file."""
+    text = _COMMENT.sub("", text)
+    before = 0
+    for found in _MESSAGE.finditer(text):
+        if found[1]:
+            before = found.end()
+        else:
+            yield _marks(text[before : found.start()])
+
+
+def _marks(between: str) -> Marks:
+    client = _CLIENT.search(between)
+    return Marks(
+        client=client[1] if client else "",
+        repeated="[REPEAT]" in between,
+        from_server="[Server-to-Client]" in between,
+    )

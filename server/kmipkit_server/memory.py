@@ -1,0 +1,26 @@
+"""What the server keeps in memory only, for a while: it ends with the process."""
+
+import os
+from dataclasses import dataclass, field
+
+from kmipkit_server.house_rules import Remembered
+from kmipkit_server.notices import Notices
+from kmipkit_server.pending import Pending
+from kmipkit_server.streams import Streams
+from kmipkit_server.tickets import Tickets
+
+
+@dataclass(slots=True)
+class Memory:
+    """Shared by all connections."""
+
+    streams: Streams = field(default_factory=Streams)
+    """Cryptographic operations in several parts."""
+    tickets: Tickets = field(default_factory=Tickets)
+    """Logins."""
+    house_rules: Remembered = field(default_factory=Remembered)
+    """Constraints and defaults."""
+    notices: Notices = field(default_factory=Notices)
+    """What accounts are to be told."""
+    pending: Pending = field(default_factory=lambda: Pending(os.urandom))
+    """Asynchronous requests."""
