@@ -109,13 +109,7 @@ class Authority:
         """
         if not request.is_signature_valid:
             raise CertificateError("the request is not signed by the key in it")
-        try:
-            asked = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-            names = list(asked.value)
-        except x509.ExtensionNotFound:
-            names = []
-        except ValueError as error:
-            raise CertificateError(f"the request has a damaged extension: {error}") from None
+        names = requested_names(request)
         return self.certify(request.subject, request.public_key(), purpose, now, days, names)
 
     def certify(
@@ -156,6 +150,17 @@ class Authority:
         elif not list(subject):
             raise CertificateError("a certificate needs a subject or an alternative name")
         return builder.sign(self.key, keypairs.signature_hash(self.key))
+
+
+def requested_names(request: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
+    """The alternative names that a request asks for. CertificateError: a damaged extension."""
+    try:
+        asked = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    except ValueError as error:
+        raise CertificateError(f"the request has a damaged extension: {error}") from None
+    return list(asked.value)
 
 
 def distinguished_name(common_name: str) -> x509.Name:

@@ -1,5 +1,6 @@
 """Comparing a response with the expected one, by the rules of KMIP Profiles 2.1 §4.1."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -128,7 +129,7 @@ class Comparison:
             yield from self._subset(path, wanted, got)
 
     def _structure(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
-        if expected.tag == Tag.ATTRIBUTE and _attribute_tag(expected) in rules.FREE:
+        if expected.tag == Tag.ATTRIBUTE and self._is_free(_attribute_tag(expected)):
             if _attribute_tag(expected) != _attribute_tag(actual):
                 yield f"{path}: {_described(expected)} expected, {_described(actual)} received"
             return
@@ -148,6 +149,10 @@ class Comparison:
                 return
         yield from self._same_items(path, wanted, got)
 
+    def _is_free(self, attribute: Tag | None) -> bool:
+        """Whether the value of an attribute is the server's affair, here or always."""
+        return attribute in rules.FREE or (self._varies and attribute in rules.OF_CERTIFICATE)
+
     def _same_items(self, path: str, wanted: Sequence[Item], got: Sequence[Item]) -> Iterator[str]:
         if [child.tag for child in wanted] != [child.tag for child in got]:
             names = [", ".join(tag_name(child.tag) for child in side) for side in (wanted, got)]
@@ -157,8 +162,11 @@ class Comparison:
             yield from self._item(path, one, other)
 
     def _subset(self, path: str, wanted: Sequence[Item], got: Sequence[Item]) -> Iterator[str]:
-        """Each expected item is among those received, in any order."""
-        left = list(got)
+        """Each expected item is among those received, in any order.
+
+        Which of several instances of an attribute has which index, the server decides (1.4 §4.14).
+        """
+        wanted, left = _without_indexes(wanted), list(_without_indexes(got))
         for one in wanted:
             candidates = [other for other in left if _comparable(one, other)]
             reasons: list[str] = []
@@ -251,6 +259,24 @@ def _comparable(one: Item, other: Item) -> bool:
     """Whether two items of a list may stand for the same thing: attributes by their names."""
     names = [[name.value for name in children(item, Tag.ATTRIBUTE_NAME)] for item in (one, other)]
     return one.tag == other.tag and names[0] == names[1]
+
+
+def _without_indexes(items: Sequence[Item]) -> Sequence[Item]:
+    """Attributes of which there are several instances, without their indexes."""
+    names = Counter(tuple(_names(item)) for item in items)
+    return [
+        Item(item.tag, item.type, tuple(one for one in _inner(item) if one.tag != _INDEX))
+        if item.tag == Tag.ATTRIBUTE and names[tuple(_names(item))] > 1
+        else item
+        for item in items
+    ]
+
+
+_INDEX = Tag.ATTRIBUTE_INDEX
+
+
+def _names(item: Item) -> Iterator[object]:
+    return (name.value for name in children(item, Tag.ATTRIBUTE_NAME))
 
 
 def _payload(item: Item) -> tuple[Item, ...]:

@@ -16,6 +16,7 @@ from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance.cases import ENCODINGS, Case, Step, children
 from kmipkit_conformance.compare import Comparison
+from kmipkit_conformance.devices import accounts
 from kmipkit_conformance.errata import ERRATA
 from kmipkit_conformance.errors import ConformanceError, NoAnswer
 from kmipkit_conformance.placeholders import Bindings
@@ -85,7 +86,10 @@ class Player:
         started = self.clock()
         suite = SUITES.get(case.transport)
         try:
-            with ExitStack() as connections:
+            with (
+                accounts(self.target, case, self.offer.operations),
+                ExitStack() as connections,
+            ):
                 step, reasons = self._steps(case, self._connections(case, connections))
         except ConformanceError as error:
             if suite is None:  # then no case can be played

@@ -49,7 +49,19 @@ OPTIONAL = frozenset(
 )
 """Items that either side may have without the other; a critical extension is looked at apart."""
 
-OF_GENERATED = frozenset(
+OF_CERTIFICATE = frozenset(
+    {
+        Tag.CERTIFICATE_VALUE,
+        Tag.CERTIFICATE_LENGTH,
+        Tag.CERTIFICATE_IDENTIFIER,
+        Tag.CERTIFICATE_ISSUER,
+        Tag.X_509_CERTIFICATE_IDENTIFIER,
+        Tag.X_509_CERTIFICATE_ISSUER,
+    }
+)
+"""What another authority, another date and another serial number make of a certificate."""
+
+OF_GENERATED = OF_CERTIFICATE | frozenset(
     {
         Tag.KEY_MATERIAL,
         Tag.KEY_VALUE,
@@ -78,9 +90,13 @@ RANDOM_SIGNATURES = frozenset({CryptographicAlgorithm.DSA, CryptographicAlgorith
 """Algorithms of which each signature is another."""
 
 FREE_IN: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
-    {Operation.RNG_SEED: frozenset({Tag.DATA_LENGTH})}
+    {
+        Operation.RNG_SEED: frozenset({Tag.DATA_LENGTH}),
+        Operation.PKCS_11: frozenset({Tag.PKCS_11_OUTPUT_PARAMETERS}),
+    }
 )
-"""Items that are for the server to say: how much of a seed it uses (KMIP 1.4 §4.36)."""
+"""Items that are for the server to say: how much of a seed it uses (KMIP 1.4
+§4.36), and who has made a PKCS#11 token."""
 
 PAGING = frozenset({Tag.MAXIMUM_ITEMS, Tag.OFFSET_ITEMS})
 """Items of a Locate request that ask for a page: then the order counts."""

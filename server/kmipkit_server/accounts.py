@@ -59,6 +59,10 @@ FRESHNESS = timedelta(minutes=5)
 """How far the time in a Hashed Password may lie from the server's."""
 
 
+class AuthenticationError(OperationError):
+    """The credentials of a request do not hold; nothing of it is carried out."""
+
+
 @structure()
 class _Kept(Structure):
     """A credential as it is stored."""
@@ -108,8 +112,16 @@ class Accounts:
     ) -> Identity:
         """The account of a request; all its credentials must hold, and the last one counts.
 
-        OperationError: Authentication Not Successful, Invalid Ticket, Feature Not Supported.
+        AuthenticationError: Authentication Not Successful, Invalid Ticket, Feature Not Supported.
         """
+        try:
+            return await self._authenticated(identity, shown, now)
+        except OperationError as error:
+            raise AuthenticationError(error.reason, error.message) from None
+
+    async def _authenticated(
+        self, identity: Identity, shown: Authentication | None, now: datetime
+    ) -> Identity:
         for credential in shown.credentials if shown else ():
             check = _CHECKS.get(type(credential.credential_value))
             if check is None:

@@ -5,7 +5,12 @@ key where the library can read it; a wrapped key cannot be converted, since the 
 wrapping.
 """
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
 from kmipkit.errors import OperationError
+from kmipkit.keys import formats, transparent
 from kmipkit.keys.formats import convert
 from kmipkit.model.keyblock import KeyBlock, KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import OBJECT_TYPE_OF, ManagedObject
@@ -41,9 +46,7 @@ def in_format(block: KeyBlock, value: ManagedObject, request: GetRequest) -> Key
     )
 
 
-def _converted(
-    block: KeyBlock, value: ManagedObject, wanted: KeyFormatType, key: KeyValue
-) -> bytes | TransparentSymmetricKey:
+def _converted(block: KeyBlock, value: ManagedObject, wanted: KeyFormatType, key: KeyValue) -> Any:
     kept, material = block.key_format_type, key.key_material
     object_type = OBJECT_TYPE_OF[type(value)]
     if object_type in _SYMMETRIC:
@@ -54,6 +57,28 @@ def _converted(
                 return TransparentSymmetricKey(key=material)
             if wanted in _BYTES:
                 return material
+    elif object_type in _LOADERS and KeyFormatType.OPAQUE not in (kept, wanted):
+        return _asymmetric(block, object_type, material, wanted)
     elif isinstance(material, bytes):
         return convert(material, kept, wanted, object_type, block.cryptographic_algorithm)
     raise _unsupported(wanted, kept)
+
+
+_LOADERS: Mapping[ObjectType, tuple[Callable[..., Any], Callable[..., bytes]]] = MappingProxyType(
+    {
+        ObjectType.PRIVATE_KEY: (formats.load_private_key, formats.dump_private_key),
+        ObjectType.PUBLIC_KEY: (formats.load_public_key, formats.dump_public_key),
+    }
+)
+
+
+def _asymmetric(
+    block: KeyBlock, object_type: ObjectType, material: object, wanted: KeyFormatType
+) -> Any:
+    """A key of a pair, by way of the library's own form of it."""
+    read, write = _LOADERS[object_type]
+    if transparent.is_transparent(material):
+        key = transparent.load(material)
+    else:
+        key = read(material, block.key_format_type, block.cryptographic_algorithm)
+    return transparent.dump(key, wanted) if wanted in transparent.FORMATS else write(key, wanted)

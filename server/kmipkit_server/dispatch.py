@@ -35,7 +35,7 @@ from kmipkit_server import (
     notices,
     policy,
 )
-from kmipkit_server.accounts import Accounts
+from kmipkit_server.accounts import Accounts, AuthenticationError
 from kmipkit_server.call import Call, Facts, WriteRequired
 from kmipkit_server.identity import Identity
 from kmipkit_server.incoming import BadItem, Incoming, read_request
@@ -107,6 +107,9 @@ class Dispatcher:
             if shown is not None:
                 identity = await self.accounts.authenticate(identity, shown, now)
             items = await self._answer(incoming, identity, now)
+        except AuthenticationError as error:
+            log.warning("%s: not authenticated: %s", identity.name, error.message)
+            items = [_failure(incoming.version, error, item) for item in incoming.items]
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)
             items = [_failure(incoming.version, error)]

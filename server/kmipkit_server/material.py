@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from kmipkit.errors import OperationError
+from kmipkit.keys import transparent
 from kmipkit.keys.certificates import certificate_key
 from kmipkit.keys.formats import load_private_key, load_public_key
 from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
@@ -43,24 +44,24 @@ def public_key(managed: Managed) -> PublicKeyTypes:
         assert isinstance(value, Certificate)
         return certificate_key(value.certificate_value)
     _require_type(managed, ObjectType.PUBLIC_KEY)
-    return load_public_key(*_described(managed))
+    return _loaded_public(managed)
 
 
 def private_key(managed: Managed) -> PrivateKeyTypes:
     """The key of a Private Key. Illegal Object Type for other objects."""
     _require_type(managed, ObjectType.PRIVATE_KEY)
-    return load_private_key(*_described(managed))
+    return _loaded_private(managed)
 
 
 def rsa_public_key(managed: Managed) -> RSAPublicKey:
     """The RSA key of a Public Key object. Illegal Object Type for a key of another algorithm."""
-    key: RSAPublicKey = _rsa(load_public_key(*_described(managed)), RSAPublicKey)
+    key: RSAPublicKey = _rsa(_loaded_public(managed), RSAPublicKey)
     return key
 
 
 def rsa_private_key(managed: Managed) -> RSAPrivateKey:
     """The RSA key of a Private Key object. Illegal Object Type for a key of another algorithm."""
-    key: RSAPrivateKey = _rsa(load_private_key(*_described(managed)), RSAPrivateKey)
+    key: RSAPrivateKey = _rsa(_loaded_private(managed), RSAPrivateKey)
     return key
 
 
@@ -68,6 +69,23 @@ def _require_type(managed: Managed, wanted: ObjectType) -> None:
     if managed.object_type is not wanted:
         word = wanted.name.replace("_", " ").title()
         raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"this needs a {word}")
+
+
+def _loaded_public(managed: Managed) -> PublicKeyTypes:
+    found: PublicKeyTypes = _transparent(managed) or load_public_key(*_described(managed))
+    return found
+
+
+def _loaded_private(managed: Managed) -> PrivateKeyTypes:
+    found: PrivateKeyTypes = _transparent(managed) or load_private_key(*_described(managed))
+    return found
+
+
+def _transparent(managed: Managed) -> Any:
+    """The key of a structure of numbers; None where the material is something else."""
+    value = managed.key_block.key_value
+    material = value.key_material if isinstance(value, KeyValue) else None
+    return transparent.load(material) if transparent.is_transparent(material) else None
 
 
 def _described(managed: Managed) -> tuple[Any, ...]:

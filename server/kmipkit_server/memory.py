@@ -18,6 +18,8 @@ class Memory:
     """Cryptographic operations in several parts."""
     tickets: Tickets = field(default_factory=Tickets)
     """Logins."""
+    turns: dict[object, str] = field(default_factory=dict)
+    """The default member of an object group that was given last."""
     house_rules: Remembered = field(default_factory=Remembered)
     """Constraints and defaults."""
     notices: Notices = field(default_factory=Notices)

@@ -31,7 +31,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import ProtectionStorageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_3
+from kmipkit.spec.versions import V1_1, V1_3
 from kmipkit_server import attribute_rules, house_rules
 from kmipkit_server.call import Call
 from kmipkit_server.identity import SYSTEM, Identity
@@ -39,6 +39,9 @@ from kmipkit_server.managed import Managed, is_multi_instance, pack_object
 from kmipkit_server.names import require_unique_name, template_attributes
 from kmipkit_server.store.base import Record
 from kmipkit_server.usage import with_count
+
+DEFAULT_GROUP = "default"
+"""The group of objects for which clients of 1.1 and 1.2 name none (KMIP 1.2 §3.33)."""
 
 MOST_SECRET_BITS = 8192
 """The longest secret that the server makes or derives."""
@@ -102,6 +105,9 @@ SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
         Tag.LAST_CHANGE_DATE: lambda call, identifier, given: call.now,
         Tag.OPERATION_POLICY_NAME: lambda call, identifier, given: (
             "default" if call.version < V1_3 else None
+        ),
+        Tag.OBJECT_GROUP: lambda call, identifier, given: (
+            DEFAULT_GROUP if V1_1 <= call.version < V1_3 else None
         ),
         Tag.FRESH: lambda call, identifier, given: True,
         Tag.SENSITIVE: lambda call, identifier, given: False,

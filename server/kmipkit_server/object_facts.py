@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import certificates, describe
+from kmipkit.keys import certificates, describe, formats, transparent
+from kmipkit.keys.transparent import is_transparent
 from kmipkit.model.attributes import (
     CertificateIdentifier,
     CertificateIssuer,
@@ -39,6 +40,33 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1
 from kmipkit.ttlv import binary
 from kmipkit_server.newborn import digest
+
+_BYTES_OF: Mapping[KeyFormatType, tuple[KeyFormatType, Callable[..., bytes]]] = MappingProxyType(
+    {
+        KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY: (KeyFormatType.PKCS_1, formats.dump_private_key),
+        KeyFormatType.TRANSPARENT_RSA_PUBLIC_KEY: (KeyFormatType.PKCS_1, formats.dump_public_key),
+        KeyFormatType.TRANSPARENT_EC_PRIVATE_KEY: (
+            KeyFormatType.ECPRIVATEKEY,
+            formats.dump_private_key,
+        ),
+        KeyFormatType.TRANSPARENT_EC_PUBLIC_KEY: (KeyFormatType.X_509, formats.dump_public_key),
+    }
+)
+"""The format in which a key of numbers most likely leaves the server, whose digest it has, too."""
+
+
+def _other_digests(block: KeyBlock) -> "Facts":
+    """Of a transparent key also the digest of its usual byte string (KMIP 1.4 §3.17)."""
+    value, row = block.key_value, _BYTES_OF.get(block.key_format_type)
+    if row is None or not isinstance(value, KeyValue) or not is_transparent(value.key_material):
+        return
+    other, dump = row
+    try:
+        data = dump(transparent.load(value.key_material), other)
+    except OperationError:
+        return  # numbers that make no key are kept as they came
+    yield Tag.DIGEST, digest(data, other)
+
 
 Facts = Iterator[tuple[Tag, Any]]
 
@@ -74,6 +102,7 @@ def _key_block(block: KeyBlock) -> Facts:
     data = digested_bytes(block)
     if data is not None:
         yield Tag.DIGEST, digest(data, block.key_format_type)
+        yield from _other_digests(block)
     yield Tag.KEY_VALUE_PRESENT, block.key_value is not None
     if block.key_format_type.known_in(V2_1):  # the attribute came when some formats went
         yield Tag.KEY_FORMAT_TYPE, block.key_format_type

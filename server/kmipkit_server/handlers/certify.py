@@ -3,8 +3,18 @@
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from kmipkit_certs.authority import LEAF_DAYS, Authority, Purpose, distinguished_name
+from kmipkit_certs.authority import (
+    LEAF_DAYS,
+    Authority,
+    Purpose,
+    distinguished_name,
+    requested_names,
+)
 from kmipkit_certs.errors import CertificateError
 
 from kmipkit.errors import OperationError
@@ -63,10 +73,12 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
         signed = _parse_object(call.load(request.certificate_request_unique_identifier))
     subject = _linked_key(call, old)
     given = newborn.requested(call, request.attributes, ObjectType.CERTIFICATE)
-    attributes = merged(given, inherited(call, old, request.offset).without(*_OF_CERTIFICATE))
+    kept = inherited(call, old, request.offset).without(*_OF_CERTIFICATE)
+    # The names that are asked for come before those that are taken over.
+    attributes = Attributes((*given, *(one for one in merged(given, kept) if one not in given)))
     value = _issue(call, subject or old, signed, attributes)
     nameless = retire(call, old)
-    managed = _keep(call, value, attributes.plus(Attribute(Tag.LINK, back(old))), subject)
+    managed = _keep(call, value, attributes, subject, back(old))
     point(call, nameless, managed.id)
     return ReCertifyResponse(unique_identifier=managed.id)
 
@@ -123,12 +135,27 @@ def _parse(data: bytes, kind: CertificateRequestType) -> SignedRequest:
         )
     try:
         signed = load(data)
-        good = signed.is_signature_valid
+        good = signed.is_signature_valid or _proved_by_sha_1(signed)
     except Exception:
         raise OperationError(ResultReason.INVALID_CSR, "the request cannot be read") from None
     if not good:
         raise OperationError(ResultReason.INVALID_CSR, "the request is not signed by its own key")
     return signed
+
+
+def _proved_by_sha_1(signed: SignedRequest) -> bool:
+    """Whether RSA with SHA-1 proves the request, which the library no longer looks at.
+
+    It proves possession of the key and nothing else; the certificate is signed with SHA-256.
+    """
+    key = signed.public_key()
+    if not isinstance(signed.signature_hash_algorithm, SHA1) or not isinstance(key, RSAPublicKey):
+        return False
+    try:
+        key.verify(signed.signature, signed.tbs_certrequest_bytes, PKCS1v15(), SHA1())  # noqa: S303
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _subject_of(
@@ -185,7 +212,14 @@ def _certificate(
             raise OperationError(
                 ResultReason.INVALID_CSR, "the request is for another key than the Public Key"
             )
-        return authority.sign(signed, Purpose.BOTH, call.now, days=days)
+        return authority.certify(
+            signed.subject,
+            signed.public_key(),
+            Purpose.BOTH,
+            call.now,
+            days,
+            requested_names(signed),
+        )
     assert subject is not None
     if isinstance(subject.object, Certificate):
         name = x509.load_der_x509_certificate(subject.object.certificate_value).subject
@@ -221,10 +255,17 @@ def _encoded(key: object) -> bytes:
     return data
 
 
-def _keep(call: Call, value: Certificate, given: Attributes, subject: Managed | None) -> Managed:
+def _keep(
+    call: Call,
+    value: Certificate,
+    given: Attributes,
+    subject: Managed | None,
+    *links: Link,
+) -> Managed:
     """Store the certificate, and link key and certificate both ways (KMIP 1.4 §4.7)."""
     if subject is not None:
         given = given.plus(Attribute(Tag.LINK, _link(LinkType.PUBLIC_KEY_LINK, subject.id)))
+    given = given.plus(*(Attribute(Tag.LINK, link) for link in links))
     managed = newborn.create(
         call, ObjectType.CERTIFICATE, value, given, facts_of(value), generated=True
     )

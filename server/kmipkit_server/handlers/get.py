@@ -4,9 +4,10 @@ from kmipkit.errors import OperationError
 from kmipkit.model.keyblock import KeyBlock
 from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.get import GetRequest, GetResponse
-from kmipkit.spec.enums import KeyWrapType, Operation, ResultReason
+from kmipkit.spec.enums import KeyFormatType, KeyWrapType, Operation, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.call import Call
+from kmipkit_server.containers import as_pkcs_12
 from kmipkit_server.conversion import in_format
 from kmipkit_server.leave import require_leave
 from kmipkit_server.managed import Managed
@@ -47,7 +48,10 @@ def fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
         )
     if request.key_wrap_type == KeyWrapType.NOT_WRAPPED:
         block = unwrapped(call, block)
-    block = in_format(block, value, request)
+    if request.key_format_type == KeyFormatType.PKCS_12 != block.key_format_type:
+        block = as_pkcs_12(call, managed)
+    else:
+        block = in_format(block, value, request)
     if request.key_wrapping_specification is not None:
         block = wrapped(call, managed, block, request.key_wrapping_specification)
     return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)

@@ -6,7 +6,7 @@ from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectClass, Operation, ResultReason
 from kmipkit.spec.tags import Tag
-from kmipkit_server import policy
+from kmipkit_server import groups, policy
 from kmipkit_server.accounts import SYSTEM_TYPES
 from kmipkit_server.call import Call
 from kmipkit_server.identity import SYSTEM
@@ -85,7 +85,7 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
         storage_status_mask=request.storage_status_mask,
         object_group_member=request.object_group_member,
     )
-    located = call.store.locate(query)
+    located = groups.located(call, query)
     # One identifier becomes the placeholder, several empty it (KMIP 1.4 §4.9).
     call.placeholder = located.ids[0] if len(located.ids) == 1 else None
     call.earlier.extend(located.ids)

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from kmipkit.keys.generate import LENGTHS
+from kmipkit.keys.pairs import MAKERS
 from kmipkit.model.attributes import RNGParameters
 from kmipkit.model.headers import ProtocolVersion
 from kmipkit.model.payloads.query import (
     CapabilityInformation,
     DiscoverVersionsRequest,
     DiscoverVersionsResponse,
+    ProfileInformation,
     QueryRequest,
     QueryResponse,
 )
@@ -26,6 +29,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.operations import BY_OPERATION
+from kmipkit.spec.profiles import claimable
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.tree import Item
@@ -79,6 +83,31 @@ def _capabilities(call: Call) -> tuple[CapabilityInformation, ...]:  # noqa: ARG
 KEPT = REGISTRABLE | SYSTEM_TYPES
 """Types of the objects that the server keeps."""
 
+
+def _offered(call: Call) -> tuple[Operation, ...]:
+    """What clients may ask for, and what the server may send, in the client's version."""
+    return tuple(
+        sorted(
+            code
+            for code in HANDLERS.keys() | SENT
+            if BY_OPERATION[code].known_in(call.version) and code not in call.facts.withheld
+        )
+    )
+
+
+def _profiles(call: Call) -> tuple[ProfileInformation, ...]:
+    """The profiles for which everything is there."""
+    found = claimable(_offered(call), KEPT, ALGORITHMS, call.version)
+    return tuple(
+        ProfileInformation(profile_name=name)
+        for profile in found
+        for name in profile.names(call.version)
+    )
+
+
+ALGORITHMS = frozenset(LENGTHS) | frozenset(MAKERS)
+"""Algorithms of the keys that the server makes."""
+
 Answer = tuple[str, Callable[[Call], Any]]
 
 ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
@@ -86,14 +115,7 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
         QueryFunction.QUERY_OPERATIONS: (
             (
                 "operations",
-                lambda call: tuple(
-                    sorted(
-                        code
-                        for code in HANDLERS.keys() | SENT
-                        if BY_OPERATION[code].known_in(call.version)
-                        and code not in call.facts.withheld
-                    )
-                ),
+                _offered,
             ),
         ),
         QueryFunction.QUERY_OBJECTS: (
@@ -113,6 +135,7 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
                 lambda call: (RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED),),
             ),
         ),
+        QueryFunction.QUERY_PROFILES: (("profile_information", _profiles),),
         QueryFunction.QUERY_DEFAULTS_INFORMATION: (
             ("defaults_information", lambda call: house_rules.load(call).defaults),
         ),

@@ -1,0 +1,247 @@
+"""Transparent keys: structures of numbers, to and from the library's keys (KMIP 1.4 §2.1.7, 2.1 §3).
+
+One row per class of structure says how it is read, one per Key Format Type how it is written.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import dh, dsa, ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kmipkit.errors import OperationError
+from kmipkit.keys._border import foreign_errors
+from kmipkit.model.keyblock import (
+    TransparentDHPrivateKey,
+    TransparentDHPublicKey,
+    TransparentDSAPrivateKey,
+    TransparentDSAPublicKey,
+    TransparentECPrivateKey,
+    TransparentECPublicKey,
+    TransparentRSAPrivateKey,
+    TransparentRSAPublicKey,
+)
+from kmipkit.spec.enums import KeyFormatType, RecommendedCurve, ResultReason
+
+CURVES: Mapping[RecommendedCurve, type[ec.EllipticCurve]] = MappingProxyType(
+    {
+        RecommendedCurve.P_192: ec.SECP192R1,
+        RecommendedCurve.P_224: ec.SECP224R1,
+        RecommendedCurve.P_256: ec.SECP256R1,
+        RecommendedCurve.P_384: ec.SECP384R1,
+        RecommendedCurve.P_521: ec.SECP521R1,
+        RecommendedCurve.SECP256K1: ec.SECP256K1,
+        RecommendedCurve.BRAINPOOLP256R1: ec.BrainpoolP256R1,
+        RecommendedCurve.BRAINPOOLP384R1: ec.BrainpoolP384R1,
+        RecommendedCurve.BRAINPOOLP512R1: ec.BrainpoolP512R1,
+    }
+)
+"""Curves of Recommended Curve that the library computes on."""
+
+_CURVE_NAMES: Mapping[str, RecommendedCurve] = {
+    str(curve().name): number for number, curve in CURVES.items()
+}
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _rsa_private(key: TransparentRSAPrivateKey) -> Any:
+    """From primes and exponents; what is missing follows from the rest (§2.1.7.4)."""
+    n, e, d, p, q = key.modulus, key.public_exponent, key.private_exponent, key.p, key.q
+    if e is None:
+        raise _incomplete("the public exponent")
+    if p is None or q is None:
+        if d is None:
+            raise _incomplete("the private exponent or the primes")
+        p, q = rsa.rsa_recover_prime_factors(n, e, d)
+    if d is None:
+        d = pow(e, -1, (p - 1) * (q - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        p=p,
+        q=q,
+        d=d,
+        dmp1=key.prime_exponent_p or rsa.rsa_crt_dmp1(d, p),
+        dmq1=key.prime_exponent_q or rsa.rsa_crt_dmq1(d, q),
+        iqmp=key.crt_coefficient or rsa.rsa_crt_iqmp(p, q),
+        public_numbers=rsa.RSAPublicNumbers(e, n),
+    )
+    return numbers.private_key()
+
+
+def _rsa_public(key: TransparentRSAPublicKey) -> Any:
+    return rsa.RSAPublicNumbers(key.public_exponent, key.modulus).public_key()
+
+
+def _dsa_private(key: TransparentDSAPrivateKey) -> Any:
+    parameters = dsa.DSAParameterNumbers(key.p, key.q, key.g)
+    public = dsa.DSAPublicNumbers(pow(key.g, key.x, key.p), parameters)
+    return dsa.DSAPrivateNumbers(key.x, public).private_key()
+
+
+def _dsa_public(key: TransparentDSAPublicKey) -> Any:
+    return dsa.DSAPublicNumbers(key.y, dsa.DSAParameterNumbers(key.p, key.q, key.g)).public_key()
+
+
+def _dh_private(key: TransparentDHPrivateKey) -> Any:
+    public = dh.DHPublicNumbers(
+        pow(key.g, key.x, key.p), dh.DHParameterNumbers(key.p, key.g, key.q)
+    )
+    return dh.DHPrivateNumbers(key.x, public).private_key()
+
+
+def _dh_public(key: TransparentDHPublicKey) -> Any:
+    return dh.DHPublicNumbers(key.y, dh.DHParameterNumbers(key.p, key.g, key.q)).public_key()
+
+
+def _curve(number: RecommendedCurve) -> ec.EllipticCurve:
+    curve = CURVES.get(number)
+    if curve is None:
+        raise OperationError(
+            ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
+            f"keys on the curve {number.name} are not supported",
+        )
+    return curve()
+
+
+def _ec_private(key: TransparentECPrivateKey) -> Any:
+    return ec.derive_private_key(key.d, _curve(key.recommended_curve))
+
+
+def _ec_public(key: TransparentECPublicKey) -> Any:
+    curve = _curve(key.recommended_curve)
+    return ec.EllipticCurvePublicKey.from_encoded_point(curve, key.q_string)
+
+
+_READERS: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
+    {
+        TransparentRSAPrivateKey: _rsa_private,
+        TransparentRSAPublicKey: _rsa_public,
+        TransparentDSAPrivateKey: _dsa_private,
+        TransparentDSAPublicKey: _dsa_public,
+        TransparentDHPrivateKey: _dh_private,
+        TransparentDHPublicKey: _dh_public,
+        TransparentECPrivateKey: _ec_private,
+        TransparentECPublicKey: _ec_public,
+    }
+)
+
+
+def is_transparent(material: object) -> bool:
+    """Whether Key Material is a structure of an asymmetric key."""
+    return type(material) in _READERS
+
+
+def load(material: object) -> Any:
+    """The library's key.
+
+    Raises:
+        OperationError: Invalid Field for numbers that make no key; Unsupported Cryptographic
+            Parameters for a curve that the library does not know.
+    """
+    with foreign_errors("the numbers make no key", ResultReason.INVALID_FIELD):
+        return _READERS[type(material)](material)
+
+
+def _incomplete(what: str) -> OperationError:
+    return OperationError(ResultReason.INVALID_FIELD, f"the key is not complete: {what} is missing")
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def _write_rsa_private(key: rsa.RSAPrivateKey) -> TransparentRSAPrivateKey:
+    numbers = key.private_numbers()
+    return TransparentRSAPrivateKey(
+        modulus=numbers.public_numbers.n,
+        private_exponent=numbers.d,
+        public_exponent=numbers.public_numbers.e,
+        p=numbers.p,
+        q=numbers.q,
+        prime_exponent_p=numbers.dmp1,
+        prime_exponent_q=numbers.dmq1,
+        crt_coefficient=numbers.iqmp,
+    )
+
+
+def _write_rsa_public(key: rsa.RSAPublicKey) -> TransparentRSAPublicKey:
+    numbers = key.public_numbers()
+    return TransparentRSAPublicKey(modulus=numbers.n, public_exponent=numbers.e)
+
+
+def _write_dsa_private(key: dsa.DSAPrivateKey) -> TransparentDSAPrivateKey:
+    numbers = key.private_numbers()
+    group = numbers.public_numbers.parameter_numbers
+    return TransparentDSAPrivateKey(p=group.p, q=group.q, g=group.g, x=numbers.x)
+
+
+def _write_dsa_public(key: dsa.DSAPublicKey) -> TransparentDSAPublicKey:
+    numbers = key.public_numbers()
+    group = numbers.parameter_numbers
+    return TransparentDSAPublicKey(p=group.p, q=group.q, g=group.g, y=numbers.y)
+
+
+def _write_dh_private(key: dh.DHPrivateKey) -> TransparentDHPrivateKey:
+    numbers = key.private_numbers()
+    group = numbers.public_numbers.parameter_numbers
+    return TransparentDHPrivateKey(p=group.p, q=group.q, g=group.g, x=numbers.x)
+
+
+def _write_dh_public(key: dh.DHPublicKey) -> TransparentDHPublicKey:
+    numbers = key.public_numbers()
+    group = numbers.parameter_numbers
+    return TransparentDHPublicKey(p=group.p, q=group.q, g=group.g, y=numbers.y)
+
+
+def _write_ec_private(key: ec.EllipticCurvePrivateKey) -> TransparentECPrivateKey:
+    return TransparentECPrivateKey(
+        recommended_curve=_CURVE_NAMES[key.curve.name], d=key.private_numbers().private_value
+    )
+
+
+def _write_ec_public(key: ec.EllipticCurvePublicKey) -> TransparentECPublicKey:
+    point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return TransparentECPublicKey(recommended_curve=_CURVE_NAMES[key.curve.name], q_string=point)
+
+
+_Writer = tuple[type, Callable[[Any], Any]]
+_EC_PRIVATE: _Writer = (ec.EllipticCurvePrivateKey, _write_ec_private)
+_EC_PUBLIC: _Writer = (ec.EllipticCurvePublicKey, _write_ec_public)
+
+_WRITERS: Mapping[KeyFormatType, _Writer] = MappingProxyType(
+    {
+        KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY: (rsa.RSAPrivateKey, _write_rsa_private),
+        KeyFormatType.TRANSPARENT_RSA_PUBLIC_KEY: (rsa.RSAPublicKey, _write_rsa_public),
+        KeyFormatType.TRANSPARENT_DSA_PRIVATE_KEY: (dsa.DSAPrivateKey, _write_dsa_private),
+        KeyFormatType.TRANSPARENT_DSA_PUBLIC_KEY: (dsa.DSAPublicKey, _write_dsa_public),
+        KeyFormatType.TRANSPARENT_DH_PRIVATE_KEY: (dh.DHPrivateKey, _write_dh_private),
+        KeyFormatType.TRANSPARENT_DH_PUBLIC_KEY: (dh.DHPublicKey, _write_dh_public),
+        KeyFormatType.TRANSPARENT_EC_PRIVATE_KEY: _EC_PRIVATE,
+        KeyFormatType.TRANSPARENT_EC_PUBLIC_KEY: _EC_PUBLIC,
+        KeyFormatType.TRANSPARENT_ECDSA_PRIVATE_KEY: _EC_PRIVATE,
+        KeyFormatType.TRANSPARENT_ECDSA_PUBLIC_KEY: _EC_PUBLIC,
+        KeyFormatType.TRANSPARENT_ECDH_PRIVATE_KEY: _EC_PRIVATE,
+        KeyFormatType.TRANSPARENT_ECDH_PUBLIC_KEY: _EC_PUBLIC,
+        KeyFormatType.TRANSPARENT_ECMQV_PRIVATE_KEY: _EC_PRIVATE,
+        KeyFormatType.TRANSPARENT_ECMQV_PUBLIC_KEY: _EC_PUBLIC,
+    }
+)
+
+FORMATS = frozenset(_WRITERS)
+"""The formats that are written here."""
+
+
+def dump(key: object, key_format: KeyFormatType) -> Any:
+    """The structure of a library's key in one of :data:`FORMATS`.
+
+    Raises:
+        OperationError: Key Format Type Not Supported where the format cannot hold such a key.
+    """
+    kind, write = _WRITERS[key_format]
+    named = getattr(getattr(key, "curve", None), "name", None)
+    if not isinstance(key, kind) or (named is not None and named not in _CURVE_NAMES):
+        raise OperationError(
+            ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED, f"{key_format.name} cannot hold this key"
+        )
+    return write(key)
