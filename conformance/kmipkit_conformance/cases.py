@@ -52,6 +52,8 @@ class Case:
     """``tls``, ``https``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
     encoding: str = "ttlv"
     """A key of :data:`ENCODINGS`."""
+    waits: bool = False
+    """Whether it looks at an object until time has changed it, though its file may not say where."""
     depends_on: tuple[str, ...] = ()
     """Names of cases whose objects it finds."""
 
@@ -196,6 +198,7 @@ def load(path: Path, told: dict[str, Any] | None = None) -> Case:
         _need(told),
         _transport(told) or "tls",
         _encoding(told),
+        any(one.startswith("waits in real time") for one in told.get("setup", ())),
         (
             *told.get("depends_on", ()),
             *(_AFTER[one] for one in told.get("setup", ()) if one in _AFTER),

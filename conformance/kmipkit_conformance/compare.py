@@ -35,11 +35,14 @@ class Comparison:
     _seen: set[tuple[Tag, int]] = field(default_factory=set)
     """Paddings and algorithms that requests have named; they may stand with a registered key."""
     _paged: bool = False
+    _fresh: bool = False
+    """Whether the request asks for a member of a group, which the server may make."""
 
     def differences(self, step: Step, actual: Item) -> list[str]:
         """What is wrong with a response; nothing if it is as good as the expected one."""
         self._seen |= set(_choices(step.request))
         self._paged = _holds(step.request, rules.PAGING)
+        self._fresh = _holds(step.request, rules.GROUPED)
         found = list(self._message(step.response, actual))
         self.bindings.note(actual)
         return found
@@ -69,7 +72,7 @@ class Comparison:
     def _batch_item(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
         operation = next((Operation(c.value) for c in children(actual, Tag.OPERATION)), None)  # type: ignore[arg-type]
         identifiers = _identifiers(actual)
-        if operation in rules.GENERATING:
+        if operation in rules.GENERATING or (operation is Operation.LOCATE and self._fresh):
             self.generated |= identifiers
         self._varies = bool(identifiers & self.generated) or _has_iv(expected)
         if operation in rules.MAKING:
@@ -220,8 +223,7 @@ class Comparison:
         assert isinstance(expected.value, int)
         assert isinstance(actual.value, int)
         if isinstance(expected.value, Now):
-            distance = abs(self.bindings.now + int(expected.value) - actual.value)
-            return distance <= rules.DATES_TOLERANCE
+            return self.bindings.is_now(int(expected.value), actual.value, rules.DATES_TOLERANCE)
         return expected.value not in self.bindings.sent_dates or expected.value == actual.value
 
 

@@ -80,6 +80,17 @@ class Bindings:
     latest: dict[int, Any] = field(default_factory=dict)
     """The last value that a response had under a tag."""
     sent_dates: set[int] = field(default_factory=set)
+    times: list[int] = field(default_factory=list)
+    """When the steps were played."""
+
+    def at(self, now: int) -> None:
+        """The time of the next step: what ``$NOW`` means in its request."""
+        self.now = now
+        self.times.append(now)
+
+    def is_now(self, offset: int, value: int, tolerance: int) -> bool:
+        """Whether a date of a response is ``$NOW`` and so many seconds, as of any step so far."""
+        return any(abs(now + offset - value) <= tolerance for now in (*self.times, self.now))
 
     def fill(self, item: Item) -> Item:
         """A request with values in place of its placeholders."""

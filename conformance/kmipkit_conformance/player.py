@@ -10,7 +10,7 @@ from functools import cache
 from kmipkit_client import OperationFailed
 
 from kmipkit.errors import ProtocolError
-from kmipkit.spec.enums import ResultStatus, RevocationReasonCode
+from kmipkit.spec.enums import Operation, ResultStatus, RevocationReasonCode
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
@@ -144,7 +144,9 @@ class Player:
         for number, step in enumerate(case.steps):
             until = self.clock() + self.patience
             while True:
+                comparison.bindings.at(int(self.clock()))
                 reasons, again = self._step(step, comparison, connection(step.marks.client))
+                again = again or (bool(reasons) and case.waits and _looks(step))
                 if not again or self.clock() >= until:
                     break
                 self.pause(PAUSE)
@@ -167,6 +169,15 @@ class Player:
         reasons = comparison.differences(step, answer)
         waits = step.marks.repeated or (is_pending(answer) and not is_pending(step.response))
         return reasons, bool(reasons) and waits
+
+
+def _looks(step: Step) -> bool:
+    """Whether a step only looks at attributes, so that it may be repeated."""
+    return all(
+        child.value == Operation.GET_ATTRIBUTES
+        for item in children(step.request, Tag.BATCH_ITEM)
+        for child in children(item, Tag.OPERATION)
+    )
 
 
 def is_pending(message: Item) -> bool:

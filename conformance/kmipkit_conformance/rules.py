@@ -98,6 +98,9 @@ FREE_IN: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
 """Items that are for the server to say: how much of a seed it uses (KMIP 1.4
 §4.36), and who has made a PKCS#11 token."""
 
+GROUPED = frozenset({Tag.OBJECT_GROUP_MEMBER})
+"""Items of a Locate request for which the server may make an object (KMIP 1.4 §4.9)."""
+
 PAGING = frozenset({Tag.MAXIMUM_ITEMS, Tag.OFFSET_ITEMS})
 """Items of a Locate request that ask for a page: then the order counts."""
 

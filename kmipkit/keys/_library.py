@@ -4,6 +4,7 @@ They are wanted from where they live in the newest version; older versions have 
 a build of OpenSSL without its legacy provider lacks some of them.
 """
 
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -27,3 +28,19 @@ IDEA = _find("algorithms", "IDEA")
 SEED = _find("algorithms", "SEED")
 CFB = _find("modes", "CFB")
 OFB = _find("modes", "OFB")
+
+
+def _find_dh(name: str) -> Callable[..., Any]:
+    """A class for Diffie-Hellman over finite fields, which newer versions warn about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        module = import_module("cryptography.hazmat.primitives.asymmetric.dh")
+        return getattr(module, name)  # type: ignore[no-any-return]  # a class of the library
+
+
+DHPrivateKey = _find_dh("DHPrivateKey")
+DHPublicKey = _find_dh("DHPublicKey")
+DHPrivateNumbers = _find_dh("DHPrivateNumbers")
+DHPublicNumbers = _find_dh("DHPublicNumbers")
+DHParameterNumbers = _find_dh("DHParameterNumbers")

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from kmipkit.errors import OperationError
 from kmipkit.keys.padding import Random
+from kmipkit.keys.rules import LONGEST_PAD
 from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
 
 _ALGORITHM = CryptographicAlgorithm
@@ -18,6 +19,7 @@ _HMAC = range(8, 8193, 8)
 
 LENGTHS: Mapping[CryptographicAlgorithm, range | tuple[int, ...]] = MappingProxyType(
     {
+        _ALGORITHM.ONE_TIME_PAD: range(8, 8 * LONGEST_PAD + 1, 8),
         _ALGORITHM.AES: (128, 192, 256, 512),  # 512: the two keys of XTS-AES-256
         _ALGORITHM.DES: (56, 64),
         _ALGORITHM.DES3: (112, 128, 168, 192),

@@ -297,7 +297,7 @@ def _pad(key: bytes, data: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(key, data, strict=False))
 
 
-LONGEST_PAD = 1 << 20
+LONGEST_PAD = 4096
 """Bytes of a one-time pad at most."""
 
 _ONE_TIME_PAD = Rule(

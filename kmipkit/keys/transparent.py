@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import dh, dsa, ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kmipkit.errors import OperationError
+from kmipkit.keys import _library
 from kmipkit.keys._border import foreign_errors
 from kmipkit.model.keyblock import (
     TransparentDHPrivateKey,
@@ -85,14 +86,16 @@ def _dsa_public(key: TransparentDSAPublicKey) -> Any:
 
 
 def _dh_private(key: TransparentDHPrivateKey) -> Any:
-    public = dh.DHPublicNumbers(
-        pow(key.g, key.x, key.p), dh.DHParameterNumbers(key.p, key.g, key.q)
+    public = _library.DHPublicNumbers(
+        pow(key.g, key.x, key.p), _library.DHParameterNumbers(key.p, key.g, key.q)
     )
-    return dh.DHPrivateNumbers(key.x, public).private_key()
+    return _library.DHPrivateNumbers(key.x, public).private_key()
 
 
 def _dh_public(key: TransparentDHPublicKey) -> Any:
-    return dh.DHPublicNumbers(key.y, dh.DHParameterNumbers(key.p, key.g, key.q)).public_key()
+    return _library.DHPublicNumbers(
+        key.y, _library.DHParameterNumbers(key.p, key.g, key.q)
+    ).public_key()
 
 
 def _curve(number: RecommendedCurve) -> ec.EllipticCurve:
@@ -182,13 +185,13 @@ def _write_dsa_public(key: dsa.DSAPublicKey) -> TransparentDSAPublicKey:
     return TransparentDSAPublicKey(p=group.p, q=group.q, g=group.g, y=numbers.y)
 
 
-def _write_dh_private(key: dh.DHPrivateKey) -> TransparentDHPrivateKey:
+def _write_dh_private(key: Any) -> TransparentDHPrivateKey:
     numbers = key.private_numbers()
     group = numbers.public_numbers.parameter_numbers
     return TransparentDHPrivateKey(p=group.p, q=group.q, g=group.g, x=numbers.x)
 
 
-def _write_dh_public(key: dh.DHPublicKey) -> TransparentDHPublicKey:
+def _write_dh_public(key: Any) -> TransparentDHPublicKey:
     numbers = key.public_numbers()
     group = numbers.parameter_numbers
     return TransparentDHPublicKey(p=group.p, q=group.q, g=group.g, y=numbers.y)
@@ -205,7 +208,7 @@ def _write_ec_public(key: ec.EllipticCurvePublicKey) -> TransparentECPublicKey:
     return TransparentECPublicKey(recommended_curve=_CURVE_NAMES[key.curve.name], q_string=point)
 
 
-_Writer = tuple[type, Callable[[Any], Any]]
+_Writer = tuple[Any, Callable[[Any], Any]]
 _EC_PRIVATE: _Writer = (ec.EllipticCurvePrivateKey, _write_ec_private)
 _EC_PUBLIC: _Writer = (ec.EllipticCurvePublicKey, _write_ec_public)
 
@@ -215,8 +218,8 @@ _WRITERS: Mapping[KeyFormatType, _Writer] = MappingProxyType(
         KeyFormatType.TRANSPARENT_RSA_PUBLIC_KEY: (rsa.RSAPublicKey, _write_rsa_public),
         KeyFormatType.TRANSPARENT_DSA_PRIVATE_KEY: (dsa.DSAPrivateKey, _write_dsa_private),
         KeyFormatType.TRANSPARENT_DSA_PUBLIC_KEY: (dsa.DSAPublicKey, _write_dsa_public),
-        KeyFormatType.TRANSPARENT_DH_PRIVATE_KEY: (dh.DHPrivateKey, _write_dh_private),
-        KeyFormatType.TRANSPARENT_DH_PUBLIC_KEY: (dh.DHPublicKey, _write_dh_public),
+        KeyFormatType.TRANSPARENT_DH_PRIVATE_KEY: (_library.DHPrivateKey, _write_dh_private),
+        KeyFormatType.TRANSPARENT_DH_PUBLIC_KEY: (_library.DHPublicKey, _write_dh_public),
         KeyFormatType.TRANSPARENT_EC_PRIVATE_KEY: _EC_PRIVATE,
         KeyFormatType.TRANSPARENT_EC_PUBLIC_KEY: _EC_PUBLIC,
         KeyFormatType.TRANSPARENT_ECDSA_PRIVATE_KEY: _EC_PRIVATE,

@@ -22,12 +22,14 @@ from kmipkit.model.credentials import (
     Authentication,
     Device,
     HashedPassword,
+    OneTimePassword,
     TicketCredential,
     UsernameAndPassword,
 )
 from kmipkit.model.payloads.accounts import (
     DeviceCredential,
     HashedPasswordCredential,
+    OTPCredential,
     PasswordCredential,
 )
 from kmipkit.model.structure import Structure, Wire, structure
@@ -37,6 +39,7 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V3_0
 from kmipkit.ttlv.tree import Item
+from kmipkit_server import one_time
 from kmipkit_server.identity import SYSTEM, Identity
 from kmipkit_server.memory import Memory
 from kmipkit_server.passwords import PasswordChecker
@@ -48,6 +51,7 @@ SYSTEM_TYPES = frozenset(
         ObjectType.GROUP,
         ObjectType.PASSWORD_CREDENTIAL,
         ObjectType.DEVICE_CREDENTIAL,
+        ObjectType.ONE_TIME_PASSWORD_CREDENTIAL,
         ObjectType.HASHED_PASSWORD_CREDENTIAL,
     }
 )
@@ -69,11 +73,12 @@ class _Kept(Structure):
 
     password: Annotated[PasswordCredential | None, Wire(Tag.PASSWORD_CREDENTIAL)] = None
     device: Annotated[DeviceCredential | None, Wire(Tag.DEVICE_CREDENTIAL)] = None
+    otp: Annotated[OTPCredential | None, Wire(Tag.OTP_CREDENTIAL)] = None
     hashed: Annotated[HashedPasswordCredential | None, Wire(Tag.HASHED_PASSWORD_CREDENTIAL)] = None
 
 
 def pack_credential(**parts: Any) -> bytes:
-    """The stored form: ``password``, ``device`` or ``hashed``, in the encoding of 3.0."""
+    """The stored form: ``password``, ``device``, ``otp`` or ``hashed``, in the encoding of 3.0."""
     return bytes(V3_0) + encode(_Kept(**parts), V3_0, tag=Tag.CREDENTIAL)
 
 
@@ -99,6 +104,8 @@ class Accounts:
     _passwords: PasswordChecker = field(default_factory=PasswordChecker)
     _latest: dict[str, datetime] = field(default_factory=dict)
     """The time in the last Hashed Password of each user, which "SHALL monotonically increase"."""
+    _used: dict[str, int] = field(default_factory=dict)
+    """The interval of the last one-time password of each credential."""
     _has_users: bool = False
 
     def admit(self, identity: Identity) -> Identity:
@@ -192,6 +199,28 @@ class Accounts:
                 return Identity(name, proof=proof)
         raise refused()
 
+    async def _one_time(self, given: OneTimePassword, now: datetime) -> Identity | None:
+        """A one-time password, and the user's password besides where the user has one."""
+        user = self._user(given.username)
+        if user is None:
+            return None
+        name = _name(user)
+        kept = list(self._credentials(user, ObjectType.PASSWORD_CREDENTIAL))
+        for record in kept:
+            password = _unpack(record).password
+            if password and not await self._is_right(given.password or "", password):
+                raise refused()
+        for record in self._credentials(user, ObjectType.ONE_TIME_PASSWORD_CREDENTIAL):
+            credential = _unpack(record).otp
+            used = self._used.get(record.id, -1)
+            if credential is None:
+                continue
+            number = one_time.interval_of(given.one_time_password, credential, now)
+            if number is not None and number > used:
+                self._used[record.id] = number
+                return Identity(name)
+        raise refused()
+
     async def _ticket(self, given: TicketCredential, now: datetime) -> Identity | None:
         return self.memory.tickets.show(given.ticket, now)
 
@@ -245,6 +274,7 @@ _CHECKS: Mapping[type, Callable[..., Any]] = MappingProxyType(
     {
         UsernameAndPassword: Accounts._password,
         Device: Accounts._device,
+        OneTimePassword: Accounts._one_time,
         HashedPassword: Accounts._hashed,
         TicketCredential: Accounts._ticket,
     }

@@ -28,7 +28,7 @@ class InMemory:
     laboratory: Laboratory
 
     @contextmanager
-    def connect(self, suite: object = None) -> Iterator["InMemory"]:
+    def connect(self, suite: object = None, media: object = None) -> Iterator["InMemory"]:
         del suite
         yield self
 

@@ -10,7 +10,7 @@ from kmipkit.model.attribute import Attributes
 from kmipkit.model.objects import Certificate
 from kmipkit.model.payloads.shapes import ObjectResponse
 from kmipkit.model.structure import Structure, Wire, structure
-from kmipkit.spec.enums import CredentialType, HashingAlgorithm
+from kmipkit.spec.enums import CredentialType, HashingAlgorithm, OTPAlgorithm
 from kmipkit.spec.tags import Tag
 
 
@@ -47,6 +47,19 @@ class HashedPasswordCredential(Structure):
     hashed_password_username: Annotated[bytes, Wire(Tag.HASHED_PASSWORD_USERNAME)]
 
 
+@structure(Tag.OTP_CREDENTIAL)
+class OTPCredential(Structure):
+    """What makes one-time passwords: RFC 4226 by a counter, RFC 6238 by the time (in seconds)."""
+
+    otp_algorithm: Annotated[OTPAlgorithm, Wire(Tag.OTP_ALGORITHM)]
+    otp_digest: Annotated[HashingAlgorithm | None, Wire(Tag.OTP_DIGEST)] = None
+    otp_serial: Annotated[str | None, Wire(Tag.OTP_SERIAL)] = None
+    otp_seed: Annotated[bytes, Wire(Tag.OTP_SEED)]
+    otp_interval: Annotated[int | None, Wire(Tag.OTP_INTERVAL)] = None
+    otp_digits: Annotated[int | None, Wire(Tag.OTP_DIGITS)] = None
+    otp_counter: Annotated[int | None, Wire(Tag.OTP_COUNTER)] = None
+
+
 @structure()
 class CreateCredentialRequest(Structure):
     """Make a credential, which a user is then linked to."""
@@ -54,7 +67,12 @@ class CreateCredentialRequest(Structure):
     credential_type: Annotated[CredentialType, Wire(Tag.CREDENTIAL_TYPE)]
     attributes: Annotated[Attributes, Wire(Tag.ATTRIBUTES)]
     credential: Annotated[
-        Certificate | PasswordCredential | DeviceCredential | HashedPasswordCredential, Wire()
+        Certificate
+        | PasswordCredential
+        | DeviceCredential
+        | OTPCredential
+        | HashedPasswordCredential,
+        Wire(),
     ]
 
 

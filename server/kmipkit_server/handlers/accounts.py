@@ -18,11 +18,12 @@ from kmipkit.model.payloads.accounts import (
     CreateUserResponse,
     DeviceCredential,
     HashedPasswordCredential,
+    OTPCredential,
     PasswordCredential,
 )
 from kmipkit.spec.enums import CredentialType, ObjectType, Operation, ResultReason
 from kmipkit.spec.tags import Tag
-from kmipkit_server import newborn, passwords, policy
+from kmipkit_server import newborn, one_time, passwords, policy
 from kmipkit_server.accounts import pack_credential
 from kmipkit_server.call import Call
 from kmipkit_server.identity import SYSTEM
@@ -56,6 +57,9 @@ def _kept(call: Call, request: CreateCredentialRequest) -> tuple[ObjectType, byt
             secret = None if credential.password is None else _hashed(call, credential.password)
             device = credential.replace(password=None)
             return ObjectType.DEVICE_CREDENTIAL, pack_credential(device=device, password=secret)
+        case OTPCredential() if said == CredentialType.ONE_TIME_PASSWORD:
+            one_time.require_usable(credential)
+            return ObjectType.ONE_TIME_PASSWORD_CREDENTIAL, pack_credential(otp=credential)
         case HashedPasswordCredential() if said == CredentialType.HASHED_PASSWORD:
             return ObjectType.HASHED_PASSWORD_CREDENTIAL, pack_credential(hashed=credential)
     raise OperationError(

@@ -15,6 +15,7 @@ from kmipkit import __version__
 from kmipkit.errors import OperationError
 from kmipkit.model.payloads.session import PKCS11Request, PKCS11Response
 from kmipkit.spec.enums import Operation, PKCS11Function, PKCS11ReturnCode, ResultReason
+from kmipkit.spec.versions import V3_0
 from kmipkit_server.call import Call
 from kmipkit_server.registry import operation
 
@@ -200,7 +201,8 @@ def pkcs_11(call: Call, request: PKCS11Request) -> PKCS11Response:
     return PKCS11Response(
         pkcs_11_interface=request.pkcs_11_interface,
         pkcs_11_function=function,
-        correlation_value=value if begins and code == Rc.OK else None,
+        # Profiles 2.1 §5.18.2 tells it once, the cases of 3.0 each time.
+        correlation_value=value if begins or call.version >= V3_0 else None,
         pkcs_11_output_parameters=output or None,
         pkcs_11_return_code=code,
     )
