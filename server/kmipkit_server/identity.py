@@ -116,7 +116,7 @@ class IdentityRule:
             name = SOURCES[self.source](parsed)
         except ValueError as error:
             raise NoIdentity(f"the certificate cannot be read: {error}") from None
-        if not name:
-            raise NoIdentity("the name in the certificate is empty")
         account = self.accounts.get(name, name)
+        if not name or account == SYSTEM.name:
+            raise NoIdentity("the name in the certificate is empty, or that of the server itself")
         return Identity(account, certificate=sha256(certificate).digest())
