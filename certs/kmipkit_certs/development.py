@@ -41,7 +41,7 @@ def ensure(
     if not directory.files(CA).cert.exists():
         directory.files(CA).key.unlink(missing_ok=True)
         directory.init(AUTHORITY_NAME, algorithm, clock())
-    wanted = [(SERVER, Purpose.SERVER, hosts), *((name, Purpose.CLIENT, ()) for name in clients)]
+    wanted = [(SERVER, Purpose.BOTH, hosts), *((name, Purpose.CLIENT, ()) for name in clients)]
     for name, purpose, alternative in wanted:
         written = directory.files(name)
         if not written.cert.exists():

@@ -1,0 +1,188 @@
+"""The server as the client of its clients: Notify and Put, to a listener or with exchanged roles."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kmipkit_certs.authority import Purpose
+from servers import RunningServer, exchange, read_message
+
+from kmipkit.model.codec import encode
+from kmipkit.model.envelope import decode_request, decode_response
+from kmipkit.model.headers import ProtocolVersion, RequestHeader, ResponseHeader
+from kmipkit.model.messages import (
+    RequestBatchItem,
+    RequestMessage,
+    ResponseBatchItem,
+    ResponseMessage,
+)
+from kmipkit.model.payloads.notify import NotifyRequest, PutRequest
+from kmipkit.model.payloads.query import DiscoverVersionsResponse
+from kmipkit.model.payloads.session import SetEndpointRoleRequest, SetEndpointRoleResponse
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    EndpointRole,
+    Operation,
+    PutFunction,
+    ResultStatus,
+    State,
+)
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_1, Version
+
+AES = CryptographicAlgorithm.AES
+TOLD = {Operation.PUT, Operation.NOTIFY}
+
+
+def answer(request: RequestMessage, version: Version) -> bytes:
+    """What a client says to a request of the server."""
+    [item] = request.batch_items
+    payload: Any = None
+    if item.operation is Operation.DISCOVER_VERSIONS:
+        payload = DiscoverVersionsResponse(protocol_versions=(ProtocolVersion.of(V2_1),))
+    if item.operation is Operation.SET_ENDPOINT_ROLE:
+        payload = SetEndpointRoleResponse(endpoint_role=EndpointRole.CLIENT)
+    header = ResponseHeader(
+        protocol_version=ProtocolVersion.of(version),
+        time_stamp=datetime.now(UTC),
+        batch_count=1,
+    )
+    made = ResponseBatchItem(
+        operation=item.operation, result_status=ResultStatus.SUCCESS, response_payload=payload
+    )
+    return encode(ResponseMessage(response_header=header, batch_items=(made,)), version)
+
+
+class Listening:
+    """A client that waits for the server, in a thread; the requests that came in ``heard``."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.context = context
+        self.heard: list[Any] = []
+        self.enough = threading.Event()
+        self.wanted = 1
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                plain, _ = self.socket.accept()
+            except OSError:
+                return
+            with self.context.wrap_socket(plain, server_side=True) as stream:
+                while data := read_message(stream):
+                    request, version = decode_request(data)
+                    self.heard.append(request.batch_items[0].request_payload)
+                    stream.sendall(answer(request, version))
+                    if len(self.heard) >= self.wanted:
+                        self.enough.set()
+
+    def wait(self, count: int) -> list[Any]:
+        self.wanted = count
+        if len(self.heard) < count:
+            self.enough.clear()
+            assert self.enough.wait(30), f"only {len(self.heard)} of {count} came"
+        return self.heard
+
+
+@pytest.fixture
+def listening(own_server: RunningServer, tmp_path: Path) -> Iterator[Listening]:
+    own_server.start()
+    files = own_server.credentials("127.0.0.1")
+    own_server.stop()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made = own_server.pki.issue(
+        "listener", Purpose.SERVER, datetime.now(UTC), alternative=("127.0.0.1",)
+    )
+    context.load_cert_chain(made.cert, made.key)
+    context.load_verify_locations(files["ca"])
+    context.verify_mode = ssl.CERT_REQUIRED
+    listening = Listening(context)
+    listening.thread.start()
+    yield listening
+    listening.socket.close()
+
+
+def configured(server: RunningServer, tmp_path: Path, where: str) -> RunningServer:
+    file = tmp_path / "kmipkit.toml"
+    file.write_text(f'[notify.accounts]\nadmin = "{where}"\n')
+    server.arguments = ("--config", str(file))
+    server.port = 0
+    return server.start()
+
+
+def test_a_listening_client_is_sent_new_keys_and_told_of_changes(
+    own_server: RunningServer, listening: Listening, tmp_path: Path
+) -> None:
+    server = configured(own_server, tmp_path, f"127.0.0.1:{listening.port}")
+    with server.client() as client:
+        key = client.create(AES, 256, name="für das Band")
+        [put] = listening.wait(1)
+        assert isinstance(put, PutRequest)
+        assert (put.unique_identifier, put.put_function) == (key, PutFunction.NEW)
+        assert put.object == client.get(key)
+        assert put.attributes is not None
+        assert put.attributes.get(Tag.NAME).name_value == "für das Band"
+        client.activate(key)
+        notify = listening.wait(2)[1]
+        assert isinstance(notify, NotifyRequest)
+        assert notify.attributes is not None
+        assert notify.attributes.get(Tag.STATE) is State.ACTIVE
+        assert Tag.LAST_CHANGE_DATE in notify.attributes
+
+
+def test_a_client_that_is_away_is_told_later(
+    own_server: RunningServer, listening: Listening, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = configured(own_server, tmp_path, f"127.0.0.1:{taken.getsockname()[1]}")
+        with server.client() as client:
+            client.create(AES, 256)
+            assert client.query().operations, "the server goes on meanwhile"
+
+
+def set_role() -> bytes:
+    payload = SetEndpointRoleRequest(endpoint_role=EndpointRole.CLIENT)
+    item = RequestBatchItem(operation=Operation.SET_ENDPOINT_ROLE, request_payload=payload)
+    header = RequestHeader(protocol_version=ProtocolVersion.of(V2_1), batch_count=1)
+    return encode(RequestMessage(request_header=header, batch_items=(item,)), V2_1)
+
+
+def test_a_client_that_takes_the_server_s_role_is_asked_told_and_given_its_own_back(
+    own_server: RunningServer, tmp_path: Path
+) -> None:
+    server = configured(own_server, tmp_path, "")
+    with server.client() as client:
+        key = client.create(AES, 256)
+    with server.raw() as stream:
+        accepted, _ = decode_response(exchange(stream, set_role()))
+        assert accepted.batch_items[0].result_status is ResultStatus.SUCCESS
+        heard = []
+        while not heard or heard[-1] is not Operation.SET_ENDPOINT_ROLE:
+            request, version = decode_request(read_message(stream))
+            heard.append(request.batch_items[0].operation)
+            if heard[-1] is Operation.PUT:
+                assert request.batch_items[0].request_payload.unique_identifier == key  # type: ignore[union-attr]
+            stream.sendall(answer(request, version))
+        assert heard == [Operation.DISCOVER_VERSIONS, Operation.PUT, Operation.SET_ENDPOINT_ROLE]
+        again, _ = decode_response(exchange(stream, set_role()))
+        assert again.batch_items[0].result_status is ResultStatus.SUCCESS, "a client once more"
+
+
+def test_nothing_is_kept_for_accounts_that_are_not_to_be_told(own_server: RunningServer) -> None:
+    server = own_server.start()
+    with server.client() as client:
+        client.create(AES, 256)
+    with server.raw() as stream:
+        exchange(stream, set_role())
+        request, _ = decode_request(read_message(stream))
+        stream.sendall(answer(request, V2_1))
+        request, _ = decode_request(read_message(stream))
+        assert request.batch_items[0].operation is Operation.SET_ENDPOINT_ROLE
