@@ -7,7 +7,7 @@ from typing import TypeVar
 from kmipkit_client import Client, ClientError, OperationFailed
 
 from kmipkit.spec.enums import Operation, QueryFunction
-from kmipkit.spec.versions import V3_0, Version
+from kmipkit.spec.versions import V3_0, VERSIONS, Version
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.target import Target
 
@@ -30,7 +30,7 @@ def offered(target: Target) -> Offer:
     """What the server offers. ConformanceError if it does not answer."""
     try:
         with target.client() as client:
-            versions = _told(client.discover_versions)
+            versions = _told(lambda: client.discover_versions(VERSIONS))
             operations = _operations(client)
         if operations is not None and versions is not None and V3_0 in versions:
             # What 3.0 adds is told in 3.0 only.

@@ -28,7 +28,8 @@ class Reply:
     """An answer of HTTP itself, which needs no look into the message."""
 
     data: bytes
-    closes: bool = False
+    refusal: str = ""
+    """Why the connection ends with it; empty where it goes on."""
 
 
 class _Refusal(Exception):
@@ -131,11 +132,11 @@ class HTTPConversation:
         """An error of HTTP; the connection ends, since the rest of the request is not read."""
         self._request = None
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            return Reply(b"", closes=True)
+            return Reply(b"", str(refusal))
         headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
         body = f"{refusal}\n".encode()
         data = self._response(refusal.status, body, *headers, *refusal.headers)
-        return Reply(data, closes=True)
+        return Reply(data, f"HTTP {refusal.status}: {refusal}")
 
     def _response(self, status: int, body: bytes, *headers: tuple[str, str]) -> bytes:
         head = h11.Response(

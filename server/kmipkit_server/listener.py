@@ -257,7 +257,8 @@ class Listener:
                 return data is not Signal.CLOSED
             if isinstance(data, Reply):
                 await self._send(stream, watched, data.data)
-                if data.closes:
+                if data.refusal:
+                    log.warning("%s: bad request: %s", watched.peer, data.refusal)
                     return False
                 continue
             watched.waiting_for = "answer"

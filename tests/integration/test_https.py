@@ -104,13 +104,19 @@ def test_ttlv_without_http_goes_on_at_the_same_port(server: RunningServer) -> No
     ],
 )
 def test_what_is_not_kmip_is_told_so_by_http(
-    browser: Browser, method: str, path: str, content_type: str, status: int
+    browser: Browser,
+    server: RunningServer,
+    method: str,
+    path: str,
+    content_type: str,
+    status: int,
 ) -> None:
     browser.http.request(method, path, b"x", {"Content-Type": content_type})
     response = browser.http.getresponse()
     text = response.read().decode()
     assert response.status == status
     assert text.strip(), "it says what to do"
+    assert [line for line in server.lines() if f"HTTP {status}" in line]
     assert response.getheader("Connection") == "close"
 
 

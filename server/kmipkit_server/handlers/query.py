@@ -31,7 +31,7 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.profiles import claimable
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import SETTLED, Version
 from kmipkit.ttlv.tree import Item
 from kmipkit_server import house_rules
 from kmipkit_server.accounts import SYSTEM_TYPES
@@ -43,12 +43,16 @@ from kmipkit_server.registry import HANDLERS, operation
 
 @operation(Operation.DISCOVER_VERSIONS, writes=False)
 def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverVersionsResponse:
-    """The versions that both sides speak, best first (KMIP 1.4 §4.26)."""
-    asked = {one.version for one in request.protocol_versions}
-    spoken = (version for version in reversed(call.facts.versions))
+    """The versions that both sides speak, best first (KMIP 1.4 §4.26).
+
+    A draft is told to those only who name it or speak it: nobody shall choose it by chance.
+    """
+    asked = {one.version for one in request.protocol_versions} or {*SETTLED, call.version}
     return DiscoverVersionsResponse(
         protocol_versions=tuple(
-            ProtocolVersion.of(version) for version in spoken if not asked or version in asked
+            ProtocolVersion.of(version)
+            for version in reversed(call.facts.versions)
+            if version in asked
         )
     )
 
