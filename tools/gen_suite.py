@@ -28,10 +28,24 @@ from kmipkit.model.messages import (
 )
 from kmipkit.model.objects import SecretData, SymmetricKey
 from kmipkit.model.payloads import create, crypto, get, lifecycle, rekey
-from kmipkit.model.payloads.attributes import GetAttributesRequest, GetAttributesResponse
-from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
+from kmipkit.model.payloads.attributes import (
+    GetAttributeListRequest,
+    GetAttributesRequest,
+    GetAttributesResponse,
+)
+from kmipkit.model.payloads.certify import (
+    CertifyRequest,
+    CertifyResponse,
+    ValidateRequest,
+    ValidateResponse,
+)
+from kmipkit.model.payloads.pending import CancelRequest, CancelResponse, PollRequest
+from kmipkit.model.payloads.register import ExportRequest, RegisterRequest, RegisterResponse
 from kmipkit.model.structure import Structure
 from kmipkit.spec.enums import (
+    AsynchronousIndicator,
+    CancellationResult,
+    CertificateType,
     CryptographicAlgorithm,
     DerivationMethod,
     HashingAlgorithm,
@@ -50,8 +64,9 @@ from kmipkit.spec.enums import (
     ValidityIndicator,
 )
 from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, V1_2, V1_3, V2_0, Version
+from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V2_0, V3_0, Version
 from kmipkit.ttlv import xml
 
 SUITE = Path(__file__).resolve().parent.parent / "conformance" / "kmipkit_conformance" / "suite"
@@ -66,7 +81,13 @@ def symbol(name: str) -> bytes:
     return f"${name}".encode()
 
 
-SYMBOLS = ("CORRELATION_VALUE", "SIGNATURE_DATA")
+SYMBOLS = (
+    "ASYNCHRONOUS_CORRELATION_VALUE",
+    "CORRELATION_VALUE",
+    "SIGNATURE_DATA",
+    "TICKET_VALUE",
+)
+LATER = symbol(SYMBOLS[0])
 
 
 def uid(number: int) -> str:
@@ -80,7 +101,11 @@ class Step:
 
     operation: Operation
     request: Structure
-    answer: Structure | ResultReason
+    answer: Structure | ResultReason | ResultStatus
+    answered_as: Operation | None = None
+    """The operation that the answer names, where it is another one (Poll)."""
+    put_off: bool = False
+    """Whether the client can wait; the answer is then Operation Pending."""
 
 
 Steps = Callable[[Version], Iterator[Step]]
@@ -449,7 +474,136 @@ def reasons(version: Version) -> Iterator[Step]:
     yield from ended(0)
 
 
+def leases(version: Version) -> Iterator[Step]:
+    """A lease is given, and an object that is put away must be brought back first."""
+    archived = ResultReason.OBJECT_ARCHIVED
+    yield registered(0, KEY, M.ENCRYPT)
+    yield activated(0)
+    yield Step(
+        Operation.ARCHIVE,
+        lifecycle.ArchiveRequest(unique_identifier=uid(0)),
+        lifecycle.ArchiveResponse(unique_identifier=uid(0)),
+    )
+    yield Step(Operation.GET, get.GetRequest(unique_identifier=uid(0)), archived)
+    yield Step(Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=uid(0)), archived)
+    yield Step(
+        Operation.RECOVER,
+        lifecycle.RecoverRequest(unique_identifier=uid(0)),
+        lifecycle.RecoverResponse(unique_identifier=uid(0)),
+    )
+    yield Step(
+        Operation.OBTAIN_LEASE,
+        lifecycle.ObtainLeaseRequest(unique_identifier=uid(0)),
+        lifecycle.ObtainLeaseResponse(
+            unique_identifier=uid(0), lease_time=3600, last_change_date=NOW
+        ),
+    )
+    yield from ended(0)
+    assert version
+
+
+def missing(version: Version) -> Iterator[Step]:
+    """Every operation about an object refuses one that there is not."""
+    reason = ResultReason.OBJECT_NOT_FOUND if version >= V2_0 else ResultReason.ITEM_NOT_FOUND
+    nobody = "KIT-no-such-object"
+    for operation, request in (
+        (Operation.GET_ATTRIBUTES, GetAttributesRequest(unique_identifier=nobody)),
+        (Operation.GET_ATTRIBUTE_LIST, GetAttributeListRequest(unique_identifier=nobody)),
+        (Operation.CHECK, lifecycle.CheckRequest(unique_identifier=nobody)),
+        (Operation.OBTAIN_LEASE, lifecycle.ObtainLeaseRequest(unique_identifier=nobody)),
+        (Operation.ARCHIVE, lifecycle.ArchiveRequest(unique_identifier=nobody)),
+        (Operation.RECOVER, lifecycle.RecoverRequest(unique_identifier=nobody)),
+        (Operation.RE_KEY, rekey.ReKeyRequest(unique_identifier=nobody)),
+        (
+            Operation.GET_USAGE_ALLOCATION,
+            lifecycle.GetUsageAllocationRequest(unique_identifier=nobody, usage_limits_count=1),
+        ),
+        (Operation.ENCRYPT, crypto.EncryptRequest(unique_identifier=nobody, data=b"x")),
+        (Operation.DECRYPT, crypto.DecryptRequest(unique_identifier=nobody, data=b"x")),
+        (Operation.SIGN, crypto.SignRequest(unique_identifier=nobody, data=b"x")),
+        (Operation.MAC, crypto.MACRequest(unique_identifier=nobody, data=b"x")),
+        (Operation.EXPORT, ExportRequest(unique_identifier=nobody)),
+        (Operation.DEACTIVATE, lifecycle.DeactivateRequest(unique_identifier=nobody)),
+        (Operation.OBLITERATE, lifecycle.ObliterateRequest(unique_identifier=nobody)),
+    ):
+        if BY_OPERATION[operation].known_in(version):
+            yield Step(operation, request, reason)
+
+
+def put_off(version: Version) -> Iterator[Step]:
+    """What was put off is answered by a Poll, once, and can be given up before it is begun."""
+    pending = ResultStatus.OPERATION_PENDING
+    yield registered(0, KEY, M.ENCRYPT)
+    look = GetAttributesRequest(
+        unique_identifier=uid(0), attribute_references=(Tag.CRYPTOGRAPHIC_LENGTH,)
+    )
+    yield Step(Operation.GET_ATTRIBUTES, look, pending, put_off=True)
+    poll = PollRequest(asynchronous_correlation_value=LATER)
+    seen = GetAttributesResponse(
+        unique_identifier=uid(0),
+        attributes=Attributes.of((Tag.CRYPTOGRAPHIC_LENGTH, 8 * len(KEY))),
+    )
+    yield Step(Operation.POLL, poll, seen, answered_as=Operation.GET_ATTRIBUTES)
+    gone = ResultReason.ITEM_NOT_FOUND
+    if version >= V2_0:
+        gone = ResultReason.INVALID_ASYNCHRONOUS_CORRELATION_VALUE
+    yield Step(Operation.POLL, poll, gone)
+    destroy = lifecycle.DestroyRequest(unique_identifier=uid(0))
+    yield Step(Operation.DESTROY, destroy, pending, put_off=True)
+    yield Step(
+        Operation.CANCEL,
+        CancelRequest(asynchronous_correlation_value=LATER),
+        CancelResponse(
+            asynchronous_correlation_value=LATER, cancellation_result=CancellationResult.CANCELED
+        ),
+    )
+    yield got(0, KEY, 8 * len(KEY))
+    yield destroyed(0)
+
+
+def certified(version: Version) -> Iterator[Step]:
+    """A certificate for a key of the server's; both are linked."""
+    attributes = Attributes.of(
+        (Tag.CRYPTOGRAPHIC_ALGORITHM, A.ECDSA), (Tag.CRYPTOGRAPHIC_LENGTH, 256)
+    )
+    yield Step(
+        Operation.CREATE_KEY_PAIR,
+        create.CreateKeyPairRequest(
+            common_attributes=attributes,
+            private_key_attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, M.SIGN)),
+            public_key_attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, M.VERIFY)),
+        ),
+        create.CreateKeyPairResponse(
+            private_key_unique_identifier=uid(0), public_key_unique_identifier=uid(1)
+        ),
+    )
+    yield Step(
+        Operation.CERTIFY,
+        CertifyRequest(
+            unique_identifier=uid(1),
+            attributes=Attributes.of((Tag.CERTIFICATE_TYPE, CertificateType.X_509)),
+        ),
+        CertifyResponse(unique_identifier=uid(2)),
+    )
+    to_key = Link(link_type=LinkType.PUBLIC_KEY_LINK, linked_object_identifier=uid(1))
+    to_certificate = Link(link_type=LinkType.CERTIFICATE_LINK, linked_object_identifier=uid(2))
+    yield has(2, (Tag.OBJECT_TYPE, ObjectType.CERTIFICATE), (Tag.LINK, to_key))
+    yield has(1, (Tag.LINK, to_certificate))
+    yield Step(
+        Operation.VALIDATE,
+        ValidateRequest(unique_identifiers=(uid(2),)),
+        ValidateResponse(validity_indicator=ValidityIndicator.VALID),
+    )
+    for number in (2, 1, 0):
+        yield destroyed(number)
+    assert version
+
+
 CASES = (
+    Case("LEASE", "Leases, Archive and Recover (KMIP 1.4 §4.17, §4.22, §4.23).", leases),
+    Case("MISSING", "Objects that there are not (KMIP 1.4 §11, KMIP 2.1 §6.1).", missing),
+    Case("ASYNC", "What is put off, polled, cancelled (KMIP 1.4 §4.27, §4.28).", put_off),
+    Case("CERTIFY", "A certificate and its links (KMIP 1.4 §4.7, §4.24).", certified, V1_1),
     Case("MAC", "Codes of RFC 4231 §4.2 (KMIP 1.4 §4.33, §4.34).", codes, V1_2),
     Case("HASH", "SHA-256 of FIPS 180-4 (KMIP 1.4 §4.37).", digests, V1_2),
     Case("RNG", "Random bytes (KMIP 1.4 §4.35).", random_bytes, V1_2),
@@ -473,23 +627,36 @@ CASES = (
 def messages(step: Step, version: Version) -> tuple[RequestMessage, ResponseMessage]:
     """Request and response of a step."""
     spoken = ProtocolVersion.of(version)
+    count = 1 if version < V3_0 else None
+    indicator = (
+        (True if version < V2_0 else AsynchronousIndicator.MANDATORY) if step.put_off else None
+    )
     request = RequestMessage(
-        request_header=RequestHeader(protocol_version=spoken, batch_count=1),
+        request_header=RequestHeader(
+            protocol_version=spoken, batch_count=count, asynchronous_indicator=indicator
+        ),
         batch_items=(RequestBatchItem(operation=step.operation, request_payload=step.request),),
     )
-    if isinstance(step.answer, ResultReason):
+    operation = step.answered_as or step.operation
+    if isinstance(step.answer, ResultStatus):
         item = ResponseBatchItem(
-            operation=step.operation,
+            operation=operation,
+            result_status=step.answer,
+            asynchronous_correlation_value=LATER,
+        )
+    elif isinstance(step.answer, ResultReason):
+        item = ResponseBatchItem(
+            operation=operation,
             result_status=ResultStatus.OPERATION_FAILED,
             result_reason=step.answer,
         )
     else:
         item = ResponseBatchItem(
-            operation=step.operation,
+            operation=operation,
             result_status=ResultStatus.SUCCESS,
             response_payload=step.answer,
         )
-    header = ResponseHeader(protocol_version=spoken, time_stamp=NOW, batch_count=1)
+    header = ResponseHeader(protocol_version=spoken, time_stamp=NOW, batch_count=count)
     return request, ResponseMessage(response_header=header, batch_items=(item,))
 
 

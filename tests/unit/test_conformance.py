@@ -276,13 +276,16 @@ def test_the_command_ends_with_1_when_a_case_fails_and_reports_it(
     assert good.exit_code == 0
 
 
-def test_our_own_suite_passes_in_every_version(server: RunningServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["ttlv", "xml", "json"])
+def test_our_own_suite_passes_in_every_version_and_encoding(
+    server: RunningServer, tmp_path: Path, encoding: str
+) -> None:
     """And the tester needs no other files to be of use."""
-    arguments = ["run", "--target", f"127.0.0.1:{server.port}"]
+    arguments = ["run", "--target", f"127.0.0.1:{server.port}", "--encoding", encoding]
     for name, path in server.credentials("own suite").items():
         arguments += [f"--{name}", str(path)]
     result = CliRunner().invoke(conformance, arguments)
-    assert "100 passed, 0 failed, 0 skipped" in result.output
+    assert "140 passed, 0 failed, 0 skipped" in result.output
     listed = CliRunner().invoke(conformance, ["list", "--kmip", "2.1"]).output
     assert "KIT-LIFECYCLE-21" in listed
 
