@@ -7,6 +7,7 @@ import click
 
 if TYPE_CHECKING:
     from kmipkit_conformance.player import Verdict
+    from kmipkit_conformance.profiles import ProfileVerdict
 
 FILE = click.Path(path_type=Path)
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
@@ -106,6 +107,11 @@ def list_cases(
     help="Seconds that a step may be repeated for which a case says so, such as a Poll.",
 )
 @click.option(
+    "--deviations",
+    type=FILE,
+    help="Cases that are known to fail at this server, with the reason (TOML); they are told apart.",
+)
+@click.option(
     "--report",
     "reports",
     multiple=True,
@@ -122,6 +128,7 @@ def run(
     wait: float,
     https: str | None,
     encoding: str | None,
+    deviations: Path | None,
     reports: tuple[str, ...],
     folders: tuple[Path, ...],
     versions: tuple[str, ...],
@@ -137,10 +144,14 @@ def run(
           --cases oasis --kmip 2.1 --report html:report.html
       kmipkit conformance run ... --cases oasis --profile SKLC --profile CS-BC
       kmipkit conformance run ... --encoding json --https 5697/kmip
+      kmipkit conformance run ... --deviations vendor.toml --report junit:results.xml
     """
     from kmipkit_conformance import report
     from kmipkit_conformance.cases import OWN, find
+    from kmipkit_conformance.deviations import known
+    from kmipkit_conformance.deviations import load as load_deviations
     from kmipkit_conformance.player import Outcome, Player
+    from kmipkit_conformance.profiles import judged
     from kmipkit_conformance.support import offered
     from kmipkit_conformance.target import Target
 
@@ -148,6 +159,7 @@ def run(
     if not separator or not port.isdecimal():
         raise click.BadParameter(f"{target!r} is not HOST:PORT", param_hint="--target")
     wanted = [_report_file(text) for text in reports]
+    listed = load_deviations(deviations) if deviations is not None else {}
     https_port, path = _https(https)
     aimed = Target(host.strip("[]"), int(port), ca, cert, key, timeout, https_port, path)
     player = Player(
@@ -159,12 +171,15 @@ def run(
     )
     verdicts = []
     for case in _chosen(folders, versions, profiles):
-        verdict = player.play(case)
+        verdict = known(player.play(case), listed)
         _tell(verdict)
         verdicts.append(verdict)
         player.clean_up()
+    profiles_found = list(judged(verdicts, player.offer))
+    for one in profiles_found:
+        _tell_profile(one)
     for form, file in wanted:
-        report.write(form, file, verdicts)
+        report.write(form, file, report.Report(verdicts, profiles_found))
     click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
@@ -185,6 +200,12 @@ def _report_file(text: str) -> tuple[str, Path]:
             f"{text!r} is not FORM:FILE with {', '.join(FORMS)}", param_hint="--report"
         )
     return form, Path(path)
+
+
+def _tell_profile(found: "ProfileVerdict") -> None:
+    because = f": {'; '.join(found.because)}" if found.because else ""
+    title = f"{found.profile.title} (KMIP {found.version})"
+    click.echo(f"{found.standing.value:<12} {title}{because}")
 
 
 def _tell(verdict: "Verdict") -> None:

@@ -71,6 +71,18 @@ def read(text: str, item_type: ItemType, tag: int) -> ItemValue:
     return symbol
 
 
+def readable(item: Item) -> Item:
+    """The tree with each placeholder as the text that the case has."""
+    value = item.value
+    if isinstance(value, tuple):
+        return Item(item.tag, item.type, tuple(map(readable, value)))
+    if isinstance(value, Now):
+        return Item(item.tag, ItemType.TEXT_STRING, f"$NOW{int(value):+}" if value else "$NOW")
+    if isinstance(value, Symbol):
+        return Item(item.tag, ItemType.TEXT_STRING, f"${value.name}")
+    return item
+
+
 @dataclass(slots=True)
 class Bindings:
     """What the placeholders of one case stand for; ``now`` in seconds since 1970."""

@@ -33,6 +33,8 @@ class Outcome(Enum):
 
     PASSED = "passed"
     FAILED = "failed"
+    KNOWN = "known"
+    """Failed, and listed among the known deviations of the target."""
     SKIPPED = "skipped"
 
 
@@ -46,6 +48,9 @@ class Verdict:
     step: int = 0
     """The number of the step that failed, counted from 0."""
     seconds: float = 0.0
+    expected: Item | None = None
+    got: Item | None = None
+    """The response of the step that failed: as the case has it, and as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +95,15 @@ class Player:
                 accounts(self.target, case, self.offer.operations),
                 ExitStack() as connections,
             ):
-                step, reasons = self._steps(case, self._connections(case, connections))
+                step, reasons, got = self._steps(case, self._connections(case, connections))
         except ConformanceError as error:
             if suite is None:  # then no case can be played
                 raise
-            step, reasons = 0, [str(error)]
+            step, reasons, got = 0, [str(error)], None
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
-        return Verdict(case, outcome, tuple(reasons), step, self.clock() - started)
+        expected = case.steps[step].response if reasons else None
+        seconds = self.clock() - started
+        return Verdict(case, outcome, tuple(reasons), step, seconds, expected, got)
 
     def _media(self, case: Case) -> str | None:
         """The media type over HTTPS; None for TTLV without HTTP."""
@@ -137,38 +144,38 @@ class Player:
 
     def _steps(
         self, case: Case, connection: Callable[[str], TargetConnection]
-    ) -> tuple[int, list[str]]:
-        """The step that failed and why, or no reasons."""
+    ) -> tuple[int, list[str], Item | None]:
+        """The step that failed, why, and the answer; or no reasons."""
         bindings = Bindings(now=int(self.clock()))
         comparison = Comparison(bindings)
         for number, step in enumerate(case.steps):
             until = self.clock() + self.patience
             while True:
                 comparison.bindings.at(int(self.clock()))
-                reasons, again = self._step(step, comparison, connection(step.marks.client))
+                reasons, again, got = self._step(step, comparison, connection(step.marks.client))
                 again = again or (bool(reasons) and case.waits and _looks(step))
                 if not again or self.clock() >= until:
                     break
                 self.pause(PAUSE)
             self.made.update(comparison.made)
             if reasons:
-                return number, reasons
-        return len(case.steps), []
+                return number, reasons, got
+        return len(case.steps), [], None
 
     def _step(
         self, step: Step, comparison: Comparison, connection: TargetConnection
-    ) -> tuple[list[str], bool]:
-        """What is wrong with the answer, and whether another may be better."""
+    ) -> tuple[list[str], bool, Item | None]:
+        """What is wrong with the answer, whether another may be better, and the answer."""
         try:
             request = binary.encode(comparison.bindings.fill(step.request))
             answer = binary.decode(connection.exchange(request))
         except NoAnswer as error:
-            return [str(error)], False
+            return [str(error)], False, None
         except ProtocolError as error:
-            return [f"the answer cannot be read: {error}"], False
+            return [f"the answer cannot be read: {error}"], False, None
         reasons = comparison.differences(step, answer)
         waits = step.marks.repeated or (is_pending(answer) and not is_pending(step.response))
-        return reasons, bool(reasons) and waits
+        return reasons, bool(reasons) and waits, answer
 
 
 def _looks(step: Step) -> bool:

@@ -5,13 +5,25 @@ import json
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from kmipkit.ttlv.printer import format_item
 from kmipkit_conformance.errors import ConformanceError
+from kmipkit_conformance.placeholders import readable
 from kmipkit_conformance.player import Outcome, Verdict
+from kmipkit_conformance.profiles import ProfileVerdict
 
 Verdicts = Sequence[Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a run has found."""
+
+    verdicts: Verdicts
+    profiles: Sequence[ProfileVerdict] = ()
 
 
 def counts(verdicts: Verdicts) -> dict[str, int]:
@@ -20,15 +32,16 @@ def counts(verdicts: Verdicts) -> dict[str, int]:
     return {outcome.value: found[outcome] for outcome in Outcome}
 
 
-def junit(verdicts: Verdicts) -> str:
+def junit(found: Report) -> str:
     """One test suite, a test case for each case."""
+    verdicts = found.verdicts
     number = counts(verdicts)
     suite = ET.Element(
         "testsuite",
         name="KMIP conformance",
         tests=str(len(verdicts)),
         failures=str(number["failed"]),
-        skipped=str(number["skipped"]),
+        skipped=str(number["skipped"] + number["known"]),
     )
     for verdict in verdicts:
         case = ET.SubElement(
@@ -50,8 +63,19 @@ def _in_xml(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def as_json(verdicts: Verdicts) -> str:
-    """The counts and every verdict."""
+def as_json(found: Report) -> str:
+    """The counts, every verdict, and the profiles."""
+    verdicts = found.verdicts
+    profiles = [
+        {
+            "profile": one.profile.title,
+            "version": str(one.version),
+            "standing": one.standing.value,
+            "cases": one.played,
+            "because": list(one.because),
+        }
+        for one in found.profiles
+    ]
     rows = [
         {
             "case": verdict.case.name,
@@ -63,7 +87,8 @@ def as_json(verdicts: Verdicts) -> str:
         }
         for verdict in verdicts
     ]
-    return json.dumps({**counts(verdicts), "cases": rows}, indent=2, ensure_ascii=False) + "\n"
+    told = {**counts(verdicts), "profiles": profiles, "cases": rows}
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
 _PAGE = """<!doctype html>
@@ -72,36 +97,73 @@ _PAGE = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td, th {{ border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top; }}
-.passed {{ color: #176b2c; }} .failed {{ color: #a3181d; font-weight: 600; }} .skipped {{ color: #555; }}
+.passed {{ color: #176b2c; }} .failed {{ color: #a3181d; font-weight: 600; }}
+.known {{ color: #8a5a00; }}
+.skipped, .not {{ color: #555; }}
+.pair {{ display: flex; gap: 1rem; }} .pair div {{ flex: 1; min-width: 0; }}
+.pair pre {{ overflow-x: auto; background: #f6f6f6; padding: .6rem; }}
+pre {{ font-size: 13px; line-height: 1.35; }}
 </style>
 <h1>KMIP conformance</h1>
 <p>{summary}</p>
+{profiles}
 <table><tr><th>Case</th><th>Version</th><th>Outcome</th><th>Why</th></tr>
 {rows}
 </table></html>
 """
 
 
-def as_html(verdicts: Verdicts) -> str:
-    """A page with a table."""
-    rows = "\n".join(
+def as_html(found: Report) -> str:
+    """A page with tables, and the messages of each step that failed."""
+    rows = "\n".join(map(_row, found.verdicts))
+    summary = ", ".join(f"{number} {name}" for name, number in counts(found.verdicts).items())
+    return _PAGE.format(summary=summary, profiles=_profiles(found.profiles), rows=rows)
+
+
+def _row(verdict: Verdict) -> str:
+    outcome = verdict.outcome.value
+    why = html.escape("; ".join(verdict.reasons))
+    return (
         f"<tr><td>{html.escape(verdict.case.name)}</td><td>{verdict.case.version}</td>"
-        f'<td class="{verdict.outcome.value}">{verdict.outcome.value}</td>'
-        f"<td>{html.escape('; '.join(verdict.reasons))}</td></tr>"
-        for verdict in verdicts
+        f'<td class="{outcome}">{outcome}</td><td>{why}{_messages(verdict)}</td></tr>'
     )
-    summary = ", ".join(f"{number} {name}" for name, number in counts(verdicts).items())
-    return _PAGE.format(summary=summary, rows=rows)
 
 
-FORMS: Mapping[str, Callable[[Verdicts], str]] = MappingProxyType(
+def _messages(verdict: Verdict) -> str:
+    """What was expected beside what came, keys hidden."""
+    if verdict.expected is None or verdict.got is None:
+        return ""
+    sides = (("expected", verdict.expected), ("received", verdict.got))
+    texts = "".join(
+        f"<div><h4>{name}</h4><pre>{html.escape(format_item(readable(item)))}</pre></div>"
+        for name, item in sides
+    )
+    return (
+        f'<details><summary>step {verdict.step}</summary><div class="pair">{texts}</div></details>'
+    )
+
+
+def _profiles(profiles: Sequence[ProfileVerdict]) -> str:
+    if not profiles:
+        return ""
+    rows = "".join(
+        f"<tr><td>{html.escape(one.profile.title)}</td><td>{one.version}</td>"
+        f'<td class="{one.standing.value}">{one.standing.value}</td>'
+        f"<td>{html.escape('; '.join(one.because))}</td></tr>"
+        for one in profiles
+    )
+    head = "<tr><th>Profile</th><th>Version</th><th>Standing</th><th>Because of</th></tr>"
+    return f"<table>{head}{rows}</table><h2>Cases</h2>"
+
+
+FORMS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
     {"junit": junit, "json": as_json, "html": as_html}
 )
 
 
-def write(form: str, path: Path, verdicts: Verdicts) -> None:
+def write(form: str, path: Path, found: Report) -> None:
     """Write a report. ConformanceError if the file cannot be written."""
     try:
-        path.write_text(FORMS[form](verdicts), encoding="utf-8")
+        path.write_text(FORMS[form](found), encoding="utf-8")
     except OSError as error:
         raise ConformanceError(f"{path}: {error.strerror}") from None

@@ -10,19 +10,21 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from kmipkit_conformance import placeholders, report
+from kmipkit_conformance import deviations, markers, placeholders, report
 from kmipkit_conformance.cases import Case, Step, load, load_all
 from kmipkit_conformance.cli import conformance
 from kmipkit_conformance.compare import Comparison
+from kmipkit_conformance.errata import CORRECTIONS, ERRATA
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.placeholders import Bindings
 from kmipkit_conformance.player import Outcome, Player, Verdict
+from kmipkit_conformance.profiles import judged
 from kmipkit_conformance.support import Offer, offered
 from kmipkit_conformance.target import Target
 from servers import RunningServer
 
-from kmipkit.spec.enums import Operation
-from kmipkit.spec.versions import V1_2, V1_4
+from kmipkit.spec.enums import Operation, ProfileName
+from kmipkit.spec.versions import V1_2, V1_4, V2_1
 from kmipkit.ttlv import xml
 from kmipkit.ttlv.tree import Item
 
@@ -267,7 +269,7 @@ def test_the_command_ends_with_1_when_a_case_fails_and_reports_it(
         arguments += ["--report", f"{form}:{tmp_path / form}"]
     result = CliRunner().invoke(conformance, arguments)
     assert result.exit_code == 1, result.output
-    assert "1 passed, 1 failed, 0 skipped" in result.output
+    assert "1 passed, 1 failed, 0 known, 0 skipped" in result.output
     suite = ET.parse(tmp_path / "junit").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     assert json.loads((tmp_path / "json").read_text())["failed"] == 1
@@ -285,7 +287,7 @@ def test_our_own_suite_passes_in_every_version_and_encoding(
     for name, path in server.credentials("own suite").items():
         arguments += [f"--{name}", str(path)]
     result = CliRunner().invoke(conformance, arguments)
-    assert "140 passed, 0 failed, 0 skipped" in result.output
+    assert "140 passed, 0 failed, 0 known, 0 skipped" in result.output
     listed = CliRunner().invoke(conformance, ["list", "--kmip", "2.1"]).output
     assert "KIT-LIFECYCLE-21" in listed
 
@@ -293,10 +295,10 @@ def test_our_own_suite_passes_in_every_version_and_encoding(
 def test_reports_show_names_as_text_whatever_they_hold(tmp_path: Path) -> None:
     case = Case("<script>", V1_4, ())
     verdict = Verdict(case, Outcome.FAILED, ("<b>bold</b> \x00",))
-    assert "<script>" not in report.as_html([verdict])
-    assert ET.fromstring(report.junit([verdict]))
+    assert "<script>" not in report.as_html(report.Report([verdict]))
+    assert ET.fromstring(report.junit(report.Report([verdict])))
     with pytest.raises(ConformanceError):
-        report.write("json", tmp_path / "missing" / "r", [verdict])
+        report.write("json", tmp_path / "missing" / "r", report.Report([verdict]))
 
 
 @pytest.mark.parametrize(
@@ -311,3 +313,107 @@ def test_wrong_options_are_explained(tmp_path: Path, arguments: list[str], words
     result = CliRunner().invoke(conformance, ["run", *arguments, *files, "--cases", str(tmp_path)])
     assert result.exit_code == 2
     assert words in result.output
+
+
+# --- profiles, deviations, corrections -----------------------------------------------------------
+
+
+def verdict_of(name: str, outcome: Outcome) -> Verdict:
+    return Verdict(Case(name, V2_1, ()), outcome, (), 3)
+
+
+def standings(verdicts: list[Verdict], offer: Offer) -> dict[str, str]:
+    return {one.profile.title: one.standing.value for one in judged(verdicts, offer)}
+
+
+ALL = frozenset(Operation)
+
+
+def test_a_profile_stands_or_falls_with_its_mandatory_cases() -> None:
+    verdicts = [
+        verdict_of("SKLC-M-1-21", Outcome.PASSED),
+        verdict_of("CS-BC-M-1-21", Outcome.FAILED),
+        verdict_of("CS-RNG-O-1-21", Outcome.FAILED),
+        verdict_of("CS-RNG-M-1-21", Outcome.PASSED),
+        verdict_of("QS-M-1-21", Outcome.SKIPPED),
+    ]
+    found = standings(verdicts, Offer(ALL, None))
+    assert found["Symmetric Key Lifecycle Server"] == "passed"
+    assert found["Basic Cryptographic Server"] == "failed"
+    assert found["RNG Cryptographic Server"] == "passed", "an optional case does not count"
+    assert found["Quantum Safe Server"] == "not testable"
+    assert found["Complete Server"] == "failed"
+    [why] = [one for one in judged(verdicts, Offer(ALL, None)) if "Basic C" in one.profile.title]
+    assert why.because == ("CS-BC-M-1-21, step 3",)
+
+
+def test_what_a_server_does_not_claim_it_cannot_fail() -> None:
+    verdicts = [verdict_of("SKLC-M-1-21", Outcome.FAILED)]
+    claims = frozenset({ProfileName.BASELINE_SERVER})
+    found = standings(verdicts, Offer(ALL, None, claims))
+    assert found == {
+        "Baseline Server": "failed",
+        "Symmetric Key Lifecycle Server": "not claimed",
+        "Complete Server": "not claimed",
+    }
+    assert "failed" not in standings(verdicts, Offer(frozenset(), None)).values()
+
+
+def test_a_known_deviation_is_told_apart_and_costs_no_exit_status(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    write_case(cases, "A-M-2-14", "OperationFailed")
+    listed = tmp_path / "deviations.toml"
+    listed.write_text('[deviations]\n"A-M-2-14" = "der Hersteller weiß davon"\n')
+    arguments = ["run", "--target", f"127.0.0.1:{server.port}", "--cases", str(cases)]
+    for name, path in server.credentials("tester").items():
+        arguments += [f"--{name}", str(path)]
+    arguments += ["--deviations", str(listed), "--report", f"html:{tmp_path / 'r.html'}"]
+    result = CliRunner().invoke(conformance, arguments)
+    assert result.exit_code == 0, result.output
+    assert "1 known" in result.output
+    page = (tmp_path / "r.html").read_text()
+    assert "der Hersteller weiß davon" in page
+    assert "<h4>expected</h4>" in page
+    assert "<h4>received</h4>" in page
+
+
+@pytest.mark.parametrize("text", ["", "[other]\n", "[deviations]\nx = 1\n", "not toml"])
+def test_a_file_of_deviations_that_is_none_is_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deviations.toml"
+    path.write_text(text)
+    with pytest.raises(ConformanceError):
+        deviations.load(path)
+
+
+def test_marks_say_who_sends_and_what_is_repeated() -> None:
+    text = """<!-- # [Client-Z] in a comment --><KMIP># TIME 0 # [Client-A]
+    <RequestMessage></RequestMessage><ResponseMessage></ResponseMessage> # TIME 1
+    # [Client-B] # [REPEAT] until it is there
+    <RequestMessage></RequestMessage><ResponseMessage></ResponseMessage>
+    # [Server-to-Client]<RequestMessage></RequestMessage></KMIP>"""
+    found = list(markers.marks(text))
+    assert [mark.client for mark in found] == ["Client-A", "", "Client-B", "", ""]
+    assert [mark.repeated for mark in found] == [False, False, True, False, False]
+    assert [mark.from_server for mark in found] == [False, False, False, False, True]
+
+
+def test_a_case_is_played_as_it_must_have_been_meant(tmp_path: Path) -> None:
+    for name, corrections in CORRECTIONS.items():
+        assert all(correction.why for correction in corrections), name
+    text = 'x fd912d102dbb482f6f6e91bd57119095 "'
+    [correction] = CORRECTIONS["CS-BC-M-6-12"]
+    assert "d9bcce11b0b437b90239552df3a360c9" in correction.apply(text)
+    assert not set(CORRECTIONS) & set(ERRATA)
+
+
+def test_a_case_finds_those_it_builds_on(player: Player, tmp_path: Path) -> None:
+    first = load(write_case(tmp_path, "A-M-1-14"))
+    second = replace(load(write_case(tmp_path, "A-M-2-14")), depends_on=("A-M-1-14",))
+    finding = replace(player, find={"A-M-1-14": first}.get)
+    assert finding.play(second).outcome is Outcome.PASSED
+    alone = player.play(second)
+    assert alone.outcome is Outcome.SKIPPED
+    assert "A-M-1-14" in alone.reasons[0]
