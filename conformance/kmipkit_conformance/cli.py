@@ -1,5 +1,6 @@
 """``kmipkit conformance``: list and run."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import click
 if TYPE_CHECKING:
     from kmipkit_conformance.player import Verdict
     from kmipkit_conformance.profiles import ProfileVerdict
+    from kmipkit_conformance.target import Target
 
 FILE = click.Path(path_type=Path)
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
@@ -39,6 +41,21 @@ def _selection(function: Any) -> Any:
             type=FILE,
             help="A case in KMIP XML, or a directory of them; may be repeated.  [default: our own]",
         ),
+    ):
+        function = option(function)
+    return function
+
+
+def _reaching(function: Any) -> Any:
+    """The options that say where the server is."""
+    for option in (
+        click.option(
+            "--timeout", default=30.0, show_default=True, help="Seconds to wait for an answer."
+        ),
+        click.option("--key", required=True, type=FILE, help="Its private key, PEM."),
+        click.option("--cert", required=True, type=FILE, help="Client certificate, PEM."),
+        click.option("--ca", required=True, type=FILE, help="Authorities of the server, PEM."),
+        click.option("--target", required=True, metavar="HOST:PORT", help="The server to test."),
     ):
         function = option(function)
     return function
@@ -85,10 +102,7 @@ def list_cases(
 
 
 @conformance.command()
-@click.option("--target", required=True, metavar="HOST:PORT", help="The server to test.")
-@click.option("--ca", required=True, type=FILE, help="Authorities of the server, PEM.")
-@click.option("--cert", required=True, type=FILE, help="Client certificate, PEM.")
-@click.option("--key", required=True, type=FILE, help="Its private key, PEM.")
+@_reaching
 @click.option(
     "--https",
     metavar="PORT[/PATH]",
@@ -99,7 +113,6 @@ def list_cases(
     type=click.Choice(["ttlv", "xml", "json"]),
     help="Play all cases in this encoding, XML and JSON over HTTPS.  [default: what each asks for]",
 )
-@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for an answer.")
 @click.option(
     "--wait",
     default=180.0,
@@ -153,15 +166,11 @@ def run(
     from kmipkit_conformance.player import Outcome, Player
     from kmipkit_conformance.profiles import judged
     from kmipkit_conformance.support import offered
-    from kmipkit_conformance.target import Target
 
-    host, separator, port = target.rpartition(":")
-    if not separator or not port.isdecimal():
-        raise click.BadParameter(f"{target!r} is not HOST:PORT", param_hint="--target")
     wanted = [_report_file(text) for text in reports]
     listed = load_deviations(deviations) if deviations is not None else {}
     https_port, path = _https(https)
-    aimed = Target(host.strip("[]"), int(port), ca, cert, key, timeout, https_port, path)
+    aimed = _target(target, ca, cert, key, timeout, https_port, path)
     player = Player(
         aimed,
         offered(aimed),
@@ -200,6 +209,58 @@ def _report_file(text: str) -> tuple[str, Path]:
             f"{text!r} is not FORM:FILE with {', '.join(FORMS)}", param_hint="--report"
         )
     return form, Path(path)
+
+
+@conformance.command()
+@_reaching
+@click.option("--count", default=1000, show_default=True, help="Messages to send.")
+@click.option("--seed", default=0, show_default=True, help="The same seed sends the same messages.")
+def fuzz(
+    target: str, ca: Path, cert: Path, key: Path, timeout: float, count: int, seed: int
+) -> None:
+    """Throw damaged messages at a server. Exit status 0 if it bears them, 1 otherwise.
+
+    The messages are those of our own cases, damaged; some may still be understood, and make
+    objects. Do not use it on a server that others need.
+
+    \b
+    Examples:
+      kmipkit conformance fuzz --target localhost:5696 --ca ca.crt --cert me.crt --key me.key
+      kmipkit conformance fuzz ... --count 100000 --seed 7 --timeout 5
+    """
+    from kmipkit_conformance.cases import OWN, load_all
+    from kmipkit_conformance.fuzz import Fuzzer
+
+    cases = list(load_all((OWN,), frozenset(), ()))
+    found = 0
+    with click.progressbar(length=count, label="messages", file=sys.stderr) as bar:
+        fuzzer = Fuzzer(
+            _target(target, ca, cert, key, timeout), cases, seed, lambda _: bar.update(1)
+        )
+        for finding in fuzzer.run(count):
+            found += 1
+            click.echo(f"message {finding.number}, {finding.damage}: {finding.what}")
+            click.echo(f"         {finding.message.hex()}")
+    click.echo(f"{count} messages with seed {seed}, {found} findings")
+    if found:
+        raise click.exceptions.Exit(1)
+
+
+def _target(
+    text: str,
+    ca: Path,
+    cert: Path,
+    key: Path,
+    timeout: float,
+    https_port: int | None = None,
+    path: str = PATH,
+) -> "Target":
+    from kmipkit_conformance.target import Target
+
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--target")
+    return Target(host.strip("[]"), int(port), ca, cert, key, timeout, https_port, path)
 
 
 def _tell_profile(found: "ProfileVerdict") -> None:
