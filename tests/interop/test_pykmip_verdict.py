@@ -1,0 +1,83 @@
+"""The tester judges others: our own suite against PyKMIP's server, and the verdict as a golden file.
+
+``pykmip-verdict.json`` says for each case what came of it and at which step; docs/conformance.md
+explains how to read it. Where PyKMIP changes, run this file as a program and look at what differs:
+
+    python tests/interop/test_pykmip_verdict.py > tests/interop/pykmip-verdict.json
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from kmipkit_certs import development
+from kmipkit_conformance.cases import OWN, load_all
+from kmipkit_conformance.player import Player
+from kmipkit_conformance.support import offered
+from kmipkit_conformance.target import Target
+
+PROJECT = Path(__file__).resolve().parents[2]
+GOLDEN = Path(__file__).with_name("pykmip-verdict.json")
+
+pytest.importorskip("kmip")
+
+
+@contextmanager
+def pykmip(folder: Path) -> Iterator[Target]:
+    """PyKMIP's server, as a target."""
+    pki = folder / "pki"
+    development.ensure(
+        pki, hosts=("127.0.0.1",), clients=("admin",), clock=lambda: datetime.now(UTC)
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.peers.pykmip_server", str(folder), str(pki)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        words = process.stdout.readline().split()
+        assert words[:1] == ["ready"]
+        files = (pki / "ca.crt", pki / "admin.crt", pki / "admin.key")
+        yield Target("127.0.0.1", int(words[1]), *files)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def verdict(folder: Path) -> dict[str, str]:
+    """Case to outcome: ``passed``, ``failed at step N``, or why it was not played."""
+    with pykmip(folder) as target:
+        player = Player(target, offered(target), patience=1)
+        found = {}
+        for case in load_all((OWN,), frozenset(), ()):
+            one = player.play(case)
+            told = {"failed": f"failed at step {one.step}", "skipped": "; ".join(one.reasons)}
+            found[case.name] = told.get(one.outcome.value, one.outcome.value)
+            player.clean_up()
+        return found
+
+
+def test_the_verdict_on_pykmip_is_the_one_that_is_checked_in(tmp_path: Path) -> None:
+    assert verdict(tmp_path) == json.loads(GOLDEN.read_text())
+
+
+def test_the_verdict_tells_servers_apart() -> None:
+    """A tester that passes everybody, or nobody, would be of no use."""
+    outcomes = list(json.loads(GOLDEN.read_text()).values())
+    assert sum(outcome == "passed" for outcome in outcomes) >= 10
+    assert sum(outcome.startswith("failed") for outcome in outcomes) >= 10
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        print(json.dumps(verdict(Path(place)), indent=1, ensure_ascii=False))
