@@ -1,7 +1,8 @@
 """Giving a key wrapped by another key (KMIP 1.4 §2.1.5, §2.1.6, §4.11; KMIP 2.1 §3.3, §7.19).
 
-Encrypt-only wrapping. What is wrapped is the Key Material itself (No Encoding), or the encoded Key
-Value structure with the attributes that were asked for (TTLV Encoding, the default).
+Encrypted, with a MAC or signature, or both. What is wrapped is the Key Material itself (No Encoding),
+or the encoded Key Value structure with the attributes that were asked for (TTLV Encoding, the
+default).
 """
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -30,45 +31,74 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.call import Call
 from kmipkit_server.managed import Managed, shown
 from kmipkit_server.material import key_bytes, rsa_private_key, rsa_public_key
+from kmipkit_server.sealing_codes import AUTHENTICATING, ENCRYPTING, code, require_code
 
 
 def wrapped(
     call: Call, managed: Managed, block: KeyBlock, specification: KeyWrappingSpecification
 ) -> KeyBlock:
     """The key block with its value wrapped as the specification says."""
-    information = _checked(specification)
+    _check(specification)
     if block.key_wrapping_data is not None or not isinstance(block.key_value, KeyValue):
         raise OperationError(
             ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED, "the key was registered wrapped already"
         )
     option = specification.encoding_option or EncodingOption.TTLV_ENCODING
     plaintext = _plaintext(call, managed, block.key_value, specification, option)
-    key, parameters = _wrapping_key(call, information)
-    result = wrap(key, parameters, plaintext, random=call.facts.random)
+    value, iv = _encrypted(call, block.key_value, plaintext, specification)
+    signed = value if _signs_ciphertext(specification.wrapping_method) else plaintext
+    signer = specification.mac_signature_key_information
     return block.replace(
-        key_value=result.data,
+        key_value=value,
         key_wrapping_data=KeyWrappingData(
             wrapping_method=specification.wrapping_method,
-            encryption_key_information=information,
-            iv_counter_nonce=result.iv,
+            encryption_key_information=specification.encryption_key_information,
+            mac_signature_key_information=signer,
+            mac_signature=None if signer is None else code(call, signer, _as_bytes(signed)),
+            iv_counter_nonce=iv,
             encoding_option=specification.encoding_option,
         ),
     )
 
 
-def _checked(specification: KeyWrappingSpecification) -> EncryptionKeyInformation:
-    if specification.wrapping_method != WrappingMethod.ENCRYPT:
-        raise OperationError(
-            ResultReason.FEATURE_NOT_SUPPORTED,
-            f"Wrapping Method {specification.wrapping_method.name} is not supported, only ENCRYPT",
-        )
+def _encrypted(
+    call: Call, value: KeyValue, plaintext: bytes, specification: KeyWrappingSpecification
+) -> tuple[KeyValue | bytes, bytes | None]:
+    """The value as it leaves, and the IV; in clear where the method only authenticates."""
     information = specification.encryption_key_information
     if information is None:
+        return value, None
+    key, parameters = _wrapping_key(call, information)
+    result = wrap(key, parameters, plaintext, random=call.facts.random)
+    return result.data, result.iv
+
+
+def _signs_ciphertext(method: WrappingMethod) -> bool:
+    return method == WrappingMethod.ENCRYPT_THEN_MAC_SIGN
+
+
+def _as_bytes(value: KeyValue | bytes) -> bytes:
+    assert isinstance(value, bytes)
+    return value
+
+
+def _check(specification: KeyWrappingSpecification) -> None:
+    """The method must be known, and have the keys that it needs and no others."""
+    method = specification.wrapping_method
+    if method not in ENCRYPTING | AUTHENTICATING:
         raise OperationError(
-            ResultReason.INVALID_FIELD,
-            "Encryption Key Information is needed for the Wrapping Method ENCRYPT",
+            ResultReason.FEATURE_NOT_SUPPORTED, f"Wrapping Method {method.name} is not supported"
         )
-    return information
+    for given, wanted, name in (
+        (specification.encryption_key_information, method in ENCRYPTING, "Encryption"),
+        (specification.mac_signature_key_information, method in AUTHENTICATING, "MAC/Signature"),
+    ):
+        if (given is not None) is not wanted:
+            needs = "needs" if wanted else "does not take"
+            raise OperationError(
+                ResultReason.INVALID_FIELD,
+                f"the Wrapping Method {method.name} {needs} {name} Key Information",
+            )
 
 
 def _plaintext(
@@ -103,6 +133,11 @@ def unwrapped(call: Call, block: KeyBlock) -> KeyBlock:
     data = block.key_wrapping_data
     if data is None:
         return block
+    method, signer = data.wrapping_method, data.mac_signature_key_information
+    if method == WrappingMethod.MAC_SIGN and isinstance(block.key_value, KeyValue):
+        plaintext = _clear(call, data, block.key_value)
+        require_code(call, signer, plaintext, data.mac_signature)
+        return block.replace(key_wrapping_data=None)
     information = data.encryption_key_information
     if information is None or not isinstance(block.key_value, bytes):
         raise OperationError(
@@ -116,10 +151,21 @@ def unwrapped(call: Call, block: KeyBlock) -> KeyBlock:
         raise OperationError(
             ResultReason.WRONG_KEY_LIFECYCLE_STATE, "the wrapping key may not be used in its state"
         )
+    if method == WrappingMethod.ENCRYPT_THEN_MAC_SIGN:
+        require_code(call, signer, block.key_value, data.mac_signature)
     plaintext = unwrap(
         _key_to_unwrap(managed), parameters, block.key_value, iv=data.iv_counter_nonce
     )
+    if method == WrappingMethod.MAC_SIGN_THEN_ENCRYPT:
+        require_code(call, signer, plaintext, data.mac_signature)
     return block.replace(key_value=_key_value(call, data, plaintext), key_wrapping_data=None)
+
+
+def _clear(call: Call, data: KeyWrappingData, value: KeyValue) -> bytes:
+    """The bytes of a Key Value that is authenticated and not encrypted."""
+    if data.encoding_option == EncodingOption.NO_ENCODING and isinstance(value.key_material, bytes):
+        return value.key_material
+    return encode(value, call.version, tag=Tag.KEY_VALUE, strict=False)
 
 
 def _key_value(call: Call, data: KeyWrappingData, plaintext: bytes) -> KeyValue:

@@ -12,12 +12,14 @@ from kmipkit_server.conversion import in_format
 from kmipkit_server.leave import require_leave
 from kmipkit_server.managed import Managed
 from kmipkit_server.registry import operation
+from kmipkit_server.sealing_codes import ENCRYPTING
 from kmipkit_server.wrapping import unwrapped, wrapped
 
 
 def require_permitted(managed: Managed, request: GetRequest) -> None:
     """Refuse an object that may not leave the server, or not in the clear."""
-    is_wrapped = request.key_wrapping_specification is not None or (
+    asked = request.key_wrapping_specification
+    is_wrapped = (asked is not None and asked.wrapping_method in ENCRYPTING) or (
         request.key_wrap_type == KeyWrapType.AS_REGISTERED and _is_wrapped(managed)
     )
     require_leave(managed, wrapped=is_wrapped)
@@ -72,4 +74,5 @@ def get(call: Call, request: GetRequest) -> GetResponse:
 
 def _is_wrapped(managed: Managed) -> bool:
     block = getattr(managed.object, "key_block", None)
-    return isinstance(block, KeyBlock) and block.key_wrapping_data is not None
+    data = block.key_wrapping_data if isinstance(block, KeyBlock) else None
+    return data is not None and data.wrapping_method in ENCRYPTING
