@@ -246,6 +246,55 @@ def fuzz(
         raise click.exceptions.Exit(1)
 
 
+@conformance.command()
+@click.option("--listen", default="127.0.0.1:5696", show_default=True, metavar="HOST:PORT")
+@click.option("--ca", required=True, type=FILE, help="Authorities of the client, PEM.")
+@click.option("--cert", required=True, type=FILE, help="Our server certificate, PEM.")
+@click.option("--key", required=True, type=FILE, help="Its private key, PEM.")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the client.")
+@_selection
+def client(
+    listen: str,
+    ca: Path,
+    cert: Path,
+    key: Path,
+    timeout: float,
+    folders: tuple[Path, ...],
+    versions: tuple[str, ...],
+    profiles: tuple[str, ...],
+) -> None:
+    """Test a client: play the server's side of cases to it, one connection each.
+
+    Start the client when a case is announced, and let it do what the case describes. Exit status 0
+    if it did in every case.
+
+    \b
+    Examples:
+      kmipkit conformance client --cert server.crt --key server.key --ca clients.crt \\
+          --cases oasis/1.4/mandatory/SKLC-M-1-14.xml
+      kmipkit conformance client --listen 0.0.0.0:5696 ... --profile TL-M-1 --kmip 2.1
+    """
+    import socket
+
+    from kmipkit_conformance.player import Outcome
+    from kmipkit_conformance.scripted import ScriptedServer, server_context
+
+    host, separator, port = listen.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise click.BadParameter(f"{listen!r} is not HOST:PORT", param_hint="--listen")
+    context = server_context(ca, cert, key)
+    failed = False
+    with socket.create_server((host.strip("[]"), int(port))) as listening:
+        where = "{}:{}".format(*listening.getsockname()[:2])
+        for case in _chosen(folders, versions, profiles):
+            click.echo(f"waiting  {case.name} on {where}")
+            verdict = ScriptedServer(listening, context, timeout).play(case)
+            _tell(verdict)
+            failed |= verdict.outcome is Outcome.FAILED
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
 def _target(
     text: str,
     ca: Path,

@@ -47,6 +47,25 @@ class Comparison:
         self.bindings.note(actual)
         return found
 
+    def request_differences(self, expected: Item, actual: Item) -> Iterator[str]:
+        """What is wrong with a request of a client; nothing if it is as good as the expected one."""
+        if actual.tag != Tag.REQUEST_MESSAGE or not isinstance(actual.value, tuple):
+            yield "the message is no RequestMessage"
+            return
+        self._optional = rules.OPTIONAL_OF_CLIENT
+        headers = [children(message, Tag.REQUEST_HEADER) for message in (expected, actual)]
+        if not headers[1]:
+            yield "RequestHeader is missing"
+            return
+        for one, other in zip(*headers, strict=True):
+            yield from self._structure("", one, other)
+        wanted, got = children(expected, Tag.BATCH_ITEM), children(actual, Tag.BATCH_ITEM)
+        if len(wanted) != len(got):
+            yield f"{len(wanted)} batch items expected, {len(got)} received"
+            return
+        for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
+            yield from self._structure(f"BatchItem[{number}]", one, other)
+
     def _message(self, expected: Item, actual: Item) -> Iterator[str]:
         if actual.tag != Tag.RESPONSE_MESSAGE or not isinstance(actual.value, tuple):
             yield "the answer is no ResponseMessage"

@@ -49,6 +49,18 @@ OPTIONAL = frozenset(
 )
 """Items that either side may have without the other; a critical extension is looked at apart."""
 
+OPTIONAL_OF_CLIENT = frozenset(
+    {
+        Tag.AUTHENTICATION,
+        Tag.CLIENT_CORRELATION_VALUE,
+        Tag.TIME_STAMP,
+        Tag.UNIQUE_BATCH_ITEM_ID,
+        Tag.BATCH_ORDER_OPTION,
+        Tag.MESSAGE_EXTENSION,
+    }
+)
+"""Items that a client may have in any request, or leave out (behaviour, 2, 4 and 6)."""
+
 OF_CERTIFICATE = frozenset(
     {
         Tag.CERTIFICATE_VALUE,

@@ -1,0 +1,92 @@
+"""The client tester, with our own player as the client under test: a good one, and bad ones."""
+
+import socket
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kmipkit_certs import development
+from kmipkit_conformance.cases import OWN, Case, Step, load_all
+from kmipkit_conformance.player import Outcome, Player, Verdict
+from kmipkit_conformance.scripted import ScriptedServer, server_context
+from kmipkit_conformance.target import Target
+
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_4, V2_1, V3_0
+from kmipkit.ttlv.tree import Item
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pki")
+    development.ensure(
+        folder, hosts=("127.0.0.1",), clients=("device",), clock=lambda: datetime.now(UTC)
+    )
+    return folder
+
+
+def both(pki: Path, case: Case, played: Case | None = None) -> tuple[Verdict, Verdict]:
+    """The verdict on the client, which plays another case perhaps, and the client's on us."""
+    context = server_context(pki / "ca.crt", pki / "server.crt", pki / "server.key")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = ScriptedServer(listening, context, timeout=20)
+        found: list[Verdict] = []
+        thread = threading.Thread(target=lambda: found.append(server.play(case)))
+        thread.start()
+        files = (pki / "ca.crt", pki / "device.crt", pki / "device.key")
+        target = Target("127.0.0.1", listening.getsockname()[1], *files, timeout=20)
+        told = Player(target, patience=1, pause=lambda seconds: None).play(played or case)
+        thread.join()
+    return found[0], told
+
+
+CASES = [
+    case
+    for case in load_all((OWN,), frozenset({V1_4, V2_1, V3_0}), ())
+    if "ASYNC" not in case.name  # its Poll may come again
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_client_that_does_what_the_case_says_passes(pki: Path, case: Case) -> None:
+    verdict, told = both(pki, case)
+    assert (verdict.outcome, verdict.reasons) == (Outcome.PASSED, ())
+    assert (told.outcome, told.reasons) == (Outcome.PASSED, ()), "and our answers are the case's"
+
+
+def changed(item: Item, tag: Tag, value: Any) -> Item:
+    """The tree with another value wherever the tag stands."""
+    if isinstance(item.value, tuple):
+        inner = tuple(changed(child, tag, value) for child in item.value)
+        return Item(item.tag, item.type, inner)
+    return Item(item.tag, item.type, value) if item.tag == tag else item
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "why"),
+    [
+        (Tag.OPERATION, 0x18, "Operation"),
+        (Tag.PROTOCOL_VERSION_MINOR, 3, "ProtocolVersionMinor"),
+        (Tag.CRYPTOGRAPHIC_USAGE_MASK, 4, "CryptographicUsageMask"),
+    ],
+    ids=["operation", "version", "attribute"],
+)
+def test_a_client_that_asks_something_else_fails(pki: Path, tag: Tag, value: Any, why: str) -> None:
+    case = next(one for one in CASES if one.name == "KIT-REGISTER-21")
+    first = case.steps[0]
+    wrong = Step(changed(first.request, tag, value), first.response)
+    verdict, _ = both(pki, case, replace(case, steps=(wrong, *case.steps[1:])))
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.step == 0
+    assert why in "; ".join(verdict.reasons)
+    assert verdict.got is not None
+
+
+def test_a_client_that_goes_away_fails_at_that_step(pki: Path) -> None:
+    case = next(one for one in CASES if one.name == "KIT-LIFECYCLE-21")
+    verdict, _ = both(pki, case, replace(case, steps=case.steps[:2]))
+    assert (verdict.outcome, verdict.step) == (Outcome.FAILED, 2)
+    assert verdict.reasons == ("the client closed the connection",)
