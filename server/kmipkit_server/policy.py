@@ -38,6 +38,8 @@ def _title(operation: Operation) -> str:
 
 def require(identity: Identity, operation: Operation, owner: str, identifier: str) -> None:
     """Refuse what :func:`allows` does not allow: Permission Denied, or Not Authorised by a ticket."""
+    if identity.name == owner and identity.rights is None:  # nearly always
+        return
     if allows(identity, operation, owner, identifier):
         return
     if identity.name == owner:
