@@ -5,7 +5,6 @@ from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.managed import Managed
 
-
 _TELLING = frozenset({Tag.CRYPTOGRAPHIC_ALGORITHM, Tag.EXTRACTABLE, Tag.SENSITIVE})
 
 
