@@ -7,7 +7,7 @@ and the 2.x vendor attribute with Vendor Identification "x" and Attribute Name "
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kmipkit.spec.attributes import BY_TAG
@@ -82,12 +82,23 @@ _set_value = Attribute.__dict__["value"].__set__
 _set_index = Attribute.__dict__["index"].__set__
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Attributes:
     """An immutable list of attribute instances; ``templates`` are names of 1.x templates."""
 
     items: tuple[Attribute, ...] = ()
     templates: tuple["Name", ...] = ()
+    _first: dict[AttributeKey, Any] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def __init__(
+        self, items: tuple[Attribute, ...] = (), templates: tuple["Name", ...] = ()
+    ) -> None:
+        # Written out, as that of an attribute is.
+        _set_items(self, items)
+        _set_templates(self, templates)
+        _set_first(self, None)
 
     @classmethod
     def of(cls, *pairs: tuple[AttributeKey, Any]) -> "Attributes":
@@ -107,14 +118,18 @@ class Attributes:
         return len(self.items)
 
     def __contains__(self, key: object) -> bool:
-        return any(attribute.key == key for attribute in self.items)
+        return key in self._first_values()
 
     def get(self, key: AttributeKey) -> Any:
         """The value of the first instance, or None."""
-        for attribute in self.items:  # a plain loop: this is asked several times per request
-            if attribute.key == key:
-                return attribute.value
-        return None
+        return self._first_values().get(key)
+
+    def _first_values(self) -> dict[AttributeKey, Any]:
+        """Made at the first question: one request asks several."""
+        if self._first is None:
+            _set_first(self, {one.key: one.value for one in self.items[::-1]})
+            assert self._first is not None
+        return self._first
 
     def all(self, key: AttributeKey) -> list[Any]:
         """The values of all instances, in order."""
@@ -133,5 +148,9 @@ class Attributes:
         """A copy without the attributes of these keys."""
         return replace(self, items=tuple(a for a in self.items if a.key not in keys))
 
+
+_set_items = Attributes.__dict__["items"].__set__
+_set_templates = Attributes.__dict__["templates"].__set__
+_set_first = Attributes.__dict__["_first"].__set__
 
 NO_ATTRIBUTES = Attributes()

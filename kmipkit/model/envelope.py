@@ -45,6 +45,7 @@ _TO_MINOR = struct.pack(">4sI", _head(Tag.PROTOCOL_VERSION_MINOR, ItemType.INTEG
 """What stands between the two numbers, from 40."""
 
 _NUMBERS = struct.Struct(">32xi12xi").unpack_from
+_KNOWN: dict[tuple[int, ...], Version] = {version: version for version in SPOKEN}
 
 
 def peek_version(data: bytes) -> Version | None:
@@ -52,7 +53,8 @@ def peek_version(data: bytes) -> Version | None:
     opens = _HEADERS.get(data[:4]) == data[8:12] and len(data) >= 52
     if not opens or data[16:32] != _TO_MAJOR or data[40:48] != _TO_MINOR:
         return None
-    return Version(*_NUMBERS(data))
+    numbers = _NUMBERS(data)
+    return _KNOWN.get(numbers) or Version(*numbers)
 
 
 def _version_of(data: bytes, root: Tag) -> Version:

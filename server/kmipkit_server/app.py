@@ -86,6 +86,7 @@ def run(config: Config, announce: Announce) -> None:
     """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start."""
     logs.configure(config.log.level)
     gc.set_threshold(GARBAGE_THRESHOLD)
+    gc.freeze()  # what is loaded now stays: not looked at again in every collection
     trio.run(serve, config, announce)
 
 

@@ -200,7 +200,10 @@ class Dispatcher:
     async def _carry_out(
         self, incoming: Incoming, identity: Identity, now: datetime
     ) -> list[ResponseBatchItem]:
-        if not any(_writes(item, incoming.version) for item in incoming.items):
+        for item in incoming.items:
+            if _writes(item, incoming.version):
+                break
+        else:
             try:
                 return self._run_batch(incoming, identity, now, self.reader)
             except _Undo as undo:
@@ -269,7 +272,9 @@ class Dispatcher:
             )
         if call.identity.rights is not None:
             policy.require_right(call.identity, handler.operation)
-        if any(extension.criticality_indicator for extension in item.message_extensions):
+        if item.message_extensions and any(
+            one.criticality_indicator for one in item.message_extensions
+        ):
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED, "a critical Message Extension is not known"
             )

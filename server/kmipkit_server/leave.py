@@ -5,12 +5,10 @@ from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.managed import Managed
 
-_TELLING = frozenset({Tag.CRYPTOGRAPHIC_ALGORITHM, Tag.EXTRACTABLE, Tag.SENSITIVE})
-
 
 def require_leave(managed: Managed, *, wrapped: bool) -> None:
     """Sensitive objects leave wrapped only, those not extractable never (KMIP 1.4 §3.48, §3.50)."""
-    told = {one.key: one.value for one in managed.stored if one.key in _TELLING}  # in one look
+    told = managed.stored
     if told.get(Tag.CRYPTOGRAPHIC_ALGORITHM) == CryptographicAlgorithm.ONE_TIME_PAD:
         # With two copies the pad would sooner or later be used twice.
         raise OperationError(

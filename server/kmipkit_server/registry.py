@@ -5,13 +5,13 @@ by ``@operation``. What dispatch needs to know of an operation stands beside its
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from kmipkit.model.structure import Structure
 from kmipkit.spec.enums import Operation
 from kmipkit.spec.operations import BY_OPERATION
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import VERSIONS, Version
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Structure])
 
@@ -30,9 +30,12 @@ class Handler:
     writes: bool
     slow: bool = False
 
-    def known_in(self, version: Version) -> bool:
-        """Whether the protocol version has the operation."""
-        return BY_OPERATION[self.operation].known_in(version)
+    versions: frozenset[Version] = field(init=False)
+    """The protocol versions that have the operation."""
+
+    def __post_init__(self) -> None:
+        row = BY_OPERATION[self.operation]
+        object.__setattr__(self, "versions", frozenset(filter(row.known_in, VERSIONS)))
 
 
 HANDLERS: dict[Operation, Handler] = {}
@@ -54,4 +57,4 @@ def operation(
 def find(code: Any, version: Version) -> Handler | None:
     """The handler of an operation, if there is one and the version has the operation."""
     handler = HANDLERS.get(code)
-    return handler if handler is not None and handler.known_in(version) else None
+    return handler if handler is not None and version in handler.versions else None

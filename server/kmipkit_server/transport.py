@@ -12,8 +12,8 @@ from typing import Self
 
 import trio
 
-MAX_READ = 64 * 1024
-"""Bytes taken from the connection at once; about four TLS records."""
+MAX_READ = 16 * 1024
+"""Bytes taken from the connection at once: a whole TLS record, more than which no read gives."""
 
 TURNS_BEFORE_YIELD = 32
 """Reads that may succeed at once before other tasks get a turn."""
