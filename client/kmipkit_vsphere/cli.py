@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kmipkit_vsphere.verbs import VCENTER_VERBS, Verb, command, words
+from kmipkit_vsphere.verb_table import VCENTER_VERBS
+from kmipkit_vsphere.verbs import PASSWORD_FILE, Verb, command, words
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.tls import Credentials
@@ -56,15 +57,17 @@ def vcenter() -> None:
 @click.option("--data-dir", type=FILE, required=True, help="Where the inventory is kept.")
 @listen_options
 @certificate_options
-@click.option("--kms-cert", type=FILE, required=True, help="Certificate as a KMIP client, PEM.")
-@click.option("--kms-key", type=FILE, required=True, help="Private key of that, PEM.")
-@click.option("--kms-ca", type=FILE, required=True, help="Authorities of the key servers, PEM.")
+@click.option(
+    "--kms-cert", type=FILE, help="Certificate as a KMIP client, for providers without their own."
+)
+@click.option("--kms-key", type=FILE, help="Private key of that, PEM.")
+@click.option("--kms-ca", type=FILE, help="Authorities of the key servers, PEM.")
 @click.option(
     "--administrator",
     multiple=True,
     default=("administrator",),
     show_default=True,
-    help="Name in the certificate of who may give orders; may be repeated.",
+    help="Name in the certificate of who may do everything; may be repeated.",
 )
 def vcenter_serve(
     data_dir: Path,
@@ -73,9 +76,9 @@ def vcenter_serve(
     cert: Path,
     key: Path,
     ca: Path,
-    kms_cert: Path,
-    kms_key: Path,
-    kms_ca: Path,
+    kms_cert: Path | None,
+    kms_key: Path | None,
+    kms_ca: Path | None,
     administrator: tuple[str, ...],
 ) -> None:
     """Run the vCenter role until SIGTERM or Ctrl-C.
@@ -87,11 +90,12 @@ def vcenter_serve(
     """
     from kmipkit_vsphere import service
 
-    listening = service.Listening(
-        (listen, port), _credentials(cert, key, ca), service.vcenter_callers(administrator)
-    )
-    kms = _credentials(kms_cert, kms_key, kms_ca)
-    service.run_vcenter(data_dir, listening, kms, click.echo)
+    given = [one for one in (kms_cert, kms_key, kms_ca) if one is not None]
+    if given and len(given) < 3:
+        raise click.UsageError("--kms-cert, --kms-key and --kms-ca go together")
+    kms = _credentials(*given) if given else None
+    listening = service.for_users((listen, port), _credentials(cert, key, ca))
+    service.run_vcenter(data_dir, listening, kms, administrator, click.echo)
 
 
 @vcenter.group("call")
@@ -116,19 +120,26 @@ def vcenter_call(
     context.obj = ((host.strip("[]"), int(port)), name, _credentials(cert, key, ca), as_json)
 
 
-def _call(context: click.Context, verb: Verb, params: dict[str, Any]) -> None:
+def _ask(context: click.Context, method: str, params: dict[str, Any]) -> Any:
     import trio
 
     from kmipkit_vsphere import rpc
 
-    address, name, credentials, as_json = context.obj
+    address, name, credentials, _ = context.obj
 
     async def call() -> Any:
         async with await rpc.connect(address, name, credentials) as client:
-            return await client.call(verb.method, params)
+            return await client.call(method, params)
 
-    answer = trio.run(call)
-    if as_json:
+    return trio.run(call)
+
+
+def _call(context: click.Context, verb: Verb, params: dict[str, Any]) -> None:
+    answer = _ask(context, verb.method, params)
+    as_json = context.obj[3]
+    if isinstance(answer, str) and not as_json:
+        click.echo(answer.rstrip("\n"))
+    elif as_json:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif answer not in (None, [], {}):
         click.echo(words(answer))
@@ -136,6 +147,36 @@ def _call(context: click.Context, verb: Verb, params: dict[str, Any]) -> None:
 
 for _verb in VCENTER_VERBS:
     vcenter_call.add_command(command(_verb, "kmipkit vcenter call ...", _call))
+
+
+@vcenter_call.command("export-provider")
+@click.argument("provider")
+@click.argument("file", type=FILE)
+@click.option("--password-file", type=PASSWORD_FILE, help="Holds the password of the backup.")
+@click.pass_context
+def export_provider(
+    context: click.Context, provider: str, file: Path, password_file: str | None
+) -> None:
+    """Back up a native key provider: write a PKCS#12 file, mode 0600.
+
+    \b
+    Example:
+      kmipkit vcenter call ... export-provider NKP NKP.p12 --password-file secret
+    """
+    import base64
+
+    from kmipkit_certs.files import write_new
+
+    if file.exists():
+        raise click.BadParameter(f"{file} exists already", param_hint="FILE")
+    params = {"provider": provider} | ({"password": password_file} if password_file else {})
+    prepared = _ask(context, "ExportProvider", params)
+    if prepared["warning"]:
+        click.echo(f"warning: {prepared['warning']}", err=True)
+    token = prepared["location"]["downloadToken"]["token"]
+    data = base64.b64decode(_ask(context, "DownloadBackup", {"token": token}))
+    write_new(file, data, 0o600)
+    click.echo(f"wrote {file}; the key provider {provider} is backed up")
 
 
 @click.group()

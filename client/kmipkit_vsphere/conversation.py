@@ -10,9 +10,10 @@ message and gives the response to it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from kmipkit.model.attribute import Attribute, Attributes, custom
+from kmipkit.model.credentials import Authentication, Credential, UsernameAndPassword
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.keyblock import KeyValue
 from kmipkit.model.messages import (
@@ -22,12 +23,17 @@ from kmipkit.model.messages import (
     ResponseMessage,
 )
 from kmipkit.model.objects import SymmetricKey
-from kmipkit.model.payloads.attributes import AddAttributeRequest, GetAttributesRequest
+from kmipkit.model.payloads.attributes import (
+    AddAttributeRequest,
+    GetAttributesRequest,
+    ModifyAttributeRequest,
+)
 from kmipkit.model.payloads.create import CreateRequest
 from kmipkit.model.payloads.get import GetRequest
 from kmipkit.model.payloads.lifecycle import ActivateRequest
 from kmipkit.model.payloads.query import DiscoverVersionsRequest, QueryRequest
 from kmipkit.spec.enums import (
+    CredentialType,
     CryptographicAlgorithm,
     KeyFormatType,
     ObjectType,
@@ -56,8 +62,19 @@ _NEW_KEY: Final = Attributes.of(
 """The template of every new key, in the order of the recorded request: no name, no dates."""
 
 
+class Login(NamedTuple):
+    """User name and password of a key provider, sent in the header of operations (§3.1)."""
+
+    user_name: str
+    password: Secret
+
+
 class KeyServerConnection(Protocol):
     """An open connection to a key server, TLS handshake done."""
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The server's certificate, DER; None where the connection has none."""
 
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
         """Send a request and return its response, or raise KeyServerUnreachable."""
@@ -73,8 +90,15 @@ class KeyServer(Protocol):
     def name(self) -> str:
         """How the server is called in messages."""
 
+    @property
+    def login(self) -> Login | None:
+        """The user name and password to send, if there are any."""
+
     async def connect(self) -> KeyServerConnection:
         """Connect and shake hands, or raise KeyServerUnreachable."""
+
+    async def retrieve_certificate(self) -> bytes | None:
+        """The server's certificate (DER), trusted or not; None where it cannot be had."""
 
 
 class KeyServerRefused(KeyProviderError):
@@ -88,14 +112,17 @@ class KeyServerRefused(KeyProviderError):
 class Conversation:
     """The messages of one connection. All methods raise KeyServerRefused, KeyServerUnreachable."""
 
-    def __init__(self, connection: KeyServerConnection, server: str) -> None:
+    def __init__(
+        self, connection: KeyServerConnection, server: str, login: Login | None = None
+    ) -> None:
         self._connection = connection
+        self._authentication = _authentication(login)
         self.server = server
 
     async def negotiate(self) -> None:
         """a: Discover Versions without a batch item id; the first message of every connection."""
-        message = _message([RequestBatchItem(**_item(Operation.DISCOVER_VERSIONS, _NO_VERSIONS))])
-        [payload] = await self._exchange(message)
+        item = RequestBatchItem(**_item(Operation.DISCOVER_VERSIONS, _NO_VERSIONS))
+        [payload] = await self._exchange(_message([item], None))
         self._check_versions(payload)
 
     async def discover_versions(self) -> None:
@@ -151,11 +178,20 @@ class Conversation:
             AddAttributeRequest(unique_identifier=key, attribute=Attribute(custom(name), value))
             for name, value in attributes.items()
         ]
-        await self._exchange(_numbered([(Operation.ADD_ATTRIBUTE, one) for one in requests]))
+        await self._ask_all([(Operation.ADD_ATTRIBUTE, one) for one in requests])
+
+    async def modify_attribute(self, key: str, name: str, value: str) -> None:
+        """Give a custom attribute that is set another value."""
+        attribute = Attribute(custom(name), value)
+        request = ModifyAttributeRequest(unique_identifier=key, attribute=attribute)
+        await self._ask(Operation.MODIFY_ATTRIBUTE, request)
 
     async def _ask(self, operation: Operation, payload: Any) -> Any:
-        [answer] = await self._exchange(_numbered([(operation, payload)]))
+        [answer] = await self._ask_all([(operation, payload)])
         return answer
+
+    async def _ask_all(self, requests: Sequence[tuple[Operation, Any]]) -> list[Any]:
+        return await self._exchange(_numbered(requests, self._authentication))
 
     async def _exchange(self, request: RequestMessage) -> list[Any]:
         """The payloads of the answers, in the order of the questions."""
@@ -190,18 +226,33 @@ def _item(operation: Operation, payload: Any) -> dict[str, Any]:
     return {"operation": operation, "request_payload": payload}
 
 
-def _numbered(requests: Sequence[tuple[Operation, Any]]) -> RequestMessage:
-    return _message(
-        [
-            RequestBatchItem(unique_batch_item_id=batch_item_id(number), **_item(*request))
-            for number, request in enumerate(requests, 1)
-        ]
+def _numbered(
+    requests: Sequence[tuple[Operation, Any]], authentication: Authentication | None
+) -> RequestMessage:
+    items = [
+        RequestBatchItem(unique_batch_item_id=batch_item_id(number), **_item(*request))
+        for number, request in enumerate(requests, 1)
+    ]
+    return _message(items, authentication)
+
+
+def _message(
+    items: Sequence[RequestBatchItem], authentication: Authentication | None
+) -> RequestMessage:
+    header = RequestHeader(
+        protocol_version=ProtocolVersion.of(VERSION),
+        authentication=authentication,
+        batch_count=len(items),
     )
-
-
-def _message(items: Sequence[RequestBatchItem]) -> RequestMessage:
-    header = RequestHeader(protocol_version=ProtocolVersion.of(VERSION), batch_count=len(items))
     return RequestMessage(request_header=header, batch_items=tuple(items))
+
+
+def _authentication(login: Login | None) -> Authentication | None:
+    if login is None:
+        return None
+    value = UsernameAndPassword(username=login.user_name, password=login.password.reveal().decode())
+    kind = CredentialType.USERNAME_AND_PASSWORD
+    return Authentication(credentials=(Credential(credential_type=kind, credential_value=value),))
 
 
 def _material(found: Any) -> bytes | None:

@@ -48,7 +48,7 @@ TRANSITIONS: Mapping[tuple[CryptoState, str], CryptoState] = MappingProxyType(
 
 
 class CryptoManagerHost:
-    """State, host key and key cache of one host. Nothing of it is ever written to disk."""
+    """State, host key and key cache of one host, in memory only."""
 
     def __init__(self) -> None:
         self.state = CryptoState.INCAPABLE
@@ -147,6 +147,16 @@ class CryptoManagerHost:
     def keys(self) -> Mapping[CryptoKeyId, Secret]:
         """The whole cache."""
         return {key_id: held.key_data for key_id, held in self._keys.items()}
+
+    def held(self) -> list[CryptoKeyPlain]:
+        """The keys in the cache."""
+        return list(self._keys.values())
+
+    def host_key(self) -> tuple[CryptoKeyId, Secret] | None:
+        """The host key, None on a host that is not safe."""
+        if self.host_key_id is None or self.host_key_id not in self._keys:
+            return None
+        return self.host_key_id, self._keys[self.host_key_id].key_data
 
     def forget(self) -> None:
         """Erase all keys and be incapable, as after a reboot."""

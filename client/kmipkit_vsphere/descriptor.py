@@ -74,6 +74,14 @@ class Descriptor:
             return type(self)((*self.lines, line))
         return type(self)(tuple(line if _name(old) == name else old for old in self.lines))
 
+    def without_setting(self, name: str) -> Self:
+        """A copy in which there is no such setting."""
+        return type(self)(tuple(line for line in self.lines if _name(line) != name))
+
+    def matching(self, pattern: str) -> dict[str, str]:
+        """The settings whose whole name matches a regular expression."""
+        return {name: value for name, value in self._settings() if re.fullmatch(pattern, name)}
+
     def _settings(self) -> list[tuple[str, str]]:
         found = map(_SETTING.fullmatch, self.lines)
         return [(match[1], match[2]) for match in found if match]
@@ -89,7 +97,7 @@ def _name(line: str) -> str | None:
 
 def write_durably(path: Path, text: str) -> None:
     """Make or replace a file as a whole; it is durable on return, and never half written."""
-    partial = path.with_name(path.name + ".partial")
+    partial = partly_written(path)
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(text)
@@ -97,6 +105,11 @@ def write_durably(path: Path, text: str) -> None:
         os.fsync(fd)
     partial.replace(path)
     sync_folder(path.parent)
+
+
+def partly_written(path: Path) -> Path:
+    """What a crash may leave beside a file that :func:`write_durably` was writing."""
+    return path.with_name(path.name + ".partial")
 
 
 def sync_folder(folder: Path) -> None:

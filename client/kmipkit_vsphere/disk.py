@@ -8,8 +8,9 @@ This module knows one file and one data key. What makes the change from plain te
 safe against a crash is in :mod:`kmipkit_vsphere.volume`.
 """
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from typing import Final, Self
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from kmipkit_vsphere.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.errors import DamagedData, InvalidArgument, NoSpace
 from kmipkit_vsphere.keys import Secret
 
 DEK_SIZE: Final = 64
@@ -25,6 +26,9 @@ DEK_SIZE: Final = 64
 SECTOR_SIZES: Final = (512, 4096)
 CHUNK: Final = 256 * 1024
 """Bytes that are worked on at a time; a multiple of every sector size."""
+
+CHECKPOINT: Final = 256 * CHUNK
+"""Bytes after which a long copy notes how far it is: 64 MiB."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
@@ -159,27 +163,75 @@ class DiskFile:
         return self._cipher.decrypt(first, data)
 
 
-def encrypt_copy(
-    source: Path, target: Path, cipher: SectorCipher, progress: Progress | None = None
+def recipher(
+    source: Path,
+    target: Path,
+    old: SectorCipher | PlainText,
+    new: SectorCipher | PlainText,
+    *,
+    start: int = 0,
+    progress: Progress | None = None,
+    checkpoint: Callable[[int], object] | None = None,
 ) -> None:
-    """Write the ciphertext of ``source`` to the new file ``target``; durable on return.
+    """Write what ``source`` holds under one cipher to ``target`` under another; durable on return.
 
-    Raises :class:`InvalidArgument` where the size is not a whole number of sectors, and OSError.
+    Bytes before ``start`` are there already. ``checkpoint`` is told every 64 MiB how many bytes
+    are durable. Raises :class:`InvalidArgument` where the size is not a whole number of sectors,
+    :class:`NoSpace` where the datastore is full, and OSError.
     """
     total = source.stat().st_size
-    if total % cipher.sector_size:
+    if total % new.sector_size:
         raise InvalidArgument(f"{source}: {total} bytes are not whole sectors")
-    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        with source.open("rb") as plain:
-            for offset in range(0, total, CHUNK):
-                chunk = plain.read(CHUNK)
-                _write_fully(fd, cipher.encrypt(offset // cipher.sector_size, chunk), offset)
+        with source.open("rb") as file:
+            file.seek(start)
+            for offset in range(start, total, CHUNK):
+                plain = old.decrypt(offset // old.sector_size, file.read(CHUNK))
+                _write_fully(fd, new.encrypt(offset // new.sector_size, plain), offset)
                 if progress:
-                    progress(offset + len(chunk), total)
+                    progress(offset + len(plain), total)
+                if checkpoint and (offset + CHUNK) % CHECKPOINT == 0:
+                    os.fsync(fd)
+                    checkpoint(offset + len(plain))
+        os.fsync(fd)
+    except OSError as error:
+        raise full(error, target) from None
+    finally:
+        os.close(fd)
+
+
+def full(error: OSError, path: Path) -> Exception:
+    """:class:`NoSpace` for an error that says so, else the error itself."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NoSpace(f"there is no room for {path}: {error.strerror}; make room and try again")
+    return error
+
+
+def overwrite(path: Path) -> None:
+    """Write zeros over the data of a file, not over its holes, so that no room is needed."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        size, zeros = os.fstat(fd).st_size, bytes(CHUNK)
+        for begin, end in _extents(fd, size):
+            for offset in range(begin, end, CHUNK):
+                _write_fully(fd, zeros[: end - offset], offset)
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    position = 0
+    while position < size:
+        try:
+            begin = os.lseek(fd, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                return
+            raise
+        position = os.lseek(fd, begin, os.SEEK_HOLE)
+        yield begin, position
 
 
 def _write_fully(fd: int, data: bytes, offset: int) -> None:

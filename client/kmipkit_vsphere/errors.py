@@ -61,6 +61,14 @@ class KeyServerUnreachable(KeyProviderError):
     """No server of the provider could be reached, or it broke off."""
 
 
+class ServerNotTrusted(KeyServerUnreachable):
+    """The key server's certificate is not one that vCenter trusts (``clientTrustServer``)."""
+
+
+class ClientNotTrusted(KeyServerUnreachable):
+    """The key server does not accept vCenter's certificate (``serverTrustClient``)."""
+
+
 class KeyNotUsable(KeyProviderError):
     """The key server has the key in a state in which it must not be used (vsphere.md §2.4)."""
 
@@ -71,6 +79,10 @@ class HostUnreachable(VSphereError):
 
 class DamagedData(VSphereError):
     """A locked bundle, descriptor or disk is truncated, altered or locked by another key."""
+
+
+class NoSpace(VSphereError):
+    """The datastore is full; what was begun was taken back or can be gone on with."""
 
 
 class RPCError(VSphereError):
@@ -94,7 +106,10 @@ FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(
             EncryptionKeyRequired,
             KeyProviderError,
             KeyServerUnreachable,
+            ServerNotTrusted,
+            ClientNotTrusted,
             KeyNotUsable,
+            NoSpace,
             HostUnreachable,
             DamagedData,
             RPCError,

@@ -7,13 +7,18 @@ be, and never its value. Key bytes are read by :meth:`Params.as_key_plain` alone
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, TypeVar
 from uuid import UUID
 
 from kmipkit_vsphere.errors import InvalidArgument
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
 
 MAX_TEXT = 4096
+MAX_LONG_TEXT = 1 << 16
+
+E = TypeVar("E", bound=Enum)
 
 
 class Params:
@@ -45,6 +50,17 @@ class Params:
             raise self.fail(name, f"a string of 1 to {MAX_TEXT} characters")
         return value
 
+    def long_text(self, name: str) -> str:
+        """A string of at most 65536 characters, such as a certificate in PEM."""
+        value = self._values.get(name)
+        if not isinstance(value, str) or not 0 < len(value) <= MAX_LONG_TEXT:
+            raise self.fail(name, f"a string of 1 to {MAX_LONG_TEXT} characters")
+        return value
+
+    def port(self, default: int | None = None) -> int:
+        """The parameter ``port``."""
+        return self.integer("port", minimum=1, maximum=65535, default=default)
+
     def integer(
         self, name: str, *, minimum: int = 0, maximum: int = 1 << 62, default: int | None = None
     ) -> int:
@@ -67,6 +83,37 @@ class Params:
             return UUID(self.text(name))
         except ValueError:
             raise self.fail(name, "a UUID") from None
+
+    def texts(self, name: str) -> list[str]:
+        """A list of strings."""
+        value = self._values.get(name)
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self.fail(name, "a list of strings")
+        return list(value)
+
+    def mapping(self, name: str) -> dict[str, str]:
+        """An object of strings; an empty one if it was not given."""
+        value = self._values.get(name) or {}
+        if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+            raise self.fail(name, "an object of strings")
+        return dict(value)
+
+    def moment(self, name: str) -> datetime | None:
+        """A time in ISO 8601, UTC unless it says otherwise; None if it was not given."""
+        if not self.has(name):
+            return None
+        try:
+            found = datetime.fromisoformat(self.text(name))
+        except ValueError:
+            raise self.fail(name, "a time such as 2026-01-31T12:00:00") from None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+    def member(self, name: str, kind: type[E]) -> E:
+        """A value of an enumeration."""
+        try:
+            return kind(self.text(name))
+        except ValueError:
+            raise self.fail(name, f"one of {', '.join(str(one.value) for one in kind)}") from None
 
     def inner(self, name: str) -> "Params":
         """An object."""
@@ -95,8 +142,14 @@ class Params:
         return self.inner(name).as_key_id()
 
     def as_key_id(self) -> CryptoKeyId:
-        """This object as a ``CryptoKeyId``."""
-        return CryptoKeyId(self.text("providerId"), self.text("keyId"))
+        """This object as a ``CryptoKeyId``; its ``keyId`` is empty for a key to be made (§4.3)."""
+        key_id = "" if self._values.get("keyId") == "" else self.text("keyId")
+        return CryptoKeyId(self.text("providerId"), key_id)
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All values, as they came."""
+        return self._values
 
     def key_plain(self, name: str) -> CryptoKeyPlain:
         """A ``CryptoKeyPlain`` (vsphere.md §4.3)."""

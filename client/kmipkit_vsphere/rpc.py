@@ -200,7 +200,8 @@ async def _run(
 class Server:
     """The called side: listens, checks who calls, and answers with a table of methods.
 
-    ``callers`` maps the name in a caller's certificate to the caller's roles.
+    ``callers`` maps the name in a caller's certificate to the caller's roles; ``everybody`` are the
+    roles of all who have a trusted certificate.
     """
 
     def __init__(
@@ -208,7 +209,9 @@ class Server:
         methods: Mapping[str, Method],
         callers: Mapping[str, frozenset[str]],
         context: ssl.SSLContext,
+        everybody: frozenset[str] = frozenset(),
     ) -> None:
+        self._everybody = everybody
         self._methods = methods
         self._callers = callers
         self._context = context
@@ -248,8 +251,8 @@ class Server:
             return
         known = sorted(names & set(self._callers))
         roles = frozenset(role for name in known for role in self._callers[name])
-        caller = known[0] if known else f"an unknown caller ({', '.join(sorted(names))})"
-        await serve_stream(stream, caller, roles, self._methods)
+        caller = known[0] if known else ", ".join(sorted(names)) or "a caller without a name"
+        await serve_stream(stream, caller, roles | self._everybody, self._methods)
 
     async def _shake_hands(
         self, stream: "trio.SSLStream[trio.abc.Stream]"

@@ -3,30 +3,38 @@
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
 
 from kmipkit_vsphere import rpc
+from kmipkit_vsphere.authorization import Authorization
+from kmipkit_vsphere.conversation import Login
+from kmipkit_vsphere.errors import KeyProviderError
 from kmipkit_vsphere.host import Host
 from kmipkit_vsphere.host_manager import HostChannel
 from kmipkit_vsphere.host_service import GUEST, MANAGEMENT, HostService
+from kmipkit_vsphere.key_providers import ServerDialer, password_name
 from kmipkit_vsphere.key_server import TLSKeyServer
 from kmipkit_vsphere.rpc import Method
-from kmipkit_vsphere.store import HostRecord, ServerRecord, Store
+from kmipkit_vsphere.store import Store
+from kmipkit_vsphere.store.records import HostRecord, ServerRecord
 from kmipkit_vsphere.tls import Credentials
+from kmipkit_vsphere.trust import Trust
 from kmipkit_vsphere.vcenter import VCenter
-from kmipkit_vsphere.vcenter_service import ADMINISTRATOR, VCenterService
+from kmipkit_vsphere.vcenter_service import USER, VCenterService
 
 log = logging.getLogger("kmipkit.vsphere")
 
 STORE = "vcenter.sqlite3"
 LOOK_EVERY = 5.0
 """Seconds between two looks at the hosts for one that has restarted."""
+POLL_EVERY = 300.0
+"""Seconds between two health polls of the key servers, as seen of a real vCenter (§3.4)."""
 
 Announce = Callable[[str], None]
 Callers = Mapping[str, frozenset[str]]
@@ -38,7 +46,8 @@ class Listening:
 
     address: tuple[str, int]
     credentials: Credentials
-    callers: Callers
+    callers: Callers = field(default_factory=dict)
+    everybody: frozenset[str] = frozenset()
 
 
 class HostConnection(AbstractAsyncContextManager[HostChannel]):
@@ -60,43 +69,90 @@ class HostConnection(AbstractAsyncContextManager[HostChannel]):
 
 
 def run_vcenter(
-    folder: Path, listening: Listening, key_server: Credentials, announce: Announce
+    folder: Path,
+    listening: Listening,
+    key_server: Credentials | None,
+    administrators: Iterable[str],
+    announce: Announce,
 ) -> None:
-    """Be a vCenter until told to stop; ``key_server`` holds its credentials as a KMIP client."""
+    """Be a vCenter until told to stop.
+
+    ``key_server`` holds its credentials as a KMIP client, for the providers without their own.
+    """
     _log_to_stderr()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    context = key_server.client_context()
     store = Store(folder / STORE)
-
-    def dial(_provider: str, server: ServerRecord) -> TLSKeyServer:
-        return TLSKeyServer(server.name, server.address, server.port, context)
-
+    clock = _now
+    trust = Trust(store, clock, key_server)
     vcenter = VCenter(
         store,
-        key_server=dial,
+        key_server=_dialer(store, trust),
         host=lambda host: HostConnection(host, listening.credentials),
-        clock=lambda: datetime.now(UTC),
+        clock=clock,
+        trust=trust,
     )
+    authorization = Authorization(store.permissions, frozenset(administrators))
 
     async def look_after_hosts() -> None:
         while True:
             await vcenter.hosts.look_after_all()
+            await vcenter.natives.push_all()
             await trio.sleep(LOOK_EVERY)
 
+    async def poll_key_servers() -> None:
+        while True:
+            await trio.sleep(POLL_EVERY)
+            await vcenter.crypto.providers.poll()
+            vcenter.natives.remind()
+
     try:
-        methods = VCenterService(vcenter).methods()
-        trio.run(_serve, "vCenter", methods, listening, announce, look_after_hosts)
+        methods = VCenterService(vcenter, authorization).methods()
+        beside = (look_after_hosts, poll_key_servers)
+        trio.run(_serve, "vCenter", methods, listening, announce, beside)
     finally:
         store.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _dialer(store: Store, trust: Trust) -> ServerDialer:
+    """Key servers over TLS, with the certificates and the login of their provider."""
+
+    def dial(provider: str, server: ServerRecord) -> TLSKeyServer:
+        found = trust.for_provider(provider)
+        password = store.secrets.get(password_name(provider, server.name))
+        if server.user_name and password is None:
+            raise KeyProviderError(
+                f"the password of user {server.user_name} for key server {server.name} is missing"
+            )
+        login = Login(server.user_name, password) if server.user_name and password else None
+        return TLSKeyServer(
+            server.name,
+            server.address,
+            server.port,
+            found.context,
+            found.pinned,
+            login,
+            server.timeout or None,
+        )
+
+    return dial
 
 
 def run_host(name: str, folder: Path, listening: Listening, announce: Announce) -> None:
     """Be an ESXi host until told to stop; its keys end with the process."""
     _log_to_stderr()
     host = Host.start(name, folder)
+
+    async def wake() -> None:
+        for machine in await trio.to_thread.run_sync(host.wake):
+            log.info("unlocked %s without vCenter", machine)
+
     try:
         methods = HostService(host).methods()
-        trio.run(_serve, f"host {name}", methods, listening, announce, None)
+        trio.run(_serve, f"host {name}", methods, listening, announce, (wake,))
     finally:
         host.close()
 
@@ -106,14 +162,15 @@ async def _serve(
     methods: Mapping[str, Method],
     listening: Listening,
     announce: Announce,
-    beside: Callable[[], Awaitable[None]] | None,
+    beside: Iterable[Callable[[], Awaitable[None]]],
 ) -> None:
-    server = rpc.Server(methods, listening.callers, listening.credentials.server_context())
+    context = listening.credentials.server_context()
+    server = rpc.Server(methods, listening.callers, context, listening.everybody)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             host, port = await nursery.start(server.serve, listening.address)
-            if beside is not None:
-                nursery.start_soon(beside)
+            for job in beside:
+                nursery.start_soon(job)
             announce(f"ready: {who} listening on {host}:{port}")
             async for _ in signals:
                 log.info("stopping")
@@ -127,9 +184,9 @@ def _log_to_stderr() -> None:
     )
 
 
-def vcenter_callers(administrators: tuple[str, ...]) -> Callers:
-    """Who may call a vCenter."""
-    return dict.fromkeys(administrators, frozenset({ADMINISTRATOR}))
+def for_users(address: tuple[str, int], credentials: Credentials) -> Listening:
+    """How vCenter listens: everybody with a certificate may call, permissions say for what."""
+    return Listening(address, credentials, everybody=frozenset({USER}))
 
 
 def host_callers(managers: tuple[str, ...], guests: tuple[str, ...]) -> Callers:

@@ -1,9 +1,12 @@
-"""The calls that administrators make from the command line, as one table.
+"""The calls that administrators make from the command line: how a row of the table is a command.
 
-Each row is a subcommand: the method it calls and where its arguments go in the parameters.
+The table is in :mod:`kmipkit_vsphere.verb_table`. Each row is a subcommand: the method it calls and
+where its arguments go in the parameters.
 """
 
+import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -16,6 +19,7 @@ class Argument(NamedTuple):
     path: str
     type: Any = str
     default: Any = None
+    help: str = ""
 
     @property
     def is_option(self) -> bool:
@@ -36,111 +40,67 @@ class Verb(NamedTuple):
     example: str = ""
 
 
-_PORT = click.IntRange(1, 65535)
+class Many(NamedTuple):
+    """The type of an option that may be repeated, or of the last arguments."""
 
-VCENTER_VERBS = (
-    Verb(
-        "add-key-server",
-        "RegisterKmipServer",
-        "Add a key server to the key provider PROVIDER, which is made if it is new.",
-        (
-            Argument("PROVIDER", "clusterId"),
-            Argument("NAME", "info.name"),
-            Argument("ADDRESS", "info.address"),
-            Argument("--port", "info.port", _PORT, 5696),
-        ),
-        "add-key-server KMS kms1 192.0.2.7",
-    ),
-    Verb(
-        "update-key-server",
-        "UpdateKmipServer",
-        "Change the address of a key server.",
-        (
-            Argument("PROVIDER", "clusterId"),
-            Argument("NAME", "info.name"),
-            Argument("ADDRESS", "info.address"),
-            Argument("--port", "info.port", _PORT, 5696),
-        ),
-        "update-key-server KMS kms1 192.0.2.8",
-    ),
-    Verb("key-providers", "ListKmipServers", "List the key providers and their servers."),
-    Verb("status", "RetrieveKmipServersStatus", "Ask every key server whether it answers."),
-    Verb(
-        "mark-default",
-        "MarkDefault",
-        "Take new keys from the key provider PROVIDER.",
-        (Argument("PROVIDER", "clusterId"),),
-        "mark-default KMS",
-    ),
-    Verb(
-        "generate-key",
-        "GenerateKey",
-        "Have a key made; prints its id.",
-        (Argument("--provider", "keyProvider"),),
-    ),
-    Verb("keys", "ListKeys", "List the ids of all keys made here."),
-    Verb(
-        "events",
-        "QueryEvents",
-        "Show what was done with keys, and by whom.",
-        (Argument("--limit", "limit", click.IntRange(1, 1000), 100),),
-    ),
-    Verb(
-        "add-host",
-        "AddHost",
-        "Take a host into the inventory.",
-        (
-            Argument("NAME", "name"),
-            Argument("ADDRESS", "address"),
-            Argument("PORT", "port", _PORT),
-        ),
-        "add-host esx01 192.0.2.11 5989",
-    ),
-    Verb(
-        "reconnect-host",
-        "ReconnectHost",
-        "Connect to a host again, and give it its keys.",
-        (
-            Argument("NAME", "name"),
-            Argument("--address", "address"),
-            Argument("--port", "port", _PORT),
-        ),
-        "reconnect-host esx01",
-    ),
-    Verb(
-        "enable-encryption",
-        "ConfigureCryptoKey",
-        "Put a host into encryption mode with a host key.",
-        (Argument("HOST", "host"),),
-        "enable-encryption esx01",
-    ),
-    Verb(
-        "create-vm",
-        "CreateVM",
-        "Make a plain machine with an empty disk of SIZE bytes.",
-        (
-            Argument("HOST", "host"),
-            Argument("NAME", "name"),
-            Argument("SIZE", "diskSize", click.IntRange(512)),
-        ),
-        "create-vm esx01 db1 10485760",
-    ),
-    Verb(
-        "encrypt-vm",
-        "EncryptVM",
-        "Encrypt a machine with a new key of the default provider.",
-        (Argument("NAME", "name"),),
-        "encrypt-vm db1",
-    ),
-    Verb(
-        "unlock-vm",
-        "CryptoUnlock",
-        "Give a locked machine's key to its host, and unlock it.",
-        (Argument("NAME", "name"),),
-        "unlock-vm db1",
-    ),
-    Verb("vms", "ListVMs", "List the machines, with their state and keys."),
-)
+    type: Any
+
+
+class KeyIdType(click.ParamType[dict[str, str]]):
+    """PROVIDER/KEY, as lists of keys print them."""
+
+    name = "provider/key"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
+        provider, separator, key = value.partition("/")
+        if not separator or not provider or not key:
+            self.fail(f"{value!r} is not PROVIDER/KEY", param, ctx)
+        return {"providerId": provider, "keyId": key}
+
+
+class PairType(click.ParamType[tuple[str, str]]):
+    """NAME=VALUE."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        name, separator, text = value.partition("=")
+        if not separator or not name:
+            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
+        return name, text
+
+
+class ContentType(click.ParamType[str]):
+    """A file, of which the content is sent: as text, or as base64 for any bytes."""
+
+    name = "file"
+
+    def __init__(self, *, binary: bool = False, secret: bool = False) -> None:
+        self._binary = binary
+        self._secret = secret
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            data = Path(value).read_bytes()
+            if self._binary:
+                return base64.b64encode(data).decode("ascii")
+            text = data.decode()
+            return text.rstrip("\r\n") if self._secret else text
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"cannot read {value}: {error}", param, ctx)
+
+
+PORT = click.IntRange(1, 65535)
+SIZE = click.IntRange(512)
+KEY_ID = KeyIdType()
+PAIR = PairType()
+TEXT_FILE = ContentType()
+PASSWORD_FILE = ContentType(secret=True)
+BINARY_FILE = ContentType(binary=True)
 
 
 def parameters(verb: Verb, given: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +108,11 @@ def parameters(verb: Verb, given: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for argument in verb.arguments:
         value = given[argument.name]
-        if value is None:
+        if isinstance(argument.type, Many):
+            value = list(value)
+            if argument.type.type is PAIR:
+                value = dict(value)
+        if value in (None, [], {}):
             continue
         *outer, last = argument.path.split(".")
         place = result
@@ -176,13 +140,19 @@ def command(verb: Verb, prefix: str, call: Callable[..., None]) -> click.Command
 
 
 def _parameter(argument: Argument) -> click.Parameter:
+    many = isinstance(argument.type, Many)
+    kind = argument.type.type if many else argument.type
     if not argument.is_option:
-        return click.Argument([argument.name], type=argument.type)
+        nargs = -1 if many else 1
+        return click.Argument([argument.name], type=kind, nargs=nargs, required=True)
     return click.Option(
         [argument.declaration],
-        type=argument.type,
+        type=None if kind is bool else kind,
+        is_flag=kind is bool,
+        multiple=many,
         default=argument.default,
-        show_default=argument.default is not None,
+        show_default=argument.default is not None and kind is not bool,
+        help=argument.help or None,
     )
 
 

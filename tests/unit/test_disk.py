@@ -1,6 +1,7 @@
 """Disks: XTS-AES-256 by sector, access at any offset, and how plain text becomes ciphertext."""
 
 import contextlib
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,21 +9,25 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kmipkit_vsphere import disk as disk_module
+from kmipkit_vsphere import journal as journal_module
 from kmipkit_vsphere import volume as volume_module
 from kmipkit_vsphere.descriptor import LOCATOR_SETTING, Descriptor, write_durably
-from kmipkit_vsphere.disk import DiskFile, PlainText, SectorCipher, encrypt_copy
+from kmipkit_vsphere.disk import DiskFile, PlainText, SectorCipher, recipher
 from kmipkit_vsphere.errors import (
     DamagedData,
     EncryptionKeyRequired,
     InvalidArgument,
     InvalidState,
+    NoSpace,
 )
 from kmipkit_vsphere.keys import CryptoKeyId, Secret
-from kmipkit_vsphere.volume import Volume
+from kmipkit_vsphere.volume import NewKey, Volume
 
 DEK = Secret(bytes(range(64)))
 KEK = Secret(b"k" * 32)
 KEY = CryptoKeyId("kp", "key-1")
+NEW = NewKey(KEK, KEY, "vm")
 PATTERN = b"CONFIDENTIAL " * 79  # 1027 bytes: it lies differently in each sector
 
 # IEEE 1619-2007, Annex B, vector 10: XTS-AES-256, sector ff, plain text 00..ff twice.
@@ -69,7 +74,7 @@ def test_parts_of_sectors_cannot_be_encrypted() -> None:
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> DiskFile:
     plain, path = tmp_path / "plain", tmp_path / "disk"
     plain.write_bytes(bytes(16384))
-    encrypt_copy(plain, path, SectorCipher(DEK, request.param))
+    recipher(plain, path, PlainText(request.param), SectorCipher(DEK, request.param))
     return DiskFile(path, SectorCipher(DEK, request.param))
 
 
@@ -120,7 +125,7 @@ def test_a_disk_that_is_no_whole_number_of_sectors(tmp_path: Path) -> None:
     with pytest.raises(DamagedData):
         DiskFile(path, SectorCipher(DEK))
     with pytest.raises(InvalidArgument):
-        encrypt_copy(path, tmp_path / "other", SectorCipher(DEK))
+        recipher(path, tmp_path / "other", PlainText(), SectorCipher(DEK))
 
 
 def test_a_disk_that_shrinks_while_it_is_open(disk: DiskFile) -> None:
@@ -146,7 +151,7 @@ def plain_volume(folder: Path) -> Volume:
 def test_encrypting_leaves_no_plain_text_and_reads_back(tmp_path: Path) -> None:
     volume = plain_volume(tmp_path)
     seen: list[tuple[int, int]] = []
-    volume.encrypt(KEK, KEY, "vm", lambda done, total: seen.append((done, total)))
+    volume.encrypt(NEW, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (65536, 65536)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d-flat.vmdk", "d.vmdk"]
     assert not any(b"CONFIDENTIAL" in path.read_bytes() for path in tmp_path.iterdir())
@@ -158,20 +163,20 @@ def test_encrypting_leaves_no_plain_text_and_reads_back(tmp_path: Path) -> None:
 def test_the_old_blocks_are_overwritten(tmp_path: Path) -> None:
     volume = plain_volume(tmp_path)
     (tmp_path / "other-name").hardlink_to(volume.data)
-    volume.encrypt(KEK, KEY, "vm")
+    volume.encrypt(NEW)
     assert (tmp_path / "other-name").read_bytes() == bytes(65536)
 
 
 def test_an_encrypted_volume_is_not_encrypted_again(tmp_path: Path) -> None:
     volume = plain_volume(tmp_path)
-    volume.encrypt(KEK, KEY, "vm")
+    volume.encrypt(NEW)
     with pytest.raises(InvalidState):
-        volume.encrypt(KEK, KEY, "vm")
+        volume.encrypt(NEW)
 
 
 def test_without_the_key_the_volume_is_locked(tmp_path: Path) -> None:
     volume = plain_volume(tmp_path)
-    volume.encrypt(KEK, KEY, "vm")
+    volume.encrypt(NEW)
     with pytest.raises(EncryptionKeyRequired) as caught:
         volume.open({CryptoKeyId("kp", "other"): KEK}, "vm")
     assert caught.value.required_key == [{"keyId": "key-1", "providerId": "kp"}]
@@ -182,7 +187,7 @@ def test_without_the_key_the_volume_is_locked(tmp_path: Path) -> None:
 )
 def test_a_wrong_key_or_machine_does_not_open(tmp_path: Path, kek: Secret, machine: str) -> None:
     volume = plain_volume(tmp_path)
-    volume.encrypt(KEK, KEY, "vm")
+    volume.encrypt(NEW)
     with pytest.raises(DamagedData, match="does not open"):
         volume.open({KEY: kek}, machine)
 
@@ -198,44 +203,163 @@ def test_a_wrong_key_or_machine_does_not_open(tmp_path: Path, kek: Secret, machi
 )
 def test_damaged_descriptors(tmp_path: Path, change: Callable[[str], str]) -> None:
     volume = plain_volume(tmp_path)
-    volume.encrypt(KEK, KEY, "vm")
+    volume.encrypt(NEW)
     volume.descriptor.write_text(change(volume.descriptor.read_text()))
     with pytest.raises(DamagedData):
         volume.open({KEY: KEK}, "vm")
 
 
 class Crash(BaseException):
-    """Ends an encryption as a power cut would: no handler of ours runs after it."""
+    """Ends an operation as a power cut would: no handler of ours runs after it."""
 
 
-@pytest.mark.parametrize("step", range(9))
-def test_a_crash_at_any_step_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    """Crash before the n-th durable step; afterwards the volume is plain, or opens with the key."""
-    volume = plain_volume(tmp_path)
-    plain = volume.data.read_bytes()
-    count = iter(range(100))
+STEPS = ("recipher", "sync_folder", "write_durably", "overwrite")
+OTHER = CryptoKeyId("kp", "key-2")
+NEXT = NewKey(Secret(bytes(range(32))), OTHER, "vm")
+BOTH = {KEY: KEK, OTHER: NEXT.kek}
+
+OPERATIONS: dict[str, Callable[[Volume], None]] = {
+    "encrypt": lambda volume: volume.encrypt(NEW),
+    "shallow": lambda volume: volume.recrypt_shallow(BOTH, NEXT),
+    "deep": lambda volume: volume.recrypt_deep(BOTH, NEXT),
+    "decrypt": lambda volume: volume.decrypt(BOTH, "vm"),
+}
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let everything that changes a file fail from the n-th time on, as if the host were off."""
+    count = iter(range(1000))
 
     def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if next(count) == step:
+            if next(count) >= step:
                 raise Crash
             return function(*args, **kwargs)
 
         return call
 
-    for name in ("encrypt_copy", "sync_folder", "write_durably", "_overwrite"):
+    for name in STEPS:
         monkeypatch.setattr(volume_module, name, wrapped(getattr(volume_module, name)))
-    monkeypatch.setattr(Path, "replace", wrapped(Path.replace))
-    with contextlib.suppress(Crash):
-        volume.encrypt(KEK, KEY, "vm")
-    monkeypatch.undo()
+    monkeypatch.setattr(journal_module, "write_durably", wrapped(journal_module.write_durably))
+    for name in ("replace", "unlink"):
+        monkeypatch.setattr(Path, name, wrapped(getattr(Path, name)))
+
+
+@pytest.mark.parametrize("step", range(14))
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_crash_at_any_step_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, step: int
+) -> None:
+    """Crash before the n-th durable step; afterwards the volume opens, and the call goes on."""
+    volume = plain_volume(tmp_path)
+    plain = volume.data.read_bytes()
+    if operation != "encrypt":
+        volume.encrypt(NEW)
+    with monkeypatch.context() as patch:
+        crash_at(patch, step)
+        with contextlib.suppress(Crash):
+            OPERATIONS[operation](volume)
     volume.recover()
-    with volume.open({KEY: KEK}, "vm") as disk:
+    with volume.open(BOTH, "vm") as disk:
         assert disk.read_at(0, len(plain)) == plain
-    assert not [path for path in tmp_path.iterdir() if path.suffix == ".new"]
     assert volume.is_encrypted() == (plain != volume.data.read_bytes())
+    assert operation == "encrypt" or volume.is_encrypted() or operation == "decrypt"
+    left = {path.suffix for path in tmp_path.iterdir()} - {".vmdk"}
+    assert left <= {".new", ".progress"} if operation in ("encrypt", "deep") else not left
+    with contextlib.suppress(InvalidState, DamagedData):  # it is done already
+        OPERATIONS[operation](volume)
+    with volume.open(BOTH, "vm") as disk:
+        assert disk.read_at(0, len(plain)) == plain
+    assert {path.suffix for path in tmp_path.iterdir()} == {".vmdk"}
+
+
+def test_a_long_operation_goes_on_where_a_crash_stopped_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "CHUNK", 4096)
+    monkeypatch.setattr(disk_module, "CHECKPOINT", 16384)
+    volume = plain_volume(tmp_path)
+    plain = volume.data.read_bytes()
+    volume.encrypt(NEW)
+
+    def stop(done: int, _total: int) -> None:
+        if done > 40_000:
+            raise Crash
+
+    with contextlib.suppress(Crash):
+        volume.recrypt_deep(BOTH, NEXT, stop)
+    volume.recover()
+    assert volume.pending_key_ids() == [OTHER]
+    seen: list[int] = []
+    volume.recrypt_deep(BOTH, NEXT, lambda done, _total: seen.append(done))
+    assert seen[0] == 32768 + 4096, "what was durable is not done again"
+    assert volume.key_ids() == [OTHER]
+    with volume.open({OTHER: NEXT.kek}, "vm") as disk:
+        assert disk.read_at(0, len(plain)) == plain
+
+
+def test_what_was_written_after_a_crash_is_not_lost_by_going_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "CHUNK", 4096)
+    monkeypatch.setattr(disk_module, "CHECKPOINT", 4096)
+    volume = plain_volume(tmp_path)
+    volume.encrypt(NEW)
+
+    def stop(done: int, _total: int) -> None:
+        if done > 40_000:
+            raise Crash
+
+    with contextlib.suppress(Crash):
+        volume.recrypt_deep(BOTH, NEXT, stop)
+    volume.recover()
+    with volume.open(BOTH, "vm") as disk:
+        disk.write_at(0, b"written by the guest")
+    volume.recrypt_deep(BOTH, NEXT)
+    with volume.open(BOTH, "vm") as disk:
+        assert disk.read_at(0, 20) == b"written by the guest"
+
+
+@pytest.mark.parametrize("operation", ["encrypt", "deep", "decrypt"])
+def test_a_full_datastore_leaves_the_volume_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    volume = plain_volume(tmp_path)
+    plain = volume.data.read_bytes()
+    if operation != "encrypt":
+        volume.encrypt(NEW)
+
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk_module.os, "pwrite", full)
+        with pytest.raises(NoSpace, match="no room"):
+            OPERATIONS[operation](volume)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".vmdk"}, "the room was given back"
+    with volume.open(BOTH, "vm") as disk:
+        assert disk.read_at(0, len(plain)) == plain
+
+
+def test_shallow_keeps_the_data_and_deep_changes_it(tmp_path: Path) -> None:
+    volume = plain_volume(tmp_path)
+    volume.encrypt(NEW)
+    first = volume.data.read_bytes()
+    volume.recrypt_shallow(BOTH, NEXT)
+    assert volume.data.read_bytes() == first
+    with pytest.raises(EncryptionKeyRequired):
+        volume.open({KEY: KEK}, "vm")
+    volume.recrypt_deep(BOTH, NEW)
+    assert volume.data.read_bytes() != first
+
+
+def test_decrypting_leaves_plain_text_and_no_locator(tmp_path: Path) -> None:
+    volume = plain_volume(tmp_path)
+    plain, text = volume.data.read_bytes(), volume.descriptor.read_text()
+    volume.encrypt(NEW)
+    volume.decrypt({KEY: KEK}, "vm")
+    assert volume.data.read_bytes() == plain
+    assert volume.descriptor.read_text() == text
 
 
 def test_settings_are_changed_and_other_lines_kept() -> None:

@@ -17,6 +17,7 @@ from kmipkit_vsphere.errors import (
 )
 from kmipkit_vsphere.host import Host, MachineState
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.volume import NewKey
 
 MIB = 1 << 20
 PATTERN = b"THE GUEST'S DATA"
@@ -215,7 +216,7 @@ def test_an_encrypted_machine_is_not_encrypted_again(host: Host) -> None:
 def test_encrypting_goes_on_after_a_crash_between_home_and_disk(host: Host) -> None:
     make_safe(host, key("vm"))
     machine = host.machine("vm1")
-    machine.home.encrypt(key("vm").key_data, key("vm").key_id, machine.uuid)
+    machine.home.encrypt(NewKey(key("vm").key_data, key("vm").key_id, machine.uuid))
     host.encrypt_machine("vm1", key("vm").key_id)
     assert all(volume.is_encrypted() for volume in host.machine("vm1").volumes)
     assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN

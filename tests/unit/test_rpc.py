@@ -256,7 +256,8 @@ def test_a_host_behind_the_channel(tmp_path: Path, caplog: pytest.LogCaptureFixt
             [result] = await client.call("AddKeys", {"keys": [key_plain_to_json(KEY)]})
             assert (result["success"], result["fault"]) == (False, "AlreadyExists")
             status = await client.call("GetCryptoKeyStatus", {"keys": [KEY.key_id.to_json()]})
-            assert status == [{"keyId": KEY.key_id.to_json(), "present": True}]
+            key_id = KEY.key_id.to_json()
+            assert status == [{"keyId": key_id, "present": True, "managementType": "external"}]
             await client.call("EncryptMachine", {"name": "vm1", "keyId": KEY.key_id.to_json()})
             read = await client.call("ReadDisk", {"name": "vm1", "offset": 100, "length": 5})
             assert read == "R1VFU1Q="

@@ -28,7 +28,8 @@ from kmipkit_vsphere.host import Host
 from kmipkit_vsphere.host_service import HostService
 from kmipkit_vsphere.params import Params
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
-from kmipkit_vsphere.store import HostRecord, ServerRecord, Store
+from kmipkit_vsphere.store import Store
+from kmipkit_vsphere.store.records import HostRecord, ServerRecord
 from kmipkit_vsphere.vcenter import VCenter
 from laboratory import Laboratory
 
@@ -60,6 +61,11 @@ class Server:
     is_up: bool = True
     seen: list[list[str]] = field(default_factory=list)
     requests: list[RequestMessage] = field(default_factory=list)
+    login: None = None
+    certificate: None = None
+
+    async def retrieve_certificate(self) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def connect(self) -> "Server":
         if not self.is_up:
@@ -123,8 +129,8 @@ class Scene:
     async def prepare(self) -> None:
         for server in self.servers:
             record = ServerRecord(server.name, "127.0.0.1", 5696)
-            await self.vcenter.crypto.register_kmip_server("root", "KMS", record)
-        await self.vcenter.hosts.add("esx01", "127.0.0.1", 1)
+            await self.vcenter.crypto.providers.register_server("root", "KMS", record)
+        await self.vcenter.hosts.add("root", "esx01", "127.0.0.1", 1)
         await self.vcenter.create_machine("esx01", "db1", 4096)
         assert self.seen
 
@@ -173,7 +179,7 @@ def scene(tmp_path: Path) -> Any:
 def test_a_provider_is_registered_in_the_connections_of_a_real_vcenter(scene: Any) -> None:
     async def test(s: Scene) -> None:
         record = ServerRecord("kms1", "127.0.0.1", 5696)
-        answer = await s.vcenter.crypto.register_kmip_server("root", "KMS", record)
+        answer = await s.vcenter.crypto.providers.register_server("root", "KMS", record)
         assert answer["vendor"] == "kmipkit"
         check = (NEGOTIATE, NEGOTIATE)
         first, *parallel, vendor, probe, again, last = s.seen
@@ -267,8 +273,12 @@ def test_the_next_server_is_tried_when_one_is_down(scene: Any) -> None:
         await s.prepare()
         s.servers[0].is_up = False
         await s.vcenter.encrypt_machine("root", "db1")
-        status = await s.vcenter.crypto.status()
-        assert status == {"KMS": {"kms1": "kms1 is down", "kms2": None}}
+        [status] = await s.vcenter.crypto.providers.status()
+        assert status.status == "yellow"
+        assert {one.name: one.reasons for one in status.servers} == {
+            "kms1": ("kms1 is down",),
+            "kms2": (),
+        }
         s.servers[1].is_up = False
         with pytest.raises(KeyServerUnreachable, match="kms1 is down; kms2 is down"):
             await s.vcenter.crypto.generate_key("root")
@@ -357,9 +367,9 @@ def test_encryption_without_a_provider_is_refused_and_leaves_the_machine_as_it_w
     scene: Any,
 ) -> None:
     async def test(s: Scene) -> None:
-        await s.vcenter.hosts.add("esx01", "127.0.0.1", 1)
+        await s.vcenter.hosts.add("root", "esx01", "127.0.0.1", 1)
         await s.vcenter.create_machine("esx01", "db1", 4096)
-        with pytest.raises(InvalidState, match="no key provider"):
+        with pytest.raises(InvalidState, match="no default key provider"):
             await s.vcenter.encrypt_machine("root", "db1")
         assert s.host is not None
         assert s.host.machines()[0].crypto_state.value == "plain"

@@ -169,8 +169,9 @@ class Story:
         self._step("The key server starts again, with all that it had acknowledged")
         self._kms.start()
         self._show(self._kms)
-        problem = self._order("RetrieveKmipServersStatus")[PROVIDER]["kms1"]
-        require(problem is None, f"vCenter reaches the key server again ({problem})")
+        [status] = self._order("RetrieveKmipServersStatus")
+        reasons = "; ".join(status["reasons"])
+        require(status["overallStatus"] == "green", f"vCenter reaches the key server ({reasons})")
         with self._kmip() as client:
             states = [client.get_attributes(key, "State").items[0].value for key in self._key_ids]
         self._detail(

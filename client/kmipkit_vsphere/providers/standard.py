@@ -8,18 +8,21 @@ key, because replication may lag. A key is created once, on the first server tha
 Each public method is one connection, or several where a real vCenter opens several (§3.4).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import trio
 
 from kmipkit.spec.enums import ResultReason, State
 from kmipkit_vsphere.conversation import Conversation, KeyServer, KeyServerRefused
-from kmipkit_vsphere.errors import KeyNotUsable, KeyServerUnreachable
+from kmipkit_vsphere.errors import KeyNotUsable, KeyProviderError, KeyServerUnreachable
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.providers.base import Participant
+from kmipkit_vsphere.providers.owner import Owner, Product
+from kmipkit_vsphere.store.records import ManagementType
 from kmipkit_vsphere.together import together
 
 ROUNDS: Final = 2
@@ -29,46 +32,11 @@ T = TypeVar("T")
 Job = Callable[[Conversation], Awaitable[T]]
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
-    """Who asks for keys, as the key server's administrator sees it (vsphere.md §3.3)."""
-
-    version: str = "8.0.3 build-24022515"
-    vendor: str = "VMware, Inc."
-    name: str = "VMware vSphere"
-
-    def attributes(self) -> dict[str, str]:
-        """The custom attributes, in the order in which vCenter asks for and adds them."""
-        return {
-            "x-Product_Version": self.version,
-            "x-Vendor": self.vendor,
-            "x-Product": self.name,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """What a key is for: a machine or a host, with its UUID and its name in the inventory."""
-
-    identifier: str
-    component: str
-    name: str
-
-    def attributes(self) -> dict[str, str]:
-        """The custom attributes, in the order in which vCenter asks for and adds them."""
-        return {
-            "x-Identifier": self.identifier,
-            "x-Component": self.component,
-            "x-Name": self.name,
-        }
-
-
-VIRTUAL_MACHINE: Final = "Virtual Machine"
-ESXI_SERVER: Final = "ESXi Server"
-
-
 class StandardKeyProvider:
     """A key provider of type vCenter. Errors are :class:`KeyProviderError` and its subclasses."""
+
+    management_type = ManagementType.STANDARD
+    participants = frozenset({Participant.KEY_SERVER, Participant.VCENTER, Participant.HOSTS})
 
     def __init__(
         self, provider_id: str, servers: Sequence[KeyServer], product: Product | None = None
@@ -101,7 +69,7 @@ class StandardKeyProvider:
         return await self._on_any(lambda talk: _fetch(talk, key_id))
 
     async def _fetch_from(self, server: KeyServer, key_id: CryptoKeyId) -> CryptoKeyPlain:
-        async with _talk(server) as talk:
+        async with talk_to(server) as talk:
             return await _fetch(talk, key_id)
 
     async def tag_product(self, key_id: CryptoKeyId) -> None:
@@ -123,24 +91,65 @@ class StandardKeyProvider:
         except (KeyServerRefused, KeyServerUnreachable):
             return  # tagging is best effort: a real vCenter ignores what goes wrong (§3.3 h)
 
+    async def set_attributes(self, key_id: CryptoKeyId, attributes: Mapping[str, str]) -> None:
+        """SetKeyCustomAttributes: add what is missing, change what differs. One connection."""
+
+        async def job(talk: Conversation) -> None:
+            missing = {}
+            for name, value in attributes.items():
+                found = await talk.attribute(key_id.key_id, name)
+                if found is None:
+                    missing[name] = value
+                elif found != value:
+                    await talk.modify_attribute(key_id.key_id, name, value)
+            if missing:
+                await talk.add_attributes(key_id.key_id, missing)
+
+        await self._on_any(job)
+
+    async def state(self, key_id: CryptoKeyId) -> State | None:
+        """The state of a key on the first server that has it. One connection each: a, f.
+
+        Raises KeyServerRefused where none has it.
+        """
+        missing: KeyServerRefused | None = None
+        for server in self.servers:
+            try:
+                async with talk_to(server) as talk:
+                    return await talk.state(key_id.key_id)
+            except KeyServerRefused as refusal:
+                missing = refusal
+            except KeyServerUnreachable:
+                continue
+        if missing:
+            raise missing
+        return await self._on_any(lambda talk: talk.state(key_id.key_id))
+
+    async def states(self, key_id: CryptoKeyId) -> Mapping[str, State | str]:
+        """The state of a key on each server, or the reason why it has none there."""
+        found: dict[str, State | str] = {}
+        for server in self.servers:
+            try:
+                async with talk_to(server) as talk:
+                    found[server.name] = await talk.state(key_id.key_id) or "no state"
+            except KeyProviderError as failure:
+                found[server.name] = failure.message
+        return MappingProxyType(found)
+
     async def vendor(self) -> str:
         """Vendor Identification of the first server that answers. One connection: a, c."""
         return await self._on_any(Conversation.vendor)
 
-    async def health(self) -> dict[str, str | None]:
-        """Poll every server: probe, then a, b. Name to what is wrong, None for nothing."""
-        return {server.name: await _health(server) for server in self.servers}
-
     async def greet(self) -> str:
         """The connections of registering a provider (§3.4), and the vendor they learn."""
-        first = self.servers[0]
-        await _probe(first)
-        await together(partial(_check, first), partial(_probe, first))
-        async with _talk(first) as talk:
+        first = self.servers[-1]  # the one that was added
+        await probe(first)
+        await together(partial(check, first), partial(probe, first))
+        async with talk_to(first) as talk:
             vendor = await talk.vendor()
-        await _probe(first)
-        await _check(first)
-        await _probe(first)
+        await probe(first)
+        await check(first)
+        await probe(first)
         return vendor
 
     async def _on_any(self, job: Job[T]) -> T:
@@ -148,7 +157,7 @@ class StandardKeyProvider:
         failures: list[str] = []
         for server in self.servers * ROUNDS:
             try:
-                async with _talk(server) as talk:
+                async with talk_to(server) as talk:
                     return await job(talk)
             except KeyServerUnreachable as failure:
                 failures.append(failure.message)
@@ -161,11 +170,11 @@ class StandardKeyProvider:
 
 
 @asynccontextmanager
-async def _talk(server: KeyServer) -> AsyncIterator[Conversation]:
+async def talk_to(server: KeyServer) -> AsyncIterator[Conversation]:
     """A connection on which the version has been negotiated (request a)."""
     connection = await server.connect()
     try:
-        talk = Conversation(connection, server.name)
+        talk = Conversation(connection, server.name, server.login)
         await talk.negotiate()
         yield talk
     finally:
@@ -197,21 +206,14 @@ async def _make_active(talk: Conversation, key_id: CryptoKeyId) -> None:
         )
 
 
-async def _probe(server: KeyServer) -> None:
-    """Connect, shake hands, close: whether the server is there and trusts us."""
+async def probe(server: KeyServer) -> bytes | None:
+    """Connect, shake hands, close; the server's certificate."""
     connection = await server.connect()
     await connection.aclose()
+    return connection.certificate
 
 
-async def _check(server: KeyServer) -> None:
-    async with _talk(server) as talk:
+async def check(server: KeyServer) -> None:
+    """Negotiate, then Discover Versions: whether the server speaks KMIP 1.1 with us (a, b)."""
+    async with talk_to(server) as talk:
         await talk.discover_versions()
-
-
-async def _health(server: KeyServer) -> str | None:
-    try:
-        await _probe(server)
-        await _check(server)
-    except (KeyServerUnreachable, KeyServerRefused) as failure:
-        return failure.message
-    return None

@@ -1,0 +1,12 @@
+"""The colours in which vSphere shows how something is."""
+
+from enum import StrEnum
+
+
+class Colour(StrEnum):
+    """``ManagedEntityStatus`` of the vSphere API."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    RED = "red"
+    GRAY = "gray"

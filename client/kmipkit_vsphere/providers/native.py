@@ -1,0 +1,125 @@
+"""The native key provider: hosts derive keys from a primary key that vCenter made (vsphere.md §8).
+
+No key server. vCenter makes the key derivation key (KDK) and pushes it to the hosts; from then on a
+host makes and finds keys by itself. How the real one derives is not published; ours:
+
+    KEK = HKDF-SHA256(KDK, salt of 32 random bytes, "nkp-kek|v1|PROVIDER|KDK ID")
+
+and the id of such a key is base64 of version, KDK id, salt and a MAC over them, so that every host
+with the KDK derives the same key from the id, and notices an altered one. The KDK encrypts nothing.
+"""
+
+import base64
+import binascii
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from uuid import UUID, uuid4
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from kmipkit_vsphere.colour import Colour
+from kmipkit_vsphere.errors import DamagedData
+from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.store.records import ProviderRecord
+
+KEPT_AS: Final = "kdk"
+"""Under this kind of name vCenter's store keeps KDKs, encrypted."""
+KDK_SIZE: Final = 32
+KEK_SIZE: Final = 32
+
+_VERSION: Final = 1
+_SALT_SIZE: Final = 32
+_MAC_SIZE: Final = 16
+_BODY_SIZE: Final = 1 + 16 + _SALT_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class NativeSpec:
+    """A native provider with its KDK (``key_derivation_key``), as it is pushed to hosts."""
+
+    provider_id: str
+    key_id: UUID
+    kdk: Secret
+    tpm_required: bool = True
+
+    @classmethod
+    def new(cls, provider_id: str, *, tpm_required: bool) -> Self:
+        """A provider with a new KDK of 256 bits (requirement R30)."""
+        return cls(provider_id, uuid4(), Secret.random(KDK_SIZE), tpm_required)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the channel to a host, the host's sealed configuration, and a backup; never a log."""
+        return {
+            "provider": self.provider_id,
+            "keyId": str(self.key_id),
+            "keyDerivationKey": base64.b64encode(self.kdk.reveal()).decode("ascii"),
+            "tpmRequired": self.tpm_required,
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` made; :class:`DamagedData` for anything else."""
+        try:
+            kdk = base64.b64decode(found["keyDerivationKey"], validate=True)
+            spec = cls(
+                str(found["provider"]),
+                UUID(found["keyId"]),
+                Secret(kdk),
+                bool(found["tpmRequired"]),
+            )
+        except (KeyError, TypeError, ValueError, binascii.Error):
+            raise DamagedData("this is not a native key provider") from None
+        if len(kdk) != KDK_SIZE or not spec.provider_id:
+            raise DamagedData(f"a key derivation key has {KDK_SIZE} bytes, not {len(kdk)}")
+        return spec
+
+    def new_key(self) -> CryptoKeyPlain:
+        """A new key-encryption key; its id leads back to it."""
+        body = bytes((_VERSION,)) + self.key_id.bytes + secrets.token_bytes(_SALT_SIZE)
+        return self._key(body + self._mac(body))
+
+    def key(self, key_id: CryptoKeyId) -> CryptoKeyPlain:
+        """The key of this id; :class:`DamagedData` if it was altered or is of another KDK."""
+        try:
+            blob = base64.b64decode(key_id.key_id, validate=True)
+        except binascii.Error:
+            blob = b""
+        body, mac = blob[:_BODY_SIZE], blob[_BODY_SIZE:]
+        if len(mac) != _MAC_SIZE or body[0] != _VERSION:
+            raise DamagedData(f"{key_id} is not the id of a key of a native key provider")
+        if body[1:17] != self.key_id.bytes:
+            raise DamagedData(
+                f"key {key_id} was derived from another primary key ({UUID(bytes=body[1:17])});"
+                f" the key provider has {self.key_id}: restore its backup"
+            )
+        if not hmac.compare_digest(mac, self._mac(body)):
+            raise DamagedData(f"the key id {key_id} was altered")
+        return self._key(blob)
+
+    def _key(self, blob: bytes) -> CryptoKeyPlain:
+        kek = self._derive("nkp-kek", blob[17:_BODY_SIZE], KEK_SIZE)
+        name = CryptoKeyId(self.provider_id, base64.b64encode(blob).decode("ascii"))
+        return CryptoKeyPlain(name, "AES-256", Secret(kek))
+
+    def _mac(self, body: bytes) -> bytes:
+        key = self._derive("nkp-mac", b"", KEK_SIZE)
+        return hmac.digest(key, body, "sha256")[:_MAC_SIZE]
+
+    def _derive(self, purpose: str, salt: bytes, size: int) -> bytes:
+        info = f"{purpose}|v1|{self.provider_id}|{self.key_id}".encode()
+        kdf = HKDF(algorithm=hashes.SHA256(), length=size, salt=salt or None, info=info)
+        return kdf.derive(self.kdk.reveal())
+
+
+def colour(record: ProviderRecord) -> tuple[Colour, str]:
+    """How a native provider is: red before the first backup, yellow while it is pushed (§8)."""
+    if not record.details.get("hasBackup"):
+        return Colour.RED, "not backed up: export it before it can be used"
+    missing = record.details.get("missingHosts") or []
+    if missing:
+        return Colour.YELLOW, f"not yet on all hosts: {', '.join(missing)}"
+    return Colour.GREEN, "active: backed up, and on all hosts"

@@ -1,0 +1,144 @@
+"""Wrapped keys, as since vSphere 9: the key server holds a wrapping key only (vsphere.md §4.3).
+
+vCenter makes the key-encryption keys and wraps each with the provider's wrapping key; the wrapped
+key is the key id, so that nothing for a single machine is stored anywhere but with the machine. The
+wrapping key is a fixed one of the key server, or one that vCenter has made there and replaces at an
+interval; older keys stay readable, since the id says which wrapping key it needs.
+"""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from kmipkit_vsphere.conversation import KeyServer
+from kmipkit_vsphere.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.providers.owner import Owner, Product
+from kmipkit_vsphere.providers.standard import StandardKeyProvider
+
+MIN_DAYS, MAX_DAYS = 30, 3650
+KEK_SIZE: Final = 32
+
+_PREFIX: Final = "wrapped:"
+_NONCE_SIZE: Final = 12
+
+
+class WrappingKey(NamedTuple):
+    """The wrapping key in use; ``interval`` in days is None for a fixed one."""
+
+    key_id: str
+    interval: int | None = None
+    configured: datetime | None = None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is time for another one."""
+        if self.interval is None or self.configured is None:
+            return False
+        return now >= self.configured + timedelta(days=self.interval)
+
+
+Rotate = Callable[[CryptoKeyId], None]
+"""Keeps the id of a new wrapping key, durably."""
+
+
+class WrappedKeyProvider(StandardKeyProvider):
+    """A standard provider with a wrapping key; without one yet, the first use makes it."""
+
+    def __init__(
+        self,
+        provider_id: str,
+        servers: Sequence[KeyServer],
+        wrapping: WrappingKey,
+        now: datetime,
+        rotate: Rotate,
+        product: Product | None = None,
+    ) -> None:
+        super().__init__(provider_id, servers, product)
+        self._wrapping = wrapping
+        self._now = now
+        self._rotate = rotate
+
+    async def create_key(self) -> CryptoKeyId:
+        """Make a key here, wrap it, and give the wrapped key as its id."""
+        wrapping = await self._wrapping_key()
+        key = await super().fetch(wrapping)
+        try:
+            return CryptoKeyId(self.provider_id, _wrap(key, Secret.random(KEK_SIZE)))
+        finally:
+            key.key_data.erase()
+
+    async def _wrapping_key(self) -> CryptoKeyId:
+        if self._wrapping.key_id and not self._wrapping.is_due(self._now):
+            return CryptoKeyId(self.provider_id, self._wrapping.key_id)
+        made = await super().create_key()
+        await super().tag_product(made)
+        self._rotate(made)
+        return made
+
+    async def fetch(self, key_id: CryptoKeyId) -> CryptoKeyPlain:
+        """Unwrap the key in the id with the wrapping key that it names."""
+        wrapping, sealed = split(key_id)
+        key = await super().fetch(wrapping)
+        try:
+            return CryptoKeyPlain(key_id, "AES-256", _unwrap(key, sealed))
+        finally:
+            key.key_data.erase()
+
+    async def tag_product(self, _key_id: CryptoKeyId) -> None:
+        """Nothing: the key server does not hold the key."""
+
+    async def tag_owner(self, _key_id: CryptoKeyId, _owner: Owner) -> None:
+        """Nothing: the key server does not hold the key."""
+
+
+def is_wrapped(key_id: CryptoKeyId) -> bool:
+    """Whether an id holds a wrapped key."""
+    return key_id.key_id.startswith(_PREFIX)
+
+
+def split(key_id: CryptoKeyId) -> tuple[CryptoKeyId, bytes]:
+    """The id of the wrapping key, and the wrapped key; :class:`DamagedData` if it is not one."""
+    _, _, rest = key_id.key_id.partition(_PREFIX)
+    name, _, text = rest.rpartition(":")
+    try:
+        sealed = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        sealed = b""
+    if not is_wrapped(key_id) or not name or len(sealed) <= _NONCE_SIZE:
+        raise DamagedData(f"{key_id} is not the id of a wrapped key")
+    return CryptoKeyId(key_id.provider_id, name), sealed
+
+
+def checked_interval(days: int) -> int:
+    """A rotation interval in days; :class:`InvalidArgument` outside 30 to 3650."""
+    if not MIN_DAYS <= days <= MAX_DAYS:
+        raise InvalidArgument(f"a wrapping key is replaced every {MIN_DAYS} to {MAX_DAYS} days")
+    return days
+
+
+def _wrap(wrapping: CryptoKeyPlain, kek: Secret) -> str:
+    nonce = secrets.token_bytes(_NONCE_SIZE)
+    sealed = AESGCM(wrapping.key_data.reveal()).encrypt(nonce, kek.reveal(), _bound_to(wrapping))
+    kek.erase()
+    return f"{_PREFIX}{wrapping.key_id.key_id}:{base64.b64encode(nonce + sealed).decode()}"
+
+
+def _unwrap(wrapping: CryptoKeyPlain, sealed: bytes) -> Secret:
+    nonce, body = sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:]
+    try:
+        return Secret(AESGCM(wrapping.key_data.reveal()).decrypt(nonce, body, _bound_to(wrapping)))
+    except InvalidTag:
+        raise DamagedData(
+            f"the wrapped key does not open with {wrapping.key_id}: it was altered, or the key"
+            " server gave another key"
+        ) from None
+
+
+def _bound_to(wrapping: CryptoKeyPlain) -> bytes:
+    return b"kmipkit-wrapped|" + str(wrapping.key_id).encode()
