@@ -249,7 +249,8 @@ class Host:
 
     def machines(self) -> list[MachineInfo]:
         """All machines on the datastore, by name."""
-        names = sorted(path.parent.name for path in self.datastore.glob("[!.]*/*.vmx"))
+        found = self.datastore.glob("[!.]*/*.vmx")
+        names = sorted(path.stem for path in found if path.stem == path.parent.name)
         return [self.machine_info(name) for name in names]
 
     def _state(self, machine: Machine) -> MachineState:

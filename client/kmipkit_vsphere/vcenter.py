@@ -323,9 +323,9 @@ class VCenter:
         entity = Entity("machine", name, found[0]["uuid"])
         record = MachineRecord(found[0]["uuid"], name, host_name, keys[0] if keys else None, folder)
         with self.crypto.audited(user, "Register", record.key_id, entity):
+            self._inventory.put_machine(record)
             if keys:
                 await self.hosts.configure_crypto_key(user, host_name, may=may)
-            self._inventory.put_machine(record)
             for key_id in keys:
                 await self.hosts.push_to_cluster(user, host, key_id, may)
             if keys:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from kmipkit.spec.enums import ResultReason, State
+from kmipkit.spec.enums import State
 from kmipkit_vsphere.conversation import Conversation, KeyServer, KeyServerRefused
 from kmipkit_vsphere.errors import KeyNotUsable, KeyProviderError, KeyServerUnreachable
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
@@ -59,8 +59,6 @@ class StandardKeyProvider:
             try:
                 return await self._fetch_from(server, key_id)
             except KeyServerRefused as refusal:
-                if refusal.reason is not ResultReason.ITEM_NOT_FOUND:
-                    raise
                 missing = refusal
             except KeyServerUnreachable:
                 continue
