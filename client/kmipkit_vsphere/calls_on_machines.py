@@ -60,6 +60,17 @@ class MachineCalls:
                         params.caller, host.name, may=self._may_register(params)
                     )
 
+    async def enable_vsan(self, params: Params) -> dict[str, str]:
+        """Encrypt the disk groups of a cluster, or with ``rekey`` give them a new key."""
+        key = await self._vcenter.encrypt_vsan(
+            params.caller,
+            params.text("name"),
+            _provider(params),
+            rekey=params.flag("rekey"),
+            deep=params.flag("deep"),
+        )
+        return key.to_json()
+
     async def inventory(self, _params: Params) -> dict[str, Any]:
         found = self._inventory
         return {

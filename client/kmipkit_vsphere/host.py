@@ -37,6 +37,7 @@ from kmipkit_vsphere.machine import Machine, MachineProgress, OpenMachine, check
 from kmipkit_vsphere.machine_info import MachineInfo, MachineState, PowerState
 from kmipkit_vsphere.sealed_config import SealedConfig, Sealer
 from kmipkit_vsphere.volume import NewKey
+from kmipkit_vsphere.vsan import VsanEncryption
 
 MIGRATE_ENCRYPTION: Final = "migrate.encryptionMode"
 MEMORY_SIZE: Final = 64 * 1024
@@ -72,6 +73,7 @@ class Host:
         self.sources = KeySources(self.config)
         self.persistence = KeyPersistence(self.config)
         self.dumps = CoreDumps(folder / "coredumps")
+        self.vsan = VsanEncryption(self.config, folder / "vsan")
         self.clock = clock
         self._running: dict[str, RunningMachine] = {}
         self._open: dict[str, OpenMachine] = {}
@@ -465,6 +467,7 @@ class Host:
     def close(self) -> None:
         """Close all machines and erase all keys."""
         self._running.clear()
+        self.vsan.unmount()
         for name in list(self._open):
             self._close(name)
         self.crypto.forget()

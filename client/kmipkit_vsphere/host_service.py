@@ -18,6 +18,7 @@ from kmipkit_vsphere.host import Host
 from kmipkit_vsphere.params import Params
 from kmipkit_vsphere.providers.native import NativeSpec
 from kmipkit_vsphere.rpc import Method
+from kmipkit_vsphere.vsan import VsanConfig
 
 MANAGEMENT: Final = "management"
 GUEST: Final = "guest"
@@ -48,6 +49,7 @@ class HostService:
             "SetKeyProvider": self.set_key_provider,
             "RemoveKeyProvider": self.remove_key_provider,
             "SetKeyPersistence": self.set_key_persistence,
+            "ConfigureVsan": self.configure_vsan,
             "CreateMachine": self.create_machine,
             "EncryptMachine": self.encrypt_machine,
             "ReconfigureCrypto": self.reconfigure,
@@ -71,6 +73,8 @@ class HostService:
             "FlushDisk": self.flush_disk,
             "ReadMemory": self.read_memory,
             "WriteMemory": self.write_memory,
+            "ReadVsan": self.read_vsan,
+            "WriteVsan": self.write_vsan,
         }
         return {name: Method(MANAGEMENT, one) for name, one in management.items()} | {
             name: Method(GUEST, one) for name, one in guest.items()
@@ -154,6 +158,10 @@ class HostService:
             remove = params.flag("removeAllStoredKeys")
             work = partial(self._host.persistence.disable, remove_all_stored_keys=remove)
             await _in_thread(work)
+
+    async def configure_vsan(self, params: Params) -> None:
+        config = VsanConfig.from_json(params.inner("config").values)
+        await self._host.vsan.configure(config, deep=params.flag("deep"))
 
     # Machines ------------------------------------------------------------------------------------
 
@@ -276,6 +284,16 @@ class HostService:
         if offset + len(data) > len(memory):
             raise InvalidArgument(f"the machine has {len(memory)} bytes of memory")
         memory[offset : offset + len(data)] = data
+
+    async def read_vsan(self, params: Params) -> str:
+        offset, length = params.integer("offset"), params.integer("length", maximum=MAX_READ)
+        data = await _in_thread(self._host.vsan.group().read_at, offset, length)
+        return base64.b64encode(data).decode("ascii")
+
+    async def write_vsan(self, params: Params) -> None:
+        group = self._host.vsan.group()
+        await _in_thread(group.write_at, params.integer("offset"), params.data("data"))
+        await _in_thread(group.flush)
 
 
 async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:

@@ -14,7 +14,7 @@ import trio
 from kmipkit_vsphere import rpc
 from kmipkit_vsphere.authorization import Authorization
 from kmipkit_vsphere.conversation import Login
-from kmipkit_vsphere.errors import KeyProviderError
+from kmipkit_vsphere.errors import KeyProviderError, VSphereError
 from kmipkit_vsphere.host import Host
 from kmipkit_vsphere.host_manager import HostChannel
 from kmipkit_vsphere.host_service import GUEST, MANAGEMENT, HostService
@@ -150,9 +150,18 @@ def run_host(name: str, folder: Path, listening: Listening, announce: Announce) 
         for machine in await trio.to_thread.run_sync(host.wake):
             log.info("unlocked %s without vCenter", machine)
 
+    async def mount_vsan() -> None:
+        while True:
+            try:
+                if await host.vsan.mount():
+                    log.info("the disk group is mounted")
+            except VSphereError as failure:
+                log.warning("the disk group cannot be mounted: %s", failure.message)
+            await trio.sleep(LOOK_EVERY)
+
     try:
         methods = HostService(host).methods()
-        trio.run(_serve, f"host {name}", methods, listening, announce, (wake,))
+        trio.run(_serve, f"host {name}", methods, listening, announce, (wake, mount_vsan))
     finally:
         host.close()
 

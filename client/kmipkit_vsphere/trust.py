@@ -21,7 +21,7 @@ from kmipkit_certs import keypairs
 from kmipkit_certs.authority import Authority, Purpose, distinguished_name
 from kmipkit_certs.keypairs import PrivateKey
 
-from kmipkit_vsphere.errors import InvalidArgument, NotFound
+from kmipkit_vsphere.errors import InvalidArgument, InvalidState, NotFound
 from kmipkit_vsphere.events import Clock
 from kmipkit_vsphere.keys import Secret
 from kmipkit_vsphere.store import Store
@@ -199,6 +199,24 @@ class Trust:
         elif own is not None and self._default is not None:
             context.load_verify_locations(self._default.authorities)
         return ClientTrust(context, frozenset(to_der(one) for one in uploaded))
+
+    def to_push(self, provider: str) -> tuple[str, Secret, str, bool]:
+        """For hosts that fetch keys themselves: certificate, private key, whom to trust, pinned.
+
+        Raises :class:`InvalidState` where the provider has no client certificate.
+        """
+        pair = self.client_pair(provider)
+        if pair is None and self._default is not None:
+            default = self._default
+            pair = default.certificate.read_text(), Secret(default.key.read_bytes())
+        if pair is None:
+            raise InvalidState(f"the key provider {provider} has no client certificate to push")
+        uploaded = self.server_certificates(provider)
+        if uploaded:
+            return *pair, "".join(map(to_pem, uploaded)), True
+        if self._default is None:
+            raise InvalidState(f"upload the certificate of a server of {provider} first")
+        return *pair, self._default.authorities.read_text(), False
 
 
 def load_pair(context: ssl.SSLContext, certificate: str, key: Secret) -> None:

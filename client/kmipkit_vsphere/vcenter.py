@@ -27,11 +27,12 @@ from kmipkit_vsphere.key_providers import ServerDialer
 from kmipkit_vsphere.keys import CryptoKeyId
 from kmipkit_vsphere.native_providers import NativeProviders
 from kmipkit_vsphere.providers.base import KeyProvider
-from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, Owner
+from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, VSAN_CLUSTER, Owner
 from kmipkit_vsphere.store import Store
 from kmipkit_vsphere.store.records import ROOT, HostRecord, MachineRecord, ManagementType
 from kmipkit_vsphere.together import together
 from kmipkit_vsphere.trust import Trust
+from kmipkit_vsphere.vsan import VsanConfig
 
 _INSTANCE: Final = "instance"
 
@@ -376,6 +377,52 @@ class VCenter:
                         await self.hosts.take(host, key_id)
             results.append(result)
         return results
+
+    async def encrypt_vsan(
+        self,
+        user: str,
+        cluster: str,
+        provider_id: str | None = None,
+        *,
+        rekey: bool = False,
+        deep: bool = False,
+    ) -> CryptoKeyId:
+        """Encrypt the disk groups of a cluster's hosts, which fetch the key themselves (vSAN).
+
+        The provider's client certificate is pushed to the hosts with it. Repeated, it configures
+        hosts that came later; with ``rekey`` all get a new key.
+        """
+        entity = Entity("cluster", cluster)
+        self._inventory.cluster(cluster)
+        hosts = [one for one in self._inventory.hosts() if one.parent == f"cluster/{cluster}"]
+        kept = self.store.providers.setting(f"vsan/{cluster}")
+        with self.crypto.audited(user, "EncryptVsan", None, entity):
+            if kept is None or rekey:
+                key_id = await self._vsan_key(user, cluster, provider_id)
+            else:
+                provider_of, _, key = kept.partition("/")
+                key_id = CryptoKeyId(provider_of, key)
+            config = self._vsan_config(cluster, key_id)
+            for host in hosts:
+                params = {"config": config.to_json(), "deep": deep}
+                await self.hosts.call(host, "ConfigureVsan", params)
+        self.crypto.note(user, "EncryptVsan", key_id, entity)
+        return key_id
+
+    async def _vsan_key(self, user: str, cluster: str, provider_id: str | None) -> CryptoKeyId:
+        chosen = self.crypto.providers.for_new_key(f"cluster/{cluster}", provider_id)
+        provider = self.crypto.providers.standard(chosen.provider_id)
+        key_id = await self.crypto.create_key(user, provider)
+        await provider.tag_product(key_id)
+        await provider.tag_owner(key_id, Owner(self.instance_id, VSAN_CLUSTER, cluster))
+        (await provider.fetch(key_id)).key_data.erase()  # which activates it
+        self.store.providers.set_setting(f"vsan/{cluster}", str(key_id))
+        return key_id
+
+    def _vsan_config(self, cluster: str, key_id: CryptoKeyId) -> VsanConfig:
+        trust = self.crypto.providers.trust.to_push(key_id.provider_id)
+        servers = tuple(self.store.providers.servers(key_id.provider_id))
+        return VsanConfig(cluster, key_id, servers, *trust)
 
 
 def _next(machine: str) -> str:

@@ -139,6 +139,7 @@ class VCenterService:
             "CreateFolder": Row(machines.create_folder, Privilege.CREATE_FOLDER, _parent),
             "CreateCluster": Row(machines.create_cluster, Privilege.CREATE_CLUSTER, _parent),
             "SetCryptoMode": Row(machines.set_crypto_mode, Privilege.REGISTER_HOST, _cluster),
+            "EncryptVsan": Row(machines.enable_vsan, Privilege.REGISTER_HOST, _cluster),
             "ListInventory": Row(machines.inventory, Privilege.VIEW, _root),
             "AddHost": Row(machines.add_host, Privilege.ADD_HOST, _parent),
             "RemoveHost": Row(machines.remove_host, Privilege.ADD_HOST, _host),

@@ -247,6 +247,18 @@ INVENTORY_VERBS = (
         (_NAME, Argument("MODE", "cryptoMode", click.Choice(["onDemand", "forceEnable"]))),
         "set-crypto-mode production forceEnable",
     ),
+    Verb(
+        "encrypt-vsan",
+        "EncryptVsan",
+        "Encrypt the disk groups of a cluster; its hosts fetch the key themselves.",
+        (
+            _NAME,
+            _KEY_PROVIDER,
+            Argument("--rekey", "rekey", bool, help="A new key."),
+            Argument("--deep", "deep", bool, help="Write all data anew."),
+        ),
+        "encrypt-vsan production",
+    ),
     Verb("inventory", "ListInventory", "List folders, clusters, hosts and machines."),
     Verb(
         "add-host",
