@@ -231,6 +231,14 @@ class MachineCalls:
     async def unregister_machine(self, params: Params) -> None:
         await self._vcenter.unregister_machine(params.text("name"))
 
+    async def migrate_machine(self, params: Params) -> dict[str, Any]:
+        machine = self._inventory.machine(params.text("name"))
+        if machine.key_id is not None:
+            self._require(params, Privilege.MIGRATE, f"machine/{machine.name}")
+        may = self._may_register(params)
+        target = params.text("target")
+        return await self._vcenter.migrate_machine(params.caller, machine.name, target, may)
+
     async def unlock_machine(self, params: Params) -> None:
         may = self._may_register(params)
         await self._vcenter.unlock_machine(params.caller, params.text("name"), may)

@@ -114,10 +114,15 @@ def vcenter_call(
       kmipkit vcenter call --vcenter 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
       kmipkit vcenter call ... --json events
     """
+    address = _host_and_port(where, "--vcenter")
+    context.obj = (address, name, _credentials(cert, key, ca), as_json)
+
+
+def _host_and_port(where: str, option: str) -> tuple[str, int]:
     host, separator, port = where.rpartition(":")
     if not separator or not port.isdecimal():
-        raise click.BadParameter(f"{where!r} is not HOST:PORT", param_hint="--vcenter")
-    context.obj = ((host.strip("[]"), int(port)), name, _credentials(cert, key, ca), as_json)
+        raise click.BadParameter(f"{where!r} is not HOST:PORT", param_hint=option)
+    return host.strip("[]"), int(port)
 
 
 def _ask(context: click.Context, method: str, params: dict[str, Any]) -> Any:
@@ -228,6 +233,49 @@ def host_serve(
         (listen, port), _credentials(cert, key, ca), service.host_callers(manager, guest)
     )
     service.run_host(name, data_dir, listening, click.echo)
+
+
+@host.command("export-disk")
+@click.argument("machine")
+@click.option("--host", "where", required=True, metavar="HOST:PORT", help="Where it listens.")
+@click.option("--name", required=True, help="Name of the host, as in its certificate.")
+@click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
+@click.option("--socket", type=FILE, help="Unix socket for clients.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 for clients.")
+@click.option("--readonly", is_flag=True, help="Refuse writes.")
+@certificate_options
+def export_disk(
+    machine: str,
+    where: str,
+    name: str,
+    disk: int,
+    socket: Path | None,
+    port: int | None,
+    readonly: bool,
+    cert: Path,
+    key: Path,
+    ca: Path,
+) -> None:
+    """Offer a disk of an unlocked machine as a network block device, through nbdkit.
+
+    What clients see is plain text, what lies on the datastore stays ciphertext. The certificate is
+    one of a guest of the host.
+
+    \b
+    Examples:
+      kmipkit host export-disk db1 --host 127.0.0.1:5989 --name esx01 --socket /run/db1.sock \\
+          --cert guest.crt --key guest.key --ca roles-ca.crt
+      qemu-img convert nbd+unix:///?socket=/run/db1.sock db1.raw
+    """
+    from kmipkit_vsphere.nbd.export import Export, run
+
+    if (socket is None) == (port is None):
+        raise click.UsageError("give either --socket or --port")
+    address = _host_and_port(where, "--host")
+    files = _credentials(cert, key, ca)
+    status = run(Export(name, address, files, machine, disk, socket, port, readonly))
+    if status:
+        raise click.exceptions.Exit(status)
 
 
 @click.command()

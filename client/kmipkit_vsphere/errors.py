@@ -85,6 +85,10 @@ class NoSpace(VSphereError):
     """The datastore is full; what was begun was taken back or can be gone on with."""
 
 
+class MigrationBroken(VSphereError):
+    """A migration ended before its time: the connection, or somebody in between, broke it."""
+
+
 class RPCError(VSphereError):
     """The channel between two roles broke, or the peer does not keep to its rules."""
 
@@ -110,6 +114,7 @@ FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(
             ClientNotTrusted,
             KeyNotUsable,
             NoSpace,
+            MigrationBroken,
             HostUnreachable,
             DamagedData,
             RPCError,

@@ -36,6 +36,8 @@ from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
 from kmipkit_vsphere.machine import Machine, MachineProgress, OpenMachine, check_name
 from kmipkit_vsphere.machine_info import MachineInfo, MachineState, PowerState
 from kmipkit_vsphere.sealed_config import SealedConfig, Sealer
+from kmipkit_vsphere.vmotion.hosting import Migrations
+from kmipkit_vsphere.vmotion.transfer import Outgoing
 from kmipkit_vsphere.volume import NewKey
 from kmipkit_vsphere.vsan import VsanEncryption
 
@@ -73,6 +75,7 @@ class Host:
         self.sources = KeySources(self.config)
         self.persistence = KeyPersistence(self.config)
         self.dumps = CoreDumps(folder / "coredumps")
+        self.migrations = Migrations(self)
         self.vsan = VsanEncryption(self.config, folder / "vsan")
         self.clock = clock
         self._running: dict[str, RunningMachine] = {}
@@ -134,6 +137,7 @@ class Host:
             "cryptoState": self.crypto.state.value,
             "cryptoKeyId": key.to_json() if key else None,
             "hasTpm": self.config.protection_mode == "tpm",
+            "encryptedVMotion": self.migrations.can_encrypt,
             "keyPersistence": self.persistence.is_enabled,
             "keyProviders": self.sources.natives(),
             "datastore": str(self.datastore),
@@ -421,10 +425,14 @@ class Host:
     def power_off(self, name: str) -> MachineInfo:
         """Stop a machine; its memory is gone."""
         self._check_idle(name)
+        self.power_off_memory(name)
+        return self.machine_info(name)
+
+    def power_off_memory(self, name: str) -> None:
+        """Forget a machine's memory."""
         running = self._running.pop(name, None)
         if running is not None:
             running.memory[:] = bytes(len(running.memory))
-        return self.machine_info(name)
 
     def _check_off(self, name: str) -> None:
         if name in self._running:
@@ -450,6 +458,36 @@ class Host:
         """Size and sector size of a disk, in bytes."""
         size = self._opened(name).disk(disk).size
         return {"size": size, "sectorSize": self.machine(name).volume(disk).sector_size()}
+
+    # Moving to another host ----------------------------------------------------------------------
+
+    def begin_leaving(self, name: str) -> Outgoing:
+        """Stop guests from using a machine, and what must be sent of it."""
+        machine = self.machine(name)
+        with self._opening:
+            self._check_idle(name)
+            self._busy.add(name)
+        self._close(name)
+        running = self._running.get(name)
+        files = [path for volume in machine.volumes for path in (volume.descriptor, volume.data)]
+        return Outgoing(name, files, bytes(running.memory) if running else None)
+
+    def stay(self, name: str) -> None:
+        """The machine did not leave: guests may use it again."""
+        self._busy.discard(name)
+        with contextlib.suppress(VSphereError):  # it can be unlocked later
+            self._opened(name)
+
+    def forget_machine(self, name: str) -> None:
+        """The machine left."""
+        self._busy.discard(name)
+        self.power_off_memory(name)
+
+    def arrive(self, name: str, memory: bytes | None) -> None:
+        """A machine came; one that ran goes on with its memory."""
+        if memory is not None:
+            self._running[name] = RunningMachine(bytearray(memory))
+        self._opened(name)
 
     # Core dumps ----------------------------------------------------------------------------------
 

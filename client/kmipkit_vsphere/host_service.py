@@ -18,6 +18,7 @@ from kmipkit_vsphere.host import Host
 from kmipkit_vsphere.params import Params
 from kmipkit_vsphere.providers.native import NativeSpec
 from kmipkit_vsphere.rpc import Method
+from kmipkit_vsphere.vmotion.spec import MigrationSpec
 from kmipkit_vsphere.vsan import VsanConfig
 
 MANAGEMENT: Final = "management"
@@ -59,6 +60,10 @@ class HostService:
             "SetMigrateEncryption": self.set_migrate_encryption,
             "CryptoUnlock": self.unlock,
             "UnregisterMachine": self.unregister,
+            "PrepareMigration": self.prepare_migration,
+            "StartMigration": self.start_migration,
+            "MigrationOutcome": self.migration_outcome,
+            "SettleMigration": self.settle_migration,
             "PowerOn": self.power_on,
             "PowerOff": self.power_off,
             "ListMachines": self.list_machines,
@@ -225,6 +230,26 @@ class HostService:
 
     async def list_machines(self, _params: Params) -> list[dict[str, Any]]:
         return [info.to_json() for info in await _in_thread(self._host.machines)]
+
+    # Migration -----------------------------------------------------------------------------------
+
+    async def prepare_migration(self, params: Params) -> dict[str, Any]:
+        spec = MigrationSpec.from_json(params.inner("spec").values)
+        return await self._host.migrations.prepare(spec)
+
+    async def start_migration(self, params: Params) -> str:
+        spec = MigrationSpec.from_json(params.inner("spec").values)
+        name, address = params.text("name"), params.text("address")
+        return await self._host.migrations.start(spec, name, address, params.port())
+
+    async def migration_outcome(self, params: Params) -> bool:
+        migration, name = params.text("migrationId"), params.text("name")
+        return await self._host.migrations.outcome(migration, name)
+
+    async def settle_migration(self, params: Params) -> None:
+        migration, name = params.text("migrationId"), params.text("name")
+        has_left = params.flag("hasLeft")
+        self._host.migrations.settle(migration, name, has_left=has_left)
 
     # Core dumps ----------------------------------------------------------------------------------
 

@@ -97,6 +97,7 @@ def run_vcenter(
         while True:
             await vcenter.hosts.look_after_all()
             await vcenter.natives.push_all()
+            await vcenter.migrations.settle_all()
             await trio.sleep(LOOK_EVERY)
 
     async def poll_key_servers() -> None:
@@ -160,8 +161,10 @@ def run_host(name: str, folder: Path, listening: Listening, announce: Announce) 
             await trio.sleep(LOOK_EVERY)
 
     try:
+        host.migrations.address = listening.address[0]
+        beside = (wake, mount_vsan, host.migrations.run)
         methods = HostService(host).methods()
-        trio.run(_serve, f"host {name}", methods, listening, announce, (wake, mount_vsan))
+        trio.run(_serve, f"host {name}", methods, listening, announce, beside)
     finally:
         host.close()
 

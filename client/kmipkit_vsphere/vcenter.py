@@ -19,12 +19,14 @@ from kmipkit_vsphere.errors import (
     InvalidArgument,
     InvalidState,
     NoSpace,
+    NotFound,
     VSphereError,
 )
 from kmipkit_vsphere.events import Clock, Entity
 from kmipkit_vsphere.host_manager import HostDialer, HostManager, MayRegister, anybody
 from kmipkit_vsphere.key_providers import ServerDialer
 from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.migration_manager import MigrationManager
 from kmipkit_vsphere.native_providers import NativeProviders
 from kmipkit_vsphere.providers.base import KeyProvider
 from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, VSAN_CLUSTER, Owner
@@ -32,6 +34,7 @@ from kmipkit_vsphere.store import Store
 from kmipkit_vsphere.store.records import ROOT, HostRecord, MachineRecord, ManagementType
 from kmipkit_vsphere.together import together
 from kmipkit_vsphere.trust import Trust
+from kmipkit_vsphere.vmotion.spec import EncryptionMode, decide
 from kmipkit_vsphere.vsan import VsanConfig
 
 _INSTANCE: Final = "instance"
@@ -58,6 +61,7 @@ class VCenter:
         self._inventory = store.inventory
         self.crypto = CryptoManagerKmip(store, key_server, clock, trust)
         self.hosts = HostManager(store, self.crypto, host)
+        self.migrations = MigrationManager(store, self.hosts)
         self.natives = NativeProviders(store, clock, self.crypto.event_log, self.hosts.call)
 
     @property
@@ -377,6 +381,58 @@ class VCenter:
                         await self.hosts.take(host, key_id)
             results.append(result)
         return results
+
+    async def migrate_machine(
+        self, user: str, name: str, target_name: str, may: MayRegister = anybody
+    ) -> dict[str, Any]:
+        """MigrateVM: move a machine, with its files and its memory, to another host (§2.6).
+
+        An encrypted machine moves encrypted; its keys are brought to the target first. Where the
+        migration fails, the machine is on the source as before.
+        """
+        machine = self._inventory.machine(name)
+        source, target = self._inventory.host(machine.host), self._inventory.host(target_name)
+        if source.name == target.name:
+            raise InvalidArgument(f"the machine {name} is on host {target_name} already")
+        entity = Entity("machine", name, machine.uuid)
+        with self.crypto.audited(user, "Migrate", machine.key_id, entity):
+            info = await self._info(source, name)
+            if info["keyIds"]:
+                await self.hosts.configure_crypto_key(user, target.name, may=may)
+                for key_id in _ids(info["keyIds"]):
+                    await self.hosts.push(user, target, key_id)
+            encrypted = await self._is_encrypted_migration(info, source, target)
+            await self.migrations.move(name, source, target, encrypted=encrypted)
+        if encrypted:
+            hot = info["powerState"] == "poweredOn"
+            self.crypto.event_log.add(
+                "vm.VmHotMigratingWithEncryptionEvent"
+                if hot
+                else "vm.VmMigratingWithEncryptionEvent",
+                f"{name} moved encrypted from {source.name} to {target.name}",
+                user=user,
+                operation="Migrate",
+                key_id=machine.key_id,
+                entity=entity,
+            )
+        return await self._info(target, name)
+
+    async def _info(self, host: HostRecord, name: str) -> dict[str, Any]:
+        for info in await self.machines_on(host.name):
+            if info["name"] == name:
+                return info
+        raise NotFound(f"host {host.name} has no machine {name}")
+
+    async def _is_encrypted_migration(
+        self, info: dict[str, Any], source: HostRecord, target: HostRecord
+    ) -> bool:
+        mode = EncryptionMode(info["migrateEncryption"])
+        if info["keyIds"]:
+            mode = EncryptionMode.REQUIRED  # and cannot be turned off
+        can = [
+            (await self.hosts.call(one, "HostInfo"))["encryptedVMotion"] for one in (source, target)
+        ]
+        return decide(mode, *can)
 
     async def encrypt_vsan(
         self,

@@ -163,6 +163,7 @@ class VCenterService:
             "SetMigrateEncryption": Row(
                 machines.set_migrate_encryption, Privilege.CONFIGURE_MACHINE, _machine
             ),
+            "MigrateVM": Row(machines.migrate_machine, Privilege.MIGRATE_MACHINE, _machine),
             "RegisterVM": Row(machines.register_machine, Privilege.REGISTER_MACHINE, _folder),
             "UnregisterVM": Row(
                 machines.unregister_machine, Privilege.UNREGISTER_MACHINE, _machine

@@ -391,6 +391,13 @@ INVENTORY_VERBS = (
         "migrate-encryption web1 required",
     ),
     Verb(
+        "migrate-vm",
+        "MigrateVM",
+        "Move a machine to another host, with its files and memory.",
+        (_NAME, Argument("TARGET", "target")),
+        "migrate-vm db1 esx02",
+    ),
+    Verb(
         "register-vm",
         "RegisterVM",
         "Take a machine into the inventory whose files lie on a host's datastore.",

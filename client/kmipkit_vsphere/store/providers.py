@@ -136,6 +136,14 @@ class Providers:
         else:
             self._database.write("INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value)
 
+    def settings(self, prefix: str) -> dict[str, str]:
+        """The settings whose names begin so, without that beginning."""
+        rows = self._database.rows(
+            "SELECT name, value FROM setting WHERE substr(name, 1, ?) = ? ORDER BY name",
+            *(len(prefix), prefix),
+        )
+        return {row[0][len(prefix) :]: row[1] for row in rows}
+
     def default(self, entity: str = ROOT) -> str | None:
         """The default that was set for an entity, or for all (the root); None if none was."""
         if entity == ROOT:

@@ -1,0 +1,1 @@
+"""A disk of an unlocked machine as a network block device (NBD), through the tool nbdkit."""

@@ -1,0 +1,69 @@
+"""Starting nbdkit for a disk."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kmipkit_vsphere.errors import InvalidState
+from kmipkit_vsphere.tls import Credentials
+
+PLUGIN: Final = Path(__file__).with_name("plugin.py")
+ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+"""nbdkit's Python finds its library by the first ``python3`` of the path: it must be its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A disk of a machine on a host, and where clients find it."""
+
+    host: str
+    address: tuple[str, int]
+    credentials: Credentials
+    machine: str
+    disk: int = 0
+    socket: Path | None = None
+    port: int | None = None
+    readonly: bool = False
+
+    def command(self) -> Sequence[str]:
+        """The command line of nbdkit."""
+        where = (
+            ("-U", str(self.socket)) if self.socket else ("-i", "127.0.0.1", "-p", str(self.port))
+        )
+        files = self.credentials
+        return (
+            *("nbdkit", "--foreground", "--exit-with-parent", *where),
+            *(("--readonly",) if self.readonly else ()),
+            *("python", str(PLUGIN)),
+            f"address={self.address[0]}",
+            f"port={self.address[1]}",
+            f"host={self.host}",
+            f"machine={self.machine}",
+            f"disk={self.disk}",
+            f"cert={files.certificate.absolute()}",
+            f"key={files.key.absolute()}",
+            f"ca={files.authorities.absolute()}",
+        )
+
+
+def run(export: Export) -> int:
+    """Run nbdkit until it ends, or Ctrl-C; its exit status.
+
+    Raises :class:`InvalidState` where nbdkit or its python plugin is not installed.
+    """
+    if shutil.which("nbdkit") is None:
+        raise InvalidState(
+            "nbdkit is not installed; on Debian: apt install nbdkit nbdkit-plugin-python"
+        )
+    command = export.command()
+    process = subprocess.Popen(command, stdout=sys.stderr, env=ENVIRONMENT)  # noqa: S603
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        return 0

@@ -1,0 +1,1 @@
+"""Encrypted vMotion: a machine moves from one host to another (vsphere.md §2.6)."""
