@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from kmipkit_vsphere.errors import InvalidArgument, NoPermission, NotFound
-from kmipkit_vsphere.privileges import ADMINISTRATOR, PREDEFINED, Privilege
+from kmipkit_vsphere.privileges import ADMINISTRATOR, PREDEFINED, TRUSTED_ADMIN, Privilege
 
 ROOT: Final = "/"
 TRUSTED_ADMINS: Final = "TrustedAdmins"
@@ -59,6 +59,7 @@ class Authorization:
         """The privileges of a user on an object."""
         said = list(self._store.permissions())
         said += [Permission(ROOT, one, ADMINISTRATOR) for one in self._administrators]
+        said += [Permission(ROOT, TRUSTED_ADMINS, TRUSTED_ADMIN, is_group=True)]
         groups = self._store.groups_of(user)
         for entity in place:
             here = [

@@ -89,6 +89,14 @@ class MigrationBroken(VSphereError):
     """A migration ended before its time: the connection, or somebody in between, broke it."""
 
 
+class AttestationFailed(VSphereError):
+    """A host is not what it must be to be trusted; the message says why."""
+
+
+class NotAttested(VSphereError):
+    """A key was asked for without a token that entitles to it."""
+
+
 class RPCError(VSphereError):
     """The channel between two roles broke, or the peer does not keep to its rules."""
 
@@ -115,6 +123,8 @@ FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(
             KeyNotUsable,
             NoSpace,
             MigrationBroken,
+            AttestationFailed,
+            NotAttested,
             HostUnreachable,
             DamagedData,
             RPCError,

@@ -36,11 +36,14 @@ from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
 from kmipkit_vsphere.machine import Machine, MachineProgress, OpenMachine, check_name
 from kmipkit_vsphere.machine_info import MachineInfo, MachineState, PowerState
 from kmipkit_vsphere.sealed_config import SealedConfig, Sealer
+from kmipkit_vsphere.trusted_host import TrustedHost
 from kmipkit_vsphere.vmotion.hosting import Migrations
 from kmipkit_vsphere.vmotion.transfer import Outgoing
 from kmipkit_vsphere.volume import NewKey
 from kmipkit_vsphere.vsan import VsanEncryption
 
+ROLE_FILE: Final = "trust-authority.json"
+"""Marks the folder of a Trust Authority host, which is never a host of machines too (R43)."""
 MIGRATE_ENCRYPTION: Final = "migrate.encryptionMode"
 MEMORY_SIZE: Final = 64 * 1024
 """Bytes of a machine's memory, enough to see what becomes of it."""
@@ -78,6 +81,7 @@ class Host:
         self.migrations = Migrations(self)
         self.vsan = VsanEncryption(self.config, folder / "vsan")
         self.clock = clock
+        self.trusted: TrustedHost | None = None
         self._running: dict[str, RunningMachine] = {}
         self._open: dict[str, OpenMachine] = {}
         self._busy: set[str] = set()
@@ -89,6 +93,10 @@ class Host:
 
         Raises :class:`DamagedData` where ``host.json`` cannot be read as what it is.
         """
+        if (folder / ROLE_FILE).exists():
+            raise InvalidState(
+                f"{folder} belongs to a Trust Authority host: it cannot run machines (R43)"
+            )
         (folder / "datastore").mkdir(parents=True, exist_ok=True, mode=0o700)
         identity = folder / "host.json"
         if not identity.exists():

@@ -13,11 +13,12 @@ from typing import Any, Final, TypeVar
 import trio
 
 from kmipkit_vsphere.crypto_spec import CryptoSpecKind
-from kmipkit_vsphere.errors import InvalidArgument, VSphereError
+from kmipkit_vsphere.errors import InvalidArgument, InvalidState, VSphereError
 from kmipkit_vsphere.host import Host
 from kmipkit_vsphere.params import Params
 from kmipkit_vsphere.providers.native import NativeSpec
 from kmipkit_vsphere.rpc import Method
+from kmipkit_vsphere.trusted_host import TrustedHost
 from kmipkit_vsphere.vmotion.spec import MigrationSpec
 from kmipkit_vsphere.vsan import VsanConfig
 
@@ -51,6 +52,8 @@ class HostService:
             "RemoveKeyProvider": self.remove_key_provider,
             "SetKeyPersistence": self.set_key_persistence,
             "ConfigureVsan": self.configure_vsan,
+            "ConfigureTrustedHost": self.configure_trusted,
+            "AttestationStatus": self.attestation,
             "CreateMachine": self.create_machine,
             "EncryptMachine": self.encrypt_machine,
             "ReconfigureCrypto": self.reconfigure,
@@ -167,6 +170,19 @@ class HostService:
     async def configure_vsan(self, params: Params) -> None:
         config = VsanConfig.from_json(params.inner("config").values)
         await self._host.vsan.configure(config, deep=params.flag("deep"))
+
+    async def configure_trusted(self, params: Params) -> list[str]:
+        services = params.inner("services").values
+        await _in_thread(self._trusted().configure, services)
+        return await _in_thread(self._host.wake)
+
+    async def attestation(self, _params: Params) -> dict[str, Any]:
+        return await self._trusted().attest()
+
+    def _trusted(self) -> TrustedHost:
+        if self._host.trusted is None:
+            raise InvalidState("a trusted host needs a TPM 2.0, and this host has none")
+        return self._host.trusted
 
     # Machines ------------------------------------------------------------------------------------
 

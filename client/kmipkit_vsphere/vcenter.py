@@ -26,6 +26,7 @@ from kmipkit_vsphere.events import Clock, Entity
 from kmipkit_vsphere.host_manager import HostDialer, HostManager, MayRegister, anybody
 from kmipkit_vsphere.key_providers import ServerDialer
 from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.kmip_access import KmipAccess
 from kmipkit_vsphere.migration_manager import MigrationManager
 from kmipkit_vsphere.native_providers import NativeProviders
 from kmipkit_vsphere.providers.base import KeyProvider
@@ -34,6 +35,8 @@ from kmipkit_vsphere.store import Store
 from kmipkit_vsphere.store.records import ROOT, HostRecord, MachineRecord, ManagementType
 from kmipkit_vsphere.together import together
 from kmipkit_vsphere.trust import Trust
+from kmipkit_vsphere.trust_authority.administration import TrustAuthorityCluster
+from kmipkit_vsphere.trusted_clusters import TrustedClusters
 from kmipkit_vsphere.vmotion.spec import EncryptionMode, decide
 from kmipkit_vsphere.vsan import VsanConfig
 
@@ -61,6 +64,18 @@ class VCenter:
         self._inventory = store.inventory
         self.crypto = CryptoManagerKmip(store, key_server, clock, trust)
         self.hosts = HostManager(store, self.crypto, host)
+        self.trust_authority = TrustAuthorityCluster(
+            store,
+            lambda: self.instance_id,
+            self.hosts.call,
+            lambda provider: self.access(provider).to_json(),
+        )
+        self.trusted_clusters = TrustedClusters(
+            store,
+            lambda: self.instance_id,
+            self.hosts.call,
+            lambda: self.trust_authority.is_configured,
+        )
         self.migrations = MigrationManager(store, self.hosts)
         self.natives = NativeProviders(store, clock, self.crypto.event_log, self.hosts.call)
 
@@ -476,9 +491,12 @@ class VCenter:
         return key_id
 
     def _vsan_config(self, cluster: str, key_id: CryptoKeyId) -> VsanConfig:
-        trust = self.crypto.providers.trust.to_push(key_id.provider_id)
-        servers = tuple(self.store.providers.servers(key_id.provider_id))
-        return VsanConfig(cluster, key_id, servers, *trust)
+        return VsanConfig(cluster, key_id, self.access(key_id.provider_id))
+
+    def access(self, provider_id: str) -> KmipAccess:
+        """What a vSAN or Trust Authority host needs to reach the key servers of a provider."""
+        pushed = self.crypto.providers.trust.to_push(provider_id)
+        return KmipAccess(tuple(self.store.providers.servers(provider_id)), *pushed)
 
 
 def _next(machine: str) -> str:

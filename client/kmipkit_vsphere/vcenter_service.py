@@ -13,6 +13,7 @@ from kmipkit_vsphere.authorization import Authorization
 from kmipkit_vsphere.calls_on_access import AccessCalls
 from kmipkit_vsphere.calls_on_machines import MachineCalls
 from kmipkit_vsphere.calls_on_providers import ProviderCalls
+from kmipkit_vsphere.calls_on_trust import TrustCalls
 from kmipkit_vsphere.errors import NoPermission, VSphereError
 from kmipkit_vsphere.keys import CryptoKeyId
 from kmipkit_vsphere.params import Params
@@ -73,13 +74,44 @@ class VCenterService:
         self._providers = ProviderCalls(vcenter)
         self._machines = MachineCalls(vcenter, authorization)
         self._access = AccessCalls(vcenter, authorization)
+        self._trust = TrustCalls(vcenter)
 
     def methods(self) -> Mapping[str, Method]:
         """Name to role and handler."""
-        return {
-            name: Method(USER, self._checked(name, row))
-            for name, row in (self._provider_rows() | self._other_rows()).items()
+        return {name: Method(USER, self._checked(name, row)) for name, row in self._rows().items()}
+
+    def _rows(self) -> dict[str, Row]:
+        return self._provider_rows() | self._other_rows() | self._trust_rows()
+
+    def _trust_rows(self) -> dict[str, Row]:
+        """For members of TrustedAdmins; the privileges are those of their role."""
+        trust = self._trust
+        handlers = {
+            "TrustAuthorityAddHost": (trust.add_host, Privilege.MANAGE_TRUSTED_HOSTS),
+            "ImportPrincipal": (trust.import_principal, Privilege.MANAGE_ATTESTING_SSO),
+            "RemovePrincipal": (trust.remove_principal, Privilege.MANAGE_ATTESTING_SSO),
+            "AddTpmAuthority": (trust.add_tpm_authority, Privilege.CONFIGURE_HOST_CERTIFICATES),
+            "AddEndorsementKey": (
+                trust.add_endorsement_key,
+                Privilege.CONFIGURE_HOST_CERTIFICATES,
+            ),
+            "SetTpmSettings": (trust.set_tpm_settings, Privilege.CONFIGURE_HOST_CERTIFICATES),
+            "ImportImage": (trust.import_image, Privilege.CONFIGURE_HOST_METADATA),
+            "RemoveImage": (trust.remove_image, Privilege.CONFIGURE_HOST_METADATA),
+            "PublishTrustedProvider": (trust.publish_provider, Privilege.MANAGE_KMS_TRUST),
+            "WithdrawTrustedProvider": (trust.withdraw_provider, Privilege.MANAGE_KMS_TRUST),
+            "TrustAuthorityHealth": (trust.health, Privilege.READ_TRUSTED_HOSTS),
+            "TrustAuthorityRemediate": (trust.remediate, Privilege.MANAGE_TRUSTED_HOSTS),
+            "ExportTrustServices": (trust.export_services, Privilege.READ_TRUSTED_HOSTS),
+            "ImportTrustServices": (trust.import_services, Privilege.MANAGE_TRUSTED_HOSTS),
+            "EnableTrustedCluster": (trust.enable_cluster, Privilege.MANAGE_TRUSTED_HOSTS),
+            "RemediateTrustedCluster": (trust.remediate_cluster, Privilege.MANAGE_TRUSTED_HOSTS),
         }
+        rows = {
+            name: Row(trust.for_members(handler), privilege, _root)
+            for name, (handler, privilege) in handlers.items()
+        }
+        return rows | {"AttestationStatus": Row(trust.attestation, Privilege.VIEW, _root)}
 
     def _provider_rows(self) -> dict[str, Row]:
         calls = self._providers

@@ -7,7 +7,6 @@ locks. This is the one place where a host holds credentials of a key server; the
 configuration.
 """
 
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,10 @@ from kmipkit_vsphere.conversation import KeyServer
 from kmipkit_vsphere.descriptor import DISK_TEMPLATE, write_durably
 from kmipkit_vsphere.disk import DiskFile
 from kmipkit_vsphere.errors import InvalidState
-from kmipkit_vsphere.key_server import TLSKeyServer
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.kmip_access import KmipAccess
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.sealed_config import SealedConfig
-from kmipkit_vsphere.store.records import ServerRecord
-from kmipkit_vsphere.trust import load_pair, parse_certificate, to_der
 from kmipkit_vsphere.volume import NewKey, Volume
 
 _SETTING: Final = "vsan"
@@ -34,67 +31,31 @@ GROUP_SIZE: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class VsanConfig:
-    """What vCenter pushes; ``trusted`` are certificates of servers, or of their authorities."""
+    """What vCenter pushes: the cluster, the id of its key, and how to reach the key servers."""
 
     cluster: str
     key_id: CryptoKeyId
-    servers: tuple[ServerRecord, ...]
-    certificate: str
-    private_key: Secret
-    trusted: str
-    is_pinned: bool
+    access: KmipAccess
 
     def to_json(self) -> dict[str, Any]:
         """For the channel to a host and its sealed configuration; never a log."""
-        return {
-            "cluster": self.cluster,
-            "keyId": self.key_id.to_json(),
-            "servers": [[one.name, one.address, one.port] for one in self.servers],
-            "certificate": self.certificate,
-            "privateKey": self.private_key.reveal().decode(),
-            "trusted": self.trusted,
-            "isPinned": self.is_pinned,
-        }
+        key = self.key_id.to_json()
+        return {"cluster": self.cluster, "keyId": key, "access": self.access.to_json()}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` made."""
-        key = found["keyId"]
-        return cls(
-            found["cluster"],
-            CryptoKeyId(key["providerId"], key["keyId"]),
-            tuple(ServerRecord(*one) for one in found["servers"]),
-            found["certificate"],
-            Secret(found["privateKey"].encode()),
-            found["trusted"],
-            bool(found["isPinned"]),
-        )
-
-    def dial(self) -> list[KeyServer]:
-        """The key servers, over TLS with the pushed certificate."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_verify_locations(cadata=self.trusted)
-        pinned: frozenset[bytes] = frozenset()
-        if self.is_pinned:
-            context.check_hostname = False
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            ends = "-----END CERTIFICATE-----\n"
-            texts = [one + ends for one in self.trusted.split(ends) if one.strip()]
-            pinned = frozenset(to_der(parse_certificate(one)) for one in texts)
-        load_pair(context, self.certificate, self.private_key)
-        return [
-            TLSKeyServer(one.name, one.address, one.port, context, pinned) for one in self.servers
-        ]
+        key = CryptoKeyId(found["keyId"]["providerId"], found["keyId"]["keyId"])
+        return cls(found["cluster"], key, KmipAccess.from_json(found["access"]))
 
 
-Dial = Callable[[VsanConfig], list[KeyServer]]
+Dial = Callable[[KmipAccess], list[KeyServer]]
 
 
 class VsanEncryption:
     """The encrypted disk group of one host."""
 
-    def __init__(self, config: SealedConfig, folder: Path, dial: Dial = VsanConfig.dial) -> None:
+    def __init__(self, config: SealedConfig, folder: Path, dial: Dial = KmipAccess.dial) -> None:
         self._config = config
         self._folder = folder
         self._dial = dial
@@ -168,7 +129,7 @@ class VsanEncryption:
             return True
 
     async def _fetch(self, config: VsanConfig) -> CryptoKeyPlain:
-        provider = StandardKeyProvider(config.key_id.provider_id, self._dial(config))
+        provider = StandardKeyProvider(config.key_id.provider_id, self._dial(config.access))
         return await provider.fetch(config.key_id)
 
     def group(self) -> DiskFile:

@@ -14,7 +14,7 @@ HOSTS = ("a", "b", "c")
 
 def own_dial(s: Scene, name: str) -> None:
     """The host connects to the key servers of the scene, and not by vCenter."""
-    s.host(name).vsan._dial = lambda config: [s.servers[one.name] for one in config.servers]
+    s.host(name).vsan._dial = lambda access: [s.servers[one.name] for one in access.servers]
 
 
 async def cluster(s: Scene) -> None:
@@ -86,12 +86,12 @@ def test_the_pushed_credentials_are_sealed_and_never_shown(tmp_path: Path) -> No
         await s.call("EncryptVsan", name="prod")
         config = s.host("a").vsan.config()
         assert config is not None
-        line = config.private_key.reveal().decode().splitlines()[1]
+        line = config.access.private_key.reveal().decode().splitlines()[1]
         assert line not in repr(config)
         for path in (s.folder / "a").rglob("*"):
             assert path.is_dir() or line.encode() not in path.read_bytes()
         assert VsanConfig.from_json(config.to_json()) == config
-        assert config.dial()[0].name == "kms1", "a real TLS context is made of it"
+        assert config.access.dial()[0].name == "kms1", "a real TLS context is made of it"
 
     play(tmp_path, test).close()
 

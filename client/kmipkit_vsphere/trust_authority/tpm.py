@@ -1,0 +1,52 @@
+"""What is asked of a TPM 2.0, whatever it is made of."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+PCRS: Final = tuple(range(10))
+"""The registers that are quoted and that secrets are sealed to; bank SHA-256 (vsphere.md Q11)."""
+PCR_SIZE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsement:
+    """The endorsement key: its public part (TPMT_PUBLIC), and its certificate (DER) if it has one."""
+
+    public: bytes
+    certificate: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A signed statement about the registers: TPMS_ATTEST and TPMT_SIGNATURE."""
+
+    attest: bytes
+    signature: bytes
+
+
+class TPM(Protocol):
+    """A TPM 2.0. All calls raise :class:`kmipkit_vsphere.errors.VSphereError` where it refuses."""
+
+    def endorsement(self) -> Endorsement:
+        """The endorsement key, unique to this TPM."""
+
+    def make_attestation_key(self) -> bytes:
+        """Make a restricted signing key under the endorsement key; its TPMT_PUBLIC."""
+
+    def activate_credential(self, blob: bytes, secret: bytes) -> bytes:
+        """The secret of a credential for endorsement and attestation key of this very TPM."""
+
+    def quote(self, nonce: bytes) -> Quote:
+        """A quote over :data:`PCRS`, signed by the attestation key."""
+
+    def extend(self, pcr: int, digest: bytes) -> None:
+        """Extend a register by a SHA-256 digest."""
+
+    def seal(self, data: bytes) -> bytes:
+        """Bind up to 128 bytes to this TPM and to the present state of :data:`PCRS`."""
+
+    def unseal(self, blob: bytes) -> bytes:
+        """The bytes again; refused on another TPM, or after the registers changed."""
+
+    def close(self) -> None:
+        """Let go of the TPM."""

@@ -1,0 +1,209 @@
+"""A real TPM 2.0, or a software one such as swtpm, through the TPM software stack (tpm2-pytss).
+
+The stack is an optional dependency: ``pip install kmipkit[tpm]``, which needs libtss2-dev. Keys are
+made anew when they are needed and flushed after use, since there is no resource manager.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from kmipkit_vsphere.errors import AttestationFailed, InvalidState
+from kmipkit_vsphere.trust_authority.tpm import PCRS, Endorsement, Quote
+
+SELECTION: Final = "sha256:" + ",".join(map(str, PCRS))
+
+try:
+    import tpm2_pytss as _stack  # type: ignore[import-untyped,import-not-found,unused-ignore]
+except (ImportError, RuntimeError):  # RuntimeError: the libraries below it are missing
+    _stack = None
+
+
+def open_tpm(where: str) -> "TPM2":
+    """A TPM by its TCTI, such as ``swtpm:host=127.0.0.1,port=2321`` or ``device:/dev/tpmrm0``.
+
+    Raises :class:`InvalidState` where the stack is not installed or the TPM does not answer.
+    """
+    if _stack is None:
+        raise InvalidState(
+            "the TPM software stack is not installed; on Debian: apt install libtss2-dev"
+            " pkg-config gcc, then pip install tpm2-pytss"
+        )
+    try:
+        return TPM2(_stack.ESAPI(where))
+    except _stack.TSS2_Exception as error:
+        raise InvalidState(f"the TPM {where} does not answer: {error}") from None
+
+
+class TPM2:
+    """See :class:`kmipkit_vsphere.trust_authority.tpm.TPM`."""
+
+    def __init__(self, esapi: Any) -> None:
+        self._tpm = esapi
+        self._endorsement: Any = None
+        self._attestation: Any = None
+
+    def endorsement(self) -> Endorsement:
+        """The RSA-2048 endorsement key, and its certificate in NV index 0x01c00002."""
+        handle, certificate = self._endorsement_key()
+        public = self._tpm.read_public(handle)[0].publicArea.marshal()
+        return Endorsement(bytes(public), certificate)
+
+    def _endorsement_key(self) -> tuple[Any, bytes | None]:
+        if self._endorsement is None:
+            from tpm2_pytss import utils  # loads more of the stack
+
+            reader = utils.NVReadEK(self._tpm)
+            certificate, template = utils.create_ek_template("EK-RSA2048", reader)
+            made = self._tpm.create_primary(
+                _stack.TPM2B_SENSITIVE_CREATE(), template, _stack.ESYS_TR.ENDORSEMENT
+            )
+            self._endorsement = (made[0], bytes(certificate) if certificate else None)
+        return self._endorsement  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _endorsement_session(self) -> Iterator[Any]:
+        """A policy session for the endorsement key: each use needs a new one (§7.6)."""
+        session = self._session(_stack.TPM2_SE.POLICY)
+        try:
+            self._tpm.policy_secret(
+                _stack.ESYS_TR.ENDORSEMENT, session, b"", b"", b"", 0, _stack.ESYS_TR.PASSWORD
+            )
+            yield session
+        finally:
+            self._tpm.flush_context(session)
+
+    def _session(self, kind: Any) -> Any:
+        return self._tpm.start_auth_session(
+            _stack.ESYS_TR.NONE,
+            _stack.ESYS_TR.NONE,
+            kind,
+            _stack.TPMT_SYM_DEF(algorithm=_stack.TPM2_ALG.NULL),
+            _stack.TPM2_ALG.SHA256,
+        )
+
+    def make_attestation_key(self) -> bytes:
+        """A restricted RSA-2048 signing key under the endorsement key."""
+        if self._attestation is not None:
+            self._tpm.flush_context(self._attestation)
+        parent, _ = self._endorsement_key()
+        attributes = (
+            _stack.TPMA_OBJECT.FIXEDTPM
+            | _stack.TPMA_OBJECT.FIXEDPARENT
+            | _stack.TPMA_OBJECT.SENSITIVEDATAORIGIN
+            | _stack.TPMA_OBJECT.USERWITHAUTH
+            | _stack.TPMA_OBJECT.RESTRICTED
+            | _stack.TPMA_OBJECT.SIGN_ENCRYPT
+        )
+        template = _stack.TPM2B_PUBLIC.parse(
+            "rsa2048:rsassa-sha256:null", objectAttributes=attributes
+        )
+        with self._endorsement_session() as session:
+            private, public, *_ = self._tpm.create(
+                parent, _stack.TPM2B_SENSITIVE_CREATE(), template, session1=session
+            )
+        with self._endorsement_session() as session:
+            self._attestation = self._tpm.load(parent, private, public, session1=session)
+        return bytes(public.publicArea.marshal())
+
+    def activate_credential(self, blob: bytes, secret: bytes) -> bytes:
+        """Opens a credential for the endorsement key and the attestation key."""
+        parent, _ = self._endorsement_key()
+        with self._endorsement_session() as session:
+            try:
+                found = self._tpm.activate_credential(
+                    self._attestation,
+                    parent,
+                    _stack.TPM2B_ID_OBJECT(blob),
+                    _stack.TPM2B_ENCRYPTED_SECRET(secret),
+                    session2=session,
+                )
+            except _stack.TSS2_Exception as error:
+                raise AttestationFailed(f"the TPM does not open the credential: {error}") from None
+        return bytes(found)
+
+    def quote(self, nonce: bytes) -> Quote:
+        """A quote over the registers."""
+        selection = _stack.TPML_PCR_SELECTION.parse(SELECTION)
+        attest, signature = self._tpm.quote(self._attestation, selection, _stack.TPM2B_DATA(nonce))
+        return Quote(bytes(attest), bytes(signature.marshal()))
+
+    def extend(self, pcr: int, digest: bytes) -> None:
+        """Extend a register of the bank SHA-256."""
+        values = _stack.TPML_DIGEST_VALUES(
+            [_stack.TPMT_HA(hashAlg=_stack.TPM2_ALG.SHA256, digest=_stack.TPMU_HA(sha256=digest))]
+        )
+        self._tpm.pcr_extend(_stack.ESYS_TR(pcr), values)
+
+    def seal(self, data: bytes) -> bytes:
+        """A sealed object under the storage key, with a policy over the registers."""
+        session = self._policy(_stack.TPM2_SE.TRIAL)
+        try:
+            policy = self._tpm.policy_get_digest(session)
+        finally:
+            self._tpm.flush_context(session)
+        template = _stack.TPM2B_PUBLIC.parse(
+            "keyedhash",
+            objectAttributes=_stack.TPMA_OBJECT.FIXEDTPM | _stack.TPMA_OBJECT.FIXEDPARENT,
+            authPolicy=policy,
+        )
+        sensitive = _stack.TPM2B_SENSITIVE_CREATE(
+            _stack.TPMS_SENSITIVE_CREATE(data=_stack.TPM2B_SENSITIVE_DATA(data))
+        )
+        with self._storage_key() as parent:
+            private, public, *_ = self._tpm.create(parent, sensitive, template)
+        first = bytes(private.marshal())
+        return len(first).to_bytes(4, "big") + first + bytes(public.marshal())
+
+    def unseal(self, blob: bytes) -> bytes:
+        """Opens a sealed object; refused after the registers changed."""
+        size = int.from_bytes(blob[:4], "big")
+        with self._storage_key() as parent:
+            try:
+                private, _ = _stack.TPM2B_PRIVATE.unmarshal(blob[4 : 4 + size])
+                public, _ = _stack.TPM2B_PUBLIC.unmarshal(blob[4 + size :])
+                handle = self._tpm.load(parent, private, public)
+            except _stack.TSS2_Exception:
+                raise InvalidState("this was not sealed by this TPM") from None
+            session = self._policy(_stack.TPM2_SE.POLICY)
+            try:
+                return bytes(self._tpm.unseal(handle, session1=session))
+            except _stack.TSS2_Exception:
+                raise InvalidState(
+                    "the TPM does not unseal: the host was not booted as it was then"
+                ) from None
+            finally:
+                self._tpm.flush_context(session)
+                self._tpm.flush_context(handle)
+
+    def _policy(self, kind: Any) -> Any:
+        session = self._session(kind)
+        selection = _stack.TPML_PCR_SELECTION.parse(SELECTION)
+        self._tpm.policy_pcr(session, b"", selection)
+        return session
+
+    @contextmanager
+    def _storage_key(self) -> Iterator[Any]:
+        attributes = (
+            _stack.TPMA_OBJECT.FIXEDTPM
+            | _stack.TPMA_OBJECT.FIXEDPARENT
+            | _stack.TPMA_OBJECT.SENSITIVEDATAORIGIN
+            | _stack.TPMA_OBJECT.USERWITHAUTH
+            | _stack.TPMA_OBJECT.RESTRICTED
+            | _stack.TPMA_OBJECT.DECRYPT
+        )
+        template = _stack.TPM2B_PUBLIC.parse("rsa2048:null:aes128cfb", objectAttributes=attributes)
+        made = self._tpm.create_primary(
+            _stack.TPM2B_SENSITIVE_CREATE(), template, _stack.ESYS_TR.OWNER
+        )
+        try:
+            yield made[0]
+        finally:
+            self._tpm.flush_context(made[0])
+
+    def close(self) -> None:
+        """Flush the keys and let go of the TPM."""
+        for handle in (self._attestation, self._endorsement and self._endorsement[0]):
+            if handle is not None:
+                self._tpm.flush_context(handle)
+        self._tpm.close()
