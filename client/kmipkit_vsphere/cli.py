@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
+STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter")
 
 
 def certificate_options(function: F) -> F:
@@ -209,6 +210,8 @@ def host() -> None:
 @click.option(
     "--guest", multiple=True, help="Name of who may read and write disks; may be repeated."
 )
+@click.option("--tpm", help="Its TPM 2.0, such as swtpm:host=127.0.0.1,port=2321.")
+@click.option("--image", type=FILE, help="Manifest of what it boots, measured into the TPM.")
 def host_serve(
     name: str,
     data_dir: Path,
@@ -219,6 +222,8 @@ def host_serve(
     ca: Path,
     manager: tuple[str, ...],
     guest: tuple[str, ...],
+    tpm: str | None,
+    image: Path | None,
 ) -> None:
     """Run an ESXi-host role until SIGTERM or Ctrl-C. It forgets all keys when it ends.
 
@@ -232,7 +237,64 @@ def host_serve(
     listening = service.Listening(
         (listen, port), _credentials(cert, key, ca), service.host_callers(manager, guest)
     )
-    service.run_host(name, data_dir, listening, click.echo)
+    if (tpm is None) != (image is None):
+        raise click.UsageError("--tpm and --image go together")
+    boot = service.Boot(tpm, image) if tpm is not None and image is not None else None
+    service.run_host(name, data_dir, listening, click.echo, boot)
+
+
+@click.group("trust-authority")
+def trust_authority() -> None:
+    """The Trust Authority host: attests hosts, and gives keys to attested ones only.
+
+    \b
+    Example:
+      kmipkit trust-authority serve --name ta1 --data-dir ta1 --cert ta1.crt --key ta1.key --ca ca.crt
+    """
+
+
+@trust_authority.command("serve")
+@click.option("--name", required=True, help="Name of the host, as in its certificate.")
+@click.option("--data-dir", type=FILE, required=True, help="Where its configuration is kept.")
+@listen_options
+@click.option(
+    "--service-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="For trusted hosts; --port is for the vCenter of the trust authority.",
+)
+@certificate_options
+@click.option(
+    "--manager",
+    multiple=True,
+    default=("vcenter",),
+    show_default=True,
+    help="Name in the certificate of the vCenter that configures it; may be repeated.",
+)
+def trust_authority_serve(
+    name: str,
+    data_dir: Path,
+    listen: str,
+    port: int,
+    service_port: int,
+    cert: Path,
+    key: Path,
+    ca: Path,
+    manager: tuple[str, ...],
+) -> None:
+    """Run an Attestation Service and a Key Provider Service until SIGTERM or Ctrl-C.
+
+    \b
+    Example:
+      kmipkit trust-authority serve --name ta1 --data-dir ta1 --cert ta1.crt --key ta1.key \\
+          --ca ta-roles-ca.crt --manager ta-vcenter
+    """
+    from kmipkit_vsphere import service
+
+    callers = service.trust_authority_callers(manager)
+    listening = service.Listening((listen, port), _credentials(cert, key, ca), callers)
+    service.run_trust_authority(name, data_dir, listening, service_port, click.echo)
 
 
 @host.command("export-disk")
@@ -279,22 +341,32 @@ def export_disk(
 
 
 @click.command()
+@click.argument("story", type=click.Choice(list(STORY_NAMES)), default="standard")
 @click.option(
     "--keep",
     type=FILE,
     help="Leave everything in this new directory, to look at it.  [default: a temporary one]",
 )
-def demo(keep: Path | None) -> None:
-    """Encrypt a virtual machine with keys of a key server: the whole story, on this machine.
+def demo(story: str, keep: Path | None) -> None:
+    """Play a story of machine encryption, whole, on this machine.
 
-    Runs a key server, a vCenter and a host as processes of their own, with TLS between them on
-    loopback; kills and restarts two of them on the way. Exit status 0 only if all was verified.
+    \b
+      standard         keys of a key server; key server and host are killed on the way
+      trusted          attested hosts get keys from a Key Provider Service; needs swtpm
+      native           no key server; vCenter is killed, the host reboots, and goes on
+      vsan             hosts fetch their key themselves; a drill with 200 hosts
+      key-loss         a key is deactivated on the key server: who notices, and the way back
+      rebuild-vcenter  vCenter is lost with its store; a new one serves the machines
+
+    All roles are processes of their own, with TLS between them on loopback. Exit status 0 only if
+    everything was as it should be.
 
     \b
     Examples:
       kmipkit demo
-      kmipkit demo --keep /tmp/kmipkit-demo
+      kmipkit demo native --keep /tmp/kmipkit-demo
     """
-    from kmipkit_vsphere.demo.story import tell
+    from kmipkit_vsphere.demo.stage import play
+    from kmipkit_vsphere.demo.stories import STORIES
 
-    tell(keep, click.echo)
+    play(STORIES[story], keep, click.echo)

@@ -200,7 +200,8 @@ async def _run(
 class Server:
     """The called side: listens, checks who calls, and answers with a table of methods.
 
-    ``callers`` maps the name in a caller's certificate to the caller's roles; ``everybody`` are the
+    ``context`` may be a function, which is asked for each connection. ``callers`` maps the name in
+    a caller's certificate to the caller's roles; ``everybody`` are the
     roles of all who have a trusted certificate.
     """
 
@@ -208,13 +209,13 @@ class Server:
         self,
         methods: Mapping[str, Method],
         callers: Mapping[str, frozenset[str]],
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | Callable[[], ssl.SSLContext],
         everybody: frozenset[str] = frozenset(),
     ) -> None:
         self._everybody = everybody
         self._methods = methods
         self._callers = callers
-        self._context = context
+        self._context = context if callable(context) else lambda: context
         self._places = trio.Semaphore(MAX_CONNECTIONS)
 
     async def serve(
@@ -244,7 +245,7 @@ class Server:
             self._places.release()
 
     async def _handle(self, tcp: trio.abc.Stream) -> None:
-        stream = trio.SSLStream(tcp, self._context, server_side=True)
+        stream = trio.SSLStream(tcp, self._context(), server_side=True)
         names = await self._shake_hands(stream)
         if names is None:
             await trio.aclose_forcefully(tcp)

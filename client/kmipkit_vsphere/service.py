@@ -1,7 +1,9 @@
 """The roles as long-running processes: what they are given, when they are ready, how they stop."""
 
+import json
 import logging
 import signal
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +16,7 @@ import trio
 from kmipkit_vsphere import rpc
 from kmipkit_vsphere.authorization import Authorization
 from kmipkit_vsphere.conversation import Login
-from kmipkit_vsphere.errors import KeyProviderError, VSphereError
+from kmipkit_vsphere.errors import InvalidArgument, KeyProviderError, VSphereError
 from kmipkit_vsphere.host import Host
 from kmipkit_vsphere.host_manager import HostChannel
 from kmipkit_vsphere.host_service import GUEST, MANAGEMENT, HostService
@@ -25,6 +27,15 @@ from kmipkit_vsphere.store import Store
 from kmipkit_vsphere.store.records import HostRecord, ServerRecord
 from kmipkit_vsphere.tls import Credentials
 from kmipkit_vsphere.trust import Trust
+from kmipkit_vsphere.trust_authority.measurements import Event, Image
+from kmipkit_vsphere.trust_authority.tpm import TPM
+from kmipkit_vsphere.trust_authority.tpm2 import open_tpm
+from kmipkit_vsphere.trust_authority.trust_authority_host import (
+    MANAGER,
+    TRUSTED_HOST,
+    TrustAuthorityHost,
+)
+from kmipkit_vsphere.trusted_host import TrustedHost
 from kmipkit_vsphere.vcenter import VCenter
 from kmipkit_vsphere.vcenter_service import USER, VCenterService
 
@@ -91,6 +102,7 @@ def run_vcenter(
         clock=clock,
         trust=trust,
     )
+    vcenter.trust_authority.authorities = listening.credentials.authorities.read_text()
     authorization = Authorization(store.permissions, frozenset(administrators))
 
     async def look_after_hosts() -> None:
@@ -142,10 +154,33 @@ def _dialer(store: Store, trust: Trust) -> ServerDialer:
     return dial
 
 
-def run_host(name: str, folder: Path, listening: Listening, announce: Announce) -> None:
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """The TPM of a host, and the base image that it measures when it starts."""
+
+    tpm: str
+    image: Path
+
+
+def run_host(
+    name: str, folder: Path, listening: Listening, announce: Announce, boot: Boot | None = None
+) -> None:
     """Be an ESXi host until told to stop; its keys end with the process."""
     _log_to_stderr()
-    host = Host.start(name, folder)
+    tpm = open_tpm(boot.tpm) if boot else None
+    events = _measure(boot, tpm) if boot and tpm else []
+    host = Host.start(name, folder, tpm)
+    if tpm is not None:
+        host.trusted = TrustedHost(
+            host.uuid,
+            host.config,
+            host.sources,
+            folder,
+            tpm,
+            events,
+            listening.credentials,
+            _now,
+        )
 
     async def wake() -> None:
         for machine in await trio.to_thread.run_sync(host.wake):
@@ -167,6 +202,44 @@ def run_host(name: str, folder: Path, listening: Listening, announce: Announce) 
         trio.run(_serve, f"host {name}", methods, listening, announce, beside)
     finally:
         host.close()
+        if tpm is not None:
+            tpm.close()
+
+
+def _measure(boot: Boot, tpm: TPM) -> list[Event]:
+    """Boot: measure the image into the registers of the TPM, which was reset for it."""
+    try:
+        manifest = json.loads(boot.image.read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(f"cannot use the base image {boot.image}: {error}") from None
+    return Image.from_json(manifest).measure(tpm)
+
+
+def run_trust_authority(
+    name: str,
+    folder: Path,
+    listening: Listening,
+    service_port: int,
+    announce: Announce,
+) -> None:
+    """Be a Trust Authority host until told to stop: one port for its vCenter, one for hosts."""
+    _log_to_stderr()
+    host = TrustAuthorityHost(name, folder, _now)
+    credentials = listening.credentials
+    everybody = frozenset({TRUSTED_HOST})
+
+    def context() -> ssl.SSLContext:
+        return host.context(credentials)
+
+    async def serve_hosts() -> None:
+        server = rpc.Server(host.services(), {}, context, everybody)
+        async with trio.open_nursery() as nursery:
+            place = (listening.address[0], service_port)
+            address, port = await nursery.start(server.serve, place)
+            announce(f"services for trusted hosts on {address}:{port}")
+
+    who = f"Trust Authority host {name}"
+    trio.run(_serve, who, host.management(), listening, announce, (serve_hosts,))
 
 
 async def _serve(
@@ -205,3 +278,8 @@ def host_callers(managers: tuple[str, ...], guests: tuple[str, ...]) -> Callers:
     """Who may call a host: vCenter for keys and machines, guests for what is on the disks."""
     managing = dict.fromkeys(managers, frozenset({MANAGEMENT}))
     return managing | dict.fromkeys(guests, frozenset({GUEST}))
+
+
+def trust_authority_callers(managers: tuple[str, ...]) -> Callers:
+    """Who may configure a Trust Authority host: the vCenter of the trust authority."""
+    return dict.fromkeys(managers, frozenset({MANAGER}))

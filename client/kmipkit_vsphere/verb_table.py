@@ -496,4 +496,131 @@ ACCESS_VERBS = (
     ),
 )
 
-VCENTER_VERBS = PROVIDER_VERBS + INVENTORY_VERBS + ACCESS_VERBS
+_FILE = Argument("CERTIFICATE", "certificate", TEXT_FILE)
+TRUST_VERBS = (
+    Verb(
+        "add-trust-authority-host",
+        "TrustAuthorityAddHost",
+        "Take a Trust Authority host into the trust authority of this vCenter.",
+        (
+            _NAME,
+            Argument("ADDRESS", "address"),
+            Argument("PORT", "port", PORT),
+            Argument("SERVICE_PORT", "servicePort", PORT),
+        ),
+        "add-trust-authority-host ta1 192.0.2.21 5990 5991",
+    ),
+    Verb(
+        "import-principal",
+        "ImportPrincipal",
+        "Let in the hosts of a workload vCenter, by the authority of their certificates.",
+        (_NAME, _FILE),
+        "import-principal workload roles-ca.crt",
+    ),
+    Verb(
+        "remove-principal",
+        "RemovePrincipal",
+        "Let in the hosts of a workload vCenter no longer.",
+        (_NAME,),
+        "remove-principal workload",
+    ),
+    Verb(
+        "add-tpm-authority",
+        "AddTpmAuthority",
+        "Trust the TPMs of a maker, by its certificate authority.",
+        (_FILE,),
+        "add-tpm-authority maker.pem",
+    ),
+    Verb(
+        "add-endorsement-key",
+        "AddEndorsementKey",
+        "Register a single TPM, by its endorsement certificate or public key.",
+        (_NAME, _FILE),
+        "add-endorsement-key esx01 ek.pem",
+    ),
+    Verb(
+        "tpm-settings",
+        "SetTpmSettings",
+        "Set what is required of a TPM.",
+        (
+            Argument("--require-endorsement-keys", "requireEndorsementKeys", bool),
+            Argument("--accept-uncertified", "acceptUncertified", bool),
+        ),
+        "tpm-settings --require-endorsement-keys",
+    ),
+    Verb(
+        "import-image",
+        "ImportImage",
+        "Accept a base image, by its manifest.",
+        (Argument("MANIFEST", "manifest", TEXT_FILE),),
+        "import-image esxi-8.0.3.json",
+    ),
+    Verb(
+        "remove-image",
+        "RemoveImage",
+        "Accept a base image no longer.",
+        (_NAME, Argument("VERSION", "version")),
+        "remove-image ESXi 8.0.2",
+    ),
+    Verb(
+        "publish-provider",
+        "PublishTrustedProvider",
+        "Make a trusted key provider of a standard one and a primary key on its servers.",
+        (Argument("PROVIDER", "provider"), Argument("KEY", "primaryKeyId")),
+        "publish-provider TKP 1b2c",
+    ),
+    Verb(
+        "withdraw-provider",
+        "WithdrawTrustedProvider",
+        "Withdraw a trusted key provider.",
+        (Argument("PROVIDER", "provider"),),
+        "withdraw-provider TKP",
+    ),
+    Verb(
+        "trust-authority-health",
+        "TrustAuthorityHealth",
+        "Show whether the Trust Authority hosts have applied what is desired.",
+    ),
+    Verb(
+        "trust-authority-remediate",
+        "TrustAuthorityRemediate",
+        "Push what is desired to the Trust Authority hosts again.",
+    ),
+    Verb(
+        "export-trust-services",
+        "ExportTrustServices",
+        "Print where the services are, for a workload vCenter.",
+        (),
+        "export-trust-services > services.json",
+    ),
+    Verb(
+        "import-trust-services",
+        "ImportTrustServices",
+        "Learn where the services of a trust authority are.",
+        (Argument("DOCUMENT", "document", TEXT_FILE),),
+        "import-trust-services services.json",
+    ),
+    Verb(
+        "enable-trusted-cluster",
+        "EnableTrustedCluster",
+        "Make a cluster trusted: its hosts get keys from the trust authority.",
+        (_NAME,),
+        "enable-trusted-cluster production",
+    ),
+    Verb(
+        "remediate-trusted-cluster",
+        "RemediateTrustedCluster",
+        "Tell the hosts of a trusted cluster again where the services are.",
+        (_NAME,),
+        "remediate-trusted-cluster production",
+    ),
+    Verb(
+        "attestation",
+        "AttestationStatus",
+        "Show which hosts of a cluster are attested, by whom, until when.",
+        (_NAME,),
+        "attestation production",
+    ),
+)
+
+VCENTER_VERBS = PROVIDER_VERBS + INVENTORY_VERBS + ACCESS_VERBS + TRUST_VERBS

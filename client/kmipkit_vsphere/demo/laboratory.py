@@ -47,11 +47,11 @@ class Laboratory:
         """The log file of a process."""
         return self.folder / f"{name}.log"
 
-    def make_roles(self) -> None:
-        """The authority of the roles, and a certificate for each."""
+    def make_roles(self, *others: str) -> None:
+        """The authority of the roles, and a certificate for each, and for more hosts."""
         now = datetime.now(UTC)
         self._roles.init("laboratory roles", "ecdsa-p256", now)
-        for name in (VCENTER, HOST, ADMINISTRATOR, GUEST):
+        for name in (VCENTER, HOST, ADMINISTRATOR, GUEST, *others):
             # vCenter is called and calls: hosts take it as a client, administrators as a server.
             self._roles.issue(name, Purpose.BOTH, now, alternative=[name])
 
@@ -73,21 +73,33 @@ class Laboratory:
         """The key server."""
         return ("serve", "--data-dir", str(self.kms))
 
-    def vcenter_command(self) -> Sequence[str]:
-        """vCenter."""
-        kmip = self.kmip()
+    def vcenter_command(self, folder: str = VCENTER, *, kmip: bool = True) -> Sequence[str]:
+        """A vCenter; without a key server it needs no credentials for one."""
         return (
-            *("vcenter", "serve", "--data-dir", str(self.vcenter)),
+            *("vcenter", "serve", "--data-dir", str(self.folder / folder)),
             *_files(self.role(VCENTER), ""),
-            *_files(kmip, "kms-"),
+            *(_files(self.kmip(), "kms-") if kmip else ()),
         )
 
-    def host_command(self) -> Sequence[str]:
-        """The host."""
+    def host_command(self, name: str = HOST) -> Sequence[str]:
+        """A host."""
+        folder = str(self.folder / name)
         return (
-            *("host", "serve", "--name", HOST, "--data-dir", str(self.host), "--guest", GUEST),
-            *_files(self.role(HOST), ""),
+            *("host", "serve", "--name", name, "--data-dir", folder, "--guest", GUEST),
+            *_files(self.role(name), ""),
         )
+
+    def trust_authority_command(self, name: str) -> Sequence[str]:
+        """A Trust Authority host."""
+        folder = str(self.folder / name)
+        return (
+            *("trust-authority", "serve", "--name", name, "--data-dir", folder),
+            *_files(self.role(name), ""),
+        )
+
+    def roles_authority(self) -> str:
+        """The certificate of the authority of the roles, PEM."""
+        return self._roles.ca.read_text()
 
 
 def _files(credentials: Credentials, prefix: str) -> Sequence[str]:

@@ -32,6 +32,7 @@ class Process:
 
     def start(self) -> None:
         """Start it and wait for its line that it is ready; the same port as before, if any."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         port = str(self.address[1])
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -48,6 +49,12 @@ class Process:
             self.stop()
             raise VSphereError(f"{self.title} did not start; its log is {self.log}")
         self.address = (found[1].strip("[]"), int(found[2]))
+
+    def line(self) -> str:
+        """The next line that it prints."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
 
     def kill(self) -> None:
         """SIGKILL: no goodbye, nothing is written any more."""

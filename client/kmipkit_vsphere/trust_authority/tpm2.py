@@ -4,8 +4,9 @@ The stack is an optional dependency: ``pip install kmipkit[tpm]``, which needs l
 made anew when they are needed and flushed after use, since there is no resource manager.
 """
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from kmipkit_vsphere.errors import AttestationFailed, InvalidState
@@ -17,6 +18,11 @@ try:
     import tpm2_pytss as _stack  # type: ignore[import-untyped,import-not-found,unused-ignore]
 except (ImportError, RuntimeError):  # RuntimeError: the libraries below it are missing
     _stack = None
+
+
+def is_installed() -> bool:
+    """Whether the TPM software stack can be used."""
+    return _stack is not None
 
 
 def open_tpm(where: str) -> "TPM2":
@@ -40,26 +46,30 @@ class TPM2:
 
     def __init__(self, esapi: Any) -> None:
         self._tpm = esapi
-        self._endorsement: Any = None
+        self._certificate: bytes | None = None
         self._attestation: Any = None
+        self._lock = threading.RLock()
 
     def endorsement(self) -> Endorsement:
         """The RSA-2048 endorsement key, and its certificate in NV index 0x01c00002."""
-        handle, certificate = self._endorsement_key()
-        public = self._tpm.read_public(handle)[0].publicArea.marshal()
-        return Endorsement(bytes(public), certificate)
+        with self._lock, self._endorsement_key() as handle:
+            public = self._tpm.read_public(handle)[0].publicArea.marshal()
+            return Endorsement(bytes(public), self._certificate)
 
-    def _endorsement_key(self) -> tuple[Any, bytes | None]:
-        if self._endorsement is None:
-            from tpm2_pytss import utils  # loads more of the stack
+    @contextmanager
+    def _endorsement_key(self) -> Iterator[Any]:
+        """The key, loaded for a moment: a TPM has room for three keys, and no more."""
+        from tpm2_pytss import utils  # loads more of the stack
 
-            reader = utils.NVReadEK(self._tpm)
-            certificate, template = utils.create_ek_template("EK-RSA2048", reader)
-            made = self._tpm.create_primary(
-                _stack.TPM2B_SENSITIVE_CREATE(), template, _stack.ESYS_TR.ENDORSEMENT
-            )
-            self._endorsement = (made[0], bytes(certificate) if certificate else None)
-        return self._endorsement  # type: ignore[no-any-return]
+        certificate, template = utils.create_ek_template("EK-RSA2048", utils.NVReadEK(self._tpm))
+        self._certificate = bytes(certificate) if certificate else None
+        made = self._tpm.create_primary(
+            _stack.TPM2B_SENSITIVE_CREATE(), template, _stack.ESYS_TR.ENDORSEMENT
+        )
+        try:
+            yield made[0]
+        finally:
+            self._tpm.flush_context(made[0])
 
     @contextmanager
     def _endorsement_session(self) -> Iterator[Any]:
@@ -84,9 +94,6 @@ class TPM2:
 
     def make_attestation_key(self) -> bytes:
         """A restricted RSA-2048 signing key under the endorsement key."""
-        if self._attestation is not None:
-            self._tpm.flush_context(self._attestation)
-        parent, _ = self._endorsement_key()
         attributes = (
             _stack.TPMA_OBJECT.FIXEDTPM
             | _stack.TPMA_OBJECT.FIXEDPARENT
@@ -98,18 +105,25 @@ class TPM2:
         template = _stack.TPM2B_PUBLIC.parse(
             "rsa2048:rsassa-sha256:null", objectAttributes=attributes
         )
-        with self._endorsement_session() as session:
-            private, public, *_ = self._tpm.create(
-                parent, _stack.TPM2B_SENSITIVE_CREATE(), template, session1=session
-            )
-        with self._endorsement_session() as session:
-            self._attestation = self._tpm.load(parent, private, public, session1=session)
-        return bytes(public.publicArea.marshal())
+        with self._lock, self._endorsement_key() as parent:
+            if self._attestation is not None:
+                self._tpm.flush_context(self._attestation)
+                self._attestation = None
+            with self._endorsement_session() as session:
+                private, public, *_ = self._tpm.create(
+                    parent, _stack.TPM2B_SENSITIVE_CREATE(), template, session1=session
+                )
+            with self._endorsement_session() as session:
+                self._attestation = self._tpm.load(parent, private, public, session1=session)
+            return bytes(public.publicArea.marshal())
 
     def activate_credential(self, blob: bytes, secret: bytes) -> bytes:
         """Opens a credential for the endorsement key and the attestation key."""
-        parent, _ = self._endorsement_key()
-        with self._endorsement_session() as session:
+        with (
+            self._lock,
+            self._endorsement_key() as parent,
+            self._endorsement_session() as session,
+        ):
             try:
                 found = self._tpm.activate_credential(
                     self._attestation,
@@ -133,10 +147,15 @@ class TPM2:
         values = _stack.TPML_DIGEST_VALUES(
             [_stack.TPMT_HA(hashAlg=_stack.TPM2_ALG.SHA256, digest=_stack.TPMU_HA(sha256=digest))]
         )
-        self._tpm.pcr_extend(_stack.ESYS_TR(pcr), values)
+        with self._lock:
+            self._tpm.pcr_extend(_stack.ESYS_TR(pcr), values)
 
     def seal(self, data: bytes) -> bytes:
         """A sealed object under the storage key, with a policy over the registers."""
+        with self._lock:
+            return self._seal(data)
+
+    def _seal(self, data: bytes) -> bytes:
         session = self._policy(_stack.TPM2_SE.TRIAL)
         try:
             policy = self._tpm.policy_get_digest(session)
@@ -144,7 +163,9 @@ class TPM2:
             self._tpm.flush_context(session)
         template = _stack.TPM2B_PUBLIC.parse(
             "keyedhash",
-            objectAttributes=_stack.TPMA_OBJECT.FIXEDTPM | _stack.TPMA_OBJECT.FIXEDPARENT,
+            objectAttributes=_stack.TPMA_OBJECT.FIXEDTPM
+            | _stack.TPMA_OBJECT.FIXEDPARENT
+            | _stack.TPMA_OBJECT.NODA,
             authPolicy=policy,
         )
         sensitive = _stack.TPM2B_SENSITIVE_CREATE(
@@ -157,14 +178,18 @@ class TPM2:
 
     def unseal(self, blob: bytes) -> bytes:
         """Opens a sealed object; refused after the registers changed."""
+        with self._lock:
+            return self._unseal(blob)
+
+    def _unseal(self, blob: bytes) -> bytes:
         size = int.from_bytes(blob[:4], "big")
         with self._storage_key() as parent:
             try:
                 private, _ = _stack.TPM2B_PRIVATE.unmarshal(blob[4 : 4 + size])
                 public, _ = _stack.TPM2B_PUBLIC.unmarshal(blob[4 + size :])
                 handle = self._tpm.load(parent, private, public)
-            except _stack.TSS2_Exception:
-                raise InvalidState("this was not sealed by this TPM") from None
+            except _stack.TSS2_Exception as error:
+                raise InvalidState(f"this was not sealed by this TPM ({error})") from None
             session = self._policy(_stack.TPM2_SE.POLICY)
             try:
                 return bytes(self._tpm.unseal(handle, session1=session))
@@ -191,6 +216,8 @@ class TPM2:
             | _stack.TPMA_OBJECT.USERWITHAUTH
             | _stack.TPMA_OBJECT.RESTRICTED
             | _stack.TPMA_OBJECT.DECRYPT
+            # Nothing here has a password to guess, and a power cut would count as a guess.
+            | _stack.TPMA_OBJECT.NODA
         )
         template = _stack.TPM2B_PUBLIC.parse("rsa2048:null:aes128cfb", objectAttributes=attributes)
         made = self._tpm.create_primary(
@@ -202,8 +229,8 @@ class TPM2:
             self._tpm.flush_context(made[0])
 
     def close(self) -> None:
-        """Flush the keys and let go of the TPM."""
-        for handle in (self._attestation, self._endorsement and self._endorsement[0]):
-            if handle is not None:
-                self._tpm.flush_context(handle)
+        """Flush the attestation key and let go of the TPM."""
+        with suppress(_stack.TSS2_Exception):  # it may be gone already
+            if self._attestation is not None:
+                self._tpm.flush_context(self._attestation)
         self._tpm.close()
