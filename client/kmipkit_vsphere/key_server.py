@@ -121,6 +121,7 @@ class TLSConnection:
         self._stream = stream
         self._where = where
         self._timeout = timeout
+        self._is_first = True
         self._connection = Connection(Role.ASKING, tolerant=True)
 
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
@@ -129,7 +130,15 @@ class TLSConnection:
             try:
                 return await self._exchange(request)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise _broken(self._where, error.__cause__ or "the connection broke") from None
+                reason = error.__cause__ or "the connection broke"
+                if self._is_first and isinstance(reason, ConnectionError):
+                    # In TLS 1.3 a server refuses a client's certificate after the handshake; its
+                    # alert is lost where it closes with our first message unread.
+                    raise ClientNotTrusted(
+                        f"{self._where}: {reason}; it closed before the first answer, as key servers"
+                        " do that do not accept vCenter's certificate"
+                    ) from None
+                raise _broken(self._where, reason) from None
             except ProtocolError as error:
                 raise KeyServerUnreachable(f"{self._where}: {error}") from None
         raise KeyServerUnreachable(f"{self._where}: no answer within {self._timeout:.0f} s")
@@ -139,6 +148,7 @@ class TLSConnection:
         while True:
             event = self._connection.next_event()
             if isinstance(event, Response):
+                self._is_first = False
                 return event.message
             self._connection.receive_data(bytes(await self._stream.receive_some(65536)))
 
