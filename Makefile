@@ -6,10 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test serve check bench format clean
+.PHONY: demo demo-trusted test serve check bench format clean
 
 demo: $(STAMP)
 	$(BIN)/kmipkit demo
+
+# The trusted story needs a TPM: swtpm, and the TPM software stack to speak to it. As root, on Debian.
+demo-trusted: $(STAMP)
+	tools/install-tpm $(BIN)
+	$(BIN)/kmipkit demo trusted
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -19,6 +19,8 @@ MAX_SIZE: Final = 256 * 1024
 
 _SETTING = re.compile(r'\s*([A-Za-z0-9_.:]+)\s*=\s*"([^"]*)"\s*')
 
+_EXTENT = re.compile(r'RW ([0-9]+) [A-Z]+ "([^"]*)"')
+
 DISK_TEMPLATE: Final = """\
 # Disk DescriptorFile
 version = "1"
@@ -44,11 +46,17 @@ class Descriptor:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a file; :class:`DamagedData` if it is too long or not UTF-8."""
-        with path.open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
+        """Read a file; :class:`DamagedData` if it is missing, cut off, too long or not UTF-8."""
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_SIZE + 1)
+        except OSError as error:
+            raise DamagedData(f"{path} cannot be read: {error.strerror}") from None
         if len(data) > MAX_SIZE:
             raise DamagedData(f"{path} is longer than {MAX_SIZE} bytes")
+        if not data.endswith(b"\n"):
+            # A locator that was cut off would look as if there were none.
+            raise DamagedData(f"{path} is empty or cut off; restore it from a backup")
         try:
             return cls.parse(data.decode())
         except UnicodeDecodeError:
@@ -81,6 +89,11 @@ class Descriptor:
     def matching(self, pattern: str) -> dict[str, str]:
         """The settings whose whole name matches a regular expression."""
         return {name: value for name, value in self._settings() if re.fullmatch(pattern, name)}
+
+    def extents(self) -> dict[str, int]:
+        """The data files that a disk descriptor names, with their sizes in bytes."""
+        found = map(_EXTENT.fullmatch, self.lines)
+        return {match[2]: int(match[1]) * 512 for match in found if match}
 
     def _settings(self) -> list[tuple[str, str]]:
         found = map(_SETTING.fullmatch, self.lines)

@@ -98,7 +98,10 @@ class DiskFile:
     def __init__(self, path: Path, cipher: SectorCipher | PlainText) -> None:
         self.path = path
         self._cipher = cipher
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise DamagedData(f"{path} is missing") from None
         self.size = os.fstat(self._fd).st_size
         if self.size % cipher.sector_size:
             self.close()

@@ -265,7 +265,14 @@ class Host:
         """All machines on the datastore, by name."""
         found = self.datastore.glob("[!.]*/*.vmx")
         names = sorted(path.stem for path in found if path.stem == path.parent.name)
-        return [self.machine_info(name) for name in names]
+        return [self._info_or_damage(name) for name in names]
+
+    def _info_or_damage(self, name: str) -> MachineInfo:
+        """One machine that is damaged must not keep the others from being listed."""
+        try:
+            return self.machine_info(name)
+        except DamagedData as damage:
+            return MachineInfo.damaged(name, damage.message)
 
     def _state(self, machine: Machine) -> MachineState:
         if not machine.is_encrypted():

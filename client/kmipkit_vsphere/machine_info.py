@@ -8,11 +8,15 @@ from kmipkit_vsphere.keys import CryptoKeyId
 
 
 class MachineState(StrEnum):
-    """``cryptoState`` of a machine (vsphere.md §2.5); ``plain`` for one that is not encrypted."""
+    """``cryptoState`` of a machine (vsphere.md §2.5).
+
+    ``plain`` for one that is not encrypted, ``invalid`` for one whose files are damaged.
+    """
 
     PLAIN = "plain"
     LOCKED = "locked"
     UNLOCKED = "unlocked"
+    INVALID = "invalid"
 
 
 class PowerState(StrEnum):
@@ -36,6 +40,13 @@ class MachineInfo:
     locked_disks: list[int]
     migrate_encryption: str
     files: list[str]
+    problem: str | None = None
+
+    @classmethod
+    def damaged(cls, name: str, problem: str) -> "MachineInfo":
+        """A machine of which nothing is known but why."""
+        state, power = MachineState.INVALID, PowerState.OFF
+        return cls(name, "", state, power, [], [], [], [], "", [], problem)
 
     def to_json(self) -> dict[str, Any]:
         """Field names of the vSphere API where it has them."""
@@ -50,4 +61,5 @@ class MachineInfo:
             "lockedDisks": self.locked_disks,
             "migrateEncryption": self.migrate_encryption,
             "files": self.files,
+            "problem": self.problem,
         }

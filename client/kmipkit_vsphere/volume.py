@@ -263,16 +263,28 @@ class Volume:
     def open(self, keys: Keys, machine_id: str) -> DiskFile:
         """Open the data, unlocked with whichever key is there; a plain volume as it is.
 
+        A file of another size than the descriptor says is damaged.
+
         Raises :class:`EncryptionKeyRequired` with the missing keys, and :class:`DamagedData` where
         a key does not open the bundle.
         """
         if not self.is_encrypted():
-            return DiskFile(self.data, PlainText(self.sector_size()))
+            return self._opened(PlainText(self.sector_size()))
         dek = self.data_key(keys, machine_id)
         try:
-            return DiskFile(self.data, SectorCipher(dek, self.sector_size()))
+            return self._opened(SectorCipher(dek, self.sector_size()))
         finally:
             dek.erase()
+
+    def _opened(self, cipher: SectorCipher | PlainText) -> DiskFile:
+        file = DiskFile(self.data, cipher)
+        extents = Descriptor.load(self.descriptor).extents()
+        if extents and extents.get(self.data.name) != file.size:
+            file.close()
+            raise DamagedData(
+                f"{self.data} has {file.size} bytes instead of {extents.get(self.data.name)}"
+            )
+        return file
 
     def data_key(self, keys: Keys, machine_id: str) -> Secret:
         """The data key, unlocked; errors as :meth:`open`. The caller erases it."""

@@ -1,0 +1,74 @@
+"""docs/vsphere.md: each requirement has its tests, and each story prints what is shown there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kmipkit_vsphere.cli import STORY_NAMES
+from kmipkit_vsphere.demo.swtpm import missing
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCUMENT = PROJECT / "docs" / "vsphere.md"
+REQUIREMENTS = range(1, 48)
+
+# What differs from run to run: keys and what they encrypt, processes and ports, times.
+VARYING = (
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID"),
+    (r"process \d+, 127\.0\.0\.1:\d+", "process N, ADDRESS"),
+    (r"kill -9 \d+", "kill -9 N"),
+    (r"\b[A-Za-z0-9+/]{40}…", "WRAPPED…"),
+    (r"\d{4}-\d\d-\d\dT[\d:.+]+", "TIME"),
+    (r"^(   0000[0-9a-f]{4}  ).*$", r"\1BYTES"),
+    (r"served in [\d.]+ s; median [\d.]+ s, 99th percentile [\d.]+ s", "served in SECONDS"),
+    (r"\d+ files", "N files"),
+    (r"^(   openssl: ).*$", r"\1DETAILS"),
+)
+
+
+def same(text: str) -> str:
+    """A story without what varies."""
+    for pattern, instead in VARYING:
+        text = re.sub(pattern, instead, text, flags=re.MULTILINE)
+    # The machine's key and the host's are made at the same time: either may be first.
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def shown(story: str) -> str:
+    """The output of a story in the document."""
+    pattern = rf"^### kmipkit demo {story}\n.*?^```text\n(.*?)^```$"
+    found = re.search(pattern, DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"docs/vsphere.md does not show kmipkit demo {story}"
+    return same(found[1])
+
+
+@pytest.mark.parametrize("story", STORY_NAMES)
+def test_a_story_prints_what_the_document_shows(story: str) -> None:
+    if story == "trusted" and missing():
+        pytest.skip(f"not installed: {', '.join(missing())}")
+    command = [sys.executable, "-m", "kmipkit", "demo", story]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert same(done.stdout) == shown(story)
+
+
+def by_requirement() -> dict[int, set[str]]:
+    found: dict[int, set[str]] = {number: set() for number in REQUIREMENTS}
+    for path in (PROJECT / "tests").rglob("test_*.py"):
+        for name in re.findall(r"def (test_r\d\d\w*)\(", path.read_text()):
+            for number in re.findall(r"(?:^test)?_r(\d\d)(?=_)", name):
+                found[int(number)].add(name)
+    return found
+
+
+@pytest.mark.parametrize("number", REQUIREMENTS)
+def test_every_requirement_is_in_the_table_with_tests_that_there_are(number: int) -> None:
+    existing = by_requirement()[number]
+    assert existing, f"no test shows R{number}"
+    row = re.search(rf"^\| R{number} \|(.*)\|(.*)\|$", DOCUMENT.read_text(), re.MULTILINE)
+    assert row, f"R{number} is not in the table"
+    named = set(re.findall(r"`(test_\w+)`", row[1]))
+    assert named
+    assert named <= existing, f"not there: {named - existing}"
+    assert len(row[2].strip()) > 10, "what was seen"
