@@ -10,6 +10,8 @@ from kmipkit_vsphere.errors import EncryptionKeyRequired, KeyNotUsable, VSphereE
 class Loss(Stage):
     """What both begin with: an encrypted machine."""
 
+    disk_size = DISK_SIZE
+
     def begin(self) -> None:
         """A key server, a vCenter, a host, and the machine db1, encrypted."""
         self.step("A key server, a vCenter, a host, and an encrypted machine")
@@ -19,7 +21,7 @@ class Loss(Stage):
         self.host = self.start("host esx01", self.lab.host_command())
         self.add_key_server(self.vcenter, self.kms)
         self.add_host(self.vcenter, self.host, HOST)
-        machine = {"host": HOST, "name": MACHINE, "diskSize": DISK_SIZE}
+        machine = {"host": HOST, "name": MACHINE, "diskSize": self.disk_size}
         self.order(self.vcenter, "CreateVM", **machine)
         self.write(self.host)
         self.key = self.order(self.vcenter, "EncryptVM", name=MACHINE)["keyId"]

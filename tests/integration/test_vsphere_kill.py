@@ -1,0 +1,86 @@
+"""kill -9 of each process in the middle of a long re-encryption: the machine is never lost."""
+
+import contextlib
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kmipkit_vsphere.demo.laboratory import HOST, Laboratory
+from kmipkit_vsphere.demo.loss import Loss
+from kmipkit_vsphere.demo.processes import Process, Processes
+from kmipkit_vsphere.demo.stage import MACHINE, PLAIN, wait_for
+from kmipkit_vsphere.errors import VSphereError
+
+DISK = 80 * 1024 * 1024
+"""More than one checkpoint."""
+
+
+class Killing(Loss):
+    """A machine with a disk that takes a while."""
+
+    disk_size = DISK
+
+    def tell(self) -> None:
+        """Only its beginning is needed."""
+        self.begin()
+
+    def recrypt(self) -> threading.Thread:
+        """Begin to re-encrypt in the background; errors are expected."""
+
+        def work() -> None:
+            with contextlib.suppress(VSphereError):
+                self.order(self.vcenter, "RecryptVM", name=MACHINE, deep=True)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        return thread
+
+    def await_progress(self, fraction: float, thread: threading.Thread) -> None:
+        """Until so much of the new data is there, or the re-encryption is over."""
+        new = self.disk().with_name(self.disk().name + ".new")
+        end = time.monotonic() + 60
+        while thread.is_alive() and time.monotonic() < end:
+            with contextlib.suppress(FileNotFoundError):
+                if new.stat().st_size >= fraction * DISK:
+                    return
+            time.sleep(0.002)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("killing")
+    with Processes() as processes:
+        made = Killing(Laboratory(folder), processes, lambda _text: None)
+        made.tell()
+        yield made
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.95])
+@pytest.mark.parametrize("which", ["host", "vcenter", "kms"])
+def test_a_killed_process_loses_no_machine(stage: Killing, which: str, fraction: float) -> None:
+    thread = stage.recrypt()
+    stage.await_progress(fraction, thread)
+    victim: Process = getattr(stage, which)
+    victim.kill()
+    thread.join()
+    victim.start()
+    address, port = stage.host.address
+    order = {"name": HOST, "address": address, "port": port}
+    # A host whose vCenter was killed goes on with what it was asked to do: wait for that.
+    wait_for(lambda: stage.order(stage.vcenter, "ReconnectHost", **order))
+    wait_for(lambda: stage.read(stage.host))
+    stage.order(stage.vcenter, "RecryptVM", name=MACHINE, deep=True)
+    stage.read(stage.host)
+    files = {path.suffix for path in stage.disk().parent.iterdir()}
+    assert files == {".vmx", ".nvram", ".vmdk"}, "nothing half done is left"
+    assert PLAIN[:32] not in stage.disk().read_bytes()
+
+
+def test_the_store_of_vcenter_is_whole(stage: Killing) -> None:
+    events = stage.order(stage.vcenter, "QueryEvents")
+    assert events, "its chain is unbroken"
+    assert Path(stage.disk()).stat().st_size == DISK
