@@ -152,7 +152,8 @@ def as_json_lines(events: Iterable[dict[str, Any]]) -> str:
 
 def _inert(value: Any) -> Any:
     # Names are chosen by others: a spreadsheet must not take one for a formula.
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@") and value != NO_KEY
+    return f"'{value}" if risky else value
 
 
 FORMATS: Final = {"csv": as_csv, "jsonl": as_json_lines}

@@ -49,6 +49,7 @@ class KeyProviders:
         self._events = events
         self.trust = trust
         self._seen: dict[str, dict[str, ServerStatus]] = {}
+        self._warned: set[str] = set()
         self._makers: Mapping[ManagementType, Callable[[ProviderRecord], KeyProvider]] = {
             ManagementType.STANDARD: self._standard,
             ManagementType.TRUSTED: lambda one: HostKeyProvider(
@@ -276,7 +277,9 @@ class KeyProviders:
         """The health poll of a real vCenter, every 300 s; changes become events (§3.4)."""
         for record in self._store.providers.all():
             if record.type is ManagementType.STANDARD:
-                self._notice(record.id, (await self._look(record.id)).servers)
+                status = await self._look(record.id)
+                self._notice(record.id, status.servers)
+                self._notice_client(record.id, status.client_certificate)
 
     async def is_active(self, provider_id: str | None = None) -> bool:
         """IsKmsClusterActive: whether a provider, or the default, can be used now."""
@@ -305,6 +308,21 @@ class KeyProviders:
             self.trust.client_certificate(provider_id),
             reasons or (() if servers else ("there is no key server; add one",)),
         )
+
+    def _notice_client(self, provider_id: str, certificate: x509.Certificate | None) -> None:
+        """Warn once of a client certificate that ends soon; a new one may be warned of again."""
+        ending = ends_soon(certificate, self._clock())
+        if not ending:
+            self._warned.discard(provider_id)
+        elif provider_id not in self._warned:
+            self._warned.add(provider_id)
+            self._events.add(
+                "vecs.KMSClientCertExpirationEvent",
+                f"vCenter's certificate for the key provider {provider_id} {ending}",
+                user="vCenter",
+                entity=Entity("provider", provider_id),
+                severity=Severity.WARNING,
+            )
 
     def _notice(self, provider_id: str, servers: tuple[ServerStatus, ...]) -> None:
         before = self._seen.get(provider_id, {})

@@ -117,6 +117,7 @@ def run_vcenter(
             await trio.sleep(POLL_EVERY)
             await vcenter.crypto.providers.poll()
             vcenter.natives.remind()
+            await vcenter.trusted_clusters.poll()
 
     try:
         methods = VCenterService(vcenter, authorization).methods()

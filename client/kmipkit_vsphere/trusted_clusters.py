@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from kmipkit_vsphere.errors import InvalidArgument, InvalidState, VSphereError
+from kmipkit_vsphere.events import Entity, EventLog
 from kmipkit_vsphere.store import Store
 from kmipkit_vsphere.store.records import HostRecord
 
@@ -27,7 +28,10 @@ class TrustedClusters:
         instance_id: Callable[[], str],
         call: Call,
         is_trust_authority: Callable[[], bool],
+        events: EventLog,
     ) -> None:
+        self._events = events
+        self._seen: dict[str, str] = {}
         self._store = store
         self._instance_id = instance_id
         self._call = call
@@ -83,5 +87,25 @@ class TrustedClusters:
             try:
                 found[host.name] = await self._call(host, "AttestationStatus", {})
             except VSphereError as failure:
-                found[host.name] = {"status": "unknown", "messages": [failure.message]}
+                found[host.name] = {"status": "notAttested", "messages": [failure.message]}
+            self._notice(host, found[host.name])
         return found
+
+    async def poll(self) -> None:
+        """Look at the hosts of all trusted clusters; changes become events."""
+        for cluster in self._store.providers.settings(_CLUSTER):
+            await self.attestation(cluster)
+
+    def _notice(self, host: HostRecord, status: Mapping[str, Any]) -> None:
+        if self._seen.get(host.name) == status["status"]:
+            return
+        self._seen[host.name] = status["status"]
+        passed = status["status"] == "attested"
+        self._events.add(
+            "TaHostAttestPassEvent" if passed else "TaHostAttestFailEvent",
+            f"host {host.name} is {status['status']}: "
+            + ("; ".join(status["messages"]) or f"by {status['serviceId']}"),
+            user="vCenter",
+            entity=Entity("host", host.name, host.uuid),
+            failed=not passed,
+        )

@@ -75,6 +75,7 @@ class VCenter:
             lambda: self.instance_id,
             self.hosts.call,
             lambda: self.trust_authority.is_configured,
+            self.crypto.event_log,
         )
         self.migrations = MigrationManager(store, self.hosts)
         self.natives = NativeProviders(store, clock, self.crypto.event_log, self.hosts.call)

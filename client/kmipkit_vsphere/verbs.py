@@ -161,7 +161,8 @@ def words(value: Any, indent: str = "") -> str:
     if isinstance(value, dict):
         return "\n".join(_member(name, inner, indent) for name, inner in value.items())
     if isinstance(value, list):
-        return "\n".join(words(inner, indent) + "\n" for inner in value).rstrip("\n")
+        apart = "\n\n" if any(isinstance(inner, dict) for inner in value) else "\n"
+        return apart.join(words(inner, indent) for inner in value)
     return f"{indent}{_plain(value)}"
 
 

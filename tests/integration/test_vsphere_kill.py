@@ -80,6 +80,21 @@ def test_a_killed_process_loses_no_machine(stage: Killing, which: str, fraction:
     assert PLAIN[:32] not in stage.disk().read_bytes()
 
 
+def test_a_machine_moves_between_two_host_processes_and_back(stage: Killing) -> None:
+    stage.lab.add_role("esx02")
+    other = stage.start("host esx02", stage.lab.host_command("esx02"))
+    stage.add_host(stage.vcenter, other, "esx02")
+    stage.order(stage.vcenter, "PowerOnVM", name=MACHINE)
+    info = stage.order(stage.vcenter, "MigrateVM", name=MACHINE, target="esx02")
+    assert (info["cryptoState"], info["powerState"]) == ("unlocked", "poweredOn")
+    stage.read(other, name="esx02")
+    assert not stage.disk().exists()
+    assert PLAIN[:32] not in stage.disk(host="esx02").read_bytes()
+    stage.order(stage.vcenter, "MigrateVM", name=MACHINE, target=HOST)
+    stage.read(stage.host)
+    stage.order(stage.vcenter, "PowerOffVM", name=MACHINE)
+
+
 def test_the_store_of_vcenter_is_whole(stage: Killing) -> None:
     events = stage.order(stage.vcenter, "QueryEvents")
     assert events, "its chain is unbroken"

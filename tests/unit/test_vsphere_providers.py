@@ -278,6 +278,22 @@ def test_a_certificate_that_ends_soon_is_a_warning_and_an_event(tmp_path: Path) 
     play(tmp_path, test).close()
 
 
+def test_a_client_certificate_that_ends_soon_is_told_once(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        s.add_server("kms1")
+        await s.add_kms("KMS", "kms1")
+        await s.call("IssueClientCert", clusterId="KMS")
+        await s.vcenter.crypto.providers.poll()
+        wanted = {"eventTypeId": "vecs.KMSClientCertExpirationEvent"}
+        assert await s.events(**wanted) == []
+        s.pass_time(days=680)
+        for _ in range(2):
+            await s.vcenter.crypto.providers.poll()
+        assert len(await s.events(**wanted)) == 1
+
+    play(tmp_path, test).close()
+
+
 def test_a_poll_is_a_probe_and_two_discoveries_and_a_loss_is_told_once(tmp_path: Path) -> None:
     async def test(s: Scene) -> None:
         server = s.add_server("kms1")

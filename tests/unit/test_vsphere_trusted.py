@@ -600,6 +600,37 @@ def test_a_host_that_missed_a_change_is_not_healthy_until_it_is_remediated(
     whole(tmp_path, maker, test)
 
 
+def test_attestation_is_told_by_the_hosts_and_its_changes_are_events(
+    tmp_path: Path, maker: Maker
+) -> None:
+    async def test(w: Whole) -> None:
+        host = await w.trusted_host()
+        agent = w.use(host)
+
+        class Told:
+            async def attest(self) -> dict[str, Any]:
+                await agent.attest()
+                return agent.status()
+
+        host.trusted = Told()  # type: ignore[assignment]
+        await w.workload.call("SetMember", group="TrustedAdmins", member="boss")
+        document = await w.ta("ExportTrustServices")
+        await w.workload.call("ImportTrustServices", "boss", document=document)
+        found = await w.workload.call("AttestationStatus", name="prod")
+        assert found["esx01"]["status"] == "attested"
+        await w.ta("RemoveImage", name="ESXi", version="8.0.3")
+        w.authority.pass_time(hours=9)
+        for _ in range(2):
+            found = await w.workload.call("AttestationStatus", name="prod")
+        assert found["esx01"]["status"] == "notAttested"
+        assert "not an accepted image" in found["esx01"]["messages"][0]
+        events = await w.workload.events(eventTypeId="TaHost")
+        ids = [event["eventTypeId"].rpartition(".")[2] for event in events]
+        assert ids == ["TaHostAttestPassEvent", "TaHostAttestFailEvent"], "each change once"
+
+    whole(tmp_path, maker, test)
+
+
 def test_a_trusted_host_keeps_where_the_services_are(tmp_path: Path, maker: Maker) -> None:
     async def test(w: Whole) -> None:
         from kmipkit_vsphere.tls import Credentials

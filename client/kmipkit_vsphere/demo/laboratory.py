@@ -52,8 +52,12 @@ class Laboratory:
         now = datetime.now(UTC)
         self._roles.init("laboratory roles", "ecdsa-p256", now)
         for name in (VCENTER, HOST, ADMINISTRATOR, GUEST, *others):
-            # vCenter is called and calls: hosts take it as a client, administrators as a server.
-            self._roles.issue(name, Purpose.BOTH, now, alternative=[name])
+            self.add_role(name)
+
+    def add_role(self, name: str) -> None:
+        """A certificate for one more role."""
+        # vCenter is called and calls: hosts take it as a client, administrators as a server.
+        self._roles.issue(name, Purpose.BOTH, datetime.now(UTC), alternative=[name])
 
     def admit_vcenter(self) -> None:
         """Sign a client certificate for vCenter with the key server's authority."""
