@@ -137,7 +137,8 @@ def _ask(context: click.Context, method: str, params: dict[str, Any]) -> Any:
         async with await rpc.connect(address, name, credentials) as client:
             return await client.call(method, params)
 
-    return trio.run(call)
+    # Ctrl-C only where the task waits: inside a callback of TLS it would be lost.
+    return trio.run(call, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
 def _call(context: click.Context, verb: Verb, params: dict[str, Any]) -> None:

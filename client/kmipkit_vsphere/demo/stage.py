@@ -116,7 +116,8 @@ class Stage(ABC):
             async with await rpc.connect(process.address, name, role) as client:
                 return await client.call(method, params)
 
-        return trio.run(call)
+        # Ctrl-C only where the task waits: inside a callback of TLS it would be lost.
+        return trio.run(call, restrict_keyboard_interrupt_to_checkpoints=True)
 
     def add_key_server(self, vcenter: Process, kms: Process) -> None:
         """Register the key server as the provider KMS."""
