@@ -83,7 +83,7 @@ class Maker:
         return builder.sign(self.key, hashes.SHA256())
 
     def certify(self, key: rsa.RSAPrivateKey, days: int = 365) -> bytes:
-        from kmipkit_vsphere.trust import to_der
+        from kmipkit_vsphere.vcenter.trust import to_der
 
         return to_der(self._build(x509.Name([]), key.public_key(), days, ca=False))
 

@@ -17,17 +17,17 @@ from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.identity import Identity
 from kmipkit_server.store.writer import GroupCommit
-from kmipkit_vsphere.authorization import Authorization
-from kmipkit_vsphere.conversation import Login
 from kmipkit_vsphere.errors import KeyServerUnreachable, RPCError
-from kmipkit_vsphere.host import Host
-from kmipkit_vsphere.host_service import HostService
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.sealed_config import Sealer
+from kmipkit_vsphere.host.service import HostService
 from kmipkit_vsphere.params import Params
-from kmipkit_vsphere.sealed_config import Sealer
-from kmipkit_vsphere.store import Store
-from kmipkit_vsphere.store.records import HostRecord, ServerRecord
-from kmipkit_vsphere.vcenter import VCenter
-from kmipkit_vsphere.vcenter_service import VCenterService
+from kmipkit_vsphere.providers.conversation import Login
+from kmipkit_vsphere.vcenter.authorization import Authorization
+from kmipkit_vsphere.vcenter.service import VCenterService
+from kmipkit_vsphere.vcenter.store import Store
+from kmipkit_vsphere.vcenter.store.records import HostRecord, ServerRecord
+from kmipkit_vsphere.vcenter.vcenter import VCenter
 from laboratory import Laboratory
 
 from kmipkit.model.codec import encode

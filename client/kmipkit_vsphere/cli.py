@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kmipkit_vsphere.verb_table import VCENTER_VERBS
-from kmipkit_vsphere.verbs import PASSWORD_FILE, Verb, command, words
+from kmipkit_vsphere.vcenter.verb_table import VCENTER_VERBS
+from kmipkit_vsphere.vcenter.verbs import PASSWORD_FILE, Verb, command, words
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.tls import Credentials

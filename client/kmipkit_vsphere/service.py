@@ -14,19 +14,14 @@ from pathlib import Path
 import trio
 
 from kmipkit_vsphere import rpc
-from kmipkit_vsphere.authorization import Authorization
-from kmipkit_vsphere.conversation import Login
 from kmipkit_vsphere.errors import InvalidArgument, KeyProviderError, VSphereError
-from kmipkit_vsphere.host import Host
-from kmipkit_vsphere.host_manager import HostChannel
-from kmipkit_vsphere.host_service import GUEST, MANAGEMENT, HostService
-from kmipkit_vsphere.key_providers import ServerDialer, password_name
-from kmipkit_vsphere.key_server import TLSKeyServer
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
+from kmipkit_vsphere.host.trusted_host import TrustedHost
+from kmipkit_vsphere.providers.conversation import Login
+from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.rpc import Method
-from kmipkit_vsphere.store import Store
-from kmipkit_vsphere.store.records import HostRecord, ServerRecord
 from kmipkit_vsphere.tls import Credentials
-from kmipkit_vsphere.trust import Trust
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
 from kmipkit_vsphere.trust_authority.tpm import TPM
 from kmipkit_vsphere.trust_authority.tpm2 import open_tpm
@@ -35,9 +30,14 @@ from kmipkit_vsphere.trust_authority.trust_authority_host import (
     TRUSTED_HOST,
     TrustAuthorityHost,
 )
-from kmipkit_vsphere.trusted_host import TrustedHost
-from kmipkit_vsphere.vcenter import VCenter
-from kmipkit_vsphere.vcenter_service import USER, VCenterService
+from kmipkit_vsphere.vcenter.authorization import Authorization
+from kmipkit_vsphere.vcenter.host_manager import HostChannel
+from kmipkit_vsphere.vcenter.key_providers import ServerDialer, password_name
+from kmipkit_vsphere.vcenter.service import USER, VCenterService
+from kmipkit_vsphere.vcenter.store import Store
+from kmipkit_vsphere.vcenter.store.records import HostRecord, ServerRecord
+from kmipkit_vsphere.vcenter.trust import Trust
+from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 log = logging.getLogger("kmipkit.vsphere")
 

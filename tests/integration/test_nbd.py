@@ -9,9 +9,9 @@ import pytest
 import trio
 from kmipkit_vsphere import rpc
 from kmipkit_vsphere.demo.laboratory import GUEST, HOST, Laboratory
-from kmipkit_vsphere.host import Host
-from kmipkit_vsphere.host_service import GUEST as GUEST_ROLE
-from kmipkit_vsphere.host_service import HostService
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.service import GUEST as GUEST_ROLE
+from kmipkit_vsphere.host.service import HostService
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.nbd.export import ENVIRONMENT, Export
 

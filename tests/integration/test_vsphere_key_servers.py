@@ -12,10 +12,10 @@ import pytest
 from kmipkit_certs import development
 from kmipkit_client import Client
 from kmipkit_vsphere.errors import ClientNotTrusted
-from kmipkit_vsphere.key_server import TLSKeyServer
+from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.standard import check
 from kmipkit_vsphere.tls import Credentials
-from kmipkit_vsphere.trust import Trust
+from kmipkit_vsphere.vcenter.trust import Trust
 from servers import RunningServer
 from vsphere_scene import Scene, play
 

@@ -9,11 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kmipkit_vsphere import disk as disk_module
-from kmipkit_vsphere import journal as journal_module
-from kmipkit_vsphere import volume as volume_module
-from kmipkit_vsphere.descriptor import LOCATOR_SETTING, Descriptor, write_durably
-from kmipkit_vsphere.disk import DiskFile, PlainText, SectorCipher, recipher
 from kmipkit_vsphere.errors import (
     DamagedData,
     EncryptionKeyRequired,
@@ -21,8 +16,13 @@ from kmipkit_vsphere.errors import (
     InvalidState,
     NoSpace,
 )
+from kmipkit_vsphere.host import disk as disk_module
+from kmipkit_vsphere.host import journal as journal_module
+from kmipkit_vsphere.host import volume as volume_module
+from kmipkit_vsphere.host.descriptor import LOCATOR_SETTING, Descriptor, write_durably
+from kmipkit_vsphere.host.disk import DiskFile, PlainText, SectorCipher, recipher
+from kmipkit_vsphere.host.volume import NewKey, Volume
 from kmipkit_vsphere.keys import CryptoKeyId, Secret
-from kmipkit_vsphere.volume import NewKey, Volume
 
 DEK = Secret(bytes(range(64)))
 KEK = Secret(b"k" * 32)

@@ -4,7 +4,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from kmipkit_vsphere.crypto_host import TRANSITIONS, CryptoManagerHost, CryptoState
 from kmipkit_vsphere.errors import (
     AlreadyExists,
     DamagedData,
@@ -15,9 +14,10 @@ from kmipkit_vsphere.errors import (
     ResourceInUse,
     VSphereError,
 )
-from kmipkit_vsphere.host import Host, MachineState
+from kmipkit_vsphere.host.crypto import TRANSITIONS, CryptoManagerHost, CryptoState
+from kmipkit_vsphere.host.host import Host, MachineState
+from kmipkit_vsphere.host.volume import NewKey
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
-from kmipkit_vsphere.volume import NewKey
 
 MIB = 1 << 20
 PATTERN = b"THE GUEST'S DATA"

@@ -16,7 +16,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from kmipkit_vsphere.crypto_host import CryptoManagerHost
 from kmipkit_vsphere.errors import (
     EncryptionKeyRequired,
     InternalFault,
@@ -28,8 +27,9 @@ from kmipkit_vsphere.errors import (
     fault_from,
 )
 from kmipkit_vsphere.frames import MAX_FRAME, FrameStream
-from kmipkit_vsphere.host import Host
-from kmipkit_vsphere.host_service import GUEST, MANAGEMENT, HostService
+from kmipkit_vsphere.host.crypto import CryptoManagerHost
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.params import Params, key_plain_to_json
 from kmipkit_vsphere.rpc import Client, Method, Server, serve_stream

@@ -24,13 +24,13 @@ from kmipkit_vsphere.errors import (
     NotFound,
     RPCError,
 )
-from kmipkit_vsphere.host import Host
-from kmipkit_vsphere.host_service import HostService
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.service import HostService
 from kmipkit_vsphere.params import Params
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
-from kmipkit_vsphere.store import Store
-from kmipkit_vsphere.store.records import HostRecord, ServerRecord
-from kmipkit_vsphere.vcenter import VCenter
+from kmipkit_vsphere.vcenter.store import Store
+from kmipkit_vsphere.vcenter.store.records import HostRecord, ServerRecord
+from kmipkit_vsphere.vcenter.vcenter import VCenter
 from laboratory import Laboratory
 
 from kmipkit.model.codec import encode

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 from kmipkit_client import calls
-from kmipkit_vsphere.core_dumps import open_exported
-from kmipkit_vsphere.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.errors import (
     DamagedData,
     EncryptionKeyRequired,
@@ -20,6 +18,8 @@ from kmipkit_vsphere.errors import (
     NotFound,
     ResourceInUse,
 )
+from kmipkit_vsphere.host.core_dumps import open_exported
+from kmipkit_vsphere.host.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from vsphere_scene import PretendedTPM, Scene, play
 

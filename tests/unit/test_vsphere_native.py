@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from kmipkit_vsphere import native_backup
 from kmipkit_vsphere.errors import (
     AlreadyExists,
     DamagedData,
@@ -20,6 +19,7 @@ from kmipkit_vsphere.errors import (
 )
 from kmipkit_vsphere.keys import CryptoKeyId, Secret
 from kmipkit_vsphere.providers.native import NativeSpec
+from kmipkit_vsphere.vcenter import native_backup
 from vsphere_scene import PretendedTPM, Scene, play
 
 

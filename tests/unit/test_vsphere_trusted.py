@@ -25,17 +25,17 @@ from kmipkit_vsphere.errors import (
     NotFound,
     RPCError,
 )
-from kmipkit_vsphere.host import Host
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.keys import CryptoKeyId
 from kmipkit_vsphere.params import Params
-from kmipkit_vsphere.trust import to_pem
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.agent import AgentSource, TrustedAgent
 from kmipkit_vsphere.trust_authority.anchors import Anchors, fingerprint
 from kmipkit_vsphere.trust_authority.measurements import Event, Image, replay
 from kmipkit_vsphere.trust_authority.structures import FIXED_TPM, SIGN
 from kmipkit_vsphere.trust_authority.trust_authority_host import TrustAuthorityHost
-from kmipkit_vsphere.trusted_host import TrustedHost
+from kmipkit_vsphere.vcenter.trust import to_pem
 from software_tpm import NOW, Maker, SoftwareTPM, attest, service
 from vsphere_scene import Scene, play
 

@@ -16,7 +16,7 @@ from kmipkit_vsphere.errors import (
     MigrationBroken,
     NoPermission,
 )
-from kmipkit_vsphere.host import Host
+from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.vmotion.packets import HEAD_SIZE, TO_SOURCE, TO_TARGET, Kind, Opener, Sealer
 from kmipkit_vsphere.vmotion.spec import EncryptionMode, MigrationSpec, decide
 from kmipkit_vsphere.vmotion.staging import Incoming, arrived

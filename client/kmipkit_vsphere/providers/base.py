@@ -6,7 +6,7 @@ from typing import Protocol
 from kmipkit_vsphere.errors import InvalidState
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
 from kmipkit_vsphere.providers.owner import Owner
-from kmipkit_vsphere.store.records import ManagementType
+from kmipkit_vsphere.vcenter.store.records import ManagementType
 
 
 class Participant(StrEnum):

@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_vsphere.conversation import KeyServer
 from kmipkit_vsphere.errors import DamagedData, InvalidArgument
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.owner import Owner, Product
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 

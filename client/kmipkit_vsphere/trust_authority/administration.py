@@ -2,7 +2,7 @@
 
 One desired configuration, kept by that vCenter and pushed to all Trust Authority hosts; a host is
 healthy when it has applied what is desired. Every call here is for members of TrustedAdmins only,
-which :mod:`kmipkit_vsphere.calls_on_trust` checks (R29).
+which :mod:`kmipkit_vsphere.vcenter.calls_on_trust` checks (R29).
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from kmipkit_vsphere.errors import AlreadyExists, InvalidArgument, NotFound, VSphereError
 from kmipkit_vsphere.keys import Secret
-from kmipkit_vsphere.store import Store
-from kmipkit_vsphere.store.records import HostRecord
-from kmipkit_vsphere.trust import parse_certificate
 from kmipkit_vsphere.trust_authority.anchors import Anchors, fingerprint_of
 from kmipkit_vsphere.trust_authority.measurements import Image
+from kmipkit_vsphere.vcenter.store import Store
+from kmipkit_vsphere.vcenter.store.records import HostRecord
+from kmipkit_vsphere.vcenter.trust import parse_certificate
 
 _KEPT_AS: Final = "trust-authority"
 

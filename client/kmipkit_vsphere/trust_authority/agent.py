@@ -15,11 +15,11 @@ import trio
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from kmipkit_vsphere.errors import KeyServerUnreachable, RPCError, VSphereError
-from kmipkit_vsphere.events import Clock
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.measurements import Event
 from kmipkit_vsphere.trust_authority.tpm import TPM
+from kmipkit_vsphere.vcenter.events import Clock
 
 REATTEST_AT: Final = 2 / 3
 

@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_vsphere.conversation import KeyServer
 from kmipkit_vsphere.errors import DamagedData, KeyProviderError, NotAttested, NotFound
 from kmipkit_vsphere.keys import CryptoKeyId, Secret
 from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.trust_authority import token
 

@@ -17,13 +17,13 @@ from uuid import uuid4
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kmipkit_vsphere.conversation import KeyServer
 from kmipkit_vsphere.errors import DamagedData, InvalidState
-from kmipkit_vsphere.host import ROLE_FILE
-from kmipkit_vsphere.kmip_access import KmipAccess
+from kmipkit_vsphere.host.host import ROLE_FILE
+from kmipkit_vsphere.host.sealed_config import SealedConfig, write_secret
 from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.providers.conversation import KeyServer
+from kmipkit_vsphere.providers.kmip_access import KmipAccess
 from kmipkit_vsphere.rpc import Method
-from kmipkit_vsphere.sealed_config import SealedConfig, write_secret
 from kmipkit_vsphere.tls import Credentials
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.attestation import AttestationService

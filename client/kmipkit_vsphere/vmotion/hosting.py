@@ -16,7 +16,7 @@ from kmipkit_vsphere.vmotion.spec import MigrationSpec
 from kmipkit_vsphere.vmotion.transfer import InDoubt, Outgoing, receive, send
 
 if TYPE_CHECKING:
-    from kmipkit_vsphere.host import Host
+    from kmipkit_vsphere.host.host import Host
 
 WAIT: Final = 60.0
 """Seconds that a target waits for the source to connect."""

@@ -1,0 +1,1 @@
+"""The ESXi-host role: encryption mode, keys, and the machines on one datastore."""

@@ -1,0 +1,244 @@
+"""Encryption of disks: XTS-AES-256, sector by sector, at any offset.
+
+Each sector is encrypted by itself under its number (IEEE 1619: the tweak is the sector number,
+little-endian), so a read or write touches only the sectors it covers. XTS hides contents but does
+not detect alteration, as with any length-preserving disk encryption.
+
+This module knows one file and one data key. What makes the change from plain text to ciphertext
+safe against a crash is in :mod:`kmipkit_vsphere.host.volume`.
+"""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from kmipkit_vsphere.errors import DamagedData, InvalidArgument, NoSpace
+from kmipkit_vsphere.keys import Secret
+
+DEK_SIZE: Final = 64
+"""Bytes of a data key: two AES-256 keys (vsphere.md §2.1)."""
+SECTOR_SIZES: Final = (512, 4096)
+CHUNK: Final = 256 * 1024
+"""Bytes that are worked on at a time; a multiple of every sector size."""
+
+CHECKPOINT: Final = 256 * CHUNK
+"""Bytes after which a long copy notes how far it is: 64 MiB."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all."""
+
+
+class SectorCipher:
+    """Encrypts and decrypts runs of whole sectors.
+
+    Raises :class:`InvalidArgument` for a key of another length than 64 bytes, for one whose halves
+    are equal (then XTS is no longer secure, and OpenSSL refuses it) and for other sector sizes
+    than 512 and 4096 bytes.
+    """
+
+    def __init__(self, dek: Secret, sector_size: int = 512) -> None:
+        if sector_size not in SECTOR_SIZES:
+            raise InvalidArgument(f"sectors have 512 or 4096 bytes, not {sector_size}")
+        if len(dek) != DEK_SIZE:
+            raise InvalidArgument(f"XTS-AES-256 takes a key of 64 bytes, not {len(dek)}")
+        key = dek.reveal()
+        if key[:32] == key[32:]:
+            raise InvalidArgument("the two halves of an XTS key must differ")
+        self.sector_size = sector_size
+        self._algorithm = algorithms.AES(key)
+
+    def __repr__(self) -> str:
+        return f"<SectorCipher, sectors of {self.sector_size} bytes>"
+
+    def encrypt(self, first_sector: int, plain: bytes) -> bytes:
+        """Ciphertext of whole sectors, the first of which has this number."""
+        return self._run(first_sector, plain, encrypting=True)
+
+    def decrypt(self, first_sector: int, ciphertext: bytes) -> bytes:
+        """Plain text of whole sectors, the first of which has this number."""
+        return self._run(first_sector, ciphertext, encrypting=False)
+
+    def _run(self, first_sector: int, data: bytes, *, encrypting: bool) -> bytes:
+        if len(data) % self.sector_size:
+            raise InvalidArgument(f"{len(data)} bytes are not whole sectors")
+        view, done = memoryview(data), bytearray()
+        for start in range(0, len(data), self.sector_size):
+            number = first_sector + start // self.sector_size
+            cipher = Cipher(self._algorithm, modes.XTS(number.to_bytes(16, "little")))
+            context = cipher.encryptor() if encrypting else cipher.decryptor()
+            done += context.update(view[start : start + self.sector_size])
+        return bytes(done)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainText:
+    """Takes the place of the cipher for a disk that is not encrypted."""
+
+    sector_size: int = 512
+
+    def encrypt(self, _first_sector: int, plain: bytes) -> bytes:
+        """The data itself."""
+        return plain
+
+    decrypt = encrypt
+
+
+class DiskFile:
+    """A disk file, opened with its cipher: plain text in and out, at any offset.
+
+    With a :class:`SectorCipher` the file holds ciphertext only, at all times.
+    """
+
+    def __init__(self, path: Path, cipher: SectorCipher | PlainText) -> None:
+        self.path = path
+        self._cipher = cipher
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise DamagedData(f"{path} is missing") from None
+        self.size = os.fstat(self._fd).st_size
+        if self.size % cipher.sector_size:
+            self.close()
+            raise DamagedData(f"{path}: {self.size} bytes are not whole sectors")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """``length`` bytes of plain text from ``offset``; InvalidArgument outside the disk."""
+        self._check(offset, length)
+        first, last = self._sectors(offset, length)
+        plain = self._load(first, last)
+        start = offset - first * self._cipher.sector_size
+        return plain[start : start + length]
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write plain text at ``offset``; the sectors at both ends are read first if need be."""
+        self._check(offset, len(data))
+        first, last = self._sectors(offset, len(data))
+        size = self._cipher.sector_size
+        start, end = offset - first * size, last * size - offset - len(data)
+        head = self._load(first, first + 1)[:start] if start else b""
+        tail = self._load(last - 1, last)[size - end :] if end else b""
+        ciphertext = self._cipher.encrypt(first, head + data + tail)
+        _write_fully(self._fd, ciphertext, first * size)
+
+    def flush(self) -> None:
+        """Return when what was written is durable."""
+        os.fsync(self._fd)
+
+    def _check(self, offset: int, length: int) -> None:
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise InvalidArgument(
+                f"{length} bytes at {offset} are outside the disk of {self.size} bytes"
+            )
+
+    def _sectors(self, offset: int, length: int) -> tuple[int, int]:
+        """The first sector of a range, and the one after its last."""
+        size = self._cipher.sector_size
+        return offset // size, -(-(offset + length) // size)
+
+    def _load(self, first: int, last: int) -> bytes:
+        size = self._cipher.sector_size
+        data = os.pread(self._fd, (last - first) * size, first * size)
+        if len(data) != (last - first) * size:
+            raise DamagedData(f"{self.path} has become shorter than {self.size} bytes")
+        return self._cipher.decrypt(first, data)
+
+
+def recipher(
+    source: Path,
+    target: Path,
+    old: SectorCipher | PlainText,
+    new: SectorCipher | PlainText,
+    *,
+    start: int = 0,
+    progress: Progress | None = None,
+    checkpoint: Callable[[int], object] | None = None,
+) -> None:
+    """Write what ``source`` holds under one cipher to ``target`` under another; durable on return.
+
+    Bytes before ``start`` are there already. ``checkpoint`` is told every 64 MiB how many bytes
+    are durable. Raises :class:`InvalidArgument` where the size is not a whole number of sectors,
+    :class:`NoSpace` where the datastore is full, and OSError.
+    """
+    total = source.stat().st_size
+    if total % new.sector_size:
+        raise InvalidArgument(f"{source}: {total} bytes are not whole sectors")
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with source.open("rb") as file:
+            file.seek(start)
+            for offset in range(start, total, CHUNK):
+                plain = old.decrypt(offset // old.sector_size, file.read(CHUNK))
+                _write_fully(fd, new.encrypt(offset // new.sector_size, plain), offset)
+                if progress:
+                    progress(offset + len(plain), total)
+                if checkpoint and (offset + CHUNK) % CHECKPOINT == 0:
+                    os.fsync(fd)
+                    checkpoint(offset + len(plain))
+        os.fsync(fd)
+    except OSError as error:
+        raise full(error, target) from None
+    finally:
+        os.close(fd)
+
+
+def full(error: OSError, path: Path) -> Exception:
+    """:class:`NoSpace` for an error that says so, else the error itself."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NoSpace(f"there is no room for {path}: {error.strerror}; make room and try again")
+    return error
+
+
+def overwrite(path: Path) -> None:
+    """Write zeros over the data of a file, not over its holes, so that no room is needed."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        size, zeros = os.fstat(fd).st_size, bytes(CHUNK)
+        for begin, end in _extents(fd, size):
+            for offset in range(begin, end, CHUNK):
+                _write_fully(fd, zeros[: end - offset], offset)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    position = 0
+    while position < size:
+        try:
+            begin = os.lseek(fd, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                return
+            raise
+        position = os.lseek(fd, begin, os.SEEK_HOLE)
+        yield begin, position
+
+
+def _write_fully(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written

@@ -1,0 +1,352 @@
+"""A virtual machine on a host's datastore: a folder with its ``.vmx``, home file and disks.
+
+The home (``.vmx`` and ``.nvram``) and every disk are volumes with a data key each (vsphere.md
+§2.1, requirement R47); one key-encryption key from the key provider locks them all, unless the
+caller wants different ones. A machine is unlocked by opening its home; a disk whose key is missing
+stays locked by itself, and then the machine cannot be powered on (§2.5).
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+from uuid import UUID
+
+from kmipkit_vsphere.errors import (
+    AlreadyExists,
+    DamagedData,
+    EncryptionKeyRequired,
+    InvalidArgument,
+    InvalidState,
+)
+from kmipkit_vsphere.host.crypto_spec import OPERATIONS, CryptoSpecKind
+from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor, sync_folder, write_durably
+from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, full
+from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
+from kmipkit_vsphere.keys import CryptoKeyId
+
+HOME_SIZE: Final = 64 * 1024
+MAX_DISK: Final = 1 << 40
+MAX_DISKS: Final = 15
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DISK_SETTING: Final = r"scsi0:([0-9]+)\.fileName"
+
+VMX_TEMPLATE: Final = """\
+.encoding = "UTF-8"
+displayName = "{name}"
+uuid.bios = "{uuid}"
+nvram = "{name}.nvram"
+"""
+
+MachineProgress = Callable[[str, int, int], None]
+"""Called with the file's name, the bytes done and the bytes in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The files of one machine; :meth:`load` reads them from its folder."""
+
+    folder: Path
+    uuid: str
+    home: Volume
+    disks: Mapping[int, Volume]
+
+    @property
+    def name(self) -> str:
+        """The machine's name, that of its folder and of the files in it."""
+        return self.folder.name
+
+    # Making and loading --------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls, datastore: Path, name: str, uuid: UUID, disk_size: int, sector_size: int = 512
+    ) -> Self:
+        """Make a plain machine with one empty disk of ``disk_size`` bytes.
+
+        Raises :class:`InvalidArgument` for a name that is no plain file name or a size that is no
+        whole number of sectors, :class:`AlreadyExists` where the folder is there.
+        """
+        check_name(name)
+        check_disk(disk_size, sector_size)
+        folder = _new_folder(datastore, name)
+        _make_empty(folder / f"{name}.nvram", HOME_SIZE)
+        vmx = Descriptor.parse(VMX_TEMPLATE.format(name=name, uuid=uuid))
+        vmx = vmx.with_setting("scsi0:0.fileName", _make_disk(folder, name, disk_size, sector_size))
+        write_durably(folder / f"{name}.vmx", str(vmx))
+        sync_folder(datastore)
+        return cls.load(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a machine's folder; :class:`DamagedData` where the ``.vmx`` cannot be used."""
+        vmx = folder / f"{folder.name}.vmx"
+        settings = Descriptor.load(vmx)
+        home = Volume(vmx, _inside(folder, settings.require("nvram")), "home")
+        disks = {}
+        for setting, value in settings.matching(_DISK_SETTING).items():
+            number = int(setting.removeprefix("scsi0:").removesuffix(".fileName"))
+            disks[number] = _disk_volume(_inside(folder, value), number)
+        return cls(folder, settings.require("uuid.bios"), home, dict(sorted(disks.items())))
+
+    def clone(self, name: str, uuid: UUID, keys: Keys) -> "Machine":
+        """A copy under another name and UUID, with the same keys (§2.3); it needs them to relock.
+
+        The locked data keys are bound to the machine, so the copy's are locked anew, by the same
+        key-encryption key. The data stays ciphertext on its way.
+        """
+        check_name(name)
+        unlocked = {
+            volume.use: (volume.key_ids()[0], volume.data_key(keys, self.uuid))
+            for volume in self.volumes
+            if volume.is_encrypted()
+        }
+        folder = _new_folder(self.folder.parent, name)
+        try:
+            self._copy_to(folder, uuid)
+            copy = Machine.load(folder)
+            for volume in copy.volumes:
+                if volume.use in unlocked:
+                    key_id, dek = unlocked[volume.use]
+                    volume.relock(dek, NewKey(keys[key_id], key_id, copy.uuid))
+            sync_folder(folder.parent)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise full(error, folder) from None
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            for _, dek in unlocked.values():
+                dek.erase()
+        return copy
+
+    def _copy_to(self, folder: Path, uuid: UUID) -> None:
+        for volume in self.volumes:
+            for path in (volume.data, volume.descriptor):
+                if path.suffix != ".vmx":
+                    shutil.copyfile(path, folder / self._renamed(path.name, folder.name))
+        for volume in self.disks.values():
+            target = folder / self._renamed(volume.descriptor.name, folder.name)
+            text = target.read_text().replace(
+                f'"{volume.data.name}"', f'"{self._renamed(volume.data.name, folder.name)}"'
+            )
+            write_durably(target, text)
+        vmx = Descriptor.load(self.home.descriptor)
+        for setting, value in vmx.matching(rf"nvram|{_DISK_SETTING}").items():
+            vmx = vmx.with_setting(setting, self._renamed(value, folder.name))
+        vmx = vmx.with_setting("displayName", folder.name).with_setting("uuid.bios", str(uuid))
+        write_durably(folder / f"{folder.name}.vmx", str(vmx))
+
+    def _renamed(self, file: str, name: str) -> str:
+        return name + file.removeprefix(self.name) if file.startswith(self.name) else file
+
+    # What it is ----------------------------------------------------------------------------------
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """The home, then the disks: the order in which they are encrypted (vsphere.md §2.3)."""
+        return (self.home, *self.disks.values())
+
+    @property
+    def disk(self) -> Volume:
+        """The first disk."""
+        return self.volume(0)
+
+    def volume(self, disk: int) -> Volume:
+        """A disk by its number."""
+        if disk not in self.disks:
+            raise InvalidArgument(f"the machine {self.name} has no disk {disk}")
+        return self.disks[disk]
+
+    def recover(self) -> None:
+        """Settle what a crash interrupted. Not while something is going on."""
+        for volume in self.volumes:
+            volume.recover()
+
+    def key_ids(self) -> list[CryptoKeyId]:
+        """The keys that open the machine, each once; empty for a plain machine."""
+        return list(dict.fromkeys(key for volume in self.volumes for key in volume.key_ids()))
+
+    def pending_key_ids(self) -> list[CryptoKeyId]:
+        """The keys that an operation which stopped half way needs to go on."""
+        found = (key for volume in self.volumes for key in volume.pending_key_ids())
+        return list(dict.fromkeys(found))
+
+    def is_encrypted(self) -> bool:
+        """Whether any of the volumes is encrypted."""
+        return any(volume.is_encrypted() for volume in self.volumes)
+
+    def setting(self, name: str) -> str | None:
+        """A setting of the ``.vmx``."""
+        return Descriptor.load(self.home.descriptor).get(name)
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting of the ``.vmx``, durably."""
+        changed = Descriptor.load(self.home.descriptor).with_setting(name, value)
+        write_durably(self.home.descriptor, str(changed))
+
+    # Changing it ---------------------------------------------------------------------------------
+
+    def apply(
+        self,
+        kind: CryptoSpecKind,
+        keys: Keys,
+        new: NewKey | None,
+        uses: Iterable[str] | None = None,
+        progress: MachineProgress | None = None,
+    ) -> None:
+        """Encrypt, decrypt or re-encrypt the home and all disks, or only those that are named.
+
+        What an interrupted call has done already is passed over, so the call can be repeated.
+        Decryption begins with the disks, everything else with the home (§2.3).
+        """
+        wanted = self._wanted(uses, kind)
+        operation = OPERATIONS[kind]
+        for volume in wanted if kind is not CryptoSpecKind.DECRYPT else reversed(wanted):
+            if operation.applies(volume, new):
+                name = volume.data.name
+                report = (lambda a, b, n=name: progress(n, a, b)) if progress else None
+                operation.run(volume, keys, new, self.uuid, report)
+
+    def _wanted(self, uses: Iterable[str] | None, kind: CryptoSpecKind) -> list[Volume]:
+        if uses is None:
+            return list(self.volumes)
+        known = {volume.use: volume for volume in self.volumes}
+        names = list(uses)
+        for name in names:
+            if name not in known:
+                raise InvalidArgument(f"the machine {self.name} has no {name}: {', '.join(known)}")
+        if kind is CryptoSpecKind.ENCRYPT and not (self.home.is_encrypted() or "home" in names):
+            raise InvalidState(
+                "a disk can be encrypted only if its machine is; encrypt the home too"
+            )
+        if kind is CryptoSpecKind.DECRYPT and "home" in names:
+            left = [
+                one.use
+                for one in self.disks.values()
+                if one.use not in names and one.is_encrypted()
+            ]
+            if left:
+                raise InvalidState(f"decrypt the disks first: {', '.join(left)}")
+        return [volume for volume in self.volumes if volume.use in names]
+
+    def add_disk(self, size: int, sector_size: int, new: NewKey | None) -> int:
+        """Add an empty disk, encrypted by ``new`` in an encrypted machine; returns its number."""
+        check_disk(size, sector_size)
+        if new is not None and not self.home.is_encrypted():
+            raise InvalidState("an encrypted disk cannot be attached to a plain machine")
+        number = next((n for n in range(MAX_DISKS) if n not in self.disks), None)
+        if number is None:
+            raise InvalidState(f"a machine has {MAX_DISKS} disks at most")
+        name = f"{self.name}_{number}" if number else self.name
+        vmdk = _make_disk(self.folder, name, size, sector_size)
+        if new is not None:
+            _disk_volume(self.folder / vmdk, number).encrypt(new)
+        self.set(f"scsi0:{number}.fileName", vmdk)
+        return number
+
+    def remove_disk(self, disk: int) -> None:
+        """Take a disk out of the machine; its files stay on the datastore."""
+        self.volume(disk)
+        changed = Descriptor.load(self.home.descriptor).without_setting(f"scsi0:{disk}.fileName")
+        write_durably(self.home.descriptor, str(changed))
+
+    def open(self, keys: Keys) -> "OpenMachine":
+        """Unlock and open the home, and the disks whose keys are there; errors as Volume.open."""
+        opened = OpenMachine(self.home.open(keys, self.uuid))
+        try:
+            opened.open_disks(self, keys)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+
+@dataclass(slots=True)
+class OpenMachine:
+    """The opened files of an unlocked machine; ``locked`` says why a disk could not be opened."""
+
+    home: DiskFile
+    disks: dict[int, DiskFile] = field(default_factory=dict)
+    locked: dict[int, EncryptionKeyRequired] = field(default_factory=dict)
+
+    def open_disks(self, machine: Machine, keys: Keys) -> None:
+        """Open the disks that are not open yet."""
+        for number, volume in machine.disks.items():
+            if number in self.disks:
+                continue
+            try:
+                self.disks[number] = volume.open(keys, machine.uuid)
+            except EncryptionKeyRequired as missing:
+                self.locked[number] = missing
+            else:
+                self.locked.pop(number, None)
+
+    def disk(self, number: int = 0) -> DiskFile:
+        """An open disk; raises what keeps it locked, or :class:`InvalidArgument`."""
+        if number in self.locked:
+            raise self.locked[number]
+        if number not in self.disks:
+            raise InvalidArgument(f"the machine has no disk {number}")
+        return self.disks[number]
+
+    def close(self) -> None:
+        """Close the files: the machine's data keys are gone from memory."""
+        self.home.close()
+        for disk in self.disks.values():
+            disk.close()
+
+
+def check_name(name: str) -> None:
+    """Raise :class:`InvalidArgument` for a name that cannot be a folder's, or leads elsewhere."""
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f"{name!r} is no name: letters, digits, dot, dash and underscore, 64 at most"
+        )
+
+
+def check_disk(size: int, sector_size: int) -> None:
+    """Raise :class:`InvalidArgument` for a size that no disk can have."""
+    if sector_size not in SECTOR_SIZES:
+        raise InvalidArgument(f"sectors have 512 or 4096 bytes, not {sector_size}")
+    if not 0 < size <= MAX_DISK or size % sector_size:
+        raise InvalidArgument(f"a disk has 1 to {MAX_DISK} bytes, in sectors of {sector_size}")
+
+
+def _disk_volume(vmdk: Path, number: int) -> Volume:
+    # Bound to its number, so that the locked keys of two disks cannot be exchanged.
+    use = f"disk{number}" if number else "disk"
+    return Volume(vmdk, vmdk.with_name(f"{vmdk.stem}-flat.vmdk"), use)
+
+
+def _make_disk(folder: Path, name: str, size: int, sector_size: int) -> str:
+    extent = f"{name}-flat.vmdk"
+    _make_empty(folder / extent, size)
+    text = DISK_TEMPLATE.format(sector_size=sector_size, sectors=size // 512, extent=extent)
+    write_durably(folder / f"{name}.vmdk", text)
+    return f"{name}.vmdk"
+
+
+def _new_folder(datastore: Path, name: str) -> Path:
+    folder = datastore / name
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        raise AlreadyExists(f"the machine {name} exists already") from None
+    return folder
+
+
+def _inside(folder: Path, name: str) -> Path:
+    # The .vmx is data from a datastore: it must not lead out of the machine's own folder.
+    if Path(name).name != name or name in (".", ".."):
+        raise DamagedData(f"{folder.name}.vmx names a file outside the machine's folder")
+    return folder / name
+
+
+def _make_empty(path: Path, size: int) -> None:
+    with path.open("xb") as file:
+        file.truncate(size)

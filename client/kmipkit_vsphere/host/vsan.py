@@ -1,0 +1,145 @@
+"""vSAN's way on a host: it fetches the key-encryption key itself (vsphere.md §1.1, issue of vSAN).
+
+vCenter pushes where the key servers are, the provider's client certificate with its private key,
+and the id of the key; from then on the host asks the key server directly, also after a reboot while
+vCenter is gone. The disk group of the host is encrypted under a data key of its own, which that key
+locks. This is the one place where a host holds credentials of a key server; they lie in its sealed
+configuration.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import trio
+
+from kmipkit_vsphere.errors import InvalidState
+from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, write_durably
+from kmipkit_vsphere.host.disk import DiskFile
+from kmipkit_vsphere.host.sealed_config import SealedConfig
+from kmipkit_vsphere.host.volume import NewKey, Volume
+from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.providers.conversation import KeyServer
+from kmipkit_vsphere.providers.kmip_access import KmipAccess
+from kmipkit_vsphere.providers.standard import StandardKeyProvider
+
+_SETTING: Final = "vsan"
+GROUP_SIZE: Final = 1024 * 1024
+"""Bytes of a disk group, enough to see what is on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VsanConfig:
+    """What vCenter pushes: the cluster, the id of its key, and how to reach the key servers."""
+
+    cluster: str
+    key_id: CryptoKeyId
+    access: KmipAccess
+
+    def to_json(self) -> dict[str, Any]:
+        """For the channel to a host and its sealed configuration; never a log."""
+        key = self.key_id.to_json()
+        return {"cluster": self.cluster, "keyId": key, "access": self.access.to_json()}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` made."""
+        key = CryptoKeyId(found["keyId"]["providerId"], found["keyId"]["keyId"])
+        return cls(found["cluster"], key, KmipAccess.from_json(found["access"]))
+
+
+Dial = Callable[[KmipAccess], list[KeyServer]]
+
+
+class VsanEncryption:
+    """The encrypted disk group of one host."""
+
+    def __init__(self, config: SealedConfig, folder: Path, dial: Dial = KmipAccess.dial) -> None:
+        self._config = config
+        self._folder = folder
+        self._dial = dial
+        self._mounted: DiskFile | None = None
+        self._lock = trio.Lock()
+
+    @property
+    def _volume(self) -> Volume:
+        return Volume(self._folder / "group.vsan", self._folder / "group.data", "vsan")
+
+    def config(self) -> VsanConfig | None:
+        """What was pushed, None if nothing was."""
+        found = self._config.get(_SETTING)
+        return VsanConfig.from_json(found) if found else None
+
+    async def configure(self, pushed: VsanConfig, *, deep: bool = False) -> None:
+        """Take a configuration: encrypt the disk group, or give it the new key.
+
+        A new key locks the same data key again, or with ``deep`` a new one, all data written anew.
+        """
+        async with self._lock:
+            known = self.config()
+            key = await self._fetch(pushed)
+            keys = {key.key_id: key.key_data}
+            new = NewKey(key.key_data, key.key_id, pushed.cluster)
+            try:
+                if known is not None and known.key_id != pushed.key_id:
+                    old = await self._fetch(known)
+                    keys[old.key_id] = old.key_data
+                await trio.to_thread.run_sync(self._apply, keys, new, deep)
+                self._config.set(_SETTING, pushed.to_json())
+            finally:
+                for secret in keys.values():
+                    secret.erase()
+
+    def _apply(self, keys: dict[CryptoKeyId, Secret], new: NewKey, deep: bool) -> None:
+        self.unmount()
+        self._make()
+        volume = self._volume
+        volume.recover()
+        if not volume.is_encrypted():
+            volume.encrypt(new)
+        elif volume.key_ids() != [new.key_id]:
+            (volume.recrypt_deep if deep else volume.recrypt_shallow)(keys, new)
+        self._mounted = volume.open(keys, new.machine_id)
+
+    def _make(self) -> None:
+        if self._volume.descriptor.exists():
+            return
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        with self._volume.data.open("wb") as file:
+            file.truncate(GROUP_SIZE)
+        text = DISK_TEMPLATE.format(
+            sector_size=4096, sectors=GROUP_SIZE // 512, extent=self._volume.data.name
+        )
+        write_durably(self._volume.descriptor, text)
+
+    async def mount(self) -> bool:
+        """Fetch the key and open the disk group; False where there is none, or it is open."""
+        async with self._lock:
+            config = self.config()
+            if config is None or self._mounted is not None:
+                return False
+            key = await self._fetch(config)
+            try:
+                self._volume.recover()
+                opened = self._volume.open({key.key_id: key.key_data}, config.cluster)
+            finally:
+                key.key_data.erase()
+            self._mounted = opened
+            return True
+
+    async def _fetch(self, config: VsanConfig) -> CryptoKeyPlain:
+        provider = StandardKeyProvider(config.key_id.provider_id, self._dial(config.access))
+        return await provider.fetch(config.key_id)
+
+    def group(self) -> DiskFile:
+        """The open disk group; :class:`InvalidState` while it is not."""
+        if self._mounted is None:
+            raise InvalidState("the disk group of this host is not mounted: it lacks its key")
+        return self._mounted
+
+    def unmount(self) -> None:
+        """Close the disk group: its data key is gone from memory."""
+        if self._mounted is not None:
+            self._mounted.close()
+            self._mounted = None

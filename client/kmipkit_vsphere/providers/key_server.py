@@ -1,0 +1,161 @@
+"""A key server at an address: TLS with the provider's client certificate, one message at a time.
+
+vCenter's habits need what a comfortable client hides: connections without a message, a header
+without the usual fields, the raw batch ids. So this is the sans-I/O connection on a TLS stream, no
+more. All that can go wrong before an answer is there is :class:`KeyServerUnreachable`, upon which
+the provider tries its next server.
+"""
+
+import contextlib
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from kmipkit.connection import Connection, Response, Role
+from kmipkit.errors import ProtocolError
+from kmipkit.model.messages import RequestMessage, ResponseMessage
+from kmipkit_vsphere.errors import ClientNotTrusted, KeyServerUnreachable, ServerNotTrusted
+from kmipkit_vsphere.providers.conversation import Login
+
+CONNECT_TIMEOUT: Final = 5.0
+IO_TIMEOUT: Final = 30.0
+"""Seconds for connection and handshake together, and for one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TLSKeyServer:
+    """One key server; ``context`` has the client certificate and the trusted authorities.
+
+    With ``pinned`` certificates (DER) the server must show one of these, whatever it says about
+    names; without, its certificate must carry ``address``, the name or number that is connected to.
+    ``timeout`` is in seconds for one answer; None: 30.
+    """
+
+    name: str
+    address: str
+    port: int
+    context: ssl.SSLContext
+    pinned: frozenset[bytes] = frozenset()
+    login: Login | None = None
+    timeout: float | None = None
+
+    async def connect(self) -> "TLSConnection":
+        """Connect and shake hands; :class:`KeyServerUnreachable` within 5 seconds if not."""
+        with trio.move_on_after(CONNECT_TIMEOUT):
+            stream = await self._handshake()
+            certificate = stream.getpeercert(binary_form=True)
+            if self.pinned and certificate not in self.pinned:
+                await trio.aclose_forcefully(stream)
+                raise ServerNotTrusted(
+                    f"{self._where}: its certificate is not the one that was uploaded; has it"
+                    " been renewed? Look at it and upload it (trust-server)"
+                )
+            return TLSConnection(stream, self._where, certificate, self.timeout or IO_TIMEOUT)
+        raise KeyServerUnreachable(f"{self._where}: no answer within {CONNECT_TIMEOUT:.0f} s")
+
+    async def retrieve_certificate(self) -> bytes | None:
+        """The certificate that the server shows now, DER, whoever trusts it; None without one."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is only looked at
+        with trio.move_on_after(CONNECT_TIMEOUT):
+            try:
+                tcp = await trio.open_tcp_stream(self.address, self.port)
+            except OSError:
+                return None
+            stream = trio.SSLStream(tcp, context, https_compatible=True)
+            with contextlib.suppress(trio.BrokenResourceError, ssl.SSLError):
+                await stream.do_handshake()
+                found = stream.getpeercert(binary_form=True)
+                await trio.aclose_forcefully(tcp)
+                return bytes(found) if found else None
+            await trio.aclose_forcefully(tcp)
+        return None
+
+    @property
+    def _where(self) -> str:
+        return f"key server {self.name} ({self.address}:{self.port})"
+
+    async def _handshake(self) -> "trio.SSLStream[trio.SocketStream]":
+        try:
+            tcp = await trio.open_tcp_stream(self.address, self.port)
+        except OSError as error:
+            raise KeyServerUnreachable(f"{self._where}: {error}") from None
+        # The other side may end TLS by closing TCP: KMIP messages say their length themselves.
+        stream = trio.SSLStream(
+            tcp, self.context, server_hostname=self.address, https_compatible=True
+        )
+        try:
+            await stream.do_handshake()
+        except BaseException as error:
+            await trio.aclose_forcefully(tcp)
+            if isinstance(error, trio.BrokenResourceError | ssl.SSLError):
+                raise _broken(self._where, error.__cause__ or error) from None
+            raise
+        return stream
+
+
+_REFUSALS: Final = ("ALERT_UNKNOWN_CA", "CERTIFICATE_", "BAD_CERTIFICATE", "ACCESS_DENIED")
+"""In OpenSSL's names of alerts: the peer does not like our certificate."""
+
+
+def _broken(where: str, reason: BaseException | str) -> KeyServerUnreachable:
+    """The error for a broken connection; which side refused the other's certificate shows in it."""
+    text = f"{where}: {reason}"
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return ServerNotTrusted(f"{text}; vCenter does not trust this server's certificate")
+    alert = (reason.reason or "") if isinstance(reason, ssl.SSLError) else ""
+    if any(word in alert for word in _REFUSALS):
+        return ClientNotTrusted(f"{text}; the key server does not accept vCenter's certificate")
+    return KeyServerUnreachable(text)
+
+
+class TLSConnection:
+    """An open connection; see :class:`kmipkit_vsphere.providers.conversation.KeyServerConnection`."""
+
+    def __init__(
+        self, stream: trio.abc.Stream, where: str, certificate: bytes | None, timeout: float
+    ) -> None:
+        self.certificate = certificate
+        self._stream = stream
+        self._where = where
+        self._timeout = timeout
+        self._is_first = True
+        self._connection = Connection(Role.ASKING, tolerant=True)
+
+    async def exchange(self, request: RequestMessage) -> ResponseMessage:
+        """Send a request and wait for its answer, as long as the provider's time-out allows."""
+        with trio.move_on_after(self._timeout):
+            try:
+                return await self._exchange(request)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                reason = error.__cause__ or "the connection broke"
+                if self._is_first and isinstance(reason, ConnectionError):
+                    # In TLS 1.3 a server refuses a client's certificate after the handshake; its
+                    # alert is lost where it closes with our first message unread.
+                    raise ClientNotTrusted(
+                        f"{self._where}: {reason}; it closed before the first answer, as key servers"
+                        " do that do not accept vCenter's certificate"
+                    ) from None
+                raise _broken(self._where, reason) from None
+            except ProtocolError as error:
+                raise KeyServerUnreachable(f"{self._where}: {error}") from None
+        raise KeyServerUnreachable(f"{self._where}: no answer within {self._timeout:.0f} s")
+
+    async def _exchange(self, request: RequestMessage) -> ResponseMessage:
+        await self._stream.send_all(self._connection.send_request(request))
+        while True:
+            event = self._connection.next_event()
+            if isinstance(event, Response):
+                self._is_first = False
+                return event.message
+            self._connection.receive_data(bytes(await self._stream.receive_some(65536)))
+
+    async def aclose(self) -> None:
+        """Close, with a TLS goodbye if the peer takes it within a second."""
+        with trio.move_on_after(1.0, shield=True):
+            try:
+                await self._stream.aclose()
+            except trio.BrokenResourceError:
+                return

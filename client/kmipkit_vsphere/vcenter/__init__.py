@@ -1,0 +1,1 @@
+"""The vCenter role: key providers, hosts and machines, and who may do what with them."""

@@ -1,0 +1,190 @@
+"""Key providers, their servers, the defaults, and the ids of the keys that were made."""
+
+import json
+from dataclasses import replace
+from typing import Any, Final
+
+from kmipkit_vsphere.errors import AlreadyExists, NotFound
+from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.vcenter.store.database import Database
+from kmipkit_vsphere.vcenter.store.records import (
+    ROOT,
+    ManagementType,
+    ProviderRecord,
+    ServerRecord,
+    pair,
+)
+
+_GLOBAL_DEFAULT: Final = "defaultProvider"
+
+
+class Providers:
+    """The tables of key providers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Providers -----------------------------------------------------------------------------------
+
+    def all(self) -> list[ProviderRecord]:
+        """All key providers, the first added first."""
+        rows = self._database.rows("SELECT id, type, details FROM provider ORDER BY position")
+        return [ProviderRecord(row[0], ManagementType(row[1]), json.loads(row[2])) for row in rows]
+
+    def get(self, provider: str) -> ProviderRecord:
+        """The provider of this id, or :class:`NotFound`."""
+        for record in self.all():
+            if record.id == provider:
+                return record
+        raise NotFound(f"there is no key provider {provider}")
+
+    def exists(self, provider: str) -> bool:
+        """Whether there is a provider of this id."""
+        return any(record.id == provider for record in self.all())
+
+    def add(self, record: ProviderRecord) -> None:
+        """Add a provider; the first one becomes the default (requirement R16).
+
+        Raises :class:`AlreadyExists` for an id that is taken, by whatever type of provider.
+        """
+        if self.exists(record.id):
+            raise AlreadyExists(f"there is a key provider {record.id} already")
+        is_first = not self.all()
+        with self._database.transaction():
+            self._database.write(
+                "INSERT INTO provider (id, position, type, details)"
+                " SELECT ?, ifnull(max(position), -1) + 1, ?, ? FROM provider",
+                *(record.id, record.type.value, json.dumps(dict(record.details))),
+            )
+            if is_first:
+                self.set_default(record.id)
+
+    def change(self, provider: str, **details: Any) -> ProviderRecord:
+        """Change some of a provider's details; None removes one. Returns the new record."""
+        record = self.get(provider)
+        merged = {**record.details, **details}
+        kept = {name: value for name, value in merged.items() if value is not None}
+        self._database.write(
+            "UPDATE provider SET details = ? WHERE id = ?", json.dumps(kept), provider
+        )
+        return replace(record, details=kept)
+
+    def remove(self, provider: str) -> None:
+        """Forget a provider, its servers and wherever it was the default."""
+        self.get(provider)
+        with self._database.transaction():
+            self._database.write("DELETE FROM server WHERE provider = ?", provider)
+            self._database.write("DELETE FROM entity_default WHERE provider = ?", provider)
+            self._database.write(
+                "DELETE FROM setting WHERE name = ? AND value = ?", _GLOBAL_DEFAULT, provider
+            )
+            self._database.write("DELETE FROM provider WHERE id = ?", provider)
+
+    # Servers -------------------------------------------------------------------------------------
+
+    def servers(self, provider: str) -> list[ServerRecord]:
+        """The servers of a provider, in the order in which they are tried."""
+        rows = self._database.rows(
+            "SELECT name, address, port, details FROM server WHERE provider = ? ORDER BY position",
+            provider,
+        )
+        return [ServerRecord(row[0], row[1], row[2], **json.loads(row[3])) for row in rows]
+
+    def server(self, provider: str, name: str) -> ServerRecord:
+        """One server of a provider, or :class:`NotFound`."""
+        self.get(provider)
+        for record in self.servers(provider):
+            if record.name == name:
+                return record
+        raise NotFound(f"the key provider {provider} has no server {name}")
+
+    def add_server(self, provider: str, server: ServerRecord) -> None:
+        """Add a server behind the last one; :class:`AlreadyExists` for a name that is taken."""
+        self.get(provider)
+        if any(known.name == server.name for known in self.servers(provider)):
+            raise AlreadyExists(f"the key provider {provider} has a server {server.name} already")
+        self._database.write(
+            "INSERT INTO server (provider, name, position, address, port, details)"
+            " SELECT ?, ?, ifnull(max(position), -1) + 1, ?, ?, ? FROM server WHERE provider = ?",
+            *(provider, server.name, server.address, server.port, _details(server), provider),
+        )
+
+    def update_server(self, provider: str, server: ServerRecord) -> None:
+        """Change a server; :class:`NotFound` if there is none of this name."""
+        self.server(provider, server.name)
+        self._database.write(
+            "UPDATE server SET address = ?, port = ?, details = ? WHERE provider = ? AND name = ?",
+            *(server.address, server.port, _details(server), provider, server.name),
+        )
+
+    def remove_server(self, provider: str, name: str) -> None:
+        """Forget a server; :class:`NotFound` if there is none of this name."""
+        self.server(provider, name)
+        self._database.write("DELETE FROM server WHERE provider = ? AND name = ?", provider, name)
+
+    # Settings and defaults -----------------------------------------------------------------------
+
+    def setting(self, name: str) -> str | None:
+        """A setting, None if it is unset."""
+        rows = self._database.rows("SELECT value FROM setting WHERE name = ?", name)
+        return rows[0][0] if rows else None
+
+    def set_setting(self, name: str, value: str | None) -> None:
+        """Change a setting; None unsets it."""
+        if value is None:
+            self._database.write("DELETE FROM setting WHERE name = ?", name)
+        else:
+            self._database.write("INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value)
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """The settings whose names begin so, without that beginning."""
+        rows = self._database.rows(
+            "SELECT name, value FROM setting WHERE substr(name, 1, ?) = ? ORDER BY name",
+            *(len(prefix), prefix),
+        )
+        return {row[0][len(prefix) :]: row[1] for row in rows}
+
+    def default(self, entity: str = ROOT) -> str | None:
+        """The default that was set for an entity, or for all (the root); None if none was."""
+        if entity == ROOT:
+            return self.setting(_GLOBAL_DEFAULT)
+        rows = self._database.rows("SELECT provider FROM entity_default WHERE entity = ?", entity)
+        return rows[0][0] if rows else None
+
+    def set_default(self, provider: str | None, entity: str = ROOT) -> None:
+        """Set the default of an entity, or of all; None clears it."""
+        if entity == ROOT:
+            self.set_setting(_GLOBAL_DEFAULT, provider)
+        elif provider is None:
+            self._database.write("DELETE FROM entity_default WHERE entity = ?", entity)
+        else:
+            self._database.write(
+                "INSERT OR REPLACE INTO entity_default VALUES (?, ?)", entity, provider
+            )
+
+    def entity_defaults(self, provider: str) -> list[str]:
+        """The entities whose default a provider is."""
+        rows = self._database.rows(
+            "SELECT entity FROM entity_default WHERE provider = ? ORDER BY entity", provider
+        )
+        return [row[0] for row in rows]
+
+    # Key ids -------------------------------------------------------------------------------------
+
+    def add_key(self, key: CryptoKeyId, made: int) -> None:
+        """Remember the id of a key that was made at this time (seconds)."""
+        self._database.write("INSERT OR IGNORE INTO key VALUES (?, ?, ?)", *pair(key), made)
+
+    def key_ids(self) -> list[CryptoKeyId]:
+        """All key ids, the oldest first."""
+        rows = self._database.rows("SELECT provider, id FROM key ORDER BY made, rowid")
+        return [CryptoKeyId(*row) for row in rows]
+
+    def remove_key(self, key: CryptoKeyId) -> None:
+        """Forget the id of a key."""
+        self._database.write("DELETE FROM key WHERE provider = ? AND id = ?", *pair(key))
+
+
+def _details(server: ServerRecord) -> str:
+    found = {"timeout": server.timeout, "user_name": server.user_name}
+    return json.dumps({name: value for name, value in found.items() if value is not None})
