@@ -56,7 +56,7 @@ def run(command: list[str], folder: Path, server: RunningServer) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_the_commands_of_the_readme_work(
     own_server: RunningServer, folder: Path, number: int
 ) -> None:
