@@ -13,15 +13,15 @@ from dataclasses import fields
 from typing import Any
 
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.attribute_kinds import AttributeKind, AttributeListKind
+from kmipkit.model.attribute_field_types import AttributeKind, AttributeListKind
+from kmipkit.model.code_generation import Names, Unusual, head, read_lines, write_lines
 from kmipkit.model.compiled_attributes import (
     attribute_list_reader,
     attribute_list_writer,
     attribute_reader,
     attribute_writer,
 )
-from kmipkit.model.emit import Names, Unusual, head, read_lines, write_lines
-from kmipkit.model.kinds import Generic, Kind, OneOf, Place, Selected
+from kmipkit.model.field_types import Generic, Kind, OneOf, Place, Selected
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
 from kmipkit.model.reference import FieldPlan, Nested

@@ -11,7 +11,7 @@ from typing import Any
 
 from kmipkit.errors import Cause
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.kinds import Kind, Place, misuse, refuse
+from kmipkit.model.field_types import Kind, Place, misuse, refuse
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name

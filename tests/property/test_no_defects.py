@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kmipkit_client import calls, symmetric_key
-from kmipkit_server.registry import HANDLERS
+from kmipkit_server.engine.registry import HANDLERS
 from laboratory import Laboratory
 from model_strategies import structures
 
