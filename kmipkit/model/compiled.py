@@ -178,8 +178,11 @@ def _selected_reader(kind: Selected) -> Reader:
     def read(buf: bytes, pos: int, stop: int, selector: Any) -> Any:
         reader = readers.get(selector)
         if reader is None:
-            reader = item_reader(kind.resolve(selector))
-            if getattr(selector, "is_named", True):  # a peer cannot fill the table
+            chosen = kind.resolve(selector)
+            reader = item_reader(chosen)
+            # Codes that nobody knows are resolved each time: a peer cannot fill the table, and a
+            # vendor's class that is registered later is found.
+            if getattr(selector, "is_named", True) or not isinstance(chosen, Generic):
                 readers[selector] = reader
         return reader(buf, pos, stop, None)
 
