@@ -72,6 +72,12 @@ class Call:
             return self._named(identifier)
         if isinstance(identifier, str):
             return identifier
+        if isinstance(identifier, int) and not isinstance(identifier, UniqueIdentifier):
+            # Asked first: the symbol of the placeholder is a number, too, and equal to 1.
+            try:
+                return self.batch.identifiers[identifier]
+            except IndexError:
+                self.not_found(f"number {identifier} of this batch")
         if identifier is None or identifier == UniqueIdentifier.ID_PLACEHOLDER:
             if self.batch.placeholder is None:
                 raise OperationError(
@@ -79,11 +85,6 @@ class Call:
                     "no Unique Identifier is given, and no earlier item of the batch set one",
                 )
             return self.batch.placeholder
-        if isinstance(identifier, int) and not isinstance(identifier, UniqueIdentifier):
-            try:
-                return self.batch.identifiers[identifier]
-            except IndexError:
-                self.not_found(f"number {identifier} of this batch")
         raise OperationError(
             ResultReason.FEATURE_NOT_SUPPORTED, f"{identifier!s} cannot stand for an object here"
         )

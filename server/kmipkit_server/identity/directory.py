@@ -39,8 +39,12 @@ def user_name(user: Record) -> str:
 
 
 def is_usable(record: Record, now: datetime) -> bool:
-    """Whether a user or credential is good for a login."""
-    return record.state_at(now) in _USABLE_STATES
+    """Whether a user or credential is good for a login.
+
+    One that was never activated is, since 3.0's cases activate none; but not past its end.
+    """
+    end = record.deactivation
+    return record.state_at(now) in _USABLE_STATES and (end is None or now < end)
 
 
 class Directory(NamedTuple):
