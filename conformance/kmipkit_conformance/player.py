@@ -67,7 +67,7 @@ class Player:
     """Seconds that a step which is repeated may take at most."""
     encoding: str | None = None
     """In which encoding all cases are played; None for what each asks for."""
-    made: set[str] = field(default_factory=set)
+    created: set[str] = field(default_factory=set)
     """Objects of the cases played so far; some are gone already."""
 
     def play(self, case: Case) -> Verdict:
@@ -125,12 +125,12 @@ class Player:
         """Destroy what the cases have left behind, and nothing else, as far as the server lets us."""
         reason = RevocationReasonCode.CESSATION_OF_OPERATION
         with self.target.client() as client:
-            for identifier in sorted(self.made):
+            for identifier in sorted(self.created):
                 with suppress(OperationFailed):  # what was never active needs no revocation
                     client.revoke(identifier, reason)
                 with suppress(OperationFailed):
                     client.destroy(identifier)
-        self.made.clear()
+        self.created.clear()
 
     def _connections(self, case: Case, stack: ExitStack) -> Callable[[str], TargetConnection]:
         """A connection per client of the case, opened when first needed."""
@@ -157,7 +157,7 @@ class Player:
                 if not again or self.clock() >= until:
                     break
                 self.pause(PAUSE)
-            self.made.update(comparison.made)
+            self.created.update(comparison.created)
             if reasons:
                 return number, reasons, got
         return len(case.steps), [], None

@@ -3,7 +3,7 @@
 import time
 
 from kmipkit.connection import Connection as Protocol
-from kmipkit.connection import Event, Response, Role
+from kmipkit.connection import Event, Response
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit_client._network import asynchronous as network
@@ -17,7 +17,7 @@ class AsyncConnection:
     def __init__(self, stream: network.Stream, settings: Settings) -> None:
         self._stream = stream
         self._settings = settings
-        self._protocol = Protocol(Role.ASKING, limits=settings.limits, tolerant=True)
+        self._protocol = Protocol(limits=settings.limits, tolerant=True)
 
     @classmethod
     async def open(cls, settings: Settings) -> "AsyncConnection":
