@@ -258,12 +258,12 @@ class Comparison:
     def _bind(self, expected: Item, actual: Item) -> None:
         # The value may be any, but later messages of the case refer to it.
         if isinstance(expected.value, Symbol):
-            self.bindings.agrees(expected.value, actual.value)
+            self.bindings.bind(expected.value, actual.value)
 
     def _same_value(self, expected: Item, actual: Item) -> bool:
         value = expected.value
         if isinstance(value, Symbol):
-            return self.bindings.agrees(value, actual.value)
+            return self.bindings.bind(value, actual.value)
         if expected.tag in rules.ALWAYS_VARYING:
             return True
         if expected.type is ItemType.DATE_TIME:
