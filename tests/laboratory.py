@@ -19,10 +19,10 @@ from kmipkit_server.store.writer import GroupCommit
 from kmipkit_server.vault.file import FileVault
 
 from kmipkit.model.codec import encode
-from kmipkit.model.envelope import SPOKEN, decode_response
+from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.enums import BatchErrorContinuationOption
-from kmipkit.spec.versions import V2_1, Version
+from kmipkit.spec.versions import V2_1, VERSIONS, Version
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ class Laboratory:
         self.now = START
         folder.mkdir(exist_ok=True)
         self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
-        told = Facts("kmipkit", "laboratory", "0", os.urandom, SPOKEN, **facts)
+        told = Facts("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **facts)
         self.dispatcher = Dispatcher(
             self.store.reader,
             GroupCommit(self.store),

@@ -21,7 +21,6 @@ from kmipkit.model.attribute_field_types import (
     AttributeType,
 )
 from kmipkit.model.attributes import Link
-from kmipkit.model.envelope import SPOKEN
 from kmipkit.model.field_types import (
     EPOCH,
     SECOND,
@@ -42,7 +41,7 @@ from kmipkit.model.v3_forms import LINK_TAGS, NameTextType, ObjectReferenceType
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, V3_0, Version
+from kmipkit.spec.versions import V2_0, V3_0, VERSIONS, Version
 from kmipkit.ttlv.tree import Item
 
 
@@ -70,7 +69,7 @@ def versions_of(cls: type[Structure]) -> list[Version]:
     needed = {field.name for field in fields(cls) if field.default is MISSING}
     return [
         version
-        for version in SPOKEN
+        for version in VERSIONS
         if all(field.forms for field in plan(cls, version) if field.name in needed)
     ]
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.codec import encode
-from kmipkit.model.envelope import SPOKEN, decode_response, peek_version
+from kmipkit.model.envelope import decode_response, peek_version
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
 from kmipkit.model.payloads.asynchronous import ProcessRequest
@@ -28,7 +28,7 @@ from kmipkit.spec.enums import (
     ResultReason,
     ResultStatus,
 )
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import operations  # noqa: F401 - importing them registers them
 from kmipkit_server.engine import notifications
@@ -141,8 +141,8 @@ class Dispatcher:
     def refuse(self, error: ProtocolError, data: bytes) -> bytes:
         """The answer to bytes that are no request: an item without operation (KMIP 1.4 §11.1)."""
         version = peek_version(data)
-        if version not in SPOKEN:
-            version = next((v for v in reversed(SPOKEN) if version and v < version), SPOKEN[0])
+        if version not in VERSIONS:
+            version = next((v for v in reversed(VERSIONS) if version and v < version), VERSIONS[0])
         failure = OperationError(error.reason, str(error))
         return self._message(version, [_failure(version, failure)], self._now())
 

@@ -34,7 +34,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import SETTLED, V2_0, Version
+from kmipkit.spec.versions import PUBLISHED, V2_0, Version
 
 
 def create(version: Version) -> RequestMessage:
@@ -95,7 +95,7 @@ def got(version: Version) -> ResponseMessage:
     )
 
 
-@pytest.mark.parametrize("version", SETTLED, ids=str)
+@pytest.mark.parametrize("version", PUBLISHED, ids=str)
 @pytest.mark.parametrize("make", [create, got], ids=["Create request", "Get response"])
 @pytest.mark.parametrize("strict", [True, False], ids=["strict", "lenient"])
 def test_ordinary_messages_never_take_the_slow_path(
@@ -115,7 +115,7 @@ def test_ordinary_messages_never_take_the_slow_path(
     assert codec.decode(type(message), data, version) == message
 
 
-@pytest.mark.parametrize("version", SETTLED, ids=str)
+@pytest.mark.parametrize("version", PUBLISHED, ids=str)
 def test_an_identifier_as_attribute_never_takes_the_slow_path(
     monkeypatch: pytest.MonkeyPatch, version: Version
 ) -> None:
