@@ -65,7 +65,7 @@ def test_the_commands_of_the_readme_work(
     if number == 0:
         assert "backup 2026" in output
         assert (folder / "backup.key").stat().st_size == 32
-        assert "good as a client's certificate" in output
+        assert "valid as a client certificate" in output
     else:
         assert "0 failed" in output
         assert {"report.xml", "report.json", "report.html"} <= {p.name for p in folder.iterdir()}
