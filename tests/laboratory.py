@@ -12,11 +12,11 @@ from kmipkit_client import messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
 from kmipkit_server.engine.dispatcher import Dispatcher
-from kmipkit_server.engine.hooks import CriticalExtensions, RefusalLog, TicketRights
+from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.registry import Registry, ServedOperation
 from kmipkit_server.engine.seam import Hook, Seam
+from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Settings
-from kmipkit_server.engine.state import ServerState
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.operations.table import STANDARD
@@ -41,7 +41,7 @@ class Laboratory:
         folder: Path,
         *,
         rows: Iterable[ServedOperation] = STANDARD,
-        hooks: Sequence[Hook] = (TicketRights(), CriticalExtensions(), RefusalLog()),
+        hooks: Sequence[Hook] = (TicketRights(),),
         delay: float = 0,
         **settings: Any,
     ) -> None:
@@ -49,13 +49,13 @@ class Laboratory:
         self.now = START
         folder.mkdir(exist_ok=True)
         self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
-        self.state = ServerState()
+        described = Settings("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **settings)
+        server = Server(described, Registry(rows))
+        self.state = server.state
         administrators = frozenset({"administrator"})
         self.dispatcher = Dispatcher(
             store=self.store,
-            settings=Settings("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **settings),
-            registry=Registry(rows),
-            state=self.state,
+            server=server,
             accounts=Accounts(self.store, administrators, sessions=self.state.sessions),
             clock=lambda: self.now,
             seam=Seam(hooks),

@@ -136,7 +136,8 @@ class Scene:
 
     def make_laboratory(self, name: str, vendor: str = "kmipkit") -> Laboratory:
         made = Laboratory(self.folder / name)
-        made.dispatcher.settings = replace(made.dispatcher.settings, vendor=vendor)
+        server = made.dispatcher.server
+        made.dispatcher.server = replace(server, settings=replace(server.settings, vendor=vendor))
         self.laboratories[name] = made
         return made
 

@@ -27,10 +27,11 @@ from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
 from kmipkit_server.engine.dispatcher import Dispatcher
-from kmipkit_server.engine.hooks import CriticalExtensions, RefusalLog, TicketRights
+from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.notifications import Notifications
 from kmipkit_server.engine.registry import Registry, ServedOperation
 from kmipkit_server.engine.seam import Seam
+from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock, Settings
 from kmipkit_server.engine.state import ServerState
 from kmipkit_server.identity.accounts import Accounts
@@ -167,13 +168,11 @@ def _configured_files(config: Config) -> TLSFiles:
 def _dispatcher(
     config: Config, store: Store, files: TLSFiles, clock: Clock, queue: Notifications
 ) -> Dispatcher:
-    state = ServerState()
+    server = Server(_settings(config, files.authorities()), _registry(config))
     return Dispatcher(
         store=store,
-        settings=_settings(config, files.authorities()),
-        registry=_registry(config),
-        state=state,
-        accounts=_accounts(config, store, state),
+        server=server,
+        accounts=_accounts(config, store, server.state),
         clock=clock,
         seam=_seam(queue),
         limits=_messages(config),
@@ -188,7 +187,8 @@ def _registry(config: Config) -> Registry:
 
 def _seam(queue: Notifications) -> Seam:
     """What surrounds each operation, in this order."""
-    return Seam((TicketRights(), CriticalExtensions(), NotificationHook(queue), RefusalLog()))
+    notifying = (NotificationHook(queue),) if queue.accounts else ()
+    return Seam((TicketRights(), *notifying))
 
 
 def _extra_operations(config: Config) -> Iterator[ServedOperation]:

@@ -1,13 +1,10 @@
 """One operation of a batch: who asks, in which version, when, and what earlier items have left."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import NoReturn
 
 from kmipkit.errors import OperationError
 from kmipkit.model.types import NameReference
 from kmipkit.spec.enums import Data, Operation, ResultReason, UniqueIdentifier
-from kmipkit.spec.versions import Version
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.multipart import (
     PATIENCE,
@@ -18,44 +15,42 @@ from kmipkit_server.engine.multipart import (
     is_part,
 )
 from kmipkit_server.engine.settings import Random, Settings
-from kmipkit_server.identity.identity import Identity
-from kmipkit_server.store.base import Reader, Transaction
+from kmipkit_server.store.base import Transaction
 
 
 class WriteRequired(Exception):
     """An operation that mostly only reads must write this time; the batch is run again for that."""
 
 
-@dataclass(slots=True, eq=False)
 class Call:
     """One operation in progress. What it returns counts for later items only if it succeeds."""
 
-    batch: Batch
-    operation: Operation
-    identity: Identity
-    version: Version
-    now: datetime
-    """The time of the request, in whole seconds."""
-    store: Reader | Transaction
-    identifiers: list[str] = field(default_factory=list)
-    """Identifiers that this operation returns."""
-    outputs: list[bytes] = field(default_factory=list)
-    """Data that this operation returns."""
+    __slots__ = (
+        "batch", "identifiers", "identity", "now", "operation", "outputs", "store", "version",
+    )  # fmt: skip
 
-    @classmethod
-    def of(cls, batch: Batch, operation: Operation) -> "Call":
-        """The call of an item."""
-        return cls(batch, operation, batch.identity, batch.version, batch.now, batch.store)
+    def __init__(self, batch: Batch, operation: Operation) -> None:
+        self.batch = batch
+        self.operation = operation
+        self.identity = batch.identity
+        self.version = batch.version
+        self.now = batch.now
+        """The time of the request, in whole seconds."""
+        self.store = batch.store
+        self.identifiers: tuple[str, ...] = ()
+        """Identifiers that this operation returns."""
+        self.outputs: tuple[bytes, ...] = ()
+        """Data that this operation returns."""
 
     @property
     def settings(self) -> Settings:
         """What the server says of itself."""
-        return self.batch.settings
+        return self.batch.server.settings
 
     @property
     def random(self) -> Random:
         """The source of random bytes."""
-        return self.batch.settings.random
+        return self.batch.server.settings.random
 
     @property
     def transaction(self) -> Transaction:
@@ -110,7 +105,7 @@ class Call:
             return given
         outputs = self.batch.outputs
         if isinstance(given, Data):
-            source = self.batch.registry.with_output(given)
+            source = self.batch.server.registry.with_output(given)
             for operation, output in reversed(outputs):
                 if operation is source:
                     return output
@@ -136,12 +131,12 @@ class Call:
 
     def returns(self, identifier: str) -> str:
         """Note an identifier that this operation returns; the identifier itself."""
-        self.identifiers.append(identifier)
+        self.identifiers += (identifier,)
         return identifier
 
     def returns_data(self, output: bytes) -> bytes:
         """Note data that this operation returns; the data themselves."""
-        self.outputs.append(output)
+        self.outputs += (output,)
         return output
 
     def resume(self, request: Part) -> Computation:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.envelope import decode_response, peek_version
@@ -33,12 +34,18 @@ from kmipkit_server.engine.asynchronous import (
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.call import Call, WriteRequired
 from kmipkit_server.engine.multipart import is_part
-from kmipkit_server.engine.registry import Registry, ServedOperation
-from kmipkit_server.engine.request import Request, UnreadableItem, check_header, read_request
+from kmipkit_server.engine.registry import ServedOperation
+from kmipkit_server.engine.request import (
+    Request,
+    UnreadableItem,
+    check_header,
+    read_request,
+    require_readable,
+)
 from kmipkit_server.engine.response import Answer, failure
 from kmipkit_server.engine.seam import Seam
-from kmipkit_server.engine.settings import Clock, Settings
-from kmipkit_server.engine.state import ServerState
+from kmipkit_server.engine.server import Server
+from kmipkit_server.engine.settings import Clock
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
@@ -51,8 +58,17 @@ STOP, CONTINUE, UNDO = (
     BatchErrorContinuationOption.UNDO,
 )
 
-_Rows = Sequence[ServedOperation | None]
-"""For each item of a request, its operation; None if the server or the version lacks it."""
+
+class _Plan(NamedTuple):
+    """What the operations of a request ask of the way in which it is carried out."""
+
+    rows: Sequence[ServedOperation | None]
+    """For each item its operation; None if the server or the version lacks it."""
+    writes: bool
+    """Whether it is no use to try the request on a view that only reads."""
+    slow: bool
+    immediate: bool
+    """Whether it must not be deferred."""
 
 
 class RolledBack(Exception):
@@ -67,9 +83,7 @@ class Dispatcher:
     """Answers requests; shared by all connections."""
 
     store: Store
-    settings: Settings
-    registry: Registry
-    state: ServerState
+    server: Server
     accounts: Accounts
     clock: Clock
     seam: Seam = field(default_factory=Seam)
@@ -134,7 +148,9 @@ class Dispatcher:
             asked = deferred.request
             request = Request(asked.version, asked.header, tuple(items.values()))
             try:
-                results = (await self._execute(request, deferred.identity, self._now())).results
+                plan = self._plan(request)
+                batch = await self._execute(request, plan, deferred.identity, self._now())
+                results = batch.results
             except StoreError as error:
                 results = [self._store_failure(request, deferred.identity, error)]
             self._asynchronous.finish(deferred, items, results)
@@ -145,41 +161,42 @@ class Dispatcher:
         self, request: Request, identity: Identity, now: datetime
     ) -> tuple[list[ResponseBatchItem], bool]:
         """The results, now or later if the client can wait; whether the roles are exchanged."""
-        rows = self._rows(request)
-        if any(row is not None and row.is_immediate for row in rows):
+        plan = self._plan(request)
+        if plan.immediate:
             processed = processed_values(request)
             await self.work_off(self._asynchronous.of_values(processed, identity))
-        elif request.header.asynchronous_indicator and wants_deferral(
-            request, slow=any(row is not None and row.slow for row in rows)
-        ):
-            random = self.settings.random
+        elif request.header.asynchronous_indicator and wants_deferral(request, slow=plan.slow):
+            random = self.server.settings.random
             return self._asynchronous.defer(request, identity, self.clock(), random), False
-        batch = await self._execute(request, identity, now)
+        batch = await self._execute(request, plan, identity, now)
         return batch.results, batch.exchanges_roles
 
-    async def _execute(self, request: Request, identity: Identity, now: datetime) -> Batch:
+    async def _execute(
+        self, request: Request, plan: _Plan, identity: Identity, now: datetime
+    ) -> Batch:
         """Run a request in a transaction of the store; the run that counts."""
-        rows = self._rows(request)
         runs: list[Batch] = []
 
         def run(store: Reader | Transaction) -> Batch:
-            batch = self._batch(request, identity, now, store)
+            batch = Batch(
+                self.server, identity, request.version, now, store,
+                is_single=len(request.items) == 1,
+            )  # fmt: skip
             runs.append(batch)
-            self._run_items(batch, request, rows)
+            self._run_items(batch, request, plan.rows)
             return batch
 
         def committed(batch: Batch) -> None:
             batch.publish()
             self._report(batch, request)
 
-        slow = any(row is not None and row.slow for row in rows)
         try:
-            if not any(map(_always_writes, request.items, rows)):
+            if not plan.writes:
                 try:
-                    return await self.store.run(run, slow=slow, committed=committed)
+                    return await self.store.run(run, slow=plan.slow, committed=committed)
                 except WriteRequired:
                     pass
-            return await self.store.run(run, writes=True, slow=slow, committed=committed)
+            return await self.store.run(run, writes=True, slow=plan.slow, committed=committed)
         except RolledBack as rolled_back:
             self._report(rolled_back.batch, request)
             return rolled_back.batch
@@ -187,25 +204,16 @@ class Dispatcher:
             for batch in runs:
                 batch.end()
 
-    def _batch(
-        self,
-        request: Request,
-        identity: Identity,
-        now: datetime,
-        store: Reader | Transaction,
-    ) -> Batch:
-        return Batch(
-            identity, request.version, now, store, self.settings, self.registry, self.state,
-            is_single=len(request.items) == 1,
-        )  # fmt: skip
-
-    def _run_items(self, batch: Batch, request: Request, rows: _Rows) -> None:
+    def _run_items(
+        self, batch: Batch, request: Request, rows: Sequence[ServedOperation | None]
+    ) -> None:
         option = request.header.batch_error_continuation_option or STOP
         for item, row in zip(request.items, rows, strict=True):
             result = self._run_item(batch, item, row)
             batch.results.append(result)
             if result.result_status is not ResultStatus.OPERATION_FAILED:
                 continue
+            batch.has_failures = True
             if batch.is_single:
                 raise RolledBack(batch)  # it had no savepoint but that of the whole message
             if option == UNDO and len(batch.results) > 1:
@@ -221,7 +229,7 @@ class Dispatcher:
         row: ServedOperation | None,
     ) -> ResponseBatchItem:
         try:
-            return self._run_operation(batch, _readable(item), row)
+            return self._run_operation(batch, require_readable(item), row)
         except OperationError as error:
             return failure(batch.version, error, item)
         except (WriteRequired, StoreError):
@@ -241,12 +249,11 @@ class Dispatcher:
                 f"{response.title(item.operation)} is not supported in KMIP {batch.version}",
             )
         batch.exchanges_roles = False  # what counts is the last item
-        call = Call.of(batch, row.operation)
+        call = Call(batch, row.operation)
         if batch.is_single:
+            return response.success(item, self._call(call, row, item))
+        with batch.part():
             payload = self._call(call, row, item)
-        else:
-            with batch.part():
-                payload = self._call(call, row, item)
         batch.accept(call.identifiers, call.outputs, row)
         return response.success(item, payload)
 
@@ -262,17 +269,29 @@ class Dispatcher:
 
     @property
     def _asynchronous(self) -> AsynchronousRequests:
-        return AsynchronousRequests(self.state.deferrals)
+        return AsynchronousRequests(self.server.state.deferrals)
 
     def _now(self) -> datetime:
         """In whole seconds, as dates of KMIP are (KMIP 1.4 §9.1.1.4)."""
         return self.clock().replace(microsecond=0)
 
-    def _rows(self, request: Request) -> _Rows:
-        find, version = self.registry.find, request.version
-        return [find(item.operation, version) for item in request.items]
+    def _plan(self, request: Request) -> _Plan:
+        rows = []
+        writes = slow = immediate = False
+        for item in request.items:
+            row = self.server.registry.find(item.operation, request.version)
+            rows.append(row)
+            if row is not None and not isinstance(item, UnreadableItem):
+                # A part of several changes what waits for the next one: it must not run twice.
+                writes = writes or row.writes or is_part(item.request_payload)
+                slow = slow or row.slow
+                immediate = immediate or row.is_immediate
+        return _Plan(rows, writes, slow, immediate)
 
     def _report(self, batch: Batch, request: Request) -> None:
+        """Tell the hooks and the log how a request has ended: once, however often it was run."""
+        if batch.has_failures:
+            _log_refusals(batch)
         for look in self.seam.finished:
             for item, result in zip(request.items, batch.results, strict=False):
                 look(batch, item, result)
@@ -303,15 +322,9 @@ class Dispatcher:
         return data
 
 
-def _readable(item: RequestBatchItem | UnreadableItem) -> RequestBatchItem:
-    if isinstance(item, UnreadableItem):
-        raise OperationError(item.error.reason, str(item.error))
-    return item
-
-
-def _always_writes(item: RequestBatchItem | UnreadableItem, row: ServedOperation | None) -> bool:
-    """Whether it is no use to try the item on a view that only reads."""
-    if row is None or isinstance(item, UnreadableItem):
-        return False
-    # A part of several changes what waits for the next one, and must not be run twice.
-    return row.writes or is_part(item.request_payload)
+def _log_refusals(batch: Batch) -> None:
+    for result in batch.results:
+        if result.result_status is ResultStatus.OPERATION_FAILED:
+            reason = result.result_reason.name if result.result_reason else ""
+            operation, message = response.title(result.operation), result.result_message
+            log.info("%s: %s refused: %s: %s", batch.identity.name, operation, reason, message)

@@ -85,3 +85,19 @@ def check_header(request: Request) -> None:
             ResultReason.INVALID_MESSAGE,
             f"Batch Count is {count}, but the message has {len(request.items)} items",
         )
+
+
+def require_readable(item: RequestBatchItem | UnreadableItem) -> RequestBatchItem:
+    """The item itself; OperationError if it cannot be read, or asks to be understood completely.
+
+    No Message Extension is known here, and a critical one must be (KMIP 1.4 §6.16).
+    """
+    if isinstance(item, UnreadableItem):
+        raise OperationError(item.error.reason, str(item.error))
+    for extension in item.message_extensions:
+        if extension.criticality_indicator:
+            raise OperationError(
+                ResultReason.FEATURE_NOT_SUPPORTED,
+                f"the critical Message Extension of {extension.vendor_identification!r} is unknown",
+            )
+    return item

@@ -43,7 +43,7 @@ class Rules(Structure):
 
 def rules_in_force(call: Call) -> Rules:
     """The rules in force."""
-    cache = call.batch.staged(call.batch.state.caches)
+    cache = call.batch.staged(call.batch.server.state.caches)
     cached: Rules | None = cache.get(_CACHE)
     if cached is not None:
         return cached
@@ -80,7 +80,7 @@ def replace_rules(call: Call, rules: Rules) -> None:
         call.transaction.insert(record)
     else:
         call.transaction.update(old, record)
-    call.batch.staged(call.batch.state.caches)[_CACHE] = rules
+    call.batch.staged(call.batch.server.state.caches)[_CACHE] = rules
 
 
 def defaulted(call: Call, object_type: ObjectType, given: Attributes) -> Attributes:

@@ -85,7 +85,7 @@ def _next_in_turn(call: Call, query: LocateQuery) -> Located:
     ids = call.store.locate(whole).ids[::-1]
     if not ids:
         return Located((), 0)
-    turns = call.batch.staged(call.batch.state.group_turns)
+    turns = call.batch.staged(call.batch.server.state.group_turns)
     key = (query.owner, query.criteria)
     last = turns.get(key)
     number = (ids.index(last) + 1) % len(ids) if last in ids else 0

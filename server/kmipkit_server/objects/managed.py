@@ -12,7 +12,6 @@ from typing import Any
 
 from kmipkit.errors import LocalProtocolError, OperationError
 from kmipkit.lifecycle import (
-    DESTROYED_STATES,
     Event,
     describe_state,
     next_state,
@@ -144,7 +143,7 @@ class Managed:
 
     def require_alive(self) -> None:
         """Refuse with Object Destroyed what has no material any more."""
-        if self.state in DESTROYED_STATES:
+        if self.record.is_destroyed:
             raise OperationError(
                 ResultReason.OBJECT_DESTROYED, f"the object is {describe_state(self.state).lower()}"
             )

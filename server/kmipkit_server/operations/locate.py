@@ -85,7 +85,7 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
         object_group_member=request.object_group_member,
     )
     located = groups.located(call, query)
-    call.identifiers.extend(located.ids)
+    call.identifiers = located.ids
     paged = request.offset_items is not None or maximum is not None
     return LocateResponse(
         located_items=located.total if paged else None, unique_identifiers=located.ids

@@ -54,7 +54,7 @@ class NotificationHook(Hook):
         account = batch.identity.name
         if account not in self._queue.accounts or result.result_status is not ResultStatus.SUCCESS:
             return
-        row = batch.registry.find(result.operation, batch.version)
+        row = batch.server.registry.find(result.operation, batch.version)
         if row is not None:
             request = getattr(item, "request_payload", None)
             for notification in _notifications(row, request, result, batch.version):

@@ -87,7 +87,7 @@ KEPT = REGISTRABLE | SYSTEM_TYPES
 
 def _offered(call: Call) -> tuple[Operation, ...]:
     """What clients may ask for, and what the server may send, in the client's version."""
-    served = {row.operation for row in call.batch.registry.known_in(call.version)}
+    served = {row.operation for row in call.batch.server.registry.known_in(call.version)}
     sent = {code for code in SENT if code.known_in(call.version)}
     return tuple(sorted(served | sent))
 
