@@ -26,11 +26,11 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[Running]:
+def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[Running]:
     """A Python module as a process; its first line of output ends in or holds its port."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
-        cwd=PROJECT,
+        cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -53,12 +53,21 @@ def running(*arguments: str) -> Iterator[Running]:
             process.stdout.close()
 
 
-def kmipkit(folder: Path, pki: Path) -> "Iterator[Running]":
-    """Our server."""
+def kmipkit(folder: Path, pki: Path, cwd: Path = PROJECT) -> "Iterator[Running]":
+    """Our server, as it is in the checkout ``cwd``."""
     files = ("--tls-cert", "server.crt"), ("--tls-key", "server.key"), ("--tls-ca", "ca.crt")
     tls = [part for option, name in files for part in (option, str(pki / name))]
     return running(
-        "kmipkit", "serve", "--port", "0", "--data-dir", str(folder), "--log-level", "warning", *tls
+        "kmipkit",
+        "serve",
+        "--port",
+        "0",
+        "--data-dir",
+        str(folder),
+        "--log-level",
+        "warning",
+        *tls,
+        cwd=cwd,
     )  # type: ignore[return-value]  # a context manager
 
 

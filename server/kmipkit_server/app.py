@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -198,6 +198,8 @@ def _extra_operations(config: Config) -> Iterator[ServedOperation]:
             rows = resolve_name(name)
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(f"kmip.operations: {name!r} cannot be imported: {error}") from None
+        if not isinstance(rows, Iterable):
+            raise ConfigError(f"kmip.operations: {name!r} is not a sequence of ServedOperation")
         for row in rows:
             if not isinstance(row, ServedOperation):
                 raise ConfigError(f"kmip.operations: {name!r} has {row!r}, not a ServedOperation")

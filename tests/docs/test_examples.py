@@ -9,16 +9,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+from documents import blocks
 from kmipkit_server.config import Config, load
 from servers import RunningServer
-
-PROJECT = Path(__file__).resolve().parents[2]
-_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(document: str, language: str) -> list[str]:
-    text = (PROJECT / document).read_text(encoding="utf-8")
-    return [found["text"] for found in _BLOCK.finditer(text) if found["language"] == language]
 
 
 def here(server: RunningServer, text: str) -> str:

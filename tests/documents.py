@@ -1,0 +1,12 @@
+"""The project's documents, as tests read them."""
+
+import re
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(document: str, language: str) -> list[str]:
+    text = (PROJECT / document).read_text(encoding="utf-8")
+    return [found["text"] for found in _BLOCK.finditer(text) if found["language"] == language]
