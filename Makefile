@@ -2,11 +2,12 @@
 # that has Python >= 3.11, venv and make, and nothing else.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXTRAS ?= test,check
 
-.PHONY: demo demo-trusted test serve check bench format clean
+.PHONY: demo demo-trusted test test-lowest test-newest serve check bench format clean
 
 demo: $(STAMP)
 	$(BIN)/kmipkit demo
@@ -18,6 +19,17 @@ demo-trusted: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The oldest Python of this machine with the lowest versions that setup.cfg declares.
+test-lowest:
+	mkdir -p .venv-lowest
+	$(PYTHON) tools/lowest.py test > .venv-lowest/constraints.txt
+	$(MAKE) test VENV=.venv-lowest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py oldest)" \
+	    PIP_ARGS='--constraint .venv-lowest/constraints.txt'
+
+# The newest Python of this machine with the newest versions of everything.
+test-newest:
+	$(MAKE) test VENV=.venv-newest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py newest)"
 
 serve: $(STAMP)
 	$(BIN)/kmipkit serve
@@ -40,8 +52,8 @@ format: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[test,check]'
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --editable '.[$(EXTRAS)]'
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
