@@ -12,9 +12,9 @@ from typing import Any
 from kmipkit.model.attribute import Attribute, Attributes, custom
 from kmipkit.model.attributes import Name
 from kmipkit.model.codec import decode, encode
+from kmipkit.model.field_types import EPOCH, SECOND
 from kmipkit.model.headers import ProtocolVersion, RequestHeader, ResponseHeader
 from kmipkit.model.keyblock import KeyBlock, KeyValue
-from kmipkit.model.kinds import EPOCH, SECOND
 from kmipkit.model.messages import (
     RequestBatchItem,
     RequestMessage,

@@ -14,7 +14,7 @@ from model_strategies import BYTES, SECONDS, TEXTS
 
 from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute_name
 from kmipkit.model.attributes import Name
-from kmipkit.model.kinds import EPOCH, SECOND
+from kmipkit.model.field_types import EPOCH, SECOND
 from kmipkit.spec.enums import NameType
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag

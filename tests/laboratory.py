@@ -10,11 +10,11 @@ import trio
 from kmipkit_client import messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
-from kmipkit_server.accounts import Accounts
-from kmipkit_server.call import Facts
-from kmipkit_server.dispatch import Dispatcher
-from kmipkit_server.identity import Identity
-from kmipkit_server.store.sqlite import SQLiteStore
+from kmipkit_server.engine.call import Facts
+from kmipkit_server.engine.dispatcher import Dispatcher
+from kmipkit_server.identity.accounts import Accounts
+from kmipkit_server.identity.certificate import Identity
+from kmipkit_server.store.sqlite.store import SQLiteStore
 from kmipkit_server.store.writer import GroupCommit
 from kmipkit_server.vault.file import FileVault
 

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 import kmipkit.model
 from kmipkit.model.attribute import Attribute, Attributes, VendorName
-from kmipkit.model.attribute_kinds import (
+from kmipkit.model.attribute_field_types import (
     AttributeKind,
     AttributeListKind,
     AttributeReferenceKind,
 )
 from kmipkit.model.attributes import Link
 from kmipkit.model.envelope import SPOKEN
-from kmipkit.model.kinds import (
+from kmipkit.model.field_types import (
     EPOCH,
     SECOND,
     Enumerated,
@@ -34,11 +34,11 @@ from kmipkit.model.kinds import (
     Plain,
     Selected,
 )
-from kmipkit.model.modern_kinds import LINKS, FlatName, Naming
 from kmipkit.model.plan import plan
 from kmipkit.model.reference import FieldPlan, Nested
 from kmipkit.model.structure import Structure
 from kmipkit.model.types import NameReference
+from kmipkit.model.v3_forms import LINKS, FlatName, Naming
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag

@@ -15,7 +15,7 @@ from typing import Any
 import trio
 from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
-from kmipkit_server.identity import Identity
+from kmipkit_server.identity.certificate import Identity
 from kmipkit_server.store.writer import GroupCommit
 from kmipkit_vsphere.errors import KeyServerUnreachable, RPCError
 from kmipkit_vsphere.host.host import Host

@@ -28,6 +28,7 @@ from kmipkit.model.messages import (
 )
 from kmipkit.model.objects import SecretData, SymmetricKey
 from kmipkit.model.payloads import create, crypto, get, lifecycle, rekey
+from kmipkit.model.payloads.asynchronous import CancelRequest, CancelResponse, PollRequest
 from kmipkit.model.payloads.attributes import (
     GetAttributeListRequest,
     GetAttributesRequest,
@@ -39,7 +40,6 @@ from kmipkit.model.payloads.certify import (
     ValidateRequest,
     ValidateResponse,
 )
-from kmipkit.model.payloads.pending import CancelRequest, CancelResponse, PollRequest
 from kmipkit.model.payloads.register import ExportRequest, RegisterRequest, RegisterResponse
 from kmipkit.model.structure import Structure
 from kmipkit.spec.enums import (

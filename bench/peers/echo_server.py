@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import trio
-from kmipkit_server.listener import open_sockets
-from kmipkit_server.tls import server_context
-from kmipkit_server.transport import TLSFailure, TLSStream
+from kmipkit_server.net.listener import open_sockets
+from kmipkit_server.net.tls import server_context
+from kmipkit_server.net.transport import TLSFailure, TLSStream
 
 from kmipkit.connection import Framer, Signal
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from kmipkit.model import payloads
+from kmipkit.model import operations
 from kmipkit.model.attribute import AttributeKey, Attributes
 from kmipkit.model.attributes import CryptographicParameters, RevocationReason
 from kmipkit.model.headers import ProtocolVersion
@@ -53,24 +53,6 @@ from kmipkit_client.values import AttributeLike, AttributesLike, Encrypted, Loca
 
 T = TypeVar("T")
 Build = Callable[[Version], Structure]
-
-SAFE_TO_REPEAT = frozenset(
-    {
-        Operation.CHECK,
-        Operation.DISCOVER_VERSIONS,
-        Operation.GET,
-        Operation.GET_ATTRIBUTES,
-        Operation.GET_ATTRIBUTE_LIST,
-        Operation.HASH,
-        Operation.LOCATE,
-        Operation.MAC_VERIFY,
-        Operation.QUERY,
-        Operation.RNG_RETRIEVE,
-        Operation.SIGNATURE_VERIFY,
-    }
-)
-"""Operations that leave everything as it was, so that asking again does no harm."""
-
 
 _WITHOUT_IV = (None, BlockCipherMode.ECB)
 
@@ -357,7 +339,7 @@ def raw(operation: Operation, payload: Structure) -> Call[Any]:
     """Any operation by its payload; the answer is the response payload."""
 
     def build(version: Version) -> Structure:
-        expected = payloads.request_payload(operation, version)
+        expected = operations.request_payload(operation, version)
         if type(payload) is not expected:
             raise TypeError(f"{operation!s} takes another payload than {type(payload).__name__}")
         return payload

@@ -106,7 +106,7 @@ def command(name: str) -> Callable[[F], click.Command]:
 
 def _given(attributes: tuple[str, ...]) -> dict[str, Any]:
     """Attributes from the command line; numbers, dates and enumerations by their type."""
-    from kmipkit_client.words import attribute_value
+    from kmipkit_client.parsing import attribute_value
 
     found: dict[str, Any] = {}
     for text in attributes:
@@ -118,13 +118,13 @@ def _given(attributes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _usage(names: str) -> Any:
-    from kmipkit_client.words import usage_mask
+    from kmipkit_client.parsing import usage_mask
 
     return usage_mask(names)
 
 
 def _show(value: Any, as_json: bool) -> None:
-    from kmipkit_client.words import lines
+    from kmipkit_client.parsing import lines
 
     if as_json:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False))
@@ -186,7 +186,7 @@ def create(
       kmipkit client create --name "backup 2026" --attribute x-Owner=storage
       kmipkit client create --length 128 --usage WRAP_KEY,UNWRAP_KEY
     """
-    from kmipkit_client.words import algorithm_of
+    from kmipkit_client.parsing import algorithm_of
 
     identifier = opened.create(
         algorithm_of(algorithm),
@@ -222,11 +222,11 @@ def register(
       printf %s "$PASSWORD" | kmipkit client register secret -
       kmipkit client register certificate server.der
     """
-    from kmipkit_client import values, words
+    from kmipkit_client import parsing, values
 
     data = file.read()
     makers: dict[str, Callable[[], Any]] = {
-        "key": lambda: values.symmetric_key(data, words.algorithm_of(algorithm)),
+        "key": lambda: values.symmetric_key(data, parsing.algorithm_of(algorithm)),
         "secret": lambda: values.secret_data(data),
         "certificate": lambda: values.certificate(data),
         "opaque": lambda: values.opaque_object(data),
@@ -253,8 +253,8 @@ def get(opened: "Client", identifier: str, out: Path | None, show: bool) -> None
       kmipkit client get IDENTIFIER --out disk.key
       kmipkit client get IDENTIFIER --show
     """
+    from kmipkit_client.parsing import write_secret
     from kmipkit_client.values import material
-    from kmipkit_client.words import write_secret
 
     value = opened.get(identifier)
     data = material(value)
@@ -303,7 +303,7 @@ def attributes_(opened: "Client", identifier: str, names: tuple[str, ...], as_js
       kmipkit client attributes IDENTIFIER
       kmipkit client attributes IDENTIFIER State x-Owner
     """
-    from kmipkit_client.words import described
+    from kmipkit_client.parsing import described
 
     _show(described(opened.get_attributes(identifier, *names)), as_json)
 
@@ -347,7 +347,7 @@ def revoke(opened: "Client", identifier: str, reason: str, message: str | None) 
       kmipkit client revoke IDENTIFIER --reason CESSATION_OF_OPERATION
       kmipkit client revoke IDENTIFIER --reason KEY_COMPROMISE --message "laptop stolen"
     """
-    from kmipkit_client.words import reason_of
+    from kmipkit_client.parsing import reason_of
 
     opened.revoke(identifier, reason_of(reason), message)
 
@@ -376,7 +376,7 @@ def encrypt(opened: "Client", identifier: str, file: Any) -> None:
     Example:
       kmipkit client encrypt IDENTIFIER secret.txt > secret.json
     """
-    from kmipkit_client.words import gcm
+    from kmipkit_client.parsing import gcm
 
     sealed = opened.encrypt(identifier, file.read(), parameters=gcm())
     parts = {"iv": sealed.iv, "tag": sealed.tag, "data": sealed.data}
@@ -393,7 +393,7 @@ def decrypt(opened: "Client", identifier: str, file: Any) -> None:
     Example:
       kmipkit client decrypt IDENTIFIER secret.json
     """
-    from kmipkit_client.words import gcm
+    from kmipkit_client.parsing import gcm
 
     try:
         parts = {name: bytes.fromhex(text) for name, text in json.load(file).items()}

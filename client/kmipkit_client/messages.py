@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kmipkit.errors import Cause, RemoteProtocolError
+from kmipkit.model import operations
 from kmipkit.model.credentials import Authentication, Credential
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.messages import (
@@ -15,7 +16,7 @@ from kmipkit.model.messages import (
 from kmipkit.spec.enums import BatchErrorContinuationOption, ResultStatus
 from kmipkit.spec.versions import SETTLED, V1_1, V2_1, V3_0, Version
 from kmipkit_client import calls
-from kmipkit_client.calls import SAFE_TO_REPEAT, Call
+from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
 
 BEST_FIRST = tuple(reversed(SETTLED))
@@ -67,8 +68,9 @@ def discovered(response: ResponseMessage) -> Version | None:
 
 
 def may_repeat(asked: Sequence[Call[Any]]) -> bool:
-    """Whether nothing changes if the server gets this twice."""
-    return all(call.operation in SAFE_TO_REPEAT for call in asked)
+    """Whether nothing changes if the server gets this twice; vendors' operations must say so."""
+    rows = [operations.row(call.operation) for call in asked]
+    return all(row is not None and row.may_be_repeated for row in rows)
 
 
 def results(asked: Sequence[Call[Any]], response: ResponseMessage) -> list[Any]:

@@ -9,7 +9,7 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name, value_name
 from kmipkit.spec.tags import Tag
-from kmipkit.ttlv.secrecy import hidden
+from kmipkit.ttlv.redaction import hidden
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import rules
 from kmipkit_conformance.cases import Step, children

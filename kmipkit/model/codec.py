@@ -9,9 +9,9 @@ import struct
 from typing import Any, TypeVar
 
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
+from kmipkit.model.code_generation import UNUSUAL, head
 from kmipkit.model.compiled import structure_reader, structure_writer
-from kmipkit.model.emit import UNUSUAL, head
-from kmipkit.model.kinds import Place
+from kmipkit.model.field_types import Place
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import kind_of
 from kmipkit.model.structure import Structure

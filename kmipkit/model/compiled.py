@@ -13,15 +13,15 @@ from dataclasses import fields
 from typing import Any
 
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.attribute_kinds import AttributeKind, AttributeListKind
+from kmipkit.model.attribute_field_types import AttributeKind, AttributeListKind
+from kmipkit.model.code_generation import Names, Unusual, head, read_lines, write_lines
 from kmipkit.model.compiled_attributes import (
     attribute_list_reader,
     attribute_list_writer,
     attribute_reader,
     attribute_writer,
 )
-from kmipkit.model.emit import Names, Unusual, head, read_lines, write_lines
-from kmipkit.model.kinds import Generic, Kind, OneOf, Place, Selected
+from kmipkit.model.field_types import Generic, Kind, OneOf, Place, Selected
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
 from kmipkit.model.reference import FieldPlan, Nested
@@ -178,8 +178,11 @@ def _selected_reader(kind: Selected) -> Reader:
     def read(buf: bytes, pos: int, stop: int, selector: Any) -> Any:
         reader = readers.get(selector)
         if reader is None:
-            reader = item_reader(kind.resolve(selector))
-            if getattr(selector, "is_named", True):  # a peer cannot fill the table
+            chosen = kind.resolve(selector)
+            reader = item_reader(chosen)
+            # Codes that nobody knows are resolved each time: a peer cannot fill the table, and a
+            # vendor's class that is registered later is found.
+            if getattr(selector, "is_named", True) or not isinstance(chosen, Generic):
                 readers[selector] = reader
         return reader(buf, pos, stop, None)
 

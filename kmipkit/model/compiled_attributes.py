@@ -17,9 +17,9 @@ from kmipkit.model.attribute import (
     VendorName,
     attribute_name,
 )
-from kmipkit.model.attribute_kinds import AttributeKind, AttributeListKind, vendor_value
-from kmipkit.model.emit import NAMESPACE, Unusual, head
-from kmipkit.model.kinds import Kind, Place
+from kmipkit.model.attribute_field_types import AttributeKind, AttributeListKind, vendor_value
+from kmipkit.model.code_generation import NAMESPACE, Unusual, head
+from kmipkit.model.field_types import Kind, Place
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from kmipkit.model import payloads
+from kmipkit.model import operations
 from kmipkit.model.headers import RequestHeader, ResponseHeader
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
@@ -29,7 +29,7 @@ class RequestBatchItem(Structure):
     unique_batch_item_id: Annotated[bytes | None, Wire(Tag.UNIQUE_BATCH_ITEM_ID)] = None
     request_payload: Annotated[
         Structure | Item,
-        Wire(Tag.REQUEST_PAYLOAD, by="operation", choose=payloads.request_payload),
+        Wire(Tag.REQUEST_PAYLOAD, by="operation", choose=operations.request_payload),
     ]
     message_extensions: Annotated[tuple[MessageExtension, ...], Wire(Tag.MESSAGE_EXTENSION)] = ()
 
@@ -48,7 +48,7 @@ class ResponseBatchItem(Structure):
     ] = None
     response_payload: Annotated[
         Structure | Item | None,
-        Wire(Tag.RESPONSE_PAYLOAD, by="operation", choose=payloads.response_payload),
+        Wire(Tag.RESPONSE_PAYLOAD, by="operation", choose=operations.response_payload),
     ] = None
     message_extensions: Annotated[tuple[MessageExtension, ...], Wire(Tag.MESSAGE_EXTENSION)] = ()
 

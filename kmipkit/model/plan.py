@@ -12,13 +12,13 @@ from functools import partial
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from kmipkit.model.attribute import Attribute, AttributeReference, Attributes
-from kmipkit.model.attribute_kinds import (
+from kmipkit.model.attribute_field_types import (
     AttributeKind,
     AttributeListKind,
     AttributeReferenceKind,
 )
 from kmipkit.model.attributes import ATTRIBUTE_TYPES, Name, RotateName
-from kmipkit.model.kinds import (
+from kmipkit.model.field_types import (
     MICROSECOND,
     SECOND,
     Enumerated,
@@ -31,10 +31,10 @@ from kmipkit.model.kinds import (
     Selected,
 )
 from kmipkit.model.memo import memoized
-from kmipkit.model.modern_kinds import FlatName, Naming
 from kmipkit.model.reference import FieldPlan, Form, Nested
 from kmipkit.model.structure import Structure, Wire
 from kmipkit.model.types import Identifier
+from kmipkit.model.v3_forms import FlatName, Naming
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enumeration import OpenEnum, OpenMask
 from kmipkit.spec.enums import NameType, RotateNameType, UniqueIdentifier

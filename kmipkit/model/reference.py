@@ -11,7 +11,7 @@ from typing import Any
 
 from kmipkit.errors import Cause
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.kinds import Kind, Place, misuse, refuse
+from kmipkit.model.field_types import Kind, Place, misuse, refuse
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
@@ -71,13 +71,17 @@ class Nested:
     def accepts(self, value: object) -> bool:
         return isinstance(value, self.cls)
 
+    def field_of(self, tag: int) -> FieldPlan | None:
+        """The field that may appear under this tag, if there is one."""
+        return next((field for field in self.plan() if field.form_of(tag)), None)
+
     def read(self, item: Item, place: Place, outer: object = None) -> Structure:
         assert isinstance(item.value, tuple)
-        children = _Children(item, place)
+        children = _Children(item, place, self)
         values: dict[str, Any] = {"outer": outer}
         for field in self.plan():
             values[field.name] = self._read_field(field, children, values)
-        children.finish(self)
+        children.finish()
         del values["outer"]
         return self.cls(**values, extensions=tuple(children.extensions))
 
@@ -141,20 +145,24 @@ def _wrong_type(form: Form, item: Item) -> str:
 
 
 class _Children:
-    """The items of a structure, taken in order; vendor items are put aside wherever they stand."""
+    """The items of a structure, taken in order.
 
-    def __init__(self, parent: Item, place: Place) -> None:
+    Vendor items that the structure does not declare are put aside wherever they stand.
+    """
+
+    def __init__(self, parent: Item, place: Place, nested: Nested) -> None:
         assert isinstance(parent.value, tuple)
         self.parent = parent
         self.items = parent.value
         self.place = place
+        self.nested = nested
         self.position = 0
         self.extensions: list[Item] = []
 
     def peek(self) -> Item | None:
         while self.position < len(self.items):
             item = self.items[self.position]
-            if item.tag not in EXTENSIONS:
+            if item.tag not in EXTENSIONS or self.nested.field_of(item.tag):
                 return item
             self.extensions.append(item)
             self.position += 1
@@ -169,19 +177,18 @@ class _Children:
         at = found or self.parent
         return refuse(Cause.MISSING_FIELD, f"{field.label} is missing{instead}", self.place, at)
 
-    def finish(self, nested: Nested) -> None:
+    def finish(self) -> None:
         """All items must be used up; what is left is refused, or kept where that is asked for."""
         while (item := self.peek()) is not None:
             if not self.place.tolerant:
-                raise self._surplus(item, nested)
+                raise self._surplus(item)
             self.extensions.append(item)
             self.advance()
 
-    def _surplus(self, item: Item, nested: Nested) -> Exception:
+    def _surplus(self, item: Item) -> Exception:
         place = self.place.enter(item.tag)
-        field = next((f for f in nested.plan() if f.form_of(item.tag)), None)
-        if field is None:
-            message = f"{tag_name(item.tag)} has no place here in KMIP {nested.version}"
+        if self.nested.field_of(item.tag) is None:
+            message = f"{tag_name(item.tag)} has no place here in KMIP {self.nested.version}"
             return refuse(Cause.UNEXPECTED_FIELD, message, place, item)
         if any(seen.tag == item.tag for seen in self.items[: self.position]):
             message = f"{tag_name(item.tag)} may not be repeated"

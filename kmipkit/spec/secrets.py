@@ -1,7 +1,7 @@
 """Tags whose values are secret wherever they stand: never shown, logged or put into a message.
 
 Key material, what is or was encrypted, and everything that proves who somebody is. Where a value is
-secret only below a Key Value, :mod:`kmipkit.ttlv.secrecy` says so.
+secret only below a Key Value, :mod:`kmipkit.ttlv.redaction` says so.
 """
 
 from kmipkit.spec.tags import Tag

@@ -15,7 +15,7 @@ from kmipkit.spec.names import tag_name
 from kmipkit.ttlv.binary import encode
 from kmipkit.ttlv.building import Builder, Placeholder, check_size
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit.ttlv.secrecy import REDACTED, hidden, within
+from kmipkit.ttlv.redaction import REDACTED, hidden, within
 from kmipkit.ttlv.text import TYPE_NAMES, leading, mask_text, meaning, to_hex, write_value
 from kmipkit.ttlv.tree import Item
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from kmipkit.errors import Cause, LocalProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
-from kmipkit.ttlv.secrecy import REDACTED, hidden, within
+from kmipkit.ttlv.redaction import REDACTED, hidden, within
 from kmipkit.ttlv.text import (
     TYPE_NAMES,
     big_integer_bytes,
@@ -27,7 +27,7 @@ SHOWN = 48
 def format_item(item: Item, *, show_secrets: bool = False) -> str:
     """The item and all below it as text, ending with a line feed.
 
-    Values that may be key material (:mod:`kmipkit.ttlv.secrecy`) show only as ``<redacted>``,
+    Values that may be key material (:mod:`kmipkit.ttlv.redaction`) show only as ``<redacted>``,
     unless ``show_secrets``; then byte strings are also shown in full. Raises LocalProtocolError for
     a tree too deep to walk.
     """

@@ -4,14 +4,14 @@ An :class:`Item` holds one TTLV item with a plain Python value. The binary, XML 
 all read into and written from this tree, which is also how unknown and vendor items are carried.
 
 Items end up in error reports and debuggers, so their ``repr`` follows the same rule as the printer:
-nothing that may be key material is shown (:mod:`kmipkit.ttlv.secrecy`).
+nothing that may be key material is shown (:mod:`kmipkit.ttlv.redaction`).
 """
 
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kmipkit.spec.item_types import ItemType
-from kmipkit.ttlv.secrecy import REDACTED, hidden, within
+from kmipkit.ttlv.redaction import REDACTED, hidden, within
 
 ItemValue: TypeAlias = "int | bool | str | bytes | tuple[Item, ...]"
 

@@ -17,7 +17,7 @@ from kmipkit.spec.names import tag_name, tag_number
 from kmipkit.ttlv.binary import encode
 from kmipkit.ttlv.building import Builder, Placeholder, check_size
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit.ttlv.secrecy import REDACTED, hidden, within
+from kmipkit.ttlv.redaction import REDACTED, hidden, within
 from kmipkit.ttlv.text import TEXTS, TYPE_NAMES, leading, meaning, write_value
 from kmipkit.ttlv.tree import Item
 

@@ -24,20 +24,20 @@ from kmipkit.model.envelope import SPOKEN
 from kmipkit.spec.enums import Operation
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
-from kmipkit_server.accounts import Accounts
-from kmipkit_server.call import Facts
 from kmipkit_server.config import Config, ConfigError, address
-from kmipkit_server.courier import Courier
-from kmipkit_server.dispatch import Clock, Dispatcher
-from kmipkit_server.identity import IdentityRule
-from kmipkit_server.listener import ConnectionLimits, Listener, open_sockets
-from kmipkit_server.memory import Memory
-from kmipkit_server.notices import Notices
-from kmipkit_server.pending import Pending
+from kmipkit_server.engine.asynchronous import Pending
+from kmipkit_server.engine.call import Facts
+from kmipkit_server.engine.dispatcher import Clock, Dispatcher
+from kmipkit_server.engine.notifications import Notices
+from kmipkit_server.engine.state import Memory
+from kmipkit_server.identity.accounts import Accounts
+from kmipkit_server.identity.certificate import IdentityRule
+from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
+from kmipkit_server.net.notifier import Courier
+from kmipkit_server.net.tls import client_context, server_context
 from kmipkit_server.store.base import Reader
-from kmipkit_server.store.sqlite import SQLiteStore
+from kmipkit_server.store.sqlite.store import SQLiteStore
 from kmipkit_server.store.writer import GroupCommit
-from kmipkit_server.tls import client_context, server_context
 from kmipkit_server.vault.file import FileVault
 
 log = logging.getLogger("kmipkit.server")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.identity import SOURCES
+from kmipkit_server.identity.certificate import SOURCES
 
 DEFAULT_PORT = 5696
 """The port that IANA gives to KMIP."""

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
-from kmipkit_server.store import locate
 from kmipkit_server.store.base import Criterion, Located, LocateQuery, Record
-from kmipkit_server.store.sqlite import SQLiteStore
+from kmipkit_server.store.sqlite.store import SQLiteStore, locate
 from kmipkit_server.vault.file import FileVault
 
 from kmipkit.lifecycle import DESTROYED_STATES, effective_state

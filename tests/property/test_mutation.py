@@ -24,8 +24,8 @@ from model_strategies import CLASSES, structures, tag_of, versions_of
 from kmipkit.errors import Cause, ProtocolError
 from kmipkit.model import codec
 from kmipkit.model.attribute import Attributes
+from kmipkit.model.code_generation import UNUSUAL
 from kmipkit.model.compiled import structure_reader
-from kmipkit.model.emit import UNUSUAL
 from kmipkit.model.envelope import SPOKEN
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.model.payloads.attributes import GetAttributesResponse

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kmipkit_client import calls, symmetric_key
-from kmipkit_server.registry import HANDLERS
+from kmipkit_server.engine.registry import HANDLERS
 from laboratory import Laboratory
 from model_strategies import structures
 
 from kmipkit.errors import LocalProtocolError
-from kmipkit.model import payloads
+from kmipkit.model import operations
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.messages import RequestBatchItem, RequestMessage
@@ -80,7 +80,7 @@ def test_no_request_is_a_defect(
         return
     caplog.set_level(logging.ERROR, "kmipkit.server")
     caplog.clear()
-    cls = payloads.request_payload(operation, version)
+    cls = operations.request_payload(operation, version)
     payload = aimed(data.draw(structures(cls, version)), known, data.draw)
     request = RequestMessage(
         request_header=RequestHeader(protocol_version=ProtocolVersion.of(version), batch_count=1),

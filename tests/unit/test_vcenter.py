@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trio
 from kmipkit_client import calls, material
-from kmipkit_server.identity import Identity
+from kmipkit_server.identity.certificate import Identity
 from kmipkit_server.store.writer import GroupCommit
 from kmipkit_vsphere.errors import (
     HostUnreachable,

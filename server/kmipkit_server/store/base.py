@@ -35,7 +35,7 @@ class Record:
     """One object as it is kept. Immutable; attributes and material are read when first needed.
 
     ``state`` is the state at the last write, which dates may have moved on since. ``material`` is
-    the object itself in the form of :func:`kmipkit_server.managed.pack_object`, None once it is
+    the object itself in the form of :func:`kmipkit_server.objects.managed.pack_object`, None once it is
     destroyed.
     """
 

@@ -6,8 +6,8 @@ that "has all these bits" is a look-up too. Values are bytes whose order is that
 long ones are cut and end in a hash, which keeps them equal or different.
 
 Attributes in which thousands of objects are alike, such as algorithm, length and masks, are no rows
-of each object but of its kind (:mod:`kmipkit_server.store.kinds`): a new object of a known kind costs
-one row for all of them.
+of each object but of the attribute set that it shares with others: a new object whose set is known
+costs one row for all of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from kmipkit.model.attribute import Attribute, AttributeKey
-from kmipkit.model.kinds import EPOCH, SECOND
+from kmipkit.model.field_types import EPOCH, SECOND
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
 from kmipkit.model.structure import Structure

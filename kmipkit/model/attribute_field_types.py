@@ -1,0 +1,389 @@
+"""How attributes travel: by name and index in 1.x, by tag in 2.x.
+
+| place | 1.x | 2.x |
+| --- | --- | --- |
+| one attribute | Attribute {name, index?, value} | the attribute's own tag inside a structure |
+| a list | Template-Attribute {Name*, Attribute*} | Attributes {item*} |
+| a reference | Attribute Name, text | Attribute Reference: tag, or {vendor, name} |
+
+(KMIP 1.4 §2.1.1, §2.1.8; KMIP 2.1 §5.) What a version does not know is, when read, an attribute with
+a name of no vendor and a tree as value; when written, an error or left out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from kmipkit.errors import Cause
+from kmipkit.model.attribute import (
+    CUSTOM_PREFIXES,
+    Attribute,
+    AttributeKey,
+    Attributes,
+    VendorName,
+    attribute_name,
+    custom,
+)
+from kmipkit.model.attributes import Link
+from kmipkit.model.field_types import EPOCH, SECOND, Kind, Place, misuse, refuse
+from kmipkit.model.v3_forms import FLAT_TEXTS, LINKS, TYPE_OF_LINK, Naming
+from kmipkit.spec.attributes import BY_NAME, BY_TAG
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.names import tag_name
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_0, V3_0, Version
+from kmipkit.ttlv.tree import Item
+
+ValueKind = Callable[[Tag], Kind | None]
+
+_STRUCTURE = frozenset((ItemType.STRUCTURE,))
+
+_VENDOR_TYPES: dict[type, ItemType] = {
+    str: ItemType.TEXT_STRING,
+    bytes: ItemType.BYTE_STRING,
+    bool: ItemType.BOOLEAN,
+    int: ItemType.INTEGER,
+}
+
+
+def key_of_name(name: str, version: Version) -> AttributeKey:
+    """The key of a 1.x attribute name; names that this version does not have get no vendor."""
+    row = BY_NAME.get(name)
+    return row.tag if row is not None and row.known_in(version) else custom(name)
+
+
+def vendor_value(item: Item) -> Any:
+    """Plain Python of a vendor attribute's value where its type is one of the plain ones."""
+    if item.type in _VENDOR_TYPES.values():
+        return item.value
+    if item.type is ItemType.DATE_TIME:
+        assert isinstance(item.value, int)
+        try:
+            return EPOCH + item.value * SECOND
+        except OverflowError:
+            return item
+    return item
+
+
+def vendor_item(tag: int, value: Any, place: Place) -> Item:
+    """The item of a vendor attribute's value: the inverse of :func:`vendor_value`."""
+    if isinstance(value, Item):
+        return Item(tag, value.type, value.value)
+    if isinstance(value, datetime):
+        return Item(tag, ItemType.DATE_TIME, (value - EPOCH) // SECOND)
+    item_type = _VENDOR_TYPES.get(type(value))
+    if item_type is None:
+        raise misuse(f"a vendor attribute cannot hold a {type(value).__name__}", place)
+    if item_type is ItemType.INTEGER and not -(1 << 31) <= value < 1 << 31:
+        raise misuse(f"{value} does not fit into 32 bits; use an Item for a Long Integer", place)
+    return Item(tag, item_type, value)
+
+
+def _text(item: Item, place: Place) -> str:
+    if item.type is not ItemType.TEXT_STRING:
+        raise refuse(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a TEXT_STRING", place, item)
+    assert isinstance(item.value, str)
+    return item.value
+
+
+def _vendor_parts(item: Item, place: Place, allowed: tuple[Tag, ...]) -> dict[int, Item]:
+    """The children of an Attribute structure by tag, in order and without repetition."""
+    assert isinstance(item.value, tuple)
+    tags = [child.tag for child in item.value]
+    if tags != [tag for tag in allowed if tag in tags]:
+        wanted = ", ".join(tag_name(tag) for tag in allowed)
+        raise refuse(Cause.UNEXPECTED_FIELD, f"expected {wanted}, in this order", place, item)
+    if Tag.ATTRIBUTE_NAME not in tags:
+        raise refuse(Cause.MISSING_FIELD, "AttributeName is missing", place, item)
+    return {child.tag: child for child in item.value}
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeKind:
+    """One attribute: the Attribute structure of 1.x, or a structure around one item in 2.x.
+
+    ``generic`` keeps values as trees, for Locate, where structures may lack required fields
+    (KMIP 1.4 §4.9).
+    """
+
+    version: Version
+    value_kind: ValueKind
+    generic: bool = False
+    types: frozenset[ItemType] = _STRUCTURE
+
+    @property
+    def named(self) -> bool:
+        """Whether attributes travel by name, as in 1.x."""
+        return self.version < V2_0
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, Attribute)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Attribute:  # noqa: ARG002
+        if self.named:
+            return self._read_named(item, place)
+        assert isinstance(item.value, tuple)
+        if len(item.value) != 1:
+            message = f"{tag_name(item.tag)} holds one attribute, not {len(item.value)}"
+            raise refuse(Cause.UNEXPECTED_FIELD, message, place, item)
+        return self.read_tagged(item.value[0], place)
+
+    def write(self, tag: int, value: Any, place: Place) -> Item | None:
+        if not isinstance(value, Attribute):
+            raise misuse(f"expected an Attribute, not {type(value).__name__}", place)
+        if self.named:
+            return self._write_named(tag, value, place)
+        inner = self.write_tagged(value, place)
+        return None if inner is None else Item(tag, ItemType.STRUCTURE, (inner,))
+
+    def _read_named(self, item: Item, place: Place) -> Attribute:
+        allowed = (Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_INDEX, Tag.ATTRIBUTE_VALUE)
+        parts = _vendor_parts(item, place, allowed)
+        key = key_of_name(_text(parts[Tag.ATTRIBUTE_NAME], place), self.version)
+        index = parts.get(Tag.ATTRIBUTE_INDEX)
+        if index is not None and index.type is not ItemType.INTEGER:
+            raise refuse(Cause.BAD_TYPE, "AttributeIndex is an INTEGER", place, index)
+        value = parts.get(Tag.ATTRIBUTE_VALUE)
+        number = index.value if index is not None else None
+        assert number is None or isinstance(number, int)
+        inside = place.enter(Tag.ATTRIBUTE_VALUE)
+        return Attribute(key, None if value is None else self._value(key, value, inside), number)
+
+    def read_tagged(self, item: Item, place: Place) -> Attribute:
+        """The attribute of one item of a 2.x Attributes structure."""
+        inside = place.enter(item.tag)
+        if item.tag != Tag.ATTRIBUTE:
+            if item.tag in TYPE_OF_LINK:
+                return self._read_link(item, inside)
+            key = Tag(item.tag)
+            return Attribute(key, self._value(key, item, inside))
+        if item.type is not ItemType.STRUCTURE:
+            raise refuse(Cause.BAD_TYPE, "Attribute is a STRUCTURE", inside, item)
+        allowed = (Tag.VENDOR_IDENTIFICATION, Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_VALUE)
+        parts = _vendor_parts(item, inside, allowed)
+        vendor = parts.get(Tag.VENDOR_IDENTIFICATION)
+        if vendor is None:
+            raise refuse(Cause.MISSING_FIELD, "VendorIdentification is missing", inside, item)
+        name = VendorName(_text(vendor, inside), _text(parts[Tag.ATTRIBUTE_NAME], inside))
+        value = parts.get(Tag.ATTRIBUTE_VALUE)
+        return Attribute(name, None if value is None else self._value(name, value, inside))
+
+    def _as_structure(self, item: Item) -> Item:
+        """A tree as up to 2.1, so that a criterion means the same in all versions."""
+        inner = FLAT_TEXTS.get(item.tag) if self.version >= V3_0 else None
+        if inner is None or isinstance(item.value, tuple):
+            return item
+        return Item(item.tag, ItemType.STRUCTURE, (Item(inner, item.type, item.value),))
+
+    def _as_text(self, tag: int, item: Item) -> Item:
+        """The inverse of :meth:`_as_structure`."""
+        inner = FLAT_TEXTS.get(tag) if self.version >= V3_0 else None
+        if inner is None or not isinstance(item.value, tuple):
+            return Item(tag, item.type, item.value)
+        found = next((child for child in item.value if child.tag == inner), item)
+        return Item(tag, found.type, found.value)
+
+    def _read_link(self, item: Item, place: Place) -> Attribute:
+        """A link as 3.0 writes it: one tag per type."""
+        kind = Naming(ItemType.REFERENCE)
+        if item.type not in kind.types:
+            raise refuse(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a REFERENCE", place, item)
+        link_type = TYPE_OF_LINK[item.tag]
+        identifier = kind.read(item, place)
+        if not self.generic:
+            link = Link(link_type=link_type, linked_object_identifier=identifier)
+            return Attribute(Tag.LINK, link)
+        parts = (
+            Item(Tag.LINK_TYPE, ItemType.ENUMERATION, int(link_type)),
+            Item(Tag.LINKED_OBJECT_IDENTIFIER, ItemType.TEXT_STRING, identifier),
+        )
+        return Attribute(Tag.LINK, Item(Tag.LINK, ItemType.STRUCTURE, parts))
+
+    def _write_link(self, link: Any, place: Place) -> Item:
+        if not isinstance(link, Link):
+            raise misuse(f"expected Link, not {type(link).__name__}", place)
+        tag = LINKS.get(link.link_type)
+        if tag is None:
+            raise misuse(f"KMIP {self.version} has no {link.link_type}", place)
+        kind = Naming(ItemType.REFERENCE)
+        return kind.write(tag, link.linked_object_identifier, place.enter(tag))
+
+    def _value(self, key: AttributeKey, item: Item, place: Place) -> Any:
+        if self.generic:
+            return self._as_structure(item)
+        if isinstance(key, VendorName):
+            return vendor_value(item)
+        kind = self.value_kind(key)
+        if kind is None:
+            return item
+        if item.type not in kind.types:
+            expected = " or ".join(sorted(t.name for t in kind.types))
+            message = f"{attribute_name(key)} is a {expected}, not a {item.type.name}"
+            raise refuse(Cause.BAD_TYPE, message, place, item)
+        return kind.read(item, place)
+
+    def _write_named(self, tag: int, attribute: Attribute, place: Place) -> Item | None:
+        key = attribute.key
+        if isinstance(key, VendorName):
+            known = key.vendor in (*CUSTOM_PREFIXES, "")
+        else:
+            known = self.value_kind(key) is not None
+        if not known:
+            self._left_out(attribute, place)
+            return None
+        name = Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, attribute_name(key))
+        parts = [name]
+        if attribute.index is not None:
+            parts.append(Item(Tag.ATTRIBUTE_INDEX, ItemType.INTEGER, attribute.index))
+        if attribute.value is not None:
+            value = self._write_value(Tag.ATTRIBUTE_VALUE, attribute, place)
+            if value is None:
+                return None
+            parts.append(value)
+        return Item(tag, ItemType.STRUCTURE, tuple(parts))
+
+    def write_tagged(self, attribute: Attribute, place: Place) -> Item | None:
+        """The item of an attribute inside a 2.x Attributes structure."""
+        key = attribute.key
+        if not isinstance(key, VendorName):
+            row = BY_TAG.get(key)
+            if row is not None and not row.known_in(self.version):
+                self._left_out(attribute, place)
+                return None
+            if key is Tag.LINK and self.version >= V3_0:
+                return self._write_link(attribute.value, place)
+            return self._write_value(key, attribute, place)
+        parts = [
+            Item(Tag.VENDOR_IDENTIFICATION, ItemType.TEXT_STRING, key.vendor),
+            Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, key.name),
+        ]
+        if attribute.value is not None:
+            parts.append(vendor_item(Tag.ATTRIBUTE_VALUE, attribute.value, place))
+        return Item(Tag.ATTRIBUTE, ItemType.STRUCTURE, tuple(parts))
+
+    def _write_value(self, tag: int, attribute: Attribute, place: Place) -> Item | None:
+        value, key = attribute.value, attribute.key
+        if isinstance(key, VendorName):
+            return vendor_item(tag, value, place)
+        if isinstance(value, Item):
+            return self._as_text(tag, value)
+        kind = self.value_kind(key)
+        if kind is None:
+            raise misuse(f"no wire form is known for {attribute_name(key)}", place)
+        return kind.write(tag, value, place.enter(key))
+
+    def _left_out(self, attribute: Attribute, place: Place) -> None:
+        if place.strict:
+            message = f"KMIP {self.version} has no attribute {attribute_name(attribute.key)}"
+            raise misuse(message, place, Cause.WRONG_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeListKind:
+    """A list of attributes: Template-Attribute in 1.x, Attributes and its kin in 2.x."""
+
+    one: AttributeKind
+    name_kind: Kind
+    types: frozenset[ItemType] = _STRUCTURE
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, Attributes)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Attributes:  # noqa: ARG002
+        assert isinstance(item.value, tuple)
+        if not self.one.named:
+            return Attributes(tuple(self.one.read_tagged(child, place) for child in item.value))
+        tags = [child.tag for child in item.value]
+        names = tags.count(Tag.NAME)
+        if tags != [Tag.NAME] * names + [Tag.ATTRIBUTE] * (len(tags) - names):
+            message = f"{tag_name(item.tag)} holds Names, then Attributes, and nothing else"
+            raise refuse(Cause.UNEXPECTED_FIELD, message, place, item)
+        for child in item.value:
+            if child.type is not ItemType.STRUCTURE:
+                message = f"{tag_name(child.tag)} is a STRUCTURE"
+                raise refuse(Cause.BAD_TYPE, message, place.enter(child.tag), child)
+        read = self.one.read
+        return Attributes(
+            tuple(
+                read(child, place.enter(Tag.ATTRIBUTE, index))
+                for index, child in enumerate(item.value[names:])
+            ),
+            tuple(
+                self.name_kind.read(child, place.enter(Tag.NAME, index))
+                for index, child in enumerate(item.value[:names])
+            ),
+        )
+
+    def write(self, tag: int, value: Any, place: Place) -> Item:
+        if not isinstance(value, Attributes):
+            raise misuse(f"expected Attributes, not {type(value).__name__}", place)
+        items: list[Item | None] = []
+        if self.one.named:
+            items += [
+                self.name_kind.write(Tag.NAME, name, place.enter(Tag.NAME))
+                for name in value.templates
+            ]
+            for attribute in value:
+                inside = place.enter(Tag.ATTRIBUTE)
+                items.append(self.one.write(Tag.ATTRIBUTE, attribute, inside))
+        elif value.templates and place.strict:
+            message = f"KMIP {self.one.version} has no templates"
+            raise misuse(message, place, Cause.WRONG_VERSION)
+        else:
+            items.extend(self.one.write_tagged(attribute, place) for attribute in value)
+        written = tuple(item for item in items if item is not None)
+        return Item(tag, ItemType.STRUCTURE, written)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeReferenceKind:
+    """The name of an attribute: text in 1.x, a tag or vendor and name in 2.x (2.1 §5.5)."""
+
+    version: Version
+
+    @property
+    def types(self) -> frozenset[ItemType]:
+        if self.version < V2_0:
+            return frozenset((ItemType.TEXT_STRING,))
+        return frozenset((ItemType.ENUMERATION, ItemType.STRUCTURE))
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, Tag | VendorName)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> AttributeKey:  # noqa: ARG002
+        if item.type is ItemType.TEXT_STRING:
+            return key_of_name(_text(item, place), self.version)
+        if item.type is ItemType.ENUMERATION:
+            assert isinstance(item.value, int)
+            return Tag(item.value)
+        allowed = (Tag.VENDOR_IDENTIFICATION, Tag.ATTRIBUTE_NAME)
+        parts = _vendor_parts(item, place, allowed)
+        vendor = parts.get(Tag.VENDOR_IDENTIFICATION)
+        if vendor is None:
+            raise refuse(Cause.MISSING_FIELD, "VendorIdentification is missing", place, item)
+        return VendorName(_text(vendor, place), _text(parts[Tag.ATTRIBUTE_NAME], place))
+
+    def write(self, tag: int, value: Any, place: Place) -> Item | None:
+        if not self.accepts(value):
+            raise misuse(f"expected a Tag or VendorName, not {type(value).__name__}", place)
+        if not self._known(value):
+            if place.strict:
+                message = f"KMIP {self.version} has no attribute {attribute_name(value)}"
+                raise misuse(message, place, Cause.WRONG_VERSION)
+            return None
+        if self.version < V2_0:
+            return Item(tag, ItemType.TEXT_STRING, attribute_name(value))
+        if isinstance(value, Tag):
+            return Item(tag, ItemType.ENUMERATION, int(value))
+        parts = (
+            Item(Tag.VENDOR_IDENTIFICATION, ItemType.TEXT_STRING, value.vendor),
+            Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, value.name),
+        )
+        return Item(tag, ItemType.STRUCTURE, parts)
+
+    def _known(self, key: AttributeKey) -> bool:
+        if isinstance(key, VendorName):
+            return self.version >= V2_0 or key.vendor in (*CUSTOM_PREFIXES, "")
+        row = BY_TAG.get(key)
+        return row.known_in(self.version) if row is not None else self.version >= V2_0

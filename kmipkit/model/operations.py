@@ -1,0 +1,197 @@
+"""What the protocol knows about each operation, one row per operation.
+
+A row says which payload classes an operation has, in which versions it exists, which side sends it,
+and whether a client may safely send it twice. Codec, client and server read it here. Payload classes
+of the standard are imported on first use; the rows name them by module and class.
+
+Vendors add rows of their own with :func:`register`. An operation without a row is still read and
+written: its payload stays a generic :class:`kmipkit.ttlv.tree.Item`.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+from kmipkit.model.structure import Structure
+from kmipkit.spec.enums import Operation
+from kmipkit.spec.operation_spec import Side
+from kmipkit.spec.operations import BY_OPERATION
+from kmipkit.spec.versions import V1_0, Version
+
+VENDOR_CODES = range(0x80000000, 0x90000000)
+"""Operation codes that the standard leaves to vendors (KMIP 1.4 §9.1.3.2.27: 8XXXXXXX)."""
+
+PayloadClass = type[Structure] | str
+"""A payload class, or ``module:Class`` for one that is imported on first use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRow:
+    """One operation. ``since`` and ``until`` are the first and last version that have it."""
+
+    operation: Operation
+    request_payload: PayloadClass
+    response_payload: PayloadClass | None
+    """None where a response carries no payload, or that of another operation (Poll)."""
+    sides: Side = Side.FROM_CLIENT
+    may_be_repeated: bool = False
+    """Whether the operation changes nothing, so that sending it twice does no harm."""
+    since: Version = V1_0
+    until: Version | None = None
+
+    @property
+    def from_client(self) -> bool:
+        """Whether a client may request it from a server."""
+        return Side.FROM_CLIENT in self.sides
+
+    @property
+    def from_server(self) -> bool:
+        """Whether a server may request it from a client."""
+        return Side.FROM_SERVER in self.sides
+
+    def known_in(self, version: Version) -> bool:
+        """Whether this version has the operation."""
+        return self.since <= version and (self.until is None or version <= self.until)
+
+    def request(self, version: Version) -> type[Structure] | None:
+        """The class of the request payload; None where the version lacks the operation."""
+        return _load(self.request_payload) if self.known_in(version) else None
+
+    def response(self, version: Version) -> type[Structure] | None:
+        """The class of the response payload; None as for requests, and where there is none."""
+        if self.response_payload is None or not self.known_in(version):
+            return None
+        return _load(self.response_payload)
+
+
+def row(operation: int) -> OperationRow | None:
+    """The row of an operation code; None for a code that nobody has registered."""
+    return _ROWS.get(operation)
+
+
+def register(row: OperationRow) -> None:
+    """Add a vendor's operation, so that its payloads are read and written as declared structures.
+
+    Takes effect at once, also for connections that are already open. Raises ValueError for a code
+    of the standard, and for a code that already has a different row.
+    """
+    code = f"0x{row.operation:08X}"
+    if row.operation not in VENDOR_CODES:
+        message = f"operation code {code} belongs to the standard; vendors use 8XXXXXXX"
+        raise ValueError(message)
+    if _ROWS.setdefault(row.operation, row) != row:
+        raise ValueError(f"operation code {code} is already registered with other payloads")
+
+
+def request_payload(operation: Operation, version: Version) -> type[Structure] | None:
+    """The class of an operation's request payload; None where it stays a generic item."""
+    found = _ROWS.get(operation)
+    return None if found is None else found.request(version)
+
+
+def response_payload(operation: Operation, version: Version) -> type[Structure] | None:
+    """The class of an operation's response payload; None where it stays a generic item."""
+    found = _ROWS.get(operation)
+    return None if found is None else found.response(version)
+
+
+def _load(payload: PayloadClass) -> type[Structure]:
+    return _import(payload) if isinstance(payload, str) else payload
+
+
+@cache
+def _import(path: str) -> type[Structure]:
+    module, name = path.split(":")
+    found: type[Structure] = getattr(import_module(module), name)
+    return found
+
+
+def _standard(
+    operation: Operation,
+    family: str,
+    name: str,
+    *,
+    has_response_payload: bool = True,
+    may_be_repeated: bool = False,
+) -> OperationRow:
+    """A row of the standard; sides and versions come from the specification's tables."""
+    path = f"kmipkit.model.payloads.{family}:{name}"
+    return OperationRow(
+        operation=operation,
+        request_payload=f"{path}Request",
+        response_payload=f"{path}Response" if has_response_payload else None,
+        sides=BY_OPERATION[operation].sides,
+        may_be_repeated=may_be_repeated,
+        since=operation.since,
+        until=operation.until,
+    )
+
+
+_STANDARD = (
+    _standard(Operation.CREATE, "create", "Create"),
+    _standard(Operation.CREATE_KEY_PAIR, "create", "CreateKeyPair"),
+    _standard(Operation.REGISTER, "register", "Register"),
+    _standard(Operation.RE_KEY, "rekey", "ReKey"),
+    _standard(Operation.DERIVE_KEY, "rekey", "DeriveKey"),
+    _standard(Operation.CERTIFY, "certify", "Certify"),
+    _standard(Operation.RE_CERTIFY, "certify", "ReCertify"),
+    _standard(Operation.LOCATE, "locate", "Locate", may_be_repeated=True),
+    _standard(Operation.CHECK, "lifecycle", "Check", may_be_repeated=True),
+    _standard(Operation.GET, "get", "Get", may_be_repeated=True),
+    _standard(Operation.GET_ATTRIBUTES, "attributes", "GetAttributes", may_be_repeated=True),
+    _standard(Operation.GET_ATTRIBUTE_LIST, "attributes", "GetAttributeList", may_be_repeated=True),
+    _standard(Operation.ADD_ATTRIBUTE, "attributes", "AddAttribute"),
+    _standard(Operation.MODIFY_ATTRIBUTE, "attributes", "ModifyAttribute"),
+    _standard(Operation.DELETE_ATTRIBUTE, "attributes", "DeleteAttribute"),
+    _standard(Operation.OBTAIN_LEASE, "lifecycle", "ObtainLease"),
+    _standard(Operation.GET_USAGE_ALLOCATION, "lifecycle", "GetUsageAllocation"),
+    _standard(Operation.ACTIVATE, "lifecycle", "Activate"),
+    _standard(Operation.REVOKE, "lifecycle", "Revoke"),
+    _standard(Operation.DESTROY, "lifecycle", "Destroy"),
+    _standard(Operation.ARCHIVE, "lifecycle", "Archive"),
+    _standard(Operation.RECOVER, "lifecycle", "Recover"),
+    _standard(Operation.VALIDATE, "certify", "Validate"),
+    _standard(Operation.QUERY, "query", "Query", may_be_repeated=True),
+    _standard(Operation.CANCEL, "asynchronous", "Cancel"),
+    _standard(Operation.POLL, "asynchronous", "Poll", has_response_payload=False),
+    _standard(Operation.NOTIFY, "notify", "Notify", has_response_payload=False),
+    _standard(Operation.PUT, "notify", "Put", has_response_payload=False),
+    _standard(Operation.RE_KEY_KEY_PAIR, "rekey", "ReKeyKeyPair"),
+    _standard(Operation.DISCOVER_VERSIONS, "query", "DiscoverVersions", may_be_repeated=True),
+    _standard(Operation.ENCRYPT, "crypto", "Encrypt"),
+    _standard(Operation.DECRYPT, "crypto", "Decrypt"),
+    _standard(Operation.SIGN, "crypto", "Sign"),
+    _standard(Operation.SIGNATURE_VERIFY, "crypto", "SignatureVerify", may_be_repeated=True),
+    _standard(Operation.MAC, "crypto", "MAC"),
+    _standard(Operation.MAC_VERIFY, "crypto", "MACVerify", may_be_repeated=True),
+    _standard(Operation.RNG_RETRIEVE, "crypto", "RNGRetrieve", may_be_repeated=True),
+    _standard(Operation.RNG_SEED, "crypto", "RNGSeed"),
+    _standard(Operation.HASH, "crypto", "Hash", may_be_repeated=True),
+    _standard(Operation.CREATE_SPLIT_KEY, "create", "CreateSplitKey"),
+    _standard(Operation.JOIN_SPLIT_KEY, "create", "JoinSplitKey"),
+    _standard(Operation.IMPORT, "register", "Import"),
+    _standard(Operation.EXPORT, "register", "Export"),
+    _standard(Operation.LOG, "session", "Log"),
+    _standard(Operation.LOGIN, "session", "Login"),
+    _standard(Operation.LOGOUT, "session", "Logout"),
+    _standard(Operation.DELEGATED_LOGIN, "session", "DelegatedLogin"),
+    _standard(Operation.ADJUST_ATTRIBUTE, "attributes", "AdjustAttribute"),
+    _standard(Operation.SET_ATTRIBUTE, "attributes", "SetAttribute"),
+    _standard(Operation.SET_ENDPOINT_ROLE, "session", "SetEndpointRole"),
+    _standard(Operation.PKCS_11, "session", "PKCS11"),
+    _standard(Operation.INTEROP, "session", "Interop"),
+    _standard(Operation.RE_PROVISION, "certify", "ReProvision"),
+    _standard(Operation.SET_DEFAULTS, "limits", "SetDefaults"),
+    _standard(Operation.SET_CONSTRAINTS, "limits", "SetConstraints"),
+    _standard(Operation.GET_CONSTRAINTS, "limits", "GetConstraints"),
+    _standard(Operation.QUERY_ASYNCHRONOUS_REQUESTS, "asynchronous", "QueryAsynchronousRequests"),
+    _standard(Operation.PROCESS, "asynchronous", "Process"),
+    _standard(Operation.CREATE_USER, "accounts", "CreateUser"),
+    _standard(Operation.CREATE_GROUP, "accounts", "CreateGroup"),
+    _standard(Operation.CREATE_CREDENTIAL, "accounts", "CreateCredential"),
+    _standard(Operation.DEACTIVATE, "lifecycle", "Deactivate"),
+    _standard(Operation.OBLITERATE, "lifecycle", "Obliterate"),
+    _standard(Operation.PING, "session", "Ping"),
+)
+
+_ROWS: dict[int, OperationRow] = {row.operation: row for row in _STANDARD}

@@ -1,0 +1,104 @@
+"""How 3.0 writes what earlier versions wrote as structures or plain texts.
+
+| value | up to 2.1 | 3.0 |
+| --- | --- | --- |
+| what names an object | Text String | Identifier, Reference, or Name Reference |
+| Name, Rotate Name | structure of value and type | Text String |
+| Link | structure of type and identifier | Reference under a tag per type of link |
+
+The specification 3.0 is a draft; this follows its tables of tags and the test cases of its profiles.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from kmipkit.model.field_types import Place, misuse
+from kmipkit.model.structure import Structure
+from kmipkit.model.types import NameReference
+from kmipkit.spec.enumeration import OpenEnum
+from kmipkit.spec.enums import LinkType
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.tags import Tag
+from kmipkit.ttlv.tree import Item
+
+_NAMING = frozenset((ItemType.IDENTIFIER, ItemType.REFERENCE, ItemType.NAME_REFERENCE))
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What names an object: by identifier, or by its Name (a :class:`NameReference`)."""
+
+    item_type: ItemType
+    """How an identifier is written: as Identifier where the object is meant, else as Reference."""
+    types: frozenset[ItemType] = _NAMING
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, str)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> str:  # noqa: ARG002
+        assert isinstance(item.value, str)
+        return NameReference(item.value) if item.type is ItemType.NAME_REFERENCE else item.value
+
+    def write(self, tag: int, value: Any, place: Place) -> Item:
+        if not isinstance(value, str):
+            raise misuse(f"expected str, not {type(value).__name__}", place)
+        by_name = isinstance(value, NameReference)
+        return Item(tag, ItemType.NAME_REFERENCE if by_name else self.item_type, str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class FlatName:
+    """A structure of a text and its type, of which 3.0 writes the text alone."""
+
+    cls: type[Structure]
+    text: str
+    kind: str
+    """Names of the fields."""
+    usual: OpenEnum
+    """The type of a text that says none."""
+    types: frozenset[ItemType] = frozenset((ItemType.TEXT_STRING,))
+
+    def accepts(self, value: object) -> bool:
+        return isinstance(value, self.cls)
+
+    def read(self, item: Item, place: Place, outer: object = None) -> Structure:  # noqa: ARG002
+        values: dict[str, Any] = {self.text: item.value, self.kind: self.usual}
+        return self.cls(**values)
+
+    def write(self, tag: int, value: Any, place: Place) -> Item:
+        if not isinstance(value, self.cls):
+            raise misuse(f"expected {self.cls.__name__}, not {type(value).__name__}", place)
+        return Item(tag, ItemType.TEXT_STRING, getattr(value, self.text))
+
+
+LINKS: Mapping[LinkType, Tag] = MappingProxyType(
+    {
+        LinkType.CERTIFICATE_LINK: Tag.CERTIFICATE_LINK,
+        LinkType.PUBLIC_KEY_LINK: Tag.PUBLIC_KEY_LINK,
+        LinkType.PRIVATE_KEY_LINK: Tag.PRIVATE_KEY_LINK,
+        LinkType.DERIVATION_BASE_OBJECT_LINK: Tag.DERIVATION_OBJECT_LINK,
+        LinkType.DERIVED_KEY_LINK: Tag.DERIVED_OBJECT_LINK,
+        LinkType.REPLACEMENT_OBJECT_LINK: Tag.REPLACEMENT_OBJECT_LINK,
+        LinkType.REPLACED_OBJECT_LINK: Tag.REPLACED_OBJECT_LINK,
+        LinkType.PARENT_LINK: Tag.PARENT_LINK,
+        LinkType.CHILD_LINK: Tag.CHILD_LINK,
+        LinkType.PREVIOUS_LINK: Tag.PREVIOUS_LINK,
+        LinkType.NEXT_LINK: Tag.NEXT_LINK,
+        LinkType.PKCS_12_CERTIFICATE_LINK: Tag.PKCS_12_CERTIFICATE_LINK,
+        LinkType.PKCS_12_PASSWORD_LINK: Tag.PKCS_12_PASSWORD_LINK,
+        LinkType.WRAPPING_KEY_LINK: Tag.WRAPPING_KEY_LINK,
+    }
+)
+"""The tag under which 3.0 writes each type of link."""
+
+TYPE_OF_LINK: Mapping[int, LinkType] = MappingProxyType(
+    {tag: link_type for link_type, tag in LINKS.items()}
+)
+"""The inverse."""
+
+FLAT_TEXTS: Mapping[int, Tag] = MappingProxyType(
+    {Tag.NAME: Tag.NAME_VALUE, Tag.ROTATE_NAME: Tag.ROTATE_NAME_VALUE}
+)
+"""Attributes of which 3.0 writes a text, and the field that this text was."""

@@ -1,0 +1,101 @@
+"""The certificate authority of Certify: a key and a certificate among the server's own objects.
+
+Both are made when the first certificate is asked for, and kept like all objects: sealed, and in the
+transaction of the request. They belong to the server, so that administrators can find and get the
+certificate, and nobody the key in clear.
+"""
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+from kmipkit_certs.authority import Authority
+
+from kmipkit.model.attribute import Attributes
+from kmipkit.model.attributes import Name
+from kmipkit.model.keyblock import KeyBlock, KeyValue
+from kmipkit.model.objects import Certificate, PrivateKey
+from kmipkit.spec.enums import (
+    CertificateType,
+    CryptographicAlgorithm,
+    KeyFormatType,
+    NameType,
+    ObjectType,
+)
+from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.tags import Tag
+from kmipkit_server.engine.call import Call
+from kmipkit_server.identity.certificate import SYSTEM
+from kmipkit_server.keys.material import key_bytes
+from kmipkit_server.objects import creation
+from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.managed import Managed, pack_object
+
+NAME, KEY_NAME = "certificate authority", "certificate authority key"
+ALGORITHM, BITS = "rsa-3072", 3072
+"""RSA, since every client can check its signatures."""
+
+
+def authority(call: Call) -> Authority:
+    """The authority, made if there is none yet; only while the store may be written."""
+    certificate = _own(call, NAME)
+    key = _own(call, KEY_NAME)
+    if certificate is None or key is None:
+        return _make(call)
+    value = certificate.object
+    assert isinstance(value, Certificate)
+    private = load_der_private_key(key_bytes(key), password=None)
+    return Authority(
+        x509.load_der_x509_certificate(value.certificate_value),
+        private,  # type: ignore[arg-type]  # of the kind that was made here
+    )
+
+
+def certificate(call: Call) -> bytes | None:
+    """The authority's certificate in DER, if there is an authority."""
+    managed = _own(call, NAME)
+    value = managed.object if managed is not None else None
+    return value.certificate_value if isinstance(value, Certificate) else None
+
+
+def _own(call: Call, name: str) -> Managed | None:
+    for identifier in call.store.named(SYSTEM.name, name):
+        record = call.store.get(identifier)
+        if record is not None and not record.is_destroyed:
+            return Managed(record, call.now)
+    return None
+
+
+def _make(call: Call) -> Authority:
+    made = Authority.create(f"{call.facts.server_name} certificate authority", ALGORITHM, call.now)
+    der = made.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    block = KeyBlock(
+        key_format_type=KeyFormatType.PKCS_8,
+        key_value=KeyValue(key_material=der),
+        cryptographic_algorithm=CryptographicAlgorithm.RSA,
+        cryptographic_length=BITS,
+    )
+    signs = CryptographicUsageMask.CERTIFICATE_SIGN | CryptographicUsageMask.CRL_SIGN
+    key = PrivateKey(key_block=block)
+    public = Certificate(
+        certificate_type=CertificateType.X_509,
+        certificate_value=made.certificate.public_bytes(Encoding.DER),
+    )
+    for object_type, name, value, sensitive in (
+        (ObjectType.PRIVATE_KEY, KEY_NAME, key, True),
+        (ObjectType.CERTIFICATE, NAME, public, False),
+    ):
+        given = Attributes.of(
+            (Tag.NAME, Name(name_value=name, name_type=NameType.UNINTERPRETED_TEXT_STRING)),
+            (Tag.CRYPTOGRAPHIC_USAGE_MASK, signs),
+            (Tag.SENSITIVE, sensitive),
+            (Tag.EXTRACTABLE, not sensitive),
+        )
+        creation.keep(
+            call, object_type, pack_object(value), given, facts_of(value),
+            generated=True, owner=SYSTEM,
+        )  # fmt: skip
+    return made

@@ -1,0 +1,101 @@
+"""The bytes of a key that the server itself is to work with."""
+
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+from kmipkit.errors import OperationError
+from kmipkit.keys import transparent
+from kmipkit.keys.certificates import certificate_key
+from kmipkit.keys.formats import load_private_key, load_public_key
+from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
+from kmipkit.model.objects import Certificate
+from kmipkit.spec.enums import ObjectType, ResultReason
+from kmipkit_server.objects.managed import Managed
+
+
+def key_bytes(managed: Managed) -> bytes:
+    """The Key Material of an unwrapped key. OperationError where the server cannot see it."""
+    value = managed.key_block.key_value
+    if value is None:
+        raise OperationError(
+            ResultReason.KEY_VALUE_NOT_PRESENT, "the server has only attributes of this key"
+        )
+    if not isinstance(value, KeyValue):
+        raise OperationError(
+            ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED,
+            "the key was registered wrapped, so the server cannot use it",
+        )
+    if isinstance(value.key_material, TransparentSymmetricKey):
+        return value.key_material.key
+    if isinstance(value.key_material, bytes):
+        return value.key_material
+    raise OperationError(
+        ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
+        f"a key kept as {managed.key_block.key_format_type.name} cannot be used by the server",
+    )
+
+
+def public_key(managed: Managed) -> PublicKeyTypes:
+    """The key of a Public Key, or of a Certificate. Illegal Object Type for other objects."""
+    if managed.object_type is ObjectType.CERTIFICATE:
+        value = managed.object
+        assert isinstance(value, Certificate)
+        return certificate_key(value.certificate_value)
+    _require_type(managed, ObjectType.PUBLIC_KEY)
+    return _loaded_public(managed)
+
+
+def private_key(managed: Managed) -> PrivateKeyTypes:
+    """The key of a Private Key. Illegal Object Type for other objects."""
+    _require_type(managed, ObjectType.PRIVATE_KEY)
+    return _loaded_private(managed)
+
+
+def rsa_public_key(managed: Managed) -> RSAPublicKey:
+    """The RSA key of a Public Key object. Illegal Object Type for a key of another algorithm."""
+    key: RSAPublicKey = _rsa(_loaded_public(managed), RSAPublicKey)
+    return key
+
+
+def rsa_private_key(managed: Managed) -> RSAPrivateKey:
+    """The RSA key of a Private Key object. Illegal Object Type for a key of another algorithm."""
+    key: RSAPrivateKey = _rsa(_loaded_private(managed), RSAPrivateKey)
+    return key
+
+
+def _require_type(managed: Managed, wanted: ObjectType) -> None:
+    if managed.object_type is not wanted:
+        word = wanted.name.replace("_", " ").title()
+        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"this needs a {word}")
+
+
+def _loaded_public(managed: Managed) -> PublicKeyTypes:
+    found: PublicKeyTypes = _transparent(managed) or load_public_key(*_described(managed))
+    return found
+
+
+def _loaded_private(managed: Managed) -> PrivateKeyTypes:
+    found: PrivateKeyTypes = _transparent(managed) or load_private_key(*_described(managed))
+    return found
+
+
+def _transparent(managed: Managed) -> Any:
+    """The key of a structure of numbers; None where the material is something else."""
+    value = managed.key_block.key_value
+    material = value.key_material if isinstance(value, KeyValue) else None
+    return transparent.load(material) if transparent.is_transparent(material) else None
+
+
+def _described(managed: Managed) -> tuple[Any, ...]:
+    block = managed.key_block
+    return key_bytes(managed), block.key_format_type, block.cryptographic_algorithm
+
+
+def _rsa(key: object, kind: type[Any]) -> Any:
+    if not isinstance(key, kind):
+        raise OperationError(
+            ResultReason.ILLEGAL_OBJECT_TYPE, "of the asymmetric keys, only RSA can do this"
+        )
+    return key

@@ -1,0 +1,127 @@
+"""Who may set, change and delete which attribute: the rules of the attribute tables.
+
+The tables (KMIP 1.4 §3, KMIP 2.1 §4) say for each attribute whether a client may set it first,
+modify it and delete it. Here those rules become refusals; what the tables add in words (states, and
+attributes that describe a key to be made) are two small tables below.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kmipkit.errors import OperationError
+from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribute_name
+from kmipkit.model.v3_forms import TYPE_OF_LINK
+from kmipkit.spec.attribute_spec import AttributeSpec
+from kmipkit.spec.attributes import BY_TAG
+from kmipkit.spec.enums import ObjectType, ResultReason, State
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import Version
+from kmipkit_server.objects.managed import Managed
+
+DESCRIBES_NEW_OBJECT = frozenset(
+    {
+        Tag.CRYPTOGRAPHIC_ALGORITHM,
+        Tag.CRYPTOGRAPHIC_LENGTH,
+        Tag.CERTIFICATE_TYPE,
+        Tag.DIGITAL_SIGNATURE_ALGORITHM,
+        Tag.PROTECTION_STORAGE_MASK,
+        Tag.KEY_FORMAT_TYPE,
+        Tag.OPAQUE_DATA_TYPE,
+    }
+)
+"""Set by the server, but on the word of the client that asks for the object (KMIP 1.4 §4.1, §4.3)."""
+
+_EARLY = frozenset({State.PRE_ACTIVE})
+_NOT_OVER = frozenset({State.PRE_ACTIVE, State.ACTIVE})
+
+CHANGEABLE_IN: Mapping[Tag, frozenset[State]] = MappingProxyType(
+    {
+        Tag.ACTIVATION_DATE: _EARLY,
+        Tag.PROCESS_START_DATE: _NOT_OVER,
+        Tag.PROTECT_STOP_DATE: _NOT_OVER,
+        Tag.DEACTIVATION_DATE: _NOT_OVER,
+    }
+)
+"""States in which a date may still be changed (KMIP 1.4 §3.24 to §3.27)."""
+
+
+def _known(key: AttributeKey, version: Version) -> AttributeSpec | None:
+    """The row of a standard attribute, None for a vendor's. Refuses names that do not exist."""
+    if isinstance(key, VendorName):
+        if key.vendor:
+            return None
+    else:
+        row = BY_TAG.get(Tag.LINK if key in TYPE_OF_LINK else key)
+        if row is not None and row.known_in(version):
+            return row
+    raise OperationError(
+        ResultReason.UNSUPPORTED_ATTRIBUTE,
+        f"KMIP {version} has no attribute {attribute_name(key)!r}",
+    )
+
+
+def _require(key: AttributeKey, version: Version, right: str, done: str) -> None:
+    """Refuse where the row of the table does not give clients the right.
+
+    A vendor's attribute is the client's own, unless it is the server's (1.x: ``y-``; KMIP 1.4 §3.39).
+    """
+    row = _known(key, version)
+    if row is not None:
+        allowed = getattr(row.rules(version), right)
+    else:
+        allowed = isinstance(key, VendorName) and key.vendor != "y"
+    if not allowed:
+        raise OperationError(
+            ResultReason.ATTRIBUTE_READ_ONLY, f"{attribute_name(key)} cannot be {done} by a client"
+        )
+
+
+def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:  # noqa: ARG001
+    """Refuse an attribute that a client may not give to a new object."""
+    if attribute.key in DESCRIBES_NEW_OBJECT:
+        _known(attribute.key, version)
+    else:
+        _require(attribute.key, version, "set_by_client", "set")
+    require_value(attribute)
+
+
+def check_add(attribute: Attribute, managed: Managed, version: Version) -> None:
+    """Refuse an attribute that a client may not add to an object that exists."""
+    _require(attribute.key, version, "set_by_client", "added")
+    require_value(attribute)
+    _require_state(attribute.key, managed)
+
+
+def check_modify(attribute: Attribute, managed: Managed, version: Version) -> None:
+    """Refuse a change that a client may not make."""
+    _require(attribute.key, version, "modifiable_by_client", "changed")
+    require_value(attribute)
+    _require_state(attribute.key, managed)
+
+
+def check_set(attribute: Attribute, managed: Managed, version: Version) -> None:
+    """Refuse a value that a client may neither add nor change (KMIP 2.1 §6.1.51)."""
+    check = check_modify if attribute.key in managed.stored else check_add
+    check(attribute, managed, version)
+
+
+def check_delete(key: AttributeKey, managed: Managed, version: Version) -> None:  # noqa: ARG001
+    """Refuse to delete what a client may not delete."""
+    _require(key, version, "deletable_by_client", "deleted")
+
+
+def require_value(attribute: Attribute) -> None:
+    """Refuse an attribute without a value, as only Notify has them."""
+    if attribute.value is None:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"{attribute_name(attribute.key)} has no value"
+        )
+
+
+def _require_state(key: AttributeKey, managed: Managed) -> None:
+    states = CHANGEABLE_IN.get(key) if isinstance(key, Tag) else None
+    if states is not None and managed.state not in states:
+        raise OperationError(
+            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
+            f"{attribute_name(key)} is fixed once an object is {managed.state.name.lower()}",
+        )

@@ -1,0 +1,205 @@
+"""What the server can tell of an object by looking at it: algorithm, length, digest, certificate.
+
+One function per class of object. A wrapped or opaque key tells nothing but its digest
+(KMIP 1.4 §3.4, §3.5, §3.17).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from kmipkit.errors import OperationError
+from kmipkit.keys import certificates, describe, formats, transparent
+from kmipkit.keys.transparent import is_transparent
+from kmipkit.model.attributes import (
+    CertificateIdentifier,
+    CertificateIssuer,
+    CertificateSubject,
+    X509CertificateIdentifier,
+    X509CertificateIssuer,
+    X509CertificateSubject,
+)
+from kmipkit.model.codec import to_tree
+from kmipkit.model.keyblock import KeyBlock, KeyValue
+from kmipkit.model.objects import (
+    OBJECT_TYPE_OF,
+    Certificate,
+    CertificateRequest,
+    ManagedObject,
+    OpaqueObject,
+    PGPKey,
+    PrivateKey,
+    PublicKey,
+    SecretData,
+    SplitKey,
+    SymmetricKey,
+)
+from kmipkit.model.structure import Structure
+from kmipkit.spec.enums import CertificateType, KeyFormatType, ResultReason
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_4, V2_1
+from kmipkit.ttlv import binary
+from kmipkit_server.objects.creation import digest
+
+_BYTES_OF: Mapping[KeyFormatType, tuple[KeyFormatType, Callable[..., bytes]]] = MappingProxyType(
+    {
+        KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY: (KeyFormatType.PKCS_1, formats.dump_private_key),
+        KeyFormatType.TRANSPARENT_RSA_PUBLIC_KEY: (KeyFormatType.PKCS_1, formats.dump_public_key),
+        KeyFormatType.TRANSPARENT_EC_PRIVATE_KEY: (
+            KeyFormatType.ECPRIVATEKEY,
+            formats.dump_private_key,
+        ),
+        KeyFormatType.TRANSPARENT_EC_PUBLIC_KEY: (KeyFormatType.X_509, formats.dump_public_key),
+    }
+)
+"""The format in which a key of numbers most likely leaves the server, whose digest it has, too."""
+
+
+def _other_digests(block: KeyBlock) -> "Facts":
+    """Of a transparent key also the digest of its usual byte string (KMIP 1.4 §3.17)."""
+    value, row = block.key_value, _BYTES_OF.get(block.key_format_type)
+    if row is None or not isinstance(value, KeyValue) or not is_transparent(value.key_material):
+        return
+    other, dump = row
+    try:
+        data = dump(transparent.load(value.key_material), other)
+    except OperationError:
+        return  # numbers that make no key are kept as they came
+    yield Tag.DIGEST, digest(data, other)
+
+
+Facts = Iterator[tuple[Tag, Any]]
+
+
+def digested_bytes(block: KeyBlock) -> bytes | None:
+    """The bytes over which a key's digest is computed (KMIP 1.4 §3.17); None without a value."""
+    value = block.key_value
+    if value is None or isinstance(value, bytes):
+        return value
+    material = value.key_material
+    if isinstance(material, bytes):
+        return material
+    if isinstance(material, Structure):
+        return binary.encode(_tree(value))
+    return binary.encode(material)
+
+
+def _tree(value: KeyValue) -> Any:
+    """The encoded Key Material structure of a transparent key."""
+    material = value.key_material
+    assert isinstance(material, Structure)
+    for version in (V2_1, V1_4):
+        try:
+            return to_tree(material, version, tag=Tag.KEY_MATERIAL)
+        except Exception:  # noqa: S112 - keys that 2.0 dropped are encoded as in 1.4
+            continue
+    raise AssertionError(f"no version encodes {type(material).__name__}")
+
+
+def _key_block(block: KeyBlock) -> Facts:
+    yield Tag.CRYPTOGRAPHIC_ALGORITHM, block.cryptographic_algorithm
+    yield Tag.CRYPTOGRAPHIC_LENGTH, block.cryptographic_length
+    data = digested_bytes(block)
+    if data is not None:
+        yield Tag.DIGEST, digest(data, block.key_format_type)
+        yield from _other_digests(block)
+    yield Tag.KEY_VALUE_PRESENT, block.key_value is not None
+    if block.key_format_type.known_in(V2_1):  # the attribute came when some formats went
+        yield Tag.KEY_FORMAT_TYPE, block.key_format_type
+
+
+def _key(value: SymmetricKey | SecretData | SplitKey | PGPKey) -> Facts:
+    block = value.key_block
+    yield from _key_block(block)
+
+
+def _asymmetric(value: PrivateKey | PublicKey) -> Facts:
+    block = value.key_block
+    yield from _key_block(block)
+    material = block.key_value.key_material if isinstance(block.key_value, KeyValue) else None
+    if block.cryptographic_algorithm is not None or not isinstance(material, bytes):
+        return
+    try:
+        known = describe.describe_key(material, block.key_format_type, OBJECT_TYPE_OF[type(value)])
+    except OperationError:
+        return  # a key that the library cannot read is kept as it is
+    yield Tag.CRYPTOGRAPHIC_ALGORITHM, known.algorithm
+    yield Tag.CRYPTOGRAPHIC_LENGTH, known.length
+
+
+def _certificate(value: Certificate) -> Facts:
+    data = value.certificate_value
+    yield Tag.CERTIFICATE_TYPE, value.certificate_type
+    yield Tag.CERTIFICATE_LENGTH, len(data)
+    yield Tag.DIGEST, digest(data, KeyFormatType.X_509 if _is_x509(value) else None)
+    if _is_x509(value):
+        yield Tag.KEY_FORMAT_TYPE, KeyFormatType.X_509
+        yield from _x509(data)
+
+
+def _x509(data: bytes) -> Facts:
+    """Names, serial number and key of a certificate, in all the forms that versions have."""
+    try:
+        known = certificates.describe_certificate(data)
+    except OperationError as error:
+        raise OperationError(ResultReason.INVALID_FIELD, error.message) from None
+    yield from certificates.certificate_attributes(data)
+    subject, issuer = known.subject, known.issuer
+    yield (
+        Tag.X_509_CERTIFICATE_IDENTIFIER,
+        X509CertificateIdentifier(
+            issuer_distinguished_name=issuer.der, certificate_serial_number=known.serial
+        ),
+    )
+    yield (
+        Tag.X_509_CERTIFICATE_SUBJECT,
+        X509CertificateSubject(
+            subject_distinguished_name=subject.der, subject_alternative_names=subject.alternative
+        ),
+    )
+    yield (
+        Tag.X_509_CERTIFICATE_ISSUER,
+        X509CertificateIssuer(
+            issuer_distinguished_name=issuer.der, issuer_alternative_names=issuer.alternative
+        ),
+    )
+    # The same as text, for clients of 1.0, which has nothing else.
+    yield (
+        Tag.CERTIFICATE_IDENTIFIER,
+        CertificateIdentifier(issuer=issuer.text, serial_number=known.serial_text),
+    )
+    yield Tag.CERTIFICATE_SUBJECT, CertificateSubject(distinguished_name=subject.text)
+    yield Tag.CERTIFICATE_ISSUER, CertificateIssuer(distinguished_name=issuer.text)
+
+
+def _is_x509(value: Certificate) -> bool:
+    return value.certificate_type == CertificateType.X_509
+
+
+def _opaque(value: OpaqueObject) -> Facts:
+    yield Tag.DIGEST, digest(value.opaque_data_value, None)
+
+
+def _request(value: CertificateRequest) -> Facts:
+    yield Tag.DIGEST, digest(value.certificate_request_value, None)
+
+
+FACTS: Mapping[type, Callable[[Any], Facts]] = MappingProxyType(
+    {
+        SymmetricKey: _key,
+        SecretData: _key,
+        SplitKey: _key,
+        PGPKey: _key,
+        PrivateKey: _asymmetric,
+        PublicKey: _asymmetric,
+        Certificate: _certificate,
+        CertificateRequest: _request,
+        OpaqueObject: _opaque,
+    }
+)
+
+
+def facts_of(value: ManagedObject) -> list[tuple[Tag, Any]]:
+    """Attributes that follow from the object, as pairs; None where nothing is known."""
+    facts = FACTS.get(type(value))
+    return list(facts(value)) if facts is not None else []

@@ -1,0 +1,207 @@
+"""A managed object as handlers see it: its record, judged at the time of the call.
+
+The record keeps the state as it was last written; the state that counts follows from it, the dates
+and the clock (KMIP 1.4 §3.22). Some attributes are no rows of their own but follow from the record:
+Unique Identifier, Object Type, State and Object Class. All others are kept in one list, each
+instance with the index by which 1.x tells it apart.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from kmipkit.errors import LocalProtocolError, OperationError
+from kmipkit.lifecycle import (
+    DESTROYED_STATES,
+    Event,
+    describe_state,
+    effective_state,
+    next_state,
+)
+from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
+from kmipkit.model.codec import decode, encode
+from kmipkit.model.keyblock import KeyBlock
+from kmipkit.model.objects import CLASS_OF_TYPE, ManagedObject
+from kmipkit.model.v3_forms import LINKS, TYPE_OF_LINK
+from kmipkit.spec.attributes import BY_TAG
+from kmipkit.spec.enums import ObjectClass, ObjectType, ResultReason, State
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_4, V2_1, V3_0, Version
+from kmipkit_server.identity.certificate import SYSTEM
+from kmipkit_server.store.base import Record
+
+_STORED_VERSIONS = (V2_1, V1_4)
+"""The version in which an object is kept: the newest, or 1.4 for what 2.0 dropped (templates)."""
+
+
+def pack_object(value: ManagedObject) -> bytes:
+    """The bytes under which an object is kept: the version of the encoding, then the encoding."""
+    try:
+        return bytes(V2_1) + encode(value, V2_1)
+    except LocalProtocolError:
+        return bytes(V1_4) + encode(value, V1_4)
+
+
+def unpack_object(material: bytes, object_type: ObjectType) -> ManagedObject:
+    """The object of :func:`pack_object`."""
+    version = Version(material[0], material[1])
+    return decode(CLASS_OF_TYPE[object_type], material[2:], version)
+
+
+class Managed:
+    """One object during one call; immutable: a change gives another, which ``Call.save`` writes."""
+
+    __slots__ = ("_stored", "now", "record")
+
+    def __init__(self, record: Record, now: datetime) -> None:
+        self.record = record
+        self.now = now
+        self._stored: Attributes | None = None
+
+    @property
+    def id(self) -> str:
+        """The Unique Identifier."""
+        return self.record.id
+
+    @property
+    def object_type(self) -> ObjectType:
+        return self.record.object_type
+
+    @property
+    def state(self) -> State:
+        """The state at the time of the call."""
+        record = self.record
+        return effective_state(record.state, record.activation, record.deactivation, self.now)
+
+    @property
+    def stored(self) -> Attributes:
+        """The attributes that are kept as such, with their indexes."""
+        if self._stored is None:
+            self._stored = self.record.attributes
+        return self._stored
+
+    @property
+    def object(self) -> ManagedObject:
+        """The object itself; Object Destroyed where its material is gone."""
+        if self.record.material is None:
+            raise OperationError(
+                ResultReason.OBJECT_DESTROYED, f"the object is {describe_state(self.state).lower()}"
+            )
+        if self.object_type not in CLASS_OF_TYPE:
+            raise OperationError(
+                ResultReason.ILLEGAL_OBJECT_TYPE, "users, groups and credentials are not given out"
+            )
+        return unpack_object(self.record.material, self.object_type)
+
+    @property
+    def key_block(self) -> KeyBlock:
+        """The key block of a key; Illegal Object Type for what has none."""
+        block = getattr(self.object, "key_block", None)
+        if not isinstance(block, KeyBlock):
+            raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, "the object is not a key")
+        return block
+
+    @property
+    def object_class(self) -> ObjectClass:
+        """Whether the object is a user's or the server's own (3.0)."""
+        return ObjectClass.USER if self.record.owner != SYSTEM.name else ObjectClass.SYSTEM
+
+    def get(self, key: AttributeKey) -> Any:
+        """The value of an attribute's first instance, or None."""
+        column = _COLUMNS.get(key) if isinstance(key, Tag) else None
+        return getattr(self, column) if column else self.stored.get(key)
+
+    def all(self, key: AttributeKey) -> list[Attribute]:
+        """All instances of an attribute, with their indexes."""
+        column = _COLUMNS.get(key) if isinstance(key, Tag) else None
+        if column:
+            return [Attribute(key, getattr(self, column))]
+        return [attribute for attribute in self.stored if is_meant(attribute, key)]
+
+    def everything(self) -> Iterable[Attribute]:
+        """All attributes of the object: the columns first; instances in the order of setting."""
+        for key, column in _COLUMNS.items():
+            yield Attribute(key, getattr(self, column))
+        yield from self.stored
+
+    def moved(self, event: Event) -> "Managed":
+        """After an event of the life cycle; Wrong Key Lifecycle State if it is not permitted."""
+        return self.with_state(next_state(self.state, event))
+
+    def with_state(self, state: State) -> "Managed":
+        """In another state."""
+        return Managed(self.record.replace(state=state), self.now)
+
+    def with_attribute(self, key: AttributeKey, value: Any) -> "Managed":
+        """With this single value of an attribute; None takes the attribute away."""
+        return self.with_stored(set_attribute(self.stored, key, value))
+
+    def with_stored(self, attributes: Attributes) -> "Managed":
+        """With these attributes instead of the stored ones."""
+        return Managed(self.record.replace(attributes=attributes), self.now)
+
+    def without_material(self) -> "Managed":
+        """With nothing but its attributes left."""
+        return Managed(self.record.replace(material=None), self.now)
+
+    def require_alive(self) -> None:
+        """Refuse with Object Destroyed what has no material any more."""
+        if self.state in DESTROYED_STATES:
+            raise OperationError(
+                ResultReason.OBJECT_DESTROYED, f"the object is {describe_state(self.state).lower()}"
+            )
+
+
+_COLUMNS: dict[Tag, str] = {
+    Tag.UNIQUE_IDENTIFIER: "id",
+    Tag.OBJECT_TYPE: "object_type",
+    Tag.STATE: "state",
+    Tag.OBJECT_CLASS: "object_class",
+}
+"""Attributes that are no rows of their own, and the property that has each."""
+
+
+def is_meant(attribute: Attribute, key: AttributeKey) -> bool:
+    """Whether a reference is to this attribute: 3.0 refers to links by the tag of their type."""
+    if isinstance(key, Tag) and key in TYPE_OF_LINK:
+        return attribute.key == Tag.LINK and attribute.value.link_type == TYPE_OF_LINK[key]
+    return attribute.key == key
+
+
+def reference_to(attribute: Attribute, version: Version) -> AttributeKey:
+    """What a client of this version calls the attribute: the inverse of :func:`is_meant`."""
+    if attribute.key == Tag.LINK and version >= V3_0:
+        return LINKS.get(attribute.value.link_type, Tag.LINK)
+    return attribute.key
+
+
+def shown(attribute: Attribute, version: Version) -> Attribute:
+    """An attribute as a client of this version sees it.
+
+    1.x answers name the index of an instance only where it is not zero (KMIP 1.4 §2.1.1: absent is
+    zero); 2.x has no index.
+    """
+    if attribute.index and version < (2, 0):
+        return attribute
+    return attribute if attribute.index is None else Attribute(attribute.key, attribute.value)
+
+
+def set_attribute(attributes: Attributes, key: AttributeKey, value: Any) -> Attributes:
+    """The attributes with this single value under the key; None takes the attribute away."""
+    rest = [attribute for attribute in attributes if attribute.key != key]
+    if value is not None:
+        rest.append(Attribute(key, value, 0))
+    return Attributes(tuple(rest))
+
+
+def add_instance(attributes: Attributes, key: AttributeKey, value: Any) -> tuple[Attributes, int]:
+    """The attributes with one more instance, and the index that it has got (KMIP 1.4 §4.14)."""
+    used = [attribute.index or 0 for attribute in attributes if attribute.key == key]
+    index = max(used) + 1 if used else 0
+    return attributes.plus(Attribute(key, value, index)), index
+
+
+def is_multi_instance(key: AttributeKey) -> bool:
+    """Whether an attribute may have several instances; a vendor's always may (KMIP 1.4 §3.39)."""
+    row = BY_TAG.get(key) if isinstance(key, Tag) else None
+    return row.multi_instance if row is not None else True

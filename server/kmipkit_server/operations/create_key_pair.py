@@ -1,0 +1,22 @@
+"""Create Key Pair (KMIP 1.4 §4.2, KMIP 2.1 §6.1.9)."""
+
+from kmipkit.model.payloads.create import CreateKeyPairRequest, CreateKeyPairResponse
+from kmipkit.spec.enums import Operation
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.registry import operation
+from kmipkit_server.keys import pairs
+
+
+@operation(Operation.CREATE_KEY_PAIR, writes=True, slow=True)
+def create_key_pair(call: Call, request: CreateKeyPairRequest) -> CreateKeyPairResponse:
+    """Make both keys and store them, linked to each other."""
+    wanted = pairs.requested(
+        call,
+        request.common_attributes,
+        request.private_key_attributes,
+        request.public_key_attributes,
+    )
+    private, public = pairs.create(call, wanted)
+    return CreateKeyPairResponse(
+        private_key_unique_identifier=private.id, public_key_unique_identifier=public.id
+    )

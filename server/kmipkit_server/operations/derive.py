@@ -1,0 +1,164 @@
+"""Derive Key (KMIP 1.4 §4.6, KMIP 2.1 §6.1.14)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from kmipkit.errors import OperationError
+from kmipkit.keys import derivation
+from kmipkit.keys.describe import symmetric_length
+from kmipkit.keys.parameters import Parameters
+from kmipkit.model.attribute import Attribute, Attributes
+from kmipkit.model.attributes import Link
+from kmipkit.model.keyblock import KeyBlock, KeyValue
+from kmipkit.model.objects import SecretData, SymmetricKey
+from kmipkit.model.payloads.rekey import DeriveKeyRequest, DeriveKeyResponse
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    DerivationMethod,
+    KeyFormatType,
+    LinkType,
+    ObjectType,
+    Operation,
+    ResultReason,
+    SecretDataType,
+)
+from kmipkit.spec.tags import Tag
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.registry import operation
+from kmipkit_server.keys.material import key_bytes, private_key, public_key
+from kmipkit_server.objects import creation
+from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.managed import Managed, add_instance
+from kmipkit_server.objects.usage import DERIVE_KEY, allocate, parameters_of, require_use
+from kmipkit_server.operations.create import raw_key
+
+
+def _key(data: bytes, algorithm: CryptographicAlgorithm | None) -> SymmetricKey:
+    if algorithm is None:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, "a derived key needs a Cryptographic Algorithm"
+        )
+    return SymmetricKey(key_block=raw_key(data, algorithm, symmetric_length(len(data), algorithm)))
+
+
+def _secret(data: bytes, algorithm: CryptographicAlgorithm | None) -> SecretData:
+    del algorithm  # secret data have none
+    return SecretData(
+        secret_data_type=SecretDataType.SEED,
+        key_block=KeyBlock(
+            key_format_type=KeyFormatType.OPAQUE, key_value=KeyValue(key_material=data)
+        ),
+    )
+
+
+MAKERS: Mapping[
+    ObjectType, Callable[[bytes, CryptographicAlgorithm | None], SymmetricKey | SecretData]
+] = MappingProxyType({ObjectType.SYMMETRIC_KEY: _key, ObjectType.SECRET_DATA: _secret})
+
+
+@operation(Operation.DERIVE_KEY, writes=True, slow=True)
+def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
+    """Derive a key or secret data, linked to what they come from."""
+    make = MAKERS.get(request.object_type)
+    if make is None:
+        raise OperationError(
+            ResultReason.INVALID_OBJECT_TYPE, "Derive Key makes Symmetric Keys and Secret Data"
+        )
+    bases = [call.load_for_change(identifier) for identifier in request.unique_identifiers]
+    for base in bases:
+        require_use(call, base, DERIVE_KEY)
+    given = creation.requested(call, request.attributes, request.object_type)
+    data = _derived(call, bases, request, _length(given))
+    value = make(data, given.get(Tag.CRYPTOGRAPHIC_ALGORITHM))
+    identifier = creation.new_identifier(call)
+    for base in bases:
+        _link_to_derived(call, base, identifier)
+        allocate(call, call.load(base.id), len(data))
+    links = [
+        Attribute(
+            Tag.LINK,
+            Link(link_type=LinkType.DERIVATION_BASE_OBJECT_LINK, linked_object_identifier=base.id),
+        )
+        for base in bases
+    ]
+    managed = creation.create(
+        call,
+        request.object_type,
+        value,
+        given.plus(*links),
+        facts_of(value),
+        generated=True,
+        identifier=identifier,
+    )
+    return DeriveKeyResponse(unique_identifier=managed.id)
+
+
+def _length(given: Attributes) -> int:
+    """Bytes that are wanted: "the client SHALL specify the desired length"."""
+    bits = given.get(Tag.CRYPTOGRAPHIC_LENGTH)
+    if not isinstance(bits, int) or bits <= 0 or bits % 8 or bits > creation.MOST_SECRET_BITS:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"Derive Key needs a Cryptographic Length of 8 to {creation.MOST_SECRET_BITS} bits, a"
+            " multiple of 8",
+        )
+    return bits // 8
+
+
+def _derived(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, length: int) -> bytes:
+    if request.derivation_method == DerivationMethod.ASYMMETRIC_KEY:
+        return derivation.enough(_agreed(bases), length)
+    given = request.derivation_parameters
+    key, data = _sources(bases, given.derivation_data)
+    return derivation.derive(
+        request.derivation_method,
+        derivation.Inputs(
+            key=key_bytes(key) if key is not None else None,
+            algorithm=key.get(Tag.CRYPTOGRAPHIC_ALGORITHM) if key is not None else None,
+            data=data,
+            parameters=(
+                parameters_of(key, given.cryptographic_parameters)
+                if key is not None
+                else Parameters.of(given.cryptographic_parameters)
+            ),
+            iv=given.initialization_vector,
+            salt=given.salt,
+            iterations=given.iteration_count,
+            length=length,
+            random=call.facts.random,
+        ),
+    )
+
+
+def _sources(
+    bases: Sequence[Managed], data: tuple[bytes, ...]
+) -> tuple[Managed | None, tuple[bytes, ...]]:
+    """The derivation key and the data, which may be a Secret Data object beside the key."""
+    key, *others = bases
+    secrets = [one for one in others if one.object_type is ObjectType.SECRET_DATA]
+    if len(others) != len(secrets):
+        raise OperationError(
+            ResultReason.INVALID_FIELD, "beside one key there may be Secret Data only"
+        )
+    if secrets and data:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, "Derivation Data are given, and a Secret Data object, too"
+        )
+    return key, data or tuple(key_bytes(one) for one in secrets)
+
+
+def _agreed(bases: Sequence[Managed]) -> bytes:
+    by_type = {base.object_type: base for base in bases}
+    private = by_type.get(ObjectType.PRIVATE_KEY)
+    public = by_type.get(ObjectType.PUBLIC_KEY)
+    if private is None or public is None or len(bases) != 2:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, "key agreement needs one private and one public key"
+        )
+    return derivation.agree(private_key(private), public_key(public))
+
+
+def _link_to_derived(call: Call, base: Managed, identifier: str) -> None:
+    link = Link(link_type=LinkType.DERIVED_KEY_LINK, linked_object_identifier=identifier)
+    stored, _ = add_instance(base.stored, Tag.LINK, link)
+    call.save(base, base.with_stored(stored))

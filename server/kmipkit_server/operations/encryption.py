@@ -1,0 +1,194 @@
+"""Encrypt and Decrypt with keys that stay on the server (KMIP 1.4 §4.29, §4.30; 2.1 §6.1.17, .11)."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from kmipkit.errors import OperationError
+from kmipkit.keys import cipher, rsa, streaming
+from kmipkit.keys.parameters import Parameters
+from kmipkit.model.payloads.crypto import (
+    DecryptRequest,
+    DecryptResponse,
+    EncryptRequest,
+    EncryptResponse,
+)
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    ObjectType,
+    Operation,
+    ResultReason,
+)
+from kmipkit.spec.tags import Tag
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.multipart import is_last, is_part
+from kmipkit_server.engine.registry import operation
+from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_key
+from kmipkit_server.objects.managed import Managed
+from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
+
+
+def _algorithm(managed: Managed) -> CryptographicAlgorithm:
+    algorithm = managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
+    if algorithm is None:
+        raise OperationError(
+            ResultReason.ILLEGAL_OPERATION, "the key has no Cryptographic Algorithm"
+        )
+    return CryptographicAlgorithm(algorithm)
+
+
+def _encrypt_symmetric(
+    call: Call, managed: Managed, parameters: Parameters, request: EncryptRequest
+) -> cipher.Encrypted:
+    return cipher.encrypt(
+        key_bytes(managed),
+        _algorithm(managed),
+        parameters,
+        call.data(request.data),
+        iv=request.iv_counter_nonce,
+        additional_data=request.authenticated_encryption_additional_data or b"",
+        random=call.facts.random,
+    )
+
+
+def _encrypt_rsa(
+    call: Call, managed: Managed, parameters: Parameters, request: EncryptRequest
+) -> cipher.Encrypted:
+    key = rsa_public_key(managed)
+    return cipher.Encrypted(data=rsa.encrypt(key, parameters, call.data(request.data)))
+
+
+def _decrypt_symmetric(
+    call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
+) -> bytes:
+    return cipher.decrypt(
+        key_bytes(managed),
+        _algorithm(managed),
+        parameters,
+        call.data(request.data),
+        iv=request.iv_counter_nonce,
+        additional_data=request.authenticated_encryption_additional_data or b"",
+        tag=request.authenticated_encryption_tag,
+    )
+
+
+def _decrypt_rsa(
+    call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
+) -> bytes:
+    return rsa.decrypt(rsa_private_key(managed), parameters, call.data(request.data))
+
+
+Encrypter = Callable[[Call, Managed, Parameters, EncryptRequest], cipher.Encrypted]
+Decrypter = Callable[[Call, Managed, Parameters, DecryptRequest], bytes]
+
+ENCRYPTERS: Mapping[ObjectType, Encrypter] = MappingProxyType(
+    {
+        ObjectType.SYMMETRIC_KEY: _encrypt_symmetric,
+        ObjectType.SECRET_DATA: _encrypt_symmetric,
+        ObjectType.PUBLIC_KEY: _encrypt_rsa,
+    }
+)
+DECRYPTERS: Mapping[ObjectType, Decrypter] = MappingProxyType(
+    {
+        ObjectType.SYMMETRIC_KEY: _decrypt_symmetric,
+        ObjectType.SECRET_DATA: _decrypt_symmetric,
+        ObjectType.PRIVATE_KEY: _decrypt_rsa,
+    }
+)
+
+
+def _require_kind(managed: Managed, table: Mapping[ObjectType, object], word: str) -> None:
+    if managed.object_type not in table:
+        kind = managed.object_type.name.replace("_", " ").title()
+        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"a {kind} does not {word}")
+
+
+def _require_parts(managed: Managed) -> None:
+    if managed.object_type is not ObjectType.SYMMETRIC_KEY:
+        raise OperationError(ResultReason.FEATURE_NOT_SUPPORTED, "RSA takes its data in one part")
+
+
+def _encrypt_part(
+    call: Call,
+    managed: Managed,
+    state: streaming.Encryption | None,
+    request: EncryptRequest,
+) -> tuple[cipher.Encrypted, bytes | None]:
+    """A part of several, and the Correlation Value for the next one."""
+    _require_parts(managed)
+    running = state or streaming.Encryption(
+        key_bytes(managed),
+        _algorithm(managed),
+        parameters_of(managed, request.cryptographic_parameters),
+        iv=request.iv_counter_nonce,
+        additional_data=request.authenticated_encryption_additional_data or b"",
+        random=call.facts.random,
+    )
+    data = call.part(request)
+    result = running.finish(data) if is_last(request) else running.update(data)
+    return result, call.keep(request, running, managed.id)
+
+
+def _decrypt_part(
+    call: Call,
+    managed: Managed,
+    state: streaming.Decryption | None,
+    request: DecryptRequest,
+) -> tuple[bytes, bytes | None]:
+    _require_parts(managed)
+    running = state or streaming.Decryption(
+        key_bytes(managed),
+        _algorithm(managed),
+        parameters_of(managed, request.cryptographic_parameters),
+        iv=request.iv_counter_nonce,
+        additional_data=request.authenticated_encryption_additional_data or b"",
+        tag=request.authenticated_encryption_tag,
+    )
+    data = call.part(request)
+    result = running.finish(data) if is_last(request) else running.update(data)
+    return result, call.keep(request, running, managed.id)
+
+
+@operation(Operation.ENCRYPT, writes=False)
+def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
+    """Encrypt with an Active key whose mask has Encrypt."""
+    managed, state = call.load_for_use(request)
+    _require_kind(managed, ENCRYPTERS, "encrypt")
+    require_use(call, managed, ENCRYPT)
+    following = None
+    if is_part(request):
+        result, following = _encrypt_part(call, managed, state, request)
+    else:
+        parameters = parameters_of(managed, request.cryptographic_parameters)
+        result = ENCRYPTERS[managed.object_type](call, managed, parameters, request)
+    allocate(call, managed, len(call.part(request)), objects=0 if state else 1)
+    return EncryptResponse(
+        unique_identifier=call.returned(managed.id),
+        data=_unless_empty(call.gave(result.data), request),
+        iv_counter_nonce=result.iv,
+        correlation_value=following,
+        authenticated_encryption_tag=result.tag,
+    )
+
+
+@operation(Operation.DECRYPT, writes=False)
+def decrypt(call: Call, request: DecryptRequest) -> DecryptResponse:
+    """Decrypt with a key whose mask has Decrypt; old keys may still decrypt (KMIP 1.4 §3.22)."""
+    managed, state = call.load_for_use(request)
+    _require_kind(managed, DECRYPTERS, "decrypt")
+    require_use(call, managed, DECRYPT)
+    following = None
+    if is_part(request):
+        data, following = _decrypt_part(call, managed, state, request)
+    else:
+        parameters = parameters_of(managed, request.cryptographic_parameters)
+        data = DECRYPTERS[managed.object_type](call, managed, parameters, request)
+    return DecryptResponse(
+        unique_identifier=call.returned(managed.id),
+        data=_unless_empty(call.gave(data), request),
+        correlation_value=following,
+    )
+
+
+def _unless_empty(data: bytes | None, request: EncryptRequest | DecryptRequest) -> bytes | None:
+    """A part that gives out nothing has no Data; a single one always has."""
+    return data if data or not is_part(request) else None

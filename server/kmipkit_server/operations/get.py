@@ -1,0 +1,78 @@
+"""Get: the object itself, converted and wrapped as asked (KMIP 1.4 §4.11, KMIP 2.1 §6.1.19)."""
+
+from kmipkit.errors import OperationError
+from kmipkit.model.keyblock import KeyBlock
+from kmipkit.model.objects import ManagedObject
+from kmipkit.model.payloads.get import GetRequest, GetResponse
+from kmipkit.spec.enums import KeyFormatType, KeyWrapType, Operation, ResultReason
+from kmipkit.spec.tags import Tag
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.registry import operation
+from kmipkit_server.keys.conversion import in_format
+from kmipkit_server.keys.pkcs12 import as_pkcs_12
+from kmipkit_server.keys.wrapping import unwrapped, wrapped
+from kmipkit_server.keys.wrapping_mac import ENCRYPTING
+from kmipkit_server.objects.extractable import require_leave
+from kmipkit_server.objects.managed import Managed
+
+
+def require_permitted(managed: Managed, request: GetRequest) -> None:
+    """Refuse an object that may not leave the server, or not in the clear."""
+    asked = request.key_wrapping_specification
+    is_wrapped = (asked is not None and asked.wrapping_method in ENCRYPTING) or (
+        request.key_wrap_type == KeyWrapType.AS_REGISTERED and _is_wrapped(managed)
+    )
+    require_leave(managed, wrapped=is_wrapped)
+
+
+def _served(call: Call, managed: Managed) -> None:
+    """The first Get ends the freshness of an object (KMIP 1.4 §3.34)."""
+    if managed.get(Tag.FRESH):
+        call.transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
+
+
+def fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
+    """The object in the format and wrapping that are asked for."""
+    if not managed.object_type.known_in(call.version):
+        raise OperationError(
+            ResultReason.ILLEGAL_OBJECT_TYPE,
+            f"KMIP {call.version} has no {managed.object_type.name.replace('_', ' ').title()}",
+        )
+    value = managed.object
+    block = getattr(value, "key_block", None)
+    if not isinstance(block, KeyBlock):
+        if request.key_wrapping_specification is not None:
+            raise OperationError(ResultReason.ILLEGAL_OPERATION, "only keys can be wrapped")
+        return value
+    if block.key_value is None:
+        raise OperationError(
+            ResultReason.KEY_VALUE_NOT_PRESENT, "the server has only attributes of this key"
+        )
+    if request.key_wrap_type == KeyWrapType.NOT_WRAPPED:
+        block = unwrapped(call, block)
+    if request.key_format_type == KeyFormatType.PKCS_12 != block.key_format_type:
+        block = as_pkcs_12(call, managed)
+    else:
+        block = in_format(block, value, request)
+    if request.key_wrapping_specification is not None:
+        block = wrapped(call, managed, block, request.key_wrapping_specification)
+    return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)
+
+
+@operation(Operation.GET, writes=False)
+def get(call: Call, request: GetRequest) -> GetResponse:
+    """Give out an object."""
+    managed = call.load(request.unique_identifier)
+    managed.require_alive()
+    require_permitted(managed, request)
+    value = fitting(call, managed, request)
+    _served(call, managed)
+    return GetResponse(
+        object_type=managed.object_type, unique_identifier=call.returned(managed.id), object=value
+    )
+
+
+def _is_wrapped(managed: Managed) -> bool:
+    block = getattr(managed.object, "key_block", None)
+    data = block.key_wrapping_data if isinstance(block, KeyBlock) else None
+    return data is not None and data.wrapping_method in ENCRYPTING

@@ -1,0 +1,49 @@
+"""Obtain Lease and Get Usage Allocation (KMIP 1.4 §4.17, §4.18; KMIP 2.1 §6.1.35, §6.1.23)."""
+
+from kmipkit.errors import OperationError
+from kmipkit.lifecycle import describe_state, may_protect
+from kmipkit.model.attributes import UsageLimits
+from kmipkit.model.payloads.lifecycle import (
+    GetUsageAllocationRequest,
+    GetUsageAllocationResponse,
+    ObtainLeaseRequest,
+    ObtainLeaseResponse,
+)
+from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.tags import Tag
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.registry import operation
+from kmipkit_server.objects.usage import allocate
+
+
+@operation(Operation.OBTAIN_LEASE, writes=False)
+def obtain_lease(call: Call, request: ObtainLeaseRequest) -> ObtainLeaseResponse:
+    """Tell how long the object may be used unseen, and since when it is as it is."""
+    managed = call.load(request.unique_identifier)
+    managed.require_alive()
+    return ObtainLeaseResponse(
+        unique_identifier=call.returned(managed.id),
+        lease_time=managed.get(Tag.LEASE_TIME) or 0,
+        last_change_date=managed.get(Tag.LAST_CHANGE_DATE),
+    )
+
+
+@operation(Operation.GET_USAGE_ALLOCATION, writes=True)
+def get_usage_allocation(
+    call: Call, request: GetUsageAllocationRequest
+) -> GetUsageAllocationResponse:
+    """Take an amount from the usage limits, for a client that protects by itself."""
+    managed = call.load_for_change(request.unique_identifier)
+    if not isinstance(managed.get(Tag.USAGE_LIMITS), UsageLimits):
+        raise OperationError(ResultReason.ATTRIBUTE_NOT_FOUND, "the object has no Usage Limits")
+    if request.usage_limits_count < 0:
+        raise OperationError(ResultReason.INVALID_FIELD, "Usage Limits Count cannot be negative")
+    stop = managed.get(Tag.PROTECT_STOP_DATE)
+    if not may_protect(managed.state, call.now, protect_stop_date=stop):
+        raise OperationError(
+            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
+            f"the key is {describe_state(managed.state)} and may not protect anything now",
+        )
+    count = request.usage_limits_count
+    allocate(call, managed, count, objects=count)
+    return GetUsageAllocationResponse(unique_identifier=call.returned(managed.id))

@@ -1,0 +1,47 @@
+"""RNG Retrieve and RNG Seed (KMIP 1.4 §4.35, §4.36): the operating system's generator."""
+
+import os
+
+from kmipkit.errors import OperationError
+from kmipkit.model.payloads.crypto import (
+    RNGRetrieveRequest,
+    RNGRetrieveResponse,
+    RNGSeedRequest,
+    RNGSeedResponse,
+)
+from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.registry import operation
+
+MOST = 1 << 16
+"""Bytes that one request gets."""
+
+
+@operation(Operation.RNG_RETRIEVE, writes=False)
+def rng_retrieve(call: Call, request: RNGRetrieveRequest) -> RNGRetrieveResponse:
+    """Give out random bytes."""
+    if not 1 <= request.data_length <= MOST:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"Data Length is {request.data_length}; 1 to {MOST} bytes can be had at once",
+        )
+    data = call.facts.random(request.data_length)
+    call.gave(data)
+    return RNGRetrieveResponse(data=data)
+
+
+@operation(Operation.RNG_SEED, writes=False)
+def rng_seed(call: Call, request: RNGSeedRequest) -> RNGSeedResponse:
+    """Stir the seed into the system's pool, which trusts it with nothing; none where it cannot."""
+    return RNGSeedResponse(data_length=_stirred(call.data(request.data)))
+
+
+def _stirred(seed: bytes) -> int:
+    try:
+        pool = os.open("/dev/urandom", os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        return os.write(pool, seed)
+    finally:
+        os.close(pool)

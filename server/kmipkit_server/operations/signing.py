@@ -1,0 +1,80 @@
+"""Sign and Signature Verify (KMIP 1.4 §4.31, §4.32; KMIP 2.1 §6.1.55, §6.1.56)."""
+
+from kmipkit.errors import OperationError
+from kmipkit.keys import signatures
+from kmipkit.model.payloads.crypto import (
+    SignatureVerifyRequest,
+    SignatureVerifyResponse,
+    SignRequest,
+    SignResponse,
+)
+from kmipkit.spec.enums import Operation, ResultReason, ValidityIndicator
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.multipart import is_last, is_part
+from kmipkit_server.engine.registry import operation
+from kmipkit_server.keys.material import private_key, public_key
+from kmipkit_server.objects.managed import Managed
+from kmipkit_server.objects.usage import SIGN, VERIFY, allocate, parameters_of, require_use
+
+
+def _begun(
+    managed: Managed, key: object, request: SignRequest | SignatureVerifyRequest
+) -> signatures.Signer:
+    if request.digested_data is not None and (request.data is not None or is_part(request)):
+        raise OperationError(
+            ResultReason.INVALID_FIELD, "Digested Data stand in place of Data, in a single part"
+        )
+    parameters = parameters_of(managed, request.cryptographic_parameters)
+    scheme = signatures.scheme(key, parameters)
+    return signatures.Signer(scheme, digested=request.digested_data)
+
+
+def _take(
+    call: Call, signer: signatures.Signer, request: SignRequest | SignatureVerifyRequest
+) -> int:
+    """Give the signer the data of this request; their size."""
+    if request.digested_data is not None:
+        return len(request.digested_data)
+    data = call.part(request)
+    signer.update(data)
+    return len(data)
+
+
+@operation(Operation.SIGN, writes=False)
+def sign(call: Call, request: SignRequest) -> SignResponse:
+    """Sign with an Active private key whose mask has Sign."""
+    managed, state = call.load_for_use(request)
+    require_use(call, managed, SIGN)
+    key = private_key(managed)
+    signer = state or _begun(managed, key, request)
+    size = _take(call, signer, request)
+    signature = call.gave(signer.sign(key)) if is_last(request) else None
+    following = call.keep(request, signer, managed.id)
+    allocate(call, managed, size, objects=0 if state else 1)
+    return SignResponse(
+        unique_identifier=call.returned(managed.id),
+        signature_data=signature,
+        correlation_value=following,
+    )
+
+
+@operation(Operation.SIGNATURE_VERIFY, writes=False)
+def signature_verify(call: Call, request: SignatureVerifyRequest) -> SignatureVerifyResponse:
+    """Verify with a public key or certificate; the signature may come with any part."""
+    managed, state = call.load_for_use(request)
+    require_use(call, managed, VERIFY)
+    key = public_key(managed)
+    signer, signature = state or (_begun(managed, key, request), None)
+    _take(call, signer, request)
+    signature = request.signature_data if request.signature_data is not None else signature
+    verdict = None
+    if is_last(request):
+        if signature is None:
+            raise OperationError(ResultReason.INVALID_FIELD, "Signature Data is missing")
+        valid = signer.verify(key, signature)
+        verdict = ValidityIndicator.VALID if valid else ValidityIndicator.INVALID
+    return SignatureVerifyResponse(
+        unique_identifier=call.returned(managed.id),
+        validity_indicator=verdict,
+        correlation_value=call.keep(request, (signer, signature), managed.id),
+    )

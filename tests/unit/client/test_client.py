@@ -1,0 +1,341 @@
+"""The client against servers that misbehave: closed connections, silence, old versions."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from kmipkit_certs import development
+from kmipkit_client import (
+    AsyncClient,
+    Client,
+    ClientError,
+    ConnectionFailed,
+    OperationFailed,
+    TimedOut,
+    calls,
+    material,
+    symmetric_key,
+)
+from servers import RunningServer
+
+from kmipkit.errors import LocalProtocolError, RemoteProtocolError
+from kmipkit.model.attributes import CryptographicParameters
+from kmipkit.model.codec import encode
+from kmipkit.model.envelope import decode_request
+from kmipkit.model.field_types import EPOCH
+from kmipkit.model.headers import ProtocolVersion, ResponseHeader
+from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.model.payloads.query import DiscoverVersionsResponse, QueryResponse
+from kmipkit.model.payloads.rekey import DerivationParameters
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    DerivationMethod,
+    HashingAlgorithm,
+    Operation,
+    RecommendedCurve,
+    ResultReason,
+    ResultStatus,
+)
+from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_0, V1_1, V1_4, V2_0, V2_1, Version
+
+Script = Callable[[ssl.SSLSocket], None]
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pki")
+    development.ensure(
+        folder, hosts=("127.0.0.1",), clients=("me",), clock=lambda: datetime.now(UTC)
+    )
+    return folder
+
+
+class Scripted:
+    """A server that plays one script per connection."""
+
+    def __init__(self, pki: Path, scripts: list[Script]) -> None:
+        self.pki = pki
+        self.connections = 0
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pki / "server.crt", pki / "server.key")
+        self._context = context
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, args=(scripts,))
+        self._thread.start()
+
+    def _serve(self, scripts: list[Script]) -> None:
+        for script in scripts:
+            plain, _ = self._listening.accept()
+            self.connections += 1
+            with self._context.wrap_socket(plain, server_side=True) as stream:
+                script(stream)
+
+    def options(self) -> dict[str, Any]:
+        return {"port": self._listening.getsockname()[1], "ca": self.pki / "ca.crt"}
+
+    def close(self) -> None:
+        self._listening.close()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def scripted(pki: Path) -> Iterator[Callable[..., Scripted]]:
+    made: list[Scripted] = []
+
+    def make(*scripts: Script) -> Scripted:
+        made.append(Scripted(pki, list(scripts)))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+def request(stream: ssl.SSLSocket) -> Any:
+    """One whole request, None when the client has closed."""
+    data = b""
+    while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "big"):
+        more = stream.recv(4096)
+        if not more:
+            return None
+        data += more
+    return decode_request(data)[0]
+
+
+def answer(stream: ssl.SSLSocket, version: Version, operation: Operation, payload: Any) -> None:
+    failed = isinstance(payload, ResultReason)
+    item = ResponseBatchItem(
+        operation=operation,
+        result_status=ResultStatus.OPERATION_FAILED if failed else ResultStatus.SUCCESS,
+        result_reason=payload if failed else None,
+        response_payload=None if failed else payload,
+    )
+    header = ResponseHeader(
+        protocol_version=ProtocolVersion.of(version), time_stamp=EPOCH, batch_count=1
+    )
+    stream.sendall(encode(ResponseMessage(response_header=header, batch_items=(item,)), version))
+
+
+def queries(count: int) -> Script:
+    """Answers some queries, then closes."""
+
+    def script(stream: ssl.SSLSocket) -> None:
+        for _ in range(count):
+            asked = request(stream)
+            version = asked.request_header.protocol_version.version
+            answer(stream, version, Operation.QUERY, QueryResponse(vendor_identification="v"))
+
+    return script
+
+
+def test_an_idle_connection_that_the_server_closed_is_renewed(
+    scripted: Callable[..., Scripted],
+) -> None:
+    server = scripted(queries(1), queries(1))
+    with Client(version=V1_4, **server.options()) as client:
+        assert client.query().vendor_identification == "v"
+        assert client.query().vendor_identification == "v"
+    assert server.connections == 2
+
+
+def test_what_changes_something_is_never_sent_twice(scripted: Callable[..., Scripted]) -> None:
+    """A Create whose answer is lost may have been done; a second one would leave a stray key."""
+    server = scripted(queries(1))
+    with Client(version=V1_4, **server.options()) as client:
+        client.query()
+        with pytest.raises(ConnectionFailed):
+            client.create()
+    assert server.connections == 1
+
+
+def test_silence_ends_with_a_time_out_and_the_connection_is_not_used_again(
+    scripted: Callable[..., Scripted],
+) -> None:
+    server = scripted(lambda stream: request(stream) and request(stream), queries(1))
+    with Client(version=V1_4, timeout=0.2, **server.options()) as client:
+        with pytest.raises(TimedOut):
+            client.query()
+        assert client.query().vendor_identification == "v"
+    assert server.connections == 2
+
+
+def discovers(version: Version, offered: Any) -> Script:
+    def script(stream: ssl.SSLSocket) -> None:
+        while (asked := request(stream)) is not None:
+            spoken = asked.request_header.protocol_version.version
+            if asked.batch_items[0].operation is Operation.QUERY:
+                answer(stream, spoken, Operation.QUERY, QueryResponse(vendor_identification="v"))
+            elif spoken.major == version.major:
+                answer(stream, spoken, Operation.DISCOVER_VERSIONS, offered)
+            else:
+                reason = ResultReason.INVALID_MESSAGE
+                answer(stream, version, Operation.DISCOVER_VERSIONS, reason)
+
+    return script
+
+
+def offer(*versions: Version) -> DiscoverVersionsResponse:
+    return DiscoverVersionsResponse(
+        protocol_versions=tuple(ProtocolVersion.of(version) for version in versions)
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (discovers(V1_1, offer(V1_4, V1_1, V1_0)), V1_4),
+        (discovers(V1_1, offer(V1_0, V2_0)), V2_0),
+        (discovers(V2_1, offer(V2_1)), V2_1),
+        (discovers(V1_1, ResultReason.OPERATION_NOT_SUPPORTED), V1_0),
+    ],
+    ids=["1.x", "out of order", "2.x only", "1.0 only"],
+)
+def test_the_newest_common_version_is_spoken(
+    scripted: Callable[..., Scripted], script: Script, expected: Version
+) -> None:
+    with Client(**scripted(script).options()) as client:
+        assert client.version() == expected
+        assert client.query().vendor_identification == "v"
+
+
+def test_an_answer_that_is_no_kmip_is_an_error_of_the_server(
+    scripted: Callable[..., Scripted],
+) -> None:
+    def script(stream: ssl.SSLSocket) -> None:
+        request(stream)
+        stream.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with (
+        Client(version=V1_4, **scripted(script).options()) as client,
+        pytest.raises(RemoteProtocolError),
+    ):
+        client.query()
+
+
+def test_a_server_of_another_authority_is_not_trusted(tmp_path: Path, pki: Path) -> None:
+    server = RunningServer(tmp_path / "data").start()
+    try:
+        with pytest.raises(ConnectionFailed, match="certificate is refused"):
+            Client(port=server.port, ca=pki / "ca.crt").query()
+        with pytest.raises(ConnectionFailed, match=r"certificate is refused.*localhost.example"):
+            Client(port=server.port, ca=server.pki.ca, server_name="localhost.example").query()
+    finally:
+        server.stop()
+
+
+def test_nobody_there_and_files_that_are_not_there(pki: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(ConnectionFailed, match="refused"):
+        Client(port=port, ca=pki / "ca.crt").query()
+    with pytest.raises(ClientError, match="does not exist"):
+        Client(ca=pki / "missing.crt")
+    with pytest.raises(ClientError, match="cannot use"):
+        Client(ca=pki / "ca.key")
+
+
+def test_what_a_version_cannot_say_is_refused_before_it_is_sent(server: RunningServer) -> None:
+    with server.client("says", version=V1_0) as client:
+        key = client.create()
+        with pytest.raises(LocalProtocolError):
+            client.set_attribute(key, "Contact Information", "ext. 4711")
+        assert client.get_attributes(key, "State").items, "the connection is still good"
+
+
+def test_failures_in_a_batch_stay_in_their_place(server: RunningServer) -> None:
+    with server.client("batches") as client:
+        made, failed, missing = client.batch(
+            calls.query(()), calls.activate("no such"), calls.query(())
+        )
+        assert made.vendor_identification == "kmipkit"
+        assert isinstance(failed, OperationFailed)
+        assert failed.operation is Operation.ACTIVATE
+        assert isinstance(missing, OperationFailed)
+
+
+def test_threads_share_a_client(server: RunningServer) -> None:
+    with server.client("threads") as client:
+        keys: list[str] = []
+
+        def work() -> None:
+            for _ in range(5):
+                key = client.create()
+                assert len(material(client.get(key))) == 32
+                keys.append(key)
+
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(set(keys)) == 30
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_a_cancelled_call_does_not_spoil_the_next(server: RunningServer, backend: str) -> None:
+    """Otherwise the answer to the cancelled question would be taken for that to the next."""
+    files = server.credentials("cancelled")
+
+    async def work() -> None:
+        async with AsyncClient(port=server.port, **files) as client:
+            key = await client.create()
+            for _ in range(5):
+                with anyio.CancelScope() as scope:
+                    async with anyio.create_task_group() as group:
+                        group.start_soon(client.query)
+                        await anyio.lowlevel.checkpoint()
+                        scope.cancel()
+                assert (await client.get_attributes(key, "State")).items
+
+    anyio.run(work, backend=backend)
+
+
+def test_the_methods_of_cryptography(server: RunningServer) -> None:
+    """Each as its answer is meant: identifiers, bytes, and whether something is good."""
+    usage = CryptographicUsageMask
+    with server.client("cryptography") as client:
+        pair = client.create_key_pair(
+            CryptographicAlgorithm.ECDSA, curve=RecommendedCurve.P_384, names=("p", None)
+        )
+        client.activate(pair.private)
+        client.activate(pair.public)
+        sha = CryptographicParameters(hashing_algorithm=HashingAlgorithm.SHA_384)
+        signature = client.sign(pair.private, b"data", parameters=sha)
+        assert client.signature_verify(pair.public, b"data", signature=signature, parameters=sha)
+        digested = client.hash(b"data", HashingAlgorithm.SHA_384)
+        assert client.signature_verify(
+            pair.public, signature=signature, parameters=sha, digested_data=digested
+        )
+        assert not client.signature_verify(
+            pair.public, b"other", signature=signature, parameters=sha
+        )
+        key = client.register(
+            symmetric_key(bytes(32), CryptographicAlgorithm.HMAC_SHA256),
+            usage=usage.MAC_GENERATE | usage.MAC_VERIFY | usage.DERIVE_KEY,
+        )
+        client.activate(key)
+        code = client.mac(key, b"data")
+        assert client.mac_verify(key, b"data", mac=code)
+        assert not client.mac_verify(key, b"other", mac=code)
+        secret = client.derive_key(
+            key,
+            method=DerivationMethod.HMAC,
+            parameters=DerivationParameters(derivation_data=(b"data",)),
+            length=256,
+            algorithm=None,
+            usage=None,
+        )
+        assert material(client.get(secret)) == code
+        old = client.create(name="old")
+        new = client.re_key(old, offset=60, attributes={"Comment": "neu"})
+        assert client.get_attributes(new, "Name").get(Tag.NAME).name_value == "old"
+        assert len({client.rng_retrieve(16) for _ in range(3)}) == 3

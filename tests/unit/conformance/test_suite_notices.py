@@ -1,0 +1,177 @@
+"""The tester's own suite notices a server that is wrong: each mutation here breaks one handler."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from kmipkit_conformance.cases import OWN, Case, load_all
+from kmipkit_conformance.player import Outcome, Player
+from kmipkit_conformance.target import Target
+from kmipkit_server.engine.asynchronous import Pending
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.registry import HANDLERS
+from laboratory import Laboratory
+
+from kmipkit.errors import OperationError
+from kmipkit.model.attribute import Attributes
+from kmipkit.spec.enums import CancellationResult, Operation, ResultReason, ValidityIndicator
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_2, V2_1, V3_0
+
+
+@dataclass
+class InMemory:
+    """A target without a network."""
+
+    laboratory: Laboratory
+
+    @contextmanager
+    def connect(self, suite: object = None, media: object = None) -> Iterator["InMemory"]:
+        del suite
+        yield self
+
+    def exchange(self, request: bytes) -> bytes:
+        return self.laboratory.exchange(request)
+
+
+@dataclass
+class Judge:
+    """Plays cases of the own suite against a server in memory."""
+
+    folder: Path
+    played: int = field(default=0)
+
+    def failed(self, cases: list[Case]) -> list[str]:
+        self.played += 1
+        laboratory = Laboratory(self.folder / str(self.played))
+        memory = laboratory.dispatcher.accounts.memory
+        memory.pending = Pending(laboratory.dispatcher.facts.random, timedelta(seconds=1))
+        player = Player(
+            cast("Target", InMemory(laboratory)),
+            clock=lambda: float(laboratory.now.timestamp()),
+            pause=lambda seconds: laboratory.pass_time(seconds=1),
+            patience=10,
+        )
+        verdicts = (player.play(case) for case in cases)
+        failed = (one.case.name for one in verdicts if one.outcome is not Outcome.PASSED)
+        found = list(islice(failed, 1))  # one is enough to notice
+        laboratory.close()
+        return found
+
+
+CASES = [
+    *load_all((OWN,), frozenset({V1_2, V2_1}), ()),
+    *load_all((OWN,), frozenset({V3_0}), ("KIT-MISSING",)),
+]
+
+
+def cases_with(operation: Operation) -> list[Case]:
+    return [case for case in CASES if operation in case.operations()]
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Judge:
+    return Judge(tmp_path)
+
+
+Answer = Any
+Mutant = Callable[[Callable[[Call, Any], Answer], Call, Any], Answer]
+
+
+def with_(**fields: Any) -> Mutant:
+    """A field has another value."""
+    return lambda work, call, request: work(call, request).replace(**fields)
+
+
+def refusing(reason: ResultReason) -> Mutant:
+    """What should succeed fails."""
+
+    def mutant(work: Callable[[Call, Any], Answer], call: Call, request: Any) -> Answer:
+        raise OperationError(reason, "mutant")
+
+    return mutant
+
+
+def other_reason(work: Callable[[Call, Any], Answer], call: Call, request: Any) -> Answer:
+    """What fails says why wrongly."""
+    try:
+        return work(call, request)
+    except OperationError:
+        raise OperationError(ResultReason.GENERAL_FAILURE, "mutant") from None
+
+
+def forgetting(work: Callable[[Call, Any], Answer], call: Call, request: Any) -> Answer:
+    """Says that it was done, and nothing was."""
+    update = type(call.transaction).update
+    try:
+        type(call.transaction).update = lambda *_: None  # type: ignore[assignment, method-assign]
+        return work(call, request)
+    finally:
+        type(call.transaction).update = update  # type: ignore[method-assign]
+
+
+def linkless(work: Callable[[Call, Any], Answer], call: Call, request: Any) -> Answer:
+    """Keeps quiet about links."""
+    answer = work(call, request)
+    kept = tuple(one for one in answer.attributes if one.key != Tag.LINK)
+    return answer.replace(attributes=Attributes(kept))
+
+
+MUTANTS: list[tuple[Operation, Mutant]] = [
+    (Operation.CREATE, refusing(ResultReason.INVALID_FIELD)),
+    (Operation.REGISTER, refusing(ResultReason.INVALID_FIELD)),
+    (Operation.ACTIVATE, forgetting),
+    (Operation.REVOKE, forgetting),
+    (Operation.DESTROY, forgetting),
+    (Operation.RE_KEY, forgetting),
+    (Operation.GET, other_reason),
+    (Operation.GET, with_(unique_identifier="another")),
+    (Operation.GET_ATTRIBUTES, linkless),
+    (Operation.LOCATE, with_(unique_identifiers=())),
+    (Operation.CHECK, other_reason),
+    (Operation.ENCRYPT, with_(data=bytes(16))),
+    (Operation.DECRYPT, with_(data=bytes(16))),
+    (Operation.MAC, with_(mac_data=bytes(32))),
+    (Operation.MAC_VERIFY, with_(validity_indicator=ValidityIndicator.VALID)),
+    (Operation.SIGNATURE_VERIFY, with_(validity_indicator=ValidityIndicator.VALID)),
+    (Operation.SIGN, with_(signature_data=bytes(256))),
+    (Operation.HASH, with_(data=bytes(32))),
+    (Operation.RNG_RETRIEVE, refusing(ResultReason.PERMISSION_DENIED)),
+    (Operation.CREATE_SPLIT_KEY, with_(unique_identifiers=("1", "2"))),
+    (Operation.JOIN_SPLIT_KEY, other_reason),
+    (Operation.DERIVE_KEY, forgetting),
+    (Operation.ARCHIVE, forgetting),
+    (Operation.RECOVER, forgetting),
+    (Operation.OBTAIN_LEASE, with_(unique_identifier="another")),
+    (Operation.POLL, other_reason),
+    (Operation.CANCEL, with_(cancellation_result=CancellationResult.UNABLE_TO_CANCEL)),
+    (Operation.CERTIFY, forgetting),
+    (Operation.VALIDATE, with_(validity_indicator=ValidityIndicator.UNKNOWN)),
+    (Operation.EXPORT, other_reason),
+    (Operation.OBLITERATE, other_reason),
+]
+
+
+def test_an_unbroken_server_passes(judge: Judge) -> None:
+    """Or what follows would say nothing."""
+    assert judge.failed(CASES) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "mutant"), MUTANTS, ids=lambda value: getattr(value, "name", "mutant")
+)
+def test_a_broken_handler_is_noticed(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, operation: Operation, mutant: Mutant
+) -> None:
+    handler = HANDLERS[operation]
+
+    def broken(call: Call, request: Any) -> Any:
+        return mutant(handler.function, call, request)
+
+    monkeypatch.setitem(HANDLERS, operation, replace(handler, function=broken))
+    assert judge.failed(cases_with(operation))

@@ -1,0 +1,169 @@
+"""The sans-I/O connection: the same events however the bytes arrive, and answers that belong."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kmipkit_client import calls, messages
+
+from kmipkit.connection import (
+    BadRequest,
+    Connection,
+    Framer,
+    Request,
+    Response,
+    Role,
+    Signal,
+)
+from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
+from kmipkit.model.codec import encode
+from kmipkit.model.field_types import EPOCH
+from kmipkit.model.headers import ResponseHeader
+from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.spec.enums import ResultReason, ResultStatus
+from kmipkit.spec.versions import V1_0, V1_4, V2_1
+from kmipkit.ttlv.limits import Limits
+
+REQUESTS = [
+    messages.request(V1_0, [calls.query(())]),
+    messages.request(V1_4, [calls.get_attributes("größe", ("State", "x-Größe"))]),
+    messages.request(V2_1, [calls.activate("a"), calls.destroy("b")]),
+]
+STREAM = b"".join(
+    encode(request, request.request_header.protocol_version.version) for request in REQUESTS
+)
+
+
+def failure(request: object, items: int = 1, identifier: bytes | None = None) -> ResponseMessage:
+    version = request.request_header.protocol_version  # type: ignore[attr-defined]
+    header = ResponseHeader(protocol_version=version, time_stamp=EPOCH, batch_count=items)
+    item = ResponseBatchItem(
+        unique_batch_item_id=identifier,
+        result_status=ResultStatus.OPERATION_FAILED,
+        result_reason=ResultReason.GENERAL_FAILURE,
+    )
+    return ResponseMessage(response_header=header, batch_items=(item,) * items)
+
+
+def events(chunks: list[bytes]) -> list[object]:
+    connection = Connection(Role.ANSWERING)
+    found: list[object] = []
+    for chunk in [*chunks, b""]:
+        connection.receive_data(chunk)
+        while (event := connection.next_event()) not in (Signal.NEED_DATA, Signal.CLOSED):
+            found.append(event)
+    found.append(connection.next_event())
+    return found
+
+
+def test_one_byte_at_a_time_gives_the_same_events_as_the_whole() -> None:
+    whole = events([STREAM])
+    assert whole == events([STREAM[i : i + 1] for i in range(len(STREAM))])
+    assert [event.message for event in whole[:-1] if isinstance(event, Request)] == REQUESTS
+    assert whole[-1] is Signal.CLOSED
+
+
+@given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=12))
+def test_any_chunks_give_the_same_events(cuts: list[int]) -> None:
+    edges = [0, *sorted(cuts), len(STREAM)]
+    chunks = [STREAM[a:b] for a, b in pairwise(edges) if a < b]
+    assert events(chunks) == events([STREAM])
+
+
+def test_a_message_of_a_megabyte_in_single_bytes_is_taken_in_linear_time() -> None:
+    framer = Framer(Limits(max_message=1 << 20))
+    body = bytes(200_000)
+    data = bytes.fromhex("42007801") + len(body).to_bytes(4, "big") + body
+    for position in range(len(data)):
+        framer.feed(data[position : position + 1])
+    assert framer.next_message() == data
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (bytes.fromhex("4200780180000000"), Cause.TOO_LARGE),
+        (b"GET / HTTP/1.1\r\n\r\n", Cause.NOT_KMIP),
+    ],
+)
+def test_what_cannot_be_a_message_is_refused_from_its_first_bytes(
+    data: bytes, cause: Cause
+) -> None:
+    framer = Framer()
+    framer.feed(data)
+    with pytest.raises(RemoteProtocolError) as refusal:
+        framer.next_message()
+    assert refusal.value.cause is cause
+
+
+def test_a_close_inside_a_message_says_how_far_it_came() -> None:
+    framer = Framer()
+    framer.feed(STREAM[:30])
+    framer.feed(b"")
+    with pytest.raises(RemoteProtocolError, match="after 30 of"):
+        framer.next_message()
+
+
+def test_a_request_that_cannot_be_understood_is_still_owed_an_answer() -> None:
+    connection = Connection(Role.ANSWERING)
+    connection.receive_data(STREAM[:8] + bytes(len(encode(REQUESTS[0], V1_0)) - 8))
+    event = connection.next_event()
+    assert isinstance(event, BadRequest)
+    assert connection.send_response(failure(REQUESTS[0]))
+    with pytest.raises(LocalProtocolError):
+        connection.send_response(failure(REQUESTS[0]))
+
+
+def test_answers_come_in_the_order_of_the_questions() -> None:
+    connection = Connection(Role.ASKING)
+    for request in REQUESTS[:2]:
+        connection.send_request(request)
+    for request in REQUESTS[:2]:
+        version = request.request_header.protocol_version.version
+        connection.receive_data(encode(failure(request), version))
+    first, second = connection.next_event(), connection.next_event()
+    assert isinstance(first, Response)
+    assert isinstance(second, Response)
+    assert [first.request, second.request] == REQUESTS[:2]
+    with pytest.raises(LocalProtocolError):
+        connection.send_response(failure(REQUESTS[0]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (failure(REQUESTS[2], items=3), "3 items answer a request of 2"),
+        (failure(REQUESTS[2], identifier=b"another"), "was not asked"),
+    ],
+)
+def test_an_answer_to_something_else_is_refused(answer: ResponseMessage, words: str) -> None:
+    connection = Connection(Role.ASKING)
+    connection.send_request(REQUESTS[2])
+    connection.receive_data(encode(answer, V2_1))
+    with pytest.raises(RemoteProtocolError, match=words):
+        connection.next_event()
+
+
+def test_an_answer_without_a_question_is_refused() -> None:
+    connection = Connection(Role.ASKING)
+    connection.receive_data(encode(failure(REQUESTS[0]), V1_0))
+    with pytest.raises(RemoteProtocolError, match="without a question"):
+        connection.next_event()
+
+
+def test_a_close_instead_of_an_answer_is_told_apart_from_a_close_in_between() -> None:
+    connection = Connection(Role.ASKING)
+    connection.receive_data(b"")
+    assert connection.next_event() is Signal.CLOSED
+    connection = Connection(Role.ASKING)
+    connection.send_request(REQUESTS[0])
+    connection.receive_data(b"")
+    with pytest.raises(RemoteProtocolError) as refusal:
+        connection.next_event()
+    assert refusal.value.cause is Cause.CLOSED
+
+
+def test_sides_keep_to_their_roles() -> None:
+    with pytest.raises(LocalProtocolError):
+        Connection(Role.ANSWERING).send_request(REQUESTS[0])
