@@ -6,8 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS ?= test,check
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: demo demo-trusted test test-lowest test-newest serve check bench format clean
+.PHONY: demo demo-trusted test test-long test-lowest test-newest serve check bench format clean
 
 demo: $(STAMP)
 	$(BIN)/kmipkit demo
@@ -18,7 +20,11 @@ demo-trusted: $(STAMP)
 	$(BIN)/kmipkit demo trusted
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) -m 'not long' $(PYTEST_ARGS)
+
+# Also what repeats at length: more kills, more fuzzing.
+test-long: $(STAMP)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # The oldest Python of this machine with the lowest versions that setup.cfg declares.
 test-lowest:

@@ -24,8 +24,9 @@ from kmipkit_conformance.security import SUITES
 from kmipkit_conformance.support import UNKNOWN, Offer
 from kmipkit_conformance.target import Target, TargetConnection
 
-PAUSE = 0.5
-"""Seconds between two tries of a step that is repeated."""
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 1.0
+"""Seconds between two tries of a step that is repeated; each pause is twice the one before."""
 
 
 class Outcome(Enum):
@@ -150,13 +151,15 @@ class Player:
         comparison = Comparison(bindings)
         for number, step in enumerate(case.steps):
             until = self.clock() + self.patience
+            pause = FIRST_PAUSE
             while True:
                 comparison.bindings.at(int(self.clock()))
                 reasons, again, got = self._step(step, comparison, connection(step.marks.client))
                 again = again or (bool(reasons) and case.waits and _looks(step))
                 if not again or self.clock() >= until:
                     break
-                self.pause(PAUSE)
+                self.pause(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
             self.made.update(comparison.made)
             if reasons:
                 return number, reasons, got

@@ -65,16 +65,16 @@ class Target:
             if suite is not None:
                 suite.restrict(context)
             plain = socket.create_connection((self.host, port), timeout=self.timeout)
-            # HTTP sends head and body apart; the body shall not wait for the head's receipt.
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except ClientError as error:
             raise ConformanceError(str(error)) from None
         except OSError as error:
             raise ConformanceError(f"{where}: {error.strerror or error}") from None
         try:
-            stream = context.wrap_socket(plain, server_hostname=self.host)
+            with plain:  # TLS takes the socket out of it; closed here is what TLS did not take
+                # HTTP sends head and body apart; the body shall not wait for the head's receipt.
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                stream = context.wrap_socket(plain, server_hostname=self.host)
         except OSError as error:
-            plain.close()
             raise ConformanceError(f"{where}: TLS failed: {error}") from None
         if suite is not None and not suite.accepts(stream):
             stream.close()

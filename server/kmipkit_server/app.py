@@ -11,6 +11,7 @@ import os
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,9 +107,12 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
     files = _tls_files(config, clock)
     contexts = [files.context()]
     vault = FileVault.open(config.root_key)
-    store = SQLiteStore.open(config.store.directory / DATABASE, vault)
-    try:
+    with ExitStack() as opened:
+        store = SQLiteStore.open(config.store.directory / DATABASE, vault)
+        opened.callback(store.close)
         sockets = open_sockets(config.listen.host, config.listen.port)
+        for listening in sockets:
+            opened.enter_context(listening)
         writer = GroupCommit(store)
         accounts = _accounts(config, store.reader)
         dispatcher = Dispatcher(
@@ -138,8 +142,6 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
                 await writer.stop()
-    finally:
-        store.close()
     log.info("stopped")
 
 

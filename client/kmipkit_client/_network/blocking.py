@@ -62,13 +62,12 @@ def connect(settings: Settings) -> Stream:
     except OSError as error:
         raise connecting(where, error) from None
     try:
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Stream(
-            settings.context.wrap_socket(plain, server_hostname=settings.server_name), where
-        )
+        with plain:  # TLS takes the socket out of it; closed here is what TLS did not take
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return Stream(
+                settings.context.wrap_socket(plain, server_hostname=settings.server_name), where
+            )
     except TimeoutError:
-        plain.close()
         raise TimedOut(f"{where}: no handshake in {settings.connect_timeout:g} s") from None
     except OSError as error:
-        plain.close()
         raise connecting(where, error) from None

@@ -378,23 +378,28 @@ _SETTINGS = (
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for setting in _SETTINGS:
-        connection.execute(f"PRAGMA {setting}")
-    return connection
+    with ExitStack() as opened:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        opened.callback(connection.close)
+        for setting in _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
+        opened.pop_all()
+        return connection
 
 
 def _take_lock(path: Path) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
-        os.close(lock)
-        raise StoreError(
-            f"{path.parent} is in use by another server (process {holder or 'unknown'}); "
-            "stop it, or choose another data directory"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
+    with ExitStack() as opened:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        opened.callback(os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+            raise StoreError(
+                f"{path.parent} is in use by another server (process {holder or 'unknown'}); "
+                "stop it, or choose another data directory"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        opened.pop_all()
+        return lock
