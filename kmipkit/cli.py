@@ -68,6 +68,10 @@ class Commands(click.Group):
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             sys.exit(EXIT_INTERRUPTED)
+        except BaseExceptionGroup as group:  # Ctrl-C, where tasks ran
+            if group.split(KeyboardInterrupt)[1] is not None:
+                raise
+            sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             # Python flushes again at exit; give it a place where that works.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,7 +13,7 @@ from kmipkit.model.messages import (
     ResponseBatchItem,
     ResponseMessage,
 )
-from kmipkit.spec.enums import BatchErrorContinuationOption, ResultStatus
+from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason, ResultStatus
 from kmipkit.spec.versions import SETTLED, V1_1, V2_1, V3_0, Version
 from kmipkit_client import calls
 from kmipkit_client.calls import Call
@@ -59,8 +59,13 @@ def discovery(version: Version) -> RequestMessage:
 
 
 def discovered(response: ResponseMessage) -> Version | None:
-    """The best common version from the answer to :func:`discovery`; None if it was refused."""
+    """The best common version from the answer to :func:`discovery`; None if it was refused.
+
+    Raises :class:`OperationFailed` where the client itself is refused: no version will help then.
+    """
     item = response.batch_items[0]
+    if item.result_reason is ResultReason.AUTHENTICATION_NOT_SUCCESSFUL:
+        raise _result(calls.discover_versions(BEST_FIRST), item)
     if item.result_status is not ResultStatus.SUCCESS or item.response_payload is None:
         return None
     offered = {found.version for found in item.response_payload.protocol_versions}  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ _HINTS = {
     "BAD_CERTIFICATE": "the server refuses the client certificate",
     "CERTIFICATE_EXPIRED": "the server says that the client certificate has expired",
     "HANDSHAKE_FAILURE": "no common TLS version or cipher, or the server wants a client certificate",
+    "INTERNAL_ERROR": "the server takes no more connections, or has a fault",
     "WRONG_VERSION_NUMBER": "what answers there does not speak TLS",
 }
 

@@ -32,6 +32,16 @@ def test_help_says_why_a_command_cannot_be_loaded_and_lists_the_others() -> None
     assert "keys hidden" in result.output
 
 
+def test_ctrl_c_among_tasks_ends_as_ctrl_c_does() -> None:
+    @click.command()
+    def interrupted() -> None:
+        raise BaseExceptionGroup("tasks", [KeyboardInterrupt()])
+
+    commands = Commands("kmipkit", found=[])
+    commands.add_command(interrupted)
+    assert CliRunner().invoke(commands, ["interrupted"]).exit_code == 130
+
+
 @pytest.mark.parametrize("point", BROKEN, ids=lambda point: point.name)
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["anything", "--option", "1"]], ids=str)
 def test_a_command_that_cannot_be_loaded_fails_with_the_reason(
