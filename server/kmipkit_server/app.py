@@ -42,6 +42,7 @@ from kmipkit_server.net.tls import client_context, server_context
 from kmipkit_server.operations.notify import NotificationHook, Outbox
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Store
+from kmipkit_server.store.sqlite.database import lock_file
 from kmipkit_server.store.sqlite.store import SQLiteStore
 from kmipkit_server.vault.file import FileVault
 
@@ -93,6 +94,11 @@ def run(config: Config, announce: Announce) -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
     gc.freeze()  # what is loaded now stays: not looked at again in every collection
     trio.run(serve, config, announce)
+
+
+def lock(config: Config) -> Path:
+    """The file that a server with this configuration has locked while it runs."""
+    return lock_file(config.store.directory / DATABASE)
 
 
 def check(config: Config) -> None:

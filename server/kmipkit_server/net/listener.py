@@ -392,8 +392,9 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
             listening.bind((address[0], taken, *address[2:]))
             listening.listen(BACKLOG)
             listening.setblocking(False)
-    except OSError:
+    except OSError as error:
         for listening in sockets:
             listening.close()
-        raise
+        where = f"cannot listen on {_peer_name((host, port))}"
+        raise OSError(error.errno, f"{where}: {error.strerror}") from None
     return sockets

@@ -49,7 +49,7 @@ class SQLiteDatabase:
         in use, unreadable, or was written under another root key.
         """
         with ExitStack() as opened:
-            lock = _take_lock(path.with_name(f"{path.name}.lock"))
+            lock = _take_lock(lock_file(path))
             opened.callback(os.close, lock)
             with failures(str(path)):
                 # SQLite gives its other files the mode of the database.
@@ -143,6 +143,11 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def lock_file(path: Path) -> Path:
+    """The file that a server locks while it uses a database; its content is the process number."""
+    return path.with_name(f"{path.name}.lock")
 
 
 def _take_lock(path: Path) -> int:
