@@ -1,4 +1,4 @@
-"""The life of a managed object: which state follows on which event.
+"""The life cycle of a managed object: which state follows which event.
 
 All rules about states are in this file (KMIP 1.4 §3.22, KMIP 2.1 §4.57): one table from (state,
 event) to state, one for the events that only the clock brings, and one for what a key in a state
@@ -52,7 +52,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (_DESTROYED, Event.REVOKE_COMPROMISE): _DESTROYED_COMPROMISED,  # 10
     }
 )
-"""Every permitted transition but the creation, whose result is :func:`initial_state`."""
+"""Every permitted transition but the creation: a new object is Pre-Active (KMIP 1.4 §3.22)."""
 
 DESTROYED_STATES = frozenset({_DESTROYED, _DESTROYED_COMPROMISED})
 """The states in which the key material is gone."""
@@ -68,12 +68,12 @@ COMPROMISES = frozenset({RevocationReasonCode.KEY_COMPROMISE, RevocationReasonCo
 
 
 def describe_state(state: State) -> str:
-    """The name of a state as texts for people show it: ``Pre-Active``."""
+    """The name of a state as messages show it: ``Pre-Active``."""
     return "Pre-Active" if state is _PRE_ACTIVE else state.name.replace("_", " ").title()
 
 
 def revocation_event(reason: RevocationReasonCode) -> Event:
-    """The event that a Revoke with this reason is."""
+    """The event that a Revoke with this reason causes."""
     return Event.REVOKE_COMPROMISE if reason in COMPROMISES else Event.REVOKE
 
 
@@ -98,21 +98,13 @@ def next_state(state: State, event: Event) -> State:
     )
 
 
-def initial_state(activation_date: datetime | None, now: datetime) -> State:
-    """The state of an object that is created or registered at ``now`` (transition 1).
-
-    Pre-Active, or Active at once where the request sets an Activation Date that has been reached.
-    """
-    return effective_state(_PRE_ACTIVE, activation_date, None, now)
-
-
 def effective_state(
     state: State,
     activation_date: datetime | None,
     deactivation_date: datetime | None,
     now: datetime,
 ) -> State:
-    """The stored ``state``, moved on by the dates that ``now`` has reached.
+    """The state at ``now``: the stored ``state`` after the transitions of the dates reached by then.
 
     Where both dates have passed, a Pre-Active object ends Deactivated: it was Active in between.
     Dates do not touch the states that a clock cannot leave.

@@ -25,10 +25,10 @@ from kmipkit_server.store.sqlite.store import SQLiteStore
 from kmipkit_server.vault.file import FileVault
 
 from kmipkit.model.codec import encode
-from kmipkit.model.envelope import SPOKEN, decode_response
+from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.enums import BatchErrorContinuationOption
-from kmipkit.spec.versions import V2_1, Version
+from kmipkit.spec.versions import V2_1, VERSIONS, Version
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -53,7 +53,7 @@ class Laboratory:
         administrators = frozenset({"administrator"})
         self.dispatcher = Dispatcher(
             store=self.store,
-            settings=Settings("kmipkit", "laboratory", "0", os.urandom, SPOKEN, **settings),
+            settings=Settings("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **settings),
             registry=Registry(rows),
             state=self.state,
             accounts=Accounts(self.store, administrators, sessions=self.state.sessions),

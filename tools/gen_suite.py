@@ -17,7 +17,6 @@ from typing import Any
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import CryptographicParameters, Link, Name, RevocationReason
 from kmipkit.model.codec import to_tree
-from kmipkit.model.envelope import SPOKEN
 from kmipkit.model.headers import ProtocolVersion, RequestHeader, ResponseHeader
 from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.messages import (
@@ -66,7 +65,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V2_0, V3_0, Version
+from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V2_0, V3_0, VERSIONS, Version
 from kmipkit.ttlv import xml
 
 SUITE = Path(__file__).resolve().parent.parent / "conformance" / "kmipkit_conformance" / "suite"
@@ -677,7 +676,7 @@ def encoded(case: Case, version: Version) -> str:
 def files() -> Iterator[tuple[Path, str]]:
     """Every file and its content."""
     for case in CASES:
-        for version in SPOKEN:
+        for version in VERSIONS:
             if version >= case.since:
                 major, minor = version
                 path = SUITE / str(version) / f"KIT-{case.name}-{major}{minor}.xml"

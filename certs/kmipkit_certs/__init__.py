@@ -1,5 +1,6 @@
-"""Certificates for KMIP: makes, signs, shows and checks what mutual TLS needs.
+"""Certificates for KMIP: issues, signs, shows and checks what mutual TLS needs.
 
-KMIP Profiles §3 (Authentication Suites) asks for TLS with certificates on both sides. This package
-is the small authority for laboratories and tests, and the explainer for everybody's certificates.
+KMIP Profiles §3 (Authentication Suites) requires TLS with certificates on both sides. This package
+is a small certificate authority for laboratories and tests, and explains what is wrong with the
+certificates of any authority.
 """

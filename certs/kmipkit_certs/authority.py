@@ -17,7 +17,7 @@ from kmipkit_certs.keypairs import PrivateKey
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 825
 SKEW = timedelta(hours=1)
-"""How far a peer's clock may lag behind ours for a new certificate to be good at once."""
+"""How far a peer's clock may lag behind ours without a new certificate being rejected."""
 MAX_NAME = 64
 """Characters of a Common Name (RFC 5280 appendix A, ub-common-name)."""
 
@@ -31,7 +31,7 @@ class Purpose(Enum):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Issued:
+class IssuedCertificate:
     """A certificate and its private key."""
 
     certificate: x509.Certificate
@@ -53,7 +53,7 @@ class Authority:
         key = keypairs.generate(algorithm)
         subject = distinguished_name(name)
         certificate = (
-            _dated(now, days)
+            _builder(now, days)
             .subject_name(subject)
             .issuer_name(subject)
             .public_key(key.public_key())
@@ -75,7 +75,7 @@ class Authority:
         alternative: Iterable[str] = (),
         algorithm: str = keypairs.DEFAULT_ALGORITHM,
         days: int = LEAF_DAYS,
-    ) -> Issued:
+    ) -> IssuedCertificate:
         """A certificate for a new key.
 
         Args:
@@ -83,14 +83,14 @@ class Authority:
             alternative: host names, IP addresses, e-mail addresses and URIs.
 
         Raises:
-            CertificateError: a name cannot be in a certificate.
+            CertificateError: a name is not permitted in a certificate.
         """
         key = keypairs.generate(algorithm)
         names = alternative_names(alternative)
         certificate = self.certify(
             distinguished_name(name), key.public_key(), purpose, now, days, names
         )
-        return Issued(certificate, key)
+        return IssuedCertificate(certificate, key)
 
     def sign(
         self,
@@ -100,9 +100,9 @@ class Authority:
         *,
         days: int = LEAF_DAYS,
     ) -> x509.Certificate:
-        """The certificate for somebody else's key: subject and alternative names as requested.
+        """The certificate for a request: subject and alternative names are those of the request.
 
-        Nothing else is taken over: what a certificate may be used for is the signer's decision.
+        Nothing else is adopted: the signer decides on the usage of a certificate.
 
         Raises:
             CertificateError: the request is not signed with its own key.
@@ -124,12 +124,12 @@ class Authority:
         """The certificate for a public key under these names.
 
         Raises:
-            CertificateError: there is no name at all.
+            CertificateError: there is neither a subject nor an alternative name.
         """
         names = list(names)
         authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         builder = (
-            _dated(now, days)
+            _builder(now, days)
             .subject_name(subject)
             .issuer_name(self.certificate.subject)
             .public_key(public_key)  # type: ignore[arg-type]
@@ -153,34 +153,34 @@ class Authority:
 
 
 def requested_names(request: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
-    """The alternative names that a request asks for. CertificateError: a damaged extension."""
+    """The alternative names in a request. CertificateError: an extension is malformed."""
     try:
-        asked = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        extension = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return []
     except ValueError as error:
-        raise CertificateError(f"the request has a damaged extension: {error}") from None
-    return list(asked.value)
+        raise CertificateError(f"the request has a malformed extension: {error}") from None
+    return list(extension.value)
 
 
 def distinguished_name(common_name: str) -> x509.Name:
     """The subject ``CN=common_name``.
 
     Raises:
-        CertificateError: it is empty, or longer than a certificate allows.
+        CertificateError: the name is empty or too long.
     """
     if not 1 <= len(common_name) <= MAX_NAME:
         raise CertificateError(
-            f"a name has 1 to {MAX_NAME} characters, {common_name[:80]!r} has {len(common_name)}"
+            f"a name has 1 to {MAX_NAME} characters; {common_name[:80]!r} has {len(common_name)}"
         )
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def alternative_names(names: Iterable[str]) -> list[x509.GeneralName]:
-    """Each name as what it looks like: IP address, URI, e-mail address, else host name.
+    """Each name by its form: IP address, URI, e-mail address, else host name.
 
     Raises:
-        CertificateError: a host name that cannot be one.
+        CertificateError: a host name is not valid.
     """
     return [_alternative_name(name) for name in dict.fromkeys(names)]
 
@@ -190,21 +190,21 @@ def _alternative_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         pass
-    kind = (
+    name_type = (
         x509.UniformResourceIdentifier
         if "://" in name or name.startswith("urn:")
         else (x509.RFC822Name if "@" in name else x509.DNSName)
     )
     try:
-        ascii_name = name if kind is not x509.DNSName else name.encode("idna").decode("ascii")
-        return kind(ascii_name)
+        ascii_name = name if name_type is not x509.DNSName else name.encode("idna").decode("ascii")
+        return name_type(ascii_name)
     except ValueError:
         raise CertificateError(
-            f"{name!r} cannot be an alternative name; write it in ASCII"
+            f"{name!r} is not a valid alternative name; use ASCII characters"
         ) from None
 
 
-def _dated(now: datetime, days: int) -> x509.CertificateBuilder:
+def _builder(now: datetime, days: int) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .serial_number(x509.random_serial_number())
@@ -214,7 +214,7 @@ def _dated(now: datetime, days: int) -> x509.CertificateBuilder:
 
 
 def _usage(*, sign_certificates: bool = False, encipher: bool = False) -> x509.KeyUsage:
-    """Signing, and for RSA under TLS 1.2 also key encipherment; nothing else is needed."""
+    """Digital signature, and for RSA under TLS 1.2 key encipherment; TLS needs nothing else."""
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,

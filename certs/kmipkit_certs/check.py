@@ -1,8 +1,7 @@
-"""Why would a peer refuse this certificate? The rules of RFC 5280 and TLS, one function for each.
+"""Why a peer would reject a certificate: the rules of RFC 5280 and TLS, one function for each.
 
-TLS libraries answer "certificate verify failed" or only close the connection. Each rule here says
-in plain words what it saw and what to do, and all of them are tried, so that one run shows every
-fault.
+TLS libraries report "certificate verify failed", or just close the connection. Each rule here says
+what is wrong and what to do about it. All rules are applied, so that one run shows every fault.
 """
 
 import fnmatch
@@ -27,61 +26,61 @@ MAX_CHAIN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is to be judged, and by whom."""
+class Check:
+    """A certificate to check, and the peer that would verify it."""
 
     chain: Sequence[x509.Certificate]
-    """What the owner of the certificate sends: its own first, then intermediate authorities."""
+    """The certificates that the owner sends: its own first, then intermediate authorities."""
     trusted: Sequence[x509.Certificate]
-    """The authorities that the judging peer trusts."""
+    """The authorities that the peer trusts."""
     purpose: Purpose
     now: datetime
     host: str | None = None
-    """The name or address by which a client would connect."""
+    """The name or address by which a client connects."""
     key: PrivateKey | None = None
 
     @property
     def leaf(self) -> x509.Certificate:
-        """The certificate in question."""
+        """The certificate itself."""
         return self.chain[0]
 
 
-Rule = Callable[[Question], Iterator[str]]
+Rule = Callable[[Check], Iterator[str]]
 
 
-def reasons(question: Question) -> list[str]:
-    """Why it would be refused, in plain words; empty if it would be accepted."""
-    return [reason for rule in RULES for reason in rule(question)]
+def reasons(check: Check) -> list[str]:
+    """Why a peer would reject the certificate; empty if it would accept it."""
+    return [reason for rule in RULES for reason in rule(check)]
 
 
-def _chain(question: Question) -> Iterator[str]:
-    path, trouble = _path(question)
-    if trouble:
-        yield trouble
+def _chain(check: Check) -> Iterator[str]:
+    path, problem = _path(check)
+    if problem:
+        yield problem
     for depth, authority in enumerate(path[1:]):
         yield from _authority(authority, depth)
 
 
-def _path(question: Question) -> tuple[list[x509.Certificate], str]:
-    """From the certificate to a trusted authority, and why it ends before that, if so."""
-    path = [question.leaf]
-    known = [*question.trusted, *question.chain[1:]]
-    while path[-1] not in question.trusted:
+def _path(check: Check) -> tuple[list[x509.Certificate], str]:
+    """The path from the certificate to a trusted authority, and why it ends early, if it does."""
+    path = [check.leaf]
+    known = [*check.trusted, *check.chain[1:]]
+    while path[-1] not in check.trusted:
         if len(path) > MAX_CHAIN:
-            return path, f"chain: longer than {MAX_CHAIN} certificates"
-        issuer, trouble = _issuer(path[-1], known)
+            return path, f"chain: it has more than {MAX_CHAIN} certificates"
+        issuer, problem = _issuer(path[-1], known)
         if issuer is None:
-            return path, trouble
+            return path, problem
         if issuer in path:
             return path, (
-                f"chain: {_name(issuer)} is signed by itself and is not among the trusted"
-                " authorities; give it to the peer as a trusted authority"
+                f"chain: {_name(issuer)} is self-signed and not among the trusted"
+                " authorities; add it to those of the peer"
             )
         path.append(issuer)
-    if len(path) == 1 and show.is_authority(question.leaf):
+    if len(path) == 1 and show.is_authority(check.leaf):
         return path, (
-            f"chain: {_name(question.leaf)} is an authority, not the certificate of a peer;"
-            " issue one with it"
+            f"chain: {_name(check.leaf)} is a certificate authority, not a peer;"
+            " issue a certificate with it"
         )
     return path, ""
 
@@ -89,27 +88,28 @@ def _path(question: Question) -> tuple[list[x509.Certificate], str]:
 def _issuer(
     certificate: x509.Certificate, known: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate | None, str]:
-    named = [other for other in known if other.subject == certificate.issuer]
-    for other in named:
+    same_name = [other for other in known if other.subject == certificate.issuer]
+    for other in same_name:
         try:
             certificate.verify_directly_issued_by(other)
         except (ValueError, TypeError, InvalidSignature):
             continue
         return other, ""
-    if named:
+    if same_name:
         return None, (
-            f"chain: {_name(certificate)} was signed by another key of the name"
-            f" {_text(certificate.issuer)} than the trusted one; the authority was probably made"
-            " anew: issue the certificate again, or trust the old authority too"
+            f"chain: {_name(certificate)} was signed by an authority {_text(certificate.issuer)} with"
+            " a different key than the trusted one; the authority was probably recreated: issue the"
+            " certificate again, or trust the old authority as well"
         )
     if certificate.issuer == certificate.subject:
         return None, (
-            f"chain: {_name(certificate)} is signed by itself and is not among the trusted"
-            " authorities; give it to the peer as a trusted authority"
+            f"chain: {_name(certificate)} is self-signed and not among the trusted"
+            " authorities; add it to those of the peer"
         )
     return None, (
         f"chain: the issuer {_text(certificate.issuer)} of {_name(certificate)} is not among the"
-        " trusted authorities nor sent with it; add the authority or the intermediate certificate"
+        " trusted authorities, and was not sent with it; add the authority or the intermediate"
+        " certificate"
     )
 
 
@@ -117,66 +117,66 @@ def _authority(authority: x509.Certificate, below: int) -> Iterator[str]:
     constraints = show.find(authority, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
         yield (
-            f"chain: {_name(authority)} signed a certificate but is no authority (Basic Constraints"
-            " do not say CA)"
+            f"chain: {_name(authority)} signed a certificate, but its Basic Constraints do not"
+            " make it an authority"
         )
     elif constraints.path_length is not None and below > constraints.path_length:
         yield (
-            f"chain: {_name(authority)} allows {constraints.path_length} authorities below it, there"
+            f"chain: {_name(authority)} permits {constraints.path_length} authorities below it; there"
             f" are {below}"
         )
     usage = show.find(authority, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
-        yield f"chain: the key usage of {_name(authority)} does not allow to sign certificates"
+        yield f"chain: the key usage of {_name(authority)} does not permit signing certificates"
 
 
-def _dates(question: Question) -> Iterator[str]:
-    for certificate in _path(question)[0]:
+def _dates(check: Check) -> Iterator[str]:
+    for certificate in _path(check)[0]:
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        if question.now < start:
+        if check.now < start:
             yield (
-                f"dates: {_name(certificate)} is valid from {start:%Y-%m-%d %H:%M} UTC only, it is"
-                f" {question.now:%Y-%m-%d %H:%M} UTC; check both clocks"
+                f"dates: {_name(certificate)} is not valid before {start:%Y-%m-%d %H:%M} UTC, and it"
+                f" is {check.now:%Y-%m-%d %H:%M} UTC; compare the clocks of both sides"
             )
-        if question.now > end:
+        if check.now > end:
             yield (
-                f"dates: {_name(certificate)} expired on {end:%Y-%m-%d %H:%M} UTC; issue it again"
+                f"dates: {_name(certificate)} expired on {end:%Y-%m-%d %H:%M} UTC; issue a new one"
             )
 
 
-def _usage(question: Question) -> Iterator[str]:
-    allowed = show.usages(question.leaf)
-    for wanted in map(show.usage_name, question.purpose.value):
-        if allowed is not None and wanted not in allowed and "any" not in allowed:
+def _usage(check: Check) -> Iterator[str]:
+    allowed = show.usages(check.leaf)
+    for usage_name in map(show.usage_name, check.purpose.value):
+        if allowed is not None and usage_name not in allowed and "any" not in allowed:
             yield (
-                f"usage: the extended key usage allows {', '.join(allowed)}, not {wanted}; issue it"
-                f" with the usage {wanted}"
+                f"usage: the extended key usage permits {', '.join(allowed)}, but not {usage_name};"
+                f" issue a certificate with the usage {usage_name}"
             )
-    usage = show.find(question.leaf, x509.KeyUsage)
+    usage = show.find(check.leaf, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
-        yield "usage: the key usage does not allow digital signatures, which TLS 1.3 needs"
+        yield "usage: the key usage does not permit digital signatures, which TLS 1.3 requires"
 
 
-def _host(question: Question) -> Iterator[str]:
-    if question.host is None:
+def _host(check: Check) -> Iterator[str]:
+    if check.host is None:
         return
-    names = list(show.alternative_names(question.leaf))
-    if any(_matches(question.host, name) for name in names):
+    names = list(show.alternative_names(check.leaf))
+    if any(_matches(check.host, name) for name in names):
         return
     if names:
         yield (
-            f"name: {question.host} is not among its alternative names ({', '.join(names)});"
-            " connect by one of those, or issue it with that name"
+            f"name: {check.host} is not among the alternative names ({', '.join(names)});"
+            " connect by one of those names, or issue a certificate with that name"
         )
     else:
         yield (
-            f"name: it has no alternative names, and peers no longer look at the Common Name;"
-            f" issue it with the alternative name {question.host}"
+            f"name: it has no alternative names, and peers ignore the Common Name; issue a"
+            f" certificate with the alternative name {check.host}"
         )
 
 
 def _matches(host: str, name: str) -> bool:
-    """RFC 6125 §6.4: no case; a star stands for the whole leftmost label; addresses by value."""
+    """RFC 6125 §6.4: regardless of case; a star matches the leftmost label; addresses by value."""
     try:
         return ipaddress.ip_address(host) == ipaddress.ip_address(name)
     except ValueError:
@@ -187,40 +187,40 @@ def _matches(host: str, name: str) -> bool:
     return host == name
 
 
-def _algorithm(question: Question) -> Iterator[str]:
-    path = _path(question)[0]
+def _algorithm(check: Check) -> Iterator[str]:
+    path = _path(check)[0]
     for certificate in path:
         weakness = _weak_key(certificate.public_key())
         if weakness:
             yield f"algorithm: the key of {_name(certificate)} is {weakness}"
-        trusted = certificate in question.trusted  # nobody checks the signature of a trusted one
+        trusted = certificate in check.trusted  # its own signature is not verified
         if not trusted and isinstance(_hash(certificate), WEAK_HASHES):
             yield (
                 f"algorithm: {_name(certificate)} is signed with {show.signature_name(certificate)};"
-                " peers refuse MD5 and SHA-1, sign it again with SHA-256"
+                " peers reject MD5 and SHA-1; sign it with SHA-256"
             )
 
 
 def _hash(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
     try:
         return certificate.signature_hash_algorithm
-    except ValueError:  # not known to the library
+    except ValueError:  # the library does not know the algorithm
         return None
 
 
 def _weak_key(key: object) -> str:
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA:
-        return f"RSA of {key.key_size} bits; peers want {MIN_RSA} or more"
+        return f"RSA with {key.key_size} bits; peers require at least {MIN_RSA}"
     if isinstance(key, dsa.DSAPublicKey):
-        return "DSA, which TLS does not take any more; use RSA or ECDSA"
+        return "DSA, which TLS no longer supports; use RSA or ECDSA"
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in TLS_CURVES:
-        return f"on the curve {key.curve.name}, which TLS peers seldom take; use P-256 or RSA"
+        return f"on the curve {key.curve.name}, which few TLS peers support; use P-256 or RSA"
     return ""
 
 
-def _key(question: Question) -> Iterator[str]:
-    if question.key is not None and question.key.public_key() != question.leaf.public_key():
-        yield "key: the private key does not belong to the certificate; take the pair"
+def _key(check: Check) -> Iterator[str]:
+    if check.key is not None and check.key.public_key() != check.leaf.public_key():
+        yield "key: the private key does not belong to the certificate; use the key of this certificate"
 
 
 def _name(certificate: x509.Certificate) -> str:

@@ -1,4 +1,4 @@
-"""``kmipkit certs``: init, issue, sign, show, check."""
+"""``kmipkit certs``: create an authority; issue, sign, show and check certificates."""
 
 import json
 from collections.abc import Callable
@@ -18,14 +18,14 @@ algorithm_option = click.option(
     type=click.Choice(["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"]),
     default="ecdsa-p256",
     show_default=True,
-    help="Kind of key; RSA for devices that know nothing else.",
+    help="Algorithm of the key; RSA for devices that support nothing else.",
 )
 
 
 def purpose_option(function: Callable[..., None]) -> Callable[..., None]:
     """``--server`` or ``--client``."""
     server = click.option(
-        "--server/--client", default=False, help="Which side it is for.  [default: client]"
+        "--server/--client", default=False, help="Side of the connection.  [default: client]"
     )
     return server(function)
 
@@ -37,7 +37,7 @@ def days_option(function: Callable[..., None]) -> Callable[..., None]:
         type=click.IntRange(1, 36500),
         default=825,
         show_default=True,
-        help="How long it is valid.",
+        help="Days for which the certificate is valid.",
     )(function)
 
 
@@ -53,7 +53,7 @@ def _now() -> datetime:
 
 @click.group()
 def certs() -> None:
-    """Make, sign, show and check the certificates that KMIP over TLS needs.
+    """Issue, sign, show and check the certificates that KMIP over TLS needs.
 
     \b
     Examples:
@@ -69,7 +69,7 @@ def certs() -> None:
 @click.option("--name", default="kmipkit CA", show_default=True, help="Name of the authority.")
 @algorithm_option
 def init(directory: Path, name: str, algorithm: str) -> None:
-    """Make a certificate authority in DIRECTORY: ca.crt, which peers trust, and its key.
+    """Create a certificate authority in DIRECTORY: ca.crt, which peers trust, and its key.
 
     \b
     Examples:
@@ -78,8 +78,8 @@ def init(directory: Path, name: str, algorithm: str) -> None:
     """
     from kmipkit_certs.directory import Directory
 
-    made = Directory(directory).init(name, algorithm, _now())
-    click.echo(f"authority: {made.cert}, private key: {made.key}")
+    files = Directory(directory).init(name, algorithm, _now())
+    click.echo(f"authority: {files.cert}, private key: {files.key}")
 
 
 @certs.command()
@@ -94,10 +94,10 @@ def init(directory: Path, name: str, algorithm: str) -> None:
 def issue(
     directory: Path, name: str, san: tuple[str, ...], server: bool, algorithm: str, days: int
 ) -> None:
-    """Make a key and a certificate for it, signed by the authority in DIRECTORY.
+    """Create a key and its certificate, signed by the authority in DIRECTORY.
 
-    NAME becomes the Common Name and the name of the two files. A server's certificate also carries
-    NAME as alternative name if no --san is given.
+    NAME becomes the Common Name and the name of both files. Without --san, a server's certificate
+    also has NAME as alternative name.
 
     \b
     Examples:
@@ -108,23 +108,22 @@ def issue(
     from kmipkit_certs.directory import Directory
 
     alternative = san or ((name,) if server else ())
-    made = Directory(directory).issue(
+    files = Directory(directory).issue(
         name, _purpose(server), _now(), alternative=alternative, algorithm=algorithm, days=days
     )
-    click.echo(f"certificate: {made.cert}, private key: {made.key}")
+    click.echo(f"certificate: {files.cert}, private key: {files.key}")
 
 
 @certs.command()
 @click.argument("directory", type=FILE)
 @click.argument("request", type=FILE)
-@click.option("--out", type=FILE, help="Where to write.  [default: REQUEST with the ending .crt]")
+@click.option("--out", type=FILE, help="File to write.  [default: REQUEST with the suffix .crt]")
 @purpose_option
 @days_option
 def sign(directory: Path, request: Path, out: Path | None, server: bool, days: int) -> None:
     """Sign a certificate REQUEST (CSR), as a vCenter or a storage array exports it.
 
-    Subject and alternative names are taken from the request; what the certificate may be used for
-    is decided here.
+    Subject and alternative names come from the request. The usage comes from the options.
 
     \b
     Examples:
@@ -134,45 +133,50 @@ def sign(directory: Path, request: Path, out: Path | None, server: bool, days: i
     from kmipkit_certs import files
     from kmipkit_certs.directory import Directory
 
-    wanted = files.read_request(request)
-    signed = Directory(directory).authority().sign(wanted, _purpose(server), _now(), days=days)
+    certificate = (
+        Directory(directory)
+        .authority()
+        .sign(files.read_request(request), _purpose(server), _now(), days=days)
+    )
     target = out or request.with_suffix(".crt")
-    files.write_certificate(target, signed)
-    click.echo(f"certificate: {target}, for {signed.subject.rfc4514_string()}")
+    files.write_certificate(target, certificate)
+    click.echo(f"certificate: {target}, for {certificate.subject.rfc4514_string()}")
 
 
 @certs.command()
 @click.argument("file", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="As JSON, a list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of objects.")
 def show(file: Path, as_json: bool) -> None:
-    """Show what the certificates in FILE say.
+    """Show the contents of the certificates in FILE.
 
     \b
     Examples:
       kmipkit certs show pki/ca.crt
       kmipkit certs show chain.pem --json
     """
-    from kmipkit_certs import files
-    from kmipkit_certs import show as showing
+    from kmipkit_certs.files import read_certificates
+    from kmipkit_certs.show import facts, text
 
-    found = files.read_certificates(file)
+    certificates = read_certificates(file)
     if as_json:
-        click.echo(json.dumps([showing.facts(each) for each in found], indent=2))
+        click.echo(json.dumps([facts(certificate) for certificate in certificates], indent=2))
     else:
-        click.echo("\n\n".join(showing.text(each) for each in found))
+        click.echo("\n\n".join(text(certificate) for certificate in certificates))
 
 
 @certs.command()
 @click.argument("file", type=FILE)
-@click.option("--ca", type=FILE, required=True, help="The authorities that the peer trusts.")
-@click.option("--key", type=FILE, help="The private key that should belong to it.")
+@click.option(
+    "--ca", type=FILE, required=True, help="Certificate authorities that the peer trusts."
+)
+@click.option("--key", type=FILE, help="Private key to compare with the certificate.")
 @click.option("--host", help="Name or address by which clients connect; implies --server.")
 @click.option(
     "--at",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="Judge as of this date (UTC).  [default: now]",
+    help="Date (UTC) at which to check.  [default: now]",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON: accepted, and the reasons.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: the verdict and the reasons.")
 @purpose_option
 def check(
     file: Path,
@@ -183,10 +187,10 @@ def check(
     as_json: bool,
     server: bool,
 ) -> None:
-    """Explain why a peer would refuse the certificate in FILE: chain, dates, usage, name, algorithm.
+    """Explain why a peer would reject the certificate in FILE: chain, dates, usage, name, algorithm.
 
-    FILE may hold intermediate certificates after the first. Exit status 0 if it would be accepted,
-    1 if not.
+    FILE may contain intermediate certificates after the first. The exit status is 0 if a peer would
+    accept the certificate, else 1.
 
     \b
     Examples:
@@ -194,9 +198,9 @@ def check(
       kmipkit certs check kms.pem --ca company.pem --host kms.example.org
     """
     from kmipkit_certs import files
-    from kmipkit_certs.check import Question, reasons
+    from kmipkit_certs.check import Check, reasons
 
-    question = Question(
+    request = Check(
         chain=files.read_certificates(file),
         trusted=files.read_certificates(ca),
         purpose=_purpose(server or host is not None),
@@ -204,7 +208,7 @@ def check(
         host=host,
         key=files.read_key(key) if key else None,
     )
-    _report(file, question.purpose.name.lower(), reasons(question), as_json)
+    _report(file, request.purpose.name.lower(), reasons(request), as_json)
 
 
 def _report(file: Path, purpose: str, found: list[str], as_json: bool) -> None:
@@ -212,10 +216,10 @@ def _report(file: Path, purpose: str, found: list[str], as_json: bool) -> None:
         verdict: dict[str, Any] = {"accepted": not found, "reasons": found}
         click.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
     elif found:
-        click.echo(f"{file}: a peer would refuse it:")
+        click.echo(f"{file}: a peer would reject this certificate:")
         for reason in found:
             click.echo(f"  {reason}")
     else:
-        click.echo(f"{file}: good as a {purpose}'s certificate")
+        click.echo(f"{file}: valid as a {purpose} certificate")
     if found:
         raise click.exceptions.Exit(1)

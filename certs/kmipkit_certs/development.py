@@ -1,4 +1,4 @@
-"""The PKI that a server makes for itself on its first start, for laboratories and tests."""
+"""The PKI that a server creates on its first start, for laboratories and tests."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,23 +30,26 @@ def ensure(
     clock: Callable[[], datetime],
     algorithm: str = keypairs.DEFAULT_ALGORITHM,
 ) -> Development:
-    """Make what is missing: an authority, a server certificate for ``hosts``, and the clients'.
+    """Create what is missing: an authority, a server certificate for ``hosts``, client certificates.
 
-    What is there is kept, whoever made it; a start that was cut short is continued.
+    Existing files stay as they are; a start that was interrupted is completed.
 
     Raises:
-        CertificateError: the directory cannot be written, or holds half of a pair.
+        CertificateError: the directory cannot be written, or a file of a pair is missing.
     """
     directory = Directory(path)
     if not directory.files(CA).cert.exists():
         directory.files(CA).key.unlink(missing_ok=True)
         directory.init(AUTHORITY_NAME, algorithm, clock())
-    wanted = [(SERVER, Purpose.BOTH, hosts), *((name, Purpose.CLIENT, ()) for name in clients)]
-    for name, purpose, alternative in wanted:
-        written = directory.files(name)
-        if not written.cert.exists():
+    certificates = [
+        (SERVER, Purpose.BOTH, hosts),
+        *((name, Purpose.CLIENT, ()) for name in clients),
+    ]
+    for name, purpose, alternative in certificates:
+        paths = directory.files(name)
+        if not paths.cert.exists():
             # The key is written first: without its certificate nobody has used it.
-            written.key.unlink(missing_ok=True)
+            paths.key.unlink(missing_ok=True)
             directory.issue(name, purpose, clock(), alternative=alternative, algorithm=algorithm)
     server = directory.files(SERVER)
     return Development(directory.ca, server.cert, server.key)

@@ -18,7 +18,7 @@ _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]|^\.|^-")
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where a certificate and its private key lie."""
+    """The files of a certificate and its private key."""
 
     cert: Path
     key: Path
@@ -26,7 +26,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Names the files, makes them and reads them back."""
+    """Names, writes and reads the files."""
 
     path: Path
 
@@ -39,35 +39,35 @@ class Directory:
         """The files of a name.
 
         Raises:
-            CertificateError: the name would leave the directory or be a bad file name.
+            CertificateError: the name is not a valid file name in this directory.
         """
         if not name or _UNSAFE.search(name):
             raise CertificateError(
-                f"{name!r} cannot be the name of a file: no slash, no control character, and no"
-                " dot or dash at its start"
+                f"{name!r} is not a valid file name: it must not contain a slash or a control"
+                " character, nor begin with a dot or a dash"
             )
         return Files(self.path / f"{name}.crt", self.path / f"{name}.key")
 
     def init(self, name: str, algorithm: str, now: datetime) -> Files:
-        """Make the authority. CertificateError if there is one already."""
+        """Create the authority. CertificateError if there is one already."""
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise CertificateError(f"{self.path}: {error.strerror}") from None
-        made = Authority.create(name, algorithm, now)
-        return self._write(CA, made.certificate, made.key)
+        authority = Authority.create(name, algorithm, now)
+        return self._write(CA, authority.certificate, authority.key)
 
     def authority(self) -> Authority:
         """The authority of this directory. CertificateError if there is none."""
-        files_of_it = self.files(CA)
-        if not files_of_it.cert.exists():
+        paths = self.files(CA)
+        if not paths.cert.exists():
             raise CertificateError(
-                f"{self.path}: has no authority; make one with: kmipkit certs init {self.path}"
+                f"{self.path}: no certificate authority; create one with: kmipkit certs init {self.path}"
             )
-        certificate = files.read_certificates(files_of_it.cert)[0]
-        key = files.read_key(files_of_it.key)
+        certificate = files.read_certificates(paths.cert)[0]
+        key = files.read_key(paths.key)
         if key.public_key() != certificate.public_key():
-            raise CertificateError(f"{files_of_it.key}: is not the key of {files_of_it.cert}")
+            raise CertificateError(f"{paths.key}: not the private key of {paths.cert}")
         return Authority(certificate, key)
 
     def issue(
@@ -80,23 +80,23 @@ class Directory:
         algorithm: str = keypairs.DEFAULT_ALGORITHM,
         days: int = LEAF_DAYS,
     ) -> Files:
-        """Make a key and its certificate. CertificateError if the name is taken or bad."""
-        written = self.files(name)
-        for path in (written.cert, written.key):
+        """Create a key and its certificate. CertificateError if the name is in use or not valid."""
+        paths = self.files(name)
+        for path in (paths.cert, paths.key):
             if path.exists():
-                raise CertificateError(f"{path}: exists already; it is not overwritten")
+                raise CertificateError(f"{path}: the file already exists and is not overwritten")
         issued = self.authority().issue(
             name, purpose, now, alternative=alternative, algorithm=algorithm, days=days
         )
         return self._write(name, issued.certificate, issued.key)
 
     def _write(self, name: str, certificate: x509.Certificate, key: keypairs.PrivateKey) -> Files:
-        written = self.files(name)
+        paths = self.files(name)
         # The key first: a certificate without its key would look like a finished pair.
-        files.write_key(written.key, key)
+        files.write_key(paths.key, key)
         try:
-            files.write_certificate(written.cert, certificate)
+            files.write_certificate(paths.cert, certificate)
         except CertificateError:
-            written.key.unlink()
+            paths.key.unlink()
             raise
-        return written
+        return paths

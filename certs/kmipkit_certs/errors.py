@@ -1,4 +1,4 @@
-"""What can go wrong with certificates, said so that the reader knows what to do."""
+"""Errors of certificates; the message says what is wrong and what to do about it."""
 
 from kmipkit.errors import KMIPError
 

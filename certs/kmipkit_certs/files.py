@@ -15,11 +15,11 @@ PUBLIC = 0o644
 
 
 def write_new(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that must not exist yet, durably; nobody ever sees it with a wider mode."""
+    """Write a new file durably; at no time does it have a wider mode than ``mode``."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
-        raise CertificateError(f"{path}: exists already; it is not overwritten") from None
+        raise CertificateError(f"{path}: the file already exists and is not overwritten") from None
     except OSError as error:
         raise CertificateError(f"{path}: {error.strerror}") from None
     with os.fdopen(handle, "wb") as file:
@@ -57,10 +57,10 @@ def read(path: Path) -> bytes:
 
 
 def read_certificates(path: Path) -> list[x509.Certificate]:
-    """All certificates of a file, PEM or DER, in its order; at least one.
+    """All certificates in a file, PEM or DER, in its order; at least one.
 
     Raises:
-        CertificateError: the file cannot be read, or holds something else.
+        CertificateError: the file cannot be read, or contains something else.
     """
     data = read(path)
     try:
@@ -69,15 +69,15 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
         if b"-----BEGIN " not in data:
             return [x509.load_der_x509_certificate(data)]
     except ValueError as error:
-        raise CertificateError(f"{path}: damaged certificate: {error}") from None
-    raise CertificateError(f"{path}: holds {_what_it_is(data)}, not a certificate")
+        raise CertificateError(f"{path}: malformed certificate: {error}") from None
+    raise CertificateError(f"{path}: contains {_content(data)}, not a certificate")
 
 
 def read_key(path: Path) -> PrivateKey:
     """The private key of a file.
 
     Raises:
-        CertificateError: the file cannot be read, or holds something else.
+        CertificateError: the file cannot be read, or contains something else.
     """
     data = read(path)
     load = (
@@ -88,27 +88,29 @@ def read_key(path: Path) -> PrivateKey:
     try:
         return as_private_key(load(data, None))
     except TypeError:
-        raise CertificateError(f"{path}: the key is protected by a passphrase; remove it") from None
+        raise CertificateError(
+            f"{path}: the private key is encrypted; remove its passphrase"
+        ) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise CertificateError(f"{path}: holds {_what_it_is(data)}, not a private key") from None
+        raise CertificateError(f"{path}: contains {_content(data)}, not a private key") from None
 
 
 def read_request(path: Path) -> x509.CertificateSigningRequest:
     """The certificate signing request of a file, PEM or DER.
 
     Raises:
-        CertificateError: the file cannot be read, or holds something else.
+        CertificateError: the file cannot be read, or contains something else.
     """
     data = read(path)
     load = x509.load_pem_x509_csr if b"-----BEGIN " in data else x509.load_der_x509_csr
     try:
         return load(data)
     except ValueError:
-        what = _what_it_is(data)
-        raise CertificateError(f"{path}: holds {what}, not a certificate request") from None
+        content = _content(data)
+        raise CertificateError(f"{path}: contains {content}, not a certificate request") from None
 
 
-def _what_it_is(data: bytes) -> str:
+def _content(data: bytes) -> str:
     marks = {
         b"PRIVATE KEY-----": "a private key",
         b"-----BEGIN CERTIFICATE REQUEST": "a certificate request",

@@ -22,7 +22,7 @@ ALGORITHMS: Mapping[str, Callable[[], PrivateKey]] = MappingProxyType(
         "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
     }
 )
-"""RSA for devices that know nothing else; their handshakes cost the server ten times as much."""
+"""RSA is for devices that support nothing else; its handshakes cost the server ten times as much."""
 
 DEFAULT_ALGORITHM = "ecdsa-p256"
 
@@ -36,15 +36,15 @@ def as_private_key(key: Any) -> PrivateKey:
     """``key`` if it can sign certificates.
 
     Raises:
-        CertificateError: it is of another kind.
+        CertificateError: the key has another algorithm.
     """
     if isinstance(key, get_args(PrivateKey)):
         return key  # type: ignore[no-any-return]
-    raise CertificateError(f"a {type(key).__name__} cannot be used here; take {SIGNING_KEYS}")
+    raise CertificateError(f"a {type(key).__name__} is not supported; use {SIGNING_KEYS}")
 
 
 def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | None:
-    """The hash that suits the strength of the key; Ed25519 has its own."""
+    """The hash that matches the strength of the key; Ed25519 has its own."""
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return None
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size > 256:

@@ -1,4 +1,4 @@
-"""A certificate in words and as data, for people and scripts."""
+"""A certificate as text for people, and as data for scripts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ _USAGES = {
 
 
 def facts(certificate: x509.Certificate) -> dict[str, Any]:
-    """What the certificate says, in values that JSON knows."""
+    """The contents of a certificate as JSON values."""
     return {
         "subject": certificate.subject.rfc4514_string(),
         "alternative names": list(alternative_names(certificate)),
@@ -33,13 +33,13 @@ def facts(certificate: x509.Certificate) -> dict[str, Any]:
 
 
 def text(certificate: x509.Certificate) -> str:
-    """The same, a line for each."""
+    """The contents as text, one line each."""
     found = facts(certificate)
     width = max(map(len, found))
-    return "\n".join(f"{name:<{width}}  {_words(value)}" for name, value in found.items())
+    return "\n".join(f"{name:<{width}}  {_format(value)}" for name, value in found.items())
 
 
-def _words(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -56,7 +56,7 @@ def alternative_names(certificate: x509.Certificate) -> Iterator[str]:
 
 
 def usages(certificate: x509.Certificate) -> list[str] | None:
-    """What the extended key usage allows, or None where there is no such extension."""
+    """The usages that the extended key usage permits; None without that extension."""
     extension = find(certificate, x509.ExtendedKeyUsage)
     if extension is None:
         return None
@@ -64,7 +64,7 @@ def usages(certificate: x509.Certificate) -> list[str] | None:
 
 
 def usage_name(usage: x509.ObjectIdentifier) -> str:
-    """``server``, ``client``, ``any``, or the identifier of another use."""
+    """``server``, ``client``, ``any``, or the object identifier of another usage."""
     return _USAGES.get(usage, usage.dotted_string)
 
 
@@ -83,7 +83,7 @@ def key_name(key: object) -> str:
     if isinstance(key, dsa.DSAPublicKey):
         return f"DSA {key.key_size}"
     names = {ed25519.Ed25519PublicKey: "Ed25519", ed448.Ed448PublicKey: "Ed448"}
-    return next((name for kind, name in names.items() if isinstance(key, kind)), "unknown")
+    return next((name for cls, name in names.items() if isinstance(key, cls)), "unknown")
 
 
 def signature_name(certificate: x509.Certificate) -> str:
@@ -92,9 +92,9 @@ def signature_name(certificate: x509.Certificate) -> str:
     return getattr(oid, "_name", None) or oid.dotted_string
 
 
-def find(certificate: x509.Certificate, kind: type[Any]) -> Any:
+def find(certificate: x509.Certificate, extension: type[Any]) -> Any:
     """The value of an extension, or None."""
     try:
-        return certificate.extensions.get_extension_for_class(kind).value
+        return certificate.extensions.get_extension_for_class(extension).value
     except x509.ExtensionNotFound:
         return None

@@ -6,7 +6,7 @@
         identifier = client.create(name="backup 2026")
         key = material(client.get(identifier))
 
-The names are imported when they are first used, so that ``kmipkit --help`` need not load the codec.
+Names are imported on first use, so that ``kmipkit --help`` does not load the codec.
 """
 
 from importlib import import_module
@@ -48,7 +48,7 @@ __all__ = [
     "symmetric_key",
 ]
 
-_HOMES = {
+_MODULES = {
     "AsyncClient": "_async.client",
     "Client": "_sync.client",
     **dict.fromkeys(["ClientError", "ConnectionFailed", "OperationFailed", "TimedOut"], "errors"),
@@ -58,4 +58,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'values')}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'values')}"), name)

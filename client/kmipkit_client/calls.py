@@ -1,6 +1,6 @@
-"""One pure function per operation: arguments in, a request payload out, and how its answer is read.
+"""One function per operation, which makes a call: the request payload, and how to read the response.
 
-Nothing here does I/O, so both clients, and batches, are built from the same calls.
+The functions do no I/O, so both clients, and batches, use the same calls.
 """
 
 from collections.abc import Callable, Iterable
@@ -59,7 +59,7 @@ _WITHOUT_IV = (None, BlockCipherMode.ECB)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """An operation to ask for, and what its answer means."""
+    """An operation with its request payload, and how to read its response."""
 
     operation: Operation
     build: Build
@@ -76,29 +76,29 @@ def _identifier(payload: Any) -> str:
     return str(payload.unique_identifier)
 
 
-def _nothing(payload: Any) -> None:
+def _no_result(payload: Any) -> None:
     del payload
 
 
 def discover_versions(versions: Iterable[Version] = ()) -> Call[tuple[Version, ...]]:
-    """Which versions the server speaks, best first; of those given, if any are."""
+    """The versions that the server supports, best first; only those in ``versions``, if any."""
     offered = tuple(ProtocolVersion.of(version) for version in versions)
     return _call(
         Operation.DISCOVER_VERSIONS,
         DiscoverVersionsRequest(protocol_versions=offered),
-        lambda payload: tuple(found.version for found in payload.protocol_versions),
+        lambda payload: tuple(entry.version for entry in payload.protocol_versions),
     )
 
 
 def query(functions: tuple[QueryFunction, ...]) -> Call[QueryResponse]:
-    """What the server is and can do; by default its operations, objects and vendor."""
-    wanted = functions or (
+    """The capabilities of the server; by default its operations, object types and vendor."""
+    chosen = functions or (
         QueryFunction.QUERY_OPERATIONS,
         QueryFunction.QUERY_OBJECTS,
         QueryFunction.QUERY_SERVER_INFORMATION,
     )
     read: Callable[[Any], QueryResponse] = lambda payload: payload  # noqa: E731 - typed
-    return _call(Operation.QUERY, QueryRequest(query_functions=wanted), read)
+    return _call(Operation.QUERY, QueryRequest(query_functions=chosen), read)
 
 
 def create(
@@ -108,15 +108,15 @@ def create(
     name: str | None,
     attributes: AttributesLike | None,
 ) -> Call[str]:
-    """A new symmetric key."""
+    """Create a symmetric key."""
     fixed = Attributes.of(
         (Tag.CRYPTOGRAPHIC_ALGORITHM, algorithm),
         (Tag.CRYPTOGRAPHIC_LENGTH, length),
         (Tag.CRYPTOGRAPHIC_USAGE_MASK, usage),
     )
-    given = values.attributes(attributes, name=name)
+    request_attributes = values.attributes(attributes, name=name)
     request = CreateRequest(
-        object_type=ObjectType.SYMMETRIC_KEY, attributes=Attributes((*fixed, *given))
+        object_type=ObjectType.SYMMETRIC_KEY, attributes=Attributes((*fixed, *request_attributes))
     )
     return _call(Operation.CREATE, request, _identifier)
 
@@ -127,12 +127,14 @@ def register(
     name: str | None,
     attributes: AttributesLike | None,
 ) -> Call[str]:
-    """Hand over an object."""
-    given = values.attributes(attributes, name=name)
+    """Register an object."""
+    request_attributes = values.attributes(attributes, name=name)
     if usage is not None:
-        given = given.plus(values.attribute(Tag.CRYPTOGRAPHIC_USAGE_MASK, usage))
+        request_attributes = request_attributes.plus(
+            values.attribute(Tag.CRYPTOGRAPHIC_USAGE_MASK, usage)
+        )
     request = RegisterRequest(
-        object_type=OBJECT_TYPE_OF[type(value)], attributes=given, object=value
+        object_type=OBJECT_TYPE_OF[type(value)], attributes=request_attributes, object=value
     )
     return _call(Operation.REGISTER, request, _identifier)
 
@@ -143,7 +145,7 @@ def get(
     key_wrap_type: KeyWrapType | None,
     wrapping: KeyWrappingSpecification | None,
 ) -> Call[ManagedObject]:
-    """The object itself."""
+    """Get an object."""
     request = GetRequest(
         unique_identifier=identifier,
         key_format_type=key_format_type,
@@ -155,7 +157,7 @@ def get(
 
 
 def get_attributes(identifier: str, names: tuple[AttributeLike, ...]) -> Call[Attributes]:
-    """Attributes by name, or all."""
+    """Get attributes by name, or all."""
     request = GetAttributesRequest(
         unique_identifier=identifier, attribute_references=values.keys(names)
     )
@@ -164,7 +166,7 @@ def get_attributes(identifier: str, names: tuple[AttributeLike, ...]) -> Call[At
 
 
 def get_attribute_list(identifier: str) -> Call[tuple[AttributeKey, ...]]:
-    """Which attributes an object has."""
+    """List the attributes that an object has."""
     request = GetAttributeListRequest(unique_identifier=identifier)
     return _call(
         Operation.GET_ATTRIBUTE_LIST, request, lambda payload: tuple(payload.attribute_references)
@@ -172,16 +174,16 @@ def get_attribute_list(identifier: str) -> Call[tuple[AttributeKey, ...]]:
 
 
 def add_attribute(identifier: str, name: AttributeLike, value: Any) -> Call[None]:
-    """One more attribute instance."""
+    """Add an attribute instance."""
     added = values.attribute(name, value)
     request = AddAttributeRequest(unique_identifier=identifier, attribute=added)
-    return _call(Operation.ADD_ATTRIBUTE, request, _nothing)
+    return _call(Operation.ADD_ATTRIBUTE, request, _no_result)
 
 
 def modify_attribute(
     identifier: str, name: AttributeLike, value: Any, index: int | None, current: Any
 ) -> Call[None]:
-    """Another value for an instance: 1.x finds it by index, 2.x by its current value."""
+    """Change the value of an instance: 1.x selects it by index, 2.x by its current value."""
 
     def build(version: Version) -> Structure:
         new = version >= V2_0
@@ -192,13 +194,13 @@ def modify_attribute(
             attribute=values.attribute(name, value, None if new else index),
         )
 
-    return Call(Operation.MODIFY_ATTRIBUTE, build, _nothing)
+    return Call(Operation.MODIFY_ATTRIBUTE, build, _no_result)
 
 
 def delete_attribute(
     identifier: str, name: AttributeLike, index: int | None, current: Any
 ) -> Call[None]:
-    """Take an instance away: 1.x finds it by index, 2.x by its current value, else all go."""
+    """Delete an instance: 1.x selects it by index, 2.x by its current value; without it, all."""
     key = values.attribute_key(name)
 
     def build(version: Version) -> Structure:
@@ -211,14 +213,14 @@ def delete_attribute(
             return DeleteAttributeRequest(unique_identifier=identifier, current_attribute=old)
         return DeleteAttributeRequest(unique_identifier=identifier, attribute_reference=key)
 
-    return Call(Operation.DELETE_ATTRIBUTE, build, _nothing)
+    return Call(Operation.DELETE_ATTRIBUTE, build, _no_result)
 
 
 def set_attribute(identifier: str, name: AttributeLike, value: Any) -> Call[None]:
-    """The only value of an attribute (2.0 and later)."""
+    """Set the value of a single-instance attribute (2.0 and later)."""
     new = values.attribute(name, value)
     request = SetAttributeRequest(unique_identifier=identifier, attribute=new)
-    return _call(Operation.SET_ATTRIBUTE, request, _nothing)
+    return _call(Operation.SET_ATTRIBUTE, request, _no_result)
 
 
 def locate(
@@ -229,44 +231,45 @@ def locate(
     offset: int | None,
     storage_status: StorageStatusMask | None,
 ) -> Call[Located]:
-    """Objects that have all these attributes."""
-    wanted = values.attributes(attributes, name=name)
+    """Find the objects that have all these attributes."""
+    criteria = values.attributes(attributes, name=name)
     if object_type is not None:
-        wanted = wanted.plus(values.attribute(Tag.OBJECT_TYPE, object_type))
+        criteria = criteria.plus(values.attribute(Tag.OBJECT_TYPE, object_type))
     request = LocateRequest(
         maximum_items=maximum,
         offset_items=offset,
         storage_status_mask=storage_status,
-        attributes=wanted,
+        attributes=criteria,
     )
     return _call(
         Operation.LOCATE,
         request,
         lambda payload: Located(
-            tuple(str(found) for found in payload.unique_identifiers), payload.located_items
+            tuple(str(identifier) for identifier in payload.unique_identifiers),
+            payload.located_items,
         ),
     )
 
 
 def activate(identifier: str) -> Call[None]:
-    """Make an object active."""
-    return _call(Operation.ACTIVATE, ActivateRequest(unique_identifier=identifier), _nothing)
+    """Activate an object."""
+    return _call(Operation.ACTIVATE, ActivateRequest(unique_identifier=identifier), _no_result)
 
 
 def revoke(
     identifier: str, code: RevocationReasonCode, message: str | None, occurred: datetime | None
 ) -> Call[None]:
-    """End the use of an object, or report it compromised."""
+    """Revoke an object: deactivate it, or report it compromised."""
     reason = RevocationReason(revocation_reason_code=code, revocation_message=message)
     request = RevokeRequest(
         unique_identifier=identifier, revocation_reason=reason, compromise_occurrence_date=occurred
     )
-    return _call(Operation.REVOKE, request, _nothing)
+    return _call(Operation.REVOKE, request, _no_result)
 
 
 def destroy(identifier: str) -> Call[None]:
     """Destroy the key material."""
-    return _call(Operation.DESTROY, DestroyRequest(unique_identifier=identifier), _nothing)
+    return _call(Operation.DESTROY, DestroyRequest(unique_identifier=identifier), _no_result)
 
 
 def check(
@@ -275,14 +278,14 @@ def check(
     usage_limits_count: int | None,
     lease_time: int | None,
 ) -> Call[None]:
-    """Whether a use is permitted; refused with the reason if not."""
+    """Check whether a use is permitted; the operation fails with the reason if not."""
     request = CheckRequest(
         unique_identifier=identifier,
         usage_limits_count=usage_limits_count,
         cryptographic_usage_mask=usage,
         lease_time=lease_time,
     )
-    return _call(Operation.CHECK, request, _nothing)
+    return _call(Operation.CHECK, request, _no_result)
 
 
 def encrypt(
@@ -292,9 +295,9 @@ def encrypt(
     iv: bytes | None,
     additional_data: bytes | None,
 ) -> Call[Encrypted]:
-    """Encrypt with a key of the server.
+    """Encrypt with a key in the server.
 
-    Where a mode needs an IV and none is given, the server is asked to make one (Random IV).
+    If a mode needs an IV and there is none, the server is asked to generate one (Random IV).
     """
     needs_iv = parameters is not None and parameters.block_cipher_mode not in _WITHOUT_IV
     if parameters is not None and needs_iv and iv is None and parameters.random_iv is None:
@@ -323,7 +326,7 @@ def decrypt(
     additional_data: bytes | None,
     tag: bytes | None,
 ) -> Call[bytes]:
-    """Decrypt with a key of the server."""
+    """Decrypt with a key in the server."""
     request = DecryptRequest(
         unique_identifier=identifier,
         cryptographic_parameters=parameters,
@@ -336,12 +339,18 @@ def decrypt(
 
 
 def raw(operation: Operation, payload: Structure) -> Call[Any]:
-    """Any operation by its payload; the answer is the response payload."""
+    """Any operation with its request payload; the result is the response payload."""
 
     def build(version: Version) -> Structure:
         expected = operations.request_payload(operation, version)
+        if expected is None:
+            raise TypeError(
+                f"{operation!s} is not registered, or not an operation of KMIP {version}"
+            )
         if type(payload) is not expected:
-            raise TypeError(f"{operation!s} takes another payload than {type(payload).__name__}")
+            raise TypeError(
+                f"{operation!s} takes a {expected.__name__}, not a {type(payload).__name__}"
+            )
         return payload
 
-    return Call(operation, build, lambda answer: answer)
+    return Call(operation, build, lambda response: response)

@@ -15,7 +15,7 @@ FILE = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1"]
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 name_option = click.option("--name", help="Name of the object.")
 
 
@@ -26,7 +26,7 @@ def attribute_option(function: F) -> F:
         "attributes",
         multiple=True,
         metavar="NAME=VALUE",
-        help="The standard's name, or x-NAME for a custom one; may be repeated.",
+        help="Attribute, by its standard name, or x-NAME for a custom attribute; may be repeated.",
     )(function)
 
 
@@ -37,15 +37,19 @@ def attribute_option(function: F) -> F:
     show_default=True,
     envvar="KMIPKIT_SERVER",
     metavar="HOST:PORT",
-    help="Where the key server is.",
+    help="Address of the key server.",
 )
-@click.option("--ca", type=FILE, envvar="KMIPKIT_CA", help="Authorities of the server, PEM.")
-@click.option("--cert", type=FILE, envvar="KMIPKIT_CERT", help="Client certificate, PEM.")
-@click.option("--key", type=FILE, envvar="KMIPKIT_KEY", help="Its private key, PEM.")
 @click.option(
-    "--kmip", type=click.Choice(VERSIONS), help="Protocol version.  [default: newest of both]"
+    "--ca", type=FILE, envvar="KMIPKIT_CA", help="Certificate authorities of the server, PEM."
 )
-@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for an answer.")
+@click.option("--cert", type=FILE, envvar="KMIPKIT_CERT", help="Client certificate, PEM.")
+@click.option("--key", type=FILE, envvar="KMIPKIT_KEY", help="Private key of the client, PEM.")
+@click.option(
+    "--kmip",
+    type=click.Choice(VERSIONS),
+    help="Protocol version.  [default: newest version that both sides support]",
+)
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for a response.")
 @click.pass_context
 def client(
     context: click.Context,
@@ -56,7 +60,10 @@ def client(
     kmip: str | None,
     timeout: float,
 ) -> None:
-    """Talk to a KMIP server. KMIPKIT_SERVER, _CA, _CERT and _KEY may stand for the options.
+    """Send requests to a KMIP server.
+
+    The environment variables KMIPKIT_SERVER, KMIPKIT_CA, KMIPKIT_CERT and KMIPKIT_KEY set the
+    defaults of the options.
 
     \b
     Examples:
@@ -89,13 +96,13 @@ def client(
 
 
 def command(name: str) -> Callable[[F], click.Command]:
-    """A subcommand whose function gets an open client first."""
+    """A subcommand whose function takes an open client as first argument."""
 
     def decorate(function: F) -> click.Command:
         @click.pass_obj
         def run(connect: Callable[[], "Client"], /, **arguments: Any) -> Any:
-            with connect() as opened:
-                return function(opened, **arguments)
+            with connect() as kmip_client:
+                return function(kmip_client, **arguments)
 
         run.__doc__ = function.__doc__
         run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
@@ -104,82 +111,82 @@ def command(name: str) -> Callable[[F], click.Command]:
     return decorate
 
 
-def _given(attributes: tuple[str, ...]) -> dict[str, Any]:
-    """Attributes from the command line; numbers, dates and enumerations by their type."""
+def _parse_attributes(attributes: tuple[str, ...]) -> dict[str, Any]:
+    """Attributes from the command line, with values of their types."""
     from kmipkit_client.parsing import attribute_value
 
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in attributes:
         name, separator, value = text.partition("=")
         if not separator:
             raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--attribute")
-        found.setdefault(name, []).append(attribute_value(name, value))
-    return found
+        values.setdefault(name, []).append(attribute_value(name, value))
+    return values
 
 
-def _usage(names: str) -> Any:
+def _parse_usage(names: str) -> Any:
     from kmipkit_client.parsing import usage_mask
 
     return usage_mask(names)
 
 
 def _show(value: Any, as_json: bool) -> None:
-    from kmipkit_client.parsing import lines
+    from kmipkit_client.parsing import format_lines
 
     if as_json:
         click.echo(json.dumps(value, indent=2, ensure_ascii=False))
     else:
-        for line in lines(value):
+        for line in format_lines(value):
             click.echo(line)
 
 
 @command("discover")
 @json_option
-def discover(opened: "Client", as_json: bool) -> None:
-    """Which protocol versions the server speaks, best first.
+def discover(kmip_client: "Client", as_json: bool) -> None:
+    """List the protocol versions that the server supports, best first.
 
     \b
     Example:
       kmipkit client discover
     """
-    _show([str(version) for version in opened.discover_versions()], as_json)
+    _show([str(version) for version in kmip_client.discover_versions()], as_json)
 
 
 @command("query")
 @json_option
-def query(opened: "Client", as_json: bool) -> None:
-    """What the server is and can do.
+def query(kmip_client: "Client", as_json: bool) -> None:
+    """Show the vendor, operations and object types of the server.
 
     \b
     Example:
       kmipkit client query --json
     """
-    answer = opened.query()
-    found = {
-        "vendor": answer.vendor_identification,
-        "operations": [operation.name for operation in answer.operations],
-        "object types": [kind.name for kind in answer.object_types],
+    response = kmip_client.query()
+    data = {
+        "vendor": response.vendor_identification,
+        "operations": [operation.name for operation in response.operations],
+        "object types": [object_type.name for object_type in response.object_types],
     }
-    _show(found, as_json)
+    _show(data, as_json)
 
 
 @command("create")
 @click.option("--algorithm", default="AES", show_default=True, help="Cryptographic Algorithm.")
-@click.option("--length", default=256, show_default=True, help="Bits.")
+@click.option("--length", default=256, show_default=True, help="Length in bits.")
 @click.option(
     "--usage", default="ENCRYPT,DECRYPT", show_default=True, help="Cryptographic Usage Mask."
 )
 @name_option
 @attribute_option
 def create(
-    opened: "Client",
+    kmip_client: "Client",
     algorithm: str,
     length: int,
     usage: str,
     name: str | None,
     attributes: tuple[str, ...],
 ) -> None:
-    """Have the server make a symmetric key; prints its Unique Identifier.
+    """Create a symmetric key in the server, and print its Unique Identifier.
 
     \b
     Examples:
@@ -188,33 +195,35 @@ def create(
     """
     from kmipkit_client.parsing import algorithm_of
 
-    identifier = opened.create(
+    identifier = kmip_client.create(
         algorithm_of(algorithm),
         length,
-        usage=_usage(usage),
+        usage=_parse_usage(usage),
         name=name,
-        attributes=_given(attributes),
+        attributes=_parse_attributes(attributes),
     )
     click.echo(identifier)
 
 
 @command("register")
-@click.argument("kind", type=click.Choice(["key", "secret", "certificate", "opaque"]))
+@click.argument("object_type", type=click.Choice(["key", "secret", "certificate", "opaque"]))
 @click.argument("file", type=click.File("rb"))
-@click.option("--algorithm", default="AES", show_default=True, help="Of a key.")
+@click.option(
+    "--algorithm", default="AES", show_default=True, help="Cryptographic Algorithm of a key."
+)
 @click.option("--usage", help="Cryptographic Usage Mask.  [default: ENCRYPT,DECRYPT for keys]")
 @name_option
 @attribute_option
 def register(
-    opened: "Client",
-    kind: str,
+    kmip_client: "Client",
+    object_type: str,
     file: Any,
     algorithm: str,
     usage: str | None,
     name: str | None,
     attributes: tuple[str, ...],
 ) -> None:
-    """Hand the bytes of FILE (- for standard input) to the server; prints the Unique Identifier.
+    """Register the bytes of FILE (- for standard input), and print the Unique Identifier.
 
     \b
     Examples:
@@ -225,28 +234,28 @@ def register(
     from kmipkit_client import parsing, values
 
     data = file.read()
-    makers: dict[str, Callable[[], Any]] = {
+    constructors: dict[str, Callable[[], Any]] = {
         "key": lambda: values.symmetric_key(data, parsing.algorithm_of(algorithm)),
         "secret": lambda: values.secret_data(data),
         "certificate": lambda: values.certificate(data),
         "opaque": lambda: values.opaque_object(data),
     }
-    mask = usage or ("ENCRYPT,DECRYPT" if kind == "key" else None)
-    identifier = opened.register(
-        makers[kind](),
-        usage=_usage(mask) if mask else None,
+    mask = usage or ("ENCRYPT,DECRYPT" if object_type == "key" else None)
+    identifier = kmip_client.register(
+        constructors[object_type](),
+        usage=_parse_usage(mask) if mask else None,
         name=name,
-        attributes=_given(attributes),
+        attributes=_parse_attributes(attributes),
     )
     click.echo(identifier)
 
 
 @command("get")
 @click.argument("identifier")
-@click.option("--out", type=FILE, help="Write the bytes to this new file, readable by you only.")
+@click.option("--out", type=FILE, help="Write the bytes to this new file, which only you can read.")
 @click.option("--show", is_flag=True, help="Print the bytes in hexadecimal.")
-def get(opened: "Client", identifier: str, out: Path | None, show: bool) -> None:
-    """Get an object. Its bytes go to a file or, if asked for, to the screen.
+def get(kmip_client: "Client", identifier: str, out: Path | None, show: bool) -> None:
+    """Get an object, and write its bytes to a file or print them.
 
     \b
     Examples:
@@ -256,91 +265,97 @@ def get(opened: "Client", identifier: str, out: Path | None, show: bool) -> None
     from kmipkit_client.parsing import write_secret
     from kmipkit_client.values import material
 
-    value = opened.get(identifier)
+    value = kmip_client.get(identifier)
     data = material(value)
     if out is not None:
         write_secret(out, data)
     if show:
         click.echo(data.hex())
     elif out is None:
-        click.echo(f"{type(value).__name__}, {len(data)} bytes (--out FILE or --show to have them)")
+        click.echo(
+            f"{type(value).__name__}, {len(data)} bytes (use --out FILE or --show to get them)"
+        )
 
 
 @command("locate")
 @name_option
 @attribute_option
-@click.option("--maximum", type=click.IntRange(0), help="At most so many.")
-@click.option("--offset", type=click.IntRange(0), help="Leave out so many (1.3 and later).")
+@click.option("--maximum", type=click.IntRange(0), help="Maximum number of objects.")
+@click.option("--offset", type=click.IntRange(0), help="Number of objects to skip (1.3 and later).")
 @json_option
 def locate(
-    opened: "Client",
+    kmip_client: "Client",
     name: str | None,
     attributes: tuple[str, ...],
     maximum: int | None,
     offset: int | None,
     as_json: bool,
 ) -> None:
-    """Find objects by their attributes; prints identifiers, newest first.
+    """Find objects by their attributes, and print their identifiers, newest first.
 
     \b
     Examples:
       kmipkit client locate --name disk1
       kmipkit client locate --attribute State=ACTIVE --attribute x-Owner=storage --maximum 10
     """
-    found = opened.locate(name=name, attributes=_given(attributes), maximum=maximum, offset=offset)
-    _show(list(found.ids), as_json)
+    located = kmip_client.locate(
+        name=name, attributes=_parse_attributes(attributes), maximum=maximum, offset=offset
+    )
+    _show(list(located.ids), as_json)
 
 
 @command("attributes")
 @click.argument("identifier")
 @click.argument("names", nargs=-1)
 @json_option
-def attributes_(opened: "Client", identifier: str, names: tuple[str, ...], as_json: bool) -> None:
-    """Show attributes of an object: those named, or all.
+def attributes_(
+    kmip_client: "Client", identifier: str, names: tuple[str, ...], as_json: bool
+) -> None:
+    """Show the given attributes of an object, or all.
 
     \b
     Examples:
       kmipkit client attributes IDENTIFIER
       kmipkit client attributes IDENTIFIER State x-Owner
     """
-    from kmipkit_client.parsing import described
+    from kmipkit_client.parsing import attribute_data
 
-    _show(described(opened.get_attributes(identifier, *names)), as_json)
+    _show(attribute_data(kmip_client.get_attributes(identifier, *names)), as_json)
 
 
 @command("add-attribute")
 @click.argument("identifier")
 @click.argument("attributes", nargs=-1, required=True, metavar="NAME=VALUE...")
-def add_attribute(opened: "Client", identifier: str, attributes: tuple[str, ...]) -> None:
+def add_attribute(kmip_client: "Client", identifier: str, attributes: tuple[str, ...]) -> None:
     """Add attributes to an object.
 
     \b
     Example:
       kmipkit client add-attribute IDENTIFIER x-Owner=storage "Contact Information=ext. 4711"
     """
-    for name, instances in _given(attributes).items():
+    for name, instances in _parse_attributes(attributes).items():
         for value in instances:
-            opened.add_attribute(identifier, name, value)
+            kmip_client.add_attribute(identifier, name, value)
 
 
 @command("activate")
 @click.argument("identifier")
-def activate(opened: "Client", identifier: str) -> None:
-    """Make an object active.
+def activate(kmip_client: "Client", identifier: str) -> None:
+    """Activate an object.
 
     \b
     Example:
       kmipkit client activate IDENTIFIER
     """
-    opened.activate(identifier)
+    kmip_client.activate(identifier)
 
 
 @command("revoke")
 @click.argument("identifier")
 @click.option("--reason", default="UNSPECIFIED", show_default=True, help="Revocation Reason Code.")
 @click.option("--message", help="Revocation Message.")
-def revoke(opened: "Client", identifier: str, reason: str, message: str | None) -> None:
-    """Deactivate an object, or report it compromised.
+def revoke(kmip_client: "Client", identifier: str, reason: str, message: str | None) -> None:
+    """Revoke an object: deactivate it, or report it compromised.
 
     \b
     Examples:
@@ -349,28 +364,28 @@ def revoke(opened: "Client", identifier: str, reason: str, message: str | None) 
     """
     from kmipkit_client.parsing import reason_of
 
-    opened.revoke(identifier, reason_of(reason), message)
+    kmip_client.revoke(identifier, reason_of(reason), message)
 
 
 @command("destroy")
 @click.argument("identifier")
-def destroy(opened: "Client", identifier: str) -> None:
-    """Destroy the key material of an object for good.
+def destroy(kmip_client: "Client", identifier: str) -> None:
+    """Destroy the key material of an object irrevocably.
 
     \b
     Example:
       kmipkit client destroy IDENTIFIER
     """
-    opened.destroy(identifier)
+    kmip_client.destroy(identifier)
 
 
 @command("encrypt")
 @click.argument("identifier")
 @click.argument("file", type=click.File("rb"), default="-")
-def encrypt(opened: "Client", identifier: str, file: Any) -> None:
+def encrypt(kmip_client: "Client", identifier: str, file: Any) -> None:
     """Encrypt FILE with an AES key of the server, in GCM mode (1.4 and later).
 
-    What is written can be given to "decrypt": IV, tag and ciphertext, as JSON.
+    The output is JSON with IV, tag and ciphertext, which the command decrypt reads.
 
     \b
     Example:
@@ -378,16 +393,16 @@ def encrypt(opened: "Client", identifier: str, file: Any) -> None:
     """
     from kmipkit_client.parsing import gcm
 
-    sealed = opened.encrypt(identifier, file.read(), parameters=gcm())
-    parts = {"iv": sealed.iv, "tag": sealed.tag, "data": sealed.data}
+    encrypted = kmip_client.encrypt(identifier, file.read(), parameters=gcm())
+    parts = {"iv": encrypted.iv, "tag": encrypted.tag, "data": encrypted.data}
     click.echo(json.dumps({name: part.hex() if part else "" for name, part in parts.items()}))
 
 
 @command("decrypt")
 @click.argument("identifier")
 @click.argument("file", type=click.File("rb"), default="-")
-def decrypt(opened: "Client", identifier: str, file: Any) -> None:
-    """Decrypt what "encrypt" wrote, to standard output.
+def decrypt(kmip_client: "Client", identifier: str, file: Any) -> None:
+    """Decrypt the output of the command encrypt, and write the data to standard output.
 
     \b
     Example:
@@ -399,5 +414,7 @@ def decrypt(opened: "Client", identifier: str, file: Any) -> None:
         parts = {name: bytes.fromhex(text) for name, text in json.load(file).items()}
         iv, tag, data = parts["iv"], parts["tag"], parts["data"]
     except (ValueError, KeyError, AttributeError, TypeError):
-        raise click.ClickException(f"{file.name}: not what 'encrypt' writes") from None
-    sys.stdout.buffer.write(opened.decrypt(identifier, data, parameters=gcm(), iv=iv, tag=tag))
+        raise click.ClickException(
+            f"{file.name}: not the output of kmipkit client encrypt"
+        ) from None
+    sys.stdout.buffer.write(kmip_client.decrypt(identifier, data, parameters=gcm(), iv=iv, tag=tag))

@@ -1,6 +1,6 @@
 """Calls for signatures, message authentication codes, digests, random bytes and derived keys.
 
-Like :mod:`kmipkit_client.calls`: arguments in, a request payload out, and how its answer is read.
+Like :mod:`kmipkit_client.calls`: each function makes a call from its arguments.
 """
 
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ from kmipkit_client.calls import Call
 from kmipkit_client.values import AttributesLike, KeyPair
 
 
-def _text(payload: Any) -> str:
+def _identifier(payload: Any) -> str:
     return str(payload.unique_identifier)
 
 
-def _valid(payload: Any) -> bool:
+def _is_valid(payload: Any) -> bool:
     return bool(payload.validity_indicator == ValidityIndicator.VALID)
 
 
@@ -49,7 +49,7 @@ def create_key_pair(
     names: tuple[str | None, str | None],
     attributes: AttributesLike | None,
 ) -> Call[KeyPair]:
-    """Make a key pair; ``usage`` and ``names`` are those of the private and of the public key."""
+    """Create a key pair; ``usage`` and ``names`` are those of the private and of the public key."""
     common = values.attributes(attributes).plus(
         values.attribute(Tag.CRYPTOGRAPHIC_ALGORITHM, algorithm)
     )
@@ -77,13 +77,13 @@ def create_key_pair(
 
 
 def re_key(identifier: str, offset: int | None, attributes: AttributesLike | None) -> Call[str]:
-    """Make a replacement for a key."""
+    """Create a replacement for a key."""
     request = ReKeyRequest(
         unique_identifier=identifier,
         offset=offset,
         attributes=values.attributes(attributes) if attributes else None,
     )
-    return Call(Operation.RE_KEY, lambda _version: request, _text)
+    return Call(Operation.RE_KEY, lambda _version: request, _identifier)
 
 
 def derive_key(
@@ -96,22 +96,26 @@ def derive_key(
     name: str | None,
     attributes: AttributesLike | None,
 ) -> Call[str]:
-    """Derive a symmetric key, or secret data where ``algorithm`` is None."""
-    given = values.attributes(attributes, name=name).plus(
+    """Derive a symmetric key, or Secret Data if ``algorithm`` is None."""
+    request_attributes = values.attributes(attributes, name=name).plus(
         values.attribute(Tag.CRYPTOGRAPHIC_LENGTH, length)
     )
     if algorithm is not None:
-        given = given.plus(values.attribute(Tag.CRYPTOGRAPHIC_ALGORITHM, algorithm))
+        request_attributes = request_attributes.plus(
+            values.attribute(Tag.CRYPTOGRAPHIC_ALGORITHM, algorithm)
+        )
     if usage is not None:
-        given = given.plus(values.attribute(Tag.CRYPTOGRAPHIC_USAGE_MASK, usage))
+        request_attributes = request_attributes.plus(
+            values.attribute(Tag.CRYPTOGRAPHIC_USAGE_MASK, usage)
+        )
     request = DeriveKeyRequest(
         object_type=ObjectType.SECRET_DATA if algorithm is None else ObjectType.SYMMETRIC_KEY,
         unique_identifiers=tuple(bases),
         derivation_method=method,
         derivation_parameters=parameters,
-        attributes=given,
+        attributes=request_attributes,
     )
-    return Call(Operation.DERIVE_KEY, lambda _version: request, _text)
+    return Call(Operation.DERIVE_KEY, lambda _version: request, _identifier)
 
 
 def sign(
@@ -120,7 +124,7 @@ def sign(
     parameters: CryptographicParameters | None,
     digested_data: bytes | None,
 ) -> Call[bytes]:
-    """Sign data, or a digest of them."""
+    """Sign data, or their digest."""
     request = SignRequest(
         unique_identifier=identifier,
         cryptographic_parameters=parameters,
@@ -139,7 +143,7 @@ def signature_verify(
     parameters: CryptographicParameters | None,
     digested_data: bytes | None,
 ) -> Call[bool]:
-    """Whether a signature is good."""
+    """Verify a signature."""
     request = SignatureVerifyRequest(
         unique_identifier=identifier,
         cryptographic_parameters=parameters,
@@ -147,11 +151,11 @@ def signature_verify(
         digested_data=digested_data,
         signature_data=signature,
     )
-    return Call(Operation.SIGNATURE_VERIFY, lambda _version: request, _valid)
+    return Call(Operation.SIGNATURE_VERIFY, lambda _version: request, _is_valid)
 
 
 def mac(identifier: str, data: bytes, parameters: CryptographicParameters | None) -> Call[bytes]:
-    """A message authentication code."""
+    """Compute a message authentication code."""
     request = MACRequest(
         unique_identifier=identifier, cryptographic_parameters=parameters, data=data
     )
@@ -159,27 +163,27 @@ def mac(identifier: str, data: bytes, parameters: CryptographicParameters | None
 
 
 def mac_verify(
-    identifier: str, data: bytes, code: bytes, parameters: CryptographicParameters | None
+    identifier: str, data: bytes, mac_data: bytes, parameters: CryptographicParameters | None
 ) -> Call[bool]:
-    """Whether a message authentication code is good."""
+    """Verify a message authentication code."""
     request = MACVerifyRequest(
         unique_identifier=identifier,
         cryptographic_parameters=parameters,
         data=data,
-        mac_data=code,
+        mac_data=mac_data,
     )
-    return Call(Operation.MAC_VERIFY, lambda _version: request, _valid)
+    return Call(Operation.MAC_VERIFY, lambda _version: request, _is_valid)
 
 
 def digest(data: bytes, algorithm: HashingAlgorithm) -> Call[bytes]:
-    """The digest of data (the operation Hash)."""
+    """Compute the digest of data (the operation Hash)."""
     parameters = CryptographicParameters(hashing_algorithm=algorithm)
     request = HashRequest(cryptographic_parameters=parameters, data=data)
     return Call(Operation.HASH, lambda _version: request, lambda payload: bytes(payload.data))
 
 
 def rng_retrieve(count: int) -> Call[bytes]:
-    """Random bytes."""
+    """Retrieve random bytes."""
     request = RNGRetrieveRequest(data_length=count)
     return Call(
         Operation.RNG_RETRIEVE, lambda _version: request, lambda payload: bytes(payload.data)

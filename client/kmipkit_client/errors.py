@@ -1,7 +1,7 @@
-"""What a client's call may raise, besides :class:`kmipkit.errors.ProtocolError`.
+"""The errors that a call of a client may raise, besides :class:`kmipkit.errors.ProtocolError`.
 
-The tree is small on purpose: one class for "the server said no", which carries all that it said,
-and one for "there is no answer", whose subclass tells a time-out apart.
+The tree is small on purpose: one class for a response that reports a failure, with all that it says,
+and one for a missing response, with a subclass for time-outs.
 """
 
 from kmipkit.errors import KMIPError
@@ -13,18 +13,18 @@ class ClientError(KMIPError):
 
 
 class ConnectionFailed(ClientError):
-    """No connection, or it broke before the answer was there.
+    """The connection could not be made, or failed before the response arrived.
 
-    After a request that changes something it is not known whether the server has done it.
+    After a request that changes something, it is unknown whether the server carried it out.
     """
 
 
 class TimedOut(ConnectionFailed):
-    """The server did not answer in time."""
+    """The server did not respond in time."""
 
 
 class OperationFailed(ClientError):
-    """The server answered that it did not do what was asked (KMIP 1.4 §6.9 to §6.11)."""
+    """The server reported that an operation did not succeed (KMIP 1.4 §6.9 to §6.11)."""
 
     def __init__(
         self,
@@ -33,12 +33,12 @@ class OperationFailed(ClientError):
         reason: ResultReason | None,
         message: str | None,
     ) -> None:
-        said = f": {message}" if message else ""
+        text = f": {message}" if message else ""
         name = reason.name if reason is not None else status.name
-        super().__init__(f"{operation.name}: {name}{said}")
+        super().__init__(f"{operation.name}: {name}{text}")
         self.operation = operation
         self.status = status
         """Operation Failed, Operation Pending or Operation Undone."""
         self.reason = reason
         self.message = message
-        """What the server says in words, for people; never decide on it."""
+        """The Result Message, for people; programs should not depend on it."""

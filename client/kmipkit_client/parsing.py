@@ -1,4 +1,4 @@
-"""From words on the command line to values of KMIP, and back."""
+"""Parsing of command-line arguments into KMIP values, and formatting of values as text."""
 
 import os
 from collections.abc import Iterator
@@ -21,33 +21,33 @@ _Enum = TypeVar("_Enum", bound=OpenEnum)
 TAG_BYTES = 16
 
 
-def _member(kind: type[_Enum], text: str) -> _Enum:
+def _member(enumeration: type[_Enum], text: str) -> _Enum:
     name = text.strip().upper().replace("-", "_").replace(" ", "_")
     try:
-        return kind[name]
+        return enumeration[name]
     except KeyError:
-        known = ", ".join(member.name for member in kind)
-        raise ClientError(f"{text!r} is none of {known}") from None
+        known = ", ".join(member.name for member in enumeration)
+        raise ClientError(f"{text!r} is not one of {known}") from None
 
 
 def algorithm_of(text: str) -> CryptographicAlgorithm:
-    """A Cryptographic Algorithm by name. ClientError if there is none of this name."""
+    """A Cryptographic Algorithm by name. ClientError for an unknown name."""
     return _member(CryptographicAlgorithm, text)
 
 
 def reason_of(text: str) -> RevocationReasonCode:
-    """A Revocation Reason Code by name. ClientError if there is none of this name."""
+    """A Revocation Reason Code by name. ClientError for an unknown name."""
     return _member(RevocationReasonCode, text)
 
 
 def usage_mask(text: str) -> CryptographicUsageMask:
-    """A mask from names with commas between them. ClientError for an unknown name."""
+    """A mask from names separated by commas. ClientError for an unknown name."""
     known = {bit.name: bit.value for bit in CryptographicUsageMask.bits()}
     total = 0
-    for word in text.replace(",", " ").split():
-        name = word.upper().replace("-", "_")
+    for part in text.replace(",", " ").split():
+        name = part.upper().replace("-", "_")
         if name not in known:
-            raise ClientError(f"{word!r} is none of {', '.join(known)}")
+            raise ClientError(f"{part!r} is not one of {', '.join(known)}")
         total |= known[name]
     return CryptographicUsageMask(total)
 
@@ -58,14 +58,16 @@ def gcm() -> CryptographicParameters:
 
 
 def attribute_value(name: str, text: str) -> Any:
-    """The value of an attribute from text. ClientError where text cannot say it."""
+    """The value of an attribute from text. ClientError if the text is not valid for it."""
     row = BY_NAME.get(name)
     if row is None or row.tag not in ATTRIBUTE_TYPES:
         if not name.startswith(("x-", "y-")):
-            raise ClientError(f"there is no attribute {name!r}; custom ones begin with x-")
+            raise ClientError(
+                f"unknown attribute {name!r}; names of custom attributes begin with x-"
+            )
         return text
-    kind = ATTRIBUTE_TYPES[row.tag]
-    types = get_args(kind) or (kind,)
+    python_type = ATTRIBUTE_TYPES[row.tag]
+    types = get_args(python_type) or (python_type,)
     for candidate in types:
         if candidate is Name or candidate is str:
             return text
@@ -74,22 +76,27 @@ def attribute_value(name: str, text: str) -> Any:
         if isinstance(candidate, type) and issubclass(candidate, OpenMask):
             return usage_mask(text)
     try:
-        return _plain(types, text)
-    except ValueError:
-        raise ClientError(f"{text!r} cannot be a value of {name}") from None
+        return _parse_primitive(types, text)
+    except (ValueError, OverflowError):
+        raise ClientError(f"{text!r} is not a valid value of {name}") from None
 
 
-def _plain(types: tuple[Any, ...], text: str) -> Any:
+_BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
+
+
+def _parse_primitive(types: tuple[Any, ...], text: str) -> Any:
     if bool in types:
-        return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
+        if text.lower() not in _BOOLEANS:
+            raise ValueError("not a Boolean")
+        return _BOOLEANS[text.lower()]
     if datetime in types:
-        moment = datetime.fromisoformat(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        date = datetime.fromisoformat(text)
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
     return int(text)
 
 
-def described(attributes: Attributes) -> dict[str, Any]:
-    """Attributes as data that JSON knows; several instances as a list."""
+def attribute_data(attributes: Attributes) -> dict[str, Any]:
+    """Attributes as JSON values; several instances as a list."""
     found: dict[str, list[Any]] = {}
     for attribute in attributes:
         found.setdefault(attribute_name(attribute.key), []).append(_data(attribute.value))
@@ -106,42 +113,42 @@ def _data(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, tuple):
-        return [_data(one) for one in value]
+        return [_data(element) for element in value]
     if isinstance(value, Structure):
         parts = ((name, getattr(value, name)) for name in field_names(type(value)))
         return {name: _data(part) for name, part in parts if part not in (None, ())}
     return repr(value) if isinstance(value, Item) else value
 
 
-def lines(value: Any, indent: str = "") -> Iterator[str]:
-    """Data for people: a line for each value."""
+def format_lines(value: Any, indent: str = "") -> Iterator[str]:
+    """Data as text, one line for each value."""
     if isinstance(value, dict):
         for name, inner in value.items():
             nested = isinstance(inner, dict) or (
-                isinstance(inner, list) and any(isinstance(one, dict) for one in inner)
+                isinstance(inner, list) and any(isinstance(element, dict) for element in inner)
             )
             if nested:
                 yield f"{indent}{name}:"
-                yield from lines(inner, indent + "  ")
+                yield from format_lines(inner, indent + "  ")
             else:
-                yield f"{indent}{name}: {_words(inner)}"
+                yield f"{indent}{name}: {_text(inner)}"
     elif isinstance(value, list):
         for inner in value:
-            yield from lines(inner, indent)
+            yield from format_lines(inner, indent)
     else:
-        yield f"{indent}{_words(value)}"
+        yield f"{indent}{_text(value)}"
 
 
-def _words(value: Any) -> str:
+def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def write_secret(path: Path, data: bytes) -> None:
-    """Write a new file that only its owner may read. ClientError if it exists."""
+    """Write a new file that only its owner can read. ClientError if it exists."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ClientError(f"{path}: exists already; it is not overwritten") from None
+        raise ClientError(f"{path}: the file already exists and is not overwritten") from None
     except OSError as error:
         raise ClientError(f"{path}: {error.strerror}") from None
     with os.fdopen(handle, "wb") as file:

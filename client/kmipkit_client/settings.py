@@ -1,4 +1,4 @@
-"""Where the server is and how to talk to it."""
+"""The address of the server, and how to connect to it."""
 
 import ssl
 from dataclasses import dataclass
@@ -15,41 +15,41 @@ DEFAULT_PORT = 5696
 """The port that IANA has assigned to KMIP (KMIP Profiles §3)."""
 
 LIMITS = Limits(max_message=64 << 20, max_items=1 << 20)
-"""What an authenticated server may send: the identifiers of a million objects."""
+"""Limits for an authenticated server: room for the identifiers of a million objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that a client needs to know; times in seconds."""
+    """The settings of a client; times in seconds."""
 
     host: str
     port: int
     context: ssl.SSLContext
     server_name: str
-    """The name that the server's certificate must carry."""
+    """The name that the server's certificate must have."""
     version: Version | None
-    """The version to speak; None to agree on the newest that both know."""
+    """The protocol version; None to negotiate the newest that both sides support."""
     credential: Credential | None
     connect_timeout: float
     timeout: float
-    """For one answer."""
+    """For one response."""
     limits: Limits = LIMITS
 
 
 def tls_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSLContext:
-    """Settings for mutual TLS from PEM files; without ``ca`` the system's authorities count.
+    """A context for mutual TLS from PEM files; without ``ca``, the system's authorities are trusted.
 
     Raises:
-        ClientError: a file is missing, or does not hold what it should.
+        ClientError: a file is missing or not valid.
     """
-    named = f"ca {ca}, cert {cert}, key {key}"
+    files = f"ca {ca}, cert {cert}, key {key}"
     try:
         context = ssl.create_default_context(cafile=ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if cert is not None:
             context.load_cert_chain(cert, key)
     except FileNotFoundError:
-        raise ClientError(f"a certificate file does not exist ({named})") from None
+        raise ClientError(f"a certificate file does not exist ({files})") from None
     except (OSError, ssl.SSLError) as error:
-        raise ClientError(f"cannot use these certificate files ({named}): {error}") from None
+        raise ClientError(f"cannot use these certificate files ({files}): {error}") from None
     return context

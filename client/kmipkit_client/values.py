@@ -1,4 +1,4 @@
-"""Python values for what requests take and answers give, so that simple things stay simple."""
+"""Simple Python values for the fields of requests and responses."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -34,49 +34,49 @@ AttributesLike = Attributes | Mapping[Any, Any]
 
 
 class Located(NamedTuple):
-    """What Locate found."""
+    """The result of Locate."""
 
     ids: tuple[str, ...]
     total: int | None
-    """How many there are beyond the page, where the server says so (KMIP 1.3 and later)."""
+    """The number of all matching objects, if the server reports it (KMIP 1.3 and later)."""
 
 
 class KeyPair(NamedTuple):
-    """The Unique Identifiers of two keys that belong together."""
+    """The Unique Identifiers of the two keys of a pair."""
 
     private: str
     public: str
 
 
 class Encrypted(NamedTuple):
-    """What Encrypt gave: all that Decrypt needs."""
+    """The result of Encrypt, with all that Decrypt needs."""
 
     data: bytes
     iv: bytes | None
     tag: bytes | None
-    """Of authenticated encryption."""
+    """The tag of authenticated encryption."""
 
 
 def attribute_key(key: AttributeLike) -> AttributeKey:
-    """The key of an attribute by any of its names."""
+    """The key of an attribute, from any of its names."""
     if not isinstance(key, str):
         return key
     row = BY_NAME.get(key)
     return row.tag if row is not None else custom(key)
 
 
-def attributes(given: AttributesLike | None, *, name: str | None = None) -> Attributes:
-    """Attributes of a request; ``name`` adds a Name as most clients give it."""
-    items = tuple(given) if isinstance(given, Attributes) else tuple(_instances(given or {}))
+def attributes(source: AttributesLike | None, *, name: str | None = None) -> Attributes:
+    """Attributes of a request; ``name`` adds a Name of the usual type."""
+    items = tuple(source) if isinstance(source, Attributes) else tuple(_instances(source or {}))
     if name is not None:
         items = (Attribute(Tag.NAME, text_name(name)), *items)
     return Attributes(items)
 
 
-def _instances(given: Mapping[Any, Any]) -> Iterator[Attribute]:
-    for label, value in given.items():
-        for one in value if isinstance(value, list) else [value]:
-            yield attribute(label, one)
+def _instances(mapping: Mapping[Any, Any]) -> Iterator[Attribute]:
+    for key, value in mapping.items():
+        for instance in value if isinstance(value, list) else [value]:
+            yield attribute(key, instance)
 
 
 def attribute(key: AttributeLike, value: Any, index: int | None = None) -> Attribute:
@@ -100,25 +100,25 @@ def keys(names: Iterable[AttributeLike]) -> tuple[AttributeKey, ...]:
 def symmetric_key(
     data: bytes, algorithm: CryptographicAlgorithm = CryptographicAlgorithm.AES
 ) -> SymmetricKey:
-    """A symmetric key of these bytes, to be registered."""
+    """A symmetric key with these bytes, for Register."""
     return SymmetricKey(key_block=_block(KeyFormatType.RAW, data, algorithm, len(data) * 8))
 
 
 def secret_data(
     data: bytes | str, secret_type: SecretDataType = SecretDataType.PASSWORD
 ) -> SecretData:
-    """A password or another secret, to be registered; text becomes UTF-8."""
+    """A password or another secret, for Register; text is encoded as UTF-8."""
     raw = data.encode() if isinstance(data, str) else data
     return SecretData(secret_data_type=secret_type, key_block=_block(KeyFormatType.OPAQUE, raw))
 
 
 def certificate(der: bytes) -> Certificate:
-    """An X.509 certificate in DER, to be registered."""
+    """An X.509 certificate in DER, for Register."""
     return Certificate(certificate_type=CertificateType.X_509, certificate_value=der)
 
 
 def opaque_object(data: bytes, data_type: int = 0x80000000) -> OpaqueObject:
-    """Bytes that the server need not understand; the standard names no data type, vendors may."""
+    """Bytes that the server does not interpret. Only vendors define data types (KMIP 1.4 §2.2.8)."""
     return OpaqueObject(opaque_data_type=OpaqueDataType(data_type), opaque_data_value=data)
 
 
@@ -128,7 +128,7 @@ def private_key(
     bits: int,
     key_format: KeyFormatType = KeyFormatType.PKCS_8,
 ) -> PrivateKey:
-    """A private key in DER, to be registered."""
+    """A private key in DER, for Register."""
     return PrivateKey(key_block=_block(key_format, der, algorithm, bits))
 
 
@@ -138,7 +138,7 @@ def public_key(
     bits: int,
     key_format: KeyFormatType = KeyFormatType.X_509,
 ) -> PublicKey:
-    """A public key in DER, to be registered."""
+    """A public key in DER, for Register."""
     return PublicKey(key_block=_block(key_format, der, algorithm, bits))
 
 
@@ -157,12 +157,12 @@ def _block(
 
 
 def material(value: ManagedObject) -> bytes:
-    """The bytes of an object as Get returned it: key, secret, certificate, opaque data.
+    """The bytes of an object that Get returned: key, secret, certificate or opaque data.
 
-    A wrapped key gives its wrapped bytes.
+    For a wrapped key, these are the wrapped bytes.
 
     Raises:
-        LocalProtocolError: the object has no such bytes, like most transparent keys and templates.
+        LocalProtocolError: the object has no bytes, such as most transparent keys and templates.
     """
     if isinstance(value, Certificate):
         return value.certificate_value
@@ -176,6 +176,6 @@ def material(value: ManagedObject) -> bytes:
     if isinstance(inner, bytes):
         return inner
     message = (
-        f"a {type(value).__name__} in this form has no bytes of its own; ask for another format"
+        f"a {type(value).__name__} in this Key Format Type has no bytes; request another format"
     )
     raise LocalProtocolError(message, cause=Cause.BAD_VALUE)

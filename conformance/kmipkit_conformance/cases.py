@@ -21,9 +21,9 @@ from kmipkit_conformance.markers import NO_MARKS, Marks, marks
 from kmipkit_conformance.security import SUITES
 
 INDEX = "index.json"
-"""Beside the cases, if there is one: what each needs, as ``setup``, ``depends_on`` and so on."""
+"""An optional file beside the cases: what each needs, as ``setup``, ``depends_on`` and so on."""
 
-OWN = Path(__file__).parent / "suite"
+SUITE = Path(__file__).parent / "suite"
 """The cases that come with the tester."""
 
 _ID = re.compile(r"(?P<test>.+)-(?P<major>[0-9])(?P<minor>[0-9])$")
@@ -31,12 +31,12 @@ _ID = re.compile(r"(?P<test>.+)-(?P<major>[0-9])(?P<minor>[0-9])$")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request and the response that is expected."""
+    """A request and its expected response."""
 
     request: Item
     response: Item
     marks: Marks = NO_MARKS
-    """Those of the request."""
+    """The marks of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class Case:
     version: Version
     steps: tuple[Step, ...]
     needs: str = ""
-    """What it needs beyond a client and a server, in words; empty for most."""
+    """What it needs beyond a client and a server, as text; mostly empty."""
     transport: str = "tls"
     """``tls``, ``https``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
     encoding: str = "ttlv"
     """A key of :data:`ENCODINGS`."""
     waits: bool = False
-    """Whether it looks at an object until time has changed it, though its file may not say where."""
+    """Whether it reads an object until a date has changed it; its file may not say in which step."""
     depends_on: tuple[str, ...] = ()
-    """Names of cases whose objects it finds."""
+    """Names of cases whose objects it uses."""
 
     @property
     def family(self) -> str:
@@ -63,7 +63,7 @@ class Case:
         return re.split(r"-[MO]-|-[0-9]", self.name, maxsplit=1)[0]
 
     def operations(self) -> set[Operation]:
-        """The operations that its requests ask for."""
+        """The operations in its requests."""
         return {
             Operation(child.value)  # type: ignore[arg-type]  # an enumeration's value
             for step in self.steps
@@ -93,20 +93,20 @@ def load_all(
         paths = [folder] if folder.is_file() else sorted(folder.rglob("*.xml"))
         for path in paths:
             case = load(path, known.get(path.stem, {}))
-            wanted = not versions or case.version in versions
-            if wanted and (not profiles or _matches(case, profiles)):
+            has_version = not versions or case.version in versions
+            if has_version and (not profiles or _matches(case, profiles)):
                 yield case
 
 
 def _matches(case: Case, profiles: tuple[str, ...]) -> bool:
-    return any(case.family == one or case.name.startswith(one) for one in profiles)
+    return any(case.family == profile or case.name.startswith(profile) for profile in profiles)
 
 
 def find(folders: Iterable[Path], name: str) -> Case | None:
-    """The case of this name, wherever it lies below the folders or the index beside them."""
+    """The case of this name, anywhere below the folders or the index beside them."""
     for folder in folders:
         known = index_of(folder)
-        roots = [folder, *_with_index(folder)]
+        roots = [folder, *_index_folders(folder)]
         for root in roots:
             path = next(iter(root.rglob(f"{name}.xml")), None) if root.is_dir() else None
             if path is not None:
@@ -114,15 +114,15 @@ def find(folders: Iterable[Path], name: str) -> Case | None:
     return None
 
 
-def _with_index(folder: Path) -> list[Path]:
+def _index_folders(folder: Path) -> list[Path]:
     """The folder that holds the index of this one, if there is one."""
     places = (folder, *folder.resolve().parents)
     return [place for place in places if (place / INDEX).is_file()][:1]
 
 
 def index_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """What the index in the folder or above it says of each case."""
-    for place in _with_index(folder):
+    """The entries of the index in the folder or above it, by the name of the case."""
+    for place in _index_folders(folder):
         cases = json.loads((place / INDEX).read_text(encoding="utf-8"))["cases"]
         return {case["id"]: case for case in cases}
     return {}
@@ -133,10 +133,10 @@ ENCODINGS: Mapping[str, str] = MappingProxyType(
 )
 """The media type of each encoding."""
 
-_AFTER = {"run after the TC-OTP cases": "TC-OTP-SETUP-1-13"}
-"""Set-ups that are other cases, which their case does not name."""
+_SETUP_CASES = {"run after the TC-OTP cases": "TC-OTP-SETUP-1-13"}
+"""Set-ups that another case provides, though the index does not name it as a dependency."""
 
-_PLAYED = (
+_SUPPORTED_SETUPS = (
     "Maximum Response Size",
     "TLS 1.2 with the Suite B",
     "TLS 1.3 (Quantum Safe",
@@ -156,31 +156,31 @@ _PLAYED = (
     "send the messages in the JSON encoding",
     "the case file itself only shows the XML form",
 )
-"""Beginnings of what an index calls a set-up, and the player does anyway."""
+"""First words of the set-ups that an index lists and that the player provides."""
 
 
-def _need(told: dict[str, Any]) -> str:
-    found = [one for one in told.get("setup", ()) if not one.startswith(_PLAYED)]
-    if told.get("server_to_client"):
+def _needs(entry: dict[str, Any]) -> str:
+    found = [text for text in entry.get("setup", ()) if not text.startswith(_SUPPORTED_SETUPS)]
+    if entry.get("server_to_client"):
         found.append("messages from the server to a client")
-    if _transport(told) is None:
-        found.append(f"the transport {' or '.join(told['transports'])}")
+    if _transport(entry) is None:
+        found.append(f"the transport {' or '.join(entry['transports'])}")
     return "; ".join(dict.fromkeys(found))
 
 
-def _transport(told: dict[str, Any]) -> str | None:
-    """The transport that the player uses; None where it has none of those that are asked for."""
+def _transport(entry: dict[str, Any]) -> str | None:
+    """The first transport of the entry that the player has; None if it has none of them."""
     known = ("tls", "https", *SUITES)
-    return next((one for one in told.get("transports", ["tls"]) if one in known), None)
+    return next((name for name in entry.get("transports", ["tls"]) if name in known), None)
 
 
-def _encoding(told: dict[str, Any]) -> str:
-    return next((one for one in told.get("encodings", ()) if one in ENCODINGS), "ttlv")
+def _encoding(entry: dict[str, Any]) -> str:
+    return next((name for name in entry.get("encodings", ()) if name in ENCODINGS), "ttlv")
 
 
-def load(path: Path, told: dict[str, Any] | None = None) -> Case:
-    """One case; ``told`` is what an index says of it. ConformanceError if the file is not one."""
-    told = told or {}
+def load(path: Path, entry: dict[str, Any] | None = None) -> Case:
+    """One case; ``entry`` is its entry in an index. ConformanceError if the file cannot be read."""
+    entry = entry or {}
     try:
         data = path.read_bytes()
         text = data.decode("utf-8", "replace")
@@ -195,19 +195,19 @@ def load(path: Path, told: dict[str, Any] | None = None) -> Case:
         path.stem,
         _version(path.stem, messages),
         tuple(_steps(messages, list(marks(text)))),
-        _need(told),
-        _transport(told) or "tls",
-        _encoding(told),
-        any(one.startswith("waits in real time") for one in told.get("setup", ())),
+        _needs(entry),
+        _transport(entry) or "tls",
+        _encoding(entry),
+        any(text.startswith("waits in real time") for text in entry.get("setup", ())),
         (
-            *told.get("depends_on", ()),
-            *(_AFTER[one] for one in told.get("setup", ()) if one in _AFTER),
+            *entry.get("depends_on", ()),
+            *(_SETUP_CASES[text] for text in entry.get("setup", ()) if text in _SETUP_CASES),
         ),
     )
 
 
 def _version(name: str, messages: list[Item]) -> Version:
-    """From the name, or else from the first header."""
+    """The version in the name, else that of the first header."""
     found = _ID.match(name)
     if found:
         version = Version(int(found["major"]), int(found["minor"]))
@@ -218,23 +218,24 @@ def _version(name: str, messages: list[Item]) -> Version:
     return Version(*numbers)  # type: ignore[arg-type]
 
 
-def _steps(messages: list[Item], marked: list[Marks]) -> Iterator[Step]:
+def _steps(messages: list[Item], marks_of_messages: list[Marks]) -> Iterator[Step]:
     """Requests with their responses; some files print two requests before the responses."""
-    waiting: list[tuple[Item, Marks]] = []
-    marked += [NO_MARKS] * (len(messages) - len(marked))
-    for message, mark in zip(map(_spaced, messages), marked, strict=False):
+    open_requests: list[tuple[Item, Marks]] = []
+    marks_of_messages += [NO_MARKS] * (len(messages) - len(marks_of_messages))
+    for message, mark in zip(map(_normalized, messages), marks_of_messages, strict=False):
         if message.tag == Tag.REQUEST_MESSAGE:
-            waiting.append((message, mark))
-        elif waiting:
-            request, before = _answered_by(waiting, message)
+            open_requests.append((message, mark))
+        elif open_requests:
+            request, before = _take_request(open_requests, message)
             yield Step(request, message, before)
 
 
-def _answered_by(waiting: list[tuple[Item, Marks]], response: Item) -> tuple[Item, Marks]:
-    """The oldest request for the response's operation, or the oldest at all."""
-    wanted = _first_operation(response)
-    found = next((one for one in waiting if _first_operation(one[0]) == wanted), waiting[0])
-    waiting.remove(found)
+def _take_request(open_requests: list[tuple[Item, Marks]], response: Item) -> tuple[Item, Marks]:
+    """The oldest open request for the operation of a response, or else the oldest of all."""
+    operation = _first_operation(response)
+    matching = (pair for pair in open_requests if _first_operation(pair[0]) == operation)
+    found = next(matching, open_requests[0])
+    open_requests.remove(found)
     return found
 
 
@@ -244,10 +245,10 @@ def _first_operation(message: Item) -> Any:
     return found[0].value if found else None
 
 
-def _spaced(item: Item) -> Item:
-    """Attribute names with single blanks: files made from listings have them as they were laid out."""
+def _normalized(item: Item) -> Item:
+    """The item with single spaces in attribute names: some files have the line breaks of a listing."""
     if isinstance(item.value, tuple):
-        return Item(item.tag, item.type, tuple(_spaced(child) for child in item.value))
+        return Item(item.tag, item.type, tuple(_normalized(child) for child in item.value))
     if item.tag == Tag.ATTRIBUTE_NAME and isinstance(item.value, str):
         return Item(item.tag, item.type, " ".join(item.value.split()))
     return item

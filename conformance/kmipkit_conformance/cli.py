@@ -1,4 +1,4 @@
-"""``kmipkit conformance``: list and run."""
+"""``kmipkit conformance``: list cases, test servers and clients."""
 
 import sys
 from pathlib import Path
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 FILE = click.Path(path_type=Path)
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
 PATH = "/kmip"
-"""Of KMIP over HTTPS, as the profile recommends."""
+"""The path of KMIP over HTTPS that the profile recommends."""
 FORMS = ("junit", "json", "html")
 
 
-def _selection(function: Any) -> Any:
-    """The options that choose cases."""
+def _case_options(function: Any) -> Any:
+    """The options that select cases."""
     for option in (
         click.option(
             "--profile",
             "profiles",
             multiple=True,
-            help="Family of cases, or the beginning of a case's name; may be repeated.",
+            help="Family of cases, or the first part of a case name; may be repeated.",
         ),
         click.option(
             "--kmip",
@@ -39,22 +39,24 @@ def _selection(function: Any) -> Any:
             "folders",
             multiple=True,
             type=FILE,
-            help="A case in KMIP XML, or a directory of them; may be repeated.  [default: our own]",
+            help="Case file or directory of cases; may be repeated.  [default: the built-in suite]",
         ),
     ):
         function = option(function)
     return function
 
 
-def _reaching(function: Any) -> Any:
-    """The options that say where the server is."""
+def _target_options(function: Any) -> Any:
+    """The options that locate the server and identify the client."""
     for option in (
         click.option(
-            "--timeout", default=30.0, show_default=True, help="Seconds to wait for an answer."
+            "--timeout", default=30.0, show_default=True, help="Seconds to wait for a response."
         ),
-        click.option("--key", required=True, type=FILE, help="Its private key, PEM."),
+        click.option("--key", required=True, type=FILE, help="Private key of the client, PEM."),
         click.option("--cert", required=True, type=FILE, help="Client certificate, PEM."),
-        click.option("--ca", required=True, type=FILE, help="Authorities of the server, PEM."),
+        click.option(
+            "--ca", required=True, type=FILE, help="Certificate authorities of the server, PEM."
+        ),
         click.option("--target", required=True, metavar="HOST:PORT", help="The server to test."),
     ):
         function = option(function)
@@ -63,10 +65,11 @@ def _reaching(function: Any) -> Any:
 
 @click.group()
 def conformance() -> None:
-    """Find out whether a KMIP server keeps to the standard.
+    """Test whether a KMIP server or client conforms to the standard.
 
-    Cases are in the form in which OASIS publishes its own: requests and expected responses in the
-    KMIP XML encoding. What may differ is what KMIP Profiles 2.1 §4.1 permits.
+    A case is a sequence of requests and expected responses in the KMIP XML encoding, the form in
+    which OASIS publishes its cases. A response may differ from the expected one only as KMIP
+    Profiles 2.1 §4.1 permits.
 
     \b
     Examples:
@@ -77,61 +80,63 @@ def conformance() -> None:
     """
 
 
-def _chosen(folders: tuple[Path, ...], versions: tuple[str, ...], profiles: tuple[str, ...]) -> Any:
+def _load_cases(
+    folders: tuple[Path, ...], versions: tuple[str, ...], profiles: tuple[str, ...]
+) -> Any:
     from kmipkit.spec.versions import Version
-    from kmipkit_conformance.cases import OWN, load_all
+    from kmipkit_conformance.cases import SUITE, load_all
 
-    wanted = frozenset(Version(*map(int, version.split("."))) for version in versions)
-    return load_all(folders or (OWN,), wanted, profiles)
+    chosen = frozenset(Version(*map(int, version.split("."))) for version in versions)
+    return load_all(folders or (SUITE,), chosen, profiles)
 
 
 @conformance.command("list")
-@_selection
+@_case_options
 def list_cases(
     folders: tuple[Path, ...], versions: tuple[str, ...], profiles: tuple[str, ...]
 ) -> None:
-    """List cases: name, version, steps, operations.
+    """List cases with name, version, steps and operations.
 
     \b
     Example:
       kmipkit conformance list --cases oasis --kmip 1.4 --profile CS-BC
     """
-    for case in _chosen(folders, versions, profiles):
+    for case in _load_cases(folders, versions, profiles):
         operations = ", ".join(sorted(operation.name for operation in case.operations()))
         click.echo(f"{case.name:<28} {case.version}  {len(case.steps):>3} steps  {operations}")
 
 
 @conformance.command()
-@_reaching
+@_target_options
 @click.option(
     "--https",
     metavar="PORT[/PATH]",
-    help="Where KMIP over HTTPS is.  [default: the port of --target, /kmip]",
+    help="Port and path of KMIP over HTTPS.  [default: port of --target, path /kmip]",
 )
 @click.option(
     "--encoding",
     type=click.Choice(["ttlv", "xml", "json"]),
-    help="Play all cases in this encoding, XML and JSON over HTTPS.  [default: what each asks for]",
+    help="Encoding of all cases; XML and JSON use HTTPS.  [default: as each case specifies]",
 )
 @click.option(
     "--wait",
     default=180.0,
     show_default=True,
-    help="Seconds that a step may be repeated for which a case says so, such as a Poll.",
+    help="Seconds for which to repeat a step that waits for a result, such as a Poll.",
 )
 @click.option(
     "--deviations",
     type=FILE,
-    help="Cases that are known to fail at this server, with the reason (TOML); they are told apart.",
+    help="TOML file of cases that are known to fail at this server, with the reasons.",
 )
 @click.option(
     "--report",
     "reports",
     multiple=True,
     metavar="FORM:FILE",
-    help="Also write a report: junit, json or html; may be repeated.",
+    help="Write a report: junit, json or html; may be repeated.",
 )
-@_selection
+@_case_options
 def run(
     target: str,
     ca: Path,
@@ -147,9 +152,9 @@ def run(
     versions: tuple[str, ...],
     profiles: tuple[str, ...],
 ) -> None:
-    """Play cases against a server. Exit status 0 if none failed, 1 otherwise.
+    """Run cases against a server. The exit status is 0 if no case failed, else 1.
 
-    Cases whose operations the server does not offer (Query) are skipped.
+    Cases that need operations which the server does not support, as Query reports them, are skipped.
 
     \b
     Examples:
@@ -160,42 +165,42 @@ def run(
       kmipkit conformance run ... --deviations vendor.toml --report junit:results.xml
     """
     from kmipkit_conformance import report
-    from kmipkit_conformance.cases import OWN, find
-    from kmipkit_conformance.deviations import known
+    from kmipkit_conformance.cases import SUITE, find
+    from kmipkit_conformance.deviations import apply
     from kmipkit_conformance.deviations import load as load_deviations
     from kmipkit_conformance.player import Outcome, Player
-    from kmipkit_conformance.profiles import judged
-    from kmipkit_conformance.support import offered
+    from kmipkit_conformance.profiles import judge_profiles
+    from kmipkit_conformance.support import query_offer
 
-    wanted = [_report_file(text) for text in reports]
-    listed = load_deviations(deviations) if deviations is not None else {}
+    report_files = [_report_file(text) for text in reports]
+    known_deviations = load_deviations(deviations) if deviations is not None else {}
     https_port, path = _https(https)
-    aimed = _target(target, ca, cert, key, timeout, https_port, path)
+    server = _target(target, ca, cert, key, timeout, https_port, path)
     player = Player(
-        aimed,
-        offered(aimed),
-        find=lambda name: find(folders or (OWN,), name),
-        patience=wait,
+        server,
+        query_offer(server),
+        find=lambda name: find(folders or (SUITE,), name),
+        repeat_timeout=wait,
         encoding=encoding,
     )
     verdicts = []
-    for case in _chosen(folders, versions, profiles):
-        verdict = known(player.play(case), listed)
-        _tell(verdict)
+    for case in _load_cases(folders, versions, profiles):
+        verdict = apply(player.play(case), known_deviations)
+        _print_verdict(verdict)
         verdicts.append(verdict)
         player.clean_up()
-    profiles_found = list(judged(verdicts, player.offer))
-    for one in profiles_found:
-        _tell_profile(one)
-    for form, file in wanted:
-        report.write(form, file, report.Report(verdicts, profiles_found))
+    profile_verdicts = list(judge_profiles(verdicts, player.offer))
+    for profile_verdict in profile_verdicts:
+        _print_profile(profile_verdict)
+    for form, file in report_files:
+        report.write(form, file, report.Report(verdicts, profile_verdicts))
     click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
 
 
 def _https(text: str | None) -> tuple[int | None, str]:
-    """Port and path; None stands for the port of the target."""
+    """Port and path; None for the port of the target."""
     port, slash, path = (text or "").partition("/")
     if port and not port.isdecimal():
         raise click.BadParameter(f"{text!r} is not PORT or PORT/PATH", param_hint="--https")
@@ -206,53 +211,64 @@ def _report_file(text: str) -> tuple[str, Path]:
     form, separator, path = text.partition(":")
     if form not in FORMS or not separator or not path:
         raise click.BadParameter(
-            f"{text!r} is not FORM:FILE with {', '.join(FORMS)}", param_hint="--report"
+            f"{text!r} is not FORM:FILE, where FORM is {', '.join(FORMS)}", param_hint="--report"
         )
     return form, Path(path)
 
 
 @conformance.command()
-@_reaching
-@click.option("--count", default=1000, show_default=True, help="Messages to send.")
-@click.option("--seed", default=0, show_default=True, help="The same seed sends the same messages.")
+@_target_options
+@click.option("--count", default=1000, show_default=True, help="Number of messages to send.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Seed of the random generator; the same seed sends the same messages.",
+)
 def fuzz(
     target: str, ca: Path, cert: Path, key: Path, timeout: float, count: int, seed: int
 ) -> None:
-    """Throw damaged messages at a server. Exit status 0 if it bears them, 1 otherwise.
+    """Send damaged messages to a server. The exit status is 0 if it handles all of them, else 1.
 
-    The messages are those of our own cases, damaged; some may still be understood, and make
-    objects. Do not use it on a server that others need.
+    The messages are requests of the built-in suite with random damage. Some remain valid and may
+    create or destroy objects, so do not use this command on a server in production.
 
     \b
     Examples:
       kmipkit conformance fuzz --target localhost:5696 --ca ca.crt --cert me.crt --key me.key
       kmipkit conformance fuzz ... --count 100000 --seed 7 --timeout 5
     """
-    from kmipkit_conformance.cases import OWN, load_all
+    from kmipkit_conformance.cases import SUITE, load_all
     from kmipkit_conformance.fuzz import Fuzzer
 
-    cases = list(load_all((OWN,), frozenset(), ()))
-    found = 0
+    cases = list(load_all((SUITE,), frozenset(), ()))
+    findings = 0
     with click.progressbar(length=count, label="messages", file=sys.stderr) as bar:
         fuzzer = Fuzzer(
             _target(target, ca, cert, key, timeout), cases, seed, lambda _: bar.update(1)
         )
         for finding in fuzzer.run(count):
-            found += 1
-            click.echo(f"message {finding.number}, {finding.damage}: {finding.what}")
+            findings += 1
+            click.echo(f"message {finding.number}, {finding.damage}: {finding.problem}")
             click.echo(f"         {finding.message.hex()}")
-    click.echo(f"{count} messages with seed {seed}, {found} findings")
-    if found:
+    click.echo(f"{count} messages with seed {seed}, {findings} findings")
+    if findings:
         raise click.exceptions.Exit(1)
 
 
 @conformance.command()
-@click.option("--listen", default="127.0.0.1:5696", show_default=True, metavar="HOST:PORT")
-@click.option("--ca", required=True, type=FILE, help="Authorities of the client, PEM.")
-@click.option("--cert", required=True, type=FILE, help="Our server certificate, PEM.")
-@click.option("--key", required=True, type=FILE, help="Its private key, PEM.")
+@click.option(
+    "--listen",
+    default="127.0.0.1:5696",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Address to listen on.",
+)
+@click.option("--ca", required=True, type=FILE, help="Certificate authorities of the client, PEM.")
+@click.option("--cert", required=True, type=FILE, help="Server certificate, PEM.")
+@click.option("--key", required=True, type=FILE, help="Private key of the server, PEM.")
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the client.")
-@_selection
+@_case_options
 def client(
     listen: str,
     ca: Path,
@@ -263,10 +279,10 @@ def client(
     versions: tuple[str, ...],
     profiles: tuple[str, ...],
 ) -> None:
-    """Test a client: play the server's side of cases to it, one connection each.
+    """Test a client: play the server's side of each case on one connection.
 
-    Start the client when a case is announced, and let it do what the case describes. Exit status 0
-    if it did in every case.
+    Start the client when the command announces a case, and let it send the requests of that case.
+    The exit status is 0 if the client did so in all cases, else 1.
 
     \b
     Examples:
@@ -286,10 +302,10 @@ def client(
     failed = False
     with socket.create_server((host.strip("[]"), int(port))) as listening:
         where = "{}:{}".format(*listening.getsockname()[:2])
-        for case in _chosen(folders, versions, profiles):
+        for case in _load_cases(folders, versions, profiles):
             click.echo(f"waiting  {case.name} on {where}")
             verdict = ScriptedServer(listening, context, timeout).play(case)
-            _tell(verdict)
+            _print_verdict(verdict)
             failed |= verdict.outcome is Outcome.FAILED
     if failed:
         raise click.exceptions.Exit(1)
@@ -312,13 +328,13 @@ def _target(
     return Target(host.strip("[]"), int(port), ca, cert, key, timeout, https_port, path)
 
 
-def _tell_profile(found: "ProfileVerdict") -> None:
-    because = f": {'; '.join(found.because)}" if found.because else ""
+def _print_profile(found: "ProfileVerdict") -> None:
+    cases = f": {'; '.join(found.because)}" if found.because else ""
     title = f"{found.profile.title} (KMIP {found.version})"
-    click.echo(f"{found.standing.value:<12} {title}{because}")
+    click.echo(f"{found.standing.value:<12} {title}{cases}")
 
 
-def _tell(verdict: "Verdict") -> None:
+def _print_verdict(verdict: "Verdict") -> None:
     click.echo(f"{verdict.outcome.value:<8} {verdict.case.name}")
     for reason in verdict.reasons if verdict.outcome.value == "failed" else ():
         click.echo(f"         step {verdict.step}: {reason}")

@@ -1,4 +1,10 @@
-"""Comparing a response with the expected one, by the rules of KMIP Profiles 2.1 §4.1."""
+"""Comparing a response with the expected one, by the rules of KMIP Profiles 2.1 §4.1.
+
+Most values must be equal. The rules name those that a server may choose itself, the items that it may
+add or leave out, and the lists whose order is free; all of that is data in :mod:`.rules`. What may
+vary also depends on the case so far: if the server generated a key, nothing that depends on the
+key can be compared, and identifiers are compared by the placeholders to which they were bound.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,108 +29,120 @@ _TEXT = (ItemType.TEXT_STRING, ItemType.IDENTIFIER, ItemType.REFERENCE, ItemType
 
 @dataclass(slots=True)
 class Comparison:
-    """Compares the responses of one case; remembers which objects the server made."""
+    """Compares the responses of one case, and remembers which objects the case created."""
 
     bindings: Bindings
     generated: set[str] = field(default_factory=set)
-    made: set[str] = field(default_factory=set)
-    """Identifiers of all objects that the case has made so far."""
+    """Identifiers of objects whose value the server chose: it differs from the expected one."""
+    created: set[str] = field(default_factory=set)
+    """Identifiers of all objects that the case has created so far."""
+    _choices: set[tuple[Tag, int]] = field(default_factory=set)
+    """Paddings and algorithms in the requests so far. A later request may rely on those of the key
+    that an earlier one registered."""
+
+    # What holds for the batch item that is compared; set anew for each.
     _varies: bool = False
-    _free: frozenset[Tag] = rules.FREE
+    """Whether the server chose the value of the object, or the output of the operation."""
+    _any_value: frozenset[Tag] = rules.ANY_VALUE
     _optional: frozenset[Tag] = rules.OPTIONAL
-    _seen: set[tuple[Tag, int]] = field(default_factory=set)
-    """Paddings and algorithms that requests have named; they may stand with a registered key."""
-    _paged: bool = False
-    _fresh: bool = False
-    """Whether the request asks for a member of a group, which the server may make."""
+    _pages: bool = False
+    """Whether the request asks for a page of a result, so that its order counts."""
+    _may_create: bool = False
+    """Whether the request asks for a member of a group, which the server may create."""
 
     def differences(self, step: Step, actual: Item) -> list[str]:
-        """What is wrong with a response; nothing if it is as good as the expected one."""
-        self._seen |= set(_choices(step.request))
-        self._paged = _holds(step.request, rules.PAGING)
-        self._fresh = _holds(step.request, rules.GROUPED)
+        """How a response differs from the expected one; empty if the differences are permitted."""
+        self._choices |= set(_choices(step.request))
+        self._pages = _contains(step.request, rules.PAGING)
+        self._may_create = _contains(step.request, rules.GROUP_MEMBERS)
         found = list(self._message(step.response, actual))
         self.bindings.note(actual)
         return found
 
     def request_differences(self, expected: Item, actual: Item) -> Iterator[str]:
-        """What is wrong with a request of a client; nothing if it is as good as the expected one."""
+        """How a request of a client differs from the expected one, beyond what is permitted."""
         if actual.tag != Tag.REQUEST_MESSAGE or not isinstance(actual.value, tuple):
-            yield "the message is no RequestMessage"
+            yield "the message is not a RequestMessage"
             return
         self._optional = rules.OPTIONAL_OF_CLIENT
         headers = [children(message, Tag.REQUEST_HEADER) for message in (expected, actual)]
         if not headers[1]:
             yield "RequestHeader is missing"
             return
-        for one, other in zip(*headers, strict=True):
-            yield from self._structure("", one, other)
-        wanted, got = children(expected, Tag.BATCH_ITEM), children(actual, Tag.BATCH_ITEM)
-        if len(wanted) != len(got):
-            yield f"{len(wanted)} batch items expected, {len(got)} received"
+        for expected_header, actual_header in zip(*headers, strict=True):
+            yield from self._structure("", expected_header, actual_header)
+        items = [children(message, Tag.BATCH_ITEM) for message in (expected, actual)]
+        if len(items[0]) != len(items[1]):
+            yield f"{len(items[0])} batch items expected, {len(items[1])} received"
             return
-        for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
-            yield from self._structure(f"BatchItem[{number}]", one, other)
+        for number, pair in enumerate(zip(*items, strict=True)):
+            yield from self._structure(f"BatchItem[{number}]", *pair)
 
     def _message(self, expected: Item, actual: Item) -> Iterator[str]:
         if actual.tag != Tag.RESPONSE_MESSAGE or not isinstance(actual.value, tuple):
-            yield "the answer is no ResponseMessage"
+            yield "the message is not a ResponseMessage"
             return
         yield from self._header(expected, actual)
-        wanted, got = children(expected, Tag.BATCH_ITEM), children(actual, Tag.BATCH_ITEM)
-        if len(wanted) != len(got):
-            yield f"{len(wanted)} batch items expected, {len(got)} received: {_outcomes(got)}"
+        items = [children(message, Tag.BATCH_ITEM) for message in (expected, actual)]
+        if len(items[0]) != len(items[1]):
+            counts = f"{len(items[0])} batch items expected, {len(items[1])} received"
+            yield f"{counts}: {_outcomes(items[1])}"
             return
-        for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
-            yield from self._batch_item(f"BatchItem[{number}]", one, other)
+        for number, pair in enumerate(zip(*items, strict=True)):
+            yield from self._batch_item(f"BatchItem[{number}]", *pair)
 
     def _header(self, expected: Item, actual: Item) -> Iterator[str]:
-        one, other = (children(message, Tag.RESPONSE_HEADER) for message in (expected, actual))
-        if not other or not children(other[0], Tag.TIME_STAMP):
+        headers = [children(message, Tag.RESPONSE_HEADER) for message in (expected, actual)]
+        if not headers[1] or not children(headers[1][0], Tag.TIME_STAMP):
             yield "ResponseHeader: TimeStamp is missing"
             return
         for tag in (Tag.PROTOCOL_VERSION, Tag.BATCH_COUNT):
-            yield from self._same_items(
-                "ResponseHeader", children(one[0], tag), children(other[0], tag)
-            )
+            items = (children(header[0], tag) for header in headers)
+            yield from self._same_items("ResponseHeader", *items)
 
     def _batch_item(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
         operation = next((Operation(c.value) for c in children(actual, Tag.OPERATION)), None)  # type: ignore[arg-type]
-        identifiers = _identifiers(actual)
-        if operation in rules.GENERATING or (operation is Operation.LOCATE and self._fresh):
-            self.generated |= identifiers
-        self._varies = bool(identifiers & self.generated) or _has_iv(expected)
-        if operation in rules.MAKING:
-            self.made |= identifiers
-        self._varies |= self._random(operation)
-        failed = any(child.value for child in children(expected, Tag.RESULT_STATUS))
-        optional = rules.OPTIONAL_IN.get(operation) if failed and operation is not None else None
-        self._optional = rules.OPTIONAL | (optional or frozenset())
-        self._free = rules.FREE | rules.FREE_IN.get(operation, frozenset())  # type: ignore[arg-type]  # None has no entry
+        self._set_permissions(operation, expected, actual)
         for extension in children(actual, Tag.MESSAGE_EXTENSION):
             if any(child.value for child in children(extension, Tag.CRITICALITY_INDICATOR)):
-                yield f"{path}: a critical MessageExtension that nobody asked for"
+                yield f"{path}: unexpected critical MessageExtension"
         if children(expected, Tag.ASYNCHRONOUS_CORRELATION_VALUE):
             yield from self._structure(path, expected, actual)
         elif operation is Operation.QUERY:
             yield from self._query(path, expected, actual)
-        elif operation is Operation.LOCATE and not self._paged:
+        elif operation is Operation.LOCATE and not self._pages:
             yield from self._located(path, expected, actual)
         else:
             yield from self._structure(path, expected, actual)
 
-    def _random(self, operation: Operation | None) -> bool:
-        """Whether the output of an operation is another each time."""
+    def _set_permissions(self, operation: Operation | None, expected: Item, actual: Item) -> None:
+        """Determine what may vary in this batch item."""
+        identifiers = _identifiers(actual)
+        if operation in rules.GENERATING or (operation is Operation.LOCATE and self._may_create):
+            self.generated |= identifiers
+        if operation in rules.CREATING:
+            self.created |= identifiers
+        # An IV in the response is one that the server drew: what it encrypted varies with it.
+        self._varies = (
+            bool(identifiers & self.generated) or _has_iv(expected) or self._is_random(operation)
+        )
+        failed = any(child.value for child in children(expected, Tag.RESULT_STATUS))
+        optional = rules.OPTIONAL_IN.get(operation) if failed and operation is not None else None
+        self._optional = rules.OPTIONAL | (optional or frozenset())
+        self._any_value = rules.ANY_VALUE | rules.ANY_VALUE_IN.get(operation, frozenset())  # type: ignore[arg-type]  # None has no entry
+
+    def _is_random(self, operation: Operation | None) -> bool:
+        """Whether the output of an operation differs each time."""
         if operation is Operation.RNG_RETRIEVE:
             return True
         paddings = rules.RANDOM_OUTPUT.get(operation, frozenset()) if operation else frozenset()
-        values = {value for tag, value in self._seen if tag == Tag.PADDING_METHOD}
-        algorithms = {value for tag, value in self._seen if tag == Tag.CRYPTOGRAPHIC_ALGORITHM}
+        values = {value for tag, value in self._choices if tag == Tag.PADDING_METHOD}
+        algorithms = {value for tag, value in self._choices if tag == Tag.CRYPTOGRAPHIC_ALGORITHM}
         signs = operation is Operation.SIGN and bool(algorithms & rules.RANDOM_SIGNATURES)
         return signs or bool(values & paddings)
 
     def _query(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
-        """Blocks that describe the server are compared by presence only."""
+        """Structures that describe the server must be present; their content is the server's."""
         for tag in (Tag.RESULT_STATUS, Tag.RESULT_REASON):
             yield from self._same_items(path, children(expected, tag), children(actual, tag))
         payloads = children(expected, Tag.RESPONSE_PAYLOAD), children(actual, Tag.RESPONSE_PAYLOAD)
@@ -132,78 +150,90 @@ class Comparison:
             return
         for number in dict.fromkeys(child.tag for child in _inner(payloads[0][0])):
             tag = Tag(number)
-            one, other = (children(payload[0], tag) for payload in payloads)
+            expected_items, actual_items = (children(payload[0], tag) for payload in payloads)
             if tag in rules.SUPERSETS:
-                yield from self._subset(path, one, other)
-            elif not other and tag not in rules.OPTIONAL:
+                yield from self._subset(path, expected_items, actual_items)
+            elif not actual_items and tag not in rules.OPTIONAL:
                 yield f"{path}/ResponsePayload: {tag_name(tag)} is missing"
 
     def _located(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
-        """Identifiers are a set: without a page, nobody has promised an order."""
+        """Identifiers are a set: the standard gives an order only to pages (1.4 §4.9)."""
         yield from self._same_items(path, *(_outcome(item) for item in (expected, actual)))
-        wanted, got = (
+        expected_items, actual_items = (
             [child for child in _payload(item) if child.tag == Tag.UNIQUE_IDENTIFIER]
             for item in (expected, actual)
         )
-        if len(wanted) != len(got):
-            yield f"{path}: {len(wanted)} objects expected, {len(got)} located"
+        if len(expected_items) != len(actual_items):
+            yield f"{path}: {len(expected_items)} objects expected, {len(actual_items)} located"
         else:
-            yield from self._subset(path, wanted, got)
+            yield from self._subset(path, expected_items, actual_items)
 
     def _structure(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
-        if expected.tag == Tag.ATTRIBUTE and self._is_free(_attribute_tag(expected)):
-            if _attribute_tag(expected) != _attribute_tag(actual):
-                yield f"{path}: {_described(expected)} expected, {_described(actual)} received"
+        if expected.tag == Tag.ATTRIBUTE and self._may_have_any_value(_attribute_tag(expected)):
+            yield from _same_attribute(path, expected, actual)
             return
-        path = f"{path}/{tag_name(expected.tag)}" if expected.tag != Tag.BATCH_ITEM else path
-        wanted, got = _essential(expected, actual, self._optional)
-        attributes = expected.tag == Tag.ATTRIBUTES
-        if attributes or any(child.tag in rules.ATTRIBUTE_ITEMS for child in wanted):
-            listed = [c for c in wanted if attributes or c.tag in rules.ATTRIBUTE_ITEMS]
-            given = [c for c in got if attributes or c.tag in rules.ATTRIBUTE_ITEMS]
-            yield from self._subset(path, listed, given)
-            wanted = [child for child in wanted if child not in listed]
-            got = [child for child in got if child not in given]
-        if expected.tag == Tag.RESPONSE_PAYLOAD and len(wanted) != len(got):
-            supersets = rules.SUPERSETS & {child.tag for child in wanted}
-            if supersets:
-                yield from self._subset(path, wanted, got)
-                return
-        yield from self._same_items(path, wanted, got)
+        if expected.tag != Tag.BATCH_ITEM:
+            path = f"{path}/{tag_name(expected.tag)}"
+        items = _required(expected, actual, self._optional)
+        attributes, others = zip(
+            *(_split_attributes(expected.tag, side) for side in items), strict=True
+        )
+        # Where attributes are expected, the server may add some of its own, in any order. Where
+        # none are, an attribute is as unexpected as any other item.
+        if attributes[0] or expected.tag == Tag.ATTRIBUTES:
+            yield from self._subset(path, *attributes)
+            items = others
+        yield from self._others(path, expected.tag, *items)
 
-    def _is_free(self, attribute: Tag | None) -> bool:
-        """Whether the value of an attribute is the server's affair, here or always."""
-        return attribute in rules.FREE or (self._varies and attribute in rules.OF_CERTIFICATE)
+    def _others(
+        self, path: str, parent: int, expected: Sequence[Item], actual: Sequence[Item]
+    ) -> Iterator[str]:
+        """The items of a structure that are not attributes: the same, in the same order."""
+        is_longer_list = parent == Tag.RESPONSE_PAYLOAD and len(expected) != len(actual)
+        if is_longer_list and any(child.tag in rules.SUPERSETS for child in expected):
+            yield from self._subset(path, expected, actual)
+        else:
+            yield from self._same_items(path, expected, actual)
 
-    def _same_items(self, path: str, wanted: Sequence[Item], got: Sequence[Item]) -> Iterator[str]:
-        if [child.tag for child in wanted] != [child.tag for child in got]:
-            names = [", ".join(tag_name(child.tag) for child in side) for side in (wanted, got)]
+    def _may_have_any_value(self, attribute: Tag | None) -> bool:
+        """Whether the server chooses the value of an attribute, here or always."""
+        return attribute in rules.ANY_VALUE or (self._varies and attribute in rules.OF_CERTIFICATE)
+
+    def _same_items(
+        self, path: str, expected: Sequence[Item], actual: Sequence[Item]
+    ) -> Iterator[str]:
+        if [child.tag for child in expected] != [child.tag for child in actual]:
+            names = [
+                ", ".join(tag_name(child.tag) for child in side) for side in (expected, actual)
+            ]
             yield f"{path}: {names[0] or 'nothing'} expected, {names[1] or 'nothing'} received"
             return
-        for one, other in zip(wanted, got, strict=True):
-            yield from self._item(path, one, other)
+        for pair in zip(expected, actual, strict=True):
+            yield from self._item(path, *pair)
 
-    def _subset(self, path: str, wanted: Sequence[Item], got: Sequence[Item]) -> Iterator[str]:
+    def _subset(self, path: str, expected: Sequence[Item], actual: Sequence[Item]) -> Iterator[str]:
         """Each expected item is among those received, in any order.
 
-        Which of several instances of an attribute has which index, the server decides (1.4 §4.14).
+        The server decides which of several instances of an attribute has which index (1.4 §4.14).
         """
-        wanted, left = _without_indexes(wanted), list(_without_indexes(got))
-        for one in wanted:
-            candidates = [other for other in left if _comparable(one, other)]
+        candidates = list(_without_indexes(actual))
+        for item in _without_indexes(expected):
+            matching = [candidate for candidate in candidates if _comparable(item, candidate)]
             reasons: list[str] = []
-            for other in candidates:
-                trial = dict(self.bindings.values)
-                reasons = list(self._item(path, one, other))
+            for candidate in matching:
+                # Comparing binds placeholders; those of a candidate that does not match are undone.
+                before = dict(self.bindings.values)
+                reasons = list(self._item(path, item, candidate))
                 if not reasons:
-                    left.remove(other)
+                    candidates.remove(candidate)
                     break
-                self.bindings.values = trial
+                self.bindings.values = before
             else:
-                if len(candidates) == 1:
+                # The reasons help only where it is clear which item was meant.
+                if len(matching) == 1:
                     yield from reasons
                 else:
-                    yield f"{path}: {_described(one)} is missing"
+                    yield f"{path}: {_described(item)} is missing"
 
     def _item(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
         if expected.type is not actual.type and not (
@@ -213,7 +243,9 @@ class Comparison:
                 f"{path}/{tag_name(expected.tag)}: {expected.type.name} expected,"
                 f" {actual.type.name} received"
             )
-        elif expected.tag in self._free or (self._varies and expected.tag in rules.OF_GENERATED):
+        elif expected.tag in self._any_value or (
+            self._varies and expected.tag in rules.OF_GENERATED
+        ):
             self._bind(expected, actual)
         elif isinstance(expected.value, tuple):
             yield from self._structure(path, expected, actual)
@@ -224,13 +256,14 @@ class Comparison:
             )
 
     def _bind(self, expected: Item, actual: Item) -> None:
+        # The value may be any, but later messages of the case refer to it.
         if isinstance(expected.value, Symbol):
-            self.bindings.agrees(expected.value, actual.value)
+            self.bindings.bind(expected.value, actual.value)
 
     def _same_value(self, expected: Item, actual: Item) -> bool:
         value = expected.value
         if isinstance(value, Symbol):
-            return self.bindings.agrees(value, actual.value)
+            return self.bindings.bind(value, actual.value)
         if expected.tag in rules.ALWAYS_VARYING:
             return True
         if expected.type is ItemType.DATE_TIME:
@@ -238,7 +271,7 @@ class Comparison:
         return value == actual.value
 
     def _same_date(self, expected: Item, actual: Item) -> bool:
-        """Dates are the server's affair unless a request fixed them (first list, 9)."""
+        """The server chooses dates unless a request fixed them (first list, 9)."""
         assert isinstance(expected.value, int)
         assert isinstance(actual.value, int)
         if isinstance(expected.value, Now):
@@ -246,20 +279,34 @@ class Comparison:
         return expected.value not in self.bindings.sent_dates or expected.value == actual.value
 
 
-def _essential(
-    expected: Item, actual: Item, optional: frozenset[Tag]
-) -> tuple[list[Item], list[Item]]:
-    """The children that must correspond: optional ones only where both sides have them."""
-    wanted, got = list(_inner(expected)), list(_inner(actual))
-    tags = {child.tag for child in wanted}, {child.tag for child in got}
-    both = tags[0] & tags[1]
+def _same_attribute(path: str, expected: Item, actual: Item) -> Iterator[str]:
+    if _attribute_tag(expected) != _attribute_tag(actual):
+        yield f"{path}: {_described(expected)} expected, {_described(actual)} received"
 
-    def kept(child: Item) -> bool:
+
+def _split_attributes(parent: int, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+    """The attributes among the items of a structure, and the other items."""
+    if parent == Tag.ATTRIBUTES:
+        return items, []
+    return (
+        [item for item in items if item.tag in rules.ATTRIBUTE_ITEMS],
+        [item for item in items if item.tag not in rules.ATTRIBUTE_ITEMS],
+    )
+
+
+def _required(
+    expected: Item, actual: Item, optional: frozenset[Tag]
+) -> tuple[Sequence[Item], Sequence[Item]]:
+    """The items that must correspond: optional ones only where both sides have them."""
+    both = {child.tag for child in _inner(expected)} & {child.tag for child in _inner(actual)}
+
+    def is_required(child: Item) -> bool:
+        # An index of 0 may be left out (KMIP 1.4 §2.1.1).
         if child.tag == Tag.ATTRIBUTE_INDEX and child.value == 0:
             return Tag.ATTRIBUTE_INDEX in both
         return child.tag not in optional or child.tag in both
 
-    return [child for child in wanted if kept(child)], [child for child in got if kept(child)]
+    return list(filter(is_required, _inner(expected))), list(filter(is_required, _inner(actual)))
 
 
 def _inner(item: Item) -> tuple[Item, ...]:
@@ -276,24 +323,20 @@ def _identifiers(item: Item) -> set[str]:
     }
 
 
-def _comparable(one: Item, other: Item) -> bool:
-    """Whether two items of a list may stand for the same thing: attributes by their names."""
-    names = [[name.value for name in children(item, Tag.ATTRIBUTE_NAME)] for item in (one, other)]
-    return one.tag == other.tag and names[0] == names[1]
+def _comparable(expected: Item, actual: Item) -> bool:
+    """Whether two items of a list may be the same one: attributes by their names."""
+    return expected.tag == actual.tag and list(_names(expected)) == list(_names(actual))
 
 
 def _without_indexes(items: Sequence[Item]) -> Sequence[Item]:
     """Attributes of which there are several instances, without their indexes."""
     names = Counter(tuple(_names(item)) for item in items)
     return [
-        Item(item.tag, item.type, tuple(one for one in _inner(item) if one.tag != _INDEX))
+        Item(item.tag, item.type, tuple(c for c in _inner(item) if c.tag != Tag.ATTRIBUTE_INDEX))
         if item.tag == Tag.ATTRIBUTE and names[tuple(_names(item))] > 1
         else item
         for item in items
     ]
-
-
-_INDEX = Tag.ATTRIBUTE_INDEX
 
 
 def _names(item: Item) -> Iterator[object]:
@@ -301,37 +344,37 @@ def _names(item: Item) -> Iterator[object]:
 
 
 def _payload(item: Item) -> tuple[Item, ...]:
-    return next((_inner(one) for one in children(item, Tag.RESPONSE_PAYLOAD)), ())
+    return next((_inner(payload) for payload in children(item, Tag.RESPONSE_PAYLOAD)), ())
 
 
 def _outcome(item: Item) -> list[Item]:
-    """What a batch item says of itself, apart from its payload and what may be missing."""
-    return [child for child in _inner(item) if child.tag in _STRICT]
+    """The fields of a batch item that always count."""
+    return [child for child in _inner(item) if child.tag in _OUTCOME]
 
 
-_STRICT = frozenset({Tag.OPERATION, Tag.RESULT_STATUS, Tag.RESULT_REASON})
+_OUTCOME = frozenset({Tag.OPERATION, Tag.RESULT_STATUS, Tag.RESULT_REASON})
 
 
-def _holds(item: Item, tags: frozenset[Tag]) -> bool:
-    """Whether an item of one of these tags stands anywhere in it."""
-    return item.tag in tags or any(_holds(child, tags) for child in _inner(item))
+def _contains(item: Item, tags: frozenset[Tag]) -> bool:
+    """Whether the item, or any item in it, has one of these tags."""
+    return item.tag in tags or any(_contains(child, tags) for child in _inner(item))
 
 
 def _has_iv(item: Item) -> bool:
-    """Whether a response tells an IV that the server drew: then what it encrypted varies, too."""
+    """Whether a batch item contains an IV."""
     payloads = children(item, Tag.RESPONSE_PAYLOAD)
     return any(children(payload, Tag.IV_COUNTER_NONCE) for payload in payloads)
 
 
 def _choices(request: Item) -> Iterator[tuple[Tag, int]]:
     """The paddings and algorithms that a request names, wherever they stand."""
-    if request.tag in _CHOOSING and isinstance(request.value, int):
+    if request.tag in _CHOICES and isinstance(request.value, int):
         yield Tag(request.tag), request.value
     for child in _inner(request):
         yield from _choices(child)
 
 
-_CHOOSING = frozenset({Tag.PADDING_METHOD, Tag.CRYPTOGRAPHIC_ALGORITHM})
+_CHOICES = frozenset({Tag.PADDING_METHOD, Tag.CRYPTOGRAPHIC_ALGORITHM})
 
 
 def _attribute_tag(item: Item) -> Tag | None:
@@ -343,12 +386,14 @@ def _attribute_tag(item: Item) -> Tag | None:
 
 def _outcomes(items: Sequence[Item]) -> str:
     return "; ".join(
-        ", ".join(_shown(child) for child in _inner(item) if child.tag in _TELLING)
+        ", ".join(_shown(child) for child in _inner(item) if child.tag in _OUTCOME_AND_MESSAGE)
         for item in items
     )
 
 
-_TELLING = frozenset({Tag.OPERATION, Tag.RESULT_STATUS, Tag.RESULT_REASON, Tag.RESULT_MESSAGE})
+_OUTCOME_AND_MESSAGE = frozenset(
+    {Tag.OPERATION, Tag.RESULT_STATUS, Tag.RESULT_REASON, Tag.RESULT_MESSAGE}
+)
 
 
 def _described(item: Item) -> str:
@@ -359,7 +404,7 @@ def _described(item: Item) -> str:
 
 
 def _shown(item: Item) -> str:
-    """A value for people, keys hidden."""
+    """A value as reports show it, without keys."""
     value = item.value
     if isinstance(value, Symbol):
         return f"${value.name}"

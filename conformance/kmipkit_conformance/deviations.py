@@ -1,4 +1,4 @@
-"""Known deviations of a target: cases that fail, and are reported as such.
+"""Known deviations of a target: cases that are expected to fail.
 
 A TOML file with a table ``[deviations]``: the name of a case, and why it fails there.
 """
@@ -13,7 +13,7 @@ from kmipkit_conformance.player import Outcome, Verdict
 
 
 def load(path: Path) -> Mapping[str, str]:
-    """Case to reason. ConformanceError if the file is not of this form."""
+    """The reasons, by the name of the case. ConformanceError if the file does not have this form."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -21,15 +21,15 @@ def load(path: Path) -> Mapping[str, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConformanceError(f"{path}: not valid TOML: {error}") from None
     rows = document.get("deviations")
-    good = isinstance(rows, dict) and all(isinstance(why, str) for why in rows.values())
-    if not good or set(document) != {"deviations"}:
-        raise ConformanceError(f'{path}: needs one table [deviations] of CASE = "reason"')
+    is_table = isinstance(rows, dict) and all(isinstance(reason, str) for reason in rows.values())
+    if not is_table or set(document) != {"deviations"}:
+        raise ConformanceError(f'{path}: expected one table [deviations] with rows CASE = "reason"')
     return rows  # type: ignore[return-value]  # a table, see above
 
 
-def known(verdict: Verdict, deviations: Mapping[str, str]) -> Verdict:
-    """The verdict, as known if it failed and is listed; one that passes stays passed."""
-    why = deviations.get(verdict.case.name)
-    if why is None or verdict.outcome is not Outcome.FAILED:
+def apply(verdict: Verdict, deviations: Mapping[str, str]) -> Verdict:
+    """The verdict, as known deviation if the case failed and is listed."""
+    reason = deviations.get(verdict.case.name)
+    if reason is None or verdict.outcome is not Outcome.FAILED:
         return verdict
-    return replace(verdict, outcome=Outcome.KNOWN, reasons=(why, *verdict.reasons))
+    return replace(verdict, outcome=Outcome.KNOWN, reasons=(reason, *verdict.reasons))

@@ -1,7 +1,7 @@
-"""Set-up of cases whose requests show several devices: each must be an account of its own.
+"""Set-up of cases whose requests contain Device credentials: each device needs an account.
 
-The accounts are made by Create Credential and Create User of 3.0, where the server has them, and
-destroyed afterwards.
+The accounts are created by Create Credential and Create User of 3.0, if the server supports them,
+and destroyed afterwards.
 """
 
 import os
@@ -24,8 +24,8 @@ from kmipkit.ttlv.tree import Item
 from kmipkit_conformance.cases import Case
 from kmipkit_conformance.target import Target
 
-NEEDED = frozenset({Operation.CREATE_CREDENTIAL, Operation.CREATE_USER})
-"""Operations of the server that this takes."""
+REQUIRED_OPERATIONS = frozenset({Operation.CREATE_CREDENTIAL, Operation.CREATE_USER})
+"""Operations that the server must support."""
 
 _FIELDS = {
     Tag.DEVICE_SERIAL_NUMBER: "device_serial_number",
@@ -38,8 +38,8 @@ _FIELDS = {
 
 
 def devices(case: Case) -> list[DeviceCredential]:
-    """The devices that the requests of a case show."""
-    found = [one for step in case.steps for one in _credentials(step.request)]
+    """The devices in the requests of a case."""
+    found = (device for step in case.steps for device in _credentials(step.request))
     return list(dict.fromkeys(found))
 
 
@@ -47,33 +47,33 @@ def _credentials(item: Item) -> Iterator[DeviceCredential]:
     if not isinstance(item.value, tuple):
         return
     if item.tag == Tag.CREDENTIAL:
-        kind, value = item.value
-        if kind.value == CredentialType.DEVICE and isinstance(value.value, tuple):
-            told = {_FIELDS[Tag(one.tag)]: str(one.value) for one in value.value}
-            yield DeviceCredential(**told)  # type: ignore[arg-type]  # all of them are texts
+        credential_type, value = item.value
+        if credential_type.value == CredentialType.DEVICE and isinstance(value.value, tuple):
+            fields = {_FIELDS[Tag(child.tag)]: str(child.value) for child in value.value}
+            yield DeviceCredential(**fields)  # type: ignore[arg-type]  # all of them are texts
         return
     for child in item.value:
         yield from _credentials(child)
 
 
 @contextmanager
-def accounts(target: Target, case: Case, offered: frozenset[Operation] | None) -> Iterator[None]:
-    """Accounts for the devices of a case while it is played, if the server can make them.
+def accounts(target: Target, case: Case, operations: frozenset[Operation] | None) -> Iterator[None]:
+    """Accounts for the devices of a case while it is played, if the server supports that.
 
-    Raises ClientError where it says that it can, and does not.
+    Raises ClientError if the server says that it does, and then refuses.
     """
-    shown = devices(case)
-    if not shown or not (offered or frozenset()) >= NEEDED:
+    found = devices(case)
+    if not found or not (operations or frozenset()) >= REQUIRED_OPERATIONS:
         yield
         return
-    made: list[str] = []
+    created: list[str] = []
     with target.client(V3_0) as client:
         try:
-            for device in shown:
-                made += _account(client, device)
+            for device in found:
+                created += _account(client, device)
             yield
         finally:
-            for identifier in reversed(made):
+            for identifier in reversed(created):
                 client.destroy(identifier)
 
 

@@ -1,7 +1,7 @@
 """Published cases that contradict themselves or the standard.
 
-Most are played as they must have been meant: a correction says what is changed, and why. A case in
-which nothing else can be read is not played.
+Most are played with a correction, which says what is changed and why. A case whose intention is not
+clear is not played.
 """
 
 import re
@@ -12,15 +12,15 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A change to the text of a case: a pattern and what stands in its place, once or everywhere."""
+    """A change to the text of a case: a pattern and its replacement."""
 
-    why: str
+    reason: str
     pattern: str
-    right: str
+    replacement: str
 
     def apply(self, text: str) -> str:
-        """The text as it must have been meant."""
-        return re.sub(self.pattern, self.right, text, flags=re.DOTALL)
+        """The corrected text."""
+        return re.sub(self.pattern, self.replacement, text, flags=re.DOTALL)
 
 
 _CIPHERTEXT = Correction(

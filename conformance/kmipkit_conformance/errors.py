@@ -1,4 +1,4 @@
-"""What can go wrong with the tester itself, as opposed to the server that it tests."""
+"""Errors of the tester itself, as opposed to failures of the server under test."""
 
 from kmipkit.errors import KMIPError
 
@@ -8,4 +8,4 @@ class ConformanceError(KMIPError):
 
 
 class NoAnswer(ConformanceError):
-    """The server closed the connection, was silent for too long, or said what is no answer."""
+    """The server closed the connection, did not respond in time, or sent no KMIP response."""

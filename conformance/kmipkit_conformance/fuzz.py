@@ -1,9 +1,10 @@
-"""Throws damaged messages at a target, and notes what a server must not do.
+"""Sends damaged messages to a target, and reports how it handles them.
 
-Each message begins as a good one, of our own cases, and is damaged in ways that know the structure:
-lengths, types, tags, numbers, order, depth. A run is repeatable by its seed. A finding is a
-connection that is closed without an answer where the message was whole, an answer that is no KMIP
-response, or silence; it is made as small as it can be while it still happens.
+Each message is a request of the built-in suite with damage that takes its structure into account:
+lengths, types, tags, numbers, order, depth. A run can be repeated by its seed. The frame of a
+message always stays valid, so a server must respond to it. A finding is a connection that is
+closed without a response, a response that is not KMIP, or silence; the message is then reduced as
+far as possible while the problem persists.
 """
 
 import random
@@ -21,17 +22,17 @@ from kmipkit_conformance.placeholders import Bindings
 from kmipkit_conformance.target import Target
 
 Path = tuple[int, ...]
-"""Where an item stands: the positions of its ancestors and its own."""
+"""The place of an item: the positions of its ancestors and its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that the target did and must not do."""
+    """A message that the target did not handle, and how it failed."""
 
     number: int
-    """Which message of the run it was."""
+    """The number of the message in the run."""
     damage: str
-    what: str
+    problem: str
     message: bytes
 
 
@@ -44,52 +45,51 @@ def _paths(item: Item, path: Path = ()) -> Iterator[Path]:
         yield from _paths(child, (*path, number))
 
 
-def _at(item: Item, path: Path) -> Item:
+def _item_at(item: Item, path: Path) -> Item:
     for number in path:
         assert isinstance(item.value, tuple)
         item = item.value[number]
     return item
 
 
-def replaced(item: Item, path: Path, new: Sequence[Item]) -> Item:
-    """The tree with some items in the place of one; none takes it away."""
+def replace_item(item: Item, path: Path, new: Sequence[Item]) -> Item:
+    """The tree with other items in place of one; with none, the item is removed."""
     assert isinstance(item.value, tuple)
     head, rest = path[0], path[1:]
-    inner = [replaced(item.value[head], rest, new)] if rest else list(new)
+    inner = [replace_item(item.value[head], rest, new)] if rest else list(new)
     children = (*item.value[:head], *inner, *item.value[head + 1 :])
     return Item(item.tag, item.type, children)
 
 
-def _some(item: Item, chance: random.Random, *, leaf: bool | None = None) -> Path:
-    """A place below the message and its header's version, which would only be another version."""
+def _choose_path(item: Item, generator: random.Random, *, leaf: bool | None = None) -> Path:
+    """A random place in the message, but not in its Protocol Version: that only gives other versions."""
     found = [
         path
         for path in _paths(item)
         if len(path) > 1
         and path[:2] != (0, 0)
-        and (leaf is None or isinstance(_at(item, path).value, tuple) is not leaf)
+        and (leaf is None or isinstance(_item_at(item, path).value, tuple) is not leaf)
     ]
-    return chance.choice(found or [(0,)])
+    return generator.choice(found or [(0,)])
 
 
-def _without(item: Item, chance: random.Random) -> bytes:
-    return binary.encode(replaced(item, _some(item, chance), ()))
+def _remove(item: Item, generator: random.Random) -> bytes:
+    return binary.encode(replace_item(item, _choose_path(item, generator), ()))
 
 
-def _twice(item: Item, chance: random.Random) -> bytes:
-    path = _some(item, chance)
-    one = _at(item, path)
-    return binary.encode(replaced(item, path, (one, one)))
+def _duplicate(item: Item, generator: random.Random) -> bytes:
+    path = _choose_path(item, generator)
+    return binary.encode(replace_item(item, path, (_item_at(item, path),) * 2))
 
 
-def _other_tag(item: Item, chance: random.Random) -> bytes:
-    path = _some(item, chance)
-    one = _at(item, path)
-    tag = chance.choice([*Tag, 0x540001, 0x42FFFF])
-    return binary.encode(replaced(item, path, (Item(int(tag), one.type, one.value),)))
+def _change_tag(item: Item, generator: random.Random) -> bytes:
+    path = _choose_path(item, generator)
+    old = _item_at(item, path)
+    tag = generator.choice([*Tag, 0x540001, 0x42FFFF])
+    return binary.encode(replace_item(item, path, (Item(int(tag), old.type, old.value),)))
 
 
-_ODD: dict[ItemType, tuple[object, ...]] = {
+_BOUNDARY_VALUES: dict[ItemType, tuple[object, ...]] = {
     ItemType.INTEGER: (-(1 << 31), (1 << 31) - 1, -1, 0),
     ItemType.LONG_INTEGER: (-(1 << 63), (1 << 63) - 1),
     ItemType.ENUMERATION: (0, 0xFFFFFFFF, 0x80000001),
@@ -102,66 +102,65 @@ _ODD: dict[ItemType, tuple[object, ...]] = {
 }
 
 
-def _odd_value(item: Item, chance: random.Random) -> bytes:
-    path = _some(item, chance, leaf=True)
-    one = _at(item, path)
-    values = _ODD.get(one.type)
+def _boundary_value(item: Item, generator: random.Random) -> bytes:
+    path = _choose_path(item, generator, leaf=True)
+    old = _item_at(item, path)
+    values = _BOUNDARY_VALUES.get(old.type)
     if values is None:
         return binary.encode(item)
-    value = chance.choice(values)
-    return binary.encode(replaced(item, path, (Item(one.tag, one.type, value),)))  # type: ignore[arg-type]  # of the item's own type
+    value = generator.choice(values)
+    return binary.encode(replace_item(item, path, (Item(old.tag, old.type, value),)))  # type: ignore[arg-type]  # of the item's own type
 
 
-def _other_type(item: Item, chance: random.Random) -> bytes:
-    """Another type in the head of an item, over the same bytes."""
-    data, path = binary.encode(item), _some(item, chance, leaf=True)
-    one = binary.encode(_at(item, path))
-    at = data.find(one)
-    return data[: at + 3] + bytes((chance.choice((*ItemType, 0, 0x7F)),)) + data[at + 4 :]
+def _change_type(item: Item, generator: random.Random) -> bytes:
+    """Another type in the head of an item, with the same bytes."""
+    data, path = binary.encode(item), _choose_path(item, generator, leaf=True)
+    at = data.find(binary.encode(_item_at(item, path)))
+    return data[: at + 3] + bytes((generator.choice((*ItemType, 0, 0x7F)),)) + data[at + 4 :]
 
 
-def _bytes(item: Item, chance: random.Random) -> bytes:
-    """Any bytes behind the version turned over; the frame stays whole."""
+def _flip_bytes(item: Item, generator: random.Random) -> bytes:
+    """Random bytes after the version are changed."""
     data = bytearray(binary.encode(item))
-    for _ in range(chance.randint(1, 8)):
-        data[chance.randrange(56, len(data))] ^= chance.randint(1, 255)
+    for _ in range(generator.randint(1, 8)):
+        data[generator.randrange(56, len(data))] ^= generator.randint(1, 255)
     return bytes(data)
 
 
-def _inner_length(item: Item, chance: random.Random) -> bytes:
-    """The length of an inner item, larger or smaller than it is."""
-    data, path = bytearray(binary.encode(item)), _some(item, chance)
-    at = bytes(data).find(binary.encode(_at(item, path)))
-    wrong = chance.choice((0, 1, 4, 9, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF))
+def _change_length(item: Item, generator: random.Random) -> bytes:
+    """The length of an inner item is too large or too small."""
+    data, path = bytearray(binary.encode(item)), _choose_path(item, generator)
+    at = bytes(data).find(binary.encode(_item_at(item, path)))
+    wrong = generator.choice((0, 1, 4, 9, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF))
     data[at + 4 : at + 8] = wrong.to_bytes(4, "big")
     return bytes(data)
 
 
-def _deep(item: Item, chance: random.Random) -> bytes:
-    """A structure in a structure, many times."""
-    path = _some(item, chance)
-    inner = _at(item, path)
-    for _ in range(chance.randint(30, 200)):
+def _nest(item: Item, generator: random.Random) -> bytes:
+    """Structures nested in structures, many times."""
+    path = _choose_path(item, generator)
+    inner = _item_at(item, path)
+    for _ in range(generator.randint(30, 200)):
         inner = Item(inner.tag, ItemType.STRUCTURE, (inner,))
-    return binary.encode(replaced(item, path, (inner,)))
+    return binary.encode(replace_item(item, path, (inner,)))
 
 
 DAMAGE: dict[str, Damage] = {
-    "an item is missing": _without,
-    "an item stands twice": _twice,
-    "an item has another tag": _other_tag,
-    "an item has another type": _other_type,
-    "a value is at its limit": _odd_value,
-    "bytes are turned over": _bytes,
-    "an inner length is wrong": _inner_length,
-    "structures are nested deeply": _deep,
+    "item removed": _remove,
+    "item duplicated": _duplicate,
+    "tag changed": _change_tag,
+    "type changed": _change_type,
+    "boundary value": _boundary_value,
+    "bytes changed": _flip_bytes,
+    "wrong length": _change_length,
+    "deep nesting": _nest,
 }
-"""Ways to damage a message, by what they do."""
+"""Ways to damage a message, by name."""
 
 
 @dataclass(slots=True)
 class Fuzzer:
-    """Throws messages; the same seed throws the same ones."""
+    """Sends damaged messages; the same seed sends the same ones."""
 
     target: Target
     cases: Sequence[Case]
@@ -169,54 +168,59 @@ class Fuzzer:
     progress: Callable[[int], None] = lambda number: None
 
     def run(self, count: int) -> Iterator[Finding]:
-        """What so many messages find. ConformanceError if the target cannot be reached at all."""
+        """The findings of ``count`` messages. ConformanceError if the target cannot be reached."""
         requests = [step.request for case in self.cases for step in case.steps]
         for number in range(count):
-            chance = random.Random(f"{self.seed}:{number}")  # noqa: S311 - to be repeated
-            request = Bindings(now=0).fill(chance.choice(requests))
-            name = chance.choice(sorted(DAMAGE))
-            message = DAMAGE[name](request, chance)
-            what = self.judge(message)
-            if what is not None:
-                yield Finding(number, name, what, self._smallest(message, what))
+            generator = random.Random(f"{self.seed}:{number}")  # noqa: S311 - to be repeated
+            request = Bindings(now=0).fill(generator.choice(requests))
+            name = generator.choice(sorted(DAMAGE))
+            message = DAMAGE[name](request, generator)
+            problem = self.judge(message)
+            if problem is not None:
+                yield Finding(number, name, problem, self._minimize(message, problem))
             self.progress(number + 1)
 
     def judge(self, message: bytes) -> str | None:
-        """What the target did wrong with a message; None if it did well."""
+        """How the target failed to handle a message; None if it responded as it should."""
         try:
             with self.target.connect() as connection:
-                answer = binary.decode(connection.exchange(message))
+                response = binary.decode(connection.exchange(message))
         except NoAnswer as error:
             self._require_alive(message)
             return str(error)
         except ProtocolError as error:
-            return f"the answer cannot be read: {error}"
-        return None if answer.tag == Tag.RESPONSE_MESSAGE else "the answer is no ResponseMessage"
+            return f"the response is malformed: {error}"
+        return (
+            None
+            if response.tag == Tag.RESPONSE_MESSAGE
+            else "the response is not a ResponseMessage"
+        )
 
     def _require_alive(self, message: bytes) -> None:
-        """ConformanceError, with the message that did it, where nobody answers any more."""
+        """ConformanceError, with the message that caused it, if the target accepts no connection."""
         try:
             with self.target.connect():
                 return
         except ConformanceError as error:
             raise ConformanceError(
-                f"the target is gone ({error}); the last message was {message.hex()}"
+                f"the target no longer responds ({error}); the last message was {message.hex()}"
             ) from None
 
-    def _smallest(self, message: bytes, what: str) -> bytes:
-        """Without every item that the finding does not need."""
+    def _minimize(self, message: bytes, problem: str) -> bytes:
+        """The message without the items that the problem does not need."""
         try:
             tree = binary.decode(message)
         except ProtocolError:
             return message
-        again = True
-        while again:
-            again = False
+        # Larger parts first. After each removal the paths have changed, so the search starts anew.
+        is_smaller = True
+        while is_smaller:
+            is_smaller = False
             for path in sorted(_paths(tree), key=len):
                 if len(path) < 2:
                     continue
-                smaller = replaced(tree, path, ())
-                if self.judge(binary.encode(smaller)) == what:
-                    tree, again = smaller, True
+                smaller = replace_item(tree, path, ())
+                if self.judge(binary.encode(smaller)) == problem:
+                    tree, is_smaller = smaller, True
                     break
         return binary.encode(tree)

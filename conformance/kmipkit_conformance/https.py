@@ -14,7 +14,7 @@ PATH = "/kmip"
 
 
 class HTTPSChannel:
-    """Messages over HTTP on a TLS connection that is open; requests and answers as TTLV."""
+    """Messages over HTTP on an open TLS connection; requests and responses are passed as TTLV."""
 
     def __init__(self, stream: ssl.SSLSocket, media: str, path: str, limits: Limits) -> None:
         self._stream = stream
@@ -26,7 +26,7 @@ class HTTPSChannel:
         self._http.sock = stream
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a message and wait for the answer. NoAnswer if there is none that HTTP allows."""
+        """Send a message and wait for the response. NoAnswer if there is none, or an HTTP error."""
         media = MEDIA[self._media]
         headers = {
             "Host": self._stream.server_hostname or "kmip",
@@ -39,17 +39,17 @@ class HTTPSChannel:
             response = self._http.getresponse()
             answer = response.read(self._limits.max_message + 1)
         except TimeoutError:
-            raise NoAnswer("the server did not answer in time") from None
+            raise NoAnswer("the server did not respond in time") from None
         except (HTTPException, OSError) as error:
-            raise NoAnswer(f"no answer over HTTPS: {error or type(error).__name__}") from None
+            raise NoAnswer(f"no HTTPS response: {error or type(error).__name__}") from None
         if response.status != 200:
             raise NoAnswer(f"HTTP {response.status} {response.reason} instead of 200")
-        told = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
-        if told != self._media:
-            raise NoAnswer(f"Content-Type {told or 'missing'} instead of {self._media}")
+        media_type = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+        if media_type != self._media:
+            raise NoAnswer(f"Content-Type {media_type or 'missing'} instead of {self._media}")
         try:
             data = media.to_ttlv(answer, self._limits)
             binary.decode(data, self._limits)
         except ProtocolError as error:
-            raise NoAnswer(f"the answer cannot be read: {error}") from None
+            raise NoAnswer(f"the response is malformed: {error}") from None
         return data

@@ -1,6 +1,6 @@
 """Marks between the messages of a case: who sends the next one, and whether it is repeated.
 
-The cases of 1.0 to 1.2 have them as text: ``# [Client-B]``, ``# [Server-to-Client]``, ``# [REPEAT]``.
+In the cases of 1.0 to 1.2 they are text: ``# [Client-B]``, ``# [Server-to-Client]``, ``# [REPEAT]``.
 """
 
 import re
@@ -14,7 +14,7 @@ _CLIENT = re.compile(r"# *\[(Client-[A-Z])\]")
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands before a message."""
+    """The marks before a message."""
 
     client: str = ""
     repeated: bool = False

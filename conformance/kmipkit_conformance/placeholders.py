@@ -1,4 +1,4 @@
-"""Placeholders: what a case leaves open, and what was put into it.
+"""Placeholders: values that a case leaves open, and what they stand for in a run.
 
 A placeholder is a whole value, ``$NAME`` or ``$NOW`` with an offset in seconds (Profiles 2.1 §4). It
 is read into a value of the item's own Python type, so that a tree with placeholders is a tree.
@@ -16,11 +16,11 @@ from kmipkit.ttlv.tree import Item, ItemValue
 
 _NOW = re.compile(r"\$NOW([+-][0-9]+)?$")
 
-REBOUND = frozenset({"ASYNCHRONOUS_CORRELATION_VALUE", "CORRELATION_VALUE", "SIGNATURE_DATA"})
-"""Placeholders that take the value of the latest response, not of the first."""
+LATEST = frozenset({"ASYNCHRONOUS_CORRELATION_VALUE", "CORRELATION_VALUE", "SIGNATURE_DATA"})
+"""Placeholders that stand for the value in the latest response, not in the first."""
 
-INVENTED = re.compile(r"(SHORT_)?UNIQUE_IDENTIFIER_RANDOM_[0-9]+$")
-"""Identifiers that the client makes up."""
+CLIENT_GENERATED = re.compile(r"(SHORT_)?UNIQUE_IDENTIFIER_RANDOM_[0-9]+$")
+"""Identifiers that the client generates."""
 
 _BY_TAG = {
     "DATA": Tag.DATA,
@@ -29,11 +29,11 @@ _BY_TAG = {
     "MAC_DATA": Tag.MAC_DATA,
     "SIGNATURE_DATA": Tag.SIGNATURE_DATA,
 }
-"""Placeholders which some cases use without saying in a response what they stand for."""
+"""Placeholders that some cases use in a request though no response of theirs contains them."""
 
 
 class Symbol:
-    """Mixed into the types of values: this one is a placeholder."""
+    """Base of the values that are placeholders."""
 
     name: str
 
@@ -55,7 +55,7 @@ class Now(int):
 
 
 def read(text: str, item_type: ItemType, tag: int) -> ItemValue:
-    """The value for a placeholder; ``tag`` is part of the reader's interface."""
+    """The value for a placeholder; the XML reader also passes the tag, which does not matter."""
     del tag
     now = _NOW.match(text)
     if now and item_type is ItemType.DATE_TIME:
@@ -72,7 +72,7 @@ def read(text: str, item_type: ItemType, tag: int) -> ItemValue:
 
 
 def readable(item: Item) -> Item:
-    """The tree with each placeholder as the text that the case has."""
+    """The tree with each placeholder as its text in the case."""
     value = item.value
     if isinstance(value, tuple):
         return Item(item.tag, item.type, tuple(map(readable, value)))
@@ -93,19 +93,19 @@ class Bindings:
     """The last value that a response had under a tag."""
     sent_dates: set[int] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
-    """When the steps were played."""
+    """The times of the steps so far."""
 
     def at(self, now: int) -> None:
-        """The time of the next step: what ``$NOW`` means in its request."""
+        """Set the time of the next step, for which ``$NOW`` stands in its request."""
         self.now = now
         self.times.append(now)
 
     def is_now(self, offset: int, value: int, tolerance: int) -> bool:
-        """Whether a date of a response is ``$NOW`` and so many seconds, as of any step so far."""
+        """Whether a date is ``$NOW`` plus ``offset`` seconds, where now may be that of any step."""
         return any(abs(now + offset - value) <= tolerance for now in (*self.times, self.now))
 
     def fill(self, item: Item) -> Item:
-        """A request with values in place of its placeholders."""
+        """The request with values in place of its placeholders."""
         value = item.value
         if isinstance(value, tuple):
             return Item(item.tag, item.type, tuple(self.fill(child) for child in value))
@@ -121,23 +121,22 @@ class Bindings:
         name = symbol.name
         if name in self.values:
             return self.values[name]
-        if INVENTED.match(name):
-            invented = uuid.uuid4()
+        if CLIENT_GENERATED.match(name):
             is_bytes = isinstance(symbol, bytes)
-            self.values[name] = os.urandom(32) if is_bytes else str(invented)
+            self.values[name] = os.urandom(32) if is_bytes else str(uuid.uuid4())
             return self.values[name]
         base = re.sub(r"_[0-9]+$", "", name)
         return self.latest.get(_BY_TAG.get(base, 0), symbol)
 
-    def agrees(self, symbol: Symbol, value: Any) -> bool:
-        """Whether a value fits the placeholder; the first one always does, and is kept."""
-        if symbol.name in REBOUND or symbol.name not in self.values:
+    def bind(self, symbol: Symbol, value: Any) -> bool:
+        """Whether a value matches the placeholder; the first one always does, and is remembered."""
+        if symbol.name in LATEST or symbol.name not in self.values:
             self.values[symbol.name] = value
             return True
         return bool(self.values[symbol.name] == value)
 
     def note(self, response: Item) -> None:
-        """Keep what later requests may refer to by tag."""
+        """Remember the values that later requests may refer to by tag."""
         if isinstance(response.value, tuple):
             for child in response.value:
                 self.note(child)

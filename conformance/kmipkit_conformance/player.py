@@ -24,24 +24,24 @@ from kmipkit_conformance.security import SUITES
 from kmipkit_conformance.support import UNKNOWN, Offer
 from kmipkit_conformance.target import Target, TargetConnection
 
-FIRST_PAUSE = 0.02
-LONGEST_PAUSE = 1.0
-"""Seconds between two tries of a step that is repeated; each pause is twice the one before."""
+FIRST_INTERVAL = 0.02
+LONGEST_INTERVAL = 1.0
+"""Seconds between two attempts at a step that is repeated; each interval doubles the one before."""
 
 
 class Outcome(Enum):
-    """What came of a case."""
+    """The result of a case."""
 
     PASSED = "passed"
     FAILED = "failed"
     KNOWN = "known"
-    """Failed, and listed among the known deviations of the target."""
+    """Failed, as the list of known deviations of the target says."""
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of a case, and why."""
+    """The outcome of a case, and the reasons."""
 
     case: Case
     outcome: Outcome
@@ -50,26 +50,26 @@ class Verdict:
     """The number of the step that failed, counted from 0."""
     seconds: float = 0.0
     expected: Item | None = None
-    got: Item | None = None
-    """The response of the step that failed: as the case has it, and as it came."""
+    actual: Item | None = None
+    """The response of the step that failed, as expected and as received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """Plays cases; ``offer`` is what the target says that it can."""
+    """Plays cases; ``offer`` is what the target says that it supports."""
 
     target: Target
     offer: Offer = UNKNOWN
     clock: Callable[[], float] = time.time
-    pause: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = time.sleep
     find: Callable[[str], Case | None] = lambda name: None
-    """Finds the cases that others build on."""
-    patience: float = 180.0
-    """Seconds that a step which is repeated may take at most."""
+    """Finds the cases that others depend on."""
+    repeat_timeout: float = 180.0
+    """Seconds after which a step is not repeated any more."""
     encoding: str | None = None
-    """In which encoding all cases are played; None for what each asks for."""
-    made: set[str] = field(default_factory=set)
-    """Objects of the cases played so far; some are gone already."""
+    """The encoding of all cases; None for that of each case."""
+    created: set[str] = field(default_factory=set)
+    """Objects that the cases so far have created; some may have been destroyed since."""
 
     def play(self, case: Case) -> Verdict:
         """Play one case on a connection of its own. ConformanceError if there is no connection."""
@@ -79,16 +79,16 @@ class Player:
             return Verdict(case, Outcome.SKIPPED, (f"erratum: {ERRATA[case.name]}",))
         if self.offer.versions is not None and case.version not in self.offer.versions:
             return Verdict(
-                case, Outcome.SKIPPED, (f"the server does not speak KMIP {case.version}",)
+                case, Outcome.SKIPPED, (f"the server does not support KMIP {case.version}",)
             )
         known = self.offer.operations
         missing = case.operations() - known if known is not None else ()
         if missing:
             names = ", ".join(sorted(operation.name for operation in missing))
-            return Verdict(case, Outcome.SKIPPED, (f"the server does not offer {names}",))
-        failed = self._prepare(case)
-        if failed is not None:
-            return Verdict(case, Outcome.SKIPPED, (failed,))
+            return Verdict(case, Outcome.SKIPPED, (f"the server does not support {names}",))
+        obstacle = self._play_dependencies(case)
+        if obstacle is not None:
+            return Verdict(case, Outcome.SKIPPED, (obstacle,))
         started = self.clock()
         suite = SUITES.get(case.transport)
         try:
@@ -96,49 +96,49 @@ class Player:
                 accounts(self.target, case, self.offer.operations),
                 ExitStack() as connections,
             ):
-                step, reasons, got = self._steps(case, self._connections(case, connections))
+                step, reasons, actual = self._steps(case, self._connections(case, connections))
         except ConformanceError as error:
-            if suite is None:  # then no case can be played
+            if suite is None:  # the target cannot be reached: no other case can be played either
                 raise
-            step, reasons, got = 0, [str(error)], None
+            step, reasons, actual = 0, [str(error)], None
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
         expected = case.steps[step].response if reasons else None
         seconds = self.clock() - started
-        return Verdict(case, outcome, tuple(reasons), step, seconds, expected, got)
+        return Verdict(case, outcome, tuple(reasons), step, seconds, expected, actual)
 
     def _media(self, case: Case) -> str | None:
         """The media type over HTTPS; None for TTLV without HTTP."""
         encoding = self.encoding or case.encoding
         return ENCODINGS[encoding] if case.transport == "https" or encoding != "ttlv" else None
 
-    def _prepare(self, case: Case) -> str | None:
-        """Play what the case builds on; why that is not possible."""
+    def _play_dependencies(self, case: Case) -> str | None:
+        """Play the cases that this one depends on. The result says why that is not possible."""
         for name in case.depends_on:
             other = self.find(name)
             if other is None:
-                return f"needs the objects of {name}, which is not among the cases"
+                return f"needs the objects of {name}, which was not found"
             verdict = self.play(other)
             if verdict.outcome is not Outcome.PASSED:
                 return f"needs the objects of {name}, which did not pass"
         return None
 
     def clean_up(self) -> None:
-        """Destroy what the cases have left behind, and nothing else, as far as the server lets us."""
+        """Destroy the objects that the cases created, and no others, as far as the server permits it."""
         reason = RevocationReasonCode.CESSATION_OF_OPERATION
         with self.target.client() as client:
-            for identifier in sorted(self.made):
-                with suppress(OperationFailed):  # what was never active needs no revocation
+            for identifier in sorted(self.created):
+                with suppress(OperationFailed):  # objects that were never active need no revocation
                     client.revoke(identifier, reason)
                 with suppress(OperationFailed):
                     client.destroy(identifier)
-        self.made.clear()
+        self.created.clear()
 
     def _connections(self, case: Case, stack: ExitStack) -> Callable[[str], TargetConnection]:
-        """A connection per client of the case, opened when first needed."""
+        """One connection for each client of the case, opened on first use."""
         suite = SUITES.get(case.transport)
 
         @cache
-        def connection(client: str) -> TargetConnection:  # noqa: ARG001 - tells connections apart
+        def connection(client: str) -> TargetConnection:  # noqa: ARG001 - the key of the cache
             return stack.enter_context(self.target.connect(suite, self._media(case)))
 
         return connection
@@ -146,43 +146,47 @@ class Player:
     def _steps(
         self, case: Case, connection: Callable[[str], TargetConnection]
     ) -> tuple[int, list[str], Item | None]:
-        """The step that failed, why, and the answer; or no reasons."""
+        """The step that failed, the reasons and the response; no reasons if all steps passed."""
         bindings = Bindings(now=int(self.clock()))
         comparison = Comparison(bindings)
         for number, step in enumerate(case.steps):
-            until = self.clock() + self.patience
-            pause = FIRST_PAUSE
+            deadline = self.clock() + self.repeat_timeout
+            interval = FIRST_INTERVAL
             while True:
                 comparison.bindings.at(int(self.clock()))
-                reasons, again, got = self._step(step, comparison, connection(step.marks.client))
-                again = again or (bool(reasons) and case.waits and _looks(step))
-                if not again or self.clock() >= until:
+                reasons, repeat, actual = self._step(
+                    step, comparison, connection(step.marks.client)
+                )
+                # A case may wait for a date to change the state of an object. Its file does not say
+                # which step that is, so any step that only reads may be repeated.
+                repeat = repeat or (bool(reasons) and case.waits and _only_reads_attributes(step))
+                if not repeat or self.clock() >= deadline:
                     break
-                self.pause(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            self.made.update(comparison.made)
+                self.sleep(interval)
+                interval = min(2 * interval, LONGEST_INTERVAL)
+            self.created.update(comparison.created)
             if reasons:
-                return number, reasons, got
+                return number, reasons, actual
         return len(case.steps), [], None
 
     def _step(
         self, step: Step, comparison: Comparison, connection: TargetConnection
     ) -> tuple[list[str], bool, Item | None]:
-        """What is wrong with the answer, whether another may be better, and the answer."""
+        """How the response differs, whether to send the request again, and the response."""
         try:
             request = binary.encode(comparison.bindings.fill(step.request))
-            answer = binary.decode(connection.exchange(request))
+            response = binary.decode(connection.exchange(request))
         except NoAnswer as error:
             return [str(error)], False, None
         except ProtocolError as error:
-            return [f"the answer cannot be read: {error}"], False, None
-        reasons = comparison.differences(step, answer)
-        waits = step.marks.repeated or (is_pending(answer) and not is_pending(step.response))
-        return reasons, bool(reasons) and waits, answer
+            return [f"the response is malformed: {error}"], False, None
+        reasons = comparison.differences(step, response)
+        waits = step.marks.repeated or (is_pending(response) and not is_pending(step.response))
+        return reasons, bool(reasons) and waits, response
 
 
-def _looks(step: Step) -> bool:
-    """Whether a step only looks at attributes, so that it may be repeated."""
+def _only_reads_attributes(step: Step) -> bool:
+    """Whether a step only reads attributes, so that it may be repeated."""
     return all(
         child.value == Operation.GET_ATTRIBUTES
         for item in children(step.request, Tag.BATCH_ITEM)
@@ -191,7 +195,7 @@ def _looks(step: Step) -> bool:
 
 
 def is_pending(message: Item) -> bool:
-    """Whether an answer says to ask again later."""
+    """Whether a response says that the operation is still pending."""
     return any(
         child.value == ResultStatus.OPERATION_PENDING
         for item in children(message, Tag.BATCH_ITEM)

@@ -1,4 +1,4 @@
-"""The verdict per profile: what its mandatory cases say, where the server claims it."""
+"""The verdict on each profile: the results of its mandatory cases, if the server claims it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from kmipkit_conformance.support import Offer
 
 
 class Standing(Enum):
-    """What can be said of a profile."""
+    """The result for a profile."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -21,7 +21,7 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProfileVerdict:
-    """The standing of a profile in one version, and the cases that make it so."""
+    """The result for a profile in one version, and the cases that explain it."""
 
     version: Version
     profile: ServerProfile
@@ -34,45 +34,45 @@ class ProfileVerdict:
 _MANDATORY = "-M-"
 
 
-def judged(verdicts: Sequence[Verdict], offer: Offer) -> Iterator[ProfileVerdict]:
-    """The profiles of which there were cases, version by version."""
+def judge_profiles(verdicts: Sequence[Verdict], offer: Offer) -> Iterator[ProfileVerdict]:
+    """The verdicts on all profiles that have cases in this run, version by version."""
     for version in sorted({verdict.case.version for verdict in verdicts}):
-        cases = [one for one in verdicts if one.case.version == version]
+        of_version = [verdict for verdict in verdicts if verdict.case.version == version]
         for profile in SERVER_PROFILES:
-            wanted = [one for one in cases if _belongs(one, profile)]
-            if profile.known_in(version) and wanted:
-                yield _verdict(version, profile, wanted, offer)
+            mandatory = [verdict for verdict in of_version if _is_mandatory(verdict, profile)]
+            if profile.known_in(version) and mandatory:
+                yield _verdict(version, profile, mandatory, offer)
 
 
-def _belongs(verdict: Verdict, profile: ServerProfile) -> bool:
+def _is_mandatory(verdict: Verdict, profile: ServerProfile) -> bool:
     name = verdict.case.name
     return _MANDATORY in name and name.startswith(profile.cases or ("\0",))
 
 
 def _verdict(
-    version: Version, profile: ServerProfile, wanted: Sequence[Verdict], offer: Offer
+    version: Version, profile: ServerProfile, verdicts: Sequence[Verdict], offer: Offer
 ) -> ProfileVerdict:
     if not _claims(version, profile, offer):
-        return ProfileVerdict(version, profile, Standing.NOT_CLAIMED, len(wanted))
+        return ProfileVerdict(version, profile, Standing.NOT_CLAIMED, len(verdicts))
     for outcome, standing in (
         (Outcome.FAILED, Standing.FAILED),
         (Outcome.KNOWN, Standing.FAILED),
         (Outcome.SKIPPED, Standing.NOT_TESTABLE),
     ):
-        found = [one for one in wanted if one.outcome is outcome]
+        found = [verdict for verdict in verdicts if verdict.outcome is outcome]
         if found:
-            return ProfileVerdict(version, profile, standing, len(wanted), tuple(_named(found)))
-    return ProfileVerdict(version, profile, Standing.PASSED, len(wanted))
+            return ProfileVerdict(version, profile, standing, len(verdicts), tuple(_names(found)))
+    return ProfileVerdict(version, profile, Standing.PASSED, len(verdicts))
 
 
-def _named(verdicts: Iterable[Verdict]) -> Iterator[str]:
+def _names(verdicts: Iterable[Verdict]) -> Iterator[str]:
     for verdict in verdicts:
         played = verdict.outcome is not Outcome.SKIPPED
         yield f"{verdict.case.name}, step {verdict.step}" if played else verdict.case.name
 
 
 def _claims(version: Version, profile: ServerProfile, offer: Offer) -> bool:
-    """Query tells it from 1.3 on; before, and where it tells nothing, the operations must do."""
+    """Query reports profiles from 1.3 on. Before that, or if it reports none, operations decide."""
     names = set(profile.names(version))
     if version >= V1_3 and offer.profiles and names:
         return bool(names & offer.profiles)

@@ -20,7 +20,7 @@ Verdicts = Sequence[Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a run has found."""
+    """The results of a run."""
 
     verdicts: Verdicts
     profiles: Sequence[ProfileVerdict] = ()
@@ -33,7 +33,7 @@ def counts(verdicts: Verdicts) -> dict[str, int]:
 
 
 def junit(found: Report) -> str:
-    """One test suite, a test case for each case."""
+    """One test suite with a test case for each case."""
     verdicts = found.verdicts
     number = counts(verdicts)
     suite = ET.Element(
@@ -68,13 +68,13 @@ def as_json(found: Report) -> str:
     verdicts = found.verdicts
     profiles = [
         {
-            "profile": one.profile.title,
-            "version": str(one.version),
-            "standing": one.standing.value,
-            "cases": one.played,
-            "because": list(one.because),
+            "profile": verdict.profile.title,
+            "version": str(verdict.version),
+            "standing": verdict.standing.value,
+            "cases": verdict.played,
+            "because": list(verdict.because),
         }
-        for one in found.profiles
+        for verdict in found.profiles
     ]
     rows = [
         {
@@ -87,8 +87,8 @@ def as_json(found: Report) -> str:
         }
         for verdict in verdicts
     ]
-    told = {**counts(verdicts), "profiles": profiles, "cases": rows}
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    document = {**counts(verdicts), "profiles": profiles, "cases": rows}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 _PAGE = """<!doctype html>
@@ -107,7 +107,7 @@ pre {{ font-size: 13px; line-height: 1.35; }}
 <h1>KMIP conformance</h1>
 <p>{summary}</p>
 {profiles}
-<table><tr><th>Case</th><th>Version</th><th>Outcome</th><th>Why</th></tr>
+<table><tr><th>Case</th><th>Version</th><th>Outcome</th><th>Reason</th></tr>
 {rows}
 </table></html>
 """
@@ -122,18 +122,18 @@ def as_html(found: Report) -> str:
 
 def _row(verdict: Verdict) -> str:
     outcome = verdict.outcome.value
-    why = html.escape("; ".join(verdict.reasons))
+    reasons = html.escape("; ".join(verdict.reasons))
     return (
         f"<tr><td>{html.escape(verdict.case.name)}</td><td>{verdict.case.version}</td>"
-        f'<td class="{outcome}">{outcome}</td><td>{why}{_messages(verdict)}</td></tr>'
+        f'<td class="{outcome}">{outcome}</td><td>{reasons}{_messages(verdict)}</td></tr>'
     )
 
 
 def _messages(verdict: Verdict) -> str:
-    """What was expected beside what came, keys hidden."""
-    if verdict.expected is None or verdict.got is None:
+    """The expected and the received message side by side, without keys."""
+    if verdict.expected is None or verdict.actual is None:
         return ""
-    sides = (("expected", verdict.expected), ("received", verdict.got))
+    sides = (("expected", verdict.expected), ("received", verdict.actual))
     texts = "".join(
         f"<div><h4>{name}</h4><pre>{html.escape(format_item(readable(item)))}</pre></div>"
         for name, item in sides
@@ -147,12 +147,12 @@ def _profiles(profiles: Sequence[ProfileVerdict]) -> str:
     if not profiles:
         return ""
     rows = "".join(
-        f"<tr><td>{html.escape(one.profile.title)}</td><td>{one.version}</td>"
-        f'<td class="{one.standing.value}">{one.standing.value}</td>'
-        f"<td>{html.escape('; '.join(one.because))}</td></tr>"
-        for one in profiles
+        f"<tr><td>{html.escape(verdict.profile.title)}</td><td>{verdict.version}</td>"
+        f'<td class="{verdict.standing.value}">{verdict.standing.value}</td>'
+        f"<td>{html.escape('; '.join(verdict.because))}</td></tr>"
+        for verdict in profiles
     )
-    head = "<tr><th>Profile</th><th>Version</th><th>Standing</th><th>Because of</th></tr>"
+    head = "<tr><th>Profile</th><th>Version</th><th>Result</th><th>Cases</th></tr>"
     return f"<table>{head}{rows}</table><h2>Cases</h2>"
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from kmipkit.spec.enums import CryptographicAlgorithm, Operation, PaddingMethod
 from kmipkit.spec.tags import Tag
 
-FREE = frozenset(
+ANY_VALUE = frozenset(
     {
         Tag.TIME_STAMP,
         Tag.SERVER_CORRELATION_VALUE,
@@ -31,7 +31,7 @@ FREE = frozenset(
         Tag.UNIQUE_BATCH_ITEM_ID,
     }
 )
-"""Items whose value is the server's affair: first list, 5, 6, 9, 19, 20; second list, 4 to 9."""
+"""Items whose value the server chooses: first list, 5, 6, 9, 19, 20; second list, 4 to 9."""
 
 OPTIONAL = frozenset(
     {
@@ -47,7 +47,7 @@ OPTIONAL = frozenset(
         Tag.MESSAGE_EXTENSION,
     }
 )
-"""Items that either side may have without the other; a critical extension is looked at apart."""
+"""Items that may be in one response only; a critical extension is checked separately."""
 
 OPTIONAL_OF_CLIENT = frozenset(
     {
@@ -59,7 +59,7 @@ OPTIONAL_OF_CLIENT = frozenset(
         Tag.MESSAGE_EXTENSION,
     }
 )
-"""Items that a client may have in any request, or leave out (behaviour, 2, 4 and 6)."""
+"""Items that a client may add to any request, or leave out (behaviour, 2, 4 and 6)."""
 
 OF_CERTIFICATE = frozenset(
     {
@@ -71,7 +71,7 @@ OF_CERTIFICATE = frozenset(
         Tag.X_509_CERTIFICATE_ISSUER,
     }
 )
-"""What another authority, another date and another serial number make of a certificate."""
+"""Items that depend on the authority, date and serial number of a certificate."""
 
 OF_GENERATED = OF_CERTIFICATE | frozenset(
     {
@@ -85,7 +85,7 @@ OF_GENERATED = OF_CERTIFICATE | frozenset(
         Tag.DIGEST_VALUE,
     }
 )
-"""Items that vary where the server made the object: first list, 7, 8, 11, 12."""
+"""Items that vary if the server generated the object: first list, 7, 8, 11, 12."""
 
 ALWAYS_VARYING = frozenset({Tag.IV_COUNTER_NONCE, Tag.AUTHENTICATED_ENCRYPTION_TAG})
 """Items that vary with a random IV."""
@@ -96,38 +96,28 @@ RANDOM_OUTPUT: Mapping[Operation, frozenset[int]] = MappingProxyType(
         Operation.SIGN: frozenset({PaddingMethod.PSS}),
     }
 )
-"""Paddings that make each output of an operation another: inherently variable operations (8)."""
+"""Paddings with which each output of an operation differs: inherently variable operations (8)."""
 
 RANDOM_SIGNATURES = frozenset({CryptographicAlgorithm.DSA, CryptographicAlgorithm.ECDSA})
-"""Algorithms of which each signature is another."""
+"""Algorithms with which each signature differs."""
 
-FREE_IN: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
+ANY_VALUE_IN: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
     {
         Operation.RNG_SEED: frozenset({Tag.DATA_LENGTH}),
         Operation.PKCS_11: frozenset({Tag.PKCS_11_OUTPUT_PARAMETERS}),
     }
 )
-"""Items that are for the server to say: how much of a seed it uses (KMIP 1.4
-§4.36), and who has made a PKCS#11 token."""
+"""Items whose value the server chooses in one operation: how much of a seed it uses (KMIP 1.4
+§4.36), and the manufacturer of a PKCS#11 token."""
 
-GROUPED = frozenset({Tag.OBJECT_GROUP_MEMBER})
-"""Items of a Locate request for which the server may make an object (KMIP 1.4 §4.9)."""
+GROUP_MEMBERS = frozenset({Tag.OBJECT_GROUP_MEMBER})
+"""Items of a Locate request for which the server may create an object (KMIP 1.4 §4.9)."""
 
 PAGING = frozenset({Tag.MAXIMUM_ITEMS, Tag.OFFSET_ITEMS})
-"""Items of a Locate request that ask for a page: then the order counts."""
+"""Items of a Locate request that ask for a page, so that the order counts."""
 
 SUPERSETS = frozenset({Tag.OPERATION, Tag.OBJECT_TYPE, Tag.PROTOCOL_VERSION, Tag.QUERY_FUNCTION})
-"""Repeated items of Query and Discover Versions: more than is expected is fine (15 to 17; 5)."""
-
-SHAPES = frozenset(
-    {
-        Tag.RNG_PARAMETERS,
-        Tag.PROFILE_INFORMATION,
-        Tag.VALIDATION_INFORMATION,
-        Tag.CAPABILITY_INFORMATION,
-    }
-)
-"""Blocks of Query answers that describe the server: one of them is as good as several."""
+"""Repeated items of Query and Discover Versions: the server may list more (15 to 17; 5)."""
 
 GENERATING = frozenset(
     {
@@ -141,22 +131,22 @@ GENERATING = frozenset(
         Operation.RE_CERTIFY,
     }
 )
-"""Operations whose new objects the server made."""
+"""Operations whose new objects get their value from the server."""
 
 OPTIONAL_IN: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
     {Operation.CHECK: frozenset({Tag.RESPONSE_PAYLOAD})}
 )
-"""Items that an answer may have or not: what a Check denies is told on failure (KMIP 1.4 §4.10)."""
+"""Optional items of a failed operation: Check may say what it denies (KMIP 1.4 §4.10)."""
 
-MAKING = GENERATING | {
+CREATING = GENERATING | {
     Operation.REGISTER,
     Operation.IMPORT,
     Operation.JOIN_SPLIT_KEY,
 }
-"""Operations after which there are new objects, which somebody has to clear away."""
+"""Operations that create objects, which are to be removed after a run."""
 
 ATTRIBUTE_ITEMS = frozenset({Tag.ATTRIBUTE, Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_REFERENCE})
-"""Items that stand for attributes in a payload: any order, and more than is expected (21)."""
+"""Items that are attributes in a payload: in any order, and more than expected (21)."""
 
 DATES_TOLERANCE = 90
-"""Seconds by which a date that counts from now may differ."""
+"""Seconds by which a date relative to now may differ."""

@@ -1,8 +1,8 @@
-"""The client tester: plays the server's side of a case, and judges what the client sends.
+"""The client tester: plays the server's side of a case, and judges the requests of the client.
 
-The client connects, over TLS with a certificate, and does what the case describes. Each of its
-requests is held against the one of the case; it is answered as the case has it, with values of our own
-in place of what a server chooses.
+The client connects over TLS with a certificate, and sends the requests of the case. Each is compared
+with the one in the case, and gets the response in the case, with generated values in place of those
+that a server chooses.
 """
 
 import os
@@ -32,7 +32,7 @@ from kmipkit_conformance.target import LIMITS
 class ScriptedServer:
     """Waits for the client under test; time-outs in seconds."""
 
-    listening: socket.socket
+    listener: socket.socket
     context: ssl.SSLContext
     timeout: float = 60.0
     clock: Callable[[], float] = time.time
@@ -41,22 +41,22 @@ class ScriptedServer:
         """Play a case with the next client that connects."""
         started = self.clock()
         try:
-            step, reasons, got = self._steps(case)
+            step, reasons, actual = self._steps(case)
         except TimeoutError:
-            step, reasons, got = 0, ["no client came in time"], None
+            step, reasons, actual = 0, ["no client connected in time"], None
         except OSError as error:
-            step, reasons, got = 0, [f"TLS or the connection failed: {error}"], None
+            step, reasons, actual = 0, [f"the TLS connection failed: {error}"], None
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
         expected = case.steps[step].request if reasons else None
         seconds = self.clock() - started
-        return Verdict(case, outcome, tuple(reasons), step, seconds, expected, got)
+        return Verdict(case, outcome, tuple(reasons), step, seconds, expected, actual)
 
     def _steps(self, case: Case) -> tuple[int, list[str], Item | None]:
-        self.listening.settimeout(self.timeout)
-        plain, _ = self.listening.accept()
-        plain.settimeout(self.timeout)
+        self.listener.settimeout(self.timeout)
+        connection, _ = self.listener.accept()
+        connection.settimeout(self.timeout)
         script = Script(Bindings(now=int(self.clock())))
-        with self.context.wrap_socket(plain, server_side=True) as stream:
+        with self.context.wrap_socket(connection, server_side=True) as stream:
             messages = _messages(stream)
             for number, step in enumerate(case.steps):
                 try:
@@ -64,9 +64,9 @@ class ScriptedServer:
                 except StopIteration:
                     return number, ["the client closed the connection"], None
                 except TimeoutError:
-                    return number, ["the client sent nothing in time"], None
+                    return number, ["the client did not send a request in time"], None
                 except ProtocolError as error:
-                    return number, [f"the request cannot be read: {error}"], None
+                    return number, [f"the request is malformed: {error}"], None
                 reasons = script.judge(step.request, request)
                 if reasons:
                     return number, reasons, request
@@ -88,7 +88,7 @@ def _messages(stream: ssl.SSLSocket) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class Script:
-    """What is asked and answered in one case."""
+    """The requests and responses of one case."""
 
     bindings: Bindings
     comparison: Comparison = field(init=False)
@@ -97,12 +97,12 @@ class Script:
         self.comparison = Comparison(self.bindings)
 
     def judge(self, expected: Item, actual: Item) -> list[str]:
-        """What is wrong with a request; nothing if it is as good as that of the case."""
+        """How a request differs from that of the case, beyond what is permitted."""
         return list(self.comparison.request_differences(expected, actual))
 
     def answer(self, expected: Item, request: Item) -> Item:
-        """The response of the case, with our values, the time, and the client's batch item IDs."""
-        self._invent(expected)
+        """The response of the case, with generated values, the time, and the client's batch item IDs."""
+        self._set_server_values(expected)
         answer = self.bindings.fill(expected)
         identifiers = [
             children(item, Tag.UNIQUE_BATCH_ITEM_ID) for item in children(request, Tag.BATCH_ITEM)
@@ -112,17 +112,17 @@ class Script:
         parts = tuple(
             _with_identifier(part, next(numbered, []))
             if part.tag == Tag.BATCH_ITEM
-            else _at(part, int(self.bindings.now))
+            else _with_time_stamp(part, int(self.bindings.now))
             for part in answer.value
         )
         return Item(answer.tag, answer.type, parts)
 
-    def _invent(self, item: Item) -> None:
-        """Values for placeholders that a server fills."""
+    def _set_server_values(self, item: Item) -> None:
+        """Generate values for the placeholders that a server fills."""
         value: Any = item.value
         if isinstance(value, tuple):
             for child in value:
-                self._invent(child)
+                self._set_server_values(child)
         elif isinstance(value, Symbol) and value.name not in self.bindings.values:
             if isinstance(value, BytesSymbol):
                 self.bindings.values[value.name] = os.urandom(32)
@@ -131,24 +131,25 @@ class Script:
 
 
 def _with_identifier(item: Item, identifier: list[Item]) -> Item:
-    """A batch item with this Unique Batch Item ID, behind the operation, or without one."""
+    """A batch item with this Unique Batch Item ID, which follows the operation, or without one."""
     assert isinstance(item.value, tuple)
     rest = [child for child in item.value if child.tag != Tag.UNIQUE_BATCH_ITEM_ID]
     at = 1 if rest and rest[0].tag == Tag.OPERATION else 0
     return Item(item.tag, item.type, (*rest[:at], *identifier, *rest[at:]))
 
 
-def _at(header: Item, now: int) -> Item:
-    """A response header with the time."""
+def _with_time_stamp(header: Item, now: int) -> Item:
+    """A response header with this Time Stamp."""
     assert isinstance(header.value, tuple)
     parts = tuple(
-        Item(one.tag, one.type, now) if one.tag == Tag.TIME_STAMP else one for one in header.value
+        Item(child.tag, child.type, now) if child.tag == Tag.TIME_STAMP else child
+        for child in header.value
     )
     return Item(header.tag, header.type, parts)
 
 
 def server_context(ca: Path, cert: Path, key: Path) -> ssl.SSLContext:
-    """TLS settings for the client under test, which must show a certificate."""
+    """TLS settings for the client under test, which must present a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key)

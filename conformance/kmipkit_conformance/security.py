@@ -1,7 +1,7 @@
-"""TLS as some profiles ask for it: protocol versions and cipher suites, as a table.
+"""TLS as some profiles require it: protocol versions and cipher suites, as a table.
 
-Most cases take what client and server agree on. The names are those by which an index of cases
-calls its transports.
+Most cases accept whatever client and server negotiate. The names are those of the transports in an
+index of cases.
 """
 
 import ssl
@@ -12,20 +12,20 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """What a connection must be."""
+    """The TLS version and cipher suites that a profile permits."""
 
     protocol: ssl.TLSVersion
     ciphers: frozenset[str]
-    """OpenSSL's names of the suites that may be negotiated."""
+    """The permitted cipher suites, by their names in OpenSSL."""
 
     def restrict(self, context: ssl.SSLContext) -> None:
-        """Offer nothing else."""
+        """Let the context offer nothing else."""
         context.minimum_version = context.maximum_version = self.protocol
         if self.protocol == ssl.TLSVersion.TLSv1_2:
             context.set_ciphers(":".join(sorted(self.ciphers)))
 
     def accepts(self, stream: ssl.SSLSocket) -> bool:
-        """Whether that is what was negotiated; the suites of TLS 1.3 cannot be chosen before."""
+        """Whether a permitted suite was negotiated; those of TLS 1.3 cannot be selected beforehand."""
         cipher = stream.cipher()
         return cipher is not None and cipher[0] in self.ciphers
 

@@ -1,4 +1,4 @@
-"""What a target offers, asked by Query and Discover Versions."""
+"""What a target supports, as Query and Discover Versions report it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from kmipkit.spec.versions import V1_3, V1_4, V3_0, VERSIONS, Version
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.target import Target
 
-_Told = TypeVar("_Told")
+_Element = TypeVar("_Element")
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a server says that it can; None where it does not say."""
+    """What a server says that it supports; None where it does not say."""
 
     operations: frozenset[Operation] | None
     versions: frozenset[Version] | None
@@ -24,22 +24,22 @@ class Offer:
 
 
 UNKNOWN = Offer(None, None)
-"""Of a server that was not asked."""
+"""The offer of a server that has not been queried."""
 
 
-def offered(target: Target) -> Offer:
-    """What the server offers. ConformanceError if it does not answer."""
+def query_offer(target: Target) -> Offer:
+    """Ask the server for its offer. ConformanceError if it does not respond."""
     try:
         with target.client() as client:
-            versions = _told(lambda: client.discover_versions(VERSIONS))
+            versions = _ask(lambda: client.discover_versions(VERSIONS))
             operations = _operations(client)
             profiles = _profiles(client) or frozenset()
         for version in versions or ():
-            if version in (V1_3, V1_4):  # their profiles have other names
+            if version in (V1_3, V1_4):  # in these versions profiles have other names
                 with target.client(version) as client:
                     profiles |= _profiles(client) or frozenset()
         if operations is not None and versions is not None and V3_0 in versions:
-            # What 3.0 adds is told in 3.0 only.
+            # A server lists the operations that 3.0 adds only to clients that use 3.0.
             with target.client(V3_0) as client:
                 operations |= _operations(client) or frozenset()
         return Offer(operations, versions, profiles or None)
@@ -48,16 +48,16 @@ def offered(target: Target) -> Offer:
 
 
 def _operations(client: Client) -> frozenset[Operation] | None:
-    return _told(lambda: client.query(QueryFunction.QUERY_OPERATIONS).operations)
+    return _ask(lambda: client.query(QueryFunction.QUERY_OPERATIONS).operations)
 
 
 def _profiles(client: Client) -> frozenset[ProfileName] | None:
-    told = _told(lambda: client.query(QueryFunction.QUERY_PROFILES).profile_information)
-    return None if told is None else frozenset(one.profile_name for one in told)
+    found = _ask(lambda: client.query(QueryFunction.QUERY_PROFILES).profile_information)
+    return None if found is None else frozenset(profile.profile_name for profile in found)
 
 
-def _told(ask: Callable[[], Iterable[_Told]]) -> frozenset[_Told] | None:
+def _ask(query: Callable[[], Iterable[_Element]]) -> frozenset[_Element] | None:
     try:
-        return frozenset(ask()) or None
+        return frozenset(query()) or None
     except OperationFailed:
         return None

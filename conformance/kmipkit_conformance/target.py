@@ -1,4 +1,4 @@
-"""The server that is tested: TLS, and whole messages."""
+"""The server under test: TLS connections that exchange whole messages."""
 
 import socket
 import ssl
@@ -24,7 +24,7 @@ LIMITS = Limits(max_message=64 << 20, max_items=1 << 20)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the server is, and the certificates to talk to it; time-outs in seconds."""
+    """The address of the server, and the certificates for it; the time-out in seconds."""
 
     host: str
     port: int
@@ -33,11 +33,11 @@ class Target:
     key: Path
     timeout: float = 30.0
     https_port: int | None = None
-    """Where KMIP over HTTPS is; by default at the same port."""
+    """The port of KMIP over HTTPS; by default the same port."""
     path: str = PATH
 
     def client(self, version: Version | None = None) -> Client:
-        """A client of ours, for what is no part of a case; in the best version if none is given."""
+        """A client for requests that are not part of a case; by default in the best version."""
         return Client(
             self.host,
             self.port,
@@ -49,9 +49,9 @@ class Target:
         )
 
     def connect(self, suite: Suite | None = None, media: str | None = None) -> "TargetConnection":
-        """Connect and shake hands, by one suite if need be. ConformanceError if not possible.
+        """Connect, with one cipher suite if given. ConformanceError if that is not possible.
 
-        With a media type messages go over HTTPS, else one after the other as TTLV.
+        With a media type, messages go over HTTPS, else as TTLV directly over TLS.
         """
         stream = self._stream(suite, self.port if media is None else self.https_port or self.port)
         if media is None:
@@ -70,60 +70,63 @@ class Target:
         except OSError as error:
             raise ConformanceError(f"{where}: {error.strerror or error}") from None
         try:
-            with plain:  # TLS takes the socket out of it; closed here is what TLS did not take
-                # HTTP sends head and body apart; the body shall not wait for the head's receipt.
+            with plain:  # TLS takes over its descriptor; what TLS does not take is closed here
+                # HTTP sends head and body separately. Without this option the body waits until the
+                # server has acknowledged the head (Nagle's algorithm).
                 plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 stream = context.wrap_socket(plain, server_hostname=self.host)
         except OSError as error:
             raise ConformanceError(f"{where}: TLS failed: {error}") from None
         if suite is not None and not suite.accepts(stream):
             stream.close()
-            raise ConformanceError(f"{where}: TLS took the suite {stream.cipher()}")
+            raise ConformanceError(
+                f"{where}: TLS negotiated {stream.cipher()}, not a suite of the profile"
+            )
         return stream
 
 
 class Channel(Protocol):
-    """How messages travel on a connection."""
+    """How a connection carries messages."""
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a message and wait for the answer. NoAnswer if there is none."""
+        """Send a message and wait for the response. NoAnswer if there is none."""
 
 
 class TTLVChannel:
-    """Messages one after the other, as bytes."""
+    """TTLV messages directly over TLS."""
 
     def __init__(self, stream: ssl.SSLSocket) -> None:
         self._stream = stream
         self._framer = Framer(LIMITS)
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a message and wait for the answer. NoAnswer if there is none."""
+        """Send a message and wait for the response. NoAnswer if there is none."""
         try:
             self._stream.sendall(request)
             while True:
                 data = self._framer.next_message()
                 if data is Signal.CLOSED:
-                    raise NoAnswer("the server closed the connection without an answer")
+                    raise NoAnswer("the server closed the connection without a response")
                 if isinstance(data, bytes):
                     return data
                 self._framer.feed(self._stream.recv(65536))
         except TimeoutError:
-            raise NoAnswer("the server did not answer in time") from None
+            raise NoAnswer("the server did not respond in time") from None
         except OSError as error:
-            raise NoAnswer(f"the connection broke: {error}") from None
+            raise NoAnswer(f"the connection failed: {error}") from None
         except ProtocolError as error:
-            raise NoAnswer(f"the server sent something that is no message: {error}") from None
+            raise NoAnswer(f"the server did not send a KMIP message: {error}") from None
 
 
 class TargetConnection:
-    """One connection; messages go out one at a time."""
+    """One connection, which exchanges one message at a time."""
 
     def __init__(self, stream: ssl.SSLSocket, channel: Channel) -> None:
         self._stream = stream
         self._channel = channel
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a message and wait for the answer. NoAnswer if there is none."""
+        """Send a message and wait for the response. NoAnswer if there is none."""
         return self._channel.exchange(request)
 
     def __enter__(self) -> Self:
@@ -131,7 +134,7 @@ class TargetConnection:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:

@@ -26,8 +26,8 @@ from kmipkit.model.attribute import (
     custom,
 )
 from kmipkit.model.attributes import Link
-from kmipkit.model.field_types import EPOCH, SECOND, Kind, Place, misuse, refuse
-from kmipkit.model.v3_forms import FLAT_TEXTS, LINKS, TYPE_OF_LINK, Naming
+from kmipkit.model.field_types import EPOCH, SECOND, FieldType, Place, local_error, remote_error
+from kmipkit.model.v3_forms import LINK_TAGS, LINK_TYPES, NAME_VALUES, ObjectReferenceType
 from kmipkit.spec.attributes import BY_NAME, BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
@@ -35,7 +35,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0, V3_0, Version
 from kmipkit.ttlv.tree import Item
 
-ValueKind = Callable[[Tag], Kind | None]
+ValueTypeLookup = Callable[[Tag], FieldType | None]
 
 _STRUCTURE = frozenset((ItemType.STRUCTURE,))
 
@@ -71,18 +71,22 @@ def vendor_item(tag: int, value: Any, place: Place) -> Item:
     if isinstance(value, Item):
         return Item(tag, value.type, value.value)
     if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise local_error("expected a datetime with a time zone", place)
         return Item(tag, ItemType.DATE_TIME, (value - EPOCH) // SECOND)
     item_type = _VENDOR_TYPES.get(type(value))
     if item_type is None:
-        raise misuse(f"a vendor attribute cannot hold a {type(value).__name__}", place)
+        raise local_error(f"a vendor attribute cannot hold a {type(value).__name__}", place)
     if item_type is ItemType.INTEGER and not -(1 << 31) <= value < 1 << 31:
-        raise misuse(f"{value} does not fit into 32 bits; use an Item for a Long Integer", place)
+        raise local_error(
+            f"{value} does not fit into 32 bits; use an Item for a Long Integer", place
+        )
     return Item(tag, item_type, value)
 
 
 def _text(item: Item, place: Place) -> str:
     if item.type is not ItemType.TEXT_STRING:
-        raise refuse(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a TEXT_STRING", place, item)
+        raise remote_error(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a TEXT_STRING", place, item)
     assert isinstance(item.value, str)
     return item.value
 
@@ -93,14 +97,19 @@ def _vendor_parts(item: Item, place: Place, allowed: tuple[Tag, ...]) -> dict[in
     tags = [child.tag for child in item.value]
     if tags != [tag for tag in allowed if tag in tags]:
         wanted = ", ".join(tag_name(tag) for tag in allowed)
-        raise refuse(Cause.UNEXPECTED_FIELD, f"expected {wanted}, in this order", place, item)
+        raise remote_error(Cause.UNEXPECTED_FIELD, f"expected {wanted}, in this order", place, item)
     if Tag.ATTRIBUTE_NAME not in tags:
-        raise refuse(Cause.MISSING_FIELD, "AttributeName is missing", place, item)
+        raise remote_error(Cause.MISSING_FIELD, "AttributeName is missing", place, item)
     return {child.tag: child for child in item.value}
 
 
+def _check_class(value: object, place: Place) -> None:
+    if not isinstance(value, Attribute):
+        raise local_error(f"expected an Attribute, not {type(value).__name__}", place)
+
+
 @dataclass(frozen=True, slots=True)
-class AttributeKind:
+class AttributeType:
     """One attribute: the Attribute structure of 1.x, or a structure around one item in 2.x.
 
     ``generic`` keeps values as trees, for Locate, where structures may lack required fields
@@ -108,12 +117,12 @@ class AttributeKind:
     """
 
     version: Version
-    value_kind: ValueKind
+    value_type: ValueTypeLookup
     generic: bool = False
-    types: frozenset[ItemType] = _STRUCTURE
+    item_types: frozenset[ItemType] = _STRUCTURE
 
     @property
-    def named(self) -> bool:
+    def by_name(self) -> bool:
         """Whether attributes travel by name, as in 1.x."""
         return self.version < V2_0
 
@@ -121,64 +130,63 @@ class AttributeKind:
         return isinstance(value, Attribute)
 
     def read(self, item: Item, place: Place, outer: object = None) -> Attribute:  # noqa: ARG002
-        if self.named:
-            return self._read_named(item, place)
+        if self.by_name:
+            return self._read_by_name(item, place)
         assert isinstance(item.value, tuple)
         if len(item.value) != 1:
             message = f"{tag_name(item.tag)} holds one attribute, not {len(item.value)}"
-            raise refuse(Cause.UNEXPECTED_FIELD, message, place, item)
-        return self.read_tagged(item.value[0], place)
+            raise remote_error(Cause.UNEXPECTED_FIELD, message, place, item)
+        return self.read_by_tag(item.value[0], place)
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
-        if not isinstance(value, Attribute):
-            raise misuse(f"expected an Attribute, not {type(value).__name__}", place)
-        if self.named:
-            return self._write_named(tag, value, place)
-        inner = self.write_tagged(value, place)
+        _check_class(value, place)
+        if self.by_name:
+            return self._write_by_name(tag, value, place)
+        inner = self.write_by_tag(value, place)
         return None if inner is None else Item(tag, ItemType.STRUCTURE, (inner,))
 
-    def _read_named(self, item: Item, place: Place) -> Attribute:
+    def _read_by_name(self, item: Item, place: Place) -> Attribute:
         allowed = (Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_INDEX, Tag.ATTRIBUTE_VALUE)
         parts = _vendor_parts(item, place, allowed)
         key = key_of_name(_text(parts[Tag.ATTRIBUTE_NAME], place), self.version)
         index = parts.get(Tag.ATTRIBUTE_INDEX)
         if index is not None and index.type is not ItemType.INTEGER:
-            raise refuse(Cause.BAD_TYPE, "AttributeIndex is an INTEGER", place, index)
+            raise remote_error(Cause.BAD_TYPE, "AttributeIndex is an INTEGER", place, index)
         value = parts.get(Tag.ATTRIBUTE_VALUE)
         number = index.value if index is not None else None
         assert number is None or isinstance(number, int)
         inside = place.enter(Tag.ATTRIBUTE_VALUE)
         return Attribute(key, None if value is None else self._value(key, value, inside), number)
 
-    def read_tagged(self, item: Item, place: Place) -> Attribute:
+    def read_by_tag(self, item: Item, place: Place) -> Attribute:
         """The attribute of one item of a 2.x Attributes structure."""
         inside = place.enter(item.tag)
         if item.tag != Tag.ATTRIBUTE:
-            if item.tag in TYPE_OF_LINK:
+            if item.tag in LINK_TYPES:
                 return self._read_link(item, inside)
             key = Tag(item.tag)
             return Attribute(key, self._value(key, item, inside))
         if item.type is not ItemType.STRUCTURE:
-            raise refuse(Cause.BAD_TYPE, "Attribute is a STRUCTURE", inside, item)
+            raise remote_error(Cause.BAD_TYPE, "Attribute is a STRUCTURE", inside, item)
         allowed = (Tag.VENDOR_IDENTIFICATION, Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_VALUE)
         parts = _vendor_parts(item, inside, allowed)
         vendor = parts.get(Tag.VENDOR_IDENTIFICATION)
         if vendor is None:
-            raise refuse(Cause.MISSING_FIELD, "VendorIdentification is missing", inside, item)
+            raise remote_error(Cause.MISSING_FIELD, "VendorIdentification is missing", inside, item)
         name = VendorName(_text(vendor, inside), _text(parts[Tag.ATTRIBUTE_NAME], inside))
         value = parts.get(Tag.ATTRIBUTE_VALUE)
         return Attribute(name, None if value is None else self._value(name, value, inside))
 
     def _as_structure(self, item: Item) -> Item:
         """A tree as up to 2.1, so that a criterion means the same in all versions."""
-        inner = FLAT_TEXTS.get(item.tag) if self.version >= V3_0 else None
+        inner = NAME_VALUES.get(item.tag) if self.version >= V3_0 else None
         if inner is None or isinstance(item.value, tuple):
             return item
         return Item(item.tag, ItemType.STRUCTURE, (Item(inner, item.type, item.value),))
 
     def _as_text(self, tag: int, item: Item) -> Item:
         """The inverse of :meth:`_as_structure`."""
-        inner = FLAT_TEXTS.get(tag) if self.version >= V3_0 else None
+        inner = NAME_VALUES.get(tag) if self.version >= V3_0 else None
         if inner is None or not isinstance(item.value, tuple):
             return Item(tag, item.type, item.value)
         found = next((child for child in item.value if child.tag == inner), item)
@@ -186,11 +194,11 @@ class AttributeKind:
 
     def _read_link(self, item: Item, place: Place) -> Attribute:
         """A link as 3.0 writes it: one tag per type."""
-        kind = Naming(ItemType.REFERENCE)
-        if item.type not in kind.types:
-            raise refuse(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a REFERENCE", place, item)
-        link_type = TYPE_OF_LINK[item.tag]
-        identifier = kind.read(item, place)
+        field_type = ObjectReferenceType(ItemType.REFERENCE)
+        if item.type not in field_type.item_types:
+            raise remote_error(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a REFERENCE", place, item)
+        link_type = LINK_TYPES[item.tag]
+        identifier = field_type.read(item, place)
         if not self.generic:
             link = Link(link_type=link_type, linked_object_identifier=identifier)
             return Attribute(Tag.LINK, link)
@@ -202,35 +210,35 @@ class AttributeKind:
 
     def _write_link(self, link: Any, place: Place) -> Item:
         if not isinstance(link, Link):
-            raise misuse(f"expected Link, not {type(link).__name__}", place)
-        tag = LINKS.get(link.link_type)
+            raise local_error(f"expected Link, not {type(link).__name__}", place)
+        tag = LINK_TAGS.get(link.link_type)
         if tag is None:
-            raise misuse(f"KMIP {self.version} has no {link.link_type}", place)
-        kind = Naming(ItemType.REFERENCE)
-        return kind.write(tag, link.linked_object_identifier, place.enter(tag))
+            raise local_error(f"KMIP {self.version} has no {link.link_type}", place)
+        field_type = ObjectReferenceType(ItemType.REFERENCE)
+        return field_type.write(tag, link.linked_object_identifier, place.enter(tag))
 
     def _value(self, key: AttributeKey, item: Item, place: Place) -> Any:
         if self.generic:
             return self._as_structure(item)
         if isinstance(key, VendorName):
             return vendor_value(item)
-        kind = self.value_kind(key)
-        if kind is None:
+        field_type = self.value_type(key)
+        if field_type is None:
             return item
-        if item.type not in kind.types:
-            expected = " or ".join(sorted(t.name for t in kind.types))
+        if item.type not in field_type.item_types:
+            expected = " or ".join(sorted(t.name for t in field_type.item_types))
             message = f"{attribute_name(key)} is a {expected}, not a {item.type.name}"
-            raise refuse(Cause.BAD_TYPE, message, place, item)
-        return kind.read(item, place)
+            raise remote_error(Cause.BAD_TYPE, message, place, item)
+        return field_type.read(item, place)
 
-    def _write_named(self, tag: int, attribute: Attribute, place: Place) -> Item | None:
+    def _write_by_name(self, tag: int, attribute: Attribute, place: Place) -> Item | None:
         key = attribute.key
         if isinstance(key, VendorName):
             known = key.vendor in (*CUSTOM_PREFIXES, "")
         else:
-            known = self.value_kind(key) is not None
+            known = self.value_type(key) is not None
         if not known:
-            self._left_out(attribute, place)
+            self._omit(attribute, place)
             return None
         name = Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, attribute_name(key))
         parts = [name]
@@ -243,13 +251,14 @@ class AttributeKind:
             parts.append(value)
         return Item(tag, ItemType.STRUCTURE, tuple(parts))
 
-    def write_tagged(self, attribute: Attribute, place: Place) -> Item | None:
+    def write_by_tag(self, attribute: Attribute, place: Place) -> Item | None:
         """The item of an attribute inside a 2.x Attributes structure."""
+        _check_class(attribute, place)
         key = attribute.key
         if not isinstance(key, VendorName):
             row = BY_TAG.get(key)
             if row is not None and not row.known_in(self.version):
-                self._left_out(attribute, place)
+                self._omit(attribute, place)
                 return None
             if key is Tag.LINK and self.version >= V3_0:
                 return self._write_link(attribute.value, place)
@@ -268,82 +277,84 @@ class AttributeKind:
             return vendor_item(tag, value, place)
         if isinstance(value, Item):
             return self._as_text(tag, value)
-        kind = self.value_kind(key)
-        if kind is None:
-            raise misuse(f"no wire form is known for {attribute_name(key)}", place)
-        return kind.write(tag, value, place.enter(key))
+        field_type = self.value_type(key)
+        if field_type is None:
+            raise local_error(f"no wire form is known for {attribute_name(key)}", place)
+        return field_type.write(tag, value, place.enter(key))
 
-    def _left_out(self, attribute: Attribute, place: Place) -> None:
+    def _omit(self, attribute: Attribute, place: Place) -> None:
         if place.strict:
             message = f"KMIP {self.version} has no attribute {attribute_name(attribute.key)}"
-            raise misuse(message, place, Cause.WRONG_VERSION)
+            raise local_error(message, place, Cause.WRONG_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
-class AttributeListKind:
+class AttributeListType:
     """A list of attributes: Template-Attribute in 1.x, Attributes and its kin in 2.x."""
 
-    one: AttributeKind
-    name_kind: Kind
-    types: frozenset[ItemType] = _STRUCTURE
+    attribute_type: AttributeType
+    template_type: FieldType
+    item_types: frozenset[ItemType] = _STRUCTURE
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, Attributes)
 
     def read(self, item: Item, place: Place, outer: object = None) -> Attributes:  # noqa: ARG002
         assert isinstance(item.value, tuple)
-        if not self.one.named:
-            return Attributes(tuple(self.one.read_tagged(child, place) for child in item.value))
+        if not self.attribute_type.by_name:
+            return Attributes(
+                tuple(self.attribute_type.read_by_tag(child, place) for child in item.value)
+            )
         tags = [child.tag for child in item.value]
         names = tags.count(Tag.NAME)
         if tags != [Tag.NAME] * names + [Tag.ATTRIBUTE] * (len(tags) - names):
             message = f"{tag_name(item.tag)} holds Names, then Attributes, and nothing else"
-            raise refuse(Cause.UNEXPECTED_FIELD, message, place, item)
+            raise remote_error(Cause.UNEXPECTED_FIELD, message, place, item)
         for child in item.value:
             if child.type is not ItemType.STRUCTURE:
                 message = f"{tag_name(child.tag)} is a STRUCTURE"
-                raise refuse(Cause.BAD_TYPE, message, place.enter(child.tag), child)
-        read = self.one.read
+                raise remote_error(Cause.BAD_TYPE, message, place.enter(child.tag), child)
+        read = self.attribute_type.read
         return Attributes(
             tuple(
                 read(child, place.enter(Tag.ATTRIBUTE, index))
                 for index, child in enumerate(item.value[names:])
             ),
             tuple(
-                self.name_kind.read(child, place.enter(Tag.NAME, index))
+                self.template_type.read(child, place.enter(Tag.NAME, index))
                 for index, child in enumerate(item.value[:names])
             ),
         )
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if not isinstance(value, Attributes):
-            raise misuse(f"expected Attributes, not {type(value).__name__}", place)
+            raise local_error(f"expected Attributes, not {type(value).__name__}", place)
         items: list[Item | None] = []
-        if self.one.named:
+        if self.attribute_type.by_name:
             items += [
-                self.name_kind.write(Tag.NAME, name, place.enter(Tag.NAME))
+                self.template_type.write(Tag.NAME, name, place.enter(Tag.NAME))
                 for name in value.templates
             ]
             for attribute in value:
                 inside = place.enter(Tag.ATTRIBUTE)
-                items.append(self.one.write(Tag.ATTRIBUTE, attribute, inside))
+                items.append(self.attribute_type.write(Tag.ATTRIBUTE, attribute, inside))
         elif value.templates and place.strict:
-            message = f"KMIP {self.one.version} has no templates"
-            raise misuse(message, place, Cause.WRONG_VERSION)
+            message = f"KMIP {self.attribute_type.version} has no templates"
+            raise local_error(message, place, Cause.WRONG_VERSION)
         else:
-            items.extend(self.one.write_tagged(attribute, place) for attribute in value)
+            items.extend(self.attribute_type.write_by_tag(attribute, place) for attribute in value)
         written = tuple(item for item in items if item is not None)
         return Item(tag, ItemType.STRUCTURE, written)
 
 
 @dataclass(frozen=True, slots=True)
-class AttributeReferenceKind:
+class AttributeReferenceType:
     """The name of an attribute: text in 1.x, a tag or vendor and name in 2.x (2.1 §5.5)."""
 
     version: Version
 
     @property
-    def types(self) -> frozenset[ItemType]:
+    def item_types(self) -> frozenset[ItemType]:
         if self.version < V2_0:
             return frozenset((ItemType.TEXT_STRING,))
         return frozenset((ItemType.ENUMERATION, ItemType.STRUCTURE))
@@ -361,16 +372,16 @@ class AttributeReferenceKind:
         parts = _vendor_parts(item, place, allowed)
         vendor = parts.get(Tag.VENDOR_IDENTIFICATION)
         if vendor is None:
-            raise refuse(Cause.MISSING_FIELD, "VendorIdentification is missing", place, item)
+            raise remote_error(Cause.MISSING_FIELD, "VendorIdentification is missing", place, item)
         return VendorName(_text(vendor, place), _text(parts[Tag.ATTRIBUTE_NAME], place))
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
         if not self.accepts(value):
-            raise misuse(f"expected a Tag or VendorName, not {type(value).__name__}", place)
+            raise local_error(f"expected a Tag or VendorName, not {type(value).__name__}", place)
         if not self._known(value):
             if place.strict:
                 message = f"KMIP {self.version} has no attribute {attribute_name(value)}"
-                raise misuse(message, place, Cause.WRONG_VERSION)
+                raise local_error(message, place, Cause.WRONG_VERSION)
             return None
         if self.version < V2_0:
             return Item(tag, ItemType.TEXT_STRING, attribute_name(value))

@@ -1,31 +1,36 @@
-"""Source text for reading and writing one item, by the kind of its value.
+"""Source text for reading and writing one item, by the field type of its value.
 
 The texts are pieces of the functions that :mod:`kmipkit.model.compiled` builds. While reading,
 ``buf`` is the message, ``pos`` the first byte of the item and ``length`` its value's length; a
-piece sets ``v`` and moves ``pos`` behind the item, or raises ``Unusual``. While writing, ``v`` is
+piece sets ``v`` and moves ``pos`` behind the item, or raises ``Fallback``. While writing, ``v`` is
 the value and a piece appends bytes through ``put``. Only our declarations are ever put into these texts,
 never anything from the wire.
 """
 
 import struct
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
-from kmipkit.model.field_types import EPOCH, SECOND, Enumerated, Kind, Masked, Moment, Plain
+from kmipkit.model.field_types import (
+    EPOCH,
+    DateTimeType,
+    EnumerationType,
+    FieldType,
+    MaskType,
+    PrimitiveType,
+)
 from kmipkit.spec.item_types import ItemType
+from kmipkit.ttlv.limits import Limits
 
 
-class Unusual(Exception):
-    """The fast path gives up; the reference codec decides."""
+class Fallback(Exception):
+    """A compiled function gives up; the reference codec decides."""
 
 
-NAMESPACE: dict[str, Any] = {
-    "Unusual": Unusual,
+COMMON_NAMES: dict[str, Any] = {
+    "Fallback": Fallback,
     "EPOCH": EPOCH,
-    "SECOND": SECOND,
-    "timedelta": timedelta,
-    "PADS": tuple(bytes(n) for n in range(8)),
+    "PADDING": tuple(bytes(n) for n in range(8)),
     "read_head": struct.Struct(">II").unpack_from,
     "read_int": struct.Struct(">iI").unpack_from,
     "read_word": struct.Struct(">II").unpack_from,
@@ -39,8 +44,29 @@ NAMESPACE: dict[str, Any] = {
 }
 """What the generated functions may use: precompiled struct methods and constants."""
 
-UNUSUAL = (Unusual, struct.error, ValueError, OverflowError, TypeError, AttributeError, KeyError)
-"""What a generated function raises on values that it was not made for (text is a ValueError)."""
+GENERIC_LIMITS = Limits(max_depth=16)
+"""Limits for a generic item inside a message; a deeper one is left to the reference codec."""
+
+UNREADABLE = (Fallback, struct.error, UnicodeDecodeError, OverflowError)
+"""What a generated function raises on bytes that it cannot read.
+
+``struct.error`` comes from a number cut off by the end of the message, OverflowError from a date
+outside the years 1 to 9999. Anything else is a defect of the function and is not caught.
+"""
+
+UNWRITABLE = (Fallback, struct.error, UnicodeEncodeError, OverflowError)
+"""What a generated function raises on values that it cannot write.
+
+``struct.error`` and OverflowError come from numbers that do not fit, UnicodeEncodeError from
+surrogates in a text.
+"""
+
+WRONG_CLASS = (TypeError, AttributeError, KeyError)
+"""What a generated function raises on a field that holds an object of the wrong class.
+
+The functions do not check classes, for speed. A defect of a function raises the same errors, so
+whoever catches these must ask the reference codec which of the two it is.
+"""
 
 
 def head(tag: int, item_type: ItemType) -> int:
@@ -48,39 +74,39 @@ def head(tag: int, item_type: ItemType) -> int:
     return tag << 8 | item_type
 
 
-_FIXED4 = "if length != 4 or pad: raise Unusual"
-_SPAN = (
+_CHECK_4_BYTES = "if length != 4 or pad: raise Fallback"
+_READ_SPAN = (
     "start = pos + 8",
     "stop = start + length",
     "pos = stop + (-length & 7)",
-    "if buf[stop:pos] != PADS[-length & 7]: raise Unusual",
+    "if buf[stop:pos] != PADDING[-length & 7]: raise Fallback",
 )
 
-_READ_PLAIN: dict[ItemType, tuple[str, ...]] = {
-    ItemType.INTEGER: ("v, pad = read_int(buf, pos + 8)", _FIXED4, "pos += 16"),
-    ItemType.INTERVAL: ("v, pad = read_word(buf, pos + 8)", _FIXED4, "pos += 16"),
+_READ_PRIMITIVE: dict[ItemType, tuple[str, ...]] = {
+    ItemType.INTEGER: ("v, pad = read_int(buf, pos + 8)", _CHECK_4_BYTES, "pos += 16"),
+    ItemType.INTERVAL: ("v, pad = read_word(buf, pos + 8)", _CHECK_4_BYTES, "pos += 16"),
     ItemType.LONG_INTEGER: (
-        "if length != 8: raise Unusual",
+        "if length != 8: raise Fallback",
         "v, = read_long(buf, pos + 8)",
         "pos += 16",
     ),
     ItemType.BIG_INTEGER: (
-        "if length & 7 or not length: raise Unusual",
+        "if length & 7 or not length: raise Fallback",
         "start = pos + 8",
         "pos = start + length",
         "v = int.from_bytes(buf[start:pos], 'big', signed=True)",
     ),
     ItemType.BOOLEAN: (
         "v, = read_flag(buf, pos + 8)",
-        "if length != 8 or v > 1: raise Unusual",
+        "if length != 8 or v > 1: raise Fallback",
         "v = v == 1",
         "pos += 16",
     ),
-    ItemType.TEXT_STRING: (*_SPAN, "v = str(buf[start:stop], 'utf-8')"),
-    ItemType.BYTE_STRING: (*_SPAN, "v = buf[start:stop]"),
+    ItemType.TEXT_STRING: (*_READ_SPAN, "v = str(buf[start:stop], 'utf-8')"),
+    ItemType.BYTE_STRING: (*_READ_SPAN, "v = buf[start:stop]"),
 }
 
-_WRITE_PLAIN: dict[ItemType, tuple[str, ...]] = {
+_WRITE_PRIMITIVE: dict[ItemType, tuple[str, ...]] = {
     ItemType.INTEGER: ("put(put_int({head}, 4, v, 0))",),
     ItemType.INTERVAL: ("put(put_word({head}, 4, v, 0))",),
     ItemType.LONG_INTEGER: ("put(put_long({head}, 8, v))",),
@@ -90,7 +116,7 @@ _WRITE_PLAIN: dict[ItemType, tuple[str, ...]] = {
         "put(v.to_bytes(size, 'big', signed=True))",
     ),
     ItemType.BOOLEAN: (
-        "if v is not True and v is not False: raise Unusual",
+        "if v is not True and v is not False: raise Fallback",
         "put(put_flag({head}, 8, v))",
     ),
     ItemType.TEXT_STRING: (
@@ -98,88 +124,97 @@ _WRITE_PLAIN: dict[ItemType, tuple[str, ...]] = {
         "size = len(v)",
         "put(put_head({head}, size))",
         "put(v)",
-        "if size & 7: put(PADS[-size & 7])",
+        "if size & 7: put(PADDING[-size & 7])",
     ),
     ItemType.BYTE_STRING: (
         "size = len(v)",
         "put(put_head({head}, size))",
         "put(v)",
-        "if size & 7: put(PADS[-size & 7])",
+        "if size & 7: put(PADDING[-size & 7])",
     ),
 }
 
 
-class Names:
-    """Gives the objects that a generated text refers to a name in its namespace."""
+class Namespace:
+    """The names by which a generated text refers to objects, such as an enumeration."""
 
     def __init__(self) -> None:
-        self.namespace: dict[str, Any] = dict(NAMESPACE)
+        self.objects: dict[str, Any] = dict(COMMON_NAMES)
 
     def add(self, prefix: str, value: object) -> str:
         """The name under which the text may refer to ``value``."""
-        name = f"{prefix}_{len(self.namespace)}"
-        self.namespace[name] = value
+        name = f"{prefix}_{len(self.objects)}"
+        self.objects[name] = value
         return name
 
     def build(self, source: str, name: str, filename: str) -> Callable[..., Any]:
         """Compile the text and return the function of this name."""
         # Text made from our declarations only; see the head of this module.
-        exec(compile(source, filename, "exec"), self.namespace)  # noqa: S102
-        function: Callable[..., Any] = self.namespace[name]
+        exec(compile(source, filename, "exec"), self.objects)  # noqa: S102
+        function: Callable[..., Any] = self.objects[name]
         return function
 
 
-def read_lines(kind: Kind, names: Names) -> tuple[str, ...] | None:
-    """The text that reads a primitive kind; None for kinds that are read by a function."""
-    match kind:
-        case Plain():
-            return _READ_PLAIN[kind.item_type]
-        case Enumerated():
-            members = names.add("members", kind.enumeration._value2member_map_)
-            enumeration = names.add("enumeration", kind.enumeration)
+def read_lines(field_type: FieldType, names: Namespace) -> tuple[str, ...] | None:
+    """The text that reads a primitive type; None for types that are read by a function."""
+    match field_type:
+        case PrimitiveType():
+            return _READ_PRIMITIVE[field_type.item_type]
+        case EnumerationType():
+            members = names.add("members", field_type.enumeration._value2member_map_)
+            enumeration = names.add("enumeration", field_type.enumeration)
             return (
                 "v, pad = read_word(buf, pos + 8)",
-                _FIXED4,
+                _CHECK_4_BYTES,
+                # Looking a member up in the table is faster than calling the enumeration, which
+                # only numbers without a name need.
                 f"v = {members}[v] if v in {members} else {enumeration}(v)",
                 "pos += 16",
             )
-        case Masked():
-            mask = names.add("mask", kind.mask)
+        case MaskType():
+            mask = names.add("mask", field_type.mask)
             word = "v, pad = read_word(buf, pos + 8)"
-            return (word, _FIXED4, f"v = {mask}(v)", "pos += 16")
-        case Moment():
-            unit = names.add("unit", kind.unit)
+            return (word, _CHECK_4_BYTES, f"v = {mask}(v)", "pos += 16")
+        case DateTimeType():
+            unit = names.add("unit", field_type.unit)
             return (
-                "if length != 8: raise Unusual",
+                "if length != 8: raise Fallback",
                 "v, = read_long(buf, pos + 8)",
-                "v = EPOCH + timedelta(0, v)" if kind.unit == SECOND else f"v = EPOCH + v * {unit}",
+                f"v = EPOCH + v * {unit}",
                 "pos += 16",
             )
     return None
 
 
-def write_lines(kind: Kind, tag: int, names: Names, *, strict: bool) -> tuple[str, ...] | None:
-    """The text that writes a primitive kind; None for kinds that are written by a function."""
-    match kind:
-        case Plain():
-            number = head(tag, kind.item_type)
-            return tuple(line.format(head=number) for line in _WRITE_PLAIN[kind.item_type])
-        case Enumerated():
-            enumeration = names.add("enumeration", kind.enumeration)
-            check = f"if v.__class__ is not {enumeration}: raise Unusual"
+def write_lines(
+    field_type: FieldType, tag: int, names: Namespace, *, strict: bool
+) -> tuple[str, ...] | None:
+    """The text that writes a primitive type; None for types that are written by a function."""
+    match field_type:
+        case PrimitiveType():
+            number = head(tag, field_type.item_type)
+            return tuple(
+                line.format(head=number) for line in _WRITE_PRIMITIVE[field_type.item_type]
+            )
+        case EnumerationType():
+            enumeration = names.add("enumeration", field_type.enumeration)
+            # Without this check a member of another enumeration would be written as its number.
+            check = f"if v.__class__ is not {enumeration}: raise Fallback"
             put = f"put(put_word({head(tag, ItemType.ENUMERATION)}, 4, v, 0))"
             unknown = frozenset(
-                int(member) for member in kind.enumeration if not member.known_in(kind.version)
+                int(member)
+                for member in field_type.enumeration
+                if not member.known_in(field_type.version)
             )
             if not unknown:
                 return (check, put)
             absent = names.add("unknown", unknown)
             if strict:
-                return (check, f"if v in {absent}: raise Unusual", put)
+                return (check, f"if v in {absent}: raise Fallback", put)
             return (check, f"if v not in {absent}: {put}")
-        case Masked():
+        case MaskType():
             return (f"put(put_word({head(tag, ItemType.INTEGER)}, 4, v, 0))",)
-        case Moment():
-            unit = names.add("unit", kind.unit)
-            return (f"put(put_long({head(tag, kind.item_type)}, 8, (v - EPOCH) // {unit}))",)
+        case DateTimeType():
+            unit = names.add("unit", field_type.unit)
+            return (f"put(put_long({head(tag, field_type.item_type)}, 8, (v - EPOCH) // {unit}))",)
     return None

@@ -9,11 +9,11 @@ import struct
 from typing import Any, TypeVar
 
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
-from kmipkit.model.code_generation import UNUSUAL, head
+from kmipkit.model.code_generation import UNREADABLE, UNWRITABLE, WRONG_CLASS, head
 from kmipkit.model.compiled import structure_reader, structure_writer
 from kmipkit.model.field_types import Place
 from kmipkit.model.memo import memoized
-from kmipkit.model.plan import kind_of
+from kmipkit.model.plan import field_type_of
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
@@ -71,11 +71,13 @@ def decode(
     read, root, expected = _reader(cls, version, tag)
     try:
         number, length = _read_head(data, 0)
+        # Compiled functions do not count items. An item has at least eight bytes, so a message
+        # of few bytes cannot exceed the limit.
         small = len(data) <= limits.max_message and len(data) >> 3 <= limits.max_items
         if small and number == expected and length + 8 == len(data):
             found: _AnyStructure = read(data, 8, len(data), None)
             return found
-    except UNUSUAL:
+    except UNREADABLE:
         pass
     return from_tree(cls, binary.decode(data, limits), version, tag=root, tolerant=tolerant)
 
@@ -97,7 +99,7 @@ def from_tree(
             offset=item.offset if item.offset >= 0 else None,
         )
     place = Place(tag_name(root), tolerant=tolerant)
-    found: _AnyStructure = kind_of(cls, version).read(item, place)
+    found: _AnyStructure = field_type_of(cls, version).read(item, place)
     return found
 
 
@@ -112,8 +114,13 @@ def encode(
     write, number = _writer(type(value), version, strict, tag)
     try:
         content = write(value)
-    except UNUSUAL:
+    except UNWRITABLE:
         return binary.encode(to_tree(value, version, tag=tag, strict=strict))
+    except WRONG_CLASS:
+        # The reference codec checks classes and raises an error that names the field. If it finds
+        # nothing wrong, the compiled function is defective, and its own error must be seen.
+        binary.encode(to_tree(value, version, tag=tag, strict=strict))
+        raise
     framed: bytes = _put_head(number, len(content)) + content
     return framed
 
@@ -123,8 +130,8 @@ def to_tree(
 ) -> Item:
     """The tree of a structure in a version: the reference encoder."""
     root = _tag_of(type(value), tag)
-    kind: Any = kind_of(type(value), version)
-    item: Item | None = kind.write(root, value, Place(tag_name(root), strict))
+    field_type: Any = field_type_of(type(value), version)
+    item: Item | None = field_type.write(root, value, Place(tag_name(root), strict))
     if item is None:
         raise LocalProtocolError(f"{tag_name(root)} cannot be left out", cause=Cause.MISSING_FIELD)
     return item

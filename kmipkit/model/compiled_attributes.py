@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from kmipkit.errors import LocalProtocolError, RemoteProtocolError
 from kmipkit.model.attribute import (
     CUSTOM_PREFIXES,
     Attribute,
@@ -17,14 +18,13 @@ from kmipkit.model.attribute import (
     VendorName,
     attribute_name,
 )
-from kmipkit.model.attribute_field_types import AttributeKind, AttributeListKind, vendor_value
-from kmipkit.model.code_generation import NAMESPACE, Unusual, head
-from kmipkit.model.field_types import Kind, Place
+from kmipkit.model.attribute_field_types import AttributeListType, AttributeType, vendor_value
+from kmipkit.model.code_generation import COMMON_NAMES, GENERIC_LIMITS, Fallback, head
+from kmipkit.model.field_types import FieldType, Place
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
-from kmipkit.ttlv.limits import Limits
 
 Reader = Callable[[bytes, int, int, Any], Any]
 Writer = Callable[[Any], bytes]
@@ -32,16 +32,16 @@ ValueReaders = dict[int, Callable[[bytes, int, int], Any]]
 
 
 class MakeReaders(Protocol):
-    def __call__(self, kind: Kind, tag: int) -> ValueReaders: ...
+    def __call__(self, field_type: FieldType, tag: int) -> ValueReaders: ...
 
 
 class MakeWriter(Protocol):
-    def __call__(self, kind: Kind, tag: int, strict: bool) -> Writer: ...
+    def __call__(self, field_type: FieldType, tag: int, strict: bool) -> Writer: ...
 
 
-read_head = NAMESPACE["read_head"]
-put_head = NAMESPACE["put_head"]
-PADS = NAMESPACE["PADS"]
+read_head = COMMON_NAMES["read_head"]
+put_head = COMMON_NAMES["put_head"]
+PADDING = COMMON_NAMES["PADDING"]
 put_index = struct.Struct(">IIiI").pack
 
 _STRUCTURE_HEAD = head(Tag.ATTRIBUTE, ItemType.STRUCTURE)
@@ -50,39 +50,38 @@ _VENDOR_HEAD = head(Tag.VENDOR_IDENTIFICATION, ItemType.TEXT_STRING)
 _TEXT_HEAD = head(Tag.ATTRIBUTE_VALUE, ItemType.TEXT_STRING)
 _INDEX_HEAD = head(Tag.ATTRIBUTE_INDEX, ItemType.INTEGER)
 _CUSTOM = tuple(f"{prefix}-".encode() for prefix in CUSTOM_PREFIXES)
-_INSIDE = Limits(max_depth=16)
 
 
 def _generic_value(buf: bytes, pos: int, end: int) -> Any:
     try:
-        return binary.decode(buf[pos:end], _INSIDE)
-    except Exception as error:
-        raise Unusual from error
+        return binary.decode(buf[pos:end], GENERIC_LIMITS)
+    except RemoteProtocolError as error:
+        raise Fallback from error
 
 
 def _vendor_value(buf: bytes, pos: int, end: int) -> Any:
     return vendor_value(_generic_value(buf, pos, end))
 
 
-def attribute_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
+def attribute_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
     """The function that reads one attribute: (message, first byte, end, unused)."""
-    return _named_reader(kind, make) if kind.named else _wrapped_reader(kind, make)
+    return _name_reader(field_type, make) if field_type.by_name else _tag_reader(field_type, make)
 
 
-def _named_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
+def _name_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
     # By the whole item of the name, head and padding included: one look-up checks all of it.
     table: dict[bytes, tuple[AttributeKey, ValueReaders]] = {
         _text_item(_NAME_HEAD, row.name): (tag, {})
         for tag, row in BY_TAG.items()
-        if kind.value_kind(tag) is not None
+        if field_type.value_type(tag) is not None
     }
-    generic = kind.generic
+    generic = field_type.generic
 
     def readers_of(tag: AttributeKey, known: ValueReaders) -> ValueReaders:
         """Compiled when the first value of this attribute arrives."""
-        value_kind = kind.value_kind(tag) if not isinstance(tag, VendorName) else None
-        if value_kind is not None:
-            known.update(make(value_kind, Tag.ATTRIBUTE_VALUE))
+        value_type = field_type.value_type(tag) if not isinstance(tag, VendorName) else None
+        if value_type is not None:
+            known.update(make(value_type, Tag.ATTRIBUTE_VALUE))
         return known
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Attribute:  # noqa: ARG001
@@ -94,7 +93,7 @@ def _named_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
         if number == _INDEX_HEAD:
             index, number, start = _index(buf, start)
         if number >> 8 != Tag.ATTRIBUTE_VALUE or start >= stop:
-            raise Unusual
+            raise Fallback
         found = table.get(name)
         if found is None:
             if number == _TEXT_HEAD and not generic:
@@ -106,7 +105,7 @@ def _named_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
             return Attribute(key, _generic_value(buf, start, stop), index)
         reader = (readers or readers_of(key, readers)).get(number)
         if reader is None:
-            raise Unusual
+            raise Fallback
         return Attribute(key, reader(buf, start, stop), index)
 
     return read
@@ -117,14 +116,14 @@ def _text(buf: bytes, pos: int, stop: int) -> str:
     _, length = read_head(buf, pos)
     end = pos + 8 + length
     if buf[end:stop] != bytes(-length & 7) or end > stop:
-        raise Unusual
+        raise Fallback
     return str(buf[pos + 8 : end], "utf-8")
 
 
 def _index(buf: bytes, pos: int) -> tuple[int, int, int]:
     """An Attribute Index, then head and position of what follows it."""
     if buf[pos + 4 : pos + 8] != b"\0\0\0\4" or buf[pos + 12 : pos + 16] != b"\0\0\0\0":
-        raise Unusual
+        raise Fallback
     number, _ = read_head(buf, pos + 16)
     return int.from_bytes(buf[pos + 8 : pos + 12], "big", signed=True), number, pos + 16
 
@@ -133,25 +132,28 @@ def _custom_key(name: bytes, length: int) -> VendorName:
     """The key of a custom attribute from the item of its name."""
     number, _ = read_head(name, 0)
     if number != _NAME_HEAD or name[8:10] not in _CUSTOM or name[8 + length :].strip(b"\0"):
-        raise Unusual
+        raise Fallback
     return VendorName(name[8:9].decode(), name[10 : 8 + length].decode())
 
 
-def _tagged_table(kind: AttributeKind, make: MakeReaders) -> Callable[[int], Any]:
-    """From tag and type to (tag, function) of a 2.x attribute; Unusual where there is none."""
+def _tagged_item_readers(field_type: AttributeType, make: MakeReaders) -> Callable[[int], Any]:
+    """From tag and type to (tag, function) of a 2.x attribute; Fallback where there is none."""
     tables: dict[int, dict[int, tuple[Tag, Callable[[bytes, int, int], Any]]]] = {}
 
     def find(number: int) -> tuple[Tag, Callable[[bytes, int, int], Any]]:
         tag = number >> 8
         table = tables.get(tag)
         if table is None:
-            value_kind = kind.value_kind(Tag(tag)) if tag in BY_TAG else None
-            if value_kind is None:
-                raise Unusual
-            readers = make(value_kind, tag)
+            value_type = field_type.value_type(Tag(tag)) if tag in BY_TAG else None
+            if value_type is None:
+                raise Fallback
+            readers = make(value_type, tag)
             table = {number: (Tag(tag), reader) for number, reader in readers.items()}
             tables[tag] = table
-        return table[number]
+        try:
+            return table[number]
+        except KeyError:  # the attribute's tag with an item type that it does not have
+            raise Fallback from None
 
     return find
 
@@ -173,45 +175,47 @@ def _vendor_text(buf: bytes, pos: int, stop: int) -> Attribute | None:
     return Attribute(VendorName(vendor, name), value)
 
 
-def _tagged_reader(kind: AttributeKind, make: MakeReaders) -> Callable[[bytes, int, int], Any]:
-    find = _tagged_table(kind, make)
+def _tagged_item_reader(
+    field_type: AttributeType, make: MakeReaders
+) -> Callable[[bytes, int, int], Any]:
+    find = _tagged_item_readers(field_type, make)
     place = Place()
 
     def read(buf: bytes, pos: int, stop: int) -> Attribute:
         number, length = read_head(buf, pos)
-        if number == _STRUCTURE_HEAD and not length & 7 and not kind.generic:
+        if number == _STRUCTURE_HEAD and not length & 7 and not field_type.generic:
             found = _vendor_text(buf, pos, stop)
             if found is not None:
                 return found
-        if number == _STRUCTURE_HEAD or kind.generic:
+        if number == _STRUCTURE_HEAD or field_type.generic:
             try:
-                return kind.read_tagged(binary.decode(buf[pos:stop], _INSIDE), place)
-            except Exception as error:
-                raise Unusual from error
+                return field_type.read_by_tag(binary.decode(buf[pos:stop], GENERIC_LIMITS), place)
+            except RemoteProtocolError as error:
+                raise Fallback from error
         tag, reader = find(number)
         return Attribute(tag, reader(buf, pos, stop))
 
     return read
 
 
-def _wrapped_reader(kind: AttributeKind, make: MakeReaders) -> Reader:
-    one = _tagged_reader(kind, make)
+def _tag_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
+    read_item = _tagged_item_reader(field_type, make)
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Attribute:  # noqa: ARG001
         _, length = read_head(buf, pos + 8)
         if pos + 16 + length + (-length & 7) != stop:
-            raise Unusual
-        attribute: Attribute = one(buf, pos + 8, stop)
+            raise Fallback
+        attribute: Attribute = read_item(buf, pos + 8, stop)
         return attribute
 
     return read
 
 
-def attribute_list_reader(kind: AttributeListKind, make: MakeReaders) -> Reader:
+def attribute_list_reader(field_type: AttributeListType, make: MakeReaders) -> Reader:
     """The function that reads a Template-Attribute or an Attributes structure."""
-    named = kind.one.named
-    read_named = attribute_reader(kind.one, make) if named else None
-    read_tagged = None if named else _tagged_reader(kind.one, make)
+    by_name = field_type.attribute_type.by_name
+    read_by_name = attribute_reader(field_type.attribute_type, make) if by_name else None
+    read_by_tag = None if by_name else _tagged_item_reader(field_type.attribute_type, make)
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Attributes:  # noqa: ARG001
         pos += 8
@@ -219,25 +223,25 @@ def attribute_list_reader(kind: AttributeListKind, make: MakeReaders) -> Reader:
         while pos < stop:
             number, length = read_head(buf, pos)
             end = pos + 8 + length + (-length & 7)
-            if read_named is not None:
+            if read_by_name is not None:
                 if number != _STRUCTURE_HEAD or length & 7:
-                    raise Unusual
-                items.append(read_named(buf, pos, end, None))
-            elif read_tagged is not None:
-                items.append(read_tagged(buf, pos, end))
+                    raise Fallback
+                items.append(read_by_name(buf, pos, end, None))
+            elif read_by_tag is not None:
+                items.append(read_by_tag(buf, pos, end))
             pos = end
         if pos != stop:
-            raise Unusual
+            raise Fallback
         return Attributes(tuple(items))
 
     return read
 
 
-def attribute_writer(kind: AttributeKind, tag: int, strict: bool, make: MakeWriter) -> Writer:
+def attribute_writer(field_type: AttributeType, tag: int, strict: bool, make: MakeWriter) -> Writer:
     """The function that gives one attribute as bytes, empty where it is left out."""
-    if kind.named:
-        return _named_writer(kind, tag, strict, make)
-    inner = _tagged_writer(kind, strict, make)
+    if field_type.by_name:
+        return _name_writer(field_type, tag, strict, make)
+    inner = _tagged_item_writer(field_type, strict, make)
     number = head(tag, ItemType.STRUCTURE)
 
     def write(attribute: Any) -> bytes:
@@ -251,20 +255,20 @@ def _text_item(number: int, text: str) -> bytes:
     """A Text String; ``number`` is tag and type."""
     data = text.encode()
     item: bytes = put_head(number, len(data)) + data
-    return item + PADS[-len(data) & 7] if len(data) & 7 else item
+    return item + PADDING[-len(data) & 7] if len(data) & 7 else item
 
 
-def _named_writer(kind: AttributeKind, tag: int, strict: bool, make: MakeWriter) -> Writer:
+def _name_writer(field_type: AttributeType, tag: int, strict: bool, make: MakeWriter) -> Writer:
     number = head(tag, ItemType.STRUCTURE)
     place = Place(strict=strict)
     known: dict[Tag, tuple[bytes, Writer]] = {}
 
     def entry(key: Tag) -> tuple[bytes, Writer]:
-        value_kind = kind.value_kind(key)
-        if value_kind is None:
-            raise Unusual
+        value_type = field_type.value_type(key)
+        if value_type is None or field_type.generic:  # a generic value may be a tree
+            raise Fallback
         name = _text_item(_NAME_HEAD, attribute_name(key))
-        known[key] = (name, make(value_kind, Tag.ATTRIBUTE_VALUE, strict))
+        known[key] = (name, make(value_type, Tag.ATTRIBUTE_VALUE, strict))
         return known[key]
 
     def write(attribute: Any) -> bytes:
@@ -273,15 +277,16 @@ def _named_writer(kind: AttributeKind, tag: int, strict: bool, make: MakeWriter)
             try:
                 name, writer = known.get(key) or entry(key)
                 content = writer(value)
-            except Unusual:
-                return _by_reference(kind, tag, attribute, place)
+            except Fallback:
+                # This attribute alone: the rest of the message stays on the fast path.
+                return _by_reference(field_type, tag, attribute, place)
             if not content:
                 return b""
         elif value.__class__ is str and key.vendor in CUSTOM_PREFIXES:
             name = _text_item(_NAME_HEAD, f"{key.vendor}-{key.name}")
             content = _text_item(_TEXT_HEAD, value)
         else:
-            return _by_reference(kind, tag, attribute, place)
+            return _by_reference(field_type, tag, attribute, place)
         if attribute.index is not None:
             name += put_index(_INDEX_HEAD, 4, attribute.index, 0)
         item: bytes = put_head(number, len(name) + len(content)) + name + content
@@ -290,30 +295,30 @@ def _named_writer(kind: AttributeKind, tag: int, strict: bool, make: MakeWriter)
     return write
 
 
-def _by_reference(kind: AttributeKind, tag: int, attribute: Any, place: Place) -> bytes:
+def _by_reference(field_type: AttributeType, tag: int, attribute: Any, place: Place) -> bytes:
     try:
-        item = kind.write(tag, attribute, place)
-    except Exception as error:
-        raise Unusual from error
+        item = field_type.write(tag, attribute, place)
+    except LocalProtocolError as error:
+        raise Fallback from error
     return b"" if item is None else binary.encode(item)
 
 
-def _tagged_writer(kind: AttributeKind, strict: bool, make: MakeWriter) -> Writer:
+def _tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWriter) -> Writer:
     place = Place(strict=strict)
     known: dict[Tag, Writer] = {}
 
     def entry(key: Tag) -> Writer:
-        value_kind = kind.value_kind(key)
-        if value_kind is None:
-            raise Unusual
-        known[key] = make(value_kind, key, strict)
+        value_type = field_type.value_type(key)
+        if value_type is None or field_type.generic:  # a generic value may be a tree
+            raise Fallback
+        known[key] = make(value_type, key, strict)
         return known[key]
 
     def by_reference(attribute: Any) -> bytes:
         try:
-            item = kind.write_tagged(attribute, place)
-        except Exception as error:
-            raise Unusual from error
+            item = field_type.write_by_tag(attribute, place)
+        except LocalProtocolError as error:
+            raise Fallback from error
         return b"" if item is None else binary.encode(item)
 
     def write(attribute: Any) -> bytes:
@@ -329,26 +334,26 @@ def _tagged_writer(kind: AttributeKind, strict: bool, make: MakeWriter) -> Write
             return bytes(put_head(_STRUCTURE_HEAD, len(content)) + content)
         try:
             return (known.get(key) or entry(key))(attribute.value)
-        except Unusual:
+        except Fallback:
             return by_reference(attribute)
 
     return write
 
 
 def attribute_list_writer(
-    kind: AttributeListKind, tag: int, strict: bool, make: MakeWriter
+    field_type: AttributeListType, tag: int, strict: bool, make: MakeWriter
 ) -> Writer:
     """The function that gives a Template-Attribute or an Attributes structure as bytes."""
     number = head(tag, ItemType.STRUCTURE)
-    if kind.one.named:
-        one = _named_writer(kind.one, Tag.ATTRIBUTE, strict, make)
+    if field_type.attribute_type.by_name:
+        write_attribute = _name_writer(field_type.attribute_type, Tag.ATTRIBUTE, strict, make)
     else:
-        one = _tagged_writer(kind.one, strict, make)
+        write_attribute = _tagged_item_writer(field_type.attribute_type, strict, make)
 
     def write(attributes: Any) -> bytes:
         if attributes.__class__ is not Attributes or attributes.templates:
-            raise Unusual
-        content = b"".join([one(attribute) for attribute in attributes.items])
+            raise Fallback
+        content = b"".join([write_attribute(attribute) for attribute in attributes.items])
         return bytes(put_head(number, len(content)) + content)
 
     return write

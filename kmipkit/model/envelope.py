@@ -1,7 +1,7 @@
-"""Whole messages to and from bytes, whatever their version.
+"""Whole messages to and from bytes, in any version.
 
-The version stands in the header, at a fixed place in every message that is encoded as the standard
-orders it (KMIP 1.4 §7.2: Protocol Version comes first). It decides how the rest is read.
+The version is in the header, at the same offset in every message, because Protocol Version is the
+first field of a header (KMIP 1.4 §7.2). It determines how the rest is read.
 """
 
 import struct
@@ -15,9 +15,6 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 
-SPOKEN = VERSIONS
-"""The versions that both sides of this package speak, oldest first."""
-
 
 def _head(tag: Tag, item_type: ItemType) -> bytes:
     return struct.pack(">I", tag << 8 | item_type)
@@ -30,28 +27,28 @@ _HEADERS = {
         (Tag.RESPONSE_MESSAGE, Tag.RESPONSE_HEADER),
     )
 }
-"""The head of a message and that of its header, which stand at 0 and 8."""
+"""The head of a message, at offset 0, and that of its header, at offset 8."""
 
-_TO_MAJOR = struct.pack(
+_BEFORE_MAJOR = struct.pack(
     ">4sI4sI",
     _head(Tag.PROTOCOL_VERSION, ItemType.STRUCTURE),
     32,
     _head(Tag.PROTOCOL_VERSION_MAJOR, ItemType.INTEGER),
     4,
 )
-"""What stands between the header's head and the major version, from 16."""
+"""The bytes between the header's head and the major version, from offset 16."""
 
-_TO_MINOR = struct.pack(">4sI", _head(Tag.PROTOCOL_VERSION_MINOR, ItemType.INTEGER), 4)
-"""What stands between the two numbers, from 40."""
+_BEFORE_MINOR = struct.pack(">4sI", _head(Tag.PROTOCOL_VERSION_MINOR, ItemType.INTEGER), 4)
+"""The bytes between the two numbers, from offset 40."""
 
 _NUMBERS = struct.Struct(">32xi12xi").unpack_from
-_KNOWN: dict[tuple[int, ...], Version] = {version: version for version in SPOKEN}
+_KNOWN: dict[tuple[int, ...], Version] = {version: version for version in VERSIONS}
 
 
 def peek_version(data: bytes) -> Version | None:
-    """The version of a request or response, known or not; None if the bytes do not open as one."""
-    opens = _HEADERS.get(data[:4]) == data[8:12] and len(data) >= 52
-    if not opens or data[16:32] != _TO_MAJOR or data[40:48] != _TO_MINOR:
+    """The version of a request or response, known or not; None if the bytes do not begin like one."""
+    is_message = _HEADERS.get(data[:4]) == data[8:12] and len(data) >= 52
+    if not is_message or data[16:32] != _BEFORE_MAJOR or data[40:48] != _BEFORE_MINOR:
         return None
     numbers = _NUMBERS(data)
     return _KNOWN.get(numbers) or Version(*numbers)
@@ -61,14 +58,14 @@ def _version_of(data: bytes, root: Tag) -> Version:
     version = peek_version(data)
     if version is None or int.from_bytes(data[:3], "big") != root:
         raise RemoteProtocolError(
-            f"expected a {tag_name(root)} that opens with a header and a Protocol Version",
+            f"expected a {tag_name(root)} that begins with a header and its Protocol Version",
             cause=Cause.UNEXPECTED_MESSAGE,
             offset=0,
         )
-    if version not in SPOKEN:
-        spoken = ", ".join(map(str, SPOKEN))
+    if version not in VERSIONS:
+        supported = ", ".join(map(str, VERSIONS))
         raise RemoteProtocolError(
-            f"KMIP {version} is not spoken here, only {spoken}",
+            f"KMIP {version} is not supported; supported versions are {supported}",
             cause=Cause.UNSUPPORTED_VERSION,
             path=f"{tag_name(root)}/{tag_name(Tag.PROTOCOL_VERSION)}",
             offset=16,

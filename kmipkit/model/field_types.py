@@ -1,11 +1,11 @@
-"""Kinds of field values: how each travels as an item of the generic tree.
+"""Field types: how the value of a field becomes an item of the generic tree, and back.
 
-A kind knows which item types it accepts, reads a value from an :class:`Item` and writes one. This is
-the reference: simple, complete in its errors, and what the compiled codec is held equal to. Kinds
-are derived from Python annotations by :mod:`kmipkit.model.plan`.
+A field type knows which item types it accepts, reads a value from an :class:`Item` and writes one.
+This is the reference: simple, complete in its errors, and what the compiled codec is tested
+against. Field types are derived from Python annotations by :mod:`kmipkit.model.plan`.
 
 ``Place`` carries what error messages need, and how strict to be. ``outer`` is the value that the
-enclosing structure handed in for a choice further inside.
+enclosing structure passes on for a choice further inside.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,30 +42,30 @@ class Place:
         return Place(path, self.strict, self.tolerant)
 
 
-def refuse(cause: Cause, message: str, place: Place, item: Item) -> RemoteProtocolError:
+def remote_error(cause: Cause, message: str, place: Place, item: Item) -> RemoteProtocolError:
     """The error for an item of a peer that does not fit its place."""
     return RemoteProtocolError(
         message, cause=cause, path=place.path, offset=item.offset if item.offset >= 0 else None
     )
 
 
-def misuse(message: str, place: Place, cause: Cause = Cause.BAD_VALUE) -> LocalProtocolError:
+def local_error(message: str, place: Place, cause: Cause = Cause.BAD_VALUE) -> LocalProtocolError:
     """The error for a value of ours that cannot be encoded."""
     return LocalProtocolError(message, cause=cause, path=place.path)
 
 
-class Kind(Protocol):
-    """How one Python type travels."""
+class FieldType(Protocol):
+    """How values of one Python type are read and written."""
 
     @property
-    def types(self) -> frozenset[ItemType]:
-        """The item types that a value of this kind may have on the wire."""
+    def item_types(self) -> frozenset[ItemType]:
+        """The item types that a value of this type may have on the wire."""
 
     def accepts(self, value: object) -> bool:
-        """Whether a Python value is of this kind."""
+        """Whether a Python value is of this type."""
 
     def read(self, item: Item, place: Place, outer: object = None) -> Any:
-        """The value of an item whose type is one of :attr:`types`; RemoteProtocolError if bad."""
+        """The value of an item whose type is one of :attr:`item_types`; RemoteProtocolError if bad."""
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
         """The item of a value, None where it is left out; LocalProtocolError if impossible."""
@@ -75,14 +75,14 @@ _SIGNED = {ItemType.INTEGER: 32, ItemType.LONG_INTEGER: 64}
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
+class PrimitiveType:
     """A primitive whose Python value is that of the tree: int, bool, str or bytes."""
 
     item_type: ItemType
     python: type
 
     @property
-    def types(self) -> frozenset[ItemType]:
+    def item_types(self) -> frozenset[ItemType]:
         return frozenset((self.item_type,))
 
     def accepts(self, value: object) -> bool:
@@ -95,22 +95,22 @@ class Plain:
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if not self.accepts(value):
-            raise misuse(f"expected {self.python.__name__}, not {type(value).__name__}", place)
+            raise local_error(f"expected {self.python.__name__}, not {type(value).__name__}", place)
         bits = _SIGNED.get(self.item_type)
         if bits and not -(1 << bits - 1) <= value < 1 << bits - 1:
-            raise misuse(f"{value} does not fit into {bits} bits", place)
+            raise local_error(f"{value} does not fit into {bits} bits", place)
         if self.item_type is ItemType.INTERVAL and not 0 <= value <= 0xFFFFFFFF:
-            raise misuse(f"an Interval has 0 to {0xFFFFFFFF} seconds, not {value}", place)
+            raise local_error(f"an Interval has 0 to {0xFFFFFFFF} seconds, not {value}", place)
         return Item(tag, self.item_type, value)
 
 
 @dataclass(frozen=True, slots=True)
-class Enumerated:
+class EnumerationType:
     """An enumeration; numbers without a name survive."""
 
     enumeration: type[OpenEnum]
     version: Version
-    types: frozenset[ItemType] = frozenset((ItemType.ENUMERATION,))
+    item_types: frozenset[ItemType] = frozenset((ItemType.ENUMERATION,))
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, self.enumeration)
@@ -121,20 +121,22 @@ class Enumerated:
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
         if not isinstance(value, self.enumeration):
-            raise misuse(f"expected {self.enumeration.__name__}, not {type(value).__name__}", place)
+            raise local_error(
+                f"expected {self.enumeration.__name__}, not {type(value).__name__}", place
+            )
         if not value.known_in(self.version):
             if place.strict:
-                raise misuse(f"KMIP {self.version} has no {value}", place, Cause.WRONG_VERSION)
+                raise local_error(f"KMIP {self.version} has no {value}", place, Cause.WRONG_VERSION)
             return None
         return Item(tag, ItemType.ENUMERATION, int(value))
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
+class MaskType:
     """A bit mask in an Integer, whose 32 bits are taken as unsigned (KMIP 1.4 §9.1.3.3)."""
 
     mask: type[OpenMask]
-    types: frozenset[ItemType] = frozenset((ItemType.INTEGER,))
+    item_types: frozenset[ItemType] = frozenset((ItemType.INTEGER,))
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, self.mask)
@@ -145,20 +147,20 @@ class Masked:
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if not isinstance(value, self.mask):
-            raise misuse(f"expected {self.mask.__name__}, not {type(value).__name__}", place)
+            raise local_error(f"expected {self.mask.__name__}, not {type(value).__name__}", place)
         number = int(value)
         return Item(tag, ItemType.INTEGER, number - (1 << 32) if number >> 31 else number)
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class DateTimeType:
     """A point in time: whole seconds, or microseconds in a Date-Time Extended (KMIP 2.1 §10.1.2)."""
 
     item_type: ItemType
     unit: timedelta
 
     @property
-    def types(self) -> frozenset[ItemType]:
+    def item_types(self) -> frozenset[ItemType]:
         return frozenset((self.item_type,))
 
     def accepts(self, value: object) -> bool:
@@ -169,21 +171,21 @@ class Moment:
         try:
             return EPOCH + item.value * self.unit
         except OverflowError:
-            raise refuse(
+            raise remote_error(
                 Cause.BAD_VALUE, "the date lies outside the years 1 to 9999", place, item
             ) from None
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if not isinstance(value, datetime) or value.tzinfo is None:
-            raise misuse("expected a datetime with a time zone", place)
+            raise local_error("expected a datetime with a time zone", place)
         return Item(tag, self.item_type, (value - EPOCH) // self.unit)
 
 
 @dataclass(frozen=True, slots=True)
-class Generic:
+class GenericType:
     """Any item, kept as a tree: vendor values, payloads of unknown operations."""
 
-    types: frozenset[ItemType] = frozenset(ItemType)
+    item_types: frozenset[ItemType] = frozenset(ItemType)
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, Item)
@@ -193,27 +195,27 @@ class Generic:
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if not isinstance(value, Item):
-            raise misuse(f"expected an Item, not {type(value).__name__}", place)
+            raise local_error(f"expected an Item, not {type(value).__name__}", place)
         return value if value.tag == tag else Item(tag, value.type, value.value)
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
-    """Several kinds that the item type tells apart, such as ``str | UniqueIdentifier | int``."""
+class ChoiceType:
+    """Several types that the item type tells apart, such as ``str | UniqueIdentifier | int``."""
 
-    options: tuple[Kind, ...]
-    by_type: Mapping[ItemType, Kind] = field(init=False)
+    options: tuple[FieldType, ...]
+    by_type: Mapping[ItemType, FieldType] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        # First option wins: a specific kind stands before Generic.
-        table: dict[ItemType, Kind] = {}
+        # First option wins: a specific type stands before GenericType.
+        table: dict[ItemType, FieldType] = {}
         for option in self.options:
-            for item_type in option.types:
+            for item_type in option.item_types:
                 table.setdefault(item_type, option)
         object.__setattr__(self, "by_type", table)
 
     @property
-    def types(self) -> frozenset[ItemType]:
+    def item_types(self) -> frozenset[ItemType]:
         return frozenset(self.by_type)
 
     def accepts(self, value: object) -> bool:
@@ -226,16 +228,16 @@ class OneOf:
         for option in self.options:
             if option.accepts(value):
                 return option.write(tag, value, place)
-        raise misuse(f"a {type(value).__name__} cannot stand here", place)
+        raise local_error(f"a {type(value).__name__} cannot stand here", place)
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class DependentType:
     """A structure whose class another field's value selects; a generic item where it is unknown."""
 
-    resolve: Callable[[Any], Kind]
-    kind_of_class: Callable[[type], Kind]
-    types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
+    resolve: Callable[[Any], FieldType]
+    type_of_class: Callable[[type], FieldType]
+    item_types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
 
     def accepts(self, value: object) -> bool:  # noqa: ARG002 - which class it must be, another field says
         return True
@@ -245,5 +247,5 @@ class Selected:
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
         if isinstance(value, Item):
-            return Generic().write(tag, value, place)
-        return self.kind_of_class(type(value)).write(tag, value, place)
+            return GenericType().write(tag, value, place)
+        return self.type_of_class(type(value)).write(tag, value, place)

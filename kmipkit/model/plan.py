@@ -13,28 +13,28 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from kmipkit.model.attribute import Attribute, AttributeReference, Attributes
 from kmipkit.model.attribute_field_types import (
-    AttributeKind,
-    AttributeListKind,
-    AttributeReferenceKind,
+    AttributeListType,
+    AttributeReferenceType,
+    AttributeType,
 )
 from kmipkit.model.attributes import ATTRIBUTE_TYPES, Name, RotateName
 from kmipkit.model.field_types import (
     MICROSECOND,
     SECOND,
-    Enumerated,
-    Generic,
-    Kind,
-    Masked,
-    Moment,
-    OneOf,
-    Plain,
-    Selected,
+    ChoiceType,
+    DateTimeType,
+    DependentType,
+    EnumerationType,
+    FieldType,
+    GenericType,
+    MaskType,
+    PrimitiveType,
 )
 from kmipkit.model.memo import memoized
-from kmipkit.model.reference import FieldPlan, Form, Nested
+from kmipkit.model.reference import FieldPlan, Form, StructureType
 from kmipkit.model.structure import Structure, Wire
 from kmipkit.model.types import Identifier
-from kmipkit.model.v3_forms import FlatName, Naming
+from kmipkit.model.v3_forms import NameTextType, ObjectReferenceType
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enumeration import OpenEnum, OpenMask
 from kmipkit.spec.enums import NameType, RotateNameType, UniqueIdentifier
@@ -43,26 +43,26 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0, V3_0, Version
 from kmipkit.ttlv.tree import Item
 
-_PLAIN: dict[Any, Kind] = {
-    int: Plain(ItemType.INTEGER, int),
-    bool: Plain(ItemType.BOOLEAN, bool),
-    str: Plain(ItemType.TEXT_STRING, str),
-    bytes: Plain(ItemType.BYTE_STRING, bytes),
-    datetime: Moment(ItemType.DATE_TIME, SECOND),
-    Item: Generic(),
+_PRIMITIVES: dict[Any, FieldType] = {
+    int: PrimitiveType(ItemType.INTEGER, int),
+    bool: PrimitiveType(ItemType.BOOLEAN, bool),
+    str: PrimitiveType(ItemType.TEXT_STRING, str),
+    bytes: PrimitiveType(ItemType.BYTE_STRING, bytes),
+    datetime: DateTimeType(ItemType.DATE_TIME, SECOND),
+    Item: GenericType(),
 }
 
-_MARKED: dict[ItemType, Kind] = {
-    ItemType.LONG_INTEGER: Plain(ItemType.LONG_INTEGER, int),
-    ItemType.BIG_INTEGER: Plain(ItemType.BIG_INTEGER, int),
-    ItemType.INTERVAL: Plain(ItemType.INTERVAL, int),
-    ItemType.DATE_TIME_EXTENDED: Moment(ItemType.DATE_TIME_EXTENDED, MICROSECOND),
-    ItemType.REFERENCE: Naming(ItemType.REFERENCE),
+_BY_ITEM_TYPE: dict[ItemType, FieldType] = {
+    ItemType.LONG_INTEGER: PrimitiveType(ItemType.LONG_INTEGER, int),
+    ItemType.BIG_INTEGER: PrimitiveType(ItemType.BIG_INTEGER, int),
+    ItemType.INTERVAL: PrimitiveType(ItemType.INTERVAL, int),
+    ItemType.DATE_TIME_EXTENDED: DateTimeType(ItemType.DATE_TIME_EXTENDED, MICROSECOND),
+    ItemType.REFERENCE: ObjectReferenceType(ItemType.REFERENCE),
 }
 
-_FLAT: dict[Any, Kind] = {
-    Name: FlatName(Name, "name_value", "name_type", NameType.UNINTERPRETED_TEXT_STRING),
-    RotateName: FlatName(
+_NAMES_AS_TEXT: dict[Any, FieldType] = {
+    Name: NameTextType(Name, "name_value", "name_type", NameType.UNINTERPRETED_TEXT_STRING),
+    RotateName: NameTextType(
         RotateName,
         "rotate_name_value",
         "rotate_name_type",
@@ -123,31 +123,31 @@ def _forms(python: Any, wire: Wire, marks: list[Any], version: Version) -> tuple
     if wire.tag is None:
         owned = ((_own_tag(option), option) for option in _options(python))
         return tuple(
-            Form(tag, kind_of(option, version))
+            Form(tag, field_type_of(option, version))
             for tag, option in owned
             if tag.known_in(version) and _is_complete(option, version)
         )
     if wire.choose is not None:
-        return (Form(wire.tag, _selected(python, wire, version)),)
+        return (Form(wire.tag, _dependent_type(python, wire, version)),)
     if python is Attributes:
-        return (Form(wire.tag, _attributes_kind(wire, version)),)
+        return (Form(wire.tag, _attributes_type(wire, version)),)
     marked = next((mark for mark in marks if isinstance(mark, ItemType)), None)
-    return (Form(wire.tag, _MARKED[marked] if marked else kind_of(python, version)),)
+    return (Form(wire.tag, _BY_ITEM_TYPE[marked] if marked else field_type_of(python, version)),)
 
 
-def _attributes_kind(wire: Wire, version: Version) -> Kind:
-    codec = AttributeKind(version, partial(value_kind, version=version), wire.generic)
-    return codec if wire.spread else AttributeListKind(codec, kind_of(Name, version))
+def _attributes_type(wire: Wire, version: Version) -> FieldType:
+    codec = AttributeType(version, partial(value_type, version=version), wire.generic)
+    return codec if wire.spread else AttributeListType(codec, field_type_of(Name, version))
 
 
-def value_kind(tag: Tag, version: Version) -> Kind | None:
+def value_type(tag: Tag, version: Version) -> FieldType | None:
     """The kind of a standard attribute's value; None where the version has no such attribute."""
     row = BY_TAG.get(tag)
     dissolved = tag is Tag.LINK and version >= V3_0
     if row is None or tag not in ATTRIBUTE_TYPES or not row.known_in(version) or dissolved:
         # 3.0 has a tag per type of link; Custom Attribute has a row, for its rules, and any type.
         return None
-    return kind_of(ATTRIBUTE_TYPES[tag], version)
+    return field_type_of(ATTRIBUTE_TYPES[tag], version)
 
 
 def _is_complete(cls: type[Structure], version: Version) -> bool:
@@ -169,53 +169,53 @@ def _options(python: Any) -> tuple[Any, ...]:
     return (python,)
 
 
-def _selected(python: Any, wire: Wire, version: Version) -> Kind:
+def _dependent_type(python: Any, wire: Wire, version: Version) -> FieldType:
     choose = wire.choose
     assert choose is not None
 
-    def resolve(selector: Any) -> Kind:
+    def resolve(selector: Any) -> FieldType:
         chosen = choose(selector, version)
-        return Generic() if chosen is None else kind_of(chosen, version)
+        return GenericType() if chosen is None else field_type_of(chosen, version)
 
     plain = tuple(
-        kind_of(option, version)
+        field_type_of(option, version)
         for option in _options(python)
         if option is not Item and not (isinstance(option, type) and issubclass(option, Structure))
     )
-    selected = Selected(resolve, partial(kind_of, version=version))
-    return OneOf((*plain, selected)) if plain else selected
+    dependent = DependentType(resolve, partial(field_type_of, version=version))
+    return ChoiceType((*plain, dependent)) if plain else dependent
 
 
-def _identifier(version: Version) -> Kind:
+def _identifier(version: Version) -> FieldType:
     """What names an object: symbols and numbers came with 2.0 (KMIP 2.1 §4.58), item types with 3.0."""
     if version < V2_0:
-        return _PLAIN[str]
-    text = Naming(ItemType.IDENTIFIER) if version >= V3_0 else _PLAIN[str]
-    return OneOf((text, kind_of(UniqueIdentifier, version), _PLAIN[int]))
+        return _PRIMITIVES[str]
+    text = ObjectReferenceType(ItemType.IDENTIFIER) if version >= V3_0 else _PRIMITIVES[str]
+    return ChoiceType((text, field_type_of(UniqueIdentifier, version), _PRIMITIVES[int]))
 
 
 @memoized
-def kind_of(python: Any, version: Version) -> Kind:
+def field_type_of(python: Any, version: Version) -> FieldType:
     """The kind of a Python annotation in a version."""
     if get_origin(python) is Annotated:
         inner, *marks = get_args(python)
         marked = next((mark for mark in marks if isinstance(mark, ItemType)), None)
-        return _MARKED[marked] if marked else kind_of(inner, version)
-    if python in _PLAIN:
-        return _PLAIN[python]
+        return _BY_ITEM_TYPE[marked] if marked else field_type_of(inner, version)
+    if python in _PRIMITIVES:
+        return _PRIMITIVES[python]
     if python == Identifier:
         return _identifier(version)
-    if version >= V3_0 and python in _FLAT:
-        return _FLAT[python]
+    if version >= V3_0 and python in _NAMES_AS_TEXT:
+        return _NAMES_AS_TEXT[python]
     if python == AttributeReference:
-        return AttributeReferenceKind(version)
+        return AttributeReferenceType(version)
     if get_origin(python) in (Union, types.UnionType):
-        return OneOf(tuple(kind_of(option, version) for option in get_args(python)))
+        return ChoiceType(tuple(field_type_of(option, version) for option in get_args(python)))
     if python is Attribute:
-        return AttributeKind(version, partial(value_kind, version=version))
+        return AttributeType(version, partial(value_type, version=version))
     if issubclass(python, OpenEnum):
-        return Enumerated(python, version)
+        return EnumerationType(python, version)
     if issubclass(python, OpenMask):
-        return Masked(python)
+        return MaskType(python)
     assert issubclass(python, Structure), f"no wire form for {python!r}"
-    return Nested(python, version, partial(plan, python, version))
+    return StructureType(python, version, partial(plan, python, version))

@@ -1,8 +1,8 @@
 """The reference codec: structures to and from the generic tree, by walking the plan.
 
-It is the judge. The compiled codec gives up on anything unusual, and then this one decides: it
-accepts what the standard allows (vendor items among the declared ones) or says what is wrong and
-where. The fields of a structure stand in the order of the standard (KMIP 1.4 §9.1.1.4).
+The compiled codec gives up on anything unusual; then this one decides. It accepts what the standard
+allows (vendor items among the declared ones), or says what is wrong and where. The fields of a
+structure stand in the order of the standard (KMIP 1.4 §9.1.1.4).
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 
 from kmipkit.errors import Cause
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.field_types import Kind, Place, misuse, refuse
+from kmipkit.model.field_types import FieldType, Place, local_error, remote_error
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
@@ -25,10 +25,10 @@ EXTENSIONS = range(0x540000, 0x550000)
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way in which a field may appear: its tag and the kind of its value."""
+    """One way in which a field may appear: its tag and the field type of its value."""
 
     tag: Tag
-    kind: Kind
+    field_type: FieldType
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,13 @@ class FieldPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Nested:
+class StructureType:
     """A structure of a known class."""
 
     cls: type[Structure]
     version: Version
     plan: Callable[[], tuple[FieldPlan, ...]]
-    types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
+    item_types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, self.cls)
@@ -91,10 +91,10 @@ class Nested:
         found: list[Any] = []
         while (child := children.peek()) and (form := field.form_of(child.tag)):
             place = children.place.enter(child.tag, len(found) if field.many else None)
-            if child.type not in form.kind.types:
-                raise refuse(Cause.BAD_TYPE, _wrong_type(form, child), place, child)
-            handed = values[field.by] if field.by else values.get(field.passes)
-            found.append(form.kind.read(child, place, handed))
+            if child.type not in form.field_type.item_types:
+                raise remote_error(Cause.BAD_TYPE, _wrong_type(form, child), place, child)
+            selector = values[field.by] if field.by else values.get(field.passes)
+            found.append(form.field_type.read(child, place, selector))
             children.advance()
             if not field.many:
                 return found[0]
@@ -106,7 +106,7 @@ class Nested:
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if type(value) is not self.cls:
-            raise misuse(f"expected {self.cls.__name__}, not {type(value).__name__}", place)
+            raise local_error(f"expected {self.cls.__name__}, not {type(value).__name__}", place)
         items: list[Item] = []
         for field in self.plan():
             items.extend(self._write_field(field, getattr(value, field.name), place))
@@ -116,19 +116,22 @@ class Nested:
     def _write_field(self, field: FieldPlan, value: Any, place: Place) -> list[Item]:
         if value is None or (value == field.default and not field.forms):
             if field.required:
-                raise misuse(f"{field.label} is missing", place, Cause.MISSING_FIELD)
+                raise local_error(f"{field.label} is missing", place, Cause.MISSING_FIELD)
             return []
         if not field.forms:
             if place.strict and value != ():
                 message = f"KMIP {self.version} has no field {field.name} here"
-                raise misuse(message, place, Cause.WRONG_VERSION)
+                raise local_error(message, place, Cause.WRONG_VERSION)
             return []
+        if field.spread and not isinstance(value, Attributes):
+            raise local_error(f"expected Attributes, not {type(value).__name__}", place)
         values = value if field.many else (value,)
         if field.required and field.many and not values:
-            raise misuse(f"{field.label} is missing", place, Cause.MISSING_FIELD)
+            raise local_error(f"{field.label} is missing", place, Cause.MISSING_FIELD)
         written = [
-            form.kind.write(form.tag, one, place.enter(form.tag, index))
-            for index, (one, form) in enumerate((one, _form_for(field, one)) for one in values)
+            form.field_type.write(form.tag, element, place.enter(form.tag, index))
+            for index, element in enumerate(values)
+            for form in [_form_for(field, element)]
         ]
         return [item for item in written if item is not None]
 
@@ -136,11 +139,11 @@ class Nested:
 def _form_for(field: FieldPlan, value: object) -> Form:
     if len(field.forms) == 1:
         return field.forms[0]
-    return next((form for form in field.forms if form.kind.accepts(value)), field.forms[0])
+    return next((form for form in field.forms if form.field_type.accepts(value)), field.forms[0])
 
 
 def _wrong_type(form: Form, item: Item) -> str:
-    expected = " or ".join(sorted(t.name for t in form.kind.types))
+    expected = " or ".join(sorted(t.name for t in form.field_type.item_types))
     return f"{tag_name(form.tag)} is a {expected}, not a {item.type.name}"
 
 
@@ -150,19 +153,19 @@ class _Children:
     Vendor items that the structure does not declare are put aside wherever they stand.
     """
 
-    def __init__(self, parent: Item, place: Place, nested: Nested) -> None:
+    def __init__(self, parent: Item, place: Place, structure: StructureType) -> None:
         assert isinstance(parent.value, tuple)
         self.parent = parent
         self.items = parent.value
         self.place = place
-        self.nested = nested
+        self.structure = structure
         self.position = 0
         self.extensions: list[Item] = []
 
     def peek(self) -> Item | None:
         while self.position < len(self.items):
             item = self.items[self.position]
-            if item.tag not in EXTENSIONS or self.nested.field_of(item.tag):
+            if item.tag not in EXTENSIONS or self.structure.field_of(item.tag):
                 return item
             self.extensions.append(item)
             self.position += 1
@@ -175,7 +178,9 @@ class _Children:
         found = self.peek()
         instead = f"; found {tag_name(found.tag)} instead" if found else ""
         at = found or self.parent
-        return refuse(Cause.MISSING_FIELD, f"{field.label} is missing{instead}", self.place, at)
+        return remote_error(
+            Cause.MISSING_FIELD, f"{field.label} is missing{instead}", self.place, at
+        )
 
     def finish(self) -> None:
         """All items must be used up; what is left is refused, or kept where that is asked for."""
@@ -187,11 +192,11 @@ class _Children:
 
     def _surplus(self, item: Item) -> Exception:
         place = self.place.enter(item.tag)
-        if self.nested.field_of(item.tag) is None:
-            message = f"{tag_name(item.tag)} has no place here in KMIP {self.nested.version}"
-            return refuse(Cause.UNEXPECTED_FIELD, message, place, item)
+        if self.structure.field_of(item.tag) is None:
+            message = f"{tag_name(item.tag)} has no place here in KMIP {self.structure.version}"
+            return remote_error(Cause.UNEXPECTED_FIELD, message, place, item)
         if any(seen.tag == item.tag for seen in self.items[: self.position]):
             message = f"{tag_name(item.tag)} may not be repeated"
-            return refuse(Cause.REPEATED_FIELD, message, place, item)
+            return remote_error(Cause.REPEATED_FIELD, message, place, item)
         message = f"{tag_name(item.tag)} stands out of order"
-        return refuse(Cause.UNEXPECTED_FIELD, message, place, item)
+        return remote_error(Cause.UNEXPECTED_FIELD, message, place, item)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from kmipkit.model.field_types import Place, misuse
+from kmipkit.model.field_types import Place, local_error
 from kmipkit.model.structure import Structure
 from kmipkit.model.types import NameReference
 from kmipkit.spec.enumeration import OpenEnum
@@ -23,16 +23,16 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
 
-_NAMING = frozenset((ItemType.IDENTIFIER, ItemType.REFERENCE, ItemType.NAME_REFERENCE))
+_OBJECT_REFERENCES = frozenset((ItemType.IDENTIFIER, ItemType.REFERENCE, ItemType.NAME_REFERENCE))
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
+class ObjectReferenceType:
     """What names an object: by identifier, or by its Name (a :class:`NameReference`)."""
 
     item_type: ItemType
     """How an identifier is written: as Identifier where the object is meant, else as Reference."""
-    types: frozenset[ItemType] = _NAMING
+    item_types: frozenset[ItemType] = _OBJECT_REFERENCES
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, str)
@@ -43,37 +43,37 @@ class Naming:
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if not isinstance(value, str):
-            raise misuse(f"expected str, not {type(value).__name__}", place)
+            raise local_error(f"expected str, not {type(value).__name__}", place)
         by_name = isinstance(value, NameReference)
         return Item(tag, ItemType.NAME_REFERENCE if by_name else self.item_type, str(value))
 
 
 @dataclass(frozen=True, slots=True)
-class FlatName:
+class NameTextType:
     """A structure of a text and its type, of which 3.0 writes the text alone."""
 
     cls: type[Structure]
-    text: str
-    kind: str
-    """Names of the fields."""
-    usual: OpenEnum
+    text_field: str
+    type_field: str
+    """The names of the two fields."""
+    default_type: OpenEnum
     """The type of a text that says none."""
-    types: frozenset[ItemType] = frozenset((ItemType.TEXT_STRING,))
+    item_types: frozenset[ItemType] = frozenset((ItemType.TEXT_STRING,))
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, self.cls)
 
     def read(self, item: Item, place: Place, outer: object = None) -> Structure:  # noqa: ARG002
-        values: dict[str, Any] = {self.text: item.value, self.kind: self.usual}
+        values: dict[str, Any] = {self.text_field: item.value, self.type_field: self.default_type}
         return self.cls(**values)
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if not isinstance(value, self.cls):
-            raise misuse(f"expected {self.cls.__name__}, not {type(value).__name__}", place)
-        return Item(tag, ItemType.TEXT_STRING, getattr(value, self.text))
+            raise local_error(f"expected {self.cls.__name__}, not {type(value).__name__}", place)
+        return Item(tag, ItemType.TEXT_STRING, getattr(value, self.text_field))
 
 
-LINKS: Mapping[LinkType, Tag] = MappingProxyType(
+LINK_TAGS: Mapping[LinkType, Tag] = MappingProxyType(
     {
         LinkType.CERTIFICATE_LINK: Tag.CERTIFICATE_LINK,
         LinkType.PUBLIC_KEY_LINK: Tag.PUBLIC_KEY_LINK,
@@ -93,12 +93,12 @@ LINKS: Mapping[LinkType, Tag] = MappingProxyType(
 )
 """The tag under which 3.0 writes each type of link."""
 
-TYPE_OF_LINK: Mapping[int, LinkType] = MappingProxyType(
-    {tag: link_type for link_type, tag in LINKS.items()}
+LINK_TYPES: Mapping[int, LinkType] = MappingProxyType(
+    {tag: link_type for link_type, tag in LINK_TAGS.items()}
 )
 """The inverse."""
 
-FLAT_TEXTS: Mapping[int, Tag] = MappingProxyType(
+NAME_VALUES: Mapping[int, Tag] = MappingProxyType(
     {Tag.NAME: Tag.NAME_VALUE, Tag.ROTATE_NAME: Tag.ROTATE_NAME_VALUE}
 )
 """Attributes of which 3.0 writes a text, and the field that this text was."""

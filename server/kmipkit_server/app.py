@@ -22,8 +22,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from kmipkit import __version__
-from kmipkit.model.envelope import SPOKEN
 from kmipkit.spec.enums import Operation
+from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
@@ -218,7 +218,7 @@ def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
         server_name=config.kmip.server_name,
         software_version=__version__,
         random=os.urandom,
-        versions=SPOKEN,
+        versions=VERSIONS,
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
         anchors=anchors,

@@ -84,7 +84,7 @@ def test_the_first_block_of_the_readme_works_as_it_is_pasted(tmp_path: Path) -> 
         assert (done.returncode, done.stderr) == (0, "")
         assert "backup 2026" in done.stdout
         assert (empty / "backup.key").stat().st_size == 32
-        assert "good as a client's certificate" in done.stdout
+        assert "valid as a client certificate" in done.stdout
     finally:
         stopped = pasted("kmipkit serve --data-dir kms --stop")
     assert stopped.stdout.startswith("stopped: process ")
@@ -99,7 +99,7 @@ def test_the_second_block_of_the_readme_works(own_server: RunningServer, folder:
 
 
 @pytest.mark.parametrize(
-    ("document", "number"), [("README.md", 0), *(("docs/client.md", n) for n in range(3))]
+    ("document", "number"), [("README.md", 0), *(("docs/client.md", n) for n in range(4))]
 )
 def test_the_python_examples_work(
     own_server: RunningServer, folder: Path, document: str, number: int

@@ -14,8 +14,7 @@ from click.testing import CliRunner
 from kmipkit_conformance.cli import conformance
 from servers import RunningServer
 
-from kmipkit.model.envelope import SPOKEN
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import VERSIONS, Version
 
 _VALIDATION = "wants a validation of the server's cryptography, which nobody has made"
 _WAITS = "waits for two minutes until a key is deactivated; played here with less patience"
@@ -36,7 +35,7 @@ EXCEPTIONS = {
 PASSED = {"1.0": 38, "1.1": 43, "1.2": 64, "1.3": 57, "1.4": 79, "2.0": 32, "2.1": 57, "3.0": 60}
 
 
-@pytest.mark.parametrize("version", SPOKEN, ids=str)
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
 def test_official_cases_pass(
     own_server: RunningServer, shared: Path, tmp_path: Path, version: Version
 ) -> None:

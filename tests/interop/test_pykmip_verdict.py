@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from kmipkit_certs import development
-from kmipkit_conformance.cases import OWN, load_all
+from kmipkit_conformance.cases import SUITE, load_all
 from kmipkit_conformance.player import Player
-from kmipkit_conformance.support import offered
+from kmipkit_conformance.support import query_offer
 from kmipkit_conformance.target import Target
 
 from bench import servers
@@ -42,9 +42,9 @@ def pykmip(folder: Path) -> Iterator[Target]:
 def verdict(folder: Path) -> dict[str, str]:
     """Case to outcome: ``passed``, ``failed at step N``, or why it was not played."""
     with pykmip(folder) as target:
-        player = Player(target, offered(target), patience=1)
+        player = Player(target, query_offer(target), repeat_timeout=1)
         found = {}
-        for case in load_all((OWN,), frozenset(), ()):
+        for case in load_all((SUITE,), frozenset(), ()):
             one = player.play(case)
             told = {"failed": f"failed at step {one.step}", "skipped": "; ".join(one.reasons)}
             found[case.name] = told.get(one.outcome.value, one.outcome.value)

@@ -1,1 +1,1 @@
-"""The client for trio and asyncio; :mod:`kmipkit_client._sync` is made from it."""
+"""The client for trio and asyncio; :mod:`kmipkit_client._sync` is generated from it."""

@@ -1,4 +1,4 @@
-"""The client: a connection that is opened when needed, a version that is agreed on, typed calls."""
+"""The client: a connection that is opened on demand, version negotiation, typed calls."""
 
 import ssl
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class AsyncClient(AsyncOperations):
-    """A KMIP client on one connection, which it opens, keeps and renews by itself.
+    """A KMIP client with one connection, which it opens on demand and renews when it is lost.
 
-    Tasks may share it; their requests go out one after the other. All calls may raise
-    OperationFailed (the server said no), ConnectionFailed and TimedOut (there is no answer), and
+    Tasks may share it; requests are sent one after the other. All calls may raise OperationFailed
+    (the server reports a failure), ConnectionFailed and TimedOut (there is no response), and
     :class:`kmipkit.errors.ProtocolError`.
     """
 
@@ -44,18 +44,18 @@ class AsyncClient(AsyncOperations):
         connect_timeout: float = 10.0,
         timeout: float = 30.0,
     ) -> None:
-        """Nothing is connected yet.
+        """Create a client, without connecting yet.
 
         Args:
-            ca: PEM file of the authorities that the server's certificate must come from.
-            cert: PEM file of the client's certificate, which tells the server who this is.
-            key: PEM file of its private key.
-            context: instead of these three files.
+            ca: PEM file of the authorities that may issue the server's certificate.
+            cert: PEM file of the client's certificate, by which the server authenticates it.
+            key: PEM file of the client's private key.
+            context: TLS context to use instead of these three files.
             server_name: the name in the server's certificate, if it is not ``host``.
-            version: the protocol version to speak; by default the newest that both know.
-            credential: goes with every request, for servers that ask for one.
+            version: the protocol version; by default the newest that both sides support.
+            credential: is sent with every request, for servers that require one.
             connect_timeout: seconds for connection and handshake.
-            timeout: seconds for each answer.
+            timeout: seconds to wait for each response.
 
         Raises:
             ClientError: a certificate file cannot be used.
@@ -79,7 +79,7 @@ class AsyncClient(AsyncOperations):
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -92,22 +92,22 @@ class AsyncClient(AsyncOperations):
             await connection.close()
 
     async def version(self) -> Version:
-        """The protocol version in use; agrees on one with the server if none is set yet."""
+        """The protocol version in use; negotiates it with the server if necessary."""
         async with self._lock:
             if self._version is None:
-                await self._connected()
+                await self._open_connection()
         assert self._version is not None
         return self._version
 
     async def batch(
-        self, *asked: Call[Any], on_error: BatchErrorContinuationOption | None = None
+        self, *calls: Call[Any], on_error: BatchErrorContinuationOption | None = None
     ) -> list[Any]:
-        """Ask for several things in one message; a result for each, in order.
+        """Send several operations in one message, and return their results in order.
 
-        What failed has an :class:`OperationFailed` as its result, which is not raised here. Calls
-        are made by the functions of :mod:`kmipkit_client.calls`.
+        The result of an operation that failed is an :class:`OperationFailed`, which is not raised.
+        The functions of :mod:`kmipkit_client.calls` make the calls.
         """
-        return messages.results(asked, await self._ask(asked, on_error))
+        return messages.results(calls, await self._send(calls, on_error))
 
     async def _call(self, call: Call[T]) -> T:
         [result] = await self.batch(call)
@@ -116,63 +116,71 @@ class AsyncClient(AsyncOperations):
         found: T = result
         return found
 
-    async def _ask(
-        self, asked: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None
+    async def _send(
+        self, calls: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None
     ) -> ResponseMessage:
         async with self._lock:
-            fresh = self._connection is None
+            is_new = self._connection is None
             try:
-                return await self._attempt(asked, on_error)
+                return await self._send_once(calls, on_error)
             except TimedOut:
                 raise
             except ConnectionFailed:
-                # A server may close an idle connection at any time; if this one was idle, and the
-                # request changes nothing, a new connection is worth a second attempt.
-                if fresh or not messages.may_repeat(asked):
+                # A server may close an idle connection at any time, which shows only when the next
+                # request is sent. It may have been carried out nevertheless, so only a request that
+                # changes nothing is sent again. A new connection was not idle: its failure is real.
+                if is_new or not messages.may_repeat(calls):
                     raise
-                return await self._attempt(asked, on_error)
+                return await self._send_once(calls, on_error)
 
-    async def _attempt(
-        self, asked: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None
+    async def _send_once(
+        self, calls: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None
     ) -> ResponseMessage:
-        connection = await self._connected()
+        connection = await self._open_connection()
         assert self._version is not None
-        request = messages.request(self._version, asked, self._settings.credential, on_error)
+        request = messages.request(self._version, calls, self._settings.credential, on_error)
         return await self._exchange(connection, request)
 
-    async def _connected(self) -> AsyncConnection:
+    async def _open_connection(self) -> AsyncConnection:
         if self._connection is None:
             self._connection = await AsyncConnection.open(self._settings)
         if self._version is None:
-            self._version = await self._agree()
-        return self._connection or await self._connected()
+            self._version = await self._negotiate()
+        # A server may close the connection when it does not understand the last negotiation.
+        return self._connection or await self._open_connection()
 
-    async def _agree(self) -> Version:
+    async def _negotiate(self) -> Version:
         for version in messages.NEGOTIATION:
             if self._connection is None:
                 self._connection = await AsyncConnection.open(self._settings)
             try:
-                answer = await self._exchange(self._connection, messages.discovery(version))
+                response = await self._exchange(
+                    self._connection, messages.discovery_request(version)
+                )
             except RemoteProtocolError:
-                continue  # such as an answer in a version that nobody knows, or a hasty close
-            found = messages.discovered(answer)
-            if found is not None:
-                return found
+                continue  # such as a response in a version that does not exist
+            common = messages.common_version(response)
+            if common is not None:
+                return common
         return V1_0
 
     async def _exchange(
         self, connection: AsyncConnection, request: RequestMessage
     ) -> ResponseMessage:
-        """One question and its answer; unless both are whole, the connection is not used again."""
-        done = False
+        """Send a request and return its response.
+
+        After any failure in between the connection is closed: a late response would be taken for
+        that of the next request.
+        """
+        is_usable = False
         try:
             response = await connection.exchange(request)
-            done = True
+            is_usable = True
         except LocalProtocolError:
-            done = True  # nothing was sent
+            is_usable = True  # nothing was sent
             raise
         finally:
-            if not done:
+            if not is_usable:
                 self._connection = None
                 await connection.close()
         return response

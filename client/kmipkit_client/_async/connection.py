@@ -1,9 +1,9 @@
-"""One connection to a server: requests go out one at a time, each with its answer."""
+"""One connection to a server, which exchanges one request and response at a time."""
 
 import time
 
 from kmipkit.connection import Connection as Protocol
-from kmipkit.connection import Event, Response, Role
+from kmipkit.connection import Event, Response
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit_client._network import asynchronous as network
@@ -12,25 +12,25 @@ from kmipkit_client.settings import Settings
 
 
 class AsyncConnection:
-    """A TLS connection that speaks KMIP. After any error it must be closed."""
+    """A TLS connection for KMIP messages. After any error it must be closed."""
 
     def __init__(self, stream: network.Stream, settings: Settings) -> None:
         self._stream = stream
         self._settings = settings
-        self._protocol = Protocol(Role.ASKING, limits=settings.limits, tolerant=True)
+        self._protocol = Protocol(limits=settings.limits, tolerant=True)
 
     @classmethod
     async def open(cls, settings: Settings) -> "AsyncConnection":
-        """Connect and shake hands. ConnectionFailed or TimedOut if not possible."""
+        """Open a TLS connection. ConnectionFailed or TimedOut if that is not possible."""
         return cls(await network.connect(settings), settings)
 
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
-        """Send a request and wait for its answer.
+        """Send a request and wait for its response.
 
         Raises:
-            LocalProtocolError: the request cannot be said in its version; nothing was sent.
-            RemoteProtocolError: the answer breaks the protocol.
-            ConnectionFailed, TimedOut: there is no answer.
+            LocalProtocolError: the request cannot be encoded in its version; nothing was sent.
+            RemoteProtocolError: the response violates the protocol.
+            ConnectionFailed, TimedOut: there is no response.
         """
         data = self._protocol.send_request(request)
         deadline = time.monotonic() + self._settings.timeout
@@ -50,5 +50,5 @@ class AsyncConnection:
             raise
 
     async def close(self) -> None:
-        """Close; never raises."""
+        """Close the connection; never raises."""
         await self._stream.close()

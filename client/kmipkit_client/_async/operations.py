@@ -1,4 +1,4 @@
-"""The operations of the client, with the arguments that people think in."""
+"""The operations of the client as methods."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -37,18 +37,18 @@ SIGN_AND_VERIFY = (CryptographicUsageMask.SIGN, CryptographicUsageMask.VERIFY)
 
 
 class AsyncOperations(ABC):
-    """One method per operation; identifiers are the texts that the server gave."""
+    """One method per operation; identifiers are those that the server assigned."""
 
     @abstractmethod
     async def _call(self, call: Call[T]) -> T:
-        """The result of a call; what failed is raised."""
+        """The result of a call; a failure is raised."""
 
     async def discover_versions(self, versions: Iterable[Version] = ()) -> tuple[Version, ...]:
-        """Which versions the server speaks, best first (KMIP 1.4 §4.26)."""
+        """The versions that the server supports, best first (KMIP 1.4 §4.26)."""
         return await self._call(calls.discover_versions(versions))
 
     async def query(self, *functions: QueryFunction) -> QueryResponse:
-        """What the server is and can do (KMIP 1.4 §4.25)."""
+        """The capabilities of the server (KMIP 1.4 §4.25)."""
         return await self._call(calls.query(functions))
 
     async def create(
@@ -60,7 +60,7 @@ class AsyncOperations(ABC):
         name: str | None = None,
         attributes: AttributesLike | None = None,
     ) -> str:
-        """Make a symmetric key of ``length`` bits; its Unique Identifier (KMIP 1.4 §4.1)."""
+        """Create a symmetric key of ``length`` bits; returns its Unique Identifier (KMIP 1.4 §4.1)."""
         return await self._call(calls.create(algorithm, length, usage, name, attributes))
 
     async def register(
@@ -71,9 +71,9 @@ class AsyncOperations(ABC):
         name: str | None = None,
         attributes: AttributesLike | None = None,
     ) -> str:
-        """Hand over an object; its Unique Identifier (KMIP 1.4 §4.3).
+        """Register an object; returns its Unique Identifier (KMIP 1.4 §4.3).
 
-        Objects are made by the functions of :mod:`kmipkit_client.values`.
+        The functions of :mod:`kmipkit_client.values` make objects.
         """
         return await self._call(calls.register(value, usage, name, attributes))
 
@@ -85,15 +85,15 @@ class AsyncOperations(ABC):
         key_wrap_type: KeyWrapType | None = None,
         wrapping: KeyWrappingSpecification | None = None,
     ) -> ManagedObject:
-        """The object itself (KMIP 1.4 §4.11); :func:`kmipkit_client.material` gives its bytes."""
+        """Get an object (KMIP 1.4 §4.11); :func:`kmipkit_client.material` returns its bytes."""
         return await self._call(calls.get(identifier, key_format_type, key_wrap_type, wrapping))
 
     async def get_attributes(self, identifier: str, *names: AttributeLike) -> Attributes:
-        """These attributes, or all; what is not set is absent (KMIP 1.4 §4.12)."""
+        """Get these attributes, or all; attributes without a value are absent (KMIP 1.4 §4.12)."""
         return await self._call(calls.get_attributes(identifier, names))
 
     async def get_attribute_list(self, identifier: str) -> tuple[AttributeKey, ...]:
-        """Which attributes the object has (KMIP 1.4 §4.13)."""
+        """The keys of the attributes that the object has (KMIP 1.4 §4.13)."""
         return await self._call(calls.get_attribute_list(identifier))
 
     async def add_attribute(self, identifier: str, name: AttributeLike, value: Any) -> None:
@@ -109,7 +109,7 @@ class AsyncOperations(ABC):
         index: int | None = None,
         current: Any = None,
     ) -> None:
-        """Give an instance another value: found by ``index`` in 1.x, by ``current`` value in 2.x.
+        """Change the value of an instance, given by ``index`` in 1.x and by ``current`` value in 2.x.
 
         KMIP 1.4 §4.15, KMIP 2.1 §6.1.34.
         """
@@ -123,14 +123,14 @@ class AsyncOperations(ABC):
         index: int | None = None,
         current: Any = None,
     ) -> None:
-        """Take an instance away: found by ``index`` in 1.x, by ``current`` value in 2.x.
+        """Delete an instance, given by ``index`` in 1.x and by ``current`` value in 2.x.
 
         KMIP 1.4 §4.16, KMIP 2.1 §6.1.13.
         """
         await self._call(calls.delete_attribute(identifier, name, index, current))
 
     async def set_attribute(self, identifier: str, name: AttributeLike, value: Any) -> None:
-        """Give an attribute its only value; 2.0 and later (KMIP 2.1 §6.1.51)."""
+        """Set the value of a single-instance attribute; 2.0 and later (KMIP 2.1 §6.1.51)."""
         await self._call(calls.set_attribute(identifier, name, value))
 
     async def locate(
@@ -143,16 +143,16 @@ class AsyncOperations(ABC):
         offset: int | None = None,
         storage_status: StorageStatusMask | None = None,
     ) -> Located:
-        """The objects that have all these attributes (KMIP 1.4 §4.9).
+        """Find the objects that have all these attributes (KMIP 1.4 §4.9).
 
-        Two instances of a date are a range.
+        Two instances of a date attribute form a range.
         """
         return await self._call(
             calls.locate(name, object_type, attributes, maximum, offset, storage_status)
         )
 
     async def activate(self, identifier: str) -> None:
-        """Make an object active (KMIP 1.4 §4.19)."""
+        """Activate an object (KMIP 1.4 §4.19)."""
         await self._call(calls.activate(identifier))
 
     async def revoke(
@@ -163,11 +163,11 @@ class AsyncOperations(ABC):
         *,
         compromise_occurred: datetime | None = None,
     ) -> None:
-        """Deactivate an object, or report it compromised (KMIP 1.4 §4.20)."""
+        """Revoke an object: deactivate it, or report it compromised (KMIP 1.4 §4.20)."""
         await self._call(calls.revoke(identifier, reason, message, compromise_occurred))
 
     async def destroy(self, identifier: str) -> None:
-        """Destroy the key material for good (KMIP 1.4 §4.21)."""
+        """Destroy the key material irrevocably (KMIP 1.4 §4.21)."""
         await self._call(calls.destroy(identifier))
 
     async def check(
@@ -178,7 +178,7 @@ class AsyncOperations(ABC):
         usage_limits_count: int | None = None,
         lease_time: int | None = None,
     ) -> None:
-        """Ask whether a use is permitted; OperationFailed if it is not (KMIP 1.4 §4.10)."""
+        """Check whether a use is permitted; OperationFailed if not (KMIP 1.4 §4.10)."""
         await self._call(calls.check(identifier, usage, usage_limits_count, lease_time))
 
     async def encrypt(
@@ -217,9 +217,10 @@ class AsyncOperations(ABC):
         names: tuple[str | None, str | None] = (None, None),
         attributes: AttributesLike | None = None,
     ) -> KeyPair:
-        """Make a pair (KMIP 1.4 §4.2); usage and names are of the private, then of the public key.
+        """Create a key pair (KMIP 1.4 §4.2).
 
-        ``attributes`` are those of both.
+        ``usage`` and ``names`` are those of the private and of the public key; both get
+        ``attributes``.
         """
         call = crypto_calls.create_key_pair(algorithm, length, curve, usage, names, attributes)
         return await self._call(call)
@@ -231,7 +232,7 @@ class AsyncOperations(ABC):
         offset: int | None = None,
         attributes: AttributesLike | None = None,
     ) -> str:
-        """Make a replacement, active ``offset`` seconds from now if given (KMIP 1.4 §4.4)."""
+        """Create a replacement key, to be activated in ``offset`` seconds if given (KMIP 1.4 §4.4)."""
         return await self._call(crypto_calls.re_key(identifier, offset, attributes))
 
     async def derive_key(
@@ -245,9 +246,9 @@ class AsyncOperations(ABC):
         name: str | None = None,
         attributes: AttributesLike | None = None,
     ) -> str:
-        """Derive a key of ``length`` bits from others (KMIP 1.4 §4.6).
+        """Derive a key of ``length`` bits from other objects (KMIP 1.4 §4.6).
 
-        Secret data are derived where ``algorithm`` is None.
+        If ``algorithm`` is None, the new object is Secret Data.
         """
         return await self._call(
             crypto_calls.derive_key(
@@ -263,7 +264,7 @@ class AsyncOperations(ABC):
         parameters: CryptographicParameters | None = None,
         digested_data: bytes | None = None,
     ) -> bytes:
-        """Sign data, or a digest of them, with a private key of the server (KMIP 1.4 §4.31)."""
+        """Sign data, or their digest, with a private key in the server (KMIP 1.4 §4.31)."""
         return await self._call(crypto_calls.sign(identifier, data, parameters, digested_data))
 
     async def signature_verify(
@@ -275,14 +276,14 @@ class AsyncOperations(ABC):
         parameters: CryptographicParameters | None = None,
         digested_data: bytes | None = None,
     ) -> bool:
-        """Whether a signature is good, by a public key of the server (KMIP 1.4 §4.32)."""
+        """Verify a signature with a public key in the server (KMIP 1.4 §4.32)."""
         call = crypto_calls.signature_verify(identifier, data, signature, parameters, digested_data)
         return await self._call(call)
 
     async def mac(
         self, identifier: str, data: bytes, *, parameters: CryptographicParameters | None = None
     ) -> bytes:
-        """A message authentication code (KMIP 1.4 §4.33)."""
+        """Compute a message authentication code (KMIP 1.4 §4.33)."""
         return await self._call(crypto_calls.mac(identifier, data, parameters))
 
     async def mac_verify(
@@ -293,19 +294,22 @@ class AsyncOperations(ABC):
         mac: bytes,
         parameters: CryptographicParameters | None = None,
     ) -> bool:
-        """Whether a message authentication code is good (KMIP 1.4 §4.34)."""
+        """Verify a message authentication code (KMIP 1.4 §4.34)."""
         return await self._call(crypto_calls.mac_verify(identifier, data, mac, parameters))
 
     async def hash(
         self, data: bytes, algorithm: HashingAlgorithm = HashingAlgorithm.SHA_256
     ) -> bytes:
-        """The digest of data (KMIP 1.4 §4.37)."""
+        """Compute the digest of data (KMIP 1.4 §4.37)."""
         return await self._call(crypto_calls.digest(data, algorithm))
 
     async def rng_retrieve(self, count: int) -> bytes:
-        """So many random bytes (KMIP 1.4 §4.35)."""
+        """Retrieve ``count`` random bytes (KMIP 1.4 §4.35)."""
         return await self._call(crypto_calls.rng_retrieve(count))
 
     async def request(self, operation: Operation, payload: Structure) -> Any:
-        """Any operation by its request payload; the response payload."""
+        """Send any operation with its request payload; returns the response payload.
+
+        A vendor's operation must be registered with :func:`kmipkit.model.operations.register`.
+        """
         return await self._call(calls.raw(operation, payload))

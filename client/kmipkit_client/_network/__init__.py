@@ -1,1 +1,1 @@
-"""Bytes to and from a server: the same three things for :mod:`anyio` and for blocking sockets."""
+"""Network access with one interface: connections by :mod:`anyio` and by blocking sockets."""

@@ -1,11 +1,11 @@
-"""On blocking sockets."""
+"""Connections by blocking sockets."""
 
 import socket
 import ssl
 import threading
 import time
 
-from kmipkit_client._network.reasons import broken, connecting
+from kmipkit_client._network.reasons import connect_failed, transfer_failed
 from kmipkit_client.errors import TimedOut
 from kmipkit_client.settings import Settings
 
@@ -15,59 +15,63 @@ Lock = threading.Lock
 class Stream:
     """A TLS connection. Each call has a deadline on the clock of :func:`time.monotonic`."""
 
-    def __init__(self, sock: ssl.SSLSocket, where: str) -> None:
+    def __init__(self, sock: ssl.SSLSocket, address: str) -> None:
         self._sock = sock
-        self._where = where
+        self._address = address
 
     def send(self, data: bytes, deadline: float) -> None:
-        """Send all; ConnectionFailed or TimedOut if not possible."""
+        """Send all bytes; ConnectionFailed or TimedOut if that is not possible."""
         try:
-            self._limit(deadline)
+            self._set_timeout(deadline)
             self._sock.sendall(data)
         except TimeoutError:
-            raise TimedOut(f"{self._where}: takes no data") from None
+            raise TimedOut(
+                f"{self._address}: the server did not accept the request in time"
+            ) from None
         except OSError as error:
-            raise broken(self._where, error) from None
+            raise transfer_failed(self._address, error) from None
 
     def receive(self, deadline: float) -> bytes:
-        """Some bytes, none when the server has closed; ConnectionFailed or TimedOut."""
+        """Receive some bytes; none when the server has closed. ConnectionFailed or TimedOut."""
         try:
-            self._limit(deadline)
+            self._set_timeout(deadline)
             return self._sock.recv(65536)
         except TimeoutError:
-            raise TimedOut(f"{self._where}: no answer in time") from None
+            raise TimedOut(f"{self._address}: the server did not respond in time") from None
         except OSError as error:
-            raise broken(self._where, error) from None
+            raise transfer_failed(self._address, error) from None
 
-    def _limit(self, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        if left <= 0:
+    def _set_timeout(self, deadline: float) -> None:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError
-        self._sock.settimeout(left)
+        self._sock.settimeout(remaining)
 
     def close(self) -> None:
-        """Close without waiting for the server; never raises."""
+        """Close the connection without waiting for the server; never raises."""
         self._sock.close()
 
 
 def connect(settings: Settings) -> Stream:
-    """Connect and shake hands; ConnectionFailed or TimedOut if not possible."""
-    where = f"{settings.host}:{settings.port}"
+    """Open a TLS connection; ConnectionFailed or TimedOut if that is not possible."""
+    address = f"{settings.host}:{settings.port}"
     try:
-        plain = socket.create_connection(
+        sock = socket.create_connection(
             (settings.host, settings.port), timeout=settings.connect_timeout
         )
     except TimeoutError:
-        raise TimedOut(f"{where}: no connection in {settings.connect_timeout:g} s") from None
+        raise TimedOut(f"{address}: no connection within {settings.connect_timeout:g} s") from None
     except OSError as error:
-        raise connecting(where, error) from None
+        raise connect_failed(address, error) from None
     try:
-        with plain:  # TLS takes the socket out of it; closed here is what TLS did not take
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with sock:  # TLS takes over its descriptor; what TLS does not take is closed here
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return Stream(
-                settings.context.wrap_socket(plain, server_hostname=settings.server_name), where
+                settings.context.wrap_socket(sock, server_hostname=settings.server_name), address
             )
     except TimeoutError:
-        raise TimedOut(f"{where}: no handshake in {settings.connect_timeout:g} s") from None
+        raise TimedOut(
+            f"{address}: no TLS handshake within {settings.connect_timeout:g} s"
+        ) from None
     except OSError as error:
-        raise connecting(where, error) from None
+        raise connect_failed(address, error) from None

@@ -1,4 +1,4 @@
-"""Why there is no connection, in words that say what to do."""
+"""Messages for failed connections, which say what to do about it."""
 
 import ssl
 
@@ -6,34 +6,34 @@ from kmipkit_client.errors import ConnectionFailed
 
 _HINTS = {
     "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not trusted",
-    "CERTIFICATE_REQUIRED": "the server wants a client certificate: give cert and key",
+    "CERTIFICATE_REQUIRED": "the server requires a client certificate; specify cert and key",
     "UNKNOWN_CA": "the server does not trust the authority of the client certificate",
-    "BAD_CERTIFICATE": "the server refuses the client certificate",
+    "BAD_CERTIFICATE": "the server rejected the client certificate",
     "CERTIFICATE_EXPIRED": "the server says that the client certificate has expired",
-    "HANDSHAKE_FAILURE": "no common TLS version or cipher, or the server wants a client certificate",
-    "INTERNAL_ERROR": "the server takes no more connections, or has a fault",
-    "WRONG_VERSION_NUMBER": "what answers there does not speak TLS",
+    "HANDSHAKE_FAILURE": "no common TLS version or cipher, or the server requires a client certificate",
+    "INTERNAL_ERROR": "the server accepts no more connections, or has an internal error",
+    "WRONG_VERSION_NUMBER": "the peer does not use TLS",
 }
 
 
-def _words(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     inner = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(inner, ssl.SSLCertVerificationError):
-        return f"the server's certificate is refused: {inner.verify_message}"
+        return f"the server's certificate is not accepted: {inner.verify_message}"
     if isinstance(inner, ssl.SSLError):
         name = inner.reason or ""
-        hint = next((hint for mark, hint in _HINTS.items() if mark in name), "")
+        hint = next((hint for reason, hint in _HINTS.items() if reason in name), "")
         return f"TLS: {hint or inner}"
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror
     return str(inner) or "the connection was closed"
 
 
-def connecting(where: str, error: BaseException) -> ConnectionFailed:
-    """For a connection that does not come about."""
-    return ConnectionFailed(f"{where}: cannot connect: {_words(error)}")
+def connect_failed(address: str, error: BaseException) -> ConnectionFailed:
+    """The error for a connection that cannot be made."""
+    return ConnectionFailed(f"{address}: cannot connect: {_describe(error)}")
 
 
-def broken(where: str, error: BaseException) -> ConnectionFailed:
-    """For a connection that breaks."""
-    return ConnectionFailed(f"{where}: {_words(error)}")
+def transfer_failed(address: str, error: BaseException) -> ConnectionFailed:
+    """The error for a connection that fails while it is in use."""
+    return ConnectionFailed(f"{address}: {_describe(error)}")

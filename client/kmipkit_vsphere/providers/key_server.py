@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from kmipkit.connection import Connection, Response, Role
+from kmipkit.connection import Connection, Response
 from kmipkit.errors import ProtocolError
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit_vsphere.errors import ClientNotTrusted, KeyServerUnreachable, ServerNotTrusted
@@ -130,7 +130,7 @@ class TLSConnection:
         self._where = where
         self._timeout = timeout
         self._is_first = True
-        self._connection = Connection(Role.ASKING, tolerant=True)
+        self._connection = Connection(tolerant=True)
 
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
         """Send a request and wait for its answer, as long as the provider's time-out allows."""

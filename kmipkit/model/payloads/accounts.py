@@ -8,7 +8,7 @@ from typing import Annotated
 
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.objects import Certificate
-from kmipkit.model.payloads.shapes import ObjectResponse
+from kmipkit.model.payloads.common import ObjectResponse
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.enums import CredentialType, HashingAlgorithm, OTPAlgorithm
 from kmipkit.spec.tags import Tag

@@ -7,7 +7,7 @@ their value (Current Attribute). The answers of 1.x repeat the attribute, those 
 from typing import Annotated
 
 from kmipkit.model.attribute import NO_ATTRIBUTES, Attribute, AttributeReference, Attributes
-from kmipkit.model.payloads.shapes import ObjectRequest, ObjectResponse
+from kmipkit.model.payloads.common import ObjectRequest, ObjectResponse
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.model.types import Identifier
 from kmipkit.spec.enums import AdjustmentType

@@ -3,9 +3,12 @@
 from datetime import datetime
 from typing import Annotated
 
-from kmipkit.model.attribute import Attributes
 from kmipkit.model.objects import Certificate, CertificateRequest
-from kmipkit.model.payloads.shapes import NewObjectResponse, ProtectionStorageMasks
+from kmipkit.model.payloads.common import (
+    NewObjectResponse,
+    OptionalAttributeList,
+    StorageMasks,
+)
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.model.types import Identifier, Interval
 from kmipkit.spec.enums import CertificateRequestType, ValidityIndicator
@@ -33,14 +36,8 @@ class CertifyRequest(Structure):
         Wire(Tag.CERTIFICATE_REQUEST, since=V1_1, until=V1_4),
         Wire(Tag.CERTIFICATE_REQUEST_VALUE, since=V2_0),
     ] = None
-    attributes: Annotated[
-        Attributes | None,
-        Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4),
-        Wire(Tag.ATTRIBUTES, since=V2_0),
-    ] = None
-    protection_storage_masks: Annotated[
-        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
-    ] = None
+    attributes: OptionalAttributeList = None
+    protection_storage_masks: StorageMasks = None
 
 
 @structure()
@@ -68,14 +65,8 @@ class ReCertifyRequest(Structure):
         Wire(Tag.CERTIFICATE_REQUEST_VALUE, since=V2_0),
     ] = None
     offset: Annotated[Interval | None, Wire(Tag.OFFSET)] = None
-    attributes: Annotated[
-        Attributes | None,
-        Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4),
-        Wire(Tag.ATTRIBUTES, since=V2_0),
-    ] = None
-    protection_storage_masks: Annotated[
-        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
-    ] = None
+    attributes: OptionalAttributeList = None
+    protection_storage_masks: StorageMasks = None
 
 
 @structure()

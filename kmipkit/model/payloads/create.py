@@ -3,7 +3,14 @@
 from typing import Annotated
 
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.payloads.shapes import KeyPairResponse, ProtectionStorageMasks
+from kmipkit.model.payloads.common import (
+    AttributeList,
+    ImplicitAttributes,
+    KeyPairResponse,
+    OptionalAttributeList,
+    ProtectionStorageMasks,
+    StorageMasks,
+)
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.model.types import BigInteger, Identifier
 from kmipkit.spec.enums import ObjectType, SecretDataType, SplitKeyMethod
@@ -16,12 +23,8 @@ class CreateRequest(Structure):
     """Make a symmetric key (1.4 §4.1, 2.1 §6.1.8)."""
 
     object_type: Annotated[ObjectType, Wire(Tag.OBJECT_TYPE)]
-    attributes: Annotated[
-        Attributes, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4), Wire(Tag.ATTRIBUTES, since=V2_0)
-    ]
-    protection_storage_masks: Annotated[
-        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
-    ] = None
+    attributes: AttributeList
+    protection_storage_masks: StorageMasks = None
 
 
 @structure()
@@ -30,7 +33,7 @@ class CreateResponse(Structure):
 
     object_type: Annotated[ObjectType, Wire(Tag.OBJECT_TYPE)]
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
-    attributes: Annotated[Attributes | None, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4)] = None
+    attributes: ImplicitAttributes = None
 
 
 @structure()
@@ -78,12 +81,8 @@ class CreateSplitKeyRequest(Structure):
     split_key_threshold: Annotated[int, Wire(Tag.SPLIT_KEY_THRESHOLD)]
     split_key_method: Annotated[SplitKeyMethod, Wire(Tag.SPLIT_KEY_METHOD)]
     prime_field_size: Annotated[BigInteger | None, Wire(Tag.PRIME_FIELD_SIZE)] = None
-    attributes: Annotated[
-        Attributes, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4), Wire(Tag.ATTRIBUTES, since=V2_0)
-    ]
-    protection_storage_masks: Annotated[
-        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
-    ] = None
+    attributes: AttributeList
+    protection_storage_masks: StorageMasks = None
 
 
 @structure()
@@ -97,7 +96,7 @@ class CreateSplitKeyResponse(Structure):
     unique_identifiers: Annotated[
         tuple[Identifier, ...], Wire(Tag.UNIQUE_IDENTIFIER, required=True)
     ]
-    attributes: Annotated[Attributes | None, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4)] = None
+    attributes: ImplicitAttributes = None
 
 
 @structure()
@@ -109,14 +108,8 @@ class JoinSplitKeyRequest(Structure):
         tuple[Identifier, ...], Wire(Tag.UNIQUE_IDENTIFIER, required=True)
     ]
     secret_data_type: Annotated[SecretDataType | None, Wire(Tag.SECRET_DATA_TYPE)] = None
-    attributes: Annotated[
-        Attributes | None,
-        Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4),
-        Wire(Tag.ATTRIBUTES, since=V2_0),
-    ] = None
-    protection_storage_masks: Annotated[
-        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
-    ] = None
+    attributes: OptionalAttributeList = None
+    protection_storage_masks: StorageMasks = None
 
 
 @structure()
@@ -125,4 +118,4 @@ class JoinSplitKeyResponse(Structure):
 
     object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2)] = None
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
-    attributes: Annotated[Attributes | None, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4)] = None
+    attributes: ImplicitAttributes = None

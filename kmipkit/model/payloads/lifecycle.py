@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from kmipkit.model.attributes import RevocationReason
-from kmipkit.model.payloads.shapes import ObjectRequest, ObjectResponse
+from kmipkit.model.payloads.common import ObjectRequest, ObjectResponse
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.model.types import Identifier, Interval, LongInteger
 from kmipkit.spec.enums import DeactivationReasonCode

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from kmipkit.model.attributes import RNGParameters
 from kmipkit.model.headers import ProtocolVersion
+from kmipkit.model.payloads.common import StorageMasks
 from kmipkit.model.payloads.limits import DefaultsInformation, ObjectGroups
-from kmipkit.model.payloads.shapes import ProtectionStorageMasks
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.enums import (
     AttestationType,
@@ -169,6 +169,4 @@ class QueryResponse(Structure):
     defaults_information: Annotated[
         DefaultsInformation | None, Wire(Tag.DEFAULTS_INFORMATION, since=V2_0)
     ] = None
-    protection_storage_masks: Annotated[
-        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
-    ] = None
+    protection_storage_masks: StorageMasks = None

@@ -2,19 +2,20 @@
 
 from typing import Annotated
 
-from kmipkit.model.attribute import Attributes
 from kmipkit.model.keyblock import KeyWrappingSpecification
 from kmipkit.model.objects import ManagedObject
-from kmipkit.model.payloads.shapes import (
+from kmipkit.model.payloads.common import (
+    AllAttributes,
+    AttributeList,
     NewObjectResponse,
     ObjectResponse,
-    ProtectionStorageMasks,
+    StorageMasks,
 )
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.model.types import Identifier
 from kmipkit.spec.enums import KeyCompressionType, KeyFormatType, KeyWrapType, ObjectType
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_1, V1_2, V1_4, V2_0
+from kmipkit.spec.versions import V1_1, V1_2, V2_0
 
 
 @structure()
@@ -25,15 +26,11 @@ class RegisterRequest(Structure):
     """
 
     object_type: Annotated[ObjectType, Wire(Tag.OBJECT_TYPE)]
-    attributes: Annotated[
-        Attributes, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4), Wire(Tag.ATTRIBUTES, since=V2_0)
-    ]
+    attributes: AttributeList
     object: Annotated[ManagedObject | None, Wire(until=V1_1), Wire(since=V1_2, required=True)] = (
         None
     )
-    protection_storage_masks: Annotated[
-        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
-    ] = None
+    protection_storage_masks: StorageMasks = None
 
 
 @structure()
@@ -51,11 +48,7 @@ class ImportRequest(Structure):
     )
     replace_existing: Annotated[bool | None, Wire(Tag.REPLACE_EXISTING)] = None
     key_wrap_type: Annotated[KeyWrapType | None, Wire(Tag.KEY_WRAP_TYPE)] = None
-    attributes: Annotated[
-        Attributes,
-        Wire(Tag.ATTRIBUTE, until=V1_4, spread=True, required=True),
-        Wire(Tag.ATTRIBUTES, since=V2_0),
-    ]
+    attributes: AllAttributes
     object: Annotated[ManagedObject, Wire()]
 
 
@@ -85,9 +78,5 @@ class ExportResponse(Structure):
 
     object_type: Annotated[ObjectType, Wire(Tag.OBJECT_TYPE)]
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
-    attributes: Annotated[
-        Attributes,
-        Wire(Tag.ATTRIBUTE, until=V1_4, spread=True, required=True),
-        Wire(Tag.ATTRIBUTES, since=V2_0),
-    ]
+    attributes: AllAttributes
     object: Annotated[ManagedObject, Wire()]

@@ -4,10 +4,13 @@ from typing import Annotated
 
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import CryptographicParameters
-from kmipkit.model.payloads.shapes import (
+from kmipkit.model.payloads.common import (
+    AttributeList,
     KeyPairResponse,
     NewObjectResponse,
+    OptionalAttributeList,
     ProtectionStorageMasks,
+    StorageMasks,
 )
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.model.types import Identifier, Interval
@@ -22,14 +25,8 @@ class ReKeyRequest(Structure):
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     offset: Annotated[Interval | None, Wire(Tag.OFFSET)] = None
-    attributes: Annotated[
-        Attributes | None,
-        Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4),
-        Wire(Tag.ATTRIBUTES, since=V2_0),
-    ] = None
-    protection_storage_masks: Annotated[
-        ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
-    ] = None
+    attributes: OptionalAttributeList = None
+    protection_storage_masks: StorageMasks = None
 
 
 @structure()
@@ -103,9 +100,7 @@ class DeriveKeyRequest(Structure):
     ]
     derivation_method: Annotated[DerivationMethod, Wire(Tag.DERIVATION_METHOD)]
     derivation_parameters: Annotated[DerivationParameters, Wire(Tag.DERIVATION_PARAMETERS)]
-    attributes: Annotated[
-        Attributes, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4), Wire(Tag.ATTRIBUTES, since=V2_0)
-    ]
+    attributes: AttributeList
 
 
 @structure()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
-from kmipkit.model.envelope import SPOKEN, decode_response, peek_version
+from kmipkit.model.envelope import decode_response, peek_version
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
 from kmipkit.spec.enums import (
     BatchErrorContinuationOption,
@@ -21,6 +21,7 @@ from kmipkit.spec.enums import (
     ResultReason,
     ResultStatus,
 )
+from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine import response
 from kmipkit_server.engine.asynchronous import (
@@ -121,8 +122,8 @@ class Dispatcher:
         request.
         """
         version = peek_version(data)
-        if version not in SPOKEN:
-            version = next((v for v in reversed(SPOKEN) if version and v < version), SPOKEN[0])
+        if version not in VERSIONS:
+            version = next((v for v in reversed(VERSIONS) if version and v < version), VERSIONS[0])
         refusal = failure(version, OperationError(error.reason, str(error)))
         return response.message(version, [refusal], self._now())
 

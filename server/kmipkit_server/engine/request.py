@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from kmipkit.errors import Cause, OperationError, RemoteProtocolError
 from kmipkit.model.codec import from_tree
-from kmipkit.model.envelope import SPOKEN, decode_request, peek_version
+from kmipkit.model.envelope import decode_request, peek_version
 from kmipkit.model.headers import RequestHeader
 from kmipkit.model.messages import RequestBatchItem
 from kmipkit.spec.enums import Operation, ResultReason
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.limits import Limits
 from kmipkit.ttlv.tree import Item
@@ -51,7 +51,7 @@ def _read_parts(data: bytes, limits: Limits) -> Request:
     version = peek_version(data)
     root = binary.decode(data, limits)
     parts = root.value if isinstance(root.value, tuple) else ()
-    if version not in SPOKEN or len(parts) < 2 or any(p.tag != Tag.BATCH_ITEM for p in parts[1:]):
+    if version not in VERSIONS or len(parts) < 2 or any(p.tag != Tag.BATCH_ITEM for p in parts[1:]):
         decode_request(data, limits=limits)  # raises the error that says what is wrong
         raise RemoteProtocolError("the message has no batch item", cause=Cause.MISSING_FIELD)
     header = from_tree(RequestHeader, parts[0], version, tag=Tag.REQUEST_HEADER)

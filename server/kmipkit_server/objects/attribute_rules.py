@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribute_name
-from kmipkit.model.v3_forms import TYPE_OF_LINK
+from kmipkit.model.v3_forms import LINK_TYPES
 from kmipkit.spec.attribute_spec import AttributeSpec
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectType, ResultReason, State
@@ -51,7 +51,7 @@ def _known(key: AttributeKey, version: Version) -> AttributeSpec | None:
         if key.vendor:
             return None
     else:
-        row = BY_TAG.get(Tag.LINK if key in TYPE_OF_LINK else key)
+        row = BY_TAG.get(Tag.LINK if key in LINK_TYPES else key)
         if row is not None and row.known_in(version):
             return row
     raise OperationError(

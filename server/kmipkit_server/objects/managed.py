@@ -21,7 +21,7 @@ from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.keyblock import KeyBlock
 from kmipkit.model.objects import CLASS_OF_TYPE, ManagedObject
-from kmipkit.model.v3_forms import LINKS, TYPE_OF_LINK
+from kmipkit.model.v3_forms import LINK_TAGS, LINK_TYPES
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectClass, ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
@@ -161,15 +161,15 @@ _COLUMNS: dict[Tag, str] = {
 
 def refers_to(key: AttributeKey, attribute: Attribute) -> bool:
     """Whether a reference means this attribute: 3.0 refers to links by the tag of their type."""
-    if isinstance(key, Tag) and key in TYPE_OF_LINK:
-        return attribute.key == Tag.LINK and attribute.value.link_type == TYPE_OF_LINK[key]
+    if isinstance(key, Tag) and key in LINK_TYPES:
+        return attribute.key == Tag.LINK and attribute.value.link_type == LINK_TYPES[key]
     return attribute.key == key
 
 
 def reference_to(attribute: Attribute, version: Version) -> AttributeKey:
     """What a client of this version calls the attribute: the inverse of :func:`refers_to`."""
     if attribute.key == Tag.LINK and version >= V3_0:
-        return LINKS.get(attribute.value.link_type, Tag.LINK)
+        return LINK_TAGS.get(attribute.value.link_type, Tag.LINK)
     return attribute.key
 
 

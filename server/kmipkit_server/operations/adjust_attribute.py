@@ -10,7 +10,7 @@ from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribu
 from kmipkit.model.attribute_field_types import vendor_item
 from kmipkit.model.field_types import Place
 from kmipkit.model.payloads.attributes import AdjustAttributeRequest, AdjustAttributeResponse
-from kmipkit.model.plan import value_kind
+from kmipkit.model.plan import value_type
 from kmipkit.spec.enums import AdjustmentType, ResultReason
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
@@ -62,8 +62,8 @@ def _type(key: AttributeKey, value: Any, version: Version) -> ItemType:
         kinds = {bool: ItemType.BOOLEAN, int: ItemType.INTEGER, datetime: ItemType.DATE_TIME}
         found = kinds.get(type(value))
     else:
-        kind = value_kind(key, version)
-        types = kind.types if kind is not None else frozenset()
+        kind = value_type(key, version)
+        types = kind.item_types if kind is not None else frozenset()
         found = next(iter(types)) if len(types) == 1 else None
     if found is None:
         raise OperationError(
@@ -78,7 +78,7 @@ def _check(key: AttributeKey, value: Any, version: Version) -> None:
         if isinstance(key, VendorName):
             vendor_item(Tag.ATTRIBUTE_VALUE, value, Place())
         else:
-            kind = value_kind(key, version)
+            kind = value_type(key, version)
             assert kind is not None
             kind.write(key, value, Place())
     except LocalProtocolError:

@@ -30,7 +30,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.profiles import claimable
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import SETTLED, Version
+from kmipkit.spec.versions import PUBLISHED, Version
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
@@ -44,7 +44,7 @@ def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverV
 
     A draft is told to those only who name it or speak it: nobody shall choose it by chance.
     """
-    asked = {one.version for one in request.protocol_versions} or {*SETTLED, call.version}
+    asked = {one.version for one in request.protocol_versions} or {*PUBLISHED, call.version}
     return DiscoverVersionsResponse(
         protocol_versions=tuple(
             ProtocolVersion.of(version)

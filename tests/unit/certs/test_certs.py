@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from kmipkit_certs import development, files, keypairs
 from kmipkit_certs.authority import Authority, Purpose, distinguished_name
-from kmipkit_certs.check import Question, reasons
+from kmipkit_certs.check import Check, reasons
 from kmipkit_certs.cli import certs
 from kmipkit_certs.directory import Directory
 from kmipkit_certs.errors import CertificateError
@@ -34,7 +34,7 @@ def ask(authority: Authority, certificate: x509.Certificate, **changes: object) 
         "now": NOW,
         **changes,
     }
-    return reasons(Question(**given))  # type: ignore[arg-type]
+    return reasons(Check(**given))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("algorithm", keypairs.ALGORITHMS)
@@ -138,14 +138,16 @@ def test_each_fault_is_named_in_plain_words(authority: Authority) -> None:
         authority, own.key.public_key(), signer=own.key, issuer=own.certificate.subject
     )
     faults = {
-        "made anew": ask(other, own.certificate),
+        "was probably recreated": ask(other, own.certificate),
         "not among the trusted": ask(third, own.certificate),
-        "is no authority": ask(authority, not_authority, chain=[not_authority, own.certificate]),
+        "do not make it an authority": ask(
+            authority, not_authority, chain=[not_authority, own.certificate]
+        ),
         "expired on 2029": ask(authority, own.certificate, now=NOW + timedelta(days=2000)),
-        "valid from": ask(authority, own.certificate, now=NOW - timedelta(days=1)),
-        "allows client, not server": ask(authority, own.certificate, purpose=Purpose.SERVER),
+        "is not valid before": ask(authority, own.certificate, now=NOW - timedelta(days=1)),
+        "permits client, but not server": ask(authority, own.certificate, purpose=Purpose.SERVER),
         "no alternative names": ask(authority, own.certificate, host="kms"),
-        "RSA of 1024": ask(
+        "RSA with 1024": ask(
             authority, leaf(authority, rsa.generate_private_key(65537, 1024).public_key())
         ),
         "DSA, which": ask(authority, leaf(authority, dsa.generate_private_key(1024).public_key())),
@@ -153,8 +155,8 @@ def test_each_fault_is_named_in_plain_words(authority: Authority) -> None:
             authority, leaf(authority, ec.generate_private_key(ec.SECP256K1()).public_key())
         ),
         "does not belong": ask(authority, own.certificate, key=p256),
-        "is an authority, not": ask(authority, authority.certificate),
-        "signed by itself": ask(third, authority.certificate),
+        "is a certificate authority, not": ask(authority, authority.certificate),
+        "is self-signed": ask(third, authority.certificate),
     }
     for words, found in faults.items():
         assert any(words in reason for reason in found), (words, found)
@@ -178,7 +180,7 @@ def test_intermediate_authorities_sent_with_the_certificate_count(authority: Aut
     root = Authority.create("r", "ecdsa-p256", NOW)
     # Our own root allows no authority below it (path length 0), and the check must say so.
     (reason,) = ask(authority, below, chain=[below, intermediate])
-    assert "allows 0 authorities below it" in reason
+    assert "permits 0 authorities below it" in reason
     assert any("intermediate certificate" in reason for reason in ask(root, below))
 
 
@@ -214,12 +216,13 @@ def test_the_command_line_from_init_to_check(tmp_path: Path) -> None:
     good = ("check", f"{pki}/kms.example.org.crt", "--ca", f"{pki}/ca.crt")
     assert run(*good, "--host", "kms.example.org") == (
         0,
-        f"{pki}/kms.example.org.crt: good as a server's certificate\n",
+        f"{pki}/kms.example.org.crt: valid as a server certificate\n",
     )
     code, output = run(*good, "--json")
     assert code == 1
     assert json.loads(output[output.index("{") :])["reasons"] == [
-        "usage: the extended key usage allows server, not client; issue it with the usage client"
+        "usage: the extended key usage permits server, but not client;"
+        " issue a certificate with the usage client"
     ]
     shown = json.loads(run("show", f"{pki}/Straße 7 €.crt", "--json")[1])
     assert shown[0]["subject"] == "CN=Straße 7 €"

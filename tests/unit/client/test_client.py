@@ -224,9 +224,11 @@ def test_an_answer_that_is_no_kmip_is_an_error_of_the_server(
 def test_a_server_of_another_authority_is_not_trusted(tmp_path: Path, pki: Path) -> None:
     server = RunningServer(tmp_path / "data").start()
     try:
-        with pytest.raises(ConnectionFailed, match="certificate is refused"):
+        with pytest.raises(ConnectionFailed, match="certificate is not accepted"):
             Client(port=server.port, ca=pki / "ca.crt").query()
-        with pytest.raises(ConnectionFailed, match=r"certificate is refused.*localhost.example"):
+        with pytest.raises(
+            ConnectionFailed, match=r"certificate is not accepted.*localhost.example"
+        ):
             Client(port=server.port, ca=server.pki.ca, server_name="localhost.example").query()
     finally:
         server.stop()

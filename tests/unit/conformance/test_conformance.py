@@ -18,8 +18,8 @@ from kmipkit_conformance.errata import CORRECTIONS, ERRATA
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.placeholders import Bindings
 from kmipkit_conformance.player import Outcome, Player, Verdict
-from kmipkit_conformance.profiles import judged
-from kmipkit_conformance.support import Offer, offered
+from kmipkit_conformance.profiles import judge_profiles
+from kmipkit_conformance.support import Offer, query_offer
 from kmipkit_conformance.target import Target
 from servers import RunningServer
 
@@ -224,7 +224,7 @@ def test_cases_are_found_chosen_and_named(tmp_path: Path) -> None:
 def player(server: RunningServer) -> Player:
     files = server.credentials("tester")
     target = Target("127.0.0.1", server.port, **files)
-    return Player(target, offered(target))
+    return Player(target, query_offer(target))
 
 
 def test_a_case_is_played_and_a_wrong_expectation_is_a_failure(
@@ -246,13 +246,13 @@ def test_what_the_server_does_not_offer_is_skipped_with_the_reason(
     assert "CREATE" in verdict.reasons[0]
 
 
-def test_a_version_that_the_server_does_not_speak_is_skipped(
+def test_a_version_that_the_server_does_not_support_is_skipped(
     player: Player, tmp_path: Path
 ) -> None:
     old = replace(player, offer=Offer(None, frozenset({V1_4})))
     verdict = old.play(load(write_case(tmp_path, "A-M-1-30")))
     assert verdict.outcome is Outcome.SKIPPED
-    assert verdict.reasons == ("the server does not speak KMIP 3.0",)
+    assert verdict.reasons == ("the server does not support KMIP 3.0",)
 
 
 def test_the_command_ends_with_1_when_a_case_fails_and_reports_it(
@@ -323,7 +323,7 @@ def verdict_of(name: str, outcome: Outcome) -> Verdict:
 
 
 def standings(verdicts: list[Verdict], offer: Offer) -> dict[str, str]:
-    return {one.profile.title: one.standing.value for one in judged(verdicts, offer)}
+    return {one.profile.title: one.standing.value for one in judge_profiles(verdicts, offer)}
 
 
 ALL = frozenset(Operation)
@@ -343,7 +343,9 @@ def test_a_profile_stands_or_falls_with_its_mandatory_cases() -> None:
     assert found["RNG Cryptographic Server"] == "passed", "an optional case does not count"
     assert found["Quantum Safe Server"] == "not testable"
     assert found["Complete Server"] == "failed"
-    [why] = [one for one in judged(verdicts, Offer(ALL, None)) if "Basic C" in one.profile.title]
+    [why] = [
+        one for one in judge_profiles(verdicts, Offer(ALL, None)) if "Basic C" in one.profile.title
+    ]
     assert why.because == ("CS-BC-M-1-21, step 3",)
 
 
@@ -402,7 +404,7 @@ def test_marks_say_who_sends_and_what_is_repeated() -> None:
 
 def test_a_case_is_played_as_it_must_have_been_meant(tmp_path: Path) -> None:
     for name, corrections in CORRECTIONS.items():
-        assert all(correction.why for correction in corrections), name
+        assert all(correction.reason for correction in corrections), name
     text = 'x fd912d102dbb482f6f6e91bd57119095 "'
     [correction] = CORRECTIONS["CS-BC-M-6-12"]
     assert "d9bcce11b0b437b90239552df3a360c9" in correction.apply(text)

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 from click.testing import CliRunner
-from kmipkit_conformance.cases import OWN, load_all
+from kmipkit_conformance.cases import SUITE, load_all
 from kmipkit_conformance.cli import conformance
 from kmipkit_conformance.errors import ConformanceError, NoAnswer
 from kmipkit_conformance.fuzz import DAMAGE, Fuzzer
@@ -22,7 +22,7 @@ from kmipkit.ttlv import binary
 from kmipkit.ttlv.framing import HEADER_SIZE
 from kmipkit.ttlv.tree import Item
 
-CASES = list(load_all((OWN,), frozenset({V2_1}), ()))
+CASES = list(load_all((SUITE,), frozenset({V2_1}), ()))
 REQUEST = CASES[0].steps[0].request
 ANSWER = binary.encode(Item(Tag.RESPONSE_MESSAGE, ItemType.STRUCTURE, ()))
 
@@ -74,7 +74,7 @@ def test_each_damage_leaves_a_frame_that_a_server_must_answer(name: str) -> None
 def test_a_finding_is_made_as_small_as_it_can_be() -> None:
     weakness = (0x42005C05).to_bytes(4, "big")  # an Operation
     finding = next(fuzzer(Weak(weakness)).run(100))
-    assert "without an answer" in finding.what
+    assert "without an answer" in finding.problem
     assert weakness in finding.message
     operation = Item(Tag.OPERATION, ItemType.ENUMERATION, 1)
     assert len(finding.message) < 200 + len(binary.encode(operation))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from kmipkit_certs import development
-from kmipkit_conformance.cases import OWN, Case, Step, load_all
+from kmipkit_conformance.cases import SUITE, Case, Step, load_all
 from kmipkit_conformance.player import Outcome, Player, Verdict
 from kmipkit_conformance.scripted import ScriptedServer, server_context
 from kmipkit_conformance.target import Target
@@ -32,21 +32,21 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def both(pki: Path, case: Case, played: Case | None = None) -> tuple[Verdict, Verdict]:
     """The verdict on the client, which plays another case perhaps, and the client's on us."""
     context = server_context(pki / "ca.crt", pki / "server.crt", pki / "server.key")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = ScriptedServer(listening, context, timeout=ANSWER_TIMEOUT)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = ScriptedServer(listener, context, timeout=ANSWER_TIMEOUT)
         found: list[Verdict] = []
         thread = threading.Thread(target=lambda: found.append(server.play(case)))
         thread.start()
         files = (pki / "ca.crt", pki / "device.crt", pki / "device.key")
-        target = Target("127.0.0.1", listening.getsockname()[1], *files, timeout=ANSWER_TIMEOUT)
-        told = Player(target, patience=1, pause=lambda seconds: None).play(played or case)
+        target = Target("127.0.0.1", listener.getsockname()[1], *files, timeout=ANSWER_TIMEOUT)
+        told = Player(target, repeat_timeout=1, sleep=lambda seconds: None).play(played or case)
         thread.join()
     return found[0], told
 
 
 CASES = [
     case
-    for case in load_all((OWN,), frozenset({V1_4, V2_1, V3_0}), ())
+    for case in load_all((SUITE,), frozenset({V1_4, V2_1, V3_0}), ())
     if "ASYNC" not in case.name  # its Poll may come again
 ]
 
@@ -83,7 +83,7 @@ def test_a_client_that_asks_something_else_fails(pki: Path, tag: Tag, value: Any
     assert verdict.outcome is Outcome.FAILED
     assert verdict.step == 0
     assert why in "; ".join(verdict.reasons)
-    assert verdict.got is not None
+    assert verdict.actual is not None
 
 
 def test_a_client_that_goes_away_fails_at_that_step(pki: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from kmipkit_conformance.cases import OWN, Case, load_all
+from kmipkit_conformance.cases import SUITE, Case, load_all
 from kmipkit_conformance.player import Outcome, Player
 from kmipkit_conformance.target import Target
 from kmipkit_server.engine.call import Call
@@ -52,8 +52,8 @@ class Judge:
         player = Player(
             cast("Target", InMemory(laboratory)),
             clock=lambda: float(laboratory.now.timestamp()),
-            pause=lambda seconds: laboratory.pass_time(seconds=1),
-            patience=10,
+            sleep=lambda seconds: laboratory.pass_time(seconds=1),
+            repeat_timeout=10,
         )
         verdicts = (player.play(case) for case in cases)
         failed = (one.case.name for one in verdicts if one.outcome is not Outcome.PASSED)
@@ -63,8 +63,8 @@ class Judge:
 
 
 CASES = [
-    *load_all((OWN,), frozenset({V1_2, V2_1}), ()),
-    *load_all((OWN,), frozenset({V3_0}), ("KIT-MISSING",)),
+    *load_all((SUITE,), frozenset({V1_2, V2_1}), ()),
+    *load_all((SUITE,), frozenset({V3_0}), ("KIT-MISSING",)),
 ]
 
 

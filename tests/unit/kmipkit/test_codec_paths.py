@@ -8,7 +8,9 @@ import pytest
 
 from kmipkit.model import codec
 from kmipkit.model.attribute import Attribute, Attributes, custom
-from kmipkit.model.attributes import Name
+from kmipkit.model.attribute_field_types import AttributeListType, AttributeType
+from kmipkit.model.attributes import Link, Name
+from kmipkit.model.field_types import ChoiceType
 from kmipkit.model.headers import ProtocolVersion, RequestHeader, ResponseHeader
 from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.messages import (
@@ -24,6 +26,7 @@ from kmipkit.model.structure import Structure
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     KeyFormatType,
+    LinkType,
     NameType,
     ObjectType,
     Operation,
@@ -31,7 +34,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import SETTLED, V2_0, Version
+from kmipkit.spec.versions import PUBLISHED, V2_0, Version
 
 
 def create(version: Version) -> RequestMessage:
@@ -92,7 +95,7 @@ def got(version: Version) -> ResponseMessage:
     )
 
 
-@pytest.mark.parametrize("version", SETTLED, ids=str)
+@pytest.mark.parametrize("version", PUBLISHED, ids=str)
 @pytest.mark.parametrize("make", [create, got], ids=["Create request", "Get response"])
 @pytest.mark.parametrize("strict", [True, False], ids=["strict", "lenient"])
 def test_ordinary_messages_never_take_the_slow_path(
@@ -110,3 +113,24 @@ def test_ordinary_messages_never_take_the_slow_path(
     data = codec.encode(message, version, strict=strict)
     assert data == expected
     assert codec.decode(type(message), data, version) == message
+
+
+@pytest.mark.parametrize("version", PUBLISHED, ids=str)
+def test_an_identifier_as_attribute_never_takes_the_slow_path(
+    monkeypatch: pytest.MonkeyPatch, version: Version
+) -> None:
+    """Its value is one of several types, which are compiled like any other."""
+    link = Link(link_type=LinkType.PUBLIC_KEY_LINK, linked_object_identifier="2")
+    attributes = Attributes.of((Tag.UNIQUE_IDENTIFIER, "1"), (Tag.LINK, link))
+    message = CreateRequest(object_type=ObjectType.SYMMETRIC_KEY, attributes=attributes)
+    expected = codec.binary.encode(codec.to_tree(message, version, tag=Tag.REQUEST_PAYLOAD))
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("the reference codec was asked")
+
+    for field_type in (ChoiceType, AttributeType, AttributeListType):
+        monkeypatch.setattr(field_type, "read", fail)
+        monkeypatch.setattr(field_type, "write", fail)
+    data = codec.encode(message, version, tag=Tag.REQUEST_PAYLOAD)
+    assert data == expected
+    assert codec.decode(CreateRequest, data, version, tag=Tag.REQUEST_PAYLOAD) == message

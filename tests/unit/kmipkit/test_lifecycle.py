@@ -13,7 +13,6 @@ from kmipkit.lifecycle import (
     Event,
     describe_state,
     effective_state,
-    initial_state,
     may_process,
     may_protect,
     next_state,
@@ -66,19 +65,6 @@ def test_an_active_object_is_revoked_before_it_is_destroyed() -> None:
 )
 def test_which_reasons_compromise(code: RevocationReasonCode, event: Event) -> None:
     assert revocation_event(code) is event
-
-
-@pytest.mark.parametrize(
-    ("activation", "expected"),
-    [
-        (None, State.PRE_ACTIVE),
-        (FUTURE, State.PRE_ACTIVE),
-        (NOW, State.ACTIVE),
-        (PAST, State.ACTIVE),
-    ],
-)
-def test_initial_state(activation: datetime | None, expected: State) -> None:
-    assert initial_state(activation, NOW) is expected
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from laboratory import START, Laboratory, reasons
 from kmipkit.model.attribute import Attributes, custom
 from kmipkit.model.attributes import CryptographicParameters, UsageLimits
 from kmipkit.model.codec import encode
-from kmipkit.model.envelope import SPOKEN, decode_response
+from kmipkit.model.envelope import decode_response
 from kmipkit.model.payloads.attributes import GetAttributesRequest
 from kmipkit.model.payloads.get import GetRequest
 from kmipkit.model.payloads.lifecycle import ActivateRequest
@@ -32,7 +32,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask, StorageStatusMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_4, V2_0, V2_1, Version
+from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_4, V2_0, V2_1, VERSIONS, Version
 
 AES = CryptographicAlgorithm.AES
 BOTH = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
@@ -93,7 +93,7 @@ def test_undo_takes_all_of_the_batch_back(laboratory: Laboratory) -> None:
 def test_the_id_placeholder_carries_an_identifier_through_a_batch(laboratory: Laboratory) -> None:
     got = calls.raw(Operation.GET, GetRequest())
     activated = calls.raw(Operation.ACTIVATE, ActivateRequest())
-    for version in SPOKEN:
+    for version in VERSIONS:
         key, _, value = laboratory.batch(
             create(f"placeholder {version}"), activated, got, version=version
         )
@@ -126,7 +126,7 @@ def test_locate_of_several_objects_leaves_no_placeholder(laboratory: Laboratory)
     assert reasons(two)[1] == "OBJECT_NOT_FOUND"
 
 
-@pytest.mark.parametrize("version", SPOKEN, ids=str)
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
 def test_no_answer_holds_what_its_version_does_not_know(
     laboratory: Laboratory, version: Version
 ) -> None:
@@ -291,7 +291,7 @@ def test_one_unreadable_item_does_not_spoil_the_others(laboratory: Laboratory) -
 def test_a_registered_key_comes_back_as_it_was_in_every_version(laboratory: Laboratory) -> None:
     data = bytes(range(32))
     key = laboratory.ask(calls.register(symmetric_key(data), BOTH, "r", {"x-Größe": "仮想"}))
-    for version in SPOKEN:
+    for version in VERSIONS:
         assert material(laboratory.ask(calls.get(key, None, None, None), version)) == data
         found = laboratory.ask(calls.get_attributes(key, ("x-Größe", "Object Type")), version)
         assert found.get(custom("x-Größe")) == "仮想"

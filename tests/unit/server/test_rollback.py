@@ -18,7 +18,6 @@ from laboratory import Laboratory, reasons
 
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import CryptographicParameters
-from kmipkit.model.envelope import SPOKEN
 from kmipkit.model.messages import RequestMessage, ResponseBatchItem
 from kmipkit.model.payloads.asynchronous import CancelRequest, PollRequest, ProcessRequest
 from kmipkit.model.payloads.attributes import GetAttributesRequest
@@ -53,7 +52,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_1, Version
+from kmipkit.spec.versions import V2_1, VERSIONS, Version
 from kmipkit.ttlv.tree import Item
 
 BOTH = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
@@ -333,7 +332,7 @@ def test_an_operation_that_fails_after_it_has_made_something_leaves_no_trace(
     assert len(laboratory.ask(ALL).ids) == 2
 
 
-@pytest.mark.parametrize("version", SPOKEN, ids=str)
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
 def test_only_operations_that_the_standard_names_set_the_placeholder(
     laboratory: Laboratory, version: Version
 ) -> None:
