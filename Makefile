@@ -2,11 +2,14 @@
 # that has Python >= 3.11, venv and make, and nothing else.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXTRAS ?= test,check
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: demo demo-trusted test serve check bench format clean
+.PHONY: demo demo-trusted test test-long test-lowest test-newest serve check bench bench-against format clean
 
 demo: $(STAMP)
 	$(BIN)/kmipkit demo
@@ -17,7 +20,22 @@ demo-trusted: $(STAMP)
 	$(BIN)/kmipkit demo trusted
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) -m 'not long' $(PYTEST_ARGS)
+
+# Also what repeats at length: more kills, more fuzzing.
+test-long: $(STAMP)
+	$(PYTEST) $(PYTEST_ARGS)
+
+# The oldest Python of this machine with the lowest versions that setup.cfg declares.
+test-lowest:
+	mkdir -p .venv-lowest
+	$(PYTHON) tools/lowest.py test > .venv-lowest/constraints.txt
+	$(MAKE) test VENV=.venv-lowest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py oldest)" \
+	    PIP_ARGS='--constraint .venv-lowest/constraints.txt'
+
+# The newest Python of this machine with the newest versions of everything.
+test-newest:
+	$(MAKE) test VENV=.venv-newest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py newest)"
 
 serve: $(STAMP)
 	$(BIN)/kmipkit serve
@@ -34,14 +52,18 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench
 
+# This checkout beside another one, in one run: make bench-against BASE=../older-checkout
+bench-against: $(STAMP)
+	$(BIN)/python -m bench.against $(BASE)
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[test,check]'
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --editable '.[$(EXTRAS)]'
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

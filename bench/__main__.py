@@ -1,6 +1,7 @@
 """``make bench``: everything in one run, a table at the end."""
 
 import itertools
+import signal
 import sys
 import tempfile
 import time
@@ -238,5 +239,7 @@ def timed(work: Callable[[], list[Row]]) -> list[Row]:
 
 
 if __name__ == "__main__":
+    # Whatever ends the benchmark ends the servers that it has started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="kmipkit-bench-") as directory:
         print(table(timed(Bench(Path(directory)).rows)))

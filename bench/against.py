@@ -51,7 +51,7 @@ def from_checkout(checkout: Path, folder: Path, pki: Path) -> Iterator[servers.R
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(str(checkout / part) for part in COMPONENTS)
     try:
-        starting = servers.kmipkit(folder, pki, cwd=checkout)
+        starting = servers.kmipkit(folder, pki, checkout=checkout)
         with starting as running:
             yield running
     finally:

@@ -1,10 +1,12 @@
-"""Starting and stopping the servers that are measured."""
+"""Starting and stopping the servers that are measured; tests use them as peers as well."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,7 @@ def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[Running]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,  # a group of its own: PyKMIP's server starts more processes
     )
     try:
         assert process.stdout is not None
@@ -43,39 +46,25 @@ def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[Running]:
             raise RuntimeError(f"{' '.join(arguments)} did not start")
         yield Running(int(port[1] or port[2]), process)
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        os.killpg(process.pid, signal.SIGKILL)  # before wait: until then the number is its own
+        process.wait()
         if process.stdout is not None:
             process.stdout.close()
 
 
-def kmipkit(folder: Path, pki: Path, cwd: Path = PROJECT) -> "Iterator[Running]":
-    """Our server, as it is in the checkout ``cwd``."""
+def kmipkit(folder: Path, pki: Path, checkout: Path = PROJECT) -> AbstractContextManager[Running]:
+    """Our server, as it is in a checkout."""
     files = ("--tls-cert", "server.crt"), ("--tls-key", "server.key"), ("--tls-ca", "ca.crt")
     tls = [part for option, name in files for part in (option, str(pki / name))]
-    return running(
-        "kmipkit",
-        "serve",
-        "--port",
-        "0",
-        "--data-dir",
-        str(folder),
-        "--log-level",
-        "warning",
-        *tls,
-        cwd=cwd,
-    )  # type: ignore[return-value]  # a context manager
+    options = ["--port", "0", "--data-dir", str(folder), "--log-level", "warning", *tls]
+    return running("kmipkit", "serve", *options, cwd=checkout)
 
 
-def pykmip(folder: Path, pki: Path) -> "Iterator[Running]":
+def pykmip(folder: Path, pki: Path) -> AbstractContextManager[Running]:
     """PyKMIP's server."""
-    return running("bench.peers.pykmip_server", str(folder), str(pki))  # type: ignore[return-value]
+    return running("bench.peers.pykmip_server", str(folder), str(pki))
 
 
-def echo(pki: Path) -> "Iterator[Running]":
+def echo(pki: Path) -> AbstractContextManager[Running]:
     """Our transport with nothing behind it."""
-    return running("bench.peers.echo_server", str(pki))  # type: ignore[return-value]
+    return running("bench.peers.echo_server", str(pki))

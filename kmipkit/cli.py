@@ -1,7 +1,7 @@
 """The command ``kmipkit``: finds its subcommands through entry points and loads them when used.
 
 Each component, and any other package, adds commands in the entry-point group ``kmipkit.commands``.
-A command that cannot be imported is listed as unavailable and harms no other. What is said about a
+A command that cannot be imported is listed with the reason and harms no other. What is said about a
 failure is one line: what is wrong and what to do; tracebacks are for defects.
 """
 
@@ -68,6 +68,10 @@ class Commands(click.Group):
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             sys.exit(EXIT_INTERRUPTED)
+        except BaseExceptionGroup as group:  # Ctrl-C, where tasks ran
+            if group.split(KeyboardInterrupt)[1] is not None:
+                raise
+            sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             # Python flushes again at exit; give it a place where that works.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,7 +96,7 @@ def _unavailable(name: str, why: str) -> click.Command:
 
     @click.command(
         name,
-        short_help="(not available in this installation)",
+        short_help=f"Not available: {why}",
         context_settings={"ignore_unknown_options": True, "help_option_names": []},
     )
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)

@@ -1,6 +1,9 @@
 """What all tests share: where the reference material is, and how hypothesis draws its examples."""
 
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci")
+
+# Files in memory, where there is room: the tests sync some ten thousand files, and a busy disk takes
+# minutes for that. What they check of durability is that files outlive their process.
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None  # found again when it is next asked for
 
 # A shell starts background jobs with SIGINT ignored, and so would be what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,8 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A key server that all tests share; each test that stores objects uses its own names."""
     running = RunningServer(tmp_path_factory.mktemp("server") / "data").start()
     yield running
-    if running.process is not None:
-        running.stop()
+    running.end()
 
 
 @pytest.fixture
@@ -46,5 +55,4 @@ def own_server(tmp_path: Path) -> Iterator[RunningServer]:
     """A key server of this test alone, not yet started; stopped at the end."""
     running = RunningServer(tmp_path / "data")
     yield running
-    if running.process is not None:
-        running.stop()
+    running.end()

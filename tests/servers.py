@@ -17,7 +17,8 @@ from kmipkit_certs.authority import Purpose
 from kmipkit_certs.directory import Directory
 from kmipkit_client import Client
 
-ANSWER_TIMEOUT = 30.0
+ANSWER_TIMEOUT = 300.0
+"""Seconds: ends a hang, and measures nothing. The machine may be busy."""
 
 
 @dataclass
@@ -29,6 +30,8 @@ class RunningServer:
     port: int = 0
     process: "subprocess.Popen[str] | None" = None
     ready: str = ""
+    exit_code: int = 0
+    """Of a start that failed."""
     _identities: set[str] = field(default_factory=set)
 
     def start(self) -> "RunningServer":
@@ -43,7 +46,9 @@ class RunningServer:
         assert self.process.stdout is not None
         self.ready = self.process.stdout.readline()
         found = re.search(r"listening on \S+:(\d+),", self.ready)
-        assert found, self.log.read_text()
+        if found is None:
+            self.exit_code = self.reap()
+            raise AssertionError(self.log.read_text())
         self.port = int(found[1])
         return self
 
@@ -55,17 +60,29 @@ class RunningServer:
     def pki(self) -> Directory:
         return Directory(self.folder / "certs")
 
-    def kill(self) -> None:
+    def signal(self, number: int) -> None:
         assert self.process is not None
-        self.process.kill()
-        self._reap()
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.reap()
 
     def stop(self) -> int:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        return self._reap()
+        self.signal(signal.SIGTERM)
+        return self.reap()
 
-    def _reap(self) -> int:
+    def end(self) -> None:
+        """Stop it if it runs, whatever it is doing."""
+        if self.process is not None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+
+    def reap(self) -> int:
+        """Its exit code, once it has ended."""
         assert self.process is not None
         code = self.process.wait(ANSWER_TIMEOUT)
         assert self.process.stdout is not None

@@ -44,6 +44,7 @@ def main(folder: Path, pki: Path) -> None:
     server = KmipServer(config_path=str(configuration), log_path=str(folder / "server.log"))
     logging.getLogger("kmip").setLevel(logging.ERROR)
     server.start()
+    server._socket.listen(512)  # serve() listens, too, but clients may come from here on
     print("ready", port, flush=True)
     try:
         server.serve()

@@ -13,7 +13,7 @@ from kmipkit.model.messages import (
     ResponseBatchItem,
     ResponseMessage,
 )
-from kmipkit.spec.enums import BatchErrorContinuationOption, ResultStatus
+from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason, ResultStatus
 from kmipkit.spec.versions import PUBLISHED, V1_1, V2_1, V3_0, Version
 from kmipkit_client import calls
 from kmipkit_client.calls import Call
@@ -59,8 +59,13 @@ def discovery_request(version: Version) -> RequestMessage:
 
 
 def common_version(response: ResponseMessage) -> Version | None:
-    """The best common version, from the response to :func:`discovery_request`; None if it failed."""
+    """The best common version, from the response to :func:`discovery_request`; None if it failed.
+
+    Raises :class:`OperationFailed` if the server does not accept the client: no version helps then.
+    """
     item = response.batch_items[0]
+    if item.result_reason is ResultReason.AUTHENTICATION_NOT_SUCCESSFUL:
+        raise _result(calls.discover_versions(PREFERRED_VERSIONS), item)
     if item.result_status is not ResultStatus.SUCCESS or item.response_payload is None:
         return None
     supported = {entry.version for entry in item.response_payload.protocol_versions}  # type: ignore[union-attr]

@@ -27,7 +27,7 @@ from kmipkit_vsphere.frames import FrameStream
 from kmipkit_vsphere.params import Params
 from kmipkit_vsphere.tls import Credentials, certificate_names
 
-HANDSHAKE_TIMEOUT: Final = 10.0
+HANDSHAKE_TIMEOUT: Final = 30.0
 IDLE_TIMEOUT: Final = 3600.0
 """Seconds for a peer to shake hands, and to begin a frame."""
 CALL_TIMEOUT: Final = 600.0
@@ -119,19 +119,30 @@ async def connect(address: tuple[str, int], name: str, credentials: Credentials)
     Raises :class:`RPCError` where nobody listens, the handshake fails or the name is another.
     """
     where = f"{name} at {address[0]}:{address[1]}"
+    context = credentials.client_context()
+    tcp = await _connect(address, where)
+    stream = trio.SSLStream(tcp, context, server_hostname=name)
+    try:
+        with trio.fail_after(HANDSHAKE_TIMEOUT):
+            await stream.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(tcp)
+        if isinstance(error, trio.TooSlowError):
+            reason = f"no answer within {HANDSHAKE_TIMEOUT:.0f} s"
+        elif isinstance(error, trio.BrokenResourceError | ssl.SSLError):
+            reason = str(error.__cause__ or error)
+        else:
+            raise
+        raise RPCError(f"the TLS handshake with {where} failed: {reason}") from None
+    return Client(stream, name)
+
+
+async def _connect(address: tuple[str, int], where: str) -> trio.SocketStream:
     with trio.move_on_after(CONNECT_TIMEOUT):
         try:
-            tcp = await trio.open_tcp_stream(*address)
+            return await trio.open_tcp_stream(*address)
         except OSError as error:
             raise RPCError(f"cannot connect to {where}: {error}") from None
-        stream = trio.SSLStream(tcp, credentials.client_context(), server_hostname=name)
-        try:
-            await stream.do_handshake()
-        except (trio.BrokenResourceError, ssl.SSLError) as error:
-            await trio.aclose_forcefully(tcp)
-            reason = error.__cause__ or error
-            raise RPCError(f"the TLS handshake with {where} failed: {reason}") from None
-        return Client(stream, name)
     raise RPCError(f"cannot connect to {where}: no answer within {CONNECT_TIMEOUT:.0f} s")
 
 

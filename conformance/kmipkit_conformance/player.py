@@ -24,8 +24,9 @@ from kmipkit_conformance.security import SUITES
 from kmipkit_conformance.support import UNKNOWN, Offer
 from kmipkit_conformance.target import Target, TargetConnection
 
-REPEAT_INTERVAL = 0.5
-"""Seconds between two attempts at a step that is repeated."""
+FIRST_INTERVAL = 0.02
+LONGEST_INTERVAL = 1.0
+"""Seconds between two attempts at a step that is repeated; each interval doubles the one before."""
 
 
 class Outcome(Enum):
@@ -150,6 +151,7 @@ class Player:
         comparison = Comparison(bindings)
         for number, step in enumerate(case.steps):
             deadline = self.clock() + self.repeat_timeout
+            interval = FIRST_INTERVAL
             while True:
                 comparison.bindings.at(int(self.clock()))
                 reasons, repeat, actual = self._step(
@@ -160,7 +162,8 @@ class Player:
                 repeat = repeat or (bool(reasons) and case.waits and _only_reads_attributes(step))
                 if not repeat or self.clock() >= deadline:
                     break
-                self.sleep(REPEAT_INTERVAL)
+                self.sleep(interval)
+                interval = min(2 * interval, LONGEST_INTERVAL)
             self.created.update(comparison.created)
             if reasons:
                 return number, reasons, actual

@@ -65,17 +65,17 @@ class Target:
             if suite is not None:
                 suite.restrict(context)
             plain = socket.create_connection((self.host, port), timeout=self.timeout)
-            # HTTP sends head and body separately. Without this option the body waits until the server
-            # has acknowledged the head (Nagle's algorithm).
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except ClientError as error:
             raise ConformanceError(str(error)) from None
         except OSError as error:
             raise ConformanceError(f"{where}: {error.strerror or error}") from None
         try:
-            stream = context.wrap_socket(plain, server_hostname=self.host)
+            with plain:  # TLS takes over its descriptor; what TLS does not take is closed here
+                # HTTP sends head and body separately. Without this option the body waits until the
+                # server has acknowledged the head (Nagle's algorithm).
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                stream = context.wrap_socket(plain, server_hostname=self.host)
         except OSError as error:
-            plain.close()
             raise ConformanceError(f"{where}: TLS failed: {error}") from None
         if suite is not None and not suite.accepts(stream):
             stream.close()

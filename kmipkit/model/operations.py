@@ -76,7 +76,7 @@ def register(row: OperationRow) -> None:
     of the standard, and for a code that already has a different row.
     """
     code = f"0x{row.operation:08X}"
-    if row.operation not in VENDOR_CODES:
+    if int(row.operation) not in VENDOR_CODES:  # a range searches for a subclass of int
         message = f"operation code {code} belongs to the standard; vendors use 8XXXXXXX"
         raise ValueError(message)
     if _ROWS.setdefault(row.operation, row) != row:

@@ -11,6 +11,7 @@ import os
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,7 @@ from kmipkit_server.net.tls import client_context, server_context
 from kmipkit_server.operations.notify import NotificationHook, Outbox
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Store
+from kmipkit_server.store.sqlite.database import lock_file
 from kmipkit_server.store.sqlite.store import SQLiteStore
 from kmipkit_server.vault.file import FileVault
 
@@ -95,6 +97,11 @@ def run(config: Config, announce: Announce) -> None:
     trio.run(serve, config, announce)
 
 
+def lock(config: Config) -> Path:
+    """The file that a server with this configuration has locked while it runs."""
+    return lock_file(config.store.directory / DATABASE)
+
+
 def check(config: Config) -> None:
     """Try what a start needs without leaving anything behind; errors as of :func:`run`."""
     _registry(config)
@@ -112,9 +119,12 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
     files = _tls_files(config, clock)
     contexts = [files.context()]
     vault = FileVault.open(config.root_key)
-    store = SQLiteStore.open(config.store.directory / DATABASE, vault)
-    try:
+    with ExitStack() as opened:
+        store = SQLiteStore.open(config.store.directory / DATABASE, vault)
+        opened.callback(store.close)
         sockets = open_sockets(config.listen.host, config.listen.port)
+        for listening in sockets:
+            opened.enter_context(listening)
         queue = Notifications(frozenset(config.notify.accounts))
         outbox = Outbox(store, queue, clock)
         dispatcher = _dispatcher(config, store, files, clock, queue)
@@ -138,8 +148,6 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
                 await store.stop()
-    finally:
-        store.close()
     log.info("stopped")
 
 

@@ -26,7 +26,9 @@ import click
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="What to log to standard error.  [default: info]",
 )
-@click.option("--check-config", is_flag=True, help="Check the configuration and stop.")
+@click.option("--check-config", is_flag=True, help="Check the configuration and exit.")
+@click.option("--detach", is_flag=True, help="Run in the background; return once it is ready.")
+@click.option("--stop", is_flag=True, help="Stop the server that uses the data directory.")
 def serve(
     config: Path | None,
     data_dir: Path | None,
@@ -37,6 +39,8 @@ def serve(
     tls_ca: Path | None,
     log_level: str | None,
     check_config: bool,
+    detach: bool,
+    stop: bool,
 ) -> None:
     """Run a KMIP key server.
 
@@ -47,9 +51,15 @@ def serve(
     SIGTERM and Ctrl-C finish the requests that have begun and stop; SIGHUP reads the certificates
     again.
 
+    With --detach the server runs in the background and logs to server.log in the data directory.
+    The command returns once connections are accepted, or fails with the reason why they are not.
+    With --stop the command returns once the server has ended.
+
     \b
     Examples:
       kmipkit serve
+      kmipkit serve --data-dir kms --detach
+      kmipkit serve --data-dir kms --stop
       kmipkit serve --data-dir /var/lib/kmipkit --host 0.0.0.0 \\
           --tls-cert server.crt --tls-key server.key --tls-ca clients-ca.crt
       kmipkit serve --config /etc/kmipkit.toml --check-config
@@ -57,6 +67,7 @@ def serve(
     from kmipkit.errors import KMIPError
     from kmipkit_server import app
     from kmipkit_server import config as configuration
+    from kmipkit_server.process import background
 
     options: dict[str, dict[str, Any]] = {
         "store": {"directory": data_dir},
@@ -70,11 +81,14 @@ def serve(
         if check_config:
             app.check(final)
             click.echo("the configuration is good")
-            return
-        app.run(final, announce=click.echo)
-    except KMIPError as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise click.ClickException(f"{where}{error.strerror or error}") from None
+        elif stop:
+            click.echo(f"stopped: process {background.stop(app.lock(final))}")
+        elif detach:
+            directory = final.store.directory
+            process, ready = background.start(lambda announce: app.run(final, announce), directory)
+            click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
+        else:
+            app.run(final, announce=click.echo)
+    except (KMIPError, OSError) as error:
+        raise click.ClickException(background.explain(error)) from None
     sys.stdout.flush()

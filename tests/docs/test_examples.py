@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -16,7 +17,6 @@ from servers import RunningServer
 
 def here(server: RunningServer, text: str) -> str:
     """An example for the port of this test's server; the server itself is there already."""
-    text = re.sub(r"^(pip install|kmipkit serve).*\n", "", text, flags=re.MULTILINE)
     text = text.replace('Client("127.0.0.1", ', f'Client("127.0.0.1", {server.port}, ')
     return text.replace("127.0.0.1:5696", f"127.0.0.1:{server.port}")
 
@@ -49,20 +49,46 @@ def run(command: list[str], folder: Path, server: RunningServer) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("number", range(2))
-def test_the_commands_of_the_readme_work(
-    own_server: RunningServer, folder: Path, number: int
-) -> None:
-    script = here(own_server, blocks("README.md", "sh")[number])
+def test_the_first_block_of_the_readme_works_as_it_is_pasted(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = tmp_path / "bin" / "kmipkit"
+    command.parent.mkdir()
+    kmipkit = f'"{sys.executable}" -m kmipkit "$@"'
+    # All but the port, which is another one for each run of the tests.
+    command.write_text(
+        f'#!/bin/sh\n[ "$1" != serve ] || set -- "$@" --port {port}\nexec {kmipkit}\n'
+    )
+    command.chmod(0o755)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    environment = os.environ | {
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "KMIPKIT_SERVER": f"127.0.0.1:{port}",
+    }
+
+    def pasted(text: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["sh", "-e"], input=text, cwd=empty, env=environment, capture_output=True, text=True
+        )
+
+    try:
+        done = pasted(blocks("README.md", "sh")[0])
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "backup 2026" in done.stdout
+        assert (empty / "backup.key").stat().st_size == 32
+        assert "valid as a client certificate" in done.stdout
+    finally:
+        stopped = pasted("kmipkit serve --data-dir kms --stop")
+    assert stopped.stdout.startswith("stopped: process ")
+
+
+def test_the_second_block_of_the_readme_works(own_server: RunningServer, folder: Path) -> None:
+    script = here(own_server, blocks("README.md", "sh")[1])
     output = run(["sh", "-euc", script], folder, own_server)
-    if number == 0:
-        assert "backup 2026" in output
-        assert (folder / "backup.key").stat().st_size == 32
-        assert "valid as a client certificate" in output
-    else:
-        assert "0 failed" in output
-        assert {"report.xml", "report.json", "report.html"} <= {p.name for p in folder.iterdir()}
-        assert "DiscoverVersions" in output
+    assert "0 failed" in output
+    assert {"report.xml", "report.json", "report.html"} <= {p.name for p in folder.iterdir()}
+    assert "DiscoverVersions" in output
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kmipkit_vsphere.cli import STORY_NAMES
 from kmipkit_vsphere.demo.swtpm import missing
+from servers import ANSWER_TIMEOUT
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCUMENT = PROJECT / "docs" / "vsphere.md"
@@ -48,7 +49,7 @@ def test_a_story_prints_what_the_document_shows(story: str) -> None:
     if story == "trusted" and missing():
         pytest.skip(f"not installed: {', '.join(missing())}")
     command = [sys.executable, "-m", "kmipkit", "demo", story]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert same(done.stdout) == shown(story)
 

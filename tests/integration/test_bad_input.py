@@ -120,18 +120,25 @@ def test_half_a_message_and_then_a_close_is_one_line_in_the_log(server: RunningS
     assert "after 50 of 104 bytes" in line
 
 
+def limited(server: RunningServer, limit: str) -> RunningServer:
+    """The server, with one limit so short that only those may meet it who never go on."""
+    config = server.folder.with_suffix(".toml")
+    config.write_text(f"[limits]\n{limit} = 0.2\n")
+    server.arguments = ("--config", str(config))
+    return server.start()
+
+
 def test_half_a_message_and_then_silence_ends_with_a_time_out(own_server: RunningServer) -> None:
-    config = own_server.folder.with_suffix(".toml")
-    config.write_text("[limits]\nmessage_timeout = 0.2\nhandshake_timeout = 0.2\n")
-    own_server.arguments = ("--config", str(config))
-    own_server.start()
-    with own_server.raw() as stream:
+    with limited(own_server, "message_timeout").raw() as stream:
         stream.sendall(DISCOVER[:50])
         assert stream.recv(1) == b""
-    silent = socket.create_connection(("127.0.0.1", own_server.port), timeout=ANSWER_TIMEOUT)
-    assert silent.recv(1) == b"", "who never begins the handshake is sent away"
-    silent.close()
     assert [line for line in own_server.lines() if "timeout in wait for rest of a request" in line]
+
+
+def test_who_never_begins_the_handshake_is_sent_away(own_server: RunningServer) -> None:
+    port = limited(own_server, "handshake_timeout").port
+    with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_TIMEOUT) as silent:
+        assert silent.recv(1) == b""
     assert [line for line in own_server.lines() if "timeout in wait for handshake" in line]
 
 

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 from kmipkit_client.settings import tls_context
-from servers import RunningServer
+from servers import ANSWER_TIMEOUT, RunningServer
 
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
@@ -39,7 +39,7 @@ class Browser:
     def __init__(self, server: RunningServer) -> None:
         files = server.credentials()
         context = tls_context(files["ca"], files["cert"], files["key"])
-        plain = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        plain = socket.create_connection(("127.0.0.1", server.port), timeout=ANSWER_TIMEOUT)
         self.stream = context.wrap_socket(plain, server_hostname="127.0.0.1")
         self.http = HTTPConnection("kms")
         self.http.sock = self.stream

@@ -14,6 +14,7 @@ from kmipkit_vsphere.host.service import GUEST as GUEST_ROLE
 from kmipkit_vsphere.host.service import HostService
 from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.nbd.export import ENVIRONMENT, Export
+from servers import ANSWER_TIMEOUT
 
 MISSING = [tool for tool in ("nbdkit", "qemu-img", "qemu-io") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -47,7 +48,7 @@ async def exported(host: Host, lab: Laboratory, socket: Path, *command: str) -> 
             export.command(), stderr=subprocess.PIPE, env=ENVIRONMENT
         )
         try:
-            with trio.fail_after(30):
+            with trio.fail_after(ANSWER_TIMEOUT):
                 while not await trio.Path(socket).exists():
                     assert nbdkit.poll() is None, "nbdkit ended"
                     await trio.sleep(0.01)

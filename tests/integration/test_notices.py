@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from kmipkit_certs.authority import Purpose
-from servers import RunningServer, exchange, read_message
+from servers import ANSWER_TIMEOUT, RunningServer, exchange, read_message
 
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_request, decode_response
@@ -88,7 +88,7 @@ class Listening:
         self.wanted = count
         if len(self.heard) < count:
             self.enough.clear()
-            assert self.enough.wait(30), f"only {len(self.heard)} of {count} came"
+            assert self.enough.wait(ANSWER_TIMEOUT), f"only {len(self.heard)} of {count} came"
         return self.heard
 
 

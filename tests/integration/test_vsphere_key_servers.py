@@ -1,8 +1,6 @@
 """vCenter and hosts against real key servers over TLS: our own, and PyKMIP's (R6, R18, R19, R37)."""
 
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +17,7 @@ from kmipkit_vsphere.vcenter.trust import Trust
 from servers import RunningServer
 from vsphere_scene import Scene, play
 
-PROJECT = Path(__file__).resolve().parents[2]
+from bench import servers as peers
 
 
 def dialled(s: Scene, port: int, context: ssl.SSLContext) -> None:
@@ -122,20 +120,8 @@ def pykmip(tmp_path: Path) -> Iterator[tuple[int, Credentials]]:
     development.ensure(
         pki, hosts=("127.0.0.1",), clients=("admin",), clock=lambda: datetime.now(UTC)
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.peers.pykmip_server", str(folder), str(pki)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    words = process.stdout.readline().split()
-    assert words[:1] == ["ready"]
-    yield int(words[1]), Credentials(pki / "admin.crt", pki / "admin.key", pki / "ca.crt")
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with peers.pykmip(folder, pki) as running:
+        yield running.port, Credentials(pki / "admin.crt", pki / "admin.key", pki / "ca.crt")
 
 
 def test_r18_a_foreign_key_server_does_as_well(

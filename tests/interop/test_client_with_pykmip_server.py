@@ -1,8 +1,6 @@
 """Our clients against PyKMIP's server, in every version that it speaks."""
 
 import hmac
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from kmipkit_client import (
     symmetric_key,
 )
 
+from bench import servers
 from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.payloads.rekey import DerivationParameters
 from kmipkit.spec.enums import (
@@ -41,7 +40,6 @@ from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, V2_0
 
 pytest.importorskip("kmip")
 
-PROJECT = Path(__file__).resolve().parents[2]
 VERSIONS = (V1_0, V1_1, V1_2, V1_3, V1_4, V2_0)
 
 
@@ -62,20 +60,8 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     development.ensure(
         pki, hosts=("127.0.0.1",), clients=("admin",), clock=lambda: datetime.now(UTC)
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.peers.pykmip_server", str(folder), str(pki)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    words = process.stdout.readline().split()
-    assert words[:1] == ["ready"]
-    yield Peer(int(words[1]), pki)
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with servers.pykmip(folder, pki) as running:
+        yield Peer(running.port, pki)
 
 
 @pytest.fixture(params=VERSIONS, ids=str)

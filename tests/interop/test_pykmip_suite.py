@@ -98,7 +98,7 @@ def test_all_of_it_passes_but_what_is_listed(
     report = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
     subprocess.run(
-        [*command, "--config", "client", f"--junitxml={report}", "kmip/tests/integration"],
+        [*command, "--config=client", f"--junitxml={report}", "kmip/tests/integration"],
         cwd=distribution,
         env={**os.environ, "HOME": str(tmp_path)},
         stdout=subprocess.DEVNULL,

@@ -3,12 +3,10 @@
 ``pykmip-verdict.json`` says for each case what came of it and at which step; docs/conformance.md
 explains how to read it. Where PyKMIP changes, run this file as a program and look at what differs:
 
-    python tests/interop/test_pykmip_verdict.py > tests/interop/pykmip-verdict.json
+    python -m tests.interop.test_pykmip_verdict > tests/interop/pykmip-verdict.json
 """
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +20,8 @@ from kmipkit_conformance.player import Player
 from kmipkit_conformance.support import query_offer
 from kmipkit_conformance.target import Target
 
-PROJECT = Path(__file__).resolve().parents[2]
+from bench import servers
+
 GOLDEN = Path(__file__).with_name("pykmip-verdict.json")
 
 pytest.importorskip("kmip")
@@ -35,23 +34,9 @@ def pykmip(folder: Path) -> Iterator[Target]:
     development.ensure(
         pki, hosts=("127.0.0.1",), clients=("admin",), clock=lambda: datetime.now(UTC)
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.peers.pykmip_server", str(folder), str(pki)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        words = process.stdout.readline().split()
-        assert words[:1] == ["ready"]
+    with servers.pykmip(folder, pki) as running:
         files = (pki / "ca.crt", pki / "admin.crt", pki / "admin.key")
-        yield Target("127.0.0.1", int(words[1]), *files)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        yield Target("127.0.0.1", running.port, *files)
 
 
 def verdict(folder: Path) -> dict[str, str]:

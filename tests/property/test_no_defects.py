@@ -5,7 +5,7 @@ with identifiers of objects that exist among the values.
 """
 
 import logging
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,8 +33,10 @@ EVERYTHING = CryptographicUsageMask(0xFFFFF)
 
 
 @pytest.fixture(scope="module")
-def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    return Laboratory(tmp_path_factory.mktemp("laboratory") / Path("data"))
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    made = Laboratory(tmp_path_factory.mktemp("laboratory") / "data")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,7 @@ def test_the_cases_are_there() -> None:
     assert len(CASES) > 60
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CASES, ids=[path.stem for path in CASES])
 def test_case(path: Path) -> None:
     player = Player()
     for request, answer in _exchanges(path):

@@ -64,15 +64,14 @@ def connect(settings: Settings) -> Stream:
     except OSError as error:
         raise connect_failed(address, error) from None
     try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Stream(
-            settings.context.wrap_socket(sock, server_hostname=settings.server_name), address
-        )
+        with sock:  # TLS takes over its descriptor; what TLS does not take is closed here
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return Stream(
+                settings.context.wrap_socket(sock, server_hostname=settings.server_name), address
+            )
     except TimeoutError:
-        sock.close()
         raise TimedOut(
             f"{address}: no TLS handshake within {settings.connect_timeout:g} s"
         ) from None
     except OSError as error:
-        sock.close()
         raise connect_failed(address, error) from None

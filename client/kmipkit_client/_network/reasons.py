@@ -11,6 +11,7 @@ _HINTS = {
     "BAD_CERTIFICATE": "the server rejected the client certificate",
     "CERTIFICATE_EXPIRED": "the server says that the client certificate has expired",
     "HANDSHAKE_FAILURE": "no common TLS version or cipher, or the server requires a client certificate",
+    "INTERNAL_ERROR": "the server accepts no more connections, or has an internal error",
     "WRONG_VERSION_NUMBER": "the peer does not use TLS",
 }
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from kmipkit_vsphere.errors import VSphereError
 
-STOP_TIMEOUT = 10.0
+STOP_TIMEOUT = 60.0
 _READY = re.compile(r"^ready: .*?listening on (\S+):(\d+)")
 
 

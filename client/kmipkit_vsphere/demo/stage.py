@@ -20,7 +20,7 @@ from kmipkit_vsphere.errors import VSphereError
 Say = Callable[[str], None]
 Result = TypeVar("Result")
 
-PATIENCE = 30.0
+PATIENCE = 300.0
 """Seconds to wait for what a process does by itself after its start."""
 PROVIDER = "KMS"
 MACHINE = "db1"
@@ -40,7 +40,7 @@ def require(holds: bool, claim: str) -> None:
 
 
 def wait_for(action: Callable[[], Result]) -> Result:
-    """The result of an action, which is repeated for half a minute while it fails."""
+    """The result of an action, which is repeated for a while, as long as it fails."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:

@@ -14,7 +14,7 @@ PACKAGES: Final = (
     "on Debian: apt install swtpm swtpm-tools libtss2-dev libtss2-tcti-swtpm0 pkg-config gcc,"
     " then pip install tpm2-pytss"
 )
-START_TIMEOUT: Final = 20.0
+START_TIMEOUT: Final = 120.0
 
 
 def missing() -> list[str]:
@@ -78,6 +78,7 @@ class SoftwareTPM:
         end = time.monotonic() + START_TIMEOUT
         while not _listens(port):
             if self._process.poll() is not None or time.monotonic() > end:
+                self.stop()
                 raise VSphereError("the software TPM did not start")
             time.sleep(0.01)
 

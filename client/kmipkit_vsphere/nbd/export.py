@@ -64,6 +64,7 @@ def run(export: Export) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
         return 0
+    finally:
+        process.terminate()  # nothing where it has ended
+        process.wait()

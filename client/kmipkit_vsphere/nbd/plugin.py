@@ -63,8 +63,8 @@ class Channel:
     def _exchange(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if self._stream is None:
             place = (_settings["address"], int(_settings["port"]))
-            tcp = socket.create_connection(place, timeout=30)
-            self._stream = self._context.wrap_socket(tcp, server_hostname=_settings["host"])
+            with socket.create_connection(place, timeout=30) as tcp:  # TLS takes it over
+                self._stream = self._context.wrap_socket(tcp, server_hostname=_settings["host"])
         self._last += 1
         data = json.dumps({"id": self._last, "method": method, "params": params}).encode()
         self._stream.sendall(len(data).to_bytes(4, "big") + data)

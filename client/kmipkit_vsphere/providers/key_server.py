@@ -42,18 +42,16 @@ class TLSKeyServer:
     timeout: float | None = None
 
     async def connect(self) -> "TLSConnection":
-        """Connect and shake hands; :class:`KeyServerUnreachable` within 5 seconds if not."""
-        with trio.move_on_after(CONNECT_TIMEOUT):
-            stream = await self._handshake()
-            certificate = stream.getpeercert(binary_form=True)
-            if self.pinned and certificate not in self.pinned:
-                await trio.aclose_forcefully(stream)
-                raise ServerNotTrusted(
-                    f"{self._where}: its certificate is not the one that was uploaded; has it"
-                    " been renewed? Look at it and upload it (trust-server)"
-                )
-            return TLSConnection(stream, self._where, certificate, self.timeout or IO_TIMEOUT)
-        raise KeyServerUnreachable(f"{self._where}: no answer within {CONNECT_TIMEOUT:.0f} s")
+        """Connect and shake hands; :class:`KeyServerUnreachable` where that fails or takes long."""
+        stream = await self._handshake(await self._connect())
+        certificate = stream.getpeercert(binary_form=True)
+        if self.pinned and certificate not in self.pinned:
+            await trio.aclose_forcefully(stream)
+            raise ServerNotTrusted(
+                f"{self._where}: its certificate is not the one that was uploaded; has it"
+                " been renewed? Look at it and upload it (trust-server)"
+            )
+        return TLSConnection(stream, self._where, certificate, self._patience)
 
     async def retrieve_certificate(self) -> bytes | None:
         """The certificate that the server shows now, DER, whoever trusts it; None without one."""
@@ -64,32 +62,42 @@ class TLSKeyServer:
                 tcp = await trio.open_tcp_stream(self.address, self.port)
             except OSError:
                 return None
-            stream = trio.SSLStream(tcp, context, https_compatible=True)
-            with contextlib.suppress(trio.BrokenResourceError, ssl.SSLError):
-                await stream.do_handshake()
-                found = stream.getpeercert(binary_form=True)
-                await trio.aclose_forcefully(tcp)
-                return bytes(found) if found else None
-            await trio.aclose_forcefully(tcp)
+            async with tcp:
+                stream = trio.SSLStream(tcp, context, https_compatible=True)
+                with contextlib.suppress(trio.BrokenResourceError, ssl.SSLError):
+                    await stream.do_handshake()
+                    found = stream.getpeercert(binary_form=True)
+                    return bytes(found) if found else None
         return None
 
     @property
     def _where(self) -> str:
         return f"key server {self.name} ({self.address}:{self.port})"
 
-    async def _handshake(self) -> "trio.SSLStream[trio.SocketStream]":
-        try:
-            tcp = await trio.open_tcp_stream(self.address, self.port)
-        except OSError as error:
-            raise KeyServerUnreachable(f"{self._where}: {error}") from None
+    @property
+    def _patience(self) -> float:
+        return self.timeout or IO_TIMEOUT
+
+    async def _connect(self) -> trio.SocketStream:
+        with trio.move_on_after(CONNECT_TIMEOUT):
+            try:
+                return await trio.open_tcp_stream(self.address, self.port)
+            except OSError as error:
+                raise KeyServerUnreachable(f"{self._where}: {error}") from None
+        raise KeyServerUnreachable(f"{self._where}: no connection within {CONNECT_TIMEOUT:.0f} s")
+
+    async def _handshake(self, tcp: trio.SocketStream) -> "trio.SSLStream[trio.SocketStream]":
         # The other side may end TLS by closing TCP: KMIP messages say their length themselves.
         stream = trio.SSLStream(
             tcp, self.context, server_hostname=self.address, https_compatible=True
         )
         try:
-            await stream.do_handshake()
+            with trio.fail_after(self._patience):
+                await stream.do_handshake()
         except BaseException as error:
             await trio.aclose_forcefully(tcp)
+            if isinstance(error, trio.TooSlowError):
+                raise _broken(self._where, f"no handshake within {self._patience:.0f} s") from None
             if isinstance(error, trio.BrokenResourceError | ssl.SSLError):
                 raise _broken(self._where, error.__cause__ or error) from None
             raise

@@ -46,61 +46,64 @@ class Many(NamedTuple):
     type: Any
 
 
-class KeyIdType(click.ParamType[dict[str, str]]):
+def _key_id(value: str) -> dict[str, str]:
     """PROVIDER/KEY, as lists of keys print them."""
-
-    name = "provider/key"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, str]:
-        provider, separator, key = value.partition("/")
-        if not separator or not provider or not key:
-            self.fail(f"{value!r} is not PROVIDER/KEY", param, ctx)
-        return {"providerId": provider, "keyId": key}
+    provider, separator, key = value.partition("/")
+    if not separator or not provider or not key:
+        raise click.BadParameter(f"{value!r} is not PROVIDER/KEY")
+    return {"providerId": provider, "keyId": key}
 
 
-class PairType(click.ParamType[tuple[str, str]]):
+def _pair(value: str) -> tuple[str, str]:
     """NAME=VALUE."""
-
-    name = "name=value"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        name, separator, text = value.partition("=")
-        if not separator or not name:
-            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
-        return name, text
+    name, separator, text = value.partition("=")
+    if not separator or not name:
+        raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+    return name, text
 
 
-class ContentType(click.ParamType[str]):
-    """A file, of which the content is sent: as text, or as base64 for any bytes."""
+def _text(data: bytes) -> str:
+    return data.decode()
 
-    name = "file"
 
-    def __init__(self, *, binary: bool = False, secret: bool = False) -> None:
-        self._binary = binary
-        self._secret = secret
+def _password(data: bytes) -> str:
+    return data.decode().rstrip("\r\n")
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _content(convert: Callable[[bytes], str]) -> Callable[[str], str]:
+    """The conversion of a file's name into its content, as it is sent."""
+
+    def read(value: str) -> str:
         try:
-            data = Path(value).read_bytes()
-            if self._binary:
-                return base64.b64encode(data).decode("ascii")
-            text = data.decode()
-            return text.rstrip("\r\n") if self._secret else text
+            return convert(Path(value).read_bytes())
         except (OSError, UnicodeDecodeError) as error:
-            self.fail(f"cannot read {value}: {error}", param, ctx)
+            raise click.BadParameter(f"cannot read {value}: {error}") from error
+
+    return read
+
+
+def _type(name: str, convert: Callable[[str], object]) -> Any:
+    """A click type from a function.
+
+    A subclass of ``click.ParamType`` would have to name its value since click 8.4 and cannot
+    before.
+    """
+    result = click.types.FuncParamType(convert)
+    result.name = name
+    return result
 
 
 PORT = click.IntRange(1, 65535)
 SIZE = click.IntRange(512)
-KEY_ID = KeyIdType()
-PAIR = PairType()
-TEXT_FILE = ContentType()
-PASSWORD_FILE = ContentType(secret=True)
-BINARY_FILE = ContentType(binary=True)
+KEY_ID = _type("provider/key", _key_id)
+PAIR = _type("name=value", _pair)
+TEXT_FILE = _type("file", _content(_text))
+PASSWORD_FILE = _type("file", _content(_password))
+BINARY_FILE = _type("file", _content(_base64))
 
 
 def parameters(verb: Verb, given: dict[str, Any]) -> dict[str, Any]:

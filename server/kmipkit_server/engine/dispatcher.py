@@ -129,8 +129,12 @@ class Dispatcher:
         for item in message.batch_items:
             log.debug("%s answers in KMIP %s: %s", identity.name, version, item.result_status)
 
-    def refuse(self, error: ProtocolError, data: bytes) -> bytes:
-        """The answer to bytes that are no request: an item without operation (KMIP 1.4 §11.1)."""
+    def refuse(self, error: ProtocolError | OperationError, data: bytes) -> bytes:
+        """The answer to a request that is not carried out, whatever it says.
+
+        It is an item without operation (KMIP 1.4 §11.1), in the version of ``data`` if that is a
+        request.
+        """
         version = peek_version(data)
         if version not in VERSIONS:
             version = next((v for v in reversed(VERSIONS) if version and v < version), VERSIONS[0])

@@ -10,6 +10,7 @@ What is worth a line in the log: one per connection that fails, saying which rul
 (handshake, then close) and an idle close are normal and stay at debug level.
 """
 
+import contextlib
 import errno
 import logging
 import socket
@@ -21,18 +22,23 @@ from typing import Protocol
 import trio
 
 from kmipkit.connection import Framer, Signal
-from kmipkit.errors import Cause, RemoteProtocolError
+from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
+from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine.response import Answer
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.http import HTTPConversation, Reply
-from kmipkit_server.net.transport import TLSFailure, TLSStream
+from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
 
 BACKLOG = 512
+TURNED_AWAY = 64
+"""Connections beyond the limit that are told so at the same time; more are only closed."""
+_BUSY = bytes.fromhex("15 0303 0002 02 50")
+"""A fatal alert "internal_error": nothing is wrong with the peer (RFC 8446 §6.2)."""
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -83,8 +89,8 @@ class Responder(Protocol):
     def on_response(self, identity: Identity, data: bytes) -> None:
         """Take a client's answer to a request of the server. RemoteProtocolError if it is none."""
 
-    def refuse(self, error: RemoteProtocolError, data: bytes) -> bytes:
-        """The answer to bytes that cannot become a message."""
+    def refuse(self, error: ProtocolError | OperationError, data: bytes) -> bytes:
+        """The answer to a request that is not carried out, whatever it says."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +116,7 @@ class Listener:
     identity_rule: IdentityRule
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     _watched: set[_Watched] = field(default_factory=set)
+    _turned_away: int = 0
     _accepting: trio.CancelScope = field(default_factory=trio.CancelScope)
     _all_gone: trio.Event | None = None
     """Made when draining begins; set when no connection is left."""
@@ -162,17 +169,29 @@ class Listener:
 
     def _begin(self, raw: socket.socket, address: object, connections: trio.Nursery) -> None:
         peer = _peer_name(address)
+        raw.setblocking(False)
         if self._draining or len(self._watched) >= self.limits.connections:
             log.warning("%s: refused, %d connections are open", peer, len(self._watched))
-            raw.close()
+            connections.start_soon(self._turn_away, raw)
             return
-        raw.setblocking(False)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         scope = trio.CancelScope()
         deadline = trio.current_time() + self.limits.handshake_timeout
         watched = _Watched(scope, peer, deadline, "handshake")
         self._watched.add(watched)
         connections.start_soon(self._serve, raw, watched)
+
+    async def _turn_away(self, raw: socket.socket) -> None:
+        if self._draining or self._turned_away >= TURNED_AWAY:
+            raw.close()
+            return
+        self._turned_away += 1
+        try:
+            with contextlib.suppress(OSError):
+                raw.send(_BUSY)
+            await linger(raw)
+        finally:
+            self._turned_away -= 1
 
     async def _watch(self) -> None:
         while True:
@@ -199,15 +218,19 @@ class Listener:
         except Exception:
             log.exception("%s: a defect of the server ended the connection", watched.peer)
         finally:
-            self._watched.discard(watched)
-            if self._all_gone is not None and not self._watched:
-                self._all_gone.set()
             if watched.scope.cancelled_caught:
                 self._report_end(watched)
-            if stream is None:
-                raw.close()
-            else:
-                stream.abort(notify=watched.waiting_for != "handshake")
+            try:
+                if stream is None:
+                    raw.close()
+                elif self._draining:
+                    stream.abort(notify=watched.waiting_for != "handshake")
+                else:
+                    await stream.finish(notify=watched.waiting_for != "handshake")
+            finally:
+                self._watched.discard(watched)
+                if self._all_gone is not None and not self._watched:
+                    self._all_gone.set()
 
     def _report_end(self, watched: _Watched) -> None:
         quiet = watched.ended_by == "shutdown" or watched.waiting_for == "request"
@@ -222,9 +245,13 @@ class Listener:
 
     async def _converse(self, stream: TLSStream, watched: _Watched) -> None:
         await stream.do_handshake()
-        identity = await self.responder.admit(
-            self.identity_rule.identify(stream.peer_certificate())
-        )
+        try:
+            identity = await self.responder.admit(
+                self.identity_rule.identify(stream.peer_certificate())
+            )
+        except NoIdentity as refusal:
+            await self._refuse(stream, watched, refusal)
+            raise
         log.debug("%s: %s as %s", watched.peer, stream.description(), identity.name)
         conversation: Conversation | None = None
         clock = trio.current_time
@@ -244,6 +271,25 @@ class Listener:
             if not await self._answer_all(conversation, stream, watched, identity):
                 return
 
+    async def _refuse(self, stream: TLSStream, watched: _Watched, refusal: NoIdentity) -> None:
+        """Answer the first request of a client whose certificate is good but names nobody.
+
+        TLS has an alert for this (access_denied), but Python's ssl module cannot send it.
+        """
+        watched.waiting_for = "rest of a request"
+        watched.deadline = trio.current_time() + self.limits.message_timeout
+        data = await stream.receive_some()
+        conversation = _conversation(data, self.limits.messages)
+        conversation.feed(data)
+        while not isinstance(request := conversation.next_message(), bytes):
+            if request is not Signal.NEED_DATA:
+                return
+            conversation.feed(await stream.receive_some())
+        error = OperationError(ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, str(refusal))
+        await self._send(
+            stream, watched, conversation.answer(self.responder.refuse(error, request))
+        )
+
     async def _answer_all(
         self, conversation: Conversation, stream: TLSStream, watched: _Watched, identity: Identity
     ) -> bool:
@@ -258,9 +304,7 @@ class Listener:
             if isinstance(data, Signal):
                 return data is not Signal.CLOSED
             if isinstance(data, Reply):
-                await self._send(stream, watched, data.data)
-                if data.refusal:
-                    log.warning("%s: bad request: %s", watched.peer, data.refusal)
+                if not await self._reply(stream, watched, data):
                     return False
                 continue
             watched.waiting_for = "answer"
@@ -275,6 +319,13 @@ class Listener:
                 if not isinstance(conversation, TTLVConversation):
                     return False  # HTTP knows requests of the client only
                 await self._ask(conversation, stream, watched, identity, answer.role_change)
+
+    async def _reply(self, stream: TLSStream, watched: _Watched, reply: Reply) -> bool:
+        """Send what HTTP answers by itself; False when the connection is over."""
+        if reply.refusal:
+            log.warning("%s: bad request: %s", watched.peer, reply.refusal)
+        await self._send(stream, watched, reply.data)
+        return not reply.refusal
 
     async def _ask(
         self,
@@ -341,8 +392,9 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
             listening.bind((address[0], taken, *address[2:]))
             listening.listen(BACKLOG)
             listening.setblocking(False)
-    except OSError:
+    except OSError as error:
         for listening in sockets:
             listening.close()
-        raise
+        where = f"cannot listen on {_peer_name((host, port))}"
+        raise OSError(error.errno, f"{where}: {error.strerror}") from None
     return sockets

@@ -71,8 +71,9 @@ class Notifier:
     async def _deliver(self, account: str, waiting: list[Notification]) -> None:
         """Send all over one connection; what was answered leaves the list."""
         host, port = self.addresses[account]
+        context = self.context()  # may fail: before there is a connection
         plain = await trio.open_tcp_stream(host, port)
-        stream = trio.SSLStream(plain, self.context(), server_hostname=host)
+        stream = trio.SSLStream(plain, context, server_hostname=host)
         async with stream:
             framer = Framer(self.limits)
             while waiting:

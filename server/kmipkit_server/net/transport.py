@@ -5,6 +5,7 @@ through memory buffers. Here OpenSSL reads and writes the socket itself, and tri
 it may (docs/performance.md has the figures). One task reads and one writes at a time.
 """
 
+import contextlib
 import socket
 import ssl
 from types import TracebackType
@@ -14,6 +15,10 @@ import trio
 
 MAX_READ = 16 * 1024
 """Bytes taken from the connection at once: a whole TLS record, more than which no read gives."""
+
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 4 * 1024 * 1024
+"""How long, and for how much, a peer that was refused may go on sending; see :func:`linger`."""
 
 TURNS_BEFORE_YIELD = 32
 """Reads that may succeed at once before other tasks get a turn."""
@@ -44,6 +49,7 @@ class TLSStream:
         except OSError as error:  # the peer is gone already
             raise TLSFailure(explain(error)) from None
         self._turns = 0
+        self._ended = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,16 +93,20 @@ class TLSStream:
             await trio.lowlevel.checkpoint()
         while True:
             try:
-                return self._socket.recv(max_bytes)
+                data = self._socket.recv(max_bytes)
             except ssl.SSLWantReadError:
                 self._turns = 0
                 await trio.lowlevel.wait_readable(self._socket)
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(self._socket)
             except (ssl.SSLEOFError, ConnectionError):
+                self._ended = True
                 return b""  # closed without close_notify, as many clients do
             except OSError as error:
                 raise TLSFailure(explain(error)) from None
+            else:
+                self._ended = not data
+                return data
 
     async def send_all(self, data: bytes) -> None:
         """Send everything, in one write where the socket takes it (some clients read once)."""
@@ -116,15 +126,51 @@ class TLSStream:
         self.abort(notify=True)
         await trio.lowlevel.checkpoint()
 
+    async def finish(self, *, notify: bool) -> None:
+        """Close so that the peer can read what it was sent last; ``notify`` sends close_notify."""
+        if self._ended:
+            self.abort(notify=notify)
+            return
+        if notify:
+            self._notify()
+        await linger(self._socket)
+
     def abort(self, *, notify: bool = False) -> None:
         """Close at once; ``notify`` sends close_notify first."""
         if self._socket.fileno() < 0:
             return
-        try:
-            if notify:
-                self._socket.unwrap()
-        except OSError:
-            pass  # want-read: our close_notify is out, the peer's is not awaited
-        finally:
-            trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
+        if notify:
+            self._notify()
+        trio.lowlevel.notify_closing(self._socket)
+        self._socket.close()
+
+    def _notify(self) -> None:
+        with contextlib.suppress(OSError):  # want-read: ours is out, the peer's is not awaited
+            self._socket.unwrap()
+
+
+async def linger(connection: socket.socket) -> None:
+    """Close a connection, but let its peer read first what it was sent last.
+
+    A socket that is closed with data unread resets the connection, and the reset takes away what
+    the peer has not read: the alert or the answer that says why it is refused. So this says that
+    nothing follows, and reads what still comes until the peer closes, too, within bounds.
+    """
+    try:
+        connection.shutdown(socket.SHUT_WR)  # of a TLS socket: what follows is read undeciphered
+        left = LINGER_BYTES
+        with trio.move_on_after(LINGER_SECONDS):
+            while left > 0:
+                try:
+                    data = connection.recv(MAX_READ)
+                except BlockingIOError:
+                    await trio.lowlevel.wait_readable(connection)
+                    continue
+                if not data:
+                    break
+                left -= len(data)
+    except OSError:
+        pass  # the peer is gone
+    finally:
+        trio.lowlevel.notify_closing(connection)
+        connection.close()

@@ -53,7 +53,7 @@ class FileVault:
         """The data key of :meth:`wrap`; VaultError if it was wrapped under another root key."""
         try:
             return aes_key_unwrap_with_padding(self._root_key, wrapped)
-        except InvalidUnwrap:
+        except (InvalidUnwrap, ValueError):  # ValueError: of a length that none has
             raise VaultError(
                 f"{self._path} is not the root key that this database was written with; "
                 "put the right file back"

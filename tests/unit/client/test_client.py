@@ -22,7 +22,7 @@ from kmipkit_client import (
     material,
     symmetric_key,
 )
-from servers import RunningServer
+from servers import ANSWER_TIMEOUT, RunningServer
 
 from kmipkit.errors import LocalProtocolError, RemoteProtocolError
 from kmipkit.model.attributes import CryptographicParameters
@@ -83,7 +83,7 @@ class Scripted:
 
     def close(self) -> None:
         self._listening.close()
-        self._thread.join(30)
+        self._thread.join(ANSWER_TIMEOUT)
         assert not self._thread.is_alive()
 
 
@@ -278,7 +278,7 @@ def test_threads_share_a_client(server: RunningServer) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(ANSWER_TIMEOUT)
         assert len(set(keys)) == 30
 
 

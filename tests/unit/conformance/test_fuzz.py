@@ -92,11 +92,14 @@ def test_a_target_that_dies_is_told_with_the_message_that_did_it() -> None:
         list(fuzzer(target).run(10))
 
 
-def test_our_server_bears_it(server: RunningServer) -> None:
-    arguments = ["fuzz", "--target", f"127.0.0.1:{server.port}", "--count", "300", "--seed", "3"]
+@pytest.mark.parametrize(
+    ("count", "seed"), [("300", "3"), pytest.param("10000", "4", marks=pytest.mark.long)]
+)
+def test_our_server_bears_it(server: RunningServer, count: str, seed: str) -> None:
+    arguments = ["fuzz", "--target", f"127.0.0.1:{server.port}", "--count", count, "--seed", seed]
     for name, path in server.credentials("fuzzer").items():
         arguments += [f"--{name}", str(path)]
     result = CliRunner().invoke(conformance, arguments)
     assert result.exit_code == 0, result.output
-    assert "300 messages with seed 3, 0 findings" in result.output
+    assert f"{count} messages with seed {seed}, 0 findings" in result.output
     assert "defect" not in server.log.read_text()

@@ -13,6 +13,7 @@ from kmipkit_conformance.cases import SUITE, Case, Step, load_all
 from kmipkit_conformance.player import Outcome, Player, Verdict
 from kmipkit_conformance.scripted import ScriptedServer, server_context
 from kmipkit_conformance.target import Target
+from servers import ANSWER_TIMEOUT
 
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, V3_0
@@ -32,12 +33,12 @@ def both(pki: Path, case: Case, played: Case | None = None) -> tuple[Verdict, Ve
     """The verdict on the client, which plays another case perhaps, and the client's on us."""
     context = server_context(pki / "ca.crt", pki / "server.crt", pki / "server.key")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = ScriptedServer(listener, context, timeout=20)
+        server = ScriptedServer(listener, context, timeout=ANSWER_TIMEOUT)
         found: list[Verdict] = []
         thread = threading.Thread(target=lambda: found.append(server.play(case)))
         thread.start()
         files = (pki / "ca.crt", pki / "device.crt", pki / "device.key")
-        target = Target("127.0.0.1", listener.getsockname()[1], *files, timeout=20)
+        target = Target("127.0.0.1", listener.getsockname()[1], *files, timeout=ANSWER_TIMEOUT)
         told = Player(target, repeat_timeout=1, sleep=lambda seconds: None).play(played or case)
         thread.join()
     return found[0], told

@@ -23,7 +23,7 @@ from kmipkit_server.vault.file import FileVault
 from kmipkit.model.attribute import Attributes
 from kmipkit.spec.enums import ObjectType, State
 
-PATIENCE = 60
+PATIENCE = 300
 """Seconds until a test counts as hanging; none takes that long."""
 
 

@@ -49,7 +49,7 @@ class SQLiteDatabase:
         in use, unreadable, or was written under another root key.
         """
         with ExitStack() as opened:
-            lock = _take_lock(path.with_name(f"{path.name}.lock"))
+            lock = _take_lock(lock_file(path))
             opened.callback(os.close, lock)
             with failures(str(path)):
                 # SQLite gives its other files the mode of the database.
@@ -145,17 +145,24 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def lock_file(path: Path) -> Path:
+    """The file that a server locks while it uses a database; its content is the process number."""
+    return path.with_name(f"{path.name}.lock")
+
+
 def _take_lock(path: Path) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
-        os.close(lock)
-        raise StoreError(
-            f"{path.parent} is in use by another server (process {holder or 'unknown'}); "
-            "stop it, or choose another data directory"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
+    with ExitStack() as opened:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        opened.callback(os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+            raise StoreError(
+                f"{path.parent} is in use by another server (process {holder or 'unknown'}); "
+                "stop it, or choose another data directory"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        opened.pop_all()
+        return lock

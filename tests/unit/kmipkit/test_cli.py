@@ -1,0 +1,53 @@
+"""The command ``kmipkit``: what it does with subcommands that other packages bring."""
+
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from kmipkit.cli import GROUP, Commands
+
+
+@pytest.mark.parametrize("point", entry_points(group=GROUP), ids=lambda point: point.name)
+def test_every_command_can_be_loaded(point: EntryPoint) -> None:
+    assert isinstance(point.load(), click.Command)
+
+
+BROKEN = [
+    EntryPoint("missing", "kmipkit_missing:command", GROUP),
+    EntryPoint("nameless", "kmipkit.cli:no_such_name", GROUP),
+    EntryPoint("other", "kmipkit.cli:GROUP", GROUP),
+]
+SOUND = EntryPoint("decode", "kmipkit.decode:decode", GROUP)
+COMMANDS = Commands("kmipkit", found=[*BROKEN, SOUND])
+
+
+def test_help_says_why_a_command_cannot_be_loaded_and_lists_the_others() -> None:
+    result = CliRunner().invoke(COMMANDS, ["--help"], terminal_width=200)
+    assert result.exit_code == 0
+    assert "No module named 'kmipkit_missing'" in result.output
+    assert "no_such_name" in result.output
+    assert "kmipkit.cli:GROUP is not a click command" in result.output
+    assert "keys hidden" in result.output
+
+
+def test_ctrl_c_among_tasks_ends_as_ctrl_c_does() -> None:
+    @click.command()
+    def interrupted() -> None:
+        raise BaseExceptionGroup("tasks", [KeyboardInterrupt()])
+
+    commands = Commands("kmipkit", found=[])
+    commands.add_command(interrupted)
+    assert CliRunner().invoke(commands, ["interrupted"]).exit_code == 130
+
+
+@pytest.mark.parametrize("point", BROKEN, ids=lambda point: point.name)
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["anything", "--option", "1"]], ids=str)
+def test_a_command_that_cannot_be_loaded_fails_with_the_reason(
+    point: EntryPoint, arguments: list[str]
+) -> None:
+    result = CliRunner().invoke(COMMANDS, [point.name, *arguments])
+    assert result.exit_code == 1
+    assert f"{point.name!r} is not available in this installation ({point.value}" in result.output
+    assert "Traceback" not in result.output
