@@ -15,7 +15,7 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name, value_name
 from kmipkit.spec.tags import Tag
-from kmipkit.ttlv.redaction import hidden
+from kmipkit.ttlv.redaction import is_secret
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import rules
 from kmipkit_conformance.cases import Step, children
@@ -408,7 +408,7 @@ def _shown(item: Item) -> str:
     value = item.value
     if isinstance(value, Symbol):
         return f"${value.name}"
-    if hidden(item.tag, item.type, inside=False) or isinstance(value, bytes):
+    if is_secret(item.tag, item.type, inside=False) or isinstance(value, bytes):
         return f"{len(value)} bytes" if isinstance(value, bytes) else "<redacted>"
     if item.type is ItemType.ENUMERATION and isinstance(value, int):
         return value_name(item.tag, value) or f"0x{value:08x}"
