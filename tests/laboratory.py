@@ -1,7 +1,8 @@
 """The server without sockets: a dispatcher on a store, with a clock that is moved by hand."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,17 @@ import trio
 from kmipkit_client import messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
-from kmipkit_server.engine.call import Facts
 from kmipkit_server.engine.dispatcher import Dispatcher
+from kmipkit_server.engine.hooks import CriticalExtensions, RefusalLog, TicketRights
+from kmipkit_server.engine.registry import Registry, ServedOperation
+from kmipkit_server.engine.seam import Hook, Seam
+from kmipkit_server.engine.settings import Settings
+from kmipkit_server.engine.state import ServerState
 from kmipkit_server.identity.accounts import Accounts
-from kmipkit_server.identity.certificate import Identity
+from kmipkit_server.identity.identity import Identity
+from kmipkit_server.operations.table import STANDARD
+from kmipkit_server.store.base import Record
 from kmipkit_server.store.sqlite.store import SQLiteStore
-from kmipkit_server.store.writer import GroupCommit
 from kmipkit_server.vault.file import FileVault
 
 from kmipkit.model.codec import encode
@@ -30,37 +36,58 @@ START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 class Laboratory:
     """One server in memory of the test, except for its database."""
 
-    def __init__(self, folder: Path, **facts: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        rows: Iterable[ServedOperation] = STANDARD,
+        hooks: Sequence[Hook] = (TicketRights(), CriticalExtensions(), RefusalLog()),
+        delay: float = 0,
+        **settings: Any,
+    ) -> None:
+        """``delay`` is how long asynchronous requests wait, in seconds."""
         self.now = START
         folder.mkdir(exist_ok=True)
         self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
-        told = Facts("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **facts)
+        self.state = ServerState()
+        administrators = frozenset({"administrator"})
         self.dispatcher = Dispatcher(
-            self.store.reader,
-            GroupCommit(self.store),
-            told,
-            lambda: self.now,
-            Accounts(self.store.reader, frozenset({"administrator"})),
+            store=self.store,
+            settings=Settings("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **settings),
+            registry=Registry(rows),
+            state=self.state,
+            accounts=Accounts(self.store, administrators, sessions=self.state.sessions),
+            clock=lambda: self.now,
+            seam=Seam(hooks),
+            asynchronous_delay=timedelta(seconds=delay),
         )
 
     def close(self) -> None:
         self.store.close()
 
+    def record(self, identifier: str) -> Record | None:
+        """What the store has of an object."""
+        return trio.run(self.store.run, lambda reader: reader.get(identifier))
+
     def pass_time(self, **duration: float) -> None:
         self.now += timedelta(**duration)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """While this lasts, requests that write are answered, too."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.store.serve)
+            yield
+            await self.store.stop()
 
     def exchange(self, data: bytes, identity: str = "me") -> bytes:
         """The answer to the bytes of a request."""
 
         async def work() -> bytes:
-            self.dispatcher.writer = GroupCommit(self.store)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.dispatcher.writer.run)
-                answer = await self.dispatcher.respond(
-                    data, self.dispatcher.admit(Identity(identity))
-                )
-                await self.dispatcher.writer.stop()
-            return answer
+            async with self.serving():
+                account = await self.dispatcher.admit(Identity(identity))
+                answer = await self.dispatcher.respond(data, account)
+            return answer.data
 
         return trio.run(work)
 

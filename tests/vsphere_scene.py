@@ -15,8 +15,7 @@ from typing import Any
 import trio
 from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
-from kmipkit_server.identity.certificate import Identity
-from kmipkit_server.store.writer import GroupCommit
+from kmipkit_server.identity.identity import Identity
 from kmipkit_vsphere.errors import KeyServerUnreachable, RPCError
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.sealed_config import Sealer
@@ -84,7 +83,7 @@ class Connection:
         self._server.seen.requests.append(request)
         data = encode(request, V1_1)
         answer = await self._server.laboratory.dispatcher.respond(data, Identity(VCENTER))
-        return decode_response(answer)[0]
+        return decode_response(answer.data)[0]
 
     async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -137,7 +136,7 @@ class Scene:
 
     def make_laboratory(self, name: str, vendor: str = "kmipkit") -> Laboratory:
         made = Laboratory(self.folder / name)
-        made.dispatcher.facts = replace(made.dispatcher.facts, vendor=vendor)
+        made.dispatcher.settings = replace(made.dispatcher.settings, vendor=vendor)
         self.laboratories[name] = made
         return made
 
@@ -259,19 +258,18 @@ def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:
         async with AsyncExitStack() as stack:
             nursery = await stack.enter_async_context(trio.open_nursery())
             make = scene.make_laboratory
-            started: list[GroupCommit] = []
+            started: list[Laboratory] = []
 
             def made(name: str, vendor: str = "kmipkit") -> Laboratory:
                 laboratory = make(name, vendor)
-                writer = laboratory.dispatcher.writer = GroupCommit(laboratory.store)
-                started.append(writer)
-                nursery.start_soon(writer.run)
+                started.append(laboratory)
+                nursery.start_soon(laboratory.store.serve)
                 return laboratory
 
             scene.make_laboratory = made  # type: ignore[method-assign]
             await test(scene)
-            for writer in started:
-                await writer.stop()
+            for laboratory in started:
+                await laboratory.store.stop()
 
     try:
         trio.run(work)

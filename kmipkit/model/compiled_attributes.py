@@ -265,7 +265,7 @@ def _name_writer(field_type: AttributeType, tag: int, strict: bool, make: MakeWr
 
     def entry(key: Tag) -> tuple[bytes, Writer]:
         value_type = field_type.value_type(key)
-        if value_type is None:
+        if value_type is None or field_type.generic:  # a generic value may be a tree
             raise Fallback
         name = _text_item(_NAME_HEAD, attribute_name(key))
         known[key] = (name, make(value_type, Tag.ATTRIBUTE_VALUE, strict))
@@ -309,7 +309,7 @@ def _tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWrite
 
     def entry(key: Tag) -> Writer:
         value_type = field_type.value_type(key)
-        if value_type is None:
+        if value_type is None or field_type.generic:  # a generic value may be a tree
             raise Fallback
         known[key] = make(value_type, key, strict)
         return known[key]

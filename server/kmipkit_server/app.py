@@ -1,4 +1,4 @@
-"""The running server: store, dispatcher and listener put together, and what signals do.
+"""The running server: its parts put together, and what signals do.
 
 The order of a start: configuration, certificates, root key, store, sockets; only then is the line
 printed that says so. The order of a stop: no new connections, answers to what has begun, the
@@ -10,10 +10,11 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from pkgutil import resolve_name
 
 import trio
 from cryptography import x509
@@ -25,19 +26,22 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
-from kmipkit_server.engine.asynchronous import Pending
-from kmipkit_server.engine.call import Facts
-from kmipkit_server.engine.dispatcher import Clock, Dispatcher
-from kmipkit_server.engine.notifications import Notices
-from kmipkit_server.engine.state import Memory
+from kmipkit_server.engine.dispatcher import Dispatcher
+from kmipkit_server.engine.hooks import CriticalExtensions, RefusalLog, TicketRights
+from kmipkit_server.engine.notifications import Notifications
+from kmipkit_server.engine.registry import Registry, ServedOperation
+from kmipkit_server.engine.seam import Seam
+from kmipkit_server.engine.settings import Clock, Settings
+from kmipkit_server.engine.state import ServerState
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
-from kmipkit_server.net.notifier import Courier
+from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.tls import client_context, server_context
-from kmipkit_server.store.base import Reader
+from kmipkit_server.operations.notify import NotificationHook, Outbox
+from kmipkit_server.operations.table import STANDARD
+from kmipkit_server.store.base import Store
 from kmipkit_server.store.sqlite.store import SQLiteStore
-from kmipkit_server.store.writer import GroupCommit
 from kmipkit_server.vault.file import FileVault
 
 log = logging.getLogger("kmipkit.server")
@@ -92,6 +96,7 @@ def run(config: Config, announce: Announce) -> None:
 
 def check(config: Config) -> None:
     """Try what a start needs without leaving anything behind; errors as of :func:`run`."""
+    _registry(config)
     if config.tls.cert is not None:
         _configured_files(config).context()
     directory = config.store.directory
@@ -109,35 +114,29 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
     store = SQLiteStore.open(config.store.directory / DATABASE, vault)
     try:
         sockets = open_sockets(config.listen.host, config.listen.port)
-        writer = GroupCommit(store)
-        accounts = _accounts(config, store.reader)
-        dispatcher = Dispatcher(
-            store.reader,
-            writer,
-            _facts(config, files.authorities()),
-            clock,
-            accounts,
-            _messages(config),
-        )
+        queue = Notifications(frozenset(config.notify.accounts))
+        outbox = Outbox(store, queue, clock)
+        dispatcher = _dispatcher(config, store, files, clock, queue)
         listener = Listener(
             context=lambda: contexts[-1],
             responder=dispatcher,
+            requests=outbox.requests,
             identity_rule=IdentityRule(config.identity.source, config.identity.accounts),
             limits=_limits(config),
         )
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
-                await nursery.start(writer.run)
+                await nursery.start(store.serve)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
-                    serving.start_soon(_courier(config, accounts, files, clock).run)
+                    serving.start_soon(_notifier(config, outbox, files).run)
                     serving.start_soon(_work_off, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
                     await _obey(signals, contexts, files)
                     log.info("stopping: requests that have begun are finished")
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
-                await writer.stop()
+                await store.stop()
     finally:
         store.close()
     log.info("stopped")
@@ -165,8 +164,48 @@ def _configured_files(config: Config) -> TLSFiles:
     return TLSFiles(tls.cert, tls.key, tls.ca)
 
 
-def _facts(config: Config, anchors: tuple[bytes, ...] = ()) -> Facts:
-    return Facts(
+def _dispatcher(
+    config: Config, store: Store, files: TLSFiles, clock: Clock, queue: Notifications
+) -> Dispatcher:
+    state = ServerState()
+    return Dispatcher(
+        store=store,
+        settings=_settings(config, files.authorities()),
+        registry=_registry(config),
+        state=state,
+        accounts=_accounts(config, store, state),
+        clock=clock,
+        seam=_seam(queue),
+        limits=_messages(config),
+        asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
+    )
+
+
+def _registry(config: Config) -> Registry:
+    withheld = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
+    return Registry((*STANDARD, *_extra_operations(config)), withheld)
+
+
+def _seam(queue: Notifications) -> Seam:
+    """What surrounds each operation, in this order."""
+    return Seam((TicketRights(), CriticalExtensions(), NotificationHook(queue), RefusalLog()))
+
+
+def _extra_operations(config: Config) -> Iterator[ServedOperation]:
+    """Rows of operations from other packages, which the configuration names as ``module:NAME``."""
+    for name in config.kmip.operations:
+        try:
+            rows = resolve_name(name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigError(f"kmip.operations: {name!r} cannot be imported: {error}") from None
+        for row in rows:
+            if not isinstance(row, ServedOperation):
+                raise ConfigError(f"kmip.operations: {name!r} has {row!r}, not a ServedOperation")
+            yield row
+
+
+def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
+    return Settings(
         vendor="kmipkit",
         server_name=config.kmip.server_name,
         software_version=__version__,
@@ -175,35 +214,30 @@ def _facts(config: Config, anchors: tuple[bytes, ...] = ()) -> Facts:
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
         anchors=anchors,
-        withheld=frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP}),
     )
 
 
-def _accounts(config: Config, reader: Reader) -> Accounts:
+def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     identity, own = config.identity, config.tls.cert is None
     administrators = identity.administrators
     if administrators is None:
         administrators = DEVELOPERS if own else ()
     unknown = identity.unknown_credentials or ("ignore" if own else "refuse")
-    delay = timedelta(seconds=config.kmip.asynchronous_delay)
     return Accounts(
-        reader,
+        store,
         frozenset(administrators),
         ignores_unknown=unknown == "ignore",
-        memory=Memory(
-            pending=Pending(os.urandom, delay), notices=Notices(frozenset(config.notify.accounts))
-        ),
+        sessions=state.sessions,
     )
 
 
-def _courier(config: Config, accounts: Accounts, files: TLSFiles, clock: Clock) -> Courier:
-    told = config.notify.accounts
-    return Courier(
-        notices=accounts.memory.notices,
-        reader=accounts.reader,
-        addresses={account: address(where) for account, where in told.items() if where},
+def _notifier(config: Config, outbox: Outbox, files: TLSFiles) -> Notifier:
+    addresses = config.notify.accounts
+    return Notifier(
+        queue=outbox.queue,
+        message=outbox.message,
+        addresses={account: address(where) for account, where in addresses.items() if where},
         context=lambda: client_context(files.cert, files.key, files.ca),
-        clock=clock,
         limits=_messages(config),
     )
 

@@ -93,6 +93,8 @@ class KMIPConfig:
     """Lease Time of new objects: how long a client may use one unseen (KMIP 1.4 §3.20)."""
     asynchronous_delay: float = 1.0
     """Seconds until an asynchronous request is worked on, in which it may still be cancelled."""
+    operations: tuple[str, ...] = ()
+    """Rows of operations that other packages add, each as ``module:NAME`` (docs/server.md)."""
     interop: bool | None = None
     """Whether Interop is offered, which "SHALL NOT be available in a production server" (KMIP 2.1
     §6.1.26); if not said, with certificates of our own making only."""

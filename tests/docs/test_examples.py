@@ -73,7 +73,7 @@ def test_the_commands_of_the_readme_work(
 
 
 @pytest.mark.parametrize(
-    ("document", "number"), [("README.md", 0), *(("docs/client.md", n) for n in range(3))]
+    ("document", "number"), [("README.md", 0), *(("docs/client.md", n) for n in range(4))]
 )
 def test_the_python_examples_work(
     own_server: RunningServer, folder: Path, document: str, number: int

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 from kmipkit_server.store.base import Criterion, Located, LocateQuery, Record
-from kmipkit_server.store.sqlite.store import SQLiteStore, locate
+from kmipkit_server.store.sqlite import locate
+from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault.file import FileVault
 
 from kmipkit.lifecycle import DESTROYED_STATES, effective_state
@@ -172,7 +173,7 @@ class Life:
         state, attributes = self.then
         gone = state in DESTROYED_STATES
         return made, made.replace(
-            state=state, attributes=attributes, material=None if gone else b"material"
+            stored_state=state, attributes=attributes, material=None if gone else b"material"
         )
 
 
@@ -376,7 +377,7 @@ def value_matches(key: AttributeKey, value: Any, asked: Item) -> bool:
 
 def group_matches(record: Record, key: AttributeKey, asked: list[Item], now: datetime) -> bool:
     """Whether an object satisfies all criteria of one attribute."""
-    state = effective_state(record.state, record.activation, record.deactivation, now)
+    state = effective_state(record.stored_state, record.activation, record.deactivation, now)
     columns = {
         Tag.UNIQUE_IDENTIFIER: record.id,
         Tag.OBJECT_TYPE: record.object_type,
@@ -396,7 +397,7 @@ def group_matches(record: Record, key: AttributeKey, asked: list[Item], now: dat
 
 def is_stored_as_asked(record: Record, query: LocateQuery) -> bool:
     mask = query.storage_status_mask
-    gone, away = record.state in DESTROYED_STATES, Tag.ARCHIVE_DATE in record.attributes
+    gone, away = record.stored_state in DESTROYED_STATES, Tag.ARCHIVE_DATE in record.attributes
     if mask is not None:
         places = {
             StorageStatusMask.ON_LINE_STORAGE: not gone and not away,
@@ -439,9 +440,11 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> FileVault:
     return FileVault.open(tmp_path_factory.mktemp("vault") / "root.key")
 
 
-def filled(directory: Path, vault: FileVault, made: list[Life]) -> tuple[SQLiteStore, list[Record]]:
+def filled(
+    directory: Path, vault: FileVault, made: list[Life]
+) -> tuple[SQLiteDatabase, list[Record]]:
     """A store in which these objects were made, and then changed; and what they are now."""
-    store = SQLiteStore.open(directory / "db", vault)
+    store = SQLiteDatabase.open(directory / "db", vault)
     pairs = [life.records(f"id-{number}") for number, life in enumerate(made)]
     transaction = store.begin()
     for first, _ in pairs:

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import trio
 from kmipkit_client import calls, material
-from kmipkit_server.identity.certificate import Identity
-from kmipkit_server.store.writer import GroupCommit
+from kmipkit_server.identity.identity import Identity
 from kmipkit_vsphere.errors import (
     HostUnreachable,
     InvalidState,
@@ -163,11 +162,8 @@ def scene(tmp_path: Path) -> Any:
 
     def run(test: Test) -> Scene:
         async def work() -> None:
-            writer = made.laboratory.dispatcher.writer = GroupCommit(made.laboratory.store)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(writer.run)
+            async with made.laboratory.serving():
                 await test(made)
-                await writer.stop()
 
         trio.run(work)
         return made

@@ -1,400 +1,317 @@
-"""From a request message to its response: header, version, batch, errors.
+"""From a request message to its response.
 
-The path of a request: one decode, one decision per item, one store access, one encode. A message of
-which no operation writes is run on a read-only view, on the spot; all others, and those that find on
-the way that they must write, run in the writer's transaction and are answered when that is durable.
-The items of a batch share one transaction, with a savepoint for each, so that a failed item leaves
-nothing behind and Undo takes back all of them (KMIP 1.4 §6.13).
+The path of a request: one decode, one decision per item, one access to the store, one encode. A
+message of which no operation writes runs on a read-only view; all others, and those that find out
+that they must write, run in a transaction and are answered when that is durable. The items of a
+message share one transaction, with a savepoint for each, so that a failed item leaves nothing
+behind and Undo takes back all of them (KMIP 1.4 §6.13).
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Self
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
-from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response, peek_version
-from kmipkit.model.headers import ProtocolVersion, ResponseHeader
-from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
-from kmipkit.model.payloads.asynchronous import ProcessRequest
-from kmipkit.model.payloads.session import SetEndpointRoleResponse
+from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
 from kmipkit.spec.enums import (
     BatchErrorContinuationOption,
-    EndpointRole,
-    Operation,
     ProcessingStage,
     ResultReason,
     ResultStatus,
 )
-from kmipkit.spec.versions import VERSIONS, Version
+from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit_server import operations  # noqa: F401 - importing them registers them
-from kmipkit_server.engine import notifications
-from kmipkit_server.engine.asynchronous import AT_ONCE, Batch, Pending, is_put_off
-from kmipkit_server.engine.call import Call, Facts, WriteRequired
+from kmipkit_server.engine import response
+from kmipkit_server.engine.asynchronous import (
+    AsynchronousRequests,
+    DeferredRequest,
+    processed_values,
+    wants_deferral,
+)
+from kmipkit_server.engine.batch import Batch
+from kmipkit_server.engine.call import Call, WriteRequired
 from kmipkit_server.engine.multipart import is_part
-from kmipkit_server.engine.reasons import reason_for
-from kmipkit_server.engine.registry import HANDLERS, find
-from kmipkit_server.engine.request import BadItem, Incoming, read_request
+from kmipkit_server.engine.registry import Registry, ServedOperation
+from kmipkit_server.engine.request import Request, UnreadableItem, check_header, read_request
+from kmipkit_server.engine.response import Answer, failure
+from kmipkit_server.engine.seam import Seam
+from kmipkit_server.engine.settings import Clock, Settings
+from kmipkit_server.engine.state import ServerState
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
-from kmipkit_server.identity.certificate import Identity
-from kmipkit_server.policy import rules
-from kmipkit_server.store.base import Reader, StoreError, Transaction
-from kmipkit_server.store.writer import GroupCommit
+from kmipkit_server.identity.identity import Identity
+from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
 
 log = logging.getLogger("kmipkit.server")
 
-Clock = Callable[[], datetime]
 STOP, CONTINUE, UNDO = (
     BatchErrorContinuationOption.STOP,
     BatchErrorContinuationOption.CONTINUE,
     BatchErrorContinuationOption.UNDO,
 )
 
-
-class _Undo(Exception):
-    """Takes the whole transaction of a message back; carries what to answer."""
-
-    def __init__(self, results: list[ResponseBatchItem]) -> None:
-        self.results = results
+_Rows = Sequence[ServedOperation | None]
+"""For each item of a request, its operation; None if the server or the version lacks it."""
 
 
-class Turn(bytes):
-    """An answer after which client and server exchange their roles (KMIP 2.1 §6.1.54)."""
+class RolledBack(Exception):
+    """Rolls the whole transaction of a message back; carries what to answer."""
 
-    version: Version
-
-    def __new__(cls, data: bytes, version: Version) -> Self:
-        turn = super().__new__(cls, data)
-        turn.version = version
-        return turn
-
-
-def _turns(items: list[ResponseBatchItem]) -> bool:
-    payload = items[-1].response_payload
-    return (
-        isinstance(payload, SetEndpointRoleResponse)
-        and payload.endpoint_role == EndpointRole.CLIENT
-    )
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
 
 
 @dataclass(slots=True)
 class Dispatcher:
     """Answers requests; shared by all connections."""
 
-    reader: Reader
-    writer: GroupCommit
-    facts: Facts
-    clock: Clock
+    store: Store
+    settings: Settings
+    registry: Registry
+    state: ServerState
     accounts: Accounts
+    clock: Clock
+    seam: Seam = field(default_factory=Seam)
     limits: Limits = DEFAULT_LIMITS
+    asynchronous_delay: timedelta = timedelta(0)
+    """How long an asynchronous request waits, so that it can be cancelled."""
 
-    async def respond(self, data: bytes, identity: Identity) -> bytes:
-        """The bytes that answer a whole message. Never raises for bad input."""
+    # --- what a connection asks for --------------------------------------------------------------
+
+    async def admit(self, identity: Identity) -> Identity:
+        """The account of a new connection."""
+        return await self.accounts.admit(identity, self._now())
+
+    async def respond(self, data: bytes, identity: Identity) -> Answer:
+        """The answer to a whole message. Never raises for bad input."""
         try:
-            incoming = read_request(data, self.limits)
+            request = read_request(data, self.limits)
         except RemoteProtocolError as error:
             log.warning("%s: bad request: %s", identity.name, error)
-            return self.refuse(error, data)
+            return Answer(self.refuse(error, data))
         now = self._now()
+        exchanges_roles = False
         try:
-            _check_header(incoming)
-            shown = incoming.header.authentication
-            if shown is not None:
-                identity = await self.accounts.authenticate(identity, shown, now)
-            items = await self._answer(incoming, identity, now)
+            check_header(request)
+            authentication = request.header.authentication
+            if authentication is not None:
+                identity = await self.accounts.authenticate(identity, authentication, now)
+            results, exchanges_roles = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: not authenticated: %s", identity.name, error.message)
-            items = [_failure(incoming.version, error, item) for item in incoming.items]
+            results = [failure(request.version, error, item) for item in request.items]
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)
-            items = [_failure(incoming.version, error)]
+            results = [failure(request.version, error)]
         except StoreError as error:
-            log.error("%s: %s", identity.name, error)
-            failure = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
-            items = [_failure(incoming.version, failure)]
-        answer = self._encode(incoming, items, now, identity.proof)
-        turns = items[-1].operation is Operation.SET_ENDPOINT_ROLE and _turns(items)
-        return Turn(answer, incoming.version) if turns else answer
+            results = [self._store_failure(request, identity, error)]
+        answer = self._encode(request, results, now, identity.proof)
+        return Answer(answer, request.version if exchanges_roles else None)
 
-    def questions(self, identity: Identity, version: Version) -> Iterator[bytes]:
-        """What the server asks and tells a client that has taken its role; at last, to take it back."""
-        yield notifications.greeting(version)
-        for notice in self.accounts.memory.notices.take(identity.name):
-            data = notifications.message(notice, self.reader, self._now())
-            if data is not None:
-                yield data
-        yield notifications.farewell(version)
-
-    def heard(self, identity: Identity, answer: bytes) -> None:
-        """A client's answer to one of these. RemoteProtocolError if it is none."""
-        message, version = decode_response(answer, limits=self.limits, tolerant=True)
+    def on_response(self, identity: Identity, data: bytes) -> None:
+        """Take a client's answer to a request of the server. RemoteProtocolError if it is none."""
+        message, version = decode_response(data, limits=self.limits, tolerant=True)
         for item in message.batch_items:
             log.debug("%s answers in KMIP %s: %s", identity.name, version, item.result_status)
-
-    def admit(self, identity: Identity) -> Identity:
-        """The account of a new connection."""
-        return self.accounts.admit(identity)
 
     def refuse(self, error: ProtocolError, data: bytes) -> bytes:
         """The answer to bytes that are no request: an item without operation (KMIP 1.4 §11.1)."""
         version = peek_version(data)
         if version not in VERSIONS:
             version = next((v for v in reversed(VERSIONS) if version and v < version), VERSIONS[0])
-        failure = OperationError(error.reason, str(error))
-        return self._message(version, [_failure(version, failure)], self._now())
+        refusal = failure(version, OperationError(error.reason, str(error)))
+        return response.message(version, [refusal], self._now())
+
+    async def work_off(self, others: Sequence[DeferredRequest] = ()) -> None:
+        """Carry out the asynchronous requests that are due, and some others."""
+        due = self._asynchronous.due(self.clock() - self.asynchronous_delay)
+        for deferred in (*due, *others):
+            if deferred.stage is not ProcessingStage.SUBMITTED:
+                continue
+            deferred.stage = ProcessingStage.IN_PROCESS
+            items = self._asynchronous.remaining(deferred)
+            asked = deferred.request
+            request = Request(asked.version, asked.header, tuple(items.values()))
+            try:
+                results = (await self._execute(request, deferred.identity, self._now())).results
+            except StoreError as error:
+                results = [self._store_failure(request, deferred.identity, error)]
+            self._asynchronous.finish(deferred, items, results)
+
+    # --- from a request to its results -----------------------------------------------------------
+
+    async def _carry_out(
+        self, request: Request, identity: Identity, now: datetime
+    ) -> tuple[list[ResponseBatchItem], bool]:
+        """The results, now or later if the client can wait; whether the roles are exchanged."""
+        rows = self._rows(request)
+        if any(row is not None and row.is_immediate for row in rows):
+            processed = processed_values(request)
+            await self.work_off(self._asynchronous.of_values(processed, identity))
+        elif request.header.asynchronous_indicator and wants_deferral(
+            request, slow=any(row is not None and row.slow for row in rows)
+        ):
+            random = self.settings.random
+            return self._asynchronous.defer(request, identity, self.clock(), random), False
+        batch = await self._execute(request, identity, now)
+        return batch.results, batch.exchanges_roles
+
+    async def _execute(self, request: Request, identity: Identity, now: datetime) -> Batch:
+        """Run a request in a transaction of the store; the run that counts."""
+        rows = self._rows(request)
+        runs: list[Batch] = []
+
+        def run(store: Reader | Transaction) -> Batch:
+            batch = self._batch(request, identity, now, store)
+            runs.append(batch)
+            self._run_items(batch, request, rows)
+            return batch
+
+        def committed(batch: Batch) -> None:
+            batch.publish()
+            self._report(batch, request)
+
+        slow = any(row is not None and row.slow for row in rows)
+        try:
+            if not any(map(_always_writes, request.items, rows)):
+                try:
+                    return await self.store.run(run, slow=slow, committed=committed)
+                except WriteRequired:
+                    pass
+            return await self.store.run(run, writes=True, slow=slow, committed=committed)
+        except RolledBack as rolled_back:
+            self._report(rolled_back.batch, request)
+            return rolled_back.batch
+        finally:
+            for batch in runs:
+                batch.end()
+
+    def _batch(
+        self,
+        request: Request,
+        identity: Identity,
+        now: datetime,
+        store: Reader | Transaction,
+    ) -> Batch:
+        return Batch(
+            identity, request.version, now, store, self.settings, self.registry, self.state,
+            is_single=len(request.items) == 1,
+        )  # fmt: skip
+
+    def _run_items(self, batch: Batch, request: Request, rows: _Rows) -> None:
+        option = request.header.batch_error_continuation_option or STOP
+        for item, row in zip(request.items, rows, strict=True):
+            result = self._run_item(batch, item, row)
+            batch.results.append(result)
+            if result.result_status is not ResultStatus.OPERATION_FAILED:
+                continue
+            if batch.is_single:
+                raise RolledBack(batch)  # it had no savepoint but that of the whole message
+            if option == UNDO and len(batch.results) > 1:
+                batch.results = response.undone(batch.results)
+                raise RolledBack(batch)
+            if option != CONTINUE:
+                break
+
+    def _run_item(
+        self,
+        batch: Batch,
+        item: RequestBatchItem | UnreadableItem,
+        row: ServedOperation | None,
+    ) -> ResponseBatchItem:
+        try:
+            return self._run_operation(batch, _readable(item), row)
+        except OperationError as error:
+            return failure(batch.version, error, item)
+        except (WriteRequired, StoreError):
+            raise
+        except Exception:
+            # A defect of ours must not look like the client's mistake, nor show what we hold.
+            log.exception("%s: defect in %s", batch.identity.name, response.title(item.operation))
+            defect = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
+            return failure(batch.version, defect, item)
+
+    def _run_operation(
+        self, batch: Batch, item: RequestBatchItem, row: ServedOperation | None
+    ) -> ResponseBatchItem:
+        if row is None:
+            raise OperationError(
+                ResultReason.OPERATION_NOT_SUPPORTED,
+                f"{response.title(item.operation)} is not supported in KMIP {batch.version}",
+            )
+        batch.exchanges_roles = False  # what counts is the last item
+        call = Call.of(batch, row.operation)
+        if batch.is_single:
+            payload = self._call(call, row, item)
+        else:
+            with batch.part():
+                payload = self._call(call, row, item)
+        batch.accept(call.identifiers, call.outputs, row)
+        return response.success(item, payload)
+
+    def _call(self, call: Call, row: ServedOperation, item: RequestBatchItem) -> object:
+        for look in self.seam.before:
+            look(call, row, item)
+        payload: object = row.handler(call, item.request_payload)
+        for look in self.seam.after:
+            look(call, row, item)
+        return payload
+
+    # --- helpers ---------------------------------------------------------------------------------
+
+    @property
+    def _asynchronous(self) -> AsynchronousRequests:
+        return AsynchronousRequests(self.state.deferrals)
 
     def _now(self) -> datetime:
         """In whole seconds, as dates of KMIP are (KMIP 1.4 §9.1.1.4)."""
         return self.clock().replace(microsecond=0)
 
-    async def _answer(
-        self, incoming: Incoming, identity: Identity, now: datetime
-    ) -> list[ResponseBatchItem]:
-        """Now, or later where the client can wait."""
-        if incoming.header.asynchronous_indicator and is_put_off(
-            incoming, slow=any(map(_is_slow, incoming.items))
-        ):
-            return self._pending.add(incoming, identity, self.clock())
-        for item in incoming.items:
-            if item.operation in AT_ONCE:
-                await self.work_off(self._pending.named(_hurried(incoming), identity))
-                break
-        return await self._run(incoming, identity, now)
+    def _rows(self, request: Request) -> _Rows:
+        find, version = self.registry.find, request.version
+        return [find(item.operation, version) for item in request.items]
 
-    @property
-    def _pending(self) -> Pending:
-        return self.accounts.memory.pending
+    def _report(self, batch: Batch, request: Request) -> None:
+        for look in self.seam.finished:
+            for item, result in zip(request.items, batch.results, strict=False):
+                look(batch, item, result)
 
-    async def work_off(self, others: Sequence[Batch] = ()) -> None:
-        """Carry out the asynchronous requests that are due, and some others."""
-        for batch in (*self._pending.due(self.clock()), *others):
-            if batch.stage is not ProcessingStage.SUBMITTED:
-                continue
-            batch.stage = ProcessingStage.IN_PROCESS
-            try:
-                results = await self._run(batch.request(), batch.identity, self._now())
-            except StoreError as error:
-                log.error("%s: %s", batch.identity.name, error)
-                failure = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
-                results = [_failure(batch.incoming.version, failure)]
-            batch.finish(results)
-
-    async def _run(
-        self, incoming: Incoming, identity: Identity, now: datetime
-    ) -> list[ResponseBatchItem]:
-        """Carry out all items, and note what there is to tell."""
-        results = await self._carry_out(incoming, identity, now)
-        told = self.accounts.memory.notices
-        if identity.name in told.accounts:
-            for item, result in zip(incoming.items, results, strict=False):
-                request = getattr(item, "request_payload", None)
-                for notice in notifications.notices(request, result, incoming.version):
-                    told.add(identity.name, notice)
-        return results
-
-    async def _carry_out(
-        self, incoming: Incoming, identity: Identity, now: datetime
-    ) -> list[ResponseBatchItem]:
-        for item in incoming.items:
-            if _writes(item, incoming.version):
-                break
-        else:
-            try:
-                return self._run_batch(incoming, identity, now, self.reader)
-            except _Undo as undo:
-                return undo.results
-            except WriteRequired:
-                pass
-        try:
-            return await self.writer.submit(
-                lambda transaction: self._run_batch(incoming, identity, now, transaction),
-                slow=any(_is_slow(item) for item in incoming.items),
-            )
-        except _Undo as undo:
-            self.accounts.memory.house_rules.rules = None  # perhaps read from what is taken back
-            return undo.results
-
-    def _run_batch(
-        self, incoming: Incoming, identity: Identity, now: datetime, store: Reader | Transaction
-    ) -> list[ResponseBatchItem]:
-        results: list[ResponseBatchItem] = []
-        option = incoming.header.batch_error_continuation_option or STOP
-        placeholder: str | None = None
-        earlier: list[str] = []
-        outputs: list[tuple[Operation, bytes]] = []
-        alone = len(incoming.items) == 1
-        for item in incoming.items:
-            call = Call(
-                identity, incoming.version, now, store, self.facts, item.operation, placeholder,
-                earlier, alone, outputs, self.accounts.memory,
-            )  # fmt: skip
-            result = self._run_item(item, call)
-            results.append(result)
-            placeholder = call.placeholder
-            if result.result_status is ResultStatus.OPERATION_FAILED and alone:
-                raise _Undo(results)  # it had no savepoint but that of the whole message
-            if result.result_status is ResultStatus.OPERATION_FAILED and option != CONTINUE:
-                if option == UNDO and len(results) > 1:
-                    raise _Undo(_undone(results))
-                break
-        return results
-
-    def _run_item(self, item: RequestBatchItem | BadItem, call: Call) -> ResponseBatchItem:
-        try:
-            return self._run_operation(_readable(item), call)
-        except OperationError as error:
-            log.info(
-                "%s: %s refused: %s: %s",
-                call.identity.name, _name(item.operation), error.reason.name, error.message,
-            )  # fmt: skip
-            return _failure(call.version, error, item)
-        except WriteRequired:
-            raise
-        except StoreError:
-            raise
-        except Exception:
-            # A defect of ours must not look like the client's mistake, nor show what we hold.
-            log.exception("%s: defect in %s", call.identity.name, _name(item.operation))
-            failure = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
-            return _failure(call.version, failure, item)
-
-    def _run_operation(self, item: RequestBatchItem, call: Call) -> ResponseBatchItem:
-        handler = find(item.operation, call.version)
-        if handler is None or item.operation in call.facts.withheld:
-            raise OperationError(
-                ResultReason.OPERATION_NOT_SUPPORTED,
-                f"{_name(item.operation)} is not supported in KMIP {call.version}",
-            )
-        if call.identity.rights is not None:
-            rules.require_right(call.identity, handler.operation)
-        if item.message_extensions and any(
-            one.criticality_indicator for one in item.message_extensions
-        ):
-            raise OperationError(
-                ResultReason.FEATURE_NOT_SUPPORTED, "a critical Message Extension is not known"
-            )
-        if call.alone or not isinstance(call.store, Transaction):
-            payload = handler.function(call, item.request_payload)
-        else:
-            with call.store.savepoint():
-                payload = handler.function(call, item.request_payload)
-        if isinstance(payload, ResponseBatchItem):  # of the operation that a Poll asked about
-            return payload.replace(unique_batch_item_id=item.unique_batch_item_id)
-        return ResponseBatchItem(
-            operation=item.operation,
-            unique_batch_item_id=item.unique_batch_item_id,
-            result_status=ResultStatus.SUCCESS,
-            response_payload=payload,
-        )
+    def _store_failure(
+        self, request: Request, identity: Identity, error: StoreError
+    ) -> ResponseBatchItem:
+        log.error("%s: %s", identity.name, error)
+        unavailable = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
+        return failure(request.version, unavailable)
 
     def _encode(
         self,
-        incoming: Incoming,
-        items: list[ResponseBatchItem],
+        request: Request,
+        results: list[ResponseBatchItem],
         now: datetime,
         proof: bytes | None,
     ) -> bytes:
-        data = self._message(incoming.version, items, now, proof)
-        maximum = incoming.header.maximum_response_size
+        data = response.message(request.version, results, now, proof)
+        maximum = request.header.maximum_response_size
         if maximum is not None and len(data) > maximum:
-            message = f"the response has {len(data)} bytes, more than the {maximum} that were asked"
-            error = OperationError(ResultReason.RESPONSE_TOO_LARGE, message)
-            first = incoming.items[0]
-            return self._message(incoming.version, [_failure(incoming.version, error, first)], now)
+            error = OperationError(
+                ResultReason.RESPONSE_TOO_LARGE,
+                f"the response has {len(data)} bytes, more than the {maximum} that were asked",
+            )
+            refusal = failure(request.version, error, request.items[0])
+            return response.message(request.version, [refusal], now)
         return data
 
-    def _message(
-        self,
-        version: Version,
-        items: list[ResponseBatchItem],
-        now: datetime,
-        proof: bytes | None = None,
-    ) -> bytes:
-        header = ResponseHeader(
-            protocol_version=ProtocolVersion.of(version),
-            time_stamp=now,
-            server_hashed_password=proof,
-            batch_count=len(items),
-        )
-        message = ResponseMessage(response_header=header, batch_items=tuple(items))
-        return encode(message, version, strict=False)
 
-
-def _hurried(incoming: Incoming) -> list[bytes]:
-    """The asynchronous operations that Process asks for."""
-    payloads = (getattr(item, "request_payload", None) for item in incoming.items)
-    return [
-        payload.asynchronous_correlation_value
-        for payload in payloads
-        if isinstance(payload, ProcessRequest)
-    ]
-
-
-def _name(operation: object) -> str:
-    name = getattr(operation, "name", None) or "an operation"
-    return str(name).replace("_", " ").title()
-
-
-def _readable(item: RequestBatchItem | BadItem) -> RequestBatchItem:
-    if isinstance(item, BadItem):
+def _readable(item: RequestBatchItem | UnreadableItem) -> RequestBatchItem:
+    if isinstance(item, UnreadableItem):
         raise OperationError(item.error.reason, str(item.error))
     return item
 
 
-def _writes(item: RequestBatchItem | BadItem, version: Version) -> bool:
-    if isinstance(item, BadItem):
+def _always_writes(item: RequestBatchItem | UnreadableItem, row: ServedOperation | None) -> bool:
+    """Whether it is no use to try the item on a view that only reads."""
+    if row is None or isinstance(item, UnreadableItem):
         return False
-    handler = find(item.operation, version)
     # A part of several changes what waits for the next one, and must not be run twice.
-    return handler is not None and (handler.writes or is_part(item.request_payload))
-
-
-def _is_slow(item: RequestBatchItem | BadItem) -> bool:
-    handler = HANDLERS.get(item.operation) if item.operation is not None else None
-    return handler is not None and handler.slow
-
-
-def _check_header(incoming: Incoming) -> None:
-    """Refuse a whole message for what its header says (KMIP 1.4 §6, §11.1)."""
-    header, items = incoming.header, incoming.items
-    if header.batch_count is not None and header.batch_count != len(items):
-        raise OperationError(
-            ResultReason.INVALID_MESSAGE,
-            f"Batch Count is {header.batch_count}, but the message has {len(items)} items",
-        )
-    if len(items) > 1 and any(item.unique_batch_item_id is None for item in items):
-        # KMIP 1.4 §6.4 requires the identifiers; clients that leave them out rely on the order,
-        # which is kept anyway, so nothing is gained by refusing them.
-        return
-
-
-def _failure(
-    version: Version, error: OperationError, item: RequestBatchItem | BadItem | None = None
-) -> ResponseBatchItem:
-    return ResponseBatchItem(
-        operation=item.operation if item else None,
-        unique_batch_item_id=item.unique_batch_item_id if item else None,
-        result_status=ResultStatus.OPERATION_FAILED,
-        result_reason=reason_for(error.reason, version),
-        result_message=error.message,
-        response_payload=getattr(error, "payload", None),
-    )
-
-
-def _undone(results: list[ResponseBatchItem]) -> list[ResponseBatchItem]:
-    """What a batch answers whose last item failed: the others were taken back."""
-    return [
-        *(
-            ResponseBatchItem(
-                operation=result.operation,
-                unique_batch_item_id=result.unique_batch_item_id,
-                result_status=ResultStatus.OPERATION_UNDONE,
-                response_payload=result.response_payload,
-            )
-            for result in results[:-1]
-        ),
-        results[-1],
-    ]
+    return row.writes or is_part(item.request_payload)

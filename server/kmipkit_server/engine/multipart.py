@@ -1,10 +1,10 @@
 """Operations in several parts: computations that wait for the next part (KMIP 2.1 §6, §7.8).
 
 The first part has an Init Indicator, all later ones the Correlation Value of the first answer, the
-last one a Final Indicator. What waits is kept in memory only, for a while, and for its owner. A
-computation has no way back: a batch that is undone does not undo it.
+last one a Final Indicator. A computation waits in memory only, for a limited time, for its owner.
 """
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -30,13 +30,31 @@ class Part(Protocol):
     def final_indicator(self) -> bool | None: ...
 
 
-@dataclass(slots=True)
-class _Waiting:
+class DataPart(Part, Protocol):
+    """A request with data, perhaps a part of several."""
+
+    @property
+    def data(self) -> object: ...
+
+
+class KeyedPart(DataPart, Protocol):
+    """A request that also names a key."""
+
+    @property
+    def unique_identifier(self) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """A computation that waits."""
+
     owner: str
-    operation: Operation | None
+    operation: Operation
     identifier: str | None
-    state: Any
-    until: datetime
+    """The key that it was begun with."""
+    context: Any
+    """What the operation goes on with, such as a cipher that has seen the first parts."""
+    expires: datetime
 
 
 def is_part(request: object) -> bool:
@@ -55,53 +73,63 @@ def is_last(request: Part) -> bool:
     return bool(request.final_indicator) or not is_part(request)
 
 
-class Streams:
-    """The computations that wait."""
+class Computations:
+    """The rules of waiting, over the table of a batch and the one that all batches share."""
 
-    def __init__(self, limit: int = LIMIT, patience: timedelta = PATIENCE) -> None:
-        self._limit = limit
-        self._patience = patience
-        self._waiting: dict[bytes, _Waiting] = {}
+    def __init__(
+        self,
+        table: MutableMapping[bytes, Computation],
+        shared: MutableMapping[bytes, Computation],
+    ) -> None:
+        self._table = table
+        self._shared = shared
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+    def resume(self, owner: str, operation: Operation, value: bytes, now: datetime) -> Computation:
+        """The computation of a Correlation Value, which waits no longer.
 
-    def take(
-        self, owner: str, operation: Operation | None, value: bytes, now: datetime
-    ) -> tuple[Any, str | None]:
-        """The computation of a Correlation Value and the object it works with; it waits no more.
+        A cipher or hash that has seen another part has no way back. So a computation leaves the
+        shared table at once: if the batch that goes on with it fails, the computation has ended.
 
-        Raises OperationError: Invalid Correlation Value for one that is unknown, over, another's or
-        of another operation.
+        OperationError: Invalid Correlation Value for one that is unknown, over, another's or of
+        another operation.
         """
-        self._forget_late(now)
-        found = self._waiting.get(value)
-        if found is None or found.owner != owner or found.operation != operation:
+        found = self.peek(owner, operation, value, now)
+        if found is None:
             raise OperationError(
                 ResultReason.INVALID_CORRELATION_VALUE,
                 "no operation in several parts waits with this Correlation Value",
             )
-        del self._waiting[value]
-        return found.state, found.identifier
+        del self._table[value]
+        self._shared.pop(value, None)
+        return found
 
-    def keep(
-        self,
-        value: bytes,
-        owner: str,
-        operation: Operation | None,
-        identifier: str | None,
-        state: Any,
-        now: datetime,
-    ) -> None:
-        """Let a computation wait. OperationError: Server Limit Exceeded where too many do."""
-        self._forget_late(now)
-        if len(self._waiting) >= self._limit:
+    def peek(
+        self, owner: str, operation: Operation, value: bytes | None, now: datetime
+    ) -> Computation | None:
+        """The computation of a Correlation Value, which goes on waiting; None if there is none.
+
+        For contexts that are copied before they change.
+        """
+        self._remove_expired(now)
+        found = self._table.get(value) if value is not None else None
+        is_meant = found is not None and found.owner == owner and found.operation == operation
+        return found if is_meant else None
+
+    def end(self, value: bytes) -> None:
+        """Forget a computation."""
+        self._table.pop(value, None)
+
+    def suspend(self, value: bytes, computation: Computation, now: datetime) -> None:
+        """Let a computation wait. OperationError: Server Limit Exceeded if too many wait."""
+        self._remove_expired(now)
+        if value not in self._table and len(self._table) >= LIMIT:
             raise OperationError(
                 ResultReason.SERVER_LIMIT_EXCEEDED,
-                f"{self._limit} operations in several parts are waiting already",
+                f"{LIMIT} operations in several parts are waiting already",
             )
-        self._waiting[value] = _Waiting(owner, operation, identifier, state, now + self._patience)
+        self._table[value] = computation
 
-    def _forget_late(self, now: datetime) -> None:
-        for value in [value for value, one in self._waiting.items() if one.until < now]:
-            del self._waiting[value]
+    def _remove_expired(self, now: datetime) -> None:
+        expired = [value for value, waiting in self._table.items() if waiting.expires < now]
+        for value in expired:
+            del self._table[value]

@@ -7,12 +7,12 @@ others are carried out. Only a message without a header or batch fails as a whol
 
 from dataclasses import dataclass
 
-from kmipkit.errors import Cause, RemoteProtocolError
+from kmipkit.errors import Cause, OperationError, RemoteProtocolError
 from kmipkit.model.codec import from_tree
 from kmipkit.model.envelope import decode_request, peek_version
 from kmipkit.model.headers import RequestHeader
 from kmipkit.model.messages import RequestBatchItem
-from kmipkit.spec.enums import Operation
+from kmipkit.spec.enums import Operation, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv import binary
@@ -21,7 +21,7 @@ from kmipkit.ttlv.tree import Item
 
 
 @dataclass(frozen=True, slots=True)
-class BadItem:
+class UnreadableItem:
     """A batch item that cannot be read; its answer names the operation as far as it is known."""
 
     error: RemoteProtocolError
@@ -30,24 +30,24 @@ class BadItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class Request:
     """A request message in a version that is spoken."""
 
     version: Version
     header: RequestHeader
-    items: tuple[RequestBatchItem | BadItem, ...]
+    items: tuple[RequestBatchItem | UnreadableItem, ...]
 
 
-def read_request(data: bytes, limits: Limits) -> Incoming:
+def read_request(data: bytes, limits: Limits) -> Request:
     """The request that these bytes hold; RemoteProtocolError if there is no header or no batch."""
     try:
         message, version = decode_request(data, limits=limits)
     except RemoteProtocolError:
         return _read_parts(data, limits)
-    return Incoming(version, message.request_header, message.batch_items)
+    return Request(version, message.request_header, message.batch_items)
 
 
-def _read_parts(data: bytes, limits: Limits) -> Incoming:
+def _read_parts(data: bytes, limits: Limits) -> Request:
     version = peek_version(data)
     root = binary.decode(data, limits)
     parts = root.value if isinstance(root.value, tuple) else ()
@@ -55,10 +55,10 @@ def _read_parts(data: bytes, limits: Limits) -> Incoming:
         decode_request(data, limits=limits)  # raises the error that says what is wrong
         raise RemoteProtocolError("the message has no batch item", cause=Cause.MISSING_FIELD)
     header = from_tree(RequestHeader, parts[0], version, tag=Tag.REQUEST_HEADER)
-    return Incoming(version, header, tuple(_read_item(part, version) for part in parts[1:]))
+    return Request(version, header, tuple(_read_item(part, version) for part in parts[1:]))
 
 
-def _read_item(part: Item, version: Version) -> RequestBatchItem | BadItem:
+def _read_item(part: Item, version: Version) -> RequestBatchItem | UnreadableItem:
     try:
         return from_tree(RequestBatchItem, part, version, tag=Tag.BATCH_ITEM)
     except RemoteProtocolError as error:
@@ -66,8 +66,22 @@ def _read_item(part: Item, version: Version) -> RequestBatchItem | BadItem:
         named = {child.tag: child.value for child in children}
         code = named.get(Tag.OPERATION)
         identifier = named.get(Tag.UNIQUE_BATCH_ITEM_ID)
-        return BadItem(
+        return UnreadableItem(
             error,
             Operation(code) if isinstance(code, int) else None,
             identifier if isinstance(identifier, bytes) else None,
+        )
+
+
+def check_header(request: Request) -> None:
+    """Refuse a whole message for what its header says (KMIP 1.4 §6, §11.1).
+
+    KMIP 1.4 §6.4 requires a Unique Batch Item ID for each of several items. Clients that leave them
+    out rely on the order, which is kept anyway, so nothing is gained by refusing them.
+    """
+    count = request.header.batch_count
+    if count is not None and count != len(request.items):
+        raise OperationError(
+            ResultReason.INVALID_MESSAGE,
+            f"Batch Count is {count}, but the message has {len(request.items)} items",
         )

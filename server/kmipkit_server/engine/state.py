@@ -1,28 +1,24 @@
-"""What the server keeps in memory only, for a while: it ends with the process."""
+"""What the server keeps in memory only, for all connections: it ends with the process."""
 
-import os
 from dataclasses import dataclass, field
+from typing import Any
 
-from kmipkit_server.engine.asynchronous import Pending
-from kmipkit_server.engine.multipart import Streams
-from kmipkit_server.engine.notifications import Notices
-from kmipkit_server.identity.tickets import Tickets
-from kmipkit_server.objects.constraints import Remembered
+from kmipkit_server.engine.asynchronous import Deferral
+from kmipkit_server.engine.multipart import Computation
+from kmipkit_server.identity.tickets import Session
 
 
 @dataclass(slots=True)
-class Memory:
-    """Shared by all connections."""
+class ServerState:
+    """Tables that a batch changes through :meth:`.batch.Batch.staged`, and nobody directly."""
 
-    streams: Streams = field(default_factory=Streams)
-    """Cryptographic operations in several parts."""
-    tickets: Tickets = field(default_factory=Tickets)
-    """Logins."""
-    turns: dict[object, str] = field(default_factory=dict)
-    """The default member of an object group that was given last."""
-    house_rules: Remembered = field(default_factory=Remembered)
-    """Constraints and defaults."""
-    notices: Notices = field(default_factory=Notices)
-    """What accounts are to be told."""
-    pending: Pending = field(default_factory=lambda: Pending(os.urandom))
-    """Asynchronous requests."""
+    computations: dict[bytes, Computation] = field(default_factory=dict)
+    """Operations in several parts, by Correlation Value."""
+    sessions: dict[bytes, Session] = field(default_factory=dict)
+    """Logins, by the value of their ticket."""
+    deferrals: dict[bytes, Deferral] = field(default_factory=dict)
+    """Asynchronous operations, by Asynchronous Correlation Value."""
+    group_turns: dict[object, str] = field(default_factory=dict)
+    """The default member of an object group that was given last, by owner and query."""
+    caches: dict[str, Any] = field(default_factory=dict)
+    """What was read from the store and is asked for again and again, by the name of its reader."""

@@ -1,7 +1,7 @@
-"""Who the peer is, from its certificate.
+"""Who the peer is, by its certificate.
 
-The rule is configuration: which part of the certificate names the client. An identity owns the
-objects it makes, so several certificates (renewals, members of a cluster) may lead to the same one.
+Configuration says which part of the certificate names the client. An identity owns the objects that
+it creates, so several certificates (renewals, members of a cluster) may lead to the same one.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,31 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from kmipkit.model.payloads.limits import Right
+from kmipkit_server.identity.identity import SYSTEM, Identity
 
 
 class NoIdentity(Exception):
     """The peer cannot be named; the text says what its certificate lacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A client account: the owner of objects."""
-
-    name: str
-    """Empty for the server itself, which no peer can be."""
-    is_administrator: bool = False
-    """Whether it may manage users, groups, credentials, constraints and defaults."""
-    certificate: bytes | None = field(default=None, repr=False)
-    """SHA-256 of the certificate that the connection was opened with."""
-    rights: tuple[Right, ...] | None = None
-    """What a ticket of Delegated Login allows; None for all that the account may do."""
-    proof: bytes | None = field(default=None, repr=False)
-    """What the answer says for the server's part (Server Hashed Password, KMIP 2.1 §8.5)."""
-
-
-SYSTEM = Identity("")
-"""The owner of users, groups and credentials."""
 
 
 def _common_name(certificate: x509.Certificate) -> str:

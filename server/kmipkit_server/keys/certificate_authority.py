@@ -28,10 +28,10 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.identity.certificate import SYSTEM
+from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, pack_object
 
 NAME, KEY_NAME = "certificate authority", "certificate authority key"
@@ -70,7 +70,9 @@ def _own(call: Call, name: str) -> Managed | None:
 
 
 def _make(call: Call) -> Authority:
-    made = Authority.create(f"{call.facts.server_name} certificate authority", ALGORITHM, call.now)
+    made = Authority.create(
+        f"{call.settings.server_name} certificate authority", ALGORITHM, call.now
+    )
     der = made.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     block = KeyBlock(
         key_format_type=KeyFormatType.PKCS_8,
@@ -94,8 +96,8 @@ def _make(call: Call) -> Authority:
             (Tag.SENSITIVE, sensitive),
             (Tag.EXTRACTABLE, not sensitive),
         )
-        creation.keep(
-            call, object_type, pack_object(value), given, facts_of(value),
+        creation.store(
+            call, object_type, pack_object(value), given, derived_attributes(value),
             generated=True, owner=SYSTEM,
         )  # fmt: skip
     return made

@@ -21,7 +21,7 @@ from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, is_multi_instance
 
 SHARED = (
@@ -79,7 +79,7 @@ def create(
 ) -> tuple[Managed, Managed]:
     """Make a pair and store both halves, each linked to the other; ``links`` gives further ones.
 
-    The private key is the ID Placeholder afterwards. Slow.
+    The private key is the first that the operation returns, and so the ID Placeholder. Slow.
     """
     halves = _make(wanted)
     identifiers = [creation.new_identifier(call) for _ in halves]
@@ -87,14 +87,13 @@ def create(
     for half, own, other in zip(halves, identifiers, reversed(identifiers), strict=True):
         to_other = Link(link_type=half.link_type, linked_object_identifier=other)
         given = _complete(half.attributes, [to_other, *links(half.object_type)])
-        facts = facts_of(half.value)
+        facts = derived_attributes(half.value)
         made.append(
             creation.create(
                 call, half.object_type, half.value, given, facts, generated=True, identifier=own
             )
         )
     private, public = made
-    call.placeholder = private.id
     return private, public
 
 

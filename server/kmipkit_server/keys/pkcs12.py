@@ -15,6 +15,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, private_key
+from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
 
 NO_NAME = "alias"
@@ -51,7 +52,7 @@ def as_pkcs_12(call: Call, managed: Managed) -> KeyBlock:
 def _linked(call: Call, managed: Managed, link_type: LinkType) -> Managed | None:
     for attribute in managed.all(Tag.LINK):
         if attribute.value.link_type == link_type:
-            return call.load(attribute.value.linked_object_identifier)
+            return load(call, attribute.value.linked_object_identifier)
     return None
 
 

@@ -31,7 +31,8 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_key
 from kmipkit_server.keys.wrapping_mac import AUTHENTICATING, ENCRYPTING, code, require_code
-from kmipkit_server.objects.managed import Managed, shown
+from kmipkit_server.objects.access import load
+from kmipkit_server.objects.managed import Managed, as_seen_in
 
 
 def wrapped(
@@ -69,7 +70,7 @@ def _encrypted(
     if information is None:
         return value, None
     key, parameters = _wrapping_key(call, information)
-    result = wrap(key, parameters, plaintext, random=call.facts.random)
+    result = wrap(key, parameters, plaintext, random=call.random)
     return result.data, result.iv
 
 
@@ -120,7 +121,7 @@ def _plaintext(
             )
         return value.key_material
     if names:
-        asked = [shown(one, call.version) for name in names for one in managed.all(name)]
+        asked = [as_seen_in(call.version, one) for name in names for one in managed.all(name)]
         value = value.replace(attributes=Attributes(tuple(asked)))
     return encode(value, call.version, tag=Tag.KEY_VALUE, strict=False)
 
@@ -184,7 +185,7 @@ def _other_key(
 ) -> tuple[Managed, Parameters]:
     """The key that wraps, permitted for ``usage``, and the parameters that hold."""
     try:
-        managed = call.load(information.unique_identifier)
+        managed = load(call, information.unique_identifier)
     except OperationError as error:
         if error.reason is ResultReason.OBJECT_NOT_FOUND:
             raise OperationError(

@@ -18,6 +18,7 @@ from kmipkit.spec.enums import LinkType, ObjectType, ResultReason, WrappingMetho
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, private_key, public_key
+from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import (
     MAC_GENERATE,
@@ -97,7 +98,7 @@ def require_code(
 
 def _key(call: Call, information: MACSignatureKeyInformation) -> Managed:
     try:
-        return call.load(information.unique_identifier)
+        return load(call, information.unique_identifier)
     except OperationError as error:
         if error.reason is ResultReason.OBJECT_NOT_FOUND:
             raise OperationError(
@@ -112,7 +113,7 @@ def _public_half(call: Call, managed: Managed) -> Managed:
         return managed
     for attribute in managed.all(Tag.LINK):
         if attribute.value.link_type == LinkType.PUBLIC_KEY_LINK:
-            return call.load(attribute.value.linked_object_identifier)
+            return load(call, attribute.value.linked_object_identifier)
     raise OperationError(
         ResultReason.WRAPPING_OBJECT_NOT_FOUND, "the private key has no link to its public key"
     )

@@ -14,7 +14,7 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,8 +24,9 @@ from kmipkit.connection import Framer, Signal
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit_server.engine.dispatcher import Turn
-from kmipkit_server.identity.certificate import Identity, IdentityRule, NoIdentity
+from kmipkit_server.engine.response import Answer
+from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
+from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.http import HTTPConversation, Reply
 from kmipkit_server.net.transport import TLSFailure, TLSStream
 
@@ -73,17 +74,14 @@ class Conversation(Protocol):
 class Responder(Protocol):
     """Turns the bytes of a request into the bytes of its answer."""
 
-    def admit(self, identity: Identity) -> Identity:
+    async def admit(self, identity: Identity) -> Identity:
         """The account of a new connection."""
 
-    async def respond(self, data: bytes, identity: Identity) -> bytes:
+    async def respond(self, data: bytes, identity: Identity) -> Answer:
         """The answer to a whole message."""
 
-    def questions(self, identity: Identity, version: Version) -> Iterator[bytes]:
-        """What to ask a client that has taken the server's role."""
-
-    def heard(self, identity: Identity, answer: bytes) -> None:
-        """Take its answer. RemoteProtocolError if it is none."""
+    def on_response(self, identity: Identity, data: bytes) -> None:
+        """Take a client's answer to a request of the server. RemoteProtocolError if it is none."""
 
     def refuse(self, error: RemoteProtocolError, data: bytes) -> bytes:
         """The answer to bytes that cannot become a message."""
@@ -107,6 +105,8 @@ class Listener:
     context: Callable[[], ssl.SSLContext]
     """The TLS settings for the next connection, so that certificates may be changed."""
     responder: Responder
+    requests: Callable[[str, Version], AsyncIterator[bytes]]
+    """What the server asks an account whose client has taken the server's role."""
     identity_rule: IdentityRule
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     _watched: set[_Watched] = field(default_factory=set)
@@ -222,7 +222,9 @@ class Listener:
 
     async def _converse(self, stream: TLSStream, watched: _Watched) -> None:
         await stream.do_handshake()
-        identity = self.responder.admit(self.identity_rule.identify(stream.peer_certificate()))
+        identity = await self.responder.admit(
+            self.identity_rule.identify(stream.peer_certificate())
+        )
         log.debug("%s: %s as %s", watched.peer, stream.description(), identity.name)
         conversation: Conversation | None = None
         clock = trio.current_time
@@ -267,12 +269,12 @@ class Listener:
                 answer = await self.responder.respond(data, identity)
             else:
                 log.warning("%s: bad request: %s", identity.name, data)
-                answer = self.responder.refuse(data, b"")
-            await self._send(stream, watched, conversation.answer(answer))
-            if isinstance(answer, Turn):
+                answer = Answer(self.responder.refuse(data, b""))
+            await self._send(stream, watched, conversation.answer(answer.data))
+            if answer.role_change is not None:
                 if not isinstance(conversation, TTLVConversation):
                     return False  # HTTP knows requests of the client only
-                await self._ask(conversation, stream, watched, identity, answer.version)
+                await self._ask(conversation, stream, watched, identity, answer.role_change)
 
     async def _ask(
         self,
@@ -282,16 +284,16 @@ class Listener:
         identity: Identity,
         version: Version,
     ) -> None:
-        """Act the client until the peer has its role back."""
-        for question in self.responder.questions(identity, version):
-            await self._send(stream, watched, question)
+        """Act as the client until the peer has its role back."""
+        async for request in self.requests(identity.name, version):
+            await self._send(stream, watched, request)
             watched.waiting_for = "the client's answer"
             watched.deadline = trio.current_time() + self.limits.message_timeout
             while not isinstance(answer := conversation.next_message(), bytes):
                 if answer is Signal.CLOSED:
                     return
                 conversation.feed(await stream.receive_some())
-            self.responder.heard(identity, answer)
+            self.responder.on_response(identity, answer)
 
     async def _send(self, stream: TLSStream, watched: _Watched, answer: bytes) -> None:
         if answer:

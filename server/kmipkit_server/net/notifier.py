@@ -1,22 +1,20 @@
-"""Brings notices to clients that listen for them: the server as the client of its clients.
+"""Sends notifications to clients that listen for them: the server as the client of its clients.
 
 One task per account that has an address. A client that cannot be reached is tried again, less and
-less often; what waits for it waits on.
+less often; its notifications wait.
 """
 
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import trio
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import RemoteProtocolError
 from kmipkit.ttlv.limits import Limits
-from kmipkit_server.engine.notifications import Notice, Notices, message
-from kmipkit_server.store.base import Reader
+from kmipkit_server.engine.notifications import Notification, Notifications
 
 log = logging.getLogger("kmipkit.server")
 
@@ -30,35 +28,35 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 
 @dataclass(slots=True)
-class Courier:
+class Notifier:
     """Delivers what waits; ``addresses`` are host and port by account."""
 
-    notices: Notices
-    reader: Reader
+    queue: Notifications
+    message: Callable[[Notification], Awaitable[bytes | None]]
+    """The request of a notification; None if there is nothing to send any more."""
     addresses: dict[str, tuple[str, int]]
     context: Callable[[], ssl.SSLContext]
-    clock: Callable[[], datetime]
     limits: Limits
-    _something: dict[str, trio.Event] = field(default_factory=dict)
+    _new: dict[str, trio.Event] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        self._something = {account: trio.Event() for account in self.addresses}
-        self.notices.woken = self._wake
+        self._new = {account: trio.Event() for account in self.addresses}
+        self.queue.on_new = self._wake
         async with trio.open_nursery() as nursery:
             for account in self.addresses:
                 nursery.start_soon(self._serve, account)
 
     def _wake(self, account: str) -> None:
-        if account in self._something:
-            self._something[account].set()
+        if account in self._new:
+            self._new[account].set()
 
     async def _serve(self, account: str) -> None:
         pause = FIRST_PAUSE
         while True:
-            await self._something[account].wait()
-            self._something[account] = trio.Event()
-            waiting = self.notices.take(account)
+            await self._new[account].wait()
+            self._new[account] = trio.Event()
+            waiting = self.queue.take(account)
             while waiting:
                 try:
                     with trio.fail_after(PATIENCE):
@@ -70,19 +68,19 @@ class Courier:
                     await trio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _deliver(self, account: str, waiting: list[Notice]) -> None:
-        """Bring all over one connection; what was answered leaves the list."""
+    async def _deliver(self, account: str, waiting: list[Notification]) -> None:
+        """Send all over one connection; what was answered leaves the list."""
         host, port = self.addresses[account]
         plain = await trio.open_tcp_stream(host, port)
         stream = trio.SSLStream(plain, self.context(), server_hostname=host)
         async with stream:
             framer = Framer(self.limits)
             while waiting:
-                data = message(waiting[0], self.reader, self.clock())
+                data = await self.message(waiting[0])
                 if data is not None:
                     await stream.send_all(data)
                     await self._answer(stream, framer)
-                    log.info("%s: told of %s", account, waiting[0].identifier)
+                    log.info("%s: notified of %s", account, waiting[0].identifier)
                 waiting.pop(0)
 
     async def _answer(self, stream: "trio.SSLStream[trio.SocketStream]", framer: Framer) -> None:

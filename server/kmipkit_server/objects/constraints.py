@@ -1,12 +1,12 @@
 """Constraints and defaults for new objects, which administrators set (KMIP 2.1 §6.1.52, §6.1.53).
 
-They are one object of the server's own. What was read of it is remembered until it changes, so that
-a Create asks the store for it once and never again.
+They are one object of the server's own. What was read of it is cached until it changes, so that a
+Create asks the store for it once and never again. The cache is staged by the batch like everything
+outside the transaction: rules that are not committed bind nobody else.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes, attribute_name
@@ -23,51 +23,44 @@ from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.enums import NameType, ObjectType, OpaqueDataType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1
-from kmipkit_server.identity.certificate import SYSTEM
+from kmipkit_server.engine.call import Call
+from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.objects.managed import Managed, pack_object
 from kmipkit_server.store.base import Record, Transaction
 
-if TYPE_CHECKING:
-    from kmipkit_server.engine.call import Call
-
 IDENTIFIER = "kmipkit-constraints-and-defaults"
 _DATA_TYPE = OpaqueDataType(0x80000001)
+_CACHE = "constraints"
 
 
 @structure()
-class HouseRules(Structure):
+class Rules(Structure):
     """Both together, as they are stored."""
 
     constraints: Annotated[Constraints | None, Wire(Tag.CONSTRAINTS)] = None
     defaults: Annotated[DefaultsInformation | None, Wire(Tag.DEFAULTS_INFORMATION)] = None
 
 
-@dataclass(slots=True)
-class Remembered:
-    """The rules as last read; None after a change, and before the first look."""
-
-    rules: HouseRules | None = None
-
-
-def load(call: "Call") -> HouseRules:
+def rules_in_force(call: Call) -> Rules:
     """The rules in force."""
-    remembered = call.memory.house_rules
-    if remembered.rules is not None:
-        return remembered.rules
+    cache = call.batch.staged(call.batch.state.caches)
+    cached: Rules | None = cache.get(_CACHE)
+    if cached is not None:
+        return cached
     record = call.store.get(IDENTIFIER)
-    rules = HouseRules() if record is None else _read(Managed(record, call.now))
+    rules = Rules() if record is None else _read(Managed(record, call.now))
     if isinstance(call.store, Transaction):  # a reader may see what is about to be replaced
-        remembered.rules = rules
+        cache[_CACHE] = rules
     return rules
 
 
-def _read(managed: Managed) -> HouseRules:
+def _read(managed: Managed) -> Rules:
     value = managed.object
     assert isinstance(value, OpaqueObject)
-    return decode(HouseRules, value.opaque_data_value, V2_1, tag=Tag.REQUEST_PAYLOAD)
+    return decode(Rules, value.opaque_data_value, V2_1, tag=Tag.REQUEST_PAYLOAD)
 
 
-def save(call: "Call", rules: HouseRules) -> None:
+def replace_rules(call: Call, rules: Rules) -> None:
     """Put other rules into force."""
     value = OpaqueObject(
         opaque_data_type=_DATA_TYPE,
@@ -78,7 +71,7 @@ def save(call: "Call", rules: HouseRules) -> None:
         id=IDENTIFIER,
         owner=SYSTEM.name,
         object_type=ObjectType.OPAQUE_OBJECT,
-        state=State.PRE_ACTIVE,
+        stored_state=State.PRE_ACTIVE,
         attributes=Attributes((Attribute(Tag.NAME, name, 0),)),
         material=pack_object(value),
     )
@@ -87,12 +80,12 @@ def save(call: "Call", rules: HouseRules) -> None:
         call.transaction.insert(record)
     else:
         call.transaction.update(old, record)
-    call.memory.house_rules.rules = None
+    call.batch.staged(call.batch.state.caches)[_CACHE] = rules
 
 
-def defaulted(call: "Call", object_type: ObjectType, given: Attributes) -> Attributes:
+def defaulted(call: Call, object_type: ObjectType, given: Attributes) -> Attributes:
     """The attributes of a new object, with defaults for those that the client left out."""
-    defaults = load(call).defaults
+    defaults = rules_in_force(call).defaults
     for one in defaults.object_defaults if defaults else ():
         types = one.object_types or ObjectTypes(
             object_types=(one.object_type,) if one.object_type is not None else ()
@@ -103,9 +96,9 @@ def defaulted(call: "Call", object_type: ObjectType, given: Attributes) -> Attri
     return given
 
 
-def check(call: "Call", object_type: ObjectType, attributes: Iterable[Attribute]) -> None:
+def check(call: Call, object_type: ObjectType, attributes: Iterable[Attribute]) -> None:
     """Refuse a new object that breaks a constraint (Constraint Violation)."""
-    constraints = load(call).constraints
+    constraints = rules_in_force(call).constraints
     if constraints is None:
         return
     all_ = Attributes(tuple(attributes))

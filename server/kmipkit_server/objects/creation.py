@@ -1,4 +1,4 @@
-"""What a new object is given: the attributes of the request, checked, and those of the server.
+"""Creating objects: the attributes of the request, checked, and those that the server sets.
 
 Who may set what follows from the attribute tables (KMIP 1.4 §3, KMIP 2.1 §4). The server's own part
 is one table of functions, so that Create, Register and all later operations that make objects treat
@@ -33,7 +33,7 @@ from kmipkit.spec.masks import ProtectionStorageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1, V1_3
 from kmipkit_server.engine.call import Call
-from kmipkit_server.identity.certificate import SYSTEM, Identity
+from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.objects import attribute_rules, constraints
 from kmipkit_server.objects.managed import Managed, is_multi_instance, pack_object
 from kmipkit_server.objects.names import require_unique_name, template_attributes
@@ -117,7 +117,7 @@ SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
         Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, given: sha256(
             identifier.encode()
         ).digest(),
-        Tag.LEASE_TIME: lambda call, identifier, given: call.facts.lease_seconds,
+        Tag.LEASE_TIME: lambda call, identifier, given: call.settings.lease_seconds,
         Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, given: ProtectionStorageMask.SOFTWARE,
     }
 )
@@ -137,7 +137,7 @@ SET_IF_GENERATED: Mapping[Tag, Default] = MappingProxyType(
 
 def new_identifier(call: Call) -> str:
     """A Unique Identifier that nobody has (KMIP 1.4 §3.1)."""
-    return str(uuid.UUID(bytes=call.facts.random(16), version=4))
+    return str(uuid.UUID(bytes=call.random(16), version=4))
 
 
 def create(
@@ -145,31 +145,33 @@ def create(
     object_type: ObjectType,
     value: ManagedObject,
     given: Attributes,
-    facts: Iterable[tuple[Tag, Any]],
+    derived: Iterable[tuple[Tag, Any]],
     *,
     generated: bool = False,
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
 ) -> Managed:
-    """Store a new object of the caller: see :func:`keep`."""
-    return keep(
+    """Store a new object that the operation returns: see :func:`store`."""
+    managed = store(
         call,
         object_type,
         None if state in DESTROYED_STATES else pack_object(value),
         given,
-        facts,
+        derived,
         generated=generated,
         identifier=identifier,
         state=state,
     )
+    call.returns(managed.id)
+    return managed
 
 
-def keep(
+def store(
     call: Call,
     object_type: ObjectType,
     material: bytes | None,
     given: Attributes,
-    facts: Iterable[tuple[Tag, Any]],
+    derived: Iterable[tuple[Tag, Any]],
     *,
     generated: bool = False,
     identifier: str | None = None,
@@ -180,14 +182,16 @@ def keep(
 
     ``identifier`` is one of :func:`new_identifier` where others must know it before, or that of an
     object which comes from elsewhere, like ``state``. ``owner`` is given for what belongs to the
-    server. ``facts`` are what the server knows from the object itself (algorithm, length, digest); they
-    stand against what the request says of the same attributes only where that is missing.
+    server. ``derived`` attributes follow from the object itself (algorithm, length, digest); they
+    count where the request does not give the same attributes.
     """
     owner = owner or call.identity
     require_unique_name(call, given, owner=owner.name)
     identifier = identifier or new_identifier(call)
     taken = {attribute.key for attribute in given}
-    known = [Attribute(key, fact) for key, fact in facts if fact is not None and key not in taken]
+    known = [
+        Attribute(key, value) for key, value in derived if value is not None and key not in taken
+    ]
     attributes = _numbered((*given, *known))
     for key, make in (SET_IF_GENERATED if generated else SET_BY_SERVER).items():
         value_set = None if key in taken else make(call, identifier, given)
@@ -199,7 +203,7 @@ def keep(
         id=identifier,
         owner=owner.name,
         object_type=object_type,
-        state=state,
+        stored_state=state,
         attributes=Attributes(tuple(attributes)),
         material=material,
     )
@@ -207,7 +211,6 @@ def keep(
     # What an Activation Date of the past makes active is active from the start (KMIP 1.4 §3.22, 1).
     managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
-    call.returned(identifier)
     return managed
 
 

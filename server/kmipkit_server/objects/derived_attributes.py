@@ -1,6 +1,6 @@
-"""What the server can tell of an object by looking at it: algorithm, length, digest, certificate.
+"""Attributes that follow from an object itself: algorithm, length, digest, names of a certificate.
 
-One function per class of object. A wrapped or opaque key tells nothing but its digest
+One function per class of object. A wrapped or opaque key reveals nothing but its digest
 (KMIP 1.4 §3.4, §3.5, §3.17).
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from kmipkit.errors import OperationError
+from kmipkit.errors import LocalProtocolError, OperationError
 from kmipkit.keys import certificates, describe, formats, transparent
 from kmipkit.keys.transparent import is_transparent
 from kmipkit.model.attributes import (
@@ -41,6 +41,9 @@ from kmipkit.spec.versions import V1_4, V2_1
 from kmipkit.ttlv import binary
 from kmipkit_server.objects.creation import digest
 
+Derived = Iterator[tuple[Tag, Any]]
+"""Attributes and their values."""
+
 _BYTES_OF: Mapping[KeyFormatType, tuple[KeyFormatType, Callable[..., bytes]]] = MappingProxyType(
     {
         KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY: (KeyFormatType.PKCS_1, formats.dump_private_key),
@@ -55,7 +58,7 @@ _BYTES_OF: Mapping[KeyFormatType, tuple[KeyFormatType, Callable[..., bytes]]] = 
 """The format in which a key of numbers most likely leaves the server, whose digest it has, too."""
 
 
-def _other_digests(block: KeyBlock) -> "Facts":
+def _other_digests(block: KeyBlock) -> Derived:
     """Of a transparent key also the digest of its usual byte string (KMIP 1.4 §3.17)."""
     value, row = block.key_value, _BYTES_OF.get(block.key_format_type)
     if row is None or not isinstance(value, KeyValue) or not is_transparent(value.key_material):
@@ -66,9 +69,6 @@ def _other_digests(block: KeyBlock) -> "Facts":
     except OperationError:
         return  # numbers that make no key are kept as they came
     yield Tag.DIGEST, digest(data, other)
-
-
-Facts = Iterator[tuple[Tag, Any]]
 
 
 def digested_bytes(block: KeyBlock) -> bytes | None:
@@ -91,12 +91,12 @@ def _tree(value: KeyValue) -> Any:
     for version in (V2_1, V1_4):
         try:
             return to_tree(material, version, tag=Tag.KEY_MATERIAL)
-        except Exception:  # noqa: S112 - keys that 2.0 dropped are encoded as in 1.4
-            continue
+        except LocalProtocolError:
+            continue  # a form that 2.0 dropped
     raise AssertionError(f"no version encodes {type(material).__name__}")
 
 
-def _key_block(block: KeyBlock) -> Facts:
+def _key_block(block: KeyBlock) -> Derived:
     yield Tag.CRYPTOGRAPHIC_ALGORITHM, block.cryptographic_algorithm
     yield Tag.CRYPTOGRAPHIC_LENGTH, block.cryptographic_length
     data = digested_bytes(block)
@@ -108,12 +108,12 @@ def _key_block(block: KeyBlock) -> Facts:
         yield Tag.KEY_FORMAT_TYPE, block.key_format_type
 
 
-def _key(value: SymmetricKey | SecretData | SplitKey | PGPKey) -> Facts:
+def _key(value: SymmetricKey | SecretData | SplitKey | PGPKey) -> Derived:
     block = value.key_block
     yield from _key_block(block)
 
 
-def _asymmetric(value: PrivateKey | PublicKey) -> Facts:
+def _asymmetric(value: PrivateKey | PublicKey) -> Derived:
     block = value.key_block
     yield from _key_block(block)
     material = block.key_value.key_material if isinstance(block.key_value, KeyValue) else None
@@ -127,7 +127,7 @@ def _asymmetric(value: PrivateKey | PublicKey) -> Facts:
     yield Tag.CRYPTOGRAPHIC_LENGTH, known.length
 
 
-def _certificate(value: Certificate) -> Facts:
+def _certificate(value: Certificate) -> Derived:
     data = value.certificate_value
     yield Tag.CERTIFICATE_TYPE, value.certificate_type
     yield Tag.CERTIFICATE_LENGTH, len(data)
@@ -137,7 +137,7 @@ def _certificate(value: Certificate) -> Facts:
         yield from _x509(data)
 
 
-def _x509(data: bytes) -> Facts:
+def _x509(data: bytes) -> Derived:
     """Names, serial number and key of a certificate, in all the forms that versions have."""
     try:
         known = certificates.describe_certificate(data)
@@ -176,15 +176,15 @@ def _is_x509(value: Certificate) -> bool:
     return value.certificate_type == CertificateType.X_509
 
 
-def _opaque(value: OpaqueObject) -> Facts:
+def _opaque(value: OpaqueObject) -> Derived:
     yield Tag.DIGEST, digest(value.opaque_data_value, None)
 
 
-def _request(value: CertificateRequest) -> Facts:
+def _request(value: CertificateRequest) -> Derived:
     yield Tag.DIGEST, digest(value.certificate_request_value, None)
 
 
-FACTS: Mapping[type, Callable[[Any], Facts]] = MappingProxyType(
+DERIVATIONS: Mapping[type, Callable[[Any], Derived]] = MappingProxyType(
     {
         SymmetricKey: _key,
         SecretData: _key,
@@ -199,7 +199,7 @@ FACTS: Mapping[type, Callable[[Any], Facts]] = MappingProxyType(
 )
 
 
-def facts_of(value: ManagedObject) -> list[tuple[Tag, Any]]:
-    """Attributes that follow from the object, as pairs; None where nothing is known."""
-    facts = FACTS.get(type(value))
-    return list(facts(value)) if facts is not None else []
+def derived_attributes(value: ManagedObject) -> list[tuple[Tag, Any]]:
+    """Attributes that follow from the object, as pairs; the value is None where nothing is known."""
+    derive = DERIVATIONS.get(type(value))
+    return list(derive(value)) if derive is not None else []

@@ -6,17 +6,20 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.objects.managed import Managed
 
 
-def require_leave(managed: Managed, *, wrapped: bool) -> None:
-    """Sensitive objects leave wrapped only, those not extractable never (KMIP 1.4 §3.48, §3.50)."""
-    told = managed.stored
-    if told.get(Tag.CRYPTOGRAPHIC_ALGORITHM) == CryptographicAlgorithm.ONE_TIME_PAD:
+def require_extractable(managed: Managed, *, wrapped: bool) -> None:
+    """Refuse to give out sensitive objects unwrapped, and objects that are not extractable.
+
+    KMIP 1.4 §3.48, §3.50.
+    """
+    attributes = managed.stored
+    if attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) == CryptographicAlgorithm.ONE_TIME_PAD:
         # With two copies the pad would sooner or later be used twice.
         raise OperationError(
             ResultReason.PERMISSION_DENIED, "a one-time pad stays where it is, to be used once"
         )
-    if told.get(Tag.EXTRACTABLE) is False:
+    if attributes.get(Tag.EXTRACTABLE) is False:
         raise OperationError(ResultReason.NOT_EXTRACTABLE, "the object is not extractable")
-    if told.get(Tag.SENSITIVE) and not wrapped:
+    if attributes.get(Tag.SENSITIVE) and not wrapped:
         raise OperationError(
             ResultReason.SENSITIVE, "the object is sensitive: ask for it wrapped by another key"
         )

@@ -18,7 +18,8 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.creation import DEFAULT_GROUP
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.managed import pack_object
 from kmipkit_server.store.base import Located, LocateQuery
 
 BITS = 256
@@ -47,40 +48,45 @@ def located(call: Call, query: LocateQuery) -> Located:
 
 def _is_filled_up(query: LocateQuery) -> bool:
     """Whether the query is for the default group and for what it is filled up with."""
-    told = {one.key: one.value.value for one in query.criteria}
-    asks = all(
+    asked = {criterion.key: criterion.value.value for criterion in query.criteria}
+    is_filled = all(
         isinstance(key, Tag) and key in _DESCRIBES and value == _DESCRIBES[key]
-        for key, value in told.items()
+        for key, value in asked.items()
     )
-    return asks and Tag.OBJECT_GROUP in told and not query.offset
+    return is_filled and Tag.OBJECT_GROUP in asked and not query.offset
 
 
 def _fill(call: Call) -> str:
     algorithm = CryptographicAlgorithm.AES
-    assert call.transaction  # or the operation is run again where it may write
+    assert call.transaction  # before anything is made that a second run would make again
     key = SymmetricKey(
         key_block=KeyBlock(
             key_format_type=KeyFormatType.RAW,
-            key_value=KeyValue(key_material=generate_key(algorithm, BITS, call.facts.random)),
+            key_value=KeyValue(key_material=generate_key(algorithm, BITS, call.random)),
             cryptographic_algorithm=algorithm,
             cryptographic_length=BITS,
         )
     )
     given = Attributes.of((Tag.OBJECT_GROUP, DEFAULT_GROUP), (Tag.CRYPTOGRAPHIC_USAGE_MASK, USES))
-    made = creation.create(
-        call, ObjectType.SYMMETRIC_KEY, key, given, facts_of(key), generated=True
+    made = creation.store(
+        call,
+        ObjectType.SYMMETRIC_KEY,
+        pack_object(key),
+        given,
+        derived_attributes(key),
+        generated=True,
     )
     return made.id
 
 
 def _next_in_turn(call: Call, query: LocateQuery) -> Located:
     """The member after the one that was given last, the oldest one first."""
-    assert call.transaction  # a turn is taken once, so not by a try that is run again
     whole = replace(query, maximum=None, offset=0, object_group_member=None)
     ids = call.store.locate(whole).ids[::-1]
     if not ids:
         return Located((), 0)
-    turns, key = call.memory.turns, (query.owner, query.criteria)
+    turns = call.batch.staged(call.batch.state.group_turns)
+    key = (query.owner, query.criteria)
     last = turns.get(key)
     number = (ids.index(last) + 1) % len(ids) if last in ids else 0
     turns[key] = ids[number]

@@ -1,4 +1,4 @@
-"""A managed object as handlers see it: its record, judged at the time of the call.
+"""A managed object as operations see it: its record, judged at the time of the call.
 
 The record keeps the state as it was last written; the state that counts follows from it, the dates
 and the clock (KMIP 1.4 §3.22). Some attributes are no rows of their own but follow from the record:
@@ -15,7 +15,6 @@ from kmipkit.lifecycle import (
     DESTROYED_STATES,
     Event,
     describe_state,
-    effective_state,
     next_state,
 )
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
@@ -27,7 +26,7 @@ from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectClass, ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, V3_0, Version
-from kmipkit_server.identity.certificate import SYSTEM
+from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.store.base import Record
 
 _STORED_VERSIONS = (V2_1, V1_4)
@@ -49,7 +48,7 @@ def unpack_object(material: bytes, object_type: ObjectType) -> ManagedObject:
 
 
 class Managed:
-    """One object during one call; immutable: a change gives another, which ``Call.save`` writes."""
+    """One object during one call. Immutable: a change gives another one to save."""
 
     __slots__ = ("_stored", "now", "record")
 
@@ -70,8 +69,7 @@ class Managed:
     @property
     def state(self) -> State:
         """The state at the time of the call."""
-        record = self.record
-        return effective_state(record.state, record.activation, record.deactivation, self.now)
+        return self.record.state_at(self.now)
 
     @property
     def stored(self) -> Attributes:
@@ -116,7 +114,7 @@ class Managed:
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
         if column:
             return [Attribute(key, getattr(self, column))]
-        return [attribute for attribute in self.stored if is_meant(attribute, key)]
+        return [attribute for attribute in self.stored if refers_to(key, attribute)]
 
     def everything(self) -> Iterable[Attribute]:
         """All attributes of the object: the columns first; instances in the order of setting."""
@@ -124,13 +122,13 @@ class Managed:
             yield Attribute(key, getattr(self, column))
         yield from self.stored
 
-    def moved(self, event: Event) -> "Managed":
+    def after(self, event: Event) -> "Managed":
         """After an event of the life cycle; Wrong Key Lifecycle State if it is not permitted."""
         return self.with_state(next_state(self.state, event))
 
     def with_state(self, state: State) -> "Managed":
         """In another state."""
-        return Managed(self.record.replace(state=state), self.now)
+        return Managed(self.record.replace(stored_state=state), self.now)
 
     def with_attribute(self, key: AttributeKey, value: Any) -> "Managed":
         """With this single value of an attribute; None takes the attribute away."""
@@ -161,21 +159,21 @@ _COLUMNS: dict[Tag, str] = {
 """Attributes that are no rows of their own, and the property that has each."""
 
 
-def is_meant(attribute: Attribute, key: AttributeKey) -> bool:
-    """Whether a reference is to this attribute: 3.0 refers to links by the tag of their type."""
+def refers_to(key: AttributeKey, attribute: Attribute) -> bool:
+    """Whether a reference means this attribute: 3.0 refers to links by the tag of their type."""
     if isinstance(key, Tag) and key in LINK_TYPES:
         return attribute.key == Tag.LINK and attribute.value.link_type == LINK_TYPES[key]
     return attribute.key == key
 
 
 def reference_to(attribute: Attribute, version: Version) -> AttributeKey:
-    """What a client of this version calls the attribute: the inverse of :func:`is_meant`."""
+    """What a client of this version calls the attribute: the inverse of :func:`refers_to`."""
     if attribute.key == Tag.LINK and version >= V3_0:
         return LINK_TAGS.get(attribute.value.link_type, Tag.LINK)
     return attribute.key
 
 
-def shown(attribute: Attribute, version: Version) -> Attribute:
+def as_seen_in(version: Version, attribute: Attribute) -> Attribute:
     """An attribute as a client of this version sees it.
 
     1.x answers name the index of an instance only where it is not zero (KMIP 1.4 §2.1.1: absent is

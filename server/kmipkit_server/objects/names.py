@@ -24,7 +24,7 @@ def require_unique_name(
     The owner is the caller if no other is given.
     """
     owner = call.identity.name if owner is None else owner
-    if not call.facts.unique_names:
+    if not call.settings.unique_names:
         return
     for name in attributes.all(Tag.NAME):
         if any(identifier != own for identifier in call.store.named(owner, name.name_value)):

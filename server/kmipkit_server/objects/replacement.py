@@ -7,6 +7,7 @@ from kmipkit.model.attributes import Link, UsageLimits
 from kmipkit.spec.enums import LinkType
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
+from kmipkit_server.objects.access import load, save
 from kmipkit_server.objects.managed import Managed, add_instance, is_multi_instance
 
 NOT_COPIED: frozenset[AttributeKey] = frozenset(
@@ -66,15 +67,15 @@ def merged(given: Attributes, inherited: Attributes) -> Attributes:
 def retire(call: Call, old: Managed) -> Managed:
     """Take its names from an object: the replacement has them now."""
     nameless = old.with_stored(old.stored.without(Tag.NAME))
-    call.save(old, nameless)
-    return call.load(old.id)
+    save(call, old, nameless)
+    return load(call, old.id)
 
 
 def point(call: Call, old: Managed, replacement: str) -> None:
     """Link the replaced object to its replacement."""
     link = Link(link_type=LinkType.REPLACEMENT_OBJECT_LINK, linked_object_identifier=replacement)
     stored, _ = add_instance(old.stored, Tag.LINK, link)
-    call.save(old, old.with_stored(stored))
+    save(call, old, old.with_stored(stored))
 
 
 def back(old: Managed) -> Link:

@@ -15,6 +15,7 @@ from kmipkit.spec.enums import ResultReason, UsageLimitsUnit
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
+from kmipkit_server.objects.access import save
 from kmipkit_server.objects.managed import Managed
 
 
@@ -101,4 +102,4 @@ def allocate(call: Call, managed: Managed, size: int, *, objects: int = 1) -> No
             f"the usage limits of the key have {limits.usage_limits_count} left, not {amount}",
         )
     changed = managed.with_attribute(Tag.USAGE_LIMITS, limits.replace(usage_limits_count=left))
-    call.save(managed, changed)
+    save(call, managed, changed)

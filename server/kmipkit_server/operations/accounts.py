@@ -21,28 +21,30 @@ from kmipkit.model.payloads.accounts import (
     OTPCredential,
     PasswordCredential,
 )
-from kmipkit.spec.enums import CredentialType, ObjectType, Operation, ResultReason
+from kmipkit.spec.enums import CredentialType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.identity import passwords, totp
-from kmipkit_server.identity.accounts import pack_credential
-from kmipkit_server.identity.certificate import SYSTEM
+from kmipkit_server.identity.identity import SYSTEM
+from kmipkit_server.identity.stored_credential import pack_credential
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import pack_object
 from kmipkit_server.policy import rules
 
 
-@operation(Operation.CREATE_CREDENTIAL, writes=True, slow=True)
 def create_credential(call: Call, request: CreateCredentialRequest) -> CreateCredentialResponse:
     """Keep a credential: a certificate, a password as a hash, a device."""
     rules.require_administrator(call.identity)
     object_type, material = _kept(call, request)
-    facts = facts_of(request.credential) if isinstance(request.credential, Certificate) else ()
+    facts = (
+        derived_attributes(request.credential)
+        if isinstance(request.credential, Certificate)
+        else ()
+    )
     given = creation.requested(call, request.attributes, object_type)
-    managed = creation.keep(call, object_type, material, given, facts, owner=SYSTEM)
-    return CreateCredentialResponse(unique_identifier=call.returned(managed.id))
+    managed = creation.store(call, object_type, material, given, facts, owner=SYSTEM)
+    return CreateCredentialResponse(unique_identifier=call.returns(managed.id))
 
 
 def _kept(call: Call, request: CreateCredentialRequest) -> tuple[ObjectType, bytes]:
@@ -74,7 +76,7 @@ def _hashed(call: Call, password: str | None) -> PasswordCredential:
         raise OperationError(
             ResultReason.INVALID_FIELD, "give the password itself; the server salts and hashes it"
         )
-    return passwords.hashed(password, call.facts.random)
+    return passwords.hashed(password, call.random)
 
 
 def _require_readable(certificate: Certificate) -> None:
@@ -86,7 +88,6 @@ def _require_readable(certificate: Certificate) -> None:
         ) from None
 
 
-@operation(Operation.CREATE_USER, writes=True)
 def create_user(call: Call, request: CreateUserRequest) -> CreateUserResponse:
     """Make a user with a name of its own, and links to credentials."""
     _require_name(request.attributes)
@@ -94,7 +95,6 @@ def create_user(call: Call, request: CreateUserRequest) -> CreateUserResponse:
     return CreateUserResponse(unique_identifier=managed)
 
 
-@operation(Operation.CREATE_GROUP, writes=True)
 def create_group(call: Call, request: CreateGroupRequest) -> CreateGroupResponse:
     """Make a group, which objects and users may link to."""
     managed = _create(call, ObjectType.GROUP, request.attributes)
@@ -104,7 +104,7 @@ def create_group(call: Call, request: CreateGroupRequest) -> CreateGroupResponse
 def _create(call: Call, object_type: ObjectType, attributes: Attributes) -> str:
     rules.require_administrator(call.identity)
     given = creation.requested(call, attributes, object_type)
-    return call.returned(creation.keep(call, object_type, b"", given, (), owner=SYSTEM).id)
+    return call.returns(creation.store(call, object_type, b"", given, (), owner=SYSTEM).id)
 
 
 def _require_name(attributes: Attributes) -> None:

@@ -11,13 +11,13 @@ from kmipkit.model.attribute_field_types import vendor_item
 from kmipkit.model.field_types import Place
 from kmipkit.model.payloads.attributes import AdjustAttributeRequest, AdjustAttributeResponse
 from kmipkit.model.plan import value_type
-from kmipkit.spec.enums import AdjustmentType, Operation, ResultReason
+from kmipkit.spec.enums import AdjustmentType, ResultReason
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.objects import attribute_rules
+from kmipkit_server.objects.access import load_for_change, save
 from kmipkit_server.objects.managed import Managed, set_attribute
 
 _NUMBERS = (ItemType.INTEGER, ItemType.LONG_INTEGER, ItemType.BIG_INTEGER)
@@ -111,10 +111,9 @@ def _by(request: AdjustAttributeRequest, item_type: ItemType) -> Any:
         raise OperationError(ResultReason.NUMERIC_RANGE, "the date is out of range") from None
 
 
-@operation(Operation.ADJUST_ATTRIBUTE, writes=True)
 def adjust_attribute(call: Call, request: AdjustAttributeRequest) -> AdjustAttributeResponse:
     """Change a value by an amount, without the client knowing it."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     key = request.attribute_reference
     current = _current(managed, key)
     item_type = _type(key, current, call.version)
@@ -131,5 +130,5 @@ def adjust_attribute(call: Call, request: AdjustAttributeRequest) -> AdjustAttri
         raise OperationError(ResultReason.NUMERIC_RANGE, "the date is out of range") from None
     attribute_rules.check_set(Attribute(key, value), managed, call.version)
     _check(key, value, call.version)
-    call.save(managed, managed.with_stored(set_attribute(managed.stored, key, value)))
-    return AdjustAttributeResponse(unique_identifier=call.returned(managed.id))
+    save(call, managed, managed.with_stored(set_attribute(managed.stored, key, value)))
+    return AdjustAttributeResponse(unique_identifier=call.returns(managed.id))

@@ -26,29 +26,28 @@ from kmipkit.model.payloads.attributes import (
     SetAttributeRequest,
     SetAttributeResponse,
 )
-from kmipkit.spec.enums import Operation, ResultReason, State
+from kmipkit.spec.enums import ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0, Version
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.objects import attribute_rules
+from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.managed import (
     Managed,
     add_instance,
-    is_meant,
+    as_seen_in,
     is_multi_instance,
     reference_to,
+    refers_to,
     set_attribute,
-    shown,
 )
 from kmipkit_server.objects.names import require_unique_name
 from kmipkit_server.objects.usage import require_unused, with_count
 
 
-@operation(Operation.GET_ATTRIBUTES, writes=False)
 def get_attributes(call: Call, request: GetAttributesRequest) -> GetAttributesResponse:
     """The attributes that are asked for, or all; what is not set is simply absent."""
-    managed = call.load(request.unique_identifier)
+    managed = load(call, request.unique_identifier)
     asked = request.attribute_references
     if len(set(asked)) != len(asked):
         raise OperationError(ResultReason.INVALID_MESSAGE, "an attribute is asked for twice")
@@ -56,27 +55,25 @@ def get_attributes(call: Call, request: GetAttributesRequest) -> GetAttributesRe
         [one for key in asked for one in managed.all(key)] if asked else list(managed.everything())
     )
     return GetAttributesResponse(
-        unique_identifier=call.returned(managed.id),
-        attributes=Attributes(tuple(shown(attribute, call.version) for attribute in found)),
+        unique_identifier=call.returns(managed.id),
+        attributes=Attributes(tuple(as_seen_in(call.version, attribute) for attribute in found)),
     )
 
 
-@operation(Operation.GET_ATTRIBUTE_LIST, writes=False)
 def get_attribute_list(call: Call, request: GetAttributeListRequest) -> GetAttributeListResponse:
     """Which attributes the object has."""
-    managed = call.load(request.unique_identifier)
+    managed = load(call, request.unique_identifier)
     names = dict.fromkeys(
         reference_to(attribute, call.version) for attribute in managed.everything()
     )
     return GetAttributeListResponse(
-        unique_identifier=call.returned(managed.id), attribute_references=tuple(names)
+        unique_identifier=call.returns(managed.id), attribute_references=tuple(names)
     )
 
 
-@operation(Operation.ADD_ATTRIBUTE, writes=True)
 def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeResponse:
     """Add an instance of an attribute (KMIP 1.4 §4.14)."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     new = with_count(request.attribute)
     attribute_rules.check_add(new, managed, call.version)
     if new.index:
@@ -89,17 +86,16 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
         )
     _require_unique(call, managed, new)
     stored, index = add_instance(managed.stored, new.key, new.value)
-    call.save(managed, _aged(managed.with_stored(stored), new.key))
+    save(call, managed, _aged(managed.with_stored(stored), new.key))
     return AddAttributeResponse(
-        unique_identifier=call.returned(managed.id),
-        attribute=shown(Attribute(new.key, new.value, index), call.version),
+        unique_identifier=call.returns(managed.id),
+        attribute=as_seen_in(call.version, Attribute(new.key, new.value, index)),
     )
 
 
-@operation(Operation.MODIFY_ATTRIBUTE, writes=True)
 def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttributeResponse:
     """Change the value of one instance (KMIP 1.4 §4.15, KMIP 2.1 §6.1.34)."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     new = with_count(request.attribute)
     attribute_rules.check_modify(new, managed, call.version)
     require_unused(managed, new.key)
@@ -107,17 +103,16 @@ def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttri
     _require_unique(call, managed, new)
     changed = Attribute(new.key, new.value, old.index)
     stored = Attributes(tuple(changed if one is old else one for one in managed.stored))
-    call.save(managed, _aged(managed.with_stored(stored), new.key))
+    save(call, managed, _aged(managed.with_stored(stored), new.key))
     return ModifyAttributeResponse(
-        unique_identifier=call.returned(managed.id),
+        unique_identifier=call.returns(managed.id),
         attribute=_echoed(changed, new.index, call.version),
     )
 
 
-@operation(Operation.DELETE_ATTRIBUTE, writes=True)
 def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttributeResponse:
     """Take one instance away, or in 2.x all of them (KMIP 1.4 §4.16, KMIP 2.1 §6.1.13)."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     reference, current = request.attribute_reference, request.current_attribute
     key = request.attribute_name or reference or (current.key if current else None)
     if key is None or (reference is not None and current is not None):
@@ -132,17 +127,16 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
     else:
         gone = [_instance(managed, key, request.attribute_index, current)]
     stored = Attributes(tuple(one for one in managed.stored if one not in gone))
-    call.save(managed, managed.with_stored(stored))
+    save(call, managed, managed.with_stored(stored))
     return DeleteAttributeResponse(
-        unique_identifier=call.returned(managed.id),
+        unique_identifier=call.returns(managed.id),
         attribute=_echoed(gone[0], request.attribute_index, call.version),
     )
 
 
-@operation(Operation.SET_ATTRIBUTE, writes=True)
 def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttributeResponse:
     """Give a single-instance attribute its value, new or not (KMIP 2.1 §6.1.51)."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     new = with_count(request.attribute)
     require_unused(managed, new.key)
     # A vendor's attribute with one value can be set like a single-instance one.
@@ -153,17 +147,17 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
         )
     attribute_rules.check_set(new, managed, call.version)
     stored = set_attribute(managed.stored, new.key, new.value)
-    call.save(managed, _aged(managed.with_stored(stored), new.key))
-    return SetAttributeResponse(unique_identifier=call.returned(managed.id))
+    save(call, managed, _aged(managed.with_stored(stored), new.key))
+    return SetAttributeResponse(unique_identifier=call.returns(managed.id))
 
 
 def _echoed(attribute: Attribute, asked: int | None, version: Version) -> Attribute:
-    """As :func:`shown`, but with the index where the request named one, be it zero."""
-    return attribute if asked is not None and version < V2_0 else shown(attribute, version)
+    """As :func:`as_seen_in`, but with the index where the request named one, be it zero."""
+    return attribute if asked is not None and version < V2_0 else as_seen_in(version, attribute)
 
 
 def _instances(managed: Managed, key: AttributeKey) -> list[Attribute]:
-    found = [one for one in managed.stored if is_meant(one, key)]
+    found = [one for one in managed.stored if refers_to(key, one)]
     if not found:
         raise OperationError(
             ResultReason.ATTRIBUTE_NOT_FOUND, f"the object has no {attribute_name(key)}"
@@ -196,6 +190,6 @@ def _aged(managed: Managed, key: AttributeKey) -> Managed:
     """The state after a date was set to now or the past (KMIP 1.4 §3.22, transitions 4 and 6)."""
     moves = {Tag.ACTIVATION_DATE: Event.ACTIVATE}
     event = moves.get(key) if isinstance(key, Tag) else None
-    if event is not None and managed.record.state is State.PRE_ACTIVE:
+    if event is not None and managed.record.stored_state is State.PRE_ACTIVE:
         return managed.with_state(managed.state)
     return managed

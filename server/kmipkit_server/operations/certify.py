@@ -32,23 +32,21 @@ from kmipkit.spec.enums import (
     CertificateType,
     LinkType,
     ObjectType,
-    Operation,
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys import certificate_authority
 from kmipkit_server.keys.material import public_key
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.access import load, load_for_change, save
+from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
 from kmipkit_server.objects.replacement import back, inherited, merged, point, retire
 
 SignedRequest = x509.CertificateSigningRequest
 
 
-@operation(Operation.CERTIFY, writes=True, slow=True)
 def certify(call: Call, request: CertifyRequest) -> CertifyResponse:
     """Make a certificate for a public key, by a request for it or by its name alone."""
     signed = _request_in(request)
@@ -62,16 +60,15 @@ def certify(call: Call, request: CertifyRequest) -> CertifyResponse:
     return CertifyResponse(unique_identifier=managed.id)
 
 
-@operation(Operation.RE_CERTIFY, writes=True, slow=True)
 def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     """Make a certificate that replaces another one for the same key, and takes over its names."""
-    old = call.load_for_change(request.unique_identifier)
+    old = load_for_change(call, request.unique_identifier)
     if old.object_type is not ObjectType.CERTIFICATE:
         raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, "Re-certify renews a Certificate")
     old.require_alive()
     signed = _request_in(request)
     if signed is None and request.certificate_request_unique_identifier is not None:
-        signed = _parse_object(call.load(request.certificate_request_unique_identifier))
+        signed = _parse_object(load(call, request.certificate_request_unique_identifier))
     subject = _linked_key(call, old)
     given = creation.requested(call, request.attributes, ObjectType.CERTIFICATE)
     kept = inherited(call, old, request.offset).without(*_OF_CERTIFICATE)
@@ -165,7 +162,7 @@ def _subject_of(
     """The public key, or certificate request; None where only the request's bytes are given."""
     if request.unique_identifier is None and signed is not None:
         return None
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     managed.require_alive()
     if managed.object_type not in (ObjectType.PUBLIC_KEY, ObjectType.CERTIFICATE_REQUEST):
         raise OperationError(
@@ -179,7 +176,7 @@ def _linked_key(call: Call, certificate: Managed) -> Managed | None:
     for attribute in certificate.all(Tag.LINK):
         link = attribute.value
         if link.link_type == LinkType.PUBLIC_KEY_LINK:
-            return call.load(link.linked_object_identifier)
+            return load(call, link.linked_object_identifier)
     return None
 
 
@@ -268,7 +265,7 @@ def _keep(
         given = given.plus(Attribute(Tag.LINK, _link(LinkType.PUBLIC_KEY_LINK, subject.id)))
     given = given.plus(*(Attribute(Tag.LINK, link) for link in links))
     managed = creation.create(
-        call, ObjectType.CERTIFICATE, value, given, facts_of(value), generated=True
+        call, ObjectType.CERTIFICATE, value, given, derived_attributes(value), generated=True
     )
     if subject is not None:
         kept = Attributes(
@@ -279,7 +276,7 @@ def _keep(
             )
         )
         link = _link(LinkType.CERTIFICATE_LINK, managed.id)
-        call.save(subject, subject.with_stored(add_instance(kept, Tag.LINK, link)[0]))
+        save(call, subject, subject.with_stored(add_instance(kept, Tag.LINK, link)[0]))
     return managed
 
 

@@ -2,11 +2,11 @@
 
 from kmipkit.errors import OperationError
 from kmipkit.model.payloads.lifecycle import CheckRequest, CheckResponse
-from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
+from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
 
 
@@ -34,10 +34,9 @@ def _lease_denied(managed: Managed, asked: int | None) -> bool:
     return asked is not None and lease is not None and asked > lease
 
 
-@operation(Operation.CHECK, writes=False)
 def check(call: Call, request: CheckRequest) -> CheckResponse:
     """Return the identifier, or fail with those values that the object does not allow."""
-    managed = call.load(request.unique_identifier)
+    managed = load(call, request.unique_identifier)
     denied = CheckResponse(
         usage_limits_count=(
             request.usage_limits_count
@@ -52,8 +51,9 @@ def check(call: Call, request: CheckRequest) -> CheckResponse:
         lease_time=request.lease_time if _lease_denied(managed, request.lease_time) else None,
     )
     if denied == CheckResponse():
-        return CheckResponse(unique_identifier=call.returned(managed.id))
-    call.placeholder = None
+        return CheckResponse(unique_identifier=call.returns(managed.id))
+    # "the server empties the ID Placeholder" (KMIP 1.4 §4.10), although the operation fails.
+    call.batch.placeholder = None
     if denied.cryptographic_usage_mask is not None:
         reason = ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK
     elif denied.usage_limits_count is not None:

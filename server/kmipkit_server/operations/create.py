@@ -13,16 +13,15 @@ from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     KeyFormatType,
     ObjectType,
-    Operation,
     ResultReason,
     SecretDataType,
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit_server.engine.call import Call, Random
-from kmipkit_server.engine.registry import operation
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.settings import Random
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.derived_attributes import derived_attributes
 
 
 def raw_key(data: bytes, algorithm: CryptographicAlgorithm | None, bits: int) -> KeyBlock:
@@ -80,7 +79,6 @@ MAKERS: Mapping[ObjectType, Maker] = MappingProxyType(
 )
 
 
-@operation(Operation.CREATE, writes=True)
 def create(call: Call, request: CreateRequest) -> CreateResponse:
     """Make the object and store it under a new identifier."""
     object_type = request.object_type
@@ -95,6 +93,8 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
     if Tag.CRYPTOGRAPHIC_USAGE_MASK not in given:
         # Required by 1.4 §4.1 (Table 163), but left out by real clients: then nothing is permitted.
         given = given.plus(creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0)))
-    value = make(given, call.facts.random)
-    managed = creation.create(call, object_type, value, given, facts_of(value), generated=True)
+    value = make(given, call.random)
+    managed = creation.create(
+        call, object_type, value, given, derived_attributes(value), generated=True
+    )
     return CreateResponse(object_type=object_type, unique_identifier=managed.id)

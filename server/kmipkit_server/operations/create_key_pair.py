@@ -1,13 +1,10 @@
 """Create Key Pair (KMIP 1.4 §4.2, KMIP 2.1 §6.1.9)."""
 
 from kmipkit.model.payloads.create import CreateKeyPairRequest, CreateKeyPairResponse
-from kmipkit.spec.enums import Operation
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys import pairs
 
 
-@operation(Operation.CREATE_KEY_PAIR, writes=True, slow=True)
 def create_key_pair(call: Call, request: CreateKeyPairRequest) -> CreateKeyPairResponse:
     """Make both keys and store them, linked to each other."""
     wanted = pairs.requested(

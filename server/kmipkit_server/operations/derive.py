@@ -18,16 +18,15 @@ from kmipkit.spec.enums import (
     KeyFormatType,
     LinkType,
     ObjectType,
-    Operation,
     ResultReason,
     SecretDataType,
 )
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys.material import key_bytes, private_key, public_key
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.access import load, load_for_change, save
+from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
 from kmipkit_server.objects.usage import DERIVE_KEY, allocate, parameters_of, require_use
 from kmipkit_server.operations.create import raw_key
@@ -56,7 +55,6 @@ MAKERS: Mapping[
 ] = MappingProxyType({ObjectType.SYMMETRIC_KEY: _key, ObjectType.SECRET_DATA: _secret})
 
 
-@operation(Operation.DERIVE_KEY, writes=True, slow=True)
 def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
     """Derive a key or secret data, linked to what they come from."""
     make = MAKERS.get(request.object_type)
@@ -64,7 +62,7 @@ def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE, "Derive Key makes Symmetric Keys and Secret Data"
         )
-    bases = [call.load_for_change(identifier) for identifier in request.unique_identifiers]
+    bases = [load_for_change(call, identifier) for identifier in request.unique_identifiers]
     for base in bases:
         require_use(call, base, DERIVE_KEY)
     given = creation.requested(call, request.attributes, request.object_type)
@@ -73,7 +71,7 @@ def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
     identifier = creation.new_identifier(call)
     for base in bases:
         _link_to_derived(call, base, identifier)
-        allocate(call, call.load(base.id), len(data))
+        allocate(call, load(call, base.id), len(data))
     links = [
         Attribute(
             Tag.LINK,
@@ -86,7 +84,7 @@ def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
         request.object_type,
         value,
         given.plus(*links),
-        facts_of(value),
+        derived_attributes(value),
         generated=True,
         identifier=identifier,
     )
@@ -125,7 +123,7 @@ def _derived(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, le
             salt=given.salt,
             iterations=given.iteration_count,
             length=length,
-            random=call.facts.random,
+            random=call.random,
         ),
     )
 
@@ -161,4 +159,4 @@ def _agreed(bases: Sequence[Managed]) -> bytes:
 def _link_to_derived(call: Call, base: Managed, identifier: str) -> None:
     link = Link(link_type=LinkType.DERIVED_KEY_LINK, linked_object_identifier=identifier)
     stored, _ = add_instance(base.stored, Tag.LINK, link)
-    call.save(base, base.with_stored(stored))
+    save(call, base, base.with_stored(stored))

@@ -15,14 +15,13 @@ from kmipkit.model.payloads.crypto import (
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     ObjectType,
-    Operation,
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last, is_part
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_key
+from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
 
@@ -46,7 +45,7 @@ def _encrypt_symmetric(
         call.data(request.data),
         iv=request.iv_counter_nonce,
         additional_data=request.authenticated_encryption_additional_data or b"",
-        random=call.facts.random,
+        random=call.random,
     )
 
 
@@ -121,11 +120,11 @@ def _encrypt_part(
         parameters_of(managed, request.cryptographic_parameters),
         iv=request.iv_counter_nonce,
         additional_data=request.authenticated_encryption_additional_data or b"",
-        random=call.facts.random,
+        random=call.random,
     )
-    data = call.part(request)
+    data = call.part_data(request)
     result = running.finish(data) if is_last(request) else running.update(data)
-    return result, call.keep(request, running, managed.id)
+    return result, call.suspend(request, running, managed.id)
 
 
 def _decrypt_part(
@@ -143,15 +142,14 @@ def _decrypt_part(
         additional_data=request.authenticated_encryption_additional_data or b"",
         tag=request.authenticated_encryption_tag,
     )
-    data = call.part(request)
+    data = call.part_data(request)
     result = running.finish(data) if is_last(request) else running.update(data)
-    return result, call.keep(request, running, managed.id)
+    return result, call.suspend(request, running, managed.id)
 
 
-@operation(Operation.ENCRYPT, writes=False)
 def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
     """Encrypt with an Active key whose mask has Encrypt."""
-    managed, state = call.load_for_use(request)
+    managed, state = load_for_use(call, request)
     _require_kind(managed, ENCRYPTERS, "encrypt")
     require_use(call, managed, ENCRYPT)
     following = None
@@ -160,20 +158,19 @@ def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
     else:
         parameters = parameters_of(managed, request.cryptographic_parameters)
         result = ENCRYPTERS[managed.object_type](call, managed, parameters, request)
-    allocate(call, managed, len(call.part(request)), objects=0 if state else 1)
+    allocate(call, managed, len(call.part_data(request)), objects=0 if state else 1)
     return EncryptResponse(
-        unique_identifier=call.returned(managed.id),
-        data=_unless_empty(call.gave(result.data), request),
+        unique_identifier=call.returns(managed.id),
+        data=_unless_empty(call.returns_data(result.data), request),
         iv_counter_nonce=result.iv,
         correlation_value=following,
         authenticated_encryption_tag=result.tag,
     )
 
 
-@operation(Operation.DECRYPT, writes=False)
 def decrypt(call: Call, request: DecryptRequest) -> DecryptResponse:
     """Decrypt with a key whose mask has Decrypt; old keys may still decrypt (KMIP 1.4 §3.22)."""
-    managed, state = call.load_for_use(request)
+    managed, state = load_for_use(call, request)
     _require_kind(managed, DECRYPTERS, "decrypt")
     require_use(call, managed, DECRYPT)
     following = None
@@ -183,8 +180,8 @@ def decrypt(call: Call, request: DecryptRequest) -> DecryptResponse:
         parameters = parameters_of(managed, request.cryptographic_parameters)
         data = DECRYPTERS[managed.object_type](call, managed, parameters, request)
     return DecryptResponse(
-        unique_identifier=call.returned(managed.id),
-        data=_unless_empty(call.gave(data), request),
+        unique_identifier=call.returns(managed.id),
+        data=_unless_empty(call.returns_data(data), request),
         correlation_value=following,
     )
 

@@ -15,22 +15,21 @@ from kmipkit.model.payloads.register import (
     ImportRequest,
     ImportResponse,
 )
-from kmipkit.spec.enums import KeyWrapType, Operation, ResultReason, State
+from kmipkit.spec.enums import KeyWrapType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys.wrapping import unwrapped
 from kmipkit_server.objects import attribute_rules, creation
-from kmipkit_server.objects.derived_attributes import facts_of
-from kmipkit_server.objects.managed import shown
+from kmipkit_server.objects.access import load
+from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.managed import as_seen_in
 from kmipkit_server.objects.registrable import REGISTRABLE
 from kmipkit_server.operations.get import fitting, require_permitted
 
 
-@operation(Operation.EXPORT, writes=False)
 def export(call: Call, request: ExportRequest) -> ExportResponse:
     """Give out an object, as Get does, with all its attributes."""
-    managed = call.load(request.unique_identifier)
+    managed = load(call, request.unique_identifier)
     managed.require_alive()
     asked = GetRequest(
         unique_identifier=managed.id,
@@ -42,8 +41,8 @@ def export(call: Call, request: ExportRequest) -> ExportResponse:
     require_permitted(managed, asked)
     return ExportResponse(
         object_type=managed.object_type,
-        unique_identifier=call.returned(managed.id),
-        attributes=Attributes(tuple(shown(one, call.version) for one in managed.everything())),
+        unique_identifier=call.returns(managed.id),
+        attributes=Attributes(tuple(as_seen_in(call.version, one) for one in managed.everything())),
         object=fitting(call, managed, asked),
     )
 
@@ -51,7 +50,6 @@ def export(call: Call, request: ExportRequest) -> ExportResponse:
 _COLUMNS = (Tag.UNIQUE_IDENTIFIER, Tag.OBJECT_TYPE, Tag.STATE)
 
 
-@operation(Operation.IMPORT, writes=True)
 def import_(call: Call, request: ImportRequest) -> ImportResponse:
     """Store an object under the identifier and with the attributes that it had elsewhere."""
     identifier = request.unique_identifier
@@ -76,7 +74,13 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         )
     )
     managed = creation.create(
-        call, object_type, value, given, facts_of(value), identifier=identifier, state=state
+        call,
+        object_type,
+        value,
+        given,
+        derived_attributes(value),
+        identifier=identifier,
+        state=state,
     )
     return ImportResponse(unique_identifier=managed.id)
 
@@ -87,7 +91,7 @@ def _replace(call: Call, identifier: str, *, allowed: bool) -> None:
         raise OperationError(
             ResultReason.OBJECT_ALREADY_EXISTS, f"there is an object {identifier!r} already"
         )
-    call.transaction.remove(call.load(identifier).record)
+    call.transaction.remove(load(call, identifier).record)
 
 
 def _as_kept(call: Call, request: ImportRequest) -> ManagedObject:

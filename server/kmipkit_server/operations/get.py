@@ -4,15 +4,15 @@ from kmipkit.errors import OperationError
 from kmipkit.model.keyblock import KeyBlock
 from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.get import GetRequest, GetResponse
-from kmipkit.spec.enums import KeyFormatType, KeyWrapType, Operation, ResultReason
+from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys.conversion import in_format
 from kmipkit_server.keys.pkcs12 import as_pkcs_12
 from kmipkit_server.keys.wrapping import unwrapped, wrapped
 from kmipkit_server.keys.wrapping_mac import ENCRYPTING
-from kmipkit_server.objects.extractable import require_leave
+from kmipkit_server.objects.access import load
+from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed
 
 
@@ -22,7 +22,7 @@ def require_permitted(managed: Managed, request: GetRequest) -> None:
     is_wrapped = (asked is not None and asked.wrapping_method in ENCRYPTING) or (
         request.key_wrap_type == KeyWrapType.AS_REGISTERED and _is_wrapped(managed)
     )
-    require_leave(managed, wrapped=is_wrapped)
+    require_extractable(managed, wrapped=is_wrapped)
 
 
 def _served(call: Call, managed: Managed) -> None:
@@ -59,16 +59,15 @@ def fitting(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
     return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)
 
 
-@operation(Operation.GET, writes=False)
 def get(call: Call, request: GetRequest) -> GetResponse:
     """Give out an object."""
-    managed = call.load(request.unique_identifier)
+    managed = load(call, request.unique_identifier)
     managed.require_alive()
     require_permitted(managed, request)
     value = fitting(call, managed, request)
     _served(call, managed)
     return GetResponse(
-        object_type=managed.object_type, unique_identifier=call.returned(managed.id), object=value
+        object_type=managed.object_type, unique_identifier=call.returns(managed.id), object=value
     )
 
 

@@ -9,31 +9,29 @@ from kmipkit.model.payloads.lifecycle import (
     ObtainLeaseRequest,
     ObtainLeaseResponse,
 )
-from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
+from kmipkit_server.objects.access import load, load_for_change
 from kmipkit_server.objects.usage import allocate
 
 
-@operation(Operation.OBTAIN_LEASE, writes=False)
 def obtain_lease(call: Call, request: ObtainLeaseRequest) -> ObtainLeaseResponse:
     """Tell how long the object may be used unseen, and since when it is as it is."""
-    managed = call.load(request.unique_identifier)
+    managed = load(call, request.unique_identifier)
     managed.require_alive()
     return ObtainLeaseResponse(
-        unique_identifier=call.returned(managed.id),
+        unique_identifier=call.returns(managed.id),
         lease_time=managed.get(Tag.LEASE_TIME) or 0,
         last_change_date=managed.get(Tag.LAST_CHANGE_DATE),
     )
 
 
-@operation(Operation.GET_USAGE_ALLOCATION, writes=True)
 def get_usage_allocation(
     call: Call, request: GetUsageAllocationRequest
 ) -> GetUsageAllocationResponse:
     """Take an amount from the usage limits, for a client that protects by itself."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     if not isinstance(managed.get(Tag.USAGE_LIMITS), UsageLimits):
         raise OperationError(ResultReason.ATTRIBUTE_NOT_FOUND, "the object has no Usage Limits")
     if request.usage_limits_count < 0:
@@ -46,4 +44,4 @@ def get_usage_allocation(
         )
     count = request.usage_limits_count
     allocate(call, managed, count, objects=count)
-    return GetUsageAllocationResponse(unique_identifier=call.returned(managed.id))
+    return GetUsageAllocationResponse(unique_identifier=call.returns(managed.id))

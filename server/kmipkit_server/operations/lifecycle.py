@@ -18,10 +18,10 @@ from kmipkit.model.payloads.lifecycle import (
     RevokeRequest,
     RevokeResponse,
 )
-from kmipkit.spec.enums import ObjectType, Operation, ResultReason, State
+from kmipkit.spec.enums import ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
+from kmipkit_server.objects.access import load_for_change, save
 from kmipkit_server.objects.managed import Managed
 
 _WITHOUT_LIFE = frozenset({ObjectType.TEMPLATE})
@@ -36,19 +36,17 @@ def _living(managed: Managed) -> Managed:
     return managed
 
 
-@operation(Operation.ACTIVATE, writes=True)
 def activate(call: Call, request: ActivateRequest) -> ActivateResponse:
     """Make an object active now (KMIP 1.4 §4.19)."""
-    managed = _living(call.load_for_change(request.unique_identifier))
-    changed = managed.moved(Event.ACTIVATE).with_attribute(Tag.ACTIVATION_DATE, call.now)
-    call.save(managed, changed)
-    return ActivateResponse(unique_identifier=call.returned(managed.id))
+    managed = _living(load_for_change(call, request.unique_identifier))
+    changed = managed.after(Event.ACTIVATE).with_attribute(Tag.ACTIVATION_DATE, call.now)
+    save(call, managed, changed)
+    return ActivateResponse(unique_identifier=call.returns(managed.id))
 
 
-@operation(Operation.REVOKE, writes=True)
 def revoke(call: Call, request: RevokeRequest) -> RevokeResponse:
     """Deactivate an object, or mark it compromised (KMIP 1.4 §4.20)."""
-    managed = _living(call.load_for_change(request.unique_identifier))
+    managed = _living(load_for_change(call, request.unique_identifier))
     reason = request.revocation_reason
     occurrence = request.compromise_occurrence_date
     compromised = reason.revocation_reason_code in COMPROMISES
@@ -57,7 +55,7 @@ def revoke(call: Call, request: RevokeRequest) -> RevokeResponse:
             ResultReason.INVALID_FIELD,
             "Compromise Occurrence Date goes with a compromise as Revocation Reason",
         )
-    changed = managed.moved(revocation_event(reason.revocation_reason_code))
+    changed = managed.after(revocation_event(reason.revocation_reason_code))
     changed = changed.with_attribute(Tag.REVOCATION_REASON, reason)
     if compromised:
         # Without a date of occurrence the object counts as compromised from the start.
@@ -66,55 +64,50 @@ def revoke(call: Call, request: RevokeRequest) -> RevokeResponse:
         changed = changed.with_attribute(Tag.COMPROMISE_OCCURRENCE_DATE, since)
     else:
         changed = changed.with_attribute(Tag.DEACTIVATION_DATE, call.now)
-    call.save(managed, changed)
-    return RevokeResponse(unique_identifier=call.returned(managed.id))
+    save(call, managed, changed)
+    return RevokeResponse(unique_identifier=call.returns(managed.id))
 
 
-@operation(Operation.DESTROY, writes=True)
 def destroy(call: Call, request: DestroyRequest) -> DestroyResponse:
     """Destroy the key material; the attributes stay (KMIP 1.4 §4.21, 2.1 §6.1.15)."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     if managed.object_type in _WITHOUT_LIFE and managed.state is State.PRE_ACTIVE:
         changed = managed.with_state(State.DESTROYED)
     else:
-        changed = managed.moved(Event.DESTROY)
+        changed = managed.after(Event.DESTROY)
     changed = changed.with_attribute(Tag.DESTROY_DATE, call.now).without_material()
-    call.save(managed, changed)
-    return DestroyResponse(unique_identifier=call.returned(managed.id))
+    save(call, managed, changed)
+    return DestroyResponse(unique_identifier=call.returns(managed.id))
 
 
-@operation(Operation.DEACTIVATE, writes=True)
 def deactivate(call: Call, request: DeactivateRequest) -> DeactivateResponse:
     """Deactivate an object now (3.0), as Revoke does for a reason that is no compromise."""
-    managed = _living(call.load_for_change(request.unique_identifier))
-    changed = managed.moved(Event.REVOKE).with_attribute(Tag.DEACTIVATION_DATE, call.now)
-    call.save(managed, changed)
-    return DeactivateResponse(unique_identifier=call.returned(managed.id))
+    managed = _living(load_for_change(call, request.unique_identifier))
+    changed = managed.after(Event.REVOKE).with_attribute(Tag.DEACTIVATION_DATE, call.now)
+    save(call, managed, changed)
+    return DeactivateResponse(unique_identifier=call.returns(managed.id))
 
 
-@operation(Operation.OBLITERATE, writes=True)
 def obliterate(call: Call, request: ObliterateRequest) -> ObliterateResponse:
     """Destroy an object so that not even its attributes stay (3.0); where Destroy could."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     if managed.state not in DESTROYED_STATES and managed.object_type not in _WITHOUT_LIFE:
-        managed.moved(Event.DESTROY)
+        managed.after(Event.DESTROY)
     call.transaction.remove(managed.record)
     return ObliterateResponse(unique_identifier=managed.id)
 
 
-@operation(Operation.ARCHIVE, writes=True)
 def archive(call: Call, request: ArchiveRequest) -> ArchiveResponse:
     """Put an object away until it is recovered (KMIP 1.4 §4.22); here that is done at once."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     managed.require_alive()
-    call.save(managed, managed.with_attribute(Tag.ARCHIVE_DATE, call.now))
-    return ArchiveResponse(unique_identifier=call.returned(managed.id))
+    save(call, managed, managed.with_attribute(Tag.ARCHIVE_DATE, call.now))
+    return ArchiveResponse(unique_identifier=call.returns(managed.id))
 
 
-@operation(Operation.RECOVER, writes=True)
 def recover(call: Call, request: RecoverRequest) -> RecoverResponse:
     """Bring an object back; one that was never away is there already (KMIP 1.4 §4.23)."""
-    managed = call.load_for_change(request.unique_identifier)
+    managed = load_for_change(call, request.unique_identifier)
     if managed.record.is_archived:
-        call.save(managed, managed.with_attribute(Tag.ARCHIVE_DATE, None))
-    return RecoverResponse(unique_identifier=call.returned(managed.id))
+        save(call, managed, managed.with_attribute(Tag.ARCHIVE_DATE, None))
+    return RecoverResponse(unique_identifier=call.returns(managed.id))

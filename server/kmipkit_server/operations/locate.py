@@ -4,12 +4,11 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute_name
 from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
 from kmipkit.spec.attributes import BY_TAG
-from kmipkit.spec.enums import ObjectClass, Operation, ResultReason
+from kmipkit.spec.enums import ObjectClass, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
-from kmipkit_server.identity.accounts import SYSTEM_TYPES
-from kmipkit_server.identity.certificate import SYSTEM
+from kmipkit_server.identity.directory import SYSTEM_TYPES
+from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.objects import groups
 from kmipkit_server.policy import rules
 from kmipkit_server.store.base import Criterion, LocateQuery
@@ -71,7 +70,6 @@ def _count(value: int | None, name: str) -> int | None:
     return value
 
 
-@operation(Operation.LOCATE, writes=False)
 def locate(call: Call, request: LocateRequest) -> LocateResponse:
     """The caller's own objects that have all the attributes, newest first."""
     maximum = _count(request.maximum_items, "Maximum Items")
@@ -87,9 +85,7 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
         object_group_member=request.object_group_member,
     )
     located = groups.located(call, query)
-    # One identifier becomes the placeholder, several empty it (KMIP 1.4 §4.9).
-    call.placeholder = located.ids[0] if len(located.ids) == 1 else None
-    call.earlier.extend(located.ids)
+    call.identifiers.extend(located.ids)
     paged = request.offset_items is not None or maximum is not None
     return LocateResponse(
         located_items=located.total if paged else None, unique_identifiers=located.ids

@@ -14,19 +14,16 @@ from kmipkit.model.payloads.session import (
     LogoutRequest,
     LogoutResponse,
 )
-from kmipkit.spec.enums import Operation, ResultReason, UsageLimitsUnit
+from kmipkit.spec.enums import ResultReason, UsageLimitsUnit
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.identity import tickets
 
 
-@operation(Operation.LOGIN, writes=False)
 def login(call: Call, request: LoginRequest) -> LoginResponse:
     """A ticket for the account that asks."""
     return LoginResponse(ticket=_ticket(call, request, call.identity.rights))
 
 
-@operation(Operation.DELEGATED_LOGIN, writes=False)
 def delegated_login(call: Call, request: DelegatedLoginRequest) -> DelegatedLoginResponse:
     """A ticket for some of what the account may do, to be handed on."""
     if call.identity.rights is not None:
@@ -40,19 +37,18 @@ def delegated_login(call: Call, request: DelegatedLoginRequest) -> DelegatedLogi
     return DelegatedLoginResponse(ticket=_ticket(call, request, request.rights.rights))
 
 
-@operation(Operation.LOGOUT, writes=False)
 def logout(call: Call, request: LogoutRequest) -> LogoutResponse:
     """End a ticket."""
-    call.memory.tickets.withdraw(request.ticket, call.identity, call.now)
+    call.batch.tickets.withdraw(request.ticket, call.identity, call.now)
     return LogoutResponse()
 
 
 def _ticket(
     call: Call, request: LoginRequest | DelegatedLoginRequest, rights: tuple[Right, ...] | None
 ) -> Ticket:
-    return call.memory.tickets.give(
+    return call.batch.tickets.issue(
         call.identity,
-        call.facts.random(tickets.SIZE),
+        call.random(tickets.SIZE),
         call.now,
         _lease(call, request.lease_time),
         _requests(request.request_count, request.usage_limits),
@@ -62,7 +58,7 @@ def _ticket(
 
 def _lease(call: Call, asked: int | datetime | None) -> timedelta:
     """How long the ticket is valid; 0 leaves that to the server, whose Lease Time is the most."""
-    most = timedelta(seconds=call.facts.lease_seconds)
+    most = timedelta(seconds=call.settings.lease_seconds)
     if isinstance(asked, datetime):
         asked = int((asked - call.now).total_seconds())
         if asked <= 0:

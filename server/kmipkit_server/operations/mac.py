@@ -15,12 +15,12 @@ from kmipkit.model.payloads.crypto import (
     MACVerifyRequest,
     MACVerifyResponse,
 )
-from kmipkit.spec.enums import ObjectType, Operation, ResultReason, ValidityIndicator
+from kmipkit.spec.enums import ObjectType, ResultReason, ValidityIndicator
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys.material import key_bytes
+from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import (
     MAC_GENERATE,
@@ -45,29 +45,27 @@ def _begun(managed: Managed, request: MACRequest | MACVerifyRequest) -> macs.Con
     )
 
 
-@operation(Operation.MAC, writes=False)
 def mac(call: Call, request: MACRequest) -> MACResponse:
     """Make a code with an Active key whose mask has MAC Generate."""
-    managed, state = call.load_for_use(request)
+    managed, state = load_for_use(call, request)
     require_use(call, managed, MAC_GENERATE)
     context: macs.Context = state or _begun(managed, request)
-    data = call.part(request)
+    data = call.part_data(request)
     context.update(data)
-    code = call.gave(context.finalize()) if is_last(request) else None
-    following = call.keep(request, context, managed.id)
+    code = call.returns_data(context.finalize()) if is_last(request) else None
+    following = call.suspend(request, context, managed.id)
     allocate(call, managed, len(data), objects=0 if state else 1)
     return MACResponse(
-        unique_identifier=call.returned(managed.id), mac_data=code, correlation_value=following
+        unique_identifier=call.returns(managed.id), mac_data=code, correlation_value=following
     )
 
 
-@operation(Operation.MAC_VERIFY, writes=False)
 def mac_verify(call: Call, request: MACVerifyRequest) -> MACVerifyResponse:
     """Verify a code, which may come with any part."""
-    managed, state = call.load_for_use(request)
+    managed, state = load_for_use(call, request)
     require_use(call, managed, MAC_VERIFY)
     context, code = state or (_begun(managed, request), None)
-    context.update(call.part(request))
+    context.update(call.part_data(request))
     code = request.mac_data if request.mac_data is not None else code
     verdict = None
     if is_last(request):
@@ -76,20 +74,19 @@ def mac_verify(call: Call, request: MACVerifyRequest) -> MACVerifyResponse:
         valid = compare_digest(context.finalize(), code)
         verdict = ValidityIndicator.VALID if valid else ValidityIndicator.INVALID
     return MACVerifyResponse(
-        unique_identifier=call.returned(managed.id),
+        unique_identifier=call.returns(managed.id),
         validity_indicator=verdict,
-        correlation_value=call.keep(request, (context, code), managed.id),
+        correlation_value=call.suspend(request, (context, code), managed.id),
     )
 
 
-@operation(Operation.HASH, writes=False)
 def hash_(call: Call, request: HashRequest) -> HashResponse:
     """Digest data; no key is needed."""
-    state = call.resume(request)[0] if request.correlation_value is not None else None
+    state = call.resume(request).context if request.correlation_value is not None else None
     context: hashes.Hash = state or _begun_hash(request)
-    context.update(call.part(request))
-    digest = call.gave(context.finalize()) if is_last(request) else None
-    return HashResponse(data=digest, correlation_value=call.keep(request, context))
+    context.update(call.part_data(request))
+    digest = call.returns_data(context.finalize()) if is_last(request) else None
+    return HashResponse(data=digest, correlation_value=call.suspend(request, context))
 
 
 def _begun_hash(request: HashRequest) -> hashes.Hash:

@@ -8,7 +8,6 @@ CKR_FUNCTION_NOT_SUPPORTED. Numbers are big-endian: CK_ULONG in 8 bytes, counts 
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from types import MappingProxyType
 
 from kmipkit import __version__
@@ -17,7 +16,6 @@ from kmipkit.model.payloads.session import PKCS11Request, PKCS11Response
 from kmipkit.spec.enums import Operation, PKCS11Function, PKCS11ReturnCode, ResultReason
 from kmipkit.spec.versions import V3_0
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 
 ENCODING = b"\x01"
 """The version of the encoding, which C_Initialize names."""
@@ -87,7 +85,7 @@ def _finalize(call: Call, library: Library, given: _Input) -> bytes:  # noqa: AR
 
 
 def _get_info(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    vendor, name = _text(call.facts.vendor, 32), _text(call.facts.server_name, 32)
+    vendor, name = _text(call.settings.vendor, 32), _text(call.settings.server_name, 32)
     return bytes((3, 0)) + vendor + struct.pack(">Q", 0) + name + _version()
 
 
@@ -105,15 +103,15 @@ def _slot(given: _Input) -> None:
 
 def _get_slot_info(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
     _slot(given)
-    who = _text(call.facts.server_name, 64) + _text(call.facts.vendor, 32)
+    who = _text(call.settings.server_name, 64) + _text(call.settings.vendor, 32)
     return who + struct.pack(">Q", _TOKEN_PRESENT) + _version() * 2
 
 
 def _get_token_info(call: Call, library: Library, given: _Input) -> bytes:
     _slot(given)
     who = (
-        _text(call.facts.server_name, 32)
-        + _text(call.facts.vendor, 32)
+        _text(call.settings.server_name, 32)
+        + _text(call.settings.vendor, 32)
         + _text("KMIP", 16)
         + _text("1", 16)
     )
@@ -165,7 +163,7 @@ def _generate_random(call: Call, library: Library, given: _Input) -> bytes:
     size = given.take("I")
     if size > MOST_RANDOM:
         raise _Refused(Rc.DATA_LEN_RANGE)
-    return struct.pack(">I", size) + call.facts.random(size)
+    return struct.pack(">I", size) + call.random(size)
 
 
 Function = Callable[[Call, Library, _Input], bytes]
@@ -189,14 +187,13 @@ FUNCTIONS: Mapping[PKCS11Function, Function] = MappingProxyType(
 """What the token can do."""
 
 
-@operation(Operation.PKCS_11, writes=False)
 def pkcs_11(call: Call, request: PKCS11Request) -> PKCS11Response:
     """Call a function; the Correlation Value stands for what C_Initialize began."""
     if request.pkcs_11_interface not in (None, "PKCS 11"):
         raise OperationError(ResultReason.PKCS_11_INVALID_INTERFACE, "there is only 'PKCS 11'")
     function = request.pkcs_11_function
     begins = function == PKCS11Function.C_INITIALIZE
-    value = call.facts.random(16) if begins else request.correlation_value
+    value = call.random(16) if begins else request.correlation_value
     code, output = _called(call, function, value, request.pkcs_11_input_parameters or b"")
     return PKCS11Response(
         pkcs_11_interface=request.pkcs_11_interface,
@@ -214,7 +211,7 @@ def _called(
     row = FUNCTIONS.get(function) if isinstance(function, PKCS11Function) else None
     if row is None:
         return Rc.FUNCTION_NOT_SUPPORTED, b""
-    library = Library() if row is _initialize else _library(call, value, call.now)
+    library = Library() if row is _initialize else _library(call, value)
     if library is None:
         return Rc.CRYPTOKI_NOT_INITIALIZED, b""
     try:
@@ -223,18 +220,17 @@ def _called(
         code, output = refused.code, b""
     else:
         code = Rc.OK
-    if row is not _finalize and value is not None:
-        call.memory.streams.keep(
-            value, call.identity.name, Operation.PKCS_11, None, library, call.now
-        )
+    if value is not None and row is not _finalize:
+        call.suspend_as(value, library)
+    elif value is not None:
+        call.batch.computations.end(value)
     return code, output
 
 
-def _library(call: Call, value: bytes | None, now: datetime) -> Library | None:
-    if value is None:
+def _library(call: Call, value: bytes | None) -> Library | None:
+    """A copy of what C_Initialize has begun, since what this call changes may be rolled back."""
+    found = call.batch.computations.peek(call.identity.name, Operation.PKCS_11, value, call.now)
+    if found is None:
         return None
-    try:
-        kept, _ = call.memory.streams.take(call.identity.name, Operation.PKCS_11, value, now)
-    except OperationError:
-        return None
-    return kept if isinstance(kept, Library) else None
+    library: Library = found.context
+    return Library(dict(library.sessions), library.last)

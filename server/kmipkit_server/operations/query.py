@@ -28,20 +28,17 @@ from kmipkit.spec.enums import (
     UnwrapMode,
 )
 from kmipkit.spec.item_types import ItemType
-from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.profiles import claimable
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import PUBLISHED, Version
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.notifications import SENT
-from kmipkit_server.engine.registry import HANDLERS, operation
-from kmipkit_server.identity.accounts import SYSTEM_TYPES
+from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.objects import constraints
 from kmipkit_server.objects.registrable import REGISTRABLE
+from kmipkit_server.operations.notify import SENT
 
 
-@operation(Operation.DISCOVER_VERSIONS, writes=False)
 def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverVersionsResponse:
     """The versions that both sides speak, best first (KMIP 1.4 §4.26).
 
@@ -51,7 +48,7 @@ def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverV
     return DiscoverVersionsResponse(
         protocol_versions=tuple(
             ProtocolVersion.of(version)
-            for version in reversed(call.facts.versions)
+            for version in reversed(call.settings.versions)
             if version in asked
         )
     )
@@ -59,7 +56,7 @@ def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverV
 
 def _server_information(call: Call) -> Item:
     """Structure whose contents are the vendor's (KMIP 1.4 §4.25): name and version as text."""
-    facts = call.facts
+    facts = call.settings
     texts = ((Tag.SERVER_NAME, facts.server_name), (Tag.SERVER_VERSION, facts.software_version))
     items = (
         tuple(Item(tag, ItemType.TEXT_STRING, text) for tag, text in texts)
@@ -90,13 +87,9 @@ KEPT = REGISTRABLE | SYSTEM_TYPES
 
 def _offered(call: Call) -> tuple[Operation, ...]:
     """What clients may ask for, and what the server may send, in the client's version."""
-    return tuple(
-        sorted(
-            code
-            for code in HANDLERS.keys() | SENT
-            if BY_OPERATION[code].known_in(call.version) and code not in call.facts.withheld
-        )
-    )
+    served = {row.operation for row in call.batch.registry.known_in(call.version)}
+    sent = {code for code in SENT if code.known_in(call.version)}
+    return tuple(sorted(served | sent))
 
 
 def _profiles(call: Call) -> tuple[ProfileInformation, ...]:
@@ -129,7 +122,7 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
             ),
         ),
         QueryFunction.QUERY_SERVER_INFORMATION: (
-            ("vendor_identification", lambda call: call.facts.vendor),
+            ("vendor_identification", lambda call: call.settings.vendor),
             ("server_information", _server_information),
         ),
         QueryFunction.QUERY_RNGS: (
@@ -141,7 +134,7 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
         ),
         QueryFunction.QUERY_PROFILES: (("profile_information", _profiles),),
         QueryFunction.QUERY_DEFAULTS_INFORMATION: (
-            ("defaults_information", lambda call: constraints.load(call).defaults),
+            ("defaults_information", lambda call: constraints.rules_in_force(call).defaults),
         ),
         QueryFunction.QUERY_CAPABILITIES: (("capability_information", _capabilities),),
     }
@@ -149,7 +142,6 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
 """Query function -> the fields that answer it; the others have nothing to tell here."""
 
 
-@operation(Operation.QUERY, writes=False)
 def query(call: Call, request: QueryRequest) -> QueryResponse:
     """Answer each query function that is known (KMIP 1.4 §4.25)."""
     fields = {

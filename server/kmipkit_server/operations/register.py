@@ -6,12 +6,11 @@ from kmipkit.model.attributes import Link
 from kmipkit.model.keyblock import KeyBlock
 from kmipkit.model.objects import CLASS_OF_TYPE, ManagedObject, Template
 from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
-from kmipkit.spec.enums import LinkType, ObjectType, Operation, ResultReason
+from kmipkit.spec.enums import LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.registrable import REGISTRABLE
 
 
@@ -69,7 +68,6 @@ def _template_attributes(call: Call, value: Template) -> Attributes:
     return creation.requested(call, names, ObjectType.TEMPLATE)
 
 
-@operation(Operation.REGISTER, writes=True)
 def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     """Store the object as it came, with what can be told from it."""
     value = _checked_object(request.object_type, request.object)
@@ -77,7 +75,7 @@ def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     _agreeing(given, value)
     if isinstance(value, Template) and Tag.NAME not in given:
         given = Attributes((*given, *_template_attributes(call, value)))
-    facts = facts_of(value)
+    facts = derived_attributes(value)
     if Tag.LINK not in given:
         facts += _wrapping_link(value)
     managed = creation.create(call, request.object_type, value, given, facts)

@@ -14,15 +14,14 @@ from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     LinkType,
     ObjectType,
-    Operation,
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys import pairs
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.access import load_for_change
+from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.replacement import back, inherited, merged, point, retire
 from kmipkit_server.operations.create import raw_key
@@ -37,33 +36,31 @@ def _require_type(managed: Managed, wanted: ObjectType, operation_name: str) -> 
     managed.require_alive()
 
 
-@operation(Operation.RE_KEY, writes=True)
 def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
     """Make a replacement for a symmetric key, which takes over its names."""
-    old = call.load_for_change(request.unique_identifier)
+    old = load_for_change(call, request.unique_identifier)
     _require_type(old, ObjectType.SYMMETRIC_KEY, "Re-key")
     given = creation.requested(call, request.attributes, ObjectType.SYMMETRIC_KEY)
     attributes = merged(given, inherited(call, old, request.offset))
     algorithm = CryptographicAlgorithm(attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
     bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
     key = SymmetricKey(
-        key_block=raw_key(generate_key(algorithm, bits, call.facts.random), algorithm, bits)
+        key_block=raw_key(generate_key(algorithm, bits, call.random), algorithm, bits)
     )
     nameless = retire(call, old)
     attributes = attributes.plus(Attribute(Tag.LINK, back(old)))
     managed = creation.create(
-        call, ObjectType.SYMMETRIC_KEY, key, attributes, facts_of(key), generated=True
+        call, ObjectType.SYMMETRIC_KEY, key, attributes, derived_attributes(key), generated=True
     )
     point(call, nameless, managed.id)
     return ReKeyResponse(unique_identifier=managed.id)
 
 
-@operation(Operation.RE_KEY_KEY_PAIR, writes=True, slow=True)
 def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairResponse:
     """Make a replacement for both keys of a pair."""
-    private = call.load_for_change(request.private_key_unique_identifier)
+    private = load_for_change(call, request.private_key_unique_identifier)
     _require_type(private, ObjectType.PRIVATE_KEY, "Re-key Key Pair")
-    public = call.load_for_change(_public_half(private))
+    public = load_for_change(call, _public_half(private))
     _require_type(public, ObjectType.PUBLIC_KEY, "Re-key Key Pair")
     asked = pairs.requested(
         call,

@@ -9,15 +9,13 @@ from kmipkit.model.payloads.crypto import (
     RNGSeedRequest,
     RNGSeedResponse,
 )
-from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.enums import ResultReason
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 
 MOST = 1 << 16
 """Bytes that one request gets."""
 
 
-@operation(Operation.RNG_RETRIEVE, writes=False)
 def rng_retrieve(call: Call, request: RNGRetrieveRequest) -> RNGRetrieveResponse:
     """Give out random bytes."""
     if not 1 <= request.data_length <= MOST:
@@ -25,12 +23,11 @@ def rng_retrieve(call: Call, request: RNGRetrieveRequest) -> RNGRetrieveResponse
             ResultReason.INVALID_FIELD,
             f"Data Length is {request.data_length}; 1 to {MOST} bytes can be had at once",
         )
-    data = call.facts.random(request.data_length)
-    call.gave(data)
+    data = call.random(request.data_length)
+    call.returns_data(data)
     return RNGRetrieveResponse(data=data)
 
 
-@operation(Operation.RNG_SEED, writes=False)
 def rng_seed(call: Call, request: RNGSeedRequest) -> RNGSeedResponse:
     """Stir the seed into the system's pool, which trusts it with nothing; none where it cannot."""
     return RNGSeedResponse(data_length=_stirred(call.data(request.data)))

@@ -8,11 +8,11 @@ from kmipkit.model.payloads.crypto import (
     SignRequest,
     SignResponse,
 )
-from kmipkit.spec.enums import Operation, ResultReason, ValidityIndicator
+from kmipkit.spec.enums import ResultReason, ValidityIndicator
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last, is_part
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys.material import private_key, public_key
+from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import SIGN, VERIFY, allocate, parameters_of, require_use
 
@@ -35,33 +35,31 @@ def _take(
     """Give the signer the data of this request; their size."""
     if request.digested_data is not None:
         return len(request.digested_data)
-    data = call.part(request)
+    data = call.part_data(request)
     signer.update(data)
     return len(data)
 
 
-@operation(Operation.SIGN, writes=False)
 def sign(call: Call, request: SignRequest) -> SignResponse:
     """Sign with an Active private key whose mask has Sign."""
-    managed, state = call.load_for_use(request)
+    managed, state = load_for_use(call, request)
     require_use(call, managed, SIGN)
     key = private_key(managed)
     signer = state or _begun(managed, key, request)
     size = _take(call, signer, request)
-    signature = call.gave(signer.sign(key)) if is_last(request) else None
-    following = call.keep(request, signer, managed.id)
+    signature = call.returns_data(signer.sign(key)) if is_last(request) else None
+    following = call.suspend(request, signer, managed.id)
     allocate(call, managed, size, objects=0 if state else 1)
     return SignResponse(
-        unique_identifier=call.returned(managed.id),
+        unique_identifier=call.returns(managed.id),
         signature_data=signature,
         correlation_value=following,
     )
 
 
-@operation(Operation.SIGNATURE_VERIFY, writes=False)
 def signature_verify(call: Call, request: SignatureVerifyRequest) -> SignatureVerifyResponse:
     """Verify with a public key or certificate; the signature may come with any part."""
-    managed, state = call.load_for_use(request)
+    managed, state = load_for_use(call, request)
     require_use(call, managed, VERIFY)
     key = public_key(managed)
     signer, signature = state or (_begun(managed, key, request), None)
@@ -74,7 +72,7 @@ def signature_verify(call: Call, request: SignatureVerifyRequest) -> SignatureVe
         valid = signer.verify(key, signature)
         verdict = ValidityIndicator.VALID if valid else ValidityIndicator.INVALID
     return SignatureVerifyResponse(
-        unique_identifier=call.returned(managed.id),
+        unique_identifier=call.returns(managed.id),
         validity_indicator=verdict,
-        correlation_value=call.keep(request, (signer, signature), managed.id),
+        correlation_value=call.suspend(request, (signer, signature), managed.id),
     )

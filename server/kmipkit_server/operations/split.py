@@ -16,17 +16,16 @@ from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     KeyFormatType,
     ObjectType,
-    Operation,
     ResultReason,
     SecretDataType,
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import facts_of
+from kmipkit_server.objects.access import load
+from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.operations.create import raw_key
 
@@ -43,8 +42,8 @@ def _source(
     if request.unique_identifier is None:
         algorithm = CryptographicAlgorithm(given.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
         bits = given.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
-        return generate_key(algorithm, bits, call.facts.random), given
-    managed = call.load(request.unique_identifier)
+        return generate_key(algorithm, bits, call.random), given
+    managed = load(call, request.unique_identifier)
     if managed.object_type not in _SPLITTABLE:
         raise OperationError(
             ResultReason.ILLEGAL_OBJECT_TYPE,
@@ -63,7 +62,6 @@ def _described(managed: Managed, given: Attributes) -> Attributes:
     return given.without(*(one.key for one in own)).plus(*own)
 
 
-@operation(Operation.CREATE_SPLIT_KEY, writes=True)
 def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitKeyResponse:
     """Split a key, or a new one, into parts that are objects of their own."""
     if request.object_type is not ObjectType.SPLIT_KEY:
@@ -81,7 +79,7 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
         request.prime_field_size,
     )
     identifiers = []
-    for number, share in enumerate(splitting.split(secret, scheme, call.facts.random), 1):
+    for number, share in enumerate(splitting.split(secret, scheme, call.random), 1):
         value = SplitKey(
             split_key_parts=scheme.parts,
             key_part_identifier=number,
@@ -91,10 +89,9 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
             key_block=raw_key(share, attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM), 8 * len(secret)),
         )
         part = creation.create(
-            call, ObjectType.SPLIT_KEY, value, attributes, facts_of(value), generated=True
+            call, ObjectType.SPLIT_KEY, value, attributes, derived_attributes(value), generated=True
         )
         identifiers.append(part.id)
-    call.placeholder = identifiers[0]
     return CreateSplitKeyResponse(unique_identifiers=tuple(identifiers))
 
 
@@ -115,13 +112,12 @@ def _scheme(parts: list[SplitKey]) -> splitting.Scheme:
     return told.pop()
 
 
-@operation(Operation.JOIN_SPLIT_KEY, writes=True)
 def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResponse:
     """Put a key or secret data together from its parts."""
     parts: list[SplitKey] = []
     shares: dict[int, bytes] = {}
     for identifier in request.unique_identifiers:
-        managed = call.load(identifier)
+        managed = load(call, identifier)
         value = managed.object
         if not isinstance(value, SplitKey):
             raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, "only Split Keys can be joined")
@@ -134,7 +130,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
     if Tag.CRYPTOGRAPHIC_USAGE_MASK not in given:
         mask = creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
         given = given.plus(mask)
-    managed = creation.create(call, request.object_type, joined, given, facts_of(joined))
+    managed = creation.create(call, request.object_type, joined, given, derived_attributes(joined))
     return JoinSplitKeyResponse(unique_identifier=managed.id)
 
 

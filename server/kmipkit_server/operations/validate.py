@@ -13,10 +13,10 @@ from cryptography.exceptions import InvalidSignature
 from kmipkit.errors import OperationError
 from kmipkit.model.objects import Certificate
 from kmipkit.model.payloads.certify import ValidateRequest, ValidateResponse
-from kmipkit.spec.enums import Operation, ResultReason, State, ValidityIndicator
+from kmipkit.spec.enums import ResultReason, State, ValidityIndicator
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import operation
 from kmipkit_server.keys import certificate_authority
+from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
 
 LONGEST = 32
@@ -25,17 +25,16 @@ LONGEST = 32
 _GOOD = frozenset({State.PRE_ACTIVE, State.ACTIVE})
 
 
-@operation(Operation.VALIDATE, writes=False)
 def validate(call: Call, request: ValidateRequest) -> ValidateResponse:
     """Check signatures, authorities, dates, and for objects of the server their state."""
-    managed = [call.load(identifier) for identifier in request.unique_identifiers]
+    managed = [load(call, identifier) for identifier in request.unique_identifiers]
     values = [*request.certificates, *map(_certificate, managed)]
     if not values:
         raise OperationError(ResultReason.INVALID_FIELD, "no certificate is given")
     if len(values) > LONGEST:
         raise OperationError(ResultReason.INVALID_FIELD, f"a chain has at most {LONGEST} links")
     chain = [_parsed(value.certificate_value) for value in values]
-    anchors = [_parsed(der) for der in (*call.facts.anchors, *_own(call))]
+    anchors = [_parsed(der) for der in (*call.settings.anchors, *_own(call))]
     revoked = any(one.state not in _GOOD for one in managed)
     moment = request.validity_date or call.now
     verdict = ValidityIndicator.INVALID if revoked else judged(chain, anchors, moment)

@@ -8,7 +8,7 @@ allowed is refused; there is no default that opens anything.
 from kmipkit.errors import OperationError
 from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import Operation, ResultReason
-from kmipkit_server.identity.certificate import SYSTEM, Identity
+from kmipkit_server.identity.identity import SYSTEM, Identity
 
 
 def allows(identity: Identity, operation: Operation, owner: str, identifier: str) -> bool:

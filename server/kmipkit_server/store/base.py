@@ -9,10 +9,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+import trio
 
 from kmipkit.errors import KMIPError
-from kmipkit.lifecycle import DESTROYED_STATES
+from kmipkit.lifecycle import DESTROYED_STATES, effective_state
 from kmipkit.model.attribute import AttributeKey, Attributes
 from kmipkit.spec.enums import ObjectGroupMember, ObjectType, State
 from kmipkit.spec.masks import StorageStatusMask
@@ -29,24 +31,24 @@ class TransactionLost(StoreError):
 
 
 _UNCHANGED: Any = object()
+_Result = TypeVar("_Result")
 
 
 class Record:
-    """One object as it is kept. Immutable; attributes and material are read when first needed.
+    """One object as it is stored. Immutable; attributes and material are read when first needed.
 
-    ``state`` is the state at the last write, which dates may have moved on since. ``material`` is
-    the object itself in the form of :func:`kmipkit_server.objects.managed.pack_object`, None once it is
-    destroyed.
+    ``stored_state`` is the state at the last write; dates may have passed since, so judge by
+    :meth:`state_at`. ``material`` is the packed object itself, None once it is destroyed.
     """
 
-    __slots__ = ("_attributes", "_material", "id", "object_type", "owner", "state")
+    __slots__ = ("_attributes", "_material", "id", "object_type", "owner", "stored_state")
 
     def __init__(
         self,
         id: str,  # noqa: A002 - the field's name
         owner: str,
         object_type: ObjectType,
-        state: State,
+        stored_state: State,
         attributes: Attributes | Callable[[], Attributes],
         material: bytes | Callable[[], bytes] | None,
     ) -> None:
@@ -54,12 +56,12 @@ class Record:
         self.id = id
         self.owner = owner
         self.object_type = object_type
-        self.state = state
+        self.stored_state = stored_state
         self._attributes = attributes
         self._material = material
 
     def __repr__(self) -> str:
-        return f"Record({self.id!r}, {self.object_type.name}, {self.state.name})"
+        return f"Record({self.id!r}, {self.object_type.name}, {self.stored_state.name})"
 
     @property
     def attributes(self) -> Attributes:
@@ -87,10 +89,14 @@ class Record:
         date: datetime | None = self.attributes.get(Tag.DEACTIVATION_DATE)
         return date
 
+    def state_at(self, now: datetime) -> State:
+        """The state that counts: what the stored one has become by its dates (KMIP 1.4 §3.22)."""
+        return effective_state(self.stored_state, self.activation, self.deactivation, now)
+
     @property
     def is_destroyed(self) -> bool:
-        """Whether the object counts as destroyed storage (KMIP 2.1 §12.3)."""
-        return self.state in DESTROYED_STATES
+        """Whether the object counts as destroyed storage (KMIP 2.1 §12.3); no date changes that."""
+        return self.stored_state in DESTROYED_STATES
 
     @property
     def is_archived(self) -> bool:
@@ -104,7 +110,7 @@ class Record:
     def replace(
         self,
         *,
-        state: State = _UNCHANGED,
+        stored_state: State = _UNCHANGED,
         attributes: Attributes = _UNCHANGED,
         material: bytes | None = _UNCHANGED,
     ) -> Self:
@@ -113,7 +119,7 @@ class Record:
             self.id,
             self.owner,
             self.object_type,
-            self.state if state is _UNCHANGED else state,
+            self.stored_state if stored_state is _UNCHANGED else stored_state,
             self._attributes if attributes is _UNCHANGED else attributes,
             self._material if material is _UNCHANGED else material,
         )
@@ -192,24 +198,37 @@ class Transaction(Reader):
 
 
 class Store(ABC):
-    """A place for objects, opened by one server."""
-
-    @property
-    @abstractmethod
-    def reader(self) -> Reader:
-        """The view for requests that only read."""
+    """A place for objects, opened by one server. :meth:`serve` must be running."""
 
     @abstractmethod
-    def begin(self) -> Transaction:
-        """Open the transaction; there is one at a time."""
+    async def run(
+        self,
+        work: Callable[[Any], _Result],
+        *,
+        writes: bool = False,
+        slow: bool = False,
+        committed: Callable[[_Result], None] | None = None,
+    ) -> _Result:
+        """What a piece of work returns, once all that it has changed is durable.
+
+        The store decides where the work runs: on the event loop, in a thread, in a group with
+        others. It gets a :class:`Transaction` if it writes and a :class:`Reader` if not; ``slow``
+        work takes more than a few milliseconds. A store may run the work again where others were in
+        its way, so that it must not change anything but the transaction; what else it has to change
+        belongs into ``committed``, which is called with the result right after the commit, in the
+        order of the commits.
+
+        What the work raises is raised here, and the transaction leaves nothing behind. StoreError
+        when the store fails.
+        """
 
     @abstractmethod
-    def commit(self) -> None:
-        """Make the transaction durable. May wait for the disk; callable from any thread."""
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Do what must be done in the background, until :meth:`stop`."""
 
     @abstractmethod
-    def rollback(self) -> None:
-        """Give the transaction up."""
+    async def stop(self) -> None:
+        """Take no more work; :meth:`serve` ends when what waits is done."""
 
     @abstractmethod
     def close(self) -> None:

@@ -40,7 +40,7 @@ MASKS = frozenset({Tag.CRYPTOGRAPHIC_USAGE_MASK, Tag.PROTECTION_STORAGE_MASK})
 NOT_INDEXED = frozenset({Tag.UNIQUE_IDENTIFIER, Tag.OBJECT_TYPE, Tag.STATE})
 """Attributes that are columns of their own."""
 
-OF_KIND = frozenset(
+SHARED = frozenset(
     {
         Tag.ALWAYS_SENSITIVE,
         Tag.CERTIFICATE_TYPE,
@@ -68,7 +68,7 @@ OF_KIND = frozenset(
         Tag.SENSITIVE,
     }
 )
-"""Attributes that make up an object's kind: few values, shared by many objects."""
+"""Attributes with few values, which many objects share: they are indexed once for each set of them."""
 
 
 Row = tuple[str, int, bytes, int]

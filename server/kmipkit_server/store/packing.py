@@ -62,7 +62,7 @@ def pack(attributes: Attributes) -> bytes:
 
 
 def joined(own: bytes, shared: bytes) -> Attributes:
-    """All attributes of an object, from its own and those of its kind."""
+    """All attributes of an object, from its own and those that it shares."""
     return Attributes(unpack(own).items + unpack(shared).items)
 
 

@@ -5,14 +5,17 @@ the next gather; they then run one after the other on the event loop, inside one
 in a savepoint of its own, and all are answered when the disk has them.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 
-from kmipkit_server.store.base import Store, StoreError, Transaction, TransactionLost
+from kmipkit_server.store.base import StoreError, Transaction, TransactionLost
+
+log = logging.getLogger("kmipkit.server")
 
 _Result = TypeVar("_Result")
 
@@ -23,14 +26,36 @@ QUEUE = 1024
 """Jobs that may wait; more make their submitters wait."""
 
 
+class Database(Protocol):
+    """What a group commit needs of a database: one transaction at a time."""
+
+    def begin(self) -> Transaction:
+        """Open the transaction."""
+
+    def commit(self) -> None:
+        """Make the transaction durable. May wait for the disk; callable from any thread."""
+
+    def rollback(self) -> None:
+        """Give the transaction up."""
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     run: Callable[[Transaction], Any]
+    committed: Callable[[Any], None] | None = None
     done: trio.Event = field(default_factory=trio.Event)
     result: Any = None
     error: BaseException | None = None
     abandoned: bool = False
     slow: bool = False
+
+    def publish(self) -> None:
+        """Tell the submitter's callback, whose defect must not cost others their answers."""
+        if self.error is None and self.committed is not None:
+            try:
+                self.committed(self.result)
+            except Exception:
+                log.exception("defect after a commit")
 
     def finish(self, error: BaseException | None = None) -> None:
         if error is not None:
@@ -39,19 +64,27 @@ class _Job:
 
 
 class GroupCommit:
-    """Runs jobs in transactions of the store; :meth:`run` must be running."""
+    """Runs jobs in transactions of a database; :meth:`run` must be running."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._send, self._receive = trio.open_memory_channel[_Job](QUEUE)
 
-    async def submit(self, run: Callable[[Transaction], _Result], *, slow: bool = False) -> _Result:
+    async def submit(
+        self,
+        run: Callable[[Transaction], _Result],
+        *,
+        slow: bool = False,
+        committed: Callable[[_Result], None] | None = None,
+    ) -> _Result:
         """What ``run`` returns, once its changes are durable.
 
-        What it raises is raised here, and leaves nothing in the store. StoreError when the store
-        fails. Whoever is cancelled while waiting does not know whether the job was done.
+        ``committed`` is called with the result right after the commit: in the order in which the
+        jobs of a group ran, and before any other job runs. What ``run`` raises is raised here, and
+        leaves nothing in the store. StoreError when the store fails. A caller that is cancelled
+        while it waits cannot know whether the job was done.
         """
-        job = _Job(run, slow=slow)
+        job = _Job(run, committed, slow=slow)
         await self._send.send(job)
         try:
             await job.done.wait()
@@ -82,21 +115,23 @@ class GroupCommit:
 
     async def _run_group(self, group: list[_Job]) -> None:
         try:
-            transaction = self._store.begin()
+            transaction = self._database.begin()
             for job in group:
                 if job.slow:  # other writers wait; readers and the event loop do not
                     await trio.to_thread.run_sync(self._run_job, job, transaction)
                 else:
                     self._run_job(job, transaction)
             if all(job.error is not None for job in group):
-                self._store.rollback()
+                self._database.rollback()
             else:
-                await trio.to_thread.run_sync(self._store.commit)
+                await trio.to_thread.run_sync(self._database.commit)
         except StoreError as error:
             self._give_up()
             for job in group:
                 job.finish(error)
         else:
+            for job in group:
+                job.publish()
             for job in group:
                 job.finish()
 
@@ -111,4 +146,4 @@ class GroupCommit:
 
     def _give_up(self) -> None:
         with suppress(StoreError):  # the group has failed already; the next begin will say why
-            self._store.rollback()
+            self._database.rollback()

@@ -1,13 +1,7 @@
-"""What the store asks of a vault: wrap and unwrap its data keys under the root key."""
+"""What all vaults have in common."""
 
-from typing import Protocol
+from kmipkit.errors import KMIPError
 
 
-class Vault(Protocol):
-    """Holds the root key and never gives it out."""
-
-    def wrap(self, key: bytes) -> bytes:
-        """A data key, wrapped."""
-
-    def unwrap(self, wrapped: bytes) -> bytes:
-        """The data key of :meth:`wrap`; StoreError if it was wrapped under another root key."""
+class VaultError(KMIPError):
+    """The root key cannot be used; the text says what is wrong and what helps."""

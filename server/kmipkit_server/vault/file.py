@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.keywrap import (
     aes_key_wrap_with_padding,
 )
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.vault.base import VaultError
 
 ROOT_KEY_SIZE = 32
 
@@ -25,18 +26,18 @@ class FileVault:
         self._path = path
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, random: Callable[[int], bytes] = os.urandom) -> Self:
         """Read the root key, made at random if the file does not exist.
 
-        StoreError if others can read the file or it holds no root key.
+        VaultError if others can read the file or it holds no root key.
         """
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             return cls(_read(path), path)
         except OSError as error:
-            raise StoreError(f"{path}: {error.strerror}") from None
-        root_key = os.urandom(ROOT_KEY_SIZE)
+            raise VaultError(f"{path}: {error.strerror}") from None
+        root_key = random(ROOT_KEY_SIZE)
         with open(descriptor, "wb") as file:
             file.write(root_key.hex().encode() + b"\n")
             file.flush()
@@ -49,11 +50,11 @@ class FileVault:
         return aes_key_wrap_with_padding(self._root_key, key)
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """The data key of :meth:`wrap`; StoreError if it was wrapped under another root key."""
+        """The data key of :meth:`wrap`; VaultError if it was wrapped under another root key."""
         try:
             return aes_key_unwrap_with_padding(self._root_key, wrapped)
         except InvalidUnwrap:
-            raise StoreError(
+            raise VaultError(
                 f"{self._path} is not the root key that this database was written with; "
                 "put the right file back"
             ) from None
@@ -65,15 +66,15 @@ def _read(path: Path) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(4 * ROOT_KEY_SIZE)
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from None
+        raise VaultError(f"{path}: {error.strerror}") from None
     if stat.S_IMODE(mode) & 0o077:
-        raise StoreError(f"{path} can be read by others; run: chmod 600 {path}")
+        raise VaultError(f"{path} can be read by others; run: chmod 600 {path}")
     try:
         key = bytes.fromhex(text.decode("ascii"))
     except ValueError:
         key = b""
     if len(key) != ROOT_KEY_SIZE:
-        raise StoreError(f"{path} does not hold a root key ({2 * ROOT_KEY_SIZE} hex digits)")
+        raise VaultError(f"{path} does not hold a root key ({2 * ROOT_KEY_SIZE} hex digits)")
     return key
 
 

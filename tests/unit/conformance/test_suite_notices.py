@@ -1,9 +1,8 @@
 """The tester's own suite notices a server that is wrong: each mutation here breaks one handler."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -12,9 +11,9 @@ import pytest
 from kmipkit_conformance.cases import SUITE, Case, load_all
 from kmipkit_conformance.player import Outcome, Player
 from kmipkit_conformance.target import Target
-from kmipkit_server.engine.asynchronous import Pending
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.registry import HANDLERS
+from kmipkit_server.engine.registry import ServedOperation
+from kmipkit_server.operations.table import STANDARD
 from laboratory import Laboratory
 
 from kmipkit.errors import OperationError
@@ -44,13 +43,12 @@ class Judge:
     """Plays cases of the own suite against a server in memory."""
 
     folder: Path
+    rows: Sequence[ServedOperation] = STANDARD
     played: int = field(default=0)
 
     def failed(self, cases: list[Case]) -> list[str]:
         self.played += 1
-        laboratory = Laboratory(self.folder / str(self.played))
-        memory = laboratory.dispatcher.accounts.memory
-        memory.pending = Pending(laboratory.dispatcher.facts.random, timedelta(seconds=1))
+        laboratory = Laboratory(self.folder / str(self.played), rows=self.rows, delay=1)
         player = Player(
             cast("Target", InMemory(laboratory)),
             clock=lambda: float(laboratory.now.timestamp()),
@@ -165,13 +163,11 @@ def test_an_unbroken_server_passes(judge: Judge) -> None:
 @pytest.mark.parametrize(
     ("operation", "mutant"), MUTANTS, ids=lambda value: getattr(value, "name", "mutant")
 )
-def test_a_broken_handler_is_noticed(
-    judge: Judge, monkeypatch: pytest.MonkeyPatch, operation: Operation, mutant: Mutant
-) -> None:
-    handler = HANDLERS[operation]
+def test_a_broken_handler_is_noticed(judge: Judge, operation: Operation, mutant: Mutant) -> None:
+    [row] = (row for row in STANDARD if row.operation is operation)
 
     def broken(call: Call, request: Any) -> Any:
-        return mutant(handler.function, call, request)
+        return mutant(row.handler, call, request)
 
-    monkeypatch.setitem(HANDLERS, operation, replace(handler, function=broken))
+    judge.rows = (*STANDARD, replace(row, handler=broken))
     assert judge.failed(cases_with(operation))

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import OperationFailed, calls, messages
-from kmipkit_server.identity.certificate import SYSTEM, Identity, IdentityRule, NoIdentity
+from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
+from kmipkit_server.identity.identity import SYSTEM, Identity
 from laboratory import START, Laboratory
 
 from kmipkit.model.attribute import Attributes
@@ -141,7 +143,7 @@ def reason(error: Any) -> ResultReason:
 def test_a_password_makes_the_request_that_of_its_user(laboratory: Laboratory) -> None:
     with_password(laboratory, "größe", "geheim 秘密")
     key = ask(laboratory, CREATE, password("größe", "geheim 秘密"))
-    assert laboratory.store.reader.get(key).owner == "größe"
+    assert laboratory.record(key).owner == "größe"
     with pytest.raises(OperationFailed) as error:
         laboratory.ask(fetch(key))
     assert reason(error) is ResultReason.PERMISSION_DENIED
@@ -173,7 +175,7 @@ def test_no_password_is_in_the_database_or_in_a_representation(laboratory: Labor
     with_password(laboratory, "array", "correct horse battery staple")
     assert "correct horse" not in repr(PasswordCredential(password="correct horse"))
     record = next(
-        laboratory.store.reader.get(one)
+        laboratory.record(one)
         for one in laboratory.ask(
             locate({"Object Type": ObjectType.PASSWORD_CREDENTIAL}),
             version=V3_0,
@@ -244,9 +246,9 @@ def test_a_certificate_leads_to_its_user(laboratory: Laboratory) -> None:
     value = Certificate(certificate_type=CertificateType.X_509, certificate_value=der)
     user(laboratory, "array", credential(laboratory, CredentialType.CERTIFICATE, value))
     seen = Identity("old name", certificate=hashlib.sha256(der).digest())
-    assert laboratory.dispatcher.admit(seen).name == "array"
+    assert trio.run(laboratory.dispatcher.admit, seen).name == "array"
     other = Identity("old name", certificate=hashlib.sha256(b"another").digest())
-    assert laboratory.dispatcher.admit(other).name == "old name"
+    assert trio.run(laboratory.dispatcher.admit, other).name == "old name"
 
 
 def hashed(name: str, secret: str, when: Any) -> HashedPassword:

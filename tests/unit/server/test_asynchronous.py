@@ -1,13 +1,13 @@
 """Asynchronous requests: what was put off is done, once, for the one who asked."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kmipkit_client import OperationFailed, calls, messages
-from kmipkit_server.engine.asynchronous import PATIENCE, Pending
+from kmipkit_server.engine import asynchronous
+from kmipkit_server.engine.asynchronous import PATIENCE
 from laboratory import START, Laboratory
 
 from kmipkit.model.messages import RequestMessage, ResponseBatchItem
@@ -38,11 +38,7 @@ PENDING, SUCCESS = ResultStatus.OPERATION_PENDING, ResultStatus.SUCCESS
 
 @pytest.fixture
 def laboratory(tmp_path: Path) -> Iterator[Laboratory]:
-    laboratory = Laboratory(tmp_path / "data")
-    delay = timedelta(seconds=1)
-    laboratory.dispatcher.accounts.memory.pending = Pending(
-        laboratory.dispatcher.facts.random, delay
-    )
+    laboratory = Laboratory(tmp_path / "data", delay=1)
     yield laboratory
     laboratory.close()
 
@@ -176,9 +172,10 @@ def test_results_that_nobody_fetches_are_forgotten(laboratory: Laboratory) -> No
     assert count(laboratory) == 1
 
 
-def test_no_client_can_make_the_server_keep_more_than_it_bears(laboratory: Laboratory) -> None:
-    memory = laboratory.dispatcher.accounts.memory
-    memory.pending = Pending(laboratory.dispatcher.facts.random, timedelta(1), limit=2)
+def test_no_client_can_make_the_server_keep_more_than_it_bears(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asynchronous, "LIMIT", 2)
     put_off(laboratory, CREATE, CREATE)
     [item] = put_off(laboratory, CREATE)
     assert item.result_reason is ResultReason.SERVER_LIMIT_EXCEEDED

@@ -218,7 +218,7 @@ def test_destroyed_objects_keep_attributes_and_lose_material(laboratory: Laborat
     mask = StorageStatusMask.DESTROYED_STORAGE
     assert laboratory.ask(calls.locate("gone", None, None, None, None, mask)).ids == (key,)
     assert laboratory.ask(create("gone")), "the name is free again"
-    assert laboratory.store.reader.get(key).material is None  # type: ignore[union-attr]
+    assert laboratory.record(key).material is None  # type: ignore[union-attr]
 
 
 def test_compromise_is_remembered_through_destruction(laboratory: Laboratory) -> None:

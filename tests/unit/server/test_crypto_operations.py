@@ -12,6 +12,7 @@ import pytest
 from kmipkit_client import OperationFailed, calls, symmetric_key
 from kmipkit_client.calls import Call
 from kmipkit_server.engine.multipart import LIMIT, PATIENCE
+from kmipkit_server.operations.table import STANDARD
 from laboratory import Laboratory
 
 from kmipkit.model.attribute import Attributes
@@ -382,7 +383,8 @@ def test_interop_is_for_test_environments(tmp_path: Path) -> None:
     request = InteropRequest(interop_function=InteropFunction.BEGIN, interop_identifier="SKLC-M-1")
     call = calls.raw(Operation.INTEROP, request)
     for withheld in (frozenset({Operation.INTEROP}), frozenset[Operation]()):
-        laboratory = Laboratory(tmp_path / str(len(withheld)), withheld=withheld)
+        rows = [row for row in STANDARD if row.operation not in withheld]
+        laboratory = Laboratory(tmp_path / str(len(withheld)), rows=rows)
         offered = laboratory.ask(calls.query((QueryFunction.QUERY_OPERATIONS,))).operations
         assert (Operation.INTEROP in offered) is not bool(withheld)
         if withheld:

@@ -22,7 +22,9 @@ from kmipkit_server.store.base import (
     Transaction,
 )
 from kmipkit_server.store.sealing import Sealer
-from kmipkit_server.store.sqlite.store import SQLiteReader, SQLiteStore, schema
+from kmipkit_server.store.sqlite import schema
+from kmipkit_server.store.sqlite.database import SQLiteDatabase
+from kmipkit_server.store.sqlite.views import SQLiteReader
 from kmipkit_server.vault.file import FileVault
 
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes, VendorName, attribute_name
@@ -53,11 +55,11 @@ class Place:
     def root_key(self) -> Path:
         return self.directory / "root.key"
 
-    def open(self) -> SQLiteStore:
-        return SQLiteStore.open(self.database, FileVault.open(self.root_key))
+    def open(self) -> SQLiteDatabase:
+        return SQLiteDatabase.open(self.database, FileVault.open(self.root_key))
 
     @contextmanager
-    def opened(self) -> Iterator[SQLiteStore]:
+    def opened(self) -> Iterator[SQLiteDatabase]:
         with closing(self.open()) as store:
             yield store
 
@@ -113,12 +115,12 @@ def record(
     attributes: Attributes = RICH,
     material: bytes | None = SECRET,
     owner: str = OWNER,
-    state: State = State.PRE_ACTIVE,
+    stored_state: State = State.PRE_ACTIVE,
 ) -> Record:
-    return Record(identifier, owner, ObjectType.SYMMETRIC_KEY, state, attributes, material)
+    return Record(identifier, owner, ObjectType.SYMMETRIC_KEY, stored_state, attributes, material)
 
 
-def insert(store: SQLiteStore, *records: Record) -> None:
+def insert(store: SQLiteDatabase, *records: Record) -> None:
     """One transaction, durable on return."""
     transaction = store.begin()
     for one in records:
@@ -126,7 +128,7 @@ def insert(store: SQLiteStore, *records: Record) -> None:
     store.commit()
 
 
-def change(store: SQLiteStore, old: Record, new: Record) -> None:
+def change(store: SQLiteDatabase, old: Record, new: Record) -> None:
     """One transaction, durable on return."""
     store.begin().update(old, new)
     store.commit()
@@ -160,7 +162,7 @@ def same(found: Record | None, expected: Record) -> bool:
         and in_order(found.attributes) == in_order(expected.attributes)
         and all(
             getattr(found, field) == getattr(expected, field)
-            for field in ("id", "owner", "object_type", "state", "material")
+            for field in ("id", "owner", "object_type", "stored_state", "material")
         )
     )
 
@@ -267,7 +269,7 @@ def test_changed_attributes_survive_a_restart(place: Place) -> None:
         attributes=RICH.without(Tag.NAME, Tag.DEACTIVATION_DATE).plus(
             Attribute(Tag.NAME, name("third"), 0)
         ),
-        state=State.ACTIVE,
+        stored_state=State.ACTIVE,
     )
     with place.opened() as store:
         insert(store, record())
@@ -307,16 +309,18 @@ def test_a_change_of_attributes_leaves_the_material_alone(
         for _ in range(2):
             old = store.reader.get("id-1")
             assert old is not None
-            new = old.replace(state=State.ACTIVE, attributes=old.attributes.without(Tag.NAME))
+            new = old.replace(
+                stored_state=State.ACTIVE, attributes=old.attributes.without(Tag.NAME)
+            )
             change(store, old, new)
     assert sealed == ["id-1"]
     found = place.get("id-1")
     assert found is not None
-    assert (found.material, found.state) == (SECRET, State.ACTIVE)
+    assert (found.material, found.stored_state) == (SECRET, State.ACTIVE)
 
 
 def test_a_destroyed_object_keeps_its_attributes_and_loses_its_material(place: Place) -> None:
-    gone = record(material=None, state=State.DESTROYED)
+    gone = record(material=None, stored_state=State.DESTROYED)
     with place.opened() as store:
         insert(store, record())
         change(store, record(), gone)
@@ -446,19 +450,16 @@ def test_no_file_and_no_log_has_key_bytes(
         assert not leaks(second, text)
 
 
-def test_the_files_hold_no_data_key_and_no_root_key(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_files_hold_no_data_key_and_no_root_key(place: Place) -> None:
     """The keys that seal must not lie beside what they seal."""
     made: list[bytes] = []
-    real = os.urandom
 
     def watched(size: int) -> bytes:
-        made.append(real(size))
+        made.append(os.urandom(size))
         return made[-1]
 
-    monkeypatch.setattr(os, "urandom", watched)
-    with place.opened() as store:
+    vault = FileVault.open(place.root_key, watched)
+    with closing(SQLiteDatabase.open(place.database, vault, watched)) as store:
         insert(store, record())
         keys = [key for key in made if len(key) == 32]
         assert len(keys) == 2, "a root key and a data key"
@@ -511,7 +512,7 @@ def test_the_attributes_of_an_object_with_altered_material_are_still_read(place:
         found = store.reader.get("id-1")
         assert found is not None
         assert in_order(found.attributes) == in_order(RICH)
-        gone = found.replace(material=None, state=State.DESTROYED)
+        gone = found.replace(material=None, stored_state=State.DESTROYED)
         change(store, found, gone)
     found = place.get("id-1")
     assert found is not None
@@ -764,7 +765,7 @@ MANY = 10_000
 
 
 @pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteStore]:
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteDatabase]:
     """A store of many objects of one owner."""
     with Place(tmp_path_factory.mktemp("crowd")).opened() as store:
         day = timedelta(days=1)
@@ -829,7 +830,7 @@ def few(number: int) -> dict[str, LocateQuery]:
     }
 
 
-def executed(store: SQLiteStore, query: LocateQuery) -> tuple[list[str], int, tuple[str, ...]]:
+def executed(store: SQLiteDatabase, query: LocateQuery) -> tuple[list[str], int, tuple[str, ...]]:
     """The statements of a query, roughly how many rows SQLite looked at, and what it found."""
     reader = store.reader
     assert isinstance(reader, SQLiteReader)
@@ -851,7 +852,7 @@ def executed(store: SQLiteStore, query: LocateQuery) -> tuple[list[str], int, tu
 
 
 @pytest.mark.parametrize("kind", few(0))
-def test_ten_thousand_objects_are_searched_by_index(crowd: SQLiteStore, kind: str) -> None:
+def test_ten_thousand_objects_are_searched_by_index(crowd: SQLiteDatabase, kind: str) -> None:
     """A look at each object would make every Create slower than the last."""
     statements, _, found = executed(crowd, few(4321)[kind])
     assert "id-4321" in found
@@ -867,21 +868,21 @@ def test_ten_thousand_objects_are_searched_by_index(crowd: SQLiteStore, kind: st
 
 
 @pytest.mark.parametrize("kind", ["name", "name, as Create asks", "dates", "identifier", "kind"])
-def test_what_a_search_costs_does_not_grow_with_the_crowd(crowd: SQLiteStore, kind: str) -> None:
+def test_what_a_search_costs_does_not_grow_with_the_crowd(crowd: SQLiteDatabase, kind: str) -> None:
     """Counted in steps of SQLite's machine, not in time."""
     _, steps, found = executed(crowd, few(4321)[kind])
     assert len(found) <= 3
     assert steps * 10 < 2000
 
 
-def test_names_in_the_crowd_are_exact(crowd: SQLiteStore) -> None:
+def test_names_in_the_crowd_are_exact(crowd: SQLiteDatabase) -> None:
     for number in (0, 1, 999, 1000, MANY - 1):
         assert crowd.reader.locate(by_name(f"schlüssel-{number}")).ids == (f"id-{number}",)
     for text in (f"schlüssel-{MANY}", "schlüssel-", "SCHLÜSSEL-1", "schlussel-1", "schlüssel-%"):
         assert crowd.reader.locate(by_name(text)).ids == ()
 
 
-def test_pages_of_the_crowd_join_without_gap_or_overlap(crowd: SQLiteStore) -> None:
+def test_pages_of_the_crowd_join_without_gap_or_overlap(crowd: SQLiteDatabase) -> None:
     department = by_text(OWNER_KEY, "Abteilung 7").criteria
     whole = crowd.reader.locate(LocateQuery(OWNER, department, NOW))
     assert whole.ids == tuple(f"id-{n}" for n in reversed(range(7, MANY, 100))), "newest first"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.vault.base import VaultError
 from kmipkit_server.vault.file import ROOT_KEY_SIZE, FileVault
 
 DATA_KEY = bytes(range(32))
@@ -26,9 +26,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("no_umask")
-def test_the_root_key_was_never_readable_by_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_root_key_was_never_readable_by_others(tmp_path: Path) -> None:
     """Whoever opens the file before its mode is set keeps it open: the mode comes first."""
     path = tmp_path / "root.key"
     seen: list[tuple[int, int]] = []
@@ -37,8 +35,7 @@ def test_the_root_key_was_never_readable_by_others(
         seen.append((mode(path), path.stat().st_size))
         return b"r" * size
 
-    monkeypatch.setattr(os, "urandom", watched)
-    FileVault.open(path)
+    FileVault.open(path, watched)
     assert seen == [(0o600, 0)]
     assert mode(path) == 0o600
     assert path.read_text() == (b"r" * ROOT_KEY_SIZE).hex() + "\n"
@@ -87,7 +84,7 @@ def test_a_data_key_can_be_recovered_without_this_program(tmp_path: Path) -> Non
 
 def test_the_wrong_root_key_is_named_and_how_to_help(tmp_path: Path) -> None:
     wrapped = FileVault.open(tmp_path / "right.key").wrap(DATA_KEY)
-    with pytest.raises(StoreError, match=r"wrong\.key is not the root key .*put the right file"):
+    with pytest.raises(VaultError, match=r"wrong\.key is not the root key .*put the right file"):
         FileVault.open(tmp_path / "wrong.key").unwrap(wrapped)
 
 
@@ -96,13 +93,13 @@ def test_an_altered_data_key_is_never_used(tmp_path: Path, at: int) -> None:
     vault = FileVault.open(tmp_path / "root.key")
     wrapped = bytearray(vault.wrap(DATA_KEY))
     wrapped[at] ^= 1
-    with pytest.raises(StoreError):
+    with pytest.raises(VaultError):
         vault.unwrap(bytes(wrapped))
 
 
 @pytest.mark.parametrize("size", [0, 7, 17])
 def test_a_data_key_of_no_possible_length_is_refused(tmp_path: Path, size: int) -> None:
-    with pytest.raises(StoreError):
+    with pytest.raises(VaultError):
         FileVault.open(tmp_path / "root.key").unwrap(bytes(size))
 
 
@@ -111,7 +108,7 @@ def test_a_root_key_that_others_can_touch_is_refused(tmp_path: Path, bits: int) 
     path = tmp_path / "root.key"
     FileVault.open(path)
     path.chmod(bits)
-    with pytest.raises(StoreError, match=r"read by others; run: chmod 600 .*root\.key"):
+    with pytest.raises(VaultError, match=r"read by others; run: chmod 600 .*root\.key"):
         FileVault.open(path)
 
 
@@ -133,7 +130,7 @@ def test_a_damaged_root_key_is_neither_used_nor_replaced(tmp_path: Path, content
     path = tmp_path / "root.key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(StoreError, match=r"root\.key does not hold a root key \(64 hex digits\)"):
+    with pytest.raises(VaultError, match=r"root\.key does not hold a root key \(64 hex digits\)"):
         FileVault.open(path)
     assert path.read_bytes() == content
 
@@ -142,7 +139,7 @@ def test_no_error_message_shows_a_root_key(tmp_path: Path) -> None:
     path = tmp_path / "root.key"
     path.write_bytes(b"ab" * 31 + b"\n")
     path.chmod(0o600)
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(VaultError) as caught:
         FileVault.open(path)
     assert "abab" not in str(caught.value)
     assert "abab" not in repr(caught.value)
@@ -157,5 +154,5 @@ def test_a_vault_does_not_show_its_key_when_printed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["missing/root.key", "."], ids=["no directory", "a directory"])
 def test_a_place_where_no_file_can_be(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StoreError, match=str(tmp_path)):
+    with pytest.raises(VaultError, match=str(tmp_path)):
         FileVault.open(tmp_path / name)

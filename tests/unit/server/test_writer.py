@@ -16,7 +16,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kmipkit_server.store.base import Record, StoreError, Transaction
-from kmipkit_server.store.sqlite.store import SQLiteStore
+from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.store.writer import GROUP, QUEUE, GroupCommit
 from kmipkit_server.vault.file import FileVault
 
@@ -27,7 +27,7 @@ PATIENCE = 60
 """Seconds until a test counts as hanging; none takes that long."""
 
 
-class Watched(SQLiteStore):
+class Watched(SQLiteDatabase):
     """A store whose commits are counted, and can be held or made to fail."""
 
     def __init__(self, *args: object) -> None:
@@ -569,12 +569,12 @@ CHILD = """
     from kmipkit.model.attribute import Attributes
     from kmipkit.spec.enums import ObjectType, State
     from kmipkit_server.store.base import Record
-    from kmipkit_server.store.sqlite.store import SQLiteStore
+    from kmipkit_server.store.sqlite.database import SQLiteDatabase
     from kmipkit_server.store.writer import GroupCommit
     from kmipkit_server.vault.file import FileVault
 
     directory = Path(sys.argv[1])
-    store = SQLiteStore.open(directory / "db", FileVault.open(directory / "root.key"))
+    store = SQLiteDatabase.open(directory / "db", FileVault.open(directory / "root.key"))
     writer = GroupCommit(store)
 
     async def client(who):

@@ -172,7 +172,7 @@ _KINDS = _Table(
 
 
 def _table(key: AttributeKey) -> _Table:
-    return _KINDS if key in index.OF_KIND else _OBJECTS
+    return _KINDS if key in index.SHARED else _OBJECTS
 
 
 @dataclass(frozen=True, slots=True)

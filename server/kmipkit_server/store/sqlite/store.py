@@ -1,400 +1,85 @@
 """The embedded store: SQLite with a write-ahead log.
 
-One connection writes, another reads what is committed, both on the event loop; only the commit,
-which waits for the disk (``synchronous=FULL``), runs in a thread. A lock file keeps a second server
-off the same directory.
+Reading takes microseconds, so it happens where the caller is, on the event loop. Writing goes
+through the group commit, which waits for the disk (``synchronous=FULL``) in a thread. Work that is
+slow runs in a thread, too: for reading on a connection of its own, for writing inside the writer's
+transaction.
 """
 
-import fcntl
 import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
-from kmipkit.lifecycle import DESTROYED_STATES
-from kmipkit.model.attribute import Attributes
-from kmipkit.spec.enums import ObjectType, State
-from kmipkit.spec.tags import Tag
-from kmipkit_server.store import index, packing
-from kmipkit_server.store.base import (
-    Located,
-    LocateQuery,
-    Reader,
-    Record,
-    Store,
-    StoreError,
-    Transaction,
-    TransactionLost,
-)
-from kmipkit_server.store.sealing import Sealer
-from kmipkit_server.store.sqlite import locate, schema
-from kmipkit_server.store.sqlite.attribute_sets import Kinds, own_part
-from kmipkit_server.vault.base import Vault
+import trio
 
-_OBJECT = """
-    SELECT o.id, w.name, o.type, o.state, o.attributes, k.attributes, o.material, o.data_key
-    FROM objects o JOIN owners w ON w.number = o.owner JOIN kinds k ON k.number = o.kind
-    WHERE o.id = ?"""
+from kmipkit_server.store.base import Reader, Store
+from kmipkit_server.store.sealing import KeyWrapper
+from kmipkit_server.store.sqlite.database import SQLiteDatabase
+from kmipkit_server.store.sqlite.views import SQLiteReader
+from kmipkit_server.store.writer import GroupCommit
 
+_Result = TypeVar("_Result")
 
-_NAMED = f"""
-    SELECT o.id FROM attribute_index i JOIN objects o ON o.seq = i.object
-    WHERE i.owner = ? AND i.attribute = '{index.name_of(Tag.NAME)}' AND i.field = {Tag.NAME_VALUE:d}
-    AND i.value = ? AND o.state NOT IN ({", ".join(f"{state:d}" for state in DESTROYED_STATES)})
-    ORDER BY o.seq DESC LIMIT 2"""  # noqa: S608 - numbers of the standard
-
-_TYPES = {int(member): member for member in ObjectType}
-_STATES = {int(member): member for member in State}
-
-
-_ROWS = 64
-"""Rows of the index that one statement inserts: two thirds of the time of one by one."""
-
-
-@cache
-def _insert_rows(count: int) -> str:
-    rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
-    return (
-        "INSERT INTO attribute_index (owner, attribute, field, value, object, instance)"  # noqa: S608 - placeholders
-        f" VALUES {rows}"
-    )
-
-
-class failures:  # noqa: N801 - used like a function; a class costs a third of a generator
-    """SQLite's errors as StoreError."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise StoreError(f"{self._name}: {error}") from error
-
-
-class _View:
-    """What reading and writing connections have in common."""
-
-    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, name: str) -> None:
-        self.connection = connection
-        self.sealer = sealer
-        self.name = name
-        self._owners: dict[str, int] = {}
-
-    def get(self, identifier: str) -> Record | None:
-        """The object with this Unique Identifier."""
-        with failures(self.name):
-            row = self.connection.execute(_OBJECT, (identifier,)).fetchone()
-        if row is None:
-            return None
-        id_, owner, object_type, state, own, shared, sealed, key = row
-        return Record(
-            id_,
-            owner,
-            _TYPES[object_type] if object_type in _TYPES else ObjectType(object_type),
-            _STATES[state],
-            lambda: packing.joined(own, shared),
-            None if sealed is None else lambda: self.sealer.open(key, sealed, id_),
-        )
-
-    def locate(self, query: LocateQuery) -> Located:
-        """The objects that match, newest first."""
-        owner = self.owner_number(query.owner)
-        if owner is None:
-            return Located((), 0)
-        made = locate.statement(query, owner)
-        where = locate.conjunction(made.conditions)
-        limit = -1 if query.maximum is None else query.maximum
-        page = made.values | {"limit": limit, "offset": query.offset}
-        with failures(self.name):
-            ids = tuple(
-                identifier
-                for (identifier,) in self.connection.execute(
-                    f"SELECT id FROM objects WHERE {where} ORDER BY seq DESC"  # noqa: S608 - placeholders
-                    " LIMIT :limit OFFSET :offset",
-                    page,
-                )
-            )
-            if query.maximum is None and not query.offset:
-                return Located(ids, len(ids))
-            (total,) = self.connection.execute(
-                f"SELECT count(*) FROM objects WHERE {where}",  # noqa: S608 - placeholders
-                made.values,
-            ).fetchone()
-        return Located(ids, total)
-
-    def named(self, owner: str, name: str) -> tuple[str, ...]:
-        """Up to two objects of this name."""
-        number = self.owner_number(owner)
-        with failures(self.name):
-            return tuple(
-                identifier
-                for (identifier,) in self.connection.execute(_NAMED, (number, index.text(name)))
-            )
-
-    def owner_number(self, owner: str) -> int | None:
-        """The number of an owner, None if it has never had an object."""
-        number = self._owners.get(owner)
-        if number is None:
-            with failures(self.name):
-                row = self.connection.execute(
-                    "SELECT number FROM owners WHERE name = ?", (owner,)
-                ).fetchone()
-            if row is None:
-                return None
-            number = self._owners[owner] = int(row[0])
-        return number
-
-
-class SQLiteReader(_View, Reader):
-    """The view on what is committed."""
-
-
-class SQLiteTransaction(_View, Transaction):
-    """The one transaction of the store; begun and ended by it."""
-
-    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, name: str) -> None:
-        super().__init__(connection, sealer, name)
-        self._kinds = Kinds(connection)
-
-    def insert(self, record: Record) -> None:
-        """Keep a new object."""
-        owner = self._owner(record.owner)
-        with failures(self.name):
-            key, sealed = self._sealed(record)
-            kind, own = self._kinds.split(record.attributes)
-            columns = _columns(record, own)
-            cursor = self.connection.execute(
-                "INSERT INTO objects (id, owner, kind, type, state, archived, activation, deactivation,"
-                " attributes, material, data_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (record.id, owner, kind, int(record.object_type), *columns, sealed, key),
-            )
-            self._add_rows(owner, cursor.lastrowid, index.rows(own))
-
-    def update(self, old: Record, new: Record) -> None:
-        """Replace an object; only what differs is written."""
-        with failures(self.name):
-            seq, owner, left = self.connection.execute(
-                "SELECT seq, owner, kind FROM objects WHERE id = ?", (new.id,)
-            ).fetchone()
-            kind, own = self._kinds.split(new.attributes)
-            self.connection.execute(
-                "UPDATE objects SET kind = ?, state = ?, archived = ?, activation = ?,"
-                " deactivation = ?, attributes = ? WHERE seq = ?",
-                (kind, *_columns(new, own), seq),
-            )
-            if kind != left:
-                self._kinds.release(left)
-            if not new.shares_material(old):
-                key, sealed = self._sealed(new)
-                self.connection.execute(
-                    "UPDATE objects SET material = ?, data_key = ? WHERE seq = ?",
-                    (sealed, key, seq),
-                )
-            before, after = index.rows(own_part(old.attributes)), index.rows(own)
-            self._remove_rows(owner, seq, before - after)
-            self._add_rows(owner, seq, after - before)
-
-    def remove(self, record: Record) -> None:
-        """Forget an object, as nothing but its replacement by an import does."""
-        with failures(self.name):
-            seq, owner, kind = self.connection.execute(
-                "SELECT seq, owner, kind FROM objects WHERE id = ?", (record.id,)
-            ).fetchone()
-            self._remove_rows(owner, seq, index.rows(own_part(record.attributes)))
-            self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
-            self._kinds.release(kind)
-
-    def forget_new(self) -> None:
-        """After a rollback: what was new in it is unknown again."""
-        self._owners.clear()
-        self._kinds.forget()
-        self.sealer.forget_new()
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """A part that leaves nothing behind when it ends with an exception."""
-        with failures(self.name):
-            self.connection.execute("SAVEPOINT part")
-        try:
-            yield
-        except BaseException as error:
-            self.forget_new()
-            if not self.connection.in_transaction:  # so SQLite does where the disk is full
-                raise TransactionLost(str(error)) from error
-            with failures(self.name):
-                self.connection.execute("ROLLBACK TO part")
-                self.connection.execute("RELEASE part")
-            raise
-        with failures(self.name):
-            self.connection.execute("RELEASE part")
-
-    def _owner(self, name: str) -> int:
-        number = self.owner_number(name)
-        if number is None:
-            with failures(self.name):
-                self.connection.execute("INSERT INTO owners (name) VALUES (?)", (name,))
-            number = self.owner_number(name)
-            assert number is not None
-        return number
-
-    def _sealed(self, record: Record) -> tuple[int | None, bytes | None]:
-        if record.material is None:
-            return None, None
-        return self.sealer.seal(record.material, record.id)
-
-    def _remove_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
-        self.connection.executemany(
-            "DELETE FROM attribute_index WHERE owner = ? AND attribute = ? AND field = ?"
-            " AND value = ? AND object = ? AND instance = ?",
-            [(owner, *row[:3], seq, row[3]) for row in rows],
-        )
-
-    def _add_rows(self, owner: int, seq: int | None, rows: set[index.Row]) -> None:
-        ordered = sorted(rows)
-        for start in range(0, len(ordered), _ROWS):
-            part = ordered[start : start + _ROWS]
-            values = [
-                value
-                for attribute, field, value_, instance in part
-                for value in (owner, attribute, field, value_, seq, instance)
-            ]
-            self.connection.execute(_insert_rows(len(part)), values)
-
-
-def _columns(record: Record, own: Attributes) -> tuple[int, int, int | None, int | None, bytes]:
-    dates = (record.activation, record.deactivation)
-    first, second = (None if date is None else int(date.timestamp()) for date in dates)
-    return int(record.state), int(record.is_archived), first, second, packing.pack(own)
+READING_THREADS = 4
+"""Slow work that reads at the same time, each with a connection of its own."""
 
 
 class SQLiteStore(Store):
-    """A database file and its lock."""
+    """A store in one database file; see :class:`.base.Store`."""
 
-    def __init__(
-        self,
-        lock: int,
-        writing: sqlite3.Connection,
-        reading: sqlite3.Connection,
-        vault: Vault,
-        name: str,
-    ) -> None:
+    def __init__(self, database: SQLiteDatabase) -> None:
         """Use :meth:`open`."""
-        self._lock = lock
-        self._name = name
-        self._sealer = Sealer(vault, self._load_key, self._save_key)
-        self._transaction = SQLiteTransaction(writing, self._sealer, name)
-        self._reader = SQLiteReader(reading, self._sealer, name)
+        self._database = database
+        self._writer = GroupCommit(database)
+        self._reading = trio.CapacityLimiter(READING_THREADS)
+        self._spare: list[SQLiteReader] = []
 
     @classmethod
-    def open(cls, path: Path, vault: Vault) -> Self:
-        """Open the database, made if it is missing. StoreError if it is in use or unreadable."""
-        with ExitStack() as opened:
-            lock = _take_lock(path.with_name(f"{path.name}.lock"))
-            opened.callback(os.close, lock)
-            with failures(str(path)):
-                # SQLite gives its other files the mode of the database.
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-                writing = opened.enter_context(closing(_connect(path)))
-                writing.execute("PRAGMA journal_mode = WAL")
-                schema.migrate(writing, str(path))
-                reading = opened.enter_context(closing(_connect(path)))
-                reading.execute("PRAGMA query_only = ON")
-                store = cls(lock, writing, reading, vault, str(path))
-                store.check_vault()
-            opened.pop_all()
-            return store
+    def open(
+        cls, path: Path, key_wrapper: KeyWrapper, random: Callable[[int], bytes] = os.urandom
+    ) -> Self:
+        """Open the database file; arguments and errors as of :meth:`.SQLiteDatabase.open`."""
+        return cls(SQLiteDatabase.open(path, key_wrapper, random))
 
-    def check_vault(self) -> None:
-        """StoreError if the root key is not the one that this database was written with."""
-        row = self._reader.connection.execute(
-            "SELECT number FROM data_keys ORDER BY number DESC LIMIT 1"
-        ).fetchone()
-        if row is not None:
-            self._sealer.check(row[0])
+    async def run(
+        self,
+        work: Callable[[Any], _Result],
+        *,
+        writes: bool = False,
+        slow: bool = False,
+        committed: Callable[[_Result], None] | None = None,
+    ) -> _Result:
+        """Run a piece of work; see :meth:`.base.Store.run`."""
+        if writes:
+            return await self._writer.submit(work, slow=slow, committed=committed)
+        if slow:
+            result = await trio.to_thread.run_sync(self._read_aside, work, limiter=self._reading)
+        else:
+            result = work(self._database.reader)
+        if committed is not None:
+            committed(result)
+        return result
 
-    @property
-    def reader(self) -> Reader:
-        """The view for requests that only read."""
-        return self._reader
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write until :meth:`stop`."""
+        self._writer = GroupCommit(self._database)
+        await self._writer.run(task_status)
 
-    def begin(self) -> Transaction:
-        """Open the transaction; there is one at a time."""
-        with failures(self._name):
-            self._transaction.connection.execute("BEGIN IMMEDIATE")
-        return self._transaction
-
-    def commit(self) -> None:
-        """Make the transaction durable; waits for the disk."""
-        with failures(self._name):
-            self._transaction.connection.execute("COMMIT")
-
-    def rollback(self) -> None:
-        """Give the transaction up."""
-        self._transaction.forget_new()
-        with failures(self._name):
-            if self._transaction.connection.in_transaction:
-                self._transaction.connection.execute("ROLLBACK")
+    async def stop(self) -> None:
+        """Take no more work for writing; :meth:`serve` ends when what waits is written."""
+        await self._writer.stop()
 
     def close(self) -> None:
         """Release files and locks."""
-        self._reader.connection.close()
-        self._transaction.connection.close()
-        os.close(self._lock)
+        for reader in self._spare:
+            reader.connection.close()
+        self._spare.clear()
+        self._database.close()
 
-    def _load_key(self, number: int) -> bytes:
-        with failures(self._name):
-            row = self._transaction.connection.execute(
-                "SELECT wrapped FROM data_keys WHERE number = ?", (number,)
-            ).fetchone()
-        if row is None:
-            raise StoreError(f"{self._name}: data key {number} is missing")
-        return bytes(row[0])
-
-    def _save_key(self, wrapped: bytes) -> int:
-        cursor = self._transaction.connection.execute(
-            "INSERT INTO data_keys (wrapped) VALUES (?)", (wrapped,)
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
-
-
-_SETTINGS = (
-    "synchronous = FULL",
-    "foreign_keys = ON",
-    "busy_timeout = 5000",
-    # What a savepoint must be able to take back stays out of temporary files.
-    "temp_store = MEMORY",
-    # Pages, 16 MB: random index entries of many commits are then copied to the database together.
-    "wal_autocheckpoint = 4096",
-)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for setting in _SETTINGS:
-        connection.execute(f"PRAGMA {setting}")
-    return connection
-
-
-def _take_lock(path: Path) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
-        os.close(lock)
-        raise StoreError(
-            f"{path.parent} is in use by another server (process {holder or 'unknown'}); "
-            "stop it, or choose another data directory"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
+    def _read_aside(self, work: Callable[[Reader], _Result]) -> _Result:
+        reader = self._spare.pop() if self._spare else self._database.open_reader()
+        try:
+            return work(reader)
+        finally:
+            self._spare.append(reader)

@@ -1,0 +1,89 @@
+"""Answers: batch items for successes and failures, and the message around them."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from kmipkit.errors import OperationError
+from kmipkit.model.codec import encode
+from kmipkit.model.headers import ProtocolVersion, ResponseHeader
+from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
+from kmipkit.spec.enums import ResultStatus
+from kmipkit.spec.versions import Version
+from kmipkit_server.engine.reasons import reason_for
+from kmipkit_server.engine.request import UnreadableItem
+
+
+class Answer(NamedTuple):
+    """What a request is answered with."""
+
+    data: bytes
+    """The encoded response."""
+    role_change: Version | None = None
+    """If client and server exchange their roles after it: the version to go on in."""
+
+
+def title(operation: object) -> str:
+    """The name of an operation as people read it: ``Create Key Pair``."""
+    name = getattr(operation, "name", None) or "an operation"
+    return str(name).replace("_", " ").title()
+
+
+def success(item: RequestBatchItem, payload: object) -> ResponseBatchItem:
+    """The answer of an operation that was carried out."""
+    if isinstance(payload, ResponseBatchItem):  # of the operation that a Poll asked about
+        return payload.replace(unique_batch_item_id=item.unique_batch_item_id)
+    return ResponseBatchItem(
+        operation=item.operation,
+        unique_batch_item_id=item.unique_batch_item_id,
+        result_status=ResultStatus.SUCCESS,
+        response_payload=payload,  # type: ignore[arg-type]  # a handler returns a Structure
+    )
+
+
+def failure(
+    version: Version,
+    error: OperationError,
+    item: RequestBatchItem | UnreadableItem | None = None,
+) -> ResponseBatchItem:
+    """The answer of an operation that was not carried out, or of a whole message."""
+    return ResponseBatchItem(
+        operation=item.operation if item else None,
+        unique_batch_item_id=item.unique_batch_item_id if item else None,
+        result_status=ResultStatus.OPERATION_FAILED,
+        result_reason=reason_for(error.reason, version),
+        result_message=error.message,
+        response_payload=getattr(error, "payload", None),
+    )
+
+
+def undone(results: list[ResponseBatchItem]) -> list[ResponseBatchItem]:
+    """What a batch answers whose last item failed, and whose other items were undone."""
+    return [
+        *(
+            ResponseBatchItem(
+                operation=result.operation,
+                unique_batch_item_id=result.unique_batch_item_id,
+                result_status=ResultStatus.OPERATION_UNDONE,
+                response_payload=result.response_payload,
+            )
+            for result in results[:-1]
+        ),
+        results[-1],
+    ]
+
+
+def message(
+    version: Version,
+    items: list[ResponseBatchItem],
+    now: datetime,
+    proof: bytes | None = None,
+) -> bytes:
+    """The encoded response; ``proof`` is the Server Hashed Password (KMIP 2.1 §8.5)."""
+    header = ResponseHeader(
+        protocol_version=ProtocolVersion.of(version),
+        time_stamp=now,
+        server_hashed_password=proof,
+        batch_count=len(items),
+    )
+    response = ResponseMessage(response_header=header, batch_items=tuple(items))
+    return encode(response, version, strict=False)

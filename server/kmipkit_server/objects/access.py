@@ -1,0 +1,63 @@
+"""Loading and saving objects for one operation: identifiers, permissions and storage status.
+
+Loading resolves the identifier (or the ID Placeholder), asks the policy and refuses what does not
+exist, in one place for all operations.
+"""
+
+from typing import Any
+
+from kmipkit.errors import OperationError
+from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.tags import Tag
+from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.multipart import KeyedPart
+from kmipkit_server.objects.managed import Managed
+from kmipkit_server.policy import rules
+
+
+def load(call: Call, identifier: object) -> Managed:
+    """The object that a request names.
+
+    Raises OperationError: Object Not Found, Permission Denied by the policy, or Object Archived:
+    "any archived object SHALL first be made available by a Recover operation" (KMIP 1.4 §4).
+    """
+    name = call.resolve(identifier)
+    record = call.store.get(name)
+    if record is None:
+        call.not_found(name)
+    rules.require(call.identity, call.operation, record.owner, record.id)
+    if record.is_archived and call.operation is not Operation.RECOVER:
+        raise OperationError(
+            ResultReason.OBJECT_ARCHIVED, "the object is archived; recover it first"
+        )
+    return Managed(record, call.now)
+
+
+def load_for_change(call: Call, identifier: object) -> Managed:
+    """Like :func:`load`, inside the transaction that will change the object."""
+    assert call.transaction
+    return load(call, identifier)
+
+
+def load_for_use(call: Call, request: KeyedPart) -> tuple[Managed, Any]:
+    """The key of a cryptographic operation, and the computation that the request goes on with.
+
+    The computation is None for a first part and for a single one. A later part need not name the
+    key again, and may not name another one.
+    """
+    if request.correlation_value is None:
+        return load(call, request.unique_identifier), None
+    computation = call.resume(request)
+    managed = load(call, request.unique_identifier or computation.identifier)
+    if managed.id != computation.identifier:
+        raise OperationError(
+            ResultReason.INVALID_CORRELATION_VALUE,
+            "the operation of this Correlation Value was begun with another key",
+        )
+    return managed, computation.context
+
+
+def save(call: Call, old: Managed, new: Managed) -> None:
+    """Write a changed object; what changed counts as changed now (KMIP 1.4 §3.38)."""
+    dated = new.with_attribute(Tag.LAST_CHANGE_DATE, call.now)
+    call.transaction.update(old.record, dated.record)

@@ -1,0 +1,161 @@
+"""The database file: its lock, its connections and its data keys.
+
+One connection writes; others read what is committed. A lock file keeps a second server off the same
+directory.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Self
+
+from kmipkit_server.store.base import StoreError, Transaction
+from kmipkit_server.store.sealing import KeyWrapper, Sealer
+from kmipkit_server.store.sqlite import schema
+from kmipkit_server.store.sqlite.views import SQLiteReader, SQLiteTransaction, failures
+
+
+class SQLiteDatabase:
+    """A database file and its lock."""
+
+    def __init__(
+        self,
+        lock: int,
+        writing: sqlite3.Connection,
+        reading: sqlite3.Connection,
+        key_wrapper: KeyWrapper,
+        random: Callable[[int], bytes],
+        path: Path,
+    ) -> None:
+        """Use :meth:`open`."""
+        self._lock = lock
+        self._path = path
+        self._name = str(path)
+        self._sealer = Sealer(key_wrapper, random, self._load_key, self._save_key)
+        self._transaction = SQLiteTransaction(writing, self._sealer, self._name)
+        self.reader = SQLiteReader(reading, self._sealer, self._name)
+        """The view of what is committed, for the thread that opened the database."""
+
+    @classmethod
+    def open(
+        cls, path: Path, key_wrapper: KeyWrapper, random: Callable[[int], bytes] = os.urandom
+    ) -> Self:
+        """Open the database, or create it if it is missing.
+
+        ``key_wrapper`` protects the data keys; ``random`` makes them. StoreError if the database is
+        in use, unreadable, or was written under another root key.
+        """
+        with ExitStack() as opened:
+            lock = _take_lock(path.with_name(f"{path.name}.lock"))
+            opened.callback(os.close, lock)
+            with failures(str(path)):
+                # SQLite gives its other files the mode of the database.
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                writing = opened.enter_context(closing(_connect(path)))
+                writing.execute("PRAGMA journal_mode = WAL")
+                schema.migrate(writing, str(path))
+                reading = opened.enter_context(closing(_connect_to_read(path)))
+                database = cls(lock, writing, reading, key_wrapper, random, path)
+                database.check_root_key()
+            opened.pop_all()
+            return database
+
+    def check_root_key(self) -> None:
+        """StoreError if the root key is not the one that this database was written with."""
+        row = self.reader.connection.execute(
+            "SELECT number FROM data_keys ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        if row is not None:
+            self._sealer.check(row[0])
+
+    def open_reader(self) -> SQLiteReader:
+        """One more view of what is committed, with a connection of its own; close it after use."""
+        with failures(self._name):
+            return SQLiteReader(_connect_to_read(self._path), self._sealer, self._name)
+
+    def begin(self) -> Transaction:
+        """Open the transaction; there is one at a time."""
+        with failures(self._name):
+            self._transaction.connection.execute("BEGIN IMMEDIATE")
+        return self._transaction
+
+    def commit(self) -> None:
+        """Make the transaction durable; waits for the disk."""
+        with failures(self._name):
+            self._transaction.connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Give the transaction up."""
+        self._transaction.forget_new()
+        with failures(self._name):
+            if self._transaction.connection.in_transaction:
+                self._transaction.connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Release files and locks."""
+        self.reader.connection.close()
+        self._transaction.connection.close()
+        os.close(self._lock)
+
+    def _load_key(self, number: int) -> bytes:
+        with failures(self._name):
+            row = self._transaction.connection.execute(
+                "SELECT wrapped FROM data_keys WHERE number = ?", (number,)
+            ).fetchone()
+        if row is None:
+            raise StoreError(f"{self._name}: data key {number} is missing")
+        return bytes(row[0])
+
+    def _save_key(self, wrapped: bytes) -> int:
+        cursor = self._transaction.connection.execute(
+            "INSERT INTO data_keys (wrapped) VALUES (?)", (wrapped,)
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+
+_SETTINGS = (
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    "busy_timeout = 5000",
+    # What a savepoint must be able to take back stays out of temporary files.
+    "temp_store = MEMORY",
+    # Pages, 16 MB: random index entries of many commits are then copied to the database together.
+    "wal_autocheckpoint = 4096",
+)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for setting in _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    connection = _connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _take_lock(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise StoreError(
+            f"{path.parent} is in use by another server (process {holder or 'unknown'}); "
+            "stop it, or choose another data directory"
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock

@@ -1,0 +1,55 @@
+"""The pages name every option, command and operation that exists, and none that does not."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from kmipkit_client import Client
+from kmipkit_client.cli import client
+from kmipkit_conformance.cli import conformance
+from kmipkit_server.cli import serve
+from servers import RunningServer
+
+from kmipkit.spec.enums import QueryFunction
+from kmipkit.spec.versions import V3_0
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+_CURL = re.compile(r"^ +curl .*?\n\n", re.MULTILINE | re.DOTALL)
+
+
+def page(name: str) -> str:
+    return _CURL.sub("", (DOCS / name).read_text(encoding="utf-8"))
+
+
+def named(text: str) -> set[str]:
+    return set(re.findall(r"--[a-z][a-z-]*", text)) - {"--help"}
+
+
+def options(command: click.Command) -> set[str]:
+    own = {option for one in command.params for option in one.opts if option.startswith("--")}
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    return own.union(*map(options, inner))
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("server.md", serve), ("conformance.md", conformance)]
+)
+def test_a_page_names_the_options_of_its_command(name: str, command: click.Command) -> None:
+    assert named(page(name)) == options(command)
+
+
+def test_the_page_of_the_client_names_its_commands_and_the_options_of_all() -> None:
+    text = page("client.md")
+    [listed] = re.findall(r"common operations: (.*?)\. `kmipkit", text, re.DOTALL)
+    assert set(re.findall(r"`([a-z-]+)`", listed)) == set(client.commands)
+    assert named(text) == {option for one in client.params for option in one.opts}
+
+
+def test_the_page_of_the_server_names_the_operations_that_it_offers(server: RunningServer) -> None:
+    with Client("127.0.0.1", server.port, version=V3_0, **server.credentials()) as kms:
+        offered = kms.query(QueryFunction.QUERY_OPERATIONS).operations
+    [table] = re.findall(r"^\| group \|.*?\n\n", page("server.md"), re.MULTILINE | re.DOTALL)
+    cells = " ".join(row.split("|")[2] for row in table.strip().splitlines()[2:])
+    names = {re.sub(r"\W", "", name).upper() for name in re.split(r"[,;:]| {2}", cells)}
+    assert names - {"", "INKMIP30"} == {one.name.replace("_", "") for one in offered}
