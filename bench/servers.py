@@ -1,4 +1,4 @@
-"""Starting and stopping the servers that are measured."""
+"""Start and stop the servers under measurement."""
 
 import re
 import subprocess
@@ -12,8 +12,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A server that listens."""
+class Server:
+    """A running server."""
 
     port: int
     process: "subprocess.Popen[str]"
@@ -26,8 +26,8 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[Running]:
-    """A Python module as a process; its first line of output ends in or holds its port."""
+def start(*arguments: str) -> Iterator[Server]:
+    """Run a Python module as a process; the first line of its output contains its port."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=PROJECT,
@@ -41,7 +41,7 @@ def running(*arguments: str) -> Iterator[Running]:
         port = re.search(r"^ready (\d+)|listening on \S+:(\d+)", line)
         if port is None:
             raise RuntimeError(f"{' '.join(arguments)} did not start")
-        yield Running(int(port[1] or port[2]), process)
+        yield Server(int(port[1] or port[2]), process)
     finally:
         process.terminate()
         try:
@@ -53,20 +53,20 @@ def running(*arguments: str) -> Iterator[Running]:
             process.stdout.close()
 
 
-def kmipkit(folder: Path, pki: Path) -> "Iterator[Running]":
-    """Our server."""
+def kmipkit(folder: Path, pki: Path) -> "Iterator[Server]":
+    """The server of kmipkit."""
     files = ("--tls-cert", "server.crt"), ("--tls-key", "server.key"), ("--tls-ca", "ca.crt")
     tls = [part for option, name in files for part in (option, str(pki / name))]
-    return running(
+    return start(
         "kmipkit", "serve", "--port", "0", "--data-dir", str(folder), "--log-level", "warning", *tls
     )  # type: ignore[return-value]  # a context manager
 
 
-def pykmip(folder: Path, pki: Path) -> "Iterator[Running]":
+def pykmip(folder: Path, pki: Path) -> "Iterator[Server]":
     """PyKMIP's server."""
-    return running("bench.peers.pykmip_server", str(folder), str(pki))  # type: ignore[return-value]
+    return start("bench.peers.pykmip_server", str(folder), str(pki))  # type: ignore[return-value]
 
 
-def echo(pki: Path) -> "Iterator[Running]":
-    """Our transport with nothing behind it."""
-    return running("bench.peers.echo_server", str(pki))  # type: ignore[return-value]
+def echo(pki: Path) -> "Iterator[Server]":
+    """The transport of kmipkit without a server behind it."""
+    return start("bench.peers.echo_server", str(pki))  # type: ignore[return-value]

@@ -168,7 +168,9 @@ def check_whole_blocks(rule: Rule, length: int) -> None:
 def _rule(key: bytes, of_key: CryptographicAlgorithm, parameters: Parameters) -> Rule:
     algorithm = parameters.cryptographic_algorithm or of_key
     if algorithm != of_key and (of_key, algorithm) not in _COMPATIBLE:
-        raise _bad(f"Cryptographic Algorithm {algorithm.name} with a key of {of_key.name}")
+        raise _bad_parameters(
+            f"Cryptographic Algorithm {algorithm.name} with a key of {of_key.name}"
+        )
     rule = RULES.get((algorithm, parameters.block_cipher_mode))
     if rule is None:
         raise _no_rule(algorithm, parameters.block_cipher_mode)
@@ -182,20 +184,22 @@ def _rule(key: bytes, of_key: CryptographicAlgorithm, parameters: Parameters) ->
 
 def _no_rule(algorithm: CryptographicAlgorithm, mode: BlockCipherMode | None) -> OperationError:
     if mode is None and any(known == algorithm for known, _ in RULES):
-        return _bad(
+        return _bad_parameters(
             f"{algorithm.name} needs a Block Cipher Mode, in the request or in those of the key"
         )
     if mode is not None and mode in _BLOCK_MODES and (algorithm, None) in RULES:
-        return _bad(f"{algorithm.name} is not a block cipher, but Block Cipher Mode is {mode.name}")
+        return _bad_parameters(
+            f"{algorithm.name} is not a block cipher, but Block Cipher Mode is {mode.name}"
+        )
     name = algorithm.name if mode is None else f"{algorithm.name} with {mode.name}"
     return OperationError(
         ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS, f"{name} is not supported"
     )
 
 
-def _bad(what: str) -> OperationError:
+def _bad_parameters(text: str) -> OperationError:
     return OperationError(
-        ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS, f"bad Cryptographic Parameters: {what}"
+        ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS, f"bad Cryptographic Parameters: {text}"
     )
 
 
@@ -208,7 +212,7 @@ def _padding(rule: Rule, parameters: Parameters) -> PaddingMethod:
     method = parameters.padding_method or PaddingMethod.NONE
     if method != PaddingMethod.NONE and not rule.pads:
         # If it were ignored, a client that decrypts by itself would remove padding that is not there.
-        raise _bad(f"Padding Method {method.name} with a mode without padding")
+        raise _bad_parameters(f"Padding Method {method.name} with a mode without padding")
     return method
 
 
@@ -228,7 +232,7 @@ def _tag_length(rule: Rule, tag_length: int | None) -> int:
 def _check_tag(rule: Rule, parameters: Parameters, tag: bytes | None) -> None:
     if not rule.tag_lengths:
         if tag is not None:
-            raise _bad("Authenticated Encryption Tag with a mode without tag")
+            raise _bad_parameters("Authenticated Encryption Tag with a mode without tag")
         return
     if tag is None:
         raise OperationError(
@@ -245,7 +249,7 @@ def _check_tag(rule: Rule, parameters: Parameters, tag: bytes | None) -> None:
 
 def _check_additional(rule: Rule, additional_data: bytes) -> None:
     if additional_data and not rule.tag_lengths:
-        raise _bad("Authenticated Encryption Additional Data with a mode without tag")
+        raise _bad_parameters("Authenticated Encryption Additional Data with a mode without tag")
 
 
 def _random_iv(rule: Rule, parameters: Parameters, random: Random) -> bytes:
@@ -255,7 +259,7 @@ def _random_iv(rule: Rule, parameters: Parameters, random: Random) -> bytes:
     length = rule.default_iv_length(parameters) if bits is None else bits // 8
     if length not in rule.iv_lengths or (bits or 0) % 8:
         field = f"IV Length {bits}" if bits is not None else "Counter Length"
-        raise _bad(
+        raise _bad_parameters(
             f"{field}; an IV has {_lengths(rule)} bytes, and its length is specified in bits"
         )
     return random(length)

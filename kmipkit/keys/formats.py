@@ -213,10 +213,10 @@ def _not_valid(object_type_name: str, key_format: KeyFormatType) -> tuple[str, R
     )
 
 
-def _not_supported(key_format: KeyFormatType, what: str) -> OperationError:
+def _not_supported(key_format: KeyFormatType, subject: str) -> OperationError:
     return OperationError(
         ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
-        f"Key Format Type {key_format.name} is not supported for {what}",
+        f"Key Format Type {key_format.name} is not supported for {subject}",
     )
 
 

@@ -74,14 +74,14 @@ def generate_key(algorithm: CryptographicAlgorithm, length: int, random: Random)
         raise OperationError(
             ResultReason.INVALID_FIELD,
             f"Cryptographic Length {length} is not valid for {algorithm.name}; "
-            f"valid are {_listed(lengths)} bits",
+            f"valid are {_describe_lengths(lengths)} bits",
         )
     if algorithm in {_ALGORITHM.DES, _ALGORITHM.DES3}:
         return _des_key(_DES_SIZES[length], random)
     return random(length // 8)
 
 
-def _listed(lengths: range | tuple[int, ...]) -> str:
+def _describe_lengths(lengths: range | tuple[int, ...]) -> str:
     if isinstance(lengths, range):
         return f"{lengths[0]} to {lengths[-1]} in steps of {lengths.step}"
     return ", ".join(map(str, lengths))

@@ -144,13 +144,13 @@ def generate(
 
 def _check_length(length: int, lengths: range | tuple[int, ...], name: str) -> int:
     if length not in lengths:
-        listed = (
+        valid_lengths = (
             f"{lengths[0]} to {lengths[-1]} in steps of {lengths.step}"
             if isinstance(lengths, range)
             else ", ".join(map(str, lengths))
         )
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Cryptographic Length {length} is not valid for {name}; valid are {listed} bits",
+            f"Cryptographic Length {length} is not valid for {name}; valid are {valid_lengths} bits",
         )
     return length

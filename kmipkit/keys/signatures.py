@@ -195,7 +195,7 @@ def _no_digest_info() -> Any:
     return no_digest_info()
 
 
-def _unsupported(what: str) -> OperationError:
+def _unsupported(subject: str) -> OperationError:
     return OperationError(
-        ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS, f"{what} is not supported"
+        ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS, f"{subject} is not supported"
     )

@@ -148,8 +148,8 @@ def load(material: object) -> Any:
         return _READERS[type(material)](material)
 
 
-def _incomplete(what: str) -> OperationError:
-    return OperationError(ResultReason.INVALID_FIELD, f"the key is incomplete: {what} is missing")
+def _incomplete(field: str) -> OperationError:
+    return OperationError(ResultReason.INVALID_FIELD, f"the key is incomplete: {field} is missing")
 
 
 # --- writing -------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ class _Reader:
         self.stack = [_Open(0, 0, len(data), [])]
 
     def read(self) -> Item:
-        data, stack, left = self.data, self.stack, self.limits.max_items
+        data, stack, remaining_items = self.data, self.stack, self.limits.max_items
         current, end, pos = stack[0], len(data), 0
         forms = _FORMS.get
         while pos < end or len(stack) > 1:
@@ -194,8 +194,8 @@ class _Reader:
             item_type, fixed, unit, read, _ = form
             if length % unit if fixed is None else length != fixed:
                 raise self._bad_header(pos)
-            left -= 1
-            if left < 0:
+            remaining_items -= 1
+            if remaining_items < 0:
                 raise self._too_many(pos, tag)
             if read is _read_structure:
                 current, end, pos = self._open(_Open(tag, pos, stop, [])), stop, start
