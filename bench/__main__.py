@@ -241,7 +241,7 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         mark = "reached" if row.reached else "**missed**"
         lines.append(
-            f"| {row.what} | {row.theirs} | {row.ours} | {row.ratio:.2f} | {row.goal} | {mark} |"
+            f"| {row.measurement} | {row.reference} | {row.measured} | {row.ratio:.2f} | {row.goal} | {mark} |"
         )
     return "\n".join(lines)
 
