@@ -16,11 +16,11 @@ from bench import codec, load, messages, servers
 
 SECONDS = 1.5
 ROUNDS = 4
-"""Of each measurement, the programs taking turns; the best of each counts."""
+"""Rounds of each measurement, in which the servers alternate; the best round counts."""
 
 NAMES = 10_000
 PYKMIP_LOCATES = 3
-OURS_AT = (1_000, 10_000, 100_000)
+STORE_SIZES = (1_000, 10_000, 100_000)
 
 
 _MEASURED = {
@@ -28,36 +28,43 @@ _MEASURED = {
     "create": ("PyKMIP", "kmipkit"),
     "cold": ("PyKMIP", "kmipkit"),
 }
-"""What is measured of which servers."""
+"""The measurements, and the servers that they compare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table; ``goal`` is what the project asks of the ratio."""
+    """A line of the table; ``goal`` is the required ratio."""
 
-    what: str
-    theirs: str
-    ours: str
+    measurement: str
+    reference: str
+    measured: str
     ratio: float
     goal: str
     reached: bool
 
 
-def say(text: str) -> None:
-    """Progress, apart from the table."""
+def report_progress(text: str) -> None:
+    """Print progress, separate from the table."""
     print(text, file=sys.stderr, flush=True)
 
 
-def at_least(what: str, theirs: float, ours: float, goal: float, unit: str = "/s") -> Row:
-    """A row where more is better."""
-    ratio = ours / theirs
+def at_least(
+    measurement: str, reference: float, measured: float, goal: float, unit: str = "/s"
+) -> Row:
+    """A row in which more is better."""
+    ratio = measured / reference
     return Row(
-        what, f"{theirs:,.0f}{unit}", f"{ours:,.0f}{unit}", ratio, f"≥ {goal:g}", ratio >= goal
+        measurement,
+        f"{reference:,.0f}{unit}",
+        f"{measured:,.0f}{unit}",
+        ratio,
+        f"≥ {goal:g}",
+        ratio >= goal,
     )
 
 
 class Bench:
-    """One run; everything lies in one temporary folder."""
+    """One run in a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -70,22 +77,32 @@ class Bench:
     def rows(self) -> list[Row]:
         """All measurements."""
         rows = self._codec()
-        taking_turns = self._taking_turns()
-        theirs, ours = taking_turns["PyKMIP"], taking_turns["kmipkit"]
-        theirs["locate"] = self._their_locate()
-        ours |= self._our_locates()
+        rates = self._compare()
+        reference, measured = rates["PyKMIP"], rates["kmipkit"]
+        reference["locate"] = self._pykmip_locate()
+        measured |= self._kmipkit_locates()
         rows += [
-            at_least("Get, 8 connections, to PyKMIP", theirs["get"], ours["get"], 15),
+            at_least("Get, 8 connections, to PyKMIP", reference["get"], measured["get"], 15),
             at_least(
-                "Get, 8 connections, to the TLS echo", taking_turns["echo"]["get"], ours["get"], 0.2
+                "Get, 8 connections, to the TLS echo",
+                rates["echo"]["get"],
+                measured["get"],
+                0.2,
             ),
-            at_least("Create, durable, 32 connections", theirs["create"], ours["create"], 10),
-            at_least("Cold connection with one Get", theirs["cold"], ours["cold"], 2),
             at_least(
-                f"Locate by name among {NAMES:,}", theirs["locate"], ours[f"locate {NAMES}"], 500
+                "Create, durable, 32 connections", reference["create"], measured["create"], 10
+            ),
+            at_least("Cold connection with one Get", reference["cold"], measured["cold"], 2),
+            at_least(
+                f"Locate by name among {NAMES:,}",
+                reference["locate"],
+                measured[f"locate {NAMES}"],
+                500,
             ),
         ]
-        small, large = (1e6 / ours[f"locate {number}"] for number in (OURS_AT[0], OURS_AT[-1]))
+        small, large = (
+            1e6 / measured[f"locate {number}"] for number in (STORE_SIZES[0], STORE_SIZES[-1])
+        )
         rows.append(
             Row(
                 "Locate by name, 100,000 to 1,000 objects",
@@ -96,7 +113,7 @@ class Bench:
                 large <= 2 * small,
             )
         )
-        memory = ours["memory"]
+        memory = measured["memory"]
         rows.append(
             Row(
                 "Memory at 100,000 objects",
@@ -111,21 +128,21 @@ class Bench:
         return rows
 
     def _codec(self) -> list[Row]:
-        say("codec ...")
+        report_progress("codec ...")
         return [
             Row(
                 name,
-                f"{theirs:.1f} µs",
-                f"{ours:.1f} µs",
-                theirs / ours,
+                f"{reference:.1f} µs",
+                f"{measured:.1f} µs",
+                reference / measured,
                 "≥ 15",
-                theirs >= 15 * ours,
+                reference >= 15 * measured,
             )
-            for name, (theirs, ours) in codec.figures().items()
+            for name, (reference, measured) in codec.figures().items()
         ]
 
-    def _taking_turns(self) -> dict[str, dict[str, float]]:
-        """The best rates of all servers, which run at the same time and are asked in turn."""
+    def _compare(self) -> dict[str, dict[str, float]]:
+        """The best rates of all servers, which run at the same time and are measured in turn."""
         best: dict[str, dict[str, float]] = {"echo": {}, "PyKMIP": {}, "kmipkit": {}}
         with (
             servers.echo(self._pki) as echo,
@@ -135,71 +152,71 @@ class Bench:
             gets = {server.port: self._get(server) for server in (pykmip, kmipkit)}
             gets[echo.port] = gets[kmipkit.port]
             running = {"echo": echo, "PyKMIP": pykmip, "kmipkit": kmipkit}
-            for number, (what, names) in itertools.product(range(ROUNDS), _MEASURED.items()):
-                say(f"{what}, round {number + 1} of {ROUNDS} ...")
+            for number, (measurement, names) in itertools.product(range(ROUNDS), _MEASURED.items()):
+                report_progress(f"{measurement}, round {number + 1} of {ROUNDS} ...")
                 for name in names:
                     server = running[name]
-                    rate = self._measure(what, server, gets[server.port], f"{number}-")
-                    best[name][what] = max(rate, best[name].get(what, 0.0))
+                    rate = self._measure(measurement, server, gets[server.port], f"{number}-")
+                    best[name][measurement] = max(rate, best[name].get(measurement, 0.0))
         return best
 
-    def _get(self, server: servers.Running) -> bytes:
-        """The request for a new key, which has been asked for once."""
+    def _get(self, server: servers.Server) -> bytes:
+        """A Get request for a new key, after a first successful one."""
         with load.connect(server.port, self._settings) as stream:
-            key = messages.succeeded(load.exchange(stream, messages.create()))
+            key = messages.check_success(load.exchange(stream, messages.create()))
             get = messages.get(key)
-            messages.succeeded(load.exchange(stream, get))
+            messages.check_success(load.exchange(stream, get))
         return get
 
-    def _measure(self, what: str, server: servers.Running, get: bytes, prefix: str) -> float:
-        if what == "cold":
+    def _measure(self, measurement: str, server: servers.Server, get: bytes, prefix: str) -> float:
+        if measurement == "cold":
             return load.cold_rate(server.port, self._settings, get, SECONDS)
-        if what == "create":
+        if measurement == "create":
             return self._rate(server, messages.creates(prefix), 32)
         return self._rate(server, itertools.repeat(get), 8)
 
-    def _rate(self, server: servers.Running, requests: load.Requests, connections: int) -> float:
-        one = load.Load(server.port, self._settings, requests, connections)
-        return one.rate(SECONDS)
+    def _rate(self, server: servers.Server, requests: load.Requests, connections: int) -> float:
+        generator = load.Load(server.port, self._settings, requests, connections)
+        return generator.rate(SECONDS)
 
-    def _fill(self, server: servers.Running, names: "itertools.count[int]", total: int) -> None:
-        """Objects ``name-0`` and so on, up to a number."""
+    def _fill(self, server: servers.Server, names: "itertools.count[int]", total: int) -> None:
+        """Create objects ``name-0`` and so on, up to ``total``."""
         missing = total - next(names)
-        made = itertools.count(total - missing)
-        requests = (messages.create(f"name-{number}") for number in made)
+        numbers = itertools.count(total - missing)
+        requests = (messages.create(f"name-{number}") for number in numbers)
         streams = [load.connect(server.port, self._settings) for _ in range(32)]
         for batch in range(0, missing, len(streams)):
-            used = streams[: min(len(streams), missing - batch)]
-            for stream in used:
+            active = streams[: min(len(streams), missing - batch)]
+            for stream in active:
                 stream.sendall(next(requests))
-            for stream in used:
+            for stream in active:
                 load.read(stream)
         for stream in streams:
             stream.close()
 
-    def _locate(self, server: servers.Running, among: int, times: int) -> float:
-        """Answers per second on one connection, for names spread over all."""
+    def _locate(self, server: servers.Server, among: int, times: int) -> float:
+        """Responses per second on one connection, for names spread over all objects."""
         with load.connect(server.port, self._settings) as stream:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             for number in range(times):
-                wanted = f"name-{number * 7919 % among}"
-                messages.succeeded(load.exchange(stream, messages.locate(wanted)))
-            return times / (time.perf_counter() - begun)
+                name = f"name-{number * 7919 % among}"
+                messages.check_success(load.exchange(stream, messages.locate(name)))
+            return times / (time.perf_counter() - started)
 
-    def _their_locate(self) -> float:
+    def _pykmip_locate(self) -> float:
         with servers.pykmip(self._folder / "many-pykmip", self._pki) as server:
-            say(f"PyKMIP: filling with {NAMES:,} objects ...")
+            report_progress(f"PyKMIP: filling with {NAMES:,} objects ...")
             self._fill(server, itertools.count(), NAMES)
             return self._locate(server, NAMES, PYKMIP_LOCATES)
 
-    def _our_locates(self) -> dict[str, float]:
+    def _kmipkit_locates(self) -> dict[str, float]:
         found = {}
         with servers.kmipkit(self._folder / "many", self._pki) as server:
-            had = 0
-            for number in OURS_AT:
-                say(f"kmipkit: filling with {number:,} objects ...")
-                self._fill(server, itertools.count(had), number)
-                had = number
+            stored = 0
+            for number in STORE_SIZES:
+                report_progress(f"kmipkit: filling with {number:,} objects ...")
+                self._fill(server, itertools.count(stored), number)
+                stored = number
                 found[f"locate {number}"] = self._locate(server, number, 2_000)
             found["memory"] = server.memory()
         return found
@@ -208,9 +225,9 @@ class Bench:
         import subprocess
 
         def seconds() -> float:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             subprocess.run([sys.executable, "-m", "kmipkit", "--help"], capture_output=True)
-            return time.perf_counter() - begun
+            return time.perf_counter() - started
 
         best = min(seconds() for _ in range(5))
         return Row("kmipkit --help", "", f"{best:.2f} s", best / 0.3, "≤ 1", best < 0.3)
@@ -225,16 +242,16 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         mark = "reached" if row.reached else "**missed**"
         lines.append(
-            f"| {row.what} | {row.theirs} | {row.ours} | {row.ratio:.2f} | {row.goal} | {mark} |"
+            f"| {row.measurement} | {row.reference} | {row.measured} | {row.ratio:.2f} | {row.goal} | {mark} |"
         )
     return "\n".join(lines)
 
 
 def timed(work: Callable[[], list[Row]]) -> list[Row]:
-    """The rows, and how long they took."""
-    begun = time.perf_counter()
+    """The rows; reports how long they took."""
+    started = time.perf_counter()
     rows = work()
-    say(f"done in {time.perf_counter() - begun:.0f} s")
+    report_progress(f"done in {time.perf_counter() - started:.0f} s")
     return rows
 
 

@@ -25,13 +25,13 @@ ROUNDS = 15
 COMPONENTS = (".", "server", "client", "certs", "conformance")
 """Folders of a checkout that hold packages."""
 
-Measure = Callable[[servers.Running, str], float]
+Measure = Callable[[servers.Server, str], float]
 
 
 def measures(settings: "load.ssl.SSLContext", gets: dict[int, bytes]) -> dict[str, Measure]:
     """What is measured: answers or connections per second."""
 
-    def rate(server: servers.Running, requests: load.Requests, connections: int) -> float:
+    def rate(server: servers.Server, requests: load.Requests, connections: int) -> float:
         return load.Load(server.port, settings, requests, connections).rate(SECONDS, 0.2)
 
     return {
@@ -46,7 +46,7 @@ def measures(settings: "load.ssl.SSLContext", gets: dict[int, bytes]) -> dict[st
 
 
 @contextmanager
-def from_checkout(checkout: Path, folder: Path, pki: Path) -> Iterator[servers.Running]:
+def from_checkout(checkout: Path, folder: Path, pki: Path) -> Iterator[servers.Server]:
     """The server of a checkout."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(str(checkout / part) for part in COMPONENTS)
@@ -83,7 +83,7 @@ def compare(base: Path, here: Path, folder: Path) -> None:
             print(f"| {what} | {before:,.0f}/s | {now:,.0f}/s | {ratio:.3f} |", flush=True)
 
 
-def _get(server: servers.Running, settings: "load.ssl.SSLContext") -> bytes:
+def _get(server: servers.Server, settings: "load.ssl.SSLContext") -> bytes:
     """The request for a new key, which has been asked for once."""
     with load.connect(server.port, settings) as stream:
         get = messages.get(messages.succeeded(load.exchange(stream, messages.create())))

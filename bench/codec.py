@@ -1,7 +1,7 @@
-"""The codec against PyKMIP's: the four figures that the design was chosen by.
+"""The codec compared with that of PyKMIP: four figures.
 
-A KMIP 1.4 Create request with six attributes and a Get response with an AES-256 key, each read and
-written.
+A KMIP 1.4 Create request with six attributes and a Get response with an AES-256 key, each decoded
+and encoded.
 """
 
 import time
@@ -96,54 +96,54 @@ GET = ResponseMessage(
 
 
 def microseconds(work: Callable[[], Any]) -> float:
-    """The least time of several rounds."""
+    """The shortest time of several rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         for _ in range(NUMBER):
             work()
-        best = min(best, (time.perf_counter() - begun) / NUMBER)
+        best = min(best, (time.perf_counter() - started) / NUMBER)
     return best * 1e6
 
 
 def figures() -> dict[str, tuple[float, float]]:
-    """Name to (PyKMIP's microseconds, ours)."""
+    """Name -> microseconds of (PyKMIP, kmipkit)."""
     warnings.simplefilter("ignore")
     from kmip.core import enums, utils
-    from kmip.core.messages.messages import RequestMessage as TheirRequest
-    from kmip.core.messages.messages import ResponseMessage as TheirResponse
+    from kmip.core.messages.messages import RequestMessage as PyKMIPRequest
+    from kmip.core.messages.messages import ResponseMessage as PyKMIPResponse
 
-    theirs = enums.KMIPVersion.KMIP_1_4
-    found = {}
-    for name, value, cls, their_class in (
-        ("Create request", CREATE, RequestMessage, TheirRequest),
-        ("Get response", GET, ResponseMessage, TheirResponse),
+    version = enums.KMIPVersion.KMIP_1_4
+    results = {}
+    for name, value, cls, pykmip_class in (
+        ("Create request", CREATE, RequestMessage, PyKMIPRequest),
+        ("Get response", GET, ResponseMessage, PyKMIPResponse),
     ):
         data = encode(value, V1_4)
 
-        def read(their_class: Any = their_class, data: bytes = data) -> Any:
-            message = their_class()
-            message.read(utils.BytearrayStream(data), kmip_version=theirs)
+        def read(pykmip_class: Any = pykmip_class, data: bytes = data) -> Any:
+            message = pykmip_class()
+            message.read(utils.BytearrayStream(data), kmip_version=version)
             return message
 
         message = read()
 
         def write(message: Any = message) -> bytes:
             stream = utils.BytearrayStream()
-            message.write(stream, kmip_version=theirs)
+            message.write(stream, kmip_version=version)
             return bytes(stream.buffer)
 
-        # Not compared byte for byte: what PyKMIP has read it writes with eight bytes too many after
-        # a text whose length is a multiple of eight.
+        # The bytes are not compared: after decoding, PyKMIP writes eight bytes too many behind a text
+        # whose length is a multiple of eight.
         if not write():
             raise AssertionError(f"PyKMIP writes no {name}")
-        ours = decode(cls, data, V1_4)
-        found[f"{name}, decode"] = (
+        decoded = decode(cls, data, V1_4)
+        results[f"{name}, decode"] = (
             microseconds(read),
             microseconds(lambda cls=cls, data=data: decode(cls, data, V1_4)),
         )
-        found[f"{name}, encode"] = (
+        results[f"{name}, encode"] = (
             microseconds(write),
-            microseconds(lambda ours=ours: encode(ours, V1_4)),
+            microseconds(lambda decoded=decoded: encode(decoded, V1_4)),
         )
-    return found
+    return results

@@ -1,4 +1,4 @@
-"""Load on a server: raw requests on TLS connections, from one event loop, as fast as answers come."""
+"""Load on a server: raw requests on TLS connections, from one event loop, as fast as possible."""
 
 import select
 import socket
@@ -12,21 +12,21 @@ Requests = Iterator[bytes]
 
 
 def context(pki: Path) -> ssl.SSLContext:
-    """A client of the PKI, as all servers of the benchmark know it."""
-    made = ssl.create_default_context(cafile=pki / "ca.crt")
-    made.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-    return made
+    """The TLS settings of a client that all servers of the benchmark accept."""
+    settings = ssl.create_default_context(cafile=pki / "ca.crt")
+    settings.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+    return settings
 
 
 def connect(port: int, settings: ssl.SSLContext) -> ssl.SSLSocket:
     """A connection after its handshake."""
-    plain = socket.create_connection(("127.0.0.1", port), timeout=120)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return settings.wrap_socket(plain, server_hostname="127.0.0.1")
+    sock = socket.create_connection(("127.0.0.1", port), timeout=120)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return settings.wrap_socket(sock, server_hostname="127.0.0.1")
 
 
 def read(stream: ssl.SSLSocket) -> bytes:
-    """One whole answer."""
+    """Read one response."""
     data = b""
     while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "big"):
         more = stream.recv(65536)
@@ -37,7 +37,7 @@ def read(stream: ssl.SSLSocket) -> bytes:
 
 
 def exchange(stream: ssl.SSLSocket, request: bytes) -> bytes:
-    """One request and its answer, waiting."""
+    """Send one request and wait for its response."""
     stream.sendall(request)
     return read(stream)
 
@@ -47,23 +47,23 @@ class _Peer:
     stream: ssl.SSLSocket
     data: bytes = b""
 
-    def whole(self) -> bytes:
-        """The answer, when all of it is there."""
+    def response(self) -> bytes:
+        """The response, once it is complete."""
         try:
             while True:
                 self.data += self.stream.recv(65536)
                 if len(self.data) >= 8 and len(self.data) >= 8 + int.from_bytes(
                     self.data[4:8], "big"
                 ):
-                    answer, self.data = self.data, b""
-                    return answer
+                    response, self.data = self.data, b""
+                    return response
         except ssl.SSLWantReadError:
             return b""
 
 
 @dataclass(slots=True)
 class Load:
-    """Requests of one kind on some persistent connections."""
+    """Requests on several persistent connections."""
 
     port: int
     settings: ssl.SSLContext
@@ -73,7 +73,7 @@ class Load:
     _peers: dict[int, _Peer] = field(default_factory=dict)
 
     def rate(self, seconds: float, warm_up: float = 0.5) -> float:
-        """Answers per second."""
+        """Responses per second."""
         poll = select.epoll()
         try:
             for _ in range(self.connections):
@@ -84,9 +84,9 @@ class Load:
             for peer in self._peers.values():
                 peer.stream.send(next(self.requests))
             self._pump(poll, time.perf_counter() + warm_up)
-            begun = time.perf_counter()
-            count = self._pump(poll, begun + seconds)
-            return count / (time.perf_counter() - begun)
+            started = time.perf_counter()
+            count = self._pump(poll, started + seconds)
+            return count / (time.perf_counter() - started)
         finally:
             poll.close()
             for peer in self._peers.values():
@@ -98,21 +98,21 @@ class Load:
         while time.perf_counter() < until:
             for number, _ in poll.poll(1.0):
                 peer = self._peers[number]
-                answer = peer.whole()
-                if answer:
+                response = peer.response()
+                if response:
                     count += 1
                     if self.check is not None:
-                        self.check(answer)
+                        self.check(response)
                     peer.stream.send(next(self.requests))
         return count
 
 
 def cold_rate(port: int, settings: ssl.SSLContext, request: bytes, seconds: float) -> float:
-    """Connections per second, each with handshake, one request, its answer, and a close."""
-    begun = time.perf_counter()
+    """Connections per second, each with handshake, one request, its response, and close."""
+    started = time.perf_counter()
     count = 0
-    while time.perf_counter() < begun + seconds:
+    while time.perf_counter() < started + seconds:
         with connect(port, settings) as stream:
             exchange(stream, request)
         count += 1
-    return count / (time.perf_counter() - begun)
+    return count / (time.perf_counter() - started)

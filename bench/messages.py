@@ -1,4 +1,4 @@
-"""The requests of the benchmark, in KMIP 1.2, which all servers speak."""
+"""The requests of the benchmark, in KMIP 1.2, which all servers support."""
 
 import itertools
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def create(name: str | None = None) -> bytes:
 
 
 def creates(prefix: str) -> Iterator[bytes]:
-    """Creates with names that all differ."""
+    """Create requests with different names."""
     return (create(f"{prefix}-{number}") for number in itertools.count())
 
 
@@ -37,10 +37,10 @@ def locate(name: str) -> bytes:
     return _bytes(calls.locate(name, None, None, None, None, None))
 
 
-def succeeded(answer: bytes) -> str:
-    """The identifier of a successful answer, empty where there is none."""
+def check_success(answer: bytes) -> str:
+    """The identifier in a successful response; empty if it has none."""
     message, _ = decode_response(answer)
     [item] = message.batch_items
     if item.result_status is not ResultStatus.SUCCESS:
-        raise AssertionError(f"the server answered: {item.result_message}")
+        raise AssertionError(f"the server reported: {item.result_message}")
     return str(getattr(item.response_payload, "unique_identifier", "") or "")

@@ -1,4 +1,4 @@
-"""Starting and stopping the servers that are measured; tests use them as peers as well."""
+"""Start and stop the servers under measurement; tests use them as peers as well."""
 
 import os
 import re
@@ -14,8 +14,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A server that listens."""
+class Server:
+    """A running server."""
 
     port: int
     process: "subprocess.Popen[str]"
@@ -28,8 +28,8 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[Running]:
-    """A Python module as a process; its first line of output ends in or holds its port."""
+def start(*arguments: str, cwd: Path = PROJECT) -> Iterator[Server]:
+    """Run a Python module as a process; the first line of its output contains its port."""
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=cwd,
@@ -44,7 +44,7 @@ def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[Running]:
         port = re.search(r"^ready (\d+)|listening on \S+:(\d+)", line)
         if port is None:
             raise RuntimeError(f"{' '.join(arguments)} did not start")
-        yield Running(int(port[1] or port[2]), process)
+        yield Server(int(port[1] or port[2]), process)
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # before wait: until then the number is its own
         process.wait()
@@ -52,19 +52,19 @@ def running(*arguments: str, cwd: Path = PROJECT) -> Iterator[Running]:
             process.stdout.close()
 
 
-def kmipkit(folder: Path, pki: Path, checkout: Path = PROJECT) -> AbstractContextManager[Running]:
+def kmipkit(folder: Path, pki: Path, checkout: Path = PROJECT) -> AbstractContextManager[Server]:
     """Our server, as it is in a checkout."""
     files = ("--tls-cert", "server.crt"), ("--tls-key", "server.key"), ("--tls-ca", "ca.crt")
     tls = [part for option, name in files for part in (option, str(pki / name))]
     options = ["--port", "0", "--data-dir", str(folder), "--log-level", "warning", *tls]
-    return running("kmipkit", "serve", *options, cwd=checkout)
+    return start("kmipkit", "serve", *options, cwd=checkout)
 
 
-def pykmip(folder: Path, pki: Path) -> AbstractContextManager[Running]:
+def pykmip(folder: Path, pki: Path) -> AbstractContextManager[Server]:
     """PyKMIP's server."""
-    return running("bench.peers.pykmip_server", str(folder), str(pki))
+    return start("bench.peers.pykmip_server", str(folder), str(pki))
 
 
-def echo(pki: Path) -> AbstractContextManager[Running]:
+def echo(pki: Path) -> AbstractContextManager[Server]:
     """Our transport with nothing behind it."""
-    return running("bench.peers.echo_server", str(pki))
+    return start("bench.peers.echo_server", str(pki))

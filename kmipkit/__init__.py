@@ -1,3 +1,3 @@
-"""KMIP as bytes and values: no socket, clock, thread, log or database lives in this package."""
+"""The KMIP protocol as bytes and values, without sockets, clocks, threads, logs or databases."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
-"""The command ``kmipkit``: finds its subcommands through entry points and loads them when used.
+"""The command ``kmipkit``: finds its subcommands through entry points, and loads them on use.
 
 Each component, and any other package, adds commands in the entry-point group ``kmipkit.commands``.
-A command that cannot be imported is listed with the reason and harms no other. What is said about a
-failure is one line: what is wrong and what to do; tracebacks are for defects.
+A command that cannot be imported is listed as unavailable, and does not affect the others. A failure
+is one line that says what is wrong and what to do; only a defect shows a traceback.
 """
 
 import os
@@ -19,13 +19,13 @@ GROUP = "kmipkit.commands"
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+"""128 + SIGINT, as in shells."""
 EXIT_BROKEN_PIPE = 141
-"""128 + SIGPIPE: whoever read our output has gone, as in ``kmipkit decode ... | head``."""
+"""128 + SIGPIPE: the reader of our output has ended, as in ``kmipkit decode ... | head``."""
 
 
 class Commands(click.Group):
-    """The subcommands that installed packages offer."""
+    """The subcommands of the installed packages."""
 
     def __init__(
         self, *args: Any, found: Iterable[EntryPoint] | None = None, **kwargs: Any
@@ -37,7 +37,7 @@ class Commands(click.Group):
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self._by_name is None:
             found = entry_points(group=GROUP) if self._found is None else self._found
-            # The first one wins, so that a name taken by this project stays with it.
+            # If two packages define a command, the first one takes precedence.
             self._by_name = {point.name: point for point in reversed(list(found))}
         return self._by_name
 
@@ -50,7 +50,7 @@ class Commands(click.Group):
             return super().get_command(ctx, cmd_name)
         try:
             command = point.load()
-        except Exception as error:  # a broken plug-in may raise anything
+        except Exception as error:  # the import of a plug-in may raise anything
             return _unavailable(cmd_name, f"{point.value}: {type(error).__name__}: {error}")
         if not isinstance(command, click.Command):
             return _unavailable(cmd_name, f"{point.value} is not a click command")
@@ -73,26 +73,27 @@ class Commands(click.Group):
                 raise
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
-            # Python flushes again at exit; give it a place where that works.
+            # Python flushes standard output again at exit, which must not fail then.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(EXIT_BROKEN_PIPE)
         except Exception as error:
-            if not _ours(error):
+            # KMIPError cannot be named in an except clause, because importing it would slow down --help.
+            # Any other exception is a defect, and shows its traceback.
+            if not _is_kmip_error(error):
                 raise
             click.echo(f"Error: {error}", err=True)
             sys.exit(EXIT_FAILURE)
         sys.exit(result if isinstance(result, int) else 0)
 
 
-def _ours(error: Exception) -> bool:
-    """Whether it is a KMIPError; looked up late, so that ``--help`` does not import the tables."""
+def _is_kmip_error(error: Exception) -> bool:
     from kmipkit.errors import KMIPError
 
     return isinstance(error, KMIPError)
 
 
-def _unavailable(name: str, why: str) -> click.Command:
-    """A stand-in for a command that cannot be loaded."""
+def _unavailable(name: str, reason: str) -> click.Command:
+    """The command in place of one that cannot be loaded."""
 
     @click.command(
         name,
@@ -102,7 +103,7 @@ def _unavailable(name: str, why: str) -> click.Command:
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def command(arguments: tuple[str, ...]) -> None:
         del arguments
-        raise click.ClickException(f"{name!r} is not available in this installation ({why})")
+        raise click.ClickException(f"{name!r} is not available in this installation ({reason})")
 
     return command
 
@@ -117,7 +118,7 @@ def main() -> None:
 
     \b
     Examples:
-      kmipkit serve                           a key server on 127.0.0.1:5696
-      kmipkit decode request.hex              what a message says, keys hidden
-      kmipkit COMMAND --help                  what a command does, with examples
+      kmipkit serve                           start a key server on 127.0.0.1:5696
+      kmipkit decode request.hex              show a message, without keys
+      kmipkit COMMAND --help                  explain a command, with examples
     """

@@ -1,8 +1,8 @@
-"""``kmipkit decode``: shows what a message says, in whatever form it comes.
+"""``kmipkit decode``: shows messages in any encoding.
 
-The form of the input is guessed from its first bytes, which the forms do not share: XML and JSON
-start with a bracket, binary TTLV has a control character in its fourth byte (the item type), and
-what is left is hexadecimal if all of it can be, else base64. Keys are hidden unless asked for.
+The first bytes of the input determine its encoding: XML and JSON begin with a bracket, binary TTLV has
+a control character as fourth byte (the item type), and other input is hexadecimal if it consists of
+hexadecimal digits, else base64. Keys are redacted unless requested.
 """
 
 import binascii
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from kmipkit.ttlv.tree import Item
 
 MAX_INPUT = 64 << 20
-"""Bytes of input; far beyond what any server accepts, but a core dump is refused."""
+"""The maximum input in bytes: more than any server accepts, but less than a core dump."""
 
 _FORMS = "hexadecimal, base64, binary TTLV, XML or JSON"
 
 
-@click.command(short_help="Show what a message says, keys hidden.")
+@click.command(short_help="Show messages, without keys.")
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option(
     "--to",
     "form",
     type=click.Choice(["text", "json", "xml", "hex"]),
-    help="How to show it.  [default: text]",
+    help="Output format.  [default: text]",
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --to json.")
-@click.option("--show-secrets", is_flag=True, help="Show key material and passwords, too.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --to json.")
+@click.option("--show-secrets", is_flag=True, help="Do not redact key material and passwords.")
 def decode(file: BinaryIO, form: str | None, as_json: bool, show_secrets: bool) -> None:
-    """Show the KMIP messages in FILE, or in the standard input.
+    """Show the KMIP messages in FILE, or in standard input.
 
-    They may be hexadecimal (with blanks, line ends or 0x), base64, binary TTLV, XML or JSON, several
-    in a row if need be. Key material and passwords are shown as <redacted>.
+    The input is hexadecimal (with blanks, line ends or 0x), base64, binary TTLV, XML or JSON, and may
+    contain several messages. Key material and passwords are shown as <redacted>.
 
     \b
     Examples:
@@ -45,11 +45,11 @@ def decode(file: BinaryIO, form: str | None, as_json: bool, show_secrets: bool) 
       echo 42006A 02 00000004 00000001 00000000 | kmipkit decode
     """
     if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --to {form} exclude each other")
+        raise click.UsageError(f"--json cannot be combined with --to {form}")
     form = form or ("json" if as_json else "text")
     if form == "hex" and not show_secrets:
         raise click.UsageError(
-            "hexadecimal cannot hide keys; add --show-secrets if it may show them"
+            "hexadecimal output cannot redact keys; add --show-secrets to show them"
         )
     name = getattr(file, "name", "<stdin>")
     try:
@@ -58,20 +58,20 @@ def decode(file: BinaryIO, form: str | None, as_json: bool, show_secrets: bool) 
         raise click.ClickException(f"{name}: {error.strerror}") from None
     if len(data) > MAX_INPUT:
         raise click.ClickException(f"{name}: more than {MAX_INPUT >> 20} MiB of input")
-    complaint = _show(data, form, show_secrets)
-    if complaint is not None:
-        raise click.ClickException(f"{name}: {complaint}")
+    error_message = _show(data, form, show_secrets)
+    if error_message is not None:
+        raise click.ClickException(f"{name}: {error_message}")
 
 
 def _show(data: bytes, form: str, show_secrets: bool) -> str | None:
-    """Writes the messages, also those before one that is wrong; the result says what is wrong."""
+    """Print the messages up to the first malformed one. The result is an error message, or None."""
     from kmipkit.errors import ProtocolError
 
     items: list[Item] = []
     failed: ProtocolError | None = None
     try:
         for item in read_messages(data):
-            items.append(item)  # noqa: PERF402 - what was read before an error is kept
+            items.append(item)  # noqa: PERF402 - keeps the messages before an error
     except ProtocolError as error:
         failed = error
     try:
@@ -81,13 +81,13 @@ def _show(data: bytes, form: str, show_secrets: bool) -> str | None:
         return str(error)
     if failed is not None:
         return f"message {len(items) + 1}: {failed}" if items else str(failed)
-    return None if items else "there is no message in it"
+    return None if items else "the input contains no message"
 
 
 def read_messages(data: bytes) -> "Iterator[Item]":
-    """The messages in ``data``, whatever their form.
+    """The messages in ``data``, in any encoding.
 
-    Raises RemoteProtocolError for what cannot be read; the messages before it are yielded first.
+    Raises RemoteProtocolError for a malformed message, after the messages before it.
     """
     from kmipkit.errors import Cause, RemoteProtocolError
     from kmipkit.ttlv import json, xml
@@ -96,7 +96,7 @@ def read_messages(data: bytes) -> "Iterator[Item]":
     limits = Limits(max_message=MAX_INPUT, max_depth=64, max_items=1 << 20)
     text = data.removeprefix(b"\xef\xbb\xbf").strip()
     if not text:
-        raise RemoteProtocolError("there is no message: the input is empty", cause=Cause.TRUNCATED)
+        raise RemoteProtocolError("the input is empty", cause=Cause.TRUNCATED)
     if text.startswith(b"<"):
         return iter(xml.parse_all(text, limits))
     if text.startswith((b"{", b"[")):
@@ -105,7 +105,7 @@ def read_messages(data: bytes) -> "Iterator[Item]":
 
 
 def _to_binary(data: bytes, text: bytes) -> bytes:
-    """The bytes that are meant; ``text`` is the data without marks and blanks around it."""
+    """The binary messages; ``text`` is the data without byte order mark and surrounding blanks."""
     from kmipkit.errors import Cause, RemoteProtocolError
 
     if len(data) > 3 and data[0] in b"\x42\x54" and data[3] < 0x20:
@@ -114,18 +114,18 @@ def _to_binary(data: bytes, text: bytes) -> bytes:
     try:
         if re.fullmatch(rb"[0-9A-Fa-f]+", digits):
             return binascii.unhexlify(digits)
-        # The alphabet of URLs as well as the usual one.
+        # Both alphabets of base64: the standard one, and that for URLs.
         plain = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/"))
         return binascii.a2b_base64(plain, strict_mode=True)
     except binascii.Error:
-        message = f"this is not {_FORMS}"
+        message = f"the input is not {_FORMS}"
         if re.fullmatch(rb"[0-9A-Fa-f]+", digits):
-            message = f"an odd number of hexadecimal digits ({len(digits)}): one is missing"
+            message = f"the number of hexadecimal digits ({len(digits)}) is odd"
         raise RemoteProtocolError(message, cause=Cause.NOT_KMIP) from None
 
 
 def _split(data: bytes, limits: "Limits") -> "Iterator[Item]":
-    """The items that stand one behind the other in binary form."""
+    """The items in binary form, one after the other."""
     from kmipkit.errors import RemoteProtocolError
     from kmipkit.ttlv import binary, framing
 

@@ -1,12 +1,11 @@
 """The exceptions of the package, and the one table from cause to Result Reason.
 
-Two families. A :class:`ProtocolError` says that bytes or values break the rules of the protocol;
-it knows where (path and offset). Its two subclasses say on which side: ours (a defect or misuse
-here) or the peer's. An :class:`OperationError` says that a well-formed request cannot be fulfilled;
-it carries the Result Reason that the peer is told.
+There are two families. A :class:`ProtocolError` reports bytes or values that violate the protocol, and
+where they are (path and offset). Its two subclasses tell whose they are: ours (a defect or misuse on
+this side) or the peer's. An :class:`OperationError` reports that a well-formed request cannot be
+fulfilled, with the Result Reason for the response.
 
-A precise :class:`Cause` is named where an error is found; which Result Reason the wire shows for
-it is decided here and nowhere else.
+Every protocol error has a precise :class:`Cause`; the table from cause to Result Reason is here only.
 """
 
 from collections.abc import Mapping
@@ -17,25 +16,25 @@ from kmipkit.spec.enums import ResultReason
 
 
 class Cause(Enum):
-    """What exactly is wrong with a message."""
+    """The exact defect of a message."""
 
     TRUNCATED = auto()
-    """An item's length reaches past the end of what holds it."""
+    """The length of an item exceeds the structure or message that contains it."""
     TRAILING_BYTES = auto()
-    """Bytes are left over after the last item."""
+    """Bytes follow the last item."""
     BAD_TAG = auto()
     """A tag outside 42xxxx and 54xxxx (KMIP 1.4 §9.1.1.1)."""
     BAD_TYPE = auto()
-    """An item type that does not exist, or not the one this field has."""
+    """An item type that does not exist, or is not that of the field."""
     BAD_LENGTH = auto()
-    """A length that the item type does not allow (KMIP 1.4 §9.1.1.3)."""
+    """A length that the item type does not permit (KMIP 1.4 §9.1.1.3)."""
     BAD_PADDING = auto()
     BAD_VALUE = auto()
-    """A value that the type cannot have: a Boolean of 2, text that is not UTF-8, a date out of range."""
+    """A value outside the type: a Boolean of 2, text that is not UTF-8, a date out of range."""
     BAD_SYNTAX = auto()
-    """Text that is not well-formed XML or JSON, or not the form of a message in it."""
+    """Text that is not well-formed XML or JSON, or not a message in this encoding."""
     NOT_KMIP = auto()
-    """The bytes belong to another protocol."""
+    """Bytes of another protocol."""
     TOO_LARGE = auto()
     TOO_DEEP = auto()
     TOO_MANY_ITEMS = auto()
@@ -43,13 +42,13 @@ class Cause(Enum):
     REPEATED_FIELD = auto()
     UNEXPECTED_FIELD = auto()
     WRONG_VERSION = auto()
-    """A field or value that the version of the message does not have."""
+    """A field or value that does not exist in the version of the message."""
     UNSUPPORTED_VERSION = auto()
-    """A protocol version that this side does not speak (KMIP 1.4 §6.1)."""
+    """A protocol version that this side does not support (KMIP 1.4 §6.1)."""
     UNEXPECTED_MESSAGE = auto()
-    """A message that does not belong here: an answer without a question, a wrong batch item."""
+    """A message out of place: a response without request, a wrong batch item."""
     CLOSED = auto()
-    """The connection ended in the middle of a message, or was closed before."""
+    """The connection was closed within a message, or before a response."""
 
 
 REASONS: Mapping[Cause, ResultReason] = MappingProxyType(
@@ -64,14 +63,14 @@ REASONS: Mapping[Cause, ResultReason] = MappingProxyType(
 
 
 class KMIPError(Exception):
-    """Root of all exceptions that this project raises on purpose."""
+    """Base of all exceptions that this project raises on purpose."""
 
 
 class ProtocolError(KMIPError):
-    """The rules of the protocol are broken.
+    """A violation of the protocol.
 
     ``path`` names the field, outermost first (``RequestMessage/BatchItem[0]/Operation``), and
-    ``offset`` is the position of its first byte in the message, where they are known.
+    ``offset`` is the position of its first byte in the message, if they are known.
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class ProtocolError(KMIPError):
 
     @property
     def reason(self) -> ResultReason:
-        """The Result Reason by which a server answers this error."""
+        """The Result Reason with which a server reports this error."""
         return REASONS.get(self.cause, ResultReason.INVALID_MESSAGE)
 
     def __str__(self) -> str:
@@ -96,11 +95,11 @@ class ProtocolError(KMIPError):
 
 
 class LocalProtocolError(ProtocolError):
-    """This side was about to break the protocol: a defect, or a misuse of the library."""
+    """This side was about to violate the protocol: a defect, or a misuse of the library."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer broke the protocol."""
+    """The peer violated the protocol."""
 
 
 class OperationError(KMIPError):

@@ -84,9 +84,9 @@ def next_state(state: State, event: Event) -> State:
         OperationError: with Object Destroyed where the object is gone already, with Wrong Key
             Lifecycle State for every other transition that :data:`TRANSITIONS` does not have.
     """
-    after = TRANSITIONS.get((state, event))
-    if after is not None:
-        return after
+    new_state = TRANSITIONS.get((state, event))
+    if new_state is not None:
+        return new_state
     if state in DESTROYED_STATES:
         raise OperationError(
             ResultReason.OBJECT_DESTROYED, f"a destroyed object cannot be {event.value}"

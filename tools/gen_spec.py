@@ -210,13 +210,13 @@ def camel_case(text: str) -> str:
     """The name in XML and JSON: the six rules of Additional Message Encodings 1.0 §4.1.3."""
     text = re.sub(r"[()]", " ", text)
     text = re.sub(r"\W([A-Za-z][a-z])", r" \1", text)
-    words = [re.sub(r"\W", "_", word) for word in text.split()]
-    words[0] = re.sub(r"^(\d+)(.*)", r"\2\1", words[0])
-    return "".join(word[:1].upper() + word[1:] for word in words)
+    parts = [re.sub(r"\W", "_", word) for word in text.split()]
+    parts[0] = re.sub(r"^(\d+)(.*)", r"\2\1", parts[0])
+    return "".join(word[:1].upper() + word[1:] for word in parts)
 
 
 def derived(member: str) -> str:
-    """What a reader would guess from a member's name; the rest is in ``SPELLING``."""
+    """The name in XML that follows from the name of a member; exceptions are in ``SPELLING``."""
     return "".join(part.capitalize() for part in member.split("_"))
 
 
@@ -336,7 +336,7 @@ def all_names(source: Source) -> Iterator[tuple[str, str]]:
 
 
 def spelling(source: Source) -> dict[str, str]:
-    """Members whose name in XML cannot be guessed; with their owner where it depends on that."""
+    """Members whose name in XML does not follow from their own; with their owner if it matters."""
     found: dict[str, set[str]] = {}
     for _, name in all_names(source):
         found.setdefault(python_name(name), set()).add(camel_case(name))
@@ -415,7 +415,7 @@ def names_module(source: Source) -> str:
 
 
 def letters(rules: dict[str, Any] | None) -> str:
-    """Who may: s for a client that sets it first, m for one that modifies, d for one that deletes."""
+    """Permissions of clients: s to set it first, m to modify it, d to delete it."""
     if not rules or "initially_set_by" not in rules:
         return "smd"  # vendor attributes: no rules are printed, so clients may do all
     return "".join(
@@ -510,7 +510,7 @@ def main(arguments: list[str]) -> int:
     rest = [Path(argument) for argument in arguments if argument != "--check"]
     directory = rest[0] if rest else TABLES
     if not directory.is_dir():
-        print(f"{directory}: no tables here; the generated files are not compared")
+        print(f"{directory}: no tables found; the generated files are not compared")
         return 0 if check else 1
     source = Source(directory)
     stale = []

@@ -1,4 +1,4 @@
-"""Makes the cases of the tester's own suite that are alike in all versions but for their form.
+"""Generates the cases of the built-in suite that differ between versions in their form only.
 
     python tools/gen_suite.py [--check]
 
@@ -70,13 +70,13 @@ from kmipkit.ttlv import xml
 
 SUITE = Path(__file__).resolve().parent.parent / "conformance" / "kmipkit_conformance" / "suite"
 NOW = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""Stands for ``$NOW``."""
+"""The value of ``$NOW``."""
 
 A, M = CryptographicAlgorithm, CryptographicUsageMask
 
 
 def symbol(name: str) -> bytes:
-    """Stands for a placeholder in place of bytes."""
+    """The bytes for a placeholder."""
     return f"${name}".encode()
 
 
@@ -96,15 +96,15 @@ def uid(number: int) -> str:
 
 @dataclass(frozen=True)
 class Step:
-    """One operation, and its answer: a payload or why it fails."""
+    """One operation and its response: a payload, or the reason for a failure."""
 
     operation: Operation
     request: Structure
-    answer: Structure | ResultReason | ResultStatus
-    answered_as: Operation | None = None
-    """The operation that the answer names, where it is another one (Poll)."""
-    put_off: bool = False
-    """Whether the client can wait; the answer is then Operation Pending."""
+    response: Structure | ResultReason | ResultStatus
+    response_operation: Operation | None = None
+    """The operation in the response, if it differs (Poll)."""
+    asynchronous: bool = False
+    """Whether the request is asynchronous, and its response Operation Pending."""
 
 
 Steps = Callable[[Version], Iterator[Step]]
@@ -112,7 +112,7 @@ Steps = Callable[[Version], Iterator[Step]]
 
 @dataclass(frozen=True)
 class Case:
-    """A case, what it is about with the clause, and the first version that has it."""
+    """A case, its subject with the clause, and the first version that has it."""
 
     name: str
     about: str
@@ -123,13 +123,13 @@ class Case:
 # --- steps that many cases have -------------------------------------------------------------------
 
 
-def registered(
+def register_key(
     number: int,
     data: bytes,
     mask: M,
     algorithm: A = A.AES,
 ) -> Step:
-    """A symmetric key of the client's."""
+    """Register a symmetric key."""
     block = KeyBlock(
         key_format_type=KeyFormatType.RAW,
         key_value=KeyValue(key_material=data),
@@ -147,8 +147,8 @@ def registered(
     )
 
 
-def activated(number: int) -> Step:
-    """From now on it may be used."""
+def activate_object(number: int) -> Step:
+    """Activate an object."""
     return Step(
         Operation.ACTIVATE,
         lifecycle.ActivateRequest(unique_identifier=uid(number)),
@@ -156,8 +156,8 @@ def activated(number: int) -> Step:
     )
 
 
-def ended(*numbers: int) -> Iterator[Step]:
-    """Active objects revoked and destroyed."""
+def revoke_and_destroy(*numbers: int) -> Iterator[Step]:
+    """Revoke and destroy active objects."""
     reason = RevocationReason(revocation_reason_code=RevocationReasonCode.CESSATION_OF_OPERATION)
     for number in numbers:
         yield Step(
@@ -165,11 +165,11 @@ def ended(*numbers: int) -> Iterator[Step]:
             lifecycle.RevokeRequest(unique_identifier=uid(number), revocation_reason=reason),
             lifecycle.RevokeResponse(unique_identifier=uid(number)),
         )
-        yield destroyed(number)
+        yield destroy_object(number)
 
 
-def destroyed(number: int) -> Step:
-    """An object that was never active goes at once."""
+def destroy_object(number: int) -> Step:
+    """Destroy an object that was never active."""
     return Step(
         Operation.DESTROY,
         lifecycle.DestroyRequest(unique_identifier=uid(number)),
@@ -177,8 +177,8 @@ def destroyed(number: int) -> Step:
     )
 
 
-def has(number: int, *pairs: tuple[Tag, Any]) -> Step:
-    """The object has these attributes."""
+def check_attributes(number: int, *pairs: tuple[Tag, Any]) -> Step:
+    """Check that the object has these attributes."""
     keys = tuple(dict.fromkeys(key for key, _ in pairs))
     return Step(
         Operation.GET_ATTRIBUTES,
@@ -187,8 +187,8 @@ def has(number: int, *pairs: tuple[Tag, Any]) -> Step:
     )
 
 
-def got(number: int, data: bytes, bits: int) -> Step:
-    """The object is an AES key of these bytes."""
+def check_key(number: int, data: bytes, bits: int) -> Step:
+    """Check that the object is an AES key with these bytes."""
     block = KeyBlock(
         key_format_type=KeyFormatType.RAW,
         key_value=KeyValue(key_material=data),
@@ -216,11 +216,11 @@ SHA_256 = CryptographicParameters(hashing_algorithm=HashingAlgorithm.SHA_256)
 PKCS1 = SHA_256.replace(padding_method=PaddingMethod.PKCS1_V1_5)
 
 
-def codes(version: Version) -> Iterator[Step]:
-    """A code of RFC 4231, and one that differs in its first bit."""
+def macs(version: Version) -> Iterator[Step]:
+    """A code of RFC 4231, and one with a wrong first bit."""
     del version
-    yield registered(0, b"\x0b" * 20, M.MAC_GENERATE | M.MAC_VERIFY, A.HMAC_SHA256)
-    yield activated(0)
+    yield register_key(0, b"\x0b" * 20, M.MAC_GENERATE | M.MAC_VERIFY, A.HMAC_SHA256)
+    yield activate_object(0)
     yield Step(
         Operation.MAC,
         crypto.MACRequest(unique_identifier=uid(0), data=HI),
@@ -236,7 +236,7 @@ def codes(version: Version) -> Iterator[Step]:
             crypto.MACVerifyRequest(unique_identifier=uid(0), data=HI, mac_data=code),
             crypto.MACVerifyResponse(unique_identifier=uid(0), validity_indicator=verdict),
         )
-    yield from ended(0)
+    yield from revoke_and_destroy(0)
 
 
 def digests(version: Version) -> Iterator[Step]:
@@ -258,13 +258,13 @@ def digests(version: Version) -> Iterator[Step]:
             crypto.HashResponse(data=ABC),
         ),
     )
-    for fields, answer in parts:
+    for fields, response in parts:
         request = crypto.HashRequest(cryptographic_parameters=SHA_256, **fields)
-        yield Step(Operation.HASH, request, answer)
+        yield Step(Operation.HASH, request, response)
 
 
 def random_bytes(version: Version) -> Iterator[Step]:
-    """As many as are asked for."""
+    """The requested number of random bytes."""
     del version
     yield Step(
         Operation.RNG_RETRIEVE,
@@ -273,8 +273,8 @@ def random_bytes(version: Version) -> Iterator[Step]:
     )
 
 
-def new_pair(private: M, public: M) -> Step:
-    """An RSA pair as objects 0 and 1."""
+def create_pair(private: M, public: M) -> Step:
+    """Create an RSA pair as objects 0 and 1."""
     return Step(
         Operation.CREATE_KEY_PAIR,
         create.CreateKeyPairRequest(
@@ -290,17 +290,17 @@ def new_pair(private: M, public: M) -> Step:
     )
 
 
-def pair(version: Version) -> Iterator[Step]:
-    """Both halves have what was asked of both and of each, and are linked to each other."""
+def key_pair(version: Version) -> Iterator[Step]:
+    """Both keys have the common and their own attributes, and links to each other."""
     del version
-    yield new_pair(M.SIGN, M.VERIFY)
+    yield create_pair(M.SIGN, M.VERIFY)
     halves = (
         (0, ObjectType.PRIVATE_KEY, M.SIGN, LinkType.PUBLIC_KEY_LINK),
         (1, ObjectType.PUBLIC_KEY, M.VERIFY, LinkType.PRIVATE_KEY_LINK),
     )
     for number, object_type, mask, link_type in halves:
         link = Link(link_type=link_type, linked_object_identifier=uid(1 - number))
-        yield has(
+        yield check_attributes(
             number,
             (Tag.OBJECT_TYPE, object_type),
             (Tag.CRYPTOGRAPHIC_ALGORITHM, A.RSA),
@@ -309,16 +309,16 @@ def pair(version: Version) -> Iterator[Step]:
             (Tag.STATE, State.PRE_ACTIVE),
             (Tag.LINK, link),
         )
-    yield destroyed(0)
-    yield destroyed(1)
+    yield destroy_object(0)
+    yield destroy_object(1)
 
 
 def signatures(version: Version) -> Iterator[Step]:
-    """What one half signs, the other verifies; other data it does not."""
+    """The public key verifies a signature of the private key, but not over other data."""
     del version
-    yield new_pair(M.SIGN, M.VERIFY)
-    yield activated(0)
-    yield activated(1)
+    yield create_pair(M.SIGN, M.VERIFY)
+    yield activate_object(0)
+    yield activate_object(1)
     signature = symbol("SIGNATURE_DATA")
     yield Step(
         Operation.SIGN,
@@ -336,10 +336,10 @@ def signatures(version: Version) -> Iterator[Step]:
             ),
             crypto.SignatureVerifyResponse(unique_identifier=uid(1), validity_indicator=verdict),
         )
-    yield from ended(0, 1)
+    yield from revoke_and_destroy(0, 1)
 
 
-def derived(version: Version) -> Iterator[Step]:
+def derive_key(version: Version) -> Iterator[Step]:
     """PBKDF2 as in RFC 6070, and links in both directions."""
     del version
     secret = SecretData(
@@ -357,7 +357,7 @@ def derived(version: Version) -> Iterator[Step]:
         ),
         RegisterResponse(unique_identifier=uid(0)),
     )
-    yield activated(0)
+    yield activate_object(0)
     yield Step(
         Operation.DERIVE_KEY,
         rekey.DeriveKeyRequest(
@@ -373,19 +373,19 @@ def derived(version: Version) -> Iterator[Step]:
         ),
         rekey.DeriveKeyResponse(unique_identifier=uid(1)),
     )
-    yield got(1, bytes.fromhex("4b007901b765489abead49d926f721d0"), 128)
+    yield check_key(1, bytes.fromhex("4b007901b765489abead49d926f721d0"), 128)
     for number, link_type in (
         (0, LinkType.DERIVED_KEY_LINK),
         (1, LinkType.DERIVATION_BASE_OBJECT_LINK),
     ):
         link = Link(link_type=link_type, linked_object_identifier=uid(1 - number))
-        yield has(number, (Tag.LINK, link))
-    yield destroyed(1)
-    yield from ended(0)
+        yield check_attributes(number, (Tag.LINK, link))
+    yield destroy_object(1)
+    yield from revoke_and_destroy(0)
 
 
-def replaced(version: Version) -> Iterator[Step]:
-    """The replacement has the name, the state and the link; the old key has the other link."""
+def re_key(version: Version) -> Iterator[Step]:
+    """The replacement has name, state and link; the old key has the opposite link."""
     major, minor = version
     name = Name(
         name_value=f"KIT-REKEY-{major}{minor}", name_type=NameType.UNINTERPRETED_TEXT_STRING
@@ -403,7 +403,7 @@ def replaced(version: Version) -> Iterator[Step]:
         ),
         create.CreateResponse(object_type=ObjectType.SYMMETRIC_KEY, unique_identifier=uid(0)),
     )
-    yield activated(0)
+    yield activate_object(0)
     yield Step(
         Operation.RE_KEY,
         rekey.ReKeyRequest(unique_identifier=uid(0)),
@@ -411,15 +411,15 @@ def replaced(version: Version) -> Iterator[Step]:
     )
     back = Link(link_type=LinkType.REPLACED_OBJECT_LINK, linked_object_identifier=uid(0))
     forth = Link(link_type=LinkType.REPLACEMENT_OBJECT_LINK, linked_object_identifier=uid(1))
-    yield has(1, (Tag.NAME, name), (Tag.STATE, State.ACTIVE), (Tag.LINK, back))
-    yield has(0, (Tag.STATE, State.ACTIVE), (Tag.LINK, forth))
-    yield from ended(0, 1)
+    yield check_attributes(1, (Tag.NAME, name), (Tag.STATE, State.ACTIVE), (Tag.LINK, back))
+    yield check_attributes(0, (Tag.STATE, State.ACTIVE), (Tag.LINK, forth))
+    yield from revoke_and_destroy(0, 1)
 
 
-def split(version: Version) -> Iterator[Step]:
-    """Two of three parts give the key again, one does not."""
+def split_key(version: Version) -> Iterator[Step]:
+    """Two of three parts yield the key, one does not."""
     del version
-    yield registered(0, KEY, M.ENCRYPT | M.DECRYPT)
+    yield register_key(0, KEY, M.ENCRYPT | M.DECRYPT)
     yield Step(
         Operation.CREATE_SPLIT_KEY,
         create.CreateSplitKeyRequest(
@@ -443,41 +443,45 @@ def split(version: Version) -> Iterator[Step]:
     yield Step(
         Operation.JOIN_SPLIT_KEY, join(3, 1), create.JoinSplitKeyResponse(unique_identifier=uid(4))
     )
-    yield got(4, KEY, 128)
+    yield check_key(4, KEY, 128)
     yield Step(Operation.JOIN_SPLIT_KEY, join(2), ResultReason.CRYPTOGRAPHIC_FAILURE)
     for number in range(5):
-        yield destroyed(number)
+        yield destroy_object(number)
 
 
 def reasons(version: Version) -> Iterator[Step]:
-    """What fails says why: by the tables of 1.4 §11, and by the finer reasons of 2.x."""
+    """Failures have the Result Reasons of the tables of 1.4 §11, or the more specific ones of 2.x."""
 
-    def why(old: ResultReason, new: ResultReason) -> ResultReason:
+    def reason(old: ResultReason, new: ResultReason) -> ResultReason:
         return new if version >= V2_0 else old
 
-    missing = why(ResultReason.ITEM_NOT_FOUND, ResultReason.OBJECT_NOT_FOUND)
-    nobody = "KIT-no-such-object"
-    yield Step(Operation.GET, get.GetRequest(unique_identifier=nobody), missing)
-    yield Step(Operation.ACTIVATE, lifecycle.ActivateRequest(unique_identifier=nobody), missing)
-    yield Step(Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=nobody), missing)
-    yield registered(0, KEY, M.ENCRYPT)
+    missing_objects = reason(ResultReason.ITEM_NOT_FOUND, ResultReason.OBJECT_NOT_FOUND)
+    absent = "KIT-no-such-object"
+    yield Step(Operation.GET, get.GetRequest(unique_identifier=absent), missing_objects)
+    yield Step(
+        Operation.ACTIVATE, lifecycle.ActivateRequest(unique_identifier=absent), missing_objects
+    )
+    yield Step(
+        Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=absent), missing_objects
+    )
+    yield register_key(0, KEY, M.ENCRYPT)
     yield Step(
         Operation.CHECK,
         lifecycle.CheckRequest(unique_identifier=uid(0), cryptographic_usage_mask=M.DECRYPT),
-        why(ResultReason.PERMISSION_DENIED, ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK),
+        reason(ResultReason.PERMISSION_DENIED, ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK),
     )
-    yield activated(0)
-    not_now = why(ResultReason.PERMISSION_DENIED, ResultReason.WRONG_KEY_LIFECYCLE_STATE)
+    yield activate_object(0)
+    not_now = reason(ResultReason.PERMISSION_DENIED, ResultReason.WRONG_KEY_LIFECYCLE_STATE)
     yield Step(Operation.ACTIVATE, lifecycle.ActivateRequest(unique_identifier=uid(0)), not_now)
     yield Step(Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=uid(0)), not_now)
-    yield from ended(0)
+    yield from revoke_and_destroy(0)
 
 
 def leases(version: Version) -> Iterator[Step]:
-    """A lease is given, and an object that is put away must be brought back first."""
+    """A lease is granted; an archived object must be recovered first."""
     archived = ResultReason.OBJECT_ARCHIVED
-    yield registered(0, KEY, M.ENCRYPT)
-    yield activated(0)
+    yield register_key(0, KEY, M.ENCRYPT)
+    yield activate_object(0)
     yield Step(
         Operation.ARCHIVE,
         lifecycle.ArchiveRequest(unique_identifier=uid(0)),
@@ -497,58 +501,58 @@ def leases(version: Version) -> Iterator[Step]:
             unique_identifier=uid(0), lease_time=3600, last_change_date=NOW
         ),
     )
-    yield from ended(0)
+    yield from revoke_and_destroy(0)
     assert version
 
 
-def missing(version: Version) -> Iterator[Step]:
-    """Every operation about an object refuses one that there is not."""
+def missing_objects(version: Version) -> Iterator[Step]:
+    """Every operation about an object fails if the object does not exist."""
     reason = ResultReason.OBJECT_NOT_FOUND if version >= V2_0 else ResultReason.ITEM_NOT_FOUND
-    nobody = "KIT-no-such-object"
+    absent = "KIT-no-such-object"
     for operation, request in (
-        (Operation.GET_ATTRIBUTES, GetAttributesRequest(unique_identifier=nobody)),
-        (Operation.GET_ATTRIBUTE_LIST, GetAttributeListRequest(unique_identifier=nobody)),
-        (Operation.CHECK, lifecycle.CheckRequest(unique_identifier=nobody)),
-        (Operation.OBTAIN_LEASE, lifecycle.ObtainLeaseRequest(unique_identifier=nobody)),
-        (Operation.ARCHIVE, lifecycle.ArchiveRequest(unique_identifier=nobody)),
-        (Operation.RECOVER, lifecycle.RecoverRequest(unique_identifier=nobody)),
-        (Operation.RE_KEY, rekey.ReKeyRequest(unique_identifier=nobody)),
+        (Operation.GET_ATTRIBUTES, GetAttributesRequest(unique_identifier=absent)),
+        (Operation.GET_ATTRIBUTE_LIST, GetAttributeListRequest(unique_identifier=absent)),
+        (Operation.CHECK, lifecycle.CheckRequest(unique_identifier=absent)),
+        (Operation.OBTAIN_LEASE, lifecycle.ObtainLeaseRequest(unique_identifier=absent)),
+        (Operation.ARCHIVE, lifecycle.ArchiveRequest(unique_identifier=absent)),
+        (Operation.RECOVER, lifecycle.RecoverRequest(unique_identifier=absent)),
+        (Operation.RE_KEY, rekey.ReKeyRequest(unique_identifier=absent)),
         (
             Operation.GET_USAGE_ALLOCATION,
-            lifecycle.GetUsageAllocationRequest(unique_identifier=nobody, usage_limits_count=1),
+            lifecycle.GetUsageAllocationRequest(unique_identifier=absent, usage_limits_count=1),
         ),
-        (Operation.ENCRYPT, crypto.EncryptRequest(unique_identifier=nobody, data=b"x")),
-        (Operation.DECRYPT, crypto.DecryptRequest(unique_identifier=nobody, data=b"x")),
-        (Operation.SIGN, crypto.SignRequest(unique_identifier=nobody, data=b"x")),
-        (Operation.MAC, crypto.MACRequest(unique_identifier=nobody, data=b"x")),
-        (Operation.EXPORT, ExportRequest(unique_identifier=nobody)),
-        (Operation.DEACTIVATE, lifecycle.DeactivateRequest(unique_identifier=nobody)),
-        (Operation.OBLITERATE, lifecycle.ObliterateRequest(unique_identifier=nobody)),
+        (Operation.ENCRYPT, crypto.EncryptRequest(unique_identifier=absent, data=b"x")),
+        (Operation.DECRYPT, crypto.DecryptRequest(unique_identifier=absent, data=b"x")),
+        (Operation.SIGN, crypto.SignRequest(unique_identifier=absent, data=b"x")),
+        (Operation.MAC, crypto.MACRequest(unique_identifier=absent, data=b"x")),
+        (Operation.EXPORT, ExportRequest(unique_identifier=absent)),
+        (Operation.DEACTIVATE, lifecycle.DeactivateRequest(unique_identifier=absent)),
+        (Operation.OBLITERATE, lifecycle.ObliterateRequest(unique_identifier=absent)),
     ):
         if BY_OPERATION[operation].known_in(version):
             yield Step(operation, request, reason)
 
 
-def put_off(version: Version) -> Iterator[Step]:
-    """What was put off is answered by a Poll, once, and can be given up before it is begun."""
+def asynchronous(version: Version) -> Iterator[Step]:
+    """Poll returns the result of an asynchronous request once; it can be cancelled before it starts."""
     pending = ResultStatus.OPERATION_PENDING
-    yield registered(0, KEY, M.ENCRYPT)
-    look = GetAttributesRequest(
+    yield register_key(0, KEY, M.ENCRYPT)
+    request = GetAttributesRequest(
         unique_identifier=uid(0), attribute_references=(Tag.CRYPTOGRAPHIC_LENGTH,)
     )
-    yield Step(Operation.GET_ATTRIBUTES, look, pending, put_off=True)
+    yield Step(Operation.GET_ATTRIBUTES, request, pending, asynchronous=True)
     poll = PollRequest(asynchronous_correlation_value=LATER)
     seen = GetAttributesResponse(
         unique_identifier=uid(0),
         attributes=Attributes.of((Tag.CRYPTOGRAPHIC_LENGTH, 8 * len(KEY))),
     )
-    yield Step(Operation.POLL, poll, seen, answered_as=Operation.GET_ATTRIBUTES)
-    gone = ResultReason.ITEM_NOT_FOUND
+    yield Step(Operation.POLL, poll, seen, response_operation=Operation.GET_ATTRIBUTES)
+    not_found = ResultReason.ITEM_NOT_FOUND
     if version >= V2_0:
-        gone = ResultReason.INVALID_ASYNCHRONOUS_CORRELATION_VALUE
-    yield Step(Operation.POLL, poll, gone)
+        not_found = ResultReason.INVALID_ASYNCHRONOUS_CORRELATION_VALUE
+    yield Step(Operation.POLL, poll, not_found)
     destroy = lifecycle.DestroyRequest(unique_identifier=uid(0))
-    yield Step(Operation.DESTROY, destroy, pending, put_off=True)
+    yield Step(Operation.DESTROY, destroy, pending, asynchronous=True)
     yield Step(
         Operation.CANCEL,
         CancelRequest(asynchronous_correlation_value=LATER),
@@ -556,12 +560,12 @@ def put_off(version: Version) -> Iterator[Step]:
             asynchronous_correlation_value=LATER, cancellation_result=CancellationResult.CANCELED
         ),
     )
-    yield got(0, KEY, 8 * len(KEY))
-    yield destroyed(0)
+    yield check_key(0, KEY, 8 * len(KEY))
+    yield destroy_object(0)
 
 
-def certified(version: Version) -> Iterator[Step]:
-    """A certificate for a key of the server's; both are linked."""
+def certify(version: Version) -> Iterator[Step]:
+    """A certificate for a key in the server; both have links."""
     attributes = Attributes.of(
         (Tag.CRYPTOGRAPHIC_ALGORITHM, A.ECDSA), (Tag.CRYPTOGRAPHIC_LENGTH, 256)
     )
@@ -586,35 +590,35 @@ def certified(version: Version) -> Iterator[Step]:
     )
     to_key = Link(link_type=LinkType.PUBLIC_KEY_LINK, linked_object_identifier=uid(1))
     to_certificate = Link(link_type=LinkType.CERTIFICATE_LINK, linked_object_identifier=uid(2))
-    yield has(2, (Tag.OBJECT_TYPE, ObjectType.CERTIFICATE), (Tag.LINK, to_key))
-    yield has(1, (Tag.LINK, to_certificate))
+    yield check_attributes(2, (Tag.OBJECT_TYPE, ObjectType.CERTIFICATE), (Tag.LINK, to_key))
+    yield check_attributes(1, (Tag.LINK, to_certificate))
     yield Step(
         Operation.VALIDATE,
         ValidateRequest(unique_identifiers=(uid(2),)),
         ValidateResponse(validity_indicator=ValidityIndicator.VALID),
     )
     for number in (2, 1, 0):
-        yield destroyed(number)
+        yield destroy_object(number)
     assert version
 
 
 CASES = (
     Case("LEASE", "Leases, Archive and Recover (KMIP 1.4 §4.17, §4.22, §4.23).", leases),
-    Case("MISSING", "Objects that there are not (KMIP 1.4 §11, KMIP 2.1 §6.1).", missing),
-    Case("ASYNC", "What is put off, polled, cancelled (KMIP 1.4 §4.27, §4.28).", put_off),
-    Case("CERTIFY", "A certificate and its links (KMIP 1.4 §4.7, §4.24).", certified, V1_1),
-    Case("MAC", "Codes of RFC 4231 §4.2 (KMIP 1.4 §4.33, §4.34).", codes, V1_2),
+    Case("MISSING", "Objects that do not exist (KMIP 1.4 §11, KMIP 2.1 §6.1).", missing_objects),
+    Case("ASYNC", "Asynchronous requests: Poll and Cancel (KMIP 1.4 §4.27, §4.28).", asynchronous),
+    Case("CERTIFY", "A certificate and its links (KMIP 1.4 §4.7, §4.24).", certify, V1_1),
+    Case("MAC", "Codes of RFC 4231 §4.2 (KMIP 1.4 §4.33, §4.34).", macs, V1_2),
     Case("HASH", "SHA-256 of FIPS 180-4 (KMIP 1.4 §4.37).", digests, V1_2),
     Case("RNG", "Random bytes (KMIP 1.4 §4.35).", random_bytes, V1_2),
-    Case("PAIR", "A key pair, its attributes and links (KMIP 1.4 §4.2).", pair),
+    Case("PAIR", "A key pair, its attributes and links (KMIP 1.4 §4.2).", key_pair),
     Case("SIGN", "Signatures by a new RSA pair (KMIP 1.4 §4.31, §4.32).", signatures, V1_2),
-    Case("DERIVE", "PBKDF2 of RFC 6070, and links (KMIP 1.4 §4.6).", derived),
-    Case("REKEY", "A replacement takes over name and state (KMIP 1.4 §4.4).", replaced),
-    Case("REASONS", "Result Reasons of what is refused (KMIP 1.4 §11, KMIP 2.1 §6.1).", reasons),
+    Case("DERIVE", "PBKDF2 of RFC 6070, and links (KMIP 1.4 §4.6).", derive_key),
+    Case("REKEY", "A replacement key has name and state of the old one (KMIP 1.4 §4.4).", re_key),
+    Case("REASONS", "Result Reasons of failures (KMIP 1.4 §11, KMIP 2.1 §6.1).", reasons),
     Case(
         "SPLIT",
-        "A key in three parts of which two are enough (KMIP 1.4 §4.38, §4.39).",
-        split,
+        "A key in three parts with a threshold of two (KMIP 1.4 §4.38, §4.39).",
+        split_key,
         V1_2,
     ),
 )
@@ -624,49 +628,51 @@ CASES = (
 
 
 def messages(step: Step, version: Version) -> tuple[RequestMessage, ResponseMessage]:
-    """Request and response of a step."""
-    spoken = ProtocolVersion.of(version)
+    """The request and response of a step."""
+    protocol_version = ProtocolVersion.of(version)
     count = 1 if version < V3_0 else None
     indicator = (
-        (True if version < V2_0 else AsynchronousIndicator.MANDATORY) if step.put_off else None
+        (True if version < V2_0 else AsynchronousIndicator.MANDATORY) if step.asynchronous else None
     )
     request = RequestMessage(
         request_header=RequestHeader(
-            protocol_version=spoken, batch_count=count, asynchronous_indicator=indicator
+            protocol_version=protocol_version, batch_count=count, asynchronous_indicator=indicator
         ),
         batch_items=(RequestBatchItem(operation=step.operation, request_payload=step.request),),
     )
-    operation = step.answered_as or step.operation
-    if isinstance(step.answer, ResultStatus):
+    operation = step.response_operation or step.operation
+    if isinstance(step.response, ResultStatus):
         item = ResponseBatchItem(
             operation=operation,
-            result_status=step.answer,
+            result_status=step.response,
             asynchronous_correlation_value=LATER,
         )
-    elif isinstance(step.answer, ResultReason):
+    elif isinstance(step.response, ResultReason):
         item = ResponseBatchItem(
             operation=operation,
             result_status=ResultStatus.OPERATION_FAILED,
-            result_reason=step.answer,
+            result_reason=step.response,
         )
     else:
         item = ResponseBatchItem(
             operation=operation,
             result_status=ResultStatus.SUCCESS,
-            response_payload=step.answer,
+            response_payload=step.response,
         )
-    header = ResponseHeader(protocol_version=spoken, time_stamp=NOW, batch_count=count)
+    header = ResponseHeader(protocol_version=protocol_version, time_stamp=NOW, batch_count=count)
     return request, ResponseMessage(response_header=header, batch_items=(item,))
 
 
-def encoded(case: Case, version: Version) -> str:
+def case_text(case: Case, version: Version) -> str:
     """The file of a case in a version."""
     parts = [
         xml.dump(to_tree(message, version))
         for step in case.steps(version)
         for message in messages(step, version)
     ]
-    text = f"<!-- {case.about} Made by tools/gen_suite.py. -->\n<KMIP>\n{''.join(parts)}</KMIP>\n"
+    text = (
+        f"<!-- {case.about} Generated by tools/gen_suite.py. -->\n<KMIP>\n{''.join(parts)}</KMIP>\n"
+    )
     text = text.replace(f'"{NOW.isoformat()}"', '"$NOW"')
     for name in SYMBOLS:
         text = text.replace(f'"{symbol(name).hex()}"', f'"${name}"')
@@ -680,11 +686,11 @@ def files() -> Iterator[tuple[Path, str]]:
             if version >= case.since:
                 major, minor = version
                 path = SUITE / str(version) / f"KIT-{case.name}-{major}{minor}.xml"
-                yield path, encoded(case, version)
+                yield path, case_text(case, version)
 
 
 def main() -> int:
-    """Write the files, or say which differ."""
+    """Write the files; with --check, report files that differ."""
     check = "--check" in sys.argv[1:]
     stale = []
     for path, text in files():
@@ -693,7 +699,7 @@ def main() -> int:
             if not check:
                 path.write_text(text, encoding="utf-8")
     if check and stale:
-        print(f"{len(stale)} cases are stale, such as {stale[0]}; run tools/gen_suite.py")
+        print(f"{len(stale)} cases are out of date, such as {stale[0]}; run tools/gen_suite.py")
         return 1
     return 0
 

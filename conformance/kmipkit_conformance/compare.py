@@ -15,7 +15,7 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name, value_name
 from kmipkit.spec.tags import Tag
-from kmipkit.ttlv.redaction import hidden
+from kmipkit.ttlv.redaction import is_secret
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import rules
 from kmipkit_conformance.cases import Step, children
@@ -183,9 +183,9 @@ class Comparison:
         if attributes[0] or expected.tag == Tag.ATTRIBUTES:
             yield from self._subset(path, *attributes)
             items = others
-        yield from self._others(path, expected.tag, *items)
+        yield from self._other_items(path, expected.tag, *items)
 
-    def _others(
+    def _other_items(
         self, path: str, parent: int, expected: Sequence[Item], actual: Sequence[Item]
     ) -> Iterator[str]:
         """The items of a structure that are not attributes: the same, in the same order."""
@@ -251,8 +251,8 @@ class Comparison:
             yield from self._structure(path, expected, actual)
         elif not self._same_value(expected, actual):
             yield (
-                f"{path}/{tag_name(expected.tag)}: {_shown(expected)} expected,"
-                f" {_shown(actual)} received"
+                f"{path}/{tag_name(expected.tag)}: {_value_text(expected)} expected,"
+                f" {_value_text(actual)} received"
             )
 
     def _bind(self, expected: Item, actual: Item) -> None:
@@ -386,7 +386,7 @@ def _attribute_tag(item: Item) -> Tag | None:
 
 def _outcomes(items: Sequence[Item]) -> str:
     return "; ".join(
-        ", ".join(_shown(child) for child in _inner(item) if child.tag in _OUTCOME_AND_MESSAGE)
+        ", ".join(_value_text(child) for child in _inner(item) if child.tag in _OUTCOME_AND_MESSAGE)
         for item in items
     )
 
@@ -400,15 +400,15 @@ def _described(item: Item) -> str:
     names = [child for child in _inner(item) if child.tag == Tag.ATTRIBUTE_NAME]
     if names:
         return f"the attribute {names[0].value!r}"
-    return tag_name(item.tag) if isinstance(item.value, tuple) else _shown(item)
+    return tag_name(item.tag) if isinstance(item.value, tuple) else _value_text(item)
 
 
-def _shown(item: Item) -> str:
+def _value_text(item: Item) -> str:
     """A value as reports show it, without keys."""
     value = item.value
     if isinstance(value, Symbol):
         return f"${value.name}"
-    if hidden(item.tag, item.type, inside=False) or isinstance(value, bytes):
+    if is_secret(item.tag, item.type, inside=False) or isinstance(value, bytes):
         return f"{len(value)} bytes" if isinstance(value, bytes) else "<redacted>"
     if item.type is ItemType.ENUMERATION and isinstance(value, int):
         return value_name(item.tag, value) or f"0x{value:08x}"

@@ -34,7 +34,7 @@ class HTTPSChannel:
             "Cache-Control": "no-cache",
         }
         try:
-            body = media.of_ttlv(request, self._limits)
+            body = media.from_ttlv(request, self._limits)
             self._http.request("POST", self._path, body, headers)
             response = self._http.getresponse()
             answer = response.read(self._limits.max_message + 1)

@@ -1,6 +1,6 @@
-"""The one place where exceptions of `cryptography` become ours.
+"""The one place that maps exceptions of `cryptography` to ours.
 
-What the library says is never passed on: its texts are not ours to vouch for, and some name values.
+The messages of the library are never passed on: some contain values.
 """
 
 from collections.abc import Iterator
@@ -17,22 +17,29 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap
 from kmipkit.errors import OperationError
 from kmipkit.spec.enums import ResultReason
 
-_FAILURES = (
+FAILURES: tuple[type[Exception], ...] = (
     InternalError,
     InvalidSignature,
     InvalidTag,
     InvalidUnwrap,
     OverflowError,
-    TypeError,
     ValueError,
 )
+"""What the library raises for keys and data that it cannot use.
+
+TypeError is not among them, because it would hide defects of ours. Where the library raises it for
+what a client may send, the caller says so.
+"""
 
 
 @contextmanager
 def foreign_errors(
-    message: str, reason: ResultReason = ResultReason.CRYPTOGRAPHIC_FAILURE
+    message: str,
+    reason: ResultReason = ResultReason.CRYPTOGRAPHIC_FAILURE,
+    *,
+    failures: tuple[type[Exception], ...] = FAILURES,
 ) -> Iterator[None]:
-    """Turn what the library raises inside into an ``OperationError`` with ``message``.
+    """Map what the library raises inside to an ``OperationError`` with ``message``.
 
     An algorithm that the library or its OpenSSL lacks becomes Unsupported Cryptographic Parameters.
     """
@@ -41,7 +48,7 @@ def foreign_errors(
     except UnsupportedAlgorithm:
         raise OperationError(
             ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
-            "the cryptographic library of this installation lacks what the parameters ask for",
+            "the installed cryptographic library does not support these parameters",
         ) from None
-    except _FAILURES:
+    except failures:
         raise OperationError(reason, message) from None

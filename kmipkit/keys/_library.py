@@ -1,7 +1,7 @@
-"""Old ciphers and modes, which move about between versions of `cryptography`.
+"""Old ciphers and modes, whose modules differ between versions of `cryptography`.
 
-They are wanted from where they live in the newest version; older versions have them elsewhere, and
-a build of OpenSSL without its legacy provider lacks some of them.
+They are imported from their module in the newest version, or else from that in older versions. A
+build of OpenSSL without its legacy provider lacks some of them.
 """
 
 import warnings
@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import Any
 
 
-def _find(kind: str, name: str) -> Callable[..., Any]:
-    for home in ("decrepit", "primitives"):
+def _find(module: str, name: str) -> Callable[..., Any]:
+    for package in ("decrepit", "primitives"):
         try:
-            return getattr(import_module(f"cryptography.hazmat.{home}.ciphers.{kind}"), name)  # type: ignore[no-any-return]  # a class of the library, by its name
+            return getattr(import_module(f"cryptography.hazmat.{package}.ciphers.{module}"), name)  # type: ignore[no-any-return]  # a class of the library, by its name
         except (ImportError, AttributeError):
             continue
-    raise ImportError(f"cryptography has no {kind} {name}; install a version from 43 on")
+    raise ImportError(f"cryptography has no {module}.{name}; install version 43 or later")
 
 
 TripleDES = _find("algorithms", "TripleDES")

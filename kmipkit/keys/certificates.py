@@ -1,7 +1,7 @@
-"""What an X.509 certificate says, as the attributes of KMIP show it.
+"""Properties of X.509 certificates, as the attributes of KMIP show them.
 
-KMIP 1.4 §3.8 to §3.15, KMIP 2.1 §4.6 (Certificate Attributes) and §4.58. Names are given in three
-forms, since each version asks for another: text by RFC 4514, DER, and the single fields.
+KMIP 1.4 §3.8 to §3.15, KMIP 2.1 §4.6 (Certificate Attributes) and §4.58. Names have three forms,
+because versions differ: text by RFC 4514, DER, and single fields.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ NAME_FIELDS: Mapping[x509.ObjectIdentifier, str] = MappingProxyType(
         NameOID.DN_QUALIFIER: "DN Qualifier",
     }
 )
-"""The fields of a name that KMIP 2.1 §4.6 has attributes for, by the ends of their names."""
+"""Fields of a name that have attributes in KMIP 2.1 §4.6, and the last part of those names."""
 
 _OID = SignatureAlgorithmOID
 _SIGNATURE = DigitalSignatureAlgorithm
@@ -66,44 +66,44 @@ SIGNATURE_ALGORITHMS: Mapping[x509.ObjectIdentifier, DigitalSignatureAlgorithm] 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameFacts:
-    """A distinguished name and the alternative names beside it."""
+    """A distinguished name, and the alternative names."""
 
     text: str
-    """As RFC 4514 writes it, last field first."""
+    """The text by RFC 4514, last field first."""
     der: bytes
     fields: tuple[tuple[str, str], ...]
-    """(name of :data:`NAME_FIELDS`, value), in the order of the certificate; others left out."""
+    """(name of :data:`NAME_FIELDS`, value), in the order of the certificate; without others."""
     alternative: tuple[bytes, ...]
     """Each alternative name in DER (a GeneralName)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFacts:
-    """What a certificate tells."""
+    """The properties of a certificate."""
 
     certificate_type: CertificateType
     length: int
     """Certificate Length: bytes of the DER (KMIP 1.4 §3.9)."""
     key: KeyFacts
-    """Of the public key in it; its length is the Cryptographic Length of the certificate."""
+    """The facts of its public key, whose length is the Cryptographic Length of the certificate."""
     subject: NameFacts
     issuer: NameFacts
     serial: bytes
-    """In DER: an INTEGER with its tag and length, as the official cases have it."""
+    """In DER: an INTEGER with its tag and length, as in the official cases."""
     serial_text: str
     """Hexadecimal, in upper case, without a leading zero byte."""
     not_before: datetime
     not_after: datetime
     signature_algorithm: DigitalSignatureAlgorithm | None
-    """``None`` for one that KMIP has no number for, such as Ed25519."""
+    """``None`` for an algorithm that KMIP has no value for, such as Ed25519."""
 
 
 def describe_certificate(data: bytes) -> CertificateFacts:
     """The facts of a certificate in DER.
 
     Raises:
-        OperationError: Invalid Field, where ``data`` is not an X.509 certificate;
-            Unsupported Cryptographic Parameters for a public key that the library does not know.
+        OperationError: Invalid Field if ``data`` is not an X.509 certificate;
+            Unsupported Cryptographic Parameters for a public key that the library does not support.
     """
     with foreign_errors(
         "Certificate Value is not an X.509 certificate in DER", ResultReason.INVALID_FIELD
@@ -124,17 +124,15 @@ def describe_certificate(data: bytes) -> CertificateFacts:
 
 
 def certificate_key(data: bytes) -> CertificatePublicKeyTypes:
-    """The public key of an X.509 certificate. OperationError: Invalid Field if it has none."""
-    with foreign_errors(
-        "the certificate has no public key that can be used", ResultReason.INVALID_FIELD
-    ):
+    """The public key of an X.509 certificate. OperationError: Invalid Field if not supported."""
+    with foreign_errors("the certificate has no supported public key", ResultReason.INVALID_FIELD):
         return x509.load_der_x509_certificate(data).public_key()
 
 
 def certificate_attributes(data: bytes) -> Iterator[tuple[Tag, Any]]:
-    """The attributes of plain type that a certificate in DER gives, each with its value.
+    """The attributes of plain type that follow from a certificate in DER, with their values.
 
-    Fields of names that occur more than once come more than once (KMIP 2.1 §4.6). Errors are those
+    A field that a name has several times is yielded several times (KMIP 2.1 §4.6). Errors are those
     of :func:`describe_certificate`.
     """
     facts = describe_certificate(data)
@@ -168,10 +166,10 @@ def _name(
 
 def _alternative(
     certificate: x509.Certificate,
-    kind: type[x509.SubjectAlternativeName] | type[x509.IssuerAlternativeName],
+    extension_type: type[x509.SubjectAlternativeName] | type[x509.IssuerAlternativeName],
 ) -> tuple[bytes, ...]:
     try:
-        extension = certificate.extensions.get_extension_for_class(kind)
+        extension = certificate.extensions.get_extension_for_class(extension_type)
     except x509.ExtensionNotFound:
         return ()
     (names,) = elements(extension.value.public_bytes())
@@ -179,7 +177,7 @@ def _alternative(
 
 
 def _serial(certificate: x509.Certificate) -> bytes:
-    """The serial number as it stands there; as a number it would lose leading zeros."""
+    """The serial number with its leading zeros, which a number does not have."""
     (body,) = elements(certificate.tbs_certificate_bytes)
     return next(element.whole for element in elements(body.content) if element.tag == INTEGER)
 

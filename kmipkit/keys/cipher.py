@@ -1,10 +1,10 @@
 """Encrypt and Decrypt with symmetric keys (KMIP 1.4 §4.29, §4.30; KMIP 2.1 §6.1.17, §6.1.11).
 
-Everything particular to an algorithm is a row of `rules`; this file finds the row, holds the
-request against it (key, IV, tag, padding), runs it and turns what fails into the right Result
-Reason. A tag travels apart from the ciphertext, as the messages of KMIP 1.4 and later have it.
+Everything particular to an algorithm is a row of `rules`; this file finds the row, checks the
+request by it (key, IV, tag, padding), runs it, and maps failures to Result Reasons. The tag is
+separate from the ciphertext, as in the messages of KMIP 1.4 and later.
 
-Two reasons look odd beside KMIP 2.1 §11.46, which has finer ones. The mandatory cases of the
+Two reasons are less specific than those of KMIP 2.1 §11.46. The mandatory cases of the
 baseline cryptographic profiles fix them for all versions: a missing IV is an Invalid Message
 (CS-BC-M-11), a tag length that the mode does not have is a General Failure (CS-BC-M-GCM-1).
 """
@@ -25,12 +25,12 @@ from kmipkit.spec.enums import (
 
 MISSING_IV = ResultReason.INVALID_MESSAGE
 BAD_TAG_LENGTH = ResultReason.GENERAL_FAILURE
-ENCRYPTION_FAILED = "encryption failed: the key or the data does not fit the mode"
+ENCRYPTION_FAILED = "encryption failed: the mode does not permit this key or data"
 
-_AS_STREAM_OR_AEAD = {
+_COMPATIBLE = {
     (CryptographicAlgorithm.CHACHA20, CryptographicAlgorithm.CHACHA20POLY1305),
 }
-"""(algorithm of the key, algorithm of the parameters) that fit together though they differ."""
+"""(algorithm of the key, algorithm of the parameters) that differ and are permitted."""
 
 _BLOCK_MODES = frozenset(mode for _, mode in RULES if mode is not None)
 
@@ -41,7 +41,7 @@ class Encrypted:
 
     data: bytes
     iv: bytes | None = None
-    """The IV that was made here; ``None`` where the caller gave it or none is used."""
+    """The generated IV; ``None`` if the caller specified it or the mode uses none."""
     tag: bytes | None = None
     """The authentication tag of a mode that has one."""
 
@@ -58,23 +58,25 @@ def encrypt(
 ) -> Encrypted:
     """Encrypt ``data`` with a key of ``algorithm``.
 
-    An ``iv`` that is given is used; else one is made with ``random`` if the parameters ask for a
-    Random IV. Its length is the IV Length of the parameters, or what is usual for the mode.
+    Without ``iv``, one is generated with ``random`` if the parameters have Random IV. Its length is
+    the IV Length of the parameters, or else the default of the mode.
 
     Raises:
-        OperationError: Bad or Unsupported Cryptographic Parameters for a combination that makes no
-            sense or is not in :data:`~kmipkit.keys.rules.RULES`; Invalid Message for a missing IV;
-            Invalid Field for data, IV or key of a length that the mode does not take; General
-            Failure for a Tag Length that it does not have.
+        OperationError: Bad or Unsupported Cryptographic Parameters for a combination that is not
+            valid or not in :data:`~kmipkit.keys.rules.RULES`; Invalid Message for a missing IV;
+            Invalid Field for data, IV or key of a length that the mode does not permit;
+            General Failure for such a Tag Length.
     """
-    ready = prepare_encryption(key, algorithm, parameters, iv, additional_data, random)
-    rule = ready.rule
-    padded = pad(ready.padding, data, rule.block, random) if rule.pads else data
+    prepared = prepare_encryption(key, algorithm, parameters, iv, additional_data, random)
+    rule = prepared.rule
+    padded = pad(prepared.padding, data, rule.block, random) if rule.pads else data
     _check_length(rule, padded)
-    start = rule.expand(ready.iv, parameters, len(padded))
+    start = rule.expand(prepared.iv, parameters, len(padded))
     with foreign_errors(ENCRYPTION_FAILED):
-        sealed, tag = rule.seal(key, start, padded, additional_data, ready.tag_length)
-    return Encrypted(data=sealed, iv=ready.made_iv, tag=tag if rule.tag_lengths else None)
+        ciphertext, tag = rule.seal(key, start, padded, additional_data, prepared.tag_length)
+    return Encrypted(
+        data=ciphertext, iv=prepared.generated_iv, tag=tag if rule.tag_lengths else None
+    )
 
 
 def decrypt(
@@ -90,18 +92,18 @@ def decrypt(
     """Decrypt ``data`` with a key of ``algorithm``; check its ``tag`` in a mode that has one.
 
     Raises:
-        OperationError: Cryptographic Failure where tag or padding show a wrong key, wrong
-            parameters or altered data; else as :func:`encrypt`.
+        OperationError: Cryptographic Failure if tag or padding are wrong, because of a wrong key,
+            wrong parameters or altered data; else as :func:`encrypt`.
     """
-    ready = prepare_decryption(key, algorithm, parameters, iv, additional_data, tag)
-    rule = ready.rule
+    prepared = prepare_decryption(key, algorithm, parameters, iv, additional_data, tag)
+    rule = prepared.rule
     if rule.pads:
         check_whole_blocks(rule, len(data))
     _check_length(rule, data)
-    start = rule.expand(ready.iv, parameters, len(data))
+    start = rule.expand(prepared.iv, parameters, len(data))
     with foreign_errors(DECRYPTION_FAILED):
-        opened = rule.open(key, start, data, additional_data, tag or b"")
-    return unpad(ready.padding, opened, rule.block) if rule.pads else opened
+        plaintext = rule.open(key, start, data, additional_data, tag or b"")
+    return unpad(prepared.padding, plaintext, rule.block) if rule.pads else plaintext
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ class Prepared:
     rule: Rule
     padding: PaddingMethod
     iv: bytes
-    made_iv: bytes | None = None
-    """The IV again, if it was made here."""
+    generated_iv: bytes | None = None
+    """The same IV if it was generated."""
     tag_length: int = 0
 
 
@@ -129,9 +131,11 @@ def prepare_encryption(
     padding = _padding(rule, parameters)
     tag_length = _tag_length(rule, parameters.tag_length)
     _check_additional(rule, additional_data)
-    used = iv if iv is not None else _random_iv(rule, parameters, random)
-    _check_iv(rule, used)
-    return Prepared(rule, padding, used, used if iv is None and used else None, tag_length)
+    actual_iv = iv if iv is not None else _random_iv(rule, parameters, random)
+    _check_iv(rule, actual_iv)
+    return Prepared(
+        rule, padding, actual_iv, actual_iv if iv is None and actual_iv else None, tag_length
+    )
 
 
 def prepare_decryption(
@@ -147,9 +151,9 @@ def prepare_decryption(
     padding = _padding(rule, parameters)
     _check_additional(rule, additional_data)
     _check_tag(rule, parameters, tag)
-    used = iv if iv is not None else b""
-    _check_iv(rule, used)
-    return Prepared(rule, padding, used)
+    actual_iv = iv if iv is not None else b""
+    _check_iv(rule, actual_iv)
+    return Prepared(rule, padding, actual_iv)
 
 
 def check_whole_blocks(rule: Rule, length: int) -> None:
@@ -163,8 +167,10 @@ def check_whole_blocks(rule: Rule, length: int) -> None:
 
 def _rule(key: bytes, of_key: CryptographicAlgorithm, parameters: Parameters) -> Rule:
     algorithm = parameters.cryptographic_algorithm or of_key
-    if algorithm != of_key and (of_key, algorithm) not in _AS_STREAM_OR_AEAD:
-        raise _bad(f"Cryptographic Algorithm {algorithm.name} with a key of {of_key.name}")
+    if algorithm != of_key and (of_key, algorithm) not in _COMPATIBLE:
+        raise _bad_parameters(
+            f"Cryptographic Algorithm {algorithm.name} with a key of {of_key.name}"
+        )
     rule = RULES.get((algorithm, parameters.block_cipher_mode))
     if rule is None:
         raise _no_rule(algorithm, parameters.block_cipher_mode)
@@ -178,20 +184,22 @@ def _rule(key: bytes, of_key: CryptographicAlgorithm, parameters: Parameters) ->
 
 def _no_rule(algorithm: CryptographicAlgorithm, mode: BlockCipherMode | None) -> OperationError:
     if mode is None and any(known == algorithm for known, _ in RULES):
-        return _bad(
-            f"{algorithm.name} needs a Block Cipher Mode, in the request or in the key's own"
+        return _bad_parameters(
+            f"{algorithm.name} needs a Block Cipher Mode, in the request or in those of the key"
         )
     if mode is not None and mode in _BLOCK_MODES and (algorithm, None) in RULES:
-        return _bad(f"{algorithm.name} is no block cipher; Block Cipher Mode {mode.name}")
-    wanted = algorithm.name if mode is None else f"{algorithm.name} with {mode.name}"
+        return _bad_parameters(
+            f"{algorithm.name} is not a block cipher, but Block Cipher Mode is {mode.name}"
+        )
+    name = algorithm.name if mode is None else f"{algorithm.name} with {mode.name}"
     return OperationError(
-        ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS, f"{wanted} is not supported"
+        ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS, f"{name} is not supported"
     )
 
 
-def _bad(what: str) -> OperationError:
+def _bad_parameters(text: str) -> OperationError:
     return OperationError(
-        ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS, f"bad Cryptographic Parameters: {what}"
+        ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS, f"bad Cryptographic Parameters: {text}"
     )
 
 
@@ -203,19 +211,19 @@ def _name(algorithm: CryptographicAlgorithm, parameters: Parameters) -> str:
 def _padding(rule: Rule, parameters: Parameters) -> PaddingMethod:
     method = parameters.padding_method or PaddingMethod.NONE
     if method != PaddingMethod.NONE and not rule.pads:
-        # Ignored, it would deceive a peer that decrypts by itself and strips padding.
-        raise _bad(f"Padding Method {method.name} with a mode that does not pad")
+        # If it were ignored, a client that decrypts by itself would remove padding that is not there.
+        raise _bad_parameters(f"Padding Method {method.name} with a mode without padding")
     return method
 
 
-def _tag_length(rule: Rule, wanted: int | None) -> int:
+def _tag_length(rule: Rule, tag_length: int | None) -> int:
     if not rule.tag_lengths:
-        return 0  # Tag Length is for authenticated modes; elsewhere it says nothing
-    length = max(rule.tag_lengths) if wanted is None else wanted
+        return 0  # Tag Length has no meaning in other modes
+    length = max(rule.tag_lengths) if tag_length is None else tag_length
     if length not in rule.tag_lengths:
         raise OperationError(
             BAD_TAG_LENGTH,
-            f"invalid tag length {length}; possible are "
+            f"invalid tag length {length}; permitted are "
             f"{', '.join(map(str, sorted(rule.tag_lengths)))} bytes",
         )
     return length
@@ -224,47 +232,48 @@ def _tag_length(rule: Rule, wanted: int | None) -> int:
 def _check_tag(rule: Rule, parameters: Parameters, tag: bytes | None) -> None:
     if not rule.tag_lengths:
         if tag is not None:
-            raise _bad("an Authenticated Encryption Tag with a mode that has none")
+            raise _bad_parameters("Authenticated Encryption Tag with a mode without tag")
         return
     if tag is None:
         raise OperationError(
-            ResultReason.INVALID_MESSAGE, "missing tag: the mode needs it to authenticate the data"
+            ResultReason.INVALID_MESSAGE,
+            "missing tag: the mode needs an Authenticated Encryption Tag",
         )
-    wanted = len(tag) if parameters.tag_length is None else parameters.tag_length
-    if _tag_length(rule, len(tag)) != _tag_length(rule, wanted):
+    tag_length = len(tag) if parameters.tag_length is None else parameters.tag_length
+    if _tag_length(rule, len(tag)) != _tag_length(rule, tag_length):
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Authenticated Encryption Tag has {len(tag)} bytes, Tag Length is {wanted}",
+            f"Authenticated Encryption Tag has {len(tag)} bytes, Tag Length is {tag_length}",
         )
 
 
 def _check_additional(rule: Rule, additional_data: bytes) -> None:
     if additional_data and not rule.tag_lengths:
-        raise _bad("Authenticated Encryption Additional Data with a mode that has no tag")
+        raise _bad_parameters("Authenticated Encryption Additional Data with a mode without tag")
 
 
 def _random_iv(rule: Rule, parameters: Parameters, random: Random) -> bytes:
     if not parameters.random_iv or not rule.iv_lengths:
         return b""
     bits = parameters.iv_length
-    length = rule.usual_iv_length(parameters) if bits is None else bits // 8
+    length = rule.default_iv_length(parameters) if bits is None else bits // 8
     if length not in rule.iv_lengths or (bits or 0) % 8:
-        told = f"IV Length {bits}" if bits is not None else "Counter Length"
-        raise _bad(
-            f"{told}; IVs of {_lengths(rule)} bytes are possible, and their length is in bits"
+        field = f"IV Length {bits}" if bits is not None else "Counter Length"
+        raise _bad_parameters(
+            f"{field}; an IV has {_lengths(rule)} bytes, and its length is specified in bits"
         )
     return random(length)
 
 
 def _check_iv(rule: Rule, iv: bytes) -> None:
     if not rule.iv_lengths:
-        return  # an IV for ECB is of no use, and of no harm
+        return  # an IV for ECB is useless, and harmless
     if not iv:
         raise OperationError(MISSING_IV, "missing IV: the mode needs an IV/Counter/Nonce")
     if len(iv) not in rule.iv_lengths:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"IV/Counter/Nonce has {len(iv)} bytes; the mode takes {_lengths(rule)}",
+            f"IV/Counter/Nonce has {len(iv)} bytes; the mode needs {_lengths(rule)}",
         )
 
 
@@ -279,5 +288,5 @@ def _check_length(rule: Rule, data: bytes) -> None:
     if len(data) < rule.minimum:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Data has {len(data)} bytes; the mode takes {rule.minimum} or more",
+            f"Data has {len(data)} bytes; the mode needs at least {rule.minimum}",
         )

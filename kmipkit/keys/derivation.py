@@ -1,7 +1,7 @@
-"""Deriving keys from keys, secrets and data (KMIP 1.4 §4.6, KMIP 2.1 §6.1.14, §7.12).
+"""Key derivation from keys, secrets and data (KMIP 1.4 §4.6, KMIP 2.1 §6.1.14, §7.12).
 
-A table from Derivation Method to a function. The pseudorandom functions are the library's; of the
-modes of SP 800-108 it has the counter mode only, so that the other two are built upon them here.
+A table from Derivation Method to a function. The pseudorandom functions are those of the library; it
+lacks two of the three modes of SP 800-108, so all three are implemented here.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,37 +28,37 @@ from kmipkit.spec.enums import (
     ResultReason,
 )
 
-MOST_ITERATIONS = 10_000_000
-"""Of PBKDF2; some seconds of work."""
+MAX_ITERATIONS = 10_000_000
+"""The maximum of PBKDF2: some seconds of work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a derivation works on; empty where not given."""
+    """The inputs of a derivation."""
 
     key: bytes | None
-    """The derivation key, or the secret that stands in its place."""
+    """The derivation key, or a secret in its place."""
     algorithm: CryptographicAlgorithm | None = None
-    """That of the derivation key."""
+    """The Cryptographic Algorithm of the derivation key."""
     data: tuple[bytes, ...] = ()
     parameters: Parameters = Parameters()  # noqa: RUF009 - immutable
     iv: bytes | None = None
     salt: bytes | None = None
     iterations: int | None = None
     length: int
-    """Bytes that are wanted."""
+    """The length of the result in bytes."""
     random: Random
 
     @property
-    def one_data(self) -> bytes:
-        """The derivation data; Invalid Field where there are none."""
+    def joined_data(self) -> bytes:
+        """The derivation data; Invalid Field if there are none."""
         if not self.data:
             raise _invalid("Derivation Data are missing")
         return b"".join(self.data)
 
     @property
     def derivation_key(self) -> bytes:
-        """The derivation key; Invalid Field where there is none."""
+        """The derivation key; Invalid Field if there is none."""
         if self.key is None:
             raise _invalid("this method needs a derivation key")
         return self.key
@@ -68,37 +68,37 @@ def _invalid(message: str) -> OperationError:
     return OperationError(ResultReason.INVALID_FIELD, message)
 
 
-def _hash_named(inputs: Inputs, default: HashingAlgorithm | None) -> hashes.HashAlgorithm:
-    named = inputs.parameters.hashing_algorithm or default
-    if named is None:
+def _hash_algorithm(inputs: Inputs, default: HashingAlgorithm | None) -> hashes.HashAlgorithm:
+    selected = inputs.parameters.hashing_algorithm or default
+    if selected is None:
         raise OperationError(
             ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
             "bad Cryptographic Parameters: this method needs a Hashing Algorithm",
         )
-    return hash_of(named)
+    return hash_of(selected)
 
 
 def _pbkdf2(inputs: Inputs) -> bytes:
-    """RFC 8018 §5.2; its usual function is HMAC-SHA-1."""
+    """RFC 8018 §5.2; the default function is HMAC-SHA-1."""
     if inputs.salt is None or inputs.iterations is None:
         raise _invalid("PBKDF2 needs Salt and Iteration Count")
-    if not 1 <= inputs.iterations <= MOST_ITERATIONS:
-        raise _invalid(f"Iteration Count is 1 to {MOST_ITERATIONS}, not {inputs.iterations}")
-    password = inputs.derivation_key if not inputs.data else inputs.one_data
-    algorithm = _hash_named(inputs, HashingAlgorithm.SHA_1)
+    if not 1 <= inputs.iterations <= MAX_ITERATIONS:
+        raise _invalid(f"Iteration Count is 1 to {MAX_ITERATIONS}, not {inputs.iterations}")
+    password = inputs.derivation_key if not inputs.data else inputs.joined_data
+    algorithm = _hash_algorithm(inputs, HashingAlgorithm.SHA_1)
     return PBKDF2HMAC(algorithm, inputs.length, inputs.salt, inputs.iterations).derive(password)
 
 
 def _hash(inputs: Inputs) -> bytes:
     """ "The HASH derivation method REQUIRES either a derivation key or derivation data"."""
-    named = inputs.parameters.hashing_algorithm
-    _hash_named(inputs, None)
-    assert named is not None
-    return digest(inputs.one_data if inputs.data else inputs.derivation_key, named)
+    selected = inputs.parameters.hashing_algorithm
+    _hash_algorithm(inputs, None)
+    assert selected is not None
+    return digest(inputs.joined_data if inputs.data else inputs.derivation_key, selected)
 
 
 def _hmac(inputs: Inputs) -> bytes:
-    """By the algorithm of an HMAC key, else by the Hashing Algorithm of the parameters."""
+    """HMAC with the algorithm of an HMAC key, else with the Hashing Algorithm of the parameters."""
     if (
         inputs.algorithm in macs.MACS
         and inputs.algorithm is not None
@@ -106,8 +106,8 @@ def _hmac(inputs: Inputs) -> bytes:
     ):
         context: macs.Context = macs.MACS[inputs.algorithm](inputs.derivation_key)
     else:
-        context = hmac.HMAC(inputs.derivation_key, _hash_named(inputs, None))
-    context.update(inputs.one_data)
+        context = hmac.HMAC(inputs.derivation_key, _hash_algorithm(inputs, None))
+    context.update(inputs.joined_data)
     return context.finalize()
 
 
@@ -118,7 +118,7 @@ def _encrypt(inputs: Inputs) -> bytes:
         inputs.derivation_key,
         inputs.algorithm,
         inputs.parameters,
-        inputs.one_data,
+        inputs.joined_data,
         iv=inputs.iv,
         random=inputs.random,
     ).data
@@ -126,15 +126,15 @@ def _encrypt(inputs: Inputs) -> bytes:
 
 def _hkdf(inputs: Inputs) -> bytes:
     """RFC 5869; SHA-256 unless the parameters say otherwise (KMIP 2.1 §7.12)."""
-    algorithm = _hash_named(inputs, HashingAlgorithm.SHA_256)
-    with foreign_errors("HKDF gives at most 255 digests", ResultReason.INVALID_FIELD):
+    algorithm = _hash_algorithm(inputs, HashingAlgorithm.SHA_256)
+    with foreign_errors("HKDF yields at most 255 digests", ResultReason.INVALID_FIELD):
         return HKDF(algorithm, inputs.length, inputs.salt, b"".join(inputs.data)).derive(
             inputs.derivation_key
         )
 
 
 def _aws(inputs: Inputs) -> bytes:
-    """Date, region and service, each the message of an HMAC with the last result as key."""
+    """HMACs of date, region and service, each with the previous result as key."""
     if len(inputs.data) != 3:
         raise _invalid("AWS Signature Version 4 needs date, region and service as Derivation Data")
     key = b"AWS4" + inputs.derivation_key
@@ -153,14 +153,14 @@ def _function(inputs: Inputs) -> Callable[[bytes], bytes]:
     key = inputs.derivation_key
     by_cipher = inputs.parameters.cryptographic_algorithm == CryptographicAlgorithm.AES
     if not by_cipher:
-        _hash_named(inputs, HashingAlgorithm.SHA_256)
+        _hash_algorithm(inputs, HashingAlgorithm.SHA_256)
 
     def run(data: bytes) -> bytes:
         context: macs.Context
         if by_cipher:
             context = cmac.CMAC(algorithms.AES(key))
         else:
-            context = hmac.HMAC(key, _hash_named(inputs, HashingAlgorithm.SHA_256))
+            context = hmac.HMAC(key, _hash_algorithm(inputs, HashingAlgorithm.SHA_256))
         context.update(data)
         return context.finalize()
 
@@ -168,13 +168,13 @@ def _function(inputs: Inputs) -> Callable[[bytes], bytes]:
 
 
 def _blocks(inputs: Inputs, block: Callable[[int], bytes]) -> bytes:
-    """Blocks numbered from 1 until there are bytes enough."""
-    made = b""
+    """Blocks numbered from 1 until there are enough bytes."""
+    output = b""
     number = 0
-    while len(made) < inputs.length:
+    while len(output) < inputs.length:
         number += 1
-        made += block(number)
-    return made
+        output += block(number)
+    return output
 
 
 def _count(number: int) -> bytes:
@@ -183,13 +183,13 @@ def _count(number: int) -> bytes:
 
 def _counter(inputs: Inputs) -> bytes:
     """SP 800-108 §4.1, a counter of 32 bits before the fixed data."""
-    function, fixed = _function(inputs), inputs.one_data
+    function, fixed = _function(inputs), inputs.joined_data
     return _blocks(inputs, lambda number: function(_count(number) + fixed))
 
 
 def _feedback(inputs: Inputs) -> bytes:
-    """SP 800-108 §4.2: each block also works on the last one, the first on the IV."""
-    function, fixed = _function(inputs), inputs.one_data
+    """SP 800-108 §4.2: each block also depends on the previous one, the first on the IV."""
+    function, fixed = _function(inputs), inputs.joined_data
     last = inputs.iv or b""
 
     def block(number: int) -> bytes:
@@ -201,8 +201,8 @@ def _feedback(inputs: Inputs) -> bytes:
 
 
 def _double_pipeline(inputs: Inputs) -> bytes:
-    """SP 800-108 §4.3: a chain of its own stands in place of the last block."""
-    function, fixed = _function(inputs), inputs.one_data
+    """SP 800-108 §4.3: a second chain takes the place of the previous block."""
+    function, fixed = _function(inputs), inputs.joined_data
     chain = fixed
 
     def block(number: int) -> bytes:
@@ -226,14 +226,14 @@ METHODS: Mapping[DerivationMethod, Callable[[Inputs], bytes]] = MappingProxyType
         DerivationMethod.HKDF: _hkdf,
     }
 )
-"""Methods that work on bytes; Asymmetric Key is :func:`agree`."""
+"""The methods that derive from bytes; for Asymmetric Key see :func:`agree`."""
 
 
 def derive(method: DerivationMethod, inputs: Inputs) -> bytes:
-    """The derived bytes, ``inputs.length`` of them, from the left of what the method gives.
+    """The derived bytes: the first ``inputs.length`` bytes that the method yields.
 
     Raises:
-        OperationError: Invalid Field where inputs are missing or the method gives fewer bytes; Bad
+        OperationError: Invalid Field if inputs are missing or the method yields fewer bytes; Bad
             or Unsupported Cryptographic Parameters.
     """
     function = METHODS.get(method)
@@ -242,24 +242,24 @@ def derive(method: DerivationMethod, inputs: Inputs) -> bytes:
             ResultReason.FEATURE_NOT_SUPPORTED, f"Derivation Method {method.name} is not supported"
         )
     with foreign_errors("the derivation failed: the parameters do not fit the key"):
-        made = function(inputs)
-    return enough(made, inputs.length)
+        output = function(inputs)
+    return first_bytes(output, inputs.length)
 
 
-def enough(made: bytes, length: int) -> bytes:
-    """The first bytes; "if the specified length exceeds the output", Invalid Field."""
-    if length > len(made):
-        raise _invalid(f"{length * 8} bits are wanted, but the method gives {len(made) * 8}")
-    return made[:length]
+def first_bytes(output: bytes, length: int) -> bytes:
+    """The first bytes; Invalid Field if there are fewer (KMIP 1.4 §4.6)."""
+    if length > len(output):
+        raise _invalid(f"the method yields {len(output) * 8} bits, not the {length * 8} requested")
+    return output[:length]
 
 
 def agree(private: PrivateKeyTypes, public: PublicKeyTypes) -> bytes:
-    """The secret that two pairs share (ECDH, X25519, X448).
+    """The shared secret of two key pairs (ECDH, X25519, X448).
 
     Raises:
-        OperationError: Invalid Field for keys that do not belong together or agree on nothing.
+        OperationError: Invalid Field for keys that are not on one curve, or not for key agreement.
     """
-    with foreign_errors("the two keys are not of one curve", ResultReason.INVALID_FIELD):
+    with foreign_errors("the two keys are not on the same curve", ResultReason.INVALID_FIELD):
         match private, public:
             case ec.EllipticCurvePrivateKey(), ec.EllipticCurvePublicKey():
                 return private.exchange(ec.ECDH(), public)
@@ -267,4 +267,4 @@ def agree(private: PrivateKeyTypes, public: PublicKeyTypes) -> bytes:
                 return private.exchange(public)
             case x448.X448PrivateKey(), x448.X448PublicKey():
                 return private.exchange(public)
-    raise _invalid("key agreement needs a private and a public key of one curve")
+    raise _invalid("key agreement needs a private and a public key on the same curve")

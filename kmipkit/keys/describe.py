@@ -1,7 +1,7 @@
-"""What a key says about itself: algorithm, length and curve, as its attributes are to show.
+"""Properties of keys: algorithm, length and curve, as their attributes show them.
 
 Cryptographic Length is in bits (KMIP 1.4 §3.5): the modulus of RSA, the order of the field of a
-curve, the key of a cipher. The parity bits of DES keys do not count: 24 bytes of 3DES are 168 bits.
+curve, the key of a cipher. Parity bits of DES keys do not count: 24 bytes of 3DES are 168 bits.
 Certificates are in `certificates`.
 """
 
@@ -51,15 +51,15 @@ CURVES: Mapping[str, RecommendedCurve] = MappingProxyType(
         "brainpoolP512r1": RecommendedCurve.BRAINPOOLP512R1,
     }
 )
-"""The library's name of a curve -> the one of KMIP."""
+"""Name of a curve in the library -> Recommended Curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What the bytes of a key tell."""
+    """The properties of a key that its bytes show."""
 
     algorithm: CryptographicAlgorithm | None
-    """``None`` where the bytes do not tell and the caller did not know."""
+    """``None`` if the bytes do not show it and the caller does not know it."""
     length: int
     """Cryptographic Length, in bits."""
     curve: RecommendedCurve | None = None
@@ -73,7 +73,7 @@ _EC_ALGORITHMS = frozenset(
         CryptographicAlgorithm.EC,
     }
 )
-"""What a key on a curve can be called; its bytes do not say which."""
+"""Algorithms of a key on a curve; its bytes do not show which one."""
 
 _OPAQUE_FORMATS = frozenset({KeyFormatType.RAW, KeyFormatType.OPAQUE})
 _ASYMMETRIC_RAW = frozenset({CryptographicAlgorithm.ED25519, CryptographicAlgorithm.ED448})
@@ -112,11 +112,11 @@ def symmetric_length(size: int, algorithm: CryptographicAlgorithm | None) -> int
 def private_key(
     data: bytes, key_format: KeyFormatType, algorithm: CryptographicAlgorithm | None = None
 ) -> KeyFacts:
-    """The facts of a private key from its Key Material; ``algorithm`` is what its sender said.
+    """The facts of a private key from its Key Material; ``algorithm`` is that which the client declared.
 
     Raises:
-        OperationError: Invalid Field where the bytes are not what the format says; Key Format
-            Type Not Supported for a format that is not read.
+        OperationError: Invalid Field if the bytes are not in the format; Key Format Type Not
+            Supported for a format that is not supported.
     """
     return private_key_facts(load_private_key(data, key_format, algorithm), algorithm)
 
@@ -136,29 +136,31 @@ def describe_key(
 ) -> KeyFacts:
     """The facts of a key of any object type from its Key Material.
 
-    Only private and public keys in a format that shows it are looked into; of all others the length
-    is that of the bytes. Errors are those of :func:`private_key`.
+    Private and public keys in a known format are parsed; for all others the length is that of the
+    bytes. Errors are those of :func:`private_key`.
     """
-    look = {ObjectType.PRIVATE_KEY: private_key, ObjectType.PUBLIC_KEY: public_key}.get(object_type)
-    shows = key_format not in _OPAQUE_FORMATS or algorithm in _ASYMMETRIC_RAW
-    if look is None or not shows:
+    parse = {ObjectType.PRIVATE_KEY: private_key, ObjectType.PUBLIC_KEY: public_key}.get(
+        object_type
+    )
+    is_known = key_format not in _OPAQUE_FORMATS or algorithm in _ASYMMETRIC_RAW
+    if parse is None or not is_known:
         return KeyFacts(algorithm, symmetric_length(len(data), algorithm))
-    return look(data, key_format, algorithm)
+    return parse(data, key_format, algorithm)
 
 
 def private_key_facts(
     key: PrivateKeyTypes, declared: CryptographicAlgorithm | None = None
 ) -> KeyFacts:
-    """The facts of a loaded private key, which are those of its public half."""
+    """The facts of a loaded private key, which are those of its public key."""
     return public_key_facts(key.public_key(), declared)
 
 
 def public_key_facts(
     key: PublicKeyTypes, declared: CryptographicAlgorithm | None = None
 ) -> KeyFacts:
-    """The facts of a loaded public key; ``declared`` chooses between the names of curve keys."""
-    for kind, facts in _FACTS.items():
-        if isinstance(key, kind):
+    """The facts of a loaded public key; ``declared`` selects the algorithm of a key on a curve."""
+    for cls, facts in _FACTS.items():
+        if isinstance(key, cls):
             return facts(key, declared)
     size = getattr(key, "key_size", 0)
     return KeyFacts(declared, size if isinstance(size, int) else 0)

@@ -1,11 +1,11 @@
-"""Key Format Types whose Key Material is a byte string, and the ways between them.
+"""Key Format Types whose Key Material is a byte string, and conversions between them.
 
-KMIP 1.4 §2.1.2 and §9.1.3.2.3. A key is read into the library's object and written out again; two
-tables say how, one row per object type and format. Transparent formats are structures, not byte
-strings, and belong to the key block. Opaque bytes stay what they are.
+KMIP 1.4 §2.1.2 and §9.1.3.2.3. A conversion reads a key into an object of the library and writes it
+in the other format; two tables say how, with one row per object type and format. Transparent formats
+are structures, see `transparent`. Opaque bytes are not converted.
 
 ================  ==================================================================
-Raw               the bytes of a symmetric key; RFC 8032 and RFC 7748 keys as there
+Raw               the bytes of a symmetric key; RFC 8032 and RFC 7748 keys as defined there
 PKCS#1            RSA, RFC 8017 §A.1: RSAPrivateKey or RSAPublicKey
 PKCS#8            private keys, RFC 5958, not encrypted
 ECPrivateKey      RFC 5915 (SEC 1 §C.4)
@@ -49,17 +49,17 @@ _WITH_RAW_PUBLIC = (
 
 
 class _PrivateFormat(NamedTuple):
-    begins: tuple[int, ...]
-    """Tags of the first elements; the library reads all three forms under any name."""
-    holds: tuple[type, ...] | None
-    """Kinds of keys it can hold; ``None`` for all."""
-    written: serialization.PrivateFormat
+    first_tags: tuple[int, ...]
+    """Tags of the first elements. The library reads all three formats, whichever is expected."""
+    key_types: tuple[type, ...] | None
+    """Types of keys that the format supports; ``None`` for all."""
+    library_format: serialization.PrivateFormat
 
 
 class _PublicFormat(NamedTuple):
-    begins: tuple[int, ...]
-    holds: tuple[type, ...] | None
-    written: serialization.PublicFormat
+    first_tags: tuple[int, ...]
+    key_types: tuple[type, ...] | None
+    library_format: serialization.PublicFormat
 
 
 _PRIVATE_FORMATS: Mapping[KeyFormatType, _PrivateFormat] = MappingProxyType(
@@ -89,21 +89,21 @@ _PUBLIC_FORMATS: Mapping[KeyFormatType, _PublicFormat] = MappingProxyType(
 def load_private_key(
     data: bytes, key_format: KeyFormatType, algorithm: CryptographicAlgorithm | None = None
 ) -> PrivateKeyTypes:
-    """Read a private key; ``algorithm`` is needed for Raw, which does not say what it is.
+    """Read a private key; Raw needs ``algorithm``, because the bytes do not contain it.
 
     Raises:
-        OperationError: Key Format Type Not Supported for a format that is not read here; Invalid
-            Field for bytes that are not what the format says, and for encrypted PKCS#8.
+        OperationError: Key Format Type Not Supported for a format of another kind; Invalid Field for
+            bytes that are not in the format, and for encrypted PKCS#8.
     """
     if key_format == _RAW:
-        with foreign_errors(*_unreadable("private", key_format)):
-            loaded: PrivateKeyTypes = _raw_kind(algorithm)[0].from_private_bytes(data)
+        with foreign_errors(*_not_valid("private", key_format)):
+            loaded: PrivateKeyTypes = _raw_classes(algorithm)[0].from_private_bytes(data)
             return loaded
     row = _PRIVATE_FORMATS.get(key_format)
     if row is None:
         raise _not_supported(key_format, "private keys")
-    _check_shape(data, row.begins, "private", key_format)
-    with foreign_errors(*_unreadable("private", key_format)):
+    _check_shape(data, row.first_tags, "private", key_format)
+    with foreign_errors(*_not_valid("private", key_format)):
         return serialization.load_der_private_key(data, None)
 
 
@@ -112,14 +112,14 @@ def load_public_key(
 ) -> PublicKeyTypes:
     """Read a public key; like :func:`load_private_key`."""
     if key_format == _RAW:
-        with foreign_errors(*_unreadable("public", key_format)):
-            loaded: PublicKeyTypes = _raw_kind(algorithm)[1].from_public_bytes(data)
+        with foreign_errors(*_not_valid("public", key_format)):
+            loaded: PublicKeyTypes = _raw_classes(algorithm)[1].from_public_bytes(data)
             return loaded
     row = _PUBLIC_FORMATS.get(key_format)
     if row is None:
         raise _not_supported(key_format, "public keys")
-    _check_shape(data, row.begins, "public", key_format)
-    with foreign_errors(*_unreadable("public", key_format)):
+    _check_shape(data, row.first_tags, "public", key_format)
+    with foreign_errors(*_not_valid("public", key_format)):
         return serialization.load_der_public_key(data)
 
 
@@ -127,14 +127,14 @@ def dump_private_key(key: PrivateKeyTypes, key_format: KeyFormatType) -> bytes:
     """Write a private key, unencrypted.
 
     Raises:
-        OperationError: Key Format Type Not Supported where the format cannot hold such a key.
+        OperationError: Key Format Type Not Supported if the format does not support the key.
     """
     if key_format == _RAW and isinstance(key, _WITH_RAW_PRIVATE):
         return key.private_bytes_raw()
     row = _PRIVATE_FORMATS.get(key_format)
-    if row is None or not (row.holds is None or isinstance(key, row.holds)):
-        raise _not_supported(key_format, f"a private key of {_kind(key)}")
-    return key.private_bytes(_DER, row.written, _NO_ENCRYPTION)
+    if row is None or not (row.key_types is None or isinstance(key, row.key_types)):
+        raise _not_supported(key_format, f"a private key of {_algorithm_name(key)}")
+    return key.private_bytes(_DER, row.library_format, _NO_ENCRYPTION)
 
 
 def dump_public_key(key: PublicKeyTypes, key_format: KeyFormatType) -> bytes:
@@ -142,9 +142,9 @@ def dump_public_key(key: PublicKeyTypes, key_format: KeyFormatType) -> bytes:
     if key_format == _RAW and isinstance(key, _WITH_RAW_PUBLIC):
         return key.public_bytes_raw()
     row = _PUBLIC_FORMATS.get(key_format)
-    if row is None or not (row.holds is None or isinstance(key, row.holds)):
-        raise _not_supported(key_format, f"a public key of {_kind(key)}")
-    return key.public_bytes(_DER, row.written)
+    if row is None or not (row.key_types is None or isinstance(key, row.key_types)):
+        raise _not_supported(key_format, f"a public key of {_algorithm_name(key)}")
+    return key.public_bytes(_DER, row.library_format)
 
 
 _CONVERSIONS: Mapping[
@@ -169,14 +169,14 @@ def convert(
     object_type: ObjectType,
     algorithm: CryptographicAlgorithm | None = None,
 ) -> bytes:
-    """The Key Material ``data`` of one format in another.
+    """The Key Material ``data`` converted from one format to another.
 
-    The same format gives the same bytes, unread: what a client registered it gets back, whatever it
-    is (KMIP 1.4 §4.11).
+    With the same format the bytes are returned without being read: a client gets back what it
+    registered, even if it is not valid (KMIP 1.4 §4.11).
 
     Raises:
-        OperationError: Key Format Type Not Supported where there is no way from one to the other;
-            Invalid Field where the bytes are not what ``source`` says.
+        OperationError: Key Format Type Not Supported if there is no conversion; Invalid Field if the
+            bytes are not in the format ``source``.
     """
     if source == target:
         return data
@@ -184,42 +184,42 @@ def convert(
     if conversion is None or _OPAQUE in {source, target}:
         raise OperationError(
             ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
-            f"a {object_type.name} in Key Format Type {source.name} cannot be given in "
-            f"{target.name}",
+            f"a {object_type.name} cannot be converted from Key Format Type {source.name} "
+            f"to {target.name}",
         )
     return conversion(data, source, target, algorithm)
 
 
-def _raw_kind(algorithm: CryptographicAlgorithm | None) -> tuple[Any, Any]:
-    kinds = None if algorithm is None else _RAW_KEYS.get(algorithm)
-    if kinds is None:
-        named = "an unknown algorithm" if algorithm is None else algorithm.name
-        raise _not_supported(_RAW, f"asymmetric keys of {named}")
-    return kinds
+def _raw_classes(algorithm: CryptographicAlgorithm | None) -> tuple[Any, Any]:
+    classes = None if algorithm is None else _RAW_KEYS.get(algorithm)
+    if classes is None:
+        name = "an unknown algorithm" if algorithm is None else algorithm.name
+        raise _not_supported(_RAW, f"asymmetric keys of {name}")
+    return classes
 
 
 def _check_shape(
-    data: bytes, begins: tuple[int, ...], which: str, key_format: KeyFormatType
+    data: bytes, first_tags: tuple[int, ...], object_type_name: str, key_format: KeyFormatType
 ) -> None:
-    if shape(data)[: len(begins)] != begins:
-        message, reason = _unreadable(which, key_format)
+    if shape(data)[: len(first_tags)] != first_tags:
+        message, reason = _not_valid(object_type_name, key_format)
         raise OperationError(reason, message)
 
 
-def _unreadable(which: str, key_format: KeyFormatType) -> tuple[str, ResultReason]:
+def _not_valid(object_type_name: str, key_format: KeyFormatType) -> tuple[str, ResultReason]:
     return (
-        f"Key Material is not a {which} key in Key Format Type {key_format.name}",
+        f"Key Material is not a {object_type_name} key in Key Format Type {key_format.name}",
         ResultReason.INVALID_FIELD,
     )
 
 
-def _not_supported(key_format: KeyFormatType, what: str) -> OperationError:
+def _not_supported(key_format: KeyFormatType, subject: str) -> OperationError:
     return OperationError(
         ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
-        f"Key Format Type {key_format.name} is not supported for {what}",
+        f"Key Format Type {key_format.name} is not supported for {subject}",
     )
 
 
-def _kind(key: object) -> str:
-    """``RSA`` of ``RSAPrivateKey``: which kind of key the library's object is."""
+def _algorithm_name(key: object) -> str:
+    """The algorithm of a key of the library, from its class: ``RSA`` for ``RSAPrivateKey``."""
     return type(key).__name__.removesuffix("PrivateKey").removesuffix("PublicKey").lstrip("_")

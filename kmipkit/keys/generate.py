@@ -1,8 +1,8 @@
-"""New symmetric keys: which lengths an algorithm has, and bytes for them.
+"""New symmetric keys: the lengths of each algorithm, and key generation.
 
 One table from algorithm to the Cryptographic Lengths that Create accepts (KMIP 1.4 §4.1), in bits.
-The randomness is passed in. Lengths of 3DES come in two ways of counting, with the parity bits and
-without (KMIP does not say which; its cases use 168 for 24 bytes, PyKMIP's clients 192).
+The randomness is an argument. The lengths of 3DES may include the parity bits or not (KMIP does not
+say; its cases use 168 for 24 bytes, the clients of PyKMIP 192).
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from types import MappingProxyType
 
 from kmipkit.errors import OperationError
 from kmipkit.keys.padding import Random
-from kmipkit.keys.rules import LONGEST_PAD
+from kmipkit.keys.rules import MAX_PAD_LENGTH
 from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
 
 _ALGORITHM = CryptographicAlgorithm
 _HMAC = range(8, 8193, 8)
-"""RFC 2104 takes any key; the upper end keeps a request from asking for megabytes."""
+"""RFC 2104 permits any key; the maximum protects against requests for megabytes."""
 
 LENGTHS: Mapping[CryptographicAlgorithm, range | tuple[int, ...]] = MappingProxyType(
     {
-        _ALGORITHM.ONE_TIME_PAD: range(8, 8 * LONGEST_PAD + 1, 8),
+        _ALGORITHM.ONE_TIME_PAD: range(8, 8 * MAX_PAD_LENGTH + 1, 8),
         _ALGORITHM.AES: (128, 192, 256, 512),  # 512: the two keys of XTS-AES-256
         _ALGORITHM.DES: (56, 64),
         _ALGORITHM.DES3: (112, 128, 168, 192),
@@ -50,7 +50,7 @@ LENGTHS: Mapping[CryptographicAlgorithm, range | tuple[int, ...]] = MappingProxy
         _ALGORITHM.HMAC_SHA3_512: _HMAC,
     }
 )
-"""Cryptographic Algorithm -> the Cryptographic Lengths it has, in bits."""
+"""Cryptographic Algorithm -> permitted Cryptographic Lengths, in bits."""
 
 _DES_SIZES: Mapping[int, int] = {56: 8, 64: 8, 112: 16, 128: 16, 168: 24, 192: 24}
 
@@ -61,27 +61,27 @@ def generate_key(algorithm: CryptographicAlgorithm, length: int, random: Random)
     Keys of DES and 3DES get odd parity.
 
     Raises:
-        OperationError: Invalid Field for an algorithm that is not symmetric or a length it does
-            not have; the message names those it has.
+        OperationError: Invalid Field for an algorithm that is not symmetric, or a length that it
+            does not permit; the message names the permitted lengths.
     """
     lengths = LENGTHS.get(algorithm)
     if lengths is None:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Cryptographic Algorithm {algorithm.name} is not one for a symmetric key",
+            f"Cryptographic Algorithm {algorithm.name} is not symmetric",
         )
     if length not in lengths:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Cryptographic Length {length} is not possible for {algorithm.name}; "
-            f"possible are {_listed(lengths)} bits",
+            f"Cryptographic Length {length} is not valid for {algorithm.name}; "
+            f"valid are {_describe_lengths(lengths)} bits",
         )
     if algorithm in {_ALGORITHM.DES, _ALGORITHM.DES3}:
         return _des_key(_DES_SIZES[length], random)
     return random(length // 8)
 
 
-def _listed(lengths: range | tuple[int, ...]) -> str:
+def _describe_lengths(lengths: range | tuple[int, ...]) -> str:
     if isinstance(lengths, range):
         return f"{lengths[0]} to {lengths[-1]} in steps of {lengths.step}"
     return ", ".join(map(str, lengths))

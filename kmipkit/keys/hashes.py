@@ -1,4 +1,4 @@
-"""Hashing Algorithms of KMIP (KMIP 1.4 §9.1.3.2.16): one table to the library's, and digests."""
+"""Digests: a table from Hashing Algorithm (KMIP 1.4 §9.1.3.2.16) to the classes of the library."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -24,14 +24,14 @@ HASHES: Mapping[HashingAlgorithm, Callable[[], hashes.HashAlgorithm]] = MappingP
         HashingAlgorithm.SHA3_512: hashes.SHA3_512,
     }
 )
-"""The algorithms that can be computed here. MD5 and SHA-1 are there for old data, not for new."""
+"""The supported algorithms. MD5 and SHA-1 are for old data only."""
 
 
 def hash_of(algorithm: HashingAlgorithm) -> hashes.HashAlgorithm:
     """The library's object for ``algorithm``.
 
     Raises:
-        OperationError: Unsupported Cryptographic Parameters, where it is not in :data:`HASHES`.
+        OperationError: Unsupported Cryptographic Parameters for an algorithm not in :data:`HASHES`.
     """
     try:
         return HASHES[algorithm]()
@@ -45,10 +45,10 @@ def hash_of(algorithm: HashingAlgorithm) -> hashes.HashAlgorithm:
 def digest(data: bytes, algorithm: HashingAlgorithm = HashingAlgorithm.SHA_256) -> bytes:
     """The digest of ``data``, as the Digest attribute holds it (KMIP 1.4 §3.17).
 
-    SHA-256 is the one that a server has to keep for every object.
+    A server must have the SHA-256 digest of every object.
 
     Raises:
-        OperationError: Unsupported Cryptographic Parameters, for an algorithm not supported.
+        OperationError: Unsupported Cryptographic Parameters for an algorithm not in :data:`HASHES`.
     """
     context = hashes.Hash(hash_of(algorithm))
     context.update(data)

@@ -1,8 +1,8 @@
-"""Message authentication codes (KMIP 1.4 §4.33): HMAC, CMAC and Poly1305, in one go or in parts.
+"""Message authentication codes (KMIP 1.4 §4.33): HMAC, CMAC and Poly1305, in one or several parts.
 
-Which one is said by the Cryptographic Algorithm of the parameters, or of the key where that is
-omitted: an HMAC or Poly1305 by its own name, CMAC by a block cipher, for which it is the only one
-(NIST SP 800-38B; Block Cipher Mode may say CMAC).
+The Cryptographic Algorithm of the parameters selects the code, or that of the key if omitted: HMAC and
+Poly1305 by their names, CMAC by the name of a block cipher, because it is the only code for block
+ciphers (NIST SP 800-38B; Block Cipher Mode may be CMAC).
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ class Context(Protocol):
         """Take the next part."""
 
     def finalize(self) -> bytes:
-        """The result; nothing may follow."""
+        """The code of all parts; no part may follow."""
 
 
 _ALGORITHM = CryptographicAlgorithm
@@ -58,30 +58,30 @@ MACS: Mapping[CryptographicAlgorithm, Callable[[bytes], Context]] = MappingProxy
         _ALGORITHM.CAMELLIA: _cmac(_library.Camellia),
     }
 )
-"""Cryptographic Algorithm -> what makes the code, begun with a key."""
+"""Cryptographic Algorithm -> function that begins a code with a key."""
 
 _MODES = frozenset({None, BlockCipherMode.CMAC})
 
 
 def begin(key: bytes, algorithm: CryptographicAlgorithm | None, parameters: Parameters) -> Context:
-    """Begin a code; ``algorithm`` is that of the key, used where the parameters name none.
+    """Begin a code; ``algorithm`` is that of the key, for parameters without one.
 
     Raises:
-        OperationError: Unsupported Cryptographic Parameters for an algorithm or mode that makes no
-            code here; Bad Cryptographic Parameters where none is named; Cryptographic Failure for a
-            key of a length that the algorithm does not take.
+        OperationError: Unsupported Cryptographic Parameters for an algorithm or mode without code;
+            Bad Cryptographic Parameters if there is no algorithm; Cryptographic Failure for a key
+            of a length that the algorithm does not permit.
     """
-    named = parameters.cryptographic_algorithm or algorithm
-    if named is None:
+    selected = parameters.cryptographic_algorithm or algorithm
+    if selected is None:
         raise OperationError(
             ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
-            "bad Cryptographic Parameters: neither they nor the key name a Cryptographic Algorithm",
+            "bad Cryptographic Parameters: neither they nor the key have a Cryptographic Algorithm",
         )
-    make = MACS.get(named)
+    make = MACS.get(selected)
     if make is None or parameters.block_cipher_mode not in _MODES:
         raise OperationError(
             ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
-            f"a message authentication code by {named.name} is not supported in this mode",
+            f"a message authentication code with {selected.name} is not supported in this mode",
         )
-    with foreign_errors(f"the key has a length that {named.name} does not take"):
+    with foreign_errors(f"{selected.name} does not permit a key of this length"):
         return make(key)

@@ -1,9 +1,8 @@
 """Padding Methods of block ciphers (KMIP 1.4 §9.1.3.2.15), as a table of two functions each.
 
-Only the modes that work on whole blocks, ECB and CBC, pad. Whatever is wrong with a padding, the
-message is the same, and the methods that check more than one byte do so by the library, in constant
-time; that padding failed at all is told by the standard's own answer, so whoever must reckon with
-chosen ciphertexts needs an authenticated mode.
+Only the modes that work on whole blocks, ECB and CBC, pad. All padding errors have the same message,
+and the library checks padding of more than one byte in constant time. But the response does show that
+the padding is wrong, so use an authenticated mode if an attacker may choose ciphertexts.
 
 The methods of RSA (OAEP, PKCS1 v1.5, PSS, X9.31) are not here. SSL3 is not supported.
 """
@@ -18,18 +17,18 @@ from kmipkit.errors import OperationError
 from kmipkit.spec.enums import PaddingMethod, ResultReason
 
 Random = Callable[[int], bytes]
-"""Gives so many random bytes; ``secrets.token_bytes`` outside of tests."""
+"""Returns that many random bytes; ``secrets.token_bytes`` except in tests."""
 
 
 DECRYPTION_FAILED = "decryption failed: wrong key, wrong parameters, or the data was altered"
-"""The one message for whatever fails in a decryption."""
+"""The message for every failure of a decryption: it must not say which check failed."""
 
 
 class Padding(NamedTuple):
     """The two directions of a method.
 
     ``pad`` takes data, block size in bytes and a source of randomness; ``unpad`` takes whole
-    blocks and raises ``ValueError`` where the padding is not as it must be.
+    blocks and raises ``ValueError`` if the padding is wrong.
     """
 
     pad: Callable[[bytes, int, Random], bytes]
@@ -64,9 +63,9 @@ def _pad_zeros(data: bytes, block: int, _random: Random) -> bytes:
 
 
 def _unpad_zeros(data: bytes, block: int) -> bytes:
-    # Data that itself ends in zeros cannot be told from padding; at most a block less one is cut.
-    keep = max(len(data) - block + 1, 0)
-    return data[:keep] + data[keep:].rstrip(b"\0")
+    # Zeros at the end of the data look like padding; at most one byte less than a block is removed.
+    minimum = max(len(data) - block + 1, 0)
+    return data[:minimum] + data[minimum:].rstrip(b"\0")
 
 
 def _pad_x923(data: bytes, block: int, _random: Random) -> bytes:
@@ -86,7 +85,7 @@ def _pad_iso10126(data: bytes, block: int, random: Random) -> bytes:
 
 def _unpad_iso10126(data: bytes, block: int) -> bytes:
     if not data or not 1 <= data[-1] <= block:
-        raise ValueError("the last byte does not count the padding")
+        raise ValueError("the last byte is not the length of the padding")
     return data[: -data[-1]]
 
 
@@ -112,11 +111,11 @@ def _find(method: PaddingMethod) -> Padding:
 
 
 def pad(method: PaddingMethod, data: bytes, block: int, random: Random) -> bytes:
-    """``data`` filled up to whole blocks of ``block`` bytes.
+    """``data`` padded to whole blocks of ``block`` bytes.
 
     Raises:
         OperationError: Unsupported Cryptographic Parameters for a method not in
-            :data:`PADDINGS`; Invalid Field where Padding Method None meets a part of a block.
+            :data:`PADDINGS`; Invalid Field for a partial block with Padding Method None.
     """
     return _find(method).pad(data, block, random)
 
@@ -126,10 +125,10 @@ def unpad(method: PaddingMethod, data: bytes, block: int) -> bytes:
 
     Raises:
         OperationError: Unsupported Cryptographic Parameters for a method not in
-            :data:`PADDINGS`; Cryptographic Failure where the padding is not right.
+            :data:`PADDINGS`; Cryptographic Failure if the padding is wrong.
     """
-    method_used = _find(method)
+    functions = _find(method)
     try:
-        return method_used.unpad(data, block)
+        return functions.unpad(data, block)
     except ValueError:
         raise OperationError(ResultReason.CRYPTOGRAPHIC_FAILURE, DECRYPTION_FAILED) from None

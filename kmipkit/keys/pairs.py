@@ -1,7 +1,7 @@
-"""New key pairs (KMIP 1.4 §4.2): which algorithms, lengths and curves there are, and how to make one.
+"""New key pairs (KMIP 1.4 §4.2): algorithms, lengths, curves, and generation.
 
-A row per algorithm says which Cryptographic Lengths it has and what makes the key. The library draws
-the randomness; it takes no other.
+A row per algorithm has its Cryptographic Lengths and the function that generates a key. The library
+uses its own randomness, and accepts no other.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ CURVES: Mapping[RecommendedCurve, Callable[[], PrivateKeyTypes]] = MappingProxyT
         RecommendedCurve.CURVE448: x448.X448PrivateKey.generate,
     }
 )
-"""Curves on which keys can be made."""
+"""Curves on which keys can be generated."""
 
 _BY_LENGTH = MappingProxyType(
     {
@@ -46,63 +46,71 @@ _BY_LENGTH = MappingProxyType(
         521: RecommendedCurve.P_521,
     }
 )
-"""The curve that is meant where only a Cryptographic Length is given: those of NIST."""
+"""The curve of a request with only a Cryptographic Length: those of NIST."""
 
 _MONTGOMERY = frozenset({RecommendedCurve.CURVE25519, RecommendedCurve.CURVE448})
-"""Curves that agree on keys and sign nothing (RFC 7748)."""
+"""Curves for key agreement only, not for signatures (RFC 7748)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for; ``length`` in bits."""
+    """The requested key; ``length`` in bits."""
 
     length: int | None = None
     curve: RecommendedCurve | None = None
 
 
 def _rsa(request: Request) -> PrivateKeyTypes:
-    # More bits take minutes; fewer are for nobody.
-    length = _one_of(request.length or 2048, range(1024, 8193, 8), "RSA")
+    # More bits take minutes; fewer are not secure.
+    length = _check_length(request.length or 2048, range(1024, 8193, 8), "RSA")
     return rsa.generate_private_key(public_exponent=65537, key_size=length)
 
 
 def _dsa(request: Request) -> PrivateKeyTypes:
-    return dsa.generate_private_key(_one_of(request.length or 2048, (1024, 2048, 3072), "DSA"))
+    return dsa.generate_private_key(
+        _check_length(request.length or 2048, (1024, 2048, 3072), "DSA")
+    )
 
 
 def _signing_curve(request: Request) -> PrivateKeyTypes:
     if request.curve in _MONTGOMERY:
         raise OperationError(
-            ResultReason.INVALID_FIELD, f"{request.curve.name} signs nothing; it is for ECDH"
+            ResultReason.INVALID_FIELD,
+            f"{request.curve.name} does not support signatures, only ECDH",
         )
     return _on_curve(request)
 
 
 def _on_curve(request: Request) -> PrivateKeyTypes:
-    curve = request.curve or _BY_LENGTH[_one_of(request.length or 256, tuple(_BY_LENGTH), "curves")]
+    curve = (
+        request.curve
+        or _BY_LENGTH[_check_length(request.length or 256, tuple(_BY_LENGTH), "curves")]
+    )
     make = CURVES.get(curve)
     if make is None:
         raise OperationError(
-            ResultReason.INVALID_FIELD, f"keys on the curve {curve.name} cannot be made"
+            ResultReason.INVALID_FIELD, f"keys on the curve {curve.name} are not supported"
         )
-    with foreign_errors(f"the installed library makes no keys on the curve {curve.name}"):
+    with foreign_errors(f"the installed library does not support the curve {curve.name}"):
         return make()
 
 
 _ALGORITHM = CryptographicAlgorithm
 
-MAKERS: Mapping[CryptographicAlgorithm, Callable[[Request], PrivateKeyTypes]] = MappingProxyType(
-    {
-        _ALGORITHM.RSA: _rsa,
-        _ALGORITHM.DSA: _dsa,
-        _ALGORITHM.ECDSA: _signing_curve,
-        _ALGORITHM.ECDH: _on_curve,
-        _ALGORITHM.EC: _on_curve,
-        _ALGORITHM.ED25519: lambda _request: ed25519.Ed25519PrivateKey.generate(),
-        _ALGORITHM.ED448: lambda _request: ed448.Ed448PrivateKey.generate(),
-    }
+GENERATORS: Mapping[CryptographicAlgorithm, Callable[[Request], PrivateKeyTypes]] = (
+    MappingProxyType(
+        {
+            _ALGORITHM.RSA: _rsa,
+            _ALGORITHM.DSA: _dsa,
+            _ALGORITHM.ECDSA: _signing_curve,
+            _ALGORITHM.ECDH: _on_curve,
+            _ALGORITHM.EC: _on_curve,
+            _ALGORITHM.ED25519: lambda _request: ed25519.Ed25519PrivateKey.generate(),
+            _ALGORITHM.ED448: lambda _request: ed448.Ed448PrivateKey.generate(),
+        }
+    )
 )
-"""Cryptographic Algorithm -> what makes a private key."""
+"""Cryptographic Algorithm -> function that generates a private key."""
 
 FORMATS: Mapping[CryptographicAlgorithm, tuple[KeyFormatType, KeyFormatType]] = MappingProxyType(
     {
@@ -110,39 +118,39 @@ FORMATS: Mapping[CryptographicAlgorithm, tuple[KeyFormatType, KeyFormatType]] = 
         _ALGORITHM.ECDSA: (KeyFormatType.ECPRIVATEKEY, KeyFormatType.X_509),
     }
 )
-"""Formats in which the two halves are kept; PKCS#8 and X.509 for all others (KMIP 2.1 §4.26)."""
+"""Default formats of private and public key; PKCS#8 and X.509 for all others (KMIP 2.1 §4.26)."""
 
-OTHER_FORMATS = (KeyFormatType.PKCS_8, KeyFormatType.X_509)
+DEFAULT_FORMATS = (KeyFormatType.PKCS_8, KeyFormatType.X_509)
 
 
 def generate(
     algorithm: CryptographicAlgorithm, length: int | None, curve: RecommendedCurve | None
 ) -> PrivateKeyTypes:
-    """A new private key, which knows its public one. May take seconds.
+    """A new private key with its public key. May take seconds.
 
     Raises:
-        OperationError: Invalid Field for an algorithm that has no pairs, a length or a curve that
-            it does not have; the message names what it has.
+        OperationError: Invalid Field for an algorithm without key pairs, or a length or curve that
+            it does not support; the message names those that it supports.
     """
-    make = MAKERS.get(algorithm)
+    make = GENERATORS.get(algorithm)
     if make is None:
-        names = ", ".join(one.name for one in MAKERS)
+        names = ", ".join(supported.name for supported in GENERATORS)
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"no key pairs of {algorithm.name} are made, only of {names}",
+            f"{algorithm.name} has no key pairs; algorithms with key pairs are {names}",
         )
     return make(Request(length, curve))
 
 
-def _one_of(length: int, lengths: range | tuple[int, ...], what: str) -> int:
+def _check_length(length: int, lengths: range | tuple[int, ...], name: str) -> int:
     if length not in lengths:
-        listed = (
+        valid_lengths = (
             f"{lengths[0]} to {lengths[-1]} in steps of {lengths.step}"
             if isinstance(lengths, range)
             else ", ".join(map(str, lengths))
         )
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Cryptographic Length {length} is not possible for {what}; possible are {listed} bits",
+            f"Cryptographic Length {length} is not valid for {name}; valid are {valid_lengths} bits",
         )
     return length

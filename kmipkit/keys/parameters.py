@@ -1,7 +1,7 @@
-"""Cryptographic Parameters as plain values, apart from the messages that carry them.
+"""Cryptographic Parameters as plain values, independent of messages.
 
-The functions of this package take these; a server or a host role makes them from the message, the
-attribute of the key or its own configuration. Names and units are those of the structure in KMIP
+The functions of this package take them; a server or a host role makes them from a request, from the
+attribute of the key or from its configuration. Names and units are those of the structure in KMIP
 1.4 §3.6 and KMIP 2.1 §4.16.
 """
 
@@ -26,7 +26,7 @@ class Parameters:
     hashing_algorithm: HashingAlgorithm | None = None
     cryptographic_algorithm: CryptographicAlgorithm | None = None
     random_iv: bool | None = None
-    """Whether an IV that is not given is made (KMIP 1.2 and later)."""
+    """Whether to generate an IV if there is none (KMIP 1.2 and later)."""
     iv_length: int | None = None
     """In bits, unlike the next field."""
     tag_length: int | None = None
@@ -35,19 +35,19 @@ class Parameters:
     """Length of the counter at the end of a CTR block, in bits."""
     initial_counter_value: int | None = None
     mask_generator: MaskGenerator | None = None
-    """Of OAEP; MGF1 when omitted."""
+    """The mask generator of OAEP; MGF1 if omitted."""
     mask_generator_hashing_algorithm: HashingAlgorithm | None = None
-    """SHA-1 when omitted (KMIP 2.1 §4.16)."""
+    """SHA-1 if omitted (KMIP 2.1 §4.16)."""
     p_source: bytes | None = None
-    """The label of OAEP; empty when omitted."""
+    """The label of OAEP; empty if omitted."""
     digital_signature_algorithm: DigitalSignatureAlgorithm | None = None
     salt_length: int | None = None
-    """Of PSS, in bytes."""
+    """The length of the salt of PSS, in bytes."""
 
     @classmethod
     def of(cls, source: object) -> "Parameters":
-        """Take the fields over from ``source``, an object that names them alike.
+        """The parameters from an object that has fields of the same names.
 
-        Fields that ``source`` does not have count as omitted.
+        Fields that ``source`` does not have are omitted.
         """
         return cls(**{field.name: getattr(source, field.name, None) for field in fields(cls)})

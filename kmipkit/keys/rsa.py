@@ -1,8 +1,8 @@
 """RSA encryption of short data: OAEP and PKCS #1 v1.5 (RFC 8017 §7), for Encrypt and for wrapping.
 
-Which one is said by Padding Method; the parameters of OAEP come from Hashing Algorithm (SHA-1 when
-omitted, as RFC 8017 §A.2.1 has it), Mask Generator Hashing Algorithm (SHA-1 when omitted, KMIP 2.1
-§4.16) and P Source. The random seed of the padding is the library's own; it takes no other.
+Padding Method selects one of them; the parameters of OAEP are Hashing Algorithm (SHA-1 if omitted,
+RFC 8017 §A.2.1), Mask Generator Hashing Algorithm (SHA-1 if omitted, KMIP 2.1 §4.16) and P Source.
+The library generates the random seed of the padding, and accepts no other.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,8 @@ from kmipkit.spec.enums import HashingAlgorithm, MaskGenerator, PaddingMethod, R
 def _oaep(parameters: Parameters) -> padding.AsymmetricPadding:
     if parameters.mask_generator not in {None, MaskGenerator.MFG1}:
         raise OperationError(
-            ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS, "the only Mask Generator is MGF1"
+            ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
+            "Mask Generator must be MGF1",
         )
     mask_hash = parameters.mask_generator_hashing_algorithm or HashingAlgorithm.SHA_1
     return padding.OAEP(
@@ -49,7 +50,7 @@ PADDINGS: Mapping[
         PaddingMethod.PKCS1_V1_5: (lambda _parameters: padding.PKCS1v15(), lambda _parameters: 11),
     }
 )
-"""Padding Method -> (the library's padding, the bytes of the modulus that it takes up)."""
+"""Padding Method -> (padding of the library, number of bytes that it occupies)."""
 
 
 def encrypt(key: RSAPublicKey, parameters: Parameters, data: bytes) -> bytes:
@@ -57,15 +58,15 @@ def encrypt(key: RSAPublicKey, parameters: Parameters, data: bytes) -> bytes:
 
     Raises:
         OperationError: Bad or Unsupported Cryptographic Parameters for a Padding Method or hash
-            that cannot be used; Invalid Field for data longer than the padding leaves room for.
+            that is not supported; Invalid Field for data that are too long for key and padding.
     """
     make, overhead = _find(parameters)
     room = (key.key_size + 7) // 8 - overhead(parameters)
     if len(data) > room:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"{len(data)} bytes do not fit: RSA with {key.key_size} bits and this padding takes "
-            f"at most {max(room, 0)}",
+            f"{len(data)} bytes are too long: RSA with {key.key_size} bits and this padding "
+            f"encrypts at most {max(room, 0)}",
         )
     with foreign_errors("RSA encryption failed: the parameters do not fit the key"):
         return key.encrypt(data, make(parameters))
@@ -74,8 +75,8 @@ def encrypt(key: RSAPublicKey, parameters: Parameters, data: bytes) -> bytes:
 def decrypt(key: RSAPrivateKey, parameters: Parameters, data: bytes) -> bytes:
     """Decrypt ``data``, which is as long as the modulus.
 
-    PKCS #1 v1.5 is as weak as ever: where OpenSSL rejects implicitly, altered data gives random
-    bytes instead of an error.
+    PKCS #1 v1.5 does not authenticate: with implicit rejection, OpenSSL returns random bytes for
+    altered data instead of an error.
 
     Raises:
         OperationError: Invalid Field for data of another length; Cryptographic Failure for a wrong
@@ -86,7 +87,7 @@ def decrypt(key: RSAPrivateKey, parameters: Parameters, data: bytes) -> bytes:
     if len(data) != size:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"the data has {len(data)} bytes; RSA with {key.key_size} bits gives {size}",
+            f"the data has {len(data)} bytes; ciphertexts of RSA with {key.key_size} bits have {size}",
         )
     with foreign_errors(DECRYPTION_FAILED):
         return key.decrypt(data, make(parameters))

@@ -1,7 +1,7 @@
-"""What can be encrypted with what: one table from (algorithm, mode) to a rule.
+"""Ciphers: one table from (algorithm, mode) to a rule.
 
-A rule says which keys, IVs, tags and padding a mode takes and how to run it; `cipher` checks all
-that by the rule alone and knows no algorithm by name. To add a cipher is to add a row.
+A rule says which keys, IVs, tags and padding a mode takes, and how to run it; `cipher` applies the
+rule and knows no algorithm by name. To add a cipher, add a row.
 
 Names and numbers: KMIP 1.4 §9.1.3.2.13 (algorithms) and §9.1.3.2.14 (modes). An algorithm that is
 no block cipher has ``None`` for its mode. CTR: NIST SP 800-38A §6.5; GCM: SP 800-38D; CCM: SP
@@ -47,19 +47,19 @@ class Rule:
     open: Open
     block: int = 1
     iv_lengths: Collection[int] = ()
-    """The lengths allowed; empty where no IV is used."""
-    usual_iv_length: Callable[[Parameters], int] = lambda _parameters: 0
-    """The length of an IV that is made here when the parameters give no IV Length."""
+    """The permitted lengths; empty if the mode uses no IV."""
+    default_iv_length: Callable[[Parameters], int] = lambda _parameters: 0
+    """The length of a generated IV if the parameters have no IV Length."""
     pads: bool = False
-    """Whether only whole blocks can be encrypted, so that padding applies."""
+    """Whether the mode encrypts whole blocks only, so that padding applies."""
     tag_lengths: Collection[int] = ()
-    """The lengths allowed of an authentication tag; empty where the mode has none."""
+    """The permitted lengths of an authentication tag; empty if the mode has none."""
     minimum: int = 0
     """The shortest data that can be encrypted."""
     expand: Callable[[bytes, Parameters, int], bytes] = lambda iv, _parameters, _length: iv
-    """Makes what the cipher starts with from the IV, the parameters and the length of the data."""
+    """The initial block of the cipher, from the IV, the parameters and the length of the data."""
     in_parts: Callable[[bytes, bytes, bytes | None], Cipher[Any]] | None = None
-    """The library's cipher from key, start and the tag to check; None where all must be at hand."""
+    """The cipher of the library from key, initial block and tag; None if it needs all data at once."""
 
 
 class _BlockCipher(NamedTuple):
@@ -107,7 +107,7 @@ def _plain(cipher: Callable[[bytes, bytes], Cipher[Any]]) -> tuple[Seal, Open]:
 
 
 def _gcm(key: bytes, iv: bytes, tag: bytes | None = None) -> Cipher[Any]:
-    # The rule's tag lengths are the check; the library's own minimum is 16 unless told.
+    # The rule checks the length of the tag; the library's default minimum is 16.
     mode = modes.GCM(iv) if tag is None else modes.GCM(iv, tag, min_tag_length=len(tag))
     return Cipher(algorithms.AES(key), mode)
 
@@ -126,8 +126,8 @@ def _open_gcm(key: bytes, iv: bytes, data: bytes, additional: bytes, tag: bytes)
     return context.update(data) + context.finalize()
 
 
-def _one_shot(make: Callable[[bytes, int], Any]) -> tuple[Seal, Open]:
-    """Both directions of a mode that the library offers with the tag behind the ciphertext."""
+def _with_appended_tag(make: Callable[[bytes, int], Any]) -> tuple[Seal, Open]:
+    """Both directions of a mode whose tag the library appends to the ciphertext."""
 
     def seal(
         key: bytes, iv: bytes, data: bytes, additional: bytes, tag_length: int
@@ -147,17 +147,17 @@ def _always(length: int) -> Callable[[Parameters], int]:
 
 
 def _counter_iv_length(parameters: Parameters) -> int:
-    """A whole block, or what an Initial Counter Value leaves: 12 bytes, as in RFC 3686."""
+    """A whole block; with an Initial Counter Value the rest of it: 12 bytes, as in RFC 3686."""
     if parameters.initial_counter_value is None:
         return 16
     return 16 - (parameters.counter_length or 32) // 8
 
 
 def _counter_block(iv: bytes, parameters: Parameters, length: int) -> bytes:
-    """The first block of CTR: the IV itself if it fills one, else IV and Initial Counter Value.
+    """The first block of CTR: the IV if it fills a block, else IV and Initial Counter Value.
 
-    The counter is big-endian and takes what the IV leaves (RFC 3686 §4: 4 bytes, counting from 1).
-    It must not run over into the IV, whose keystream that would repeat.
+    The counter is big-endian and fills the rest of the block (RFC 3686 §4: 4 bytes, from 1). It must
+    not overflow: the keystream would repeat.
     """
     room = 16 - len(iv)
     if not room:
@@ -167,12 +167,12 @@ def _counter_block(iv: bytes, parameters: Parameters, length: int) -> bytes:
         raise OperationError(
             ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
             f"CTR with an IV of {len(iv)} bytes needs an Initial Counter Value, and a Counter "
-            f"Length of {bits} bits if one is given; or give an IV of 16 bytes",
+            f"Length of {bits} bits if it is specified; or specify an IV of 16 bytes",
         )
     if start < 0 or start + -(-length // 16) > 1 << bits:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"{length} bytes from Initial Counter Value {start} overrun a counter of {bits} bits",
+            f"{length} bytes from Initial Counter Value {start} overflow a counter of {bits} bits",
         )
     return iv + start.to_bytes(room, "big")
 
@@ -183,14 +183,14 @@ def _chacha_block(iv: bytes, parameters: Parameters, length: int) -> bytes:
     if start < 0 or (room and start + -(-length // 64) > 1 << room * 8) or (start and not room):
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"{length} bytes from Initial Counter Value {start} overrun the {room} bytes that the "
-            "nonce leaves for the counter",
+            f"{length} bytes from Initial Counter Value {start} overflow the counter, for which the "
+            f"nonce leaves {room} bytes",
         )
     return start.to_bytes(room, "little") + iv
 
 
 def _block_rules(algorithm: CryptographicAlgorithm) -> dict[BlockCipherMode, Rule]:
-    """The modes that every block cipher has."""
+    """The modes of every block cipher."""
     make, block, keys = _BLOCK_CIPHERS[algorithm]
 
     def rule(mode: Callable[[bytes], Any], *, iv: int = block, pads: bool = False) -> Rule:
@@ -205,7 +205,7 @@ def _block_rules(algorithm: CryptographicAlgorithm) -> dict[BlockCipherMode, Rul
             in_parts=cipher,
             block=block,
             iv_lengths=(iv,) if iv else (),
-            usual_iv_length=_always(iv),
+            default_iv_length=_always(iv),
             pads=pads,
         )
 
@@ -231,7 +231,7 @@ def _counter_rule(algorithm: CryptographicAlgorithm) -> Rule:
         in_parts=cipher,
         block=block,
         iv_lengths=range(1, 17),
-        usual_iv_length=_counter_iv_length,
+        default_iv_length=_counter_iv_length,
         expand=_counter_block,
     )
 
@@ -242,18 +242,18 @@ _GCM = Rule(
     open=_open_gcm,
     in_parts=_gcm,
     iv_lengths=range(8, 129),
-    usual_iv_length=_always(12),
-    # SP 800-38D §5.2.1.2; 4 and 8 bytes are for special uses, which a server cannot know.
+    default_iv_length=_always(12),
+    # SP 800-38D §5.2.1.2; 4 and 8 bytes are for special uses; the client must know.
     tag_lengths=frozenset({4, 8, 12, 13, 14, 15, 16}),
 )
 
-_SEAL_CCM, _OPEN_CCM = _one_shot(AESCCM)
+_SEAL_CCM, _OPEN_CCM = _with_appended_tag(AESCCM)
 _CCM = Rule(
     key_lengths=(16, 24, 32),
     seal=_SEAL_CCM,
     open=_OPEN_CCM,
     iv_lengths=range(7, 14),
-    usual_iv_length=_always(12),
+    default_iv_length=_always(12),
     tag_lengths=range(4, 17, 2),
 )
 
@@ -263,7 +263,7 @@ _XTS = Rule(
     seal=_SEAL_XTS,
     open=_OPEN_XTS,
     iv_lengths=(16,),
-    usual_iv_length=_always(16),
+    default_iv_length=_always(16),
     minimum=16,
 )
 
@@ -279,7 +279,7 @@ _CHACHA = Rule(
     open=_OPEN_CHACHA,
     in_parts=_chacha,
     iv_lengths=(8, 12, 16),
-    usual_iv_length=_always(12),
+    default_iv_length=_always(12),
     expand=_chacha_block,
 )
 
@@ -287,32 +287,32 @@ _SEAL_RC4, _OPEN_RC4 = _plain(lambda key, _iv: Cipher(_library.ARC4(key), None))
 _RC4 = Rule(key_lengths=(5, 7, 8, 10, 16, 20, 24, 32), seal=_SEAL_RC4, open=_OPEN_RC4)
 
 
-def _pad(key: bytes, data: bytes) -> bytes:
-    """The data under the first bytes of a one-time pad."""
+def _xor_pad(key: bytes, data: bytes) -> bytes:
+    """The data XOR the first bytes of a one-time pad."""
     if len(data) > len(key):
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"{len(data)} bytes do not fit under a one-time pad of {len(key)}",
+            f"the data has {len(data)} bytes, the one-time pad only {len(key)}",
         )
     return bytes(a ^ b for a, b in zip(key, data, strict=False))
 
 
-LONGEST_PAD = 4096
-"""Bytes of a one-time pad at most."""
+MAX_PAD_LENGTH = 4096
+"""The maximum length of a one-time pad in bytes."""
 
 _ONE_TIME_PAD = Rule(
-    key_lengths=range(1, LONGEST_PAD + 1),
-    seal=lambda key, iv, data, additional, tag_length: (_pad(key, data), b""),
-    open=lambda key, iv, data, additional, tag: _pad(key, data),
+    key_lengths=range(1, MAX_PAD_LENGTH + 1),
+    seal=lambda key, iv, data, additional, tag_length: (_xor_pad(key, data), b""),
+    open=lambda key, iv, data, additional, tag: _xor_pad(key, data),
 )
 
-_SEAL_POLY, _OPEN_POLY = _one_shot(lambda key, _tag_length: ChaCha20Poly1305(key))
+_SEAL_POLY, _OPEN_POLY = _with_appended_tag(lambda key, _tag_length: ChaCha20Poly1305(key))
 _CHACHA_POLY = Rule(
     key_lengths=(32,),
     seal=_SEAL_POLY,
     open=_OPEN_POLY,
     iv_lengths=(12,),
-    usual_iv_length=_always(12),
+    default_iv_length=_always(12),
     tag_lengths=(16,),
 )
 

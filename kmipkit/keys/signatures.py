@@ -1,8 +1,8 @@
 """Digital signatures (KMIP 1.4 §4.31, §4.32): RSA, DSA, ECDSA, EdDSA and ML-DSA.
 
 "Either the Digital Signature Algorithm can be specified or the Cryptographic Algorithm and Hashing
-Algorithm combination" (KMIP 1.4 §3.6): a table turns the former into the latter. Which algorithm it
-is follows from the key. All but EdDSA and ML-DSA sign a digest, which may come from the client.
+Algorithm combination" (KMIP 1.4 §3.6): a table maps the former to the latter. The key determines the
+algorithm. All but EdDSA and ML-DSA sign a digest, which may come from the client.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, utils
 
 from kmipkit.errors import OperationError
-from kmipkit.keys._border import foreign_errors
+from kmipkit.keys._border import FAILURES, foreign_errors
 from kmipkit.keys.hashes import hash_of
 from kmipkit.keys.parameters import Parameters
 from kmipkit.spec.enums import (
@@ -26,7 +26,10 @@ from kmipkit.spec.enums import (
     ResultReason,
 )
 
-_NAMED = DigitalSignatureAlgorithm
+_FAILURES = (*FAILURES, TypeError)
+"""The library raises TypeError for a digest without Hashing Algorithm, except under PKCS #1 v1.5."""
+
+_ALGORITHM = DigitalSignatureAlgorithm
 _HASH = HashingAlgorithm
 _PKCS1, _PSS = PaddingMethod.PKCS1_V1_5, PaddingMethod.PSS
 
@@ -34,51 +37,53 @@ ALGORITHMS: Mapping[
     DigitalSignatureAlgorithm, tuple[PaddingMethod | None, HashingAlgorithm | None]
 ] = MappingProxyType(
     {
-        _NAMED.MD5_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.MD5),
-        _NAMED.SHA_1_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_1),
-        _NAMED.SHA_224_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_224),
-        _NAMED.SHA_256_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_256),
-        _NAMED.SHA_384_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_384),
-        _NAMED.SHA_512_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_512),
-        _NAMED.SHA3_256_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA3_256),
-        _NAMED.SHA3_384_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA3_384),
-        _NAMED.SHA3_512_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA3_512),
-        _NAMED.RSASSA_PSS: (_PSS, None),
-        _NAMED.DSA_WITH_SHA_1: (None, _HASH.SHA_1),
-        _NAMED.DSA_WITH_SHA224: (None, _HASH.SHA_224),
-        _NAMED.DSA_WITH_SHA256: (None, _HASH.SHA_256),
-        _NAMED.ECDSA_WITH_SHA_1: (None, _HASH.SHA_1),
-        _NAMED.ECDSA_WITH_SHA224: (None, _HASH.SHA_224),
-        _NAMED.ECDSA_WITH_SHA256: (None, _HASH.SHA_256),
-        _NAMED.ECDSA_WITH_SHA384: (None, _HASH.SHA_384),
-        _NAMED.ECDSA_WITH_SHA512: (None, _HASH.SHA_512),
+        _ALGORITHM.MD5_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.MD5),
+        _ALGORITHM.SHA_1_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_1),
+        _ALGORITHM.SHA_224_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_224),
+        _ALGORITHM.SHA_256_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_256),
+        _ALGORITHM.SHA_384_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_384),
+        _ALGORITHM.SHA_512_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA_512),
+        _ALGORITHM.SHA3_256_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA3_256),
+        _ALGORITHM.SHA3_384_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA3_384),
+        _ALGORITHM.SHA3_512_WITH_RSA_ENCRYPTION: (_PKCS1, _HASH.SHA3_512),
+        _ALGORITHM.RSASSA_PSS: (_PSS, None),
+        _ALGORITHM.DSA_WITH_SHA_1: (None, _HASH.SHA_1),
+        _ALGORITHM.DSA_WITH_SHA224: (None, _HASH.SHA_224),
+        _ALGORITHM.DSA_WITH_SHA256: (None, _HASH.SHA_256),
+        _ALGORITHM.ECDSA_WITH_SHA_1: (None, _HASH.SHA_1),
+        _ALGORITHM.ECDSA_WITH_SHA224: (None, _HASH.SHA_224),
+        _ALGORITHM.ECDSA_WITH_SHA256: (None, _HASH.SHA_256),
+        _ALGORITHM.ECDSA_WITH_SHA384: (None, _HASH.SHA_384),
+        _ALGORITHM.ECDSA_WITH_SHA512: (None, _HASH.SHA_512),
     }
 )
-"""Digital Signature Algorithm -> padding and hash, None where the parameters say it or none is."""
+"""Digital Signature Algorithm -> padding and hash; None where other parameters decide, or none is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How a key signs: what it is given besides the data."""
+    """How a key signs: the arguments besides the data."""
 
     arguments: Callable[[Any], tuple[Any, ...]]
     """From the library's hash (or stand-in) to the arguments of its sign and verify."""
     hashing_algorithm: HashingAlgorithm | None
-    hashes_itself: bool = False
-    """Whether the whole message must be at hand (EdDSA, ML-DSA)."""
+    hashes_message: bool = False
+    """Whether the algorithm needs the whole message, not a digest (EdDSA, ML-DSA)."""
 
 
 def scheme(key: object, parameters: Parameters) -> Scheme:
-    """How ``key``, private or public, signs with these parameters.
+    """The scheme of ``key``, private or public, with these parameters.
 
     Raises:
         OperationError: Unsupported Cryptographic Parameters for an algorithm, padding or mask that
             is not supported.
     """
-    named = parameters.digital_signature_algorithm
-    if named is not None and named not in ALGORITHMS:
-        raise _unsupported(f"Digital Signature Algorithm {named.name}")
-    padding_method, hashing = ALGORITHMS[named] if named is not None else (None, None)
+    signature_algorithm = parameters.digital_signature_algorithm
+    if signature_algorithm is not None and signature_algorithm not in ALGORITHMS:
+        raise _unsupported(f"Digital Signature Algorithm {signature_algorithm.name}")
+    padding_method, hashing = (
+        ALGORITHMS[signature_algorithm] if signature_algorithm is not None else (None, None)
+    )
     hashing = hashing or parameters.hashing_algorithm
     padding_method = padding_method or parameters.padding_method or _PKCS1
     if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
@@ -89,7 +94,9 @@ def scheme(key: object, parameters: Parameters) -> Scheme:
         return Scheme(lambda digest: (ec.ECDSA(digest),), hashing)
     if isinstance(key, dsa.DSAPrivateKey | dsa.DSAPublicKey):
         return Scheme(lambda digest: (digest,), hashing)
-    return Scheme(lambda _digest: (), None, hashes_itself=True)
+    if not hasattr(key, "sign") and not hasattr(key, "verify"):
+        raise _unsupported("a signature by a key for key agreement")
+    return Scheme(lambda _digest: (), None, hashes_message=True)
 
 
 def _rsa_padding(
@@ -105,39 +112,39 @@ def _rsa_padding(
         raise _unsupported(f"signing with Padding Method {method.name}")
     if parameters.mask_generator not in {None, MaskGenerator.MFG1}:
         raise _unsupported("a Mask Generator other than MGF1")
-    # Omitted, it would be SHA-1 (KMIP 1.4 §3.6). Real signers take the hash of the signature, and so
-    # does the official case TC-STREAM-SIGNVFY-1; RFC 8017 §8.1 recommends it.
+    # KMIP 1.4 §3.6 says SHA-1 if omitted. Signers in practice use the hash of the signature, as RFC
+    # 8017 §8.1 recommends, and as the official case TC-STREAM-SIGNVFY-1 expects.
     mask_hash = hash_of(parameters.mask_generator_hashing_algorithm or hashing or _HASH.SHA_1)
     salt: Any = parameters.salt_length
     if salt is None:
         salt = padding.PSS.AUTO if verifying else mask_hash.digest_size
-    with foreign_errors("the Salt Length cannot be used"):
+    with foreign_errors("the Salt Length is not valid"):
         return padding.PSS(mgf=padding.MGF1(mask_hash), salt_length=salt)
 
 
 class Signer:
-    """Collects a message, in parts if need be, and signs it or verifies its signature."""
+    """Takes a message, in one or several parts, and signs it or verifies its signature."""
 
     def __init__(self, scheme: Scheme, *, digested: bytes | None = None) -> None:
-        """``digested`` is a digest that the client made, in place of the message.
+        """``digested`` is a digest that the client computed, in place of the message.
 
-        Raises OperationError: Bad Cryptographic Parameters where no hash is named for a message;
-        Invalid Field for a digest where the algorithm takes none.
+        Raises OperationError: Bad Cryptographic Parameters if there is no hash for a message;
+        Invalid Field for a digest if the algorithm needs the message.
         """
         self._scheme = scheme
         self._digested = digested
         self._message = bytearray()
         self._context: hashes.Hash | None = None
         if digested is not None:
-            if scheme.hashes_itself:
+            if scheme.hashes_message:
                 raise OperationError(
-                    ResultReason.INVALID_FIELD, "this key signs the data, not a digest of them"
+                    ResultReason.INVALID_FIELD, "this key signs the data, not a digest"
                 )
-        elif not scheme.hashes_itself:
+        elif not scheme.hashes_message:
             if scheme.hashing_algorithm is None:
                 raise OperationError(
                     ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
-                    "bad Cryptographic Parameters: they name no Hashing Algorithm",
+                    "bad Cryptographic Parameters: the Hashing Algorithm is missing",
                 )
             self._context = hashes.Hash(hash_of(scheme.hashing_algorithm))
 
@@ -149,24 +156,28 @@ class Signer:
             self._message += data
 
     def sign(self, key: Any) -> bytes:
-        """The signature. OperationError: Cryptographic Failure where key and hash do not fit."""
-        data, arguments = self._prepared()
-        with foreign_errors("signing failed: the parameters do not fit the key"):
+        """The signature. OperationError: Cryptographic Failure if the hash does not fit the key."""
+        data, arguments = self._digest_and_arguments()
+        with foreign_errors(
+            "signing failed: the parameters do not fit the key", failures=_FAILURES
+        ):
             signature: bytes = key.sign(data, *arguments)
         return signature
 
     def verify(self, key: Any, signature: bytes) -> bool:
-        """Whether the signature is good; one that cannot be (a length that does not fit) is not."""
-        data, arguments = self._prepared()
-        with foreign_errors("verifying failed: the parameters do not fit the key"):
+        """Whether the signature is valid; one of an impossible length is not."""
+        data, arguments = self._digest_and_arguments()
+        with foreign_errors(
+            "verification failed: the parameters do not fit the key", failures=_FAILURES
+        ):
             try:
                 key.verify(signature, data, *arguments)
             except (InvalidSignature, ValueError):
                 return False
         return True
 
-    def _prepared(self) -> tuple[bytes, tuple[Any, ...]]:
-        if self._scheme.hashes_itself:
+    def _digest_and_arguments(self) -> tuple[bytes, tuple[Any, ...]]:
+        if self._scheme.hashes_message:
             return bytes(self._message), ()
         hashing = self._scheme.hashing_algorithm
         data = self._digested if self._context is None else self._context.finalize()
@@ -177,14 +188,14 @@ class Signer:
 
 
 def _no_digest_info() -> Any:
-    """PKCS #1 v1.5 without the name of a hash, for a digest of which nobody said how it was made."""
-    kind = getattr(utils, "NoDigestInfo", None)
-    if kind is None:
+    """PKCS #1 v1.5 without the name of a hash, for a digest without Hashing Algorithm."""
+    no_digest_info = getattr(utils, "NoDigestInfo", None)
+    if no_digest_info is None:
         raise _unsupported("with the installed library, a digest without Hashing Algorithm")
-    return kind()
+    return no_digest_info()
 
 
-def _unsupported(what: str) -> OperationError:
+def _unsupported(subject: str) -> OperationError:
     return OperationError(
-        ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS, f"{what} is not supported"
+        ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS, f"{subject} is not supported"
     )

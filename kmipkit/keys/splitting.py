@@ -1,7 +1,9 @@
 """Split keys: XOR, and Shamir's polynomials over three fields (KMIP 1.4 §2.2.5).
 
-No library that we know has these fields, so they are here. A secret is shared in pieces of one field
-element each; the Key Part Identifier is where the polynomial is evaluated, the secret its value at 0.
+No library has these fields, so they are implemented here. A secret is split into pieces of one field
+element each. For each piece there is a random polynomial whose value at 0 is the piece; a part holds
+its values at the Key Part Identifier. As many values as the polynomial has coefficients determine it
+(the threshold); fewer say nothing about its value at 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +15,8 @@ from kmipkit.errors import OperationError
 from kmipkit.keys.padding import Random
 from kmipkit.spec.enums import ResultReason, SplitKeyMethod
 
-MOST_PARTS = 255
-"""As many as GF(2^8) has places for; nobody has more key holders."""
+MAX_PARTS = 255
+"""GF(2^8) has 255 places other than 0, which is that of the secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,8 @@ class Field:
     invert: Callable[[int], int]
 
 
-def _xor(one: int, other: int) -> int:
-    return one ^ other
+def _xor(a: int, b: int) -> int:
+    return a ^ b
 
 
 # --- GF(2^8) as in FIPS 197: x^8 + x^4 + x^3 + x + 1 ------------------------------------------------
@@ -41,7 +43,8 @@ def _times_x(value: int) -> int:
 
 
 def _powers() -> tuple[list[int], list[int]]:
-    """The powers of the generator x + 1, and the logarithms to it."""
+    """The powers of the generator x + 1, and the logarithms to that base."""
+    # Twice as many powers as elements, so that the sum of two logarithms needs no reduction.
     powers, logarithms, value = [0] * 510, [0] * 256, 1
     for exponent in range(255):
         powers[exponent] = powers[exponent + 255] = value
@@ -53,8 +56,8 @@ def _powers() -> tuple[list[int], list[int]]:
 _POWERS, _LOGARITHMS = _powers()
 
 
-def _multiply_8(one: int, other: int) -> int:
-    return _POWERS[_LOGARITHMS[one] + _LOGARITHMS[other]] if one and other else 0
+def _multiply_8(a: int, b: int) -> int:
+    return _POWERS[_LOGARITHMS[a] + _LOGARITHMS[b]] if a and b else 0  # 0 has no logarithm
 
 
 def _invert_8(value: int) -> int:
@@ -66,14 +69,16 @@ def _invert_8(value: int) -> int:
 _M = 0x3A
 
 
-def _multiply_16(one: int, other: int) -> int:
-    r, s, u, v = one >> 8, one & 0xFF, other >> 8, other & 0xFF
+def _multiply_16(a: int, b: int) -> int:
+    # (ry + s)(uy + v), where y^2 = y + m, with three multiplications instead of four (Karatsuba).
+    r, s, u, v = a >> 8, a & 0xFF, b >> 8, b & 0xFF
     high = _multiply_8(r ^ s, u ^ v) ^ _multiply_8(s, v)
     low = _multiply_8(_multiply_8(r, u), _M) ^ _multiply_8(s, v)
     return high << 8 | low
 
 
 def _invert_16(value: int) -> int:
+    # The inverse of uy + v is (uy + u + v) / d, where d = mu^2 + (u + v)v is the norm.
     u, v = value >> 8, value & 0xFF
     d = _invert_8(_multiply_8(u ^ v, v) ^ _multiply_8(_M, _multiply_8(u, u)))
     return _multiply_8(u, d) << 8 | _multiply_8(u ^ v, d)
@@ -88,9 +93,9 @@ def prime_field(prime: int) -> Field:
     return Field(
         prime,
         (prime.bit_length() + 7) // 8,
-        lambda one, other: (one + other) % prime,
-        lambda one, other: (one - other) % prime,
-        lambda one, other: one * other % prime,
+        lambda a, b: (a + b) % prime,
+        lambda a, b: (a - b) % prime,
+        lambda a, b: a * b % prime,
         lambda value: pow(value, -1, prime),
     )
 
@@ -108,7 +113,7 @@ FIELDS: Mapping[SplitKeyMethod, Field] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How a secret of ``length`` bytes is shared; errors of all methods are Invalid Field."""
+    """How to split a secret of ``length`` bytes; errors of all methods are Invalid Field."""
 
     method: SplitKeyMethod
     parts: int
@@ -117,14 +122,14 @@ class Scheme:
     prime: int | None = None
 
     def check(self) -> None:
-        """Refuse numbers that make no sense."""
-        if not 1 <= self.threshold <= self.parts <= MOST_PARTS:
+        """Refuse parameters that do not fit together."""
+        if not 1 <= self.threshold <= self.parts <= MAX_PARTS:
             raise _invalid(
-                f"a threshold of {self.threshold} of {self.parts} parts is not possible; there are"
-                f" at most {MOST_PARTS} parts"
+                f"a threshold of {self.threshold} of {self.parts} parts is not valid; there may be"
+                f" at most {MAX_PARTS} parts"
             )
         if self.method == SplitKeyMethod.XOR and self.threshold != self.parts:
-            raise _invalid("XOR needs all parts: the threshold is their number")
+            raise _invalid("XOR needs all parts: the threshold must be the number of parts")
         if self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD and (
             self.prime is None or self.prime <= 1 << 8 * self.length
         ):
@@ -134,7 +139,7 @@ class Scheme:
 
     @property
     def field(self) -> Field:
-        """Where the polynomials live. Feature Not Supported for a method that is not known."""
+        """The field of the polynomials. Feature Not Supported for an unknown method."""
         if self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD:
             assert self.prime is not None
             return prime_field(self.prime)
@@ -148,7 +153,7 @@ class Scheme:
 
     @property
     def _piece(self) -> int:
-        """Bytes of the secret that one element holds: all of it in a prime field."""
+        """Number of bytes of the secret in one element: all of it in a prime field."""
         in_prime = self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD
         return self.length if in_prime else self.field.width
 
@@ -160,13 +165,14 @@ def split(secret: bytes, scheme: Scheme, random: Random) -> list[bytes]:
         parts = [random(len(secret)) for _ in range(scheme.parts - 1)]
         return [*parts, reduce(_xor_bytes, parts, secret)]
     field = scheme.field
+    # Shares of one piece are independent of those of the others, so each has its own polynomial.
     shares: list[list[int]] = [[] for _ in range(scheme.parts)]
     for element in _elements(secret, scheme._piece):
         coefficients = [element]
         coefficients += [_random_element(field, random) for _ in range(scheme.threshold - 1)]
         for place, share in enumerate(shares, 1):
             share.append(_value(field, coefficients, place))
-    return [b"".join(one.to_bytes(field.width, "big") for one in share) for share in shares]
+    return [b"".join(element.to_bytes(field.width, "big") for element in share) for share in shares]
 
 
 def join(shares: Mapping[int, bytes], scheme: Scheme) -> bytes:
@@ -174,13 +180,13 @@ def join(shares: Mapping[int, bytes], scheme: Scheme) -> bytes:
 
     Raises:
         OperationError: Invalid Field for parts of different lengths; Cryptographic Failure for too
-            few parts, and where there are more than needed and they do not agree.
+            few parts, and for surplus parts that do not belong to the same secret.
     """
     scheme.check()
     if len(shares) < scheme.threshold:
         raise OperationError(
             ResultReason.CRYPTOGRAPHIC_FAILURE,
-            f"{scheme.threshold} parts are needed, not {len(shares)}",
+            f"{scheme.threshold} parts are required, {len(shares)} were specified",
         )
     if len({len(share) for share in shares.values()}) != 1:
         raise _invalid("the parts have different lengths")
@@ -193,16 +199,19 @@ def join(shares: Mapping[int, bytes], scheme: Scheme) -> bytes:
     for piece in zip(*rows, strict=True):
         points = list(zip(places, piece, strict=True))
         needed, others = points[: scheme.threshold], points[scheme.threshold :]
+        # Surplus parts are redundant, which makes them a check: wrong parts would otherwise yield
+        # a wrong key without any notice.
         if any(_interpolated(field, needed, place) != value for place, value in others):
             raise OperationError(
-                ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to one secret"
+                ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to the same secret"
             )
         secret.append(_interpolated(field, needed, 0))
+    # In a prime field a wrong secret may exceed the length of a right one.
     if max(secret, default=0) >> 8 * scheme._piece:
         raise OperationError(
-            ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to one secret"
+            ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to the same secret"
         )
-    return b"".join(one.to_bytes(scheme._piece, "big") for one in secret)
+    return b"".join(element.to_bytes(scheme._piece, "big") for element in secret)
 
 
 def _elements(data: bytes, width: int) -> list[int]:
@@ -210,16 +219,16 @@ def _elements(data: bytes, width: int) -> list[int]:
 
 
 def _random_element(field: Field, random: Random) -> int:
-    """Each as likely as any other: numbers beyond the field are drawn again."""
+    """A uniformly random element: numbers outside the field are discarded, not reduced."""
     excess = 8 * field.width - (field.size - 1).bit_length()
     while True:
-        drawn = int.from_bytes(random(field.width), "big") >> excess
-        if drawn < field.size:
-            return drawn
+        number = int.from_bytes(random(field.width), "big") >> excess
+        if number < field.size:
+            return number
 
 
 def _value(field: Field, coefficients: Sequence[int], place: int) -> int:
-    """The polynomial at a place, by Horner's rule."""
+    """The value of the polynomial at a place, by Horner's rule."""
     value = 0
     for coefficient in reversed(coefficients):
         value = field.add(field.multiply(value, place), coefficient)
@@ -227,7 +236,7 @@ def _value(field: Field, coefficients: Sequence[int], place: int) -> int:
 
 
 def _interpolated(field: Field, points: Sequence[tuple[int, int]], place: int) -> int:
-    """The polynomial through these points at another place, by Lagrange's formula."""
+    """The value at a place of the polynomial through these points, by Lagrange's formula."""
     total = 0
     for here, value in points:
         term = value
@@ -239,8 +248,8 @@ def _interpolated(field: Field, points: Sequence[tuple[int, int]], place: int) -
     return total
 
 
-def _xor_bytes(one: bytes, other: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(one, other, strict=True))
+def _xor_bytes(a: bytes, b: bytes) -> bytes:
+    return bytes(x ^ y for x, y in zip(a, b, strict=True))
 
 
 def _invalid(message: str) -> OperationError:

@@ -1,6 +1,7 @@
-"""Transparent keys: structures of numbers, to and from the library's keys (KMIP 1.4 §2.1.7, 2.1 §3).
+"""Transparent keys: conversion between structures of numbers and keys of the library.
 
-One row per class of structure says how it is read, one per Key Format Type how it is written.
+KMIP 1.4 §2.1.7, KMIP 2.1 §3. One row per structure class says how to read it, one per Key Format Type
+how to write it.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +39,7 @@ CURVES: Mapping[RecommendedCurve, type[ec.EllipticCurve]] = MappingProxyType(
         RecommendedCurve.BRAINPOOLP512R1: ec.BrainpoolP512R1,
     }
 )
-"""Curves of Recommended Curve that the library computes on."""
+"""Values of Recommended Curve that the library supports."""
 
 _CURVE_NAMES: Mapping[str, RecommendedCurve] = {
     str(curve().name): number for number, curve in CURVES.items()
@@ -49,7 +50,7 @@ _CURVE_NAMES: Mapping[str, RecommendedCurve] = {
 
 
 def _rsa_private(key: TransparentRSAPrivateKey) -> Any:
-    """From primes and exponents; what is missing follows from the rest (§2.1.7.4)."""
+    """From primes and exponents; missing ones are computed from the others (§2.1.7.4)."""
     n, e, d, p, q = key.modulus, key.public_exponent, key.private_exponent, key.p, key.q
     if e is None:
         raise _incomplete("the public exponent")
@@ -137,18 +138,18 @@ def is_transparent(material: object) -> bool:
 
 
 def load(material: object) -> Any:
-    """The library's key.
+    """The key as an object of the library.
 
     Raises:
-        OperationError: Invalid Field for numbers that make no key; Unsupported Cryptographic
-            Parameters for a curve that the library does not know.
+        OperationError: Invalid Field for numbers that are not a valid key; Unsupported Cryptographic
+            Parameters for a curve that the library does not support.
     """
-    with foreign_errors("the numbers make no key", ResultReason.INVALID_FIELD):
+    with foreign_errors("the numbers are not a valid key", ResultReason.INVALID_FIELD):
         return _READERS[type(material)](material)
 
 
-def _incomplete(what: str) -> OperationError:
-    return OperationError(ResultReason.INVALID_FIELD, f"the key is not complete: {what} is missing")
+def _incomplete(field: str) -> OperationError:
+    return OperationError(ResultReason.INVALID_FIELD, f"the key is incomplete: {field} is missing")
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -232,19 +233,20 @@ _WRITERS: Mapping[KeyFormatType, _Writer] = MappingProxyType(
 )
 
 FORMATS = frozenset(_WRITERS)
-"""The formats that are written here."""
+"""The formats that :func:`dump` writes."""
 
 
 def dump(key: object, key_format: KeyFormatType) -> Any:
-    """The structure of a library's key in one of :data:`FORMATS`.
+    """The structure of a key in one of :data:`FORMATS`.
 
     Raises:
-        OperationError: Key Format Type Not Supported where the format cannot hold such a key.
+        OperationError: Key Format Type Not Supported if the format does not support the key.
     """
-    kind, write = _WRITERS[key_format]
-    named = getattr(getattr(key, "curve", None), "name", None)
-    if not isinstance(key, kind) or (named is not None and named not in _CURVE_NAMES):
+    cls, write = _WRITERS[key_format]
+    curve = getattr(getattr(key, "curve", None), "name", None)
+    if not isinstance(key, cls) or (curve is not None and curve not in _CURVE_NAMES):
         raise OperationError(
-            ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED, f"{key_format.name} cannot hold this key"
+            ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
+            f"{key_format.name} does not support this key",
         )
     return write(key)

@@ -1,24 +1,24 @@
 """Wrapping one key with another: bytes in, bytes out (KMIP 1.4 §2.1.5, §2.1.6; KMIP 2.1 §3.3).
 
-This file knows how bytes are wrapped, not what they are: with Encoding Option No Encoding they are
-the Key Material, with TTLV Encoding the encoded Key Value. The server that wraps what Get returns
-and the host that unwraps a disk key need the same work, hence no message appears here.
+This file wraps bytes without knowing their meaning: with Encoding Option No Encoding they are the
+Key Material, with TTLV Encoding the encoded Key Value. The server wraps what Get returns, and the host
+unwraps disk keys, with the same functions.
 
-A method is chosen by the kind of the wrapping key and the Cryptographic Parameters:
+The type of the wrapping key and the Cryptographic Parameters select the method:
 
 ====================  =============================================  =============================
-Block Cipher Mode     what it is                                     wrapped data
+Block Cipher Mode     method                                         wrapped data
 ====================  =============================================  =============================
 NIST Key Wrap         RFC 3394; the default for an AES key           8 bytes longer
 AES Key Wrap Padding  RFC 5649, for data of any length               8 to 15 bytes longer
 GCM                   SP 800-38D; needs a nonce of 12 bytes (IV)     ciphertext, then the tag
-others                what Encrypt can do with key and mode          ciphertext (then the tag)
+others                Encrypt with key and mode                      ciphertext (then the tag)
 (none, RSA key)       OAEP by default, or Padding Method PKCS1 v1.5  as long as the modulus
 ====================  =============================================  =============================
 
-The Key Wrapping Data has a field for the IV and none for a tag, so the tag follows the ciphertext,
-as in RFC 5116 §5.1; its length is Tag Length, 16 bytes when omitted. Modes without a tag or check
-value do not notice alterations; wrap with them only for a peer that knows no better.
+Key Wrapping Data has a field for the IV but none for a tag, so the tag follows the ciphertext, as in
+RFC 5116 §5.1; its length is Tag Length, 16 bytes if omitted. Modes without a tag or check value do not
+detect alterations; use them only for peers that support nothing better.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,33 +43,33 @@ from kmipkit.spec.enums import (
 )
 
 UNWRAP_FAILED = "the key cannot be unwrapped: wrong wrapping key, wrong parameters, or altered data"
-"""The one message for whatever shows in an unwrapping."""
+"""The message for every failure: which check failed would help an attacker who alters data."""
 
 DEFAULT_MODE = BlockCipherMode.NISTKEYWRAP
-"""How an AES key wraps when neither the request nor the key says a Block Cipher Mode."""
+"""The mode of an AES key if neither the request nor the key has a Block Cipher Mode."""
 
 DEFAULT_PADDING = PaddingMethod.OAEP
-"""How an RSA key wraps when neither says a Padding Method."""
+"""The padding of an RSA key if neither has a Padding Method."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrapResult:
-    """What wrapping gives."""
+    """The result of wrapping."""
 
     data: bytes
     """The wrapped key."""
     iv: bytes | None = None
-    """The IV/Counter/Nonce to put beside it, of the modes that have one."""
+    """The IV/Counter/Nonce for the Key Wrapping Data, in modes that use one."""
 
 
 class _Method(NamedTuple):
-    """An AES key wrap; ``fits`` says whether wrapped data can have that length."""
+    """An AES key wrap. The two predicates are for the length of a key, and of wrapped data."""
 
     wrap: Callable[[bytes, bytes], bytes]
     unwrap: Callable[[bytes, bytes], bytes]
-    plain_fits: Callable[[int], bool]
-    fits: Callable[[int], bool]
-    needs: str
+    accepts_key: Callable[[int], bool]
+    accepts_wrapped: Callable[[int], bool]
+    key_lengths: str
 
 
 KEY_WRAPS: Mapping[BlockCipherMode, _Method] = MappingProxyType(
@@ -77,20 +77,20 @@ KEY_WRAPS: Mapping[BlockCipherMode, _Method] = MappingProxyType(
         BlockCipherMode.NISTKEYWRAP: _Method(
             keywrap.aes_key_wrap,
             keywrap.aes_key_unwrap,
-            plain_fits=lambda length: length >= 16 and length % 8 == 0,
-            fits=lambda length: length >= 24 and length % 8 == 0,
-            needs="16 bytes or more and a multiple of 8 (other lengths: AES Key Wrap Padding)",
+            accepts_key=lambda length: length >= 16 and length % 8 == 0,
+            accepts_wrapped=lambda length: length >= 24 and length % 8 == 0,
+            key_lengths="a multiple of 8 bytes, at least 16 (else use AES Key Wrap Padding)",
         ),
         BlockCipherMode.AESKEYWRAPPADDING: _Method(
             keywrap.aes_key_wrap_with_padding,
             keywrap.aes_key_unwrap_with_padding,
-            plain_fits=lambda length: 1 <= length < 1 << 32,
-            fits=lambda length: length >= 16 and length % 8 == 0,
-            needs="one byte or more",
+            accepts_key=lambda length: 1 <= length < 1 << 32,
+            accepts_wrapped=lambda length: length >= 16 and length % 8 == 0,
+            key_lengths="at least one byte",
         ),
     }
 )
-"""The modes that are for wrapping only; they take neither IV nor randomness."""
+"""The modes for wrapping only; they use neither IV nor randomness."""
 
 
 def wrap(
@@ -103,28 +103,28 @@ def wrap(
 ) -> WrapResult:
     """Wrap ``plaintext`` with ``key``: a symmetric key's bytes, or an RSA public key.
 
-    What ``parameters`` leave out is :data:`DEFAULT_MODE` or :data:`DEFAULT_PADDING`. A symmetric
-    key is taken for one of AES unless they say another Cryptographic Algorithm, so whoever knows
-    the algorithm of the key has to put it there. The modes outside of
-    :data:`KEY_WRAPS` need an IV: ``iv``, or one made with ``random``.
+    The defaults of ``parameters`` are :data:`DEFAULT_MODE` and :data:`DEFAULT_PADDING`. A symmetric
+    key is assumed to be an AES key unless they have another Cryptographic Algorithm, so the caller
+    must set that of the key. The modes not in :data:`KEY_WRAPS` need an IV: ``iv``, or one that is
+    generated with ``random``.
 
     Raises:
-        OperationError: Invalid Field for a key or plaintext whose length the method does not take;
-            Bad or Unsupported Cryptographic Parameters for a method that cannot be used;
-            Invalid Message where an IV is missing.
+        OperationError: Invalid Field for a key or plaintext whose length the method does not permit;
+            Bad or Unsupported Cryptographic Parameters for a method that is not supported;
+            Invalid Message if an IV is missing.
     """
     if isinstance(key, RSAPublicKey):
         return WrapResult(rsa.encrypt(key, _rsa(parameters), plaintext))
-    used = _symmetric(parameters)
-    method = _key_wrap(used)
+    effective = _symmetric(parameters)
+    method = _key_wrap(effective)
     if method is None:
-        return _encrypt(key, used, plaintext, iv, random)
+        return _encrypt(key, effective, plaintext, iv, random)
     _check_key(key)
-    if not method.plain_fits(len(plaintext)):
+    if not method.accepts_key(len(plaintext)):
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"a key of {len(plaintext)} bytes cannot be wrapped so; the method takes "
-            f"{method.needs}",
+            f"a key of {len(plaintext)} bytes cannot be wrapped by this method, which needs "
+            f"{method.key_lengths}",
         )
     with foreign_errors("the key cannot be wrapped"):
         return WrapResult(method.wrap(key, plaintext))
@@ -137,45 +137,46 @@ def unwrap(
     *,
     iv: bytes | None = None,
 ) -> bytes:
-    """Unwrap what :func:`wrap` made with the same key (the private key of RSA) and parameters.
+    """Unwrap the result of :func:`wrap` with the same key (for RSA, the private key) and parameters.
 
     Raises:
-        OperationError: Cryptographic Failure for a wrong key or altered data, where the method can
-            notice; Invalid Field for data of a length that cannot be; else as :func:`wrap`.
+        OperationError: Cryptographic Failure for a wrong key or altered data, if the method detects
+            it; Invalid Field for data of an impossible length; else as :func:`wrap`.
     """
     if isinstance(key, RSAPrivateKey):
         return rsa.decrypt(key, _rsa(parameters), wrapped)
-    used = _symmetric(parameters)
-    method = _key_wrap(used)
+    effective = _symmetric(parameters)
+    method = _key_wrap(effective)
     if method is None:
-        return _decrypt(key, used, wrapped, iv)
+        return _decrypt(key, effective, wrapped, iv)
     _check_key(key)
-    if not method.fits(len(wrapped)):
+    if not method.accepts_wrapped(len(wrapped)):
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"the wrapped key has {len(wrapped)} bytes, which the method cannot have made: it is "
-            "cut off, or wrapped in another way",
+            f"the wrapped key has {len(wrapped)} bytes, a length that the method cannot produce: it "
+            "is truncated, or was wrapped by another method",
         )
     with foreign_errors(UNWRAP_FAILED):
         return method.unwrap(key, wrapped)
 
 
 def _symmetric(parameters: Parameters | None) -> Parameters:
-    given = parameters or Parameters()
-    algorithm = given.cryptographic_algorithm or CryptographicAlgorithm.AES
-    mode = given.block_cipher_mode
+    chosen = parameters or Parameters()
+    algorithm = chosen.cryptographic_algorithm or CryptographicAlgorithm.AES
+    mode = chosen.block_cipher_mode
     if mode is None and algorithm == CryptographicAlgorithm.AES:
+        # Other ciphers have no key wrap of their own: for them the mode must be specified.
         mode = DEFAULT_MODE
-    return replace(given, cryptographic_algorithm=algorithm, block_cipher_mode=mode)
+    return replace(chosen, cryptographic_algorithm=algorithm, block_cipher_mode=mode)
 
 
 def _rsa(parameters: Parameters | None) -> Parameters:
-    given = parameters or Parameters()
-    return replace(given, padding_method=given.padding_method or DEFAULT_PADDING)
+    chosen = parameters or Parameters()
+    return replace(chosen, padding_method=chosen.padding_method or DEFAULT_PADDING)
 
 
 def _key_wrap(parameters: Parameters) -> _Method | None:
-    """The row of :data:`KEY_WRAPS`, or ``None`` where Encrypt has to do."""
+    """The row of :data:`KEY_WRAPS`; ``None`` for a mode of Encrypt."""
     mode = parameters.block_cipher_mode
     method = None if mode is None else KEY_WRAPS.get(mode)
     algorithm = parameters.cryptographic_algorithm
@@ -201,11 +202,11 @@ def _algorithm(parameters: Parameters) -> CryptographicAlgorithm:
 def _encrypt(
     key: bytes, parameters: Parameters, plaintext: bytes, iv: bytes | None, random: Random | None
 ) -> WrapResult:
-    asked = replace(parameters, random_iv=random is not None)
-    done = cipher.encrypt(
-        key, _algorithm(parameters), asked, plaintext, iv=iv, random=random or _no_random
+    with_iv = replace(parameters, random_iv=random is not None)
+    result = cipher.encrypt(
+        key, _algorithm(parameters), with_iv, plaintext, iv=iv, random=random or _no_random
     )
-    return WrapResult(done.data + (done.tag or b""), done.iv if iv is None else iv)
+    return WrapResult(result.data + (result.tag or b""), result.iv if iv is None else iv)
 
 
 def _decrypt(key: bytes, parameters: Parameters, wrapped: bytes, iv: bytes | None) -> bytes:
@@ -217,16 +218,16 @@ def _decrypt(key: bytes, parameters: Parameters, wrapped: bytes, iv: bytes | Non
     if len(wrapped) <= length:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"the wrapped key has {len(wrapped)} bytes, which leaves nothing before a tag of "
-            f"{length}",
+            f"the wrapped key has {len(wrapped)} bytes, which is not more than the tag of {length}",
         )
+    # The wrapped key of an authenticated mode ends with the tag; see the head of this file.
     data, tag = wrapped[:-length], wrapped[-length:]
     return cipher.decrypt(key, algorithm, parameters, data, iv=iv, tag=tag)
 
 
 def _no_random(_count: int) -> bytes:
-    # Only ISO 10126 padding gets here: an IV is asked for only where there is randomness.
+    # Only ISO 10126 padding calls this: without randomness, no IV is generated either.
     raise OperationError(
         ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
-        "bad Cryptographic Parameters: the padding needs randomness, which this wrapping has not",
+        "bad Cryptographic Parameters: this padding needs randomness, which wrapping does not have",
     )

@@ -1,4 +1,4 @@
-"""Attributes as values: one form here, two on the wire.
+"""Attributes as values: one form for both encodings of attributes.
 
 KMIP 1.x writes an attribute as a name, an optional index and a value (1.4 §2.1.1); 2.x writes it
 under its own tag, and a vendor's attribute by vendor and name (2.1 §4.60). Here an attribute is a
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kmipkit.model.attributes import Name
 
 CUSTOM_PREFIXES = ("x", "y")
-"""Vendor Identifications that stand for 1.x custom attributes: client's and server's (2.1 §4.60)."""
+"""Vendor Identifications of 1.x custom attributes: those of clients and of servers (2.1 §4.60)."""
 
 
 class VendorName(NamedTuple):
@@ -36,7 +36,7 @@ class VendorName(NamedTuple):
 
 AttributeKey = Tag | VendorName
 AttributeReference = AttributeKey
-"""What Get Attributes asks for: an Attribute Name in 1.x, an Attribute Reference in 2.x (§5.5)."""
+"""A reference to an attribute: an Attribute Name in 1.x, an Attribute Reference in 2.x (§5.5)."""
 
 
 def custom(text: str) -> VendorName:
@@ -67,7 +67,7 @@ class Attribute:
     index: int | None = None
 
     def __init__(self, key: AttributeKey, value: Any, index: int | None = None) -> None:
-        # Written out because a message is mostly attributes: half the time of the generated one.
+        # A message is mostly attributes; this takes half the time of the generated method.
         _set_key(self, key)
         _set_value(self, value)
         _set_index(self, index)
@@ -95,7 +95,7 @@ class Attributes:
     def __init__(
         self, items: tuple[Attribute, ...] = (), templates: tuple["Name", ...] = ()
     ) -> None:
-        # Written out, as that of an attribute is.
+        # For speed, as in Attribute.
         _set_items(self, items)
         _set_templates(self, templates)
         _set_first(self, None)
@@ -105,9 +105,9 @@ class Attributes:
         """From pairs of key and value; a list as value gives one instance per element."""
         return cls(
             tuple(
-                Attribute(key, one)
+                Attribute(key, instance)
                 for key, value in pairs
-                for one in (value if isinstance(value, list) else [value])
+                for instance in (value if isinstance(value, list) else [value])
             )
         )
 
@@ -125,9 +125,10 @@ class Attributes:
         return self._first_values().get(key)
 
     def _first_values(self) -> dict[AttributeKey, Any]:
-        """Made at the first question: one request asks several."""
+        """The value of each first instance; computed once, because handlers ask for several."""
         if self._first is None:
-            _set_first(self, {one.key: one.value for one in self.items[::-1]})
+            # In reverse order, so that the first instance of a key is stored last.
+            _set_first(self, {item.key: item.value for item in self.items[::-1]})
             assert self._first is not None
         return self._first
 
@@ -141,12 +142,12 @@ class Attributes:
 
     def only(self, keys: Iterable[AttributeKey]) -> "Attributes":
         """A copy with the attributes of these keys only."""
-        wanted = frozenset(keys)
-        return replace(self, items=tuple(a for a in self.items if a.key in wanted))
+        chosen = frozenset(keys)
+        return replace(self, items=tuple(item for item in self.items if item.key in chosen))
 
     def without(self, *keys: AttributeKey) -> "Attributes":
         """A copy without the attributes of these keys."""
-        return replace(self, items=tuple(a for a in self.items if a.key not in keys))
+        return replace(self, items=tuple(item for item in self.items if item.key not in keys))
 
 
 _set_items = Attributes.__dict__["items"].__set__

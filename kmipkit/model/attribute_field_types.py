@@ -1,13 +1,13 @@
-"""How attributes travel: by name and index in 1.x, by tag in 2.x.
+"""Field types of attributes, which are encoded by name and index in 1.x, by tag in 2.x.
 
-| place | 1.x | 2.x |
+| value | 1.x | 2.x |
 | --- | --- | --- |
 | one attribute | Attribute {name, index?, value} | the attribute's own tag inside a structure |
 | a list | Template-Attribute {Name*, Attribute*} | Attributes {item*} |
 | a reference | Attribute Name, text | Attribute Reference: tag, or {vendor, name} |
 
-(KMIP 1.4 §2.1.1, §2.1.8; KMIP 2.1 §5.) What a version does not know is, when read, an attribute with
-a name of no vendor and a tree as value; when written, an error or left out.
+(KMIP 1.4 §2.1.1, §2.1.8; KMIP 2.1 §5.) An attribute that the version does not know is read as one
+without vendor and with a tree as value; when written, it is an error or omitted.
 """
 
 from collections.abc import Callable
@@ -96,8 +96,10 @@ def _vendor_parts(item: Item, place: Place, allowed: tuple[Tag, ...]) -> dict[in
     assert isinstance(item.value, tuple)
     tags = [child.tag for child in item.value]
     if tags != [tag for tag in allowed if tag in tags]:
-        wanted = ", ".join(tag_name(tag) for tag in allowed)
-        raise remote_error(Cause.UNEXPECTED_FIELD, f"expected {wanted}, in this order", place, item)
+        expected = ", ".join(tag_name(tag) for tag in allowed)
+        raise remote_error(
+            Cause.UNEXPECTED_FIELD, f"expected {expected}, in this order", place, item
+        )
     if Tag.ATTRIBUTE_NAME not in tags:
         raise remote_error(Cause.MISSING_FIELD, "AttributeName is missing", place, item)
     return {child.tag: child for child in item.value}

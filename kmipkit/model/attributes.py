@@ -19,7 +19,7 @@ from kmipkit.spec.versions import V1_1, V1_2, V1_3, V1_4
 
 @structure(Tag.NAME)
 class Name(Structure):
-    """A name by which a client finds an object again (1.4 §3.2, 2.1 §4.33)."""
+    """A name by which clients find an object (1.4 §3.2, 2.1 §4.33)."""
 
     name_value: Annotated[str, Wire(Tag.NAME_VALUE)]
     name_type: Annotated[enums.NameType, Wire(Tag.NAME_TYPE)]
@@ -77,7 +77,7 @@ class CryptographicParameters(Structure):
 
 @structure(Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS)
 class CryptographicDomainParameters(Structure):
-    """What a key pair is made from (1.4 §3.7, 2.1 §4.14)."""
+    """The domain parameters of a key pair (1.4 §3.7, 2.1 §4.14)."""
 
     qlength: Annotated[int | None, Wire(Tag.QLENGTH)] = None
     recommended_curve: Annotated[enums.RecommendedCurve | None, Wire(Tag.RECOMMENDED_CURVE)] = None
@@ -85,7 +85,7 @@ class CryptographicDomainParameters(Structure):
 
 @structure(Tag.RNG_PARAMETERS)
 class RNGParameters(Structure):
-    """Which random number generator is meant (1.4 §2.1.18, 2.1 §7.36)."""
+    """A random number generator (1.4 §2.1.18, 2.1 §7.36)."""
 
     rng_algorithm: Annotated[enums.RNGAlgorithm, Wire(Tag.RNG_ALGORITHM)]
     cryptographic_algorithm: Annotated[
@@ -164,7 +164,7 @@ class Digest(Structure):
 
 @structure(Tag.USAGE_LIMITS)
 class UsageLimits(Structure):
-    """How much a key may still be used (1.4 §3.21, 2.1 §4.59).
+    """Limits on the use of a key (1.4 §3.21, 2.1 §4.59).
 
     All three are required of the server; a client may leave the count out (1.4 §3.21).
     """
@@ -176,7 +176,7 @@ class UsageLimits(Structure):
 
 @structure(Tag.REVOCATION_REASON)
 class RevocationReason(Structure):
-    """Why an object was revoked (1.4 §3.31, 2.1 §4.47)."""
+    """The reason for a revocation (1.4 §3.31, 2.1 §4.47)."""
 
     revocation_reason_code: Annotated[enums.RevocationReasonCode, Wire(Tag.REVOCATION_REASON_CODE)]
     revocation_message: Annotated[str | None, Wire(Tag.REVOCATION_MESSAGE)] = None
@@ -184,7 +184,7 @@ class RevocationReason(Structure):
 
 @structure(Tag.LINK)
 class Link(Structure):
-    """From one object to another (1.4 §3.35, 2.1 §4.31)."""
+    """A link from one object to another (1.4 §3.35, 2.1 §4.31)."""
 
     link_type: Annotated[enums.LinkType, Wire(Tag.LINK_TYPE)]
     linked_object_identifier: Annotated[Identifier, Wire(Tag.LINKED_OBJECT_IDENTIFIER)]
@@ -192,7 +192,7 @@ class Link(Structure):
 
 @structure(Tag.APPLICATION_SPECIFIC_INFORMATION)
 class ApplicationSpecificInformation(Structure):
-    """What an application notes (1.4 §3.36, 2.1 §4.4); since 1.3 the server may make the data."""
+    """Data of an application (1.4 §3.36, 2.1 §4.4); since 1.3 the server may generate them."""
 
     application_namespace: Annotated[str, Wire(Tag.APPLICATION_NAMESPACE)]
     application_data: Annotated[
@@ -204,7 +204,7 @@ class ApplicationSpecificInformation(Structure):
 
 @structure(Tag.KEY_VALUE_LOCATION)
 class KeyValueLocation(Structure):
-    """Where a key is kept whose value the server does not have (1.4 §3.42, 2.1 §4.27)."""
+    """The location of a key whose value the server does not have (1.4 §3.42, 2.1 §4.27)."""
 
     key_value_location_value: Annotated[str, Wire(Tag.KEY_VALUE_LOCATION_VALUE)]
     key_value_location_type: Annotated[

@@ -165,9 +165,14 @@ def _read_cases(
     call = f"v = {reader}(buf, pos, stop, {outer})"
     padded = ("stop = pos + 8 + length + (-length & 7)", call, "pos = stop")
     # A structure has no padding of its own (KMIP 1.4 §9.1.1.3): its items have.
-    whole = ("if length & 7: raise Fallback", "stop = pos + 8 + length", call, "pos = stop")
+    structure_text = (
+        "if length & 7: raise Fallback",
+        "stop = pos + 8 + length",
+        call,
+        "pos = stop",
+    )
     return [
-        (head(tag, item_type), whole if item_type is ItemType.STRUCTURE else padded)
+        (head(tag, item_type), structure_text if item_type is ItemType.STRUCTURE else padded)
         for item_type in field_type.item_types
     ]
 

@@ -19,12 +19,19 @@ from kmipkit.model.attribute import (
     attribute_name,
 )
 from kmipkit.model.attribute_field_types import AttributeListType, AttributeType, vendor_value
-from kmipkit.model.code_generation import COMMON_NAMES, GENERIC_LIMITS, Fallback, head
+from kmipkit.model.code_generation import (
+    COMMON_NAMES,
+    GENERIC_LIMITS,
+    WRONG_CLASS,
+    Fallback,
+    head,
+)
 from kmipkit.model.field_types import FieldType, Place
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
+from kmipkit.ttlv.tree import Item
 
 Reader = Callable[[bytes, int, int, Any], Any]
 Writer = Callable[[Any], bytes]
@@ -258,17 +265,24 @@ def _text_item(number: int, text: str) -> bytes:
     return item + PADDING[-len(data) & 7] if len(data) & 7 else item
 
 
+def _value_writer(
+    field_type: AttributeType, key: Tag, tag: int, strict: bool, make: MakeWriter
+) -> Writer:
+    """The function that writes the values of an attribute; Fallback if the version lacks it."""
+    value_type = field_type.value_type(key)
+    if value_type is None:
+        raise Fallback
+    return make(value_type, tag, strict)
+
+
 def _name_writer(field_type: AttributeType, tag: int, strict: bool, make: MakeWriter) -> Writer:
     number = head(tag, ItemType.STRUCTURE)
     place = Place(strict=strict)
     known: dict[Tag, tuple[bytes, Writer]] = {}
 
     def entry(key: Tag) -> tuple[bytes, Writer]:
-        value_type = field_type.value_type(key)
-        if value_type is None or field_type.generic:  # a generic value may be a tree
-            raise Fallback
-        name = _text_item(_NAME_HEAD, attribute_name(key))
-        known[key] = (name, make(value_type, Tag.ATTRIBUTE_VALUE, strict))
+        writer = _value_writer(field_type, key, Tag.ATTRIBUTE_VALUE, strict, make)
+        known[key] = (_text_item(_NAME_HEAD, attribute_name(key)), writer)
         return known[key]
 
     def write(attribute: Any) -> bytes:
@@ -279,6 +293,11 @@ def _name_writer(field_type: AttributeType, tag: int, strict: bool, make: MakeWr
                 content = writer(value)
             except Fallback:
                 # This attribute alone: the rest of the message stays on the fast path.
+                return _by_reference(field_type, tag, attribute, place)
+            except WRONG_CLASS:
+                if value.__class__ is not Item:
+                    raise
+                # A tree may stand for any value, such as a criterion of Locate.
                 return _by_reference(field_type, tag, attribute, place)
             if not content:
                 return b""
@@ -308,10 +327,7 @@ def _tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWrite
     known: dict[Tag, Writer] = {}
 
     def entry(key: Tag) -> Writer:
-        value_type = field_type.value_type(key)
-        if value_type is None or field_type.generic:  # a generic value may be a tree
-            raise Fallback
-        known[key] = make(value_type, key, strict)
+        known[key] = _value_writer(field_type, key, key, strict, make)
         return known[key]
 
     def by_reference(attribute: Any) -> bytes:
@@ -335,6 +351,10 @@ def _tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWrite
         try:
             return (known.get(key) or entry(key))(attribute.value)
         except Fallback:
+            return by_reference(attribute)
+        except WRONG_CLASS:
+            if attribute.value.__class__ is not Item:
+                raise
             return by_reference(attribute)
 
     return write

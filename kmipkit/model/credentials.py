@@ -12,7 +12,7 @@ from kmipkit.ttlv.tree import Item
 
 @structure(Tag.NONCE)
 class Nonce(Structure):
-    """A number that a server gives out for one attestation (1.4 §2.1.14)."""
+    """A number that a server issues for one attestation (1.4 §2.1.14)."""
 
     nonce_id: Annotated[bytes, Wire(Tag.NONCE_ID)]
     nonce_value: Annotated[bytes, Wire(Tag.NONCE_VALUE)]
@@ -20,7 +20,7 @@ class Nonce(Structure):
 
 @structure(Tag.TICKET)
 class Ticket(Structure):
-    """What Login gives and later requests show (2.1 §7.39)."""
+    """The result of Login, which authenticates later requests (2.1 §7.39)."""
 
     ticket_type: Annotated[TicketType, Wire(Tag.TICKET_TYPE)]
     ticket_value: Annotated[bytes, Wire(Tag.TICKET_VALUE)]
@@ -28,7 +28,7 @@ class Ticket(Structure):
 
 @structure(Tag.CREDENTIAL_VALUE)
 class UsernameAndPassword(Structure):
-    """A user and, mostly, a password."""
+    """A username and, mostly, a password."""
 
     username: Annotated[str, Wire(Tag.USERNAME)]
     password: Annotated[str | None, Wire(Tag.PASSWORD)] = None
@@ -36,7 +36,7 @@ class UsernameAndPassword(Structure):
 
 @structure(Tag.CREDENTIAL_VALUE)
 class Device(Structure):
-    """A device that names itself (since 1.1)."""
+    """The identifiers of a device (since 1.1)."""
 
     device_serial_number: Annotated[str | None, Wire(Tag.DEVICE_SERIAL_NUMBER)] = None
     password: Annotated[str | None, Wire(Tag.PASSWORD)] = None
@@ -58,7 +58,7 @@ class Attestation(Structure):
 
 @structure(Tag.CREDENTIAL_VALUE)
 class OneTimePassword(Structure):
-    """A password that is used up (since 2.0)."""
+    """A one-time password (since 2.0)."""
 
     username: Annotated[str, Wire(Tag.USERNAME)]
     password: Annotated[str | None, Wire(Tag.PASSWORD)] = None
@@ -99,7 +99,7 @@ def _value_class(credential_type: CredentialType, version: Version) -> type[Stru
 
 @structure(Tag.CREDENTIAL)
 class Credential(Structure):
-    """A credential; of a type that the version does not know, the value is kept as a tree."""
+    """A credential; if the version does not know its type, the value is a tree."""
 
     credential_type: Annotated[CredentialType, Wire(Tag.CREDENTIAL_TYPE)]
     credential_value: Annotated[

@@ -30,13 +30,13 @@ class ProtocolVersion(Structure):
 
     @property
     def version(self) -> Version:
-        """The version that this names."""
+        """The version as a value."""
         return Version(self.protocol_version_major, self.protocol_version_minor)
 
 
 @structure(Tag.REQUEST_HEADER)
 class RequestHeader(Structure):
-    """What a request says of itself (1.4 §7.2, 2.1 §8.2)."""
+    """The header of a request (1.4 §7.2, 2.1 §8.2)."""
 
     protocol_version: Annotated[ProtocolVersion, Wire(Tag.PROTOCOL_VERSION)]
     maximum_response_size: Annotated[int | None, Wire(Tag.MAXIMUM_RESPONSE_SIZE)] = None
@@ -64,12 +64,12 @@ class RequestHeader(Structure):
     batch_order_option: Annotated[bool | None, Wire(Tag.BATCH_ORDER_OPTION)] = None
     time_stamp: Annotated[datetime | None, Wire(Tag.TIME_STAMP)] = None
     batch_count: Annotated[int | None, Wire(Tag.BATCH_COUNT, required=True)] = None
-    """The number of items; 3.0 does not write it."""
+    """The number of batch items; not in 3.0."""
 
 
 @structure(Tag.RESPONSE_HEADER)
 class ResponseHeader(Structure):
-    """What a response says of itself (1.4 §7.2, 2.1 §8.5)."""
+    """The header of a response (1.4 §7.2, 2.1 §8.5)."""
 
     protocol_version: Annotated[ProtocolVersion, Wire(Tag.PROTOCOL_VERSION)]
     time_stamp: Annotated[datetime, Wire(Tag.TIME_STAMP)]
@@ -87,4 +87,4 @@ class ResponseHeader(Structure):
         str | None, Wire(Tag.SERVER_CORRELATION_VALUE, since=V1_4)
     ] = None
     batch_count: Annotated[int | None, Wire(Tag.BATCH_COUNT, required=True)] = None
-    """The number of items; 3.0 does not write it."""
+    """The number of batch items; not in 3.0."""

@@ -94,7 +94,7 @@ class TransparentECPrivateKey(Structure):
 
 @structure(Tag.KEY_MATERIAL)
 class TransparentECPublicKey(Structure):
-    """The public half of :class:`TransparentECPrivateKey`."""
+    """The public key of :class:`TransparentECPrivateKey`."""
 
     recommended_curve: Annotated[enums.RecommendedCurve, Wire(Tag.RECOMMENDED_CURVE)]
     q_string: Annotated[bytes, Wire(Tag.Q_STRING)]
@@ -156,7 +156,7 @@ class KeyValue(Structure):
 
 @structure(Tag.ENCRYPTION_KEY_INFORMATION)
 class EncryptionKeyInformation(Structure):
-    """Which key encrypts, and how (1.4 §2.1.5)."""
+    """The key that encrypts, and its parameters (1.4 §2.1.5)."""
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     cryptographic_parameters: Annotated[
@@ -166,7 +166,7 @@ class EncryptionKeyInformation(Structure):
 
 @structure(Tag.MAC_SIGNATURE_KEY_INFORMATION)
 class MACSignatureKeyInformation(Structure):
-    """Which key makes the MAC or signature, and how (1.4 §2.1.5)."""
+    """The key of the MAC or signature, and its parameters (1.4 §2.1.5)."""
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     cryptographic_parameters: Annotated[
@@ -194,7 +194,7 @@ class KeyWrappingData(Structure):
 
 @structure(Tag.KEY_WRAPPING_SPECIFICATION)
 class KeyWrappingSpecification(Structure):
-    """How a client wants to get a key wrapped (1.4 §2.1.6, 2.1 §7.19)."""
+    """How to wrap a key for the client (1.4 §2.1.6, 2.1 §7.19)."""
 
     wrapping_method: Annotated[enums.WrappingMethod, Wire(Tag.WRAPPING_METHOD)]
     encryption_key_information: Annotated[

@@ -13,7 +13,7 @@ from kmipkit.ttlv.tree import Item
 
 @structure(Tag.MESSAGE_EXTENSION)
 class MessageExtension(Structure):
-    """What a vendor adds to a batch item (1.4 §6.16); if critical, unknown ones are an error."""
+    """A vendor's extension of a batch item (1.4 §6.16); an unknown critical one is an error."""
 
     vendor_identification: Annotated[str, Wire(Tag.VENDOR_IDENTIFICATION)]
     criticality_indicator: Annotated[bool, Wire(Tag.CRITICALITY_INDICATOR)]
@@ -22,7 +22,7 @@ class MessageExtension(Structure):
 
 @structure(Tag.BATCH_ITEM)
 class RequestBatchItem(Structure):
-    """One operation of a request. The payload of an unknown operation is kept as a tree."""
+    """One operation of a request. The payload of an unknown operation is a tree."""
 
     operation: Annotated[Operation, Wire(Tag.OPERATION)]
     ephemeral: Annotated[bool | None, Wire(Tag.EPHEMERAL, since=V2_0)] = None
@@ -36,7 +36,7 @@ class RequestBatchItem(Structure):
 
 @structure(Tag.BATCH_ITEM)
 class ResponseBatchItem(Structure):
-    """The outcome of one operation."""
+    """The result of one operation."""
 
     operation: Annotated[Operation | None, Wire(Tag.OPERATION)] = None
     unique_batch_item_id: Annotated[bytes | None, Wire(Tag.UNIQUE_BATCH_ITEM_ID)] = None

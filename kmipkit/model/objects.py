@@ -16,7 +16,7 @@ from kmipkit.spec.versions import V1_4
 
 @structure(Tag.CERTIFICATE)
 class Certificate(Structure):
-    """A certificate, DER encoded where it is an X.509 one (1.4 §2.2.1)."""
+    """A certificate; an X.509 certificate is in DER (1.4 §2.2.1)."""
 
     certificate_type: Annotated[enums.CertificateType, Wire(Tag.CERTIFICATE_TYPE)]
     certificate_value: Annotated[bytes, Wire(Tag.CERTIFICATE_VALUE)]
@@ -55,7 +55,7 @@ class PrivateKey(Structure):
 
 @structure(Tag.SPLIT_KEY)
 class SplitKey(Structure):
-    """One part of a key that several people hold (1.4 §2.2.5)."""
+    """One part of a key that is split among several holders (1.4 §2.2.5)."""
 
     split_key_parts: Annotated[int, Wire(Tag.SPLIT_KEY_PARTS)]
     key_part_identifier: Annotated[int, Wire(Tag.KEY_PART_IDENTIFIER)]
@@ -67,7 +67,7 @@ class SplitKey(Structure):
 
 @structure(Tag.TEMPLATE)
 class Template(Structure):
-    """Attributes under a name, gone in 2.0 (1.4 §2.2.6)."""
+    """Attributes under a name; not in 2.0 and later (1.4 §2.2.6)."""
 
     attributes: Annotated[Attributes, Wire(Tag.ATTRIBUTE, until=V1_4, spread=True, required=True)]
 
@@ -82,7 +82,7 @@ class SecretData(Structure):
 
 @structure(Tag.OPAQUE_OBJECT)
 class OpaqueObject(Structure):
-    """Bytes that the server keeps and does not understand (1.4 §2.2.8)."""
+    """Bytes that the server stores without interpreting them (1.4 §2.2.8)."""
 
     opaque_data_type: Annotated[enums.OpaqueDataType, Wire(Tag.OPAQUE_DATA_TYPE)]
     opaque_data_value: Annotated[bytes, Wire(Tag.OPAQUE_DATA_VALUE)]
@@ -90,7 +90,7 @@ class OpaqueObject(Structure):
 
 @structure(Tag.PGP_KEY)
 class PGPKey(Structure):
-    """A container of RFC 4880 (1.4 §2.2.9)."""
+    """A PGP key as in RFC 4880 (1.4 §2.2.9)."""
 
     pgp_key_version: Annotated[int, Wire(Tag.PGP_KEY_VERSION)]
     key_block: Annotated[KeyBlock, Wire(Tag.KEY_BLOCK)]

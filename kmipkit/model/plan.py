@@ -1,4 +1,4 @@
-"""From declaration to plan: how the fields of a class travel in one version.
+"""From declaration to plan: how the fields of a class are encoded in one version.
 
 ``plan(cls, version)`` is computed once per class and version. It is data; the reference codec
 (:mod:`kmipkit.model.reference`) walks it, and the compiled codec (:mod:`kmipkit.model.codec`)
@@ -69,12 +69,12 @@ _NAMES_AS_TEXT: dict[Any, FieldType] = {
         RotateNameType.UNINTERPRETED_TEXT_STRING,
     ),
 }
-"""Structures of which 3.0 writes a text."""
+"""Structures that are texts in 3.0."""
 
 
 @memoized
 def plan(cls: type[Structure], version: Version) -> tuple[FieldPlan, ...]:
-    """The fields of a structure class in a version, in the order of the wire."""
+    """The fields of a structure class in a version, in the order of the standard."""
     hints = get_type_hints(cls, include_extras=True)
     return tuple(
         _field_plan(cls, field.name, hints[field.name], field.default, version)
@@ -131,8 +131,10 @@ def _forms(python: Any, wire: Wire, marks: list[Any], version: Version) -> tuple
         return (Form(wire.tag, _dependent_type(python, wire, version)),)
     if python is Attributes:
         return (Form(wire.tag, _attributes_type(wire, version)),)
-    marked = next((mark for mark in marks if isinstance(mark, ItemType)), None)
-    return (Form(wire.tag, _BY_ITEM_TYPE[marked] if marked else field_type_of(python, version)),)
+    item_type = next((mark for mark in marks if isinstance(mark, ItemType)), None)
+    return (
+        Form(wire.tag, _BY_ITEM_TYPE[item_type] if item_type else field_type_of(python, version)),
+    )
 
 
 def _attributes_type(wire: Wire, version: Version) -> FieldType:
@@ -141,7 +143,7 @@ def _attributes_type(wire: Wire, version: Version) -> FieldType:
 
 
 def value_type(tag: Tag, version: Version) -> FieldType | None:
-    """The kind of a standard attribute's value; None where the version has no such attribute."""
+    """The field type of a standard attribute's value; None if the version lacks the attribute."""
     row = BY_TAG.get(tag)
     dissolved = tag is Tag.LINK and version >= V3_0
     if row is None or tag not in ATTRIBUTE_TYPES or not row.known_in(version) or dissolved:
@@ -151,7 +153,7 @@ def value_type(tag: Tag, version: Version) -> FieldType | None:
 
 
 def _is_complete(cls: type[Structure], version: Version) -> bool:
-    """Whether a version has every field without which there is no such structure."""
+    """Whether a version has all required fields of a structure."""
     needed = {field.name for field in fields(cls) if field.default is MISSING}
     return all(field.forms for field in plan(cls, version) if field.name in needed)
 
@@ -187,7 +189,7 @@ def _dependent_type(python: Any, wire: Wire, version: Version) -> FieldType:
 
 
 def _identifier(version: Version) -> FieldType:
-    """What names an object: symbols and numbers came with 2.0 (KMIP 2.1 §4.58), item types with 3.0."""
+    """Identifiers: symbols and numbers since 2.0 (KMIP 2.1 §4.58), item types of their own since 3.0."""
     if version < V2_0:
         return _PRIMITIVES[str]
     text = ObjectReferenceType(ItemType.IDENTIFIER) if version >= V3_0 else _PRIMITIVES[str]
@@ -196,11 +198,11 @@ def _identifier(version: Version) -> FieldType:
 
 @memoized
 def field_type_of(python: Any, version: Version) -> FieldType:
-    """The kind of a Python annotation in a version."""
+    """The field type of a Python annotation in a version."""
     if get_origin(python) is Annotated:
         inner, *marks = get_args(python)
-        marked = next((mark for mark in marks if isinstance(mark, ItemType)), None)
-        return _BY_ITEM_TYPE[marked] if marked else field_type_of(inner, version)
+        item_type = next((mark for mark in marks if isinstance(mark, ItemType)), None)
+        return _BY_ITEM_TYPE[item_type] if item_type else field_type_of(inner, version)
     if python in _PRIMITIVES:
         return _PRIMITIVES[python]
     if python == Identifier:

@@ -1,4 +1,4 @@
-"""Declaring the structures of the protocol.
+"""Declarations of the structures of the protocol.
 
 A structure of KMIP is a class with one annotated field per item, in the order of the standard::
 
@@ -30,9 +30,9 @@ from kmipkit.ttlv.tree import Item
 _Class = TypeVar("_Class", bound="type[Structure]")
 
 Chooser = Callable[[Any, Version], Any]
-"""From the value of another field, and the version, to the class that a field has on the wire.
+"""From the value of another field, and the version, to the class of a field.
 
-None where that is not known: the field is then a generic :class:`kmipkit.ttlv.tree.Item`.
+None if the class is not known: the field is then a generic :class:`kmipkit.ttlv.tree.Item`.
 """
 
 
@@ -40,7 +40,7 @@ None where that is not known: the field is then a generic :class:`kmipkit.ttlv.t
 class Wire:
     """The form of a field on the wire in a range of versions, both ends included.
 
-    ``tag`` may be omitted where the field's classes bring their own (one of several objects).
+    ``tag`` may be omitted if the classes of the field have their own tags (one of several objects).
     ``as_`` overrides the Python type in these versions. ``required`` overrides what the annotation
     says. ``spread`` and ``generic`` concern attributes, see :mod:`kmipkit.model.attribute`.
     ``by`` names the field whose value selects the class through ``choose``; ``passes`` names the
@@ -69,10 +69,10 @@ class Structure:
     """Base of all structure classes: comparison and representation from the declared fields."""
 
     TAG: ClassVar[Tag | None] = None
-    """The tag of the structure where it does not depend on the place it stands in."""
+    """The tag of the structure, unless it depends on the enclosing structure."""
 
     extensions: tuple[Item, ...] = ()
-    """Items that the declaration does not know, in their order: vendor tags survive."""
+    """Items that are not declared, such as those with vendor tags, in their order."""
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -83,19 +83,19 @@ class Structure:
         return hash((type(self), *(getattr(self, n) for n in field_names(type(self)))))
 
     def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{field.name}={_shown(field, getattr(self, field.name))}"
+        values = ", ".join(
+            f"{field.name}={_repr_value(field, getattr(self, field.name))}"
             for field in dataclasses.fields(self)
             if getattr(self, field.name) not in (None, ())
         )
-        return f"{type(self).__name__}({shown})"
+        return f"{type(self).__name__}({values})"
 
     def replace(self, **changes: Any) -> Self:
         """A copy with these fields changed."""
         return dataclasses.replace(self, **changes)
 
 
-def _shown(field: "dataclasses.Field[Any]", value: object) -> str:
+def _repr_value(field: "dataclasses.Field[Any]", value: object) -> str:
     wires = getattr(field.type, "__metadata__", ())
     if any(wire.tag in SECRET_TAGS for wire in wires if isinstance(wire, Wire)) and isinstance(
         value, bytes | str | int
@@ -107,13 +107,13 @@ def _shown(field: "dataclasses.Field[Any]", value: object) -> str:
 
 @memoized
 def field_names(cls: type) -> tuple[str, ...]:
-    """Names of the declared fields of a structure class, in the order of the wire."""
+    """Names of the declared fields of a structure class, in the order of the standard."""
     return tuple(field.name for field in dataclasses.fields(cls))
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
 def structure(tag: Tag | None = None) -> Callable[[_Class], _Class]:
-    """Declare a structure class; ``tag`` where the structure always has the same one."""
+    """Declare a structure class; with ``tag`` if the structure always has the same one."""
 
     def declare(cls: _Class) -> _Class:
         make: Any = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -1,7 +1,7 @@
-"""Python types of fields whose item type is not the first choice for that type.
+"""Python types of fields whose item type is not the default of that type.
 
-``int`` travels as Integer, ``datetime`` as Date-Time; these aliases name the other item types, and
-the identifiers, which became wider in 2.0.
+``int`` is encoded as Integer, ``datetime`` as Date-Time; these aliases are for the other item types,
+and for identifiers, which have more forms since 2.0.
 """
 
 from datetime import datetime
@@ -23,13 +23,13 @@ DateTimeExtended: TypeAlias = Annotated[datetime, ItemType.DATE_TIME_EXTENDED]
 """A point in time with microseconds (KMIP 2.1 §10.1)."""
 
 
-class NameReference(str):  # noqa: SLOT000 - a text like any other, but for what it means
-    """Names an object by its Name instead of its identifier (since 3.0)."""
+class NameReference(str):  # noqa: SLOT000 - differs from a text in its meaning only
+    """The Name of an object in place of its identifier (since 3.0)."""
 
 
 Identifier: TypeAlias = str | UniqueIdentifier | int
-"""What names an object: text; since 2.0 also a symbol such as the ID Placeholder, or the number of
-an identifier in the batch (KMIP 2.1 §4.58, §11.58), or a :class:`NameReference`."""
+"""The identifier of an object: text; since 2.0 also a symbol such as the ID Placeholder, or the number
+of an identifier in the batch (KMIP 2.1 §4.58, §11.58), or a :class:`NameReference`."""
 
 Reference: TypeAlias = Annotated[str, ItemType.REFERENCE]
 """The identifier or :class:`NameReference` of another object (since 3.0)."""

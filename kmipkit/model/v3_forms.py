@@ -1,8 +1,8 @@
-"""How 3.0 writes what earlier versions wrote as structures or plain texts.
+"""Forms of 3.0 for values that are structures or plain texts in earlier versions.
 
 | value | up to 2.1 | 3.0 |
 | --- | --- | --- |
-| what names an object | Text String | Identifier, Reference, or Name Reference |
+| identifier of an object | Text String | Identifier, Reference, or Name Reference |
 | Name, Rotate Name | structure of value and type | Text String |
 | Link | structure of type and identifier | Reference under a tag per type of link |
 
@@ -28,10 +28,10 @@ _OBJECT_REFERENCES = frozenset((ItemType.IDENTIFIER, ItemType.REFERENCE, ItemTyp
 
 @dataclass(frozen=True, slots=True)
 class ObjectReferenceType:
-    """What names an object: by identifier, or by its Name (a :class:`NameReference`)."""
+    """A reference to an object: its identifier, or its Name (a :class:`NameReference`)."""
 
     item_type: ItemType
-    """How an identifier is written: as Identifier where the object is meant, else as Reference."""
+    """The type of an identifier: Identifier for the object of a request, else Reference."""
     item_types: frozenset[ItemType] = _OBJECT_REFERENCES
 
     def accepts(self, value: object) -> bool:
@@ -50,14 +50,14 @@ class ObjectReferenceType:
 
 @dataclass(frozen=True, slots=True)
 class NameTextType:
-    """A structure of a text and its type, of which 3.0 writes the text alone."""
+    """A structure of a text and its type; in 3.0 only the text."""
 
     cls: type[Structure]
     text_field: str
     type_field: str
     """The names of the two fields."""
     default_type: OpenEnum
-    """The type of a text that says none."""
+    """The type of a text without one."""
     item_types: frozenset[ItemType] = frozenset((ItemType.TEXT_STRING,))
 
     def accepts(self, value: object) -> bool:
@@ -91,14 +91,14 @@ LINK_TAGS: Mapping[LinkType, Tag] = MappingProxyType(
         LinkType.WRAPPING_KEY_LINK: Tag.WRAPPING_KEY_LINK,
     }
 )
-"""The tag under which 3.0 writes each type of link."""
+"""The tag of each type of link in 3.0."""
 
 LINK_TYPES: Mapping[int, LinkType] = MappingProxyType(
     {tag: link_type for link_type, tag in LINK_TAGS.items()}
 )
-"""The inverse."""
+"""The type of link of each tag."""
 
 NAME_VALUES: Mapping[int, Tag] = MappingProxyType(
     {Tag.NAME: Tag.NAME_VALUE, Tag.ROTATE_NAME: Tag.ROTATE_NAME_VALUE}
 )
-"""Attributes of which 3.0 writes a text, and the field that this text was."""
+"""Attributes that are texts in 3.0, and the field of the text in earlier versions."""

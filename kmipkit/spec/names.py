@@ -48,61 +48,63 @@ def tag_number(name: str) -> int | None:
 
 
 @cache
-def _value_names(kind: type[OpenEnum]) -> dict[int, str]:
-    if kind is Tag:
+def _value_names(enumeration: type[OpenEnum]) -> dict[int, str]:
+    if enumeration is Tag:
         return _tag_names()
-    return {int(member): spelled(kind.__name__, member.name) for member in kind}
+    return {int(member): spelled(enumeration.__name__, member.name) for member in enumeration}
 
 
 @cache
-def _value_numbers(kind: type[OpenEnum]) -> dict[str, int]:
-    numbers = {folded(name): number for number, name in _value_names(kind).items()}
+def _value_numbers(enumeration: type[OpenEnum]) -> dict[str, int]:
+    numbers = {folded(name): number for number, name in _value_names(enumeration).items()}
     for (owner, other), member in ALIASES.items():
-        if owner == kind.__name__:
-            numbers.setdefault(folded(other), int(kind[member]))
+        if owner == enumeration.__name__:
+            numbers.setdefault(folded(other), int(enumeration[member]))
     return numbers
 
 
 def value_name(tag: int, number: int) -> str | None:
     """The name of an enumeration's value below a tag, None if there is none."""
-    kind = ENUMERATIONS.get(tag)
-    return None if kind is None else _value_names(kind).get(number)
+    enumeration = ENUMERATIONS.get(tag)
+    return None if enumeration is None else _value_names(enumeration).get(number)
 
 
 def value_number(tag: int, name: str) -> int | None:
     """The value of a name below a tag, by any name that some version gives it."""
-    kind = ENUMERATIONS.get(tag)
-    return None if kind is None else _value_numbers(kind).get(folded(name))
+    enumeration = ENUMERATIONS.get(tag)
+    return None if enumeration is None else _value_numbers(enumeration).get(folded(name))
 
 
 @cache
-def _bit_names(kind: Any) -> dict[int, str]:  # Any: mypy takes the hash of masks for their class's
-    return {bit.value: spelled(kind.__name__, bit.name) for bit in kind.bits()}
+def _bit_names(
+    enumeration: Any,
+) -> dict[int, str]:  # Any: not hashable for mypy
+    return {bit.value: spelled(enumeration.__name__, bit.name) for bit in enumeration.bits()}
 
 
 @cache
-def _bit_numbers(kind: Any) -> dict[str, int]:
-    numbers = {folded(name): value for value, name in _bit_names(kind).items()}
-    by_member = {bit.name: bit.value for bit in kind.bits()}
+def _bit_numbers(enumeration: Any) -> dict[str, int]:
+    numbers = {folded(name): value for value, name in _bit_names(enumeration).items()}
+    by_member = {bit.name: bit.value for bit in enumeration.bits()}
     for (owner, other), member in ALIASES.items():
-        if owner == kind.__name__:
+        if owner == enumeration.__name__:
             numbers.setdefault(folded(other), by_member[member])
     return numbers
 
 
 def mask_names(tag: int, value: int) -> list[str]:
     """Names of the bits of a mask, lowest first, numbers where there is none; [] if no mask."""
-    kind = MASKS.get(tag)
-    if kind is None or not 0 <= value <= 0xFFFFFFFF:
+    enumeration = MASKS.get(tag)
+    if enumeration is None or not 0 <= value <= 0xFFFFFFFF:
         return []
-    names: dict[int, str] = _bit_names(kind)  # type: ignore[arg-type]  # see _bit_names
-    return [names.get(int(part), f"0x{int(part):08X}") for part in kind(value)]
+    names: dict[int, str] = _bit_names(enumeration)  # type: ignore[arg-type]  # see _bit_names
+    return [names.get(int(part), f"0x{int(part):08X}") for part in enumeration(value)]
 
 
 def mask_bit(tag: int, name: str) -> int | None:
     """The bit of a name in the mask of a tag, None if there is none."""
-    kind = MASKS.get(tag)
-    if kind is None:
+    enumeration = MASKS.get(tag)
+    if enumeration is None:
         return None
-    numbers: dict[str, int] = _bit_numbers(kind)  # type: ignore[arg-type]  # see _bit_names
+    numbers: dict[str, int] = _bit_numbers(enumeration)  # type: ignore[arg-type]  # see _bit_names
     return numbers.get(folded(name))

@@ -1,7 +1,7 @@
-"""What servers must offer to claim a profile (Profiles 2.1 §6; the profiles of 2015 for 1.0 to 1.2).
+"""Requirements on servers for each profile (Profiles 2.1 §6; the profiles of 2015 for 1.0 to 1.2).
 
-A profile has one name from 2.0 on, and before that one for each version of the protocol. The rows are
-facts of both; the test cases of a profile are known by the beginning of their names.
+A profile has one name from 2.0 on, and before that one for each version of the protocol. A row is for
+both. The first part of its name assigns a test case to a profile.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,43 +19,45 @@ class ServerProfile:
     """A profile of servers."""
 
     name: str
-    """The member of Profile Name, in 1.x without its version."""
+    """The member of Profile Name; in 1.x without the version."""
     title: str
     cases: tuple[str, ...]
-    """Beginnings of the names of its test cases."""
+    """First parts of the names of its test cases."""
     operations: frozenset[Operation] = frozenset()
-    """Those that it needs beyond the profile it builds on, in versions that have them."""
+    """Operations beyond those of the baseline, in versions that have them."""
     objects: frozenset[ObjectType] = frozenset()
     since: Version = V1_0
     until: Version | None = None
     algorithms: frozenset[CryptographicAlgorithm] = frozenset()
     everything: bool = False
-    """Whether it needs every operation, and all that the other profiles need."""
+    """Whether it requires every operation, and all that the other profiles require."""
 
     def known_in(self, version: Version) -> bool:
         """Whether there is such a profile for this version of the protocol."""
         return self.since <= version and (self.until is None or version <= self.until)
 
     def needs(self, version: Version) -> frozenset[Operation]:
-        """The operations without which a server of this version cannot claim it."""
+        """The operations that a server of this version must support to claim it."""
         if self.everything:
-            wanted: Iterable[Operation] = BY_OPERATION
+            candidates: Iterable[Operation] = BY_OPERATION
         else:
-            wanted = self.operations | (BASELINE if version >= V1_2 else frozenset())
+            candidates = self.operations | (BASELINE if version >= V1_2 else frozenset())
         return frozenset(
-            one for one in wanted if BY_OPERATION[one].known_in(version) and one not in _NOT_NEEDED
+            operation
+            for operation in candidates
+            if operation.known_in(version) and operation not in _NOT_NEEDED
         )
 
     def names(self, version: Version) -> Iterator[ProfileName]:
-        """How Query calls it in this version: in 1.x once for each version up to it."""
+        """Its names in Query in this version: in 1.x one for each version up to this one."""
         if version >= V2_0:
             if self.name in ProfileName.__members__:
                 yield ProfileName[self.name]
             return
         for member in ProfileName:
             base, _, minor = member.name.rpartition("_KMIP_V1_")
-            told = base == self.name and minor.isdecimal() and int(minor) <= version.minor
-            if told and member.known_in(version):
+            is_base = base == self.name and minor.isdecimal() and int(minor) <= version.minor
+            if is_base and member.known_in(version):
                 yield member
 
 
@@ -86,7 +88,7 @@ BASELINE = frozenset(
         _OP.SET_ENDPOINT_ROLE,
     }
 )
-"""Operations of the baseline, on which all other profiles build."""
+"""Operations of the baseline, which all other profiles include."""
 
 SERVER_PROFILES = (
     ServerProfile("BASELINE_SERVER", "Baseline Server", ("BL-", "SKLC-"), since=V2_0),
@@ -235,16 +237,20 @@ def claimable(
     algorithms: Iterable[CryptographicAlgorithm],
     version: Version,
 ) -> list[ServerProfile]:
-    """The profiles for which a server of this version has all that they need."""
-    offered, kept, computed = frozenset(operations), frozenset(objects), frozenset(algorithms)
+    """The profiles whose requirements a server of this version fulfils."""
+    supported, object_types, supported_algorithms = (
+        frozenset(operations),
+        frozenset(objects),
+        frozenset(algorithms),
+    )
     known = [profile for profile in SERVER_PROFILES if profile.known_in(version)]
-    met = [
+    fulfilled = [
         profile
         for profile in known
-        if profile.needs(version) <= offered
-        and profile.objects <= kept
-        and profile.algorithms <= computed
+        if profile.needs(version) <= supported
+        and profile.objects <= object_types
+        and profile.algorithms <= supported_algorithms
     ]
     others = {profile.title for profile in known if not profile.everything}
-    complete = others <= {profile.title for profile in met}
-    return [profile for profile in met if complete or not profile.everything]
+    complete = others <= {profile.title for profile in fulfilled}
+    return [profile for profile in fulfilled if complete or not profile.everything]

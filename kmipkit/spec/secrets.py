@@ -1,7 +1,7 @@
-"""Tags whose values are secret wherever they stand: never shown, logged or put into a message.
+"""Tags whose values are always secret: never shown, logged or put into an error message.
 
-Key material, what is or was encrypted, and everything that proves who somebody is. Where a value is
-secret only below a Key Value, :mod:`kmipkit.ttlv.redaction` says so.
+Key material, plain text and ciphertext, and everything that authenticates a client. Values that are
+secret only below a Key Value are in :mod:`kmipkit.ttlv.redaction`.
 """
 
 from kmipkit.spec.tags import Tag

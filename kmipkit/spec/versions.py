@@ -27,7 +27,7 @@ V2_1 = Version(2, 1)
 V3_0 = Version(3, 0)
 
 VERSIONS = (V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1, V3_0)
-"""Every version that the tables describe, oldest first."""
+"""All supported versions, oldest first."""
 
 PUBLISHED = (V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1)
-"""Those that OASIS has approved; 3.0 is a draft."""
+"""The versions that OASIS has approved; 3.0 is a draft."""

@@ -1,19 +1,19 @@
 """The binary form: bytes to a tree of items and back.
 
-Reading keeps a stack of open structures instead of recursing, so the depth of a message costs no
-Python stack, and every error can say where it is. Each length is held against the end of the
-enclosing structure, and all limits are checked, before a value is cut out or an item is made.
+The reader keeps a stack of open structures instead of using recursion, so a deep message needs no
+Python stack, and every error knows its place. Each length is compared with the end of the enclosing
+structure, and all limits are checked, before a value is copied or an item is created.
 
-What reads is not always what is written: an encoding may differ from its canonical form in exactly
-two ways, and :func:`encode` always writes the canonical one.
+An encoding may differ from its canonical form in exactly two ways; :func:`encode` always writes the
+canonical form.
 
 * *Padding bytes* after a short value need not be zero. KMIP 1.4 §9.1.1.3 (2.1 §10.1.5) only says
-  how many there are. Written as zeros, as in all its examples.
+  how many there are. They are written as zeros, as in all its examples.
 * *Big Integers* may be longer than needed, by repeated sign bytes, or empty (zero): the length is
-  any multiple of eight (KMIP 1.4 Table 287). Written in the least multiple of eight from eight up.
+  any multiple of eight (KMIP 1.4 Table 287). They are written in the least multiple of eight.
 
-Everything else that is not canonical is an error. A NUL in a Text String is kept: §9.1.1.4 forbids
-it as a terminator, but nothing tells that from a character.
+Everything else that is not canonical is an error. A NUL in a Text String is accepted: §9.1.1.4
+forbids it as a terminator, but it cannot be distinguished from a character.
 """
 
 import struct
@@ -32,7 +32,7 @@ from kmipkit.ttlv.tree import Item, ItemValue
 __all__ = ["Buffer", "Limits", "decode", "encode", "message_length"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
-"""What can be read."""
+"""Types of data that can be read."""
 
 _head = struct.Struct(">II")
 _put_head = _head.pack
@@ -52,11 +52,11 @@ class _Form(NamedTuple):
 
     type: ItemType
     length: int | None
-    """The only length allowed; None if it varies."""
+    """The only permitted length; None if it varies."""
     unit: int
-    """What a varying length must be a multiple of (KMIP 1.4 Table 287)."""
+    """The number of which a varying length must be a multiple (KMIP 1.4 Table 287)."""
     read: Callable[[Buffer, int, int], ItemValue]
-    """From message, first byte and end of the value; ValueError if it cannot be."""
+    """From message, first byte and end of the value; ValueError if it is not valid."""
     write: Callable[..., bytes]
 
     def allows(self, length: int) -> bool:
@@ -164,7 +164,7 @@ class _Open:
 
 
 class _Reader:
-    """Reads the one item that fills ``data``; never looks past the end of an open structure."""
+    """Reads the item that fills ``data``, never beyond the end of an open structure."""
 
     def __init__(self, data: Buffer, limits: Limits) -> None:
         self.data = data
@@ -172,7 +172,7 @@ class _Reader:
         self.stack = [_Open(0, 0, len(data), [])]
 
     def read(self) -> Item:
-        data, stack, left = self.data, self.stack, self.limits.max_items
+        data, stack, remaining_items = self.data, self.stack, self.limits.max_items
         current, end, pos = stack[0], len(data), 0
         forms = _FORMS.get
         while pos < end or len(stack) > 1:
@@ -194,8 +194,8 @@ class _Reader:
             item_type, fixed, unit, read, _ = form
             if length % unit if fixed is None else length != fixed:
                 raise self._bad_header(pos)
-            left -= 1
-            if left < 0:
+            remaining_items -= 1
+            if remaining_items < 0:
                 raise self._too_many(pos, tag)
             if read is _read_structure:
                 current, end, pos = self._open(_Open(tag, pos, stop, [])), stop, start
@@ -210,33 +210,33 @@ class _Reader:
 
     def _open(self, structure: _Open) -> _Open:
         if len(self.stack) > self.limits.max_depth:
-            message = f"structures are nested deeper than {self.limits.max_depth}"
+            message = f"structures are nested more than {self.limits.max_depth} deep"
             raise self._error(Cause.TOO_DEEP, message, structure.start, structure.tag)
         self.stack.append(structure)
         return structure
 
-    # The errors: out of the way of the loop above.
+    # Errors are built here, so that the loop above stays short.
 
     def _bad_header(self, pos: int) -> RemoteProtocolError:
         """What is wrong with the tag, type or length at ``pos``."""
         room = self.stack[-1].end - pos
         if room < HEADER_SIZE:
-            message = f"{room} bytes are left, too few for the {HEADER_SIZE} that start an item"
+            message = f"{room} bytes remain, but an item begins with {HEADER_SIZE}"
             return self._error(Cause.TRUNCATED, message, pos)
         head, length = _read_head(self.data, pos)
         tag, number = head >> 8, head & 0xFF
         if tag >> 16 not in TAG_PREFIXES:
-            message = f"a tag starts with 42 or 54, not with {tag >> 16:02X}"
+            message = f"a tag begins with 42 or 54, not with {tag >> 16:02X}"
             return self._error(Cause.BAD_TAG, message, pos)
         if number not in _FORMS:
-            return self._error(Cause.BAD_TYPE, f"no item has the type 0x{number:02X}", pos, tag)
+            return self._error(Cause.BAD_TYPE, f"unknown item type 0x{number:02X}", pos, tag)
         form = _FORMS[number]
         if not form.allows(length):
-            wanted = form.length or f"a multiple of {form.unit}"
-            message = f"the length of {a_type(form.type)} is {wanted}, not {length}"
+            expected = form.length or f"a multiple of {form.unit}"
+            message = f"the length of {a_type(form.type)} is {expected}, not {length}"
             return self._error(Cause.BAD_LENGTH, message, pos, tag)
         size = length + (-length & 7)
-        message = f"{size} bytes of value are announced, {room - HEADER_SIZE} are left"
+        message = f"the value has {size} bytes, but only {room - HEADER_SIZE} remain"
         return self._error(Cause.TRUNCATED, message, pos, tag)
 
     def _too_many(self, pos: int, tag: int) -> RemoteProtocolError:
@@ -255,14 +255,14 @@ class _Reader:
 
 
 def decode(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Item:
-    """Read the one item, of any type, that ``data`` holds.
+    """Read the item, of any type, in ``data``.
 
-    Raises RemoteProtocolError, with path and offset, for whatever is not allowed, among it bytes
-    after the item and anything beyond ``limits``.
+    Raises RemoteProtocolError, with path and offset, for anything that is not permitted, including
+    bytes after the item, and for anything beyond ``limits``.
     """
     size = len(data)
     if size > limits.max_message:
-        message = f"a message of {size} bytes; the limit is {limits.max_message}"
+        message = f"the message has {size} bytes; the limit is {limits.max_message}"
         raise RemoteProtocolError(message, cause=Cause.TOO_LARGE)
     if size < HEADER_SIZE:
         message = f"an item has at least {HEADER_SIZE} bytes, not {size}"
@@ -281,12 +281,12 @@ def decode(data: Buffer, limits: Limits = DEFAULT_LIMITS) -> Item:
 def encode(item: Item) -> bytes:
     """The bytes of an item, in canonical form.
 
-    Raises LocalProtocolError for a value that its type cannot have, or a tree too deep to walk.
+    Raises LocalProtocolError for a value outside its type, or a tree that is nested too deep.
     """
     try:
         return _write(item)
     except RecursionError:
-        raise LocalProtocolError("items are nested too deep", cause=Cause.TOO_DEEP) from None
+        raise LocalProtocolError("items are nested too deeply", cause=Cause.TOO_DEEP) from None
 
 
 def _write(item: Item) -> bytes:
@@ -296,6 +296,7 @@ def _write(item: Item) -> bytes:
         length = len(value)
         return _put_head(head, length) + value + _PADS[-length & 7]
     except (struct.error, ValueError, TypeError, AttributeError, OverflowError):
-        # The value itself may be secret and is not shown.
-        message = f"{a_type(item.type)} cannot have the value given ({type(item.value).__name__})"
+        # All of these come from a value of a wrong type or range. The value may be secret, so the
+        # message does not contain it.
+        message = f"{a_type(item.type)} cannot have this value ({type(item.value).__name__})"
         raise LocalProtocolError(message, cause=Cause.BAD_VALUE, path=tag_name(item.tag)) from None

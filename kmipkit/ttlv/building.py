@@ -1,8 +1,8 @@
-"""Builds a tree from an encoding that is text, within the limits.
+"""Building a tree from XML or JSON, within the limits.
 
-XML and JSON readers report what they meet (open, close, a value); depth, number of items and size,
-as the message would have in binary form, are checked here before anything is kept. Encoding each
-value is also what checks its range, so all three encodings agree on what a value may be.
+The XML and JSON readers report structures and values; depth, number of items, and the size that the
+message has in binary form, are checked here before an item is stored. Each value is encoded in binary
+form to check its range, so all three encodings accept the same values.
 """
 
 from collections.abc import Callable
@@ -19,33 +19,33 @@ from kmipkit.ttlv.text import TYPES, meaning, read_value
 from kmipkit.ttlv.tree import Item, ItemValue
 
 Placeholder: TypeAlias = Callable[[str, ItemType, int], ItemValue]
-"""Gives the value of a text that starts with ``$``, from the text, the item's type and its tag."""
+"""The value of a text that begins with ``$``, from the text, the type of the item, and its tag."""
 
 SCALE = 16
-"""How many characters of XML or JSON one byte of the binary form may take."""
+"""Maximum number of XML or JSON characters for one byte of the binary form."""
 
 
 def check_size(text: bytes | str, limits: Limits) -> None:
     """Refuse a text that is too long for any message within the limits."""
-    most = limits.max_message * SCALE
-    if len(text) > most:
-        message = f"a message of {len(text)} characters; the limit is {most}"
+    maximum = limits.max_message * SCALE
+    if len(text) > maximum:
+        message = f"the message has {len(text)} characters; the limit is {maximum}"
         raise RemoteProtocolError(message, cause=Cause.TOO_LARGE)
 
 
 class Builder:
-    """The tree so far; ``where`` tells the position in the text, for errors."""
+    """The tree so far; ``position`` returns the position in the text, for errors."""
 
     def __init__(
         self,
         limits: Limits,
-        where: Callable[[], int | None],
+        position: Callable[[], int | None],
         placeholder: Placeholder | None = None,
     ) -> None:
-        self.done: list[Item] = []
+        self.messages: list[Item] = []
         """The finished messages."""
         self._limits = limits
-        self._where = where
+        self._position = position
         self._placeholder = placeholder
         self._open: list[tuple[int, list[Item]]] = []
         self._size = 0
@@ -55,23 +55,23 @@ class Builder:
         """The number of a tag, from its name or ``0x`` and six digits (KMIP 1.4 §9.1.1.1)."""
         tag = tag_number(name)
         if tag is None:
-            raise self.error(Cause.BAD_TAG, f"there is no tag {name[:80]!r}")
+            raise self.error(Cause.BAD_TAG, f"unknown tag {name[:80]!r}")
         if tag >> 16 not in TAG_PREFIXES:
-            message = f"a tag starts with 42 or 54, not with {tag >> 16:02X}"
+            message = f"a tag begins with 42 or 54, not with {tag >> 16:02X}"
             raise self.error(Cause.BAD_TAG, message)
         return tag
 
     def type(self, name: str | None) -> ItemType:
-        """The item type of this name; a Structure where there is none."""
+        """The item type of this name; a Structure if there is no name."""
         if name is None:
             return ItemType.STRUCTURE
         if name not in TYPES:
-            raise self.error(Cause.BAD_TYPE, f"there is no item type {name[:80]!r}")
+            raise self.error(Cause.BAD_TYPE, f"unknown item type {name[:80]!r}")
         return TYPES[name]
 
     def open(self, tag: int) -> None:
         if len(self._open) >= self._limits.max_depth:
-            message = f"structures are nested deeper than {self._limits.max_depth}"
+            message = f"structures are nested more than {self._limits.max_depth} deep"
             raise self.error(Cause.TOO_DEEP, message, tag)
         self._count(tag, HEADER_SIZE)
         self._open.append((tag, []))
@@ -93,7 +93,7 @@ class Builder:
         self.value(tag, item_type, value)
 
     def value(self, tag: int, item_type: ItemType, value: ItemValue) -> None:
-        """Add an item, if its type can have this value."""
+        """Add an item. RemoteProtocolError if its type does not permit the value."""
         item = Item(tag, item_type, value)
         try:
             size = len(encode(item))
@@ -103,16 +103,16 @@ class Builder:
         self._add(item)
 
     def error(self, cause: Cause, message: str, tag: int | None = None) -> RemoteProtocolError:
-        tags = [opened for opened, _ in self._open] + ([] if tag is None else [tag])
-        before = [self.done, *(items for _, items in self._open)]
+        tags = [open_tag for open_tag, _ in self._open] + ([] if tag is None else [tag])
+        before = [self.messages, *(items for _, items in self._open)]
         path = "/".join(
             step(at, [item.tag for item in items]) for at, items in zip(tags, before, strict=False)
         )
-        return RemoteProtocolError(message, cause=cause, path=path, offset=self._where())
+        return RemoteProtocolError(message, cause=cause, path=path, offset=self._position())
 
     def _count(self, tag: int, size: int) -> None:
         if not self._open:
-            # Limits are those of one message; a text may hold several.
+            # The limits apply to one message; a text may contain several.
             self._size = self._items = 0
         self._items += 1
         self._size += size
@@ -124,4 +124,4 @@ class Builder:
             raise self.error(Cause.TOO_LARGE, message, tag)
 
     def _add(self, item: Item) -> None:
-        (self._open[-1][1] if self._open else self.done).append(item)
+        (self._open[-1][1] if self._open else self.messages).append(item)

@@ -1,7 +1,7 @@
-"""Where a message ends, told from its first eight bytes.
+"""The length of a message, from its first eight bytes.
 
-The first bytes of a connection are also where other protocols betray themselves, so the refusal
-says which one it looks like: most of them come from a health check, a browser or a missing TLS.
+The first bytes of a connection also show other protocols. The error names the protocol they look like:
+most come from a health check, from a browser, or from a client without TLS.
 """
 
 import struct
@@ -14,13 +14,13 @@ HEADER_SIZE = 8
 """Bytes of tag, type and length together (KMIP 1.4 §9.1.1)."""
 
 TAG_PREFIXES = frozenset((0x42, 0x54))
-"""First byte of a tag: the standard's and that of extensions (KMIP 1.4 §9.1.1.1)."""
+"""First byte of a tag: that of the standard, and that of extensions (KMIP 1.4 §9.1.1.1)."""
 
 _METHODS = ("GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "DELETE ", "CONNECT ", "PATCH ", "TRACE ")
 
-_STRANGERS = (
-    (b"\x16\x03", "a TLS handshake: is TLS spoken inside TLS, or to a port without it?"),
-    (b"\x15\x03", "a TLS alert: the peer gave up a TLS handshake"),
+_OTHER_PROTOCOLS = (
+    (b"\x16\x03", "a TLS handshake: TLS within TLS, or TLS to a port without TLS"),
+    (b"\x15\x03", "a TLS alert: the peer has aborted a TLS handshake"),
     (b"HTTP/", "an HTTP response"),
     (b"PRI * HT", "HTTP/2"),
     *(
@@ -28,28 +28,28 @@ _STRANGERS = (
         for method in (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ")
     ),
     *((method.encode(), "an HTTP request") for method in _METHODS),
-    (b"PROXY ", "the PROXY protocol, which is not spoken here"),
-    (b"\r\n\r\n\x00\r\nQ", "the PROXY protocol, which is not spoken here"),
+    (b"PROXY ", "the PROXY protocol, which is not supported"),
+    (b"\r\n\r\n\x00\r\nQ", "the PROXY protocol, which is not supported"),
     (b"SSH-", "SSH"),
-    (b"<", "XML: over TLS alone a message is binary (TTLV)"),
-    (b"{", "JSON: over TLS alone a message is binary (TTLV)"),
+    (b"<", "XML: without HTTPS, messages are binary (TTLV)"),
+    (b"{", "JSON: without HTTPS, messages are binary (TTLV)"),
 )
 
 
 def message_length(header: bytes | bytearray | memoryview, limits: Limits = DEFAULT_LIMITS) -> int:
-    """The size in bytes of the whole message that starts with ``header``, its header included.
+    """The size in bytes of the message that begins with ``header``, including the header.
 
-    ``header`` is at least the first eight bytes; a shorter one is a ValueError. Raises
-    RemoteProtocolError if no message starts so (the message then says what it looks like) or if it
-    is larger than ``limits.max_message``.
+    ``header`` has at least the first eight bytes; otherwise it is a ValueError. Raises
+    RemoteProtocolError if the bytes are not the beginning of a message, or the message is larger than
+    ``limits.max_message``.
     """
     first = bytes(header[:HEADER_SIZE])
     if len(first) < HEADER_SIZE:
         raise ValueError(f"a message header has {HEADER_SIZE} bytes, not {len(first)}")
     if first[0] not in TAG_PREFIXES:
-        raise RemoteProtocolError(_what_it_is(first), cause=Cause.NOT_KMIP, offset=0)
+        raise RemoteProtocolError(_description(first), cause=Cause.NOT_KMIP, offset=0)
     if first[3] != ItemType.STRUCTURE:
-        message = _what_it_is(first, f"a message is a Structure (01), not of type {first[3]:02X}")
+        message = _description(first, f"a message is a Structure (01), not of type {first[3]:02X}")
         raise RemoteProtocolError(message, cause=Cause.BAD_TYPE, offset=3)
     (length,) = struct.unpack_from(">I", first, 4)
     if length % 8:
@@ -57,13 +57,13 @@ def message_length(header: bytes | bytearray | memoryview, limits: Limits = DEFA
         raise RemoteProtocolError(message, cause=Cause.BAD_LENGTH, offset=4)
     size = HEADER_SIZE + int(length)
     if size > limits.max_message:
-        message = f"a message of {size} bytes is announced; the limit is {limits.max_message}"
+        message = f"the message has {size} bytes; the limit is {limits.max_message}"
         raise RemoteProtocolError(message, cause=Cause.TOO_LARGE, offset=4)
     return size
 
 
-def _what_it_is(first: bytes, otherwise: str = "") -> str:
-    for start, name in _STRANGERS:
+def _description(first: bytes, otherwise: str = "") -> str:
+    for start, name in _OTHER_PROTOCOLS:
         if first.startswith(start):
-            return f"not KMIP: this looks like {name}"
-    return otherwise or f"not KMIP: a message starts with 42 or 54, not with {first[0]:02X}"
+            return f"not KMIP: the bytes look like {name}"
+    return otherwise or f"not KMIP: a message begins with 42 or 54, not with {first[0]:02X}"

@@ -1,7 +1,7 @@
 """The JSON form (Additional Message Encodings 1.0 §4; Profiles 2.1 §5.5).
 
-The parser of the standard library builds everything before one can look at it. So the text is
-scanned first, without keeping anything, for more or deeper brackets than the limits can mean.
+The parser of the standard library builds all objects before they can be checked. So the text is scanned
+first, without building anything, for more or deeper brackets than the limits permit.
 """
 
 import json
@@ -15,15 +15,15 @@ from kmipkit.spec.names import tag_name
 from kmipkit.ttlv.binary import encode
 from kmipkit.ttlv.building import Builder, Placeholder, check_size
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit.ttlv.redaction import REDACTED, hidden, within
+from kmipkit.ttlv.redaction import REDACTED, in_secret, is_secret
 from kmipkit.ttlv.text import TYPE_NAMES, leading, mask_text, meaning, to_hex, write_value
 from kmipkit.ttlv.tree import Item
 
 _MEMBERS = frozenset(("tag", "name", "type", "value"))
-"""Of an item (§4.1.6); ``name`` is for the human reader."""
+"""The members of an item (§4.1.6); ``name`` is for people."""
 
 _PER_ITEM = 4
-"""Commas that an item may have: one after each member, one after itself."""
+"""Maximum number of commas for an item: one after each member, one after the item."""
 
 _NUMBERS = frozenset(
     (
@@ -38,15 +38,16 @@ _NUMBERS = frozenset(
 """Types whose value may be a JSON number."""
 
 _SAFE = 1 << 52
-"""From here on numbers are hexadecimal: others keep them as floating point (§4.1.6.5)."""
+"""Larger numbers are written as hexadecimal: other parsers use floating point (§4.1.6.5)."""
 
 _DIGITS = 4300
-"""Of the longest number that Python reads by default: 14,000 bits, more than any key has."""
+"""Digits of the longest number that Python reads by default: 14,000 bits, more than any key has."""
 
-# A string may lack its end: a match that failed there would be tried again from each quote in it.
+# A string may lack its closing quote. If it did not match then, the search would start again at each
+# quote inside it, which takes quadratic time.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
 
-# Control characters that JSON may hold as they are, but a terminal obeys (C1), and line separators.
+# What JSON permits unescaped: C1 control characters, which terminals obey, and line separators.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
@@ -59,26 +60,26 @@ def parse_all(
     *,
     placeholder: Placeholder | None = None,
 ) -> list[Item]:
-    """All messages in a JSON text: objects, one behind the other or in an array.
+    """All messages in a JSON text: objects, one after the other or in an array.
 
     ``placeholder`` resolves values such as ``$NOW``; without it they are errors. Raises
-    RemoteProtocolError, with path, for what is no KMIP message in JSON or exceeds ``limits``, which
-    count as if each message were in binary form. What the text holds in all, counted before it is
-    taken apart, may not be more than one message can have.
+    RemoteProtocolError, with path, for anything else, and for a message whose binary form exceeds
+    ``limits``. The limit on items also applies to the whole text, because it is checked before the
+    text is parsed.
     """
     check_size(text, limits)
     builder = Builder(limits, lambda: None, placeholder)
     for found in _load(text, limits):
         for message in found if isinstance(found, list) else [found]:
             _read(message, builder)
-    return builder.done
+    return builder.messages
 
 
 def parse(text: bytes | str, limits: Limits = DEFAULT_LIMITS) -> Item:
     """The one message in a JSON text; errors as of :func:`parse_all`."""
     items = parse_all(text, limits)
     if len(items) != 1:
-        message = f"one message expected, not {len(items)}"
+        message = f"expected one message, found {len(items)}"
         raise RemoteProtocolError(message, cause=Cause.BAD_SYNTAX)
     return items[0]
 
@@ -96,30 +97,32 @@ def _load(text: bytes | str, limits: Limits) -> list[Any]:
         message = "the text is not UTF-8"
         raise RemoteProtocolError(message, cause=Cause.BAD_SYNTAX, offset=error.start) from None
     except RecursionError:
-        raise RemoteProtocolError("nested too deep", cause=Cause.TOO_DEEP) from None
+        raise RemoteProtocolError(
+            "structures are nested too deeply", cause=Cause.TOO_DEEP
+        ) from None
     except ValueError as error:
-        # What the hooks below refuse.
+        # Raised by the hooks below.
         raise RemoteProtocolError(f"JSON: {error}", cause=Cause.BAD_SYNTAX) from None
 
 
 def _scan(text: str, limits: Limits) -> None:
-    """Refuse more objects, or deeper ones, than a message within the limits can have."""
-    depth = opened = commas = 0
+    """Refuse more or deeper objects than a message within the limits can have."""
+    depth = brackets = commas = 0
     for match in _TOKEN.finditer(text):
-        mark = text[match.start()]
-        if mark in "{[":
+        bracket = text[match.start()]
+        if bracket in "{[":
             depth += 1
-            opened += 1
-        elif mark in "}]":
+            brackets += 1
+        elif bracket in "}]":
             depth -= 1
-        elif mark == ",":
+        elif bracket == ",":
             commas += 1
-        # Each structure is an object and an array; a value is one object more, several messages
-        # are in an array.
+        # A structure is an object with an array. A value is another object, and several messages
+        # may be in an array.
         if depth > 2 * limits.max_depth + 2:
-            message = f"structures are nested deeper than {limits.max_depth}"
+            message = f"structures are nested more than {limits.max_depth} deep"
             raise RemoteProtocolError(message, cause=Cause.TOO_DEEP, offset=match.start())
-        if opened > 2 * limits.max_items + 1 or commas > _PER_ITEM * limits.max_items:
+        if brackets > 2 * limits.max_items + 1 or commas > _PER_ITEM * limits.max_items:
             message = f"the message has more than {limits.max_items} items"
             raise RemoteProtocolError(message, cause=Cause.TOO_MANY_ITEMS, offset=match.start())
 
@@ -128,8 +131,8 @@ def _values(text: str) -> list[Any]:
     decoder = json.JSONDecoder(
         object_pairs_hook=_members,
         parse_int=_integer,
-        parse_float=_no_number,
-        parse_constant=_no_number,
+        parse_float=_not_an_integer,
+        parse_constant=_not_an_integer,
     )
     values: list[Any] = []
     at = _skip_blanks(text, 0)
@@ -154,17 +157,17 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     if len(text) > _DIGITS:
-        raise ValueError(f"a number of {len(text)} digits; write it in hexadecimal")
+        raise ValueError(f"a number has {len(text)} digits; use hexadecimal")
     return int(text)
 
 
-def _no_number(_text: str) -> None:
-    raise ValueError("numbers are integers")
+def _not_an_integer(_text: str) -> None:
+    raise ValueError("numbers must be integers")
 
 
 def _read(node: Any, builder: Builder) -> None:
     if not isinstance(node, dict) or not isinstance(node.get("tag"), str):
-        raise builder.error(Cause.BAD_SYNTAX, "an item is an object with a 'tag'")
+        raise builder.error(Cause.BAD_SYNTAX, "an item must be an object with a 'tag'")
     tag = builder.tag(node["tag"])
     unknown = node.keys() - _MEMBERS
     if unknown:
@@ -172,11 +175,11 @@ def _read(node: Any, builder: Builder) -> None:
         raise builder.error(Cause.BAD_SYNTAX, message, tag)
     name = node.get("type")
     if name is not None and not isinstance(name, str):
-        raise builder.error(Cause.BAD_TYPE, "the type is a string", tag)
+        raise builder.error(Cause.BAD_TYPE, "the type must be a string", tag)
     item_type, value = builder.type(name), node.get("value")
     if item_type is ItemType.STRUCTURE:
         if not isinstance(value, list | None):
-            raise builder.error(Cause.BAD_VALUE, "a Structure is an array", tag)
+            raise builder.error(Cause.BAD_VALUE, "the value of a Structure must be an array", tag)
         builder.open(tag)
         for child in value or ():
             _read(child, builder)
@@ -184,18 +187,18 @@ def _read(node: Any, builder: Builder) -> None:
     elif isinstance(value, str):
         builder.text(tag, item_type, value)
     elif isinstance(value, bool):
-        builder.value(tag, _either(item_type, {ItemType.BOOLEAN}, builder, tag), value)
+        builder.value(tag, _check_type(item_type, {ItemType.BOOLEAN}, builder, tag), value)
     elif isinstance(value, int):
-        builder.value(tag, _either(item_type, _NUMBERS, builder, tag), value)
+        builder.value(tag, _check_type(item_type, _NUMBERS, builder, tag), value)
     else:
-        raise builder.error(Cause.BAD_VALUE, f"no value for {TYPE_NAMES[item_type]}", tag)
+        raise builder.error(Cause.BAD_VALUE, f"{TYPE_NAMES[item_type]} has no value", tag)
 
 
-def _either(
+def _check_type(
     item_type: ItemType, allowed: frozenset[ItemType] | set[ItemType], builder: Builder, tag: int
 ) -> ItemType:
     if item_type not in allowed:
-        message = f"{TYPE_NAMES[item_type]} has another kind of value in JSON"
+        message = f"{TYPE_NAMES[item_type]} has a JSON value of another type"
         raise builder.error(Cause.BAD_VALUE, message, tag)
     return item_type
 
@@ -204,29 +207,29 @@ def _either(
 
 
 def dump(item: Item, *, redact: bool = False) -> str:
-    """The JSON of an item, one line for each value, ending with a line feed.
+    """The JSON of an item, one line for each value, which ends with a line feed.
 
-    ``redact``: values that may be key material are left out, which cannot be read back. Raises
-    LocalProtocolError for what the binary form could not carry either.
+    With ``redact``, values that may be key material are replaced, and the result cannot be read back.
+    Raises LocalProtocolError for a value that has no binary form.
     """
     encode(item)
-    return "".join(_pieces(item, (), redact, "", False)) + "\n"
+    return "".join(_lines(item, (), redact, "", False)) + "\n"
 
 
-def _pieces(
+def _lines(
     item: Item, before: Sequence[Item], redact: bool, indent: str, inside: bool
 ) -> Iterator[str]:
-    inside = within(item.tag, inside)
+    inside = in_secret(item.tag, inside)
     yield f'{indent}{{"tag":{json.dumps(tag_name(item.tag))}, '
     if not isinstance(item.value, tuple):
-        secret = redact and hidden(item.tag, item.type, inside)
+        secret = redact and is_secret(item.tag, item.type, inside)
         value = REDACTED if secret else _value(item, meaning(item.tag, before))
         yield f'"type":"{TYPE_NAMES[item.type]}", "value":{_quoted(value)}}}'
         return
     yield '"value":['
     for index, child in enumerate(item.value):
         yield ",\n" if index else "\n"
-        yield from _pieces(child, leading(item.value, index), redact, indent + "  ", inside)
+        yield from _lines(child, leading(item.value, index), redact, indent + "  ", inside)
     yield f"\n{indent}]}}" if item.value else "]}"
 
 

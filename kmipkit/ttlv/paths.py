@@ -1,4 +1,4 @@
-"""How errors name a place in a message."""
+"""Paths of items in a message, for errors."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from kmipkit.spec.names import tag_name
 
 
 def step(tag: int, before: Sequence[int]) -> str:
-    """One step of a path: the tag, and its number if items of the same tag stand before it."""
+    """One step of a path: the tag, and its number if items with the same tag precede it."""
     same = before.count(tag)
     return f"{tag_name(tag)}[{same}]" if same else tag_name(tag)
 

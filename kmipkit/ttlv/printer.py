@@ -1,7 +1,7 @@
-"""Messages for human eyes: one line for each item, with names, dates and no keys.
+"""Messages as text for people: one line for each item, with names and dates, without keys.
 
-Unlike XML and JSON this is not meant to be read back, and may say more (a number beside its name,
-the length of a byte string) and less (only the start of a long one).
+Unlike XML and JSON this format cannot be read back. It shows more (the number of a name, the length of
+a byte string) and less (only the start of a long byte string).
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from kmipkit.errors import Cause, LocalProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
-from kmipkit.ttlv.redaction import REDACTED, hidden, within
+from kmipkit.ttlv.redaction import REDACTED, in_secret, is_secret
 from kmipkit.ttlv.text import (
     TYPE_NAMES,
     big_integer_bytes,
@@ -20,27 +20,27 @@ from kmipkit.ttlv.text import (
 )
 from kmipkit.ttlv.tree import Item
 
-SHOWN = 48
-"""Bytes of a byte string or big number that are shown before it is cut."""
+MAX_BYTES = 48
+"""Maximum number of bytes that are shown of a byte string or big number."""
 
 
 def format_item(item: Item, *, show_secrets: bool = False) -> str:
-    """The item and all below it as text, ending with a line feed.
+    """The item with its children as text, which ends with a line feed.
 
-    Values that may be key material (:mod:`kmipkit.ttlv.redaction`) show only as ``<redacted>``,
-    unless ``show_secrets``; then byte strings are also shown in full. Raises LocalProtocolError for
-    a tree too deep to walk.
+    Values that may be key material (:mod:`kmipkit.ttlv.redaction`) are shown as ``<redacted>``. With
+    ``show_secrets`` they are shown, and byte strings in full. Raises LocalProtocolError for a tree
+    that is nested too deep.
     """
     try:
         return "".join(f"{line}\n" for line in _lines(item, (), show_secrets, "", False))
     except RecursionError:
-        raise LocalProtocolError("items are nested too deep", cause=Cause.TOO_DEEP) from None
+        raise LocalProtocolError("items are nested too deeply", cause=Cause.TOO_DEEP) from None
 
 
 def _lines(
     item: Item, before: Sequence[Item], show_secrets: bool, indent: str, inside: bool
 ) -> Iterator[str]:
-    inside = within(item.tag, inside)
+    inside = in_secret(item.tag, inside)
     name = tag_name(item.tag)
     if isinstance(item.value, tuple):
         yield f"{indent}{name}"
@@ -48,20 +48,20 @@ def _lines(
             known = leading(item.value, index)
             yield from _lines(child, known, show_secrets, indent + "  ", inside)
         return
-    kind = TYPE_NAMES[item.type]
+    type_name = TYPE_NAMES[item.type]
     if isinstance(item.value, bytes):
-        kind += f", {_bytes(len(item.value))}"
-    if hidden(item.tag, item.type, inside) and not show_secrets:
-        shown = REDACTED
+        type_name += f", {_bytes(len(item.value))}"
+    if is_secret(item.tag, item.type, inside) and not show_secrets:
+        value = REDACTED
     else:
-        shown = _value(item, meaning(item.tag, before), show_secrets)
-    yield f"{indent}{name} ({kind}): {shown}"
+        value = _value(item, meaning(item.tag, before), show_secrets)
+    yield f"{indent}{name} ({type_name}): {value}"
 
 
 def _value(item: Item, about: int, full: bool) -> str:
     value = item.value
     if isinstance(value, str):
-        # As Python writes it: a control character must not reach the terminal.
+        # As a Python literal: control characters must not reach the terminal.
         return repr(value)
     if isinstance(value, bytes):
         return _hex(value, full)
@@ -83,9 +83,9 @@ def _value(item: Item, about: int, full: bool) -> str:
 
 
 def _hex(data: bytes, full: bool) -> str:
-    if full or len(data) <= SHOWN:
+    if full or len(data) <= MAX_BYTES:
         return data.hex()
-    return f"{data[:SHOWN].hex()}... ({_bytes(len(data) - SHOWN)} more)"
+    return f"{data[:MAX_BYTES].hex()}... ({_bytes(len(data) - MAX_BYTES)} more)"
 
 
 def _bytes(count: int) -> str:

@@ -1,10 +1,9 @@
-"""Values as text: what XML and JSON have in common, and the printer shows.
+"""Values as text, for XML, JSON and the printer.
 
-Each item type has one way to be written and several to be read (Additional Message Encodings 1.0
-§4.1.6 and §6.1.6; Profiles 2.1 §5.4.1.6 and §5.5.1.6): hexadecimal with ``0x`` is read wherever a
-number may stand. Names of enumeration values and mask bits depend on the tag; within an attribute
-of KMIP 1.x on the Attribute Name that stands before the Attribute Value. That meaning of a tag is
-worked out here, by :func:`meaning`.
+Each item type has one text form for writing and several for reading (Additional Message Encodings 1.0
+§4.1.6 and §6.1.6; Profiles 2.1 §5.4.1.6 and §5.5.1.6): a number may also be hexadecimal with ``0x``.
+Names of enumeration values and mask bits depend on the tag; in an attribute of KMIP 1.x they depend on
+the Attribute Name before the Attribute Value. :func:`meaning` determines that tag.
 """
 
 import re
@@ -37,18 +36,18 @@ _BITS = {
 }
 _UNSIGNED = frozenset((ItemType.ENUMERATION, ItemType.INTERVAL))
 _LEADING = 3
-"""The most items that stand before the Attribute Value: name, index, and one to spare."""
+"""Maximum number of items before the Attribute Value: name, index, and one in reserve."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def meaning(tag: int, before: Sequence[Item]) -> int:
-    """The tag that says what a value means; ``before`` are the items in front of it, or the first
+    """The tag that determines the meaning of a value; ``before`` are the items before it, or the first
     of them (:func:`leading`).
 
-    The Attribute Value of KMIP 1.x takes its meaning from the Attribute Name before it (1.4
-    §2.1.1). A vendor's attribute (2.1 §4.60) has a Vendor Identification too; its name means
-    nothing to us.
+    The meaning of an Attribute Value of KMIP 1.x depends on the Attribute Name before it (1.4
+    §2.1.1). The name of a vendor's attribute (2.1 §4.60), which has a Vendor Identification, has no
+    known meaning.
     """
     if tag != Tag.ATTRIBUTE_VALUE:
         return tag
@@ -62,9 +61,9 @@ def meaning(tag: int, before: Sequence[Item]) -> int:
 
 
 def leading(items: Sequence[Item], index: int) -> Sequence[Item]:
-    """The items before the one at ``index``, as many of them as :func:`meaning` looks at.
+    """The items before the one at ``index``, as many as :func:`meaning` needs.
 
-    A writer must not look behind the value: a reader does not know yet what will stand there.
+    A writer must not use the items after the value: a reader has not read them yet.
     """
     return items[: min(index, _LEADING)]
 
@@ -73,7 +72,7 @@ def leading(items: Sequence[Item], index: int) -> Sequence[Item]:
 
 
 def to_hex(item_type: ItemType, value: int) -> str:
-    """A number in full width with ``0x``; negative ones in two's complement."""
+    """A number in full width with ``0x``; a negative one in two's complement."""
     if item_type is ItemType.BIG_INTEGER:
         return f"0x{big_integer_bytes(value).hex()}"
     bits = _BITS[item_type]
@@ -81,10 +80,10 @@ def to_hex(item_type: ItemType, value: int) -> str:
 
 
 def from_hex(item_type: ItemType, text: str) -> int:
-    """The number that ``0x...`` stands for; ValueError if it is none or too wide."""
+    """The number of a text ``0x...``; ValueError if it is not valid or too large."""
     digits = text[2:]
     if not re.fullmatch("[0-9A-Fa-f]+", digits):
-        raise ValueError("hexadecimal digits expected after 0x")
+        raise ValueError("expected hexadecimal digits after 0x")
     if item_type is ItemType.BIG_INTEGER:
         return big_integer(digits)
     bits = _BITS.get(item_type, 64)
@@ -111,14 +110,14 @@ def byte_string(text: str) -> bytes:
         return unhexlify(text.strip())
     except ValueError:
         # Without the text: it may be a key.
-        raise ValueError("pairs of hexadecimal digits expected") from None
+        raise ValueError("expected pairs of hexadecimal digits") from None
 
 
 # --- names -----------------------------------------------------------------------------------
 
 
 def enumeration_text(number: int, about: int) -> str:
-    """The name of an enumeration value where it has one, else its hexadecimal form."""
+    """The name of an enumeration value, or its hexadecimal form if it has none."""
     return names.value_name(about, number) or f"0x{number:08x}"
 
 
@@ -129,30 +128,30 @@ def enumeration_number(text: str, about: int) -> int:
     if number is None and text.isdecimal():
         number = int(text)
     if number is None:
-        raise ValueError(f"{names.tag_name(about)} has no value of this name")
+        raise ValueError(f"{names.tag_name(about)} has no value with this name")
     return number
 
 
 def mask_text(value: int, about: int, separator: str) -> str | None:
-    """The names of a mask's bits; None if the tag is no mask or nothing is set."""
+    """The names of the bits of a mask; None if the tag is not a mask or no bit is set."""
     bits = names.mask_names(about, value & 0xFFFFFFFF)
     return separator.join(bits) if bits else None
 
 
 def integer(text: str, about: int) -> int:
-    """A decimal or hexadecimal number, or the names of a mask's bits."""
+    """A decimal or hexadecimal number, or the names of the bits of a mask."""
     if re.fullmatch(r"[+-]?[0-9]{1,10}", text):
         return int(text)
-    words = text.replace("|", " ").split()
-    if not words:
-        raise ValueError("a number expected")
+    parts = text.replace("|", " ").split()
+    if not parts:
+        raise ValueError("expected a number")
     total = 0
-    for word in words:
-        bit = names.mask_bit(about, word)
-        if word.startswith("0x"):
-            bit = from_hex(ItemType.ENUMERATION, word)
+    for part in parts:
+        bit = names.mask_bit(about, part)
+        if part.startswith("0x"):
+            bit = from_hex(ItemType.ENUMERATION, part)
         if bit is None:
-            raise ValueError(f"neither a number nor a bit of {names.tag_name(about)}")
+            raise ValueError(f"expected a number, or bits of {names.tag_name(about)}")
         total |= bit
     return total - (1 << 32) if total >> 31 else total
 
@@ -166,7 +165,7 @@ _DATE = re.compile(
 
 
 def date_text(seconds: int) -> str:
-    """ISO 8601 in UTC; hexadecimal for what lies outside of the years 1 to 9999."""
+    """ISO 8601 in UTC; hexadecimal for dates outside the years 1 to 9999."""
     try:
         return (_EPOCH + timedelta(seconds=seconds)).isoformat()
     except OverflowError:
@@ -174,12 +173,12 @@ def date_text(seconds: int) -> str:
 
 
 def date(text: str) -> int:
-    """Seconds since 1970. Fractions are dropped (Profiles 2.1 §5.4.1.6); no zone means UTC."""
+    """Seconds since 1970, without fractions (Profiles 2.1 §5.4.1.6); the default zone is UTC."""
     if text.startswith("0x"):
         return from_hex(ItemType.DATE_TIME, text)
     match = _DATE.fullmatch(text)
     if match is None:
-        raise ValueError("a date such as 2001-01-01T10:00:00+10:00 expected")
+        raise ValueError("expected a date such as 2001-01-01T10:00:00+10:00")
     *parts, _, sign, hours, minutes = match.groups()
     when = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[arg-type, misc]  # six integers
     shift = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
@@ -194,14 +193,14 @@ def _number(item_type: ItemType) -> Callable[[str, int], int]:
         if text.startswith("0x"):
             return from_hex(item_type, text)
         if not re.fullmatch(r"[+-]?[0-9]{1,20}", text):
-            raise ValueError("a number expected")
+            raise ValueError("expected a number")
         return int(text)
 
     return read
 
 
 def _big_integer(text: str, _about: int) -> int:
-    """XML writes it without ``0x``, JSON with it (Profiles 2.1 §5.4.1.6, §5.5.1.6)."""
+    """In XML without ``0x``, in JSON with it (Profiles 2.1 §5.4.1.6, §5.5.1.6)."""
     if text.startswith("0x"):
         return from_hex(ItemType.BIG_INTEGER, text)
     return big_integer(text)
@@ -211,7 +210,7 @@ def _boolean(text: str, _about: int) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     known |= {f"0x{0:016x}": False, f"0x{1:016x}": True}
     if text not in known:
-        raise ValueError("true or false expected")
+        raise ValueError("expected true or false")
     return known[text]
 
 
@@ -234,15 +233,15 @@ _READ: dict[ItemType, Callable[[str, int], ItemValue]] = {
 
 
 def read_value(item_type: ItemType, text: str, about: int) -> ItemValue:
-    """The value that a text stands for; ``about`` is what :func:`meaning` said.
+    """The value of a text; ``about`` is the result of :func:`meaning`.
 
-    ValueError if there is none; its message does not show the text, which may be secret.
+    ValueError if the text is not valid; its message does not contain the text, which may be secret.
     """
     return _READ[item_type](text if item_type in TEXTS else text.strip(), about)
 
 
 def write_value(item: Item, about: int, separator: str = " ") -> str:
-    """The text of a value in the XML form; ``separator`` stands between the names of mask bits."""
+    """The text of a value in XML; ``separator`` separates the names of mask bits."""
     value = item.value
     if isinstance(value, str):
         return value

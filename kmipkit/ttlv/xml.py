@@ -1,8 +1,7 @@
 """The XML form (Additional Message Encodings 1.0 §6; Profiles 2.1 §5.4).
 
-Reading goes through expat as a stream of events, so that nothing is built beyond the limits.
-Anything that a document type could bring (entities that multiply, files and URLs that are fetched)
-is refused at its first mark: KMIP has no use for it.
+The reader uses the events of expat, so that nothing is built beyond the limits. Document types, and
+with them entities that expand or that refer to files and URLs, are refused: KMIP does not need them.
 """
 
 import re
@@ -17,12 +16,12 @@ from kmipkit.spec.names import tag_name, tag_number
 from kmipkit.ttlv.binary import encode
 from kmipkit.ttlv.building import Builder, Placeholder, check_size
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit.ttlv.redaction import REDACTED, hidden, within
+from kmipkit.ttlv.redaction import REDACTED, in_secret, is_secret
 from kmipkit.ttlv.text import TEXTS, TYPE_NAMES, leading, meaning, write_value
 from kmipkit.ttlv.tree import Item
 
 NAMESPACE = "urn:oasis:tc:kmip:xmlns"
-"""Of the elements, if they have one at all (§6.1.6)."""
+"""The namespace of elements, which is optional (§6.1.6)."""
 
 _ROOT = "KMIP"
 """An element around several messages, as in the published test cases."""
@@ -54,17 +53,17 @@ class _Reader:
                 offset=self.parser.ErrorByteIndex,
             ) from None
         except (LookupError, ValueError) as error:
-            # Of an encoding that Python does not know, or of a lone surrogate in a str.
+            # For an encoding that Python does not know, or a lone surrogate in a str.
             raise RemoteProtocolError(f"XML: {error}", cause=Cause.BAD_SYNTAX) from None
-        return self.builder.done
+        return self.builder.messages
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _, name = name.rpartition(" ")
         builder = self.builder
         if self.in_value:
-            raise builder.error(Cause.BAD_SYNTAX, f"{name[:80]!r} stands inside of a value")
+            raise builder.error(Cause.BAD_SYNTAX, f"{name[:80]!r} is inside of a value")
         if namespace not in ("", NAMESPACE):
-            raise builder.error(Cause.BAD_SYNTAX, f"the namespace is {NAMESPACE}")
+            raise builder.error(Cause.BAD_SYNTAX, f"the namespace must be {NAMESPACE}")
         self.depth += 1
         if self.depth == 1 and name == _ROOT:
             self.wrapped = True
@@ -73,7 +72,7 @@ class _Reader:
         item_type = builder.type(attributes.get("type"))
         if item_type is ItemType.STRUCTURE:
             if "value" in attributes:
-                message = "a Structure has no attribute 'value': is the type missing?"
+                message = "a Structure has no attribute 'value'; the type may be missing"
                 raise builder.error(Cause.BAD_SYNTAX, message, tag)
             builder.open(tag)
             return
@@ -96,7 +95,7 @@ class _Reader:
 
 
 def _tag_in(name: str, attributes: dict[str, str]) -> str:
-    """What names the tag of an element (§6.1.6); ``x540001`` is of the example in §6.1.6.5."""
+    """The name of an element's tag (§6.1.6); ``x540001`` is the form in the example of §6.1.6.5."""
     if name == "TTLV":
         return attributes.get("tag", "")
     return f"0{name}" if re.fullmatch("x[0-9A-Fa-f]{6}", name) else name
@@ -110,10 +109,9 @@ def parse_all(
 ) -> list[Item]:
     """All messages in an XML document: its one element, or those inside a root element ``KMIP``.
 
-    Other text and comments are skipped. ``placeholder`` resolves values such as ``$NOW``, which the
-    published test cases have; without it they are errors. Raises RemoteProtocolError, with path and
-    byte offset, for what is no KMIP message in XML or exceeds ``limits``, which count as if each
-    message were in binary form.
+    Other text and comments are ignored. ``placeholder`` resolves values such as ``$NOW`` in the
+    published test cases; without it they are errors. Raises RemoteProtocolError, with path and byte
+    offset, for anything else, and for a message whose binary form exceeds ``limits``.
     """
     check_size(text, limits)
     return _Reader(limits, placeholder).feed(text)
@@ -123,17 +121,17 @@ def parse(text: bytes | str, limits: Limits = DEFAULT_LIMITS) -> Item:
     """The one message in an XML document; errors as of :func:`parse_all`."""
     items = parse_all(text, limits)
     if len(items) != 1:
-        message = f"one message expected, not {len(items)}"
+        message = f"expected one message, found {len(items)}"
         raise RemoteProtocolError(message, cause=Cause.BAD_SYNTAX)
     return items[0]
 
 
 def dump(item: Item, *, redact: bool = False) -> str:
-    """The XML of an item, ending with a line feed.
+    """The XML of an item, which ends with a line feed.
 
-    ``redact``: values that may be key material are left out, which cannot be read back. Raises
-    LocalProtocolError for what the binary form could not carry either, and for text with a control
-    character that XML 1.0 has no way to write.
+    With ``redact``, values that may be key material are replaced, and the result cannot be read back.
+    Raises LocalProtocolError for a value that has no binary form, and for text with a control
+    character, which XML 1.0 does not permit.
     """
     encode(item)
     return "".join(f"{line}\n" for line in _lines(item, (), redact, "", False))
@@ -142,7 +140,7 @@ def dump(item: Item, *, redact: bool = False) -> str:
 def _lines(
     item: Item, before: Sequence[Item], redact: bool, indent: str, inside: bool
 ) -> Iterator[str]:
-    inside = within(item.tag, inside)
+    inside = in_secret(item.tag, inside)
     name, tag = tag_name(item.tag), ""
     if tag_number(name) is None or name.startswith("0x"):
         name, tag = "TTLV", f' tag="0x{item.tag:06X}"'
@@ -155,18 +153,18 @@ def _lines(
             yield from _lines(child, leading(item.value, index), redact, indent + "  ", inside)
         yield f"{indent}</{name}>"
         return
-    secret = redact and hidden(item.tag, item.type, inside)
+    secret = redact and is_secret(item.tag, item.type, inside)
     text = REDACTED if secret else write_value(item, meaning(item.tag, before))
     yield f'{indent}<{name}{tag} type="{TYPE_NAMES[item.type]}" value={_quoted(item, text)}/>'
 
 
 def _quoted(item: Item, text: str) -> str:
     if item.type in TEXTS and not all(map(_in_xml, text)):
-        message = "XML cannot carry a control character of this text"
+        message = "XML cannot represent a control character in this text"
         raise LocalProtocolError(message, cause=Cause.BAD_VALUE, path=tag_name(item.tag))
     return quoteattr(text, {"\r": "&#13;"})
 
 
 def _in_xml(char: str) -> bool:
-    """Whether a character may stand in XML 1.0 at all (its §2.2)."""
+    """Whether XML 1.0 permits a character (§2.2)."""
     return char in "\t\n\r" or (char >= " " and char not in "\ufffe\uffff")

@@ -80,7 +80,7 @@ def versions(answer: Item) -> int:
 def test_each_encoding_is_answered_in_kind(browser: Browser, content_type: str) -> None:
     kind = media.MEDIA[content_type]
     for _ in range(3):  # on one connection
-        response = browser.post(kind.of_ttlv(question(), DEFAULT_LIMITS), content_type)
+        response = browser.post(kind.from_ttlv(question(), DEFAULT_LIMITS), content_type)
         body = response.read()
         assert response.status == 200
         assert response.getheader("Content-Type") == content_type
@@ -148,7 +148,7 @@ def test_a_body_that_is_no_message_is_answered_and_the_server_goes_on(
     assert response.status == 200
     assert answer.tag == Tag.RESPONSE_MESSAGE
     kind = media.MEDIA[content_type]
-    again = browser.post(kind.of_ttlv(question(), DEFAULT_LIMITS), content_type)
+    again = browser.post(kind.from_ttlv(question(), DEFAULT_LIMITS), content_type)
     assert again.status == 200
     again.read()
     assert "Traceback" not in server.log.read_text()

@@ -62,7 +62,7 @@ def test_the_parts_are_the_whole(
         data = data[: len(data) // rule.block * rule.block]
     parameters = Parameters(block_cipher_mode=mode, padding_method=padding if rule.pads else None)
     key = os.urandom(max(rule.key_lengths))
-    iv = os.urandom(rule.usual_iv_length(parameters)) if rule.iv_lengths else None
+    iv = os.urandom(rule.default_iv_length(parameters)) if rule.iv_lengths else None
     additional = b"bound" if rule.tag_lengths else b""
     zeros = bytes  # as random bytes of a padding
     whole = cipher.encrypt(

@@ -1,4 +1,4 @@
-"""Users, groups and their credentials, which 3.0 makes objects of the server.
+"""Users, groups and their credentials, which are managed objects in 3.0.
 
 There is no text of 3.0 here to cite: fields are those that the test cases of its profiles show, and
 of a password's fields those that its table of tags names.
@@ -16,7 +16,7 @@ from kmipkit.spec.tags import Tag
 
 @structure(Tag.PASSWORD_CREDENTIAL)
 class PasswordCredential(Structure):
-    """A password, in clear or salted and hashed."""
+    """A password, in plain text or salted and hashed."""
 
     password: Annotated[str | None, Wire(Tag.PASSWORD)] = None
     password_salt: Annotated[bytes | None, Wire(Tag.PASSWORD_SALT)] = None
@@ -40,7 +40,7 @@ class DeviceCredential(Structure):
 
 @structure(Tag.HASHED_PASSWORD_CREDENTIAL)
 class HashedPasswordCredential(Structure):
-    """What proves a Hashed Password without the password: S1 and S2 of KMIP 2.1 §9.11."""
+    """The verifier of a Hashed Password credential: S1 and S2 of KMIP 2.1 §9.11."""
 
     hashing_algorithm: Annotated[HashingAlgorithm | None, Wire(Tag.HASHING_ALGORITHM)] = None
     hashed_username_password: Annotated[bytes, Wire(Tag.HASHED_USERNAME_PASSWORD)]
@@ -49,7 +49,7 @@ class HashedPasswordCredential(Structure):
 
 @structure(Tag.OTP_CREDENTIAL)
 class OTPCredential(Structure):
-    """What makes one-time passwords: RFC 4226 by a counter, RFC 6238 by the time (in seconds)."""
+    """A generator of one-time passwords: by counter (RFC 4226) or by time in seconds (RFC 6238)."""
 
     otp_algorithm: Annotated[OTPAlgorithm, Wire(Tag.OTP_ALGORITHM)]
     otp_digest: Annotated[HashingAlgorithm | None, Wire(Tag.OTP_DIGEST)] = None
@@ -62,7 +62,7 @@ class OTPCredential(Structure):
 
 @structure()
 class CreateCredentialRequest(Structure):
-    """Make a credential, which a user is then linked to."""
+    """Create a credential, to which a user is then linked."""
 
     credential_type: Annotated[CredentialType, Wire(Tag.CREDENTIAL_TYPE)]
     attributes: Annotated[Attributes, Wire(Tag.ATTRIBUTES)]
@@ -83,7 +83,7 @@ class CreateCredentialResponse(ObjectResponse):
 
 @structure()
 class CreateUserRequest(Structure):
-    """Make a user: a Name, and a Credential Link per credential."""
+    """Create a user with a Name, and a Credential Link for each credential."""
 
     attributes: Annotated[Attributes, Wire(Tag.ATTRIBUTES)]
 
@@ -95,7 +95,7 @@ class CreateUserResponse(ObjectResponse):
 
 @structure()
 class CreateGroupRequest(Structure):
-    """Make a group."""
+    """Create a group."""
 
     attributes: Annotated[Attributes, Wire(Tag.ATTRIBUTES)]
 

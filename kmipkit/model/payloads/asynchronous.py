@@ -14,21 +14,21 @@ from kmipkit.spec.tags import Tag
 
 @structure()
 class PollRequest(Structure):
-    """Ask for the answer to an earlier request (1.4 §4.28, 2.1 §6.1.38)."""
+    """Request the response to an earlier request (1.4 §4.28, 2.1 §6.1.38)."""
 
     asynchronous_correlation_value: Annotated[bytes, Wire(Tag.ASYNCHRONOUS_CORRELATION_VALUE)]
 
 
 @structure()
 class CancelRequest(Structure):
-    """Give up an earlier request (1.4 §4.27, 2.1 §6.1.5)."""
+    """Cancel an earlier request (1.4 §4.27, 2.1 §6.1.5)."""
 
     asynchronous_correlation_value: Annotated[bytes, Wire(Tag.ASYNCHRONOUS_CORRELATION_VALUE)]
 
 
 @structure()
 class CancelResponse(Structure):
-    """Whether it could be given up (1.4 §4.27, 2.1 §6.1.5)."""
+    """The result of the cancellation (1.4 §4.27, 2.1 §6.1.5)."""
 
     asynchronous_correlation_value: Annotated[bytes, Wire(Tag.ASYNCHRONOUS_CORRELATION_VALUE)]
     cancellation_result: Annotated[CancellationResult, Wire(Tag.CANCELLATION_RESULT)]
@@ -36,14 +36,14 @@ class CancelResponse(Structure):
 
 @structure()
 class ProcessRequest(Structure):
-    """Let an asynchronous request be worked on now (2.1 §6.1.39)."""
+    """Process an asynchronous request at once (2.1 §6.1.39)."""
 
     asynchronous_correlation_value: Annotated[bytes, Wire(Tag.ASYNCHRONOUS_CORRELATION_VALUE)]
 
 
 @structure()
 class ProcessResponse(Structure):
-    """Nothing (2.1 §6.1.39)."""
+    """No fields (2.1 §6.1.39)."""
 
 
 @structure(Tag.ASYNCHRONOUS_CORRELATION_VALUES)
@@ -55,7 +55,7 @@ class AsynchronousCorrelationValues(Structure):
 
 @structure(Tag.ASYNCHRONOUS_REQUEST)
 class AsynchronousRequest(Structure):
-    """A request whose answer was not yet fetched (2.1 §7.2)."""
+    """A request whose response has not been fetched (2.1 §7.2)."""
 
     asynchronous_correlation_value: Annotated[bytes, Wire(Tag.ASYNCHRONOUS_CORRELATION_VALUE)]
     operation: Annotated[Operation, Wire(Tag.OPERATION)]
@@ -65,7 +65,7 @@ class AsynchronousRequest(Structure):
 
 @structure()
 class QueryAsynchronousRequestsRequest(Structure):
-    """Ask which requests are outstanding (2.1 §6.1.41)."""
+    """List the outstanding requests (2.1 §6.1.41)."""
 
     asynchronous_correlation_values: Annotated[
         AsynchronousCorrelationValues | None, Wire(Tag.ASYNCHRONOUS_CORRELATION_VALUES)

@@ -18,7 +18,7 @@ from kmipkit.ttlv.tree import Item
 
 @structure()
 class GetAttributesRequest(Structure):
-    """Ask for these attributes, or for all (1.4 §4.12, 2.1 §6.1.20)."""
+    """Get these attributes, or all (1.4 §4.12, 2.1 §6.1.20)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     attribute_references: Annotated[
@@ -42,7 +42,7 @@ class GetAttributesResponse(Structure):
 
 @structure()
 class GetAttributeListRequest(ObjectRequest):
-    """Ask which attributes the object has (1.4 §4.13, 2.1 §6.1.21)."""
+    """List the attributes of the object (1.4 §4.13, 2.1 §6.1.21)."""
 
 
 @structure()
@@ -101,7 +101,7 @@ class ModifyAttributeResponse(AttributeChangedResponse):
 
 @structure()
 class DeleteAttributeRequest(Structure):
-    """Take an attribute away (1.4 §4.16, 2.1 §6.1.13).
+    """Delete an attribute (1.4 §4.16, 2.1 §6.1.13).
 
     1.x: the name, and the index of the instance. 2.x: the instance by its value
     (``current_attribute``), or all instances (``attribute_reference``).
@@ -125,7 +125,7 @@ class DeleteAttributeResponse(AttributeChangedResponse):
 
 @structure()
 class SetAttributeRequest(Structure):
-    """Give an attribute its only value (2.1 §6.1.51)."""
+    """Set the value of a single-instance attribute (2.1 §6.1.51)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     attribute: Annotated[Attribute, Wire(Tag.NEW_ATTRIBUTE, since=V2_0)]

@@ -18,7 +18,7 @@ from kmipkit.spec.versions import V1_0, V1_1, V1_4, V2_0
 
 @structure()
 class CertifyRequest(Structure):
-    """Make a certificate for a public key (1.4 §4.7, 2.1 §6.1.6).
+    """Issue a certificate for a public key (1.4 §4.7, 2.1 §6.1.6).
 
     1.0 requires the certificate request; later it may be absent, and from 2.0 on its tag is
     Certificate Request Value, since Certificate Request became a managed object.
@@ -85,7 +85,7 @@ class ValidateRequest(Structure):
 
 @structure()
 class ValidateResponse(Structure):
-    """The verdict on the chain (1.4 §4.24, 2.1 §6.1.57)."""
+    """The validity of the chain (1.4 §4.24, 2.1 §6.1.57)."""
 
     validity_indicator: Annotated[ValidityIndicator, Wire(Tag.VALIDITY_INDICATOR)]
 
@@ -103,6 +103,6 @@ class ReProvisionRequest(Structure):
 
 @structure()
 class ReProvisionResponse(Structure):
-    """The new certificate, or the private key that the server made (2.1 §6.1.48)."""
+    """The new certificate, or the private key that the server generated (2.1 §6.1.48)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None

@@ -1,7 +1,7 @@
-"""What many payloads share: a request about one object, a response that names one, some fields.
+"""Common parts of payloads: a request about one object, a response with its identifier, some fields.
 
-A family file subclasses these where a payload has no more than that, so that each operation keeps
-a class of its own (handlers and tests go by class), and says only what is particular to it.
+A payload without other fields is a subclass, so that each operation has classes of its own, which
+handlers and tests use.
 """
 
 from typing import Annotated, TypeAlias
@@ -16,29 +16,29 @@ from kmipkit.spec.versions import V1_4, V2_0
 AttributeList: TypeAlias = Annotated[
     Attributes, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4), Wire(Tag.ATTRIBUTES, since=V2_0)
 ]
-"""Attributes that a request sets: a Template-Attribute in 1.x."""
+"""Attributes that a request sets; in 1.x a Template-Attribute."""
 
 OptionalAttributeList: TypeAlias = Annotated[
     Attributes | None, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4), Wire(Tag.ATTRIBUTES, since=V2_0)
 ]
-"""The same, where a request may leave them out."""
+"""The same, if they are optional."""
 
 ImplicitAttributes: TypeAlias = Annotated[
     Attributes | None, Wire(Tag.TEMPLATE_ATTRIBUTE, until=V1_4)
 ]
-"""Attributes that the server set by itself; a 1.x response may list them (1.4 §4.1)."""
+"""Attributes that the server set itself; a 1.x response may list them (1.4 §4.1)."""
 
 AllAttributes: TypeAlias = Annotated[
     Attributes,
     Wire(Tag.ATTRIBUTE, until=V1_4, spread=True, required=True),
     Wire(Tag.ATTRIBUTES, since=V2_0),
 ]
-"""All attributes of an object: in 1.x items of the payload itself, at least one."""
+"""All attributes of an object; in 1.x items of the payload itself, at least one."""
 
 
 @structure(Tag.PROTECTION_STORAGE_MASKS)
 class ProtectionStorageMasks(Structure):
-    """Alternatives for how to store an object, best first; any one will do (2.1 §7.33)."""
+    """Alternatives for the storage of an object, best first (2.1 §7.33)."""
 
     masks: Annotated[
         tuple[ProtectionStorageMask, ...], Wire(Tag.PROTECTION_STORAGE_MASK, since=V2_0)
@@ -48,26 +48,26 @@ class ProtectionStorageMasks(Structure):
 StorageMasks: TypeAlias = Annotated[
     ProtectionStorageMasks | None, Wire(Tag.PROTECTION_STORAGE_MASKS, since=V2_0)
 ]
-"""How the new object may be stored."""
+"""Permitted kinds of storage for the new object."""
 
 
 @structure()
 class ObjectRequest(Structure):
-    """A request about one object; without identifier it means the ID Placeholder (1.4 §4)."""
+    """A request about one object; without identifier, the ID Placeholder applies (1.4 §4)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
 
 
 @structure()
 class ObjectResponse(Structure):
-    """An answer that names the object that was worked on."""
+    """A response with the identifier of the object."""
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
 
 
 @structure()
 class NewObjectResponse(Structure):
-    """An answer that names a new object; 1.x may add what the server set by itself."""
+    """A response with the identifier of a new object; in 1.x also attributes that the server set."""
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     attributes: ImplicitAttributes = None
@@ -75,7 +75,7 @@ class NewObjectResponse(Structure):
 
 @structure()
 class KeyPairResponse(Structure):
-    """An answer that names both halves of a new key pair."""
+    """A response with the identifiers of a new key pair."""
 
     private_key_unique_identifier: Annotated[Identifier, Wire(Tag.PRIVATE_KEY_UNIQUE_IDENTIFIER)]
     public_key_unique_identifier: Annotated[Identifier, Wire(Tag.PUBLIC_KEY_UNIQUE_IDENTIFIER)]

@@ -20,7 +20,7 @@ from kmipkit.spec.versions import V1_2, V1_4, V2_0
 
 @structure()
 class CreateRequest(Structure):
-    """Make a symmetric key (1.4 §4.1, 2.1 §6.1.8)."""
+    """Create a symmetric key (1.4 §4.1, 2.1 §6.1.8)."""
 
     object_type: Annotated[ObjectType, Wire(Tag.OBJECT_TYPE)]
     attributes: AttributeList
@@ -38,7 +38,7 @@ class CreateResponse(Structure):
 
 @structure()
 class CreateKeyPairRequest(Structure):
-    """Make a private and a public key (1.4 §4.2, 2.1 §6.1.9)."""
+    """Create a key pair (1.4 §4.2, 2.1 §6.1.9)."""
 
     common_attributes: Annotated[
         Attributes | None,
@@ -101,7 +101,7 @@ class CreateSplitKeyResponse(Structure):
 
 @structure()
 class JoinSplitKeyRequest(Structure):
-    """Put a key together from its parts (1.4 §4.39, 2.1 §6.1.27)."""
+    """Join the parts of a key (1.4 §4.39, 2.1 §6.1.27)."""
 
     object_type: Annotated[ObjectType, Wire(Tag.OBJECT_TYPE)]
     unique_identifiers: Annotated[
@@ -114,7 +114,7 @@ class JoinSplitKeyRequest(Structure):
 
 @structure()
 class JoinSplitKeyResponse(Structure):
-    """The key put together (1.4 §4.39, 2.1 §6.1.27); only 1.2 has an Object Type, rarely."""
+    """The joined key (1.4 §4.39, 2.1 §6.1.27); only 1.2 has an Object Type, rarely."""
 
     object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2)] = None
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]

@@ -15,7 +15,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_2, V1_3, V1_4, V2_0
 
 DataInput = bytes | Data | int
-"""The data themselves; in 2.x also the output of the batch, by enumeration or position."""
+"""The data; in 2.x also a reference to output earlier in the batch."""
 
 
 @structure()
@@ -95,7 +95,7 @@ class DecryptResponse(Structure):
 
 @structure()
 class SignRequest(Structure):
-    """Sign data, or a digest made by the client (1.4 §4.31, 2.1 §6.1.55)."""
+    """Sign data, or a digest that the client computed (1.4 §4.31, 2.1 §6.1.55)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     cryptographic_parameters: Annotated[
@@ -150,7 +150,7 @@ class SignatureVerifyRequest(Structure):
 
 @structure()
 class SignatureVerifyResponse(Structure):
-    """The verdict, and data that the signature held (1.4 §4.32, 2.1 §6.1.56)."""
+    """The validity, and data recovered from the signature (1.4 §4.32, 2.1 §6.1.56)."""
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     validity_indicator: Annotated[
@@ -164,7 +164,7 @@ class SignatureVerifyResponse(Structure):
 
 @structure()
 class MACRequest(Structure):
-    """Make a message authentication code (1.4 §4.33, 2.1 §6.1.32)."""
+    """Compute a message authentication code (1.4 §4.33, 2.1 §6.1.32)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     cryptographic_parameters: Annotated[
@@ -213,7 +213,7 @@ class MACVerifyRequest(Structure):
 
 @structure()
 class MACVerifyResponse(Structure):
-    """The verdict (1.4 §4.34, 2.1 §6.1.33)."""
+    """The validity (1.4 §4.34, 2.1 §6.1.33)."""
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     validity_indicator: Annotated[
@@ -226,7 +226,7 @@ class MACVerifyResponse(Structure):
 
 @structure()
 class HashRequest(Structure):
-    """Digest data (1.4 §4.37, 2.1 §6.1.24)."""
+    """Compute a digest (1.4 §4.37, 2.1 §6.1.24)."""
 
     cryptographic_parameters: Annotated[CryptographicParameters, Wire(Tag.CRYPTOGRAPHIC_PARAMETERS)]
     data: Annotated[
@@ -252,7 +252,7 @@ class HashResponse(Structure):
 
 @structure()
 class RNGRetrieveRequest(Structure):
-    """Ask for this many random bytes (1.4 §4.35, 2.1 §6.1.49)."""
+    """Retrieve random bytes (1.4 §4.35, 2.1 §6.1.49)."""
 
     data_length: Annotated[int, Wire(Tag.DATA_LENGTH)]
 
@@ -266,13 +266,13 @@ class RNGRetrieveResponse(Structure):
 
 @structure()
 class RNGSeedRequest(Structure):
-    """Offer seed material (1.4 §4.36, 2.1 §6.1.50)."""
+    """Seed the random number generator (1.4 §4.36, 2.1 §6.1.50)."""
 
     data: Annotated[DataInput, Wire(Tag.DATA, until=V1_4, as_=bytes), Wire(Tag.DATA, since=V2_0)]
 
 
 @structure()
 class RNGSeedResponse(Structure):
-    """How many bytes of the seed were used (1.4 §4.36, 2.1 §6.1.50)."""
+    """The number of bytes of the seed that were used (1.4 §4.36, 2.1 §6.1.50)."""
 
     data_length: Annotated[int, Wire(Tag.DATA_LENGTH)]

@@ -13,7 +13,7 @@ from kmipkit.spec.versions import V1_4
 
 @structure()
 class GetRequest(Structure):
-    """Ask for an object (1.4 §4.11, 2.1 §6.1.19)."""
+    """Get an object (1.4 §4.11, 2.1 §6.1.19)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     key_format_type: Annotated[KeyFormatType | None, Wire(Tag.KEY_FORMAT_TYPE)] = None

@@ -1,4 +1,4 @@
-"""The life of an object: Activate, Revoke, Destroy, Archive, Recover, leases, usage, Check."""
+"""The life cycle of an object: Activate, Revoke, Destroy, Archive, Recover, leases, usage, Check."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,7 +14,7 @@ from kmipkit.spec.tags import Tag
 
 @structure()
 class ActivateRequest(ObjectRequest):
-    """Make an object active (1.4 §4.19, 2.1 §6.1.1)."""
+    """Activate an object (1.4 §4.19, 2.1 §6.1.1)."""
 
 
 @structure()
@@ -24,7 +24,7 @@ class ActivateResponse(ObjectResponse):
 
 @structure()
 class RevokeRequest(Structure):
-    """Deactivate an object or report it compromised (1.4 §4.20, 2.1 §6.1.44)."""
+    """Revoke an object: deactivate it, or report it compromised (1.4 §4.20, 2.1 §6.1.44)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     revocation_reason: Annotated[RevocationReason, Wire(Tag.REVOCATION_REASON)]
@@ -50,7 +50,7 @@ class DestroyResponse(ObjectResponse):
 
 @structure(Tag.DEACTIVATION_REASON)
 class DeactivationReason(Structure):
-    """Why an object is deactivated (3.0)."""
+    """The reason for a deactivation (3.0)."""
 
     deactivation_reason_code: Annotated[DeactivationReasonCode, Wire(Tag.DEACTIVATION_REASON_CODE)]
     deactivation_message: Annotated[str | None, Wire(Tag.DEACTIVATION_MESSAGE)] = None
@@ -76,12 +76,12 @@ class ObliterateRequest(ObjectRequest):
 
 @structure()
 class ObliterateResponse(ObjectResponse):
-    """The object that was."""
+    """The obliterated object."""
 
 
 @structure()
 class ArchiveRequest(ObjectRequest):
-    """Let an object be archived (1.4 §4.22, 2.1 §6.1.4)."""
+    """Archive an object (1.4 §4.22, 2.1 §6.1.4)."""
 
 
 @structure()
@@ -91,7 +91,7 @@ class ArchiveResponse(ObjectResponse):
 
 @structure()
 class RecoverRequest(ObjectRequest):
-    """Bring an object back from the archive (1.4 §4.23, 2.1 §6.1.42)."""
+    """Recover an object from the archive (1.4 §4.23, 2.1 §6.1.42)."""
 
 
 @structure()
@@ -101,7 +101,7 @@ class RecoverResponse(ObjectResponse):
 
 @structure()
 class ObtainLeaseRequest(ObjectRequest):
-    """Ask how long the object may be used unseen (1.4 §4.17, 2.1 §6.1.35)."""
+    """Obtain a lease, the time for which the client may use the object (1.4 §4.17, 2.1 §6.1.35)."""
 
 
 @structure()
@@ -115,7 +115,7 @@ class ObtainLeaseResponse(Structure):
 
 @structure()
 class GetUsageAllocationRequest(Structure):
-    """Ask for a share of the usage limits (1.4 §4.18, 2.1 §6.1.23)."""
+    """Request an allocation of the usage limits (1.4 §4.18, 2.1 §6.1.23)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     usage_limits_count: Annotated[LongInteger, Wire(Tag.USAGE_LIMITS_COUNT)]
@@ -123,12 +123,12 @@ class GetUsageAllocationRequest(Structure):
 
 @structure()
 class GetUsageAllocationResponse(ObjectResponse):
-    """The object whose usage was granted (1.4 §4.18, 2.1 §6.1.23)."""
+    """The object whose usage was allocated (1.4 §4.18, 2.1 §6.1.23)."""
 
 
 @structure()
 class CheckRequest(Structure):
-    """Ask whether the object may be used so (1.4 §4.10, 2.1 §6.1.7)."""
+    """Check whether a use of the object is permitted (1.4 §4.10, 2.1 §6.1.7)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     usage_limits_count: Annotated[LongInteger | None, Wire(Tag.USAGE_LIMITS_COUNT)] = None
@@ -140,7 +140,7 @@ class CheckRequest(Structure):
 
 @structure()
 class CheckResponse(Structure):
-    """The object, or on failure what would have been denied (1.4 §4.10, 2.1 §6.1.7)."""
+    """The object; on failure the denied values (1.4 §4.10, 2.1 §6.1.7)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     usage_limits_count: Annotated[LongInteger | None, Wire(Tag.USAGE_LIMITS_COUNT)] = None

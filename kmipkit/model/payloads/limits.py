@@ -41,7 +41,7 @@ class Objects(Structure):
 
 @structure(Tag.CONSTRAINT)
 class Constraint(Structure):
-    """What new objects of these types and groups must fulfil (2.1 §7.6)."""
+    """Requirements on new objects of these types and groups (2.1 §7.6)."""
 
     object_types: Annotated[ObjectTypes | None, Wire(Tag.OBJECT_TYPES)] = None
     object_groups: Annotated[ObjectGroups | None, Wire(Tag.OBJECT_GROUPS)] = None
@@ -57,7 +57,7 @@ class Constraints(Structure):
 
 @structure(Tag.OBJECT_DEFAULTS)
 class ObjectDefaults(Structure):
-    """Attribute values for new objects that come without (2.1 §7.22).
+    """Default attribute values for new objects (2.1 §7.22).
 
     One type, or from 2.1 on a list of types: exactly one of the two is present.
     """
@@ -81,7 +81,7 @@ class DefaultsInformation(Structure):
 
 @structure(Tag.RIGHT)
 class Right(Structure):
-    """What a ticket allows; an absent field does not restrict (2.1 §7.34)."""
+    """A right of a ticket; an absent field does not restrict it (2.1 §7.34)."""
 
     usage_limits: Annotated[UsageLimits | None, Wire(Tag.USAGE_LIMITS)] = None
     operations: Annotated[Operations | None, Wire(Tag.OPERATIONS)] = None
@@ -91,7 +91,7 @@ class Right(Structure):
 
 @structure(Tag.RIGHTS)
 class Rights(Structure):
-    """The rights of a ticket; one that allows is enough (2.1 §7.35)."""
+    """The rights of a ticket; one that permits the request is enough (2.1 §7.35)."""
 
     rights: Annotated[tuple[Right, ...], Wire(Tag.RIGHT)] = ()
 
@@ -105,12 +105,12 @@ class SetConstraintsRequest(Structure):
 
 @structure()
 class SetConstraintsResponse(Structure):
-    """Nothing (2.1 §6.1.52)."""
+    """No fields (2.1 §6.1.52)."""
 
 
 @structure()
 class GetConstraintsRequest(Structure):
-    """Nothing (2.1 §6.1.22)."""
+    """No fields (2.1 §6.1.22)."""
 
 
 @structure()
@@ -131,4 +131,4 @@ class SetDefaultsRequest(Structure):
 
 @structure()
 class SetDefaultsResponse(Structure):
-    """Nothing (2.1 §6.1.53)."""
+    """No fields (2.1 §6.1.53)."""

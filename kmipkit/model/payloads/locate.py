@@ -17,7 +17,7 @@ from kmipkit.spec.versions import V1_1, V1_3, V1_4, V2_0
 
 @structure()
 class LocateRequest(Structure):
-    """Look for objects by their attributes (1.4 §4.9, 2.1 §6.1.28)."""
+    """Find objects by their attributes (1.4 §4.9, 2.1 §6.1.28)."""
 
     maximum_items: Annotated[int | None, Wire(Tag.MAXIMUM_ITEMS)] = None
     offset_items: Annotated[int | None, Wire(Tag.OFFSET_ITEMS, since=V1_3)] = None
@@ -34,7 +34,7 @@ class LocateRequest(Structure):
 
 @structure()
 class LocateResponse(Structure):
-    """What was found; ``located_items`` counts beyond the page (1.4 §4.9, 2.1 §6.1.28)."""
+    """The objects found; ``located_items`` is the number without paging (1.4 §4.9, 2.1 §6.1.28)."""
 
     located_items: Annotated[int | None, Wire(Tag.LOCATED_ITEMS, since=V1_3)] = None
     unique_identifiers: Annotated[tuple[Identifier, ...], Wire(Tag.UNIQUE_IDENTIFIER)] = ()

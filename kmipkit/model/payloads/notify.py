@@ -1,4 +1,4 @@
-"""Notify and Put, which a server sends to a client. Their answers have no payload."""
+"""Notify and Put, which a server sends to a client. Their responses have no payload."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ class NotifyRequest(Structure):
 
 @structure()
 class PutRequest(Structure):
-    """An object for the client to keep (1.4 §5.2, 2.1 §6.2.3)."""
+    """An object for the client to store (1.4 §5.2, 2.1 §6.2.3)."""
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     put_function: Annotated[PutFunction, Wire(Tag.PUT_FUNCTION)]

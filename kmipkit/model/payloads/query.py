@@ -1,4 +1,4 @@
-"""Discover Versions and Query, in both directions, and what Query describes.
+"""Discover Versions and Query, in both directions, and the structures of Query.
 
 A client that answers a server (1.4 §5.3, §5.4) sends the same fields, without namespaces.
 """
@@ -32,21 +32,21 @@ from kmipkit.ttlv.tree import Item
 
 @structure()
 class DiscoverVersionsRequest(Structure):
-    """The versions that the asker speaks, best first (1.4 §4.26, 2.1 §6.1.16)."""
+    """The versions that the requester supports, best first (1.4 §4.26, 2.1 §6.1.16)."""
 
     protocol_versions: Annotated[tuple[ProtocolVersion, ...], Wire(Tag.PROTOCOL_VERSION)] = ()
 
 
 @structure()
 class DiscoverVersionsResponse(Structure):
-    """The versions that both speak, best first (1.4 §4.26, 2.1 §6.1.16)."""
+    """The versions that both sides support, best first (1.4 §4.26, 2.1 §6.1.16)."""
 
     protocol_versions: Annotated[tuple[ProtocolVersion, ...], Wire(Tag.PROTOCOL_VERSION)] = ()
 
 
 @structure(Tag.EXTENSION_INFORMATION)
 class ExtensionInformation(Structure):
-    """A vendor's tag and what it stands for (1.4 §2.1.9, 2.1 §7.13)."""
+    """A vendor's tag and its meaning (1.4 §2.1.9, 2.1 §7.13)."""
 
     extension_name: Annotated[str, Wire(Tag.EXTENSION_NAME)]
     extension_tag: Annotated[int | None, Wire(Tag.EXTENSION_TAG)] = None
@@ -106,7 +106,7 @@ class ValidationInformation(Structure):
 
 @structure(Tag.CAPABILITY_INFORMATION)
 class CapabilityInformation(Structure):
-    """What the peer can do beyond the operations (1.4 §2.1.21, 2.1 §7.5)."""
+    """Capabilities of the peer beyond operations (1.4 §2.1.21, 2.1 §7.5)."""
 
     streaming_capability: Annotated[bool | None, Wire(Tag.STREAMING_CAPABILITY)] = None
     asynchronous_capability: Annotated[bool | None, Wire(Tag.ASYNCHRONOUS_CAPABILITY)] = None

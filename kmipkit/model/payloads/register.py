@@ -40,7 +40,7 @@ class RegisterResponse(NewObjectResponse):
 
 @structure()
 class ImportRequest(Structure):
-    """Hand over an object under its own identifier (1.4 §4.41, 2.1 §6.1.25)."""
+    """Import an object with its identifier (1.4 §4.41, 2.1 §6.1.25)."""
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]
     object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, since=V2_0, required=True)] = (
@@ -59,7 +59,7 @@ class ImportResponse(ObjectResponse):
 
 @structure()
 class ExportRequest(Structure):
-    """Ask for an object with all its attributes (1.4 §4.40, 2.1 §6.1.18)."""
+    """Export an object with all its attributes (1.4 §4.40, 2.1 §6.1.18)."""
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
     key_format_type: Annotated[KeyFormatType | None, Wire(Tag.KEY_FORMAT_TYPE)] = None

@@ -1,4 +1,4 @@
-"""Re-key, Re-key Key Pair and Derive Key: new keys from old ones."""
+"""Re-key, Re-key Key Pair and Derive Key: new keys from existing ones."""
 
 from typing import Annotated
 
@@ -75,7 +75,7 @@ class ReKeyKeyPairResponse(KeyPairResponse):
 
 @structure(Tag.DERIVATION_PARAMETERS)
 class DerivationParameters(Structure):
-    """What a derivation method needs besides the keys (1.4 §4.6, 2.1 §7.12).
+    """Inputs of a derivation method besides the keys (1.4 §4.6, 2.1 §7.12).
 
     Which fields a method needs is the method's to say, so none is required here. Derivation Data
     may be repeated in 2.x only; 1.x is read alike.

@@ -1,4 +1,4 @@
-"""The session with the server: logins, roles, log, ping, interop, PKCS#11."""
+"""Login, roles, log, ping, interop, PKCS#11."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,7 +14,7 @@ from kmipkit.spec.tags import Tag
 
 @structure()
 class LoginRequest(Structure):
-    """Ask for a ticket; ``lease_time`` in seconds or as a date (2.1 §6.1.30)."""
+    """Request a ticket; ``lease_time`` in seconds or as a date (2.1 §6.1.30)."""
 
     lease_time: Annotated[Interval | datetime | None, Wire(Tag.LEASE_TIME)] = None
     request_count: Annotated[int | None, Wire(Tag.REQUEST_COUNT)] = None
@@ -30,7 +30,7 @@ class LoginResponse(Structure):
 
 @structure()
 class DelegatedLoginRequest(Structure):
-    """Ask for a ticket with these rights only (2.1 §6.1.12)."""
+    """Request a ticket with these rights only (2.1 §6.1.12)."""
 
     lease_time: Annotated[Interval | datetime | None, Wire(Tag.LEASE_TIME)] = None
     request_count: Annotated[int | None, Wire(Tag.REQUEST_COUNT)] = None
@@ -47,50 +47,50 @@ class DelegatedLoginResponse(Structure):
 
 @structure()
 class LogoutRequest(Structure):
-    """Make a ticket void (2.1 §6.1.31)."""
+    """Invalidate a ticket (2.1 §6.1.31)."""
 
     ticket: Annotated[Ticket, Wire(Tag.TICKET)]
 
 
 @structure()
 class LogoutResponse(Structure):
-    """Nothing (2.1 §6.1.31)."""
+    """No fields (2.1 §6.1.31)."""
 
 
 @structure()
 class SetEndpointRoleRequest(Structure):
-    """Swap the roles on this connection (2.1 §6.1.54, §6.2.5)."""
+    """Exchange the roles on this connection (2.1 §6.1.54, §6.2.5)."""
 
     endpoint_role: Annotated[EndpointRole, Wire(Tag.ENDPOINT_ROLE)]
 
 
 @structure()
 class SetEndpointRoleResponse(Structure):
-    """The role taken (2.1 §6.1.54, §6.2.5)."""
+    """The new role (2.1 §6.1.54, §6.2.5)."""
 
     endpoint_role: Annotated[EndpointRole, Wire(Tag.ENDPOINT_ROLE)]
 
 
 @structure()
 class LogRequest(Structure):
-    """A line for the server's log (2.1 §6.1.29)."""
+    """A message for the server's log (2.1 §6.1.29)."""
 
     log_message: Annotated[str, Wire(Tag.LOG_MESSAGE)]
 
 
 @structure()
 class LogResponse(Structure):
-    """Nothing (2.1 §6.1.29)."""
+    """No fields (2.1 §6.1.29)."""
 
 
 @structure()
 class PingRequest(Structure):
-    """Nothing (2.1 §6.1.36)."""
+    """No fields (2.1 §6.1.36)."""
 
 
 @structure()
 class PingResponse(Structure):
-    """Nothing (2.1 §6.1.36)."""
+    """No fields (2.1 §6.1.36)."""
 
 
 @structure()
@@ -103,7 +103,7 @@ class InteropRequest(Structure):
 
 @structure()
 class InteropResponse(Structure):
-    """Nothing (2.1 §6.1.26)."""
+    """No fields (2.1 §6.1.26)."""
 
 
 @structure()
@@ -118,7 +118,7 @@ class PKCS11Request(Structure):
 
 @structure()
 class PKCS11Response(Structure):
-    """What the function gave back (2.1 §6.1.37)."""
+    """The result of the function (2.1 §6.1.37)."""
 
     pkcs_11_interface: Annotated[str | None, Wire(Tag.PKCS_11_INTERFACE)] = None
     pkcs_11_function: Annotated[PKCS11Function | int, Wire(Tag.PKCS_11_FUNCTION)]

@@ -108,7 +108,7 @@ def _make(wanted: Wanted) -> tuple[_Half, _Half]:
     curve = domain.recommended_curve if isinstance(domain, CryptographicDomainParameters) else None
     key = pairs.generate(algorithm, length if isinstance(length, int) else None, curve)
     bits = describe.private_key_facts(key, algorithm).length
-    private_format, public_format = pairs.FORMATS.get(algorithm, pairs.OTHER_FORMATS)
+    private_format, public_format = pairs.FORMATS.get(algorithm, pairs.DEFAULT_FORMATS)
 
     def block(data: bytes, key_format: KeyFormatType) -> KeyBlock:
         return KeyBlock(

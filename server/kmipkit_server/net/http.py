@@ -70,7 +70,7 @@ class HTTPConversation:
 
     def answer(self, message: bytes) -> bytes:
         """A response as HTTP, in the encoding of the request."""
-        body = self._media.of_ttlv(message, self._limits)
+        body = self._media.from_ttlv(message, self._limits)
         data = self._response(200, body, ("Content-Type", self._type))
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()

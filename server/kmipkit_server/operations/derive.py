@@ -105,7 +105,7 @@ def _length(given: Attributes) -> int:
 
 def _derived(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, length: int) -> bytes:
     if request.derivation_method == DerivationMethod.ASYMMETRIC_KEY:
-        return derivation.enough(_agreed(bases), length)
+        return derivation.first_bytes(_agreed(bases), length)
     given = request.derivation_parameters
     key, data = _sources(bases, given.derivation_data)
     return derivation.derive(

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kmipkit.keys.generate import LENGTHS
-from kmipkit.keys.pairs import MAKERS
+from kmipkit.keys.pairs import GENERATORS
 from kmipkit.model.attributes import RNGParameters
 from kmipkit.model.headers import ProtocolVersion
 from kmipkit.model.payloads.query import (
@@ -102,7 +102,7 @@ def _profiles(call: Call) -> tuple[ProfileInformation, ...]:
     )
 
 
-ALGORITHMS = frozenset(LENGTHS) | frozenset(MAKERS)
+ALGORITHMS = frozenset(LENGTHS) | frozenset(GENERATORS)
 """Algorithms of the keys that the server makes."""
 
 Answer = tuple[str, Callable[[Call], Any]]

@@ -74,7 +74,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("item_type", "value"), WRONG)
 def test_values_that_do_not_fit_their_type(item_type: ItemType, value: int | str | bytes) -> None:
-    with pytest.raises(LocalProtocolError, match="cannot have the value") as caught:
+    with pytest.raises(LocalProtocolError, match="cannot have this value") as caught:
         encode(Item(0x420094, item_type, value))
     assert caught.value.cause is Cause.BAD_VALUE
     assert "hunter2" not in str(caught.value)

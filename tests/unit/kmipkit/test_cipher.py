@@ -191,7 +191,7 @@ ENCRYPT_ERRORS = {
     "no mode": (BAD, "needs a Block Cipher Mode", {"parameters": Parameters()}),
     "a mode for a stream cipher": (
         BAD,
-        "is no block cipher",
+        "is not a block cipher",
         {"parameters": CBC, "algorithm": CHACHA20, "key": bytes(32)},
     ),
     "another algorithm": (
@@ -217,12 +217,12 @@ ENCRYPT_ERRORS = {
     "key length": (FIELD, "136 bits", {"parameters": CBC, "key": bytes(17)}),
     "halves of an XTS key are equal": (
         ResultReason.CRYPTOGRAPHIC_FAILURE,
-        "does not fit",
+        "does not permit",
         {"parameters": Parameters(block_cipher_mode=MODE.XTS), "key": bytes(32), "iv": KEY},
     ),
     "less than a block for XTS": (
         FIELD,
-        "takes 16 or more",
+        "needs at least 16",
         {
             "parameters": Parameters(block_cipher_mode=MODE.XTS),
             "key": bytes(range(32)),
@@ -232,8 +232,8 @@ ENCRYPT_ERRORS = {
     ),
     "missing IV": (ResultReason.INVALID_MESSAGE, "missing IV", {"parameters": CBC}),
     "empty IV": (ResultReason.INVALID_MESSAGE, "missing IV", {"parameters": CBC, "iv": b""}),
-    "IV too short": (FIELD, "takes 16", {"parameters": CBC, "iv": bytes(15)}),
-    "IV too long": (FIELD, "takes 8 to 128", {"parameters": GCM, "iv": bytes(129)}),
+    "IV too short": (FIELD, "needs 16", {"parameters": CBC, "iv": bytes(15)}),
+    "IV too long": (FIELD, "needs 8 to 128", {"parameters": GCM, "iv": bytes(129)}),
     "IV Length": (
         BAD,
         "IV Length 12",
@@ -258,7 +258,7 @@ ENCRYPT_ERRORS = {
     ),
     "padding without blocks": (
         BAD,
-        "does not pad",
+        "without padding",
         {
             "parameters": Parameters(
                 block_cipher_mode=MODE.CTR, padding_method=PaddingMethod.PKCS5
@@ -273,7 +273,7 @@ ENCRYPT_ERRORS = {
     ),
     "additional data without a tag": (
         BAD,
-        "has no tag",
+        "without tag",
         {"parameters": CBC, "iv": KEY, "additional_data": b"x"},
     ),
     "CTR without a counter": (
@@ -293,7 +293,7 @@ ENCRYPT_ERRORS = {
     ),
     "a counter that runs over": (
         FIELD,
-        "overrun a counter of 8 bits",
+        "overflow a counter of 8 bits",
         {
             "parameters": Parameters(block_cipher_mode=MODE.CTR, initial_counter_value=255),
             "iv": bytes(15),
@@ -301,7 +301,7 @@ ENCRYPT_ERRORS = {
     ),
     "a counter of ChaCha20 that runs over": (
         FIELD,
-        "leaves for the counter",
+        "overflow the counter",
         {
             "parameters": Parameters(initial_counter_value=(1 << 32) - 1),
             "algorithm": CHACHA20,
@@ -312,7 +312,7 @@ ENCRYPT_ERRORS = {
     ),
     "a counter of ChaCha20 without room": (
         FIELD,
-        "leaves for the counter",
+        "overflow the counter",
         {
             "parameters": Parameters(initial_counter_value=1),
             "algorithm": CHACHA20,

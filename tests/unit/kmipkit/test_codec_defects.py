@@ -14,13 +14,16 @@ from kmipkit.errors import LocalProtocolError, RemoteProtocolError
 from kmipkit.model import code_generation
 from kmipkit.model.attribute import Attribute, AttributeReference, Attributes, VendorName
 from kmipkit.model.attribute_field_types import AttributeReferenceType, AttributeType
-from kmipkit.model.codec import decode, encode
+from kmipkit.model.codec import decode, encode, to_tree
 from kmipkit.model.payloads.create import CreateRequest
+from kmipkit.model.payloads.locate import LocateRequest
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, Version
+from kmipkit.ttlv import binary
+from kmipkit.ttlv.tree import Item
 
 DEFECTS = {
     "TypeError": (TypeError, "len(None)"),
@@ -126,13 +129,36 @@ WRONG_CLASS = {
 def test_a_value_that_cannot_be_written_is_an_error_of_the_caller(
     attribute: Any, version: Version
 ) -> None:
-    if version is V1_4 and getattr(attribute, "key", None) is Tag.SHORT_UNIQUE_IDENTIFIER:
-        pytest.skip("KMIP 1.4 has no Short Unique Identifier")
     request = CreateRequest(
         object_type=ObjectType.SYMMETRIC_KEY, attributes=Attributes((attribute,))
     )
     with pytest.raises(LocalProtocolError):
         encode(request, version, tag=Tag.REQUEST_PAYLOAD)
+
+
+TREES = {
+    "a text": Attribute(Tag.OBJECT_GROUP, Item(Tag.OBJECT_GROUP, ItemType.TEXT_STRING, "x")),
+    "a number": Attribute(
+        Tag.CRYPTOGRAPHIC_LENGTH, Item(Tag.CRYPTOGRAPHIC_LENGTH, ItemType.INTEGER, 7)
+    ),
+    "a date": Attribute(Tag.ACTIVATION_DATE, Item(Tag.ACTIVATION_DATE, ItemType.DATE_TIME, 7)),
+    "an enumeration": Attribute(Tag.STATE, Item(Tag.STATE, ItemType.ENUMERATION, 2)),
+    "a structure": Attribute(Tag.NAME, Item(Tag.NAME, ItemType.STRUCTURE, ())),
+}
+
+
+@pytest.mark.parametrize("attribute", TREES.values(), ids=TREES)
+@pytest.mark.parametrize("cls", [LocateRequest, CreateRequest])
+@pytest.mark.parametrize("version", [V1_4, V2_1], ids=str)
+def test_a_tree_may_stand_for_any_attribute_value(
+    attribute: Attribute, cls: type[Structure], version: Version
+) -> None:
+    fields: dict[str, Any] = {"attributes": Attributes((attribute,))}
+    if cls is CreateRequest:
+        fields["object_type"] = ObjectType.SYMMETRIC_KEY
+    request = cls(**fields)
+    data = encode(request, version, tag=Tag.REQUEST_PAYLOAD)
+    assert data == binary.encode(to_tree(request, version, tag=Tag.REQUEST_PAYLOAD))
 
 
 def test_a_field_of_another_class_is_an_error_of_the_caller() -> None:

@@ -186,7 +186,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         (b"0x", "not hexadecimal"),
         (b"\x00\x01\x02", "not hexadecimal"),
         (b"\xff\xfe<\0", "not hexadecimal"),
-        (HEX[:-1].encode(), "odd number"),
+        (HEX[:-1].encode(), "is odd"),
         (BINARY[:5], "at least 8 bytes"),
         (BINARY[:-1], "bytes"),
         (BINARY[:20], "bytes"),
@@ -200,7 +200,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         (b'{"tag": "RequestMessage"', "not well-formed JSON"),
         (b'{"answer": 42}', "'tag'"),
         (b'{"tag":"' + b'\\"' * 1_000_000, "not well-formed JSON"),
-        (b"[" * 1_000_000, "deeper"),
+        (b"[" * 1_000_000, "more than 64 deep"),
     ],
     ids=lambda value: repr(value)[:30],
 )
@@ -214,7 +214,7 @@ def test_garbage_gets_one_line(data: bytes, says: str) -> None:
 def test_garbage_in_a_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "request.hex"
     path.write_text("nonsense!")
-    assert complaint(str(path)).startswith(f"{path}: this is not hexadecimal")
+    assert complaint(str(path)).startswith(f"{path}: the input is not hexadecimal")
 
 
 def test_text_that_the_other_form_cannot_carry() -> None:

@@ -45,8 +45,8 @@ def test_sizes(algorithm: CryptographicAlgorithm, length: int, size: int) -> Non
         (DES3, 64, "112, 128, 168, 192 bits"),
         (CryptographicAlgorithm.HMAC_SHA256, 257, "8 to 8192 in steps of 8 bits"),
         (CryptographicAlgorithm.HMAC_SHA256, 1 << 30, "8 to 8192 in steps of 8 bits"),
-        (CryptographicAlgorithm.RSA, 2048, "RSA is not one for a symmetric key"),
-        (CryptographicAlgorithm(0x80000001), 128, "is not one for a symmetric key"),
+        (CryptographicAlgorithm.RSA, 2048, "RSA is not symmetric"),
+        (CryptographicAlgorithm(0x80000001), 128, "is not symmetric"),
     ],
 )
 def test_lengths_that_are_not(algorithm: CryptographicAlgorithm, length: int, named: str) -> None:

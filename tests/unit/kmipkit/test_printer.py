@@ -6,7 +6,7 @@ from kmipkit.errors import Cause, LocalProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.secrets import SECRET_TAGS
 from kmipkit.spec.tags import Tag
-from kmipkit.ttlv.printer import SHOWN, format_item
+from kmipkit.ttlv.printer import MAX_BYTES, format_item
 from kmipkit.ttlv.tree import Item, ItemValue
 
 EXTENSION = 0x540001
@@ -133,13 +133,15 @@ def test_structures_are_indented_and_attributes_are_understood() -> None:
 
 
 def test_long_values_are_cut_unless_all_is_to_be_shown() -> None:
-    data = bytes(range(SHOWN + 2))
+    data = bytes(range(MAX_BYTES + 2))
     item = Item(Tag.CERTIFICATE_VALUE, ItemType.BYTE_STRING, data)
-    assert format_item(item).endswith(f": {data[:SHOWN].hex()}... (2 bytes more)\n")
-    assert format_item(item, show_secrets=True).endswith(f", {SHOWN + 2} bytes): {data.hex()}\n")
-    exact = Item(Tag.CERTIFICATE_VALUE, ItemType.BYTE_STRING, data[:SHOWN])
-    assert format_item(exact).endswith(f": {data[:SHOWN].hex()}\n")
-    number = Item(Tag.MODULUS, ItemType.BIG_INTEGER, 1 << (8 * SHOWN - 1))
+    assert format_item(item).endswith(f": {data[:MAX_BYTES].hex()}... (2 bytes more)\n")
+    assert format_item(item, show_secrets=True).endswith(
+        f", {MAX_BYTES + 2} bytes): {data.hex()}\n"
+    )
+    exact = Item(Tag.CERTIFICATE_VALUE, ItemType.BYTE_STRING, data[:MAX_BYTES])
+    assert format_item(exact).endswith(f": {data[:MAX_BYTES].hex()}\n")
+    number = Item(Tag.MODULUS, ItemType.BIG_INTEGER, 1 << (8 * MAX_BYTES - 1))
     assert "... (8 bytes more)" in format_item(number)
     assert "more" not in format_item(number, show_secrets=True)
 

@@ -53,6 +53,6 @@ def test_parameters_that_cannot_be_used(parameters: Parameters, reason: ResultRe
 
 @pytest.mark.parametrize("length", [0, 127, 129])
 def test_data_that_is_not_as_long_as_the_modulus(length: int) -> None:
-    with pytest.raises(OperationError, match="1024 bits gives 128") as caught:
+    with pytest.raises(OperationError, match="1024 bits have 128") as caught:
         rsa.decrypt(KEY, OAEP, bytes(length))
     assert caught.value.reason == ResultReason.INVALID_FIELD

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import (
+    dsa,
+    ec,
+    ed448,
+    ed25519,
+    padding,
+    rsa,
+    utils,
+    x25519,
+)
 
 from kmipkit.errors import OperationError
 from kmipkit.keys.hashes import digest
@@ -167,3 +176,34 @@ def test_keys_that_hash_by_themselves_take_no_digest() -> None:
 def test_every_named_algorithm_but_md2_is_there() -> None:
     missing = set(DigitalSignatureAlgorithm) - set(ALGORITHMS)
     assert missing == {DigitalSignatureAlgorithm.MD2_WITH_RSA_ENCRYPTION}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [P256, DSA],
+    ids=["ECDSA", "DSA"],
+)
+def test_a_digest_without_hashing_algorithm_fails_where_the_algorithm_needs_one(key: Any) -> None:
+    digest = bytes(32)
+    with pytest.raises(OperationError, match="signing failed") as refusal:
+        Signer(scheme(key, Parameters()), digested=digest).sign(key)
+    assert refusal.value.reason is ResultReason.CRYPTOGRAPHIC_FAILURE
+    public = key.public_key()
+    with pytest.raises(OperationError, match="verification failed"):
+        Signer(scheme(public, Parameters()), digested=digest).verify(public, bytes(64))
+
+
+def test_a_key_for_key_agreement_does_not_sign() -> None:
+    key = x25519.X25519PrivateKey.generate()
+    for half in (key, key.public_key()):
+        with pytest.raises(OperationError, match="key agreement is not supported"):
+            scheme(half, Parameters())
+
+
+def test_a_defect_while_signing_is_not_hidden() -> None:
+    class Broken:
+        def sign(self, _data: bytes) -> bytes:
+            raise AttributeError("a defect")
+
+    with pytest.raises(AttributeError, match="a defect"):
+        Signer(scheme(Broken(), Parameters())).sign(Broken())
