@@ -242,7 +242,8 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         mark = "reached" if row.reached else "**missed**"
         lines.append(
-            f"| {row.measurement} | {row.reference} | {row.measured} | {row.ratio:.2f} | {row.goal} | {mark} |"
+            f"| {row.measurement} | {row.reference} | {row.measured} | {row.ratio:.2f}"
+            f" | {row.goal} | {mark} |"
         )
     return "\n".join(lines)
 

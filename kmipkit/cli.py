@@ -97,7 +97,7 @@ def _unavailable(name: str, reason: str) -> click.Command:
 
     @click.command(
         name,
-        short_help=f"Not available: {why}",
+        short_help=f"Not available: {reason}",
         context_settings={"ignore_unknown_options": True, "help_option_names": []},
     )
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
