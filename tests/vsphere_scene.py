@@ -27,6 +27,8 @@ from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.service import VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
+from kmipkit_vsphere.vmotion.migrations import Migrations
+from kmipkit_vsphere.vmotion.service import MigrationService
 from laboratory import Laboratory
 
 from kmipkit.model.codec import encode
@@ -113,6 +115,7 @@ class Scene:
         self.laboratories: dict[str, Laboratory] = {}
         self.servers: dict[str, KeyServer] = {}
         self.hosts: dict[str, Host | None] = {}
+        self.migrations: dict[str, Migrations] = {}
         self.tpms: dict[str, Sealer] = {}
         self.calls: list[tuple[str, str]] = []
         self.start_vcenter()
@@ -167,7 +170,7 @@ class Scene:
         """What the key server's administrator gets for an operation."""
         request = encode(messages.request(V1_1, [call]), V1_1)
         dispatcher = self.laboratories[laboratory].dispatcher
-        answer = decode_response(await dispatcher.respond(request, Identity(VCENTER)))[0]
+        answer = decode_response((await dispatcher.respond(request, Identity(VCENTER))).data)[0]
         [result] = messages.results((call,), answer)
         if isinstance(result, Exception):
             raise result
@@ -184,7 +187,8 @@ class Scene:
             self.tpms[name] = sealer
         host = Host.start(name, self.folder / name, self.tpms.get(name))
         self.hosts[name] = host
-        host.wake()
+        self.migrations[name] = Migrations(host.migration)
+        host.restore()
         return host
 
     def reboot(self, name: str) -> Host:
@@ -247,7 +251,10 @@ class _Channel:
         if host is None:
             raise RPCError("nobody answers")
         self._scene.calls.append((self._name, method))
-        table = HostService(host).methods()
+        table = {
+            **HostService(host).methods(),
+            **MigrationService(self._scene.migrations[self._name]).methods(),
+        }
         return await table[method].handler(Params(params or {}, caller=VCENTER))
 
 

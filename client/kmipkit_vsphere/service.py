@@ -38,6 +38,8 @@ from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.service import USER, VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
+from kmipkit_vsphere.vmotion.migrations import Migrations
+from kmipkit_vsphere.vmotion.service import MigrationService
 
 log = logging.getLogger("kmipkit.vsphere")
 
@@ -171,7 +173,7 @@ def run_host(
         host.trusted = TrustedHost(
             host.uuid,
             host.config,
-            host.sources,
+            host.keys.sources,
             folder,
             tpm,
             events,
@@ -179,8 +181,8 @@ def run_host(
             system_clock,
         )
 
-    async def wake() -> None:
-        for machine in await trio.to_thread.run_sync(host.wake):
+    async def restore() -> None:
+        for machine in await trio.to_thread.run_sync(host.restore):
             log.info("unlocked %s without vCenter", machine)
 
     async def mount_vsan() -> None:
@@ -193,9 +195,9 @@ def run_host(
             await trio.sleep(LOOK_EVERY)
 
     try:
-        host.migrations.address = listening.address[0]
-        beside = (wake, mount_vsan, host.migrations.run)
-        methods = HostService(host).methods()
+        migrations = Migrations(host.migration, listening.address[0])
+        beside = (restore, mount_vsan, migrations.run)
+        methods = {**HostService(host).methods(), **MigrationService(migrations).methods()}
         trio.run(_serve, f"host {name}", methods, listening, announce, beside)
     finally:
         host.close()

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
+from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
 from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, full
 from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
-from kmipkit_vsphere.model.crypto_spec import OPERATIONS, CryptoSpecKind
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
@@ -151,6 +152,10 @@ class Machine:
     def volumes(self) -> tuple[Volume, ...]:
         """The home, then the disks: the order in which they are encrypted (vsphere.md §2.3)."""
         return (self.home, *self.disks.values())
+
+    def files(self) -> list[Path]:
+        """The files of all volumes: what a migration sends."""
+        return [path for volume in self.volumes for path in (volume.descriptor, volume.data)]
 
     @property
     def disk(self) -> Volume:

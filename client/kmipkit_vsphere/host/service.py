@@ -16,7 +16,7 @@ from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, VSphereError
-from kmipkit_vsphere.model.migration_spec import MigrationSpec
+from kmipkit_vsphere.model.migration_spec import EncryptionMode
 from kmipkit_vsphere.providers.native import NativeSpec
 from kmipkit_vsphere.providers.vsan_config import VsanConfig
 from kmipkit_vsphere.rpc.channel import Method
@@ -55,7 +55,6 @@ class HostService:
             "ConfigureTrustedHost": self.configure_trusted,
             "AttestationStatus": self.attestation,
             "CreateMachine": self.create_machine,
-            "EncryptMachine": self.encrypt_machine,
             "ReconfigureCrypto": self.reconfigure,
             "CloneMachine": self.clone_machine,
             "AddDisk": self.add_disk,
@@ -63,10 +62,6 @@ class HostService:
             "SetMigrateEncryption": self.set_migrate_encryption,
             "CryptoUnlock": self.unlock,
             "UnregisterMachine": self.unregister,
-            "PrepareMigration": self.prepare_migration,
-            "StartMigration": self.start_migration,
-            "MigrationOutcome": self.migration_outcome,
-            "SettleMigration": self.settle_migration,
             "PowerOn": self.power_on,
             "PowerOff": self.power_off,
             "ListMachines": self.list_machines,
@@ -94,36 +89,36 @@ class HostService:
         return self._host.info()
 
     async def prepare(self, _params: Params) -> None:
-        self._host.crypto.prepare()
+        self._host.keys.crypto.prepare()
 
     async def enable(self, params: Params) -> dict[str, str]:
         if params.has("initialKey"):
             key = params.key_plain("initialKey")
-            await _in_thread(self._host.enable, key)
+            await _in_thread(self._host.keys.enable, key)
             return key.key_id.to_json()
         asked = params.key_id()
         made = await _in_thread(
-            self._host.enable_with, asked.provider_id, asked if asked.key_id else None
+            self._host.keys.enable_from_source, asked.provider_id, asked if asked.key_id else None
         )
         return made.to_json()
 
     async def disable(self, _params: Params) -> None:
-        await _in_thread(self._host.disable)
+        await _in_thread(self._host.disable_encryption)
 
     async def change_key(self, params: Params) -> dict[str, Any]:
         if params.has("newKey"):
             return await _in_thread(self._host.change_key, params.key_plain("newKey"))
-        source = self._host.sources.get(params.key_id().provider_id)
+        source = self._host.keys.sources.get(params.key_id().provider_id)
         return await _in_thread(lambda: self._host.change_key(source.new_key()))
 
     async def add_key(self, params: Params) -> None:
-        await _in_thread(self._host.add_key, params.key_plain("key"))
+        await _in_thread(self._host.keys.add, params.key_plain("key"))
 
     async def add_keys(self, params: Params) -> list[dict[str, Any]]:
         results = []
         for key in [one.as_key_plain() for one in params.inner_list("keys")]:
             try:
-                await _in_thread(self._host.add_key, key)
+                await _in_thread(self._host.keys.add, key)
             except VSphereError as fault:
                 results.append(_key_result(key.key_id.to_json(), fault))
             else:
@@ -131,21 +126,21 @@ class HostService:
         return results
 
     async def remove_key(self, params: Params) -> None:
-        work = partial(self._host.remove_key, params.key_id(), force=params.flag("force"))
+        work = partial(self._host.keys.remove, params.key_id(), force=params.flag("force"))
         await _in_thread(work)
 
     async def list_keys(self, _params: Params) -> list[dict[str, str]]:
-        return [key.to_json() for key in self._host.crypto.list_keys()]
+        return [key.to_json() for key in self._host.keys.crypto.list_keys()]
 
     async def key_status(self, params: Params) -> list[dict[str, Any]]:
-        cached = set(self._host.crypto.list_keys())
+        cached = set(self._host.keys.crypto.list_keys())
         asked = [one.as_key_id() for one in params.inner_list("keys")]
         return [
             {
                 "keyId": key.to_json(),
                 "present": key in cached,
                 "managementType": "internal"
-                if self._host.sources.has(key.provider_id)
+                if self._host.keys.sources.has(key.provider_id)
                 else "external",
             }
             for key in asked
@@ -153,18 +148,18 @@ class HostService:
 
     async def set_key_provider(self, params: Params) -> list[str]:
         spec = NativeSpec.from_json(params.inner("spec").values)
-        await _in_thread(self._host.sources.set_native, spec)
-        return await _in_thread(self._host.wake)
+        await _in_thread(self._host.keys.sources.set_native, spec)
+        return await _in_thread(self._host.restore)
 
     async def remove_key_provider(self, params: Params) -> None:
-        await _in_thread(self._host.sources.remove, params.text("provider"))
+        await _in_thread(self._host.keys.sources.remove, params.text("provider"))
 
     async def set_key_persistence(self, params: Params) -> None:
         if params.flag("enable"):
-            await _in_thread(self._host.enable_persistence)
+            await _in_thread(self._host.keys.enable_persistence)
         else:
             remove = params.flag("removeAllStoredKeys")
-            work = partial(self._host.persistence.disable, remove_all_stored_keys=remove)
+            work = partial(self._host.keys.persistence.disable, remove_all_stored_keys=remove)
             await _in_thread(work)
 
     async def configure_vsan(self, params: Params) -> None:
@@ -174,7 +169,7 @@ class HostService:
     async def configure_trusted(self, params: Params) -> list[str]:
         services = params.inner("services").values
         await _in_thread(self._trusted().configure, services)
-        return await _in_thread(self._host.wake)
+        return await _in_thread(self._host.restore)
 
     async def attestation(self, _params: Params) -> dict[str, Any]:
         return await self._trusted().attest()
@@ -188,7 +183,7 @@ class HostService:
 
     async def create_machine(self, params: Params) -> dict[str, Any]:
         make = partial(
-            self._host.create_machine,
+            self._host.machines.create,
             params.text("name"),
             params.integer("diskSize", minimum=1),
             params.integer("sectorSize", default=512),
@@ -196,13 +191,9 @@ class HostService:
         )
         return (await _in_thread(make)).to_json()
 
-    async def encrypt_machine(self, params: Params) -> dict[str, Any]:
-        work = partial(self._host.encrypt_machine, params.text("name"), params.key_id())
-        return (await _in_thread(work)).to_json()
-
     async def reconfigure(self, params: Params) -> dict[str, Any]:
         work = partial(
-            self._host.reconfigure,
+            self._host.machines.reconfigure,
             params.text("name"),
             params.member("kind", CryptoSpecKind),
             params.key_id() if params.has("keyId") else None,
@@ -211,12 +202,12 @@ class HostService:
         return (await _in_thread(work)).to_json()
 
     async def clone_machine(self, params: Params) -> dict[str, Any]:
-        work = partial(self._host.clone_machine, params.text("name"), params.text("newName"))
+        work = partial(self._host.machines.clone, params.text("name"), params.text("newName"))
         return (await _in_thread(work)).to_json()
 
     async def add_disk(self, params: Params) -> dict[str, Any]:
         work = partial(
-            self._host.add_disk,
+            self._host.machines.add_disk,
             params.text("name"),
             params.integer("diskSize", minimum=1),
             params.integer("sectorSize", default=512),
@@ -225,53 +216,35 @@ class HostService:
         return (await _in_thread(work)).to_json()
 
     async def remove_disk(self, params: Params) -> dict[str, Any]:
-        work = partial(self._host.remove_disk, params.text("name"), params.integer("disk"))
+        work = partial(self._host.machines.remove_disk, params.text("name"), params.integer("disk"))
         return (await _in_thread(work)).to_json()
 
     async def set_migrate_encryption(self, params: Params) -> None:
-        name, mode = params.text("name"), params.text("migrateEncryption")
-        await _in_thread(self._host.set_migrate_encryption, name, mode)
+        name, mode = params.text("name"), params.member("migrateEncryption", EncryptionMode)
+        await _in_thread(self._host.machines.set_migrate_encryption, name, mode)
 
     async def unlock(self, params: Params) -> dict[str, Any]:
-        return (await _in_thread(self._host.unlock, params.text("name"))).to_json()
+        return (await _in_thread(self._host.machines.unlock, params.text("name"))).to_json()
 
     async def unregister(self, params: Params) -> None:
-        await _in_thread(self._host.lock, params.text("name"))
+        await _in_thread(self._host.machines.lock, params.text("name"))
 
     async def power_on(self, params: Params) -> dict[str, Any]:
-        return (await _in_thread(self._host.power_on, params.text("name"))).to_json()
+        await _in_thread(self._host.power.power_on, params.text("name"))
+        return (await _in_thread(self._host.machines.info, params.text("name"))).to_json()
 
     async def power_off(self, params: Params) -> dict[str, Any]:
-        return (await _in_thread(self._host.power_off, params.text("name"))).to_json()
+        await _in_thread(self._host.power.power_off, params.text("name"))
+        return (await _in_thread(self._host.machines.info, params.text("name"))).to_json()
 
     async def list_machines(self, _params: Params) -> list[dict[str, Any]]:
-        return [info.to_json() for info in await _in_thread(self._host.machines)]
-
-    # Migration -----------------------------------------------------------------------------------
-
-    async def prepare_migration(self, params: Params) -> dict[str, Any]:
-        spec = MigrationSpec.from_json(params.inner("spec").values)
-        return await self._host.migrations.prepare(spec)
-
-    async def start_migration(self, params: Params) -> str:
-        spec = MigrationSpec.from_json(params.inner("spec").values)
-        name, address = params.text("name"), params.text("address")
-        return await self._host.migrations.start(spec, name, address, params.port())
-
-    async def migration_outcome(self, params: Params) -> bool:
-        migration, name = params.text("migrationId"), params.text("name")
-        return await self._host.migrations.outcome(migration, name)
-
-    async def settle_migration(self, params: Params) -> None:
-        migration, name = params.text("migrationId"), params.text("name")
-        has_left = params.flag("hasLeft")
-        self._host.migrations.settle(migration, name, has_left=has_left)
+        return [info.to_json() for info in await _in_thread(self._host.machines.list_all)]
 
     # Core dumps ----------------------------------------------------------------------------------
 
     async def dump_core(self, params: Params) -> dict[str, Any]:
         data = params.data("data") if params.has("data") else b""
-        return (await _in_thread(self._host.dump_core, params.text("world"), data)).to_json()
+        return (await _in_thread(self._host.dumper.dump, params.text("world"), data)).to_json()
 
     async def list_dumps(self, _params: Params) -> list[dict[str, Any]]:
         return [info.to_json() for info in await _in_thread(self._host.dumps.all)]
@@ -280,7 +253,7 @@ class HostService:
         work = partial(
             self._host.dumps.export,
             params.text("file"),
-            self._host.crypto.keys(),
+            self._host.keys.crypto.keys(),
             params.text("password"),
         )
         return base64.b64encode(await _in_thread(work)).decode("ascii")
@@ -289,7 +262,7 @@ class HostService:
 
     async def read_disk(self, params: Params) -> str:
         work = partial(
-            self._host.read_disk,
+            self._host.guests.read_disk,
             params.text("name"),
             params.integer("offset"),
             params.integer("length", maximum=MAX_READ),
@@ -303,28 +276,26 @@ class HostService:
             raise InvalidArgument(f"at most {MAX_READ} bytes can be written at once")
         disk = params.integer("disk", default=0)
         offset = params.integer("offset")
-        work = partial(self._host.write_disk, params.text("name"), offset, data, disk)
+        work = partial(self._host.guests.write_disk, params.text("name"), offset, data, disk)
         await _in_thread(work)
 
     async def disk_info(self, params: Params) -> dict[str, int]:
         disk = params.integer("disk", default=0)
-        return await _in_thread(self._host.disk_info, params.text("name"), disk)
+        size, sector = await _in_thread(self._host.guests.disk_geometry, params.text("name"), disk)
+        return {"size": size, "sectorSize": sector}
 
     async def flush_disk(self, params: Params) -> None:
         """Nothing is left to do: every write is durable when it is answered."""
         await self.disk_info(params)
 
     async def read_memory(self, params: Params) -> str:
-        memory = self._host.memory(params.text("name"))
         offset, length = params.integer("offset"), params.integer("length", maximum=MAX_READ)
-        return base64.b64encode(memory[offset : offset + length]).decode("ascii")
+        data = self._host.guests.read_memory(params.text("name"), offset, length)
+        return base64.b64encode(data).decode("ascii")
 
     async def write_memory(self, params: Params) -> None:
-        memory = self._host.memory(params.text("name"))
         offset, data = params.integer("offset"), params.data("data")
-        if offset + len(data) > len(memory):
-            raise InvalidArgument(f"the machine has {len(memory)} bytes of memory")
-        memory[offset : offset + len(data)] = data
+        self._host.guests.write_memory(params.text("name"), offset, data)
 
     async def read_vsan(self, params: Params) -> str:
         offset, length = params.integer("offset"), params.integer("length", maximum=MAX_READ)

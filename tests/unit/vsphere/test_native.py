@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
@@ -62,7 +63,7 @@ def test_r02_r05_no_key_server_takes_part(tmp_path: Path) -> None:
         await native(s)
         await s.call("CreateVM", host="a", name="db1", diskSize=4096, encrypt=True)
         s.reboot("a")
-        assert s.host("a").machine_info("db1").crypto_state == "unlocked"
+        assert s.host("a").machines.info("db1").crypto_state == "unlocked"
         assert s.servers == {}, "no key server was ever there to speak to"
         s.add_server("kms1")
         with pytest.raises(InvalidArgument, match="no key servers"):
@@ -91,13 +92,13 @@ def test_r11_r45_r46_hosts_make_and_find_keys_without_vcenter(tmp_path: Path) ->
         await s.call("ConfigureCryptoKey", host="a")
         s.store.close()  # vCenter is gone
         host = s.host("a")
-        host.create_machine("new", 4096)
-        info = host.encrypt_machine("new", CryptoKeyId("NKP", ""))
+        host.machines.create("new", 4096)
+        info = host.machines.reconfigure("new", CryptoSpecKind.ENCRYPT, CryptoKeyId("NKP", ""))
         assert info.key_ids[0].key_id, "an internal key, made by the host"
-        host.write_disk("new", 0, b"secret")
+        host.guests.write_disk("new", 0, b"secret")
         host = s.reboot("a")
-        assert host.crypto.state.value == "safe"
-        assert host.read_disk("new", 0, 6) == b"secret"
+        assert host.keys.crypto.state.value == "safe"
+        assert host.guests.read_disk("new", 0, 6) == b"secret"
         assert s.calls[-1][1] != "AddKey"
         s.start_vcenter()
 
@@ -213,7 +214,7 @@ def test_a_backup_restores_the_provider_on_a_new_vcenter(tmp_path: Path) -> None
     async def test(s: Scene) -> None:
         data = await native(s)
         await s.call("CreateVM", host="a", name="db1", diskSize=4096, encrypt=True)
-        s.host("a").write_disk("db1", 0, b"secret")
+        s.host("a").guests.write_disk("db1", 0, b"secret")
         key = (await s.call("ListKmsClusters"))[0]["keyId"]
         # Everything but the datastore and the backup is lost.
         s.store.close()
@@ -224,7 +225,7 @@ def test_a_backup_restores_the_provider_on_a_new_vcenter(tmp_path: Path) -> None
         s.start_vcenter()
         s.reboot("a")
         with pytest.raises(EncryptionKeyRequired):
-            s.host("a").read_disk("db1", 0, 6)
+            s.host("a").guests.read_disk("db1", 0, 6)
         await cluster(s, "b")
         await s.call("AddHost", name="a", address="h", port=1, parent="cluster/prod")
 
@@ -242,7 +243,7 @@ def test_a_backup_restores_the_provider_on_a_new_vcenter(tmp_path: Path) -> None
         assert (done["keyId"], done["restored"]) == (key, True)
         assert not (await restore(password="geheim"))["restored"], "it is here already"
         await s.call("RegisterVM", host="a", name="db1")
-        assert s.host("a").read_disk("db1", 0, 6) == b"secret"
+        assert s.host("a").guests.read_disk("db1", 0, 6) == b"secret"
 
     play(tmp_path, test).close()
 

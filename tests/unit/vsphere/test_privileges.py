@@ -52,8 +52,12 @@ def state(s: Scene) -> Any:
         s.vcenter.crypto.providers.infos(),
         s.store.inventory.machines(),
         s.host().info(),
-        [info.to_json() for info in s.host().machines()],
-        {path: path.read_bytes() for path in s.host().datastore.rglob("*") if path.is_file()},
+        [info.to_json() for info in s.host().machines.list_all()],
+        {
+            path: path.read_bytes()
+            for path in s.host().datastore.folder.rglob("*")
+            if path.is_file()
+        },
     )
 
 
@@ -113,7 +117,7 @@ def test_r40_switching_a_host_into_encryption_mode_needs_register_host(tmp_path:
         with pytest.raises(NoPermission, match="RegisterHost on host/esx01"):
             await s.call("EncryptVM", "ada", name="db1")
         assert s.kmip == []
-        assert s.host().crypto.state.value == "incapable"
+        assert s.host().keys.crypto.state.value == "incapable"
         await s.call("ConfigureCryptoKey", host="esx01")
         await s.call("EncryptVM", "ada", name="db1")
 

@@ -80,7 +80,7 @@ def test_r04_a_standard_provider_without_a_server_is_red_and_refused(tmp_path: P
         assert status["reasons"] == ["there is no key server; add one"]
         with pytest.raises(InvalidState, match="no key server"):
             await s.call("EncryptVM", name="db1")
-        assert s.host().machine_info("db1").crypto_state == "plain"
+        assert s.host().machines.info("db1").crypto_state == "plain"
 
     play(tmp_path, test).close()
 
@@ -457,7 +457,7 @@ def test_removing_a_key_never_touches_the_key_server(tmp_path: Path) -> None:
         [done] = await s.call("RemoveKeys", keyIds=[key.to_json()], force=True)
         assert done["success"]
         assert s.kmip == []
-        assert key not in s.host().crypto.list_keys()
+        assert key not in s.host().keys.crypto.list_keys()
         assert await s.key_on_kms(key.key_id)
 
     play(tmp_path, test).close()
@@ -474,10 +474,10 @@ def test_wrapped_keys_leave_one_wrapping_key_on_the_key_server(tmp_path: Path) -
         first = key_id(await s.call("EncryptVM", name="db1"))
         assert "CREATE" not in s.kmip, "the key server makes no key for a machine"
         assert first.key_id.startswith(f"wrapped:{wrapping.key_id}:")
-        s.host().write_disk("db1", 0, b"payroll")
+        s.host().guests.write_disk("db1", 0, b"payroll")
         s.reboot("esx01")
         await s.vcenter.hosts.look_after_all()
-        assert s.host().read_disk("db1", 0, 7) == b"payroll"
+        assert s.host().guests.read_disk("db1", 0, 7) == b"payroll"
         [status] = await s.call("QueryCryptoKeyStatus", keyIds=[first.to_json()], checkKeyBitMap=1)
         assert status["keyAvailable"]
 

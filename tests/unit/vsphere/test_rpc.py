@@ -258,7 +258,8 @@ def test_a_host_behind_the_channel(tmp_path: Path, caplog: pytest.LogCaptureFixt
             status = await client.call("GetCryptoKeyStatus", {"keys": [KEY.key_id.to_json()]})
             key_id = KEY.key_id.to_json()
             assert status == [{"keyId": key_id, "present": True, "managementType": "external"}]
-            await client.call("EncryptMachine", {"name": "vm1", "keyId": KEY.key_id.to_json()})
+            encryption = {"name": "vm1", "kind": "Encrypt", "keyId": KEY.key_id.to_json()}
+            await client.call("ReconfigureCrypto", encryption)
             read = await client.call("ReadDisk", {"name": "vm1", "offset": 100, "length": 5})
             assert read == "R1VFU1Q="
             [machine] = await client.call("ListMachines")

@@ -359,7 +359,7 @@ class Whole:
 
     def use(self, host: Host) -> TrustedAgent:
         agent = self.agent(events=self.events)
-        host.sources.add("TKP", AgentSource(agent, "TKP"))
+        host.keys.sources.add("TKP", AgentSource(agent, "TKP"))
         return agent
 
 
@@ -397,8 +397,8 @@ def test_r09_r44_a_key_reaches_an_attested_host_without_vcenter(
         found = await w.workload.call("EncryptVM", name="db1")
         assert found["providerId"] == "TKP"
         assert "AddKey" not in {method for _, method in w.workload.calls}
-        host.write_disk("db1", 0, b"secret")
-        kek = host.crypto.key(CryptoKeyId("TKP", found["keyId"])).reveal()
+        host.guests.write_disk("db1", 0, b"secret")
+        kek = host.keys.crypto.key(CryptoKeyId("TKP", found["keyId"])).reveal()
         for path in w.workload.folder.glob("vcenter*"):
             assert kek not in path.read_bytes()
         assert w.workload.servers == {}, "the workload vCenter knows no key server"
@@ -407,7 +407,7 @@ def test_r09_r44_a_key_reaches_an_attested_host_without_vcenter(
         w.events = IMAGE.measure(w.tpm)
         w.use(host)
         await w.workload.vcenter.hosts.look_after_all()
-        assert host.read_disk("db1", 0, 6) == b"secret"
+        assert host.guests.read_disk("db1", 0, 6) == b"secret"
         assert await w.agent(events=w.events).key(CryptoKeyId("TKP", found["keyId"]))
 
     whole(tmp_path, maker, test)
@@ -539,9 +539,9 @@ def test_the_next_trust_authority_host_is_tried_and_cached_keys_go_on(
         host = await w.trusted_host()
         w.services["ta1"] = None
         await w.workload.call("EncryptVM", name="db1")
-        host.write_disk("db1", 0, b"secret")
+        host.guests.write_disk("db1", 0, b"secret")
         w.services["ta2"] = None
-        assert host.read_disk("db1", 0, 6) == b"secret"
+        assert host.guests.read_disk("db1", 0, 6) == b"secret"
         await w.workload.call("PowerOnVM", name="db1")
         await w.workload.call("CreateVM", host="esx01", name="db2", diskSize=4096)
         with pytest.raises(KeyServerUnreachable, match="does not answer"):
@@ -643,7 +643,7 @@ def test_a_trusted_host_keeps_where_the_services_are(tmp_path: Path, maker: Make
             return TrustedHost(
                 host.uuid,
                 host.config,
-                host.sources,
+                host.keys.sources,
                 w.folder / "esx03",
                 w.tpm,
                 [],
@@ -655,10 +655,10 @@ def test_a_trusted_host_keeps_where_the_services_are(tmp_path: Path, maker: Make
         with pytest.raises(InvalidState, match="knows no trust authority"):
             await fresh.attest()
         fresh.configure(document)
-        assert host.sources.has("TKP")
-        host.sources._sources.clear()
+        assert host.keys.sources.has("TKP")
+        host.keys.sources._sources.clear()
         made()
-        assert host.sources.has("TKP")
+        assert host.keys.sources.has("TKP")
         host.close()
 
     whole(tmp_path, maker, test)

@@ -249,12 +249,12 @@ def test_a_restarted_host_gets_its_keys_again_and_unlocks_its_machines(scene: An
         await s.prepare()
         await s.vcenter.encrypt_machine("root", "db1")
         assert s.host is not None
-        s.host.write_disk("db1", 0, b"payroll".ljust(512))
+        s.host.guests.write_disk("db1", 0, b"payroll".ljust(512))
         s.restart_host()
-        assert s.host.machines()[0].crypto_state.value == "locked"
+        assert s.host.machines.list_all()[0].crypto_state.value == "locked"
         assert s.seen
         await s.vcenter.hosts.look_after_all()
-        assert s.host.read_disk("db1", 0, 7) == b"payroll"
+        assert s.host.guests.read_disk("db1", 0, 7) == b"payroll"
         assert s.seen == [(NEGOTIATE, "GET", "GET_ATTRIBUTES")] * 2, "both are active already"
         await s.vcenter.hosts.look_after_all()
         assert s.seen == [], "a host that did not restart is left alone"
@@ -318,7 +318,7 @@ def test_a_key_that_was_deactivated_is_not_used(scene: Any) -> None:
             await s.vcenter.unlock_machine("root", "db1")
 
     s = scene(test)
-    assert s.host.machines()[0].crypto_state.value == "locked"
+    assert s.host.machines.list_all()[0].crypto_state.value == "locked"
 
 
 def test_tagging_is_best_effort(scene: Any) -> None:
@@ -368,7 +368,7 @@ def test_encryption_without_a_provider_is_refused_and_leaves_the_machine_as_it_w
         with pytest.raises(InvalidState, match="no default key provider"):
             await s.vcenter.encrypt_machine("root", "db1")
         assert s.host is not None
-        assert s.host.machines()[0].crypto_state.value == "plain"
+        assert s.host.machines.list_all()[0].crypto_state.value == "plain"
         assert s.vcenter.crypto.list_keys() == []
 
     scene(test)
