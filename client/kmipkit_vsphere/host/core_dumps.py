@@ -136,7 +136,7 @@ class CoreDumps:
         if key_id is None or key_id not in keys:
             raise EncryptionKeyRequired(
                 f"the dump {name} is locked; the host lacks key {key_id}",
-                required_key=[key_id.to_json()] if key_id else [],
+                required_key=[key_id] if key_id else [],
             )
         blob = base64.b64decode(header["locked"])
         return bundle.unlock(keys[key_id], blob, key_id, name, USE)

@@ -6,9 +6,9 @@ keys.
 """
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from types import MappingProxyType
 
+from kmipkit_vsphere.model.crypto_spec import CryptoState
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     EncryptionKeyRequired,
@@ -20,15 +20,6 @@ from kmipkit_vsphere.model.errors import (
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 
 KEK_SIZE = 32
-
-
-class CryptoState(Enum):
-    """``HostCryptoState`` of the vSphere API."""
-
-    INCAPABLE = "incapable"
-    PREPARED = "prepared"
-    SAFE = "safe"
-    PENDING_INCAPABLE = "pendingIncapable"
 
 
 TRANSITIONS: Mapping[tuple[CryptoState, str], CryptoState] = MappingProxyType(
@@ -140,7 +131,7 @@ class CryptoManagerHost:
         held = self._keys.get(key_id)
         if held is None:
             raise EncryptionKeyRequired(
-                f"the host does not have key {key_id}", required_key=[key_id.to_json()]
+                f"the host does not have key {key_id}", required_key=[key_id]
             )
         return held.key_data
 

@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from kmipkit_vsphere.calls.machines import MachineInfo, MachineState, PowerState
 from kmipkit_vsphere.host.core_dumps import CoreDumps, DumpInfo
-from kmipkit_vsphere.host.crypto import CryptoManagerHost, CryptoState
+from kmipkit_vsphere.host.crypto import CryptoManagerHost
+from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.key_persistence import KeyPersistence
 from kmipkit_vsphere.host.key_sources import KeySources
 from kmipkit_vsphere.host.machine import Machine, MachineProgress, OpenMachine, check_name
-from kmipkit_vsphere.host.machine_info import MachineInfo, MachineState, PowerState
 from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.host.volume import NewKey
 from kmipkit_vsphere.host.vsan import VsanEncryption
 from kmipkit_vsphere.model.clock import system_clock
-from kmipkit_vsphere.model.crypto_spec import OPERATIONS, CryptoSpecKind
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind, CryptoState
 from kmipkit_vsphere.model.errors import (
     DamagedData,
     EncryptionKeyRequired,

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
+from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
 from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, full
 from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
-from kmipkit_vsphere.model.crypto_spec import OPERATIONS, CryptoSpecKind
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
+from kmipkit_vsphere.calls.machines import MachineInfo
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
@@ -186,7 +187,7 @@ class HostService:
 
     # Machines ------------------------------------------------------------------------------------
 
-    async def create_machine(self, params: Params) -> dict[str, Any]:
+    async def create_machine(self, params: Params) -> MachineInfo:
         make = partial(
             self._host.create_machine,
             params.text("name"),
@@ -194,13 +195,13 @@ class HostService:
             params.integer("sectorSize", default=512),
             params.uuid("uuid") if params.has("uuid") else None,
         )
-        return (await _in_thread(make)).to_json()
+        return await _in_thread(make)
 
-    async def encrypt_machine(self, params: Params) -> dict[str, Any]:
+    async def encrypt_machine(self, params: Params) -> MachineInfo:
         work = partial(self._host.encrypt_machine, params.text("name"), params.key_id())
-        return (await _in_thread(work)).to_json()
+        return await _in_thread(work)
 
-    async def reconfigure(self, params: Params) -> dict[str, Any]:
+    async def reconfigure(self, params: Params) -> MachineInfo:
         work = partial(
             self._host.reconfigure,
             params.text("name"),
@@ -208,13 +209,13 @@ class HostService:
             params.key_id() if params.has("keyId") else None,
             params.texts("parts") if params.has("parts") else None,
         )
-        return (await _in_thread(work)).to_json()
+        return await _in_thread(work)
 
-    async def clone_machine(self, params: Params) -> dict[str, Any]:
+    async def clone_machine(self, params: Params) -> MachineInfo:
         work = partial(self._host.clone_machine, params.text("name"), params.text("newName"))
-        return (await _in_thread(work)).to_json()
+        return await _in_thread(work)
 
-    async def add_disk(self, params: Params) -> dict[str, Any]:
+    async def add_disk(self, params: Params) -> MachineInfo:
         work = partial(
             self._host.add_disk,
             params.text("name"),
@@ -222,30 +223,30 @@ class HostService:
             params.integer("sectorSize", default=512),
             params.key_id() if params.has("keyId") else None,
         )
-        return (await _in_thread(work)).to_json()
+        return await _in_thread(work)
 
-    async def remove_disk(self, params: Params) -> dict[str, Any]:
+    async def remove_disk(self, params: Params) -> MachineInfo:
         work = partial(self._host.remove_disk, params.text("name"), params.integer("disk"))
-        return (await _in_thread(work)).to_json()
+        return await _in_thread(work)
 
     async def set_migrate_encryption(self, params: Params) -> None:
         name, mode = params.text("name"), params.text("migrateEncryption")
         await _in_thread(self._host.set_migrate_encryption, name, mode)
 
-    async def unlock(self, params: Params) -> dict[str, Any]:
-        return (await _in_thread(self._host.unlock, params.text("name"))).to_json()
+    async def unlock(self, params: Params) -> MachineInfo:
+        return await _in_thread(self._host.unlock, params.text("name"))
 
     async def unregister(self, params: Params) -> None:
         await _in_thread(self._host.lock, params.text("name"))
 
-    async def power_on(self, params: Params) -> dict[str, Any]:
-        return (await _in_thread(self._host.power_on, params.text("name"))).to_json()
+    async def power_on(self, params: Params) -> MachineInfo:
+        return await _in_thread(self._host.power_on, params.text("name"))
 
-    async def power_off(self, params: Params) -> dict[str, Any]:
-        return (await _in_thread(self._host.power_off, params.text("name"))).to_json()
+    async def power_off(self, params: Params) -> MachineInfo:
+        return await _in_thread(self._host.power_off, params.text("name"))
 
-    async def list_machines(self, _params: Params) -> list[dict[str, Any]]:
-        return [info.to_json() for info in await _in_thread(self._host.machines)]
+    async def list_machines(self, _params: Params) -> list[MachineInfo]:
+        return await _in_thread(self._host.machines)
 
     # Migration -----------------------------------------------------------------------------------
 
