@@ -167,7 +167,7 @@ class Scene:
         """What the key server's administrator gets for an operation."""
         request = encode(messages.request(V1_1, [call]), V1_1)
         dispatcher = self.laboratories[laboratory].dispatcher
-        answer = decode_response(await dispatcher.respond(request, Identity(VCENTER)))[0]
+        answer = decode_response((await dispatcher.respond(request, Identity(VCENTER))).data)[0]
         [result] = messages.results((call,), answer)
         if isinstance(result, Exception):
             raise result
