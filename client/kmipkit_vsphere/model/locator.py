@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
 
-from kmipkit_vsphere.errors import DamagedData
-from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.model.errors import DamagedData
+from kmipkit_vsphere.model.keys import CryptoKeyId
 
 PREFIX = "vmware:key/"
 NULL = "<VMWARE-NULL>"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import calls, material
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.certificates import to_der, to_pem
+from kmipkit_vsphere.model.errors import (
     ClientNotTrusted,
     InvalidArgument,
     InvalidState,
@@ -15,10 +16,9 @@ from kmipkit_vsphere.errors import (
     NotFound,
     ServerNotTrusted,
 )
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
 from kmipkit_vsphere.providers.conversation import Login
 from kmipkit_vsphere.vcenter.health import certificate_info
-from kmipkit_vsphere.vcenter.trust import to_der, to_pem
 from laboratory import Laboratory
 from vsphere_scene import VCENTER, Scene, play
 

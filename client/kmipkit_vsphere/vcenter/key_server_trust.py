@@ -7,9 +7,7 @@ makes certificate and key itself, or it signs a request. One client certificate 
 one that was generated is used from the call of Update on. Private keys lie encrypted in the store.
 """
 
-import secrets
 import ssl
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -21,10 +19,17 @@ from kmipkit_certs import keypairs
 from kmipkit_certs.authority import Authority, Purpose, distinguished_name
 from kmipkit_certs.keypairs import PrivateKey
 
-from kmipkit_vsphere.errors import InvalidArgument, InvalidState, NotFound
-from kmipkit_vsphere.keys import Secret
-from kmipkit_vsphere.tls import Credentials
-from kmipkit_vsphere.vcenter.events import Clock
+from kmipkit_vsphere.model.certificates import (
+    load_pair,
+    parse_certificate,
+    parse_private_key,
+    to_der,
+    to_pem,
+)
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, NotFound
+from kmipkit_vsphere.model.keys import Secret
+from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.store import Store
 
 CLIENT_DAYS: Final = 730
@@ -113,7 +118,7 @@ class Trust:
         key = self._store.secrets.get(_pending_key(provider))
         if key is None:
             raise NotFound(f"nothing was generated for the key provider {provider}")
-        self._use(provider, certificate, _parse_key(key.reveal()))
+        self._use(provider, certificate, parse_private_key(key.reveal()))
         self._store.providers.change(provider, **{PENDING_CERTIFICATE: None, PENDING_REQUEST: None})
         self._store.secrets.remove(_pending_key(provider))
         return certificate
@@ -121,7 +126,7 @@ class Trust:
     def upload_client_certificate(self, provider: str, pem: str, key: str) -> x509.Certificate:
         """UploadClientCert: a pair that the key server's maker gave out."""
         certificate = parse_certificate(pem)
-        self._use(provider, certificate, _parse_key(key.encode()))
+        self._use(provider, certificate, parse_private_key(key.encode()))
         return certificate
 
     def issue_from_authority(self, provider: str, request: Mapping[str, str]) -> x509.Certificate:
@@ -177,7 +182,7 @@ class Trust:
             self._store.secrets.put("authority", Secret(text))
             return made
         text = kept.reveal()
-        return Authority(x509.load_pem_x509_certificate(text), _parse_key(text))
+        return Authority(x509.load_pem_x509_certificate(text), parse_private_key(text))
 
     # Both ----------------------------------------------------------------------------------------
 
@@ -217,42 +222,6 @@ class Trust:
         if self._default is None:
             raise InvalidState(f"upload the certificate of a server of {provider} first")
         return *pair, self._default.authorities.read_text(), False
-
-
-def load_pair(context: ssl.SSLContext, certificate: str, key: Secret) -> None:
-    """Give a context its certificate and private key (both PEM).
-
-    :mod:`ssl` reads them from a file only; the key goes there encrypted under a password that
-    exists for this call.
-    """
-    password = secrets.token_urlsafe(32).encode()
-    sealed = _parse_key(key.reveal()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(password),
-    )
-    with tempfile.NamedTemporaryFile() as file:  # made with mode 0600
-        file.write(certificate.encode() + sealed)
-        file.flush()
-        context.load_cert_chain(file.name, password=password)
-
-
-def parse_certificate(pem: str) -> x509.Certificate:
-    """A certificate from PEM; :class:`InvalidArgument` for anything else."""
-    try:
-        return x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:
-        raise InvalidArgument("this is not a certificate in PEM") from None
-
-
-def to_pem(certificate: x509.Certificate) -> str:
-    """A certificate as PEM."""
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def to_der(certificate: x509.Certificate) -> bytes:
-    """A certificate as DER."""
-    return certificate.public_bytes(serialization.Encoding.DER)
 
 
 def _self_signed(key: PrivateKey, name: x509.Name, now: datetime) -> x509.Certificate:
@@ -307,10 +276,3 @@ def _key_pem(key: PrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-
-
-def _parse_key(pem: bytes) -> PrivateKey:
-    try:
-        return keypairs.as_private_key(serialization.load_pem_private_key(pem, None))
-    except (ValueError, TypeError):
-        raise InvalidArgument("this is not an unencrypted private key in PEM") from None

@@ -16,7 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host.crypto import CryptoManagerHost
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
+from kmipkit_vsphere.model.errors import (
     EncryptionKeyRequired,
     InternalFault,
     InvalidArgument,
@@ -26,14 +29,11 @@ from kmipkit_vsphere.errors import (
     VSphereError,
     fault_from,
 )
-from kmipkit_vsphere.frames import MAX_FRAME, FrameStream
-from kmipkit_vsphere.host.crypto import CryptoManagerHost
-from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
-from kmipkit_vsphere.params import Params, key_plain_to_json
-from kmipkit_vsphere.rpc import HANDSHAKE_TIMEOUT, Client, Method, Server, serve_stream
-from kmipkit_vsphere.tls import Credentials
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.rpc.channel import HANDSHAKE_TIMEOUT, Client, Method, Server, serve_stream
+from kmipkit_vsphere.rpc.frames import MAX_FRAME, FrameStream
+from kmipkit_vsphere.rpc.params import Params, key_plain_to_json
+from kmipkit_vsphere.rpc.tls import Credentials
 
 NOW = datetime.now(UTC)
 KEY = CryptoKeyPlain(

@@ -12,8 +12,8 @@ from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from kmipkit_vsphere.errors import InvalidArgument
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 
 MAX_TEXT = 4096
 MAX_LONG_TEXT = 1 << 16

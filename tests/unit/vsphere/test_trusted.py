@@ -12,7 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from kmipkit_client import calls
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.trusted_host import TrustedHost
+from kmipkit_vsphere.model.certificates import to_pem
+from kmipkit_vsphere.model.errors import (
     AttestationFailed,
     DamagedData,
     EncryptionKeyRequired,
@@ -25,17 +28,14 @@ from kmipkit_vsphere.errors import (
     NotFound,
     RPCError,
 )
-from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.trusted_host import TrustedHost
-from kmipkit_vsphere.keys import CryptoKeyId
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.agent import AgentSource, TrustedAgent
 from kmipkit_vsphere.trust_authority.anchors import Anchors, fingerprint
 from kmipkit_vsphere.trust_authority.measurements import Event, Image, replay
 from kmipkit_vsphere.trust_authority.structures import FIXED_TPM, SIGN
 from kmipkit_vsphere.trust_authority.trust_authority_host import TrustAuthorityHost
-from kmipkit_vsphere.vcenter.trust import to_pem
 from software_tpm import NOW, Maker, SoftwareTPM, attest, service
 from vsphere_scene import Scene, play
 
@@ -310,7 +310,7 @@ class Whole:
                 return await real(host, method, params)
             found = self.services[host.name]
             if found is None:
-                from kmipkit_vsphere.errors import HostUnreachable
+                from kmipkit_vsphere.model.errors import HostUnreachable
 
                 raise HostUnreachable(f"host {host.name} does not answer")
             return await found.management()[method].handler(Params(params or {}))
@@ -633,7 +633,7 @@ def test_attestation_is_told_by_the_hosts_and_its_changes_are_events(
 
 def test_a_trusted_host_keeps_where_the_services_are(tmp_path: Path, maker: Maker) -> None:
     async def test(w: Whole) -> None:
-        from kmipkit_vsphere.tls import Credentials
+        from kmipkit_vsphere.rpc.tls import Credentials
 
         host = Host.start("esx03", w.folder / "esx03")
         files = Credentials(w.folder / "c", w.folder / "k", w.folder / "a")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kmipkit_vsphere.errors import InvalidArgument
+from kmipkit_vsphere.model.errors import InvalidArgument
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from kmipkit_client import calls
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host.core_dumps import open_exported
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
+from kmipkit_vsphere.model.errors import (
     DamagedData,
     EncryptionKeyRequired,
     HostUnreachable,
@@ -18,9 +20,7 @@ from kmipkit_vsphere.errors import (
     NotFound,
     ResourceInUse,
 )
-from kmipkit_vsphere.host.core_dumps import open_exported
-from kmipkit_vsphere.host.crypto_spec import CryptoSpecKind
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from vsphere_scene import PretendedTPM, Scene, play
 
 from kmipkit.spec.enums import RevocationReasonCode

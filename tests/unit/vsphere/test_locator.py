@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kmipkit_vsphere.keys import CryptoKeyId
-from kmipkit_vsphere.locator import (
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.locator import (
     EMPTY,
     MAX_DEPTH,
     NULL,

@@ -17,9 +17,8 @@ from kmipkit.errors import OperationError
 from kmipkit.keys import cipher, wrap
 from kmipkit.keys.parameters import Parameters
 from kmipkit.spec.enums import BlockCipherMode, CryptographicAlgorithm
-from kmipkit_vsphere.errors import DamagedData, InvalidArgument
-from kmipkit_vsphere.host.disk import DEK_SIZE
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.model.keys import DEK_SIZE, CryptoKeyId, Secret
 
 KEK_SIZE: Final = 32
 GCM, KEY_WRAP, KEY_WRAP_WITH_PADDING = 1, 2, 3

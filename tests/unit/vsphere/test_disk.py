@@ -9,20 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host import disk as disk_module
+from kmipkit_vsphere.host import journal as journal_module
+from kmipkit_vsphere.host import volume as volume_module
+from kmipkit_vsphere.host.descriptor import LOCATOR_SETTING, Descriptor
+from kmipkit_vsphere.host.disk import DiskFile, PlainText, SectorCipher, recipher
+from kmipkit_vsphere.host.volume import NewKey, Volume
+from kmipkit_vsphere.model.errors import (
     DamagedData,
     EncryptionKeyRequired,
     InvalidArgument,
     InvalidState,
     NoSpace,
 )
-from kmipkit_vsphere.host import disk as disk_module
-from kmipkit_vsphere.host import journal as journal_module
-from kmipkit_vsphere.host import volume as volume_module
-from kmipkit_vsphere.host.descriptor import LOCATOR_SETTING, Descriptor, write_durably
-from kmipkit_vsphere.host.disk import DiskFile, PlainText, SectorCipher, recipher
-from kmipkit_vsphere.host.volume import NewKey, Volume
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.files import write_durably
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
 
 DEK = Secret(bytes(range(64)))
 KEK = Secret(b"k" * 32)

@@ -4,9 +4,9 @@ import pytest
 from cryptography.hazmat.primitives import keywrap
 from hypothesis import given
 from hypothesis import strategies as st
-from kmipkit_vsphere import bundle
-from kmipkit_vsphere.errors import DamagedData, InvalidArgument
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model import bundle
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
 
 KEK, DEK = Secret(b"k" * 32), Secret(bytes(range(64)))
 KEY = CryptoKeyId("kp", "key-1")

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any, Final, Self
 from uuid import uuid4
 
-from kmipkit_vsphere.errors import InvalidArgument, InvalidState
-from kmipkit_vsphere.keys import Secret
+from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState
+from kmipkit_vsphere.model.keys import Secret
 
 KEY_SIZE: Final = 32
 NONCE_SIZE: Final = 8

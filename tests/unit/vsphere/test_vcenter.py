@@ -15,7 +15,9 @@ import pytest
 import trio
 from kmipkit_client import calls, material
 from kmipkit_server.identity.identity import Identity
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.service import HostService
+from kmipkit_vsphere.model.errors import (
     HostUnreachable,
     InvalidState,
     KeyNotUsable,
@@ -23,12 +25,10 @@ from kmipkit_vsphere.errors import (
     NotFound,
     RPCError,
 )
-from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import HostService
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import HostRecord, ServerRecord
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 from laboratory import Laboratory
 
@@ -378,7 +378,7 @@ def test_an_altered_event_is_noticed(scene: Any) -> None:
     import sqlite3
     from contextlib import closing
 
-    from kmipkit_vsphere.errors import DamagedData
+    from kmipkit_vsphere.model.errors import DamagedData
 
     async def test(s: Scene) -> None:
         await s.prepare()

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
     EncryptionKeyRequired,
@@ -17,7 +17,7 @@ from kmipkit_vsphere.errors import (
     NotFound,
     ResourceInUse,
 )
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
 from kmipkit_vsphere.providers.native import NativeSpec
 from kmipkit_vsphere.vcenter import native_backup
 from vsphere_scene import PretendedTPM, Scene, play

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.errors import (
     DamagedData,
     HostUnreachable,
     KeyServerUnreachable,
     VSphereError,
 )
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from vsphere_scene import Connection, Scene, play
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from kmipkit_certs.authority import Authority, Purpose
-from kmipkit_vsphere.errors import InvalidState, KeyServerUnreachable
-from kmipkit_vsphere.host.vsan import VsanConfig
-from kmipkit_vsphere.vcenter.trust import to_pem
+from kmipkit_vsphere.model.certificates import to_pem
+from kmipkit_vsphere.model.errors import InvalidState, KeyServerUnreachable
+from kmipkit_vsphere.providers.vsan_config import VsanConfig
 from vsphere_scene import Scene, play
 
 HOSTS = ("a", "b", "c")

@@ -10,13 +10,13 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import AlreadyExists, InvalidArgument, NotFound, VSphereError
-from kmipkit_vsphere.keys import Secret
+from kmipkit_vsphere.model.certificates import parse_certificate
+from kmipkit_vsphere.model.errors import AlreadyExists, InvalidArgument, NotFound, VSphereError
+from kmipkit_vsphere.model.keys import Secret
+from kmipkit_vsphere.model.records import HostRecord
 from kmipkit_vsphere.trust_authority.anchors import Anchors, fingerprint_of
 from kmipkit_vsphere.trust_authority.measurements import Image
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import HostRecord
-from kmipkit_vsphere.vcenter.trust import parse_certificate
 
 _KEPT_AS: Final = "trust-authority"
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import trio
 
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.errors import (
     InternalFault,
     InvalidArgument,
     NoPermission,
@@ -23,9 +23,9 @@ from kmipkit_vsphere.errors import (
     VSphereError,
     fault_from,
 )
-from kmipkit_vsphere.frames import FrameStream
-from kmipkit_vsphere.params import Params
-from kmipkit_vsphere.tls import Credentials, certificate_names
+from kmipkit_vsphere.rpc.frames import FrameStream
+from kmipkit_vsphere.rpc.params import Params
+from kmipkit_vsphere.rpc.tls import Credentials, certificate_names
 
 HANDSHAKE_TIMEOUT: Final = 30.0
 IDLE_TIMEOUT: Final = 3600.0

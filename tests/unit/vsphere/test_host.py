@@ -4,7 +4,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host.crypto import TRANSITIONS, CryptoManagerHost, CryptoState
+from kmipkit_vsphere.host.host import Host, MachineState
+from kmipkit_vsphere.host.volume import NewKey
+from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
     EncryptionKeyRequired,
@@ -14,10 +17,7 @@ from kmipkit_vsphere.errors import (
     ResourceInUse,
     VSphereError,
 )
-from kmipkit_vsphere.host.crypto import TRANSITIONS, CryptoManagerHost, CryptoState
-from kmipkit_vsphere.host.host import Host, MachineState
-from kmipkit_vsphere.host.volume import NewKey
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 
 MIB = 1 << 20
 PATTERN = b"THE GUEST'S DATA"

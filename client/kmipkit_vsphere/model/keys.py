@@ -7,7 +7,10 @@ overwritten. That is best effort: copies which the interpreter or a cipher made 
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
+
+DEK_SIZE: Final = 64
+"""Bytes of a data key: two AES-256 keys (vsphere.md §2.1)."""
 
 
 class Secret:

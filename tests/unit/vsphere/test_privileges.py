@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kmipkit_vsphere.errors import DamagedData, InvalidArgument, NoPermission, ResourceInUse
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument, NoPermission, ResourceInUse
 from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.privileges import CRYPTOGRAPHER, PREDEFINED, Privilege
 from vsphere_scene import ADMINISTRATOR, Scene, play

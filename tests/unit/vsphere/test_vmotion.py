@@ -9,7 +9,8 @@ import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     HostUnreachable,
     InvalidArgument,
@@ -17,9 +18,8 @@ from kmipkit_vsphere.errors import (
     MigrationBroken,
     NoPermission,
 )
-from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec, decide
 from kmipkit_vsphere.vmotion.packets import HEAD_SIZE, TO_SOURCE, TO_TARGET, Kind, Opener, Sealer
-from kmipkit_vsphere.vmotion.spec import EncryptionMode, MigrationSpec, decide
 from kmipkit_vsphere.vmotion.staging import Incoming, arrived
 from kmipkit_vsphere.vmotion.transfer import receive, send
 from vsphere_scene import Scene, play

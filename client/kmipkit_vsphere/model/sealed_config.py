@@ -6,7 +6,6 @@ in which the host was booted; without one it lies beside, in a file of mode 0600
 """
 
 import json
-import os
 import secrets
 import threading
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any, Final, Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_vsphere.errors import DamagedData
-from kmipkit_vsphere.host.descriptor import partly_written, sync_folder
+from kmipkit_vsphere.model.errors import DamagedData
+from kmipkit_vsphere.model.files import write_secret
 
 KEY_SIZE: Final = 32
 _NONCE_SIZE: Final = 12
@@ -90,15 +89,3 @@ class SealedConfig:
         if len(key) != KEY_SIZE:
             raise DamagedData(f"{self._key_file} is not a key of {KEY_SIZE} bytes")
         return key
-
-
-def write_secret(path: Path, data: bytes) -> None:
-    """Make or replace a file of mode 0600 as a whole, durably."""
-    partial = partly_written(path)
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(fd)
-    partial.replace(path)
-    sync_folder(path.parent)

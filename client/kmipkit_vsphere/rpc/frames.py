@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import trio
 
-from kmipkit_vsphere.errors import RPCError
+from kmipkit_vsphere.model.errors import RPCError
 
 MAX_FRAME: Final = 1 << 20
 """Bytes of the longest frame, either way."""
