@@ -5,6 +5,7 @@ hosts are real ones behind no channel. :meth:`Scene.call` makes a call as a user
 does, through the table that checks privileges.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,21 +18,24 @@ from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.identity.identity import Identity
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import HostService
+from kmipkit_vsphere.host.service import host_calls
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import KeyServerUnreachable, RPCError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.model.sealed_config import Sealer
 from kmipkit_vsphere.providers.conversation import Login
+from kmipkit_vsphere.rpc.call import Request, Row
+from kmipkit_vsphere.rpc.channel import Method
 from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.service import VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 from kmipkit_vsphere.vmotion.migrations import Migrations
-from kmipkit_vsphere.vmotion.service import MigrationService
+from kmipkit_vsphere.vmotion.service import MigrationCalls
 from laboratory import Laboratory
 
-from kmipkit.model.codec import encode
+from kmipkit.model import codec
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.versions import V1_1
@@ -83,7 +87,7 @@ class Connection:
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
         self._log.append(request.batch_items[0].operation.name)
         self._server.seen.requests.append(request)
-        data = encode(request, V1_1)
+        data = codec.encode(request, V1_1)
         answer = await self._server.laboratory.dispatcher.respond(data, Identity(VCENTER))
         return decode_response(answer.data)[0]
 
@@ -168,9 +172,10 @@ class Scene:
 
     async def ask_kms(self, call: Call[Any], laboratory: str = "kms") -> Any:
         """What the key server's administrator gets for an operation."""
-        request = encode(messages.request(V1_1, [call]), V1_1)
+        request = codec.encode(messages.request(V1_1, [call]), V1_1)
         dispatcher = self.laboratories[laboratory].dispatcher
-        answer = decode_response((await dispatcher.respond(request, Identity(VCENTER))).data)[0]
+        answered = await dispatcher.respond(request, Identity(VCENTER))
+        answer = decode_response(answered.data)[0]
         [result] = messages.results((call,), answer)
         if isinstance(result, Exception):
             raise result
@@ -211,7 +216,9 @@ class Scene:
 
     async def call(self, method: str, caller: str = ADMINISTRATOR, **params: Any) -> Any:
         """A call of a user; keywords are the parameters."""
-        return await self.methods[method].handler(Params(params, caller=caller))
+        return json.loads(
+            await answer_of(self.methods[method], json.dumps(params).encode(), caller)
+        )
 
     async def prepare(self, *hosts: str, provider: str = "KMS") -> None:
         """A standard provider with one server, hosts, and a machine db1 on the first one."""
@@ -241,21 +248,32 @@ class Scene:
             laboratory.close()
 
 
+async def answer_of(row: Row | Method, params: bytes, caller: str) -> bytes:
+    """What a call is answered with, as JSON on both sides, as it would be sent."""
+    if isinstance(row, Row):
+        return encode(await row.handler(decode(params, row.request), caller))
+    return encode(await row.handler(Params(json.loads(params), caller=caller)))
+
+
 class _Channel:
     def __init__(self, scene: Scene, name: str) -> None:
         self._scene = scene
         self._name = name
 
-    async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+    async def call(self, request: Request[Any] | str, params: dict[str, Any] | None = None) -> Any:
+        method = request if isinstance(request, str) else request.method()
         host = self._scene.hosts.get(self._name)
         if host is None:
             raise RPCError("nobody answers")
         self._scene.calls.append((self._name, method))
-        table = {
-            **HostService(host).methods(),
-            **MigrationService(self._scene.migrations[self._name]).methods(),
+        rows = {
+            **host_calls(host),
+            **MigrationCalls(self._scene.migrations[self._name]).rows(),
         }
-        return await table[method].handler(Params(params or {}, caller=VCENTER))
+        row = rows[method]
+        if isinstance(request, str):
+            return json.loads(await answer_of(row, encode(params or {}), VCENTER))
+        return decode(await answer_of(row, encode(request), VCENTER), request.answer())
 
 
 def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:

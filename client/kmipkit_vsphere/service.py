@@ -1,6 +1,5 @@
 """The roles as long-running processes: what they are given, when they are ready, how they stop."""
 
-import json
 import logging
 import signal
 import ssl
@@ -13,15 +12,16 @@ from pathlib import Path
 import trio
 
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
+from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, host_calls
 from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.model.clock import system_clock
+from kmipkit_vsphere.model.encoding import decode
 from kmipkit_vsphere.model.errors import InvalidArgument, KeyProviderError, VSphereError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.conversation import Login
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.rpc import channel as rpc
-from kmipkit_vsphere.rpc.channel import Method
+from kmipkit_vsphere.rpc.channel import Methods
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
 from kmipkit_vsphere.trust_authority.tpm import TPM
@@ -39,7 +39,7 @@ from kmipkit_vsphere.vcenter.service import USER, VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 from kmipkit_vsphere.vmotion.migrations import Migrations
-from kmipkit_vsphere.vmotion.service import MigrationService
+from kmipkit_vsphere.vmotion.service import MigrationCalls
 
 log = logging.getLogger("kmipkit.vsphere")
 
@@ -197,8 +197,8 @@ def run_host(
     try:
         migrations = Migrations(host.migration, listening.address[0])
         beside = (restore, mount_vsan, migrations.run)
-        methods = {**HostService(host).methods(), **MigrationService(migrations).methods()}
-        trio.run(_serve, f"host {name}", methods, listening, announce, beside)
+        rows = {**host_calls(host), **MigrationCalls(migrations).rows()}
+        trio.run(_serve, f"host {name}", rows, listening, announce, beside)
     finally:
         host.close()
         if tpm is not None:
@@ -206,12 +206,12 @@ def run_host(
 
 
 def _measure(boot: Boot, tpm: TPM) -> list[Event]:
-    """Boot: measure the image into the registers of the TPM, which was reset for it."""
+    """Boot: measure the image into the registers of the TPM, which was reset before."""
     try:
-        manifest = json.loads(boot.image.read_text())
-    except (OSError, ValueError) as error:
+        image = decode(boot.image.read_bytes(), Image)
+    except (OSError, InvalidArgument) as error:
         raise InvalidArgument(f"cannot use the base image {boot.image}: {error}") from None
-    return Image.from_json(manifest).measure(tpm)
+    return image.measure(tpm)
 
 
 def run_trust_authority(
@@ -243,7 +243,7 @@ def run_trust_authority(
 
 async def _serve(
     who: str,
-    methods: Mapping[str, Method],
+    methods: Methods,
     listening: Listening,
     announce: Announce,
     beside: Iterable[Callable[[], Awaitable[None]]],

@@ -1,12 +1,12 @@
 """The story of the trusted key provider: two vCenters, and a host with a software TPM."""
 
-import json
 from typing import Any
 
 from kmipkit_vsphere.demo.laboratory import ADMINISTRATOR, HOST, VCENTER, Laboratory
 from kmipkit_vsphere.demo.processes import Process, Processes
 from kmipkit_vsphere.demo.stage import DISK_SIZE, MACHINE, PLAIN, Say, Stage, require, wait_for
 from kmipkit_vsphere.demo.swtpm import SoftwareTPM
+from kmipkit_vsphere.model.encoding import encode
 from kmipkit_vsphere.model.errors import NoPermission, VSphereError
 from kmipkit_vsphere.trust_authority.measurements import Image
 
@@ -17,10 +17,10 @@ TRUST_ADMIN = "trust-admin"
 IMAGE = Image(
     "ESXi",
     "8.0.3",
-    (("esx-base", bytes(range(32))), ("vmx", bytes(range(32, 64)))),
+    (("esx-base", bytes(range(32)).hex()), ("vmx", bytes(range(32, 64)).hex())),
     ("execInstalledOnly=TRUE",),
 )
-TAMPERED = Image("ESXi", "8.0.3", (*IMAGE.components, ("rootkit", b"\x66" * 32)), IMAGE.options)
+TAMPERED = Image("ESXi", "8.0.3", (*IMAGE.components, ("rootkit", "66" * 32)), IMAGE.options)
 
 
 class Trusted(Stage):
@@ -103,7 +103,7 @@ class Trusted(Stage):
             )
         for certificate in self._tpm.authorities():
             self._to_authority("AddTpmAuthority", certificate=certificate)
-        self._to_authority("ImportImage", manifest=json.dumps(IMAGE.to_json()))
+        self._to_authority("ImportImage", manifest=encode(IMAGE).decode())
         self._to_authority("PublishTrustedProvider", provider=PROVIDER, primaryKeyId=made)
         self.detail(f"trusted: the TPM's maker, image ESXi 8.0.3; primary key {made}")
 
@@ -112,7 +112,7 @@ class Trusted(Stage):
     def _boot_host(self, image: Image) -> None:
         where = self._tpm.boot()
         manifest = self.lab.folder / "booted.json"
-        manifest.write_text(json.dumps(image.to_json()))
+        manifest.write_bytes(encode(image))
         command = (*self.lab.host_command(), "--tpm", where, "--image", str(manifest))
         self._host = self.start("host esx01", command)
 

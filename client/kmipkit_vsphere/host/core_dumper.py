@@ -1,6 +1,7 @@
 """Writes the core dump of a world: of a machine under its own key, of others under the host key."""
 
-from kmipkit_vsphere.host.core_dumps import CoreDumps, DumpInfo
+from kmipkit_vsphere.calls.host import DumpInfo
+from kmipkit_vsphere.host.core_dumps import CoreDumps
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
 from kmipkit_vsphere.host.machine import check_name

@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from kmipkit_vsphere.calls.host import DumpInfo
 from kmipkit_vsphere.model import bundle
 from kmipkit_vsphere.model.errors import (
     DamagedData,
@@ -34,21 +34,6 @@ USE: Final = "coredump"
 MAX_DUMP: Final = 64 * 1024 * 1024
 _NONCE_SIZE: Final = 12
 _SCRYPT: Final = {"n": 1 << 15, "r": 8, "p": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class DumpInfo:
-    """What the event about a dump tells: world, time, key id and file (§2.7)."""
-
-    file: str
-    world: str
-    time: str
-    key_id: CryptoKeyId | None
-
-    def to_json(self) -> dict[str, Any]:
-        """For the channel."""
-        key = self.key_id.to_json() if self.key_id else None
-        return {"file": self.file, "world": self.world, "time": self.time, "keyId": key}
 
 
 class CoreDumps:
@@ -136,7 +121,7 @@ class CoreDumps:
         if key_id is None or key_id not in keys:
             raise EncryptionKeyRequired(
                 f"the dump {name} is locked; the host lacks key {key_id}",
-                required_key=[key_id.to_json()] if key_id else [],
+                required_key=[key_id] if key_id else [],
             )
         blob = base64.b64decode(header["locked"])
         return bundle.unlock(keys[key_id], blob, key_id, name, USE)

@@ -7,9 +7,9 @@ no keys.
 
 import threading
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from types import MappingProxyType
 
+from kmipkit_vsphere.model.crypto_spec import CryptoState
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     EncryptionKeyRequired,
@@ -21,15 +21,6 @@ from kmipkit_vsphere.model.errors import (
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 
 KEK_SIZE = 32
-
-
-class CryptoState(Enum):
-    """``HostCryptoState`` of the vSphere API."""
-
-    INCAPABLE = "incapable"
-    PREPARED = "prepared"
-    SAFE = "safe"
-    PENDING_INCAPABLE = "pendingIncapable"
 
 
 TRANSITIONS: Mapping[tuple[CryptoState, str], CryptoState] = MappingProxyType(
@@ -155,7 +146,7 @@ class CryptoManagerHost:
         cached = self._keys.get(key_id)
         if cached is None:
             raise EncryptionKeyRequired(
-                f"the host does not have key {key_id}", required_key=[key_id.to_json()]
+                f"the host does not have key {key_id}", required_key=[key_id]
             )
         return cached.key_data
 

@@ -1,5 +1,6 @@
 """What guests do with their machine: read and write its disks and its memory, in plain text."""
 
+from kmipkit_vsphere.calls.guest import DiskSize
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
@@ -24,10 +25,10 @@ class GuestAccess:
         file.write_at(offset, data)
         file.flush()
 
-    def disk_geometry(self, name: str, disk: int = 0) -> tuple[int, int]:
+    def disk_size(self, name: str, disk: int = 0) -> DiskSize:
         """Size and sector size of a disk, in bytes."""
         size = self._machines.open(name).disk(disk).size
-        return size, self._datastore.machine(name).volume(disk).sector_size()
+        return DiskSize(size, self._datastore.machine(name).volume(disk).sector_size())
 
     def read_memory(self, name: str, offset: int, length: int) -> bytes:
         """Bytes of the memory; fewer than ``length`` at its end."""

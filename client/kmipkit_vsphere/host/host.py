@@ -9,9 +9,9 @@ blocking code; :mod:`kmipkit_vsphere.host.service` puts it behind the channel to
 import json
 import os
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
+from kmipkit_vsphere.calls.host import ChangeKeyResult, HostDescription
 from kmipkit_vsphere.host.core_dumper import CoreDumper
 from kmipkit_vsphere.host.core_dumps import CoreDumps
 from kmipkit_vsphere.host.datastore import Datastore
@@ -89,28 +89,27 @@ class Host:
         """
         return self.machines.unlock_all() if self.keys.restore() else []
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> HostDescription:
         """Identity and encryption mode."""
-        crypto = self.keys.crypto
-        return {
-            "name": self.name,
-            "uuid": self.uuid,
-            "bootId": self.boot_id,
-            "processId": os.getpid(),
-            "cryptoState": crypto.state.value,
-            "cryptoKeyId": crypto.host_key_id.to_json() if crypto.host_key_id else None,
-            "hasTpm": self.config.protection_mode == "tpm",
-            "encryptedVMotion": self.migration.can_encrypt,
-            "keyPersistence": self.keys.persistence.is_enabled,
-            "keyProviders": self.keys.sources.natives(),
-            "datastore": str(self.datastore.folder),
-        }
+        return HostDescription(
+            name=self.name,
+            uuid=self.uuid,
+            boot_id=self.boot_id,
+            process_id=os.getpid(),
+            crypto_state=self.keys.crypto.state,
+            crypto_key_id=self.keys.crypto.host_key_id,
+            has_tpm=self.config.protection_mode == "tpm",
+            encrypted_vmotion=self.migration.can_encrypt,
+            key_persistence=self.keys.persistence.is_enabled,
+            key_providers=self.keys.sources.natives(),
+            datastore=str(self.datastore.folder),
+        )
 
-    def change_key(self, new_key: CryptoKeyPlain) -> dict[str, Any]:
+    def change_key(self, new_key: CryptoKeyPlain) -> ChangeKeyResult:
         """ChangeKey_Task: another host key; relocks the core dumps whose keys are here (§2.7)."""
         self.keys.change_key(new_key)
         relocked, left = self.dumps.relock(self.keys.crypto.keys(), new_key.key_id)
-        return {"keyId": new_key.key_id.to_json(), "relocked": relocked, "left": left}
+        return ChangeKeyResult(new_key.key_id, relocked, left)
 
     def disable_encryption(self) -> None:
         """CryptoManagerHostDisable; see :meth:`HostKeys.disable`."""

@@ -10,10 +10,11 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from kmipkit_vsphere.host.crypto import CryptoManagerHost, CryptoState
+from kmipkit_vsphere.host.crypto import CryptoManagerHost
 from kmipkit_vsphere.host.key_persistence import KeyPersistence
 from kmipkit_vsphere.host.key_sources import KeySources
 from kmipkit_vsphere.host.volume import NewKey
+from kmipkit_vsphere.model.crypto_spec import CryptoState
 from kmipkit_vsphere.model.errors import ResourceInUse, VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
 from kmipkit_vsphere.model.sealed_config import SealedConfig
@@ -50,15 +51,18 @@ class HostKeys:
         self.crypto.enable(initial_key)
         self._store_host_key(initial_key)
 
-    def enable_from_source(self, provider_id: str, key_id: CryptoKeyId | None) -> CryptoKeyId:
-        """CryptoManagerHostEnable with a key that this host gets itself; returns the key's id."""
-        source = self.sources.get(provider_id)
+    def enable_from_source(self, key_id: CryptoKeyId) -> CryptoKeyId:
+        """CryptoManagerHostEnable with a key that this host gets itself; returns the key's id.
+
+        An empty id stands for a new key.
+        """
+        source = self.sources.get(key_id.provider_id)
         with self._mode_lock:
             if self.crypto.state is CryptoState.SAFE and self.crypto.host_key_id is not None:
                 return self.crypto.host_key_id
             if self.crypto.state is CryptoState.INCAPABLE:
                 self.crypto.prepare()
-            key = source.key(key_id) if key_id else source.new_key()
+            key = source.key(key_id) if key_id.key_id else source.new_key()
             self._enable(key)
             return key.key_id
 
@@ -81,7 +85,7 @@ class HostKeys:
         """Store the id of a host key that will be available after a reboot without vCenter."""
         self.persistence.store([key])
         if self.persistence.is_enabled or self.sources.has(key.key_id.provider_id):
-            self._config.set(_HOST_KEY, key.key_id.to_json())
+            self._config.set(_HOST_KEY, key.key_id)
 
     def restore(self) -> bool:
         """After a reboot, return to encryption mode without vCenter, if that is possible (R11).
@@ -90,11 +94,10 @@ class HostKeys:
         cannot be had now: then vCenter must bring it.
         """
         with self._mode_lock:
-            stored_id = self._config.get(_HOST_KEY)
-            if stored_id is None or self.crypto.state is not CryptoState.INCAPABLE:
+            host_key_id = self._config.read(_HOST_KEY, CryptoKeyId)
+            if host_key_id is None or self.crypto.state is not CryptoState.INCAPABLE:
                 return True
             persisted = {key.key_id: key for key in self.persistence.stored_keys()}
-            host_key_id = CryptoKeyId(stored_id["providerId"], stored_id["keyId"])
             host_key = persisted.pop(host_key_id, None)
             try:
                 if host_key is None:
@@ -125,7 +128,7 @@ class HostKeys:
             self.persistence.enable()
             self.persistence.store(self.crypto.cached_keys())
             if self.crypto.host_key_id is not None:
-                self._config.set(_HOST_KEY, self.crypto.host_key_id.to_json())
+                self._config.set(_HOST_KEY, self.crypto.host_key_id)
 
     def new_key(self, key_id: CryptoKeyId, machine_id: str) -> NewKey:
         """The key for an encryption: the named one, or a new internal one if the id is empty."""

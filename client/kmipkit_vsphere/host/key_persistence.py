@@ -4,17 +4,25 @@ Off unless an administrator switches it on. A stolen host with persistence gives
 it; that is the price.
 """
 
-import base64
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.message import Message
 from kmipkit_vsphere.model.sealed_config import SealedConfig
 
 _ENABLED: Final = "keyPersistence"
 _KEYS: Final = "persistedKeys"
+
+
+class PersistedKey(Message):
+    """A key as it is stored."""
+
+    provider_id: str
+    key_id: str
+    key_data: Secret
 
 
 class KeyPersistence:
@@ -52,10 +60,9 @@ class KeyPersistence:
         with self._lock:
             stored = self._stored()
             for key in keys:
-                stored[str(key.key_id)] = {
-                    **key.key_id.to_json(),
-                    "keyData": base64.b64encode(key.key_data.reveal()).decode("ascii"),
-                }
+                key_id = key.key_id
+                entry = PersistedKey(key_id.provider_id, key_id.key_id, key.key_data)
+                stored[str(key_id)] = entry
             self._config.set(_KEYS, stored)
 
     def remove(self, key_id: CryptoKeyId) -> None:
@@ -65,13 +72,12 @@ class KeyPersistence:
             if stored.pop(str(key_id), None) is not None:
                 self._config.set(_KEYS, stored)
 
-    def _stored(self) -> dict[str, Any]:
-        return dict(self._config.get(_KEYS, {}))
+    def _stored(self) -> dict[str, PersistedKey]:
+        return self._config.read(_KEYS, dict[str, PersistedKey]) or {}
 
     def stored_keys(self) -> Iterator[CryptoKeyPlain]:
         """The stored keys; none while persistence is off."""
         if self.is_enabled:
             for entry in self._stored().values():
-                key_id = CryptoKeyId(entry["providerId"], entry["keyId"])
-                secret = Secret(base64.b64decode(entry["keyData"]))
-                yield CryptoKeyPlain(key_id, "AES-256", secret)
+                key_id = CryptoKeyId(entry.provider_id, entry.key_id)
+                yield CryptoKeyPlain(key_id, "AES-256", entry.key_data)

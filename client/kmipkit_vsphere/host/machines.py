@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID, uuid4
 
+from kmipkit_vsphere.calls.machines import MachineInfo, MachineState, PowerState
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
 from kmipkit_vsphere.host.machine import Machine, MachineProgress
-from kmipkit_vsphere.host.machine_info import MachineInfo, MachineState, PowerState
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from kmipkit_vsphere.host.crypto import CryptoState
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
 from kmipkit_vsphere.host.open_machines import OpenMachines
+from kmipkit_vsphere.model.crypto_spec import CryptoState
 from kmipkit_vsphere.model.errors import EncryptionKeyRequired, InvalidState
 
 MEMORY_SIZE: Final = 64 * 1024

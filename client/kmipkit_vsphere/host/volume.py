@@ -291,7 +291,7 @@ class Volume:
             raise EncryptionKeyRequired(
                 f"{self.descriptor.name} is locked; the host lacks key "
                 f"{', '.join(map(str, missing))}",
-                required_key=[key.to_json() for key in missing],
+                required_key=list(missing),
             )
         return self._unlock(keys[here[0].key_id], here[0], machine_id)
 

@@ -49,8 +49,7 @@ class VsanEncryption:
 
     def config(self) -> VsanConfig | None:
         """What was pushed, None if nothing was."""
-        found = self._config.get(_SETTING)
-        return VsanConfig.from_json(found) if found else None
+        return self._config.read(_SETTING, VsanConfig)
 
     async def configure(self, pushed: VsanConfig, *, deep: bool = False) -> None:
         """Take a configuration: encrypt the disk group, or give it the new key.
@@ -67,7 +66,7 @@ class VsanEncryption:
                     old = await self._fetch(known)
                     keys[old.key_id] = old.key_data
                 await trio.to_thread.run_sync(self._apply, keys, new, deep)
-                self._config.set(_SETTING, pushed.to_json())
+                self._config.set(_SETTING, pushed)
             finally:
                 for secret in keys.values():
                     secret.erase()

@@ -14,7 +14,6 @@ import binascii
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
@@ -22,8 +21,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from kmipkit_vsphere.model.colour import Colour
-from kmipkit_vsphere.model.errors import DamagedData
+from kmipkit_vsphere.model.encoding import convert, to_builtins
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.model.records import ProviderRecord
 
 KEPT_AS: Final = "kdk"
@@ -37,14 +38,17 @@ _MAC_SIZE: Final = 16
 _BODY_SIZE: Final = 1 + 16 + _SALT_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class NativeSpec:
-    """A native provider with its KDK (``key_derivation_key``), as it is pushed to hosts."""
+class NativeSpec(Message):
+    """A native provider with its KDK, as it is pushed to hosts and stored, encrypted."""
 
-    provider_id: str
+    provider_id: Text = field(name="provider")
     key_id: UUID
-    kdk: Secret
+    kdk: Secret = field(name="keyDerivationKey")
     tpm_required: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.kdk) != KDK_SIZE:
+            raise ValueError(f"a key derivation key has {KDK_SIZE} bytes, not {len(self.kdk)}")
 
     @classmethod
     def new(cls, provider_id: str, *, tpm_required: bool) -> Self:
@@ -53,29 +57,15 @@ class NativeSpec:
 
     def to_json(self) -> dict[str, Any]:
         """For the channel to a host, the host's sealed configuration, and a backup; never a log."""
-        return {
-            "provider": self.provider_id,
-            "keyId": str(self.key_id),
-            "keyDerivationKey": base64.b64encode(self.kdk.reveal()).decode("ascii"),
-            "tpmRequired": self.tpm_required,
-        }
+        return dict(to_builtins(self))
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` made; :class:`DamagedData` for anything else."""
         try:
-            kdk = base64.b64decode(found["keyDerivationKey"], validate=True)
-            spec = cls(
-                str(found["provider"]),
-                UUID(found["keyId"]),
-                Secret(kdk),
-                bool(found["tpmRequired"]),
-            )
-        except (KeyError, TypeError, ValueError, binascii.Error):
-            raise DamagedData("this is not a native key provider") from None
-        if len(kdk) != KDK_SIZE or not spec.provider_id:
-            raise DamagedData(f"a key derivation key has {KDK_SIZE} bytes, not {len(kdk)}")
-        return spec
+            return convert(found, cls)
+        except InvalidArgument as error:
+            raise DamagedData(f"this is not a native key provider: {error.message}") from None
 
     def new_key(self) -> CryptoKeyPlain:
         """A new key-encryption key; its id leads back to it."""

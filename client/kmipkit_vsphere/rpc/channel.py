@@ -11,10 +11,12 @@ cannot be known any more which answer belongs to which call.
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar, overload
 
+import msgspec
 import trio
 
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import (
     InternalFault,
     InvalidArgument,
@@ -23,6 +25,8 @@ from kmipkit_vsphere.model.errors import (
     VSphereError,
     fault_from,
 )
+from kmipkit_vsphere.model.message import Message, field
+from kmipkit_vsphere.rpc.call import Request, Row
 from kmipkit_vsphere.rpc.frames import FrameStream
 from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.rpc.tls import Credentials, certificate_names
@@ -36,7 +40,33 @@ MAX_CONNECTIONS: Final = 256
 
 log = logging.getLogger("kmipkit.vsphere.rpc")
 
+A = TypeVar("A")
+F = TypeVar("F")
 Handler = Callable[[Params], Awaitable[Any]]
+
+
+class CallFrame(Message):
+    """What a caller sends."""
+
+    id: int
+    method: Any = None
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class FaultFrame(Message):
+    """A fault, in an answer."""
+
+    fault: str
+    message: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class AnswerFrame(Message):
+    """What a caller gets: a result or an error."""
+
+    id: int
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: FaultFrame | None = None
 
 
 class Method(NamedTuple):
@@ -44,6 +74,9 @@ class Method(NamedTuple):
 
     role: str
     handler: Handler
+
+
+Methods = Mapping[str, Method] | Mapping[str, Row]
 
 
 class Client:
@@ -56,34 +89,55 @@ class Client:
         self._last = 0
         self._broken = False
 
-    async def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """Call a method and return its result.
+    @overload
+    async def call(self, request: Request[A], /) -> A: ...
+
+    @overload
+    async def call(self, request: str, params: Mapping[str, Any] | None = None, /) -> Any: ...
+
+    async def call(self, request: Request[A] | str, params: Mapping[str, Any] | None = None) -> Any:
+        """Make a call and return its answer.
 
         Raises the fault that the peer raised, or :class:`RPCError` where none was received;
         the latter ends the connection.
         """
+        if isinstance(request, str):
+            return msgspec.json.decode(await self.send(request, encode(params or {})))
+        method = request.method()
+        result = await self.send(method, encode(request))
+        try:
+            return decode(result, request.answer())
+        except InvalidArgument as error:
+            raise RPCError(f"{method} on {self.peer}: in the answer {error.message}") from None
+
+    async def send(self, method: str, params: bytes) -> msgspec.Raw:
+        """Call a method by its name, with parameters that are JSON already; its result as JSON."""
         async with self._lock:
             if self._broken:
                 raise RPCError(f"the connection to {self.peer} is closed")
             self._last += 1
             self._broken = True  # until an answer that fits has been received
             try:
-                answer = await self._exchange(method, params or {})
+                answer = await self._exchange(CallFrame(self._last, method, msgspec.Raw(params)))
             except RPCError as error:
                 raise RPCError(f"{method} on {self.peer}: {error.message}") from None
             finally:
                 if self._broken:
                     with trio.CancelScope(shield=True):
                         await self._frames.aclose()
-        return _result(answer)
+        if answer.error is not None:
+            fault = answer.error
+            raise fault_from(fault.fault, fault.message, fault.arguments)
+        return answer.result
 
-    async def _exchange(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _exchange(self, call: CallFrame) -> AnswerFrame:
         with trio.move_on_after(CALL_TIMEOUT):
-            await self._frames.send({"id": self._last, "method": method, "params": params})
-            answer = await self._frames.receive()
-            if answer is None:
+            await self._frames.send(call)
+            data = await self._frames.receive()
+            if data is None:
                 raise RPCError("the peer closed the connection without an answer")
-            if answer.get("id") != self._last:
+            answer = _parse(data, AnswerFrame)
+            if answer.id != call.id:
                 raise RPCError("the answer belongs to another call")
             self._broken = False
             return answer
@@ -101,16 +155,11 @@ class Client:
         await self.aclose()
 
 
-def _result(answer: Mapping[str, Any]) -> Any:
-    error = answer.get("error")
-    if not isinstance(error, dict):
-        return answer.get("result")
-    arguments = error.get("arguments")
-    raise fault_from(
-        str(error.get("fault")),
-        str(error.get("message")),
-        arguments if isinstance(arguments, dict) else {},
-    )
+def _parse(data: bytes, kind: type[F]) -> F:
+    try:
+        return decode(data, kind)
+    except InvalidArgument as error:
+        raise RPCError(f"the peer's message is malformed: {error.message}") from None
 
 
 async def connect(address: tuple[str, int], name: str, credentials: Credentials) -> Client:
@@ -147,17 +196,17 @@ async def _connect(address: tuple[str, int], where: str) -> trio.SocketStream:
 
 
 async def serve_stream(
-    stream: trio.abc.Stream, caller: str, roles: frozenset[str], methods: Mapping[str, Method]
+    stream: trio.abc.Stream, caller: str, roles: frozenset[str], methods: Methods
 ) -> None:
     """Answer the calls on one connection until the caller closes it."""
     frames = FrameStream(stream)
     try:
         while True:
             with trio.move_on_after(IDLE_TIMEOUT) as idle:
-                request = await frames.receive()
-            if idle.cancelled_caught or request is None:
+                data = await frames.receive()
+            if idle.cancelled_caught or data is None:
                 return
-            await frames.send(await _answer(request, caller, roles, methods))
+            await frames.send(await _answer(_parse(data, CallFrame), caller, roles, methods))
     except RPCError as error:
         log.warning("%s: %s", caller, error)
     finally:
@@ -166,19 +215,22 @@ async def serve_stream(
 
 
 async def _answer(
-    request: Mapping[str, Any], caller: str, roles: frozenset[str], methods: Mapping[str, Method]
-) -> dict[str, Any]:
-    number = request.get("id")
-    if type(number) is not int:
-        raise RPCError("a request without a number")
+    call: CallFrame, caller: str, roles: frozenset[str], methods: Methods
+) -> AnswerFrame:
     try:
-        return {"id": number, "result": await _run(request, caller, roles, methods)}
+        result = encode(await _run(call, caller, roles, methods))
     except VSphereError as fault:
-        return {"id": number, "error": _fault(fault)}
+        error = FaultFrame(type(fault).__name__, fault.message, fault.arguments)
+        return AnswerFrame(call.id, error=error)
     except Exception as defect:
-        # Only the kind of the defect and its place: its text could hold what was passed in.
-        log.error("%s failed: %s at %s", request.get("method"), type(defect).__name__, _at(defect))
-        return {"id": number, "error": _fault(InternalFault("an internal error; see the log"))}
+        # A defect must not end the other connections. Only its kind and its place are logged: its
+        # text could hold what was passed in.
+        log.error("%s failed: %s at %s", call.method, type(defect).__name__, _at(defect))
+        return AnswerFrame(call.id, error=_INTERNAL)
+    return AnswerFrame(call.id, msgspec.Raw(result))
+
+
+_INTERNAL: Final = FaultFrame(InternalFault.__name__, "an internal error; see the log")
 
 
 def _at(defect: BaseException) -> str:
@@ -188,24 +240,21 @@ def _at(defect: BaseException) -> str:
     return f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "unknown"
 
 
-def _fault(fault: VSphereError) -> dict[str, Any]:
-    name = type(fault).__name__
-    return {"fault": name, "message": fault.message, "arguments": fault.arguments}
-
-
-async def _run(
-    request: Mapping[str, Any], caller: str, roles: frozenset[str], methods: Mapping[str, Method]
-) -> Any:
-    name, params = request.get("method"), request.get("params")
-    method = methods.get(name) if isinstance(name, str) else None
-    if method is None:
+async def _run(call: CallFrame, caller: str, roles: frozenset[str], methods: Methods) -> Any:
+    row = methods.get(call.method) if isinstance(call.method, str) else None
+    if row is None:
         raise InvalidArgument("there is no method of this name")
-    if method.role not in roles:
-        raise NoPermission(f"{caller} lacks the role {method.role}, which {name} needs")
+    if row.role not in roles:
+        raise NoPermission(f"{caller} lacks the role {row.role}, which {call.method} needs")
+    if isinstance(row, Row):
+        request = decode(call.params, row.request)
+        log.info("%s calls %s", caller, call.method)
+        return await row.handler(request, caller)
+    params = msgspec.json.decode(call.params)
     if not isinstance(params, dict):
         raise InvalidArgument("params must be an object")
-    log.info("%s calls %s", caller, name)
-    return await method.handler(Params(params, caller=caller))
+    log.info("%s calls %s", caller, call.method)
+    return await row.handler(Params(params, caller=caller))
 
 
 class Server:
@@ -218,7 +267,7 @@ class Server:
 
     def __init__(
         self,
-        methods: Mapping[str, Method],
+        methods: Methods,
         callers: Mapping[str, frozenset[str]],
         context: ssl.SSLContext | Callable[[], ssl.SSLContext],
         everybody: frozenset[str] = frozenset(),

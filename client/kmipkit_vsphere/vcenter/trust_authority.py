@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from kmipkit_vsphere.model.certificates import parse_certificate
+from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import AlreadyExists, InvalidArgument, NotFound, VSphereError
 from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.model.records import HostRecord
@@ -48,7 +49,7 @@ class TrustAuthorityCluster:
         empty: dict[str, Any] = {
             "hosts": {},
             "principals": {},
-            "anchors": Anchors().to_json(),
+            "anchors": to_builtins(Anchors()),
             "images": [],
             "providers": {},
         }
@@ -116,7 +117,7 @@ class TrustAuthorityCluster:
 
     async def import_image(self, manifest: Mapping[str, Any]) -> None:
         """Accept a base image besides the others."""
-        image = Image.from_json(manifest).to_json()
+        image = to_builtins(convert(manifest, Image))
         document = self._load()
         document["images"] = [*(one for one in document["images"] if one != image), image]
         await self._apply(document)

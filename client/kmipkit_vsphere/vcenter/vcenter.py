@@ -23,11 +23,11 @@ from kmipkit_vsphere.model.errors import (
     NotFound,
     VSphereError,
 )
-from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, decide
 from kmipkit_vsphere.model.records import ROOT, HostRecord, MachineRecord, ManagementType
 from kmipkit_vsphere.providers.base import KeyProvider
-from kmipkit_vsphere.providers.kmip_access import KmipAccess
+from kmipkit_vsphere.providers.kmip_access import KmipAccess, ServerAddress
 from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, VSAN_CLUSTER, Owner
 from kmipkit_vsphere.providers.vsan_config import VsanConfig
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
@@ -377,7 +377,7 @@ class VCenter:
         try:
             return dict(await self.hosts.call(host, "PowerOn", {"name": name}))
         except EncryptionKeyRequired as locked:
-            for key_id in _ids(locked.required_key):
+            for key_id in locked.required_key:
                 await self.hosts.push(user, host, key_id)
             return dict(await self.hosts.call(host, "PowerOn", {"name": name}))
 
@@ -498,7 +498,12 @@ class VCenter:
     def access(self, provider_id: str) -> KmipAccess:
         """What a vSAN or Trust Authority host needs to reach the key servers of a provider."""
         pushed = self.crypto.providers.trust.to_push(provider_id)
-        return KmipAccess(tuple(self.store.providers.servers(provider_id)), *pushed)
+        certificate, key, trusted, is_pinned = pushed
+        servers = tuple(
+            ServerAddress(server.name, server.address, server.port)
+            for server in self.store.providers.servers(provider_id)
+        )
+        return KmipAccess(servers, certificate, SecretText(key.reveal()), trusted, is_pinned)
 
 
 def _next(machine: str) -> str:

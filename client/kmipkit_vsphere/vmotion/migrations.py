@@ -7,10 +7,11 @@ for one connection. While a machine leaves, its guests wait: reads and writes ar
 import logging
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import trio
 
+from kmipkit_vsphere.calls.machines import MigrationAddress, MigrationEnd
 from kmipkit_vsphere.host.migration_support import MigrationSupport, QuiescedMachine
 from kmipkit_vsphere.model.errors import InvalidState, MigrationBroken, VSphereError
 from kmipkit_vsphere.model.migration_spec import MigrationSpec
@@ -52,8 +53,8 @@ class Migrations:
 
     # The target ----------------------------------------------------------------------------------
 
-    async def prepare(self, spec: MigrationSpec) -> dict[str, Any]:
-        """Listen for a machine; returns address and port for the source to connect to."""
+    async def prepare(self, spec: MigrationSpec) -> MigrationAddress:
+        """Listen for a machine; returns where the source must connect to."""
         if self._nursery is None:
             raise InvalidState("this host is not ready to be the target of a migration")
         if spec.key is not None and not self._host.can_encrypt:
@@ -62,7 +63,7 @@ class Migrations:
         incoming = self._incoming[spec.migration_id] = _Incoming()
         self._nursery.start_soon(self._receive, listener, spec, incoming)
         address, port = listener.socket.getsockname()[:2]
-        return {"address": address, "port": port}
+        return MigrationAddress(address, port)
 
     async def _receive(
         self, listener: trio.SocketListener, spec: MigrationSpec, incoming: _Incoming
@@ -104,8 +105,8 @@ class Migrations:
 
     # The source ----------------------------------------------------------------------------------
 
-    async def start(self, spec: MigrationSpec, name: str, address: str, port: int) -> str:
-        """Send a machine away: ``done``, or ``inDoubt`` if vCenter must ask the target.
+    async def start(self, spec: MigrationSpec, name: str, target: MigrationAddress) -> MigrationEnd:
+        """Send a machine away. If the end is in doubt, vCenter must ask the target.
 
         Raises :class:`MigrationBroken` if the machine stays here, in use as before.
         """
@@ -113,10 +114,10 @@ class Migrations:
             raise InvalidState("this host does not support encrypted migrations")
         machine = await trio.to_thread.run_sync(self._host.quiesce, name)
         try:
-            await self._send(spec, machine, address, port)
+            await self._send(spec, machine, target)
         except InDoubt as doubt:
             log.warning("migration %s: %s", spec.migration_id, doubt.message)
-            return "inDoubt"
+            return MigrationEnd.IN_DOUBT
         except BaseException:
             # Also when cancelled: a machine that stays quiesced could not be used any more.
             with trio.CancelScope(shield=True):
@@ -126,13 +127,13 @@ class Migrations:
             spec.erase()
         with trio.CancelScope(shield=True):  # the target has the machine: nothing may undo that
             await self.settle(spec.migration_id, name, has_left=True)
-        return "done"
+        return MigrationEnd.DONE
 
     async def _send(
-        self, spec: MigrationSpec, machine: QuiescedMachine, address: str, port: int
+        self, spec: MigrationSpec, machine: QuiescedMachine, target: MigrationAddress
     ) -> None:
         try:
-            stream = await trio.open_tcp_stream(address, port)
+            stream = await trio.open_tcp_stream(target.address, target.port)
         except OSError as error:
             raise MigrationBroken(f"cannot connect to the target host: {error}") from None
         withdraw = partial(staging.withdraw, self._host.folder, machine.name, spec.migration_id)

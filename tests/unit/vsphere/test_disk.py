@@ -180,7 +180,7 @@ def test_without_the_key_the_volume_is_locked(tmp_path: Path) -> None:
     volume.encrypt(NEW)
     with pytest.raises(EncryptionKeyRequired) as caught:
         volume.open({CryptoKeyId("kp", "other"): KEK}, "vm")
-    assert caught.value.required_key == [{"keyId": "key-1", "providerId": "kp"}]
+    assert caught.value.required_key == [CryptoKeyId("kp", "key-1")]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from kmipkit_vsphere.host.crypto import TRANSITIONS, CryptoManagerHost, CryptoState
+from kmipkit_vsphere.calls.machines import MachineInfo, MachineState
+from kmipkit_vsphere.host.crypto import TRANSITIONS, CryptoManagerHost
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.machine import MachineProgress
-from kmipkit_vsphere.host.machine_info import MachineInfo, MachineState
 from kmipkit_vsphere.host.volume import NewKey
-from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind, CryptoState
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
@@ -177,7 +177,7 @@ def test_a_restart_forgets_all_keys_and_locks_machines(host: Host, tmp_path: Pat
     assert again.keys.crypto.list_keys() == []
     with pytest.raises(EncryptionKeyRequired) as caught:
         again.guests.read_disk("vm1", 0, 10)
-    assert caught.value.required_key == [key("vm").key_id.to_json()]
+    assert caught.value.required_key == [key("vm").key_id]
     assert again.machines.info("vm1").crypto_state is MachineState.LOCKED
     make_safe(again, key("vm"))
     assert again.machines.unlock_all() == ["vm1"]

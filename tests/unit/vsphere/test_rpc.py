@@ -55,7 +55,7 @@ async def defect(_params: Params) -> Any:
 
 
 async def locked(_params: Params) -> Any:
-    raise EncryptionKeyRequired("locked", required_key=[KEY.key_id.to_json()])
+    raise EncryptionKeyRequired("locked", required_key=[KEY.key_id])
 
 
 METHODS = {
@@ -132,7 +132,7 @@ def test_arguments_of_a_fault_arrive() -> None:
         async with served() as (client, _):
             with pytest.raises(EncryptionKeyRequired) as caught:
                 await client.call("Locked")
-            assert caught.value.required_key == [{"keyId": "k1", "providerId": "kp"}]
+            assert caught.value.required_key == [KEY.key_id]
 
     run(test)
 

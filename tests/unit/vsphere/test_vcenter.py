@@ -78,7 +78,7 @@ class Server:
         self.mine.append(told(request))  # type: ignore[attr-defined]
         self.requests.append(request)
         data = encode(request, V1_1)
-        answer = await self.laboratory.dispatcher.respond(data, Identity(IDENTITY))
+        answer = (await self.laboratory.dispatcher.respond(data, Identity(IDENTITY))).data
         return decode_response(answer)[0]
 
     async def aclose(self) -> None:
