@@ -251,6 +251,17 @@ async def answer_of(row: Row | Method, params: bytes, caller: str) -> bytes:
     return encode(await row.handler(Params(json.loads(params), caller=caller)))
 
 
+async def ask_host(
+    host: Host, request: Request[Any] | str, params: dict[str, Any] | None = None
+) -> Any:
+    """A call to a host, with its request and answer as they would be sent."""
+    if isinstance(request, str):
+        row = HostService(host).methods()[request]
+        return json.loads(await answer_of(row, encode(params or {}), VCENTER))
+    row = HostService(host).methods()[request.method()]
+    return decode(await answer_of(row, encode(request), VCENTER), request.answer())
+
+
 class _Channel:
     def __init__(self, scene: Scene, name: str) -> None:
         self._scene = scene
@@ -262,10 +273,7 @@ class _Channel:
         if host is None:
             raise RPCError("nobody answers")
         self._scene.calls.append((self._name, method))
-        row = HostService(host).methods()[method]
-        if isinstance(request, str):
-            return json.loads(await answer_of(row, encode(params or {}), VCENTER))
-        return decode(await answer_of(row, encode(request), VCENTER), request.answer())
+        return await ask_host(host, request, params)
 
 
 def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:

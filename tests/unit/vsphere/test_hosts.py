@@ -8,6 +8,7 @@ import pytest
 from kmipkit_client import calls
 from kmipkit_vsphere.host.core_dumps import open_exported
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
+from kmipkit_vsphere.model.encoding import to_builtins
 from kmipkit_vsphere.model.errors import (
     DamagedData,
     EncryptionKeyRequired,
@@ -366,7 +367,7 @@ def test_a_disk_with_another_key_keeps_its_machine_off_until_the_key_is_there(
         await s.vcenter.hosts.look_after_all()
         with pytest.raises(KeyServerUnreachable):
             await s.call("PowerOnVM", name="db1")
-        info = s.host().unlock("db1").to_json()
+        info = to_builtins(s.host().unlock("db1"))
         assert (info["cryptoState"], info["lockedDisks"]) == ("unlocked", [1])
         with pytest.raises(EncryptionKeyRequired, match="disk 1 of db1 is encrypted"):
             s.host().power_on("db1")

@@ -52,7 +52,7 @@ def state(s: Scene) -> Any:
         s.vcenter.crypto.providers.infos(),
         s.store.inventory.machines(),
         s.host().info(),
-        [info.to_json() for info in s.host().machines()],
+        s.host().machines(),
         {path: path.read_bytes() for path in s.host().datastore.rglob("*") if path.is_file()},
     )
 
