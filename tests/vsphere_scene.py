@@ -24,7 +24,7 @@ from kmipkit_vsphere.model.errors import KeyServerUnreachable, RPCError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.model.sealed_config import Sealer
 from kmipkit_vsphere.providers.conversation import Login
-from kmipkit_vsphere.rpc.call import Request, Row
+from kmipkit_vsphere.rpc.call import Request, Row, Rows
 from kmipkit_vsphere.rpc.channel import Method
 from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.authorization import Authorization
@@ -255,6 +255,14 @@ async def answer_of(row: Row | Method, params: bytes, caller: str) -> bytes:
     return encode(await row.handler(Params(json.loads(params), caller=caller)))
 
 
+async def ask(rows: Rows, request: Request[Any] | str, params: dict[str, Any] | None = None) -> Any:
+    """A call to a role that serves these rows, with request and answer as they would be sent."""
+    if isinstance(request, str):
+        return json.loads(await answer_of(rows[request], encode(params or {}), VCENTER))
+    row = rows[request.method()]
+    return decode(await answer_of(row, encode(request), VCENTER), request.answer())
+
+
 class _Channel:
     def __init__(self, scene: Scene, name: str) -> None:
         self._scene = scene
@@ -266,14 +274,8 @@ class _Channel:
         if host is None:
             raise RPCError("nobody answers")
         self._scene.calls.append((self._name, method))
-        rows = {
-            **host_calls(host),
-            **MigrationCalls(self._scene.migrations[self._name]).rows(),
-        }
-        row = rows[method]
-        if isinstance(request, str):
-            return json.loads(await answer_of(row, encode(params or {}), VCENTER))
-        return decode(await answer_of(row, encode(request), VCENTER), request.answer())
+        migrations = MigrationCalls(self._scene.migrations[self._name])
+        return await ask({**host_calls(host), **migrations.rows()}, request, params)
 
 
 def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:

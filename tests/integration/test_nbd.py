@@ -10,7 +10,7 @@ import trio
 from kmipkit_vsphere.demo.laboratory import GUEST, HOST, Laboratory
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.service import GUEST as GUEST_ROLE
-from kmipkit_vsphere.host.service import HostService
+from kmipkit_vsphere.host.service import host_calls
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.nbd.export import ENVIRONMENT, Export
@@ -39,7 +39,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 async def exported(host: Host, lab: Laboratory, socket: Path, *command: str) -> str:
     """What a command prints while the disk is exported on a socket; its errors too."""
-    methods = HostService(host).methods()
+    methods = host_calls(host)
     callers = {GUEST: frozenset({GUEST_ROLE})}
     server = rpc.Server(methods, callers, lab.role(HOST).server_context())
     async with trio.open_nursery() as nursery:

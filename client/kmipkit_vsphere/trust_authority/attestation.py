@@ -68,7 +68,7 @@ class AttestationService:
         self._clock = clock
         self._pending: dict[str, _Pending] = {}
 
-    async def challenge(self, request: Challenge) -> AttestationChallenge:
+    def challenge(self, request: Challenge) -> AttestationChallenge:
         """First round: check the endorsement key, and challenge its TPM."""
         endorsement = PublicArea.parse(request.ek_public)
         trusted = self._anchors().check(endorsement, request.ek_certificate, self._clock())
@@ -97,7 +97,7 @@ class AttestationService:
         while len(self._pending) >= MAX_CHALLENGES:
             del self._pending[next(iter(self._pending))]
 
-    async def attest(self, request: Attest) -> AttestationResult:
+    def attest(self, request: Attest) -> AttestationResult:
         """Second round: check everything about the host, and issue its tokens."""
         challenge = self._pending.pop(request.context, None)
         if challenge is None or challenge.until <= self._clock():

@@ -173,10 +173,10 @@ class TrustAuthorityHost:
     # The services change with the configuration, so these look them up for each call.
 
     async def _challenge(self, request: Challenge) -> AttestationChallenge:
-        return await self.attestation.challenge(request)
+        return self.attestation.challenge(request)
 
     async def _attest(self, request: Attest) -> AttestationResult:
-        return await self.attestation.attest(request)
+        return self.attestation.attest(request)
 
     async def _new_key(self, request: NewKey) -> SealedKey:
         return await self.key_provider.new_key(request)

@@ -366,8 +366,8 @@ def test_a_disk_with_another_key_keeps_its_machine_off_until_the_key_is_there(
         await s.vcenter.hosts.look_after_all()
         with pytest.raises(KeyServerUnreachable):
             await s.call("PowerOnVM", name="db1")
-        info = s.host().machines.unlock("db1").to_json()
-        assert (info["cryptoState"], info["lockedDisks"]) == ("unlocked", [1])
+        info = s.host().machines.unlock("db1")
+        assert (info.crypto_state, info.locked_disks) == ("unlocked", [1])
         with pytest.raises(EncryptionKeyRequired, match="disk 1 of db1 is encrypted"):
             s.host().power.power_on("db1")
         assert read(s) == PATTERN

@@ -52,7 +52,7 @@ def state(s: Scene) -> Any:
         s.vcenter.crypto.providers.infos(),
         s.store.inventory.machines(),
         s.host().info(),
-        [info.to_json() for info in s.host().machines.list_all()],
+        s.host().machines.list_all(),
         {
             path: path.read_bytes()
             for path in s.host().datastore.folder.rglob("*")

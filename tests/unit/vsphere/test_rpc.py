@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from kmipkit_vsphere.host.crypto import CryptoManagerHost
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
+from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, host_calls
 from kmipkit_vsphere.model.errors import (
     EncryptionKeyRequired,
     InternalFault,
@@ -243,7 +243,7 @@ def test_unknown_faults_and_arguments_become_plain_errors() -> None:
 def test_a_host_behind_the_channel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     host = Host.start("esx01", tmp_path)
-    methods = dict(HostService(host).methods())
+    methods = dict(host_calls(host))
 
     async def test() -> None:
         async with served(methods, frozenset({MANAGEMENT, GUEST})) as (client, _):
@@ -274,7 +274,7 @@ def test_a_host_behind_the_channel(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 
 def test_a_guest_cannot_bring_keys(tmp_path: Path) -> None:
-    methods = dict(HostService(Host.start("esx01", tmp_path)).methods())
+    methods = dict(host_calls(Host.start("esx01", tmp_path)))
 
     async def test() -> None:
         async with served(methods, frozenset({GUEST})) as (client, _):
@@ -301,7 +301,7 @@ BAD_PARAMS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("method", "params"), BAD_PARAMS)
 def test_bad_parameters_are_named(tmp_path: Path, method: str, params: dict[str, Any]) -> None:
-    methods = dict(HostService(Host.start("esx01", tmp_path)).methods())
+    methods = dict(host_calls(Host.start("esx01", tmp_path)))
 
     async def test() -> None:
         async with served(methods, frozenset({MANAGEMENT, GUEST})) as (client, _):

@@ -16,7 +16,7 @@ import trio
 from kmipkit_client import calls, material
 from kmipkit_server.identity.identity import Identity
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import HostService
+from kmipkit_vsphere.host.service import host_calls
 from kmipkit_vsphere.model.errors import (
     HostUnreachable,
     InvalidState,
@@ -27,10 +27,11 @@ from kmipkit_vsphere.model.errors import (
 )
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
-from kmipkit_vsphere.rpc.params import Params
+from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 from laboratory import Laboratory
+from vsphere_scene import ask
 
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
@@ -91,11 +92,10 @@ class Channel:
 
     host: Host | None
 
-    async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+    async def call(self, request: Request[Any] | str, params: dict[str, Any] | None = None) -> Any:
         if self.host is None:
             raise RPCError("nobody answers")
-        table = HostService(self.host).methods()
-        return await table[method].handler(Params(params or {}, caller=IDENTITY))
+        return await ask(host_calls(self.host), request, params)
 
 
 class Scene:
