@@ -16,7 +16,7 @@ from uuid import UUID
 
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
-from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, full
+from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, as_fault
 from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
@@ -117,7 +117,7 @@ class Machine:
             sync_folder(folder.parent)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise full(error, folder) from None
+            raise as_fault(error, folder) from None
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

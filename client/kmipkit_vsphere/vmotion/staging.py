@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kmipkit_vsphere.host.disk import full
+from kmipkit_vsphere.host.disk import as_fault
 from kmipkit_vsphere.host.machine import MAX_DISK, check_name
 from kmipkit_vsphere.model.errors import AlreadyExists, MigrationBroken
 from kmipkit_vsphere.model.files import sync_folder, write_durably
@@ -45,7 +45,7 @@ class StagedMachine:
             while data and self._missing:
                 data = self._write_file(data)
         except OSError as error:
-            raise full(error, self._folder) from None
+            raise as_fault(error, self._folder) from None
         self.memory += data
         if len(self.memory) > self._memory_size:
             raise MigrationBroken("the source sent more data than the manifest announces")
