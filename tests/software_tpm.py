@@ -147,7 +147,7 @@ class SoftwareTPM:
     def unseal(self, blob: bytes) -> bytes:
         state, data = self._sealed.get(blob, (b"", b""))
         if state != self._digest():
-            raise InvalidState("the TPM does not unseal: the host was not booted as it was then")
+            raise InvalidState("the TPM refuses to unseal: the host was booted in another state")
         return data
 
     def close(self) -> None:

@@ -161,7 +161,7 @@ class DiskFile:
 
     def _open_fd(self) -> int:
         if self._fd < 0:
-            raise InvalidState(f"{self.path} was closed: its machine was locked")
+            raise InvalidState(f"{self.path} is closed")
         return self._fd
 
     def _check(self, offset: int, length: int) -> None:
