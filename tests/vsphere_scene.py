@@ -11,32 +11,33 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.identity.identity import Identity
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import HostService
+from kmipkit_vsphere.host.service import host_calls
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import KeyServerUnreachable, RPCError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.model.sealed_config import Sealer
-from kmipkit_vsphere.providers.conversation import Login
-from kmipkit_vsphere.rpc.call import Request, Row
-from kmipkit_vsphere.rpc.channel import Method
-from kmipkit_vsphere.rpc.params import Params
-from kmipkit_vsphere.vcenter.authorization import Authorization
+from kmipkit_vsphere.providers.kmip_session import Login
+from kmipkit_vsphere.rpc.call import Request, Row, Rows
 from kmipkit_vsphere.vcenter.service import VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
+from kmipkit_vsphere.vmotion.migrations import Migrations
+from kmipkit_vsphere.vmotion.service import MigrationCalls
 from laboratory import Laboratory
 
 from kmipkit.model import codec
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.versions import V1_1
+
+A = TypeVar("A")
 
 VCENTER = "vcenter"
 ADMINISTRATOR = "administrator"
@@ -117,6 +118,7 @@ class Scene:
         self.laboratories: dict[str, Laboratory] = {}
         self.servers: dict[str, KeyServer] = {}
         self.hosts: dict[str, Host | None] = {}
+        self.migrations: dict[str, Migrations] = {}
         self.tpms: dict[str, Sealer] = {}
         self.calls: list[tuple[str, str]] = []
         self.start_vcenter()
@@ -124,10 +126,13 @@ class Scene:
     def start_vcenter(self) -> None:
         self.store = Store(self.folder / "vcenter.sqlite3")
         self.vcenter = VCenter(
-            self.store, key_server=self._dial, host=self._host, clock=lambda: self.now
+            self.store,
+            key_server=self._dial,
+            host=self._host,
+            clock=lambda: self.now,
+            administrators=[ADMINISTRATOR],
         )
-        authorization = Authorization(self.store.permissions, frozenset({ADMINISTRATOR}))
-        self.methods = VCenterService(self.vcenter, authorization).methods()
+        self.rows = VCenterService(self.vcenter).rows()
 
     def restart_vcenter(self) -> None:
         self.store.close()
@@ -189,7 +194,8 @@ class Scene:
             self.tpms[name] = sealer
         host = Host.start(name, self.folder / name, self.tpms.get(name))
         self.hosts[name] = host
-        host.wake()
+        self.migrations[name] = Migrations(host.migration)
+        host.restore()
         return host
 
     def reboot(self, name: str) -> Host:
@@ -212,9 +218,7 @@ class Scene:
 
     async def call(self, method: str, caller: str = ADMINISTRATOR, **params: Any) -> Any:
         """A call of a user; keywords are the parameters."""
-        return json.loads(
-            await answer_of(self.methods[method], json.dumps(params).encode(), caller)
-        )
+        return json.loads(await answer_of(self.rows[method], json.dumps(params).encode(), caller))
 
     async def prepare(self, *hosts: str, provider: str = "KMS") -> None:
         """A standard provider with one server, hosts, and a machine db1 on the first one."""
@@ -244,21 +248,14 @@ class Scene:
             laboratory.close()
 
 
-async def answer_of(row: Row | Method, params: bytes, caller: str) -> bytes:
-    """What a call is answered with, as JSON on both sides, as it would be sent."""
-    if isinstance(row, Row):
-        return encode(await row.handler(decode(params, row.request), caller))
-    return encode(await row.handler(Params(json.loads(params), caller=caller)))
+async def answer_of(row: Row, params: bytes, caller: str) -> bytes:
+    """The answer to a call, as JSON on both sides, as it would be sent."""
+    return encode(await row.handler(decode(params, row.request), caller))
 
 
-async def ask_host(
-    host: Host, request: Request[Any] | str, params: dict[str, Any] | None = None
-) -> Any:
-    """A call to a host, with its request and answer as they would be sent."""
-    if isinstance(request, str):
-        row = HostService(host).methods()[request]
-        return json.loads(await answer_of(row, encode(params or {}), VCENTER))
-    row = HostService(host).methods()[request.method()]
+async def ask(rows: Rows, request: Request[A]) -> A:
+    """A call to a role that serves these rows, with request and answer as they would be sent."""
+    row = rows[request.method()]
     return decode(await answer_of(row, encode(request), VCENTER), request.answer())
 
 
@@ -267,13 +264,13 @@ class _Channel:
         self._scene = scene
         self._name = name
 
-    async def call(self, request: Request[Any] | str, params: dict[str, Any] | None = None) -> Any:
-        method = request if isinstance(request, str) else request.method()
+    async def call(self, request: Request[A]) -> A:
         host = self._scene.hosts.get(self._name)
         if host is None:
             raise RPCError("nobody answers")
-        self._scene.calls.append((self._name, method))
-        return await ask_host(host, request, params)
+        self._scene.calls.append((self._name, request.method()))
+        migrations = MigrationCalls(self._scene.migrations[self._name])
+        return await ask({**host_calls(host), **migrations.rows()}, request)
 
 
 def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:

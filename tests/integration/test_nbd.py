@@ -10,7 +10,8 @@ import trio
 from kmipkit_vsphere.demo.laboratory import GUEST, HOST, Laboratory
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.service import GUEST as GUEST_ROLE
-from kmipkit_vsphere.host.service import HostService
+from kmipkit_vsphere.host.service import host_calls
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.nbd.export import ENVIRONMENT, Export
 from kmipkit_vsphere.rpc import channel as rpc
@@ -27,18 +28,18 @@ PATTERN = b"CONFIDENTIAL " * 80
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     made = Host.start(HOST, tmp_path / HOST)
-    made.create_machine("db1", SIZE)
-    made.write_disk("db1", 1_000_001, PATTERN)
-    made.crypto.prepare()
-    made.enable(CryptoKeyPlain(KEY, "AES-256", Secret(b"k" * 32)))
-    made.encrypt_machine("db1", KEY)
+    made.machines.create("db1", SIZE)
+    made.guests.write_disk("db1", 1_000_001, PATTERN)
+    made.keys.crypto.prepare()
+    made.keys.enable(CryptoKeyPlain(KEY, "AES-256", Secret(b"k" * 32)))
+    made.machines.reconfigure("db1", CryptoSpecKind.ENCRYPT, KEY)
     yield made
     made.close()
 
 
 async def exported(host: Host, lab: Laboratory, socket: Path, *command: str) -> str:
     """What a command prints while the disk is exported on a socket; its errors too."""
-    methods = HostService(host).methods()
+    methods = host_calls(host)
     callers = {GUEST: frozenset({GUEST_ROLE})}
     server = rpc.Server(methods, callers, lab.role(HOST).server_context())
     async with trio.open_nursery() as nursery:
@@ -75,7 +76,7 @@ def test_r41_qemu_img_sees_plain_text_where_the_file_is_ciphertext(
     data = raw.read_bytes()
     assert len(data) == SIZE, text
     assert data[1_000_001 : 1_000_001 + len(PATTERN)] == PATTERN
-    assert PATTERN[:64] not in host.machine("db1").disk.data.read_bytes()
+    assert PATTERN[:64] not in host.datastore.machine("db1").disk.data.read_bytes()
 
 
 def test_r41_what_a_tool_writes_lies_encrypted(tmp_path: Path, host: Host) -> None:
@@ -86,14 +87,14 @@ def test_r41_what_a_tool_writes_lies_encrypted(tmp_path: Path, host: Host) -> No
     write = ("qemu-io", "-f", "raw", "-c", "write -P 0x5a 65536 600000", "-c", "flush", url)
     text = trio.run(exported, host, lab, socket, *write)
     assert "wrote 600000/600000" in text, text
-    assert host.read_disk("db1", 65536, 600_000) == b"\x5a" * 600_000
-    assert b"\x5a" * 32 not in host.machine("db1").disk.data.read_bytes()
+    assert host.guests.read_disk("db1", 65536, 600_000) == b"\x5a" * 600_000
+    assert b"\x5a" * 32 not in host.datastore.machine("db1").disk.data.read_bytes()
 
 
 def test_a_locked_disk_says_why_it_cannot_be_read(tmp_path: Path, host: Host) -> None:
     lab = Laboratory(tmp_path)
     lab.make_roles()
-    host.lock("db1")
+    host.machines.lock("db1")
     host.remove_key(KEY, force=True)
     socket = tmp_path / "nbd.sock"
     text = trio.run(

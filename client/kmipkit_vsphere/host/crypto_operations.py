@@ -1,6 +1,6 @@
-"""How each kind of ``CryptoSpec`` is applied to a machine (vsphere.md §2.3).
+"""How each ``CryptoSpec`` kind is applied to a volume (vsphere.md §2.3).
 
-:data:`OPERATIONS` is the one table: the state the machine must be in, and what is done to a volume.
+:data:`OPERATIONS` is the one table: what the machine must be like, and what is done to a volume.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,17 +13,17 @@ from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 
 
 class Operation(NamedTuple):
-    """How a kind is done to one volume."""
+    """How a kind is applied to one volume, and what it requires of the machine."""
 
     applies: Callable[[Volume, NewKey | None], bool]
-    """Whether there is something to do; false for what an interrupted call has done already."""
+    """Whether there is work to do; false for a volume that an interrupted call has finished."""
     run: Callable[[Volume, Keys, NewKey | None, str, Progress | None], None]
     needs_power_off: bool
     needs_new_key: bool
     is_for_encrypted: bool
 
 
-def _locked_by_other(volume: Volume, new: NewKey | None) -> bool:
+def _is_locked_by_other(volume: Volume, new: NewKey | None) -> bool:
     return volume.is_encrypted() and new is not None and volume.key_ids() != [new.key_id]
 
 
@@ -40,14 +40,14 @@ def _decrypt(
     volume.decrypt(keys, machine, progress)
 
 
-def _shallow(
+def _recrypt_shallow(
     volume: Volume, keys: Keys, new: NewKey | None, _machine: str, _progress: Progress | None
 ) -> None:
     assert new is not None
     volume.recrypt_shallow(keys, new)
 
 
-def _deep(
+def _recrypt_deep(
     volume: Volume, keys: Keys, new: NewKey | None, _machine: str, progress: Progress | None
 ) -> None:
     assert new is not None
@@ -62,7 +62,11 @@ OPERATIONS: Mapping[CryptoSpecKind, Operation] = MappingProxyType(
         CryptoSpecKind.DECRYPT: Operation(
             lambda volume, _: volume.is_encrypted(), _decrypt, True, False, True
         ),
-        CryptoSpecKind.SHALLOW_RECRYPT: Operation(_locked_by_other, _shallow, False, True, True),
-        CryptoSpecKind.DEEP_RECRYPT: Operation(_locked_by_other, _deep, True, True, True),
+        CryptoSpecKind.SHALLOW_RECRYPT: Operation(
+            _is_locked_by_other, _recrypt_shallow, False, True, True
+        ),
+        CryptoSpecKind.DEEP_RECRYPT: Operation(
+            _is_locked_by_other, _recrypt_deep, True, True, True
+        ),
     }
 )

@@ -12,8 +12,8 @@ from kmipkit_vsphere.model.certificates import load_pair, parse_certificate, to_
 from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.keys import SecretText
 from kmipkit_vsphere.model.message import Message, Port, Text
-from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
+from kmipkit_vsphere.providers.kmip_session import KeyServer
 
 _END = "-----END CERTIFICATE-----\n"
 

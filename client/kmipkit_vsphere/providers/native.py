@@ -1,12 +1,12 @@
 """The native key provider: hosts derive keys from a primary key that vCenter made (vsphere.md §8).
 
-No key server. vCenter makes the key derivation key (KDK) and pushes it to the hosts; from then on a
-host makes and finds keys by itself. How the real one derives is not published; ours:
+There is no key server. vCenter makes the key derivation key (KDK) and pushes it to the hosts; then
+a host derives keys by itself. The derivation of real hosts is not published; ours is:
 
     KEK = HKDF-SHA256(KDK, salt of 32 random bytes, "nkp-kek|v1|PROVIDER|KDK ID")
 
-and the id of such a key is base64 of version, KDK id, salt and a MAC over them, so that every host
-with the KDK derives the same key from the id, and notices an altered one. The KDK encrypts nothing.
+The id of such a key is base64 of version, KDK id, salt and a MAC over them, so that every host with
+the KDK derives the same key from the id, and detects an altered one. The KDK encrypts nothing.
 """
 
 import base64
@@ -27,8 +27,8 @@ from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.model.records import ProviderRecord
 
-KEPT_AS: Final = "kdk"
-"""Under this kind of name vCenter's store keeps KDKs, encrypted."""
+SECRET_PREFIX: Final = "kdk"  # noqa: S105 -- not a secret itself
+"""The prefix of the names of KDKs among the secrets of vCenter's store."""
 KDK_SIZE: Final = 32
 KEK_SIZE: Final = 32
 
@@ -106,10 +106,10 @@ class NativeSpec(Message):
 
 
 def colour(record: ProviderRecord) -> tuple[Colour, str]:
-    """How a native provider is: red before the first backup, yellow while it is pushed (§8)."""
-    if not record.details.get("hasBackup"):
-        return Colour.RED, "not backed up: export it before it can be used"
-    missing = record.details.get("missingHosts") or []
+    """The colour of a native provider: red before a backup, yellow while a host lacks it (§8)."""
+    if not record.details.has_backup:
+        return Colour.RED, "not backed up: export it before you use it"
+    missing = record.details.missing_hosts
     if missing:
-        return Colour.YELLOW, f"not yet on all hosts: {', '.join(missing)}"
+        return Colour.YELLOW, f"not yet on all hosts; missing on {', '.join(missing)}"
     return Colour.GREEN, "active: backed up, and on all hosts"

@@ -1,10 +1,9 @@
-"""Tokens of the Attestation Service: what was seen of a host, signed, for some hours (§7.4).
+"""Tokens of the Attestation Service: signed claims about a host, valid for some hours (§7.4).
 
-JWT with ES256. ``cnf`` holds a public key (X25519) that the host made for this token: whatever the
-Key Provider Service answers is encrypted to it, so a stolen token opens nothing.
+JWT with ES256. ``cnf`` holds a public key (X25519) that the host generated for this token. The Key
+Provider Service seals its answers to it, so a stolen token gives access to no key.
 """
 
-import base64
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -38,7 +37,7 @@ def issue(
     kind: str,
     claims: Mapping[str, Any],
 ) -> str:
-    """A token about a host; ``claims`` are what was seen of it."""
+    """A token about a host; ``claims`` are added to the registered ones."""
     return jwt.encode(
         {
             "iss": service,
@@ -65,7 +64,7 @@ def check(token: str, keys: Mapping[str, str], group: str, now: datetime) -> dic
     try:
         issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
         if not isinstance(issuer, str) or issuer not in keys:
-            raise NotAttested("the token is of no Attestation Service of this group")
+            raise NotAttested("no Attestation Service of this group issued the token")
         claims = jwt.decode(
             token,
             keys[issuer],
@@ -90,34 +89,30 @@ def check(token: str, keys: Mapping[str, str], group: str, now: datetime) -> dic
     return dict(claims)
 
 
-def seal_to(public: bytes, data: bytes, about: bytes) -> bytes:
-    """Encrypt for the holder of a token's key: X25519, HKDF, AES-256-GCM."""
-    own = X25519PrivateKey.generate()
+def seal_to(public: bytes, data: bytes, context: bytes) -> bytes:
+    """Encrypt to a token's key, bound to a context: X25519, HKDF, AES-256-GCM."""
+    ephemeral = X25519PrivateKey.generate()
     try:
-        shared = own.exchange(X25519PublicKey.from_public_bytes(public))
+        shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError:
-        raise NotAttested("the token holds no key to answer to") from None
-    sender = own.public_key().public_bytes_raw()
+        raise NotAttested("the token does not hold a key for sealed answers") from None
+    sender = ephemeral.public_key().public_bytes_raw()
     nonce = secrets.token_bytes(_NONCE_SIZE)
-    return sender + nonce + AESGCM(_derive(shared, sender, public)).encrypt(nonce, data, about)
+    return sender + nonce + AESGCM(_derive(shared, sender, public)).encrypt(nonce, data, context)
 
 
-def open_sealed(own: X25519PrivateKey, sealed: bytes, about: bytes) -> bytes:
-    """What :func:`seal_to` encrypted; :class:`NotAttested` if it is for another key."""
+def open_sealed(own: X25519PrivateKey, sealed: bytes, context: bytes) -> bytes:
+    """Reverses :func:`seal_to`; :class:`NotAttested` if the answer is for another key."""
     sender, rest = sealed[:_KEY_SIZE], sealed[_KEY_SIZE:]
     try:
         shared = own.exchange(X25519PublicKey.from_public_bytes(sender))
         key = _derive(shared, sender, own.public_key().public_bytes_raw())
-        return AESGCM(key).decrypt(rest[:_NONCE_SIZE], rest[_NONCE_SIZE:], about)
+        return AESGCM(key).decrypt(rest[:_NONCE_SIZE], rest[_NONCE_SIZE:], context)
     except (InvalidTag, ValueError):
-        raise NotAttested("the answer is for another host, or was altered") from None
+        raise NotAttested("the answer was sealed for another host, or altered") from None
 
 
 def _derive(shared: bytes, sender: bytes, receiver: bytes) -> bytes:
+    # Both public keys are part of the derivation, so that a key belongs to this one exchange.
     info = b"kmipkit-kps|" + sender + receiver
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(shared)
-
-
-def text(data: bytes) -> str:
-    """Bytes for JSON."""
-    return base64.b64encode(data).decode("ascii")

@@ -13,7 +13,7 @@ from kmipkit_vsphere.host import disk as disk_module
 from kmipkit_vsphere.host import journal as journal_module
 from kmipkit_vsphere.host import volume as volume_module
 from kmipkit_vsphere.host.descriptor import LOCATOR_SETTING, Descriptor
-from kmipkit_vsphere.host.disk import DiskFile, PlainText, SectorCipher, recipher
+from kmipkit_vsphere.host.disk import DiskFile, PlainText, SectorCipher, reencrypt
 from kmipkit_vsphere.host.volume import NewKey, Volume
 from kmipkit_vsphere.model.errors import (
     DamagedData,
@@ -75,7 +75,7 @@ def test_parts_of_sectors_cannot_be_encrypted() -> None:
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> DiskFile:
     plain, path = tmp_path / "plain", tmp_path / "disk"
     plain.write_bytes(bytes(16384))
-    recipher(plain, path, PlainText(request.param), SectorCipher(DEK, request.param))
+    reencrypt(plain, path, PlainText(request.param), SectorCipher(DEK, request.param))
     return DiskFile(path, SectorCipher(DEK, request.param))
 
 
@@ -126,7 +126,7 @@ def test_a_disk_that_is_no_whole_number_of_sectors(tmp_path: Path) -> None:
     with pytest.raises(DamagedData):
         DiskFile(path, SectorCipher(DEK))
     with pytest.raises(InvalidArgument):
-        recipher(path, tmp_path / "other", PlainText(), SectorCipher(DEK))
+        reencrypt(path, tmp_path / "other", PlainText(), SectorCipher(DEK))
 
 
 def test_a_disk_that_shrinks_while_it_is_open(disk: DiskFile) -> None:
@@ -214,7 +214,7 @@ class Crash(BaseException):
     """Ends an operation as a power cut would: no handler of ours runs after it."""
 
 
-STEPS = ("recipher", "sync_folder", "write_durably", "overwrite")
+STEPS = ("reencrypt", "sync_folder", "write_durably", "overwrite")
 OTHER = CryptoKeyId("kp", "key-2")
 NEXT = NewKey(Secret(bytes(range(32))), OTHER, "vm")
 BOTH = {KEY: KEK, OTHER: NEXT.kek}

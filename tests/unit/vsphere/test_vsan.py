@@ -121,8 +121,8 @@ def test_two_hundred_hosts_that_come_back_at_once_are_all_served(tmp_path: Path)
         await s.call("CreateVM", host=names[7], name="db1", diskSize=4096, encrypt=True)
         for name in names:
             s.reboot(name)
-        await s.vcenter.hosts.look_after_all()
-        assert {s.host(name).crypto.state.value for name in names} == {"safe"}
-        assert s.host(names[7]).machine_info("db1").crypto_state == "unlocked"
+        await s.vcenter.hosts.synchronise_restarted()
+        assert {s.host(name).keys.crypto.state.value for name in names} == {"safe"}
+        assert s.host(names[7]).machines.info("db1").crypto_state == "unlocked"
 
     play(tmp_path, test).close()
