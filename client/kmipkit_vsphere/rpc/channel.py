@@ -59,8 +59,22 @@ class FaultFrame(Message):
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
+class ResultFrame(Message):
+    """The answer to a call that succeeded."""
+
+    id: int
+    result: msgspec.Raw
+
+
+class ErrorFrame(Message):
+    """The answer to a call that failed."""
+
+    id: int
+    error: FaultFrame
+
+
 class AnswerFrame(Message):
-    """What a caller gets: a result or an error."""
+    """Either of them, as a caller reads it."""
 
     id: int
     result: msgspec.Raw = msgspec.Raw(b"null")
@@ -195,18 +209,20 @@ async def serve_stream(
             await frames.aclose()
 
 
-async def _answer(call: CallFrame, caller: str, roles: frozenset[str], rows: Rows) -> AnswerFrame:
+async def _answer(
+    call: CallFrame, caller: str, roles: frozenset[str], rows: Rows
+) -> ResultFrame | ErrorFrame:
     try:
         result = encode(await _run(call, caller, roles, rows))
     except VSphereError as fault:
         error = FaultFrame(type(fault).__name__, fault.message, fault.arguments)
-        return AnswerFrame(call.id, error=error)
+        return ErrorFrame(call.id, error)
     except Exception as defect:
         # A defect must not end the other connections. Only its kind and its place are logged: its
         # text could hold what was passed in.
         log.error("%s failed: %s at %s", call.method, type(defect).__name__, _at(defect))
-        return AnswerFrame(call.id, error=_INTERNAL)
-    return AnswerFrame(call.id, msgspec.Raw(result))
+        return ErrorFrame(call.id, _INTERNAL)
+    return ResultFrame(call.id, msgspec.Raw(result))
 
 
 _INTERNAL: Final = FaultFrame(InternalFault.__name__, "an internal error; see the log")
