@@ -1,5 +1,6 @@
 """Encrypted vMotion: R42, and that no fault on the way loses a machine or leaves plain text."""
 
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -274,6 +275,40 @@ def test_a_running_encrypted_machine_moves_with_its_memory_and_its_key(tmp_path:
         assert event["keyId"] == key["keyId"]
         await s.call("MigrateVM", name="db1", target="a")
         assert s.host("a").guests.read_disk("db1", 0, len(PATTERN)) == PATTERN
+
+    migrating(tmp_path, test)
+
+
+class ObservedLock:
+    """The lock of a host's machines; it knows which threads took it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.threads: set[int] = set()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self.threads.add(threading.get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_the_event_loop_never_waits_for_the_lock_of_the_machines(tmp_path: Path) -> None:
+    """A thread may hold it while it waits for the event loop: for a key of a trusted provider."""
+
+    async def test(s: Scene) -> None:
+        await s.call("EncryptVM", name="db1")
+        await s.call("PowerOnVM", name="db1")
+        locks = []
+        for name in "ab":
+            lock = ObservedLock()
+            s.host(name)._open.lock = lock  # type: ignore[assignment]
+            locks.append(lock)
+        await s.call("MigrateVM", name="db1", target="b")
+        for lock in locks:
+            assert lock.threads, "the migration uses the machines"
+            assert threading.get_ident() not in lock.threads
 
     migrating(tmp_path, test)
 
