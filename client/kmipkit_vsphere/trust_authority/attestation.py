@@ -5,13 +5,12 @@ credential that only a TPM holding both can open, and a nonce. The host answers 
 secret, a quote over its registers for that nonce, and its event log; it gets two tokens.
 """
 
-import base64
 import hmac
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -107,14 +106,12 @@ class AttestationService:
         verify_signature(challenge.attestation_key, request.attest, request.signature)
         quote = self._check_quote(request.attest, challenge.nonce, request.events)
         image = accept(request.events, self._images())
-        claims = {
-            "ek_fingerprint": challenge.endorsement,
-            "image": {"name": image.name, "version": image.version},
-            "secure_boot": True,
-            "pcr_digest": quote.digest.hex(),
-            "event_log_reliable": True,
-            "cnf": {"x25519": base64.b64encode(challenge.answer_key).decode("ascii")},
-        }
+        claims = token.HostClaims(
+            challenge.endorsement,
+            token.ImageClaim(image.name, image.version),
+            token.Confirmation(challenge.answer_key),
+            quote.digest.hex(),
+        )
         tokens = {
             kind: self._issue(challenge.host, kind, claims)
             for kind in (token.KMS_AUTH, token.REPORTING)
@@ -131,6 +128,6 @@ class AttestationService:
             raise AttestationFailed("the event log does not lead to the registers of the TPM")
         return quote
 
-    def _issue(self, host: str, kind: str, claims: Mapping[str, Any]) -> str:
+    def _issue(self, host: str, kind: str, claims: token.HostClaims) -> str:
         now = self._clock()
         return token.issue(self._key, self._service, self._group, host, now, kind, claims)

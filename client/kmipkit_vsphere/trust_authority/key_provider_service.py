@@ -10,7 +10,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -108,7 +108,7 @@ class KeyProviderService:
         kek = await self._primary(request.provider).unwrap(wrapped, request.provider.encode())
         return self._seal(claims, request.key_id, kek)
 
-    def _authenticate(self, presented: str | None) -> dict[str, Any]:
+    def _authenticate(self, presented: str | None) -> token.HostClaims:
         if presented is None:
             raise NotAttested("there is no token; attest first")
         return token.check(presented, self._issuers(), self._group, self._clock())
@@ -119,9 +119,9 @@ class KeyProviderService:
             raise NotFound(f"there is no trusted key provider {name}")
         return primary
 
-    def _seal(self, claims: Mapping[str, Any], key_id: str, kek: bytes) -> SealedKey:
-        public = base64.b64decode(claims["cnf"]["x25519"])
-        return SealedKey(key_id, token.seal_to(public, kek, key_id.encode()))
+    def _seal(self, claims: token.HostClaims, key_id: str, kek: bytes) -> SealedKey:
+        sealed = token.seal_to(claims.cnf.x25519, kek, key_id.encode())
+        return SealedKey(key_id, sealed)
 
     async def health(self) -> dict[str, str | None]:
         """Trusted key provider to its problem, None if it has none."""

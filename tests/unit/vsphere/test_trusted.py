@@ -238,13 +238,19 @@ def test_tokens_that_do_not_entitle() -> None:
         .decode()
     )
     keys = {"as1": pem}
+    claims = token.HostClaims(
+        "fingerprint", token.ImageClaim("ESXi", "8.0.3"), token.Confirmation(bytes(32)), "digest"
+    )
 
     def made(
         signer: Any = key, issuer: str = "as1", group: str = "g", kind: str = token.KMS_AUTH
     ) -> str:
-        return token.issue(signer, issuer, group, "host", NOW, kind, {"cnf": {"x25519": ""}})
+        return token.issue(signer, issuer, group, "host", NOW, kind, claims)
 
-    assert token.check(made(), keys, "g", NOW)["sub"] == "host"
+    assert token.check(made(), keys, "g", NOW) == claims
+    assert (
+        jwt.decode(made(), options={"verify_signature": False})["ek_fingerprint"] == "fingerprint"
+    )
     for text, match in (
         (made(other), "not valid"),
         (made(issuer="as9"), "no Attestation Service"),

@@ -1,5 +1,6 @@
 """Encrypted vMotion: R42, and that no fault on the way loses a machine or leaves plain text."""
 
+import json
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,7 +24,7 @@ from kmipkit_vsphere.model.errors import (
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec, decide
 from kmipkit_vsphere.vmotion.migrations import Migrations
 from kmipkit_vsphere.vmotion.packets import HEAD_SIZE, TO_SOURCE, TO_TARGET, Kind, Opener, Sealer
-from kmipkit_vsphere.vmotion.staging import StagedMachine, has_arrived, withdraw
+from kmipkit_vsphere.vmotion.staging import StagedMachine, has_arrived, parse_manifest, withdraw
 from kmipkit_vsphere.vmotion.transfer import receive, send
 from vsphere_scene import Scene, play
 
@@ -407,10 +408,11 @@ def test_a_lost_commit_and_a_lost_done_are_settled(tmp_path: Path) -> None:
 )
 def test_a_manifest_that_leads_elsewhere(tmp_path: Path, manifest: dict[str, Any]) -> None:
     good = {"name": "vm", "running": False, "memory": 0, "files": [{"name": "vm.vmx", "size": 3}]}
-    with pytest.raises((MigrationBroken, InvalidArgument)):
-        StagedMachine(tmp_path, "id", {**good, **manifest})
+    with pytest.raises(MigrationBroken, match="the manifest"):
+        parse_manifest(json.dumps({**good, **manifest}).encode())
+    parsed = parse_manifest(json.dumps(good).encode())
+    StagedMachine(tmp_path, "id", parsed).discard()
     assert list(tmp_path.iterdir()) == []
-    StagedMachine(tmp_path, "id", good).discard()
     (tmp_path / "vm").mkdir()
     with pytest.raises(AlreadyExists):
-        StagedMachine(tmp_path, "id", good)
+        StagedMachine(tmp_path, "id", parsed)
