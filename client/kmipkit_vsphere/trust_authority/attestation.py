@@ -7,7 +7,7 @@ secret, a quote over its registers for that nonce, and its event log; it gets tw
 
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -48,15 +48,15 @@ class _Pending:
 
 
 class AttestationService:
-    """One service; ``anchors`` and ``images`` return the present configuration."""
+    """One service, which accepts hosts by these anchors and images."""
 
     def __init__(
         self,
         service: str,
         group: str,
         key: ec.EllipticCurvePrivateKey,
-        anchors: Callable[[], Anchors],
-        images: Callable[[], Sequence[Image]],
+        anchors: Anchors,
+        images: Sequence[Image],
         clock: Clock,
     ) -> None:
         self._service = service
@@ -70,7 +70,7 @@ class AttestationService:
     def challenge(self, request: Challenge) -> AttestationChallenge:
         """First round: check the endorsement key, and challenge its TPM."""
         endorsement = PublicArea.parse(request.ek_public)
-        trusted = self._anchors().check(endorsement, request.ek_certificate, self._clock())
+        trusted = self._anchors.check(endorsement, request.ek_certificate, self._clock())
         attestation_key = PublicArea.parse(request.ak_public)
         attestation_key.check_attestation_key()
         self._drop_expired()
@@ -105,7 +105,7 @@ class AttestationService:
             raise AttestationFailed("the attestation key is not in the TPM of the endorsement key")
         verify_signature(challenge.attestation_key, request.attest, request.signature)
         quote = self._check_quote(request.attest, challenge.nonce, request.events)
-        image = accept(request.events, self._images())
+        image = accept(request.events, self._images)
         claims = token.HostClaims(
             challenge.endorsement,
             token.ImageClaim(image.name, image.version),

@@ -9,7 +9,7 @@ machine.
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -76,13 +76,13 @@ class FetchedPrimaryKey:
 
 
 class KeyProviderService:
-    """One service; the callables return the present configuration."""
+    """One service; ``issuers`` are the public keys (PEM) whose tokens it accepts, by their ids."""
 
     def __init__(
         self,
         group: str,
-        issuers: Callable[[], Mapping[str, str]],
-        providers: Callable[[], Mapping[str, PrimaryKey]],
+        issuers: Mapping[str, str],
+        providers: Mapping[str, PrimaryKey],
         clock: Clock,
     ) -> None:
         self._group = group
@@ -111,10 +111,10 @@ class KeyProviderService:
     def _authenticate(self, presented: str | None) -> token.HostClaims:
         if presented is None:
             raise NotAttested("there is no token; attest first")
-        return token.check(presented, self._issuers(), self._group, self._clock())
+        return token.check(presented, self._issuers, self._group, self._clock())
 
     def _primary(self, name: str) -> PrimaryKey:
-        primary = self._providers().get(name)
+        primary = self._providers.get(name)
         if primary is None:
             raise NotFound(f"there is no trusted key provider {name}")
         return primary
@@ -126,7 +126,7 @@ class KeyProviderService:
     async def health(self) -> dict[str, str | None]:
         """Trusted key provider to its problem, None if it has none."""
         problems: dict[str, str | None] = {}
-        for name, primary in self._providers().items():
+        for name, primary in self._providers.items():
             try:
                 await primary.check()
             except KeyProviderError as failure:
