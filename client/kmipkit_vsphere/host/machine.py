@@ -146,7 +146,7 @@ class Machine:
     def _renamed(self, file: str, name: str) -> str:
         return name + file.removeprefix(self.name) if file.startswith(self.name) else file
 
-    # Its state ------------------------------------------------------------------------------------
+    # Its state -----------------------------------------------------------------------------------
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
