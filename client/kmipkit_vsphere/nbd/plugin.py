@@ -56,7 +56,7 @@ class Channel:
             except OSError:
                 self.close()
                 answer = self._exchange(method, {**export, **params})
-        if "error" in answer:
+        if answer.get("error") is not None:
             raise RuntimeError(answer["error"]["message"])
         return answer["result"]
 
