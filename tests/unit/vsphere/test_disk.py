@@ -84,7 +84,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> DiskFile:
 @given(
     writes=st.lists(
         st.tuples(st.integers(0, 16384), st.binary(max_size=5000)).map(
-            lambda found: (found[0], found[1][: 16384 - found[0]])
+            lambda write: (write[0], write[1][: 16384 - write[0]])
         ),
         max_size=5,
     ),

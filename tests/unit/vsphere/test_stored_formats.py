@@ -75,18 +75,23 @@ def test_a_host_key_that_is_persisted(tmp_path: Path) -> None:
     entry = {**KEY.to_json(), "keyData": base64.b64encode(b"k" * 32).decode()}
     host.config.set("persistedKeys", {"KMS/key-1": entry})
     host.config.set("hostKey", {"keyId": "key-1", "providerId": "KMS"})
-    again = Host.start("esx01", tmp_path, tpm)
-    assert again.keys.restore()
-    assert (again.keys.crypto.state, again.keys.crypto.host_key_id) == (CryptoState.SAFE, KEY)
+    restarted = Host.start("esx01", tmp_path, tpm)
+    assert restarted.keys.restore()
+    assert (restarted.keys.crypto.state, restarted.keys.crypto.host_key_id) == (
+        CryptoState.SAFE,
+        KEY,
+    )
 
 
 def test_the_configuration_of_vsan(tmp_path: Path) -> None:
     stored = {"cluster": "prod", "keyId": KEY.to_json(), "access": ACCESS}
-    found = VsanEncryption(config(tmp_path, vsan=stored), tmp_path).config()
-    assert found is not None
-    assert (found.cluster, found.key_id) == ("prod", KEY)
-    assert found.access.private_key.reveal() == b"PRIVATE KEY"
-    assert [(server.name, server.port) for server in found.access.servers] == [("kms1", 5696)]
+    configuration = VsanEncryption(config(tmp_path, vsan=stored), tmp_path).config()
+    assert configuration is not None
+    assert (configuration.cluster, configuration.key_id) == ("prod", KEY)
+    assert configuration.access.private_key.reveal() == b"PRIVATE KEY"
+    assert [(server.name, server.port) for server in configuration.access.servers] == [
+        ("kms1", 5696)
+    ]
 
 
 def test_the_services_of_a_trust_authority(tmp_path: Path) -> None:
@@ -97,9 +102,13 @@ def test_the_services_of_a_trust_authority(tmp_path: Path) -> None:
         "providers": ["TKP"],
         "services": [{"name": "ta1", "address": "192.0.2.9", "port": 1}],
     }
-    found = config(tmp_path, trustedServices=stored).read("trustedServices", TrustServices)
-    assert found is not None
-    assert (found.vcenter_id, found.providers, found.services[0].name) == ("v", ["TKP"], "ta1")
+    services = config(tmp_path, trustedServices=stored).read("trustedServices", TrustServices)
+    assert services is not None
+    assert (services.vcenter_id, services.providers, services.services[0].name) == (
+        "v",
+        ["TKP"],
+        "ta1",
+    )
 
 
 def test_the_configuration_of_a_trust_authority_host(tmp_path: Path) -> None:
@@ -129,11 +138,11 @@ def test_the_configuration_of_a_trust_authority_host(tmp_path: Path) -> None:
             "digest": "d",
         },
     )
-    found = TrustAuthorityHost("ta1", tmp_path, lambda: NOW, lambda _: []).configuration
-    assert found.anchors == Anchors(("PEM",), (("host", "fingerprint"),), True, False)
-    assert found.images == (Image("ESXi", "8.0.3", (("esx-base", "ab" * 32),), ("x",)),)
-    assert found.providers["TKP"].primary_key_id == "key-1"
-    assert (found.group, found.digest) == ("v", "d")
+    configuration = TrustAuthorityHost("ta1", tmp_path, lambda: NOW, lambda _: []).configuration
+    assert configuration.anchors == Anchors(("PEM",), (("host", "fingerprint"),), True, False)
+    assert configuration.images == (Image("ESXi", "8.0.3", (("esx-base", "ab" * 32),), ("x",)),)
+    assert configuration.providers["TKP"].primary_key_id == "key-1"
+    assert (configuration.group, configuration.digest) == ("v", "d")
 
 
 def test_a_setting_that_does_not_fit_is_damaged(tmp_path: Path) -> None:

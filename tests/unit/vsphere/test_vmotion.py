@@ -48,7 +48,7 @@ def test_packets_arrive_as_they_were_sent(
 ) -> None:
     spec = MigrationSpec.new(encrypted=encrypted)
     sealer, opener = Sealer(spec, TO_TARGET), Opener(spec, TO_TARGET)
-    assert [opened(opener, sealer.seal(*one)) for one in packets] == packets
+    assert [opened(opener, sealer.seal(*packet)) for packet in packets] == packets
 
 
 @settings(max_examples=200)
@@ -58,7 +58,7 @@ def test_r42_altered_replayed_and_moved_packets_are_refused(
 ) -> None:
     spec = MigrationSpec.new(encrypted=True)
     sealer, opener = Sealer(spec, TO_TARGET), Opener(spec, TO_TARGET)
-    sealed = [sealer.seal(*one) for one in packets]
+    sealed = [sealer.seal(*packet) for packet in packets]
     place = data.draw(st.integers(0, len(sealed) - 1))
     for packet in sealed[:place]:
         opened(opener, packet)
@@ -66,7 +66,7 @@ def test_r42_altered_replayed_and_moved_packets_are_refused(
     flipped = bytearray(sealed[place])
     flipped[data.draw(st.integers(0, len(flipped) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     bad.append(bytes(flipped))
-    bad += [one for number, one in enumerate(sealed) if number != place]
+    bad += [packet for number, packet in enumerate(sealed) if number != place]
     for packet in bad:
         with pytest.raises(MigrationBroken):
             opened(opener, packet)

@@ -14,7 +14,7 @@ HOSTS = ("a", "b", "c")
 
 def own_dial(s: Scene, name: str) -> None:
     """The host connects to the key servers of the scene, and not by vCenter."""
-    s.host(name).vsan._dial = lambda access: [s.servers[one.name] for one in access.servers]
+    s.host(name).vsan._dial = lambda access: [s.servers[server.name] for server in access.servers]
 
 
 async def cluster(s: Scene) -> None:
