@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from kmipkit_client import calls, material, messages
@@ -23,11 +23,8 @@ from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import KeyServerUnreachable, RPCError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.model.sealed_config import Sealer
-from kmipkit_vsphere.providers.conversation import Login
+from kmipkit_vsphere.providers.kmip_session import Login
 from kmipkit_vsphere.rpc.call import Request, Row, Rows
-from kmipkit_vsphere.rpc.channel import Method
-from kmipkit_vsphere.rpc.params import Params
-from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.service import VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -39,6 +36,8 @@ from kmipkit.model import codec
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.versions import V1_1
+
+A = TypeVar("A")
 
 VCENTER = "vcenter"
 ADMINISTRATOR = "administrator"
@@ -127,10 +126,13 @@ class Scene:
     def start_vcenter(self) -> None:
         self.store = Store(self.folder / "vcenter.sqlite3")
         self.vcenter = VCenter(
-            self.store, key_server=self._dial, host=self._host, clock=lambda: self.now
+            self.store,
+            key_server=self._dial,
+            host=self._host,
+            clock=lambda: self.now,
+            administrators=[ADMINISTRATOR],
         )
-        authorization = Authorization(self.store.permissions, frozenset({ADMINISTRATOR}))
-        self.methods = VCenterService(self.vcenter, authorization).methods()
+        self.rows = VCenterService(self.vcenter).rows()
 
     def restart_vcenter(self) -> None:
         self.store.close()
@@ -216,9 +218,7 @@ class Scene:
 
     async def call(self, method: str, caller: str = ADMINISTRATOR, **params: Any) -> Any:
         """A call of a user; keywords are the parameters."""
-        return json.loads(
-            await answer_of(self.methods[method], json.dumps(params).encode(), caller)
-        )
+        return json.loads(await answer_of(self.rows[method], json.dumps(params).encode(), caller))
 
     async def prepare(self, *hosts: str, provider: str = "KMS") -> None:
         """A standard provider with one server, hosts, and a machine db1 on the first one."""
@@ -248,17 +248,13 @@ class Scene:
             laboratory.close()
 
 
-async def answer_of(row: Row | Method, params: bytes, caller: str) -> bytes:
-    """What a call is answered with, as JSON on both sides, as it would be sent."""
-    if isinstance(row, Row):
-        return encode(await row.handler(decode(params, row.request), caller))
-    return encode(await row.handler(Params(json.loads(params), caller=caller)))
+async def answer_of(row: Row, params: bytes, caller: str) -> bytes:
+    """The answer to a call, as JSON on both sides, as it would be sent."""
+    return encode(await row.handler(decode(params, row.request), caller))
 
 
-async def ask(rows: Rows, request: Request[Any] | str, params: dict[str, Any] | None = None) -> Any:
+async def ask(rows: Rows, request: Request[A]) -> A:
     """A call to a role that serves these rows, with request and answer as they would be sent."""
-    if isinstance(request, str):
-        return json.loads(await answer_of(rows[request], encode(params or {}), VCENTER))
     row = rows[request.method()]
     return decode(await answer_of(row, encode(request), VCENTER), request.answer())
 
@@ -268,14 +264,13 @@ class _Channel:
         self._scene = scene
         self._name = name
 
-    async def call(self, request: Request[Any] | str, params: dict[str, Any] | None = None) -> Any:
-        method = request if isinstance(request, str) else request.method()
+    async def call(self, request: Request[A]) -> A:
         host = self._scene.hosts.get(self._name)
         if host is None:
             raise RPCError("nobody answers")
-        self._scene.calls.append((self._name, method))
+        self._scene.calls.append((self._name, request.method()))
         migrations = MigrationCalls(self._scene.migrations[self._name])
-        return await ask({**host_calls(host), **migrations.rows()}, request, params)
+        return await ask({**host_calls(host), **migrations.rows()}, request)
 
 
 def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:

@@ -10,6 +10,7 @@ import pytest
 from kmipkit_certs import development
 from kmipkit_client import Client
 from kmipkit_vsphere.model.errors import ClientNotTrusted
+from kmipkit_vsphere.model.keys import SecretText
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.standard import check
 from kmipkit_vsphere.rpc.tls import Credentials
@@ -38,7 +39,7 @@ async def story(s: Scene) -> None:
     s.host().guests.write_disk("db1", 0, b"payroll")
     await s.call("EncryptVM", name="db1")
     s.reboot("esx01")
-    await s.vcenter.hosts.look_after_all()
+    await s.vcenter.hosts.synchronise_restarted()
     assert s.host().guests.read_disk("db1", 0, 7) == b"payroll"
 
 
@@ -90,7 +91,8 @@ def test_an_uploaded_certificate_is_trusted_and_no_other(
             return TLSKeyServer(record.name, "127.0.0.1", server.port, found.context, found.pinned)
 
         s.vcenter.crypto.providers._dial = dial
-        trust.upload_client_certificate("KMS", files["cert"].read_text(), files["key"].read_text())
+        key = SecretText(files["key"].read_bytes())
+        trust.upload_client_certificate("KMS", files["cert"].read_text(), key)
         [status] = await s.call("RetrieveKmipServersStatus")
         assert status["servers"][0]["clientTrustServer"] is False
         shown = await s.call("RetrieveKmipServerCert", clusterId="KMS", serverName="kms1")

@@ -1,12 +1,10 @@
-"""What vCenter asks of a host itself: encryption mode, keys, key providers, core dumps."""
+"""What vCenter asks of a host itself: encryption mode, keys, attestation, core dumps."""
 
 from uuid import UUID
 
 from kmipkit_vsphere.model.crypto_spec import CryptoState
-from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, SecretText
 from kmipkit_vsphere.model.message import Message, Port, Text, field
-from kmipkit_vsphere.providers.native import NativeSpec
-from kmipkit_vsphere.providers.vsan_config import VsanConfig
 from kmipkit_vsphere.rpc.call import Request
 
 # Encryption mode ---------------------------------------------------------------------------------
@@ -76,7 +74,7 @@ class ChangeKey(Request[ChangeKeyResult]):
 # Keys --------------------------------------------------------------------------------------------
 
 
-class CryptoKeyResult(Message):
+class CryptoKeyResult(Message, omit_defaults=True):
     """What became of one key (vsphere.md §4.3)."""
 
     key_id: CryptoKeyId | None
@@ -129,26 +127,7 @@ class SetKeyPersistence(Request[None]):
     remove_all_stored_keys: bool = False
 
 
-# Key providers -----------------------------------------------------------------------------------
-
-
-class SetKeyProvider(Request[list[str]]):
-    """Give a host a native key provider; the answer names the machines that this unlocked."""
-
-    spec: NativeSpec
-
-
-class RemoveKeyProvider(Request[None]):
-    """Take a native key provider from a host."""
-
-    provider: Text
-
-
-class ConfigureVsan(Request[None]):
-    """Encrypt the host's disk group with a key that the host fetches; ``deep`` rewrites all data."""
-
-    config: VsanConfig
-    deep: bool = False
+# Trusted hosts -----------------------------------------------------------------------------------
 
 
 class TrustService(Message):
@@ -216,4 +195,4 @@ class ExportCoreDump(Request[bytes]):
     """A core dump, protected by a password instead of a key."""
 
     file: Text
-    password: Text
+    password: SecretText

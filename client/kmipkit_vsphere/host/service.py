@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from trio.to_thread import run_sync as in_thread
 
-from kmipkit_vsphere.calls import guest, host, machines
+from kmipkit_vsphere.calls import guest, host, key_providers, machines
 from kmipkit_vsphere.calls.host import HostAttestation
 from kmipkit_vsphere.calls.machines import MachineInfo
 from kmipkit_vsphere.host.host import Host
@@ -54,9 +54,9 @@ class HostCalls:
             host.ListKeys.row(MANAGEMENT, self.list_keys),
             host.GetCryptoKeyStatus.row(MANAGEMENT, self.key_status),
             host.SetKeyPersistence.row(MANAGEMENT, self.set_persistence),
-            host.SetKeyProvider.row(MANAGEMENT, self.set_provider),
-            host.RemoveKeyProvider.row(MANAGEMENT, self.remove_provider),
-            host.ConfigureVsan.row(MANAGEMENT, self.configure_vsan),
+            key_providers.SetKeyProvider.row(MANAGEMENT, self.set_provider),
+            key_providers.RemoveKeyProvider.row(MANAGEMENT, self.remove_provider),
+            key_providers.ConfigureVsan.row(MANAGEMENT, self.configure_vsan),
             host.ConfigureTrustedHost.row(MANAGEMENT, self.configure_trusted),
             host.AttestationStatus.row(MANAGEMENT, self.attestation),
             host.DumpCore.row(MANAGEMENT, self.dump_core),
@@ -124,14 +124,14 @@ class HostCalls:
         remove = request.remove_all_stored_keys
         await in_thread(partial(disable, remove_all_stored_keys=remove))
 
-    async def set_provider(self, request: host.SetKeyProvider) -> list[str]:
+    async def set_provider(self, request: key_providers.SetKeyProvider) -> list[str]:
         await in_thread(self._keys.sources.set_native, request.spec)
         return await in_thread(self._host.restore)
 
-    async def remove_provider(self, request: host.RemoveKeyProvider) -> None:
+    async def remove_provider(self, request: key_providers.RemoveKeyProvider) -> None:
         await in_thread(self._keys.sources.remove, request.provider)
 
-    async def configure_vsan(self, request: host.ConfigureVsan) -> None:
+    async def configure_vsan(self, request: key_providers.ConfigureVsan) -> None:
         await self._host.vsan.configure(request.config, deep=request.deep)
 
     async def configure_trusted(self, request: host.ConfigureTrustedHost) -> list[str]:
@@ -154,7 +154,9 @@ class HostCalls:
 
     async def export_dump(self, request: host.ExportCoreDump) -> bytes:
         keys = self._keys.crypto.keys()
-        return await in_thread(self._host.dumps.export, request.file, keys, request.password)
+        return await in_thread(
+            self._host.dumps.export, request.file, keys, request.password.reveal().decode()
+        )
 
 
 class MachineCalls:

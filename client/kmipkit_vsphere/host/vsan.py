@@ -20,8 +20,8 @@ from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.model.files import write_durably
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.sealed_config import SealedConfig
-from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.kmip_access import KmipAccess
+from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.vsan_config import VsanConfig
 

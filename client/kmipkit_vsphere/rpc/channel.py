@@ -1,17 +1,17 @@
 """Calls between vCenter, hosts and their administrators: JSON in frames, over TLS.
 
 A request is ``{id, method, params}``, an answer ``{id, result}`` or ``{id, error: {fault, message,
-arguments}}``. One call at a time on a connection; whoever wants more opens more. Nothing of a
-call's parameters or results is ever logged, because AddKey and Enable carry keys.
+arguments}}``; :mod:`kmipkit_vsphere.rpc.call` has the types of requests and results. A connection
+carries one call at a time. Parameters and results are never logged, because some carry keys.
 
-A connection on which something other than a fault happened (time-out, bad frame) is closed: it
-cannot be known any more which answer belongs to which call.
+A connection is closed after an error that is not a fault (time-out, bad frame), because it is
+unknown which answer belongs to which call.
 """
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple, Self, TypeVar, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 import trio
@@ -26,9 +26,8 @@ from kmipkit_vsphere.model.errors import (
     fault_from,
 )
 from kmipkit_vsphere.model.message import Message, field
-from kmipkit_vsphere.rpc.call import Request, Row
+from kmipkit_vsphere.rpc.call import Request, Rows
 from kmipkit_vsphere.rpc.frames import FrameStream
-from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.rpc.tls import Credentials, certificate_names
 
 HANDSHAKE_TIMEOUT: Final = 30.0
@@ -42,7 +41,6 @@ log = logging.getLogger("kmipkit.vsphere.rpc")
 
 A = TypeVar("A")
 F = TypeVar("F")
-Handler = Callable[[Params], Awaitable[Any]]
 
 
 class CallFrame(Message):
@@ -69,16 +67,6 @@ class AnswerFrame(Message):
     error: FaultFrame | None = None
 
 
-class Method(NamedTuple):
-    """What serves a method, and the role that a caller must have."""
-
-    role: str
-    handler: Handler
-
-
-Methods = Mapping[str, Method] | Mapping[str, Row]
-
-
 class Client:
     """The calling side of one connection. Use :func:`connect` to make one."""
 
@@ -89,26 +77,19 @@ class Client:
         self._last = 0
         self._broken = False
 
-    @overload
-    async def call(self, request: Request[A], /) -> A: ...
-
-    @overload
-    async def call(self, request: str, params: Mapping[str, Any] | None = None, /) -> Any: ...
-
-    async def call(self, request: Request[A] | str, params: Mapping[str, Any] | None = None) -> Any:
+    async def call(self, request: Request[A]) -> A:
         """Make a call and return its answer.
 
-        Raises the fault that the peer raised, or :class:`RPCError` where none was received;
-        the latter ends the connection.
+        Raises the fault that the peer raised, or :class:`RPCError` if none was received; the latter
+        ends the connection.
         """
-        if isinstance(request, str):
-            return msgspec.json.decode(await self.send(request, encode(params or {})))
         method = request.method()
         result = await self.send(method, encode(request))
         try:
-            return decode(result, request.answer())
+            answer: A = decode(result, request.answer())
         except InvalidArgument as error:
             raise RPCError(f"{method} on {self.peer}: in the answer {error.message}") from None
+        return answer
 
     async def send(self, method: str, params: bytes) -> msgspec.Raw:
         """Call a method by its name, with parameters that are JSON already; its result as JSON."""
@@ -116,7 +97,7 @@ class Client:
             if self._broken:
                 raise RPCError(f"the connection to {self.peer} is closed")
             self._last += 1
-            self._broken = True  # until an answer that fits has been received
+            self._broken = True  # until the answer to this call has been received
             try:
                 answer = await self._exchange(CallFrame(self._last, method, msgspec.Raw(params)))
             except RPCError as error:
@@ -165,7 +146,7 @@ def _parse(data: bytes, kind: type[F]) -> F:
 async def connect(address: tuple[str, int], name: str, credentials: Credentials) -> Client:
     """Connect to the role called ``name``; the certificate there must carry this name.
 
-    Raises :class:`RPCError` where nobody listens, the handshake fails or the name is another.
+    Raises :class:`RPCError` if nothing listens there, or the handshake fails.
     """
     where = f"{name} at {address[0]}:{address[1]}"
     context = credentials.client_context()
@@ -196,7 +177,7 @@ async def _connect(address: tuple[str, int], where: str) -> trio.SocketStream:
 
 
 async def serve_stream(
-    stream: trio.abc.Stream, caller: str, roles: frozenset[str], methods: Methods
+    stream: trio.abc.Stream, caller: str, roles: frozenset[str], rows: Rows
 ) -> None:
     """Answer the calls on one connection until the caller closes it."""
     frames = FrameStream(stream)
@@ -206,7 +187,7 @@ async def serve_stream(
                 data = await frames.receive()
             if idle.cancelled_caught or data is None:
                 return
-            await frames.send(await _answer(_parse(data, CallFrame), caller, roles, methods))
+            await frames.send(await _answer(_parse(data, CallFrame), caller, roles, rows))
     except RPCError as error:
         log.warning("%s: %s", caller, error)
     finally:
@@ -214,11 +195,9 @@ async def serve_stream(
             await frames.aclose()
 
 
-async def _answer(
-    call: CallFrame, caller: str, roles: frozenset[str], methods: Methods
-) -> AnswerFrame:
+async def _answer(call: CallFrame, caller: str, roles: frozenset[str], rows: Rows) -> AnswerFrame:
     try:
-        result = encode(await _run(call, caller, roles, methods))
+        result = encode(await _run(call, caller, roles, rows))
     except VSphereError as fault:
         error = FaultFrame(type(fault).__name__, fault.message, fault.arguments)
         return AnswerFrame(call.id, error=error)
@@ -240,40 +219,34 @@ def _at(defect: BaseException) -> str:
     return f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "unknown"
 
 
-async def _run(call: CallFrame, caller: str, roles: frozenset[str], methods: Methods) -> Any:
-    row = methods.get(call.method) if isinstance(call.method, str) else None
+async def _run(call: CallFrame, caller: str, roles: frozenset[str], rows: Rows) -> Any:
+    row = rows.get(call.method) if isinstance(call.method, str) else None
     if row is None:
         raise InvalidArgument("there is no method of this name")
     if row.role not in roles:
         raise NoPermission(f"{caller} lacks the role {row.role}, which {call.method} needs")
-    if isinstance(row, Row):
-        request = decode(call.params, row.request)
-        log.info("%s calls %s", caller, call.method)
-        return await row.handler(request, caller)
-    params = msgspec.json.decode(call.params)
-    if not isinstance(params, dict):
-        raise InvalidArgument("params must be an object")
+    request = decode(call.params, row.request)
     log.info("%s calls %s", caller, call.method)
-    return await row.handler(Params(params, caller=caller))
+    return await row.handler(request, caller)
 
 
 class Server:
-    """The called side: listens, checks who calls, and answers with a table of methods.
+    """The called side: listens, authenticates callers, and serves a table of methods.
 
-    ``context`` may be a function, which is asked for each connection. ``callers`` maps the name in
-    a caller's certificate to the caller's roles; ``everybody`` are the
-    roles of all who have a trusted certificate.
+    ``context`` may be a function, which is called for each connection. ``callers`` maps the name in
+    a caller's certificate to the caller's roles; ``everybody`` are the roles of all callers with a
+    trusted certificate.
     """
 
     def __init__(
         self,
-        methods: Methods,
+        rows: Rows,
         callers: Mapping[str, frozenset[str]],
         context: ssl.SSLContext | Callable[[], ssl.SSLContext],
         everybody: frozenset[str] = frozenset(),
     ) -> None:
         self._everybody = everybody
-        self._methods = methods
+        self._rows = rows
         self._callers = callers
         self._context = context if callable(context) else lambda: context
         self._places = trio.Semaphore(MAX_CONNECTIONS)
@@ -287,8 +260,8 @@ class Server:
         """Listen until cancelled; the task status is the address in use (port 0: any free one)."""
         host, port = address
         listeners = await trio.open_tcp_listeners(port, host=host)
-        found = listeners[0].socket.getsockname()
-        task_status.started((found[0], found[1]))
+        name = listeners[0].socket.getsockname()
+        task_status.started((name[0], name[1]))
         await trio.serve_listeners(self.handle, listeners)
 
     async def handle(self, tcp: trio.abc.Stream) -> None:
@@ -313,7 +286,7 @@ class Server:
         known = sorted(names & set(self._callers))
         roles = frozenset(role for name in known for role in self._callers[name])
         caller = known[0] if known else ", ".join(sorted(names)) or "a caller without a name"
-        await serve_stream(stream, caller, roles | self._everybody, self._methods)
+        await serve_stream(stream, caller, roles | self._everybody, self._rows)
 
     async def _shake_hands(
         self, stream: "trio.SSLStream[trio.abc.Stream]"

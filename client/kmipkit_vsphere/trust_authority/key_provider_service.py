@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import DamagedData, KeyProviderError, NotAttested, NotFound
 from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
-from kmipkit_vsphere.providers.conversation import KeyServer
+from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.calls import NewKey, SealedKey, UnwrapKey

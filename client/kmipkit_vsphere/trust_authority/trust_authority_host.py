@@ -20,8 +20,8 @@ from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import DamagedData, InvalidState
 from kmipkit_vsphere.model.files import ROLE_FILE, write_secret
 from kmipkit_vsphere.model.sealed_config import SealedConfig
-from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.kmip_access import KmipAccess
+from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.rpc.call import Rows, table
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.trust_authority.attestation import AttestationService

@@ -14,6 +14,7 @@ from kmipkit_vsphere.model.errors import (
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
+from kmipkit_vsphere.rpc.call import Request
 from vsphere_scene import Connection, Scene, play
 
 PATTERN = "Gehälter 2026 ".encode() * 30
@@ -43,7 +44,7 @@ def contents(folder: Path) -> bytes:
 async def settled(s: Scene, operation: str) -> None:
     """The host reboots, the key server is there again, and the call is repeated."""
     s.reboot("esx01")
-    await s.vcenter.hosts.look_after_all()
+    await s.vcenter.hosts.synchronise_restarted()
     assert s.host().guests.read_disk("db1", 100, len(PATTERN)) == PATTERN
     method, params = OPERATIONS[operation]
     done = {"encrypt": True, "decrypt": False}.get(operation)
@@ -101,9 +102,10 @@ def test_the_host_stops_answering_at_each_step(tmp_path: Path, operation: str) -
             await ready(s, operation)
             real = s.vcenter.hosts.call
 
-            async def call(host: Any, name: str, more: Any = None) -> Any:
-                answer = await real(host, name, more)
+            async def call(host: Any, request: Request[Any]) -> Any:
+                answer = await real(host, request)
                 if next(count) == step:
+                    name = request.method()
                     lost.append(name)
                     raise HostUnreachable(f"host {host.name}: the answer to {name} was lost")
                 return answer
@@ -137,7 +139,7 @@ def test_a_key_server_that_gives_another_key_opens_nothing_and_harms_nothing(
         [event] = [one for one in await s.events() if one["operation"] == "CryptoUnlock"]
         assert event["result"] == "failure"
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert s.host().guests.read_disk("db1", 100, len(PATTERN)) == PATTERN
 
     play(tmp_path, test).close()
@@ -160,7 +162,7 @@ def test_damaged_files_are_told_and_other_machines_go_on(
             path.write_bytes({"cut": data[: len(data) // 2], "empty": b""}[damage])
         s.reboot("esx01")
         with contextlib.suppress(VSphereError):
-            await s.vcenter.hosts.look_after_all()
+            await s.vcenter.hosts.synchronise_restarted()
         await s.call("CryptoUnlock", name="db2")
         assert s.host().guests.read_disk("db2", 100, len(PATTERN)) == PATTERN
         if file != "db1.nvram" or damage == "missing":

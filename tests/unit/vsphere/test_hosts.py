@@ -145,7 +145,7 @@ def test_host_reboot_vcenter_fetches_all_keys_again(tmp_path: Path) -> None:
         s.reboot("esx01")
         with pytest.raises(EncryptionKeyRequired):
             read(s)
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -171,7 +171,7 @@ def test_key_server_down_what_runs_goes_on_and_nothing_new_begins(tmp_path: Path
         with pytest.raises(KeyServerUnreachable):
             await s.call("CryptoUnlock", name="db1")
         s.servers["kms1"].is_up = True
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -187,7 +187,7 @@ def test_key_gone_from_the_key_server_works_until_the_host_reboots(tmp_path: Pat
         assert read(s) == PATTERN
         await s.call("CloneVM", name="db1", newName="db3")
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         with pytest.raises(KeyNotUsable):
             await s.call("CryptoUnlock", name="db1")
         events = await s.events(eventTypeId="kms.crypto.SendKeyError.KeyMissingOnKMS")
@@ -247,7 +247,7 @@ def test_reencryption_gives_a_new_key_and_keeps_the_data(tmp_path: Path, deep: b
         assert (s.host().datastore.machine("db1").disk.data.read_bytes() == before) is not deep
         assert read(s) == PATTERN
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert old not in s.host().keys.crypto.list_keys()
         assert read(s) == PATTERN
 
@@ -290,7 +290,7 @@ def test_a_reencryption_that_failed_half_way_goes_on_with_the_same_key(
         assert old in mixed
         assert len(mixed) == 2, "both keys are needed now"
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert read(s) == PATTERN
         new = key_id(await s.call("RecryptVM", name="db1"))
         assert s.host().datastore.machine("db1").key_ids() == [new]
@@ -365,7 +365,7 @@ def test_a_disk_with_another_key_keeps_its_machine_off_until_the_key_is_there(
         assert {one["providerId"] for one in info["keyIds"]} == {"KMS", "OTHER"}
         s.servers["other"].is_up = False
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         with pytest.raises(KeyServerUnreachable):
             await s.call("PowerOnVM", name="db1")
         info = s.host().machines.unlock("db1")
@@ -477,10 +477,10 @@ def test_a_host_that_does_not_answer_is_told_and_gets_its_keys_later(tmp_path: P
         s.hosts["esx01"] = None
         with pytest.raises(HostUnreachable):
             await s.call("CryptoUnlock", name="db1")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         s.hosts["esx01"] = host
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()

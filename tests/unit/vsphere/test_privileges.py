@@ -248,7 +248,7 @@ def test_r34_events_are_exported_and_filtered(tmp_path: Path) -> None:
         earlier = await s.events(until="2026-11-24T12:30:00+00:00")
         assert earlier + later == every
         assert later
-        with pytest.raises(InvalidArgument, match="csv or jsonl"):
+        with pytest.raises(InvalidArgument, match="csv, jsonl"):
             await s.call("ExportEvents", format="xml")
         with pytest.raises(InvalidArgument, match="since"):
             await s.events(since="yesterday")

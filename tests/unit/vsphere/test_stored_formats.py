@@ -18,6 +18,7 @@ from kmipkit_vsphere.host.volume import NewKey, Volume
 from kmipkit_vsphere.host.vsan import VsanEncryption
 from kmipkit_vsphere.model import bundle
 from kmipkit_vsphere.model.crypto_spec import CryptoState
+from kmipkit_vsphere.model.encoding import to_builtins
 from kmipkit_vsphere.model.errors import DamagedData
 from kmipkit_vsphere.model.files import write_durably
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
@@ -63,7 +64,7 @@ def test_a_native_provider(tmp_path: Path) -> None:
 
 
 def test_persisted_keys(tmp_path: Path) -> None:
-    entry = {**KEY.to_json(), "keyData": base64.b64encode(b"k" * 32).decode()}
+    entry = {**to_builtins(KEY), "keyData": base64.b64encode(b"k" * 32).decode()}
     sealed = config(tmp_path, keyPersistence=True, persistedKeys={"KMS/key-1": entry})
     assert list(KeyPersistence(sealed).stored_keys()) == [CryptoKeyPlain(KEY, "AES-256", KEK)]
 
@@ -72,7 +73,7 @@ def test_a_host_key_that_is_persisted(tmp_path: Path) -> None:
     tpm = PretendedTPM()
     host = Host.start("esx01", tmp_path, tpm)
     host.config.set("keyPersistence", True)
-    entry = {**KEY.to_json(), "keyData": base64.b64encode(b"k" * 32).decode()}
+    entry = {**to_builtins(KEY), "keyData": base64.b64encode(b"k" * 32).decode()}
     host.config.set("persistedKeys", {"KMS/key-1": entry})
     host.config.set("hostKey", {"keyId": "key-1", "providerId": "KMS"})
     restarted = Host.start("esx01", tmp_path, tpm)
@@ -84,7 +85,7 @@ def test_a_host_key_that_is_persisted(tmp_path: Path) -> None:
 
 
 def test_the_configuration_of_vsan(tmp_path: Path) -> None:
-    stored = {"cluster": "prod", "keyId": KEY.to_json(), "access": ACCESS}
+    stored = {"cluster": "prod", "keyId": to_builtins(KEY), "access": ACCESS}
     configuration = VsanEncryption(config(tmp_path, vsan=stored), tmp_path).config()
     assert configuration is not None
     assert (configuration.cluster, configuration.key_id) == ("prod", KEY)

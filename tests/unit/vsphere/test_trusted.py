@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from kmipkit_client import calls
-from kmipkit_vsphere.calls.host import TrustServices
+from kmipkit_vsphere.calls.host import AttestationStatus, TrustServices
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.model.certificates import to_pem
@@ -21,6 +21,7 @@ from kmipkit_vsphere.model.errors import (
     AttestationFailed,
     DamagedData,
     EncryptionKeyRequired,
+    HostUnreachable,
     InvalidArgument,
     InvalidState,
     KeyNotUsable,
@@ -31,6 +32,7 @@ from kmipkit_vsphere.model.errors import (
     RPCError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.agent import AgentSource, TrustedAgent
 from kmipkit_vsphere.trust_authority.anchors import Anchors, fingerprint
@@ -311,17 +313,15 @@ class Whole:
         self.primary = str(primary["keyId"]["keyId"])
         real = s.vcenter.hosts.call
 
-        async def call(host: Any, method: str, params: Any = None) -> Any:
+        async def call(host: Any, request: Request[Any]) -> Any:
             if host.name not in self.services:
-                return await real(host, method, params)
+                return await real(host, request)
             service = self.services[host.name]
             if service is None:
-                from kmipkit_vsphere.model.errors import HostUnreachable
-
                 raise HostUnreachable(f"host {host.name} does not answer")
-            return await ask(service.management(), method, params)
+            return await ask(service.management(), request)
 
-        s.vcenter.trust_authority._call = call
+        s.vcenter.hosts.call = call  # type: ignore[method-assign]
         s.vcenter.trust_authority.authorities = certificate
         for name in ("ta1", "ta2"):
             self.service(name)
@@ -412,7 +412,7 @@ def test_r09_r44_a_key_reaches_an_attested_host_without_vcenter(
         w.tpm.reboot()
         w.events = IMAGE.measure(w.tpm)
         w.use(host)
-        await w.workload.vcenter.hosts.look_after_all()
+        await w.workload.vcenter.hosts.synchronise_restarted()
         assert host.guests.read_disk("db1", 0, 6) == b"secret"
         assert await w.agent(events=w.events).key(CryptoKeyId("TKP", key["keyId"]))
 
@@ -531,7 +531,7 @@ def test_r43_a_host_has_one_of_both_roles(tmp_path: Path, maker: Maker) -> None:
         await w.workload.call("AddHost", name="esx02", address="h", port=1)
         with pytest.raises(InvalidState, match="needs a TPM"):
             await w.workload.vcenter.hosts.call(
-                w.workload.store.inventory.host("esx02"), "AttestationStatus"
+                w.workload.store.inventory.host("esx02"), AttestationStatus()
             )
         assert plain.trusted is None
 

@@ -13,6 +13,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     HostUnreachable,
@@ -22,6 +23,7 @@ from kmipkit_vsphere.model.errors import (
     NoPermission,
 )
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec, decide
+from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.vmotion.migrations import Migrations
 from kmipkit_vsphere.vmotion.packets import HEAD_SIZE, TO_SOURCE, TO_TARGET, Kind, Opener, Sealer
 from kmipkit_vsphere.vmotion.staging import StagedMachine, has_arrived, parse_manifest, withdraw
@@ -97,10 +99,10 @@ def test_the_one_time_key_does_not_show() -> None:
     assert spec.key is not None
     assert len(spec.key) == 32
     assert spec.key.reveal().hex() not in repr(spec)
-    assert MigrationSpec.from_json(spec.to_json()) == spec
+    assert convert(to_builtins(spec), MigrationSpec) == spec
     for bad in ({}, {"migrationId": "x", "nonce": "00", "key": None}, {"nonce": 1}):
         with pytest.raises(InvalidArgument):
-            MigrationSpec.from_json(bad)
+            convert(bad, MigrationSpec)
 
 
 # Two hosts on a stream that somebody listens to, and may touch -----------------------------------
@@ -349,12 +351,13 @@ def test_hosts_that_stop_answering_lose_no_machine(
         real = s.vcenter.hosts.call
         lost = step != "MigrationOutcome"
 
-        async def call(host: Any, method: str, params: Any = None) -> Any:
+        async def call(host: Any, request: Request[Any]) -> Any:
+            method = request.method()
             if method == step or (method == "StartMigration" and not lost):
                 if which == "after":
-                    await real(host, method, params)
+                    await real(host, request)
                 raise HostUnreachable(f"host {host.name}: no answer")
-            return await real(host, method, params)
+            return await real(host, request)
 
         with monkeypatch.context() as patch:
             patch.setattr(s.vcenter.hosts, "call", call)

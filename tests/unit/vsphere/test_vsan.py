@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_vsphere.model.certificates import to_pem
+from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import InvalidState, KeyServerUnreachable
 from kmipkit_vsphere.providers.vsan_config import VsanConfig
 from vsphere_scene import Scene, play
@@ -90,7 +91,7 @@ def test_the_pushed_credentials_are_sealed_and_never_shown(tmp_path: Path) -> No
         assert line not in repr(config)
         for path in (s.folder / "a").rglob("*"):
             assert path.is_dir() or line.encode() not in path.read_bytes()
-        assert VsanConfig.from_json(config.to_json()) == config
+        assert convert(to_builtins(config), VsanConfig) == config
         assert config.access.dial()[0].name == "kms1", "a real TLS context is made of it"
 
     play(tmp_path, test).close()
@@ -121,7 +122,7 @@ def test_two_hundred_hosts_that_come_back_at_once_are_all_served(tmp_path: Path)
         await s.call("CreateVM", host=names[7], name="db1", diskSize=4096, encrypt=True)
         for name in names:
             s.reboot(name)
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert {s.host(name).keys.crypto.state.value for name in names} == {"safe"}
         assert s.host(names[7]).machines.info("db1").crypto_state == "unlocked"
 
