@@ -159,7 +159,7 @@ def service(
 ) -> AttestationService:
     """An Attestation Service with a key of its own."""
     key = ec.generate_private_key(GROUP_KEY_CURVE)
-    return AttestationService("as1", "group", key, lambda: anchors, lambda: images, clock)
+    return AttestationService("as1", "group", key, anchors, images, clock)
 
 
 def attest(verifier: AttestationService, tpm: Any, events: Sequence[Event]) -> AttestationResult:

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,13 @@ from kmipkit_vsphere.host.service import GUEST as GUEST_ROLE
 from kmipkit_vsphere.host.service import host_calls
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.nbd import plugin
 from kmipkit_vsphere.nbd.export import ENVIRONMENT, Export
 from kmipkit_vsphere.rpc import channel as rpc
 from servers import ANSWER_TIMEOUT
 
 MISSING = [tool for tool in ("nbdkit", "qemu-img", "qemu-io") if shutil.which(tool) is None]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+needs_tools = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 KEY = CryptoKeyId("KMS", "vm")
 SIZE = 4 * 1024 * 1024
@@ -65,6 +66,7 @@ async def exported(host: Host, lab: Laboratory, socket: Path, *command: str) -> 
     return (done.stdout + done.stderr + bytes(errors)).decode(errors="replace")
 
 
+@needs_tools
 def test_r41_qemu_img_sees_plain_text_where_the_file_is_ciphertext(
     tmp_path: Path, host: Host
 ) -> None:
@@ -79,6 +81,7 @@ def test_r41_qemu_img_sees_plain_text_where_the_file_is_ciphertext(
     assert PATTERN[:64] not in host.datastore.machine("db1").disk.data.read_bytes()
 
 
+@needs_tools
 def test_r41_what_a_tool_writes_lies_encrypted(tmp_path: Path, host: Host) -> None:
     lab = Laboratory(tmp_path)
     lab.make_roles()
@@ -91,13 +94,63 @@ def test_r41_what_a_tool_writes_lies_encrypted(tmp_path: Path, host: Host) -> No
     assert b"\x5a" * 32 not in host.datastore.machine("db1").disk.data.read_bytes()
 
 
+@needs_tools
 def test_a_locked_disk_says_why_it_cannot_be_read(tmp_path: Path, host: Host) -> None:
     lab = Laboratory(tmp_path)
     lab.make_roles()
     host.machines.lock("db1")
-    host.remove_key(KEY, force=True)
+    host.keys.remove(KEY, force=True)
     socket = tmp_path / "nbd.sock"
     text = trio.run(
         exported, host, lab, socket, "qemu-img", "info", f"nbd+unix:///?socket={socket}"
     )
     assert "the host lacks key KMS/vm" in text
+
+
+async def served(host: Host, lab: Laboratory, work: Callable[[plugin.Channel], None]) -> None:
+    """Use the plugin without nbdkit, in a thread, as nbdkit does."""
+    server = rpc.Server(
+        host_calls(host), {GUEST: frozenset({GUEST_ROLE})}, lab.role(HOST).server_context()
+    )
+    async with trio.open_nursery() as nursery:
+        address, port = await nursery.start(server.serve, ("127.0.0.1", 0))
+        files = lab.role(GUEST)
+        settings = {
+            "address": address,
+            "port": str(port),
+            "host": HOST,
+            "machine": "db1",
+            "cert": str(files.certificate),
+            "key": str(files.key),
+            "ca": str(files.authorities),
+        }
+        for name, value in settings.items():
+            plugin.config(name, value)
+        plugin.config_complete()
+        channel = plugin.open(False)
+        try:
+            await trio.to_thread.run_sync(work, channel)
+        finally:
+            plugin.close(channel)
+        nursery.cancel_scope.cancel()
+
+
+def test_the_plugin_reads_writes_and_reports_the_hosts_reason(tmp_path: Path, host: Host) -> None:
+    lab = Laboratory(tmp_path)
+    lab.make_roles()
+
+    def work(channel: plugin.Channel) -> None:
+        assert plugin.get_size(channel) == SIZE
+        buffer = bytearray(600_000)
+        plugin.pread(channel, buffer, 1_000_001, 0)
+        assert buffer[: len(PATTERN)] == PATTERN
+        plugin.pwrite(channel, b"\x5a" * 600_000, 65536, 0)
+        plugin.flush(channel, 0)
+        plugin.pread(channel, buffer, 65536, 0)
+        assert buffer == b"\x5a" * 600_000
+        host.machines.lock("db1")
+        host.keys.remove(KEY, force=True)
+        with pytest.raises(RuntimeError, match="the host lacks key KMS/vm"):
+            plugin.pread(channel, buffer, 0, 0)
+
+    trio.run(served, host, lab, work)

@@ -36,11 +36,11 @@ async def story(s: Scene) -> None:
     s.start_host("esx01")
     await s.call("AddHost", name="esx01", address="h", port=1)
     await s.call("CreateVM", host="esx01", name="db1", diskSize=8192)
-    s.host().write_disk("db1", 0, b"payroll")
+    s.host().guests.write_disk("db1", 0, b"payroll")
     await s.call("EncryptVM", name="db1")
     s.reboot("esx01")
     await s.vcenter.hosts.synchronise_restarted()
-    assert s.host().read_disk("db1", 0, 7) == b"payroll"
+    assert s.host().guests.read_disk("db1", 0, 7) == b"payroll"
 
 
 def test_r06_r19_r37_only_vcenters_certificate_reaches_the_key_server(

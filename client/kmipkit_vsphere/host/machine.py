@@ -6,6 +6,7 @@ caller chooses different ones. Opening its home unlocks a machine; a disk whose 
 stays locked by itself, and then the machine cannot be powered on (§2.5).
 """
 
+import contextlib
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -108,19 +109,18 @@ class Machine:
         }
         folder = _new_folder(self.folder.parent, name)
         try:
-            self._copy_to(folder, uuid)
-            copy = Machine.load(folder)
-            for volume in copy.volumes:
-                if volume.use in data_keys:
-                    key_id, dek = data_keys[volume.use]
-                    volume.relock(dek, NewKey(keys[key_id], key_id, copy.uuid))
-            sync_folder(folder.parent)
+            with contextlib.ExitStack() as cleanup:
+                cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+                self._copy_to(folder, uuid)
+                copy = Machine.load(folder)
+                for volume in copy.volumes:
+                    if volume.use in data_keys:
+                        key_id, dek = data_keys[volume.use]
+                        volume.relock(dek, NewKey(keys[key_id], key_id, copy.uuid))
+                sync_folder(folder.parent)
+                cleanup.pop_all()
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
             raise as_fault(error, folder) from None
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
         finally:
             for _, dek in data_keys.values():
                 dek.erase()
@@ -146,7 +146,7 @@ class Machine:
     def _renamed(self, file: str, name: str) -> str:
         return name + file.removeprefix(self.name) if file.startswith(self.name) else file
 
-    # Its state ------------------------------------------------------------------------------------
+    # Its state -----------------------------------------------------------------------------------
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
@@ -266,11 +266,10 @@ class Machine:
     def open(self, keys: Keys) -> "OpenMachine":
         """Open the home, and the disks whose keys are available; errors as Volume.open."""
         opened = OpenMachine(self.home.open(keys, self.uuid))
-        try:
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(opened.close)
             opened.open_disks(self, keys)
-        except BaseException:
-            opened.close()
-            raise
+            cleanup.pop_all()
         return opened
 
 

@@ -70,10 +70,6 @@ class CryptoKeyId(Message, order=True):
     provider_id: Text
     key_id: Annotated[str, Meta(max_length=MAX_TEXT)]
 
-    def to_json(self) -> dict[str, str]:
-        """Field names of the vSphere API (vsphere.md §4.3)."""
-        return {"keyId": self.key_id, "providerId": self.provider_id}
-
     def __str__(self) -> str:
         return f"{self.provider_id}/{self.key_id}"
 

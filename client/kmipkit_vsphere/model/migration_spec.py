@@ -5,14 +5,12 @@ hands them to source and target over its own channels; it erases them afterwards
 """
 
 import secrets
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 from uuid import uuid4
 
 from msgspec import Meta
 
-from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.model.message import Message
@@ -54,15 +52,6 @@ class MigrationSpec(Message):
         """A random id, nonce (64 bits) and key (256 bits)."""
         key = Secret.random(KEY_SIZE) if encrypted else None
         return cls(str(uuid4()), secrets.token_bytes(NONCE_SIZE), key)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the channels to both hosts; never a log."""
-        return dict(to_builtins(self))
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` made; :class:`InvalidArgument` for anything else."""
-        return convert(found, cls)
 
     def erase(self) -> None:
         """Overwrite the key."""

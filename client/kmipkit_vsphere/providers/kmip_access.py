@@ -5,11 +5,8 @@ client certificate with its private key, and which servers to trust. No other ro
 """
 
 import ssl
-from collections.abc import Mapping
-from typing import Any, Self
 
 from kmipkit_vsphere.model.certificates import load_pair, parse_certificate, to_der
-from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.keys import SecretText
 from kmipkit_vsphere.model.message import Message, Port, Text
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
@@ -34,15 +31,6 @@ class KmipAccess(Message):
     private_key: SecretText
     trusted: str
     is_pinned: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """For the channel to a host and its sealed configuration; never a log."""
-        return dict(to_builtins(self))
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` made."""
-        return convert(found, cls)
 
     def dial(self) -> list[KeyServer]:
         """The key servers, over TLS with this certificate."""

@@ -13,16 +13,14 @@ import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Final, Self
 from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from kmipkit_vsphere.model.colour import Colour
-from kmipkit_vsphere.model.encoding import convert, to_builtins
-from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.model.errors import DamagedData
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.model.records import ProviderRecord
@@ -54,18 +52,6 @@ class NativeSpec(Message):
     def new(cls, provider_id: str, *, tpm_required: bool) -> Self:
         """A provider with a new KDK of 256 bits (requirement R30)."""
         return cls(provider_id, uuid4(), Secret.random(KDK_SIZE), tpm_required)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the channel to a host, the host's sealed configuration, and a backup; never a log."""
-        return dict(to_builtins(self))
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` made; :class:`DamagedData` for anything else."""
-        try:
-            return convert(found, cls)
-        except InvalidArgument as error:
-            raise DamagedData(f"this is not a native key provider: {error.message}") from None
 
     def new_key(self) -> CryptoKeyPlain:
         """A new key-encryption key; its id leads back to it."""

@@ -5,13 +5,12 @@ credential that only a TPM holding both can open, and a nonce. The host answers 
 secret, a quote over its registers for that nonce, and its event log; it gets two tokens.
 """
 
-import base64
 import hmac
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -49,15 +48,15 @@ class _Pending:
 
 
 class AttestationService:
-    """One service; ``anchors`` and ``images`` return the present configuration."""
+    """One service, which accepts hosts by these anchors and images."""
 
     def __init__(
         self,
         service: str,
         group: str,
         key: ec.EllipticCurvePrivateKey,
-        anchors: Callable[[], Anchors],
-        images: Callable[[], Sequence[Image]],
+        anchors: Anchors,
+        images: Sequence[Image],
         clock: Clock,
     ) -> None:
         self._service = service
@@ -71,7 +70,7 @@ class AttestationService:
     def challenge(self, request: Challenge) -> AttestationChallenge:
         """First round: check the endorsement key, and challenge its TPM."""
         endorsement = PublicArea.parse(request.ek_public)
-        trusted = self._anchors().check(endorsement, request.ek_certificate, self._clock())
+        trusted = self._anchors.check(endorsement, request.ek_certificate, self._clock())
         attestation_key = PublicArea.parse(request.ak_public)
         attestation_key.check_attestation_key()
         self._drop_expired()
@@ -106,15 +105,13 @@ class AttestationService:
             raise AttestationFailed("the attestation key is not in the TPM of the endorsement key")
         verify_signature(challenge.attestation_key, request.attest, request.signature)
         quote = self._check_quote(request.attest, challenge.nonce, request.events)
-        image = accept(request.events, self._images())
-        claims = {
-            "ek_fingerprint": challenge.endorsement,
-            "image": {"name": image.name, "version": image.version},
-            "secure_boot": True,
-            "pcr_digest": quote.digest.hex(),
-            "event_log_reliable": True,
-            "cnf": {"x25519": base64.b64encode(challenge.answer_key).decode("ascii")},
-        }
+        image = accept(request.events, self._images)
+        claims = token.HostClaims(
+            challenge.endorsement,
+            token.ImageClaim(image.name, image.version),
+            token.Confirmation(challenge.answer_key),
+            quote.digest.hex(),
+        )
         tokens = {
             kind: self._issue(challenge.host, kind, claims)
             for kind in (token.KMS_AUTH, token.REPORTING)
@@ -131,6 +128,6 @@ class AttestationService:
             raise AttestationFailed("the event log does not lead to the registers of the TPM")
         return quote
 
-    def _issue(self, host: str, kind: str, claims: Mapping[str, Any]) -> str:
+    def _issue(self, host: str, kind: str, claims: token.HostClaims) -> str:
         now = self._clock()
         return token.issue(self._key, self._service, self._group, host, now, kind, claims)

@@ -9,8 +9,8 @@ machine.
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -76,13 +76,13 @@ class FetchedPrimaryKey:
 
 
 class KeyProviderService:
-    """One service; the callables return the present configuration."""
+    """One service; ``issuers`` are the public keys (PEM) whose tokens it accepts, by their ids."""
 
     def __init__(
         self,
         group: str,
-        issuers: Callable[[], Mapping[str, str]],
-        providers: Callable[[], Mapping[str, PrimaryKey]],
+        issuers: Mapping[str, str],
+        providers: Mapping[str, PrimaryKey],
         clock: Clock,
     ) -> None:
         self._group = group
@@ -108,25 +108,25 @@ class KeyProviderService:
         kek = await self._primary(request.provider).unwrap(wrapped, request.provider.encode())
         return self._seal(claims, request.key_id, kek)
 
-    def _authenticate(self, presented: str | None) -> dict[str, Any]:
+    def _authenticate(self, presented: str | None) -> token.HostClaims:
         if presented is None:
             raise NotAttested("there is no token; attest first")
-        return token.check(presented, self._issuers(), self._group, self._clock())
+        return token.check(presented, self._issuers, self._group, self._clock())
 
     def _primary(self, name: str) -> PrimaryKey:
-        primary = self._providers().get(name)
+        primary = self._providers.get(name)
         if primary is None:
             raise NotFound(f"there is no trusted key provider {name}")
         return primary
 
-    def _seal(self, claims: Mapping[str, Any], key_id: str, kek: bytes) -> SealedKey:
-        public = base64.b64decode(claims["cnf"]["x25519"])
-        return SealedKey(key_id, token.seal_to(public, kek, key_id.encode()))
+    def _seal(self, claims: token.HostClaims, key_id: str, kek: bytes) -> SealedKey:
+        sealed = token.seal_to(claims.cnf.x25519, kek, key_id.encode())
+        return SealedKey(key_id, sealed)
 
     async def health(self) -> dict[str, str | None]:
         """Trusted key provider to its problem, None if it has none."""
         problems: dict[str, str | None] = {}
-        for name, primary in self._providers().items():
+        for name, primary in self._providers.items():
             try:
                 await primary.check()
             except KeyProviderError as failure:

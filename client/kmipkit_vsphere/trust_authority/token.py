@@ -7,7 +7,7 @@ Provider Service seals its answers to it, so a stolen token gives access to no k
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 import jwt
@@ -18,12 +18,40 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from kmipkit_vsphere.model.errors import NotAttested
+from kmipkit_vsphere.model.encoding import convert, to_builtins
+from kmipkit_vsphere.model.errors import InvalidArgument, NotAttested
+from kmipkit_vsphere.model.message import Message, field
 
 LIFE: Final = timedelta(hours=8)
 ALGORITHM: Final = "ES256"
 KMS_AUTH, REPORTING = "KMS_AUTH_JWT", "REPORTING_JWT"
 
+
+class ImageClaim(Message):
+    """The base image that a host has booted."""
+
+    name: str
+    version: str
+
+
+class Confirmation(Message):
+    """The public key to which answers for the token are sealed (RFC 7800 calls this ``cnf``)."""
+
+    x25519: bytes
+
+
+class HostClaims(Message):
+    """What the Attestation Service has verified about a host."""
+
+    ek_fingerprint: str = field(name="ek_fingerprint")
+    image: ImageClaim
+    cnf: Confirmation
+    pcr_digest: str = field(name="pcr_digest")
+    secure_boot: bool = field(name="secure_boot", default=True)
+    event_log_reliable: bool = field(name="event_log_reliable", default=True)
+
+
+_HOST_CLAIMS: Final = HostClaims.__struct_encode_fields__
 _KEY_SIZE: Final = 32
 _NONCE_SIZE: Final = 12
 
@@ -35,9 +63,9 @@ def issue(
     host: str,
     now: datetime,
     kind: str,
-    claims: Mapping[str, Any],
+    claims: HostClaims,
 ) -> str:
-    """A token about a host; ``claims`` are added to the registered ones."""
+    """A token about a host, of the kind :data:`KMS_AUTH` or :data:`REPORTING`."""
     return jwt.encode(
         {
             "iss": service,
@@ -48,14 +76,14 @@ def issue(
             "exp": now + LIFE,
             "jti": str(uuid4()),
             "typ": kind,
-            **claims,
+            **to_builtins(claims),
         },
         key,
         algorithm=ALGORITHM,
     )
 
 
-def check(token: str, keys: Mapping[str, str], group: str, now: datetime) -> dict[str, Any]:
+def check(token: str, keys: Mapping[str, str], group: str, now: datetime) -> HostClaims:
     """The claims of a token for keys.
 
     ``keys`` are the public keys (PEM) of the Attestation Services of the group. Raises
@@ -86,7 +114,10 @@ def check(token: str, keys: Mapping[str, str], group: str, now: datetime) -> dic
         raise NotAttested("the token is for reports, not for keys")
     if not claims["nbf"] <= now.timestamp() < claims["exp"]:
         raise NotAttested("the token has expired; attest again")
-    return dict(claims)
+    try:
+        return convert({name: claims.get(name) for name in _HOST_CLAIMS}, HostClaims)
+    except InvalidArgument as error:
+        raise NotAttested(f"the token is not valid: {error.message}") from None
 
 
 def seal_to(public: bytes, data: bytes, context: bytes) -> bytes:

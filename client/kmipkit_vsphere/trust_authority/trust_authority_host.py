@@ -118,11 +118,12 @@ class TrustAuthorityHost:
         return self._config.read(_CONFIGURATION, TrustConfiguration) or TrustConfiguration()
 
     def apply(self, configuration: TrustConfiguration) -> None:
-        """Take a configuration into use, durably."""
+        """Apply a configuration, durably."""
         self._config.set(_CONFIGURATION, configuration)
         self._use(configuration)
 
     def _use(self, configuration: TrustConfiguration) -> None:
+        # New services, so that no call sees parts of two configurations.
         primary_keys: dict[str, PrimaryKey] = {
             name: FetchedPrimaryKey(name, provider.primary_key_id, self._dial(provider.access))
             for name, provider in configuration.providers.items()
@@ -132,12 +133,12 @@ class TrustAuthorityHost:
             self.service_id,
             group,
             self._key,
-            lambda: configuration.anchors,
-            lambda: configuration.images,
+            configuration.anchors,
+            configuration.images,
             self._clock,
         )
         self.key_provider = KeyProviderService(
-            group, lambda: configuration.attestation_keys, lambda: primary_keys, self._clock
+            group, configuration.attestation_keys, primary_keys, self._clock
         )
 
     def context(self, credentials: Credentials) -> ssl.SSLContext:

@@ -7,32 +7,64 @@ after a crash of any side it can be told which host has the machine.
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from kmipkit_vsphere.host.disk import as_fault
 from kmipkit_vsphere.host.machine import MAX_DISK, check_name
-from kmipkit_vsphere.model.errors import AlreadyExists, MigrationBroken
+from kmipkit_vsphere.model.encoding import decode
+from kmipkit_vsphere.model.errors import AlreadyExists, InvalidArgument, MigrationBroken
 from kmipkit_vsphere.model.files import sync_folder, write_durably
+from kmipkit_vsphere.model.message import Message
 
 MARKER: Final = "migration.id"
 MAX_FILES: Final = 64
 MAX_MEMORY: Final = 64 * 1024 * 1024
 
 
+class ManifestFile(Message):
+    """A file of the machine, and its size in bytes."""
+
+    name: str
+    size: Annotated[int, Meta(ge=0, le=MAX_DISK)]
+
+
+class Manifest(Message):
+    """What a migration sends after it, in this order: the files, then the memory."""
+
+    name: str
+    running: bool
+    memory: Annotated[int, Meta(ge=0, le=MAX_MEMORY)]
+    files: Annotated[tuple[ManifestFile, ...], Meta(max_length=MAX_FILES)]
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest. Another host wrote it: nothing in it is trusted."""
+    try:
+        manifest = decode(data, Manifest)
+        check_name(manifest.name)
+    except InvalidArgument as error:
+        raise MigrationBroken(f"the manifest is malformed: {error.message}") from None
+    for file in manifest.files:
+        if Path(file.name).name != file.name or file.name.startswith("."):
+            raise MigrationBroken("the manifest names a file that no machine can have")
+    return manifest
+
+
 class StagedMachine:
     """A machine on the target: files are written in the order of the manifest, memory is in RAM."""
 
-    def __init__(self, datastore: Path, migration_id: str, manifest: Mapping[str, Any]) -> None:
-        self._missing = _parse_manifest(manifest)
-        self.name = str(manifest["name"])
+    def __init__(self, datastore: Path, migration_id: str, manifest: Manifest) -> None:
+        self._missing = [(file.name, file.size) for file in manifest.files]
+        self.name = manifest.name
         self.memory = bytearray()
-        self.is_running = bool(manifest["running"])
+        self.is_running = manifest.running
         self._destination = datastore / self.name
         self._id = migration_id
         self._folder = datastore / f".{self.name}.incoming-{migration_id}"
-        self._memory_size = int(manifest["memory"])
+        self._memory_size = manifest.memory
         if self._destination.exists():
             raise AlreadyExists(f"the target host has a machine {self.name} already")
         self._folder.mkdir(mode=0o700)
@@ -108,27 +140,3 @@ def settle(datastore: Path, name: str, migration_id: str, *, has_left: bool) -> 
     else:
         folder.rename(datastore / name)
     sync_folder(datastore)
-
-
-def _parse_manifest(manifest: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Names and sizes of the files. Another host wrote the manifest: nothing in it is trusted."""
-    try:
-        return _files(manifest)
-    except (KeyError, TypeError, ValueError):
-        raise MigrationBroken("the manifest is malformed") from None
-
-
-def _files(manifest: Mapping[str, Any]) -> list[tuple[str, int]]:
-    entries = manifest["files"]
-    check_name(str(manifest["name"]))
-    if not isinstance(entries, list) or len(entries) > MAX_FILES:
-        raise MigrationBroken("the manifest is malformed")
-    if not 0 <= int(manifest["memory"]) <= MAX_MEMORY:
-        raise MigrationBroken("the manifest announces too much memory")
-    files = []
-    for entry in entries:
-        name, size = str(entry["name"]), int(entry["size"])
-        if Path(name).name != name or name.startswith(".") or not 0 <= size <= MAX_DISK:
-            raise MigrationBroken("the manifest names a file that no machine can have")
-        files.append((name, size))
-    return files

@@ -18,14 +18,14 @@ everything durable *before* it sends PREPARED.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import trio
 
 from kmipkit_vsphere.host.migration_support import QuiescedMachine
+from kmipkit_vsphere.model.encoding import encode
 from kmipkit_vsphere.model.errors import MigrationBroken, VSphereError
 from kmipkit_vsphere.model.migration_spec import MigrationSpec
 from kmipkit_vsphere.vmotion.packets import (
@@ -37,7 +37,7 @@ from kmipkit_vsphere.vmotion.packets import (
     Packet,
     Sealer,
 )
-from kmipkit_vsphere.vmotion.staging import StagedMachine
+from kmipkit_vsphere.vmotion.staging import Manifest, ManifestFile, StagedMachine, parse_manifest
 
 CHUNK: Final = 256 * 1024
 STEP_TIMEOUT: Final = 60.0
@@ -48,16 +48,11 @@ class InDoubt(MigrationBroken):
     """The connection ended between COMMIT and DONE; vCenter must find out which host has it."""
 
 
-def describe(machine: QuiescedMachine) -> bytes:
-    """The manifest: what follows, in the order in which it is sent."""
-    return json.dumps(
-        {
-            "name": machine.name,
-            "running": machine.memory is not None,
-            "memory": len(machine.memory or b""),
-            "files": [{"name": path.name, "size": path.stat().st_size} for path in machine.files],
-        }
-    ).encode()
+def describe(machine: QuiescedMachine) -> Manifest:
+    """The manifest of a machine."""
+    files = tuple(ManifestFile(path.name, path.stat().st_size) for path in machine.files)
+    is_running, memory = machine.memory is not None, len(machine.memory or b"")
+    return Manifest(machine.name, is_running, memory, files)
 
 
 def read_chunks(machine: QuiescedMachine) -> Iterator[bytes]:
@@ -132,7 +127,7 @@ async def send(
     when the target may have it.
     """
     link = Link(stream, spec, TO_TARGET, TO_SOURCE)
-    manifest = describe(machine)
+    manifest = encode(describe(machine))
     digest = hashlib.sha256(manifest)
     await link.send(Kind.MANIFEST, manifest)
     chunks = read_chunks(machine)
@@ -164,7 +159,7 @@ async def receive(
     manifest = await link.expect(Kind.MANIFEST)
     machine = None
     try:
-        machine = StagedMachine(datastore, spec.migration_id, _parse(manifest))
+        machine = StagedMachine(datastore, spec.migration_id, parse_manifest(manifest))
         await _receive_contents(link, machine, hashlib.sha256(manifest))
         await link.send(Kind.PREPARED)
         await link.expect(Kind.COMMIT)
@@ -184,7 +179,7 @@ async def receive(
     return machine.name
 
 
-async def _receive_contents(link: Link, machine: StagedMachine, digest: Any) -> None:
+async def _receive_contents(link: Link, machine: StagedMachine, digest: "hashlib._Hash") -> None:
     while (packet := await link.receive()).kind is Kind.DATA:
         digest.update(packet.body)
         await trio.to_thread.run_sync(machine.write, packet.body)
@@ -199,13 +194,3 @@ async def _refuse(link: Link, failure: VSphereError) -> None:
         await link.send(Kind.REFUSED, failure.message.encode()[:1000])
     except MigrationBroken:
         return  # the source is gone
-
-
-def _parse(manifest: bytes) -> dict[str, Any]:
-    try:
-        entries = json.loads(manifest)
-        if {"name", "running", "memory", "files"} <= set(entries):
-            return dict(entries)
-    except (ValueError, TypeError):
-        pass
-    raise MigrationBroken("the manifest is malformed")

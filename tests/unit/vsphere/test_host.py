@@ -126,10 +126,10 @@ def test_removing_keys() -> None:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    made = Host.start("esx01", tmp_path)
-    made.machines.create("vm1", MIB)
-    made.guests.write_disk("vm1", 700_000, PATTERN)
-    return made
+    host = Host.start("esx01", tmp_path)
+    host.machines.create("vm1", MIB)
+    host.guests.write_disk("vm1", 700_000, PATTERN)
+    return host
 
 
 def make_safe(host: Host, *keys: CryptoKeyPlain) -> None:
@@ -171,29 +171,29 @@ def test_a_restart_forgets_all_keys_and_locks_machines(host: Host, tmp_path: Pat
     make_safe(host, key("vm"))
     encrypt(host)
     host.close()
-    again = Host.start("esx01", tmp_path)
-    assert (again.uuid, again.keys.crypto.state) == (host.uuid, CryptoState.INCAPABLE)
-    assert again.boot_id != host.boot_id
-    assert again.keys.crypto.list_keys() == []
+    restarted = Host.start("esx01", tmp_path)
+    assert (restarted.uuid, restarted.keys.crypto.state) == (host.uuid, CryptoState.INCAPABLE)
+    assert restarted.boot_id != host.boot_id
+    assert restarted.keys.crypto.list_keys() == []
     with pytest.raises(EncryptionKeyRequired) as caught:
-        again.guests.read_disk("vm1", 0, 10)
+        restarted.guests.read_disk("vm1", 0, 10)
     assert caught.value.required_key == [key("vm").key_id]
-    assert again.machines.info("vm1").crypto_state is MachineState.LOCKED
-    make_safe(again, key("vm"))
-    assert again.machines.unlock_all() == ["vm1"]
-    assert again.guests.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
-    again.guests.write_disk("vm1", 0, b"written after the restart")
+    assert restarted.machines.info("vm1").crypto_state is MachineState.LOCKED
+    make_safe(restarted, key("vm"))
+    assert restarted.machines.unlock_all() == ["vm1"]
+    assert restarted.guests.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+    restarted.guests.write_disk("vm1", 0, b"written after the restart")
     assert b"written after" not in contents(tmp_path)
 
 
 def test_unlock_all_leaves_what_cannot_be_unlocked(host: Host, tmp_path: Path) -> None:
     make_safe(host, key("vm"))
     encrypt(host)
-    again = Host.start("esx01", tmp_path)
-    make_safe(again, key("vm", b"x" * 32))
-    assert again.machines.unlock_all() == []
+    restarted = Host.start("esx01", tmp_path)
+    make_safe(restarted, key("vm", b"x" * 32))
+    assert restarted.machines.unlock_all() == []
     with pytest.raises(DamagedData):
-        again.machines.unlock("vm1")
+        restarted.machines.unlock("vm1")
 
 
 def test_an_unlocked_machine_goes_on_when_its_key_is_taken_away(host: Host) -> None:

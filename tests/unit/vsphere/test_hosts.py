@@ -28,8 +28,8 @@ from kmipkit.spec.enums import RevocationReasonCode
 PATTERN = "Gehälter 2026: Ada 120000 €; ".encode() * 20
 
 
-def key_id(found: dict[str, Any]) -> CryptoKeyId:
-    return CryptoKeyId(found["providerId"], found["keyId"])
+def key_id(answer: dict[str, Any]) -> CryptoKeyId:
+    return CryptoKeyId(answer["providerId"], answer["keyId"])
 
 
 def contents(folder: Path) -> bytes:
@@ -74,14 +74,14 @@ def test_r20_a_host_holds_no_credentials_of_the_key_server_and_no_key_on_disk(
         key = await encrypted(s)
         await s.call("IssueClientCert", clusterId="KMS")
         secret = await s.key_on_kms(key.key_id)
-        found = contents(s.folder / "esx01")
+        stored = contents(s.folder / "esx01")
         pair = s.vcenter.crypto.providers.trust.client_pair("KMS")
         assert pair is not None
         certificate, private = pair
         for line in certificate.splitlines()[1:3] + private.reveal().decode().splitlines()[1:3]:
-            assert line.encode() not in found
-        assert not any(one in found for one in spellings(secret))
-        assert b"192.0.2.7" not in found, "nor does it know where the key server is"
+            assert line.encode() not in stored
+        assert not any(spelling in stored for spelling in spellings(secret))
+        assert b"192.0.2.7" not in stored, "nor does it know where the key server is"
 
     play(tmp_path, test).close()
 
@@ -94,13 +94,15 @@ def test_r36_r47_keys_of_the_key_server_only_lock_data_keys_which_the_host_makes
         await s.call("AddDisk", name="db1", diskSize=8192)
         host = s.host()
         machine = host.datastore.machine("db1")
-        keys = [one.data_key(host.keys.crypto.keys(), machine.uuid) for one in machine.volumes]
-        texts = [one.reveal() for one in keys]
+        keys = [
+            volume.data_key(host.keys.crypto.keys(), machine.uuid) for volume in machine.volumes
+        ]
+        texts = [key.reveal() for key in keys]
         assert len(texts) == 3 == len(set(texts)), "one for the home and one for each disk"
         for cached in host.keys.crypto.keys().values():
             assert not any(cached.reveal() in text for text in texts)
         stored = contents(s.folder)
-        assert not any(one in stored for text in texts for one in spellings(text))
+        assert not any(spelling in stored for text in texts for spelling in spellings(text))
         clear = host.datastore.machine("db1").disk.data.read_bytes()
         assert PATTERN[:32] not in clear
 
@@ -127,8 +129,8 @@ def test_r41_what_a_guest_wrote_is_not_on_the_datastore(tmp_path: Path) -> None:
         assert PATTERN in contents(s.host().datastore.folder), "the search finds plain text"
         await s.call("EncryptVM", name="db1")
         s.host().guests.write_disk("db1", 9000, PATTERN)
-        found = contents(s.host().datastore.folder)
-        assert PATTERN[:24] not in found
+        stored = contents(s.host().datastore.folder)
+        assert PATTERN[:24] not in stored
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -205,8 +207,8 @@ def test_r20_persistence_needs_a_tpm_and_unlocks_without_vcenter(tmp_path: Path)
         await s.call("SetKeyPersistence", host="esx02", enable=True)
         key = key_id(await s.call("EncryptVM", name="db2"))
         s.host("esx02").guests.write_disk("db2", 0, b"kept")
-        found = contents(s.folder / "esx02")
-        assert not any(one in found for one in spellings(await s.key_on_kms(key.key_id)))
+        stored = contents(s.folder / "esx02")
+        assert not any(spelling in stored for spelling in spellings(await s.key_on_kms(key.key_id)))
         s.forget()
         s.reboot("esx02")
         assert s.host("esx02").guests.read_disk("db2", 0, 4) == b"kept"
@@ -439,7 +441,7 @@ def test_the_machines_key_goes_to_every_safe_host_of_the_cluster(tmp_path: Path)
             "only the chosen host is switched"
         )
         await s.call("SetCryptoMode", name="prod", cryptoMode="forceEnable")
-        assert {s.host(one).keys.crypto.state.value for one in "abc"} == {"safe"}
+        assert {s.host(name).keys.crypto.state.value for name in "abc"} == {"safe"}
         key = key_id(await s.call("RecryptVM", name="web"))
         for name in "abc":
             assert key in s.host(name).keys.crypto.list_keys()

@@ -399,7 +399,9 @@ def test_generated_keys_carry_custom_attributes(tmp_path: Path) -> None:
         found = await s.ask_kms(calls.get_attributes(made.key_id, ("x-Department",)))
         assert found.items[0].value == "Größe & Co"
         await s.call(
-            "SetKeyCustomAttributes", keyId=made.to_json(), customAttributes={"Department": "new"}
+            "SetKeyCustomAttributes",
+            keyId=to_builtins(made),
+            customAttributes={"Department": "new"},
         )
         found = await s.ask_kms(calls.get_attributes(made.key_id, ("x-Department",)))
         assert [one.value for one in found.items] == ["new"]
@@ -427,7 +429,7 @@ def test_the_status_of_keys_tells_why_one_cannot_be_used(tmp_path: Path) -> None
 
         async def status(asked: CryptoKeyId, bits: int = 15) -> dict[str, Any]:
             [found] = await s.call(
-                "QueryCryptoKeyStatus", keyIds=[asked.to_json()], checkKeyBitMap=bits
+                "QueryCryptoKeyStatus", keyIds=[to_builtins(asked)], checkKeyBitMap=bits
             )
             return dict(found)
 
@@ -451,11 +453,11 @@ def test_removing_a_key_never_touches_the_key_server(tmp_path: Path) -> None:
         await s.prepare()
         key = key_id(await s.call("EncryptVM", name="db1"))
         s.forget()
-        [refused] = await s.call("RemoveKeys", keyIds=[key.to_json()])
+        [refused] = await s.call("RemoveKeys", keyIds=[to_builtins(key)])
         assert refused["fault"] == "ResourceInUse"
         [unknown] = await s.call("RemoveKeys", keyIds=[{"providerId": "KMS", "keyId": "?"}])
         assert unknown["fault"] == "InvalidArgument"
-        [done] = await s.call("RemoveKeys", keyIds=[key.to_json()], force=True)
+        [done] = await s.call("RemoveKeys", keyIds=[to_builtins(key)], force=True)
         assert done["success"]
         assert s.kmip == []
         assert key not in s.host().keys.crypto.list_keys()
@@ -479,7 +481,9 @@ def test_wrapped_keys_leave_one_wrapping_key_on_the_key_server(tmp_path: Path) -
         s.reboot("esx01")
         await s.vcenter.hosts.synchronise_restarted()
         assert s.host().guests.read_disk("db1", 0, 7) == b"payroll"
-        [status] = await s.call("QueryCryptoKeyStatus", keyIds=[first.to_json()], checkKeyBitMap=1)
+        [status] = await s.call(
+            "QueryCryptoKeyStatus", keyIds=[to_builtins(first)], checkKeyBitMap=1
+        )
         assert status["keyAvailable"]
 
         await s.call("ConfigureWrappingKey", clusterId="KMS", rotationInterval=30)

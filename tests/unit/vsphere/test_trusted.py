@@ -21,6 +21,7 @@ from kmipkit_vsphere.model.errors import (
     AttestationFailed,
     DamagedData,
     EncryptionKeyRequired,
+    HostUnreachable,
     InvalidArgument,
     InvalidState,
     KeyNotUsable,
@@ -53,9 +54,9 @@ def maker() -> Maker:
 
 
 def good(maker: Maker) -> SoftwareTPM:
-    made = SoftwareTPM()
-    made.certificate = maker.certify(made.ek)
-    return made
+    tpm = SoftwareTPM()
+    tpm.certificate = maker.certify(tpm.ek)
+    return tpm
 
 
 def anchors(maker: Maker, **more: Any) -> Anchors:
@@ -76,8 +77,8 @@ def refused(
 
 def test_a_good_host_is_attested(maker: Maker) -> None:
     tpm = good(maker)
-    found = attest(service(anchors(maker), [OTHER, IMAGE], lambda: NOW), tpm, IMAGE.measure(tpm))
-    claims = jwt.decode(found.documents[token.KMS_AUTH], options={"verify_signature": False})
+    result = attest(service(anchors(maker), [OTHER, IMAGE], lambda: NOW), tpm, IMAGE.measure(tpm))
+    claims = jwt.decode(result.documents[token.KMS_AUTH], options={"verify_signature": False})
     assert claims["sub"] == "host"
     assert claims["image"] == {"name": "ESXi", "version": "8.0.3"}
     assert claims["exp"] - claims["iat"] == timedelta(hours=8).total_seconds()
@@ -239,18 +240,24 @@ def test_tokens_that_do_not_entitle() -> None:
         .decode()
     )
     keys = {"as1": pem}
+    claims = token.HostClaims(
+        "fingerprint", token.ImageClaim("ESXi", "8.0.3"), token.Confirmation(bytes(32)), "digest"
+    )
 
-    def made(
+    def issued(
         signer: Any = key, issuer: str = "as1", group: str = "g", kind: str = token.KMS_AUTH
     ) -> str:
-        return token.issue(signer, issuer, group, "host", NOW, kind, {"cnf": {"x25519": ""}})
+        return token.issue(signer, issuer, group, "host", NOW, kind, claims)
 
-    assert token.check(made(), keys, "g", NOW)["sub"] == "host"
+    assert token.check(issued(), keys, "g", NOW) == claims
+    assert (
+        jwt.decode(issued(), options={"verify_signature": False})["ek_fingerprint"] == "fingerprint"
+    )
     for text, match in (
-        (made(other), "not valid"),
-        (made(issuer="as9"), "no Attestation Service"),
-        (made(group="foreign"), "another group"),
-        (made(kind=token.REPORTING), "for reports"),
+        (issued(other), "not valid"),
+        (issued(issuer="as9"), "no Attestation Service"),
+        (issued(group="foreign"), "another group"),
+        (issued(kind=token.REPORTING), "for reports"),
         (jwt.encode({"iss": "as1"}, None, algorithm="none"), "not valid"),
         ("nonsense", "not valid"),
     ):
@@ -258,7 +265,7 @@ def test_tokens_that_do_not_entitle() -> None:
             token.check(text, keys, "g", NOW)
     for now in (NOW + timedelta(hours=8), NOW - timedelta(seconds=1)):
         with pytest.raises(NotAttested, match="expired"):
-            token.check(made(), keys, "g", now)
+            token.check(issued(), keys, "g", now)
 
 
 def test_an_answer_opens_only_with_the_key_of_the_token() -> None:
@@ -285,14 +292,14 @@ class Whole:
         self.folder = folder
 
     def service(self, name: str) -> TrustAuthorityHost:
-        made = TrustAuthorityHost(
+        service = TrustAuthorityHost(
             name,
             self.folder / name,
             lambda: self.authority.now,
-            lambda access: [self.authority.servers[one.name] for one in access.servers],
+            lambda access: [self.authority.servers[server.name] for server in access.servers],
         )
-        self.services[name] = made
-        return made
+        self.services[name] = service
+        return service
 
     async def prepare(self) -> None:
         s = self.authority
@@ -309,12 +316,10 @@ class Whole:
         async def call(host: Any, request: Request[Any]) -> Any:
             if host.name not in self.services:
                 return await real(host, request)
-            found = self.services[host.name]
-            if found is None:
-                from kmipkit_vsphere.model.errors import HostUnreachable
-
+            service = self.services[host.name]
+            if service is None:
                 raise HostUnreachable(f"host {host.name} does not answer")
-            return await ask(found.management(), request)
+            return await ask(service.management(), request)
 
         s.vcenter.hosts.call = call  # type: ignore[method-assign]
         s.vcenter.trust_authority.authorities = certificate
@@ -333,10 +338,10 @@ class Whole:
     def dial(self, name: str) -> Any:
         @asynccontextmanager
         async def connect() -> Any:
-            found = self.services[name]
-            if found is None:
+            service = self.services[name]
+            if service is None:
                 raise RPCError(f"{name} does not answer")
-            yield Direct(found)
+            yield Direct(service)
 
         return connect
 
@@ -379,12 +384,12 @@ def whole(folder: Path, maker: Maker, test: Callable[[Whole], Awaitable[None]]) 
     (folder / "authority").mkdir()
 
     async def run(scene: Scene) -> None:
-        made = Whole(folder, scene, maker)
+        whole = Whole(folder, scene, maker)
         try:
-            await made.prepare()
-            await test(made)
+            await whole.prepare()
+            await test(whole)
         finally:
-            made.workload.close()
+            whole.workload.close()
 
     play(folder / "authority", run).close()
 
@@ -395,11 +400,11 @@ def test_r09_r44_a_key_reaches_an_attested_host_without_vcenter(
     async def test(w: Whole) -> None:
         host = await w.trusted_host()
         w.workload.calls.clear()
-        found = await w.workload.call("EncryptVM", name="db1")
-        assert found["providerId"] == "TKP"
+        key = await w.workload.call("EncryptVM", name="db1")
+        assert key["providerId"] == "TKP"
         assert "AddKey" not in {method for _, method in w.workload.calls}
         host.guests.write_disk("db1", 0, b"secret")
-        kek = host.keys.crypto.key(CryptoKeyId("TKP", found["keyId"])).reveal()
+        kek = host.keys.crypto.key(CryptoKeyId("TKP", key["keyId"])).reveal()
         for path in w.workload.folder.glob("vcenter*"):
             assert kek not in path.read_bytes()
         assert w.workload.servers == {}, "the workload vCenter knows no key server"
@@ -409,7 +414,7 @@ def test_r09_r44_a_key_reaches_an_attested_host_without_vcenter(
         w.use(host)
         await w.workload.vcenter.hosts.synchronise_restarted()
         assert host.guests.read_disk("db1", 0, 6) == b"secret"
-        assert await w.agent(events=w.events).key(CryptoKeyId("TKP", found["keyId"]))
+        assert await w.agent(events=w.events).key(CryptoKeyId("TKP", key["keyId"]))
 
     whole(tmp_path, maker, test)
 
@@ -585,18 +590,18 @@ def test_a_host_that_missed_a_change_is_not_healthy_until_it_is_remediated(
     tmp_path: Path, maker: Maker
 ) -> None:
     async def test(w: Whole) -> None:
-        kept = w.services["ta2"]
+        missed = w.services["ta2"]
         w.services["ta2"] = None
         await w.ta("ImportImage", manifest=encode(OTHER).decode())
-        w.services["ta2"] = kept
+        w.services["ta2"] = missed
         health = await w.ta("TrustAuthorityHealth")
         assert (health["ta1"]["applied"], health["ta2"]["applied"]) == (True, False)
         assert await w.ta("TrustAuthorityRemediate") == {"ta1": None, "ta2": None}
         assert (await w.ta("TrustAuthorityHealth"))["ta2"]["applied"]
-        again = TrustAuthorityHost("ta2", w.folder / "ta2", lambda: NOW, lambda _: [])
-        assert again.configuration.digest, "and it is kept over a restart"
-        assert kept is not None
-        assert again.service_id == kept.service_id
+        restarted = TrustAuthorityHost("ta2", w.folder / "ta2", lambda: NOW, lambda _: [])
+        assert restarted.configuration.digest, "and it is kept over a restart"
+        assert missed is not None
+        assert restarted.service_id == missed.service_id
 
     whole(tmp_path, maker, test)
 
@@ -612,14 +617,14 @@ def test_attestation_is_told_by_the_hosts_and_its_changes_are_events(
         await w.workload.call("SetMember", group="TrustedAdmins", member="boss")
         document = await w.ta("ExportTrustServices")
         await w.workload.call("ImportTrustServices", "boss", document=document)
-        found = await w.workload.call("AttestationStatus", name="prod")
-        assert found["esx01"]["status"] == "attested"
+        statuses = await w.workload.call("AttestationStatus", name="prod")
+        assert statuses["esx01"]["status"] == "attested"
         await w.ta("RemoveImage", name="ESXi", version="8.0.3")
         w.authority.pass_time(hours=9)
         for _ in range(2):
-            found = await w.workload.call("AttestationStatus", name="prod")
-        assert found["esx01"]["status"] == "notAttested"
-        assert "not an accepted image" in found["esx01"]["messages"][0]
+            statuses = await w.workload.call("AttestationStatus", name="prod")
+        assert statuses["esx01"]["status"] == "notAttested"
+        assert "not an accepted image" in statuses["esx01"]["messages"][0]
         events = await w.workload.events(eventTypeId="TaHost")
         ids = [event["eventTypeId"].rpartition(".")[2] for event in events]
         assert ids == ["TaHostAttestPassEvent", "TaHostAttestFailEvent"], "each change once"
@@ -635,7 +640,7 @@ def test_a_trusted_host_keeps_where_the_services_are(tmp_path: Path, maker: Make
         files = Credentials(w.folder / "c", w.folder / "k", w.folder / "a")
         document = json.loads(await w.ta("ExportTrustServices"))
 
-        def made() -> TrustedHost:
+        def trusted_host() -> TrustedHost:
             return TrustedHost(
                 host.uuid,
                 host.config,
@@ -647,13 +652,13 @@ def test_a_trusted_host_keeps_where_the_services_are(tmp_path: Path, maker: Make
                 lambda: NOW,
             )
 
-        fresh = made()
+        fresh = trusted_host()
         with pytest.raises(InvalidState, match="not configured for a trust authority"):
             await fresh.attest()
         fresh.configure(convert(document, TrustServices))
         assert host.keys.sources.has("TKP")
         host.keys.sources._sources.clear()
-        made()
+        trusted_host()
         assert host.keys.sources.has("TKP")
         host.close()
 
