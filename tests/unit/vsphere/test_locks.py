@@ -115,7 +115,7 @@ def test_a_machine_that_is_being_encrypted_does_not_move(tmp_path: Path) -> None
                 nursery.start_soon(migrate)
                 # The host works in threads, so that waiting for blocked tasks is not enough.
                 lock = s.vcenter.machines._locks.machine("db1")
-                while not (has_moved.is_set() or lock.statistics().tasks_waiting):
+                while not (has_moved.is_set() or lock.statistics().tasks_waiting):  # noqa: ASYNC110
                     await trio.sleep(0.01)
             running.cancel_scope.cancel()
         machine = s.store.inventory.machine("db1")
@@ -153,7 +153,9 @@ def test_two_keys_that_are_made_at_once_share_the_first_wrapping_key(tmp_path: P
         keys: list[str] = []
 
         async def generate() -> None:
-            keys.append((await s.call("GenerateKey"))["keyId"]["keyId"])
+            answer = await s.call("GenerateKey")
+            assert answer["success"], answer
+            keys.append(answer["keyId"]["keyId"])
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(generate)
