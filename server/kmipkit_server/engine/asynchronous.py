@@ -62,7 +62,7 @@ class DeferredRequest:
     stage: ProcessingStage = ProcessingStage.SUBMITTED
     results: dict[bytes, ResponseBatchItem] = field(default_factory=dict)
     """What its items have come to, once it is carried out."""
-    cancelling: int = 0
+    cancellations: int = 0
     """Batches that cancel an item and are not committed yet: until then nothing is carried out."""
 
 
@@ -213,7 +213,7 @@ class AsynchronousRequests:
 
 
 def _is_ready(deferred: DeferredRequest) -> bool:
-    return deferred.stage is ProcessingStage.SUBMITTED and not deferred.cancelling
+    return deferred.stage is ProcessingStage.SUBMITTED and not deferred.cancellations
 
 
 def _pending(item: RequestBatchItem | UnreadableItem, value: bytes) -> ResponseBatchItem:

@@ -240,7 +240,11 @@ class Dispatcher:
             raise
         except Exception:
             # A defect of ours must not look like the client's mistake, nor show what we hold.
-            log.exception("%s: defect in %s", batch.identity.name, response.title(item.operation))
+            log.exception(
+                "%s: internal error in %s",
+                batch.identity.name,
+                response.operation_title(item.operation),
+            )
             defect = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
             return failure(batch.version, defect, item)
 
@@ -250,7 +254,7 @@ class Dispatcher:
         if row is None:
             raise OperationError(
                 ResultReason.OPERATION_NOT_SUPPORTED,
-                f"{response.title(item.operation)} is not supported in KMIP {batch.version}",
+                f"{response.operation_title(item.operation)} is not supported in KMIP {batch.version}",
             )
         batch.exchanges_roles = False  # what counts is the last item
         call = Call(batch, row.operation)
@@ -330,5 +334,5 @@ def _log_refusals(batch: Batch) -> None:
     for result in batch.results:
         if result.result_status is ResultStatus.OPERATION_FAILED:
             reason = result.result_reason.name if result.result_reason else ""
-            operation, message = response.title(result.operation), result.result_message
+            operation, message = response.operation_title(result.operation), result.result_message
             log.info("%s: %s refused: %s: %s", batch.identity.name, operation, reason, message)

@@ -7,10 +7,11 @@ from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
-from kmipkit.spec.enums import ResultStatus
+from kmipkit.spec.enums import Operation, ResultStatus
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.engine.request import UnreadableItem
+from kmipkit_server.titles import title
 
 
 class Answer(NamedTuple):
@@ -22,10 +23,9 @@ class Answer(NamedTuple):
     """If client and server exchange their roles after it: the version to go on in."""
 
 
-def title(operation: object) -> str:
-    """The name of an operation as people read it: ``Create Key Pair``."""
-    name = getattr(operation, "name", None) or "an operation"
-    return str(name).replace("_", " ").title()
+def operation_title(operation: Operation | None) -> str:
+    """The name of an operation as log lines show it; unreadable items may lack one."""
+    return "an operation" if operation is None else title(operation)
 
 
 def success(item: RequestBatchItem, payload: object) -> ResponseBatchItem:

@@ -101,7 +101,7 @@ def check_modify(attribute: Attribute, managed: Managed, version: Version) -> No
 
 def check_set(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse a value that a client may neither add nor change (KMIP 2.1 §6.1.51)."""
-    check = check_modify if attribute.key in managed.stored else check_add
+    check = check_modify if attribute.key in managed.attributes else check_add
     check(attribute, managed, version)
 
 

@@ -43,11 +43,13 @@ from kmipkit_server.store.base import Record
 DEFAULT_GROUP = "default"
 """The group of objects for which clients of 1.1 and 1.2 name none (KMIP 1.2 §3.33)."""
 
-MOST_SECRET_BITS = 8192
+MAX_SECRET_BITS = 8192
 """The longest secret that the server makes or derives."""
 
 
-def requested(call: Call, attributes: Attributes | None, object_type: ObjectType) -> Attributes:
+def requested_attributes(
+    call: Call, attributes: Attributes | None, object_type: ObjectType
+) -> Attributes:
     """The attributes that a client asks for, templates included, after all checks.
 
     Later ones replace earlier ones of the same single-instance attribute, and what is asked for
@@ -196,7 +198,7 @@ def store(
     for key, make in (SET_IF_GENERATED if generated else SET_BY_SERVER).items():
         value_set = None if key in taken else make(call, identifier, given)
         if value_set is not None:
-            attributes.append(first(key, value_set))
+            attributes.append(first_instance(key, value_set))
     if owner is not SYSTEM:
         constraints.check(call, object_type, attributes)
     record = Record(
@@ -214,6 +216,6 @@ def store(
     return managed
 
 
-def first(key: AttributeKey, value: Any) -> Attribute:
+def first_instance(key: AttributeKey, value: Any) -> Attribute:
     """The first instance of an attribute."""
     return Attribute(key, value, 0)

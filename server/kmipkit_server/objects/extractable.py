@@ -11,7 +11,7 @@ def require_extractable(managed: Managed, *, wrapped: bool) -> None:
 
     KMIP 1.4 §3.48, §3.50.
     """
-    attributes = managed.stored
+    attributes = managed.attributes
     if attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) == CryptographicAlgorithm.ONE_TIME_PAD:
         # With two copies the pad would sooner or later be used twice.
         raise OperationError(

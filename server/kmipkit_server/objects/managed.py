@@ -49,12 +49,12 @@ def unpack_object(material: bytes, object_type: ObjectType) -> ManagedObject:
 class Managed:
     """One object during one call. Immutable: a change gives another one to save."""
 
-    __slots__ = ("_stored", "now", "record")
+    __slots__ = ("_attributes", "now", "record")
 
     def __init__(self, record: Record, now: datetime) -> None:
         self.record = record
         self.now = now
-        self._stored: Attributes | None = None
+        self._attributes: Attributes | None = None
 
     @property
     def id(self) -> str:
@@ -71,11 +71,11 @@ class Managed:
         return self.record.state_at(self.now)
 
     @property
-    def stored(self) -> Attributes:
+    def attributes(self) -> Attributes:
         """The attributes that are kept as such, with their indexes."""
-        if self._stored is None:
-            self._stored = self.record.attributes
-        return self._stored
+        if self._attributes is None:
+            self._attributes = self.record.attributes
+        return self._attributes
 
     @property
     def object(self) -> ManagedObject:
@@ -106,20 +106,20 @@ class Managed:
     def get(self, key: AttributeKey) -> Any:
         """The value of an attribute's first instance, or None."""
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
-        return getattr(self, column) if column else self.stored.get(key)
+        return getattr(self, column) if column else self.attributes.get(key)
 
-    def all(self, key: AttributeKey) -> list[Attribute]:
+    def instances(self, key: AttributeKey) -> list[Attribute]:
         """All instances of an attribute, with their indexes."""
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
         if column:
             return [Attribute(key, getattr(self, column))]
-        return [attribute for attribute in self.stored if refers_to(key, attribute)]
+        return [attribute for attribute in self.attributes if refers_to(key, attribute)]
 
-    def everything(self) -> Iterable[Attribute]:
+    def all_attributes(self) -> Iterable[Attribute]:
         """All attributes of the object: the columns first; instances in the order of setting."""
         for key, column in _COLUMNS.items():
             yield Attribute(key, getattr(self, column))
-        yield from self.stored
+        yield from self.attributes
 
     def after(self, event: Event) -> "Managed":
         """After an event of the life cycle; Wrong Key Lifecycle State if it is not permitted."""
@@ -131,9 +131,9 @@ class Managed:
 
     def with_attribute(self, key: AttributeKey, value: Any) -> "Managed":
         """With this single value of an attribute; None takes the attribute away."""
-        return self.with_stored(set_attribute(self.stored, key, value))
+        return self.with_attributes(set_attribute(self.attributes, key, value))
 
-    def with_stored(self, attributes: Attributes) -> "Managed":
+    def with_attributes(self, attributes: Attributes) -> "Managed":
         """With these attributes instead of the stored ones."""
         return Managed(self.record.replace(attributes=attributes), self.now)
 
@@ -172,7 +172,7 @@ def reference_to(attribute: Attribute, version: Version) -> AttributeKey:
     return attribute.key
 
 
-def as_seen_in(version: Version, attribute: Attribute) -> Attribute:
+def for_version(version: Version, attribute: Attribute) -> Attribute:
     """An attribute as a client of this version sees it.
 
     1.x answers name the index of an instance only where it is not zero (KMIP 1.4 §2.1.1: absent is

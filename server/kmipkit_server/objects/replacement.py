@@ -35,9 +35,9 @@ SHIFTED = (Tag.PROCESS_START_DATE, Tag.PROTECT_STOP_DATE, Tag.DEACTIVATION_DATE)
 """Dates that keep their distance from the Activation Date (KMIP 1.4 §4.4, Table 172)."""
 
 
-def inherited(call: Call, old: Managed, offset: int | None) -> Attributes:
+def inherited_attributes(call: Call, old: Managed, offset: int | None) -> Attributes:
     """The attributes that a replacement takes over, its dates moved."""
-    copied = old.stored.without(*NOT_COPIED)
+    copied = old.attributes.without(*NOT_COPIED)
     limits = copied.get(Tag.USAGE_LIMITS)
     if isinstance(limits, UsageLimits):
         whole = limits.replace(usage_limits_count=limits.usage_limits_total)
@@ -58,26 +58,28 @@ def _with(attributes: Attributes, key: Tag, value: object) -> Attributes:
     return attributes.without(key).plus(Attribute(key, value, 0))
 
 
-def merged(given: Attributes, inherited: Attributes) -> Attributes:
-    """What is inherited, and what is asked for besides or instead."""
-    kept = (one for one in inherited if is_multi_instance(one.key) or one.key not in given)
+def merged_attributes(given: Attributes, inherited_attributes: Attributes) -> Attributes:
+    """What is inherited_attributes, and what is asked for besides or instead."""
+    kept = (
+        one for one in inherited_attributes if is_multi_instance(one.key) or one.key not in given
+    )
     return Attributes((*kept, *given))
 
 
-def retire(call: Call, old: Managed) -> Managed:
+def release_names(call: Call, old: Managed) -> Managed:
     """Take its names from an object: the replacement has them now."""
-    nameless = old.with_stored(old.stored.without(Tag.NAME))
+    nameless = old.with_attributes(old.attributes.without(Tag.NAME))
     save(call, old, nameless)
     return load(call, old.id)
 
 
-def point(call: Call, old: Managed, replacement: str) -> None:
+def link_to_replacement(call: Call, old: Managed, replacement: str) -> None:
     """Link the replaced object to its replacement."""
     link = Link(link_type=LinkType.REPLACEMENT_OBJECT_LINK, linked_object_identifier=replacement)
-    stored, _ = add_instance(old.stored, Tag.LINK, link)
-    save(call, old, old.with_stored(stored))
+    stored, _ = add_instance(old.attributes, Tag.LINK, link)
+    save(call, old, old.with_attributes(stored))
 
 
-def back(old: Managed) -> Link:
+def link_to_replaced(old: Managed) -> Link:
     """The link of a replacement to what it replaces."""
     return Link(link_type=LinkType.REPLACED_OBJECT_LINK, linked_object_identifier=old.id)

@@ -35,7 +35,7 @@ from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.managed import (
     Managed,
     add_instance,
-    as_seen_in,
+    for_version,
     is_multi_instance,
     reference_to,
     refers_to,
@@ -52,11 +52,13 @@ def get_attributes(call: Call, request: GetAttributesRequest) -> GetAttributesRe
     if len(set(asked)) != len(asked):
         raise OperationError(ResultReason.INVALID_MESSAGE, "an attribute is asked for twice")
     found = (
-        [one for key in asked for one in managed.all(key)] if asked else list(managed.everything())
+        [one for key in asked for one in managed.instances(key)]
+        if asked
+        else list(managed.all_attributes())
     )
     return GetAttributesResponse(
         unique_identifier=call.returns(managed.id),
-        attributes=Attributes(tuple(as_seen_in(call.version, attribute) for attribute in found)),
+        attributes=Attributes(tuple(for_version(call.version, attribute) for attribute in found)),
     )
 
 
@@ -64,7 +66,7 @@ def get_attribute_list(call: Call, request: GetAttributeListRequest) -> GetAttri
     """Which attributes the object has."""
     managed = load(call, request.unique_identifier)
     names = dict.fromkeys(
-        reference_to(attribute, call.version) for attribute in managed.everything()
+        reference_to(attribute, call.version) for attribute in managed.all_attributes()
     )
     return GetAttributeListResponse(
         unique_identifier=call.returns(managed.id), attribute_references=tuple(names)
@@ -80,16 +82,16 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
         raise OperationError(
             ResultReason.INVALID_FIELD, "Attribute Index is given by the server when adding"
         )
-    if new.key in managed.stored and not is_multi_instance(new.key):
+    if new.key in managed.attributes and not is_multi_instance(new.key):
         raise OperationError(
             ResultReason.ATTRIBUTE_SINGLE_VALUED, f"{attribute_name(new.key)} has a value already"
         )
     _require_unique(call, managed, new)
-    stored, index = add_instance(managed.stored, new.key, new.value)
-    save(call, managed, _aged(managed.with_stored(stored), new.key))
+    stored, index = add_instance(managed.attributes, new.key, new.value)
+    save(call, managed, _aged(managed.with_attributes(stored), new.key))
     return AddAttributeResponse(
         unique_identifier=call.returns(managed.id),
-        attribute=as_seen_in(call.version, Attribute(new.key, new.value, index)),
+        attribute=for_version(call.version, Attribute(new.key, new.value, index)),
     )
 
 
@@ -102,8 +104,8 @@ def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttri
     old = _instance(managed, new.key, new.index, request.current_attribute)
     _require_unique(call, managed, new)
     changed = Attribute(new.key, new.value, old.index)
-    stored = Attributes(tuple(changed if one is old else one for one in managed.stored))
-    save(call, managed, _aged(managed.with_stored(stored), new.key))
+    stored = Attributes(tuple(changed if one is old else one for one in managed.attributes))
+    save(call, managed, _aged(managed.with_attributes(stored), new.key))
     return ModifyAttributeResponse(
         unique_identifier=call.returns(managed.id),
         attribute=_echoed(changed, new.index, call.version),
@@ -126,8 +128,8 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
         gone = _instances(managed, key)
     else:
         gone = [_instance(managed, key, request.attribute_index, current)]
-    stored = Attributes(tuple(one for one in managed.stored if one not in gone))
-    save(call, managed, managed.with_stored(stored))
+    stored = Attributes(tuple(one for one in managed.attributes if one not in gone))
+    save(call, managed, managed.with_attributes(stored))
     return DeleteAttributeResponse(
         unique_identifier=call.returns(managed.id),
         attribute=_echoed(gone[0], request.attribute_index, call.version),
@@ -140,24 +142,26 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
     new = with_count(request.attribute)
     require_unused(managed, new.key)
     # A vendor's attribute with one value can be set like a single-instance one.
-    if is_multi_instance(new.key) and (isinstance(new.key, Tag) or len(managed.all(new.key)) > 1):
+    if is_multi_instance(new.key) and (
+        isinstance(new.key, Tag) or len(managed.instances(new.key)) > 1
+    ):
         raise OperationError(
             ResultReason.MULTI_VALUED_ATTRIBUTE,
             f"{attribute_name(new.key)} may have several values: add, modify or delete one",
         )
     attribute_rules.check_set(new, managed, call.version)
-    stored = set_attribute(managed.stored, new.key, new.value)
-    save(call, managed, _aged(managed.with_stored(stored), new.key))
+    stored = set_attribute(managed.attributes, new.key, new.value)
+    save(call, managed, _aged(managed.with_attributes(stored), new.key))
     return SetAttributeResponse(unique_identifier=call.returns(managed.id))
 
 
 def _echoed(attribute: Attribute, asked: int | None, version: Version) -> Attribute:
-    """As :func:`as_seen_in`, but with the index where the request named one, be it zero."""
-    return attribute if asked is not None and version < V2_0 else as_seen_in(version, attribute)
+    """As :func:`for_version`, but with the index where the request named one, be it zero."""
+    return attribute if asked is not None and version < V2_0 else for_version(version, attribute)
 
 
 def _instances(managed: Managed, key: AttributeKey) -> list[Attribute]:
-    found = [one for one in managed.stored if refers_to(key, one)]
+    found = [one for one in managed.attributes if refers_to(key, one)]
     if not found:
         raise OperationError(
             ResultReason.ATTRIBUTE_NOT_FOUND, f"the object has no {attribute_name(key)}"

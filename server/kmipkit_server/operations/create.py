@@ -22,6 +22,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.settings import Random
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.titles import title
 
 
 def raw_key(data: bytes, algorithm: CryptographicAlgorithm | None, bits: int) -> KeyBlock:
@@ -58,10 +59,10 @@ def _secret_data(attributes: Attributes, random: Random) -> SecretData:
     and with neither algorithm nor length in the key block, which secret data does not need.
     """
     bits = _required(attributes, Tag.CRYPTOGRAPHIC_LENGTH, "Cryptographic Length")
-    if bits % 8 or not 8 <= bits <= creation.MOST_SECRET_BITS:
+    if bits % 8 or not 8 <= bits <= creation.MAX_SECRET_BITS:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Secret Data has 8 to {creation.MOST_SECRET_BITS} bits, a multiple of 8, not {bits}",
+            f"Secret Data has 8 to {creation.MAX_SECRET_BITS} bits, a multiple of 8, not {bits}",
         )
     return SecretData(
         secret_data_type=SecretDataType.PASSWORD,
@@ -84,15 +85,16 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
     object_type = request.object_type
     make = MAKERS.get(object_type)
     if make is None:
-        name = object_type.name.replace("_", " ").title()
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"Create makes Symmetric Keys and Secret Data, not a {name}",
+            f"Create makes Symmetric Keys and Secret Data, not a {title(object_type)}",
         )
-    given = creation.requested(call, request.attributes, object_type)
+    given = creation.requested_attributes(call, request.attributes, object_type)
     if Tag.CRYPTOGRAPHIC_USAGE_MASK not in given:
         # Required by 1.4 §4.1 (Table 163), but left out by real clients: then nothing is permitted.
-        given = given.plus(creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0)))
+        given = given.plus(
+            creation.first_instance(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
+        )
     value = make(given, call.random)
     managed = creation.create(
         call, object_type, value, given, derived_attributes(value), generated=True

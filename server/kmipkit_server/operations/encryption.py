@@ -24,6 +24,7 @@ from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
+from kmipkit_server.titles import title
 
 
 def _algorithm(managed: Managed) -> CryptographicAlgorithm:
@@ -95,10 +96,12 @@ DECRYPTERS: Mapping[ObjectType, Decrypter] = MappingProxyType(
 )
 
 
-def _require_kind(managed: Managed, table: Mapping[ObjectType, object], word: str) -> None:
+def _require_object_type(managed: Managed, table: Mapping[ObjectType, object], action: str) -> None:
     if managed.object_type not in table:
-        kind = managed.object_type.name.replace("_", " ").title()
-        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"a {kind} does not {word}")
+        raise OperationError(
+            ResultReason.ILLEGAL_OBJECT_TYPE,
+            f"an object of type {title(managed.object_type)} cannot {action}",
+        )
 
 
 def _require_parts(managed: Managed) -> None:
@@ -150,7 +153,7 @@ def _decrypt_part(
 def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
     """Encrypt with an Active key whose mask has Encrypt."""
     managed, state = load_for_use(call, request)
-    _require_kind(managed, ENCRYPTERS, "encrypt")
+    _require_object_type(managed, ENCRYPTERS, "encrypt")
     require_use(call, managed, ENCRYPT)
     following = None
     if is_part(request):
@@ -171,7 +174,7 @@ def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
 def decrypt(call: Call, request: DecryptRequest) -> DecryptResponse:
     """Decrypt with a key whose mask has Decrypt; old keys may still decrypt (KMIP 1.4 §3.22)."""
     managed, state = load_for_use(call, request)
-    _require_kind(managed, DECRYPTERS, "decrypt")
+    _require_object_type(managed, DECRYPTERS, "decrypt")
     require_use(call, managed, DECRYPT)
     following = None
     if is_part(request):

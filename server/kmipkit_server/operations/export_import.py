@@ -18,13 +18,13 @@ from kmipkit.model.payloads.register import (
 from kmipkit.spec.enums import KeyWrapType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.wrapping import unwrapped
+from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
-from kmipkit_server.objects.managed import as_seen_in
+from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.registrable import REGISTRABLE
-from kmipkit_server.operations.get import fitting, require_permitted
+from kmipkit_server.operations.get import converted_object, require_get_permitted
 
 
 def export(call: Call, request: ExportRequest) -> ExportResponse:
@@ -38,12 +38,14 @@ def export(call: Call, request: ExportRequest) -> ExportResponse:
         key_compression_type=request.key_compression_type,
         key_wrapping_specification=request.key_wrapping_specification,
     )
-    require_permitted(managed, asked)
+    require_get_permitted(managed, asked)
     return ExportResponse(
         object_type=managed.object_type,
         unique_identifier=call.returns(managed.id),
-        attributes=Attributes(tuple(as_seen_in(call.version, one) for one in managed.everything())),
-        object=fitting(call, managed, asked),
+        attributes=Attributes(
+            tuple(for_version(call.version, one) for one in managed.all_attributes())
+        ),
+        object=converted_object(call, managed, asked),
     )
 
 
@@ -95,9 +97,9 @@ def _replace(call: Call, identifier: str, *, allowed: bool) -> None:
 
 
 def _as_kept(call: Call, request: ImportRequest) -> ManagedObject:
-    """As it came, or unwrapped where that is asked for."""
+    """As it came, or unwrap_key_block where that is asked for."""
     block = getattr(request.object, "key_block", None)
     if request.key_wrap_type != KeyWrapType.NOT_WRAPPED or not isinstance(block, KeyBlock):
         return request.object
-    kept: ManagedObject = request.object.replace(key_block=unwrapped(call, block))
+    kept: ManagedObject = request.object.replace(key_block=unwrap_key_block(call, block))
     return kept

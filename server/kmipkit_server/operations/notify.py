@@ -29,7 +29,7 @@ from kmipkit_server.engine.request import UnreadableItem
 from kmipkit_server.engine.seam import Hook
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.objects.extractable import require_extractable
-from kmipkit_server.objects.managed import Managed, as_seen_in
+from kmipkit_server.objects.managed import Managed, for_version
 from kmipkit_server.store.base import Reader, Store
 
 log = logging.getLogger("kmipkit.server")
@@ -129,7 +129,7 @@ def _put(notification: Notification, managed: Managed) -> PutRequest:
     replaced = next(
         (
             attribute.value.linked_object_identifier
-            for attribute in managed.all(Tag.LINK)
+            for attribute in managed.instances(Tag.LINK)
             if attribute.value.link_type == LinkType.REPLACED_OBJECT_LINK
         ),
         None,
@@ -140,7 +140,7 @@ def _put(notification: Notification, managed: Managed) -> PutRequest:
         replaced_unique_identifier=replaced,
         object=managed.object,
         attributes=Attributes(
-            tuple(as_seen_in(notification.version, each) for each in managed.everything())
+            tuple(for_version(notification.version, each) for each in managed.all_attributes())
         ),
     )
 
@@ -149,8 +149,8 @@ def _notify(notification: Notification, managed: Managed) -> NotifyRequest:
     """Values that changed, Last Change Date among them; deleted ones by name (§5.1)."""
     version = notification.version
     keys = dict.fromkeys((*notification.changed, Tag.LAST_CHANGE_DATE))
-    present = [as_seen_in(version, each) for key in keys for each in managed.all(key)]
-    deleted = [key for key in keys if not managed.all(key)]
+    present = [for_version(version, each) for key in keys for each in managed.instances(key)]
+    deleted = [key for key in keys if not managed.instances(key)]
     if version < (2, 0):
         present += [Attribute(key, None) for key in deleted]
         deleted = []
@@ -166,7 +166,7 @@ _PAYLOADS: Mapping[Operation, Callable[[Notification, Managed], Structure]] = Ma
 )
 """How the payload of each kind of notification is made."""
 
-SENT = frozenset(_PAYLOADS)
+SENT_OPERATIONS = frozenset(_PAYLOADS)
 """The operations that the server sends."""
 
 

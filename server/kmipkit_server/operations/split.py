@@ -66,10 +66,10 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
     """Split a key, or a new one, into parts that are objects of their own."""
     if request.object_type is not ObjectType.SPLIT_KEY:
         raise OperationError(ResultReason.INVALID_OBJECT_TYPE, "Create Split Key makes Split Keys")
-    given = creation.requested(call, request.attributes, ObjectType.SPLIT_KEY)
+    given = creation.requested_attributes(call, request.attributes, ObjectType.SPLIT_KEY)
     secret, attributes = _source(call, request, given)
     if Tag.CRYPTOGRAPHIC_USAGE_MASK not in attributes:
-        mask = creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
+        mask = creation.first_instance(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
         attributes = attributes.plus(mask)
     scheme = splitting.Scheme(
         request.split_key_method,
@@ -125,10 +125,10 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
         shares[value.key_part_identifier] = key_bytes(managed)
     scheme = _scheme(parts)
     secret = splitting.join(shares, scheme)
-    given = creation.requested(call, request.attributes, request.object_type)
+    given = creation.requested_attributes(call, request.attributes, request.object_type)
     joined = _joined(request, secret, parts[0], given)
     if Tag.CRYPTOGRAPHIC_USAGE_MASK not in given:
-        mask = creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
+        mask = creation.first_instance(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
         given = given.plus(mask)
     managed = creation.create(call, request.object_type, joined, given, derived_attributes(joined))
     return JoinSplitKeyResponse(unique_identifier=managed.id)
