@@ -21,7 +21,7 @@ class Notification:
     identifier: str
     version: Version
     """That of the request that caused it."""
-    changed: tuple[AttributeKey, ...] = ()
+    changes: tuple[AttributeKey, ...] = ()
 
 
 class Notifications:

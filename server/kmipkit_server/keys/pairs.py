@@ -17,7 +17,6 @@ from kmipkit.spec.enums import (
     ObjectType,
     ResultReason,
 )
-from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
@@ -144,9 +143,5 @@ def _make(attributes: PairAttributes) -> tuple[_Half, _Half]:
 def _complete(given: Attributes, links: list[Link]) -> Attributes:
     """Without what the key itself tells, with its links and a usage mask."""
     rest = given.without(Tag.CRYPTOGRAPHIC_LENGTH)
-    if Tag.CRYPTOGRAPHIC_USAGE_MASK not in rest:
-        # As in Create: required by 1.4, left out by real clients; then nothing is permitted.
-        rest = rest.plus(
-            creation.first_instance(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
-        )
+    rest = creation.with_usage_mask(rest)
     return rest.plus(*(Attribute(Tag.LINK, link) for link in links))

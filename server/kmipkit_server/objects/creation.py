@@ -29,7 +29,7 @@ from kmipkit.spec.enums import (
     RNGAlgorithm,
     State,
 )
-from kmipkit.spec.masks import ProtectionStorageMask
+from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1, V1_3
 from kmipkit_server.engine.call import Call
@@ -66,6 +66,17 @@ def requested_attributes(
         if is_multi_instance(inherited.key) or inherited.key not in given
     ]
     return constraints.defaulted(call, object_type, Attributes(tuple(merged)))
+
+
+def with_usage_mask(attributes: Attributes) -> Attributes:
+    """With a Cryptographic Usage Mask, even if the client omits it: then no use is permitted.
+
+    KMIP 1.4 requires the mask (§4.1, Table 163), but some clients omit it.
+    """
+    if Tag.CRYPTOGRAPHIC_USAGE_MASK in attributes:
+        return attributes
+    mask = first_instance(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
+    return attributes.plus(mask)
 
 
 def _refuse_repetition(attributes: Iterable[Attribute]) -> None:

@@ -34,7 +34,7 @@ _DESCRIBES: dict[Tag, object] = {
 USES = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
 
 
-def located(call: Call, query: LocateQuery) -> Located:
+def locate(call: Call, query: LocateQuery) -> Located:
     """The answer to a Locate, with what groups make of it."""
     if query.object_group_member == ObjectGroupMember.GROUP_MEMBER_DEFAULT:
         return _next_in_turn(call, query)

@@ -44,11 +44,11 @@ def _require_type(managed: Managed, object_type: ObjectType, operation_name: str
 
 
 def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
-    """Make a replacement for a symmetric key, which takes over its names."""
+    """Generate a replacement for a symmetric key, which takes over its names."""
     old = load_for_change(call, request.unique_identifier)
     _require_type(old, ObjectType.SYMMETRIC_KEY, "Re-key")
-    given = creation.requested_attributes(call, request.attributes, ObjectType.SYMMETRIC_KEY)
-    attributes = merged_attributes(given, inherited_attributes(call, old, request.offset))
+    requested = creation.requested_attributes(call, request.attributes, ObjectType.SYMMETRIC_KEY)
+    attributes = merged_attributes(requested, inherited_attributes(call, old, request.offset))
     algorithm = CryptographicAlgorithm(attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
     bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
     key = SymmetricKey(
@@ -64,28 +64,31 @@ def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
 
 
 def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairResponse:
-    """Make a replacement for both keys of a pair."""
+    """Generate replacements for both keys of a pair."""
     private = load_for_change(call, request.private_key_unique_identifier)
     _require_type(private, ObjectType.PRIVATE_KEY, "Re-key Key Pair")
     public = load_for_change(call, _public_half(private))
     _require_type(public, ObjectType.PUBLIC_KEY, "Re-key Key Pair")
-    asked = pairs.requested_attributes(
+    requested = pairs.requested_attributes(
         call,
         request.common_attributes,
         request.private_key_attributes,
         request.public_key_attributes,
     )
-    wanted = pairs.PairAttributes(
-        merged_attributes(asked.private, inherited_attributes(call, private, request.offset)),
-        merged_attributes(asked.public, inherited_attributes(call, public, request.offset)),
+    attributes = pairs.PairAttributes(
+        merged_attributes(requested.private, inherited_attributes(call, private, request.offset)),
+        merged_attributes(requested.public, inherited_attributes(call, public, request.offset)),
     )
     halves = {ObjectType.PRIVATE_KEY: private, ObjectType.PUBLIC_KEY: public}
     nameless = [release_names(call, old) for old in halves.values()]
-    made = pairs.create(call, wanted, links=lambda half: [link_to_replaced(halves[half])])
-    for old, new in zip(nameless, made, strict=True):
+    replacements = pairs.create(
+        call, attributes, links=lambda object_type: [link_to_replaced(halves[object_type])]
+    )
+    for old, new in zip(nameless, replacements, strict=True):
         link_to_replacement(call, old, new.id)
     return ReKeyKeyPairResponse(
-        private_key_unique_identifier=made[0].id, public_key_unique_identifier=made[1].id
+        private_key_unique_identifier=replacements[0].id,
+        public_key_unique_identifier=replacements[1].id,
     )
 
 
@@ -97,6 +100,4 @@ def _public_half(private: Managed) -> str:
             link.linked_object_identifier, str
         ):
             return link.linked_object_identifier
-    raise OperationError(
-        ResultReason.OBJECT_NOT_FOUND, "the private key has no link to a public key"
-    )
+    raise OperationError(ResultReason.OBJECT_NOT_FOUND, "the Private Key has no Public Key Link")
