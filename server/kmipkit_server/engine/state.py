@@ -18,7 +18,7 @@ class ServerState:
     """Logins, by the value of their ticket."""
     deferrals: dict[bytes, Deferral] = field(default_factory=dict)
     """Asynchronous operations, by Asynchronous Correlation Value."""
-    group_turns: dict[object, str] = field(default_factory=dict)
+    last_group_members: dict[object, str] = field(default_factory=dict)
     """The default member of an object group that was given last, by owner and query."""
     caches: dict[str, Any] = field(default_factory=dict)
     """What was read from the store and is asked for again and again, by the name of its reader."""
