@@ -141,7 +141,7 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
                     serving.start_soon(_notifier(config, request_source, files).run)
-                    serving.start_soon(_work_off, dispatcher, config.kmip.asynchronous_delay)
+                    serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
                     await _obey(signals, contexts, files)
                     log.info("stopping: requests that have begun are finished")
@@ -189,8 +189,8 @@ def _dispatcher(
 
 
 def _registry(config: Config) -> Registry:
-    withheld = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
-    return Registry((*STANDARD, *_extra_operations(config)), withheld)
+    excluded = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
+    return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
 def _seam(queue: Notifications) -> Seam:
@@ -252,11 +252,11 @@ def _notifier(config: Config, request_source: RequestSource, files: TLSFiles) ->
     )
 
 
-async def _work_off(dispatcher: Dispatcher, delay: float) -> None:
+async def _run_deferred(dispatcher: Dispatcher, delay: float) -> None:
     """Carry out asynchronous requests as they fall due."""
     while True:
         await trio.sleep(max(delay, LEAST_PAUSE))
-        await dispatcher.work_off()
+        await dispatcher.run_deferred()
 
 
 def _offers_interop(config: Config) -> bool:
