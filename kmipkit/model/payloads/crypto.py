@@ -1,6 +1,6 @@
 """Cryptography with keys on the server: Encrypt to Hash, and random numbers.
 
-Operations on streams (1.3 on) carry a Correlation Value and two indicators, and may lack what a
+Multi-part operations (1.3 on) carry a Correlation Value and two indicators, and may lack what a
 single call must have; so input and output data are required in 1.2 only. From 2.0 on, data of a
 request may also refer to the output of an earlier batch item (2.1 §7.9).
 """

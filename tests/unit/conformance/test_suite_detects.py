@@ -1,4 +1,4 @@
-"""The tester's own suite notices a server that is wrong: each mutation here breaks one handler."""
+"""The tester's own suite detects a faulty server: each mutation here breaks one handler."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
