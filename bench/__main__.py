@@ -7,10 +7,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kmipkit_certs import development
+from kmipkit_certs.clock import system_clock
 
 from bench import codec, load, messages, servers
 
@@ -69,9 +69,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pki = folder / "pki"
-        development.ensure(
-            self._pki, hosts=("127.0.0.1",), clients=("admin",), clock=lambda: datetime.now(UTC)
-        )
+        development.ensure(self._pki, hosts=("127.0.0.1",), clients=("admin",), clock=system_clock)
         self._settings = load.context(self._pki)
 
     def rows(self) -> list[Row]:

@@ -11,11 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
 
 from kmipkit_certs import development
+from kmipkit_certs.clock import system_clock
 
 from bench import load, messages, servers
 
@@ -64,9 +64,7 @@ def from_checkout(checkout: Path, folder: Path, pki: Path) -> Iterator[servers.S
 def compare(base: Path, here: Path, folder: Path) -> None:
     """Measure both and print the ratios: more than 1 is faster than before."""
     pki = folder / "pki"
-    development.ensure(
-        pki, hosts=("127.0.0.1",), clients=("admin",), clock=lambda: datetime.now(UTC)
-    )
+    development.ensure(pki, hosts=("127.0.0.1",), clients=("admin",), clock=system_clock)
     settings = load.context(pki)
     with (
         from_checkout(base, folder / "base", pki) as old,
