@@ -143,7 +143,7 @@ def test_a_bad_vendor_payload_is_refused_like_any_other() -> None:
     name = Item(Tag.UNIQUE_IDENTIFIER, ItemType.TEXT_STRING, "k")
     payload = Item(Tag.REQUEST_PAYLOAD, ItemType.STRUCTURE, (name, surplus))
     data = encode(request_of(REWRAP, payload, V2_1), V2_1)
-    with pytest.raises(RemoteProtocolError, match="is a INTEGER, not a TEXT_STRING"):
+    with pytest.raises(RemoteProtocolError, match="must be an Integer, not a Text String"):
         payload_of(data, V2_1)
 
 
