@@ -82,8 +82,8 @@ class Framer:
             return Signal.NEED_DATA
         if not buffer:
             return Signal.CLOSED
-        whole = f" of {self._size}" if self._size else ""
-        message = f"the peer closed the connection after {len(buffer)}{whole} bytes of a message"
+        expected = f" of {self._size}" if self._size else ""
+        message = f"the peer closed the connection after {len(buffer)}{expected} bytes of a message"
         raise RemoteProtocolError(message, cause=Cause.CLOSED)
 
 
@@ -130,14 +130,16 @@ class Connection:
 
 def _check_pairing(request: messages.RequestMessage, response: messages.ResponseMessage) -> None:
     """A response has no more items than its request, with the same identifiers (KMIP 1.4 §6.4)."""
-    requested: Sequence[messages.RequestBatchItem] = request.batch_items
-    answered: Sequence[messages.ResponseBatchItem] = response.batch_items
-    if len(answered) > len(requested):
-        error = f"the response has {len(answered)} batch items, the request {len(requested)}"
+    request_items: Sequence[messages.RequestBatchItem] = request.batch_items
+    response_items: Sequence[messages.ResponseBatchItem] = response.batch_items
+    if len(response_items) > len(request_items):
+        counts = f"{len(response_items)} batch items, the request {len(request_items)}"
+        error = f"the response has {counts}"
         raise RemoteProtocolError(error, cause=Cause.UNEXPECTED_MESSAGE, path="ResponseMessage")
-    known = {item.unique_batch_item_id for item in requested}
-    for index, item in enumerate(answered):
-        if item.unique_batch_item_id is not None and item.unique_batch_item_id not in known:
+    identifiers = {item.unique_batch_item_id for item in request_items}
+    for index, item in enumerate(response_items):
+        identifier = item.unique_batch_item_id
+        if identifier is not None and identifier not in identifiers:
             path = f"ResponseMessage/BatchItem[{index}]/UniqueBatchItemID"
             error = "the response has a batch item that the request does not have"
             raise RemoteProtocolError(error, cause=Cause.UNEXPECTED_MESSAGE, path=path)

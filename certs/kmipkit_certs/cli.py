@@ -214,15 +214,15 @@ def check(
     _report(file, request.purpose.name.lower(), reasons(request), as_json)
 
 
-def _report(file: Path, purpose: str, found: list[str], as_json: bool) -> None:
+def _report(file: Path, purpose: str, problems: list[str], as_json: bool) -> None:
     if as_json:
-        verdict: dict[str, Any] = {"accepted": not found, "reasons": found}
+        verdict: dict[str, Any] = {"accepted": not problems, "reasons": problems}
         click.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
-    elif found:
+    elif problems:
         click.echo(f"{file}: a peer would reject this certificate:")
-        for reason in found:
-            click.echo(f"  {reason}")
+        for problem in problems:
+            click.echo(f"  {problem}")
     else:
         click.echo(f"{file}: valid as a {purpose} certificate")
-    if found:
+    if problems:
         raise click.exceptions.Exit(1)

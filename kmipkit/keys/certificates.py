@@ -173,13 +173,13 @@ def _alternative(
     except x509.ExtensionNotFound:
         return ()
     (names,) = elements(extension.value.public_bytes())
-    return tuple(element.whole for element in elements(names.content))
+    return tuple(element.encoded for element in elements(names.content))
 
 
 def _serial(certificate: x509.Certificate) -> bytes:
     """The serial number with its leading zeros, which a number does not have."""
     (body,) = elements(certificate.tbs_certificate_bytes)
-    return next(element.whole for element in elements(body.content) if element.tag == INTEGER)
+    return next(element.encoded for element in elements(body.content) if element.tag == INTEGER)
 
 
 def _hexadecimal(number: int) -> str:

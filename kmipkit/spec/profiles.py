@@ -243,14 +243,14 @@ def claimable(
         frozenset(objects),
         frozenset(algorithms),
     )
-    known = [profile for profile in SERVER_PROFILES if profile.known_in(version)]
+    of_version = [profile for profile in SERVER_PROFILES if profile.known_in(version)]
     fulfilled = [
         profile
-        for profile in known
+        for profile in of_version
         if profile.needs(version) <= supported
         and profile.objects <= object_types
         and profile.algorithms <= supported_algorithms
     ]
-    others = {profile.title for profile in known if not profile.everything}
-    complete = others <= {profile.title for profile in fulfilled}
+    specific = {profile.title for profile in of_version if not profile.everything}
+    complete = specific <= {profile.title for profile in fulfilled}
     return [profile for profile in fulfilled if complete or not profile.everything]

@@ -21,7 +21,7 @@ BROKEN = [
     EntryPoint("other", "kmipkit.cli:GROUP", GROUP),
 ]
 SOUND = EntryPoint("decode", "kmipkit.decode:decode", GROUP)
-COMMANDS = Commands("kmipkit", found=[*BROKEN, SOUND])
+COMMANDS = Commands("kmipkit", points=[*BROKEN, SOUND])
 
 
 def test_help_says_why_a_command_cannot_be_loaded_and_lists_the_others() -> None:
@@ -38,7 +38,7 @@ def test_ctrl_c_among_tasks_ends_as_ctrl_c_does() -> None:
     def interrupted() -> None:
         raise BaseExceptionGroup("tasks", [KeyboardInterrupt()])
 
-    commands = Commands("kmipkit", found=[])
+    commands = Commands("kmipkit", points=[])
     commands.add_command(interrupted)
     assert CliRunner().invoke(commands, ["interrupted"]).exit_code == 130
 
@@ -67,7 +67,7 @@ def test_a_failure_is_one_line_and_a_defect_is_not_hidden(error: Exception, is_s
     def failing() -> None:
         raise error
 
-    commands = Commands("kmipkit", found=[])
+    commands = Commands("kmipkit", points=[])
     commands.add_command(failing)
     result = CliRunner().invoke(commands, ["failing"])
     assert result.exit_code == 1
