@@ -6,6 +6,7 @@ as ``git worktree add ../base COMMIT`` creates it.
 """
 
 import os
+import ssl
 import statistics
 import sys
 import tempfile
@@ -28,7 +29,7 @@ COMPONENTS = (".", "server", "client", "certs", "conformance")
 Measure = Callable[[servers.Server, str], float]
 
 
-def measures(settings: "load.ssl.SSLContext", gets: dict[int, bytes]) -> dict[str, Measure]:
+def measures(settings: ssl.SSLContext, gets: dict[int, bytes]) -> dict[str, Measure]:
     """The measurements: responses or connections per second."""
 
     def rate(server: servers.Server, requests: load.Requests, connections: int) -> float:
@@ -81,7 +82,7 @@ def compare(base: Path, current: Path, folder: Path) -> None:
             print(f"| {name} | {before:,.0f}/s | {now:,.0f}/s | {ratio:.3f} |", flush=True)
 
 
-def _get(server: servers.Server, settings: "load.ssl.SSLContext") -> bytes:
+def _get(server: servers.Server, settings: ssl.SSLContext) -> bytes:
     """A Get request for a new key, after a first successful one."""
     with load.connect(server.port, settings) as stream:
         get = messages.get(messages.check_success(load.exchange(stream, messages.create())))

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.payloads import crypto
 from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
     HashingAlgorithm,
     Operation,
     PaddingMethod,
     ValidityIndicator,
 )
+from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.versions import V1_3, Version
 from suite_cases.steps import (
-    Algorithm,
-    Mask,
     Step,
     activate_object,
     create_pair,
@@ -37,7 +37,12 @@ PKCS1 = SHA_256.replace(padding_method=PaddingMethod.PKCS1_V1_5)
 def macs(version: Version) -> Iterator[Step]:
     """A code of RFC 4231, and one with a wrong first bit."""
     del version
-    yield register_key(0, b"\x0b" * 20, Mask.MAC_GENERATE | Mask.MAC_VERIFY, Algorithm.HMAC_SHA256)
+    yield register_key(
+        0,
+        b"\x0b" * 20,
+        CryptographicUsageMask.MAC_GENERATE | CryptographicUsageMask.MAC_VERIFY,
+        CryptographicAlgorithm.HMAC_SHA256,
+    )
     yield activate_object(0)
     yield Step(
         Operation.MAC,
@@ -94,7 +99,7 @@ def random_bytes(version: Version) -> Iterator[Step]:
 def signatures(version: Version) -> Iterator[Step]:
     """The public key verifies a signature of the private key, but not over other data."""
     del version
-    yield create_pair(Mask.SIGN, Mask.VERIFY)
+    yield create_pair(CryptographicUsageMask.SIGN, CryptographicUsageMask.VERIFY)
     yield activate_object(0)
     yield activate_object(1)
     signature = symbol("SIGNATURE_DATA")

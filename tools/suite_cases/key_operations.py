@@ -16,6 +16,7 @@ from kmipkit.model.payloads.certify import (
 from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
 from kmipkit.spec.enums import (
     CertificateType,
+    CryptographicAlgorithm,
     DerivationMethod,
     KeyFormatType,
     LinkType,
@@ -28,12 +29,11 @@ from kmipkit.spec.enums import (
     State,
     ValidityIndicator,
 )
+from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from suite_cases.steps import (
     KEY,
-    Algorithm,
-    Mask,
     Step,
     activate_object,
     check_attributes,
@@ -49,17 +49,17 @@ from suite_cases.steps import (
 def key_pair(version: Version) -> Iterator[Step]:
     """Both keys have the common and their own attributes, and links to each other."""
     del version
-    yield create_pair(Mask.SIGN, Mask.VERIFY)
+    yield create_pair(CryptographicUsageMask.SIGN, CryptographicUsageMask.VERIFY)
     halves = (
-        (0, ObjectType.PRIVATE_KEY, Mask.SIGN, LinkType.PUBLIC_KEY_LINK),
-        (1, ObjectType.PUBLIC_KEY, Mask.VERIFY, LinkType.PRIVATE_KEY_LINK),
+        (0, ObjectType.PRIVATE_KEY, CryptographicUsageMask.SIGN, LinkType.PUBLIC_KEY_LINK),
+        (1, ObjectType.PUBLIC_KEY, CryptographicUsageMask.VERIFY, LinkType.PRIVATE_KEY_LINK),
     )
     for number, object_type, mask, link_type in halves:
         link = Link(link_type=link_type, linked_object_identifier=uid(1 - number))
         yield check_attributes(
             number,
             (Tag.OBJECT_TYPE, object_type),
-            (Tag.CRYPTOGRAPHIC_ALGORITHM, Algorithm.RSA),
+            (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.RSA),
             (Tag.CRYPTOGRAPHIC_LENGTH, 2048),
             (Tag.CRYPTOGRAPHIC_USAGE_MASK, mask),
             (Tag.STATE, State.PRE_ACTIVE),
@@ -82,7 +82,9 @@ def derive_key(version: Version) -> Iterator[Step]:
         Operation.REGISTER,
         RegisterRequest(
             object_type=ObjectType.SECRET_DATA,
-            attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, Mask.DERIVE_KEY)),
+            attributes=Attributes.of(
+                (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.DERIVE_KEY)
+            ),
             object=secret,
         ),
         RegisterResponse(unique_identifier=uid(0)),
@@ -96,9 +98,12 @@ def derive_key(version: Version) -> Iterator[Step]:
             derivation_method=DerivationMethod.PBKDF2,
             derivation_parameters=rekey.DerivationParameters(salt=b"salt", iteration_count=4096),
             attributes=Attributes.of(
-                (Tag.CRYPTOGRAPHIC_ALGORITHM, Algorithm.AES),
+                (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.AES),
                 (Tag.CRYPTOGRAPHIC_LENGTH, 128),
-                (Tag.CRYPTOGRAPHIC_USAGE_MASK, Mask.ENCRYPT | Mask.DECRYPT),
+                (
+                    Tag.CRYPTOGRAPHIC_USAGE_MASK,
+                    CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT,
+                ),
             ),
         ),
         rekey.DeriveKeyResponse(unique_identifier=uid(1)),
@@ -125,9 +130,12 @@ def re_key(version: Version) -> Iterator[Step]:
         create.CreateRequest(
             object_type=ObjectType.SYMMETRIC_KEY,
             attributes=Attributes.of(
-                (Tag.CRYPTOGRAPHIC_ALGORITHM, Algorithm.AES),
+                (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.AES),
                 (Tag.CRYPTOGRAPHIC_LENGTH, 256),
-                (Tag.CRYPTOGRAPHIC_USAGE_MASK, Mask.ENCRYPT | Mask.DECRYPT),
+                (
+                    Tag.CRYPTOGRAPHIC_USAGE_MASK,
+                    CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT,
+                ),
                 (Tag.NAME, name),
             ),
         ),
@@ -149,7 +157,7 @@ def re_key(version: Version) -> Iterator[Step]:
 def split_key(version: Version) -> Iterator[Step]:
     """Two of three parts yield the key, one does not."""
     del version
-    yield register_key(0, KEY, Mask.ENCRYPT | Mask.DECRYPT)
+    yield register_key(0, KEY, CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT)
     yield Step(
         Operation.CREATE_SPLIT_KEY,
         create.CreateSplitKeyRequest(
@@ -167,7 +175,9 @@ def split_key(version: Version) -> Iterator[Step]:
         return create.JoinSplitKeyRequest(
             object_type=ObjectType.SYMMETRIC_KEY,
             unique_identifiers=tuple(uid(part) for part in parts),
-            attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, Mask.ENCRYPT)),
+            attributes=Attributes.of(
+                (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.ENCRYPT)
+            ),
         )
 
     yield Step(
@@ -182,14 +192,18 @@ def split_key(version: Version) -> Iterator[Step]:
 def certify(version: Version) -> Iterator[Step]:
     """A certificate for a key in the server; both have links."""
     attributes = Attributes.of(
-        (Tag.CRYPTOGRAPHIC_ALGORITHM, Algorithm.ECDSA), (Tag.CRYPTOGRAPHIC_LENGTH, 256)
+        (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.ECDSA), (Tag.CRYPTOGRAPHIC_LENGTH, 256)
     )
     yield Step(
         Operation.CREATE_KEY_PAIR,
         create.CreateKeyPairRequest(
             common_attributes=attributes,
-            private_key_attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, Mask.SIGN)),
-            public_key_attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, Mask.VERIFY)),
+            private_key_attributes=Attributes.of(
+                (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.SIGN)
+            ),
+            public_key_attributes=Attributes.of(
+                (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.VERIFY)
+            ),
         ),
         create.CreateKeyPairResponse(
             private_key_unique_identifier=uid(0), public_key_unique_identifier=uid(1)

@@ -17,6 +17,7 @@ from kmipkit.spec.enums import (
     ResultReason,
     ResultStatus,
 )
+from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0, Version
@@ -24,7 +25,6 @@ from suite_cases.steps import (
     CORRELATION_VALUE,
     KEY,
     NOW,
-    Mask,
     Step,
     activate_object,
     check_key,
@@ -50,10 +50,12 @@ def reasons(version: Version) -> Iterator[Step]:
     yield Step(
         Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=absent), missing_objects
     )
-    yield register_key(0, KEY, Mask.ENCRYPT)
+    yield register_key(0, KEY, CryptographicUsageMask.ENCRYPT)
     yield Step(
         Operation.CHECK,
-        lifecycle.CheckRequest(unique_identifier=uid(0), cryptographic_usage_mask=Mask.DECRYPT),
+        lifecycle.CheckRequest(
+            unique_identifier=uid(0), cryptographic_usage_mask=CryptographicUsageMask.DECRYPT
+        ),
         reason(ResultReason.PERMISSION_DENIED, ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK),
     )
     yield activate_object(0)
@@ -66,7 +68,7 @@ def reasons(version: Version) -> Iterator[Step]:
 def leases(version: Version) -> Iterator[Step]:
     """A lease is granted; an archived object must be recovered first."""
     archived = ResultReason.OBJECT_ARCHIVED
-    yield register_key(0, KEY, Mask.ENCRYPT)
+    yield register_key(0, KEY, CryptographicUsageMask.ENCRYPT)
     yield activate_object(0)
     yield Step(
         Operation.ARCHIVE,
@@ -122,7 +124,7 @@ def missing_objects(version: Version) -> Iterator[Step]:
 def asynchronous(version: Version) -> Iterator[Step]:
     """Poll returns the result of an asynchronous request once; it can be canceled before it starts."""
     pending = ResultStatus.OPERATION_PENDING
-    yield register_key(0, KEY, Mask.ENCRYPT)
+    yield register_key(0, KEY, CryptographicUsageMask.ENCRYPT)
     request = GetAttributesRequest(
         unique_identifier=uid(0), attribute_references=(Tag.CRYPTOGRAPHIC_LENGTH,)
     )

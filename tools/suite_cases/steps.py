@@ -32,8 +32,6 @@ from kmipkit.spec.versions import V1_0, Version
 NOW = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """The value of ``$NOW``."""
 
-Algorithm, Mask = CryptographicAlgorithm, CryptographicUsageMask
-
 
 def symbol(name: str) -> bytes:
     """The bytes for a placeholder."""
@@ -84,8 +82,8 @@ class Case:
 def register_key(
     number: int,
     data: bytes,
-    mask: Mask,
-    algorithm: Algorithm = Algorithm.AES,
+    mask: CryptographicUsageMask,
+    algorithm: CryptographicAlgorithm = CryptographicAlgorithm.AES,
 ) -> Step:
     """Register a symmetric key."""
     block = KeyBlock(
@@ -150,7 +148,7 @@ def check_key(number: int, data: bytes, bits: int) -> Step:
     block = KeyBlock(
         key_format_type=KeyFormatType.RAW,
         key_value=KeyValue(key_material=data),
-        cryptographic_algorithm=Algorithm.AES,
+        cryptographic_algorithm=CryptographicAlgorithm.AES,
         cryptographic_length=bits,
     )
     return Step(
@@ -167,13 +165,14 @@ def check_key(number: int, data: bytes, bits: int) -> Step:
 KEY = bytes(range(16))
 
 
-def create_pair(private: Mask, public: Mask) -> Step:
+def create_pair(private: CryptographicUsageMask, public: CryptographicUsageMask) -> Step:
     """Create an RSA pair as objects 0 and 1."""
     return Step(
         Operation.CREATE_KEY_PAIR,
         create.CreateKeyPairRequest(
             common_attributes=Attributes.of(
-                (Tag.CRYPTOGRAPHIC_ALGORITHM, Algorithm.RSA), (Tag.CRYPTOGRAPHIC_LENGTH, 2048)
+                (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.RSA),
+                (Tag.CRYPTOGRAPHIC_LENGTH, 2048),
             ),
             private_key_attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, private)),
             public_key_attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, public)),
