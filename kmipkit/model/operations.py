@@ -34,20 +34,11 @@ class OperationRow:
     response_payload: PayloadClass | None
     """None if a response has no payload, or that of another operation (Poll)."""
     sides: Side = Side.FROM_CLIENT
+    """The sides of a connection that may request it."""
     may_be_repeated: bool = False
     """Whether the operation changes nothing, so that it can be sent twice without harm."""
     since: Version = V1_0
     until: Version | None = None
-
-    @property
-    def from_client(self) -> bool:
-        """Whether a client may request it from a server."""
-        return Side.FROM_CLIENT in self.sides
-
-    @property
-    def from_server(self) -> bool:
-        """Whether a server may request it from a client."""
-        return Side.FROM_SERVER in self.sides
 
     def known_in(self, version: Version) -> bool:
         """Whether this version has the operation."""
