@@ -81,7 +81,7 @@ def _no_result(payload: Any) -> None:
 
 
 def discover_versions(versions: Iterable[Version] = ()) -> Call[tuple[Version, ...]]:
-    """The versions that the server supports, newest first; if there are ``versions``, only those."""
+    """The versions that the server supports, preferred first; if there are ``versions``, only those."""
     offered = tuple(ProtocolVersion.of(version) for version in versions)
     return _call(
         Operation.DISCOVER_VERSIONS,
