@@ -7,6 +7,7 @@ from os import PathLike
 from kmipkit.model.credentials import Credential
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import Limits
+from kmipkit_client._network.deadline import SYSTEM_CLOCK, Clock
 from kmipkit_client.errors import ClientError
 
 File = str | PathLike[str]
@@ -34,6 +35,7 @@ class Settings:
     timeout: float
     """For one response."""
     limits: Limits = LIMITS
+    clock: Clock = SYSTEM_CLOCK
 
 
 def tls_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSLContext:

@@ -6,7 +6,6 @@ because versions differ: text by RFC 4514, DER, and single fields.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -92,8 +91,6 @@ class CertificateFacts:
     """In DER: an INTEGER with its tag and length, as in the official cases."""
     serial_text: str
     """Hexadecimal, in upper case, without a leading zero byte."""
-    not_before: datetime
-    not_after: datetime
     signature_algorithm: DigitalSignatureAlgorithm | None
     """``None`` for an algorithm that KMIP has no value for, such as Ed25519."""
 
@@ -148,8 +145,6 @@ def describe_certificate(data: bytes) -> CertificateFacts:
             issuer=_name(certificate, certificate.issuer, x509.IssuerAlternativeName),
             serial=_serial(certificate),
             serial_text=_hexadecimal(certificate.serial_number),
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
             signature_algorithm=SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
         )
 
@@ -208,13 +203,13 @@ def _alternative(
     except x509.ExtensionNotFound:
         return ()
     (names,) = elements(extension.value.public_bytes())
-    return tuple(element.whole for element in elements(names.content))
+    return tuple(element.encoded for element in elements(names.content))
 
 
 def _serial(certificate: x509.Certificate) -> bytes:
     """The serial number with its leading zeros, which a number does not have."""
     (body,) = elements(certificate.tbs_certificate_bytes)
-    return next(element.whole for element in elements(body.content) if element.tag == INTEGER)
+    return next(element.encoded for element in elements(body.content) if element.tag == INTEGER)
 
 
 def _hexadecimal(number: int) -> str:

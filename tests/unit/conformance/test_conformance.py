@@ -390,16 +390,15 @@ def test_a_file_of_deviations_that_is_none_is_an_error(tmp_path: Path, text: str
         deviations.load(path)
 
 
-def test_marks_say_who_sends_and_what_is_repeated() -> None:
+def test_marks_name_the_client_and_repeated_requests() -> None:
     text = """<!-- # [Client-Z] in a comment --><KMIP># TIME 0 # [Client-A]
     <RequestMessage></RequestMessage><ResponseMessage></ResponseMessage> # TIME 1
     # [Client-B] # [REPEAT] until it is there
     <RequestMessage></RequestMessage><ResponseMessage></ResponseMessage>
-    # [Server-to-Client]<RequestMessage></RequestMessage></KMIP>"""
+    <RequestMessage></RequestMessage></KMIP>"""
     found = list(markers.marks(text))
     assert [mark.client for mark in found] == ["Client-A", "", "Client-B", "", ""]
     assert [mark.repeated for mark in found] == [False, False, True, False, False]
-    assert [mark.from_server for mark in found] == [False, False, False, False, True]
 
 
 def test_a_case_is_played_as_it_must_have_been_meant(tmp_path: Path) -> None:

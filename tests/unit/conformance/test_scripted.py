@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kmipkit_certs import development
 from kmipkit_conformance.cases import SUITE, Case, Step, load_all
+from kmipkit_conformance.clock import Clock
 from kmipkit_conformance.player import Outcome, Player, Verdict
 from kmipkit_conformance.scripted import ScriptedServer, server_context
 from kmipkit_conformance.target import Target
@@ -39,7 +40,9 @@ def both(pki: Path, case: Case, played: Case | None = None) -> tuple[Verdict, Ve
         thread.start()
         files = (pki / "ca.crt", pki / "device.crt", pki / "device.key")
         target = Target("127.0.0.1", listener.getsockname()[1], *files, timeout=ANSWER_TIMEOUT)
-        told = Player(target, repeat_timeout=1, sleep=lambda seconds: None).play(played or case)
+        told = Player(target, repeat_timeout=1, clock=Clock(sleep=lambda seconds: None)).play(
+            played or case
+        )
         thread.join()
     return found[0], told
 
