@@ -56,10 +56,10 @@ def test_an_operation_from_outside_is_served_like_our_own(
     [
         ('["no_such_module:ROWS"]', "'no_such_module:ROWS' cannot be imported"),
         ('["os:no_such_name"]', "cannot be imported"),
-        ('["os:sep"]', "not a ServedOperation"),
-        ('["os:devnull"]', "not a ServedOperation"),
-        ('["os:F_OK"]', "is not a sequence of ServedOperation"),
-        ("7", "must be a list of texts"),
+        ('["os:sep"]', "must contain only ServedOperation"),
+        ('["os:devnull"]', "must contain only ServedOperation"),
+        ('["os:F_OK"]', "must be a sequence of ServedOperation"),
+        ("7", "must be a list of strings"),
     ],
 )
 def test_rows_that_cannot_be_used_are_told_before_a_start(
