@@ -82,19 +82,21 @@ def serve(
         "log": {"level": log_level and log_level.upper()},
     }
     try:
-        loaded = configuration.load(config) if config else configuration.Config()
-        final = configuration.with_options(loaded, options)
+        from_file = configuration.load(config) if config else configuration.Config()
+        effective = configuration.with_options(from_file, options)
         if check_config:
-            app.check(final)
+            app.check(effective)
             click.echo("the configuration is valid")
         elif stop:
-            click.echo(f"stopped: process {background.stop(app.lock(final))}")
+            click.echo(f"stopped: process {background.stop(app.lock(effective))}")
         elif detach:
-            directory = final.store.directory
-            process, ready = background.start(lambda announce: app.run(final, announce), directory)
+            directory = effective.store.directory
+            process, ready = background.start(
+                lambda announce: app.run(effective, announce), directory
+            )
             click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
         else:
-            app.run(final, announce=click.echo)
+            app.run(effective, announce=click.echo)
     except (KMIPError, OSError) as error:
         raise click.ClickException(background.explain(error)) from None
     sys.stdout.flush()

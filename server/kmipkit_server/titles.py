@@ -20,6 +20,14 @@ _HYPHENATED: Mapping[str, str] = MappingProxyType(
 def title(member: OpenEnum) -> str:
     """The name of an operation, object type or other value; a number for one without a name."""
     name = member.name
+    if not member.is_named:
+        return name
     return _HYPHENATED.get(name) or " ".join(
         word if word in _ACRONYMS else word.capitalize() for word in name.split("_")
     )
+
+
+def title_with_article(member: OpenEnum) -> str:
+    """The same with the indefinite article: ``an Opaque Object``, ``a Template``."""
+    name = title(member)
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

@@ -92,7 +92,7 @@ class Call:
 
     def _named(self, name: NameReference) -> str:
         """The client's object with this name (3.0)."""
-        identifiers = self.store.named(self.identity.name, name)
+        identifiers = self.store.find_by_name(self.identity.name, name)
         if len(identifiers) != 1:
             number = "several objects have" if identifiers else "no object has"
             raise OperationError(ResultReason.OBJECT_NOT_FOUND, f"{number} the Name {name!s}")

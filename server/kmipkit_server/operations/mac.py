@@ -29,7 +29,7 @@ from kmipkit_server.objects.usage import (
     parameters_of,
     require_use,
 )
-from kmipkit_server.titles import title
+from kmipkit_server.titles import title_with_article
 
 _MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 
@@ -38,7 +38,7 @@ def _begin(managed: Managed, request: MACRequest | MACVerifyRequest) -> macs.Con
     if managed.object_type not in _MAC_KEY_TYPES:
         raise OperationError(
             ResultReason.ILLEGAL_OBJECT_TYPE,
-            f"a MAC needs a Symmetric Key or Secret Data, not a {title(managed.object_type)}",
+            f"a MAC needs a Symmetric Key or Secret Data, not {title_with_article(managed.object_type)}",
         )
     return macs.begin(
         key_bytes(managed),

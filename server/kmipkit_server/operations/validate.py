@@ -19,7 +19,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import certificate_authority
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.titles import title
+from kmipkit_server.titles import title_with_article
 
 MAX_CHAIN_LENGTH = 32
 """The work grows with the square of the length: who issued whom is found by trying signatures."""
@@ -56,7 +56,7 @@ def _certificate(managed: Managed) -> Certificate:
     if not isinstance(value, Certificate):
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"the object is a {title(managed.object_type)}, not a Certificate",
+            f"the object is {title_with_article(managed.object_type)}, not a Certificate",
         )
     return value
 
