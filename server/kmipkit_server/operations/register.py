@@ -1,7 +1,7 @@
 """Register: store an object that the client supplies (KMIP 1.4 §4.3, KMIP 2.1 §6.1.43)."""
 
 from kmipkit.errors import OperationError
-from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute import Attributes, attribute_name
 from kmipkit.model.attributes import Link
 from kmipkit.model.keyblock import KeyBlock
 from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, Template
@@ -47,7 +47,8 @@ def _check_key_block(attributes: Attributes, value: ManagedObject) -> None:
         if attribute is not None and in_block is not None and attribute != in_block:
             raise OperationError(
                 ResultReason.INVALID_FIELD,
-                f"the attribute {tag.name} is {attribute!s}, but the key block has {in_block!s}",
+                f"the attribute {attribute_name(tag)} is {attribute!s},"
+                f" but the key block has {in_block!s}",
             )
 
 
