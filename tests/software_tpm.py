@@ -11,8 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
-from kmipkit_vsphere.errors import InvalidState
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.certificates import to_der
+from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.attestation import AttestationService
@@ -83,7 +84,6 @@ class Maker:
         return builder.sign(self.key, hashes.SHA256())
 
     def certify(self, key: rsa.RSAPrivateKey, days: int = 365) -> bytes:
-        from kmipkit_vsphere.vcenter.trust import to_der
 
         return to_der(self._build(x509.Name([]), key.public_key(), days, ca=False))
 

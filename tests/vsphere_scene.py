@@ -16,16 +16,16 @@ import trio
 from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.identity.identity import Identity
-from kmipkit_vsphere.errors import KeyServerUnreachable, RPCError
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.sealed_config import Sealer
 from kmipkit_vsphere.host.service import HostService
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.errors import KeyServerUnreachable, RPCError
+from kmipkit_vsphere.model.records import HostRecord, ServerRecord
+from kmipkit_vsphere.model.sealed_config import Sealer
 from kmipkit_vsphere.providers.conversation import Login
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.service import VCenterService
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import HostRecord, ServerRecord
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 from laboratory import Laboratory
 
@@ -167,7 +167,7 @@ class Scene:
         """What the key server's administrator gets for an operation."""
         request = encode(messages.request(V1_1, [call]), V1_1)
         dispatcher = self.laboratories[laboratory].dispatcher
-        answer = decode_response(await dispatcher.respond(request, Identity(VCENTER)))[0]
+        answer = decode_response((await dispatcher.respond(request, Identity(VCENTER))).data)[0]
         [result] = messages.results((call,), answer)
         if isinstance(result, Exception):
             raise result

@@ -11,7 +11,7 @@ from kmipkit_vsphere.vcenter.verb_table import VCENTER_VERBS
 from kmipkit_vsphere.vcenter.verbs import PASSWORD_FILE, Verb, command, words
 
 if TYPE_CHECKING:
-    from kmipkit_vsphere.tls import Credentials
+    from kmipkit_vsphere.rpc.tls import Credentials
 
 FILE = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,7 +37,7 @@ def listen_options(function: F) -> F:
 
 
 def _credentials(cert: Path, key: Path, ca: Path) -> "Credentials":
-    from kmipkit_vsphere.tls import Credentials
+    from kmipkit_vsphere.rpc.tls import Credentials
 
     return Credentials(cert, key, ca)
 
@@ -129,7 +129,7 @@ def _host_and_port(where: str, option: str) -> tuple[str, int]:
 def _ask(context: click.Context, method: str, params: dict[str, Any]) -> Any:
     import trio
 
-    from kmipkit_vsphere import rpc
+    from kmipkit_vsphere.rpc import channel as rpc
 
     address, name, credentials, _ = context.obj
 

@@ -8,20 +8,21 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import trio
 
-from kmipkit_vsphere import rpc
-from kmipkit_vsphere.errors import InvalidArgument, KeyProviderError, VSphereError
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
 from kmipkit_vsphere.host.trusted_host import TrustedHost
+from kmipkit_vsphere.model.clock import system_clock
+from kmipkit_vsphere.model.errors import InvalidArgument, KeyProviderError, VSphereError
+from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.conversation import Login
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
-from kmipkit_vsphere.rpc import Method
-from kmipkit_vsphere.tls import Credentials
+from kmipkit_vsphere.rpc import channel as rpc
+from kmipkit_vsphere.rpc.channel import Method
+from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
 from kmipkit_vsphere.trust_authority.tpm import TPM
 from kmipkit_vsphere.trust_authority.tpm2 import open_tpm
@@ -33,10 +34,9 @@ from kmipkit_vsphere.trust_authority.trust_authority_host import (
 from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.host_manager import HostChannel
 from kmipkit_vsphere.vcenter.key_providers import ServerDialer, password_name
+from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.service import USER, VCenterService
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import HostRecord, ServerRecord
-from kmipkit_vsphere.vcenter.trust import Trust
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 log = logging.getLogger("kmipkit.vsphere")
@@ -93,7 +93,7 @@ def run_vcenter(
     _log_to_stderr()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = Store(folder / STORE)
-    clock = _now
+    clock = system_clock
     trust = Trust(store, clock, key_server)
     vcenter = VCenter(
         store,
@@ -125,10 +125,6 @@ def run_vcenter(
         trio.run(_serve, "vCenter", methods, listening, announce, beside)
     finally:
         store.close()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _dialer(store: Store, trust: Trust) -> ServerDialer:
@@ -180,7 +176,7 @@ def run_host(
             tpm,
             events,
             listening.credentials,
-            _now,
+            system_clock,
         )
 
     async def wake() -> None:
@@ -225,7 +221,7 @@ def run_trust_authority(
 ) -> None:
     """Be a Trust Authority host until told to stop: one port for its vCenter, one for hosts."""
     _log_to_stderr()
-    host = TrustAuthorityHost(name, folder, _now)
+    host = TrustAuthorityHost(name, folder, system_clock)
     credentials = listening.credentials
     everybody = frozenset({TRUSTED_HOST})
 

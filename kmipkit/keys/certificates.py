@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
-from kmipkit.keys._border import foreign_errors
+from kmipkit.keys._border import FAILURES, foreign_errors
 from kmipkit.keys._der import INTEGER, elements
 from kmipkit.keys.describe import KeyFacts, public_key_facts
 from kmipkit.spec.enums import CertificateType, DigitalSignatureAlgorithm, ResultReason
@@ -95,6 +95,37 @@ class CertificateFacts:
     """``None`` for an algorithm that KMIP has no value for, such as Ed25519."""
 
 
+_MALFORMED = (
+    *FAILURES,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for a certificate that it cannot read."""
+
+
+def load_certificate(data: bytes) -> x509.Certificate:
+    """An X.509 certificate from DER, whose names and extensions can be read.
+
+    The library reads these only when they are first used. Here it reads them at once, so that a
+    malformed one is refused in one place.
+
+    Raises:
+        OperationError: Invalid Field if ``data`` is not an X.509 certificate;
+            Unsupported Cryptographic Parameters for an algorithm that the library does not support.
+    """
+    with foreign_errors(
+        "Certificate Value is not an X.509 certificate in DER",
+        ResultReason.INVALID_FIELD,
+        # TypeError: a name has a BIT STRING in a field that must hold text.
+        failures=(*_MALFORMED, TypeError),
+    ):
+        certificate = x509.load_der_x509_certificate(data)
+        for part in ("subject", "issuer", "extensions"):
+            getattr(certificate, part)
+        return certificate
+
+
 def describe_certificate(data: bytes) -> CertificateFacts:
     """The facts of a certificate in DER.
 
@@ -102,10 +133,10 @@ def describe_certificate(data: bytes) -> CertificateFacts:
         OperationError: Invalid Field if ``data`` is not an X.509 certificate;
             Unsupported Cryptographic Parameters for a public key that the library does not support.
     """
+    certificate = load_certificate(data)
     with foreign_errors(
         "Certificate Value is not an X.509 certificate in DER", ResultReason.INVALID_FIELD
     ):
-        certificate = x509.load_der_x509_certificate(data)
         return CertificateFacts(
             certificate_type=CertificateType.X_509,
             length=len(data),
@@ -120,7 +151,11 @@ def describe_certificate(data: bytes) -> CertificateFacts:
 
 def certificate_key(data: bytes) -> CertificatePublicKeyTypes:
     """The public key of an X.509 certificate. OperationError: Invalid Field if not supported."""
-    with foreign_errors("the certificate has no supported public key", ResultReason.INVALID_FIELD):
+    with foreign_errors(
+        "the certificate has no supported public key",
+        ResultReason.INVALID_FIELD,
+        failures=_MALFORMED,
+    ):
         return x509.load_der_x509_certificate(data).public_key()
 
 

@@ -40,7 +40,7 @@ from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.tls import client_context, server_context
-from kmipkit_server.operations.notify import NotificationHook, Outbox
+from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Store
 from kmipkit_server.store.sqlite.database import lock_file
@@ -126,12 +126,12 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
         for listening in sockets:
             opened.enter_context(listening)
         queue = Notifications(frozenset(config.notify.accounts))
-        outbox = Outbox(store, queue, clock)
+        request_source = RequestSource(store, queue, clock)
         dispatcher = _dispatcher(config, store, files, clock, queue)
         listener = Listener(
             context=lambda: contexts[-1],
             responder=dispatcher,
-            requests=outbox.requests,
+            requests=request_source.requests,
             identity_rule=IdentityRule(config.identity.source, config.identity.accounts),
             limits=_limits(config),
         )
@@ -140,8 +140,8 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
                 await nursery.start(store.serve)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
-                    serving.start_soon(_notifier(config, outbox, files).run)
-                    serving.start_soon(_work_off, dispatcher, config.kmip.asynchronous_delay)
+                    serving.start_soon(_notifier(config, request_source, files).run)
+                    serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
                     await _obey(signals, contexts, files)
                     log.info("stopping: requests that have begun are finished")
@@ -189,8 +189,8 @@ def _dispatcher(
 
 
 def _registry(config: Config) -> Registry:
-    withheld = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
-    return Registry((*STANDARD, *_extra_operations(config)), withheld)
+    excluded = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
+    return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
 def _seam(queue: Notifications) -> Seam:
@@ -241,22 +241,22 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     )
 
 
-def _notifier(config: Config, outbox: Outbox, files: TLSFiles) -> Notifier:
+def _notifier(config: Config, request_source: RequestSource, files: TLSFiles) -> Notifier:
     addresses = config.notify.accounts
     return Notifier(
-        queue=outbox.queue,
-        message=outbox.message,
+        queue=request_source.queue,
+        message=request_source.message,
         addresses={account: address(where) for account, where in addresses.items() if where},
         context=lambda: client_context(files.cert, files.key, files.ca),
         limits=_messages(config),
     )
 
 
-async def _work_off(dispatcher: Dispatcher, delay: float) -> None:
+async def _run_deferred(dispatcher: Dispatcher, delay: float) -> None:
     """Carry out asynchronous requests as they fall due."""
     while True:
         await trio.sleep(max(delay, LEAST_PAUSE))
-        await dispatcher.work_off()
+        await dispatcher.run_deferred()
 
 
 def _offers_interop(config: Config) -> bool:

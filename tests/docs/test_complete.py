@@ -53,3 +53,14 @@ def test_the_page_of_the_server_names_the_operations_that_it_offers(server: Runn
     cells = " ".join(row.split("|")[2] for row in table.strip().splitlines()[2:])
     names = {re.sub(r"\W", "", name).upper() for name in re.split(r"[,;:]| {2}", cells)}
     assert names - {"", "INKMIP30"} == {entry.name.replace("_", "") for entry in offered}
+
+
+def test_the_page_of_the_architecture_shows_the_rooms_that_there_are() -> None:
+    """A newcomer finds each part where the page says that it is."""
+    text = page("architecture.md")
+    server = DOCS.parent / "server" / "kmipkit_server"
+    rooms = {path.parent.name for path in server.glob("*/__init__.py")}
+    modules = re.findall(rf"`((?:{'|'.join(rooms)})/[\w/]*)(?:\.[a-z_.]+)?`", text)
+    assert {module.split("/")[0] for module in modules} == rooms
+    missing = [m for m in modules if not ((server / m).is_dir() or (server / f"{m}.py").exists())]
+    assert not missing

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import trio
-from kmipkit_vsphere import rpc
 from kmipkit_vsphere.demo.laboratory import GUEST, HOST, Laboratory
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.service import GUEST as GUEST_ROLE
 from kmipkit_vsphere.host.service import HostService
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.nbd.export import ENVIRONMENT, Export
+from kmipkit_vsphere.rpc import channel as rpc
 from servers import ANSWER_TIMEOUT
 
 MISSING = [tool for tool in ("nbdkit", "qemu-img", "qemu-io") if shutil.which(tool) is None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from kmipkit_vsphere.demo.swtpm import SoftwareTPM, missing
-from kmipkit_vsphere.errors import AttestationFailed, InvalidState
+from kmipkit_vsphere.model.errors import AttestationFailed, InvalidState
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.measurements import Image
 from kmipkit_vsphere.trust_authority.tpm2 import TPM2, open_tpm

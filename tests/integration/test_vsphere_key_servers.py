@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from kmipkit_certs import development
 from kmipkit_client import Client
-from kmipkit_vsphere.errors import ClientNotTrusted
+from kmipkit_vsphere.model.errors import ClientNotTrusted
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.standard import check
-from kmipkit_vsphere.tls import Credentials
-from kmipkit_vsphere.vcenter.trust import Trust
+from kmipkit_vsphere.rpc.tls import Credentials
+from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from servers import RunningServer
 from vsphere_scene import Scene, play
 

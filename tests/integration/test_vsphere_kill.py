@@ -11,7 +11,7 @@ from kmipkit_vsphere.demo.laboratory import HOST, Laboratory
 from kmipkit_vsphere.demo.loss import Loss
 from kmipkit_vsphere.demo.processes import Process, Processes
 from kmipkit_vsphere.demo.stage import MACHINE, PLAIN, wait_for
-from kmipkit_vsphere.errors import VSphereError
+from kmipkit_vsphere.model.errors import VSphereError
 
 DISK = 80 * 1024 * 1024
 """More than one checkpoint."""

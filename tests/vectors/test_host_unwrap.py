@@ -4,8 +4,8 @@ Those of RSA are left out: the keys that lock a machine's data keys are AES keys
 """
 
 import pytest
-from kmipkit_vsphere import bundle
-from kmipkit_vsphere.errors import DamagedData
+from kmipkit_vsphere.model import bundle
+from kmipkit_vsphere.model.errors import DamagedData
 from unwrap_vectors import Vector, vectors
 
 VERSIONS = {

@@ -6,13 +6,13 @@ it. The roles among themselves use another one, so that no host could ever speak
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.directory import Directory
 
-from kmipkit_vsphere.tls import Credentials
+from kmipkit_vsphere.model.clock import system_clock
+from kmipkit_vsphere.rpc.tls import Credentials
 
 VCENTER, HOST, ADMINISTRATOR, GUEST = "vcenter", "esx01", "administrator", "guest"
 
@@ -49,7 +49,7 @@ class Laboratory:
 
     def make_roles(self, *others: str) -> None:
         """The authority of the roles, and a certificate for each, and for more hosts."""
-        now = datetime.now(UTC)
+        now = system_clock()
         self._roles.init("laboratory roles", "ecdsa-p256", now)
         for name in (VCENTER, HOST, ADMINISTRATOR, GUEST, *others):
             self.add_role(name)
@@ -57,11 +57,11 @@ class Laboratory:
     def add_role(self, name: str) -> None:
         """A certificate for one more role."""
         # vCenter is called and calls: hosts take it as a client, administrators as a server.
-        self._roles.issue(name, Purpose.BOTH, datetime.now(UTC), alternative=[name])
+        self._roles.issue(name, Purpose.BOTH, system_clock(), alternative=[name])
 
     def admit_vcenter(self) -> None:
         """Sign a client certificate for vCenter with the key server's authority."""
-        self._kms_pki.issue(VCENTER, Purpose.CLIENT, datetime.now(UTC))
+        self._kms_pki.issue(VCENTER, Purpose.CLIENT, system_clock())
 
     def role(self, name: str) -> Credentials:
         """Credentials among the roles."""

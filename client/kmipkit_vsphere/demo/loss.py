@@ -4,7 +4,7 @@ from kmipkit.spec.enums import RevocationReasonCode
 from kmipkit_vsphere.demo.laboratory import HOST
 from kmipkit_vsphere.demo.processes import Process
 from kmipkit_vsphere.demo.stage import DISK_SIZE, MACHINE, PROVIDER, Stage, require
-from kmipkit_vsphere.errors import EncryptionKeyRequired, KeyNotUsable, VSphereError
+from kmipkit_vsphere.model.errors import EncryptionKeyRequired, KeyNotUsable, VSphereError
 
 
 class Loss(Stage):

@@ -6,7 +6,7 @@ import subprocess
 from kmipkit_vsphere.demo.laboratory import HOST
 from kmipkit_vsphere.demo.look import files_with, spellings
 from kmipkit_vsphere.demo.stage import DISK_SIZE, MACHINE, PLAIN, Stage, require
-from kmipkit_vsphere.errors import InvalidState
+from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.vcenter.native_backup import read
 
 PROVIDER = "NKP"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from kmipkit_vsphere.errors import VSphereError
+from kmipkit_vsphere.model.errors import VSphereError
 
 STOP_TIMEOUT = 60.0
 _READY = re.compile(r"^ready: .*?listening on (\S+):(\d+)")

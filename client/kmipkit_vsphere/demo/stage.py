@@ -12,10 +12,10 @@ from typing import Any, ClassVar, TypeVar
 import trio
 from kmipkit_client import Client
 
-from kmipkit_vsphere import rpc
 from kmipkit_vsphere.demo.laboratory import ADMINISTRATOR, GUEST, HOST, VCENTER, Laboratory
 from kmipkit_vsphere.demo.processes import Process, Processes
-from kmipkit_vsphere.errors import VSphereError
+from kmipkit_vsphere.model.errors import VSphereError
+from kmipkit_vsphere.rpc import channel as rpc
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")

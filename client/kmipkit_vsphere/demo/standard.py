@@ -24,7 +24,7 @@ from kmipkit_vsphere.demo.stage import (
     Stage,
     require,
 )
-from kmipkit_vsphere.errors import EncryptionKeyRequired
+from kmipkit_vsphere.model.errors import EncryptionKeyRequired
 
 
 class Standard(Stage):

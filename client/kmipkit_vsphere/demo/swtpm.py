@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from kmipkit_vsphere.errors import InvalidState, VSphereError
+from kmipkit_vsphere.model.errors import InvalidState, VSphereError
 from kmipkit_vsphere.trust_authority import tpm2
 
 PACKAGES: Final = (

@@ -7,7 +7,7 @@ from kmipkit_vsphere.demo.laboratory import ADMINISTRATOR, HOST, VCENTER, Labora
 from kmipkit_vsphere.demo.processes import Process, Processes
 from kmipkit_vsphere.demo.stage import DISK_SIZE, MACHINE, PLAIN, Say, Stage, require, wait_for
 from kmipkit_vsphere.demo.swtpm import SoftwareTPM
-from kmipkit_vsphere.errors import NoPermission, VSphereError
+from kmipkit_vsphere.model.errors import NoPermission, VSphereError
 from kmipkit_vsphere.trust_authority.measurements import Image
 
 PROVIDER = "TKP"

@@ -9,10 +9,10 @@ import trio
 from kmipkit_vsphere.demo.laboratory import GUEST
 from kmipkit_vsphere.demo.processes import Process
 from kmipkit_vsphere.demo.stage import PLAIN, PROVIDER, Stage, require, wait_for
-from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
-from kmipkit_vsphere.tls import Credentials
+from kmipkit_vsphere.rpc.tls import Credentials
 
 HOSTS = ("esx01", "esx02", "esx03")
 DRILL = 200

@@ -20,11 +20,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from kmipkit_vsphere import bundle
-from kmipkit_vsphere.errors import DamagedData, EncryptionKeyRequired, InvalidArgument, NotFound
-from kmipkit_vsphere.host.disk import DEK_SIZE
-from kmipkit_vsphere.host.sealed_config import write_secret
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model import bundle
+from kmipkit_vsphere.model.errors import (
+    DamagedData,
+    EncryptionKeyRequired,
+    InvalidArgument,
+    NotFound,
+)
+from kmipkit_vsphere.model.files import write_secret
+from kmipkit_vsphere.model.keys import DEK_SIZE, CryptoKeyId, Secret
 
 USE: Final = "coredump"
 MAX_DUMP: Final = 64 * 1024 * 1024

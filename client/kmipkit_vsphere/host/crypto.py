@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
 
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     EncryptionKeyRequired,
     InvalidArgument,
@@ -17,7 +17,7 @@ from kmipkit_vsphere.errors import (
     ResourceInUse,
     VSphereError,
 )
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 
 KEK_SIZE = 32
 

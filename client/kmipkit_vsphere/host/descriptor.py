@@ -5,13 +5,12 @@ is. The key locator of the encrypted data is the value of one setting, see :data
 Changes are made to a copy in memory; files are replaced as a whole.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from kmipkit_vsphere.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
 
 LOCATOR_SETTING: Final = "encryption.bundle"
 """The setting that holds the key locator, in both kinds of file (vsphere.md §2.2)."""
@@ -106,29 +105,3 @@ class Descriptor:
 def _name(line: str) -> str | None:
     found = _SETTING.fullmatch(line)
     return found[1] if found else None
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Make or replace a file as a whole; it is durable on return, and never half written."""
-    partial = partly_written(path)
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(fd)
-    partial.replace(path)
-    sync_folder(path.parent)
-
-
-def partly_written(path: Path) -> Path:
-    """What a crash may leave beside a file that :func:`write_durably` was writing."""
-    return path.with_name(path.name + ".partial")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: POSIX does this apart from the files' contents."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

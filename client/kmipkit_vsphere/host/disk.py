@@ -18,11 +18,9 @@ from typing import Final, Self
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from kmipkit_vsphere.errors import DamagedData, InvalidArgument, NoSpace
-from kmipkit_vsphere.keys import Secret
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument, NoSpace
+from kmipkit_vsphere.model.keys import DEK_SIZE, Secret
 
-DEK_SIZE: Final = 64
-"""Bytes of a data key: two AES-256 keys (vsphere.md §2.1)."""
 SECTOR_SIZES: Final = (512, 4096)
 CHUNK: Final = 256 * 1024
 """Bytes that are worked on at a time; a multiple of every sector size."""

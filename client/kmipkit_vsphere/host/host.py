@@ -12,12 +12,23 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host.core_dumps import CoreDumps, DumpInfo
+from kmipkit_vsphere.host.crypto import CryptoManagerHost, CryptoState
+from kmipkit_vsphere.host.key_persistence import KeyPersistence
+from kmipkit_vsphere.host.key_sources import KeySources
+from kmipkit_vsphere.host.machine import Machine, MachineProgress, OpenMachine, check_name
+from kmipkit_vsphere.host.machine_info import MachineInfo, MachineState, PowerState
+from kmipkit_vsphere.host.trusted_host import TrustedHost
+from kmipkit_vsphere.host.volume import NewKey
+from kmipkit_vsphere.host.vsan import VsanEncryption
+from kmipkit_vsphere.model.clock import system_clock
+from kmipkit_vsphere.model.crypto_spec import OPERATIONS, CryptoSpecKind
+from kmipkit_vsphere.model.errors import (
     DamagedData,
     EncryptionKeyRequired,
     InvalidArgument,
@@ -26,23 +37,12 @@ from kmipkit_vsphere.errors import (
     ResourceInUse,
     VSphereError,
 )
-from kmipkit_vsphere.host.core_dumps import CoreDumps, DumpInfo
-from kmipkit_vsphere.host.crypto import CryptoManagerHost, CryptoState
-from kmipkit_vsphere.host.crypto_spec import OPERATIONS, CryptoSpecKind
-from kmipkit_vsphere.host.descriptor import write_durably
-from kmipkit_vsphere.host.key_persistence import KeyPersistence
-from kmipkit_vsphere.host.key_sources import KeySources
-from kmipkit_vsphere.host.machine import Machine, MachineProgress, OpenMachine, check_name
-from kmipkit_vsphere.host.machine_info import MachineInfo, MachineState, PowerState
-from kmipkit_vsphere.host.sealed_config import SealedConfig, Sealer
-from kmipkit_vsphere.host.trusted_host import TrustedHost
-from kmipkit_vsphere.host.volume import NewKey
-from kmipkit_vsphere.host.vsan import VsanEncryption
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.files import ROLE_FILE, write_durably
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.sealed_config import SealedConfig, Sealer
 from kmipkit_vsphere.vmotion.hosting import Migrations
 from kmipkit_vsphere.vmotion.transfer import Outgoing
 
-ROLE_FILE: Final = "trust-authority.json"
 """Marks the folder of a Trust Authority host, which is never a host of machines too (R43)."""
 MIGRATE_ENCRYPTION: Final = "migrate.encryptionMode"
 MEMORY_SIZE: Final = 64 * 1024
@@ -67,7 +67,7 @@ class Host:
         uuid: str,
         folder: Path,
         sealer: Sealer | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = system_clock,
     ) -> None:
         self.name = name
         self.uuid = uuid

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from kmipkit_vsphere.host.descriptor import write_durably
+from kmipkit_vsphere.model.files import write_durably
 
 
 @dataclass(frozen=True, slots=True)

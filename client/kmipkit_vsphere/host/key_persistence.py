@@ -8,9 +8,9 @@ import base64
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import InvalidState
-from kmipkit_vsphere.host.sealed_config import SealedConfig
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.sealed_config import SealedConfig
 
 _ENABLED: Final = "keyPersistence"
 _KEYS: Final = "persistedKeys"

@@ -6,9 +6,9 @@ A key that such a source makes is an internal key of the host (requirement R46).
 import threading
 from typing import Any, Protocol
 
-from kmipkit_vsphere.errors import AlreadyExists, InvalidState
-from kmipkit_vsphere.host.sealed_config import SealedConfig
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.errors import AlreadyExists, InvalidState
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.sealed_config import SealedConfig
 from kmipkit_vsphere.providers.native import NativeSpec
 
 

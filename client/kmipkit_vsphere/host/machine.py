@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
+from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, full
+from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
+from kmipkit_vsphere.model.crypto_spec import OPERATIONS, CryptoSpecKind
+from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
     EncryptionKeyRequired,
     InvalidArgument,
     InvalidState,
 )
-from kmipkit_vsphere.host.crypto_spec import OPERATIONS, CryptoSpecKind
-from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor, sync_folder, write_durably
-from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, full
-from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
-from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.model.files import sync_folder, write_durably
+from kmipkit_vsphere.model.keys import CryptoKeyId
 
 HOME_SIZE: Final = 64 * 1024
 MAX_DISK: Final = 1 << 40

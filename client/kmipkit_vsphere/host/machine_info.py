@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.model.keys import CryptoKeyId
 
 
 class MachineState(StrEnum):

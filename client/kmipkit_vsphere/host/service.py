@@ -12,15 +12,15 @@ from typing import Any, Final, TypeVar
 
 import trio
 
-from kmipkit_vsphere.errors import InvalidArgument, InvalidState, VSphereError
-from kmipkit_vsphere.host.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.trusted_host import TrustedHost
-from kmipkit_vsphere.host.vsan import VsanConfig
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
+from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, VSphereError
+from kmipkit_vsphere.model.migration_spec import MigrationSpec
 from kmipkit_vsphere.providers.native import NativeSpec
-from kmipkit_vsphere.rpc import Method
-from kmipkit_vsphere.vmotion.spec import MigrationSpec
+from kmipkit_vsphere.providers.vsan_config import VsanConfig
+from kmipkit_vsphere.rpc.channel import Method
+from kmipkit_vsphere.rpc.params import Params
 
 MANAGEMENT: Final = "management"
 GUEST: Final = "guest"

@@ -5,11 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
-from kmipkit_vsphere import rpc
-from kmipkit_vsphere.errors import InvalidState
 from kmipkit_vsphere.host.key_sources import KeySources
-from kmipkit_vsphere.host.sealed_config import SealedConfig, write_secret
-from kmipkit_vsphere.tls import Credentials
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.model.files import write_secret
+from kmipkit_vsphere.model.sealed_config import SealedConfig
+from kmipkit_vsphere.rpc import channel as rpc
+from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.trust_authority.agent import (
     AgentSource,
     ServiceChannel,
@@ -18,7 +20,6 @@ from kmipkit_vsphere.trust_authority.agent import (
 )
 from kmipkit_vsphere.trust_authority.measurements import Event
 from kmipkit_vsphere.trust_authority.tpm import TPM
-from kmipkit_vsphere.vcenter.events import Clock
 
 _SETTING: Final = "trustedServices"
 

@@ -21,17 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kmipkit_vsphere import bundle
-from kmipkit_vsphere.errors import DamagedData, EncryptionKeyRequired, InvalidState, NoSpace
-from kmipkit_vsphere.host.descriptor import (
-    LOCATOR_SETTING,
-    Descriptor,
-    partly_written,
-    sync_folder,
-    write_durably,
-)
+from kmipkit_vsphere.host.descriptor import LOCATOR_SETTING, Descriptor
 from kmipkit_vsphere.host.disk import (
-    DEK_SIZE,
     DiskFile,
     PlainText,
     Progress,
@@ -41,8 +32,11 @@ from kmipkit_vsphere.host.disk import (
     recipher,
 )
 from kmipkit_vsphere.host.journal import Journal
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
-from kmipkit_vsphere.locator import KeyLocator, Locked
+from kmipkit_vsphere.model import bundle
+from kmipkit_vsphere.model.errors import DamagedData, EncryptionKeyRequired, InvalidState, NoSpace
+from kmipkit_vsphere.model.files import partly_written, sync_folder, write_durably
+from kmipkit_vsphere.model.keys import DEK_SIZE, CryptoKeyId, Secret
+from kmipkit_vsphere.model.locator import KeyLocator, Locked
 
 Keys = Mapping[CryptoKeyId, Secret]
 

@@ -7,46 +7,27 @@ locks. This is the one place where a host holds credentials of a key server; the
 configuration.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final
 
 import trio
 
-from kmipkit_vsphere.errors import InvalidState
-from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, write_durably
+from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE
 from kmipkit_vsphere.host.disk import DiskFile
-from kmipkit_vsphere.host.sealed_config import SealedConfig
 from kmipkit_vsphere.host.volume import NewKey, Volume
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.model.files import write_durably
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.sealed_config import SealedConfig
 from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.kmip_access import KmipAccess
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
+from kmipkit_vsphere.providers.vsan_config import VsanConfig
 
 _SETTING: Final = "vsan"
 GROUP_SIZE: Final = 1024 * 1024
 """Bytes of a disk group, enough to see what is on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class VsanConfig:
-    """What vCenter pushes: the cluster, the id of its key, and how to reach the key servers."""
-
-    cluster: str
-    key_id: CryptoKeyId
-    access: KmipAccess
-
-    def to_json(self) -> dict[str, Any]:
-        """For the channel to a host and its sealed configuration; never a log."""
-        key = self.key_id.to_json()
-        return {"cluster": self.cluster, "keyId": key, "access": self.access.to_json()}
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` made."""
-        key = CryptoKeyId(found["keyId"]["providerId"], found["keyId"]["keyId"])
-        return cls(found["cluster"], key, KmipAccess.from_json(found["access"]))
 
 
 Dial = Callable[[KmipAccess], list[KeyServer]]

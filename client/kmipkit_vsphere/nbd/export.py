@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kmipkit_vsphere.errors import InvalidState
-from kmipkit_vsphere.tls import Credentials
+from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.rpc.tls import Credentials
 
 PLUGIN: Final = Path(__file__).with_name("plugin.py")
 ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}

@@ -2,7 +2,7 @@
 
 It runs in the Python that nbdkit was built with, so it uses the standard library only. It speaks to
 the host as a guest does, with a guest's certificate: frames of JSON behind their length over mutual
-TLS (:mod:`kmipkit_vsphere.frames`). Data keys never leave the host's process.
+TLS (:mod:`kmipkit_vsphere.rpc.frames`). Data keys never leave the host's process.
 """
 
 import base64

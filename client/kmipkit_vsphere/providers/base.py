@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Protocol
 
-from kmipkit_vsphere.errors import InvalidState
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.records import ManagementType
 from kmipkit_vsphere.providers.owner import Owner
-from kmipkit_vsphere.vcenter.store.records import ManagementType
 
 
 class Participant(StrEnum):

@@ -46,8 +46,8 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1
-from kmipkit_vsphere.errors import KeyProviderError
-from kmipkit_vsphere.keys import Secret
+from kmipkit_vsphere.model.errors import KeyProviderError
+from kmipkit_vsphere.model.keys import Secret
 
 VERSION: Final = V1_1
 ID_PREFIX: Final = b"QLKC"

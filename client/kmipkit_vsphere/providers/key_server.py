@@ -16,7 +16,7 @@ import trio
 from kmipkit.connection import Connection, Response
 from kmipkit.errors import ProtocolError
 from kmipkit.model.messages import RequestMessage, ResponseMessage
-from kmipkit_vsphere.errors import ClientNotTrusted, KeyServerUnreachable, ServerNotTrusted
+from kmipkit_vsphere.model.errors import ClientNotTrusted, KeyServerUnreachable, ServerNotTrusted
 from kmipkit_vsphere.providers.conversation import Login
 
 CONNECT_TIMEOUT: Final = 5.0

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from kmipkit_vsphere.keys import Secret
+from kmipkit_vsphere.model.certificates import load_pair, parse_certificate, to_der
+from kmipkit_vsphere.model.keys import Secret
+from kmipkit_vsphere.model.records import ServerRecord
 from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
-from kmipkit_vsphere.vcenter.store.records import ServerRecord
-from kmipkit_vsphere.vcenter.trust import load_pair, parse_certificate, to_der
 
 _END = "-----END CERTIFICATE-----\n"
 

@@ -21,10 +21,10 @@ from uuid import UUID, uuid4
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from kmipkit_vsphere.errors import DamagedData
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
-from kmipkit_vsphere.vcenter.colour import Colour
-from kmipkit_vsphere.vcenter.store.records import ProviderRecord
+from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.errors import DamagedData
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.records import ProviderRecord
 
 KEPT_AS: Final = "kdk"
 """Under this kind of name vCenter's store keeps KDKs, encrypted."""

@@ -17,13 +17,13 @@ from typing import Final, TypeVar
 import trio
 
 from kmipkit.spec.enums import State
-from kmipkit_vsphere.errors import KeyNotUsable, KeyProviderError, KeyServerUnreachable
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.concurrency import together
+from kmipkit_vsphere.model.errors import KeyNotUsable, KeyProviderError, KeyServerUnreachable
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.records import ManagementType
 from kmipkit_vsphere.providers.base import Participant
 from kmipkit_vsphere.providers.conversation import Conversation, KeyServer, KeyServerRefused
 from kmipkit_vsphere.providers.owner import Owner, Product
-from kmipkit_vsphere.together import together
-from kmipkit_vsphere.vcenter.store.records import ManagementType
 
 ROUNDS: Final = 2
 """How often the list of servers is gone through before the provider counts as unreachable."""

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_vsphere.errors import DamagedData, InvalidArgument
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.owner import Owner, Product
 from kmipkit_vsphere.providers.standard import StandardKeyProvider

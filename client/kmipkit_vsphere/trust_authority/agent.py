@@ -14,18 +14,18 @@ from typing import Any, Final, Protocol
 import trio
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from kmipkit_vsphere.errors import KeyServerUnreachable, RPCError, VSphereError
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.errors import KeyServerUnreachable, RPCError, VSphereError
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.measurements import Event
 from kmipkit_vsphere.trust_authority.tpm import TPM
-from kmipkit_vsphere.vcenter.events import Clock
 
 REATTEST_AT: Final = 2 / 3
 
 
 class ServiceChannel(Protocol):
-    """Calls to one Trust Authority host; see :class:`kmipkit_vsphere.rpc.Client`."""
+    """Calls to one Trust Authority host; see :class:`kmipkit_vsphere.rpc.channel.Client`."""
 
     async def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
         """Call a method and return its result, or raise its fault."""

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from kmipkit_vsphere.errors import AttestationFailed, InvalidArgument
+from kmipkit_vsphere.model.errors import AttestationFailed, InvalidArgument
 from kmipkit_vsphere.trust_authority.structures import PublicArea
 
 MAX_CHAIN = 5

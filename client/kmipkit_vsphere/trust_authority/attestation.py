@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kmipkit_vsphere.errors import AttestationFailed
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.errors import AttestationFailed
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.credential import make_credential

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFHMAC, CounterLocation,
 from kmipkit.keys import cipher
 from kmipkit.keys.parameters import Parameters
 from kmipkit.spec.enums import BlockCipherMode, CryptographicAlgorithm
-from kmipkit_vsphere.errors import AttestationFailed
+from kmipkit_vsphere.model.errors import AttestationFailed
 from kmipkit_vsphere.trust_authority.structures import ALG_AES, PublicArea, Reader, sized
 
 SEED_SIZE: Final = 32

@@ -15,11 +15,11 @@ from typing import Any, Final, Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_vsphere.errors import DamagedData, KeyProviderError, NotAttested, NotFound
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.errors import DamagedData, KeyProviderError, NotAttested, NotFound
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
 from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.trust_authority import token
 
 KEK_SIZE: Final = 32

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from kmipkit_vsphere.errors import AttestationFailed, InvalidArgument
+from kmipkit_vsphere.model.errors import AttestationFailed, InvalidArgument
 from kmipkit_vsphere.trust_authority.tpm import PCR_SIZE, PCRS, TPM
 
 MAX_EVENTS: Final = 1000

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from kmipkit_vsphere.errors import AttestationFailed
+from kmipkit_vsphere.model.errors import AttestationFailed
 
 ALG_RSA, ALG_SHA256, ALG_NULL, ALG_RSASSA, ALG_AES, ALG_CFB = 0x01, 0x0B, 0x10, 0x14, 0x06, 0x43
 MAGIC: Final = 0xFF544347

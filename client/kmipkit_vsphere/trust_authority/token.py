@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from kmipkit_vsphere.errors import NotAttested
+from kmipkit_vsphere.model.errors import NotAttested
 
 LIFE: Final = timedelta(hours=8)
 ALGORITHM: Final = "ES256"

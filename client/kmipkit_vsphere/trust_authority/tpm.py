@@ -25,7 +25,7 @@ class Quote:
 
 
 class TPM(Protocol):
-    """A TPM 2.0. All calls raise :class:`kmipkit_vsphere.errors.VSphereError` where it refuses."""
+    """A TPM 2.0. All calls raise :class:`kmipkit_vsphere.model.errors.VSphereError` where it refuses."""
 
     def endorsement(self) -> Endorsement:
         """The endorsement key, unique to this TPM."""

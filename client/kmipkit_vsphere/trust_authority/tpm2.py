@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import AttestationFailed, InvalidState
+from kmipkit_vsphere.model.errors import AttestationFailed, InvalidState
 from kmipkit_vsphere.trust_authority.tpm import PCRS, Endorsement, Quote
 
 SELECTION: Final = "sha256:" + ",".join(map(str, PCRS))

@@ -17,14 +17,14 @@ from uuid import uuid4
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kmipkit_vsphere.errors import DamagedData, InvalidState
-from kmipkit_vsphere.host.host import ROLE_FILE
-from kmipkit_vsphere.host.sealed_config import SealedConfig, write_secret
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.errors import DamagedData, InvalidState
+from kmipkit_vsphere.model.files import ROLE_FILE, write_secret
+from kmipkit_vsphere.model.sealed_config import SealedConfig
 from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.kmip_access import KmipAccess
-from kmipkit_vsphere.rpc import Method
-from kmipkit_vsphere.tls import Credentials
+from kmipkit_vsphere.rpc.channel import Method
+from kmipkit_vsphere.rpc.params import Params
+from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.attestation import AttestationService
 from kmipkit_vsphere.trust_authority.key_provider_service import (

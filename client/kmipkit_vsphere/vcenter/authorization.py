@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from kmipkit_vsphere.errors import InvalidArgument, NoPermission, NotFound
+from kmipkit_vsphere.model.errors import InvalidArgument, NoPermission, NotFound
 from kmipkit_vsphere.vcenter.privileges import ADMINISTRATOR, PREDEFINED, TRUSTED_ADMIN, Privilege
 
 ROOT: Final = "/"

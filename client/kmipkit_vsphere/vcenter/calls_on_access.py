@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from kmipkit_vsphere.errors import InvalidArgument, NotFound, ResourceInUse
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.errors import InvalidArgument, NotFound, ResourceInUse
+from kmipkit_vsphere.model.records import ROOT
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.authorization import Authorization, Permission, checked_privileges
 from kmipkit_vsphere.vcenter.events import EventFilter, export
 from kmipkit_vsphere.vcenter.privileges import PREDEFINED
-from kmipkit_vsphere.vcenter.store.records import ROOT
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 

@@ -6,12 +6,12 @@ in any case; what depends on the state of things (vsphere.md §5.1) is checked h
 
 from typing import Any
 
-from kmipkit_vsphere.errors import InvalidArgument
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.model.records import ROOT, ClusterRecord, FolderRecord, HostRecord
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.host_manager import MayRegister
 from kmipkit_vsphere.vcenter.privileges import Privilege
-from kmipkit_vsphere.vcenter.store.records import ROOT, ClusterRecord, FolderRecord, HostRecord
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 CRYPTO_MODES = ("onDemand", "forceEnable")

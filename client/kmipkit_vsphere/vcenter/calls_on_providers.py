@@ -3,12 +3,13 @@
 import base64
 from typing import Any
 
-from kmipkit_vsphere.errors import InvalidArgument, KeyProviderError
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.certificates import to_pem
+from kmipkit_vsphere.model.errors import InvalidArgument, KeyProviderError
+from kmipkit_vsphere.model.records import ROOT, ServerRecord
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.crypto_manager import StatusBits
 from kmipkit_vsphere.vcenter.health import certificate_info
-from kmipkit_vsphere.vcenter.store.records import ROOT, ServerRecord
-from kmipkit_vsphere.vcenter.trust import PENDING_CERTIFICATE, PENDING_REQUEST, to_pem
+from kmipkit_vsphere.vcenter.key_server_trust import PENDING_CERTIFICATE, PENDING_REQUEST
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 

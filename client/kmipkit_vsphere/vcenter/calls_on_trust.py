@@ -8,8 +8,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from kmipkit_vsphere.errors import InvalidArgument, NoPermission
-from kmipkit_vsphere.params import Params
+from kmipkit_vsphere.model.errors import InvalidArgument, NoPermission
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.authorization import TRUSTED_ADMINS
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 

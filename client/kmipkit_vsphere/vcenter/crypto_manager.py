@@ -10,7 +10,8 @@ from enum import IntFlag
 from typing import Any, Final
 
 from kmipkit.spec.enums import State
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.errors import (
     InvalidArgument,
     KeyNotUsable,
     KeyProviderError,
@@ -18,16 +19,16 @@ from kmipkit_vsphere.errors import (
     ResourceInUse,
     VSphereError,
 )
-from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.records import ROOT, ManagementType
 from kmipkit_vsphere.providers.base import KeyProvider, refuse_generation
 from kmipkit_vsphere.providers.conversation import KeyServerRefused
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.wrapped import is_wrapped, split
-from kmipkit_vsphere.vcenter.events import Clock, Entity, EventFilter, EventLog
+from kmipkit_vsphere.vcenter.events import Entity, EventFilter, EventLog
 from kmipkit_vsphere.vcenter.key_providers import KeyProviders, ServerDialer
+from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import ROOT, ManagementType
-from kmipkit_vsphere.vcenter.trust import Trust
 
 _MANAGED_ELSEWHERE: Final = {
     ManagementType.TRUSTED: "KeyStateManagedByTrustAuthority",

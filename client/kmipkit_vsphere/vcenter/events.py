@@ -6,14 +6,15 @@ Each crypto event shows user, time, key id and operation (requirement R35), also
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import InvalidArgument
-from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.vcenter.store import Store
 
 PREFIX: Final = "com.vmware.vc."
@@ -21,8 +22,6 @@ HOST_SIDE: Final = "esx."
 """Events of hosts have no prefix but this."""
 NO_KEY: Final = "-"
 """The key id in the record of an operation that came to no key (R35: no field is empty)."""
-
-Clock = Callable[[], datetime]
 
 
 class Severity(StrEnum):

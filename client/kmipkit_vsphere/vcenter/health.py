@@ -14,16 +14,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from kmipkit.spec.enums import State
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.errors import (
     ClientNotTrusted,
     KeyProviderError,
     KeyServerUnreachable,
     ServerNotTrusted,
 )
-from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider, check, probe, talk_to
-from kmipkit_vsphere.vcenter.colour import Colour
 
 SOON: Final = timedelta(days=60)
 """A certificate that ends within this time is worth a warning."""

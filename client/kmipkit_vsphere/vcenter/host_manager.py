@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol
 
 import trio
 
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.concurrency import together
+from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     EncryptionKeyRequired,
     HostUnreachable,
@@ -24,15 +25,14 @@ from kmipkit_vsphere.errors import (
     RPCError,
     VSphereError,
 )
-from kmipkit_vsphere.keys import CryptoKeyId, CryptoKeyPlain
-from kmipkit_vsphere.params import key_plain_to_json
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
+from kmipkit_vsphere.model.records import ROOT, HostRecord
 from kmipkit_vsphere.providers.base import KeyProvider
 from kmipkit_vsphere.providers.owner import ESXI_SERVER, Owner
-from kmipkit_vsphere.together import together
+from kmipkit_vsphere.rpc.params import key_plain_to_json
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip, because
 from kmipkit_vsphere.vcenter.events import Entity
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import ROOT, HostRecord
 
 AT_ONCE: Final = 16
 """Hosts that are looked after at the same time."""
@@ -41,7 +41,7 @@ log = logging.getLogger("kmipkit.vsphere.vcenter")
 
 
 class HostChannel(Protocol):
-    """Calls to one host; see :class:`kmipkit_vsphere.rpc.Client`."""
+    """Calls to one host; see :class:`kmipkit_vsphere.rpc.channel.Client`."""
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
         """Call a method of the host and return its result, or raise its fault."""

@@ -11,20 +11,22 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from kmipkit_vsphere.errors import InvalidArgument, InvalidState, KeyProviderError
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.certificates import to_pem
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, KeyProviderError
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.records import ROOT, ManagementType, ProviderRecord, ServerRecord
 from kmipkit_vsphere.providers import native
 from kmipkit_vsphere.providers.base import HostKeyProvider, KeyProvider, Participant
 from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.wrapped import WrappedKeyProvider, WrappingKey, checked_interval
-from kmipkit_vsphere.vcenter.colour import Colour
-from kmipkit_vsphere.vcenter.events import Clock, Entity, EventLog, Severity
+from kmipkit_vsphere.vcenter.events import Entity, EventLog, Severity
 from kmipkit_vsphere.vcenter.health import ProviderStatus, ServerStatus, compare, ends_soon, look_at
 from kmipkit_vsphere.vcenter.health import overall as overall_colour
+from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import ROOT, ManagementType, ProviderRecord, ServerRecord
-from kmipkit_vsphere.vcenter.trust import Trust, to_pem
 
 ServerDialer = Callable[[str, ServerRecord], KeyServer]
 """Makes the key server of a provider (its id) from its record, without connecting."""

@@ -10,11 +10,11 @@ import logging
 from dataclasses import replace
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import HostUnreachable, MigrationBroken, NotFound, VSphereError
+from kmipkit_vsphere.model.errors import HostUnreachable, MigrationBroken, NotFound, VSphereError
+from kmipkit_vsphere.model.migration_spec import MigrationSpec
+from kmipkit_vsphere.model.records import HostRecord
 from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import HostRecord
-from kmipkit_vsphere.vmotion.spec import MigrationSpec
 
 _NOTES: Final = "migration/"
 

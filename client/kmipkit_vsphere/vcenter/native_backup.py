@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from kmipkit_vsphere.errors import DamagedData, InvalidArgument
-from kmipkit_vsphere.keys import Secret
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.providers.native import NativeSpec
 
 EXTENSION: Final = x509.ObjectIdentifier("2.25.206213907718353467316317838463461275309")

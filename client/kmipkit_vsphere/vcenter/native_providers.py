@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import trio
 
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     InvalidArgument,
     InvalidState,
@@ -19,12 +20,12 @@ from kmipkit_vsphere.errors import (
     ResourceInUse,
     VSphereError,
 )
-from kmipkit_vsphere.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.records import HostRecord, ManagementType, ProviderRecord
 from kmipkit_vsphere.providers.native import KEPT_AS, NativeSpec
 from kmipkit_vsphere.vcenter import native_backup
-from kmipkit_vsphere.vcenter.events import Clock, Entity, EventLog, Severity
+from kmipkit_vsphere.vcenter.events import Entity, EventLog, Severity
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import HostRecord, ManagementType, ProviderRecord
 
 TOKEN_LIFE: Final = timedelta(minutes=1)
 REMIND_EVERY: Final = timedelta(hours=24)

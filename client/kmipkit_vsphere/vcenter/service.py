@@ -9,17 +9,17 @@ but the backup of a native provider.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from kmipkit_vsphere.errors import NoPermission, VSphereError
-from kmipkit_vsphere.keys import CryptoKeyId
-from kmipkit_vsphere.params import Params
-from kmipkit_vsphere.rpc import Method
+from kmipkit_vsphere.model.errors import NoPermission, VSphereError
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.records import ROOT
+from kmipkit_vsphere.rpc.channel import Method
+from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.calls_on_access import AccessCalls
 from kmipkit_vsphere.vcenter.calls_on_machines import MachineCalls
 from kmipkit_vsphere.vcenter.calls_on_providers import ProviderCalls
 from kmipkit_vsphere.vcenter.calls_on_trust import TrustCalls
 from kmipkit_vsphere.vcenter.privileges import Privilege
-from kmipkit_vsphere.vcenter.store.records import ROOT
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 USER: Final = "user"

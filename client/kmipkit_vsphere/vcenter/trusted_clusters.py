@@ -8,10 +8,10 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import InvalidArgument, InvalidState, VSphereError
+from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, VSphereError
+from kmipkit_vsphere.model.records import HostRecord
 from kmipkit_vsphere.vcenter.events import Entity, EventLog
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import HostRecord
 
 _SERVICES: Final = "trustedServices"
 _CLUSTER: Final = "trustedCluster/"

@@ -11,7 +11,10 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-from kmipkit_vsphere.errors import (
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.concurrency import together
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
+from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     EncryptionKeyRequired,
     InvalidArgument,
@@ -20,25 +23,23 @@ from kmipkit_vsphere.errors import (
     NotFound,
     VSphereError,
 )
-from kmipkit_vsphere.host.crypto_spec import CryptoSpecKind
-from kmipkit_vsphere.host.vsan import VsanConfig
-from kmipkit_vsphere.keys import CryptoKeyId
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.migration_spec import EncryptionMode, decide
+from kmipkit_vsphere.model.records import ROOT, HostRecord, MachineRecord, ManagementType
 from kmipkit_vsphere.providers.base import KeyProvider
 from kmipkit_vsphere.providers.kmip_access import KmipAccess
 from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, VSAN_CLUSTER, Owner
-from kmipkit_vsphere.together import together
-from kmipkit_vsphere.trust_authority.administration import TrustAuthorityCluster
+from kmipkit_vsphere.providers.vsan_config import VsanConfig
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
-from kmipkit_vsphere.vcenter.events import Clock, Entity
+from kmipkit_vsphere.vcenter.events import Entity
 from kmipkit_vsphere.vcenter.host_manager import HostDialer, HostManager, MayRegister, anybody
 from kmipkit_vsphere.vcenter.key_providers import ServerDialer
+from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.migration_manager import MigrationManager
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
 from kmipkit_vsphere.vcenter.store import Store
-from kmipkit_vsphere.vcenter.store.records import ROOT, HostRecord, MachineRecord, ManagementType
-from kmipkit_vsphere.vcenter.trust import Trust
+from kmipkit_vsphere.vcenter.trust_authority import TrustAuthorityCluster
 from kmipkit_vsphere.vcenter.trusted_clusters import TrustedClusters
-from kmipkit_vsphere.vmotion.spec import EncryptionMode, decide
 
 _INSTANCE: Final = "instance"
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from kmipkit_vsphere.errors import InvalidState, MigrationBroken, VSphereError
+from kmipkit_vsphere.model.errors import InvalidState, MigrationBroken, VSphereError
+from kmipkit_vsphere.model.migration_spec import MigrationSpec
 from kmipkit_vsphere.vmotion import staging
-from kmipkit_vsphere.vmotion.spec import MigrationSpec
 from kmipkit_vsphere.vmotion.transfer import InDoubt, Outgoing, receive, send
 
 if TYPE_CHECKING:

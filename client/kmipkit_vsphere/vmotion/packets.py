@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from kmipkit_vsphere.errors import MigrationBroken
-from kmipkit_vsphere.vmotion.spec import MigrationSpec
+from kmipkit_vsphere.model.errors import MigrationBroken
+from kmipkit_vsphere.model.migration_spec import MigrationSpec
 
 MAX_BODY: Final = 1 << 20
 HEAD_SIZE: Final = 13

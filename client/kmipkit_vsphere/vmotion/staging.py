@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import AlreadyExists, MigrationBroken
-from kmipkit_vsphere.host.descriptor import sync_folder, write_durably
 from kmipkit_vsphere.host.disk import full
 from kmipkit_vsphere.host.machine import MAX_DISK, check_name
+from kmipkit_vsphere.model.errors import AlreadyExists, MigrationBroken
+from kmipkit_vsphere.model.files import sync_folder, write_durably
 
 MARKER: Final = "migration.id"
 MAX_FILES: Final = 64

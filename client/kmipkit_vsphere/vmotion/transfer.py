@@ -22,7 +22,8 @@ from typing import Any, Final
 
 import trio
 
-from kmipkit_vsphere.errors import MigrationBroken, VSphereError
+from kmipkit_vsphere.model.errors import MigrationBroken, VSphereError
+from kmipkit_vsphere.model.migration_spec import MigrationSpec
 from kmipkit_vsphere.vmotion.packets import (
     HEAD_SIZE,
     TO_SOURCE,
@@ -32,7 +33,6 @@ from kmipkit_vsphere.vmotion.packets import (
     Packet,
     Sealer,
 )
-from kmipkit_vsphere.vmotion.spec import MigrationSpec
 from kmipkit_vsphere.vmotion.staging import Incoming
 
 CHUNK: Final = 256 * 1024

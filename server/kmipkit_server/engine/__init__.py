@@ -1,0 +1,1 @@
+"""From a request through a batch to a response; knows no operation."""

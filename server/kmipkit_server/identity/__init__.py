@@ -1,0 +1,1 @@
+"""Who asks: certificates, credentials and tickets become identities."""

@@ -34,6 +34,7 @@ from kmipkit_server.identity.passwords import PasswordChecker
 from kmipkit_server.identity.stored_credential import StoredCredential, unpack_credential
 from kmipkit_server.identity.tickets import Session, Tickets
 from kmipkit_server.store.base import Record, Store
+from kmipkit_server.titles import title
 
 _Found = TypeVar("_Found")
 
@@ -93,9 +94,9 @@ class Accounts:
     ) -> Identity:
         check = _CHECKS.get(type(credential.credential_value))
         if check is None:
-            title = credential.credential_type.name.replace("_", " ").title()
             raise OperationError(
-                ResultReason.FEATURE_NOT_SUPPORTED, f"{title} credentials are not supported"
+                ResultReason.FEATURE_NOT_SUPPORTED,
+                f"{title(credential.credential_type)} credentials are not supported",
             )
         found: Identity | None = await check(self, credential.credential_value, now)
         if found is not None:

@@ -16,7 +16,7 @@ _SALT = 16
 _REMEMBERED = 1024
 
 
-def hashed(password: str, random: Callable[[int], bytes]) -> PasswordCredential:
+def hash_password(password: str, random: Callable[[int], bytes]) -> PasswordCredential:
     """What is kept of a password."""
     salt = random(_SALT)
     return PasswordCredential(password_salt=salt, salted_password=_scrypt(password, salt))

@@ -1,0 +1,1 @@
+"""Work on key material: conversion, wrapping, pairs, PKCS #12, the certificate authority."""

@@ -28,7 +28,7 @@ def _unsupported(wanted: KeyFormatType, kept: KeyFormatType) -> OperationError:
     )
 
 
-def in_format(block: KeyBlock, value: ManagedObject, request: GetRequest) -> KeyBlock:
+def convert_key_block(block: KeyBlock, value: ManagedObject, request: GetRequest) -> KeyBlock:
     """The key block in the format that is asked for; itself where none or the same is."""
     if request.key_compression_type not in (None, block.key_compression_type):
         raise OperationError(

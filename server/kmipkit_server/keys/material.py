@@ -13,6 +13,7 @@ from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import Certificate
 from kmipkit.spec.enums import ObjectType, ResultReason
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.titles import title
 
 
 def key_bytes(managed: Managed) -> bytes:
@@ -65,10 +66,11 @@ def rsa_private_key(managed: Managed) -> RSAPrivateKey:
     return key
 
 
-def _require_type(managed: Managed, wanted: ObjectType) -> None:
-    if managed.object_type is not wanted:
-        word = wanted.name.replace("_", " ").title()
-        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"this needs a {word}")
+def _require_type(managed: Managed, object_type: ObjectType) -> None:
+    if managed.object_type is not object_type:
+        raise OperationError(
+            ResultReason.ILLEGAL_OBJECT_TYPE, f"the operation needs a {title(object_type)}"
+        )
 
 
 def _loaded_public(managed: Managed) -> PublicKeyTypes:

@@ -17,7 +17,6 @@ from kmipkit.spec.enums import (
     ObjectType,
     ResultReason,
 )
-from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
@@ -33,7 +32,7 @@ SHARED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PairAttributes:
     """The attributes that the halves of a pair are to have."""
 
     private: Attributes
@@ -50,18 +49,20 @@ class Wanted:
         return values.pop() if values else None
 
 
-def requested(
+def requested_attributes(
     call: Call, common: Attributes | None, private: Attributes | None, public: Attributes | None
-) -> Wanted:
+) -> PairAttributes:
     """What a request asks for: what it says of one half comes before what it says of both."""
 
     def half(own: Attributes | None, object_type: ObjectType) -> Attributes:
-        given = creation.requested(call, own, object_type)
-        both = creation.requested(call, common, object_type)
+        given = creation.requested_attributes(call, own, object_type)
+        both = creation.requested_attributes(call, common, object_type)
         inherited = (one for one in both if is_multi_instance(one.key) or one.key not in given)
         return Attributes((*given, *inherited))
 
-    return Wanted(half(private, ObjectType.PRIVATE_KEY), half(public, ObjectType.PUBLIC_KEY))
+    return PairAttributes(
+        half(private, ObjectType.PRIVATE_KEY), half(public, ObjectType.PUBLIC_KEY)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,16 @@ class _Half:
 
 
 def create(
-    call: Call, wanted: Wanted, *, links: Callable[[ObjectType], list[Link]] = lambda _type: []
+    call: Call,
+    attributes: PairAttributes,
+    *,
+    links: Callable[[ObjectType], list[Link]] = lambda _type: [],
 ) -> tuple[Managed, Managed]:
     """Make a pair and store both halves, each linked to the other; ``links`` gives further ones.
 
     The private key is the first that the operation returns, and so the ID Placeholder. Slow.
     """
-    halves = _make(wanted)
+    halves = _make(attributes)
     identifiers = [creation.new_identifier(call) for _ in halves]
     made = []
     for half, own, other in zip(halves, identifiers, reversed(identifiers), strict=True):
@@ -97,14 +101,14 @@ def create(
     return private, public
 
 
-def _make(wanted: Wanted) -> tuple[_Half, _Half]:
-    algorithm = wanted.shared(Tag.CRYPTOGRAPHIC_ALGORITHM)
+def _make(attributes: PairAttributes) -> tuple[_Half, _Half]:
+    algorithm = attributes.shared(Tag.CRYPTOGRAPHIC_ALGORITHM)
     if not isinstance(algorithm, CryptographicAlgorithm):
         raise OperationError(
             ResultReason.INVALID_FIELD, "a key pair needs the attribute Cryptographic Algorithm"
         )
-    length = wanted.shared(Tag.CRYPTOGRAPHIC_LENGTH)
-    domain = wanted.shared(Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS)
+    length = attributes.shared(Tag.CRYPTOGRAPHIC_LENGTH)
+    domain = attributes.shared(Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS)
     curve = domain.recommended_curve if isinstance(domain, CryptographicDomainParameters) else None
     key = pairs.generate(algorithm, length if isinstance(length, int) else None, curve)
     bits = describe.private_key_facts(key, algorithm).length
@@ -125,13 +129,13 @@ def _make(wanted: Wanted) -> tuple[_Half, _Half]:
             PrivateKey(key_block=private),
             ObjectType.PRIVATE_KEY,
             LinkType.PUBLIC_KEY_LINK,
-            wanted.private,
+            attributes.private,
         ),
         _Half(
             PublicKey(key_block=public),
             ObjectType.PUBLIC_KEY,
             LinkType.PRIVATE_KEY_LINK,
-            wanted.public,
+            attributes.public,
         ),
     )
 
@@ -139,7 +143,5 @@ def _make(wanted: Wanted) -> tuple[_Half, _Half]:
 def _complete(given: Attributes, links: list[Link]) -> Attributes:
     """Without what the key itself tells, with its links and a usage mask."""
     rest = given.without(Tag.CRYPTOGRAPHIC_LENGTH)
-    if Tag.CRYPTOGRAPHIC_USAGE_MASK not in rest:
-        # As in Create: required by 1.4, left out by real clients; then nothing is permitted.
-        rest = rest.plus(creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0)))
+    rest = creation.with_usage_mask(rest)
     return rest.plus(*(Attribute(Tag.LINK, link) for link in links))

@@ -25,7 +25,7 @@ LONGEST = 32
 """Certificates of a chain at most."""
 
 
-def as_pkcs_12(call: Call, managed: Managed) -> KeyBlock:
+def to_pkcs_12(call: Call, managed: Managed) -> KeyBlock:
     """The key block that holds the container.
 
     OperationError: Key Format Type Not Supported where there is no password or the object is no
@@ -50,7 +50,7 @@ def as_pkcs_12(call: Call, managed: Managed) -> KeyBlock:
 
 
 def _linked(call: Call, managed: Managed, link_type: LinkType) -> Managed | None:
-    for attribute in managed.all(Tag.LINK):
+    for attribute in managed.instances(Tag.LINK):
         if attribute.value.link_type == link_type:
             return load(call, attribute.value.linked_object_identifier)
     return None

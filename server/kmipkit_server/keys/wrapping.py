@@ -30,12 +30,17 @@ from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_key
-from kmipkit_server.keys.wrapping_mac import AUTHENTICATING, ENCRYPTING, code, require_code
+from kmipkit_server.keys.wrapping_mac import (
+    AUTHENTICATING,
+    ENCRYPTING,
+    mac_or_signature,
+    require_mac_or_signature,
+)
 from kmipkit_server.objects.access import load
-from kmipkit_server.objects.managed import Managed, as_seen_in
+from kmipkit_server.objects.managed import Managed, for_version
 
 
-def wrapped(
+def wrap_key_block(
     call: Call, managed: Managed, block: KeyBlock, specification: KeyWrappingSpecification
 ) -> KeyBlock:
     """The key block with its value wrapped as the specification says."""
@@ -55,7 +60,9 @@ def wrapped(
             wrapping_method=specification.wrapping_method,
             encryption_key_information=specification.encryption_key_information,
             mac_signature_key_information=signer,
-            mac_signature=None if signer is None else code(call, signer, _as_bytes(signed)),
+            mac_signature=None
+            if signer is None
+            else mac_or_signature(call, signer, _as_bytes(signed)),
             iv_counter_nonce=iv,
             encoding_option=specification.encoding_option,
         ),
@@ -121,12 +128,14 @@ def _plaintext(
             )
         return value.key_material
     if names:
-        asked = [as_seen_in(call.version, one) for name in names for one in managed.all(name)]
+        asked = [
+            for_version(call.version, one) for name in names for one in managed.instances(name)
+        ]
         value = value.replace(attributes=Attributes(tuple(asked)))
     return encode(value, call.version, tag=Tag.KEY_VALUE, strict=False)
 
 
-def unwrapped(call: Call, block: KeyBlock) -> KeyBlock:
+def unwrap_key_block(call: Call, block: KeyBlock) -> KeyBlock:
     """The key block without the wrapping in which it was registered (Key Wrap Type Not Wrapped).
 
     Only by a key that the server has, may use for it, and that belongs to the caller.
@@ -137,7 +146,7 @@ def unwrapped(call: Call, block: KeyBlock) -> KeyBlock:
     method, signer = data.wrapping_method, data.mac_signature_key_information
     if method == WrappingMethod.MAC_SIGN and isinstance(block.key_value, KeyValue):
         plaintext = _clear(call, data, block.key_value)
-        require_code(call, signer, plaintext, data.mac_signature)
+        require_mac_or_signature(call, signer, plaintext, data.mac_signature)
         return block.replace(key_wrapping_data=None)
     information = data.encryption_key_information
     if information is None or not isinstance(block.key_value, bytes):
@@ -153,12 +162,12 @@ def unwrapped(call: Call, block: KeyBlock) -> KeyBlock:
             ResultReason.WRONG_KEY_LIFECYCLE_STATE, "the wrapping key may not be used in its state"
         )
     if method == WrappingMethod.ENCRYPT_THEN_MAC_SIGN:
-        require_code(call, signer, block.key_value, data.mac_signature)
+        require_mac_or_signature(call, signer, block.key_value, data.mac_signature)
     plaintext = unwrap(
         _key_to_unwrap(managed), parameters, block.key_value, iv=data.iv_counter_nonce
     )
     if method == WrappingMethod.MAC_SIGN_THEN_ENCRYPT:
-        require_code(call, signer, plaintext, data.mac_signature)
+        require_mac_or_signature(call, signer, plaintext, data.mac_signature)
     return block.replace(key_value=_key_value(call, data, plaintext), key_wrapping_data=None)
 
 

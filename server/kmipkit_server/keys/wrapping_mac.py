@@ -50,7 +50,7 @@ AUTHENTICATING = frozenset(
 _BYTES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 
 
-def code(call: Call, information: MACSignatureKeyInformation, data: bytes) -> bytes:
+def mac_or_signature(call: Call, information: MACSignatureKeyInformation, data: bytes) -> bytes:
     """The MAC or signature of some bytes, by a key that may make one now."""
     managed = _key(call, information)
     parameters = parameters_of(managed, information.cryptographic_parameters)
@@ -67,7 +67,7 @@ def code(call: Call, information: MACSignatureKeyInformation, data: bytes) -> by
     return bytes(signer.sign(key))
 
 
-def require_code(
+def require_mac_or_signature(
     call: Call, information: MACSignatureKeyInformation | None, data: bytes, found: bytes | None
 ) -> None:
     """Refuse bytes that do not have this MAC or signature (Cryptographic Failure)."""
@@ -111,7 +111,7 @@ def _public_half(call: Call, managed: Managed) -> Managed:
     """The information may name the private key or its public key (KMIP 1.4 §2.1.5, Table 11)."""
     if managed.object_type is not ObjectType.PRIVATE_KEY:
         return managed
-    for attribute in managed.all(Tag.LINK):
+    for attribute in managed.instances(Tag.LINK):
         if attribute.value.link_type == LinkType.PUBLIC_KEY_LINK:
             return load(call, attribute.value.linked_object_identifier)
     raise OperationError(

@@ -1,0 +1,1 @@
+"""Sockets, TLS, HTTP, and the connections that the server opens itself."""

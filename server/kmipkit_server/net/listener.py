@@ -26,7 +26,7 @@ from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolE
 from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit_server.engine.response import Answer
+from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.http import HTTPConversation, Reply
@@ -83,7 +83,7 @@ class Responder(Protocol):
     async def admit(self, identity: Identity) -> Identity:
         """The account of a new connection."""
 
-    async def respond(self, data: bytes, identity: Identity) -> Answer:
+    async def respond(self, data: bytes, identity: Identity) -> Response:
         """The answer to a whole message."""
 
     def on_response(self, identity: Identity, data: bytes) -> None:
@@ -272,7 +272,7 @@ class Listener:
                 return
 
     async def _refuse(self, stream: TLSStream, watched: _Watched, refusal: NoIdentity) -> None:
-        """Answer the first request of a client whose certificate is good but names nobody.
+        """Response the first request of a client whose certificate is good but names nobody.
 
         TLS has an alert for this (access_denied), but Python's ssl module cannot send it.
         """
@@ -293,7 +293,7 @@ class Listener:
     async def _answer_all(
         self, conversation: Conversation, stream: TLSStream, watched: _Watched, identity: Identity
     ) -> bool:
-        """Answer every whole message; False when the connection is over."""
+        """Response every whole message; False when the connection is over."""
         while True:
             try:
                 data = conversation.next_message()
@@ -313,7 +313,7 @@ class Listener:
                 answer = await self.responder.respond(data, identity)
             else:
                 log.warning("%s: bad request: %s", identity.name, data)
-                answer = Answer(self.responder.refuse(data, b""))
+                answer = Response(self.responder.refuse(data, b""))
             await self._send(stream, watched, conversation.answer(answer.data))
             if answer.role_change is not None:
                 if not isinstance(conversation, TTLVConversation):

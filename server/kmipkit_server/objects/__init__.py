@@ -1,0 +1,1 @@
+"""What a managed object is, and the rules for creating, changing and using one."""

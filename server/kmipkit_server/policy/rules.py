@@ -9,6 +9,7 @@ from kmipkit.errors import OperationError
 from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import Operation, ResultReason
 from kmipkit_server.identity.identity import SYSTEM, Identity
+from kmipkit_server.titles import title
 
 
 def allows(identity: Identity, operation: Operation, owner: str, identifier: str) -> bool:
@@ -32,10 +33,6 @@ def _reaches(right: Right, identifier: str) -> bool:
     return right.objects is None or identifier in right.objects.unique_identifiers
 
 
-def _title(operation: Operation) -> str:
-    return operation.name.replace("_", " ").title()
-
-
 def require(identity: Identity, operation: Operation, owner: str, identifier: str) -> None:
     """Refuse what :func:`allows` does not allow: Permission Denied, or Not Authorised by a ticket."""
     if identity.name == owner and identity.rights is None:  # nearly always
@@ -46,7 +43,7 @@ def require(identity: Identity, operation: Operation, owner: str, identifier: st
         reason, why = ResultReason.NOT_AUTHORISED, "the ticket does not cover it"
     else:
         reason, why = ResultReason.PERMISSION_DENIED, "it is another's"
-    raise OperationError(reason, f"{_title(operation)} of this object: {why}")
+    raise OperationError(reason, f"{title(operation)} of this object: {why}")
 
 
 def require_right(identity: Identity, operation: Operation) -> None:
@@ -54,7 +51,7 @@ def require_right(identity: Identity, operation: Operation) -> None:
     rights = identity.rights
     if rights is not None and not any(_covers(right, operation) for right in rights):
         raise OperationError(
-            ResultReason.NOT_AUTHORISED, f"the ticket does not cover {_title(operation)}"
+            ResultReason.NOT_AUTHORISED, f"the ticket does not cover {title(operation)}"
         )
 
 

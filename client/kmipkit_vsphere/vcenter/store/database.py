@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import DamagedData
+from kmipkit_vsphere.model.errors import DamagedData
 
 _SCHEMA_1: Final = """
 CREATE TABLE provider (id TEXT PRIMARY KEY, position INTEGER NOT NULL);

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kmipkit_vsphere.errors import DamagedData
+from kmipkit_vsphere.model.errors import DamagedData
 from kmipkit_vsphere.vcenter.store.database import Database
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-from kmipkit_vsphere.errors import AlreadyExists, NotFound
-from kmipkit_vsphere.vcenter.store.database import Database
-from kmipkit_vsphere.vcenter.store.records import (
+from kmipkit_vsphere.model.errors import AlreadyExists, NotFound
+from kmipkit_vsphere.model.records import (
     ROOT,
     ClusterRecord,
     FolderRecord,
@@ -14,6 +13,7 @@ from kmipkit_vsphere.vcenter.store.records import (
     pair,
     unpair,
 )
+from kmipkit_vsphere.vcenter.store.database import Database
 
 Place = tuple[str, ...]
 """An entity such as ``machine/db1``, then what holds it, up to the root."""

@@ -4,16 +4,16 @@ import json
 from dataclasses import replace
 from typing import Any, Final
 
-from kmipkit_vsphere.errors import AlreadyExists, NotFound
-from kmipkit_vsphere.keys import CryptoKeyId
-from kmipkit_vsphere.vcenter.store.database import Database
-from kmipkit_vsphere.vcenter.store.records import (
+from kmipkit_vsphere.model.errors import AlreadyExists, NotFound
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.records import (
     ROOT,
     ManagementType,
     ProviderRecord,
     ServerRecord,
     pair,
 )
+from kmipkit_vsphere.vcenter.store.database import Database
 
 _GLOBAL_DEFAULT: Final = "defaultProvider"
 

@@ -13,9 +13,9 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_vsphere.errors import DamagedData
-from kmipkit_vsphere.host.descriptor import sync_folder
-from kmipkit_vsphere.keys import Secret
+from kmipkit_vsphere.model.errors import DamagedData
+from kmipkit_vsphere.model.files import sync_folder
+from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.vcenter.store.database import Database
 
 KEY_SIZE: Final = 32

@@ -62,9 +62,11 @@ class SQLiteStore(Store):
         return result
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write until :meth:`stop`."""
-        self._writer = GroupCommit(self._database)
-        await self._writer.run(task_status)
+        """Write until :meth:`stop`, also if that was called before this task began to run."""
+        try:
+            await self._writer.run(task_status)
+        finally:
+            self._writer = GroupCommit(self._database)  # the store may be served again
 
     async def stop(self) -> None:
         """Take no more work for writing; :meth:`serve` ends when what waits is written."""

@@ -1,0 +1,76 @@
+"""Keys on their way through the roles: ids, and key bytes that do not show themselves.
+
+Key bytes live in a :class:`Secret`, whose representation is empty of them and whose memory can be
+overwritten. That is best effort: copies which the interpreter or a cipher made are out of reach.
+"""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Final, Self
+
+DEK_SIZE: Final = 64
+"""Bytes of a data key: two AES-256 keys (vsphere.md §2.1)."""
+
+
+class Secret:
+    """Key bytes that never appear in a representation and can be erased in place."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = bytearray(data)
+
+    @classmethod
+    def random(cls, size: int) -> Self:
+        """``size`` bytes from the operating system's generator."""
+        return cls(secrets.token_bytes(size))
+
+    def reveal(self) -> bytes:
+        """The bytes; raises ValueError after :meth:`erase`."""
+        if not self._data:
+            raise ValueError("this key has been erased")
+        return bytes(self._data)
+
+    def erase(self) -> None:
+        """Overwrite the bytes with zeros, then drop them."""
+        for position in range(len(self._data)):
+            self._data[position] = 0
+        self._data.clear()
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._data, other._data)
+
+    __hash__ = None  # type: ignore[assignment]  # erasable, so not hashable
+
+    def __repr__(self) -> str:
+        return f"<Secret, {len(self._data)} bytes>"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CryptoKeyId:
+    """Names a key: the key provider and the id under which its key servers know it."""
+
+    provider_id: str
+    key_id: str
+
+    def to_json(self) -> dict[str, str]:
+        """Field names of the vSphere API (vsphere.md §4.3)."""
+        return {"keyId": self.key_id, "providerId": self.provider_id}
+
+    def __str__(self) -> str:
+        return f"{self.provider_id}/{self.key_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class CryptoKeyPlain:
+    """A key with its bytes, as vCenter hands it to a host (vsphere.md §4.3)."""
+
+    key_id: CryptoKeyId
+    algorithm: str
+    key_data: Secret

@@ -1,0 +1,263 @@
+"""The host role: encryption mode as a table, the key cache, and machines that lock and unlock."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from kmipkit_vsphere.host.crypto import TRANSITIONS, CryptoManagerHost, CryptoState
+from kmipkit_vsphere.host.host import Host, MachineState
+from kmipkit_vsphere.host.volume import NewKey
+from kmipkit_vsphere.model.errors import (
+    AlreadyExists,
+    DamagedData,
+    EncryptionKeyRequired,
+    InvalidArgument,
+    InvalidState,
+    NotFound,
+    ResourceInUse,
+    VSphereError,
+)
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+
+MIB = 1 << 20
+PATTERN = b"THE GUEST'S DATA"
+
+
+def key(name: str, data: bytes = b"k" * 32) -> CryptoKeyPlain:
+    return CryptoKeyPlain(CryptoKeyId("kp", name), "AES-256", Secret(data))
+
+
+def in_state(state: CryptoState) -> CryptoManagerHost:
+    crypto = CryptoManagerHost()
+    steps = {
+        CryptoState.INCAPABLE: 0,
+        CryptoState.PREPARED: 1,
+        CryptoState.SAFE: 2,
+        CryptoState.PENDING_INCAPABLE: 3,
+    }
+    calls = [crypto.prepare, lambda: crypto.enable(key("host")), crypto.disable]
+    for call in calls[: steps[state]]:
+        call()
+    assert crypto.state is state
+    return crypto
+
+
+CALLS = {
+    "Prepare": lambda crypto: crypto.prepare(),
+    "Enable": lambda crypto: crypto.enable(key("host")),
+    "ChangeKey": lambda crypto: crypto.change_key(key("host2")),
+    "Disable": lambda crypto: crypto.disable(),
+    "AddKey": lambda crypto: crypto.add_key(key("vm")),
+    "Encrypt": lambda crypto: crypto.check("Encrypt"),
+}
+
+
+@pytest.mark.parametrize("state", list(CryptoState))
+@pytest.mark.parametrize("call", sorted(CALLS))
+def test_the_state_machine(state: CryptoState, call: str) -> None:
+    crypto = in_state(state)
+    following = TRANSITIONS.get((state, call))
+    if following is None:
+        with pytest.raises(InvalidState):
+            CALLS[call](crypto)
+        assert crypto.state is state
+    else:
+        CALLS[call](crypto)
+        assert crypto.state is following
+
+
+@pytest.mark.parametrize(
+    "state", [CryptoState.INCAPABLE, CryptoState.PREPARED, CryptoState.PENDING_INCAPABLE]
+)
+def test_r39_a_host_that_is_not_safe_takes_no_keys(state: CryptoState) -> None:
+    with pytest.raises(InvalidState) as caught:
+        in_state(state).add_key(key("vm"))
+    assert caught.value.arguments == {"cryptoState": state.value}
+
+
+def test_enable_with_another_key_is_refused_on_a_safe_host() -> None:
+    crypto = in_state(CryptoState.SAFE)
+    with pytest.raises(AlreadyExists):
+        crypto.enable(key("other"))
+    assert crypto.host_key_id == CryptoKeyId("kp", "host")
+
+
+def test_a_changed_host_key_keeps_the_old_one_for_old_dumps() -> None:
+    crypto = in_state(CryptoState.SAFE)
+    crypto.change_key(key("host2"))
+    assert crypto.host_key_id == CryptoKeyId("kp", "host2")
+    assert crypto.list_keys() == [CryptoKeyId("kp", "host"), CryptoKeyId("kp", "host2")]
+
+
+def test_keys_are_added_once() -> None:
+    crypto = in_state(CryptoState.SAFE)
+    crypto.add_key(key("vm"))
+    with pytest.raises(AlreadyExists):
+        crypto.add_key(key("vm"))
+
+
+def test_other_data_under_a_known_id_is_refused() -> None:
+    crypto = in_state(CryptoState.SAFE)
+    with pytest.raises(AlreadyExists):
+        crypto.enable(key("host", b"x" * 32))
+
+
+def test_add_keys_tells_of_each() -> None:
+    crypto = in_state(CryptoState.SAFE)
+    results = crypto.add_keys([key("a"), key("a"), key("b", b"short")])
+    assert [type(result) for result in results] == [type(None), AlreadyExists, InvalidArgument]
+
+
+def test_removing_keys() -> None:
+    crypto = in_state(CryptoState.SAFE)
+    added = key("vm")
+    crypto.add_key(added)
+    crypto.remove_key(added.key_id)
+    assert len(added.key_data) == 0
+    with pytest.raises(InvalidArgument):
+        crypto.remove_key(added.key_id)
+    crypto.remove_key(added.key_id, force=True)
+    with pytest.raises(ResourceInUse):
+        crypto.remove_key(CryptoKeyId("kp", "host"))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    made = Host.start("esx01", tmp_path)
+    made.create_machine("vm1", MIB)
+    made.write_disk("vm1", 700_000, PATTERN)
+    return made
+
+
+def make_safe(host: Host, *keys: CryptoKeyPlain) -> None:
+    host.crypto.prepare()
+    host.crypto.enable(key("host"))
+    host.crypto.add_keys(keys)
+
+
+def contents(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_machine_is_plain_then_encrypted_on_disk(host: Host) -> None:
+    assert host.machine_info("vm1").crypto_state is MachineState.PLAIN
+    assert PATTERN in contents(host.datastore)
+    make_safe(host, key("vm"))
+    seen: list[str] = []
+    info = host.encrypt_machine("vm1", key("vm").key_id, lambda name, a, b: seen.append(name))
+    assert info.crypto_state is MachineState.UNLOCKED
+    assert set(seen) == {"vm1.nvram", "vm1-flat.vmdk"}
+    assert PATTERN not in contents(host.datastore)
+    assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+
+
+def test_home_and_disk_have_different_data_keys(host: Host) -> None:
+    make_safe(host, key("vm"))
+    host.encrypt_machine("vm1", key("vm").key_id)
+    folder = host.datastore / "vm1"
+    zeros = [(folder / name).read_bytes()[:512] for name in ("vm1.nvram", "vm1-flat.vmdk")]
+    assert zeros[0] != zeros[1]
+
+
+def test_a_restart_forgets_all_keys_and_locks_machines(host: Host, tmp_path: Path) -> None:
+    make_safe(host, key("vm"))
+    host.encrypt_machine("vm1", key("vm").key_id)
+    host.close()
+    again = Host.start("esx01", tmp_path)
+    assert (again.uuid, again.crypto.state) == (host.uuid, CryptoState.INCAPABLE)
+    assert again.boot_id != host.boot_id
+    assert again.crypto.list_keys() == []
+    with pytest.raises(EncryptionKeyRequired) as caught:
+        again.read_disk("vm1", 0, 10)
+    assert caught.value.required_key == [key("vm").key_id.to_json()]
+    assert again.machine_info("vm1").crypto_state is MachineState.LOCKED
+    make_safe(again, key("vm"))
+    assert again.unlock_all() == ["vm1"]
+    assert again.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+    again.write_disk("vm1", 0, b"written after the restart")
+    assert b"written after" not in contents(tmp_path)
+
+
+def test_unlock_all_leaves_what_cannot_be_unlocked(host: Host, tmp_path: Path) -> None:
+    make_safe(host, key("vm"))
+    host.encrypt_machine("vm1", key("vm").key_id)
+    again = Host.start("esx01", tmp_path)
+    make_safe(again, key("vm", b"x" * 32))
+    assert again.unlock_all() == []
+    with pytest.raises(DamagedData):
+        again.unlock("vm1")
+
+
+def test_an_unlocked_machine_goes_on_when_its_key_is_taken_away(host: Host) -> None:
+    make_safe(host, key("vm"))
+    host.encrypt_machine("vm1", key("vm").key_id)
+    host.crypto.remove_key(key("vm").key_id, force=True)
+    assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_encrypting_needs_a_safe_host_and_the_key(host: Host, prepare: bool) -> None:
+    if prepare:
+        make_safe(host)
+    expected: type[VSphereError] = EncryptionKeyRequired if prepare else InvalidState
+    with pytest.raises(expected):
+        host.encrypt_machine("vm1", key("vm").key_id)
+    assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+    assert PATTERN in contents(host.datastore)
+
+
+def test_an_encrypted_machine_is_not_encrypted_again(host: Host) -> None:
+    make_safe(host, key("vm"))
+    host.encrypt_machine("vm1", key("vm").key_id)
+    with pytest.raises(InvalidState, match="already"):
+        host.encrypt_machine("vm1", key("vm").key_id)
+
+
+def test_encrypting_goes_on_after_a_crash_between_home_and_disk(host: Host) -> None:
+    make_safe(host, key("vm"))
+    machine = host.machine("vm1")
+    machine.home.encrypt(NewKey(key("vm").key_data, key("vm").key_id, machine.uuid))
+    host.encrypt_machine("vm1", key("vm").key_id)
+    assert all(volume.is_encrypted() for volume in host.machine("vm1").volumes)
+    assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+
+
+@pytest.mark.parametrize("name", ["", "..", "../vm", "a/b", ".hidden", "x" * 65, "a b"])
+def test_names_that_lead_elsewhere(host: Host, name: str) -> None:
+    with pytest.raises(InvalidArgument):
+        host.create_machine(name, MIB)
+    with pytest.raises(InvalidArgument):
+        host.machine(name)
+
+
+def test_a_vmx_that_leads_elsewhere(host: Host) -> None:
+    vmx = host.datastore / "vm1" / "vm1.vmx"
+    vmx.write_text(vmx.read_text().replace("vm1.nvram", "../../host.json"))
+    with pytest.raises(DamagedData, match="outside"):
+        host.machine("vm1")
+
+
+@pytest.mark.parametrize(("size", "sector"), [(0, 512), (1000, 512), (512, 4096), (MIB, 1024)])
+def test_sizes_that_do_not_fit(host: Host, size: int, sector: int) -> None:
+    with pytest.raises(InvalidArgument):
+        host.create_machine("vm2", size, sector)
+
+
+def test_machines_by_name(host: Host) -> None:
+    uuid = UUID(int=7)
+    host.create_machine("a", 4096, 4096, uuid)
+    assert [(info.name, info.crypto_state.value) for info in host.machines()] == [
+        ("a", "plain"),
+        ("vm1", "plain"),
+    ]
+    assert host.machine("a").uuid == str(uuid)
+    with pytest.raises(AlreadyExists):
+        host.create_machine("a", MIB)
+    with pytest.raises(NotFound):
+        host.machine("b")
+
+
+def test_a_damaged_identity_is_told(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text("{}")
+    with pytest.raises(DamagedData, match="UUID"):
+        Host.start("esx01", tmp_path)

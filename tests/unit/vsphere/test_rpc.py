@@ -1,0 +1,445 @@
+"""The channel between the roles: frames, faults, limits, and names on both sides. In memory."""
+
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from kmipkit_vsphere.host.crypto import CryptoManagerHost
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
+from kmipkit_vsphere.model.errors import (
+    EncryptionKeyRequired,
+    InternalFault,
+    InvalidArgument,
+    InvalidState,
+    NoPermission,
+    RPCError,
+    VSphereError,
+    fault_from,
+)
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.rpc.channel import HANDSHAKE_TIMEOUT, Client, Method, Server, serve_stream
+from kmipkit_vsphere.rpc.frames import MAX_FRAME, FrameStream
+from kmipkit_vsphere.rpc.params import Params, key_plain_to_json
+from kmipkit_vsphere.rpc.tls import Credentials
+
+NOW = datetime.now(UTC)
+KEY = CryptoKeyPlain(
+    CryptoKeyId("kp", "k1"), "AES-256", Secret(b"\x5asecret-key-bytes-of-32-bytes!!\xa5")
+)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    """Run on a virtual clock: time-outs take no time."""
+    trio.run(test, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def echo(params: Params) -> Any:
+    return params.text("text")
+
+
+async def defect(_params: Params) -> Any:
+    raise ZeroDivisionError("text with a secret")
+
+
+async def locked(_params: Params) -> Any:
+    raise EncryptionKeyRequired("locked", required_key=[KEY.key_id.to_json()])
+
+
+METHODS = {
+    "Echo": Method("user", echo),
+    "Defect": Method("user", defect),
+    "Locked": Method("user", locked),
+}
+
+
+@asynccontextmanager
+async def served(
+    methods: dict[str, Method] = METHODS, roles: frozenset[str] = frozenset({"user"})
+) -> AsyncIterator[tuple[Client, trio.abc.Stream]]:
+    near, far = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_stream, far, "caller", roles, methods)
+        client = Client(near, "peer")
+        yield client, near
+        await client.aclose()
+
+
+def test_calls_are_answered_in_turn() -> None:
+    async def test() -> None:
+        async with served() as (client, _), trio.open_nursery() as nursery:
+            answers: list[str] = []
+
+            async def one(text: str) -> None:
+                answers.append(await client.call("Echo", {"text": text}))
+
+            for text in "abc":
+                nursery.start_soon(one, text)
+        assert sorted(answers) == ["a", "b", "c"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "fault"),
+    [
+        ("Echo", {"text": 5}, InvalidArgument),
+        ("Echo", {}, InvalidArgument),
+        ("Nothing", {}, InvalidArgument),
+        ("Echo", [1], InvalidArgument),
+        ("Defect", {}, InternalFault),
+        ("Locked", {}, EncryptionKeyRequired),
+    ],
+)
+def test_faults_arrive_as_what_they_are(
+    method: str, params: Any, fault: type[VSphereError]
+) -> None:
+    async def test() -> None:
+        async with served() as (client, _):
+            with pytest.raises(fault):
+                await client.call(method, params)
+            assert await client.call("Echo", {"text": "still there"}) == "still there"
+
+    run(test)
+
+
+def test_a_defect_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with served() as (client, _):
+            with pytest.raises(InternalFault) as caught:
+                await client.call("Defect")
+            assert "secret" not in str(caught.value)
+
+    run(test)
+    assert "ZeroDivisionError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_arguments_of_a_fault_arrive() -> None:
+    async def test() -> None:
+        async with served() as (client, _):
+            with pytest.raises(EncryptionKeyRequired) as caught:
+                await client.call("Locked")
+            assert caught.value.required_key == [{"keyId": "k1", "providerId": "kp"}]
+
+    run(test)
+
+
+def test_a_caller_without_the_role_is_refused() -> None:
+    async def test() -> None:
+        async with served(roles=frozenset()) as (client, _):
+            with pytest.raises(NoPermission, match="user"):
+                await client.call("Echo", {"text": "x"})
+
+    run(test)
+
+
+BAD_FRAMES = {
+    "too long": (MAX_FRAME + 1).to_bytes(4, "big"),
+    "2 GiB": b"\x7f\xff\xff\xff",
+    "not JSON": b"\0\0\0\3abc",
+    "no object": b"\0\0\0\2[]",
+    "no number": b"\0\0\0\2{}",
+    "not text": b"\0\0\0\2\xff\xfe",
+    "nested": (60_000).to_bytes(4, "big") + b"[" * 60_000,
+    "plain HTTP": b"GET / HTTP/1.1\r\n\r\n",
+    "half a message": b"\0\0\0\x50{",
+}
+
+
+@pytest.mark.parametrize("name", sorted(BAD_FRAMES))
+def test_bad_frames_end_the_connection_with_one_line(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with served() as (_, stream):
+            await stream.send_all(BAD_FRAMES[name])
+            assert await stream.receive_some() == b""
+
+    run(test)
+    assert len(caplog.records) == 1
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_a_connection_that_closes_without_a_byte_is_no_event(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test() -> None:
+        async with served():
+            pass
+
+    run(test)
+    assert not caplog.records
+
+
+def test_a_message_that_is_too_long_is_not_sent() -> None:
+    async def test() -> None:
+        near, _far = trio.testing.memory_stream_pair()
+        with pytest.raises(RPCError, match="longer"):
+            await FrameStream(near).send({"x": "y" * MAX_FRAME})
+
+    run(test)
+
+
+@pytest.mark.parametrize("answer", [b"", b"\0\0\0\2{}", b'\0\0\0\x0a{"id": 99}', b"\0\0"])
+def test_a_peer_that_does_not_answer_properly(answer: bytes) -> None:
+    async def test() -> None:
+        near, far = trio.testing.memory_stream_pair()
+        client = Client(near, "peer")
+        await far.send_all(answer)
+        await far.send_eof()
+        with pytest.raises(RPCError, match="Echo on peer"):
+            await client.call("Echo")
+        with pytest.raises(RPCError, match="closed"):
+            await client.call("Echo")
+
+    run(test)
+
+
+def test_a_peer_that_is_silent() -> None:
+    async def test() -> None:
+        near, _far = trio.testing.memory_stream_pair()
+        with pytest.raises(RPCError, match="no answer within 600 s"):
+            await Client(near, "peer").call("Echo")
+
+    run(test)
+
+
+def test_an_abandoned_call_ends_the_connection() -> None:
+    async def test() -> None:
+        near, _far = trio.testing.memory_stream_pair()
+        client = Client(near, "peer")
+        with trio.move_on_after(1):
+            await client.call("Echo")
+        with pytest.raises(RPCError, match="is closed"):
+            await client.call("Echo")
+
+    run(test)
+
+
+def test_unknown_faults_and_arguments_become_plain_errors() -> None:
+    assert type(fault_from("Novel", "m", {})) is VSphereError
+    assert type(fault_from("EncryptionKeyRequired", "m", {})) is VSphereError
+    assert fault_from("InvalidState", "m", {"cryptoState": "safe"}).arguments == {
+        "cryptoState": "safe"
+    }
+
+
+# The host's calls ------------------------------------------------------------------------------
+
+
+def test_a_host_behind_the_channel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    host = Host.start("esx01", tmp_path)
+    methods = dict(HostService(host).methods())
+
+    async def test() -> None:
+        async with served(methods, frozenset({MANAGEMENT, GUEST})) as (client, _):
+            await client.call("CreateMachine", {"name": "vm1", "diskSize": 65536})
+            await client.call("WriteDisk", {"name": "vm1", "offset": 100, "data": "R1VFU1Q="})
+            with pytest.raises(InvalidState):
+                await client.call("AddKey", {"key": key_plain_to_json(KEY)})
+            await client.call("CryptoManagerHostPrepare")
+            await client.call("CryptoManagerHostEnable", {"initialKey": key_plain_to_json(KEY)})
+            [result] = await client.call("AddKeys", {"keys": [key_plain_to_json(KEY)]})
+            assert (result["success"], result["fault"]) == (False, "AlreadyExists")
+            status = await client.call("GetCryptoKeyStatus", {"keys": [KEY.key_id.to_json()]})
+            key_id = KEY.key_id.to_json()
+            assert status == [{"keyId": key_id, "present": True, "managementType": "external"}]
+            await client.call("EncryptMachine", {"name": "vm1", "keyId": KEY.key_id.to_json()})
+            read = await client.call("ReadDisk", {"name": "vm1", "offset": 100, "length": 5})
+            assert read == "R1VFU1Q="
+            [machine] = await client.call("ListMachines")
+            assert machine["cryptoState"] == "unlocked"
+            info = await client.call("HostInfo")
+            assert (info["cryptoState"], info["cryptoKeyId"]) == ("safe", KEY.key_id.to_json())
+
+    trio.run(test)
+    assert "AddKeys" in caplog.text
+    for spelling in (key_plain_to_json(KEY)["keyData"], KEY.key_data.reveal().hex(), "secret-key"):
+        assert spelling not in caplog.text
+
+
+def test_a_guest_cannot_bring_keys(tmp_path: Path) -> None:
+    methods = dict(HostService(Host.start("esx01", tmp_path)).methods())
+
+    async def test() -> None:
+        async with served(methods, frozenset({GUEST})) as (client, _):
+            with pytest.raises(NoPermission):
+                await client.call("CryptoManagerHostPrepare")
+
+    run(test)
+
+
+BAD_PARAMS: list[tuple[str, dict[str, Any]]] = [
+    ("AddKey", {}),
+    ("AddKey", {"key": "text"}),
+    ("AddKey", {"key": {"keyId": {"keyId": "k"}, "algorithm": "AES-256", "keyData": "AAAA"}}),
+    ("AddKeys", {"keys": [1]}),
+    ("RemoveKey", {"keyId": KEY.key_id.to_json(), "force": "yes"}),
+    ("CreateMachine", {"name": "vm", "diskSize": "1"}),
+    ("CreateMachine", {"name": "vm", "diskSize": 512, "uuid": "x"}),
+    ("ReadDisk", {"name": "vm", "offset": 0, "length": 1 << 30}),
+    ("ReadDisk", {"name": "vm", "offset": True, "length": 1}),
+    ("WriteDisk", {"name": "vm", "offset": 0, "data": "*"}),
+    ("WriteDisk", {"name": "x" * 5000, "offset": 0, "data": ""}),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), BAD_PARAMS)
+def test_bad_parameters_are_named(tmp_path: Path, method: str, params: dict[str, Any]) -> None:
+    methods = dict(HostService(Host.start("esx01", tmp_path)).methods())
+
+    async def test() -> None:
+        async with served(methods, frozenset({MANAGEMENT, GUEST})) as (client, _):
+            with pytest.raises(InvalidArgument, match="parameter"):
+                await client.call(method, params)
+
+    run(test)
+
+
+def test_key_bytes_do_not_show_in_representations() -> None:
+    assert "secret" not in repr(KEY)
+    assert "keyData" in repr(Params(key_plain_to_json(KEY)))
+    crypto = CryptoManagerHost()
+    crypto.prepare()
+    crypto.enable(KEY)
+    assert "secret" not in repr(crypto) + repr(crypto.keys())
+
+
+# TLS ---------------------------------------------------------------------------------------------
+
+
+class Authority:
+    """Makes certificates for these tests."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign(name, self.key.public_key(), ca=True)
+        self.path = folder / f"{name}.crt"
+        self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _sign(self, name: str, key: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.Certificate:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)]))
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - timedelta(days=1))
+            .not_valid_after(NOW + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    def issue(self, name: str, trust: "Authority | None" = None) -> Credentials:
+        key = ec.generate_private_key(ec.SECP256R1())
+        path = self.folder / f"{self.name}-{name}"
+        certificate = self._sign(name, key.public_key(), ca=False)
+        path.with_suffix(".crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        path.with_suffix(".key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return Credentials(path.with_suffix(".crt"), path.with_suffix(".key"), (trust or self).path)
+
+
+@asynccontextmanager
+async def tls_pair(
+    server: Credentials, caller: Credentials, wanted: str
+) -> AsyncIterator["trio.SSLStream[trio.abc.Stream]"]:
+    near, far = trio.testing.memory_stream_pair()
+    callers = {"vcenter": frozenset({"user"})}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Server(METHODS, callers, server.server_context()).handle, far)
+        yield trio.SSLStream(near, caller.client_context(), server_hostname=wanted)
+        await trio.aclose_forcefully(near)
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("vcenter", True), ("intruder", False)])
+def test_the_caller_is_known_by_its_certificate(tmp_path: Path, name: str, allowed: bool) -> None:
+    authority = Authority(tmp_path, "ca")
+
+    async def test() -> None:
+        pair = tls_pair(authority.issue("esx01"), authority.issue(name), "esx01")
+        async with pair as stream:
+            client = Client(stream, "esx01")
+            if allowed:
+                assert await client.call("Echo", {"text": "x"}) == "x"
+            else:
+                with pytest.raises(NoPermission, match="intruder"):
+                    await client.call("Echo", {"text": "x"})
+
+    trio.run(test)
+
+
+def test_the_called_side_is_known_by_its_name(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "ca")
+
+    async def test() -> None:
+        pair = tls_pair(authority.issue("esx02"), authority.issue("vcenter"), "esx01")
+        async with pair as stream:
+            with pytest.raises(trio.BrokenResourceError) as caught:
+                await stream.do_handshake()
+            assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+
+    trio.run(test)
+
+
+def test_a_foreign_authority_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = Authority(tmp_path, "ca"), Authority(tmp_path, "other")
+
+    async def test() -> None:
+        pair = tls_pair(ours.issue("esx01"), theirs.issue("vcenter", trust=ours), "esx01")
+        async with pair as stream:
+            with pytest.raises(RPCError):
+                await Client(stream, "esx01").call("Echo", {"text": "x"})
+
+    trio.run(test)
+    assert [record.getMessage()[:22] for record in caplog.records] == ["a TLS handshake failed"]
+
+
+def test_a_caller_who_never_shakes_hands(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    credentials = Authority(tmp_path, "ca").issue("esx01")
+
+    async def test() -> None:
+        _near, far = trio.testing.memory_stream_pair()
+        await Server(METHODS, {}, credentials.server_context()).handle(far)
+
+    run(test)
+    assert f"longer than {HANDSHAKE_TIMEOUT:.0f} s" in caplog.text
+
+
+def test_files_that_are_no_certificate(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("x")
+    with pytest.raises(InvalidArgument, match="cannot use the certificate"):
+        Credentials(path, path, path).client_context()
+
+
+def test_frames_hold_compact_json() -> None:
+    async def test() -> None:
+        near, far = trio.testing.memory_stream_pair()
+        await FrameStream(near).send({"a": [1, 2]})
+        data = await far.receive_some()
+        assert json.loads(data[4:]) == {"a": [1, 2]}
+        assert int.from_bytes(data[:4], "big") == len(data) - 4
+
+    run(test)
