@@ -61,10 +61,10 @@ def test_an_operation_from_another_package_is_served(
     [
         ('["no_such_module:ROWS"]', "'no_such_module:ROWS' cannot be imported"),
         ('["os:no_such_name"]', "cannot be imported"),
-        ('["os:sep"]', "not a ServedOperation"),
-        ('["os:devnull"]', "not a ServedOperation"),
-        ('["os:F_OK"]', "is not a sequence of ServedOperation"),
-        ("7", "must be a list of texts"),
+        ('["os:sep"]', "must contain only ServedOperation"),
+        ('["os:devnull"]', "must contain only ServedOperation"),
+        ('["os:F_OK"]', "must be a sequence of ServedOperation"),
+        ("7", "must be a list of strings"),
     ],
 )
 def test_unusable_operations_are_reported_before_the_start(

@@ -14,6 +14,8 @@ from cryptography.x509.oid import NameOID
 from kmipkit_certs.authority import Authority
 from kmipkit_client import calls
 from kmipkit_server.engine.reasons import reason_for
+from kmipkit_server.identity import certificate as identity_certificate
+from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.operations import certify, validate
 from laboratory import START, Laboratory, reasons
 
@@ -177,6 +179,30 @@ def test_re_certify_refuses_a_certificate_that_is_not_x_509(laboratory: Laborato
     old = laboratory.ask(calls.register(pgp, None, None, None), version=V1_4)
     renewal = ReCertifyRequest(unique_identifier=old)
     assert result_reason(laboratory, Operation.RE_CERTIFY, renewal) == "INVALID_FIELD"
+
+
+@pytest.mark.parametrize(
+    ("source", "change"),
+    [
+        ("cn", MALFORMED["no DER"]),
+        ("cn", MALFORMED["text that is bits"]),
+        ("subject", MALFORMED["text that is bits"]),
+        ("san", MALFORMED["repeated extension"]),
+        ("san", MALFORMED["unsupported alternative name"]),
+        ("fingerprint", replacement("a003020102", "a003020109")),
+    ],
+)
+def test_a_malformed_client_certificate_names_nobody(source: str, change: Change) -> None:
+    with pytest.raises(NoIdentity, match="malformed"):
+        IdentityRule(source).identify(certificate(change))
+
+
+def test_a_defect_in_reading_a_client_certificate_surfaces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(identity_certificate, "sha256", fail)
+    with pytest.raises(AttributeError):
+        IdentityRule("cn").identify(certificate(bytes))
 
 
 def fail(*_arguments: object) -> Any:

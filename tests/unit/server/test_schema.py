@@ -47,7 +47,8 @@ def test_a_newer_database_is_refused_and_not_touched(directory: DataDirectory) -
     directory.sql(f"PRAGMA user_version = {newer}")
     before = directory.database.read_bytes()
     with pytest.raises(
-        StoreError, match=rf"written by a newer kmipkit \(schema {newer}, .*; use that version"
+        StoreError,
+        match=rf"written by a newer version of kmipkit \(schema {newer}; .*use the newer version",
     ):
         directory.open()
     assert directory.database.read_bytes() == before

@@ -186,7 +186,9 @@ def test_the_wrong_root_key_is_refused_at_the_start(directory: DataDirectory) ->
     with directory.opened() as store:
         insert(store, record())
     right = directory.root_key.rename(directory.path / "right.key")
-    with pytest.raises(StoreError, match=r"root\.key is not the root key .*put the right file"):
+    with pytest.raises(
+        StoreError, match=r"root\.key has another root key .*restore the right file"
+    ):
         directory.open()
     right.replace(directory.root_key)
     assert is_same(directory.get("id-1"), record())

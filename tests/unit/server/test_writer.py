@@ -19,7 +19,7 @@ from group_commit import (
     waiting_clients,
 )
 from kmipkit_server.store.base import Transaction
-from kmipkit_server.store.writer import GROUP, QUEUE, GroupCommit
+from kmipkit_server.store.writer import MAX_GROUP_SIZE, MAX_QUEUE_LENGTH, GroupCommit
 
 
 def test_the_answer_of_a_job_is_its_result(store: ControlledStore, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_the_answer_of_a_job_is_its_result(store: ControlledStore, tmp_path: Pat
     assert stored(tmp_path, "id-1") == ["id-1"]
 
 
-@pytest.mark.parametrize("jobs", [1, 2, GROUP - 1, GROUP])
+@pytest.mark.parametrize("jobs", [1, 2, MAX_GROUP_SIZE - 1, MAX_GROUP_SIZE])
 def test_jobs_that_wait_together_share_a_commit(
     store: ControlledStore, tmp_path: Path, jobs: int
 ) -> None:
@@ -55,7 +55,7 @@ def test_jobs_that_wait_together_share_a_commit(
 
 def test_a_group_has_a_maximum_size(store: ControlledStore, tmp_path: Path) -> None:
     """The first clients must not wait for an endless stream of others."""
-    names = [f"id-{number}" for number in range(2 * GROUP + 1)]
+    names = [f"id-{number}" for number in range(2 * MAX_GROUP_SIZE + 1)]
 
     async def test() -> None:
         async with waiting_clients(store) as clients:
@@ -75,13 +75,13 @@ def test_more_jobs_than_the_queue_holds_are_all_done(store: ControlledStore) -> 
 
     async def test() -> None:
         async with waiting_clients(store) as clients:
-            for number in range(QUEUE + GROUP):
+            for number in range(MAX_QUEUE_LENGTH + MAX_GROUP_SIZE):
                 clients.send(str(number), lambda transaction, number=number: ran.add(number))  # type: ignore[misc]
-        assert len(clients.answers) == QUEUE + GROUP
+        assert len(clients.answers) == MAX_QUEUE_LENGTH + MAX_GROUP_SIZE
 
     with closing(store):
         trio.run(test)
-    assert ran == set(range(QUEUE + GROUP))
+    assert ran == set(range(MAX_QUEUE_LENGTH + MAX_GROUP_SIZE))
 
 
 def test_a_job_is_answered_after_its_commit(store: ControlledStore, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from group_commit import (
     stored,
 )
 from kmipkit_server.store.base import Transaction
-from kmipkit_server.store.writer import GROUP, GroupCommit
+from kmipkit_server.store.writer import MAX_GROUP_SIZE, GroupCommit
 
 
 def test_a_client_that_leaves_before_its_turn_changes_nothing(
@@ -113,7 +113,7 @@ def test_a_group_that_has_begun_is_answered_although_the_writer_stops(
 
 def test_a_stop_waits_for_all_submitted_jobs(store: ControlledStore, tmp_path: Path) -> None:
     """A restart loses no request."""
-    names = [f"id-{number}" for number in range(GROUP + 5)]
+    names = [f"id-{number}" for number in range(MAX_GROUP_SIZE + 5)]
 
     async def test() -> None:
         writer = GroupCommit(store)
