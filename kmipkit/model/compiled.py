@@ -77,6 +77,8 @@ def structure_reader(cls: type[Structure], version: Version) -> Reader:
         if field.name in selectors:
             body.append(f"f_{field.name} = v")
             variables[field.name] = f"f_{field.name}"
+    # Every item moves ``pos`` by its own length, so an item that ends beyond the structure, a missing
+    # item and a surplus item all show in the comparison of ``pos`` and ``end``.
     body += ["if pos != end: raise Fallback", "return obj"]
     text = ["def read(buf, pos, end, outer):", *_indent(body)]
     return _build(names, text, "read", f"read {cls.__name__} {version}")

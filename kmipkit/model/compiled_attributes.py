@@ -92,6 +92,7 @@ def _name_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
         return readers
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Attribute:  # noqa: ARG001
+        # After the head of the attribute (8 bytes): the items of name, index (optional) and value.
         _, length = read_head(buf, pos + 8)
         start = pos + 16 + length + (-length & 7)
         name = buf[pos + 8 : start]
@@ -99,6 +100,7 @@ def _name_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
         index = None
         if number == _INDEX_HEAD:
             index, number, start = _index(buf, start)
+        # Notify may send an attribute without a value; that is left to the reference codec.
         if number >> 8 != Tag.ATTRIBUTE_VALUE or start >= stop:
             raise Fallback
         entry = table.get(name)
@@ -190,6 +192,7 @@ def _tagged_item_reader(
 
     def read(buf: bytes, pos: int, stop: int) -> Attribute:
         number, length = read_head(buf, pos)
+        # Most vendor attributes have texts as values; those need no tree.
         if number == _STRUCTURE_HEAD and not length & 7 and not field_type.generic:
             attribute = _vendor_text(buf, pos, stop)
             if attribute is not None:
@@ -229,6 +232,7 @@ def attribute_list_reader(field_type: AttributeListType, make: MakeReaders) -> R
         items: list[Attribute] = []
         while pos < stop:
             number, length = read_head(buf, pos)
+            # ``end`` may be beyond ``stop``; the check after the loop finds that.
             end = pos + 8 + length + (-length & 7)
             if read_by_name is not None:
                 if number != _STRUCTURE_HEAD or length & 7:

@@ -238,7 +238,7 @@ def test_payload_classes_are_imported_on_first_use() -> None:
         "import sys; from kmipkit.model import messages, payloads;"
         "print(*(name for name in sys.modules if name.startswith(payloads.__name__ + '.')))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == ""
+    assert process.stdout.strip() == ""
