@@ -1,4 +1,4 @@
-"""Looking at files from outside: hexdumps, and whether a key lies about somewhere."""
+"""Inspecting files: hexdumps, and a search for keys."""
 
 import base64
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def hexdump(path: Path, offset: int, lines: int) -> Iterator[str]:
 
 
 def spellings(secret: bytes) -> tuple[bytes, ...]:
-    """A secret as it might lie in a file: raw, hexadecimal, base64 at any alignment."""
+    """The forms of a secret in a file: raw, hexadecimal, base64 at any alignment."""
     encoded = [base64.b64encode(bytes(shift) + secret)[4 * (shift > 0) : -4] for shift in range(3)]
     hexadecimal = secret.hex()
     return (secret, hexadecimal.encode(), hexadecimal.upper().encode(), *encoded)

@@ -1,8 +1,4 @@
-"""The calls that administrators make from the command line: how a row of the table is a command.
-
-The table is in :mod:`kmipkit_vsphere.vcenter.verb_table`. Each row is a subcommand: the method it
-calls and where its arguments go in the parameters.
-"""
+"""The rows as subcommands of ``kmipkit vcenter call``: values to requests, answers to text."""
 
 import base64
 from collections.abc import Callable
@@ -11,33 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-
-class Argument(NamedTuple):
-    """An argument or option of a subcommand; ``path`` is its place in the parameters."""
-
-    declaration: str
-    path: str
-    type: Any = str
-    default: Any = None
-    help: str = ""
-
-    @property
-    def is_option(self) -> bool:
-        return self.declaration.startswith("--")
-
-    @property
-    def name(self) -> str:
-        return self.declaration.lstrip("-").replace("-", "_").lower()
-
-
-class Verb(NamedTuple):
-    """A subcommand and the call that it makes."""
-
-    name: str
-    method: str
-    help: str
-    arguments: tuple[Argument, ...] = ()
-    example: str = ""
+from kmipkit_vsphere.vcenter.command import Argument, Row
 
 
 class Many(NamedTuple):
@@ -106,11 +76,11 @@ PASSWORD_FILE = _type("file", _content(_password))
 BINARY_FILE = _type("file", _content(_base64))
 
 
-def parameters(verb: Verb, given: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a call from the values of the command line."""
+def parameters(row: Row, values: dict[str, Any]) -> dict[str, Any]:
+    """The members of a request, as JSON has them, from the values of the command line."""
     result: dict[str, Any] = {}
-    for argument in verb.arguments:
-        value = given[argument.name]
+    for argument in row.arguments:
+        value = values[argument.name]
         if isinstance(argument.type, Many):
             value = list(value)
             if argument.type.type is PAIR:
@@ -118,27 +88,27 @@ def parameters(verb: Verb, given: dict[str, Any]) -> dict[str, Any]:
         if value in (None, [], {}):
             continue
         *outer, last = argument.path.split(".")
-        place = result
-        for part in outer:
-            place = place.setdefault(part, {})
-        place[last] = value
+        members = result
+        for name in outer:
+            members = members.setdefault(name, {})
+        members[last] = value
     return result
 
 
-def command(verb: Verb, prefix: str, call: Callable[..., None]) -> click.Command:
-    """The click command of a verb; ``call`` gets the context, the verb and the parameters."""
+def subcommand(row: Row, prefix: str, call: Callable[..., None]) -> click.Command:
+    """The click command of a row; ``call`` gets the context, the row and the parameters."""
 
     @click.pass_context
-    def callback(context: click.Context, /, **given: Any) -> None:
-        call(context, verb, parameters(verb, given))
+    def callback(context: click.Context, /, **values: Any) -> None:
+        call(context, row, parameters(row, values))
 
-    example = f"{prefix} {verb.example or verb.name}"
+    example = f"{prefix} {row.example or row.command}"
     return click.Command(
-        verb.name,
+        row.command,
         callback=callback,
-        params=[_parameter(argument) for argument in verb.arguments],
-        help=f"{verb.help}\n\n\b\nExample:\n  {example}",
-        short_help=verb.help,
+        params=[_parameter(argument) for argument in row.arguments],
+        help=f"{row.help}\n\n\b\nExample:\n  {example}",
+        short_help=row.help,
     )
 
 
@@ -159,19 +129,19 @@ def _parameter(argument: Argument) -> click.Parameter:
     )
 
 
-def words(value: Any, indent: str = "") -> str:
+def text(value: Any, indent: str = "") -> str:
     """An answer for people: a line per value, nested ones indented."""
     if isinstance(value, dict):
         return "\n".join(_member(name, inner, indent) for name, inner in value.items())
     if isinstance(value, list):
         apart = "\n\n" if any(isinstance(inner, dict) for inner in value) else "\n"
-        return apart.join(words(inner, indent) for inner in value)
+        return apart.join(text(inner, indent) for inner in value)
     return f"{indent}{_plain(value)}"
 
 
 def _member(name: str, value: Any, indent: str) -> str:
     if isinstance(value, dict | list) and value:
-        return f"{indent}{name}:\n{words(value, indent + '  ')}"
+        return f"{indent}{name}:\n{text(value, indent + '  ')}"
     return f"{indent}{name}: {_plain(value)}"
 
 

@@ -2,13 +2,23 @@
 
 from kmipkit.spec.enums import RevocationReasonCode
 from kmipkit_vsphere.demo.laboratory import HOST
-from kmipkit_vsphere.demo.processes import Process
-from kmipkit_vsphere.demo.stage import DISK_SIZE, MACHINE, PROVIDER, Stage, require
+from kmipkit_vsphere.demo.story import DISK_SIZE, MACHINE, PROVIDER, Story, require
 from kmipkit_vsphere.model.errors import EncryptionKeyRequired, KeyNotUsable, VSphereError
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.vcenter.calls.events import QueryEvents
+from kmipkit_vsphere.vcenter.calls.keys import QueryCryptoKeyStatus
+from kmipkit_vsphere.vcenter.calls.machines import (
+    CloneVM,
+    CreateVM,
+    CryptoUnlock,
+    EncryptVM,
+    RecryptVM,
+    RegisterVM,
+)
 
 
-class Loss(Stage):
-    """What both begin with: an encrypted machine."""
+class Loss(Story):
+    """The beginning of both: an encrypted machine."""
 
     disk_size = DISK_SIZE
 
@@ -21,15 +31,14 @@ class Loss(Stage):
         self.host = self.start("host esx01", self.lab.host_command())
         self.add_key_server(self.vcenter, self.kms)
         self.add_host(self.vcenter, self.host, HOST)
-        machine = {"host": HOST, "name": MACHINE, "diskSize": self.disk_size}
-        self.order(self.vcenter, "CreateVM", **machine)
+        self.call(self.vcenter, CreateVM(HOST, MACHINE, self.disk_size))
         self.write(self.host)
-        self.key = self.order(self.vcenter, "EncryptVM", name=MACHINE)["keyId"]
+        self.key = self.call(self.vcenter, EncryptVM(MACHINE)).key_id
         self.detail(f"{MACHINE} is encrypted with key {self.key}")
         self.read(self.host)
 
-    def is_locked(self) -> str:
-        """Why a guest cannot read the disk."""
+    def read_error(self) -> str:
+        """The reason why a guest cannot read the disk; empty if it can."""
         try:
             self.read(self.host)
         except EncryptionKeyRequired as refusal:
@@ -45,11 +54,11 @@ class Loss(Stage):
 
 
 class KeyLoss(Loss):
-    """Somebody deactivates the machine's key on the key server."""
+    """The machine's key is deactivated on the key server."""
 
-    summary = "a key is deactivated on the key server: who notices, when, and the way back"
+    summary = "a key is deactivated on the key server: the symptoms and the repair"
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """All steps."""
         self.begin()
         self._deactivate()
@@ -57,42 +66,44 @@ class KeyLoss(Loss):
         self._reboot()
         self._repair()
         self.verified(
-            "a key that is deactivated locks nothing until its host reboots; giving the machine"
-            " another key before that keeps it."
+            "a deactivated key locks no machine until its host reboots; a machine that gets another"
+            " key before that stays accessible."
         )
 
     def _deactivate(self) -> None:
-        self.step("Two machines share the key; somebody deactivates it on the key server")
-        self.order(self.vcenter, "CloneVM", name=MACHINE, newName="db2")
+        self.step("Two machines use the key; it is deactivated on the key server")
+        self.call(self.vcenter, CloneVM(MACHINE, "db2"))
         with self.key_server_admin(self.kms) as client:
             client.revoke(self.key, RevocationReasonCode.CESSATION_OF_OPERATION)
         self.read(self.host)
-        self.detail("the machine goes on: its host has the key in memory")
+        self.detail("the machine continues: its host has the key in memory")
 
     def _status(self) -> None:
-        self.step("vCenter says what is wrong, and what depends on the key")
-        asked = [{"providerId": PROVIDER, "keyId": self.key}]
-        [status] = self.order(self.vcenter, "QueryCryptoKeyStatus", keyIds=asked)
-        require(status["reason"] == "KeyStateNotActiveOrEnabled", "the state is noticed")
-        users = ", ".join(status["encryptedVMs"])
-        self.detail(f"reason {status['reason']}; used by {users}")
+        self.step("vCenter shows the problem, and the machines that use the key")
+        query = QueryCryptoKeyStatus([CryptoKeyId(PROVIDER, self.key)])
+        [status] = self.call(self.vcenter, query)
+        require(status.reason == "KeyStateNotActiveOrEnabled", "vCenter notices the state")
+        users = ", ".join(status.encrypted_vms or [])
+        self.detail(f"reason {status.reason}; used by {users}")
 
     def _repair(self) -> None:
-        self.step("db1 had got another key in time and opens; db2 stays locked, with a reason")
-        self.order(self.vcenter, "CryptoUnlock", name=MACHINE)
+        self.step("db1 got another key in time and can be unlocked; db2 stays locked")
+        self.call(self.vcenter, CryptoUnlock(MACHINE))
         self.read(self.host)
         try:
-            self.order(self.vcenter, "CryptoUnlock", name="db2")
+            self.call(self.vcenter, CryptoUnlock("db2"))
         except KeyNotUsable as refusal:
             self.detail(f"db2: {refusal.message}")
         else:
             require(False, "a deactivated key is not used")
-        events = self.order(self.vcenter, "QueryEvents", keyId=self.key)
-        require(any(one["result"] == "failure" for one in events), "and it is an event")
+        events = self.call(self.vcenter, QueryEvents(key_id=self.key))
+        require(any(event.result == "failure" for event in events), "there is an event about it")
 
     def _reboot(self) -> None:
-        self.step("db1 gets another key while its host still has the old one; then a power cut")
-        new = self.order(self.vcenter, "RecryptVM", name=MACHINE)["keyId"]
+        self.step(
+            "db1 gets another key while its host still has the old one; then the host reboots"
+        )
+        new = self.call(self.vcenter, RecryptVM(MACHINE)).key_id
         self.detail(f"{MACHINE} has key {new} now")
         self.reboot_host()
 
@@ -100,23 +111,21 @@ class KeyLoss(Loss):
 class RebuildVCenter(Loss):
     """vCenter and its store are lost; the key server is not."""
 
-    summary = "vCenter is lost with its store; a new one serves the machines"
+    summary = "vCenter and its store are lost; a new one serves the machines"
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """All steps."""
         self.begin()
         self._lose()
         self._rebuild()
-        self.verified(
-            "the files of a machine and the same provider id are all that a new one needs."
-        )
+        self.verified("a new vCenter needs only the files of a machine and the same provider id.")
 
     def _lose(self) -> None:
-        self.step("vCenter is lost with its store, then the host reboots")
+        self.step("vCenter and its store are lost, then the host reboots")
         self.detail(f"kill -9 {self.vcenter.pid} (vCenter)")
         self.vcenter.kill()
         self.reboot_host()
-        reason = self.is_locked()
+        reason = self.read_error()
         require(bool(reason), "the machine is locked")
         self.detail(f"reading the disk is refused: {reason}")
 
@@ -124,19 +133,14 @@ class RebuildVCenter(Loss):
         self.step("A new vCenter, with a key provider under another id: the machine stays locked")
         new = self.start("new vCenter", self.lab.vcenter_command("vcenter2"))
         self.add_host(new, self.host, HOST)
-        self._register_provider(new, "ANOTHER")
+        self.add_key_server(new, self.kms, "ANOTHER")
         try:
-            self.order(new, "RegisterVM", host=HOST, name=MACHINE)
+            self.call(new, RegisterVM(HOST, MACHINE))
         except VSphereError as refusal:
-            self.detail(f"registering {MACHINE}: {refusal.message}")
+            self.detail(f"registering {MACHINE} fails: {refusal.message}")
         else:
             require(False, "the provider id in the machine's files decides")
         self.step("The same key server under the old id: the machine is unlocked")
         self.add_key_server(new, self.kms)
-        self.order(new, "CryptoUnlock", name=MACHINE)
+        self.call(new, CryptoUnlock(MACHINE))
         self.read(self.host)
-
-    def _register_provider(self, vcenter: Process, name: str) -> None:
-        address, port = self.kms.address
-        info = {"name": "kms1", "address": address, "port": port}
-        self.order(vcenter, "RegisterKmipServer", clusterId=name, info=info)

@@ -1,12 +1,12 @@
-"""The KMIP conversation of a vCenter: its exact messages, one method each (vsphere.md §3).
+"""The KMIP messages of a vCenter, exactly as recorded, one method each (vsphere.md §3).
 
 Always KMIP 1.1; a header of version and batch count only; the first message of a connection is
 Discover Versions without a batch item id, all later items carry one: ``QLKC`` and a 32-bit
 little-endian counter that begins at 1 in every message. Only Add Attribute comes in batches. The
 letters a to h are those of the table in vsphere.md §3.3.
 
-What a connection is made of does not matter here: a :class:`KeyServerConnection` takes a request
-message and gives the response to it.
+The transport is a :class:`KeyServerConnection`, which takes a request message and returns the
+response to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,36 +80,36 @@ class KeyServerConnection(Protocol):
         """Send a request and return its response, or raise KeyServerUnreachable."""
 
     async def aclose(self) -> None:
-        """Close; never raises for what the peer does."""
+        """Close; never raises because of the peer."""
 
 
 class KeyServer(Protocol):
-    """A key server that can be connected to."""
+    """A key server to which vCenter can connect."""
 
     @property
     def name(self) -> str:
-        """How the server is called in messages."""
+        """Its name in error messages."""
 
     @property
     def login(self) -> Login | None:
-        """The user name and password to send, if there are any."""
+        """The user name and password to send, if any."""
 
     async def connect(self) -> KeyServerConnection:
         """Connect and shake hands, or raise KeyServerUnreachable."""
 
     async def retrieve_certificate(self) -> bytes | None:
-        """The server's certificate (DER), trusted or not; None where it cannot be had."""
+        """The server's certificate (DER), trusted or not; None if the server does not answer."""
 
 
 class KeyServerRefused(KeyProviderError):
-    """The key server answered that it does not do what was asked; ``reason`` says why."""
+    """The key server answered with a failure; ``reason`` is its result reason."""
 
     def __init__(self, message: str, reason: ResultReason | None) -> None:
         super().__init__(message)
         self.reason = reason
 
 
-class Conversation:
+class KMIPSession:
     """The messages of one connection. All methods raise KeyServerRefused, KeyServerUnreachable."""
 
     def __init__(
@@ -154,14 +154,14 @@ class Conversation:
         return Secret(material)
 
     async def state(self, key: str) -> State | None:
-        """f: the State of a key, None where the server says nothing."""
-        found = await self._attribute(key, Tag.STATE)
-        return None if found is None else State(found)
+        """f: the State of a key, None if the server does not tell."""
+        state = await self._attribute(key, Tag.STATE)
+        return None if state is None else State(state)
 
     async def attribute(self, key: str, name: str) -> str | None:
         """f: a custom attribute of a key by its full name (``x-...``), None if it is not set."""
-        found = await self._attribute(key, custom(name))
-        return found if isinstance(found, str) else None
+        value = await self._attribute(key, custom(name))
+        return value if isinstance(value, str) else None
 
     async def _attribute(self, key: str, reference: Any) -> Any:
         request = GetAttributesRequest(unique_identifier=key, attribute_references=(reference,))
@@ -178,10 +178,10 @@ class Conversation:
             AddAttributeRequest(unique_identifier=key, attribute=Attribute(custom(name), value))
             for name, value in attributes.items()
         ]
-        await self._ask_all([(Operation.ADD_ATTRIBUTE, one) for one in requests])
+        await self._ask_all([(Operation.ADD_ATTRIBUTE, request) for request in requests])
 
     async def modify_attribute(self, key: str, name: str, value: str) -> None:
-        """Give a custom attribute that is set another value."""
+        """Change the value of a custom attribute."""
         attribute = Attribute(custom(name), value)
         request = ModifyAttributeRequest(unique_identifier=key, attribute=attribute)
         await self._ask(Operation.MODIFY_ATTRIBUTE, request)
@@ -194,7 +194,7 @@ class Conversation:
         return await self._exchange(_numbered(requests, self._authentication))
 
     async def _exchange(self, request: RequestMessage) -> list[Any]:
-        """The payloads of the answers, in the order of the questions."""
+        """The payloads of the answers, in the order of the requests."""
         response = await self._connection.exchange(request)
         return self._payloads(request.batch_items, response.batch_items)
 
@@ -204,13 +204,13 @@ class Conversation:
         for answer in answers:
             if answer.result_status is not ResultStatus.SUCCESS:
                 name = asked[0].operation.name
-                said = answer.result_message or answer.result_reason
+                problem = answer.result_message or answer.result_reason
                 raise KeyServerRefused(
-                    f"{self.server} answers {name} with: {said}", answer.result_reason
+                    f"{self.server} answers {name} with: {problem}", answer.result_reason
                 )
         expected = [(item.operation, item.unique_batch_item_id) for item in asked]
         if [(item.operation, item.unique_batch_item_id) for item in answers] != expected:
-            raise KeyServerRefused(f"{self.server} answered another question", None)
+            raise KeyServerRefused(f"the answer of {self.server} does not fit the request", None)
         return [answer.response_payload for answer in answers]
 
 
@@ -255,11 +255,11 @@ def _authentication(login: Login | None) -> Authentication | None:
     return Authentication(credentials=(Credential(credential_type=kind, credential_value=value),))
 
 
-def _material(found: Any) -> bytes | None:
+def _material(key: Any) -> bytes | None:
     """The bytes of an unwrapped AES-256 key in format Raw; None for anything else."""
-    if not isinstance(found, SymmetricKey):
+    if not isinstance(key, SymmetricKey):
         return None
-    block = found.key_block
+    block = key.key_block
     value = block.key_value
     if not isinstance(value, KeyValue) or not isinstance(value.key_material, bytes):
         return None
