@@ -1,4 +1,4 @@
-"""``make bench``: everything in one run, a table at the end."""
+"""``make bench``: runs all measurements and prints a table."""
 
 import itertools
 import signal
@@ -7,10 +7,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kmipkit_certs import development
+from kmipkit_certs.clock import system_clock
 
 from bench import codec, load, messages, servers
 
@@ -69,9 +69,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pki = folder / "pki"
-        development.ensure(
-            self._pki, hosts=("127.0.0.1",), clients=("admin",), clock=lambda: datetime.now(UTC)
-        )
+        development.ensure(self._pki, hosts=("127.0.0.1",), clients=("admin",), clock=system_clock)
         self._settings = load.context(self._pki)
 
     def rows(self) -> list[Row]:
@@ -210,16 +208,16 @@ class Bench:
             return self._locate(server, NAMES, PYKMIP_LOCATES)
 
     def _kmipkit_locates(self) -> dict[str, float]:
-        found = {}
+        results = {}
         with servers.kmipkit(self._folder / "many", self._pki) as server:
-            stored = 0
+            filled = 0
             for number in STORE_SIZES:
                 report_progress(f"kmipkit: filling with {number:,} objects ...")
-                self._fill(server, itertools.count(stored), number)
-                stored = number
-                found[f"locate {number}"] = self._locate(server, number, 2_000)
-            found["memory"] = server.memory()
-        return found
+                self._fill(server, itertools.count(filled), number)
+                filled = number
+                results[f"locate {number}"] = self._locate(server, number, 2_000)
+            results["memory"] = server.memory()
+        return results
 
     def _help(self) -> Row:
         import subprocess
@@ -257,7 +255,7 @@ def timed(work: Callable[[], list[Row]]) -> list[Row]:
 
 
 if __name__ == "__main__":
-    # Whatever ends the benchmark ends the servers that it has started.
+    # So that the servers end with the benchmark.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="kmipkit-bench-") as directory:
         print(table(timed(Bench(Path(directory)).rows)))

@@ -1,21 +1,22 @@
-"""``make bench-against BASE=DIR``: this checkout's server beside that of another one, in one run.
+"""``make bench-against BASE=DIR``: compares the server of this checkout with that of another one.
 
-Both servers run at the same time and are asked in turn, so that what else the machine does hits both
-alike; the median of the rounds' ratios is what counts. DIR is a checkout of an older commit, such as
-``git worktree add ../base v1.0`` makes it.
+Both servers run at the same time and are measured in turn, so that other programs affect both in the
+same way. The result is the median of the ratios of all rounds. DIR is a checkout of an older commit,
+as ``git worktree add ../base COMMIT`` creates it.
 """
 
 import os
+import ssl
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import repeat
 from pathlib import Path
 
 from kmipkit_certs import development
+from kmipkit_certs.clock import system_clock
 
 from bench import load, messages, servers
 
@@ -23,13 +24,13 @@ SECONDS = 1.0
 ROUNDS = 15
 
 COMPONENTS = (".", "server", "client", "certs", "conformance")
-"""Folders of a checkout that hold packages."""
+"""Directories of a checkout that contain packages."""
 
 Measure = Callable[[servers.Server, str], float]
 
 
-def measures(settings: "load.ssl.SSLContext", gets: dict[int, bytes]) -> dict[str, Measure]:
-    """What is measured: answers or connections per second."""
+def measures(settings: ssl.SSLContext, gets: dict[int, bytes]) -> dict[str, Measure]:
+    """The measurements: responses or connections per second."""
 
     def rate(server: servers.Server, requests: load.Requests, connections: int) -> float:
         return load.Load(server.port, settings, requests, connections).rate(SECONDS, 0.2)
@@ -48,51 +49,49 @@ def measures(settings: "load.ssl.SSLContext", gets: dict[int, bytes]) -> dict[st
 @contextmanager
 def from_checkout(checkout: Path, folder: Path, pki: Path) -> Iterator[servers.Server]:
     """The server of a checkout."""
-    before = os.environ.get("PYTHONPATH")
+    python_path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(str(checkout / part) for part in COMPONENTS)
     try:
-        starting = servers.kmipkit(folder, pki, checkout=checkout)
-        with starting as running:
-            yield running
+        with servers.kmipkit(folder, pki, checkout=checkout) as server:
+            yield server
     finally:
-        if before is None:
+        if python_path is None:
             del os.environ["PYTHONPATH"]
         else:
-            os.environ["PYTHONPATH"] = before
+            os.environ["PYTHONPATH"] = python_path
 
 
-def compare(base: Path, here: Path, folder: Path) -> None:
-    """Measure both and print the ratios: more than 1 is faster than before."""
+def compare(base: Path, current: Path, folder: Path) -> None:
+    """Measure both checkouts and print the ratios: more than 1 is faster than ``base``."""
     pki = folder / "pki"
-    development.ensure(
-        pki, hosts=("127.0.0.1",), clients=("admin",), clock=lambda: datetime.now(UTC)
-    )
+    development.ensure(pki, hosts=("127.0.0.1",), clients=("admin",), clock=system_clock)
     settings = load.context(pki)
     with (
-        from_checkout(base, folder / "base", pki) as old,
-        from_checkout(here, folder / "here", pki) as new,
+        from_checkout(base, folder / "base", pki) as base_server,
+        from_checkout(current, folder / "current", pki) as server,
     ):
-        gets = {server.port: _get(server, settings) for server in (old, new)}
+        gets = {running.port: _get(running, settings) for running in (base_server, server)}
         print("| measurement | before | now | ratio (median) |\n| --- | ---: | ---: | ---: |")
-        for what, measure in measures(settings, gets).items():
+        for name, measure in measures(settings, gets).items():
             pairs = [
-                (measure(old, f"{number}-"), measure(new, f"{number}-")) for number in range(ROUNDS)
+                (measure(base_server, f"{number}-"), measure(server, f"{number}-"))
+                for number in range(ROUNDS)
             ]
             ratio = statistics.median(now / before for before, now in pairs)
             before, now = (max(rates) for rates in zip(*pairs, strict=True))
-            print(f"| {what} | {before:,.0f}/s | {now:,.0f}/s | {ratio:.3f} |", flush=True)
+            print(f"| {name} | {before:,.0f}/s | {now:,.0f}/s | {ratio:.3f} |", flush=True)
 
 
-def _get(server: servers.Server, settings: "load.ssl.SSLContext") -> bytes:
-    """The request for a new key, which has been asked for once."""
+def _get(server: servers.Server, settings: ssl.SSLContext) -> bytes:
+    """A Get request for a new key, after a first successful one."""
     with load.connect(server.port, settings) as stream:
-        get = messages.get(messages.succeeded(load.exchange(stream, messages.create())))
-        messages.succeeded(load.exchange(stream, get))
+        get = messages.get(messages.check_success(load.exchange(stream, messages.create())))
+        messages.check_success(load.exchange(stream, get))
     return get
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "kmipkit").is_dir():
-        raise SystemExit("usage: python -m bench.against DIR, a checkout to compare with")
-    with tempfile.TemporaryDirectory(prefix="kmipkit-bench-") as made:
-        compare(Path(sys.argv[1]).resolve(), servers.PROJECT, Path(made))
+        raise SystemExit("usage: python -m bench.against DIR, where DIR is another checkout")
+    with tempfile.TemporaryDirectory(prefix="kmipkit-bench-") as directory:
+        compare(Path(sys.argv[1]).resolve(), servers.PROJECT, Path(directory))

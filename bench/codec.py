@@ -7,6 +7,7 @@ and encoded.
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from kmipkit.model.attribute import Attribute, Attributes, custom
@@ -120,6 +121,7 @@ def figures() -> dict[str, tuple[float, float]]:
         ("Get response", GET, ResponseMessage, PyKMIPResponse),
     ):
         data = encode(value, V1_4)
+        decoded = decode(cls, data, V1_4)
 
         def read(pykmip_class: Any = pykmip_class, data: bytes = data) -> Any:
             message = pykmip_class()
@@ -133,17 +135,16 @@ def figures() -> dict[str, tuple[float, float]]:
             message.write(stream, kmip_version=version)
             return bytes(stream.buffer)
 
-        # The bytes are not compared: after decoding, PyKMIP writes eight bytes too many behind a text
+        # The bytes are not compared: after decoding, PyKMIP writes eight bytes too many after a text
         # whose length is a multiple of eight.
         if not write():
             raise AssertionError(f"PyKMIP writes no {name}")
-        decoded = decode(cls, data, V1_4)
         results[f"{name}, decode"] = (
             microseconds(read),
-            microseconds(lambda cls=cls, data=data: decode(cls, data, V1_4)),
+            microseconds(partial(decode, cls, data, V1_4)),
         )
         results[f"{name}, encode"] = (
             microseconds(write),
-            microseconds(lambda decoded=decoded: encode(decoded, V1_4)),
+            microseconds(partial(encode, decoded, V1_4)),
         )
     return results

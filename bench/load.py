@@ -29,10 +29,10 @@ def read(stream: ssl.SSLSocket) -> bytes:
     """Read one response."""
     data = b""
     while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "big"):
-        more = stream.recv(65536)
-        if not more:
+        chunk = stream.recv(65536)
+        if not chunk:
             raise ConnectionError("the server closed the connection")
-        data += more
+        data += chunk
     return data
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from kmipkit_client import calls, messages
 from kmipkit_client._sync.operations import ENCRYPT_AND_DECRYPT
@@ -12,7 +13,7 @@ from kmipkit.spec.enums import CryptographicAlgorithm, ResultStatus
 from kmipkit.spec.versions import V1_2
 
 
-def _bytes(call: calls.Call[str] | calls.Call[object]) -> bytes:
+def _bytes(call: calls.Call[Any]) -> bytes:
     return encode(messages.request(V1_2, [call]), V1_2)
 
 

@@ -23,8 +23,8 @@ class Server:
     def memory(self) -> float:
         """Resident memory, in megabytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        return int(found[1]) / 1024 if found else float("nan")
+        size = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(size[1]) / 1024 if size else float("nan")
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def start(*arguments: str, cwd: Path = PROJECT) -> Iterator[Server]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        start_new_session=True,  # a group of its own: PyKMIP's server starts more processes
+        start_new_session=True,  # its own process group: PyKMIP's server starts more processes
     )
     try:
         assert process.stdout is not None
@@ -46,14 +46,16 @@ def start(*arguments: str, cwd: Path = PROJECT) -> Iterator[Server]:
             raise RuntimeError(f"{' '.join(arguments)} did not start")
         yield Server(int(port[1] or port[2]), process)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # before wait: until then the number is its own
+        os.killpg(
+            process.pid, signal.SIGKILL
+        )  # before wait: until then no other process has this number
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
 
 
 def kmipkit(folder: Path, pki: Path, checkout: Path = PROJECT) -> AbstractContextManager[Server]:
-    """Our server, as it is in a checkout."""
+    """The kmipkit server of a checkout."""
     files = ("--tls-cert", "server.crt"), ("--tls-key", "server.key"), ("--tls-ca", "ca.crt")
     tls = [part for option, name in files for part in (option, str(pki / name))]
     options = ["--port", "0", "--data-dir", str(folder), "--log-level", "warning", *tls]
@@ -66,5 +68,5 @@ def pykmip(folder: Path, pki: Path) -> AbstractContextManager[Server]:
 
 
 def echo(pki: Path) -> AbstractContextManager[Server]:
-    """Our transport with nothing behind it."""
+    """The transport of the kmipkit server, without anything behind it."""
     return start("bench.peers.echo_server", str(pki))

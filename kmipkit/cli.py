@@ -28,17 +28,17 @@ class Commands(click.Group):
     """The subcommands of the installed packages."""
 
     def __init__(
-        self, *args: Any, found: Iterable[EntryPoint] | None = None, **kwargs: Any
+        self, *args: Any, points: Iterable[EntryPoint] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._found = found
+        self._points = points
         self._by_name: dict[str, EntryPoint] | None = None
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self._by_name is None:
-            found = entry_points(group=GROUP) if self._found is None else self._found
+            points = entry_points(group=GROUP) if self._points is None else self._points
             # If two packages define a command, the first one takes precedence.
-            self._by_name = {point.name: point for point in reversed(list(found))}
+            self._by_name = {point.name: point for point in reversed(list(points))}
         return self._by_name
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -1,8 +1,9 @@
-"""The client's side of a KMIP connection, without I/O: bytes in, events out, messages in, bytes out.
+"""The client's side of a KMIP connection, without I/O.
 
-The bytes of a connection are messages one after the other. A :class:`Framer` cuts them apart, on
-either side. A :class:`Connection` also decodes responses and pairs them with their requests: KMIP has
-no message number, so responses come in the order of the requests (KMIP 1.4 §9, §6).
+It turns received bytes into events, and messages into bytes to send. A connection carries one message
+after the other; a :class:`Framer` separates them, on both sides. A :class:`Connection` also decodes
+responses and pairs them with their requests: KMIP has no message numbers, so responses have the order
+of the requests (KMIP 1.4 §9, §6).
 
 Errors of the peer are raised as RemoteProtocolError.
 """
@@ -42,7 +43,7 @@ Event = Response | Signal
 
 
 class Framer:
-    """Cuts a stream of bytes into messages, holding at most one unfinished message."""
+    """Separates the messages in a stream of bytes; it stores at most one unfinished message."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.limits = limits
@@ -52,22 +53,22 @@ class Framer:
 
     @property
     def is_inside(self) -> bool:
-        """Whether a message has begun and not ended."""
+        """Whether a message has begun but not ended."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes of the peer; none at all means that the peer has closed."""
+        """Add received bytes; no bytes mean that the peer has closed the connection."""
         if not data:
             self._eof = True
         elif not self._buffer:
-            self._buffer = data  # most messages come whole, and are then never copied
+            self._buffer = data  # most messages arrive as a whole, and need no copy
         else:
             if isinstance(self._buffer, bytes):
                 self._buffer = bytearray(self._buffer)
             self._buffer += data
 
     def next_message(self) -> bytes | Signal:
-        """The next whole message. RemoteProtocolError where no message can begin or it is cut off."""
+        """The next complete message. RemoteProtocolError if it is not a message, or is cut off."""
         buffer = self._buffer
         if not self._size and len(buffer) >= HEADER_SIZE:
             self._size = message_length(buffer, self.limits)
@@ -82,8 +83,8 @@ class Framer:
             return Signal.NEED_DATA
         if not buffer:
             return Signal.CLOSED
-        whole = f" of {self._size}" if self._size else ""
-        message = f"the peer closed the connection after {len(buffer)}{whole} bytes of a message"
+        expected = f" of {self._size}" if self._size else ""
+        message = f"the peer closed the connection after {len(buffer)}{expected} bytes of a message"
         raise RemoteProtocolError(message, cause=Cause.CLOSED)
 
 
@@ -91,13 +92,13 @@ class Connection:
     """Sends requests and receives their responses; see the head of this module."""
 
     def __init__(self, *, limits: Limits = DEFAULT_LIMITS, tolerant: bool = False) -> None:
-        """``tolerant`` accepts standard items that the version does not have (kept as extensions)."""
+        """With ``tolerant``, standard items that the version does not have become extensions."""
         self._framer = Framer(limits)
         self._tolerant = tolerant
         self._open: deque[messages.RequestMessage] = deque()
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes of the peer; none at all means that the peer has closed the connection."""
+        """Add received bytes; no bytes mean that the peer has closed the connection."""
         self._framer.feed(data)
 
     def next_event(self) -> Event:
@@ -122,7 +123,7 @@ class Connection:
         return Response(message, version, request)
 
     def send_request(self, message: messages.RequestMessage) -> bytes:
-        """The bytes of a request in the version of its header. LocalProtocolError if impossible."""
+        """The bytes of a request in the version of its header. LocalProtocolError if there are none."""
         data = encode(message, message.request_header.protocol_version.version)
         self._open.append(message)
         return data
@@ -130,14 +131,16 @@ class Connection:
 
 def _check_pairing(request: messages.RequestMessage, response: messages.ResponseMessage) -> None:
     """A response has no more items than its request, with the same identifiers (KMIP 1.4 §6.4)."""
-    requested: Sequence[messages.RequestBatchItem] = request.batch_items
-    answered: Sequence[messages.ResponseBatchItem] = response.batch_items
-    if len(answered) > len(requested):
-        error = f"the response has {len(answered)} batch items, the request {len(requested)}"
+    request_items: Sequence[messages.RequestBatchItem] = request.batch_items
+    response_items: Sequence[messages.ResponseBatchItem] = response.batch_items
+    if len(response_items) > len(request_items):
+        counts = f"{len(response_items)} batch items, the request {len(request_items)}"
+        error = f"the response has {counts}"
         raise RemoteProtocolError(error, cause=Cause.UNEXPECTED_MESSAGE, path="ResponseMessage")
-    known = {item.unique_batch_item_id for item in requested}
-    for index, item in enumerate(answered):
-        if item.unique_batch_item_id is not None and item.unique_batch_item_id not in known:
+    identifiers = {item.unique_batch_item_id for item in request_items}
+    for index, item in enumerate(response_items):
+        identifier = item.unique_batch_item_id
+        if identifier is not None and identifier not in identifiers:
             path = f"ResponseMessage/BatchItem[{index}]/UniqueBatchItemID"
             error = "the response has a batch item that the request does not have"
             raise RemoteProtocolError(error, cause=Cause.UNEXPECTED_MESSAGE, path=path)

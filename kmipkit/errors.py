@@ -28,7 +28,6 @@ class Cause(Enum):
     """An item type that does not exist, or is not that of the field."""
     BAD_LENGTH = auto()
     """A length that the item type does not permit (KMIP 1.4 §9.1.1.3)."""
-    BAD_PADDING = auto()
     BAD_VALUE = auto()
     """A value outside the type: a Boolean of 2, text that is not UTF-8, a date out of range."""
     BAD_SYNTAX = auto()

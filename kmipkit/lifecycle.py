@@ -1,12 +1,11 @@
-"""The life cycle of a managed object: which state follows which event.
+"""The life cycle of a managed object: states and transitions.
 
-All rules about states are in this file (KMIP 1.4 §3.22, KMIP 2.1 §4.57): one table from (state,
-event) to state, one for the events that only the clock brings, and one for what a key in a state
-may be used for. The file knows no operation, no store and no clock: an operation is turned into
-an event by the server, the time is passed in.
+All rules about states are in this file (KMIP 1.4 §3.22, KMIP 2.1 §4.57): a table from (state, event)
+to state, the transitions that happen at a date, and the uses that a state permits. The file knows no
+operation, no store and no clock: the server turns an operation into an event, and passes the time.
 
-A transition that the table does not have is not permitted. In particular an Active object is not
-destroyed; it is revoked first. Reasons are those of KMIP 2.0 and later.
+A transition that is not in the table is not permitted. For example, an Active object cannot be
+destroyed; it must be revoked first. Reasons are those of KMIP 2.0 and later.
 """
 
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from kmipkit.spec.enums import ResultReason, RevocationReasonCode, State
 
 
 class Event(Enum):
-    """What can happen to an object; the value is how messages call it."""
+    """An event in the life of an object; the value is its name in messages."""
 
     ACTIVATE = "activated"
     """The Activate operation, or an Activation Date modified to now or the past."""
@@ -55,13 +54,13 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
 """Every permitted transition but the creation: a new object is Pre-Active (KMIP 1.4 §3.22)."""
 
 DESTROYED_STATES = frozenset({_DESTROYED, _DESTROYED_COMPROMISED})
-"""The states in which the key material is gone."""
+"""The states without key material."""
 
 PROTECTING_STATES = frozenset({_ACTIVE})
 """The states in which a key may encrypt, sign, wrap, MAC or derive (KMIP 2.1 §4.57)."""
 
 PROCESSING_STATES = frozenset({_ACTIVE, _DEACTIVATED, _COMPROMISED})
-"""The states in which a key may decrypt, verify or unwrap what was protected before."""
+"""The states in which a key may decrypt, verify or unwrap data that was protected before."""
 
 COMPROMISES = frozenset({RevocationReasonCode.KEY_COMPROMISE, RevocationReasonCode.CA_COMPROMISE})
 """The Revocation Reason Codes that lead to Compromised (KMIP 1.4 §3.31)."""
@@ -81,8 +80,8 @@ def next_state(state: State, event: Event) -> State:
     """The state after ``event``.
 
     Raises:
-        OperationError: with Object Destroyed where the object is gone already, with Wrong Key
-            Lifecycle State for every other transition that :data:`TRANSITIONS` does not have.
+        OperationError: Object Destroyed if the object is already destroyed; Wrong Key Lifecycle
+            State for every other transition that is not in :data:`TRANSITIONS`.
     """
     new_state = TRANSITIONS.get((state, event))
     if new_state is not None:
@@ -104,10 +103,10 @@ def effective_state(
     deactivation_date: datetime | None,
     now: datetime,
 ) -> State:
-    """The state at ``now``: the stored ``state`` after the transitions of the dates reached by then.
+    """The state at ``now``: the stored ``state`` after the transitions of the dates that have passed.
 
-    Where both dates have passed, a Pre-Active object ends Deactivated: it was Active in between.
-    Dates do not touch the states that a clock cannot leave.
+    If both dates have passed, a Pre-Active object is Deactivated: it was Active in between. Dates do
+    not change the other states.
     """
     for event, date in (
         (Event.ACTIVATION_DATE_REACHED, activation_date),
@@ -121,18 +120,18 @@ def effective_state(
 def may_protect(state: State, now: datetime, *, protect_stop_date: datetime | None = None) -> bool:
     """Whether a key may be used to apply protection: encrypt, sign, wrap, MAC, derive.
 
-    ``state`` is the effective one; the Protect Stop Date is the last moment (KMIP 1.4 §3.26).
-    Each of the two dates binds its own half of the uses, as the attributes define them; the
-    sentence of §3.22 that lets either bind all uses would forbid decryption after Protect Stop.
+    ``state`` is the effective state; the Protect Stop Date is the last moment (KMIP 1.4 §3.26). Each
+    of the two dates limits only its own uses, as the attributes define them. A sentence in §3.22
+    applies both dates to all uses, but would then forbid decryption after Protect Stop.
     """
     return state in PROTECTING_STATES and (protect_stop_date is None or now <= protect_stop_date)
 
 
 def may_process(state: State, now: datetime, *, process_start_date: datetime | None = None) -> bool:
-    """Whether a key may be used to process what is protected: decrypt, verify, unwrap.
+    """Whether a key may be used to process protected data: decrypt, verify, unwrap.
 
-    ``state`` is the effective one; the Process Start Date is the first moment (KMIP 1.4 §3.25).
-    Deactivated and Compromised keys are allowed here; whether the client is trusted to use a
-    compromised key is for the policy to say (§3.22).
+    ``state`` is the effective state; the Process Start Date is the first moment (KMIP 1.4 §3.25).
+    Deactivated and Compromised keys are permitted; the policy decides whether the client is trusted
+    to use a compromised key (§3.22).
     """
     return state in PROCESSING_STATES and (process_start_date is None or process_start_date <= now)

@@ -81,10 +81,10 @@ def vendor_attributes(version: Version) -> st.SearchStrategy[Attributes]:
         custom = st.builds(VendorName, st.sampled_from("xy"), TEXTS)
         key = custom | unknown
         index = st.none() | _INTEGERS
-        one = st.builds(Attribute, key, _vendor_values, index)
+        attribute = st.builds(Attribute, key, _vendor_values, index)
     else:
-        one = st.builds(Attribute, st.builds(VendorName, TEXTS, TEXTS), _vendor_values)
-    return st.lists(one, min_size=1, max_size=3).map(lambda all_: Attributes(tuple(all_)))
+        attribute = st.builds(Attribute, st.builds(VendorName, TEXTS, TEXTS), _vendor_values)
+    return st.lists(attribute, min_size=1, max_size=3).map(lambda all_: Attributes(tuple(all_)))
 
 
 templates = st.lists(

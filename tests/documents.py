@@ -9,4 +9,4 @@ _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE |
 
 def blocks(document: str, language: str) -> list[str]:
     text = (PROJECT / document).read_text(encoding="utf-8")
-    return [found["text"] for found in _BLOCK.finditer(text) if found["language"] == language]
+    return [block["text"] for block in _BLOCK.finditer(text) if block["language"] == language]

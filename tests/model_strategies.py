@@ -47,8 +47,8 @@ from kmipkit.ttlv.tree import Item
 
 def every_class() -> Iterator[type[Structure]]:
     """Every declared structure class, module by module."""
-    for found in pkgutil.walk_packages(kmipkit.model.__path__, "kmipkit.model."):
-        module = importlib.import_module(found.name)
+    for info in pkgutil.walk_packages(kmipkit.model.__path__, "kmipkit.model."):
+        module = importlib.import_module(info.name)
         # Not from __subclasses__: that holds each class once more, as it was before its slots.
         for value in vars(module).values():
             own = isinstance(value, type) and value.__module__ == module.__name__
@@ -129,7 +129,7 @@ def _attribute(draw: st.DrawFn, field_type: AttributeType, tag: Tag | None = Non
         return Attribute(key, value, draw(index))
     if tag is None and field_type.version >= V3_0 and draw(st.integers(0, 4)) == 0:
         return draw(_link())
-    known = [one for one in BY_TAG if field_type.value_type(one) is not None]
+    known = [tag for tag in BY_TAG if field_type.value_type(tag) is not None]
     chosen = tag or draw(st.sampled_from(known))
     inner = field_type.value_type(chosen)
     assert inner is not None
@@ -149,7 +149,7 @@ def _link() -> st.SearchStrategy[Attribute]:
 
 def _attributes(field_type: AttributeType, least: int = 0) -> st.SearchStrategy[Attributes]:
     many = st.lists(_attribute(field_type), min_size=least, max_size=4)
-    return many.map(lambda found: Attributes(tuple(found)))
+    return many.map(lambda items: Attributes(tuple(items)))
 
 
 def _reference(field_type: AttributeReferenceType) -> st.SearchStrategy[Any]:
@@ -195,10 +195,10 @@ def _field(field: FieldPlan, selectors: dict[str, Any]) -> st.SearchStrategy[Any
         assert isinstance(form.field_type, AttributeType)
         some = _attributes(form.field_type, 1)  # none at all is what the default stands for
         return some if field.required else st.one_of(st.just(field.default), some)
-    one = st.one_of([value_of(form.field_type, form.tag, outer) for form in field.forms])
+    value = st.one_of([value_of(form.field_type, form.tag, outer) for form in field.forms])
     if field.repeated:
-        return st.lists(one, min_size=int(field.required), max_size=3).map(tuple)
-    return one if field.required else st.one_of(st.just(field.default), one)
+        return st.lists(value, min_size=int(field.required), max_size=3).map(tuple)
+    return value if field.required else st.one_of(st.just(field.default), value)
 
 
 @st.composite

@@ -45,11 +45,11 @@ class RunningServer:
             )
         assert self.process.stdout is not None
         self.ready = self.process.stdout.readline()
-        found = re.search(r"listening on \S+:(\d+),", self.ready)
-        if found is None:
+        match = re.search(r"listening on \S+:(\d+),", self.ready)
+        if match is None:
             self.exit_code = self.reap()
             raise AssertionError(self.log.read_text())
-        self.port = int(found[1])
+        self.port = int(match[1])
         return self
 
     @property

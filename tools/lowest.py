@@ -1,4 +1,4 @@
-"""The lowest versions that setup.cfg declares, as pip's constraints: ``lowest.py EXTRA...``."""
+"""The lowest versions that setup.cfg permits, as constraints for pip: ``lowest.py EXTRA...``."""
 
 import configparser
 import re
@@ -10,17 +10,17 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def lowest(*extras: str) -> Iterator[str]:
-    """A line per requirement of the package and of the extras."""
+    """One line for each requirement of the package and of the extras."""
     declared = configparser.ConfigParser()
     declared.read(PROJECT / "setup.cfg", encoding="utf-8")
     lists = [declared["options"]["install_requires"]]
     lists += [declared["options.extras_require"][extra] for extra in extras]
     for line in "\n".join(lists).split("\n"):
         if line:
-            found = re.fullmatch(r"([\w-]+) >= ([\d.]+)", line)
-            if found is None:
+            match = re.fullmatch(r"([\w-]+) >= ([\d.]+)", line)
+            if match is None:
                 sys.exit(f"setup.cfg: {line!r} has no lowest version")
-            yield f"{found[1]} == {found[2]}"
+            yield f"{match[1]} == {match[2]}"
 
 
 if __name__ == "__main__":

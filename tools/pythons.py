@@ -1,7 +1,7 @@
 """The Python interpreters of this machine that can run kmipkit: ``pythons.py oldest|newest``.
 
-Prints the path of one. Found are ``python3`` and ``python3.N`` on PATH, and what pyenv has built,
-whose names on PATH work for the version in use only.
+Prints the path of the interpreter. It looks for ``python3`` and ``python3.N`` on PATH, and for those that
+pyenv has built: on PATH, pyenv's names work only for the selected version.
 """
 
 import os
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LOWEST = (3, 11)
-ASK = "import ensurepip, sqlite3, ssl, sys, venv; print(*sys.version_info[:3])"
-"""Fails where a part is missing that the tests need, as of a Python without its venv package."""
+PROBE = "import ensurepip, sqlite3, ssl, sys, venv; print(*sys.version_info[:3])"
+"""Fails if the interpreter lacks a module that the tests need, for example without its venv package."""
 
 Version = tuple[int, ...]
 
@@ -32,21 +32,21 @@ def candidates() -> Iterator[Path]:
 def version_of(path: Path) -> Version | None:
     """The version of an interpreter; None if it cannot be used."""
     try:
-        done = subprocess.run([path, "-c", ASK], capture_output=True, text=True, timeout=60)
+        probe = subprocess.run([path, "-c", PROBE], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return tuple(map(int, done.stdout.split())) if done.returncode == 0 else None
+    return tuple(map(int, probe.stdout.split())) if probe.returncode == 0 else None
 
 
 def usable() -> dict[Path, Version]:
     """Every interpreter that is new enough, with its version."""
-    found = {path: version_of(path) for path in dict.fromkeys(candidates())}
-    return {path: version for path, version in found.items() if version and version >= LOWEST}
+    versions = {path: version_of(path) for path in dict.fromkeys(candidates())}
+    return {path: version for path, version in versions.items() if version and version >= LOWEST}
 
 
 if __name__ == "__main__":
     choose = {"oldest": min, "newest": max}[sys.argv[1]]
-    found = usable()
-    if not found:
+    interpreters = usable()
+    if not interpreters:
         sys.exit(f"no Python of version {LOWEST[0]}.{LOWEST[1]} or later with venv on this machine")
-    print(choose(found, key=lambda path: found[path][:2]))
+    print(choose(interpreters, key=lambda path: interpreters[path][:2]))

@@ -1,1 +1,1 @@
-"""The servers that are measured, each as a process of its own."""
+"""The servers for comparison; each runs as a separate process."""

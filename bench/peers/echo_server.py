@@ -1,4 +1,4 @@
-"""The ceiling: the server's transport with nothing behind it.
+"""The upper limit: the transport of the kmipkit server, without anything behind it.
 
 ``python -m bench.peers.echo_server PKI``: reads whole messages and answers each with 200 bytes.
 """

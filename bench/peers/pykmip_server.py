@@ -1,7 +1,7 @@
-"""PyKMIP's server as a process of its own: ``python -m bench.peers.pykmip_server FOLDER PKI``.
+"""PyKMIP's server in a separate process: ``python -m bench.peers.pykmip_server FOLDER PKI``.
 
-FOLDER gets its database and log; PKI is a directory as ``kmipkit certs`` makes it, with a server
-certificate. Prints ``ready PORT`` once it listens.
+Its database and log are in FOLDER; PKI is a directory of ``kmipkit certs`` with a server certificate.
+It prints ``ready PORT`` when it listens.
 """
 
 import logging
@@ -27,7 +27,8 @@ database_path={folder}/pykmip.database
 
 
 def free_port() -> int:
-    """PyKMIP takes no port 0; whoever else takes this one first makes the start fail."""
+    """A free port, because PyKMIP does not accept port 0. If another program takes it first, the start
+    fails."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -44,7 +45,7 @@ def main(folder: Path, pki: Path) -> None:
     server = KmipServer(config_path=str(configuration), log_path=str(folder / "server.log"))
     logging.getLogger("kmip").setLevel(logging.ERROR)
     server.start()
-    server._socket.listen(512)  # serve() listens, too, but clients may come from here on
+    server._socket.listen(512)  # serve() listens as well, but clients may connect from now on
     print("ready", port, flush=True)
     try:
         server.serve()

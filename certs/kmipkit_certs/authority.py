@@ -105,12 +105,14 @@ class Authority:
         Nothing else is adopted: the signer decides on the usage of a certificate.
 
         Raises:
-            CertificateError: the request is not signed with its own key.
+            CertificateError: the request is not signed with its own key, or is malformed.
         """
         if not request.is_signature_valid:
             raise CertificateError("the request is not signed by the key in it")
         names = requested_names(request)
-        return self.certify(request.subject, request.public_key(), purpose, now, days, names)
+        return self.certify(
+            requested_subject(request), request.public_key(), purpose, now, days, names
+        )
 
     def certify(
         self,
@@ -152,13 +154,27 @@ class Authority:
         return builder.sign(self.key, keypairs.signature_hash(self.key))
 
 
+def requested_subject(request: x509.CertificateSigningRequest) -> x509.Name:
+    """The subject of a request. CertificateError: it is malformed.
+
+    The library raises TypeError for a BIT STRING in a field that must hold text.
+    """
+    try:
+        return request.subject
+    except (ValueError, TypeError) as error:
+        raise CertificateError(f"the request has a malformed subject: {error}") from None
+
+
+_MALFORMED_EXTENSIONS = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
 def requested_names(request: x509.CertificateSigningRequest) -> list[x509.GeneralName]:
     """The alternative names in a request. CertificateError: an extension is malformed."""
     try:
         extension = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return []
-    except ValueError as error:
+    except _MALFORMED_EXTENSIONS as error:
         raise CertificateError(f"the request has a malformed extension: {error}") from None
     return list(extension.value)
 

@@ -64,11 +64,11 @@ def _chain(check: Check) -> Iterator[str]:
 def _path(check: Check) -> tuple[list[x509.Certificate], str]:
     """The path from the certificate to a trusted authority, and why it ends early, if it does."""
     path = [check.leaf]
-    known = [*check.trusted, *check.chain[1:]]
+    candidates = [*check.trusted, *check.chain[1:]]
     while path[-1] not in check.trusted:
         if len(path) > MAX_CHAIN:
             return path, f"chain: it has more than {MAX_CHAIN} certificates"
-        issuer, problem = _issuer(path[-1], known)
+        issuer, problem = _issuer(path[-1], candidates)
         if issuer is None:
             return path, problem
         if issuer in path:
@@ -86,15 +86,15 @@ def _path(check: Check) -> tuple[list[x509.Certificate], str]:
 
 
 def _issuer(
-    certificate: x509.Certificate, known: Sequence[x509.Certificate]
+    certificate: x509.Certificate, candidates: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate | None, str]:
-    same_name = [other for other in known if other.subject == certificate.issuer]
-    for other in same_name:
+    same_name = [candidate for candidate in candidates if candidate.subject == certificate.issuer]
+    for candidate in same_name:
         try:
-            certificate.verify_directly_issued_by(other)
+            certificate.verify_directly_issued_by(candidate)
         except (ValueError, TypeError, InvalidSignature):
             continue
-        return other, ""
+        return candidate, ""
     if same_name:
         return None, (
             f"chain: {_name(certificate)} was signed by an authority {_text(certificate.issuer)} with"
@@ -114,7 +114,7 @@ def _issuer(
 
 
 def _authority(authority: x509.Certificate, below: int) -> Iterator[str]:
-    constraints = show.find(authority, x509.BasicConstraints)
+    constraints = show.extension_value(authority, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
         yield (
             f"chain: {_name(authority)} signed a certificate, but its Basic Constraints do not"
@@ -125,7 +125,7 @@ def _authority(authority: x509.Certificate, below: int) -> Iterator[str]:
             f"chain: {_name(authority)} permits {constraints.path_length} authorities below it; there"
             f" are {below}"
         )
-    usage = show.find(authority, x509.KeyUsage)
+    usage = show.extension_value(authority, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         yield f"chain: the key usage of {_name(authority)} does not permit signing certificates"
 
@@ -152,7 +152,7 @@ def _usage(check: Check) -> Iterator[str]:
                 f"usage: the extended key usage permits {', '.join(allowed)}, but not {usage_name};"
                 f" issue a certificate with the usage {usage_name}"
             )
-    usage = show.find(check.leaf, x509.KeyUsage)
+    usage = show.extension_value(check.leaf, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         yield "usage: the key usage does not permit digital signatures, which TLS 1.3 requires"
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kmipkit_certs.clock import system_clock
+
 if TYPE_CHECKING:
     from kmipkit_certs.authority import Purpose
 
@@ -47,10 +49,6 @@ def _purpose(server: bool) -> "Purpose":
     return Purpose.SERVER if server else Purpose.CLIENT
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @click.group()
 def certs() -> None:
     """Issue, sign, show and check the certificates that KMIP over TLS needs.
@@ -78,7 +76,7 @@ def init(directory: Path, name: str, algorithm: str) -> None:
     """
     from kmipkit_certs.directory import Directory
 
-    files = Directory(directory).init(name, algorithm, _now())
+    files = Directory(directory).init(name, algorithm, system_clock())
     click.echo(f"authority: {files.cert}, private key: {files.key}")
 
 
@@ -109,7 +107,12 @@ def issue(
 
     alternative = san or ((name,) if server else ())
     files = Directory(directory).issue(
-        name, _purpose(server), _now(), alternative=alternative, algorithm=algorithm, days=days
+        name,
+        _purpose(server),
+        system_clock(),
+        alternative=alternative,
+        algorithm=algorithm,
+        days=days,
     )
     click.echo(f"certificate: {files.cert}, private key: {files.key}")
 
@@ -136,7 +139,7 @@ def sign(directory: Path, request: Path, out: Path | None, server: bool, days: i
     certificate = (
         Directory(directory)
         .authority()
-        .sign(files.read_request(request), _purpose(server), _now(), days=days)
+        .sign(files.read_request(request), _purpose(server), system_clock(), days=days)
     )
     target = out or request.with_suffix(".crt")
     files.write_certificate(target, certificate)
@@ -204,22 +207,22 @@ def check(
         chain=files.read_certificates(file),
         trusted=files.read_certificates(ca),
         purpose=_purpose(server or host is not None),
-        now=at.replace(tzinfo=UTC) if at else _now(),
+        now=at.replace(tzinfo=UTC) if at else system_clock(),
         host=host,
         key=files.read_key(key) if key else None,
     )
     _report(file, request.purpose.name.lower(), reasons(request), as_json)
 
 
-def _report(file: Path, purpose: str, found: list[str], as_json: bool) -> None:
+def _report(file: Path, purpose: str, problems: list[str], as_json: bool) -> None:
     if as_json:
-        verdict: dict[str, Any] = {"accepted": not found, "reasons": found}
+        verdict: dict[str, Any] = {"accepted": not problems, "reasons": problems}
         click.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
-    elif found:
+    elif problems:
         click.echo(f"{file}: a peer would reject this certificate:")
-        for reason in found:
-            click.echo(f"  {reason}")
+        for problem in problems:
+            click.echo(f"  {problem}")
     else:
         click.echo(f"{file}: valid as a {purpose} certificate")
-    if found:
+    if problems:
         raise click.exceptions.Exit(1)

@@ -34,9 +34,9 @@ def facts(certificate: x509.Certificate) -> dict[str, Any]:
 
 def text(certificate: x509.Certificate) -> str:
     """The contents as text, one line each."""
-    found = facts(certificate)
-    width = max(map(len, found))
-    return "\n".join(f"{name:<{width}}  {_format(value)}" for name, value in found.items())
+    rows = facts(certificate)
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {_format(value)}" for name, value in rows.items())
 
 
 def _format(value: Any) -> str:
@@ -49,7 +49,7 @@ def _format(value: Any) -> str:
 
 def alternative_names(certificate: x509.Certificate) -> Iterator[str]:
     """Host names, addresses and other alternative names, as text."""
-    extension = find(certificate, x509.SubjectAlternativeName)
+    extension = extension_value(certificate, x509.SubjectAlternativeName)
     for name in extension or ():
         value = getattr(name, "value", name)
         yield value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
@@ -57,7 +57,7 @@ def alternative_names(certificate: x509.Certificate) -> Iterator[str]:
 
 def usages(certificate: x509.Certificate) -> list[str] | None:
     """The usages that the extended key usage permits; None without that extension."""
-    extension = find(certificate, x509.ExtendedKeyUsage)
+    extension = extension_value(certificate, x509.ExtendedKeyUsage)
     if extension is None:
         return None
     return [usage_name(usage) for usage in extension]
@@ -70,7 +70,7 @@ def usage_name(usage: x509.ObjectIdentifier) -> str:
 
 def is_authority(certificate: x509.Certificate) -> bool:
     """Whether it may sign other certificates (RFC 5280 §4.2.1.9)."""
-    constraints = find(certificate, x509.BasicConstraints)
+    constraints = extension_value(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
 
@@ -92,7 +92,7 @@ def signature_name(certificate: x509.Certificate) -> str:
     return getattr(oid, "_name", None) or oid.dotted_string
 
 
-def find(certificate: x509.Certificate, extension: type[Any]) -> Any:
+def extension_value(certificate: x509.Certificate, extension: type[Any]) -> Any:
     """The value of an extension, or None."""
     try:
         return certificate.extensions.get_extension_for_class(extension).value

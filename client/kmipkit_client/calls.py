@@ -81,7 +81,7 @@ def _no_result(payload: Any) -> None:
 
 
 def discover_versions(versions: Iterable[Version] = ()) -> Call[tuple[Version, ...]]:
-    """The versions that the server supports, best first; only those in ``versions``, if any."""
+    """The versions that the server supports, preferred first; if there are ``versions``, only those."""
     offered = tuple(ProtocolVersion.of(version) for version in versions)
     return _call(
         Operation.DISCOVER_VERSIONS,
@@ -92,13 +92,13 @@ def discover_versions(versions: Iterable[Version] = ()) -> Call[tuple[Version, .
 
 def query(functions: tuple[QueryFunction, ...]) -> Call[QueryResponse]:
     """The capabilities of the server; by default its operations, object types and vendor."""
-    chosen = functions or (
+    requested = functions or (
         QueryFunction.QUERY_OPERATIONS,
         QueryFunction.QUERY_OBJECTS,
         QueryFunction.QUERY_SERVER_INFORMATION,
     )
     read: Callable[[Any], QueryResponse] = lambda payload: payload  # noqa: E731 - typed
-    return _call(Operation.QUERY, QueryRequest(query_functions=chosen), read)
+    return _call(Operation.QUERY, QueryRequest(query_functions=requested), read)
 
 
 def create(
@@ -186,12 +186,11 @@ def modify_attribute(
     """Change the value of an instance: 1.x selects it by index, 2.x by its current value."""
 
     def build(version: Version) -> Structure:
-        new = version >= V2_0
-        old = values.attribute(name, current) if new and current is not None else None
+        by_value = version >= V2_0 and current is not None
         return ModifyAttributeRequest(
             unique_identifier=identifier,
-            current_attribute=old,
-            attribute=values.attribute(name, value, None if new else index),
+            current_attribute=values.attribute(name, current) if by_value else None,
+            attribute=values.attribute(name, value, index if version < V2_0 else None),
         )
 
     return Call(Operation.MODIFY_ATTRIBUTE, build, _no_result)
@@ -200,7 +199,7 @@ def modify_attribute(
 def delete_attribute(
     identifier: str, name: AttributeLike, index: int | None, current: Any
 ) -> Call[None]:
-    """Delete an instance: 1.x selects it by index, 2.x by its current value; without it, all."""
+    """Delete an instance, by index in 1.x and by current value in 2.x; without these, delete all."""
     key = values.attribute_key(name)
 
     def build(version: Version) -> Structure:
@@ -209,8 +208,9 @@ def delete_attribute(
                 unique_identifier=identifier, attribute_name=key, attribute_index=index
             )
         if current is not None:
-            old = values.attribute(name, current)
-            return DeleteAttributeRequest(unique_identifier=identifier, current_attribute=old)
+            return DeleteAttributeRequest(
+                unique_identifier=identifier, current_attribute=values.attribute(name, current)
+            )
         return DeleteAttributeRequest(unique_identifier=identifier, attribute_reference=key)
 
     return Call(Operation.DELETE_ATTRIBUTE, build, _no_result)
@@ -218,8 +218,9 @@ def delete_attribute(
 
 def set_attribute(identifier: str, name: AttributeLike, value: Any) -> Call[None]:
     """Set the value of a single-instance attribute (2.0 and later)."""
-    new = values.attribute(name, value)
-    request = SetAttributeRequest(unique_identifier=identifier, attribute=new)
+    request = SetAttributeRequest(
+        unique_identifier=identifier, attribute=values.attribute(name, value)
+    )
     return _call(Operation.SET_ATTRIBUTE, request, _no_result)
 
 
@@ -297,7 +298,7 @@ def encrypt(
 ) -> Call[Encrypted]:
     """Encrypt with a key in the server.
 
-    If a mode needs an IV and there is none, the server is asked to generate one (Random IV).
+    If the mode needs an IV and the caller has none, the server generates one (Random IV).
     """
     needs_iv = parameters is not None and parameters.block_cipher_mode not in _WITHOUT_IV
     if parameters is not None and needs_iv and iv is None and parameters.random_iv is None:

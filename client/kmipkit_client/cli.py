@@ -143,7 +143,7 @@ def _show(value: Any, as_json: bool) -> None:
 @command("discover")
 @json_option
 def discover(kmip_client: "Client", as_json: bool) -> None:
-    """List the protocol versions that the server supports, best first.
+    """List the protocol versions that the server supports, preferred first.
 
     \b
     Example:

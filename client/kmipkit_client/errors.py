@@ -1,7 +1,7 @@
 """The errors that a call of a client may raise, besides :class:`kmipkit.errors.ProtocolError`.
 
-The tree is small on purpose: one class for a response that reports a failure, with all that it says,
-and one for a missing response, with a subclass for time-outs.
+There are few classes on purpose: one for a response that reports a failure, with its contents, and one
+for a missing response, with a subclass for time-outs.
 """
 
 from kmipkit.errors import KMIPError
@@ -15,7 +15,7 @@ class ClientError(KMIPError):
 class ConnectionFailed(ClientError):
     """The connection could not be made, or failed before the response arrived.
 
-    After a request that changes something, it is unknown whether the server carried it out.
+    If the request changes something, the server may or may not have done it.
     """
 
 
@@ -24,7 +24,7 @@ class TimedOut(ConnectionFailed):
 
 
 class OperationFailed(ClientError):
-    """The server reported that an operation did not succeed (KMIP 1.4 §6.9 to §6.11)."""
+    """The server reported that an operation failed (KMIP 1.4 §6.9 to §6.11)."""
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ def discovery_request(version: Version) -> RequestMessage:
 
 
 def common_version(response: ResponseMessage) -> Version | None:
-    """The best common version, from the response to :func:`discovery_request`; None if it failed.
+    """The newest common version, from the response to :func:`discovery_request`; None if it failed.
 
     Raises :class:`OperationFailed` if the server does not accept the client: no version helps then.
     """
@@ -73,7 +73,7 @@ def common_version(response: ResponseMessage) -> Version | None:
 
 
 def may_repeat(batch: Sequence[Call[Any]]) -> bool:
-    """Whether the server may receive this twice without harm; vendors' operations must say so."""
+    """Whether the batch can be sent twice without harm; vendors' operations must declare it."""
     rows = [operations.row(call.operation) for call in batch]
     return all(row is not None and row.may_be_repeated for row in rows)
 
@@ -83,11 +83,11 @@ def results(batch: Sequence[Call[Any]], response: ResponseMessage) -> list[Any]:
 
     A server that stops at the first error omits the later items; those calls have failed, too.
     """
-    found: list[Any] = [
+    attempted: list[Any] = [
         _result(call, item) for call, item in zip(batch, response.batch_items, strict=False)
     ]
-    missing = batch[len(found) :]
-    return found + [
+    missing = batch[len(attempted) :]
+    return attempted + [
         OperationFailed(call.operation, ResultStatus.OPERATION_FAILED, None, "not attempted")
         for call in missing
     ]

@@ -26,8 +26,8 @@ def _member(enumeration: type[_Enum], text: str) -> _Enum:
     try:
         return enumeration[name]
     except KeyError:
-        known = ", ".join(member.name for member in enumeration)
-        raise ClientError(f"{text!r} is not one of {known}") from None
+        names = ", ".join(member.name for member in enumeration)
+        raise ClientError(f"{text!r} is not one of {names}") from None
 
 
 def algorithm_of(text: str) -> CryptographicAlgorithm:
@@ -42,13 +42,13 @@ def reason_of(text: str) -> RevocationReasonCode:
 
 def usage_mask(text: str) -> CryptographicUsageMask:
     """A mask from names separated by commas. ClientError for an unknown name."""
-    known = {bit.name: bit.value for bit in CryptographicUsageMask.bits()}
+    bits = {bit.name: bit.value for bit in CryptographicUsageMask.bits()}
     total = 0
     for part in text.replace(",", " ").split():
         name = part.upper().replace("-", "_")
-        if name not in known:
-            raise ClientError(f"{part!r} is not one of {', '.join(known)}")
-        total |= known[name]
+        if name not in bits:
+            raise ClientError(f"{part!r} is not one of {', '.join(bits)}")
+        total |= bits[name]
     return CryptographicUsageMask(total)
 
 
@@ -97,10 +97,10 @@ def _parse_primitive(types: tuple[Any, ...], text: str) -> Any:
 
 def attribute_data(attributes: Attributes) -> dict[str, Any]:
     """Attributes as JSON values; several instances as a list."""
-    found: dict[str, list[Any]] = {}
+    by_name: dict[str, list[Any]] = {}
     for attribute in attributes:
-        found.setdefault(attribute_name(attribute.key), []).append(_data(attribute.value))
-    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+        by_name.setdefault(attribute_name(attribute.key), []).append(_data(attribute.value))
+    return {name: values[0] if len(values) == 1 else values for name, values in by_name.items()}
 
 
 def _data(value: Any) -> Any:

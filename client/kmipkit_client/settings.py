@@ -1,12 +1,15 @@
 """The address of the server, and how to connect to it."""
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 
 from kmipkit.model.credentials import Credential
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import Limits
+from kmipkit_client._network.deadline import SYSTEM_CLOCK, Clock
 from kmipkit_client.errors import ClientError
 
 File = str | PathLike[str]
@@ -34,6 +37,7 @@ class Settings:
     timeout: float
     """For one response."""
     limits: Limits = LIMITS
+    clock: Clock = SYSTEM_CLOCK
 
 
 def tls_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSLContext:
@@ -42,14 +46,20 @@ def tls_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSL
     Raises:
         ClientError: a file is missing or not valid.
     """
-    files = f"ca {ca}, cert {cert}, key {key}"
+    files = {"ca": ca, "cert": cert, "key": key}
     try:
         context = ssl.create_default_context(cafile=ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if cert is not None:
             context.load_cert_chain(cert, key)
-    except FileNotFoundError:
-        raise ClientError(f"a certificate file does not exist ({files})") from None
+    except FileNotFoundError:  # which does not say which file
+        missing = {name: file for name, file in files.items() if file and not Path(file).exists()}
+        raise ClientError(f"no such file: {_listed(missing or files)}") from None
     except (OSError, ssl.SSLError) as error:
-        raise ClientError(f"cannot use these certificate files ({files}): {error}") from None
+        listed = _listed(files)
+        raise ClientError(f"cannot use these certificate files ({listed}): {error}") from None
     return context
+
+
+def _listed(files: Mapping[str, File | None]) -> str:
+    return ", ".join(f"{name} {file}" for name, file in files.items() if file)

@@ -81,10 +81,10 @@ def _instances(mapping: Mapping[Any, Any]) -> Iterator[Attribute]:
 
 def attribute(key: AttributeLike, value: Any, index: int | None = None) -> Attribute:
     """One attribute; a plain text for Name becomes an uninterpreted text string."""
-    found = attribute_key(key)
-    if found is Tag.NAME and isinstance(value, str):
+    full_key = attribute_key(key)
+    if full_key is Tag.NAME and isinstance(value, str):
         value = text_name(value)
-    return Attribute(found, value, index)
+    return Attribute(full_key, value, index)
 
 
 def text_name(value: str) -> Name:

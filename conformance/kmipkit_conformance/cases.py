@@ -21,7 +21,7 @@ from kmipkit_conformance.markers import NO_MARKS, Marks, marks
 from kmipkit_conformance.security import SUITES
 
 INDEX = "index.json"
-"""An optional file beside the cases: what each needs, as ``setup``, ``depends_on`` and so on."""
+"""An optional file next to the cases, with what each requires: ``setup``, ``depends_on`` and so on."""
 
 SUITE = Path(__file__).parent / "suite"
 """The cases that come with the tester."""
@@ -47,19 +47,20 @@ class Case:
     version: Version
     steps: tuple[Step, ...]
     needs: str = ""
-    """What it needs beyond a client and a server, as text; mostly empty."""
+    """Requirements beyond a client and a server, as text; usually there are none."""
     transport: str = "tls"
     """``tls``, ``https``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
     encoding: str = "ttlv"
     """A key of :data:`ENCODINGS`."""
     waits: bool = False
-    """Whether it reads an object until a date has changed it; its file may not say in which step."""
+    """Whether it reads an object until a date has changed the object. The file may not say in which
+    step."""
     depends_on: tuple[str, ...] = ()
     """Names of cases whose objects it uses."""
 
     @property
     def family(self) -> str:
-        """The profile or group that it belongs to, such as ``CS-BC``."""
+        """The profile or group to which it belongs, such as ``CS-BC``."""
         return re.split(r"-[MO]-|-[0-9]", self.name, maxsplit=1)[0]
 
     def operations(self) -> set[Operation]:
@@ -81,7 +82,7 @@ def children(item: Item, tag: Tag) -> list[Item]:
 def load_all(
     folders: Iterable[Path], versions: frozenset[Version], profiles: tuple[str, ...]
 ) -> Iterator[Case]:
-    """The cases below some folders, of these versions and families (all where none is given).
+    """The cases in some folders and below them. No versions or no profiles select all.
 
     Raises:
         ConformanceError: a folder or file cannot be read.
@@ -89,10 +90,10 @@ def load_all(
     for folder in folders:
         if not folder.exists():
             raise ConformanceError(f"{folder}: no such file or directory")
-        known = index_of(folder)
+        entries = index_of(folder)
         paths = [folder] if folder.is_file() else sorted(folder.rglob("*.xml"))
         for path in paths:
-            case = load(path, known.get(path.stem, {}))
+            case = load(path, entries.get(path.stem, {}))
             has_version = not versions or case.version in versions
             if has_version and (not profiles or _matches(case, profiles)):
                 yield case
@@ -103,19 +104,19 @@ def _matches(case: Case, profiles: tuple[str, ...]) -> bool:
 
 
 def find(folders: Iterable[Path], name: str) -> Case | None:
-    """The case of this name, anywhere below the folders or the index beside them."""
+    """The case with this name, below one of the folders or below the folder of its index."""
     for folder in folders:
-        known = index_of(folder)
+        entries = index_of(folder)
         roots = [folder, *_index_folders(folder)]
         for root in roots:
             path = next(iter(root.rglob(f"{name}.xml")), None) if root.is_dir() else None
             if path is not None:
-                return load(path, known.get(name, {}))
+                return load(path, entries.get(name, {}))
     return None
 
 
 def _index_folders(folder: Path) -> list[Path]:
-    """The folder that holds the index of this one, if there is one."""
+    """The folder that contains the index of this one, if there is one."""
     places = (folder, *folder.resolve().parents)
     return [place for place in places if (place / INDEX).is_file()][:1]
 
@@ -134,7 +135,7 @@ ENCODINGS: Mapping[str, str] = MappingProxyType(
 """The media type of each encoding."""
 
 _SETUP_CASES = {"run after the TC-OTP cases": "TC-OTP-SETUP-1-13"}
-"""Set-ups that another case provides, though the index does not name it as a dependency."""
+"""Set-ups that another case provides, although the index does not list it as a dependency."""
 
 _SUPPORTED_SETUPS = (
     "Maximum Response Size",
@@ -156,22 +157,22 @@ _SUPPORTED_SETUPS = (
     "send the messages in the JSON encoding",
     "the case file itself only shows the XML form",
 )
-"""First words of the set-ups that an index lists and that the player provides."""
+"""Set-ups that the player provides, by the first words of their texts in an index."""
 
 
 def _needs(entry: dict[str, Any]) -> str:
-    found = [text for text in entry.get("setup", ()) if not text.startswith(_SUPPORTED_SETUPS)]
+    needs = [text for text in entry.get("setup", ()) if not text.startswith(_SUPPORTED_SETUPS)]
     if entry.get("server_to_client"):
-        found.append("messages from the server to a client")
+        needs.append("messages from the server to a client")
     if _transport(entry) is None:
-        found.append(f"the transport {' or '.join(entry['transports'])}")
-    return "; ".join(dict.fromkeys(found))
+        needs.append(f"the transport {' or '.join(entry['transports'])}")
+    return "; ".join(dict.fromkeys(needs))
 
 
 def _transport(entry: dict[str, Any]) -> str | None:
-    """The first transport of the entry that the player has; None if it has none of them."""
-    known = ("tls", "https", *SUITES)
-    return next((name for name in entry.get("transports", ["tls"]) if name in known), None)
+    """The first transport of the entry that the player supports; None if it supports none of them."""
+    supported = ("tls", "https", *SUITES)
+    return next((name for name in entry.get("transports", ["tls"]) if name in supported), None)
 
 
 def _encoding(entry: dict[str, Any]) -> str:
@@ -207,10 +208,10 @@ def load(path: Path, entry: dict[str, Any] | None = None) -> Case:
 
 
 def _version(name: str, messages: list[Item]) -> Version:
-    """The version in the name, else that of the first header."""
-    found = _ID.match(name)
-    if found:
-        version = Version(int(found["major"]), int(found["minor"]))
+    """The version in the name, or else that of the first header."""
+    match = _ID.match(name)
+    if match:
+        version = Version(int(match["major"]), int(match["minor"]))
         if version in VERSIONS:
             return version
     header = messages[0].value[0]  # type: ignore[index]
@@ -219,30 +220,30 @@ def _version(name: str, messages: list[Item]) -> Version:
 
 
 def _steps(messages: list[Item], marks_of_messages: list[Marks]) -> Iterator[Step]:
-    """Requests with their responses; some files print two requests before the responses."""
+    """Requests with their responses; some files have two requests before the responses."""
     open_requests: list[tuple[Item, Marks]] = []
     marks_of_messages += [NO_MARKS] * (len(messages) - len(marks_of_messages))
     for message, mark in zip(map(_normalized, messages), marks_of_messages, strict=False):
         if message.tag == Tag.REQUEST_MESSAGE:
             open_requests.append((message, mark))
         elif open_requests:
-            request, before = _take_request(open_requests, message)
-            yield Step(request, message, before)
+            request, request_marks = _take_request(open_requests, message)
+            yield Step(request, message, request_marks)
 
 
 def _take_request(open_requests: list[tuple[Item, Marks]], response: Item) -> tuple[Item, Marks]:
     """The oldest open request for the operation of a response, or else the oldest of all."""
     operation = _first_operation(response)
     matching = (pair for pair in open_requests if _first_operation(pair[0]) == operation)
-    found = next(matching, open_requests[0])
-    open_requests.remove(found)
-    return found
+    pair = next(matching, open_requests[0])
+    open_requests.remove(pair)
+    return pair
 
 
 def _first_operation(message: Item) -> Any:
     items = children(message, Tag.BATCH_ITEM)
-    found = children(items[0], Tag.OPERATION) if items else []
-    return found[0].value if found else None
+    operations = children(items[0], Tag.OPERATION) if items else []
+    return operations[0].value if operations else None
 
 
 def _normalized(item: Item) -> Item:

@@ -86,8 +86,8 @@ def _load_cases(
     from kmipkit.spec.versions import Version
     from kmipkit_conformance.cases import SUITE, load_all
 
-    chosen = frozenset(Version(*map(int, version.split("."))) for version in versions)
-    return load_all(folders or (SUITE,), chosen, profiles)
+    selected = frozenset(Version(*map(int, version.split("."))) for version in versions)
+    return load_all(folders or (SUITE,), selected, profiles)
 
 
 @conformance.command("list")
@@ -301,9 +301,9 @@ def client(
     context = server_context(ca, cert, key)
     failed = False
     with socket.create_server((host.strip("[]"), int(port))) as listening:
-        where = "{}:{}".format(*listening.getsockname()[:2])
+        address = "{}:{}".format(*listening.getsockname()[:2])
         for case in _load_cases(folders, versions, profiles):
-            click.echo(f"waiting  {case.name} on {where}")
+            click.echo(f"waiting  {case.name} on {address}")
             verdict = ScriptedServer(listening, context, timeout).play(case)
             _print_verdict(verdict)
             failed |= verdict.outcome is Outcome.FAILED
@@ -328,10 +328,10 @@ def _target(
     return Target(host.strip("[]"), int(port), ca, cert, key, timeout, https_port, path)
 
 
-def _print_profile(found: "ProfileVerdict") -> None:
-    cases = f": {'; '.join(found.because)}" if found.because else ""
-    title = f"{found.profile.title} (KMIP {found.version})"
-    click.echo(f"{found.standing.value:<12} {title}{cases}")
+def _print_profile(verdict: "ProfileVerdict") -> None:
+    cases = f": {'; '.join(verdict.because)}" if verdict.because else ""
+    title = f"{verdict.profile.title} (KMIP {verdict.version})"
+    click.echo(f"{verdict.standing.value:<12} {title}{cases}")
 
 
 def _print_verdict(verdict: "Verdict") -> None:

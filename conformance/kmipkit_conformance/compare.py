@@ -40,7 +40,7 @@ class Comparison:
     """Paddings and algorithms in the requests so far. A later request may rely on those of the key
     that an earlier one registered."""
 
-    # What holds for the batch item that is compared; set anew for each.
+    # These hold for the batch item that is compared.
     _varies: bool = False
     """Whether the server chose the value of the object, or the output of the operation."""
     _any_value: frozenset[Tag] = rules.ANY_VALUE
@@ -55,9 +55,9 @@ class Comparison:
         self._choices |= set(_choices(step.request))
         self._pages = _contains(step.request, rules.PAGING)
         self._may_create = _contains(step.request, rules.GROUP_MEMBERS)
-        found = list(self._message(step.response, actual))
+        differences = list(self._message(step.response, actual))
         self.bindings.note(actual)
-        return found
+        return differences
 
     def request_differences(self, expected: Item, actual: Item) -> Iterator[str]:
         """How a request of a client differs from the expected one, beyond what is permitted."""
@@ -122,7 +122,7 @@ class Comparison:
             self.generated |= identifiers
         if operation in rules.CREATING:
             self.created |= identifiers
-        # An IV in the response is one that the server drew: what it encrypted varies with it.
+        # The server generates an IV that is in the response: the ciphertext varies with it.
         self._varies = (
             bool(identifiers & self.generated) or _has_iv(expected) or self._is_random(operation)
         )
@@ -157,7 +157,7 @@ class Comparison:
                 yield f"{path}/ResponsePayload: {tag_name(tag)} is missing"
 
     def _located(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
-        """Identifiers are a set: the standard gives an order only to pages (1.4 §4.9)."""
+        """Compare identifiers as a set: the standard orders only pages (1.4 §4.9)."""
         yield from self._same_items(path, *(_outcome(item) for item in (expected, actual)))
         expected_items, actual_items = (
             [child for child in _payload(item) if child.tag == Tag.UNIQUE_IDENTIFIER]
@@ -175,14 +175,14 @@ class Comparison:
         if expected.tag != Tag.BATCH_ITEM:
             path = f"{path}/{tag_name(expected.tag)}"
         items = _required(expected, actual, self._optional)
-        attributes, others = zip(
+        attributes, other_items = zip(
             *(_split_attributes(expected.tag, side) for side in items), strict=True
         )
-        # Where attributes are expected, the server may add some of its own, in any order. Where
-        # none are, an attribute is as unexpected as any other item.
+        # If attributes are expected, the server may add others, in any order. If none is expected,
+        # an attribute is as unexpected as any other item.
         if attributes[0] or expected.tag == Tag.ATTRIBUTES:
             yield from self._subset(path, *attributes)
-            items = others
+            items = other_items
         yield from self._other_items(path, expected.tag, *items)
 
     def _other_items(
@@ -221,15 +221,15 @@ class Comparison:
             matching = [candidate for candidate in candidates if _comparable(item, candidate)]
             reasons: list[str] = []
             for candidate in matching:
-                # Comparing binds placeholders; those of a candidate that does not match are undone.
-                before = dict(self.bindings.values)
+                # Comparing binds placeholders; undo that for a candidate that does not match.
+                saved = dict(self.bindings.values)
                 reasons = list(self._item(path, item, candidate))
                 if not reasons:
                     candidates.remove(candidate)
                     break
-                self.bindings.values = before
+                self.bindings.values = saved
             else:
-                # The reasons help only where it is clear which item was meant.
+                # The reasons are useful only if it is clear which item they are about.
                 if len(matching) == 1:
                     yield from reasons
                 else:
@@ -256,7 +256,7 @@ class Comparison:
             )
 
     def _bind(self, expected: Item, actual: Item) -> None:
-        # The value may be any, but later messages of the case refer to it.
+        # Any value matches, but later messages of the case refer to this one.
         if isinstance(expected.value, Symbol):
             self.bindings.bind(expected.value, actual.value)
 
@@ -297,14 +297,14 @@ def _split_attributes(parent: int, items: Sequence[Item]) -> tuple[Sequence[Item
 def _required(
     expected: Item, actual: Item, optional: frozenset[Tag]
 ) -> tuple[Sequence[Item], Sequence[Item]]:
-    """The items that must correspond: optional ones only where both sides have them."""
-    both = {child.tag for child in _inner(expected)} & {child.tag for child in _inner(actual)}
+    """The items that must correspond; optional items only if both sides have them."""
+    common = {child.tag for child in _inner(expected)} & {child.tag for child in _inner(actual)}
 
     def is_required(child: Item) -> bool:
         # An index of 0 may be left out (KMIP 1.4 §2.1.1).
         if child.tag == Tag.ATTRIBUTE_INDEX and child.value == 0:
-            return Tag.ATTRIBUTE_INDEX in both
-        return child.tag not in optional or child.tag in both
+            return Tag.ATTRIBUTE_INDEX in common
+        return child.tag not in optional or child.tag in common
 
     return list(filter(is_required, _inner(expected))), list(filter(is_required, _inner(actual)))
 
@@ -314,7 +314,7 @@ def _inner(item: Item) -> tuple[Item, ...]:
 
 
 def _identifiers(item: Item) -> set[str]:
-    """All identifiers in a batch item's payload itself."""
+    """The identifiers at the top level of a batch item's payload."""
     return {
         child.value
         for payload in children(item, Tag.RESPONSE_PAYLOAD)
@@ -324,12 +324,12 @@ def _identifiers(item: Item) -> set[str]:
 
 
 def _comparable(expected: Item, actual: Item) -> bool:
-    """Whether two items of a list may be the same one: attributes by their names."""
+    """Whether two items of a list may correspond; attributes correspond by their names."""
     return expected.tag == actual.tag and list(_names(expected)) == list(_names(actual))
 
 
 def _without_indexes(items: Sequence[Item]) -> Sequence[Item]:
-    """Attributes of which there are several instances, without their indexes."""
+    """The items, without the indexes of attributes that have several instances."""
     names = Counter(tuple(_names(item)) for item in items)
     return [
         Item(item.tag, item.type, tuple(c for c in _inner(item) if c.tag != Tag.ATTRIBUTE_INDEX))
@@ -348,7 +348,7 @@ def _payload(item: Item) -> tuple[Item, ...]:
 
 
 def _outcome(item: Item) -> list[Item]:
-    """The fields of a batch item that always count."""
+    """The fields of a batch item that must always be equal."""
     return [child for child in _inner(item) if child.tag in _OUTCOME]
 
 
@@ -367,7 +367,7 @@ def _has_iv(item: Item) -> bool:
 
 
 def _choices(request: Item) -> Iterator[tuple[Tag, int]]:
-    """The paddings and algorithms that a request names, wherever they stand."""
+    """The paddings and algorithms in a request, at any depth."""
     if request.tag in _CHOICES and isinstance(request.value, int):
         yield Tag(request.tag), request.value
     for child in _inner(request):

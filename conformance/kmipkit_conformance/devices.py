@@ -39,8 +39,8 @@ _FIELDS = {
 
 def devices(case: Case) -> list[DeviceCredential]:
     """The devices in the requests of a case."""
-    found = (device for step in case.steps for device in _credentials(step.request))
-    return list(dict.fromkeys(found))
+    all_devices = (device for step in case.steps for device in _credentials(step.request))
+    return list(dict.fromkeys(all_devices))
 
 
 def _credentials(item: Item) -> Iterator[DeviceCredential]:
@@ -60,16 +60,16 @@ def _credentials(item: Item) -> Iterator[DeviceCredential]:
 def accounts(target: Target, case: Case, operations: frozenset[Operation] | None) -> Iterator[None]:
     """Accounts for the devices of a case while it is played, if the server supports that.
 
-    Raises ClientError if the server says that it does, and then refuses.
+    Raises OperationFailed if the server offers these operations, but refuses them.
     """
-    found = devices(case)
-    if not found or not (operations or frozenset()) >= REQUIRED_OPERATIONS:
+    case_devices = devices(case)
+    if not case_devices or not (operations or frozenset()) >= REQUIRED_OPERATIONS:
         yield
         return
     created: list[str] = []
     with target.client(V3_0) as client:
         try:
-            for device in found:
+            for device in case_devices:
                 created += _account(client, device)
             yield
         finally:

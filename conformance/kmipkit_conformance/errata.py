@@ -1,7 +1,7 @@
 """Published cases that contradict themselves or the standard.
 
-Most are played with a correction, which says what is changed and why. A case whose intention is not
-clear is not played.
+Most are played with a correction, which gives the change and the reason. A case is not played if no
+correction is certain.
 """
 
 import re
@@ -24,14 +24,14 @@ class Correction:
 
 
 _CIPHERTEXT = Correction(
-    "the published AES-ECB ciphertext is wrong for the registered key; the cases of 1.4 and later"
-    " publish the right one",
+    "the published AES-ECB ciphertext is wrong for the registered key; the cases for 1.4 and later"
+    " have the correct one",
     "fd912d102dbb482f6f6e91bd57119095",
     "d9bcce11b0b437b90239552df3a360c9",
 )
 
 _FOURTH_PART = Correction(
-    "the answer to the Get of the fourth part prints the identifier of the first",
+    "the response to the Get of the fourth part has the identifier of the first part",
     r'\$UNIQUE_IDENTIFIER_1("/>\s*<SplitKey>\s*<SplitKeyParts [^>]*>\s*'
     r'<KeyPartIdentifier type="Integer" value="4"/>)',
     r"$UNIQUE_IDENTIFIER_4\1",
@@ -45,22 +45,22 @@ _ATTRIBUTE_NAME = Correction(
 )
 
 _NO_ENCODING = '<EncodingOption type="Enumeration" value="NoEncoding"/>'
-_WRAPPED_ALONE = (
+_MATERIAL_WRAPPED_ALONE = (
     Correction(
-        "wraps the Key Material alone, for which it must ask (KMIP 1.1 §2.1.6), and no attribute then",
+        "only the Key Material is wrapped, but the request does not ask for that (KMIP 1.1 §2.1.6)",
         r'<AttributeName type="TextString" value="Cryptographic Usage Mask"/>'
         r"(\s*</KeyWrappingSpecification>)",
         _NO_ENCODING + r"\1",
     ),
     Correction(
-        "and says in the answer that it did (§2.1.5)",
+        "the response does not say that only the Key Material is wrapped (KMIP 1.1 §2.1.5)",
         r"(</EncryptionKeyInformation>\s*)(</KeyWrappingData>)",
         r"\1" + _NO_ENCODING + r"\2",
     ),
 )
 
 _X_509 = Correction(
-    "wants Raw as the format of a certificate, which is X.509 (KMIP 2.1 §4.26, Table 81)",
+    "the Key Format Type of an X.509 certificate is Raw instead of X.509 (KMIP 2.1 §4.26, Table 81)",
     r'(<KeyFormatType type="Enumeration" value=")Raw',
     r"\1X_509",
 )
@@ -70,8 +70,8 @@ CORRECTIONS: Mapping[str, tuple[Correction, ...]] = MappingProxyType(
         "CS-AC-M-3-12": (_ATTRIBUTE_NAME,),
         "CS-BC-M-6-12": (_CIPHERTEXT,),
         "CS-BC-M-6-13": (_CIPHERTEXT,),
-        "TC-142-11": _WRAPPED_ALONE,
-        "TC-142-12": _WRAPPED_ALONE,
+        "TC-142-11": _MATERIAL_WRAPPED_ALONE,
+        "TC-142-12": _MATERIAL_WRAPPED_ALONE,
         "TC-CERTATTR-1-14": (_X_509,),
         "TC-CERTATTR-1-20": (_X_509,),
         "TC-SJ-2-12": (_FOURTH_PART,),
@@ -79,16 +79,16 @@ CORRECTIONS: Mapping[str, tuple[Correction, ...]] = MappingProxyType(
         "TC-SJ-4-14": (_FOURTH_PART,),
     }
 )
-"""Case to what is changed before it is played."""
+"""The corrections of each case."""
 
-_OTHER_KEY = "the Get responses print other keys than those that were registered"
+_OTHER_KEYS = "the Get responses have other keys than those that were registered"
 
 ERRATA: Mapping[str, str] = MappingProxyType(
     {
-        "TC-92-10": "the second answer prints another Deactivation Date than was asked for",
-        "TC-ECC-3-10": _OTHER_KEY,
-        "TC-ECC-3-11": _OTHER_KEY,
-        "TC-OFFSET-2-13": "prints the whole list newest first and its pages oldest first",
+        "TC-92-10": "the second response has another Deactivation Date than the request",
+        "TC-ECC-3-10": _OTHER_KEYS,
+        "TC-ECC-3-11": _OTHER_KEYS,
+        "TC-OFFSET-2-13": "the whole list has the newest object first, its pages have the oldest first",
     }
 )
-"""Case to what is wrong with it; such a case is not played."""
+"""The error in each case that is not played."""

@@ -52,25 +52,25 @@ def _item_at(item: Item, path: Path) -> Item:
     return item
 
 
-def replace_item(item: Item, path: Path, new: Sequence[Item]) -> Item:
-    """The tree with other items in place of one; with none, the item is removed."""
+def replace_item(item: Item, path: Path, replacements: Sequence[Item]) -> Item:
+    """The tree with other items in place of the one at ``path``; without any, the item is removed."""
     assert isinstance(item.value, tuple)
-    head, rest = path[0], path[1:]
-    inner = [replace_item(item.value[head], rest, new)] if rest else list(new)
+    head, tail = path[0], path[1:]
+    inner = [replace_item(item.value[head], tail, replacements)] if tail else list(replacements)
     children = (*item.value[:head], *inner, *item.value[head + 1 :])
     return Item(item.tag, item.type, children)
 
 
 def _choose_path(item: Item, generator: random.Random, *, leaf: bool | None = None) -> Path:
-    """A random place in the message, but not in its Protocol Version: that only gives other versions."""
-    found = [
+    """A random place in the message, but not in its Protocol Version, which would only differ."""
+    paths = [
         path
         for path in _paths(item)
         if len(path) > 1
         and path[:2] != (0, 0)
         and (leaf is None or isinstance(_item_at(item, path).value, tuple) is not leaf)
     ]
-    return generator.choice(found or [(0,)])
+    return generator.choice(paths or [(0,)])
 
 
 def _remove(item: Item, generator: random.Random) -> bytes:
@@ -84,9 +84,9 @@ def _duplicate(item: Item, generator: random.Random) -> bytes:
 
 def _change_tag(item: Item, generator: random.Random) -> bytes:
     path = _choose_path(item, generator)
-    old = _item_at(item, path)
+    original = _item_at(item, path)
     tag = generator.choice([*Tag, 0x540001, 0x42FFFF])
-    return binary.encode(replace_item(item, path, (Item(int(tag), old.type, old.value),)))
+    return binary.encode(replace_item(item, path, (Item(int(tag), original.type, original.value),)))
 
 
 _BOUNDARY_VALUES: dict[ItemType, tuple[object, ...]] = {
@@ -104,12 +104,12 @@ _BOUNDARY_VALUES: dict[ItemType, tuple[object, ...]] = {
 
 def _boundary_value(item: Item, generator: random.Random) -> bytes:
     path = _choose_path(item, generator, leaf=True)
-    old = _item_at(item, path)
-    values = _BOUNDARY_VALUES.get(old.type)
+    original = _item_at(item, path)
+    values = _BOUNDARY_VALUES.get(original.type)
     if values is None:
         return binary.encode(item)
     value = generator.choice(values)
-    return binary.encode(replace_item(item, path, (Item(old.tag, old.type, value),)))  # type: ignore[arg-type]  # of the item's own type
+    return binary.encode(replace_item(item, path, (Item(original.tag, original.type, value),)))  # type: ignore[arg-type]  # of the item's own type
 
 
 def _change_type(item: Item, generator: random.Random) -> bytes:
@@ -131,8 +131,8 @@ def _change_length(item: Item, generator: random.Random) -> bytes:
     """The length of an inner item is too large or too small."""
     data, path = bytearray(binary.encode(item)), _choose_path(item, generator)
     at = bytes(data).find(binary.encode(_item_at(item, path)))
-    wrong = generator.choice((0, 1, 4, 9, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF))
-    data[at + 4 : at + 8] = wrong.to_bytes(4, "big")
+    length = generator.choice((0, 1, 4, 9, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF))
+    data[at + 4 : at + 8] = length.to_bytes(4, "big")
     return bytes(data)
 
 
@@ -212,7 +212,7 @@ class Fuzzer:
             tree = binary.decode(message)
         except ProtocolError:
             return message
-        # Larger parts first. After each removal the paths have changed, so the search starts anew.
+        # Larger parts first. A removal changes the paths, so the search starts again after it.
         is_smaller = True
         while is_smaller:
             is_smaller = False

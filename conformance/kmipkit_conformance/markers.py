@@ -1,6 +1,6 @@
 """Marks between the messages of a case: who sends the next one, and whether it is repeated.
 
-In the cases of 1.0 to 1.2 they are text: ``# [Client-B]``, ``# [Server-to-Client]``, ``# [REPEAT]``.
+In the cases of 1.0 to 1.2 they are text: ``# [Client-B]`` and ``# [REPEAT]``.
 """
 
 import re
@@ -18,7 +18,6 @@ class Marks:
 
     client: str = ""
     repeated: bool = False
-    from_server: bool = False
 
 
 NO_MARKS = Marks()
@@ -27,12 +26,13 @@ NO_MARKS = Marks()
 def marks(text: str) -> Iterator[Marks]:
     """The marks of each message, in the order of the file."""
     text = _COMMENT.sub("", text)
-    before = 0
-    for found in _MESSAGE.finditer(text):
-        if found[1]:
-            before = found.end()
+    end = 0
+    for tag in _MESSAGE.finditer(text):
+        is_closing = bool(tag[1])
+        if is_closing:
+            end = tag.end()
         else:
-            yield _marks(text[before : found.start()])
+            yield _marks(text[end : tag.start()])
 
 
 def _marks(between: str) -> Marks:
@@ -40,5 +40,4 @@ def _marks(between: str) -> Marks:
     return Marks(
         client=client[1] if client else "",
         repeated="[REPEAT]" in between,
-        from_server="[Server-to-Client]" in between,
     )

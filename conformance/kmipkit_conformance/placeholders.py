@@ -1,4 +1,4 @@
-"""Placeholders: values that a case leaves open, and what they stand for in a run.
+"""Placeholders: values that a case does not fix, and their values in a run.
 
 A placeholder is a whole value, ``$NAME`` or ``$NOW`` with an offset in seconds (Profiles 2.1 §4). It
 is read into a value of the item's own Python type, so that a tree with placeholders is a tree.
@@ -17,7 +17,7 @@ from kmipkit.ttlv.tree import Item, ItemValue
 _NOW = re.compile(r"\$NOW([+-][0-9]+)?$")
 
 LATEST = frozenset({"ASYNCHRONOUS_CORRELATION_VALUE", "CORRELATION_VALUE", "SIGNATURE_DATA"})
-"""Placeholders that stand for the value in the latest response, not in the first."""
+"""Placeholders for the value in the latest response, not in the first."""
 
 CLIENT_GENERATED = re.compile(r"(SHORT_)?UNIQUE_IDENTIFIER_RANDOM_[0-9]+$")
 """Identifiers that the client generates."""
@@ -29,7 +29,7 @@ _BY_TAG = {
     "MAC_DATA": Tag.MAC_DATA,
     "SIGNATURE_DATA": Tag.SIGNATURE_DATA,
 }
-"""Placeholders that some cases use in a request though no response of theirs contains them."""
+"""Placeholders that some cases use in a request, although none of their responses has them."""
 
 
 class Symbol:
@@ -57,9 +57,9 @@ class Now(int):
 def read(text: str, item_type: ItemType, tag: int) -> ItemValue:
     """The value for a placeholder; the XML reader also passes the tag, which does not matter."""
     del tag
-    now = _NOW.match(text)
-    if now and item_type is ItemType.DATE_TIME:
-        return Now(int(now[1] or 0))
+    match = _NOW.match(text)
+    if match and item_type is ItemType.DATE_TIME:
+        return Now(int(match[1] or 0))
     symbol: TextSymbol | BytesSymbol | NumberSymbol
     if item_type in (ItemType.BYTE_STRING, ItemType.BIG_INTEGER):
         symbol = BytesSymbol(text.encode())
@@ -85,7 +85,7 @@ def readable(item: Item) -> Item:
 
 @dataclass(slots=True)
 class Bindings:
-    """What the placeholders of one case stand for; ``now`` in seconds since 1970."""
+    """The values of the placeholders of one case; ``now`` in seconds since 1970."""
 
     now: int
     values: dict[str, Any] = field(default_factory=dict)
@@ -96,12 +96,12 @@ class Bindings:
     """The times of the steps so far."""
 
     def at(self, now: int) -> None:
-        """Set the time of the next step, for which ``$NOW`` stands in its request."""
+        """Set the time of the next step: the value of ``$NOW`` in its request."""
         self.now = now
         self.times.append(now)
 
     def is_now(self, offset: int, value: int, tolerance: int) -> bool:
-        """Whether a date is ``$NOW`` plus ``offset`` seconds, where now may be that of any step."""
+        """Whether a date is ``$NOW`` plus ``offset`` seconds; ``$NOW`` may be the time of any step."""
         return any(abs(now + offset - value) <= tolerance for now in (*self.times, self.now))
 
     def fill(self, item: Item) -> Item:
@@ -129,14 +129,14 @@ class Bindings:
         return self.latest.get(_BY_TAG.get(base, 0), symbol)
 
     def bind(self, symbol: Symbol, value: Any) -> bool:
-        """Whether a value matches the placeholder; the first one always does, and is remembered."""
+        """Whether a value matches the placeholder. Any first value does; later values must equal it."""
         if symbol.name in LATEST or symbol.name not in self.values:
             self.values[symbol.name] = value
             return True
         return bool(self.values[symbol.name] == value)
 
     def note(self, response: Item) -> None:
-        """Remember the values that later requests may refer to by tag."""
+        """Store the values to which later requests may refer by tag."""
         if isinstance(response.value, tuple):
             for child in response.value:
                 self.note(child)

@@ -1,6 +1,5 @@
 """Plays cases against a target and gives a verdict on each."""
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance.cases import ENCODINGS, Case, Step, children
+from kmipkit_conformance.clock import SYSTEM_CLOCK, Clock
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.devices import accounts
 from kmipkit_conformance.errata import ERRATA
@@ -60,8 +60,7 @@ class Player:
 
     target: Target
     offer: Offer = UNKNOWN
-    clock: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
+    clock: Clock = SYSTEM_CLOCK
     find: Callable[[str], Case | None] = lambda name: None
     """Finds the cases that others depend on."""
     repeat_timeout: float = 180.0
@@ -81,15 +80,15 @@ class Player:
             return Verdict(
                 case, Outcome.SKIPPED, (f"the server does not support KMIP {case.version}",)
             )
-        known = self.offer.operations
-        missing = case.operations() - known if known is not None else ()
+        supported = self.offer.operations
+        missing = case.operations() - supported if supported is not None else ()
         if missing:
             names = ", ".join(sorted(operation.name for operation in missing))
             return Verdict(case, Outcome.SKIPPED, (f"the server does not support {names}",))
         obstacle = self._play_dependencies(case)
         if obstacle is not None:
             return Verdict(case, Outcome.SKIPPED, (obstacle,))
-        started = self.clock()
+        started = self.clock.now()
         suite = SUITES.get(case.transport)
         try:
             with (
@@ -103,7 +102,7 @@ class Player:
             step, reasons, actual = 0, [str(error)], None
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
         expected = case.steps[step].response if reasons else None
-        seconds = self.clock() - started
+        seconds = self.clock.now() - started
         return Verdict(case, outcome, tuple(reasons), step, seconds, expected, actual)
 
     def _media(self, case: Case) -> str | None:
@@ -114,10 +113,10 @@ class Player:
     def _play_dependencies(self, case: Case) -> str | None:
         """Play the cases that this one depends on. The result says why that is not possible."""
         for name in case.depends_on:
-            other = self.find(name)
-            if other is None:
+            dependency = self.find(name)
+            if dependency is None:
                 return f"needs the objects of {name}, which was not found"
-            verdict = self.play(other)
+            verdict = self.play(dependency)
             if verdict.outcome is not Outcome.PASSED:
                 return f"needs the objects of {name}, which did not pass"
         return None
@@ -147,22 +146,22 @@ class Player:
         self, case: Case, connection: Callable[[str], TargetConnection]
     ) -> tuple[int, list[str], Item | None]:
         """The step that failed, the reasons and the response; no reasons if all steps passed."""
-        bindings = Bindings(now=int(self.clock()))
+        bindings = Bindings(now=int(self.clock.now()))
         comparison = Comparison(bindings)
         for number, step in enumerate(case.steps):
-            deadline = self.clock() + self.repeat_timeout
+            deadline = self.clock.now() + self.repeat_timeout
             interval = FIRST_INTERVAL
             while True:
-                comparison.bindings.at(int(self.clock()))
+                comparison.bindings.at(int(self.clock.now()))
                 reasons, repeat, actual = self._step(
                     step, comparison, connection(step.marks.client)
                 )
                 # A case may wait for a date to change the state of an object. Its file does not say
                 # which step that is, so any step that only reads may be repeated.
                 repeat = repeat or (bool(reasons) and case.waits and _only_reads_attributes(step))
-                if not repeat or self.clock() >= deadline:
+                if not repeat or self.clock.now() >= deadline:
                     break
-                self.sleep(interval)
+                self.clock.sleep(interval)
                 interval = min(2 * interval, LONGEST_INTERVAL)
             self.created.update(comparison.created)
             if reasons:

@@ -59,9 +59,11 @@ def _verdict(
         (Outcome.KNOWN, Standing.FAILED),
         (Outcome.SKIPPED, Standing.NOT_TESTABLE),
     ):
-        found = [verdict for verdict in verdicts if verdict.outcome is outcome]
-        if found:
-            return ProfileVerdict(version, profile, standing, len(verdicts), tuple(_names(found)))
+        decisive = [verdict for verdict in verdicts if verdict.outcome is outcome]
+        if decisive:
+            return ProfileVerdict(
+                version, profile, standing, len(verdicts), tuple(_names(decisive))
+            )
     return ProfileVerdict(version, profile, Standing.PASSED, len(verdicts))
 
 

@@ -27,14 +27,14 @@ class Report:
 
 
 def counts(verdicts: Verdicts) -> dict[str, int]:
-    """How many cases have which outcome."""
-    found = Counter(verdict.outcome for verdict in verdicts)
-    return {outcome.value: found[outcome] for outcome in Outcome}
+    """The number of cases with each outcome."""
+    totals = Counter(verdict.outcome for verdict in verdicts)
+    return {outcome.value: totals[outcome] for outcome in Outcome}
 
 
-def junit(found: Report) -> str:
+def junit(report: Report) -> str:
     """One test suite with a test case for each case."""
-    verdicts = found.verdicts
+    verdicts = report.verdicts
     number = counts(verdicts)
     suite = ET.Element(
         "testsuite",
@@ -63,9 +63,9 @@ def _in_xml(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def as_json(found: Report) -> str:
+def as_json(report: Report) -> str:
     """The counts, every verdict, and the profiles."""
-    verdicts = found.verdicts
+    verdicts = report.verdicts
     profiles = [
         {
             "profile": verdict.profile.title,
@@ -74,7 +74,7 @@ def as_json(found: Report) -> str:
             "cases": verdict.played,
             "because": list(verdict.because),
         }
-        for verdict in found.profiles
+        for verdict in report.profiles
     ]
     rows = [
         {
@@ -113,11 +113,11 @@ pre {{ font-size: 13px; line-height: 1.35; }}
 """
 
 
-def as_html(found: Report) -> str:
+def as_html(report: Report) -> str:
     """A page with tables, and the messages of each step that failed."""
-    rows = "\n".join(map(_row, found.verdicts))
-    summary = ", ".join(f"{number} {name}" for name, number in counts(found.verdicts).items())
-    return _PAGE.format(summary=summary, profiles=_profiles(found.profiles), rows=rows)
+    rows = "\n".join(map(_row, report.verdicts))
+    summary = ", ".join(f"{number} {name}" for name, number in counts(report.verdicts).items())
+    return _PAGE.format(summary=summary, profiles=_profiles(report.profiles), rows=rows)
 
 
 def _row(verdict: Verdict) -> str:
@@ -161,9 +161,9 @@ FORMS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
 )
 
 
-def write(form: str, path: Path, found: Report) -> None:
+def write(form: str, path: Path, report: Report) -> None:
     """Write a report. ConformanceError if the file cannot be written."""
     try:
-        path.write_text(FORMS[form](found), encoding="utf-8")
+        path.write_text(FORMS[form](report), encoding="utf-8")
     except OSError as error:
         raise ConformanceError(f"{path}: {error.strerror}") from None

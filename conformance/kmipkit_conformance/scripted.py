@@ -8,12 +8,13 @@ that a server chooses.
 import os
 import socket
 import ssl
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from kmipkit_client.settings import LIMITS
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import ProtocolError
@@ -21,11 +22,11 @@ from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance.cases import Case, children
+from kmipkit_conformance.clock import SYSTEM_CLOCK, Clock
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.placeholders import Bindings, BytesSymbol, NumberSymbol, Symbol
 from kmipkit_conformance.player import Outcome, Verdict
-from kmipkit_conformance.target import LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class ScriptedServer:
     listener: socket.socket
     context: ssl.SSLContext
     timeout: float = 60.0
-    clock: Callable[[], float] = time.time
+    clock: Clock = SYSTEM_CLOCK
 
     def play(self, case: Case) -> Verdict:
         """Play a case with the next client that connects."""
-        started = self.clock()
+        started = self.clock.now()
         try:
             step, reasons, actual = self._steps(case)
         except TimeoutError:
@@ -48,14 +49,14 @@ class ScriptedServer:
             step, reasons, actual = 0, [f"the TLS connection failed: {error}"], None
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
         expected = case.steps[step].request if reasons else None
-        seconds = self.clock() - started
+        seconds = self.clock.now() - started
         return Verdict(case, outcome, tuple(reasons), step, seconds, expected, actual)
 
     def _steps(self, case: Case) -> tuple[int, list[str], Item | None]:
         self.listener.settimeout(self.timeout)
         connection, _ = self.listener.accept()
         connection.settimeout(self.timeout)
-        script = Script(Bindings(now=int(self.clock())))
+        script = Script(Bindings(now=int(self.clock.now())))
         with self.context.wrap_socket(connection, server_side=True) as stream:
             messages = _messages(stream)
             for number, step in enumerate(case.steps):
@@ -107,10 +108,10 @@ class Script:
         identifiers = [
             children(item, Tag.UNIQUE_BATCH_ITEM_ID) for item in children(request, Tag.BATCH_ITEM)
         ]
-        numbered = iter(identifiers)
+        remaining = iter(identifiers)
         assert isinstance(answer.value, tuple)
         parts = tuple(
-            _with_identifier(part, next(numbered, []))
+            _with_identifier(part, next(remaining, []))
             if part.tag == Tag.BATCH_ITEM
             else _with_time_stamp(part, int(self.bindings.now))
             for part in answer.value
@@ -133,9 +134,9 @@ class Script:
 def _with_identifier(item: Item, identifier: list[Item]) -> Item:
     """A batch item with this Unique Batch Item ID, which follows the operation, or without one."""
     assert isinstance(item.value, tuple)
-    rest = [child for child in item.value if child.tag != Tag.UNIQUE_BATCH_ITEM_ID]
-    at = 1 if rest and rest[0].tag == Tag.OPERATION else 0
-    return Item(item.tag, item.type, (*rest[:at], *identifier, *rest[at:]))
+    fields = [child for child in item.value if child.tag != Tag.UNIQUE_BATCH_ITEM_ID]
+    at = 1 if fields and fields[0].tag == Tag.OPERATION else 0
+    return Item(item.tag, item.type, (*fields[:at], *identifier, *fields[at:]))
 
 
 def _with_time_stamp(header: Item, now: int) -> Item:

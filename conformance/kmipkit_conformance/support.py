@@ -1,4 +1,4 @@
-"""What a target supports, as Query and Discover Versions report it."""
+"""The operations, versions and profiles of a target, as Query and Discover Versions report them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _Element = TypeVar("_Element")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a server says that it supports; None where it does not say."""
+    """What a server reports that it supports; None for what it does not report."""
 
     operations: frozenset[Operation] | None
     versions: frozenset[Version] | None
@@ -31,7 +31,7 @@ def query_offer(target: Target) -> Offer:
     """Ask the server for its offer. ConformanceError if it does not respond."""
     try:
         with target.client() as client:
-            versions = _ask(lambda: client.discover_versions(VERSIONS))
+            versions = _query(lambda: client.discover_versions(VERSIONS))
             operations = _operations(client)
             profiles = _profiles(client) or frozenset()
         for version in versions or ():
@@ -48,16 +48,17 @@ def query_offer(target: Target) -> Offer:
 
 
 def _operations(client: Client) -> frozenset[Operation] | None:
-    return _ask(lambda: client.query(QueryFunction.QUERY_OPERATIONS).operations)
+    return _query(lambda: client.query(QueryFunction.QUERY_OPERATIONS).operations)
 
 
 def _profiles(client: Client) -> frozenset[ProfileName] | None:
-    found = _ask(lambda: client.query(QueryFunction.QUERY_PROFILES).profile_information)
-    return None if found is None else frozenset(profile.profile_name for profile in found)
+    profiles = _query(lambda: client.query(QueryFunction.QUERY_PROFILES).profile_information)
+    return None if profiles is None else frozenset(profile.profile_name for profile in profiles)
 
 
-def _ask(query: Callable[[], Iterable[_Element]]) -> frozenset[_Element] | None:
+def _query(request: Callable[[], Iterable[_Element]]) -> frozenset[_Element] | None:
+    """The elements of a response; None if there are none, or the server refuses the request."""
     try:
-        return frozenset(query()) or None
+        return frozenset(request()) or None
     except OperationFailed:
         return None

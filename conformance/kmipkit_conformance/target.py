@@ -9,17 +9,14 @@ from typing import Protocol, Self
 
 from kmipkit_client import Client
 from kmipkit_client.errors import ClientError
-from kmipkit_client.settings import tls_context
+from kmipkit_client.settings import LIMITS, tls_context
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import ProtocolError
 from kmipkit.spec.versions import Version
-from kmipkit.ttlv.limits import Limits
 from kmipkit_conformance.errors import ConformanceError, NoAnswer
 from kmipkit_conformance.https import PATH, HTTPSChannel
 from kmipkit_conformance.security import Suite
-
-LIMITS = Limits(max_message=64 << 20, max_items=1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Target:
     path: str = PATH
 
     def client(self, version: Version | None = None) -> Client:
-        """A client for requests that are not part of a case; by default in the best version."""
+        """A client for requests that are not part of a case; by default in the newest common version."""
         return Client(
             self.host,
             self.port,
@@ -49,7 +46,7 @@ class Target:
         )
 
     def connect(self, suite: Suite | None = None, media: str | None = None) -> "TargetConnection":
-        """Connect, with one cipher suite if given. ConformanceError if that is not possible.
+        """Connect, with only the cipher suites of ``suite``. ConformanceError if that is not possible.
 
         With a media type, messages go over HTTPS, else as TTLV directly over TLS.
         """
@@ -59,7 +56,7 @@ class Target:
         return TargetConnection(stream, HTTPSChannel(stream, media, self.path, LIMITS))
 
     def _stream(self, suite: Suite | None, port: int) -> ssl.SSLSocket:
-        where = f"{self.host}:{port}"
+        address = f"{self.host}:{port}"
         try:
             context = tls_context(self.ca, self.cert, self.key)
             if suite is not None:
@@ -68,7 +65,7 @@ class Target:
         except ClientError as error:
             raise ConformanceError(str(error)) from None
         except OSError as error:
-            raise ConformanceError(f"{where}: {error.strerror or error}") from None
+            raise ConformanceError(f"{address}: {error.strerror or error}") from None
         try:
             with plain:  # TLS takes over its descriptor; what TLS does not take is closed here
                 # HTTP sends head and body separately. Without this option the body waits until the
@@ -76,11 +73,11 @@ class Target:
                 plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 stream = context.wrap_socket(plain, server_hostname=self.host)
         except OSError as error:
-            raise ConformanceError(f"{where}: TLS failed: {error}") from None
+            raise ConformanceError(f"{address}: TLS failed: {error}") from None
         if suite is not None and not suite.accepts(stream):
             stream.close()
             raise ConformanceError(
-                f"{where}: TLS negotiated {stream.cipher()}, not a suite of the profile"
+                f"{address}: TLS negotiated {stream.cipher()}, not a suite of the profile"
             )
         return stream
 

@@ -9,7 +9,8 @@ class Element(NamedTuple):
 
     tag: int
     content: bytes
-    whole: bytes
+    encoded: bytes
+    """The element with its tag and length."""
 
 
 INTEGER, OCTET_STRING, SEQUENCE = 0x02, 0x04, 0x30

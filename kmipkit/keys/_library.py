@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 
-def _find(module: str, name: str) -> Callable[..., Any]:
+def _cipher_class(module: str, name: str) -> Callable[..., Any]:
     for package in ("decrepit", "primitives"):
         try:
             return getattr(import_module(f"cryptography.hazmat.{package}.ciphers.{module}"), name)  # type: ignore[no-any-return]  # a class of the library, by its name
@@ -19,15 +19,15 @@ def _find(module: str, name: str) -> Callable[..., Any]:
     raise ImportError(f"cryptography has no {module}.{name}; install version 43 or later")
 
 
-TripleDES = _find("algorithms", "TripleDES")
-ARC4 = _find("algorithms", "ARC4")
-Blowfish = _find("algorithms", "Blowfish")
-Camellia = _find("algorithms", "Camellia")
-CAST5 = _find("algorithms", "CAST5")
-IDEA = _find("algorithms", "IDEA")
-SEED = _find("algorithms", "SEED")
-CFB = _find("modes", "CFB")
-OFB = _find("modes", "OFB")
+TripleDES = _cipher_class("algorithms", "TripleDES")
+ARC4 = _cipher_class("algorithms", "ARC4")
+Blowfish = _cipher_class("algorithms", "Blowfish")
+Camellia = _cipher_class("algorithms", "Camellia")
+CAST5 = _cipher_class("algorithms", "CAST5")
+IDEA = _cipher_class("algorithms", "IDEA")
+SEED = _cipher_class("algorithms", "SEED")
+CFB = _cipher_class("modes", "CFB")
+OFB = _cipher_class("modes", "OFB")
 
 
 def _find_dh(name: str) -> Callable[..., Any]:

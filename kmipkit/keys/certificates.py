@@ -6,7 +6,6 @@ because versions differ: text by RFC 4514, DER, and single fields.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
-from kmipkit.keys._border import foreign_errors
+from kmipkit.keys._border import FAILURES, foreign_errors
 from kmipkit.keys._der import INTEGER, elements
 from kmipkit.keys.describe import KeyFacts, public_key_facts
 from kmipkit.spec.enums import CertificateType, DigitalSignatureAlgorithm, ResultReason
@@ -92,10 +91,39 @@ class CertificateFacts:
     """In DER: an INTEGER with its tag and length, as in the official cases."""
     serial_text: str
     """Hexadecimal, in upper case, without a leading zero byte."""
-    not_before: datetime
-    not_after: datetime
     signature_algorithm: DigitalSignatureAlgorithm | None
     """``None`` for an algorithm that KMIP has no value for, such as Ed25519."""
+
+
+_MALFORMED = (
+    *FAILURES,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for a certificate that it cannot read."""
+
+
+def load_certificate(data: bytes) -> x509.Certificate:
+    """An X.509 certificate from DER, whose names and extensions can be read.
+
+    The library reads these only when they are first used. Here it reads them at once, so that a
+    malformed one is refused in one place.
+
+    Raises:
+        OperationError: Invalid Field if ``data`` is not an X.509 certificate;
+            Unsupported Cryptographic Parameters for an algorithm that the library does not support.
+    """
+    with foreign_errors(
+        "Certificate Value is not an X.509 certificate in DER",
+        ResultReason.INVALID_FIELD,
+        # TypeError: a name has a BIT STRING in a field that must hold text.
+        failures=(*_MALFORMED, TypeError),
+    ):
+        certificate = x509.load_der_x509_certificate(data)
+        for part in ("subject", "issuer", "extensions"):
+            getattr(certificate, part)
+        return certificate
 
 
 def describe_certificate(data: bytes) -> CertificateFacts:
@@ -105,10 +133,10 @@ def describe_certificate(data: bytes) -> CertificateFacts:
         OperationError: Invalid Field if ``data`` is not an X.509 certificate;
             Unsupported Cryptographic Parameters for a public key that the library does not support.
     """
+    certificate = load_certificate(data)
     with foreign_errors(
         "Certificate Value is not an X.509 certificate in DER", ResultReason.INVALID_FIELD
     ):
-        certificate = x509.load_der_x509_certificate(data)
         return CertificateFacts(
             certificate_type=CertificateType.X_509,
             length=len(data),
@@ -117,15 +145,17 @@ def describe_certificate(data: bytes) -> CertificateFacts:
             issuer=_name(certificate, certificate.issuer, x509.IssuerAlternativeName),
             serial=_serial(certificate),
             serial_text=_hexadecimal(certificate.serial_number),
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
             signature_algorithm=SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
         )
 
 
 def certificate_key(data: bytes) -> CertificatePublicKeyTypes:
     """The public key of an X.509 certificate. OperationError: Invalid Field if not supported."""
-    with foreign_errors("the certificate has no supported public key", ResultReason.INVALID_FIELD):
+    with foreign_errors(
+        "the certificate has no supported public key",
+        ResultReason.INVALID_FIELD,
+        failures=_MALFORMED,
+    ):
         return x509.load_der_x509_certificate(data).public_key()
 
 
@@ -173,13 +203,13 @@ def _alternative(
     except x509.ExtensionNotFound:
         return ()
     (names,) = elements(extension.value.public_bytes())
-    return tuple(element.whole for element in elements(names.content))
+    return tuple(element.encoded for element in elements(names.content))
 
 
 def _serial(certificate: x509.Certificate) -> bytes:
     """The serial number with its leading zeros, which a number does not have."""
     (body,) = elements(certificate.tbs_certificate_bytes)
-    return next(element.whole for element in elements(body.content) if element.tag == INTEGER)
+    return next(element.encoded for element in elements(body.content) if element.tag == INTEGER)
 
 
 def _hexadecimal(number: int) -> str:

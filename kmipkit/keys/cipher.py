@@ -183,7 +183,7 @@ def _rule(key: bytes, of_key: CryptographicAlgorithm, parameters: Parameters) ->
 
 
 def _no_rule(algorithm: CryptographicAlgorithm, mode: BlockCipherMode | None) -> OperationError:
-    if mode is None and any(known == algorithm for known, _ in RULES):
+    if mode is None and any(supported == algorithm for supported, _ in RULES):
         return _bad_parameters(
             f"{algorithm.name} needs a Block Cipher Mode, in the request or in those of the key"
         )

@@ -100,7 +100,7 @@ PADDINGS: Mapping[PaddingMethod, Padding] = MappingProxyType(
 )
 
 
-def _find(method: PaddingMethod) -> Padding:
+def _padding(method: PaddingMethod) -> Padding:
     try:
         return PADDINGS[method]
     except KeyError:
@@ -117,7 +117,7 @@ def pad(method: PaddingMethod, data: bytes, block: int, random: Random) -> bytes
         OperationError: Unsupported Cryptographic Parameters for a method not in
             :data:`PADDINGS`; Invalid Field for a partial block with Padding Method None.
     """
-    return _find(method).pad(data, block, random)
+    return _padding(method).pad(data, block, random)
 
 
 def unpad(method: PaddingMethod, data: bytes, block: int) -> bytes:
@@ -127,7 +127,7 @@ def unpad(method: PaddingMethod, data: bytes, block: int) -> bytes:
         OperationError: Unsupported Cryptographic Parameters for a method not in
             :data:`PADDINGS`; Cryptographic Failure if the padding is wrong.
     """
-    functions = _find(method)
+    functions = _padding(method)
     try:
         return functions.unpad(data, block)
     except ValueError:

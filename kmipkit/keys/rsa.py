@@ -60,7 +60,7 @@ def encrypt(key: RSAPublicKey, parameters: Parameters, data: bytes) -> bytes:
         OperationError: Bad or Unsupported Cryptographic Parameters for a Padding Method or hash
             that is not supported; Invalid Field for data that are too long for key and padding.
     """
-    make, overhead = _find(parameters)
+    make, overhead = _scheme(parameters)
     room = (key.key_size + 7) // 8 - overhead(parameters)
     if len(data) > room:
         raise OperationError(
@@ -82,7 +82,7 @@ def decrypt(key: RSAPrivateKey, parameters: Parameters, data: bytes) -> bytes:
         OperationError: Invalid Field for data of another length; Cryptographic Failure for a wrong
             key, wrong parameters or altered data; else as :func:`encrypt`.
     """
-    make, _ = _find(parameters)
+    make, _ = _scheme(parameters)
     size = (key.key_size + 7) // 8
     if len(data) != size:
         raise OperationError(
@@ -93,7 +93,7 @@ def decrypt(key: RSAPrivateKey, parameters: Parameters, data: bytes) -> bytes:
         return key.decrypt(data, make(parameters))
 
 
-def _find(
+def _scheme(
     parameters: Parameters,
 ) -> tuple[Callable[[Parameters], padding.AsymmetricPadding], Callable[[Parameters], int]]:
     if parameters.padding_method is None:

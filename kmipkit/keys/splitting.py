@@ -134,8 +134,10 @@ class Scheme:
             self.prime is None or self.prime <= 1 << 8 * self.length
         ):
             raise _invalid(f"Prime Field Size must be a prime above 2^{8 * self.length}")
-        if self.method != SplitKeyMethod.XOR and self.length % self._piece:
-            raise _invalid(f"the key must have a multiple of {self._piece} bytes for this method")
+        if self.method != SplitKeyMethod.XOR and self.length % self._element_size:
+            raise _invalid(
+                f"the key must have a multiple of {self._element_size} bytes for this method"
+            )
 
     @property
     def field(self) -> Field:
@@ -152,7 +154,7 @@ class Scheme:
         return field
 
     @property
-    def _piece(self) -> int:
+    def _element_size(self) -> int:
         """Number of bytes of the secret in one element: all of it in a prime field."""
         in_prime = self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD
         return self.length if in_prime else self.field.width
@@ -165,9 +167,9 @@ def split(secret: bytes, scheme: Scheme, random: Random) -> list[bytes]:
         parts = [random(len(secret)) for _ in range(scheme.parts - 1)]
         return [*parts, reduce(_xor_bytes, parts, secret)]
     field = scheme.field
-    # Shares of one piece are independent of those of the others, so each has its own polynomial.
+    # Each element of the secret has its own polynomial, so their shares are independent.
     shares: list[list[int]] = [[] for _ in range(scheme.parts)]
-    for element in _elements(secret, scheme._piece):
+    for element in _elements(secret, scheme._element_size):
         coefficients = [element]
         coefficients += [_random_element(field, random) for _ in range(scheme.threshold - 1)]
         for place, share in enumerate(shares, 1):
@@ -196,22 +198,22 @@ def join(shares: Mapping[int, bytes], scheme: Scheme) -> bytes:
     places = list(shares)
     rows = [_elements(share, field.width) for share in shares.values()]
     secret = []
-    for piece in zip(*rows, strict=True):
-        points = list(zip(places, piece, strict=True))
-        needed, others = points[: scheme.threshold], points[scheme.threshold :]
-        # Surplus parts are redundant, which makes them a check: wrong parts would otherwise yield
-        # a wrong key without any notice.
-        if any(_interpolated(field, needed, place) != value for place, value in others):
+    for column in zip(*rows, strict=True):
+        points = list(zip(places, column, strict=True))
+        needed, surplus = points[: scheme.threshold], points[scheme.threshold :]
+        # Surplus parts are redundant, and therefore a check: otherwise wrong parts would yield a wrong
+        # key without an error.
+        if any(_interpolated(field, needed, place) != value for place, value in surplus):
             raise OperationError(
                 ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to the same secret"
             )
         secret.append(_interpolated(field, needed, 0))
-    # In a prime field a wrong secret may exceed the length of a right one.
-    if max(secret, default=0) >> 8 * scheme._piece:
+    # In a prime field, a wrong secret may be longer than a correct one.
+    if max(secret, default=0) >> 8 * scheme._element_size:
         raise OperationError(
             ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to the same secret"
         )
-    return b"".join(element.to_bytes(scheme._piece, "big") for element in secret)
+    return b"".join(element.to_bytes(scheme._element_size, "big") for element in secret)
 
 
 def _elements(data: bytes, width: int) -> list[int]:
@@ -238,12 +240,12 @@ def _value(field: Field, coefficients: Sequence[int], place: int) -> int:
 def _interpolated(field: Field, points: Sequence[tuple[int, int]], place: int) -> int:
     """The value at a place of the polynomial through these points, by Lagrange's formula."""
     total = 0
-    for here, value in points:
+    for x, value in points:
         term = value
-        for there, _ in points:
-            if there != here:
-                term = field.multiply(term, field.subtract(place, there))
-                term = field.multiply(term, field.invert(field.subtract(here, there)))
+        for other_x, _ in points:
+            if other_x != x:
+                term = field.multiply(term, field.subtract(place, other_x))
+                term = field.multiply(term, field.invert(field.subtract(x, other_x)))
         total = field.add(total, term)
     return total
 

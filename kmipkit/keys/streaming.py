@@ -81,15 +81,15 @@ class Encryption:
 
     def finish(self, data: bytes) -> Encrypted:
         """Encrypt the last part."""
-        first = self.update(data)
+        encrypted = self.update(data)
         parts, prepared = self._parts, self._parts.prepared
-        last = b""
+        padded = b""
         if prepared.rule.pads:
-            last = pad(prepared.padding, parts.waiting, prepared.rule.block, self._random)
+            padded = pad(prepared.padding, parts.waiting, prepared.rule.block, self._random)
         with foreign_errors(ENCRYPTION_FAILED):
-            rest: bytes = parts.context.update(last) + parts.context.finalize()
+            end: bytes = parts.context.update(padded) + parts.context.finalize()
         tag = parts.context.tag[: prepared.tag_length] if prepared.rule.tag_lengths else None
-        return Encrypted(data=first.data + rest, iv=first.iv, tag=tag)
+        return Encrypted(data=encrypted.data + end, iv=encrypted.iv, tag=tag)
 
 
 class Decryption:
@@ -120,14 +120,14 @@ class Decryption:
 
     def finish(self, data: bytes) -> bytes:
         """Decrypt the last part; Cryptographic Failure if padding or tag are wrong."""
-        first = self.update(data)
+        decrypted = self.update(data)
         parts, prepared = self._parts, self._parts.prepared
         if prepared.rule.pads:
             check_whole_blocks(prepared.rule, len(parts.waiting))
         with foreign_errors(DECRYPTION_FAILED):
-            rest = parts.context.update(parts.waiting) + parts.context.finalize()
-        return first + (
-            unpad(prepared.padding, rest, prepared.rule.block) if prepared.rule.pads else rest
+            end = parts.context.update(parts.waiting) + parts.context.finalize()
+        return decrypted + (
+            unpad(prepared.padding, end, prepared.rule.block) if prepared.rule.pads else end
         )
 
 

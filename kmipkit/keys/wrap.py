@@ -161,18 +161,18 @@ def unwrap(
 
 
 def _symmetric(parameters: Parameters | None) -> Parameters:
-    chosen = parameters or Parameters()
-    algorithm = chosen.cryptographic_algorithm or CryptographicAlgorithm.AES
-    mode = chosen.block_cipher_mode
+    parameters = parameters or Parameters()
+    algorithm = parameters.cryptographic_algorithm or CryptographicAlgorithm.AES
+    mode = parameters.block_cipher_mode
     if mode is None and algorithm == CryptographicAlgorithm.AES:
         # Other ciphers have no key wrap of their own: for them the mode must be specified.
         mode = DEFAULT_MODE
-    return replace(chosen, cryptographic_algorithm=algorithm, block_cipher_mode=mode)
+    return replace(parameters, cryptographic_algorithm=algorithm, block_cipher_mode=mode)
 
 
 def _rsa(parameters: Parameters | None) -> Parameters:
-    chosen = parameters or Parameters()
-    return replace(chosen, padding_method=chosen.padding_method or DEFAULT_PADDING)
+    parameters = parameters or Parameters()
+    return replace(parameters, padding_method=parameters.padding_method or DEFAULT_PADDING)
 
 
 def _key_wrap(parameters: Parameters) -> _Method | None:

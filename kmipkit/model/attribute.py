@@ -2,7 +2,7 @@
 
 KMIP 1.x writes an attribute as a name, an optional index and a value (1.4 §2.1.1); 2.x writes it
 under its own tag, and a vendor's attribute by vendor and name (2.1 §4.60). Here an attribute is a
-key, a value in plain Python, and the index where 1.x gave one. A 1.x custom attribute ``x-Owner``
+key, a value in plain Python, and in 1.x perhaps an index. A 1.x custom attribute ``x-Owner``
 and the 2.x vendor attribute with Vendor Identification "x" and Attribute Name "Owner" are the same.
 """
 
@@ -58,7 +58,7 @@ class Attribute:
     """One instance of an attribute.
 
     ``value`` is plain Python for attributes of the standard. A vendor's value is str, bytes, bool,
-    int (Integer) or datetime, and a tree item for any other type. None stands for "no value", which
+    int (Integer) or datetime, and a tree item for any other type. None means "no value", which
     only Notify sends.
     """
 
@@ -88,7 +88,7 @@ class Attributes:
 
     items: tuple[Attribute, ...] = ()
     templates: tuple["Name", ...] = ()
-    _first: dict[AttributeKey, Any] | None = field(
+    _by_key: dict[AttributeKey, Any] | None = field(
         default=None, init=False, repr=False, compare=False
     )
 
@@ -98,11 +98,11 @@ class Attributes:
         # For speed, as in Attribute.
         _set_items(self, items)
         _set_templates(self, templates)
-        _set_first(self, None)
+        _set_by_key(self, None)
 
     @classmethod
     def of(cls, *pairs: tuple[AttributeKey, Any]) -> "Attributes":
-        """From pairs of key and value; a list as value gives one instance per element."""
+        """From pairs of key and value; a list gives one instance for each of its values."""
         return cls(
             tuple(
                 Attribute(key, instance)
@@ -126,24 +126,24 @@ class Attributes:
 
     def _first_values(self) -> dict[AttributeKey, Any]:
         """The value of each first instance; computed once, because handlers ask for several."""
-        if self._first is None:
+        if self._by_key is None:
             # In reverse order, so that the first instance of a key is stored last.
-            _set_first(self, {item.key: item.value for item in self.items[::-1]})
-            assert self._first is not None
-        return self._first
+            _set_by_key(self, {item.key: item.value for item in self.items[::-1]})
+            assert self._by_key is not None
+        return self._by_key
 
     def all(self, key: AttributeKey) -> list[Any]:
         """The values of all instances, in order."""
         return [attribute.value for attribute in self.items if attribute.key == key]
 
-    def plus(self, *more: Attribute) -> "Attributes":
+    def plus(self, *instances: Attribute) -> "Attributes":
         """A copy with these instances appended."""
-        return replace(self, items=(*self.items, *more))
+        return replace(self, items=(*self.items, *instances))
 
     def only(self, keys: Iterable[AttributeKey]) -> "Attributes":
-        """A copy with the attributes of these keys only."""
-        chosen = frozenset(keys)
-        return replace(self, items=tuple(item for item in self.items if item.key in chosen))
+        """A copy with only the attributes of these keys."""
+        included = frozenset(keys)
+        return replace(self, items=tuple(item for item in self.items if item.key in included))
 
     def without(self, *keys: AttributeKey) -> "Attributes":
         """A copy without the attributes of these keys."""
@@ -152,6 +152,6 @@ class Attributes:
 
 _set_items = Attributes.__dict__["items"].__set__
 _set_templates = Attributes.__dict__["templates"].__set__
-_set_first = Attributes.__dict__["_first"].__set__
+_set_by_key = Attributes.__dict__["_by_key"].__set__
 
 NO_ATTRIBUTES = Attributes()

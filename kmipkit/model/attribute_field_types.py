@@ -6,8 +6,8 @@
 | a list | Template-Attribute {Name*, Attribute*} | Attributes {item*} |
 | a reference | Attribute Name, text | Attribute Reference: tag, or {vendor, name} |
 
-(KMIP 1.4 §2.1.1, §2.1.8; KMIP 2.1 §5.) An attribute that the version does not know is read as one
-without vendor and with a tree as value; when written, it is an error or omitted.
+(KMIP 1.4 §2.1.1, §2.1.8; KMIP 2.1 §5.) An attribute that the version does not define is read with an
+empty vendor and a tree as value; writing it is an error, or omits it.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,15 @@ from kmipkit.model.attribute import (
     custom,
 )
 from kmipkit.model.attributes import Link
-from kmipkit.model.field_types import EPOCH, SECOND, FieldType, Place, local_error, remote_error
+from kmipkit.model.field_types import (
+    EPOCH,
+    SECOND,
+    FieldType,
+    Place,
+    local_error,
+    remote_error,
+    wrong_type,
+)
 from kmipkit.model.v3_forms import LINK_TAGS, LINK_TYPES, NAME_VALUES, ObjectReferenceType
 from kmipkit.spec.attributes import BY_NAME, BY_TAG
 from kmipkit.spec.item_types import ItemType
@@ -48,13 +56,13 @@ _VENDOR_TYPES: dict[type, ItemType] = {
 
 
 def key_of_name(name: str, version: Version) -> AttributeKey:
-    """The key of a 1.x attribute name; names that this version does not have get no vendor."""
+    """The key of a 1.x attribute name; the vendor is empty if the version does not have the name."""
     row = BY_NAME.get(name)
     return row.tag if row is not None and row.known_in(version) else custom(name)
 
 
 def vendor_value(item: Item) -> Any:
-    """Plain Python of a vendor attribute's value where its type is one of the plain ones."""
+    """The value of a vendor attribute in plain Python, if its type permits that, or else its tree."""
     if item.type in _VENDOR_TYPES.values():
         return item.value
     if item.type is ItemType.DATE_TIME:
@@ -76,7 +84,9 @@ def vendor_item(tag: int, value: Any, place: Place) -> Item:
         return Item(tag, ItemType.DATE_TIME, (value - EPOCH) // SECOND)
     item_type = _VENDOR_TYPES.get(type(value))
     if item_type is None:
-        raise local_error(f"a vendor attribute cannot hold a {type(value).__name__}", place)
+        raise local_error(
+            f"a vendor attribute cannot have a value of class {type(value).__name__}", place
+        )
     if item_type is ItemType.INTEGER and not -(1 << 31) <= value < 1 << 31:
         raise local_error(
             f"{value} does not fit into 32 bits; use an Item for a Long Integer", place
@@ -86,7 +96,7 @@ def vendor_item(tag: int, value: Any, place: Place) -> Item:
 
 def _text(item: Item, place: Place) -> str:
     if item.type is not ItemType.TEXT_STRING:
-        raise remote_error(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a TEXT_STRING", place, item)
+        raise wrong_type(tag_name(item.tag), (ItemType.TEXT_STRING,), place, item)
     assert isinstance(item.value, str)
     return item.value
 
@@ -114,7 +124,7 @@ def _check_class(value: object, place: Place) -> None:
 class AttributeType:
     """One attribute: the Attribute structure of 1.x, or a structure around one item in 2.x.
 
-    ``generic`` keeps values as trees, for Locate, where structures may lack required fields
+    ``generic`` leaves values as trees. Locate needs that: its structures may lack required fields
     (KMIP 1.4 §4.9).
     """
 
@@ -125,7 +135,7 @@ class AttributeType:
 
     @property
     def by_name(self) -> bool:
-        """Whether attributes travel by name, as in 1.x."""
+        """Whether the version writes attributes by name, as 1.x does."""
         return self.version < V2_0
 
     def accepts(self, value: object) -> bool:
@@ -136,7 +146,7 @@ class AttributeType:
             return self._read_by_name(item, place)
         assert isinstance(item.value, tuple)
         if len(item.value) != 1:
-            message = f"{tag_name(item.tag)} holds one attribute, not {len(item.value)}"
+            message = f"{tag_name(item.tag)} has one attribute, not {len(item.value)}"
             raise remote_error(Cause.UNEXPECTED_FIELD, message, place, item)
         return self.read_by_tag(item.value[0], place)
 
@@ -153,7 +163,7 @@ class AttributeType:
         key = key_of_name(_text(parts[Tag.ATTRIBUTE_NAME], place), self.version)
         index = parts.get(Tag.ATTRIBUTE_INDEX)
         if index is not None and index.type is not ItemType.INTEGER:
-            raise remote_error(Cause.BAD_TYPE, "AttributeIndex is an INTEGER", place, index)
+            raise wrong_type("AttributeIndex", (ItemType.INTEGER,), place, index)
         value = parts.get(Tag.ATTRIBUTE_VALUE)
         number = index.value if index is not None else None
         assert number is None or isinstance(number, int)
@@ -169,7 +179,7 @@ class AttributeType:
             key = Tag(item.tag)
             return Attribute(key, self._value(key, item, inside))
         if item.type is not ItemType.STRUCTURE:
-            raise remote_error(Cause.BAD_TYPE, "Attribute is a STRUCTURE", inside, item)
+            raise wrong_type("Attribute", _STRUCTURE, inside, item)
         allowed = (Tag.VENDOR_IDENTIFICATION, Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_VALUE)
         parts = _vendor_parts(item, inside, allowed)
         vendor = parts.get(Tag.VENDOR_IDENTIFICATION)
@@ -180,25 +190,25 @@ class AttributeType:
         return Attribute(name, None if value is None else self._value(name, value, inside))
 
     def _as_structure(self, item: Item) -> Item:
-        """A tree as up to 2.1, so that a criterion means the same in all versions."""
+        """A name as a structure, as up to 2.1: a criterion then means the same in all versions."""
         inner = NAME_VALUES.get(item.tag) if self.version >= V3_0 else None
         if inner is None or isinstance(item.value, tuple):
             return item
         return Item(item.tag, ItemType.STRUCTURE, (Item(inner, item.type, item.value),))
 
     def _as_text(self, tag: int, item: Item) -> Item:
-        """The inverse of :meth:`_as_structure`."""
+        """The item as the version writes it: the inverse of :meth:`_as_structure`."""
         inner = NAME_VALUES.get(tag) if self.version >= V3_0 else None
         if inner is None or not isinstance(item.value, tuple):
             return Item(tag, item.type, item.value)
-        found = next((child for child in item.value if child.tag == inner), item)
-        return Item(tag, found.type, found.value)
+        text = next((child for child in item.value if child.tag == inner), item)
+        return Item(tag, text.type, text.value)
 
     def _read_link(self, item: Item, place: Place) -> Attribute:
-        """A link as 3.0 writes it: one tag per type."""
+        """A link as in 3.0, which has a tag for each type of link."""
         field_type = ObjectReferenceType(ItemType.REFERENCE)
         if item.type not in field_type.item_types:
-            raise remote_error(Cause.BAD_TYPE, f"{tag_name(item.tag)} is a REFERENCE", place, item)
+            raise wrong_type(tag_name(item.tag), field_type.item_types, place, item)
         link_type = LINK_TYPES[item.tag]
         identifier = field_type.read(item, place)
         if not self.generic:
@@ -212,7 +222,7 @@ class AttributeType:
 
     def _write_link(self, link: Any, place: Place) -> Item:
         if not isinstance(link, Link):
-            raise local_error(f"expected Link, not {type(link).__name__}", place)
+            raise local_error(f"expected a Link, not {type(link).__name__}", place)
         tag = LINK_TAGS.get(link.link_type)
         if tag is None:
             raise local_error(f"KMIP {self.version} has no {link.link_type}", place)
@@ -228,18 +238,16 @@ class AttributeType:
         if field_type is None:
             return item
         if item.type not in field_type.item_types:
-            expected = " or ".join(sorted(t.name for t in field_type.item_types))
-            message = f"{attribute_name(key)} is a {expected}, not a {item.type.name}"
-            raise remote_error(Cause.BAD_TYPE, message, place, item)
+            raise wrong_type(attribute_name(key), field_type.item_types, place, item)
         return field_type.read(item, place)
 
     def _write_by_name(self, tag: int, attribute: Attribute, place: Place) -> Item | None:
         key = attribute.key
         if isinstance(key, VendorName):
-            known = key.vendor in (*CUSTOM_PREFIXES, "")
+            has_name = key.vendor in (*CUSTOM_PREFIXES, "")
         else:
-            known = self.value_type(key) is not None
-        if not known:
+            has_name = self.value_type(key) is not None
+        if not has_name:
             self._omit(attribute, place)
             return None
         name = Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, attribute_name(key))
@@ -281,7 +289,9 @@ class AttributeType:
             return self._as_text(tag, value)
         field_type = self.value_type(key)
         if field_type is None:
-            raise local_error(f"no wire form is known for {attribute_name(key)}", place)
+            raise local_error(
+                f"the type of {attribute_name(key)} is not known; use an Item as its value", place
+            )
         return field_type.write(tag, value, place.enter(key))
 
     def _omit(self, attribute: Attribute, place: Place) -> None:
@@ -292,7 +302,7 @@ class AttributeType:
 
 @dataclass(frozen=True, slots=True)
 class AttributeListType:
-    """A list of attributes: Template-Attribute in 1.x, Attributes and its kin in 2.x."""
+    """A list of attributes: Template-Attribute in 1.x, Attributes and similar structures in 2.x."""
 
     attribute_type: AttributeType
     template_type: FieldType
@@ -310,12 +320,11 @@ class AttributeListType:
         tags = [child.tag for child in item.value]
         names = tags.count(Tag.NAME)
         if tags != [Tag.NAME] * names + [Tag.ATTRIBUTE] * (len(tags) - names):
-            message = f"{tag_name(item.tag)} holds Names, then Attributes, and nothing else"
+            message = f"{tag_name(item.tag)} has only Names, followed by Attributes"
             raise remote_error(Cause.UNEXPECTED_FIELD, message, place, item)
         for child in item.value:
             if child.type is not ItemType.STRUCTURE:
-                message = f"{tag_name(child.tag)} is a STRUCTURE"
-                raise remote_error(Cause.BAD_TYPE, message, place.enter(child.tag), child)
+                raise wrong_type(tag_name(child.tag), _STRUCTURE, place.enter(child.tag), child)
         read = self.attribute_type.read
         return Attributes(
             tuple(
@@ -345,8 +354,7 @@ class AttributeListType:
             raise local_error(message, place, Cause.WRONG_VERSION)
         else:
             items.extend(self.attribute_type.write_by_tag(attribute, place) for attribute in value)
-        written = tuple(item for item in items if item is not None)
-        return Item(tag, ItemType.STRUCTURE, written)
+        return Item(tag, ItemType.STRUCTURE, tuple(item for item in items if item is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +388,7 @@ class AttributeReferenceType:
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
         if not self.accepts(value):
             raise local_error(f"expected a Tag or VendorName, not {type(value).__name__}", place)
-        if not self._known(value):
+        if not self._is_defined(value):
             if place.strict:
                 message = f"KMIP {self.version} has no attribute {attribute_name(value)}"
                 raise local_error(message, place, Cause.WRONG_VERSION)
@@ -395,7 +403,7 @@ class AttributeReferenceType:
         )
         return Item(tag, ItemType.STRUCTURE, parts)
 
-    def _known(self, key: AttributeKey) -> bool:
+    def _is_defined(self, key: AttributeKey) -> bool:
         if isinstance(key, VendorName):
             return self.version >= V2_0 or key.vendor in (*CUSTOM_PREFIXES, "")
         row = BY_TAG.get(key)

@@ -1,7 +1,7 @@
 """The attributes of the standard that are structures, and the type of every attribute's value.
 
-KMIP 1.4 §3, KMIP 2.1 §4. Who may set what is in :mod:`kmipkit.spec.attributes`; here is only how
-the values look.
+KMIP 1.4 §3, KMIP 2.1 §4. The rules for attributes are in
+:mod:`kmipkit.spec.attributes`; this module has only the types of the values.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,10 @@
 """Source text for reading and writing one item, by the field type of its value.
 
-The texts are pieces of the functions that :mod:`kmipkit.model.compiled` builds. While reading,
-``buf`` is the message, ``pos`` the first byte of the item and ``length`` its value's length; a
-piece sets ``v`` and moves ``pos`` behind the item, or raises ``Fallback``. While writing, ``v`` is
-the value and a piece appends bytes through ``put``. Only our declarations are ever put into these texts,
-never anything from the wire.
+The texts become part of the functions that :mod:`kmipkit.model.compiled` builds. For reading, ``buf``
+is the message, ``pos`` the first byte of the item and ``length`` the length of its value; the text
+sets ``v`` and moves ``pos`` to the end of the item, or raises ``Fallback``. For writing, ``v`` is the
+value, and the text appends bytes with ``put``. The texts are made from our declarations only, never
+from received data.
 """
 
 import struct
@@ -24,7 +24,7 @@ from kmipkit.ttlv.limits import Limits
 
 
 class Fallback(Exception):
-    """A compiled function gives up; the reference codec decides."""
+    """A compiled function leaves the decision to the reference codec."""
 
 
 COMMON_NAMES: dict[str, Any] = {
@@ -42,35 +42,35 @@ COMMON_NAMES: dict[str, Any] = {
     "put_long": struct.Struct(">IIq").pack,
     "put_flag": struct.Struct(">IIQ").pack,
 }
-"""What the generated functions may use: precompiled struct methods and constants."""
+"""Precompiled struct methods and constants for the generated functions."""
 
 GENERIC_LIMITS = Limits(max_depth=16)
 """Limits for a generic item inside a message; a deeper one is left to the reference codec."""
 
 UNREADABLE = (Fallback, struct.error, UnicodeDecodeError, OverflowError)
-"""What a generated function raises on bytes that it cannot read.
+"""Errors of a generated function for bytes that it cannot read.
 
-``struct.error`` comes from a number cut off by the end of the message, OverflowError from a date
-outside the years 1 to 9999. Anything else is a defect of the function and is not caught.
+``struct.error`` is for a number that the end of the message cuts off, OverflowError for a date
+outside the years 1 to 9999. Any other error is a defect of the function, and is not caught.
 """
 
 UNWRITABLE = (Fallback, struct.error, UnicodeEncodeError, OverflowError)
-"""What a generated function raises on values that it cannot write.
+"""Errors of a generated function for values that it cannot write.
 
-``struct.error`` and OverflowError come from numbers that do not fit, UnicodeEncodeError from
-surrogates in a text.
+``struct.error`` and OverflowError are for numbers that do not fit, UnicodeEncodeError for surrogates
+in a text.
 """
 
 WRONG_CLASS = (TypeError, AttributeError, KeyError)
-"""What a generated function raises on a field that holds an object of the wrong class.
+"""Errors of a generated function for a field with an object of a wrong class.
 
-The functions do not check classes, for speed. A defect of a function raises the same errors, so
-whoever catches these must ask the reference codec which of the two it is.
+For speed, the functions do not check classes. A defect of a function raises the same errors, so the
+caller must use the reference codec to distinguish the two.
 """
 
 
 def head(tag: int, item_type: ItemType) -> int:
-    """Tag and type of an item as one number, as they stand on the wire."""
+    """Tag and type of an item as one number, as on the wire."""
     return tag << 8 | item_type
 
 
@@ -136,27 +136,27 @@ _WRITE_PRIMITIVE: dict[ItemType, tuple[str, ...]] = {
 
 
 class Namespace:
-    """The names by which a generated text refers to objects, such as an enumeration."""
+    """The names with which a generated text refers to objects, such as an enumeration."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Any] = dict(COMMON_NAMES)
 
     def add(self, prefix: str, value: object) -> str:
-        """The name under which the text may refer to ``value``."""
+        """The name with which the text can refer to ``value``."""
         name = f"{prefix}_{len(self.objects)}"
         self.objects[name] = value
         return name
 
     def build(self, source: str, name: str, filename: str) -> Callable[..., Any]:
         """Compile the text and return the function of this name."""
-        # Text made from our declarations only; see the head of this module.
+        # The text is made from our declarations only; see the head of this module.
         exec(compile(source, filename, "exec"), self.objects)  # noqa: S102
         function: Callable[..., Any] = self.objects[name]
         return function
 
 
 def read_lines(field_type: FieldType, names: Namespace) -> tuple[str, ...] | None:
-    """The text that reads a primitive type; None for types that are read by a function."""
+    """The text that reads a primitive type; None for types that need a function."""
     match field_type:
         case PrimitiveType():
             return _READ_PRIMITIVE[field_type.item_type]
@@ -166,8 +166,8 @@ def read_lines(field_type: FieldType, names: Namespace) -> tuple[str, ...] | Non
             return (
                 "v, pad = read_word(buf, pos + 8)",
                 _CHECK_4_BYTES,
-                # Looking a member up in the table is faster than calling the enumeration, which
-                # only numbers without a name need.
+                # A look-up in the table is faster than a call of the enumeration, which only numbers
+                # without a name need.
                 f"v = {members}[v] if v in {members} else {enumeration}(v)",
                 "pos += 16",
             )
@@ -189,7 +189,7 @@ def read_lines(field_type: FieldType, names: Namespace) -> tuple[str, ...] | Non
 def write_lines(
     field_type: FieldType, tag: int, names: Namespace, *, strict: bool
 ) -> tuple[str, ...] | None:
-    """The text that writes a primitive type; None for types that are written by a function."""
+    """The text that writes a primitive type; None for types that need a function."""
     match field_type:
         case PrimitiveType():
             number = head(tag, field_type.item_type)
@@ -198,7 +198,7 @@ def write_lines(
             )
         case EnumerationType():
             enumeration = names.add("enumeration", field_type.enumeration)
-            # Without this check a member of another enumeration would be written as its number.
+            # Without this check, a member of another enumeration would be written as its number.
             check = f"if v.__class__ is not {enumeration}: raise Fallback"
             put = f"put(put_word({head(tag, ItemType.ENUMERATION)}, 4, v, 0))"
             unknown = frozenset(
@@ -208,10 +208,10 @@ def write_lines(
             )
             if not unknown:
                 return (check, put)
-            absent = names.add("unknown", unknown)
+            excluded = names.add("unknown", unknown)
             if strict:
-                return (check, f"if v in {absent}: raise Fallback", put)
-            return (check, f"if v not in {absent}: {put}")
+                return (check, f"if v in {excluded}: raise Fallback", put)
+            return (check, f"if v not in {excluded}: {put}")
         case MaskType():
             return (f"put(put_word({head(tag, ItemType.INTEGER)}, 4, v, 0))",)
         case DateTimeType():

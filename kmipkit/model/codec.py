@@ -1,8 +1,8 @@
-"""Encoding and decoding of declared structures: the compiled codec, judged by the reference.
+"""Encoding and decoding of declared structures.
 
-``decode`` and ``encode`` try the compiled functions of :mod:`kmipkit.model.compiled`. Where those
-give up, the reference codec of :mod:`kmipkit.model.reference` reads or writes the same through the
-generic tree, and either succeeds or raises the error that says what is wrong and where.
+``decode`` and ``encode`` first use the compiled functions of :mod:`kmipkit.model.compiled`. If those
+fall back, the reference codec of :mod:`kmipkit.model.reference` reads or writes the same data through
+the generic tree. It succeeds, or raises an error that says what is wrong and where.
 """
 
 import struct
@@ -21,6 +21,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit.ttlv.paths import type_phrase
 from kmipkit.ttlv.tree import Item
 
 _AnyStructure = TypeVar("_AnyStructure", bound=Structure)
@@ -30,15 +31,15 @@ _put_head = struct.Struct(">II").pack
 
 
 def _tag_of(cls: type[Structure], tag: Tag | None) -> Tag:
-    found = tag if tag is not None else cls.TAG
-    if found is None:
-        raise TypeError(f"{cls.__name__} has no tag of its own; pass one")
-    return found
+    root = tag if tag is not None else cls.TAG
+    if root is None:
+        raise TypeError(f"{cls.__name__} has no tag of its own; pass a tag")
+    return root
 
 
 @memoized
 def _reader(cls: type[Structure], version: Version, tag: Tag | None) -> tuple[Any, Tag, int]:
-    """The compiled function, the tag, and the head of the whole."""
+    """The compiled function, the tag, and the head of the structure."""
     root = _tag_of(cls, tag)
     return structure_reader(cls, version), root, head(root, ItemType.STRUCTURE)
 
@@ -47,7 +48,7 @@ def _reader(cls: type[Structure], version: Version, tag: Tag | None) -> tuple[An
 def _writer(
     cls: type[Structure], version: Version, strict: bool, tag: Tag | None
 ) -> tuple[Any, int]:
-    """The compiled function, and the head of the whole."""
+    """The compiled function, and the head of the structure."""
     root = _tag_of(cls, tag)
     return structure_writer(cls, version, strict), head(root, ItemType.STRUCTURE)
 
@@ -61,22 +62,21 @@ def decode(
     limits: Limits = DEFAULT_LIMITS,
     tolerant: bool = False,
 ) -> _AnyStructure:
-    """The structure that these bytes hold, all of them.
+    """The structure that these bytes encode.
 
-    ``tolerant`` keeps standard items that have no place in this version among the extensions, as a
-    client does that talks to a newer or sloppy server. Raises RemoteProtocolError with the path and
-    offset of what is wrong.
+    With ``tolerant``, standard items that this version does not permit become extensions; clients use
+    it, because servers may be newer or inexact. Raises RemoteProtocolError, with path and offset.
     """
-    # Not in the "try": what goes wrong while compiling is our error, not the peer's.
+    # Outside the "try": an error while compiling is ours, not the peer's.
     read, root, expected = _reader(cls, version, tag)
     try:
         number, length = _read_head(data, 0)
-        # Compiled functions do not count items. An item has at least eight bytes, so a message
-        # of few bytes cannot exceed the limit.
-        small = len(data) <= limits.max_message and len(data) >> 3 <= limits.max_items
-        if small and number == expected and length + 8 == len(data):
-            found: _AnyStructure = read(data, 8, len(data), None)
-            return found
+        # Compiled functions do not count items. An item has at least eight bytes, so a short message
+        # cannot exceed the limit.
+        is_short = len(data) <= limits.max_message and len(data) >> 3 <= limits.max_items
+        if is_short and number == expected and length + 8 == len(data):
+            structure: _AnyStructure = read(data, 8, len(data), None)
+            return structure
     except UNREADABLE:
         pass
     return from_tree(cls, binary.decode(data, limits), version, tag=root, tolerant=tolerant)
@@ -90,17 +90,17 @@ def from_tree(
     tag: Tag | None = None,
     tolerant: bool = False,
 ) -> _AnyStructure:
-    """The structure that a tree holds: the reference decoder."""
+    """The structure of a tree: the reference decoder."""
     root = _tag_of(cls, tag)
     if item.tag != root or item.type is not ItemType.STRUCTURE:
         raise RemoteProtocolError(
-            f"expected a {tag_name(root)} structure, found {tag_name(item.tag)} ({item.type.name})",
+            f"expected a {tag_name(root)} structure, not {tag_name(item.tag)}, {type_phrase(item.type)}",
             cause=Cause.UNEXPECTED_MESSAGE,
             offset=item.offset if item.offset >= 0 else None,
         )
     place = Place(tag_name(root), tolerant=tolerant)
-    found: _AnyStructure = field_type_of(cls, version).read(item, place)
-    return found
+    structure: _AnyStructure = field_type_of(cls, version).read(item, place)
+    return structure
 
 
 def encode(
@@ -108,8 +108,8 @@ def encode(
 ) -> bytes:
     """The bytes of a structure in a version.
 
-    With ``strict`` a set field, attribute or value that the version lacks is an error; without, it
-    is left out, as a server does that answers an older client. Raises LocalProtocolError.
+    With ``strict``, a field, attribute or value that the version does not have is an error; otherwise
+    it is left out, as servers do in responses to older clients. Raises LocalProtocolError.
     """
     write, number = _writer(type(value), version, strict, tag)
     try:
@@ -121,8 +121,8 @@ def encode(
         # nothing wrong, the compiled function is defective, and its own error must be seen.
         binary.encode(to_tree(value, version, tag=tag, strict=strict))
         raise
-    framed: bytes = _put_head(number, len(content)) + content
-    return framed
+    message: bytes = _put_head(number, len(content)) + content
+    return message
 
 
 def to_tree(

@@ -1,10 +1,10 @@
 """The compiled codec: one function per class, version and direction, built on first use.
 
-From the plan of a class the text of a function is made that expects the fields in their order and
-knows nothing else. Whatever it does not expect makes it give up, and the reference codec decides.
-Tag and type are compared as one number; a structure checks once that it ends where it should,
-which covers every overrun inside; instances are filled through their slots, because a frozen
-``__init__`` would cost a third of the decoding.
+The plan of a class becomes the text of a function that expects the fields in their order. For anything
+else it raises ``Fallback``, and the reference codec decides. The functions are fast because tag and
+type are compared as one number, because one check at the end of a structure finds every overrun
+inside, and because instances are filled through their slots: a frozen ``__init__`` would take a third
+of the time.
 """
 
 import linecache
@@ -49,7 +49,7 @@ def _indent(lines: tuple[str, ...] | list[str], by: int = 1) -> list[str]:
 
 
 def _build(names: Namespace, lines: list[str], name: str, title: str) -> Callable[..., Any]:
-    """The function of a text that tracebacks and debuggers can show."""
+    """The function of a text; tracebacks and debuggers can show its lines."""
     source = "\n".join(lines) + "\n"
     filename = f"<kmipkit codec: {title}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -67,7 +67,7 @@ def structure_reader(cls: type[Structure], version: Version) -> Reader:
     names.objects.update(new=object.__new__, cls=cls)
     for slot in fields(cls):
         names.objects[f"set_{slot.name}"] = vars(_owner(cls, slot.name))[slot.name].__set__
-    # Which local variable holds the value that selects the class of another field.
+    # The local variables with values that select the class of another field.
     variables = {"outer": "outer"}
     selectors = {name for field in plan(cls, version) for name in (field.by, field.passes)}
     head_is_read = False
@@ -77,6 +77,8 @@ def structure_reader(cls: type[Structure], version: Version) -> Reader:
         if field.name in selectors:
             body.append(f"f_{field.name} = v")
             variables[field.name] = f"f_{field.name}"
+    # Every item moves ``pos`` by its own length, so an item that ends beyond the structure, a missing
+    # item and a surplus item all show in the comparison of ``pos`` and ``end``.
     body += ["if pos != end: raise Fallback", "return obj"]
     text = ["def read(buf, pos, end, outer):", *_indent(body)]
     return _build(names, text, "read", f"read {cls.__name__} {version}")
@@ -92,10 +94,10 @@ _READ_HEAD = "head, length = read_head(buf, pos) if pos < end else (0, 0)"
 def _read_field(
     field: FieldPlan, names: Namespace, variables: dict[str, str], head_is_read: bool
 ) -> tuple[list[str], bool]:
-    """The text for one field, and whether ``head`` is that of the next item afterwards.
+    """The text for a field, and whether ``head`` is the head of the next item afterwards.
 
-    An optional field must look at the next item to know whether it is there. What it has read is
-    left in ``head`` for the field that follows, so that no item's head is read twice.
+    An optional field must read the head of the next item to know whether it is present. If it is not,
+    ``head`` remains for the field that follows, so that no head is read twice.
     """
     store = f"set_{field.name}(obj, v)"
     if not field.forms:
@@ -116,7 +118,7 @@ def _read_field(
         repeated = ["values = []", *loop, f"v = {values}"]
         missing = "raise Fallback" if field.required else f"v = {names.add('none', field.default)}"
         heads = ", ".join(str(number) for number, _ in cases)
-        # Most repeated fields are absent: no list is made for those.
+        # Most repeated fields are absent. Those need no list.
         text = [f"if head in ({heads},):", *_indent(repeated), f"else: {missing}"]
         return [*load, *text, store], True
     if field.required:
@@ -146,7 +148,7 @@ def _cases(field: FieldPlan, names: Namespace, outer: str) -> list[tuple[int, tu
 def _read_cases(
     field_type: FieldType, tag: int, names: Namespace, outer: str
 ) -> list[tuple[int, tuple[str, ...]]]:
-    """Per item type that the field type accepts: tag and type as one number, and the text."""
+    """For each item type that the field type accepts: tag and type as one number, and the text."""
     if isinstance(field_type, ChoiceType):
         return [
             (head(tag, item_type), lines)
@@ -164,7 +166,7 @@ def _read_cases(
     reader = names.add("reader", item_reader(field_type))
     call = f"v = {reader}(buf, pos, stop, {outer})"
     padded = ("stop = pos + 8 + length + (-length & 7)", call, "pos = stop")
-    # A structure has no padding of its own (KMIP 1.4 §9.1.1.3): its items have.
+    # A structure itself has no padding (KMIP 1.4 §9.1.1.3).
     structure_text = (
         "if length & 7: raise Fallback",
         "stop = pos + 8 + length",
@@ -198,11 +200,11 @@ def _dependent_reader(field_type: DependentType) -> Reader:
     def read(buf: bytes, pos: int, stop: int, selector: Any) -> Any:
         reader = readers.get(selector)
         if reader is None:
-            chosen = field_type.resolve(selector)
-            reader = item_reader(chosen)
-            # Codes that nobody knows are resolved each time: a peer cannot fill the table, and a
-            # vendor's class that is registered later is found.
-            if getattr(selector, "is_named", True) or not isinstance(chosen, GenericType):
+            selected_type = field_type.resolve(selector)
+            reader = item_reader(selected_type)
+            # Unknown codes are resolved each time. Otherwise a peer could fill the table, and a
+            # vendor's class that is registered later would not be used.
+            if getattr(selector, "is_named", True) or not isinstance(selected_type, GenericType):
                 readers[selector] = reader
         return reader(buf, pos, stop, None)
 
@@ -219,7 +221,7 @@ def _generic_reader(field_type: FieldType) -> Reader:
             item = binary.decode(buf[pos:stop], GENERIC_LIMITS)
             return field_type.read(item, place, outer)
         except RemoteProtocolError as error:
-            # Its offset counts from this item; the reference codec gives that in the message.
+            # Its offset is relative to this item; the reference codec finds the one in the message.
             raise Fallback from error
 
     return read
@@ -247,9 +249,9 @@ def _read_length(buf: bytes, pos: int) -> tuple[int]:
 
 @memoized
 def structure_writer(cls: type[Structure], version: Version, strict: bool) -> Writer:
-    """The function that gives the inside of a structure as bytes."""
+    """The function that encodes the inside of a structure."""
     names = Namespace()
-    # The compiled function knows no extensions, and would write a subclass without its fields.
+    # The compiled function cannot write extensions, and would omit the fields of a subclass.
     body = ["if obj.__class__ is not cls or obj.extensions: raise Fallback", "out = []"]
     body.append("put = out.append")
     names.objects.update(cls=cls)
@@ -262,22 +264,22 @@ def structure_writer(cls: type[Structure], version: Version, strict: bool) -> Wr
 
 
 def _write_field(field: FieldPlan, names: Namespace, strict: bool) -> list[str]:
-    take = f"v = obj.{field.name}"
+    load = f"v = obj.{field.name}"
     if not field.forms:
         if not strict:
             return []
-        absent = "v is not None" if field.default is None else "v"
-        return [take, f"if {absent}: raise Fallback"]
+        is_set = "v is not None" if field.default is None else "v"
+        return [load, f"if {is_set}: raise Fallback"]
     value = _write_value(field, names, strict)
     if field.spread:
         missing = ["if not v: raise Fallback"] if field.required else []
-        return [take, *missing, "for v in v.items if v else ():", *_indent(value)]
+        return [load, *missing, "for v in v.items if v else ():", *_indent(value)]
     if field.repeated:
         missing = ["if not v: raise Fallback"] if field.required else []
-        return [take, *missing, "for v in v:", *_indent(value)]
+        return [load, *missing, "for v in v:", *_indent(value)]
     if field.required:
-        return [take, *value]
-    return [take, "if v is not None:", *_indent(value)]
+        return [load, *value]
+    return [load, "if v is not None:", *_indent(value)]
 
 
 def _write_value(field: FieldPlan, names: Namespace, strict: bool) -> list[str]:
@@ -291,7 +293,7 @@ def _write_value(field: FieldPlan, names: Namespace, strict: bool) -> list[str]:
             put_head = f"put(put_head({head(form.tag, ItemType.STRUCTURE)}, len(v)))"
             return [f"v = {names.add('inside', inside)}(v)", put_head, "put(v)"]
         return [f"put({names.add('writer', item_writer(form.field_type, form.tag, strict))}(v))"]
-    # One of several structures, such as the managed objects: the class decides on the tag.
+    # A choice of structures, such as the managed objects: the class determines the tag.
     table = {
         form.field_type.cls: item_writer(form.field_type, form.tag, strict)
         for form in field.forms
@@ -301,7 +303,7 @@ def _write_value(field: FieldPlan, names: Namespace, strict: bool) -> list[str]:
 
 
 def item_writer(field_type: FieldType, tag: int, strict: bool) -> Writer:
-    """The function that gives a whole item of a field type as bytes, empty where it is left out."""
+    """The function that encodes a whole item of a field type; no bytes if the item is left out."""
     match field_type:
         case StructureType():
             return _framed(structure_writer(field_type.cls, field_type.version, strict), tag)
@@ -358,7 +360,7 @@ def _reference_writer(field_type: FieldType, tag: int, strict: bool) -> Writer:
         try:
             item = field_type.write(tag, value, place)
         except LocalProtocolError as error:
-            # Its path begins at this item; the reference codec gives the path from the message.
+            # Its path begins at this item; the reference codec finds the path from the message.
             raise Fallback from error
         return b"" if item is None else binary.encode(item)
 
@@ -367,7 +369,7 @@ def _reference_writer(field_type: FieldType, tag: int, strict: bool) -> Writer:
 
 @memoized
 def value_writer(field_type: FieldType, tag: int, strict: bool) -> Writer:
-    """Like :func:`item_writer`, for primitive types as well."""
+    """Like :func:`item_writer`, but also for primitive types."""
     names = Namespace()
     lines = write_lines(field_type, tag, names, strict=strict)
     if lines is None:

@@ -1,8 +1,8 @@
 """Attributes in the compiled codec: tables from the bytes of a name, or from a tag, to functions.
 
-Attributes are half of all bytes that a key server sees, and in 1.x each repeats its name. Here a
-name is looked up as bytes, and the value is read by a function that was compiled for it. As in the
-rest of the compiled codec, anything unusual is left to the reference codec.
+Attributes are half of the bytes that a key server receives, and in 1.x each repeats its name. Here a
+name is looked up as bytes, and a function that was compiled for the attribute reads the value. As
+elsewhere in the compiled codec, anything unusual is left to the reference codec.
 """
 
 import struct
@@ -76,7 +76,7 @@ def attribute_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
 
 
 def _name_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
-    # By the whole item of the name, head and padding included: one look-up checks all of it.
+    # The key is the whole item of the name with head and padding, so one look-up checks all of it.
     table: dict[bytes, tuple[AttributeKey, ValueReaders]] = {
         _text_item(_NAME_HEAD, row.name): (tag, {})
         for tag, row in BY_TAG.items()
@@ -84,14 +84,15 @@ def _name_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
     }
     generic = field_type.generic
 
-    def readers_of(tag: AttributeKey, known: ValueReaders) -> ValueReaders:
-        """Compiled when the first value of this attribute arrives."""
+    def compile_readers(tag: AttributeKey, readers: ValueReaders) -> ValueReaders:
+        """Compile the functions when the first value of this attribute arrives."""
         value_type = field_type.value_type(tag) if not isinstance(tag, VendorName) else None
         if value_type is not None:
-            known.update(make(value_type, Tag.ATTRIBUTE_VALUE))
-        return known
+            readers.update(make(value_type, Tag.ATTRIBUTE_VALUE))
+        return readers
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Attribute:  # noqa: ARG001
+        # After the head of the attribute (8 bytes): the items of name, index (optional) and value.
         _, length = read_head(buf, pos + 8)
         start = pos + 16 + length + (-length & 7)
         name = buf[pos + 8 : start]
@@ -99,18 +100,19 @@ def _name_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
         index = None
         if number == _INDEX_HEAD:
             index, number, start = _index(buf, start)
+        # Notify may send an attribute without a value; that is left to the reference codec.
         if number >> 8 != Tag.ATTRIBUTE_VALUE or start >= stop:
             raise Fallback
-        found = table.get(name)
-        if found is None:
+        entry = table.get(name)
+        if entry is None:
             if number == _TEXT_HEAD and not generic:
                 return Attribute(_custom_key(name, length), _text(buf, start, stop), index)
             value = (_generic_value if generic else _vendor_value)(buf, start, stop)
             return Attribute(_custom_key(name, length), value, index)
-        key, readers = found
+        key, readers = entry
         if generic:
             return Attribute(key, _generic_value(buf, start, stop), index)
-        reader = (readers or readers_of(key, readers)).get(number)
+        reader = (readers or compile_readers(key, readers)).get(number)
         if reader is None:
             raise Fallback
         return Attribute(key, reader(buf, start, stop), index)
@@ -119,7 +121,7 @@ def _name_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
 
 
 def _text(buf: bytes, pos: int, stop: int) -> str:
-    """The text of one item, which ends at ``stop``."""
+    """The text of an item that ends at ``stop``."""
     _, length = read_head(buf, pos)
     end = pos + 8 + length
     if buf[end:stop] != bytes(-length & 7) or end > stop:
@@ -128,7 +130,7 @@ def _text(buf: bytes, pos: int, stop: int) -> str:
 
 
 def _index(buf: bytes, pos: int) -> tuple[int, int, int]:
-    """An Attribute Index, then head and position of what follows it."""
+    """An Attribute Index, and the head and position of the next item."""
     if buf[pos + 4 : pos + 8] != b"\0\0\0\4" or buf[pos + 12 : pos + 16] != b"\0\0\0\0":
         raise Fallback
     number, _ = read_head(buf, pos + 16)
@@ -144,10 +146,10 @@ def _custom_key(name: bytes, length: int) -> VendorName:
 
 
 def _tagged_item_readers(field_type: AttributeType, make: MakeReaders) -> Callable[[int], Any]:
-    """From tag and type to (tag, function) of a 2.x attribute; Fallback where there is none."""
+    """From tag and type to (tag, function) of a 2.x attribute; Fallback if there is none."""
     tables: dict[int, dict[int, tuple[Tag, Callable[[bytes, int, int], Any]]]] = {}
 
-    def find(number: int) -> tuple[Tag, Callable[[bytes, int, int], Any]]:
+    def lookup(number: int) -> tuple[Tag, Callable[[bytes, int, int], Any]]:
         tag = number >> 8
         table = tables.get(tag)
         if table is None:
@@ -159,14 +161,14 @@ def _tagged_item_readers(field_type: AttributeType, make: MakeReaders) -> Callab
             tables[tag] = table
         try:
             return table[number]
-        except KeyError:  # the attribute's tag with an item type that it does not have
+        except KeyError:  # the tag of an attribute with an item type that it does not permit
             raise Fallback from None
 
-    return find
+    return lookup
 
 
 def _vendor_text(buf: bytes, pos: int, stop: int) -> Attribute | None:
-    """A vendor's attribute whose value is a text; None for another."""
+    """A vendor attribute whose value is a text; None for other values."""
     texts = []
     pos += 8
     for expected in (_VENDOR_HEAD, _NAME_HEAD, _TEXT_HEAD):
@@ -185,21 +187,22 @@ def _vendor_text(buf: bytes, pos: int, stop: int) -> Attribute | None:
 def _tagged_item_reader(
     field_type: AttributeType, make: MakeReaders
 ) -> Callable[[bytes, int, int], Any]:
-    find = _tagged_item_readers(field_type, make)
+    lookup = _tagged_item_readers(field_type, make)
     place = Place()
 
     def read(buf: bytes, pos: int, stop: int) -> Attribute:
         number, length = read_head(buf, pos)
+        # Most vendor attributes have texts as values; those need no tree.
         if number == _STRUCTURE_HEAD and not length & 7 and not field_type.generic:
-            found = _vendor_text(buf, pos, stop)
-            if found is not None:
-                return found
+            attribute = _vendor_text(buf, pos, stop)
+            if attribute is not None:
+                return attribute
         if number == _STRUCTURE_HEAD or field_type.generic:
             try:
                 return field_type.read_by_tag(binary.decode(buf[pos:stop], GENERIC_LIMITS), place)
             except RemoteProtocolError as error:
                 raise Fallback from error
-        tag, reader = find(number)
+        tag, reader = lookup(number)
         return Attribute(tag, reader(buf, pos, stop))
 
     return read
@@ -229,6 +232,7 @@ def attribute_list_reader(field_type: AttributeListType, make: MakeReaders) -> R
         items: list[Attribute] = []
         while pos < stop:
             number, length = read_head(buf, pos)
+            # ``end`` may be beyond ``stop``; the check after the loop finds that.
             end = pos + 8 + length + (-length & 7)
             if read_by_name is not None:
                 if number != _STRUCTURE_HEAD or length & 7:
@@ -245,7 +249,7 @@ def attribute_list_reader(field_type: AttributeListType, make: MakeReaders) -> R
 
 
 def attribute_writer(field_type: AttributeType, tag: int, strict: bool, make: MakeWriter) -> Writer:
-    """The function that gives one attribute as bytes, empty where it is left out."""
+    """The function that encodes an attribute; no bytes if it is left out."""
     if field_type.by_name:
         return _name_writer(field_type, tag, strict, make)
     inner = _tagged_item_writer(field_type, strict, make)
@@ -268,7 +272,7 @@ def _text_item(number: int, text: str) -> bytes:
 def _value_writer(
     field_type: AttributeType, key: Tag, tag: int, strict: bool, make: MakeWriter
 ) -> Writer:
-    """The function that writes the values of an attribute; Fallback if the version lacks it."""
+    """The function that writes the values of an attribute. Fallback if the version does not have it."""
     value_type = field_type.value_type(key)
     if value_type is None:
         raise Fallback
@@ -278,26 +282,26 @@ def _value_writer(
 def _name_writer(field_type: AttributeType, tag: int, strict: bool, make: MakeWriter) -> Writer:
     number = head(tag, ItemType.STRUCTURE)
     place = Place(strict=strict)
-    known: dict[Tag, tuple[bytes, Writer]] = {}
+    writers: dict[Tag, tuple[bytes, Writer]] = {}
 
     def entry(key: Tag) -> tuple[bytes, Writer]:
         writer = _value_writer(field_type, key, Tag.ATTRIBUTE_VALUE, strict, make)
-        known[key] = (_text_item(_NAME_HEAD, attribute_name(key)), writer)
-        return known[key]
+        writers[key] = (_text_item(_NAME_HEAD, attribute_name(key)), writer)
+        return writers[key]
 
     def write(attribute: Any) -> bytes:
         key, value = attribute.key, attribute.value
         if key.__class__ is Tag and value is not None:
             try:
-                name, writer = known.get(key) or entry(key)
+                name, writer = writers.get(key) or entry(key)
                 content = writer(value)
             except Fallback:
-                # This attribute alone: the rest of the message stays on the fast path.
+                # Only this attribute; the rest of the message stays on the fast path.
                 return _by_reference(field_type, tag, attribute, place)
             except WRONG_CLASS:
                 if value.__class__ is not Item:
                     raise
-                # A tree may stand for any value, such as a criterion of Locate.
+                # Any value may be a tree, as in the criteria of Locate.
                 return _by_reference(field_type, tag, attribute, place)
             if not content:
                 return b""
@@ -324,11 +328,11 @@ def _by_reference(field_type: AttributeType, tag: int, attribute: Any, place: Pl
 
 def _tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWriter) -> Writer:
     place = Place(strict=strict)
-    known: dict[Tag, Writer] = {}
+    writers: dict[Tag, Writer] = {}
 
     def entry(key: Tag) -> Writer:
-        known[key] = _value_writer(field_type, key, key, strict, make)
-        return known[key]
+        writers[key] = _value_writer(field_type, key, key, strict, make)
+        return writers[key]
 
     def by_reference(attribute: Any) -> bytes:
         try:
@@ -349,7 +353,7 @@ def _tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWrite
             )
             return bytes(put_head(_STRUCTURE_HEAD, len(content)) + content)
         try:
-            return (known.get(key) or entry(key))(attribute.value)
+            return (writers.get(key) or entry(key))(attribute.value)
         except Fallback:
             return by_reference(attribute)
         except WRONG_CLASS:
@@ -363,7 +367,7 @@ def _tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWrite
 def attribute_list_writer(
     field_type: AttributeListType, tag: int, strict: bool, make: MakeWriter
 ) -> Writer:
-    """The function that gives a Template-Attribute or an Attributes structure as bytes."""
+    """The function that encodes a Template-Attribute or an Attributes structure."""
     number = head(tag, ItemType.STRUCTURE)
     if field_type.attribute_type.by_name:
         write_attribute = _name_writer(field_type.attribute_type, Tag.ATTRIBUTE, strict, make)

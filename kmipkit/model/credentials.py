@@ -28,7 +28,7 @@ class Ticket(Structure):
 
 @structure(Tag.CREDENTIAL_VALUE)
 class UsernameAndPassword(Structure):
-    """A username and, mostly, a password."""
+    """A username, and usually a password."""
 
     username: Annotated[str, Wire(Tag.USERNAME)]
     password: Annotated[str | None, Wire(Tag.PASSWORD)] = None

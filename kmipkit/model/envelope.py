@@ -1,7 +1,7 @@
 """Whole messages to and from bytes, in any version.
 
-The version is in the header, at the same offset in every message, because Protocol Version is the
-first field of a header (KMIP 1.4 §7.2). It determines how the rest is read.
+Protocol Version is the first field of a header (KMIP 1.4 §7.2), so the version has the same offset in
+every message. It determines how the message is read.
 """
 
 import struct
@@ -42,16 +42,17 @@ _BEFORE_MINOR = struct.pack(">4sI", _head(Tag.PROTOCOL_VERSION_MINOR, ItemType.I
 """The bytes between the two numbers, from offset 40."""
 
 _NUMBERS = struct.Struct(">32xi12xi").unpack_from
-_KNOWN: dict[tuple[int, ...], Version] = {version: version for version in VERSIONS}
+_VERSIONS: dict[tuple[int, ...], Version] = {version: version for version in VERSIONS}
 
 
 def peek_version(data: bytes) -> Version | None:
-    """The version of a request or response, known or not; None if the bytes do not begin like one."""
+    """The version of a request or response, supported or not; None if the bytes are not the beginning of
+    a message."""
     is_message = _HEADERS.get(data[:4]) == data[8:12] and len(data) >= 52
     if not is_message or data[16:32] != _BEFORE_MAJOR or data[40:48] != _BEFORE_MINOR:
         return None
     numbers = _NUMBERS(data)
-    return _KNOWN.get(numbers) or Version(*numbers)
+    return _VERSIONS.get(numbers) or Version(*numbers)
 
 
 def _version_of(data: bytes, root: Tag) -> Version:

@@ -1,14 +1,14 @@
 """Field types: how the value of a field becomes an item of the generic tree, and back.
 
-A field type knows which item types it accepts, reads a value from an :class:`Item` and writes one.
-This is the reference: simple, complete in its errors, and what the compiled codec is tested
-against. Field types are derived from Python annotations by :mod:`kmipkit.model.plan`.
+A field type knows the item types that it accepts, reads a value from an :class:`Item`, and writes
+one. Field types are part of the reference codec, against which the compiled codec is tested: they
+are simple, and have all errors. :mod:`kmipkit.model.plan` derives them from Python annotations.
 
-``Place`` carries what error messages need, and how strict to be. ``outer`` is the value that the
-enclosing structure passes on for a choice further inside.
+``Place`` has the path for error messages, and says how strict to be. ``outer`` is a value of an
+enclosing structure that selects the class of a field inside.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from kmipkit.spec.enumeration import OpenEnum, OpenMask
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
 from kmipkit.spec.versions import Version
+from kmipkit.ttlv.paths import type_phrase, types_phrase
 from kmipkit.ttlv.tree import Item
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,13 +28,14 @@ MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a message a value stands."""
+    """The place of a value in a message."""
 
     path: str = ""
     strict: bool = True
-    """Encoding: a set field or value that the version lacks is an error, not left out."""
+    """For encoding: a field or value that the version does not have is an error; otherwise it is left
+    out."""
     tolerant: bool = False
-    """Decoding: standard items that have no place here are kept among the extensions."""
+    """For decoding: standard items that the structure does not have become extensions."""
 
     def enter(self, tag: int, index: int | None = None) -> "Place":
         """The place of a child item."""
@@ -43,7 +45,7 @@ class Place:
 
 
 def remote_error(cause: Cause, message: str, place: Place, item: Item) -> RemoteProtocolError:
-    """The error for an item of a peer that does not fit its place."""
+    """The error for an item of the peer that is not permitted at its place."""
     return RemoteProtocolError(
         message, cause=cause, path=place.path, offset=item.offset if item.offset >= 0 else None
     )
@@ -52,6 +54,14 @@ def remote_error(cause: Cause, message: str, place: Place, item: Item) -> Remote
 def local_error(message: str, place: Place, cause: Cause = Cause.BAD_VALUE) -> LocalProtocolError:
     """The error for a value of ours that cannot be encoded."""
     return LocalProtocolError(message, cause=cause, path=place.path)
+
+
+def wrong_type(
+    name: str, expected: Iterable[ItemType], place: Place, item: Item
+) -> RemoteProtocolError:
+    """The error for an item with an item type that its place does not permit."""
+    message = f"{name} must be {types_phrase(expected)}, not {type_phrase(item.type)}"
+    return remote_error(Cause.BAD_TYPE, message, place, item)
 
 
 class FieldType(Protocol):
@@ -65,10 +75,11 @@ class FieldType(Protocol):
         """Whether a Python value is of this type."""
 
     def read(self, item: Item, place: Place, outer: object = None) -> Any:
-        """The value of an item whose type is one of :attr:`item_types`; RemoteProtocolError if bad."""
+        """The value of an item whose type is in :attr:`item_types`. RemoteProtocolError if it is not
+        valid."""
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
-        """The item of a value, None where it is left out; LocalProtocolError if impossible."""
+        """The item of a value; None to leave it out. LocalProtocolError if there is no such item."""
 
 
 _SIGNED = {ItemType.INTEGER: 32, ItemType.LONG_INTEGER: 64}
@@ -106,7 +117,7 @@ class PrimitiveType:
 
 @dataclass(frozen=True, slots=True)
 class EnumerationType:
-    """An enumeration; numbers without a name survive."""
+    """An enumeration. Numbers without a name are preserved."""
 
     enumeration: type[OpenEnum]
     version: Version
@@ -133,7 +144,7 @@ class EnumerationType:
 
 @dataclass(frozen=True, slots=True)
 class MaskType:
-    """A bit mask in an Integer, whose 32 bits are taken as unsigned (KMIP 1.4 §9.1.3.3)."""
+    """A bit mask in an Integer, whose 32 bits are unsigned (KMIP 1.4 §9.1.3.3)."""
 
     mask: type[OpenMask]
     item_types: frozenset[ItemType] = frozenset((ItemType.INTEGER,))
@@ -172,7 +183,7 @@ class DateTimeType:
             return EPOCH + item.value * self.unit
         except OverflowError:
             raise remote_error(
-                Cause.BAD_VALUE, "the date lies outside the years 1 to 9999", place, item
+                Cause.BAD_VALUE, "the date is outside the years 1 to 9999", place, item
             ) from None
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
@@ -183,7 +194,7 @@ class DateTimeType:
 
 @dataclass(frozen=True, slots=True)
 class GenericType:
-    """Any item, kept as a tree: vendor values, payloads of unknown operations."""
+    """Any item as a tree: vendor values, payloads of unknown operations."""
 
     item_types: frozenset[ItemType] = frozenset(ItemType)
 
@@ -201,13 +212,13 @@ class GenericType:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceType:
-    """Several types that the item type tells apart, such as ``str | UniqueIdentifier | int``."""
+    """A choice of types by the item type, such as ``str | UniqueIdentifier | int``."""
 
     options: tuple[FieldType, ...]
     by_type: Mapping[ItemType, FieldType] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        # First option wins: a specific type stands before GenericType.
+        # The first option takes precedence: a specific type comes before GenericType.
         table: dict[ItemType, FieldType] = {}
         for option in self.options:
             for item_type in option.item_types:
@@ -228,18 +239,19 @@ class ChoiceType:
         for option in self.options:
             if option.accepts(value):
                 return option.write(tag, value, place)
-        raise local_error(f"a {type(value).__name__} cannot stand here", place)
+        raise local_error(f"a value of class {type(value).__name__} is not permitted here", place)
 
 
 @dataclass(frozen=True, slots=True)
 class DependentType:
-    """A structure whose class another field's value selects; a generic item where it is unknown."""
+    """A structure whose class depends on the value of another field; a generic item if that value is
+    unknown."""
 
     resolve: Callable[[Any], FieldType]
     type_of_class: Callable[[type], FieldType]
     item_types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
 
-    def accepts(self, value: object) -> bool:  # noqa: ARG002 - which class it must be, another field says
+    def accepts(self, value: object) -> bool:  # noqa: ARG002 - the class depends on another field
         return True
 
     def read(self, item: Item, place: Place, outer: object = None) -> Any:

@@ -139,8 +139,8 @@ def _material_class(key_format: KeyFormatType, version: Version) -> type[Structu
 class KeyValue(Structure):
     """The key itself, and attributes that belong to its value (1.4 §2.1.4).
 
-    The form of the material follows from the Key Format Type of the key block. Structures of
-    formats that are not known are kept as trees.
+    The Key Format Type of the key block determines the class of the material. Structures in unknown
+    formats are trees.
     """
 
     key_material: Annotated[
@@ -215,10 +215,10 @@ class KeyWrappingSpecification(Structure):
 
 @structure(Tag.KEY_BLOCK)
 class KeyBlock(Structure):
-    """A key in one format, with what is needed to use it (1.4 §2.1.3, 2.1 §3.1).
+    """A key in one format, and the information for its use (1.4 §2.1.3, 2.1 §3.1).
 
-    ``key_value`` is bytes where the whole Key Value is wrapped. Since 1.2 it may be absent: the
-    server then knows only attributes of the key.
+    ``key_value`` is bytes if the whole Key Value is wrapped. Since 1.2 it may be absent: the server
+    then has only the attributes of the key.
     """
 
     key_format_type: Annotated[KeyFormatType, Wire(Tag.KEY_FORMAT_TYPE)]

@@ -1,11 +1,11 @@
-"""What the protocol knows about each operation, one row per operation.
+"""The operations of the protocol, one row for each.
 
-A row says which payload classes an operation has, in which versions it exists, which side sends it,
-and whether a client may safely send it twice. Codec, client and server read it here. Payload classes
-of the standard are imported on first use; the rows name them by module and class.
+A row has the payload classes of an operation, the versions that have it, the side that sends it, and
+whether a client can send it twice without harm. Codec, client and server use these rows. Payload
+classes of the standard are imported on first use; the rows name them by module and class.
 
-Vendors add rows of their own with :func:`register`. An operation without a row is still read and
-written: its payload stays a generic :class:`kmipkit.ttlv.tree.Item`.
+Vendors add their own rows with :func:`register`. Operations without a row can also be read and
+written: their payloads are generic items (:class:`kmipkit.ttlv.tree.Item`).
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.versions import V1_0, Version
 
 VENDOR_CODES = range(0x80000000, 0x90000000)
-"""Operation codes that the standard leaves to vendors (KMIP 1.4 §9.1.3.2.27: 8XXXXXXX)."""
+"""Operation codes that the standard reserves for vendors (KMIP 1.4 §9.1.3.2.27: 8XXXXXXX)."""
 
 PayloadClass = type[Structure] | str
 """A payload class, or ``module:Class`` for one that is imported on first use."""
@@ -32,48 +32,39 @@ class OperationRow:
     operation: Operation
     request_payload: PayloadClass
     response_payload: PayloadClass | None
-    """None where a response carries no payload, or that of another operation (Poll)."""
+    """None if a response has no payload, or that of another operation (Poll)."""
     sides: Side = Side.FROM_CLIENT
+    """The sides of a connection that may request it."""
     may_be_repeated: bool = False
-    """Whether the operation changes nothing, so that sending it twice does no harm."""
+    """Whether the operation changes nothing, so that it can be sent twice without harm."""
     since: Version = V1_0
     until: Version | None = None
-
-    @property
-    def from_client(self) -> bool:
-        """Whether a client may request it from a server."""
-        return Side.FROM_CLIENT in self.sides
-
-    @property
-    def from_server(self) -> bool:
-        """Whether a server may request it from a client."""
-        return Side.FROM_SERVER in self.sides
 
     def known_in(self, version: Version) -> bool:
         """Whether this version has the operation."""
         return self.since <= version and (self.until is None or version <= self.until)
 
     def request(self, version: Version) -> type[Structure] | None:
-        """The class of the request payload; None where the version lacks the operation."""
+        """The class of the request payload; None if the version does not have the operation."""
         return _load(self.request_payload) if self.known_in(version) else None
 
     def response(self, version: Version) -> type[Structure] | None:
-        """The class of the response payload; None as for requests, and where there is none."""
+        """The class of the response payload; None as for requests, or if there is no payload."""
         if self.response_payload is None or not self.known_in(version):
             return None
         return _load(self.response_payload)
 
 
 def row(operation: int) -> OperationRow | None:
-    """The row of an operation code; None for a code that nobody has registered."""
+    """The row of an operation code; None if the code is not registered."""
     return _ROWS.get(operation)
 
 
 def register(row: OperationRow) -> None:
     """Add a vendor's operation, so that its payloads are read and written as declared structures.
 
-    Takes effect at once, also for connections that are already open. Raises ValueError for a code
-    of the standard, and for a code that already has a different row.
+    It takes effect at once, also for open connections. Raises ValueError for a code of the standard,
+    and for a code that already has a different row.
     """
     code = f"0x{row.operation:08X}"
     if int(row.operation) not in VENDOR_CODES:  # a range searches for a subclass of int
@@ -84,15 +75,15 @@ def register(row: OperationRow) -> None:
 
 
 def request_payload(operation: Operation, version: Version) -> type[Structure] | None:
-    """The class of an operation's request payload; None where it stays a generic item."""
-    found = _ROWS.get(operation)
-    return None if found is None else found.request(version)
+    """The class of an operation's request payload; None for a generic item."""
+    row = _ROWS.get(operation)
+    return None if row is None else row.request(version)
 
 
 def response_payload(operation: Operation, version: Version) -> type[Structure] | None:
-    """The class of an operation's response payload; None where it stays a generic item."""
-    found = _ROWS.get(operation)
-    return None if found is None else found.response(version)
+    """The class of an operation's response payload; None for a generic item."""
+    row = _ROWS.get(operation)
+    return None if row is None else row.response(version)
 
 
 def _load(payload: PayloadClass) -> type[Structure]:
@@ -102,8 +93,8 @@ def _load(payload: PayloadClass) -> type[Structure]:
 @cache
 def _import(path: str) -> type[Structure]:
     module, name = path.split(":")
-    found: type[Structure] = getattr(import_module(module), name)
-    return found
+    payload: type[Structure] = getattr(import_module(module), name)
+    return payload
 
 
 def _standard(

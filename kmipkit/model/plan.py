@@ -1,8 +1,8 @@
 """From declaration to plan: how the fields of a class are encoded in one version.
 
 ``plan(cls, version)`` is computed once per class and version. It is data; the reference codec
-(:mod:`kmipkit.model.reference`) walks it, and the compiled codec (:mod:`kmipkit.model.codec`)
-turns it into source text.
+(:mod:`kmipkit.model.reference`) follows it, and the compiled codec (:mod:`kmipkit.model.compiled`)
+makes source text of it.
 """
 
 import types
@@ -86,8 +86,8 @@ def plan(cls: type[Structure], version: Version) -> tuple[FieldPlan, ...]:
 def _field_plan(
     cls: type[Structure], name: str, hint: Any, default: object, version: Version
 ) -> FieldPlan:
-    python, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    wires = [mark for mark in marks if isinstance(mark, Wire)]
+    python, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    wires = [entry for entry in metadata if isinstance(entry, Wire)]
     applicable = [wire for wire in wires if wire.applies_to(version)]
     inner, optional, repeated = _unwrap(python)
     initial = None if default is MISSING else default
@@ -99,7 +99,7 @@ def _field_plan(
     inner = inner if wire.as_ is None else wire.as_
     return FieldPlan(
         name,
-        _forms(inner, wire, marks, version),
+        _forms(inner, wire, metadata, version),
         required=implied if wire.required is None else wire.required,
         repeated=repeated,
         default=initial,
@@ -110,52 +110,61 @@ def _field_plan(
 
 
 def _unwrap(python: Any) -> tuple[Any, bool, bool]:
-    """The type inside ``X | None`` or ``tuple[X, ...]``, whether optional, whether repeated."""
+    """The type inside ``X | None`` or ``tuple[X, ...]``; whether it is optional; whether it repeats."""
     if get_origin(python) is tuple:
         return get_args(python)[0], False, True
     if get_origin(python) in (Union, types.UnionType) and type(None) in get_args(python):
-        rest = tuple(option for option in get_args(python) if option is not type(None))
-        return Union[rest], True, False  # noqa: UP007 - built at run time
+        options = tuple(option for option in get_args(python) if option is not type(None))
+        return Union[options], True, False  # noqa: UP007 - built at run time
     return python, False, False
 
 
-def _forms(python: Any, wire: Wire, marks: list[Any], version: Version) -> tuple[Form, ...]:
+def _forms(python: Any, wire: Wire, metadata: list[Any], version: Version) -> tuple[Form, ...]:
     if wire.tag is None:
-        owned = ((_own_tag(option), option) for option in _options(python))
+        pairs = ((_own_tag(option), option) for option in _options(python))
         return tuple(
             Form(tag, field_type_of(option, version))
-            for tag, option in owned
+            for tag, option in pairs
             if tag.known_in(version) and _is_complete(option, version)
         )
     if wire.choose is not None:
         return (Form(wire.tag, _dependent_type(python, wire, version)),)
     if python is Attributes:
         return (Form(wire.tag, _attributes_type(wire, version)),)
-    item_type = next((mark for mark in marks if isinstance(mark, ItemType)), None)
+    item_type = _item_type(metadata)
     return (
         Form(wire.tag, _BY_ITEM_TYPE[item_type] if item_type else field_type_of(python, version)),
     )
 
 
+def _item_type(metadata: list[Any]) -> ItemType | None:
+    return next((entry for entry in metadata if isinstance(entry, ItemType)), None)
+
+
 def _attributes_type(wire: Wire, version: Version) -> FieldType:
-    codec = AttributeType(version, partial(value_type, version=version), wire.generic)
-    return codec if wire.spread else AttributeListType(codec, field_type_of(Name, version))
+    attribute_type = AttributeType(version, partial(value_type, version=version), wire.generic)
+    return (
+        attribute_type
+        if wire.spread
+        else AttributeListType(attribute_type, field_type_of(Name, version))
+    )
 
 
 def value_type(tag: Tag, version: Version) -> FieldType | None:
     """The field type of a standard attribute's value; None if the version lacks the attribute."""
     row = BY_TAG.get(tag)
-    dissolved = tag is Tag.LINK and version >= V3_0
-    if row is None or tag not in ATTRIBUTE_TYPES or not row.known_in(version) or dissolved:
-        # 3.0 has a tag per type of link; Custom Attribute has a row, for its rules, and any type.
+    # 3.0 has a tag for each type of link instead. Custom Attribute has a row, for its rules, but no
+    # type of its own.
+    has_link_tags = tag is Tag.LINK and version >= V3_0
+    if row is None or tag not in ATTRIBUTE_TYPES or not row.known_in(version) or has_link_tags:
         return None
     return field_type_of(ATTRIBUTE_TYPES[tag], version)
 
 
 def _is_complete(cls: type[Structure], version: Version) -> bool:
     """Whether a version has all required fields of a structure."""
-    needed = {field.name for field in fields(cls) if field.default is MISSING}
-    return all(field.forms for field in plan(cls, version) if field.name in needed)
+    required = {field.name for field in fields(cls) if field.default is MISSING}
+    return all(field.forms for field in plan(cls, version) if field.name in required)
 
 
 def _own_tag(option: Any) -> Tag:
@@ -176,8 +185,8 @@ def _dependent_type(python: Any, wire: Wire, version: Version) -> FieldType:
     assert choose is not None
 
     def resolve(selector: Any) -> FieldType:
-        chosen = choose(selector, version)
-        return GenericType() if chosen is None else field_type_of(chosen, version)
+        cls = choose(selector, version)
+        return GenericType() if cls is None else field_type_of(cls, version)
 
     plain = tuple(
         field_type_of(option, version)
@@ -189,7 +198,7 @@ def _dependent_type(python: Any, wire: Wire, version: Version) -> FieldType:
 
 
 def _identifier(version: Version) -> FieldType:
-    """Identifiers: symbols and numbers since 2.0 (KMIP 2.1 §4.58), item types of their own since 3.0."""
+    """Identifiers: also symbols and numbers since 2.0 (KMIP 2.1 §4.58), own item types since 3.0."""
     if version < V2_0:
         return _PRIMITIVES[str]
     text = ObjectReferenceType(ItemType.IDENTIFIER) if version >= V3_0 else _PRIMITIVES[str]
@@ -200,8 +209,8 @@ def _identifier(version: Version) -> FieldType:
 def field_type_of(python: Any, version: Version) -> FieldType:
     """The field type of a Python annotation in a version."""
     if get_origin(python) is Annotated:
-        inner, *marks = get_args(python)
-        item_type = next((mark for mark in marks if isinstance(mark, ItemType)), None)
+        inner, *metadata = get_args(python)
+        item_type = _item_type(metadata)
         return _BY_ITEM_TYPE[item_type] if item_type else field_type_of(inner, version)
     if python in _PRIMITIVES:
         return _PRIMITIVES[python]
@@ -219,5 +228,5 @@ def field_type_of(python: Any, version: Version) -> FieldType:
         return EnumerationType(python, version)
     if issubclass(python, OpenMask):
         return MaskType(python)
-    assert issubclass(python, Structure), f"no wire form for {python!r}"
+    assert issubclass(python, Structure), f"{python!r} has no form on the wire"
     return StructureType(python, version, partial(plan, python, version))

@@ -1,8 +1,8 @@
-"""The reference codec: structures to and from the generic tree, by walking the plan.
+"""The reference codec: converts structures to and from the generic tree, field by field of the plan.
 
-The compiled codec gives up on anything unusual; then this one decides. It accepts what the standard
-allows (vendor items among the declared ones), or says what is wrong and where. The fields of a
-structure stand in the order of the standard (KMIP 1.4 §9.1.1.4).
+If the compiled codec falls back, this one decides. It accepts what the standard permits, such as
+vendor items among the declared ones, or raises an error that says what is wrong and where. The
+fields of a structure have the order of the standard (KMIP 1.4 §9.1.1.4).
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any
 
 from kmipkit.errors import Cause
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.field_types import FieldType, Place, local_error, remote_error
+from kmipkit.model.field_types import FieldType, Place, local_error, remote_error, wrong_type
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
@@ -25,7 +25,7 @@ EXTENSIONS = range(0x540000, 0x550000)
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way in which a field may appear: its tag and the field type of its value."""
+    """A form of a field: its tag and the field type of its value."""
 
     tag: Tag
     field_type: FieldType
@@ -33,7 +33,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
-    """A field in one version. ``forms`` is empty where the version does not have the field."""
+    """A field in a version. ``forms`` is empty if the version does not have the field."""
 
     name: str
     forms: tuple[Form, ...]
@@ -55,7 +55,7 @@ class FieldPlan:
 
     @property
     def label(self) -> str:
-        """The field as the standard writes it, for messages."""
+        """The name of the field in the standard, for messages."""
         return " or ".join(tag_name(form.tag) for form in self.forms)
 
 
@@ -88,21 +88,21 @@ class StructureType:
     def _read_field(
         self, field: FieldPlan, children: "_Children", values: dict[str, Any]
     ) -> object:
-        found: list[Any] = []
+        elements: list[Any] = []
         while (child := children.peek()) and (form := field.form_of(child.tag)):
-            place = children.place.enter(child.tag, len(found) if field.many else None)
+            place = children.place.enter(child.tag, len(elements) if field.many else None)
             if child.type not in form.field_type.item_types:
-                raise remote_error(Cause.BAD_TYPE, _wrong_type(form, child), place, child)
+                raise wrong_type(tag_name(form.tag), form.field_type.item_types, place, child)
             selector = values[field.by] if field.by else values.get(field.passes)
-            found.append(form.field_type.read(child, place, selector))
+            elements.append(form.field_type.read(child, place, selector))
             children.advance()
             if not field.many:
-                return found[0]
-        if field.required and not found:
+                return elements[0]
+        if field.required and not elements:
             raise children.missing(field)
-        if field.spread and found:
-            return Attributes(tuple(found))
-        return tuple(found) if field.repeated else field.default
+        if field.spread and elements:
+            return Attributes(tuple(elements))
+        return tuple(elements) if field.repeated else field.default
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if type(value) is not self.cls:
@@ -120,7 +120,7 @@ class StructureType:
             return []
         if not field.forms:
             if place.strict and value != ():
-                message = f"KMIP {self.version} has no field {field.name} here"
+                message = f"KMIP {self.version} does not have the field {field.name} here"
                 raise local_error(message, place, Cause.WRONG_VERSION)
             return []
         if field.spread and not isinstance(value, Attributes):
@@ -128,12 +128,12 @@ class StructureType:
         values = value if field.many else (value,)
         if field.required and field.many and not values:
             raise local_error(f"{field.label} is missing", place, Cause.MISSING_FIELD)
-        written = [
+        items = [
             form.field_type.write(form.tag, element, place.enter(form.tag, index))
             for index, element in enumerate(values)
             for form in [_form_for(field, element)]
         ]
-        return [item for item in written if item is not None]
+        return [item for item in items if item is not None]
 
 
 def _form_for(field: FieldPlan, value: object) -> Form:
@@ -142,15 +142,10 @@ def _form_for(field: FieldPlan, value: object) -> Form:
     return next((form for form in field.forms if form.field_type.accepts(value)), field.forms[0])
 
 
-def _wrong_type(form: Form, item: Item) -> str:
-    expected = " or ".join(sorted(t.name for t in form.field_type.item_types))
-    return f"{tag_name(form.tag)} is a {expected}, not a {item.type.name}"
-
-
 class _Children:
-    """The items of a structure, taken in order.
+    """The items of a structure, in their order.
 
-    Vendor items that the structure does not declare are put aside wherever they stand.
+    Vendor items that the structure does not declare become extensions, wherever they are.
     """
 
     def __init__(self, parent: Item, place: Place, structure: StructureType) -> None:
@@ -175,15 +170,13 @@ class _Children:
         self.position += 1
 
     def missing(self, field: FieldPlan) -> Exception:
-        found = self.peek()
-        instead = f"; found {tag_name(found.tag)} instead" if found else ""
-        at = found or self.parent
-        return remote_error(
-            Cause.MISSING_FIELD, f"{field.label} is missing{instead}", self.place, at
-        )
+        following = self.peek()
+        position = f" before {tag_name(following.tag)}" if following else ""
+        message = f"{field.label} is missing{position}"
+        return remote_error(Cause.MISSING_FIELD, message, self.place, following or self.parent)
 
     def finish(self) -> None:
-        """All items must be used up; what is left is refused, or kept where that is asked for."""
+        """Refuse items that no field has read, or, if tolerant, make them extensions."""
         while (item := self.peek()) is not None:
             if not self.place.tolerant:
                 raise self._surplus(item)
@@ -193,10 +186,10 @@ class _Children:
     def _surplus(self, item: Item) -> Exception:
         place = self.place.enter(item.tag)
         if self.structure.field_of(item.tag) is None:
-            message = f"{tag_name(item.tag)} has no place here in KMIP {self.structure.version}"
+            message = f"{tag_name(item.tag)} is not permitted here in KMIP {self.structure.version}"
             return remote_error(Cause.UNEXPECTED_FIELD, message, place, item)
-        if any(seen.tag == item.tag for seen in self.items[: self.position]):
-            message = f"{tag_name(item.tag)} may not be repeated"
+        if any(earlier.tag == item.tag for earlier in self.items[: self.position]):
+            message = f"{tag_name(item.tag)} must not be repeated"
             return remote_error(Cause.REPEATED_FIELD, message, place, item)
-        message = f"{tag_name(item.tag)} stands out of order"
+        message = f"{tag_name(item.tag)} is out of order"
         return remote_error(Cause.UNEXPECTED_FIELD, message, place, item)

@@ -10,10 +10,11 @@ A structure of KMIP is a class with one annotated field per item, in the order o
 
 ``X`` is required, ``X | None`` is optional, ``tuple[X, ...]`` may be repeated. The versions that have
 a field are data on the field; a field whose form changed has one :class:`Wire` per form. From these
-declarations :mod:`kmipkit.model.plan` derives, per version, how the structure is read and written.
+declarations, :mod:`kmipkit.model.plan` derives how each version reads and writes the structure.
 
-The instances are immutable, keyword-only and made without ``__init__`` by the decoder, so a
-structure class has no ``__post_init__``. One ``__repr__`` serves all and hides secrets.
+The instances are immutable and have keyword arguments only. The decoder creates them without
+``__init__``, so a structure class has no ``__post_init__``. All classes share one ``__repr__``,
+which redacts secrets.
 """
 
 import dataclasses
@@ -40,11 +41,12 @@ None if the class is not known: the field is then a generic :class:`kmipkit.ttlv
 class Wire:
     """The form of a field on the wire in a range of versions, both ends included.
 
-    ``tag`` may be omitted if the classes of the field have their own tags (one of several objects).
-    ``as_`` overrides the Python type in these versions. ``required`` overrides what the annotation
-    says. ``spread`` and ``generic`` concern attributes, see :mod:`kmipkit.model.attribute`.
-    ``by`` names the field whose value selects the class through ``choose``; ``passes`` names the
-    field whose value is handed into the structure, where ``by="outer"`` refers to it.
+    ``tag`` can be omitted if the classes of the field have their own tags, as managed objects have.
+    ``as_`` overrides the Python type in these versions, and ``required`` overrides the annotation.
+    ``spread`` and ``generic`` are for attributes: with ``spread`` each attribute is an item of the
+    structure itself, with ``generic`` values remain trees. ``by`` names the field whose value
+    selects the class, through ``choose``; ``passes`` names the field whose value is passed into the
+    structure, where ``by="outer"`` refers to it.
     """
 
     tag: Tag | None = None
@@ -59,14 +61,14 @@ class Wire:
     passes: str = ""
 
     def applies_to(self, version: Version) -> bool:
-        """Whether this form is the one of the given version, and the version has the tag."""
-        known = self.tag is None or self.tag.known_in(version)
-        return known and self.since <= version and (self.until is None or version <= self.until)
+        """Whether the field has this form in a version, and the version has the tag."""
+        has_tag = self.tag is None or self.tag.known_in(version)
+        return has_tag and self.since <= version and (self.until is None or version <= self.until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Structure:
-    """Base of all structure classes: comparison and representation from the declared fields."""
+    """The base of all structure classes: compares and shows the declared fields."""
 
     TAG: ClassVar[Tag | None] = None
     """The tag of the structure, unless it depends on the enclosing structure."""
@@ -113,12 +115,12 @@ def field_names(cls: type) -> tuple[str, ...]:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
 def structure(tag: Tag | None = None) -> Callable[[_Class], _Class]:
-    """Declare a structure class; with ``tag`` if the structure always has the same one."""
+    """Declare a structure class, with its tag if the structure always has the same one."""
 
     def declare(cls: _Class) -> _Class:
-        make: Any = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-        made: _Class = make(cls)
-        made.TAG = tag
-        return made
+        decorate: Any = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+        declared: _Class = decorate(cls)
+        declared.TAG = tag
+        return declared
 
     return declare

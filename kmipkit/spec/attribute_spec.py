@@ -1,4 +1,4 @@
-"""What the tables say of an attribute."""
+"""The form of a row of the table of attributes."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from kmipkit.spec.versions import V2_0, Version
 
 
 class Rules(NamedTuple):
-    """What clients may do with an attribute (the rules table of its clause)."""
+    """What clients may do with an attribute (the table of rules in its clause)."""
 
     set_by_client: bool
     modifiable_by_client: bool
@@ -19,12 +19,12 @@ class AttributeSpec(NamedTuple):
 
     tag: Tag
     name: str
-    """The standard's text name, which is also the Attribute Name of 1.x."""
+    """The name in the standard, which is also the Attribute Name of 1.x."""
     since: Version
     until: Version | None
     multi_instance: bool
     rules_1: str
-    """For 1.x: ``s`` clients may set it first, ``m`` modify it, ``d`` delete it."""
+    """What clients may do in 1.x: ``s`` set it first, ``m`` modify it, ``d`` delete it."""
     rules_2: str
     """The same for 2.x."""
 

@@ -1,8 +1,8 @@
 """Open sets of numbers.
 
-KMIP reserves ranges for vendors and grows with each version, so no number that fits its field is an
-error here: an unknown enumeration value becomes a pseudo-member named after its number, an unknown
-mask bit stays in the mask. Each named value carries the versions that have it.
+KMIP reserves ranges for vendors, and each version adds values. Therefore no number that fits its field
+is an error: an unknown enumeration value becomes a pseudo-member with its number as name, and an
+unknown mask bit stays in the mask. Each named value has the versions in which it exists.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _Mask = TypeVar("_Mask", bound="OpenMask")
 
 
 class _OpenType(EnumType):
-    """Lets numbers be looked up in an enumeration that names none, such as Opaque Data Type."""
+    """Permits numbers in an enumeration without members, such as Opaque Data Type."""
 
     def __call__(cls, value: Any, *args: Any, **kwargs: Any) -> Any:
         if cls._member_map_ or args or not issubclass(cls, OpenEnum):
@@ -27,7 +27,7 @@ class OpenEnum(IntEnum, metaclass=_OpenType):
     """An enumeration of KMIP; members are declared as ``NAME = number, since[, until]``.
 
     ``until`` is the last version that has the value. Any number from 0 to 2**32 - 1 can be looked
-    up; numbers without a name are equal to themselves and survive encoding (KMIP 1.4 §9.1.3.2).
+    up; numbers without a name can be compared and encoded (KMIP 1.4 §9.1.3.2).
     """
 
     since: Version
@@ -57,7 +57,7 @@ class OpenEnum(IntEnum, metaclass=_OpenType):
         return self._value_ in type(self)._value2member_map_
 
     def known_in(self, version: Version) -> bool:
-        """Whether a peer of this version knows the value; numbers without a name always pass."""
+        """Whether this version has the value; true for numbers without a name."""
         return self.since <= version and (self.until is None or version <= self.until)
 
     def __str__(self) -> str:
@@ -91,15 +91,15 @@ class bit:  # noqa: N801 - reads as a keyword in the tables of masks
 class OpenMask(int):
     """A bit mask, encoded as a KMIP Integer; unknown bits survive (KMIP 1.4 §9.1.3.3).
 
-    Values are unsigned (0 to 2**32 - 1). A plain integer subclass rather than ``enum.IntFlag``:
-    that one remembers every combination it ever saw, which a peer could use to fill memory.
+    Values are unsigned (0 to 2**32 - 1). This is not an ``enum.IntFlag``, because that keeps every
+    combination in memory, and a peer could fill the memory with combinations.
     """
 
     __slots__ = ()
 
     def __new__(cls, value: int = 0) -> Self:
         if not 0 <= value <= 0xFFFFFFFF:
-            raise ValueError(f"{cls.__name__} holds 32 bits; {value} does not fit")
+            raise ValueError(f"{cls.__name__} has 32 bits; {value} does not fit")
         return int.__new__(cls, value)
 
     @classmethod
@@ -120,13 +120,13 @@ class OpenMask(int):
         return int(self) & other == other
 
     def __iter__(self) -> Iterator[Self]:
-        """Each set bit by itself, lowest first."""
+        """Each set bit as a mask, lowest first."""
         return (type(self)(1 << n) for n in range(32) if int(self) >> n & 1)
 
     def names(self) -> list[str]:
-        """Names of the set bits, lowest first; bits without a name in hexadecimal."""
-        named = {member.value: member.name for member in self.bits()}
-        return [named.get(int(part), f"0x{int(part):08X}") for part in self]
+        """The names of the set bits, lowest first; bits without a name in hexadecimal."""
+        names = {member.value: member.name for member in self.bits()}
+        return [names.get(int(part), f"0x{int(part):08X}") for part in self]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'|'.join(self.names()) or '0'})"

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ItemType(IntEnum):
-    """The third field of a TTLV item: how its value is encoded."""
+    """The type of a TTLV item: the encoding of its value."""
 
     STRUCTURE = 0x01
     INTEGER = 0x02
@@ -18,6 +18,6 @@ class ItemType(IntEnum):
     INTERVAL = 0x0A
     DATE_TIME_EXTENDED = 0x0B
     IDENTIFIER = 0x0C
-    """KMIP 3.0: names an object by its identifier; encoded as a Text String, like the next two."""
+    """KMIP 3.0: the identifier of an object; encoded as a Text String, like the next two."""
     REFERENCE = 0x0D
     NAME_REFERENCE = 0x0E

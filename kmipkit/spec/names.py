@@ -1,8 +1,8 @@
 """The standard's names of tags and values, as XML and JSON spell them, in both directions.
 
 Additional Message Encodings 1.0 §4.1.3 makes one word of each name ("Block Cipher Mode" becomes
-``BlockCipherMode``). Reading forgives case and punctuation, since the published examples differ in
-them; a number is written where there is no name.
+``BlockCipherMode``). Reading ignores case and punctuation, because the published examples differ in
+them. A value without a name is written as a number.
 """
 
 import re
@@ -15,13 +15,13 @@ from kmipkit.spec.tags import Tag
 
 
 def spelled(owner: str, member: str) -> str:
-    """How a member of the class ``owner`` is written in XML and JSON."""
-    own = SPELLING.get(f"{owner}.{member}") or SPELLING.get(member)
-    return own or "".join(part.capitalize() for part in member.split("_"))
+    """The name in XML and JSON of a member of the class ``owner``."""
+    special = SPELLING.get(f"{owner}.{member}") or SPELLING.get(member)
+    return special or "".join(part.capitalize() for part in member.split("_"))
 
 
 def folded(name: str) -> str:
-    """What is compared: letters and digits, without case."""
+    """The part of a name that is compared: letters and digits, in lower case."""
     return re.sub("[^a-z0-9]", "", name.lower())
 
 
@@ -36,12 +36,12 @@ def _tag_numbers() -> dict[str, int]:
 
 
 def tag_name(tag: int) -> str:
-    """The name of a tag, ``0x540001`` for one without."""
+    """The name of a tag; ``0x540001`` for a tag without a name."""
     return _tag_names().get(int(tag)) or f"0x{int(tag):06X}"
 
 
 def tag_number(name: str) -> int | None:
-    """The tag of a name or of ``0x`` and six digits, None if no table has it."""
+    """The tag of a name, or of ``0x`` and six digits; None for an unknown name."""
     if re.fullmatch("0[xX][0-9A-Fa-f]{6}", name):
         return int(name, 16)
     return _tag_numbers().get(folded(name))
@@ -57,20 +57,20 @@ def _value_names(enumeration: type[OpenEnum]) -> dict[int, str]:
 @cache
 def _value_numbers(enumeration: type[OpenEnum]) -> dict[str, int]:
     numbers = {folded(name): number for number, name in _value_names(enumeration).items()}
-    for (owner, other), member in ALIASES.items():
+    for (owner, alias), member in ALIASES.items():
         if owner == enumeration.__name__:
-            numbers.setdefault(folded(other), int(enumeration[member]))
+            numbers.setdefault(folded(alias), int(enumeration[member]))
     return numbers
 
 
 def value_name(tag: int, number: int) -> str | None:
-    """The name of an enumeration's value below a tag, None if there is none."""
+    """The name of an enumeration value in an item with this tag; None if it has none."""
     enumeration = ENUMERATIONS.get(tag)
     return None if enumeration is None else _value_names(enumeration).get(number)
 
 
 def value_number(tag: int, name: str) -> int | None:
-    """The value of a name below a tag, by any name that some version gives it."""
+    """The enumeration value of a name in an item with this tag, by any name that a version gives it."""
     enumeration = ENUMERATIONS.get(tag)
     return None if enumeration is None else _value_numbers(enumeration).get(folded(name))
 
@@ -86,14 +86,14 @@ def _bit_names(
 def _bit_numbers(enumeration: Any) -> dict[str, int]:
     numbers = {folded(name): value for value, name in _bit_names(enumeration).items()}
     by_member = {bit.name: bit.value for bit in enumeration.bits()}
-    for (owner, other), member in ALIASES.items():
+    for (owner, alias), member in ALIASES.items():
         if owner == enumeration.__name__:
-            numbers.setdefault(folded(other), by_member[member])
+            numbers.setdefault(folded(alias), by_member[member])
     return numbers
 
 
 def mask_names(tag: int, value: int) -> list[str]:
-    """Names of the bits of a mask, lowest first, numbers where there is none; [] if no mask."""
+    """The names of the bits of a mask, lowest first, or their numbers; none if the tag is not a mask."""
     enumeration = MASKS.get(tag)
     if enumeration is None or not 0 <= value <= 0xFFFFFFFF:
         return []
@@ -102,7 +102,7 @@ def mask_names(tag: int, value: int) -> list[str]:
 
 
 def mask_bit(tag: int, name: str) -> int | None:
-    """The bit of a name in the mask of a tag, None if there is none."""
+    """The bit of a name in a mask with this tag; None if there is none."""
     enumeration = MASKS.get(tag)
     if enumeration is None:
         return None

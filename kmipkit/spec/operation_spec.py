@@ -1,4 +1,4 @@
-"""What the tables say of an operation."""
+"""The form of a row of the table of operations."""
 
 from enum import Flag, auto
 from typing import NamedTuple
@@ -8,14 +8,14 @@ from kmipkit.spec.versions import Version
 
 
 class Side(Flag):
-    """Who sends the request."""
+    """A side of a connection that sends requests."""
 
     FROM_CLIENT = auto()
     FROM_SERVER = auto()
 
 
 class OperationSpec(NamedTuple):
-    """An operation and who may ask for it."""
+    """An operation, and the sides that may request it."""
 
     operation: Operation
     sides: Side

@@ -1,7 +1,7 @@
 """Requirements on servers for each profile (Profiles 2.1 §6; the profiles of 2015 for 1.0 to 1.2).
 
-A profile has one name from 2.0 on, and before that one for each version of the protocol. A row is for
-both. The first part of its name assigns a test case to a profile.
+From 2.0 on a profile has one name; before that it has one for each version of the protocol. A row is for
+both. The first part of a test case's name assigns the case to a profile.
 """
 
 from collections.abc import Iterable, Iterator
@@ -243,14 +243,14 @@ def claimable(
         frozenset(objects),
         frozenset(algorithms),
     )
-    known = [profile for profile in SERVER_PROFILES if profile.known_in(version)]
+    of_version = [profile for profile in SERVER_PROFILES if profile.known_in(version)]
     fulfilled = [
         profile
-        for profile in known
+        for profile in of_version
         if profile.needs(version) <= supported
         and profile.objects <= object_types
         and profile.algorithms <= supported_algorithms
     ]
-    others = {profile.title for profile in known if not profile.everything}
-    complete = others <= {profile.title for profile in fulfilled}
+    specific = {profile.title for profile in of_version if not profile.everything}
+    complete = specific <= {profile.title for profile in fulfilled}
     return [profile for profile in fulfilled if complete or not profile.everything]

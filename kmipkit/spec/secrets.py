@@ -1,7 +1,7 @@
-"""Tags whose values are always secret: never shown, logged or put into an error message.
+"""Tags whose values are always secret: never shown, logged or part of an error message.
 
-Key material, plain text and ciphertext, and everything that authenticates a client. Values that are
-secret only below a Key Value are in :mod:`kmipkit.ttlv.redaction`.
+They are key material, plaintext and ciphertext, and everything that authenticates a client.
+:mod:`kmipkit.ttlv.redaction` has the values that are secret only below a Key Value.
 """
 
 from kmipkit.spec.tags import Tag
@@ -33,7 +33,7 @@ SECRET_TAGS = frozenset(
         Tag.SALTED_PASSWORD,
         Tag.OTP_SEED,
         Tag.TICKET_VALUE,
-        # May hold any of these (KMIP 2.1 §6.1.37)
+        # May contain any of these (KMIP 2.1 §6.1.37)
         Tag.PKCS_11_INPUT_PARAMETERS,
         Tag.PKCS_11_OUTPUT_PARAMETERS,
     }

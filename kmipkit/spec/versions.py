@@ -1,7 +1,7 @@
 """Protocol versions.
 
-A version is a pair that compares as one expects; tables elsewhere say from which version (since)
-and up to which version (until) a thing exists, so that no code needs a branch per version.
+A version is a pair of numbers, and can be compared. Tables elsewhere have the first (``since``) and the
+last version (``until``) of everything, so that the code needs no branches for versions.
 """
 
 from typing import NamedTuple

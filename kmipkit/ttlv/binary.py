@@ -26,7 +26,7 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
 from kmipkit.ttlv.framing import HEADER_SIZE, TAG_PREFIXES, message_length
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit.ttlv.paths import a_type, step
+from kmipkit.ttlv.paths import step, type_phrase
 from kmipkit.ttlv.tree import Item, ItemValue
 
 __all__ = ["Buffer", "Limits", "decode", "encode", "message_length"]
@@ -233,7 +233,7 @@ class _Reader:
         form = _FORMS[number]
         if not form.allows(length):
             expected = form.length or f"a multiple of {form.unit}"
-            message = f"the length of {a_type(form.type)} is {expected}, not {length}"
+            message = f"the length of {type_phrase(form.type)} is {expected}, not {length}"
             return self._error(Cause.BAD_LENGTH, message, pos, tag)
         size = length + (-length & 7)
         message = f"the value has {size} bytes, but only {room - HEADER_SIZE} remain"
@@ -298,5 +298,5 @@ def _write(item: Item) -> bytes:
     except (struct.error, ValueError, TypeError, AttributeError, OverflowError):
         # All of these come from a value of a wrong type or range. The value may be secret, so the
         # message does not contain it.
-        message = f"{a_type(item.type)} cannot have this value ({type(item.value).__name__})"
+        message = f"{type_phrase(item.type)} cannot have this value ({type(item.value).__name__})"
         raise LocalProtocolError(message, cause=Cause.BAD_VALUE, path=tag_name(item.tag)) from None

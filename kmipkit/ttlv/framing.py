@@ -23,10 +23,6 @@ _OTHER_PROTOCOLS = (
     (b"\x15\x03", "a TLS alert: the peer has aborted a TLS handshake"),
     (b"HTTP/", "an HTTP response"),
     (b"PRI * HT", "HTTP/2"),
-    *(
-        (method, "an HTTP request")
-        for method in (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ")
-    ),
     *((method.encode(), "an HTTP request") for method in _METHODS),
     (b"PROXY ", "the PROXY protocol, which is not supported"),
     (b"\r\n\r\n\x00\r\nQ", "the PROXY protocol, which is not supported"),
@@ -43,15 +39,15 @@ def message_length(header: bytes | bytearray | memoryview, limits: Limits = DEFA
     RemoteProtocolError if the bytes are not the beginning of a message, or the message is larger than
     ``limits.max_message``.
     """
-    first = bytes(header[:HEADER_SIZE])
-    if len(first) < HEADER_SIZE:
-        raise ValueError(f"a message header has {HEADER_SIZE} bytes, not {len(first)}")
-    if first[0] not in TAG_PREFIXES:
-        raise RemoteProtocolError(_description(first), cause=Cause.NOT_KMIP, offset=0)
-    if first[3] != ItemType.STRUCTURE:
-        message = _description(first, f"a message is a Structure (01), not of type {first[3]:02X}")
+    start = bytes(header[:HEADER_SIZE])
+    if len(start) < HEADER_SIZE:
+        raise ValueError(f"a message header has {HEADER_SIZE} bytes, not {len(start)}")
+    if start[0] not in TAG_PREFIXES:
+        raise RemoteProtocolError(_description(start), cause=Cause.NOT_KMIP, offset=0)
+    if start[3] != ItemType.STRUCTURE:
+        message = _description(start, f"a message is a Structure (01), not of type {start[3]:02X}")
         raise RemoteProtocolError(message, cause=Cause.BAD_TYPE, offset=3)
-    (length,) = struct.unpack_from(">I", first, 4)
+    (length,) = struct.unpack_from(">I", start, 4)
     if length % 8:
         message = f"the length of a Structure is a multiple of 8, not {length}"
         raise RemoteProtocolError(message, cause=Cause.BAD_LENGTH, offset=4)
@@ -62,8 +58,8 @@ def message_length(header: bytes | bytearray | memoryview, limits: Limits = DEFA
     return size
 
 
-def _description(first: bytes, otherwise: str = "") -> str:
-    for start, name in _OTHER_PROTOCOLS:
-        if first.startswith(start):
+def _description(start: bytes, otherwise: str = "") -> str:
+    for prefix, name in _OTHER_PROTOCOLS:
+        if start.startswith(prefix):
             return f"not KMIP: the bytes look like {name}"
-    return otherwise or f"not KMIP: a message begins with 42 or 54, not with {first[0]:02X}"
+    return otherwise or f"not KMIP: a message begins with 42 or 54, not with {start[0]:02X}"

@@ -69,9 +69,9 @@ def parse_all(
     """
     check_size(text, limits)
     builder = Builder(limits, lambda: None, placeholder)
-    for found in _load(text, limits):
-        for message in found if isinstance(found, list) else [found]:
-            _read(message, builder)
+    for document in _load(text, limits):
+        for message in document if isinstance(document, list) else [document]:
+            _add_item(message, builder)
     return builder.messages
 
 
@@ -79,7 +79,7 @@ def parse(text: bytes | str, limits: Limits = DEFAULT_LIMITS) -> Item:
     """The one message in a JSON text; errors as of :func:`parse_all`."""
     items = parse_all(text, limits)
     if len(items) != 1:
-        message = f"expected one message, found {len(items)}"
+        message = f"expected one message, not {len(items)}"
         raise RemoteProtocolError(message, cause=Cause.BAD_SYNTAX)
     return items[0]
 
@@ -165,7 +165,7 @@ def _not_an_integer(_text: str) -> None:
     raise ValueError("numbers must be integers")
 
 
-def _read(node: Any, builder: Builder) -> None:
+def _add_item(node: Any, builder: Builder) -> None:
     if not isinstance(node, dict) or not isinstance(node.get("tag"), str):
         raise builder.error(Cause.BAD_SYNTAX, "an item must be an object with a 'tag'")
     tag = builder.tag(node["tag"])
@@ -182,7 +182,7 @@ def _read(node: Any, builder: Builder) -> None:
             raise builder.error(Cause.BAD_VALUE, "the value of a Structure must be an array", tag)
         builder.open(tag)
         for child in value or ():
-            _read(child, builder)
+            _add_item(child, builder)
         builder.close()
     elif isinstance(value, str):
         builder.text(tag, item_type, value)
@@ -238,17 +238,17 @@ def _quoted(value: str | int | bool) -> str:
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _value(item: Item, about: int) -> str | int | bool:
+def _value(item: Item, context: int) -> str | int | bool:
     if isinstance(item.value, bool):
         return item.value
     if item.type is ItemType.ENUMERATION or not isinstance(item.value, int):
-        return write_value(item, about)
+        return write_value(item, context)
     if item.type is ItemType.INTEGER:
-        return mask_text(item.value, about, "|") or int(item.value)
+        return mask_text(item.value, context, "|") or int(item.value)
     if item.type in _NUMBERS and -_SAFE < item.value < _SAFE:
         return int(item.value)
     return (
-        write_value(item, about)
+        write_value(item, context)
         if item.type is ItemType.DATE_TIME
         else to_hex(item.type, item.value)
     )

@@ -45,8 +45,8 @@ def _lines(
     if isinstance(item.value, tuple):
         yield f"{indent}{name}"
         for index, child in enumerate(item.value):
-            known = leading(item.value, index)
-            yield from _lines(child, known, show_secrets, indent + "  ", inside)
+            earlier = leading(item.value, index)
+            yield from _lines(child, earlier, show_secrets, indent + "  ", inside)
         return
     type_name = TYPE_NAMES[item.type]
     if isinstance(item.value, bytes):
@@ -58,7 +58,7 @@ def _lines(
     yield f"{indent}{name} ({type_name}): {value}"
 
 
-def _value(item: Item, about: int, full: bool) -> str:
+def _value(item: Item, context: int, full: bool) -> str:
     value = item.value
     if isinstance(value, str):
         # As a Python literal: control characters must not reach the terminal.
@@ -70,11 +70,11 @@ def _value(item: Item, about: int, full: bool) -> str:
     assert isinstance(value, int)
     if item.type is ItemType.BIG_INTEGER:
         return f"0x{_hex(big_integer_bytes(value), full)}"
-    text = write_value(item, about)
+    text = write_value(item, context)
     if item.type is ItemType.ENUMERATION and not text.startswith("0x"):
         return f"{text} (0x{value:08x})"
-    if item.type is ItemType.INTEGER and mask_text(value, about, " | "):
-        return f"{mask_text(value, about, ' | ')} (0x{value & 0xFFFFFFFF:08x})"
+    if item.type is ItemType.INTEGER and mask_text(value, context, " | "):
+        return f"{mask_text(value, context, ' | ')} (0x{value & 0xFFFFFFFF:08x})"
     if item.type is ItemType.INTERVAL:
         return f"{text} s"
     if item.type is ItemType.DATE_TIME_EXTENDED:

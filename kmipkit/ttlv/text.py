@@ -51,13 +51,13 @@ def meaning(tag: int, before: Sequence[Item]) -> int:
     """
     if tag != Tag.ATTRIBUTE_VALUE:
         return tag
-    known: int | None = None
+    named: int | None = None
     for item in before[:_LEADING]:
         if item.tag == Tag.VENDOR_IDENTIFICATION:
             return tag
         if item.tag == Tag.ATTRIBUTE_NAME and isinstance(item.value, str):
-            known = names.tag_number(item.value)
-    return tag if known is None else known
+            named = names.tag_number(item.value)
+    return tag if named is None else named
 
 
 def leading(items: Sequence[Item], index: int) -> Sequence[Item]:
@@ -116,29 +116,29 @@ def byte_string(text: str) -> bytes:
 # --- names -----------------------------------------------------------------------------------
 
 
-def enumeration_text(number: int, about: int) -> str:
+def enumeration_text(number: int, context: int) -> str:
     """The name of an enumeration value, or its hexadecimal form if it has none."""
-    return names.value_name(about, number) or f"0x{number:08x}"
+    return names.value_name(context, number) or f"0x{number:08x}"
 
 
-def enumeration_number(text: str, about: int) -> int:
+def enumeration_number(text: str, context: int) -> int:
     if text.startswith("0x"):
         return from_hex(ItemType.ENUMERATION, text)
-    number = names.value_number(about, text)
+    number = names.value_number(context, text)
     if number is None and text.isdecimal():
         number = int(text)
     if number is None:
-        raise ValueError(f"{names.tag_name(about)} has no value with this name")
+        raise ValueError(f"{names.tag_name(context)} has no value with this name")
     return number
 
 
-def mask_text(value: int, about: int, separator: str) -> str | None:
+def mask_text(value: int, context: int, separator: str) -> str | None:
     """The names of the bits of a mask; None if the tag is not a mask or no bit is set."""
-    bits = names.mask_names(about, value & 0xFFFFFFFF)
+    bits = names.mask_names(context, value & 0xFFFFFFFF)
     return separator.join(bits) if bits else None
 
 
-def integer(text: str, about: int) -> int:
+def integer(text: str, context: int) -> int:
     """A decimal or hexadecimal number, or the names of the bits of a mask."""
     if re.fullmatch(r"[+-]?[0-9]{1,10}", text):
         return int(text)
@@ -147,11 +147,11 @@ def integer(text: str, about: int) -> int:
         raise ValueError("expected a number")
     total = 0
     for part in parts:
-        bit = names.mask_bit(about, part)
+        bit = names.mask_bit(context, part)
         if part.startswith("0x"):
             bit = from_hex(ItemType.ENUMERATION, part)
         if bit is None:
-            raise ValueError(f"expected a number, or bits of {names.tag_name(about)}")
+            raise ValueError(f"expected a number, or bits of {names.tag_name(context)}")
         total |= bit
     return total - (1 << 32) if total >> 31 else total
 
@@ -189,7 +189,7 @@ def date(text: str) -> int:
 
 
 def _number(item_type: ItemType) -> Callable[[str, int], int]:
-    def read(text: str, _about: int) -> int:
+    def read(text: str, _context: int) -> int:
         if text.startswith("0x"):
             return from_hex(item_type, text)
         if not re.fullmatch(r"[+-]?[0-9]{1,20}", text):
@@ -199,22 +199,22 @@ def _number(item_type: ItemType) -> Callable[[str, int], int]:
     return read
 
 
-def _big_integer(text: str, _about: int) -> int:
+def _big_integer(text: str, _context: int) -> int:
     """In XML without ``0x``, in JSON with it (Profiles 2.1 §5.4.1.6, §5.5.1.6)."""
     if text.startswith("0x"):
         return from_hex(ItemType.BIG_INTEGER, text)
     return big_integer(text)
 
 
-def _boolean(text: str, _about: int) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
-    known |= {f"0x{0:016x}": False, f"0x{1:016x}": True}
-    if text not in known:
+def _boolean(text: str, _context: int) -> bool:
+    values = {"true": True, "1": True, "false": False, "0": False}
+    values |= {f"0x{0:016x}": False, f"0x{1:016x}": True}
+    if text not in values:
         raise ValueError("expected true or false")
-    return known[text]
+    return values[text]
 
 
-def _text(text: str, _about: int) -> str:
+def _text(text: str, _context: int) -> str:
     return text
 
 
@@ -224,23 +224,23 @@ _READ: dict[ItemType, Callable[[str, int], ItemValue]] = {
     ItemType.BIG_INTEGER: _big_integer,
     ItemType.ENUMERATION: enumeration_number,
     ItemType.BOOLEAN: _boolean,
-    ItemType.BYTE_STRING: lambda text, _about: byte_string(text),
-    ItemType.DATE_TIME: lambda text, _about: date(text),
+    ItemType.BYTE_STRING: lambda text, _context: byte_string(text),
+    ItemType.DATE_TIME: lambda text, _context: date(text),
     ItemType.INTERVAL: _number(ItemType.INTERVAL),
     ItemType.DATE_TIME_EXTENDED: _number(ItemType.DATE_TIME_EXTENDED),
     **dict.fromkeys(TEXTS, _text),
 }
 
 
-def read_value(item_type: ItemType, text: str, about: int) -> ItemValue:
-    """The value of a text; ``about`` is the result of :func:`meaning`.
+def read_value(item_type: ItemType, text: str, context: int) -> ItemValue:
+    """The value of a text; ``context`` is the result of :func:`meaning`.
 
     ValueError if the text is not valid; its message does not contain the text, which may be secret.
     """
-    return _READ[item_type](text if item_type in TEXTS else text.strip(), about)
+    return _READ[item_type](text if item_type in TEXTS else text.strip(), context)
 
 
-def write_value(item: Item, about: int, separator: str = " ") -> str:
+def write_value(item: Item, context: int, separator: str = " ") -> str:
     """The text of a value in XML; ``separator`` separates the names of mask bits."""
     value = item.value
     if isinstance(value, str):
@@ -251,9 +251,9 @@ def write_value(item: Item, about: int, separator: str = " ") -> str:
         return "true" if value else "false"
     assert isinstance(value, int)
     if item.type is ItemType.ENUMERATION:
-        return enumeration_text(value, about)
+        return enumeration_text(value, context)
     if item.type is ItemType.INTEGER:
-        return mask_text(value, about, separator) or str(int(value))
+        return mask_text(value, context, separator) or str(int(value))
     if item.type is ItemType.BIG_INTEGER:
         return big_integer_bytes(value).hex()
     if item.type is ItemType.DATE_TIME:

@@ -61,7 +61,7 @@ class _Reader:
         namespace, _, name = name.rpartition(" ")
         builder = self.builder
         if self.in_value:
-            raise builder.error(Cause.BAD_SYNTAX, f"{name[:80]!r} is inside of a value")
+            raise builder.error(Cause.BAD_SYNTAX, f"{name[:80]!r} is inside a value")
         if namespace not in ("", NAMESPACE):
             raise builder.error(Cause.BAD_SYNTAX, f"the namespace must be {NAMESPACE}")
         self.depth += 1
@@ -121,7 +121,7 @@ def parse(text: bytes | str, limits: Limits = DEFAULT_LIMITS) -> Item:
     """The one message in an XML document; errors as of :func:`parse_all`."""
     items = parse_all(text, limits)
     if len(items) != 1:
-        message = f"expected one message, found {len(items)}"
+        message = f"expected one message, not {len(items)}"
         raise RemoteProtocolError(message, cause=Cause.BAD_SYNTAX)
     return items[0]
 

@@ -1,8 +1,8 @@
-"""The running server: its parts put together, and what signals do.
+"""The running server: its parts put together, and the handling of signals.
 
-The order of a start: configuration, certificates, root key, store, sockets; only then is the line
-printed that says so. The order of a stop: no new connections, answers to what has begun, the
-last commit, the store closed.
+A start reads the configuration, the certificates and the root key, opens the store and the sockets,
+and only then prints the line that says so. A stop accepts no new connections, finishes the requests
+that have begun, waits for the last commit, and closes the store.
 """
 
 import gc
@@ -40,7 +40,7 @@ from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.tls import client_context, server_context
-from kmipkit_server.operations.notify import NotificationHook, Outbox
+from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Store
 from kmipkit_server.store.sqlite.database import lock_file
@@ -54,10 +54,10 @@ Announce = Callable[[str], None]
 DATABASE = "objects.sqlite3"
 CERTIFICATES = "certs"
 ADMIN = "admin"
-DEVELOPERS = (ADMIN, "administrator")
-"""Administrators where nobody else is named, with certificates of our own making only."""
-LEAST_PAUSE = 0.25
-"""Seconds between two looks for asynchronous requests that are due."""
+DEVELOPMENT_ADMINISTRATORS = (ADMIN, "administrator")
+"""The default administrators with development certificates; otherwise there are none."""
+MIN_DEFERRED_INTERVAL = 0.25
+"""Seconds between two checks for asynchronous requests that are due, at least."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -75,76 +75,83 @@ class TLSFiles:
     ca: Path
 
     def authorities(self) -> tuple[bytes, ...]:
-        """The authorities' certificates in DER, as they were at the start."""
-        found = x509.load_pem_x509_certificates(self.ca.read_bytes())
-        return tuple(one.public_bytes(Encoding.DER) for one in found)
+        """The authorities' certificates in DER. ConfigError if one is malformed."""
+        try:
+            certificates = x509.load_pem_x509_certificates(self.ca.read_bytes())
+        except (ValueError, x509.InvalidVersion) as error:
+            raise ConfigError(f"{self.ca} contains a malformed certificate: {error}") from None
+        return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
     def context(self) -> ssl.SSLContext:
-        """TLS settings from the files as they are now."""
+        """TLS settings from the current content of the files."""
         return server_context(self.cert, self.key, self.ca)
 
 
 GARBAGE_THRESHOLD = 50_000
-"""Objects after which Python looks for cycles. A request makes many objects and hardly a cycle; at
-Python's own 700 the looking takes a tenth of the time."""
+"""Objects after which Python collects cycles. A request makes many objects but hardly any cycles; with
+Python's default of 700, the collections take a tenth of the time."""
 
 
 def run(config: Config, announce: Announce) -> None:
     """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start."""
     logs.configure(config.log.level)
     gc.set_threshold(GARBAGE_THRESHOLD)
-    gc.freeze()  # what is loaded now stays: not looked at again in every collection
+    gc.freeze()  # modules and classes stay forever: collections need not visit them
     trio.run(serve, config, announce)
 
 
 def lock(config: Config) -> Path:
-    """The file that a server with this configuration has locked while it runs."""
+    """The file that a server with this configuration locks while it runs."""
     return lock_file(config.store.directory / DATABASE)
 
 
 def check(config: Config) -> None:
-    """Try what a start needs without leaving anything behind; errors as of :func:`run`."""
+    """Check whether a start would succeed, without changing anything; errors as of :func:`run`."""
     _registry(config)
     if config.tls.cert is not None:
-        _configured_files(config).context()
+        files = _configured_files(config)
+        files.context()
+        files.authorities()
     directory = config.store.directory
-    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise ConfigError(f"{directory}: cannot be written")
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"{directory}: {existing} is not a directory")
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"{directory}: no permission to write to {existing}")
 
 
 async def serve(config: Config, announce: Announce, clock: Clock = system_clock) -> None:
-    """Serve until cancelled or told to stop by a signal; see :func:`run`."""
+    """Serve until cancelled or stopped by a signal; see :func:`run`."""
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = _tls_files(config, clock)
     contexts = [files.context()]
     vault = FileVault.open(config.root_key)
-    with ExitStack() as opened:
+    with ExitStack() as cleanup:
         store = SQLiteStore.open(config.store.directory / DATABASE, vault)
-        opened.callback(store.close)
+        cleanup.callback(store.close)
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
-            opened.enter_context(listening)
+            cleanup.enter_context(listening)
         queue = Notifications(frozenset(config.notify.accounts))
-        outbox = Outbox(store, queue, clock)
+        request_source = RequestSource(store, queue, clock)
         dispatcher = _dispatcher(config, store, files, clock, queue)
         listener = Listener(
             context=lambda: contexts[-1],
             responder=dispatcher,
-            requests=outbox.requests,
+            requests=request_source.requests,
             identity_rule=IdentityRule(config.identity.source, config.identity.accounts),
-            limits=_limits(config),
+            limits=_connection_limits(config),
         )
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(store.serve)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
-                    serving.start_soon(_notifier(config, outbox, files).run)
-                    serving.start_soon(_work_off, dispatcher, config.kmip.asynchronous_delay)
+                    serving.start_soon(_notifier(config, request_source, files).run)
+                    serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
-                    await _obey(signals, contexts, files)
-                    log.info("stopping: requests that have begun are finished")
+                    await _handle_signals(signals, contexts, files)
+                    log.info("stopping: finishing the requests that have begun")
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
                 await store.stop()
@@ -156,13 +163,13 @@ def _tls_files(config: Config, clock: Clock) -> TLSFiles:
         return _configured_files(config)
     from kmipkit_certs.development import ensure
 
-    made = ensure(
+    certificates = ensure(
         config.store.directory / CERTIFICATES,
         hosts=tuple(dict.fromkeys((config.listen.host, "localhost", "127.0.0.1", "::1"))),
         clients=(ADMIN,),
         clock=clock,
     )
-    return TLSFiles(made.server_cert, made.server_key, made.ca)
+    return TLSFiles(certificates.server_cert, certificates.server_key, certificates.ca)
 
 
 def _configured_files(config: Config) -> TLSFiles:
@@ -183,34 +190,38 @@ def _dispatcher(
         accounts=_accounts(config, store, server.state),
         clock=clock,
         seam=_seam(queue),
-        limits=_messages(config),
+        limits=_message_limits(config),
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 
 
 def _registry(config: Config) -> Registry:
-    withheld = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
-    return Registry((*STANDARD, *_extra_operations(config)), withheld)
+    excluded = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
+    return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
 def _seam(queue: Notifications) -> Seam:
-    """What surrounds each operation, in this order."""
-    notifying = (NotificationHook(queue),) if queue.accounts else ()
-    return Seam((TicketRights(), *notifying))
+    """The hooks around each operation, in the order in which they run."""
+    notification_hooks = (NotificationHook(queue),) if queue.accounts else ()
+    return Seam((TicketRights(), *notification_hooks))
 
 
 def _extra_operations(config: Config) -> Iterator[ServedOperation]:
-    """Rows of operations from other packages, which the configuration names as ``module:NAME``."""
+    """The rows of operations from other packages, which the configuration names."""
     for name in config.kmip.operations:
         try:
             rows = resolve_name(name)
         except (ImportError, AttributeError, ValueError) as error:
             raise ConfigError(f"kmip.operations: {name!r} cannot be imported: {error}") from None
         if not isinstance(rows, Iterable):
-            raise ConfigError(f"kmip.operations: {name!r} is not a sequence of ServedOperation")
+            raise ConfigError(
+                f"kmip.operations: {name!r} must be a sequence of ServedOperation, not {rows!r}"
+            )
         for row in rows:
             if not isinstance(row, ServedOperation):
-                raise ConfigError(f"kmip.operations: {name!r} has {row!r}, not a ServedOperation")
+                raise ConfigError(
+                    f"kmip.operations: {name!r} must contain only ServedOperation, not {row!r}"
+                )
             yield row
 
 
@@ -228,11 +239,11 @@ def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
 
 
 def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
-    identity, own = config.identity, config.tls.cert is None
+    identity, is_development = config.identity, config.tls.cert is None
     administrators = identity.administrators
     if administrators is None:
-        administrators = DEVELOPERS if own else ()
-    unknown = identity.unknown_credentials or ("ignore" if own else "refuse")
+        administrators = DEVELOPMENT_ADMINISTRATORS if is_development else ()
+    unknown = identity.unknown_credentials or ("ignore" if is_development else "refuse")
     return Accounts(
         store,
         frozenset(administrators),
@@ -241,34 +252,34 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     )
 
 
-def _notifier(config: Config, outbox: Outbox, files: TLSFiles) -> Notifier:
+def _notifier(config: Config, request_source: RequestSource, files: TLSFiles) -> Notifier:
     addresses = config.notify.accounts
     return Notifier(
-        queue=outbox.queue,
-        message=outbox.message,
-        addresses={account: address(where) for account, where in addresses.items() if where},
+        queue=request_source.queue,
+        message=request_source.message,
+        addresses={account: address(text) for account, text in addresses.items() if text},
         context=lambda: client_context(files.cert, files.key, files.ca),
-        limits=_messages(config),
+        limits=_message_limits(config),
     )
 
 
-async def _work_off(dispatcher: Dispatcher, delay: float) -> None:
+async def _run_deferred(dispatcher: Dispatcher, delay: float) -> None:
     """Carry out asynchronous requests as they fall due."""
     while True:
-        await trio.sleep(max(delay, LEAST_PAUSE))
-        await dispatcher.work_off()
+        await trio.sleep(max(delay, MIN_DEFERRED_INTERVAL))
+        await dispatcher.run_deferred()
 
 
 def _offers_interop(config: Config) -> bool:
-    chosen = config.kmip.interop
-    return config.tls.cert is None if chosen is None else chosen
+    configured = config.kmip.interop
+    return config.tls.cert is None if configured is None else configured
 
 
-def _messages(config: Config) -> Limits:
+def _message_limits(config: Config) -> Limits:
     return replace(DEFAULT_LIMITS, max_message=config.limits.max_message)
 
 
-def _limits(config: Config) -> ConnectionLimits:
+def _connection_limits(config: Config) -> ConnectionLimits:
     limits = config.limits
     return ConnectionLimits(
         handshake_timeout=limits.handshake_timeout,
@@ -276,30 +287,30 @@ def _limits(config: Config) -> ConnectionLimits:
         send_timeout=limits.send_timeout,
         idle_timeout=limits.idle_timeout,
         connections=limits.connections,
-        messages=_messages(config),
+        messages=_message_limits(config),
     )
 
 
 def _ready_line(config: Config, address: tuple[str, int], files: TLSFiles) -> str:
     host, port = address[:2]
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    line = f"ready: listening on {shown}, data in {config.store.directory}, CA {files.ca}"
+    endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    line = f"ready: listening on {endpoint}, data in {config.store.directory}, CA {files.ca}"
     if config.tls.cert is None:
         folder = config.store.directory / CERTIFICATES
         line += f", client certificate {folder / f'{ADMIN}.crt'} and key {folder / f'{ADMIN}.key'}"
     return line
 
 
-async def _obey(
+async def _handle_signals(
     signals: AsyncIterator[int], contexts: list[ssl.SSLContext], files: TLSFiles
 ) -> None:
-    """Return when asked to stop; read the certificates again when asked for that."""
+    """Return on SIGTERM or SIGINT; reload the certificates on SIGHUP."""
     async for number in signals:
         if number != signal.SIGHUP:
             return
         try:
             contexts.append(files.context())
             del contexts[:-1]
-            log.info("certificates read again")
+            log.info("certificates reloaded")
         except ConfigError as error:
-            log.error("certificates stay as they were: %s", error)
+            log.error("certificates not reloaded, the old ones stay in use: %s", error)

@@ -8,26 +8,32 @@ import click
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), help="A TOML file; see docs/server.md.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Configuration file (TOML); see docs/server.md.",
+)
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    help="Where objects and keys are kept.  [default: ./kmipkit-data]",
+    help="Directory for objects and keys.  [default: ./kmipkit-data]",
 )
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 5696]")
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="The server's certificate, PEM.")
+@click.option("--port", type=int, help="Port to listen on; 0: any free port.  [default: 5696]")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Server certificate (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Key of the certificate (PEM).")
 @click.option(
-    "--tls-key", type=click.Path(path_type=Path), help="The key of that certificate, PEM."
+    "--tls-ca",
+    type=click.Path(path_type=Path),
+    help="Certificate authorities that issue client certificates (PEM).",
 )
-@click.option("--tls-ca", type=click.Path(path_type=Path), help="Authorities of the clients, PEM.")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="What to log to standard error.  [default: info]",
+    help="Level of the log on standard error.  [default: info]",
 )
 @click.option("--check-config", is_flag=True, help="Check the configuration and exit.")
-@click.option("--detach", is_flag=True, help="Run in the background; return once it is ready.")
+@click.option("--detach", is_flag=True, help="Run in the background; return once ready.")
 @click.option("--stop", is_flag=True, help="Stop the server that uses the data directory.")
 def serve(
     config: Path | None,
@@ -44,16 +50,16 @@ def serve(
 ) -> None:
     """Run a KMIP key server.
 
-    Without any option it keeps its objects in ./kmipkit-data and, on the first start, makes a
-    development PKI in ./kmipkit-data/certs. Once connections are accepted, one line on standard
-    output tells the address and the files that a client needs.
+    Without options, the server stores objects in ./kmipkit-data. On the first start it creates
+    development certificates in ./kmipkit-data/certs. When it accepts connections, it prints one
+    line with its address and the files that a client needs.
 
-    SIGTERM and Ctrl-C finish the requests that have begun and stop; SIGHUP reads the certificates
-    again.
+    On SIGTERM or Ctrl-C, the server finishes the requests that have begun, and stops. On SIGHUP, it
+    reloads the certificates.
 
-    With --detach the server runs in the background and logs to server.log in the data directory.
-    The command returns once connections are accepted, or fails with the reason why they are not.
-    With --stop the command returns once the server has ended.
+    With --detach, the server runs in the background and logs to server.log in the data directory.
+    The command returns when the server accepts connections, or fails with the reason why it does
+    not. With --stop, the command returns when the server has ended.
 
     \b
     Examples:
@@ -76,19 +82,21 @@ def serve(
         "log": {"level": log_level and log_level.upper()},
     }
     try:
-        loaded = configuration.load(config) if config else configuration.Config()
-        final = configuration.with_options(loaded, options)
+        from_file = configuration.load(config) if config else configuration.Config()
+        effective = configuration.with_options(from_file, options)
         if check_config:
-            app.check(final)
-            click.echo("the configuration is good")
+            app.check(effective)
+            click.echo("the configuration is valid")
         elif stop:
-            click.echo(f"stopped: process {background.stop(app.lock(final))}")
+            click.echo(f"stopped: process {background.stop(app.lock(effective))}")
         elif detach:
-            directory = final.store.directory
-            process, ready = background.start(lambda announce: app.run(final, announce), directory)
+            directory = effective.store.directory
+            process, ready = background.start(
+                lambda announce: app.run(effective, announce), directory
+            )
             click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
         else:
-            app.run(final, announce=click.echo)
+            app.run(effective, announce=click.echo)
     except (KMIPError, OSError) as error:
         raise click.ClickException(background.explain(error)) from None
     sys.stdout.flush()

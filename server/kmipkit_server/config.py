@@ -1,8 +1,8 @@
 """Configuration: one frozen object, one loader.
 
-A TOML file has a table per section below, with the fields' names as keys; what it leaves out keeps
-the default, what it misspells is an error that names file and key. Options of the command line
-replace what the file says. Paths in the file are relative to the file.
+A TOML file has a table for each section below, with the names of the fields as keys. Missing keys
+have their defaults; an unknown key is an error that names the file and the key. Command-line options
+take precedence. Paths in the file are relative to the file.
 """
 
 import re
@@ -22,23 +22,23 @@ _Section = TypeVar("_Section")
 
 
 class ConfigError(KMIPError):
-    """The configuration cannot be used; the text names the file, the key and what to do."""
+    """The configuration is not usable; the text names the file and the key, and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenConfig:
-    """Where clients connect."""
+    """The address of the server, and how it stops."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
-    """0 takes any free port."""
+    """0 is any free port."""
     drain_seconds: float = 10.0
-    """How long requests that have begun may go on when the server is asked to stop."""
+    """How long requests that have begun may take after the server is asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class TLSConfig:
-    """The server's certificate and the authorities whose clients are served (PEM files)."""
+    """The server's certificate, and the authorities that issue client certificates (PEM files)."""
 
     cert: Path | None = None
     key: Path | None = None
@@ -47,32 +47,32 @@ class TLSConfig:
 
 @dataclass(frozen=True, slots=True)
 class IdentityConfig:
-    """How a client's certificate names its account."""
+    """How a client certificate names the account."""
 
     source: str = "cn"
     accounts: Mapping[str, str] = field(default_factory=dict)
-    """Names in certificates that lead to an account of another name."""
+    """Names in certificates whose accounts have other names."""
     administrators: tuple[str, ...] | None = None
-    """Accounts that manage users and groups; if not said, ``admin`` and ``administrator`` with
-    certificates of our own making, and nobody with others."""
+    """The accounts that manage users and groups. The default is ``admin`` and ``administrator`` with
+    development certificates, otherwise nobody."""
     unknown_credentials: str | None = None
-    """What to do with a user name or device in a request that no user has: ``refuse`` the request,
-    or ``ignore`` them and go by the certificate. If not said, they are ignored with certificates of
-    our own making and refused with others."""
+    """What the server does with credentials in a request that no user has: ``refuse`` the request, or
+    ``ignore`` the credentials and use the certificate. The default is ``ignore`` with development
+    certificates, otherwise ``refuse``."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where objects are kept."""
+    """Where objects are stored."""
 
     directory: Path = Path("kmipkit-data")
     root_key: Path | None = None
-    """The file with the root key; ``root.key`` in the directory if not given."""
+    """The file with the root key; the default is ``root.key`` in the directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """What a peer may take; times in seconds, sizes in bytes."""
+    """Limits for connections; times are in seconds, sizes in bytes."""
 
     connections: int = 2000
     handshake_timeout: float = 10.0
@@ -84,34 +84,34 @@ class LimitsConfig:
 
 @dataclass(frozen=True, slots=True)
 class KMIPConfig:
-    """Choices that the standard leaves to a server."""
+    """Choices that the standard leaves to servers."""
 
     server_name: str = "kmipkit"
     unique_names: bool = True
-    """Whether a Name may be given to one object of an account only (KMIP 1.4 §3.2)."""
+    """Whether only one object of an account may have a given Name (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600
-    """Lease Time of new objects: how long a client may use one unseen (KMIP 1.4 §3.20)."""
+    """Lease Time of new objects: how long a client may use one before it asks again (1.4 §3.20)."""
     asynchronous_delay: float = 1.0
-    """Seconds until an asynchronous request is worked on, in which it may still be cancelled."""
+    """Seconds until an asynchronous request is carried out. Until then it can be cancelled."""
     operations: tuple[str, ...] = ()
     """Rows of operations that other packages add, each as ``module:NAME`` (docs/server.md)."""
     interop: bool | None = None
-    """Whether Interop is offered, which "SHALL NOT be available in a production server" (KMIP 2.1
-    §6.1.26); if not said, with certificates of our own making only."""
+    """Whether the server supports Interop, which "SHALL NOT be available in a production server"
+    (KMIP 2.1 §6.1.26). By default it does so with development certificates only."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyConfig:
-    """Whom the server tells of new and changed objects (Notify and Put)."""
+    """The accounts that the server notifies of new and changed objects (Notify and Put)."""
 
     accounts: Mapping[str, str] = field(default_factory=dict)
-    """HOST:PORT at which the account listens, with TLS; empty where it gives the server the client's
-    role on its own connection (Set Endpoint Role)."""
+    """HOST:PORT at which a client of the account listens with TLS; empty if the client exchanges
+    roles with the server on its own connection (Set Endpoint Role)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """What is written to standard error."""
+    """The log on standard error."""
 
     level: str = "INFO"
 
@@ -136,7 +136,7 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """The configuration of a file; ConfigError if it cannot be read or does not make sense."""
+    """The configuration in a file; ConfigError if it is unreadable or not valid."""
     try:
         with path.open("rb") as file:
             document = tomllib.load(file)
@@ -148,45 +148,51 @@ def load(path: Path) -> Config:
     unknown = sorted(set(document) - set(sections))
     if unknown:
         known = ", ".join(sections)
-        raise ConfigError(f"{path}: there is no section [{unknown[0]}]; sections are {known}")
-    read = {
+        raise ConfigError(f"{path}: unknown section [{unknown[0]}]; the sections are {known}")
+    parsed = {
         name: _section(sections[name], table, f"{path}: [{name}]", path.parent)
         for name, table in document.items()
     }
-    return check(Config(**read), str(path))
+    return check(Config(**parsed), str(path))
 
 
-def _section(cls: type[_Section], table: object, where: str, base: Path) -> _Section:
+def _section(cls: type[_Section], table: object, location: str, base: Path) -> _Section:
     if not isinstance(table, dict):
-        raise ConfigError(f"{where} must be a table")
+        raise ConfigError(f"{location} must be a table")
     hints = get_type_hints(cls)
     unknown = sorted(set(table) - set(hints))
     if unknown:
-        raise ConfigError(f"{where} has no key {unknown[0]!r}; keys are {', '.join(hints)}")
+        raise ConfigError(
+            f"{location}: unknown key {unknown[0]!r}; the keys are {', '.join(hints)}"
+        )
     return cls(
-        **{key: _value(hints[key], value, f"{where} {key}", base) for key, value in table.items()}
+        **{
+            key: _value(hints[key], value, f"{location} {key}", base)
+            for key, value in table.items()
+        }
     )
 
 
-def _value(hint: Any, value: object, where: str, base: Path) -> object:
-    """A value of the type that the field has."""
-    # "X" or "X | None" names its check; what is left is Mapping[str, str].
+def _value(hint: Any, value: object, location: str, base: Path) -> object:
+    """A value, checked against the type of its field."""
+    # The hint is X or X | None, where X is a key of _CHECKS or Mapping[str, str].
     if _LIST in (hint, *get_args(hint)):
         hint = _LIST
-    kinds = () if get_origin(hint) is Mapping else (hint, *get_args(hint))
-    wanted = next((kind for kind in kinds if kind in _CHECKS), Mapping)
-    described, accepted = _CHECKS[wanted]
-    if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, accepted):
-        raise ConfigError(f"{where} must be {described}, not {value!r}")
-    if wanted is Path:
+    candidates = () if get_origin(hint) is Mapping else (hint, *get_args(hint))
+    expected = next((each for each in candidates if each in _CHECKS), Mapping)
+    description, types = _CHECKS[expected]
+    # A bool is an int for isinstance(), but not for a user.
+    if isinstance(value, bool) is not (expected is bool) or not isinstance(value, types):
+        raise ConfigError(f"{location} must be {description}, not {value!r}")
+    if expected is Path:
         return base / str(value)
-    if wanted is _LIST:
-        texts: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]  # a list, see above
-        if not all(isinstance(text, str) for text in texts):
-            raise ConfigError(f"{where} must be {described}")
-        return texts
-    if wanted is Mapping and not all(isinstance(name, str) for name in dict(value).values()):  # type: ignore[call-overload]  # checked to be a dict above
-        raise ConfigError(f"{where} must be {described}")
+    if expected is _LIST:
+        strings: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]  # a list, see above
+        if not all(isinstance(each, str) for each in strings):
+            raise ConfigError(f"{location} must be {description}")
+        return strings
+    if expected is Mapping and not all(isinstance(each, str) for each in dict(value).values()):  # type: ignore[call-overload]  # checked to be a dict above
+        raise ConfigError(f"{location} must be {description}")
     return value
 
 
@@ -196,10 +202,10 @@ _CHECKS: Mapping[Any, tuple[str, tuple[type, ...]]] = {
     bool: ("true or false", (bool,)),
     int: ("a whole number", (int,)),
     float: ("a number", (int, float)),
-    str: ("a text", (str,)),
+    str: ("a string", (str,)),
     Path: ("a path", (str,)),
-    _LIST: ("a list of texts", (list,)),
-    Mapping: ("a table of texts", (dict,)),
+    _LIST: ("a list of strings", (list,)),
+    Mapping: ("a table of strings", (dict,)),
 }
 
 _ADDRESS = re.compile(r"(?P<host>.+):(?P<port>[0-9]{1,5})")
@@ -215,9 +221,9 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def check(config: Config, source: str) -> Config:
-    """The same configuration; ConfigError where values do not make sense."""
+    """The same configuration; ConfigError if a value is not valid. ``source`` is where it is from."""
     tls = config.tls
-    given = [name for name in ("cert", "key", "ca") if getattr(tls, name) is not None]
+    tls_files = [name for name in ("cert", "key", "ca") if getattr(tls, name) is not None]
     rules = (
         (0 <= config.listen.port <= 65535, "listen.port must be 0 to 65535"),
         (
@@ -229,31 +235,31 @@ def check(config: Config, source: str) -> Config:
             "identity.unknown_credentials must be refuse or ignore",
         ),
         *(
-            (not where or _ADDRESS.fullmatch(where), f"notify.accounts.{account} must be HOST:PORT")
-            for account, where in config.notify.accounts.items()
+            (not text or _ADDRESS.fullmatch(text), f"notify.accounts.{account} must be HOST:PORT")
+            for account, text in config.notify.accounts.items()
         ),
         (config.log.level in LEVELS, f"log.level must be one of {', '.join(LEVELS)}"),
-        (len(given) in {0, 3}, "tls needs all of cert, key and ca, or none of them"),
+        (len(tls_files) in {0, 3}, "tls needs all of cert, key and ca, or none of them"),
         (config.limits.max_message >= 1024, "limits.max_message must be at least 1024 bytes"),
         (config.limits.connections >= 1, "limits.connections must be at least 1"),
         (config.kmip.asynchronous_delay >= 0, "kmip.asynchronous_delay must be 0 or more"),
         (config.kmip.lease_seconds >= 0, "kmip.lease_seconds must be 0 or more"),
         *(
-            (getattr(config.limits, one.name) > 0, f"limits.{one.name} must be more than 0")
-            for one in fields(config.limits)
+            (getattr(config.limits, each.name) > 0, f"limits.{each.name} must be more than 0")
+            for each in fields(config.limits)
         ),
     )
-    for holds, message in rules:
-        if not holds:
+    for is_met, message in rules:
+        if not is_met:
             raise ConfigError(f"{source}: {message}")
     return config
 
 
 def with_options(config: Config, options: Mapping[str, Mapping[str, Any]]) -> Config:
-    """The configuration with values from the command line, section by section; None is "not given"."""
-    changed = {}
-    for section, values in options.items():
-        given = {key: value for key, value in values.items() if value is not None}
-        if given:
-            changed[section] = replace(getattr(config, section), **given)
-    return check(replace(config, **changed), "command line")
+    """The configuration with the command-line options, by section; None is an option not used."""
+    sections = {}
+    for name, options_of_section in options.items():
+        values = {key: value for key, value in options_of_section.items() if value is not None}
+        if values:
+            sections[name] = replace(getattr(config, name), **values)
+    return check(replace(config, **sections), "command line")

@@ -1,4 +1,4 @@
-"""The log: one line per event on standard error, whatever a peer puts into its names."""
+"""The log: one line per event on standard error, whatever characters the names of clients have."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ from typing import TextIO
 
 
 class OneLine(logging.Formatter):
-    """Escapes control characters, so that no name in a certificate can forge a line of the log."""
+    """Escapes control characters, so that no name in a certificate can forge a log line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """The line without its traceback."""

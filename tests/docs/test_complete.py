@@ -27,7 +27,7 @@ def named(text: str) -> set[str]:
 
 
 def options(command: click.Command) -> set[str]:
-    own = {option for one in command.params for option in one.opts if option.startswith("--")}
+    own = {option for entry in command.params for option in entry.opts if option.startswith("--")}
     inner = command.commands.values() if isinstance(command, click.Group) else ()
     return own.union(*map(options, inner))
 
@@ -43,7 +43,7 @@ def test_the_page_of_the_client_names_its_commands_and_the_options_of_all() -> N
     text = page("client.md")
     [listed] = re.findall(r"common operations: (.*?)\. `kmipkit", text, re.DOTALL)
     assert set(re.findall(r"`([a-z-]+)`", listed)) == set(client.commands)
-    assert named(text) == {option for one in client.params for option in one.opts}
+    assert named(text) == {option for entry in client.params for option in entry.opts}
 
 
 def test_the_page_of_the_server_names_the_operations_that_it_offers(server: RunningServer) -> None:
@@ -52,7 +52,7 @@ def test_the_page_of_the_server_names_the_operations_that_it_offers(server: Runn
     [table] = re.findall(r"^\| group \|.*?\n\n", page("server.md"), re.MULTILINE | re.DOTALL)
     cells = " ".join(row.split("|")[2] for row in table.strip().splitlines()[2:])
     names = {re.sub(r"\W", "", name).upper() for name in re.split(r"[,;:]| {2}", cells)}
-    assert names - {"", "INKMIP30"} == {one.name.replace("_", "") for one in offered}
+    assert names - {"", "INKMIP30"} == {entry.name.replace("_", "") for entry in offered}
 
 
 def test_the_page_of_the_architecture_shows_the_rooms_that_there_are() -> None:

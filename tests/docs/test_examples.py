@@ -44,9 +44,9 @@ def run(command: list[str], folder: Path, server: RunningServer) -> str:
         "PATH": f"{binaries}:{os.environ['PATH']}",
         "KMIPKIT_SERVER": f"127.0.0.1:{server.port}",
     }
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr + process.stdout
+    return process.stdout
 
 
 def test_the_first_block_of_the_readme_works_as_it_is_pasted(tmp_path: Path) -> None:
@@ -73,11 +73,11 @@ def test_the_first_block_of_the_readme_works_as_it_is_pasted(tmp_path: Path) -> 
         )
 
     try:
-        done = pasted(blocks("README.md", "sh")[0])
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "backup 2026" in done.stdout
+        process = pasted(blocks("README.md", "sh")[0])
+        assert (process.returncode, process.stderr) == (0, "")
+        assert "backup 2026" in process.stdout
         assert (empty / "backup.key").stat().st_size == 32
-        assert "valid as a client certificate" in done.stdout
+        assert "valid as a client certificate" in process.stdout
     finally:
         stopped = pasted("kmipkit serve --data-dir kms --stop")
     assert stopped.stdout.startswith("stopped: process ")
@@ -122,14 +122,14 @@ def test_every_command_has_an_example_in_its_help() -> None:
 
     def commands(group: click.Group, path: str) -> list[tuple[str, click.Command]]:
         context = click.Context(group)
-        found = []
+        entries = []
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             assert command is not None
-            found.append((f"{path} {name}", command))
+            entries.append((f"{path} {name}", command))
             if isinstance(command, click.Group):
-                found += commands(command, f"{path} {name}")
-        return found
+                entries += commands(command, f"{path} {name}")
+        return entries
 
     every = commands(main, "kmipkit")
     assert len(every) > 35
@@ -145,5 +145,5 @@ def test_help_imports_nothing_that_takes_time() -> None:
         "heavy = {'cryptography', 'trio', 'anyio', 'kmipkit.model', 'sqlite3'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)) or 0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr

@@ -39,9 +39,9 @@ def same(text: str) -> str:
 def shown(story: str) -> str:
     """The output of a story in the document."""
     pattern = rf"^### kmipkit demo {story}\n.*?^```text\n(.*?)^```$"
-    found = re.search(pattern, DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
-    assert found, f"docs/vsphere.md does not show kmipkit demo {story}"
-    return same(found[1])
+    block = re.search(pattern, DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    assert block, f"docs/vsphere.md does not show kmipkit demo {story}"
+    return same(block[1])
 
 
 @pytest.mark.parametrize("story", STORY_NAMES)
@@ -49,18 +49,18 @@ def test_a_story_prints_what_the_document_shows(story: str) -> None:
     if story == "trusted" and missing():
         pytest.skip(f"not installed: {', '.join(missing())}")
     command = [sys.executable, "-m", "kmipkit", "demo", story]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert same(done.stdout) == shown(story)
+    process = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert same(process.stdout) == shown(story)
 
 
 def by_requirement() -> dict[int, set[str]]:
-    found: dict[int, set[str]] = {number: set() for number in REQUIREMENTS}
+    tests: dict[int, set[str]] = {number: set() for number in REQUIREMENTS}
     for path in (PROJECT / "tests").rglob("test_*.py"):
         for name in re.findall(r"def (test_r\d\d\w*)\(", path.read_text()):
             for number in re.findall(r"(?:^test)?_r(\d\d)(?=_)", name):
-                found[int(number)].add(name)
-    return found
+                tests[int(number)].add(name)
+    return tests
 
 
 @pytest.mark.parametrize("number", REQUIREMENTS)

@@ -93,7 +93,7 @@ def test_the_caller_gets_the_reason_of_a_failure(
 def test_stop_where_nothing_runs(serve: Serve) -> None:
     stopped = serve("--stop")
     assert stopped.returncode == 1
-    assert "no server runs on kms" in stopped.stderr
+    assert "no server is running on kms" in stopped.stderr
 
 
 def test_stop_after_a_crash(serve: Serve) -> None:
@@ -104,7 +104,7 @@ def test_stop_after_a_crash(serve: Serve) -> None:
         wait_readable(ended.fileno())
     stopped = serve("--stop")
     assert stopped.returncode == 1
-    assert "no server runs on kms" in stopped.stderr
+    assert "no server is running on kms" in stopped.stderr
     assert serve("--port", "0", "--detach").returncode == 0
 
 

@@ -132,14 +132,20 @@ def test_half_a_message_and_then_silence_ends_with_a_time_out(own_server: Runnin
     with limited(own_server, "message_timeout").raw() as stream:
         stream.sendall(DISCOVER[:50])
         assert stream.recv(1) == b""
-    assert [line for line in own_server.lines() if "timeout in wait for rest of a request" in line]
+    assert [
+        line
+        for line in own_server.lines()
+        if "timeout while waiting for the rest of a request" in line
+    ]
 
 
 def test_who_never_begins_the_handshake_is_sent_away(own_server: RunningServer) -> None:
     port = limited(own_server, "handshake_timeout").port
     with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_TIMEOUT) as silent:
         assert silent.recv(1) == b""
-    assert [line for line in own_server.lines() if "timeout in wait for handshake" in line]
+    assert [
+        line for line in own_server.lines() if "timeout while waiting for the TLS handshake" in line
+    ]
 
 
 def test_plain_http_gets_no_service(server: RunningServer) -> None:

@@ -50,7 +50,7 @@ def test_sighup_changes_the_certificate_without_dropping_anybody(
             with server.raw() as after:
                 new = after.getpeercert(binary_form=True)
         assert exchange(before, QUERY), "who was connected stays so"
-    assert any("certificates read again" in line for line in server.lines())
+    assert any("certificates reloaded" in line for line in server.lines())
 
 
 def test_a_bad_certificate_at_sighup_changes_nothing(own_server: RunningServer) -> None:
@@ -63,7 +63,7 @@ def test_a_bad_certificate_at_sighup_changes_nothing(own_server: RunningServer) 
         assert exchange(stream, QUERY)
     cert.write_bytes(good)
     assert server.stop() == 0
-    assert any("certificates stay as they were" in line for line in server.lines())
+    assert any("certificates not reloaded" in line for line in server.lines())
 
 
 def test_sigterm_lets_begun_requests_finish_and_sends_idle_clients_away(
@@ -158,7 +158,7 @@ def test_a_certificate_without_the_name_that_counts_gets_no_service(
     with pytest.raises(OperationFailed, match="AUTHENTICATION"), server.client("admin") as client:
         client.query()
     server.stop()
-    assert any("no service" in line and "Alternative" in line for line in server.lines())
+    assert any("client refused" in line and "Alternative" in line for line in server.lines())
 
 
 def test_ctrl_c_is_a_clean_stop(own_server: RunningServer) -> None:
@@ -192,14 +192,14 @@ def test_many_clients_at_once(server: RunningServer) -> None:
     ("text", "words"),
     [
         ("[listen]\nport = 70000", "listen.port must be 0 to 65535"),
-        ("[listen]\nprot = 5696", "has no key 'prot'; keys are host, port, drain_seconds"),
-        ("[lisen]\n", "no section [lisen]; sections are listen, tls"),
+        ("[listen]\nprot = 5696", "unknown key 'prot'; the keys are host, port, drain_seconds"),
+        ("[lisen]\n", "unknown section [lisen]; the sections are listen, tls"),
         ("listen = 3", "[listen] must be a table"),
         ("[listen]\nport = true", "must be a whole number"),
         ("[limits]\nidle_timeout = 0", "limits.idle_timeout must be more than 0"),
         ('[tls]\ncert = "c"', "tls needs all of cert, key and ca"),
         ('[identity]\nsource = "name"', "identity.source must be one of cn, san"),
-        ("[identity]\naccounts = { a = 1 }", "must be a table of texts"),
+        ("[identity]\naccounts = { a = 1 }", "must be a table of strings"),
         ("port = = 1", "not valid TOML"),
         ('[log]\nlevel = "LOUD"', "log.level must be one of"),
     ],
@@ -233,7 +233,7 @@ def test_mistakes_on_the_command_line_are_one_line_and_change_nothing(tmp_path: 
             1,
             "a: No such file or directory",
         ),
-        (["--data-dir", "/dev/null/x", "--check-config"], 1, "cannot be written"),
+        (["--data-dir", "/dev/null/x", "--check-config"], 1, "is not a directory"),
     ):
         done = serve(*arguments, folder=tmp_path)
         assert done.returncode == code, done.stderr

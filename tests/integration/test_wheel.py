@@ -74,4 +74,4 @@ def test_the_installed_command_works(wheel: Path, tmp_path: Path) -> None:
     checked = subprocess.run(
         [command, "serve", "--check-config"], capture_output=True, text=True, cwd=tmp_path
     )
-    assert checked.stdout == "the configuration is good\n"
+    assert checked.stdout == "the configuration is valid\n"

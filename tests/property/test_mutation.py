@@ -159,11 +159,11 @@ def test_the_compiled_reader_alone_agrees_or_gives_up(
     cls, version, _, encoded = message
     damaged = data.draw(damaged_bytes(encoded))
     try:
-        found = structure_reader(cls, version)(damaged, 8, len(damaged), None)
+        structure = structure_reader(cls, version)(damaged, 8, len(damaged), None)
     except UNREADABLE:
         return
     whole = struct.pack(">II", tag_of(cls) << 8 | 1, len(damaged) - 8) + damaged[8:]
-    assert read(cls, whole, version) == found
+    assert read(cls, whole, version) == structure
 
 
 @settings(max_examples=100)

@@ -34,15 +34,15 @@ EVERYTHING = CryptographicUsageMask(0xFFFFF)
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    made = Laboratory(tmp_path_factory.mktemp("laboratory") / "data")
-    yield made
-    made.close()
+    laboratory = Laboratory(tmp_path_factory.mktemp("laboratory") / "data")
+    yield laboratory
+    laboratory.close()
 
 
 @pytest.fixture(scope="module")
 def known(laboratory: Laboratory) -> list[str]:
     """Objects of several types, active and not."""
-    made = [
+    keys = [
         laboratory.ask(calls.create(CryptographicAlgorithm.AES, 128, EVERYTHING, None, None)),
         laboratory.ask(
             calls.register(
@@ -51,9 +51,9 @@ def known(laboratory: Laboratory) -> list[str]:
         ),
         laboratory.ask(calls.register(symmetric_key(bytes(16)), EVERYTHING, None, None)),
     ]
-    for key in made[1:]:
+    for key in keys[1:]:
         laboratory.ask(calls.activate(key))
-    return made
+    return keys
 
 
 def aimed(value: Structure, identifiers: list[str], draw: Any) -> Structure:
@@ -71,7 +71,9 @@ OPERATIONS = sorted({row.operation for row in STANDARD} - SLOW)
 
 @pytest.mark.parametrize("version", [V1_2, V1_4, V2_1], ids=str)
 @pytest.mark.parametrize(
-    "operation", sorted({row.operation for row in STANDARD} - SLOW), ids=lambda one: one.name
+    "operation",
+    sorted({row.operation for row in STANDARD} - SLOW),
+    ids=lambda operation: operation.name,
 )
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

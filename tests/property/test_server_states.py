@@ -94,27 +94,27 @@ class KeysOfAServer(RuleBasedStateMachine):
     def every_key_is_as_the_model_says(self) -> None:
         lab = self.laboratory
         for key in self.states:
-            found = lab.ask(calls.get_attributes(key, ("State",))).get(Tag.STATE)
-            assert found is self.state(key)
+            current = lab.ask(calls.get_attributes(key, ("State",))).get(Tag.STATE)
+            assert current is self.state(key)
 
     @invariant()
     def material_is_there_until_it_is_destroyed_and_never_changes(self) -> None:
         for key, data in self.material.items():
             try:
-                found = material(self.laboratory.ask(calls.get(key, None, None, None)))
+                current = material(self.laboratory.ask(calls.get(key, None, None, None)))
             except OperationFailed:
                 assert self.state(key) in LOST
             else:
-                assert found == data
+                assert current == data
                 assert self.state(key) not in LOST
 
     @invariant()
     def locate_agrees_by_state_and_by_storage(self) -> None:
         lab = self.laboratory
         for state in State:
-            wanted = {key for key in self.states if self.state(key) is state}
+            expected = {key for key in self.states if self.state(key) is state}
             located = lab.ask(calls.locate(None, None, {"State": state}, None, None, None))
-            assert set(located.ids) == wanted
+            assert set(located.ids) == expected
         online = StorageStatusMask.ON_LINE_STORAGE
         located = lab.ask(calls.locate(None, None, None, None, None, online))
         assert set(located.ids) == {key for key in self.states if self.state(key) not in LOST}

@@ -36,9 +36,9 @@ def splits(draw: st.DrawFn) -> tuple[bytes, Scheme, dict[int, bytes]]:
 
 @given(splits(), st.data())
 def test_any_parts_that_are_enough_give_the_secret(
-    made: tuple[bytes, Scheme, dict[int, bytes]], data: st.DataObject
+    sharing: tuple[bytes, Scheme, dict[int, bytes]], data: st.DataObject
 ) -> None:
-    secret, scheme, shares = made
+    secret, scheme, shares = sharing
     count = data.draw(st.integers(scheme.threshold, scheme.parts))
     chosen = data.draw(st.permutations(list(shares)))[:count]
     assert join({place: shares[place] for place in chosen}, scheme) == secret
@@ -46,9 +46,9 @@ def test_any_parts_that_are_enough_give_the_secret(
 
 @given(splits(), st.data())
 def test_fewer_parts_are_refused(
-    made: tuple[bytes, Scheme, dict[int, bytes]], data: st.DataObject
+    sharing: tuple[bytes, Scheme, dict[int, bytes]], data: st.DataObject
 ) -> None:
-    _, scheme, shares = made
+    _, scheme, shares = sharing
     chosen = data.draw(st.permutations(list(shares)))[: scheme.threshold - 1]
     with pytest.raises(OperationError) as caught:
         join({place: shares[place] for place in chosen}, scheme)
@@ -57,9 +57,9 @@ def test_fewer_parts_are_refused(
 
 @given(splits())
 def test_one_altered_part_among_more_than_enough_is_noticed(
-    made: tuple[bytes, Scheme, dict[int, bytes]],
+    sharing: tuple[bytes, Scheme, dict[int, bytes]],
 ) -> None:
-    _, scheme, shares = made
+    _, scheme, shares = sharing
     if scheme.threshold == scheme.parts:
         return
     shares[1] = bytes([shares[1][0] ^ 1]) + shares[1][1:]

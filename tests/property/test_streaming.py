@@ -27,20 +27,20 @@ CBC = BlockCipherMode.CBC
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[one:other] for one, other in pairwise(edges)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 def in_parts(running: Encryption | Decryption, parts: list[bytes]) -> tuple[bytes, bytes | None]:
-    given, tag = b"", None
+    output, tag = b"", None
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         result = running.finish(part) if last else running.update(part)
         if isinstance(result, bytes):
-            given += result
+            output += result
         else:
-            given += result.data
+            output += result.data
             tag = result.tag
-    return given, tag
+    return output, tag
 
 
 @settings(max_examples=300)

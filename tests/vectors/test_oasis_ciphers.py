@@ -48,8 +48,8 @@ ENUMERATIONS = {
 def _member(enumeration: Any, text: str) -> Any:
     """The member that a case calls ``ChaCha20`` or ``SHA_256``."""
     plain = text.replace("_", "").upper()
-    (found,) = [one for one in enumeration if one.name.replace("_", "") == plain]
-    return found
+    (member,) = [candidate for candidate in enumeration if candidate.name.replace("_", "") == plain]
+    return member
 
 
 def _parameters(structure: ET.Element) -> Parameters:
@@ -69,8 +69,8 @@ def _parameters(structure: ET.Element) -> Parameters:
 
 
 def _text(element: ET.Element, tag: str) -> str | None:
-    found = next(element.iter(tag), None)
-    return None if found is None else found.get("value")
+    child = next(element.iter(tag), None)
+    return None if child is None else child.get("value")
 
 
 class Player:

@@ -33,7 +33,7 @@ def test_vector(file: Path) -> None:
         assert caught.value.cause is Cause[fields["expect"]]
         assert caught.value.offset == int(fields["offset"])
         return
-    wanted = eval(fields["item"], {"I": Item, "T": ItemType})
-    assert decode(data) == wanted
-    assert (encode(wanted) == data) is (fields.get("canonical") != "no")
-    assert decode(encode(wanted)) == wanted
+    expected = eval(fields["item"], {"I": Item, "T": ItemType})
+    assert decode(data) == expected
+    assert (encode(expected) == data) is (fields.get("canonical") != "no")
+    assert decode(encode(expected)) == expected

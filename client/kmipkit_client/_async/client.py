@@ -113,8 +113,8 @@ class AsyncClient(AsyncOperations):
         [result] = await self.batch(call)
         if isinstance(result, OperationFailed):
             raise result
-        found: T = result
-        return found
+        value: T = result
+        return value
 
     async def _send(
         self, calls: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None

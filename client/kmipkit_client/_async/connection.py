@@ -1,12 +1,11 @@
 """One connection to a server, which exchanges one request and response at a time."""
 
-import time
-
 from kmipkit.connection import Connection as Protocol
 from kmipkit.connection import Event, Response
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit_client._network import asynchronous as network
+from kmipkit_client._network.deadline import Deadline
 from kmipkit_client.errors import ConnectionFailed
 from kmipkit_client.settings import Settings
 
@@ -33,7 +32,7 @@ class AsyncConnection:
             ConnectionFailed, TimedOut: there is no response.
         """
         data = self._protocol.send_request(request)
-        deadline = time.monotonic() + self._settings.timeout
+        deadline = Deadline(self._settings.timeout, self._settings.clock)
         await self._stream.send(data, deadline)
         while True:
             event = self._next_event()

@@ -44,7 +44,7 @@ class AsyncOperations(ABC):
         """The result of a call; a failure is raised."""
 
     async def discover_versions(self, versions: Iterable[Version] = ()) -> tuple[Version, ...]:
-        """The versions that the server supports, best first (KMIP 1.4 §4.26)."""
+        """The versions that the server supports, preferred first (KMIP 1.4 §4.26)."""
         return await self._call(calls.discover_versions(versions))
 
     async def query(self, *functions: QueryFunction) -> QueryResponse:

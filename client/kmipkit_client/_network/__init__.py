@@ -1,1 +1,1 @@
-"""Network access with one interface: connections by :mod:`anyio` and by blocking sockets."""
+"""Network access: TLS connections by :mod:`anyio` and by blocking sockets, with one interface."""

@@ -1,10 +1,9 @@
 """Connections by anyio, for trio and asyncio."""
 
-import time
-
 import anyio
 from anyio.abc import ByteStream
 
+from kmipkit_client._network.deadline import Deadline
 from kmipkit_client._network.reasons import connect_failed, transfer_failed
 from kmipkit_client.errors import ConnectionFailed, TimedOut
 from kmipkit_client.settings import Settings
@@ -13,16 +12,16 @@ Lock = anyio.Lock
 
 
 class Stream:
-    """A TLS connection. Each call has a deadline on the clock of :func:`time.monotonic`."""
+    """A TLS connection."""
 
     def __init__(self, stream: ByteStream, address: str) -> None:
         self._stream = stream
         self._address = address
 
-    async def send(self, data: bytes, deadline: float) -> None:
+    async def send(self, data: bytes, deadline: Deadline) -> None:
         """Send all bytes; ConnectionFailed or TimedOut if that is not possible."""
         try:
-            with anyio.fail_after(deadline - time.monotonic()):
+            with anyio.fail_after(deadline.remaining()):
                 await self._stream.send(data)
         except TimeoutError:
             raise TimedOut(
@@ -31,10 +30,10 @@ class Stream:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
             raise transfer_failed(self._address, error) from None
 
-    async def receive(self, deadline: float) -> bytes:
+    async def receive(self, deadline: Deadline) -> bytes:
         """Receive some bytes; none when the server has closed. ConnectionFailed or TimedOut."""
         try:
-            with anyio.fail_after(deadline - time.monotonic()):
+            with anyio.fail_after(deadline.remaining()):
                 return await self._stream.receive(65536)
         except anyio.EndOfStream:
             return b""

@@ -3,8 +3,8 @@
 import socket
 import ssl
 import threading
-import time
 
+from kmipkit_client._network.deadline import Deadline
 from kmipkit_client._network.reasons import connect_failed, transfer_failed
 from kmipkit_client.errors import TimedOut
 from kmipkit_client.settings import Settings
@@ -13,16 +13,16 @@ Lock = threading.Lock
 
 
 class Stream:
-    """A TLS connection. Each call has a deadline on the clock of :func:`time.monotonic`."""
+    """A TLS connection."""
 
     def __init__(self, sock: ssl.SSLSocket, address: str) -> None:
         self._sock = sock
         self._address = address
 
-    def send(self, data: bytes, deadline: float) -> None:
+    def send(self, data: bytes, deadline: Deadline) -> None:
         """Send all bytes; ConnectionFailed or TimedOut if that is not possible."""
         try:
-            self._set_timeout(deadline)
+            self._sock.settimeout(deadline.remaining())
             self._sock.sendall(data)
         except TimeoutError:
             raise TimedOut(
@@ -31,21 +31,15 @@ class Stream:
         except OSError as error:
             raise transfer_failed(self._address, error) from None
 
-    def receive(self, deadline: float) -> bytes:
+    def receive(self, deadline: Deadline) -> bytes:
         """Receive some bytes; none when the server has closed. ConnectionFailed or TimedOut."""
         try:
-            self._set_timeout(deadline)
+            self._sock.settimeout(deadline.remaining())
             return self._sock.recv(65536)
         except TimeoutError:
             raise TimedOut(f"{self._address}: the server did not respond in time") from None
         except OSError as error:
             raise transfer_failed(self._address, error) from None
-
-    def _set_timeout(self, deadline: float) -> None:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        self._sock.settimeout(remaining)
 
     def close(self) -> None:
         """Close the connection without waiting for the server; never raises."""

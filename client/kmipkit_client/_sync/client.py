@@ -114,8 +114,8 @@ class Client(Operations):
         [result] = self.batch(call)
         if isinstance(result, OperationFailed):
             raise result
-        found: T = result
-        return found
+        value: T = result
+        return value
 
     def _send(
         self, calls: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None

@@ -45,7 +45,7 @@ class Operations(ABC):
         """The result of a call; a failure is raised."""
 
     def discover_versions(self, versions: Iterable[Version] = ()) -> tuple[Version, ...]:
-        """The versions that the server supports, best first (KMIP 1.4 §4.26)."""
+        """The versions that the server supports, preferred first (KMIP 1.4 §4.26)."""
         return self._call(calls.discover_versions(versions))
 
     def query(self, *functions: QueryFunction) -> QueryResponse:

@@ -1,7 +1,7 @@
 """Users, groups and their credentials, which are managed objects in 3.0.
 
-There is no text of 3.0 here to cite: fields are those that the test cases of its profiles show, and
-of a password's fields those that its table of tags names.
+The text of 3.0 is not published. The fields are those in the test cases of its profiles; those of a
+password are from its table of tags.
 """
 
 from typing import Annotated
@@ -62,7 +62,7 @@ class OTPCredential(Structure):
 
 @structure()
 class CreateCredentialRequest(Structure):
-    """Create a credential, to which a user is then linked."""
+    """Create a credential, to which a user can be linked."""
 
     credential_type: Annotated[CredentialType, Wire(Tag.CREDENTIAL_TYPE)]
     attributes: Annotated[Attributes, Wire(Tag.ATTRIBUTES)]

@@ -1,6 +1,6 @@
 """Asynchronous requests: Poll, Cancel, Process, Query Asynchronous Requests.
 
-The answer to Poll is that of the operation asked about, so Poll has no answer of its own.
+The response to Poll is that of the polled operation, so Poll has no response payload of its own.
 """
 
 from typing import Annotated

@@ -1,7 +1,7 @@
 """Attributes of one object: Get, Get List, Add, Modify, Delete, Set, Adjust.
 
-1.x names an attribute and gives its index; 2.x refers to it by tag, and tells instances apart by
-their value (Current Attribute). The answers of 1.x repeat the attribute, those of 2.x do not.
+1.x selects an instance by name and index; 2.x selects it by tag and value (Current Attribute). The
+responses of 1.x repeat the attribute, those of 2.x do not.
 """
 
 from typing import Annotated
@@ -84,7 +84,7 @@ class AddAttributeResponse(AttributeChangedResponse):
 class ModifyAttributeRequest(Structure):
     """Change the value of an attribute instance (1.4 §4.15, 2.1 §6.1.34).
 
-    ``current_attribute`` says in 2.x which instance is meant.
+    In 2.x, ``current_attribute`` selects the instance.
     """
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
@@ -140,7 +140,7 @@ class SetAttributeResponse(ObjectResponse):
 class AdjustAttributeRequest(Structure):
     """Increment, decrement or negate an attribute (2.1 §6.1.3).
 
-    ``adjustment_value`` has the item type of the attribute, hence it stays a tree item.
+    ``adjustment_value`` has the item type of the attribute; therefore it is a tree item.
     """
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None

@@ -20,8 +20,8 @@ from kmipkit.spec.versions import V1_0, V1_1, V1_4, V2_0
 class CertifyRequest(Structure):
     """Issue a certificate for a public key (1.4 §4.7, 2.1 §6.1.6).
 
-    1.0 requires the certificate request; later it may be absent, and from 2.0 on its tag is
-    Certificate Request Value, since Certificate Request became a managed object.
+    1.0 requires the certificate request; in later versions it is optional. From 2.0 on, its tag is
+    Certificate Request Value, because Certificate Request is a managed object.
     """
 
     unique_identifier: Annotated[Identifier | None, Wire(Tag.UNIQUE_IDENTIFIER)] = None
@@ -94,7 +94,7 @@ class ValidateResponse(Structure):
 class ReProvisionRequest(Structure):
     """Replace the client's own credential (2.1 §6.1.48).
 
-    With neither field the server makes the pair itself.
+    Without both fields, the server creates the key pair.
     """
 
     certificate_request: Annotated[CertificateRequest | None, Wire(since=V2_0)] = None

@@ -1,7 +1,6 @@
 """Common parts of payloads: a request about one object, a response with its identifier, some fields.
 
-A payload without other fields is a subclass, so that each operation has classes of its own, which
-handlers and tests use.
+A payload without other fields is a subclass, so that each operation has its own classes.
 """
 
 from typing import Annotated, TypeAlias
@@ -33,7 +32,7 @@ AllAttributes: TypeAlias = Annotated[
     Wire(Tag.ATTRIBUTE, until=V1_4, spread=True, required=True),
     Wire(Tag.ATTRIBUTES, since=V2_0),
 ]
-"""All attributes of an object; in 1.x items of the payload itself, at least one."""
+"""The attributes of an object; in 1.x they are items of the payload itself, at least one."""
 
 
 @structure(Tag.PROTECTION_STORAGE_MASKS)

@@ -89,7 +89,7 @@ class CreateSplitKeyRequest(Structure):
 class CreateSplitKeyResponse(Structure):
     """The new parts in the order of their numbers (1.4 §4.38, 2.1 §6.1.10).
 
-    Only 1.2 has an Object Type here (1.2 §4.38), which its own test cases leave out.
+    Only 1.2 has an Object Type here (1.2 §4.38); its test cases omit it.
     """
 
     object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2)] = None
@@ -114,7 +114,7 @@ class JoinSplitKeyRequest(Structure):
 
 @structure()
 class JoinSplitKeyResponse(Structure):
-    """The joined key (1.4 §4.39, 2.1 §6.1.27); only 1.2 has an Object Type, rarely."""
+    """The joined key (1.4 §4.39, 2.1 §6.1.27); only 1.2 has an Object Type, which is optional."""
 
     object_type: Annotated[ObjectType | None, Wire(Tag.OBJECT_TYPE, until=V1_2)] = None
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]

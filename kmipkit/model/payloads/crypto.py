@@ -1,8 +1,8 @@
 """Cryptography with keys on the server: Encrypt to Hash, and random numbers.
 
-Operations on streams (1.3 on) carry a Correlation Value and two indicators, and may lack what a
-single call must have; so input and output data are required in 1.2 only. From 2.0 on, data of a
-request may also refer to the output of an earlier batch item (2.1 §7.9).
+Multi-part operations (1.3 and later) have a Correlation Value and two indicators, and need not have
+the fields that a single call requires; therefore only 1.2 requires input and output data. From 2.0
+on, the data of a request can also refer to the output of an earlier batch item (2.1 §7.9).
 """
 
 from typing import Annotated
@@ -15,7 +15,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_2, V1_3, V1_4, V2_0
 
 DataInput = bytes | Data | int
-"""The data; in 2.x also a reference to output earlier in the batch."""
+"""The data; in 2.x also a reference to the output of an earlier batch item."""
 
 
 @structure()

@@ -59,7 +59,7 @@ class Constraints(Structure):
 class ObjectDefaults(Structure):
     """Default attribute values for new objects (2.1 §7.22).
 
-    One type, or from 2.1 on a list of types: exactly one of the two is present.
+    For one type, or from 2.1 on for a list of types; exactly one of the two fields is present.
     """
 
     object_type: Annotated[

@@ -1,7 +1,7 @@
 """Locate.
 
-The criteria keep their values as trees: a structure there may lack required fields, and stands for
-any that matches what is given (KMIP 1.4 §4.9).
+The values of criteria are trees: a structure may lack required fields, and matches every structure
+with the same values in the fields that it has (KMIP 1.4 §4.9).
 """
 
 from typing import Annotated

@@ -15,7 +15,7 @@ from kmipkit.spec.versions import V1_4, V2_0
 class NotifyRequest(Structure):
     """Attributes that changed (1.4 §5.1, 2.1 §6.2.2).
 
-    A deleted attribute is one without value in 1.x, and among ``attribute_references`` in 2.x.
+    A deleted attribute has no value in 1.x; in 2.x it is in ``attribute_references``.
     """
 
     unique_identifier: Annotated[Identifier, Wire(Tag.UNIQUE_IDENTIFIER)]

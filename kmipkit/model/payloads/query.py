@@ -136,10 +136,10 @@ class QueryRequest(Structure):
 
 @structure()
 class QueryResponse(Structure):
-    """What the peer is and can do (1.4 §4.25, 2.1 §6.1.40).
+    """The capabilities of the peer (1.4 §4.25, 2.1 §6.1.40).
 
-    ``server_information`` may hold anything, so it stays a tree item. 2.x requires Protection
-    Storage Masks even of an answer to another question, which servers do not send.
+    ``server_information`` can contain anything; therefore it is a tree item. 2.x requires Protection
+    Storage Masks in every response, but servers send them only if the request asks for them.
     """
 
     operations: Annotated[tuple[Operation, ...], Wire(Tag.OPERATION)] = ()

@@ -1,4 +1,4 @@
-"""Register, Import and Export: managed objects handed over whole."""
+"""Register, Import and Export: the operations that transfer managed objects."""
 
 from typing import Annotated
 
@@ -20,9 +20,9 @@ from kmipkit.spec.versions import V1_1, V1_2, V2_0
 
 @structure()
 class RegisterRequest(Structure):
-    """Hand an object to the server (1.4 §4.3, 2.1 §6.1.43).
+    """Register an object in the server (1.4 §4.3, 2.1 §6.1.43).
 
-    The tables of 1.0 and 1.1 let the object be absent, 1.2 and later do not.
+    The object is optional in the tables of 1.0 and 1.1, and required in 1.2 and later.
     """
 
     object_type: Annotated[ObjectType, Wire(Tag.OBJECT_TYPE)]

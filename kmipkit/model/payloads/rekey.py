@@ -77,8 +77,8 @@ class ReKeyKeyPairResponse(KeyPairResponse):
 class DerivationParameters(Structure):
     """Inputs of a derivation method besides the keys (1.4 §4.6, 2.1 §7.12).
 
-    Which fields a method needs is the method's to say, so none is required here. Derivation Data
-    may be repeated in 2.x only; 1.x is read alike.
+    The method determines which fields it needs, so none is required here. Only 2.x permits several
+    Derivation Data, but 1.x is read in the same way.
     """
 
     cryptographic_parameters: Annotated[

@@ -1,8 +1,8 @@
-"""Asynchronous requests: batches that are carried out later, and the results that wait for a Poll.
+"""Asynchronous requests: batches that are carried out later, and their results until a Poll.
 
 A request is carried out as a whole, after a delay or when Process asks for it; until then each of
-its items may be cancelled (KMIP 2.1 §6.1.5, §6.1.38, §6.1.39, §6.1.41). What waits is in memory: a
-request that was only accepted, and not carried out, ends with the process.
+its items may be cancelled (KMIP 2.1 §6.1.5, §6.1.38, §6.1.39, §6.1.41). Requests and results are in
+memory only: a request that was accepted, but not yet carried out, is lost when the process ends.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -23,25 +23,26 @@ from kmipkit.spec.enums import (
 from kmipkit_server.engine.request import Request, UnreadableItem
 from kmipkit_server.identity.identity import Identity
 
-LIMIT = 1024
-"""Items that wait at most, of all clients."""
+MAX_DEFERRALS = 1024
+"""Items of all clients that are outstanding at the same time, at most."""
 
-PATIENCE = timedelta(minutes=10)
-"""How long a result waits to be fetched."""
+LIFETIME = timedelta(minutes=10)
+"""How long after its submission a request or its result is kept for a Poll."""
 
 
-def wants_deferral(request: Request, *, slow: bool) -> bool:
-    """Whether the client asks for an answer later: a 1.x client that can wait does (1.4 §6.7).
+def is_to_be_deferred(request: Request, *, slow: bool) -> bool:
+    """Whether the server carries the request out asynchronously.
 
-    From 2.0 on the client may leave it to the server, which defers what is slow (2.1 §11.3).
+    It does so for each 1.x client that supports it (KMIP 1.4 §6.7). From 2.0 on the client may leave
+    the decision to the server, which defers slow operations (KMIP 2.1 §11.3).
     """
     indicator = request.header.asynchronous_indicator
     mandatory = indicator is True or indicator == AsynchronousIndicator.MANDATORY
     return mandatory or (indicator == AsynchronousIndicator.OPTIONAL and slow)
 
 
-def processed_values(request: Request) -> list[bytes]:
-    """The asynchronous operations that the Process items of a request ask for."""
+def values_to_process(request: Request) -> list[bytes]:
+    """The Asynchronous Correlation Values in the Process items of a request."""
     payloads = (getattr(item, "request_payload", None) for item in request.items)
     return [
         payload.asynchronous_correlation_value
@@ -52,7 +53,7 @@ def processed_values(request: Request) -> list[bytes]:
 
 @dataclass(slots=True, eq=False)
 class DeferredRequest:
-    """A request that is carried out later; the same object for all its items."""
+    """A request that is carried out later; all its items share it."""
 
     request: Request
     identity: Identity
@@ -61,23 +62,23 @@ class DeferredRequest:
     """The Asynchronous Correlation Values of its items."""
     stage: ProcessingStage = ProcessingStage.SUBMITTED
     results: dict[bytes, ResponseBatchItem] = field(default_factory=dict)
-    """What its items have come to, once it is carried out."""
-    cancelling: int = 0
-    """Batches that cancel an item and are not committed yet: until then nothing is carried out."""
+    """The results of its items, once it is carried out."""
+    cancellations: int = 0
+    """Uncommitted batches that cancel an item. While there are any, nothing is carried out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """One item of such a request, as its Asynchronous Correlation Value leads to it."""
+    """One item of a deferred request, which has its own Asynchronous Correlation Value."""
 
     deferred: DeferredRequest
     item: RequestBatchItem | UnreadableItem
     is_processed: bool = False
-    """Whether the client has asked for it by Process."""
+    """Whether the client has sent a Process for it."""
 
 
 class AsynchronousRequests:
-    """The rules of waiting, over a table of deferred items by Asynchronous Correlation Value."""
+    """The rules for deferred items, over a table of them by Asynchronous Correlation Value."""
 
     def __init__(self, table: MutableMapping[bytes, Deferral]) -> None:
         self._table = table
@@ -85,12 +86,12 @@ class AsynchronousRequests:
     def defer(
         self, request: Request, identity: Identity, now: datetime, random: Callable[[int], bytes]
     ) -> list[ResponseBatchItem]:
-        """Accept a request; the answers that say so. OperationError: Server Limit Exceeded."""
+        """Accept a request; the results Operation Pending. OperationError: Server Limit Exceeded."""
         self._remove_expired(now)
-        if len(self._table) + len(request.items) > LIMIT:
+        if len(self._table) + len(request.items) > MAX_DEFERRALS:
             raise OperationError(
                 ResultReason.SERVER_LIMIT_EXCEEDED,
-                f"{LIMIT} asynchronous operations are waiting already",
+                f"the server keeps {MAX_DEFERRALS} asynchronous operations at most; try again later",
             )
         values = tuple(random(16) for _ in request.items)
         deferred = DeferredRequest(request, identity, now, values)
@@ -100,15 +101,17 @@ class AsynchronousRequests:
 
     def due(self, before: datetime) -> list[DeferredRequest]:
         """Requests that were submitted before a time and are still to be carried out."""
-        found = dict.fromkeys(deferral.deferred for deferral in self._table.values())
-        return [one for one in found if _is_ready(one) and one.submitted <= before]
+        requests = dict.fromkeys(deferral.deferred for deferral in self._table.values())
+        return [each for each in requests if _is_ready(each) and each.submitted <= before]
 
     def of_values(self, values: Iterable[bytes], identity: Identity) -> list[DeferredRequest]:
-        """Requests of the caller that have not begun and have one of these values."""
-        found = dict.fromkeys(
+        """Requests of the client that have one of these values and are still to be carried out."""
+        requests = dict.fromkeys(
             self._table[value].deferred for value in values if value in self._table
         )
-        return [one for one in found if _is_ready(one) and one.identity.name == identity.name]
+        return [
+            each for each in requests if _is_ready(each) and each.identity.name == identity.name
+        ]
 
     def remaining(
         self, deferred: DeferredRequest
@@ -123,14 +126,14 @@ class AsynchronousRequests:
         items: Mapping[bytes, RequestBatchItem | UnreadableItem],
         results: list[ResponseBatchItem],
     ) -> None:
-        """Keep the results. Items behind one that failed have none and are failures, too."""
+        """Store the results. Items after one that stopped the batch have none: these failed, too."""
         deferred.stage = ProcessingStage.COMPLETED
         for number, (value, item) in enumerate(items.items()):
-            result = results[number] if number < len(results) else _skipped(item)
+            result = results[number] if number < len(results) else _not_carried_out(item)
             deferred.results[value] = result
 
     def poll(self, value: bytes, identity: Identity, now: datetime) -> ResponseBatchItem:
-        """The result, which is forgotten then, or that there is none yet."""
+        """The result, which is then deleted; Operation Pending if there is none yet."""
         deferral = self._find(value, identity, now)
         result = deferral.deferred.results.get(value)
         if result is None:
@@ -141,9 +144,9 @@ class AsynchronousRequests:
     def cancel(
         self, value: bytes, identity: Identity, now: datetime
     ) -> tuple[CancellationResult, DeferredRequest | None]:
-        """Give up an item whose request has not begun (KMIP 1.4 §4.27).
+        """Cancel an item whose request has not begun (KMIP 1.4 §4.27).
 
-        The request, if it must wait until the cancellation is committed.
+        Returns the request, too, if it must not begin until the cancellation is committed.
         """
         try:
             deferred = self._find(value, identity, now).deferred
@@ -158,11 +161,12 @@ class AsynchronousRequests:
         return CancellationResult.CANCELED, deferred
 
     def process(self, value: bytes, identity: Identity, now: datetime) -> None:
-        """Note that Process was asked for. OperationError: Duplicate Process Request, if again."""
+        """Record a Process. OperationError: Duplicate Process Request for a second one."""
         deferral = self._find(value, identity, now)
         if deferral.is_processed:
             raise OperationError(
-                ResultReason.DUPLICATE_PROCESS_REQUEST, "the operation was processed already"
+                ResultReason.DUPLICATE_PROCESS_REQUEST,
+                "an earlier Process has already carried out this operation",
             )
         for other in deferral.deferred.values:
             if other in self._table:
@@ -175,15 +179,15 @@ class AsynchronousRequests:
         values: frozenset[bytes] | None,
         operations: frozenset[Operation] | None,
     ) -> Iterator[AsynchronousRequest]:
-        """What the caller has not fetched yet; of these values or operations, if any are given."""
+        """The client's items without a Poll; only those of the values or operations, if given."""
         self._remove_expired(now)
         for value, deferral in self._table.items():
             operation = deferral.item.operation
-            chosen = (values is None and operations is None) or (
+            is_selected = (values is None and operations is None) or (
                 value in (values or ()) or operation in (operations or ())
             )
             deferred = deferral.deferred
-            if deferred.identity.name == identity.name and operation is not None and chosen:
+            if deferred.identity.name == identity.name and operation is not None and is_selected:
                 yield AsynchronousRequest(
                     asynchronous_correlation_value=value,
                     operation=operation,
@@ -193,19 +197,19 @@ class AsynchronousRequests:
 
     def _find(self, value: bytes, identity: Identity, now: datetime) -> Deferral:
         self._remove_expired(now)
-        found = self._table.get(value)
-        if found is None or found.deferred.identity.name != identity.name:
+        deferral = self._table.get(value)
+        if deferral is None or deferral.deferred.identity.name != identity.name:
             raise OperationError(
                 ResultReason.INVALID_ASYNCHRONOUS_CORRELATION_VALUE,
-                "no operation is outstanding under this Asynchronous Correlation Value",
+                "no outstanding operation has this Asynchronous Correlation Value",
             )
-        return found
+        return deferral
 
     def _remove_expired(self, now: datetime) -> None:
         expired = [
             value
             for value, deferral in self._table.items()
-            if deferral.deferred.submitted + PATIENCE < now
+            if deferral.deferred.submitted + LIFETIME < now
             and deferral.deferred.stage is not ProcessingStage.IN_PROCESS
         ]
         for value in expired:
@@ -213,7 +217,7 @@ class AsynchronousRequests:
 
 
 def _is_ready(deferred: DeferredRequest) -> bool:
-    return deferred.stage is ProcessingStage.SUBMITTED and not deferred.cancelling
+    return deferred.stage is ProcessingStage.SUBMITTED and not deferred.cancellations
 
 
 def _pending(item: RequestBatchItem | UnreadableItem, value: bytes) -> ResponseBatchItem:
@@ -225,11 +229,11 @@ def _pending(item: RequestBatchItem | UnreadableItem, value: bytes) -> ResponseB
     )
 
 
-def _skipped(item: RequestBatchItem | UnreadableItem) -> ResponseBatchItem:
+def _not_carried_out(item: RequestBatchItem | UnreadableItem) -> ResponseBatchItem:
     return ResponseBatchItem(
         operation=item.operation,
         unique_batch_item_id=item.unique_batch_item_id,
         result_status=ResultStatus.OPERATION_FAILED,
         result_reason=ResultReason.GENERAL_FAILURE,
-        result_message="not carried out, since an item of the batch failed",
+        result_message="not carried out, because an earlier item of the batch failed",
     )

@@ -1,8 +1,8 @@
 """One message while it is carried out: what its items share, and what they change in memory.
 
-A batch is run inside one transaction of the store. It may be run twice (first on a view that only
-reads, or again where others were in the way), so each run has a batch of its own. What a run changes
-outside the transaction is staged: it is published after the commit and forgotten with a rollback.
+A batch runs inside one transaction of the store. It may run twice: first on a read-only view, or
+again after a conflict with others. So each run has a Batch of its own. What a run changes outside
+the transaction is staged: it is published after the commit, and discarded with a rollback.
 """
 
 from collections.abc import Callable, Iterator, MutableMapping
@@ -29,17 +29,18 @@ _Value = TypeVar("_Value")
 class Batch:
     """One run of a message; see the head of this module."""
 
-    # Class attributes are what most batches never change: making one is part of every request.
+    # These defaults are class attributes, since every request makes a Batch and most requests
+    # change none of them: an instance attribute is made only when it is set.
     placeholder: str | None = None
     """The ID Placeholder (KMIP 1.4 §4)."""
     identifiers: tuple[str, ...] = ()
     """Identifiers that earlier items have returned (KMIP 2.1 §4.58)."""
     outputs: tuple[tuple[Operation, bytes], ...] = ()
-    """Data that earlier items have returned, and by which operation (KMIP 2.1 §7.9)."""
+    """Data that earlier items have returned, each with its operation (KMIP 2.1 §7.9)."""
     has_failures: bool = False
     """Whether an item has failed."""
     exchanges_roles: bool = False
-    """Whether client and server exchange their roles after the answer (KMIP 2.1 §6.1.54)."""
+    """Whether client and server exchange their roles after the response (KMIP 2.1 §6.1.54)."""
     _staged: dict[int, Staged[Any, Any]] | None = None
     _effects: tuple[Callable[[], None], ...] = ()
     _cleanups: tuple[Callable[[], None], ...] = ()
@@ -63,9 +64,9 @@ class Batch:
         self.is_single = is_single
         """Whether the message has one item only."""
         self.results: list[ResponseBatchItem] = []
-        """The answers so far."""
+        """The results so far."""
 
-    # --- what lives outside the transaction ------------------------------------------------------
+    # --- changes outside the transaction ---------------------------------------------------------
 
     def staged(self, shared: MutableMapping[_Key, _Value]) -> Staged[_Key, _Value]:
         """This batch's view of a table of the server's state."""
@@ -78,40 +79,41 @@ class Batch:
 
     @property
     def tickets(self) -> Tickets:
-        """The tickets of Login."""
+        """The tickets of Login, with this batch's changes."""
         return Tickets(self.staged(self.server.state.sessions))
 
     @property
     def computations(self) -> Computations:
-        """Operations in several parts."""
+        """The operations in several parts, with this batch's changes."""
         shared = self.server.state.computations
         return Computations(self.staged(shared), shared)
 
     @property
     def asynchronous(self) -> AsynchronousRequests:
-        """Asynchronous requests."""
+        """The asynchronous requests, with this batch's changes."""
         return AsynchronousRequests(self.staged(self.server.state.deferrals))
 
     def after_commit(self, effect: Callable[[], None]) -> None:
-        """Have something done once the batch is committed; never, if it is rolled back."""
+        """Call a function after the commit; never, if the batch or the item is rolled back."""
         self._effects += (effect,)
 
     def at_end(self, cleanup: Callable[[], None]) -> None:
-        """Have something done when the batch has ended, however it ended."""
+        """Call a function when the batch ends, with or without a commit."""
         self._cleanups += (cleanup,)
 
-    # --- how it goes -----------------------------------------------------------------------------
+    # --- items, commit and end -------------------------------------------------------------------
 
     @contextmanager
-    def part(self) -> Iterator[None]:
-        """One item of several: if it ends with an exception, it leaves nothing behind."""
+    def savepoint(self) -> Iterator[None]:
+        """One item of several: if it ends with an exception, all its changes are rolled back."""
         staged, effects, store = self._staged or {}, self._effects, self.store
         savepoints = {key: table.savepoint() for key, table in staged.items()}
         try:
             with store.savepoint() if isinstance(store, Transaction) else nullcontext():
                 yield
-        except BaseException:
+        except BaseException:  # whatever ends the item: an error, a WriteRequired, a defect
             for key, table in (self._staged or {}).items():
+                # A table that this item staged first had no savepoint: all of it is rolled back.
                 table.rollback(savepoints.get(key, 0))
             self._effects = effects
             raise
@@ -119,19 +121,20 @@ class Batch:
     def accept(
         self, identifiers: tuple[str, ...], outputs: tuple[bytes, ...], row: ServedOperation
     ) -> None:
-        """Take what an operation has returned that succeeded, for the items that follow.
+        """Keep what a successful operation has returned, for the following items.
 
-        One identifier becomes the ID Placeholder; of several the first one, if they are new
-        objects, and none, if they were found (KMIP 1.4 §4, §4.2, §4.9, §4.38).
+        A single identifier becomes the ID Placeholder. Of several, the first one does if they are
+        new objects: Create Key Pair sets it to the private key, Create Split Key to the first part
+        (KMIP 1.4 §4.2, §4.38). A Locate that finds several objects leaves it empty (§4.9).
         """
         self.identifiers += identifiers
         self.outputs += tuple((row.operation, output) for output in outputs)
         if row.sets_placeholder:
-            is_clear = identifiers and (row.creates or len(identifiers) == 1)
-            self.placeholder = identifiers[0] if is_clear else None
+            is_unambiguous = identifiers and (row.creates or len(identifiers) == 1)
+            self.placeholder = identifiers[0] if is_unambiguous else None
 
     def publish(self) -> None:
-        """After the commit: show all what the batch has changed."""
+        """Make the changes visible to others; called after the commit."""
         if self._staged is not None:
             for table in self._staged.values():
                 table.publish()
@@ -139,6 +142,6 @@ class Batch:
             effect()
 
     def end(self) -> None:
-        """Clean up. What was not published is forgotten."""
+        """Call the clean-up functions. What was not published is lost."""
         for cleanup in self._cleanups:
             cleanup()

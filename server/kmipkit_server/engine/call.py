@@ -1,4 +1,4 @@
-"""One operation of a batch: who asks, in which version, when, and what earlier items have left."""
+"""One operation of a batch: its client, version and time, and the results of earlier items."""
 
 from typing import NoReturn
 
@@ -7,7 +7,7 @@ from kmipkit.model.types import NameReference
 from kmipkit.spec.enums import Data, Operation, ResultReason, UniqueIdentifier
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.multipart import (
-    PATIENCE,
+    LIFETIME,
     Computation,
     DataPart,
     Part,
@@ -16,14 +16,15 @@ from kmipkit_server.engine.multipart import (
 )
 from kmipkit_server.engine.settings import Random, Settings
 from kmipkit_server.store.base import Transaction
+from kmipkit_server.titles import title
 
 
 class WriteRequired(Exception):
-    """An operation that mostly only reads must write this time; the batch is run again for that."""
+    """An operation on a read-only view must write: the batch runs again, in a transaction."""
 
 
 class Call:
-    """One operation in progress. What it returns counts for later items only if it succeeds."""
+    """One operation in progress. Later items see what it returns only if it succeeds."""
 
     __slots__ = (
         "batch", "identifiers", "identity", "now", "operation", "outputs", "store", "version",
@@ -44,7 +45,7 @@ class Call:
 
     @property
     def settings(self) -> Settings:
-        """What the server says of itself."""
+        """The settings of the server."""
         return self.batch.server.settings
 
     @property
@@ -54,21 +55,25 @@ class Call:
 
     @property
     def transaction(self) -> Transaction:
-        """The store for writing; WriteRequired where the batch began by reading only."""
+        """The store for writing; raises WriteRequired if the batch runs on a read-only view."""
         if isinstance(self.store, Transaction):
             return self.store
         raise WriteRequired
 
-    # --- what identifiers and data mean ----------------------------------------------------------
+    # --- references to objects and data ----------------------------------------------------------
 
     def resolve(self, identifier: object) -> str:
-        """The unique identifier that a request means: its text, the placeholder, or the nth."""
+        """The Unique Identifier that a field of a request refers to.
+
+        The field has the identifier itself, a name (3.0), the index of an identifier that this
+        batch has returned (2.x), or nothing for the ID Placeholder.
+        """
         if isinstance(identifier, NameReference):
             return self._named(identifier)
         if isinstance(identifier, str):
             return identifier
         if isinstance(identifier, int) and not isinstance(identifier, UniqueIdentifier):
-            # Asked first: the symbol of the placeholder is a number, too, and equal to 1.
+            # Before the placeholder, whose symbol is an int, too, and equals the index 1.
             try:
                 return self.batch.identifiers[identifier]
             except IndexError:
@@ -77,47 +82,49 @@ class Call:
             if self.batch.placeholder is None:
                 raise OperationError(
                     ResultReason.OBJECT_NOT_FOUND,
-                    "no Unique Identifier is given, and no earlier item of the batch set one",
+                    "the request has no Unique Identifier, and the ID Placeholder is empty",
                 )
             return self.batch.placeholder
         raise OperationError(
-            ResultReason.FEATURE_NOT_SUPPORTED, f"{identifier!s} cannot stand for an object here"
+            ResultReason.FEATURE_NOT_SUPPORTED,
+            f"{identifier!s} is not supported as Unique Identifier of this operation",
         )
 
     def _named(self, name: NameReference) -> str:
-        """The object of the caller that has a name (3.0)."""
-        found = list(self.store.named(self.identity.name, name))
-        if len(found) != 1:
-            raise OperationError(
-                ResultReason.OBJECT_NOT_FOUND, f"{len(found)} objects have the name {name!s}"
-            )
-        return found[0]
+        """The client's object with this name (3.0)."""
+        identifiers = self.store.find_by_name(self.identity.name, name)
+        if len(identifiers) != 1:
+            number = "several objects have" if identifiers else "no object has"
+            raise OperationError(ResultReason.OBJECT_NOT_FOUND, f"{number} the Name {name!s}")
+        return identifiers[0]
 
     def not_found(self, identifier: str) -> NoReturn:
-        """Refuse: no such object."""
+        """Raise Object Not Found."""
         raise OperationError(
             ResultReason.OBJECT_NOT_FOUND, f"no object has the Unique Identifier {identifier!r}"
         )
 
-    def data(self, given: object) -> bytes:
-        """The data that a request means: bytes, or the output of an earlier item (2.1 §7.9)."""
-        if isinstance(given, bytes):
-            return given
+    def data(self, field: object) -> bytes:
+        """The data in a field of a request, or the earlier output it refers to (KMIP 2.1 §7.9)."""
+        if isinstance(field, bytes):
+            return field
         outputs = self.batch.outputs
-        if isinstance(given, Data):
-            source = self.batch.server.registry.with_output(given)
+        if isinstance(field, Data):
+            source = self.batch.server.registry.with_output(field)
             for operation, output in reversed(outputs):
                 if operation is source:
                     return output
             raise OperationError(
-                ResultReason.INVALID_FIELD, f"no earlier item of the batch returned {given!s}"
+                ResultReason.INVALID_FIELD,
+                f"no earlier item of the batch has returned the Data {title(field)}",
             )
-        if isinstance(given, int):
+        if isinstance(field, int):
             try:
-                return outputs[given][1]
+                return outputs[field][1]
             except IndexError:
                 raise OperationError(
-                    ResultReason.INVALID_FIELD, f"the batch has no data number {given}"
+                    ResultReason.INVALID_FIELD,
+                    f"Data refers to output {field} of the batch, which has {len(outputs)}",
                 ) from None
         raise OperationError(ResultReason.INVALID_FIELD, "Data is missing")
 
@@ -127,20 +134,20 @@ class Call:
             return b""
         return self.data(request.data)
 
-    # --- what the operation leaves for later items -----------------------------------------------
+    # --- results for later items -----------------------------------------------------------------
 
     def returns(self, identifier: str) -> str:
-        """Note an identifier that this operation returns; the identifier itself."""
+        """Record an identifier that this operation returns, so that later items can refer to it."""
         self.identifiers += (identifier,)
         return identifier
 
     def returns_data(self, output: bytes) -> bytes:
-        """Note data that this operation returns; the data themselves."""
+        """Record data that this operation returns, so that later items can refer to it."""
         self.outputs += (output,)
         return output
 
     def resume(self, request: Part) -> Computation:
-        """The computation that a later part goes on with."""
+        """The computation that a later part continues."""
         assert request.correlation_value is not None
         return self.batch.computations.resume(
             self.identity.name, self.operation, request.correlation_value, self.now
@@ -149,7 +156,7 @@ class Call:
     def suspend(
         self, request: Part, context: object, identifier: str | None = None
     ) -> bytes | None:
-        """Let a computation wait for its next part; the Correlation Value, None after the last."""
+        """Keep a computation for its next part; the Correlation Value, None after the last part."""
         if is_last(request):
             return None
         value = request.correlation_value or self.random(16)
@@ -157,8 +164,8 @@ class Call:
         return value
 
     def suspend_as(self, value: bytes, context: object, identifier: str | None = None) -> None:
-        """Let a computation wait under a Correlation Value."""
-        waiting = Computation(
-            self.identity.name, self.operation, identifier, context, self.now + PATIENCE
+        """Keep a computation under a Correlation Value."""
+        computation = Computation(
+            self.identity.name, self.operation, identifier, context, self.now + LIFETIME
         )
-        self.batch.computations.suspend(value, waiting, self.now)
+        self.batch.computations.suspend(value, computation, self.now)

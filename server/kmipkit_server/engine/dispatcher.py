@@ -1,10 +1,10 @@
 """From a request message to its response.
 
-The path of a request: one decode, one decision per item, one access to the store, one encode. A
-message of which no operation writes runs on a read-only view; all others, and those that find out
-that they must write, run in a transaction and are answered when that is durable. The items of a
-message share one transaction, with a savepoint for each, so that a failed item leaves nothing
-behind and Undo takes back all of them (KMIP 1.4 §6.13).
+The steps of a request: one decode, one decision per item, one access to the store, one encode. A
+message whose operations only read runs on a read-only view. Others, and those that turn out to
+write, run in a transaction, and their response is sent when that is durable. The items of a message
+share one transaction, with a savepoint for each, so that a failed item changes nothing, and the
+option Undo can roll all of them back (KMIP 1.4 §6.13).
 """
 
 import logging
@@ -28,8 +28,8 @@ from kmipkit_server.engine import response
 from kmipkit_server.engine.asynchronous import (
     AsynchronousRequests,
     DeferredRequest,
-    processed_values,
-    wants_deferral,
+    is_to_be_deferred,
+    values_to_process,
 )
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.call import Call, WriteRequired
@@ -42,7 +42,7 @@ from kmipkit_server.engine.request import (
     read_request,
     require_readable,
 )
-from kmipkit_server.engine.response import Answer, failure
+from kmipkit_server.engine.response import Response, failure
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
@@ -60,19 +60,19 @@ STOP, CONTINUE, UNDO = (
 
 
 class _Plan(NamedTuple):
-    """What the operations of a request ask of the way in which it is carried out."""
+    """How a request is carried out, which follows from its operations."""
 
     rows: Sequence[ServedOperation | None]
-    """For each item its operation; None if the server or the version lacks it."""
+    """The operation of each item; None if the server or the version does not have it."""
     writes: bool
-    """Whether it is no use to try the request on a view that only reads."""
+    """Whether the request needs a transaction from the start."""
     slow: bool
-    immediate: bool
+    is_immediate: bool
     """Whether it must not be deferred."""
 
 
-class RolledBack(Exception):
-    """Rolls the whole transaction of a message back; carries what to answer."""
+class BatchRolledBack(Exception):
+    """Rolls back the whole transaction of a message; has the batch with the results to send."""
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
@@ -80,7 +80,7 @@ class RolledBack(Exception):
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Answers requests; shared by all connections."""
+    """Carries out requests; all connections share it."""
 
     store: Store
     server: Server
@@ -89,21 +89,21 @@ class Dispatcher:
     seam: Seam = field(default_factory=Seam)
     limits: Limits = DEFAULT_LIMITS
     asynchronous_delay: timedelta = timedelta(0)
-    """How long an asynchronous request waits, so that it can be cancelled."""
+    """How long an asynchronous request is not carried out, so that it can be cancelled."""
 
-    # --- what a connection asks for --------------------------------------------------------------
+    # --- the interface for connections -----------------------------------------------------------
 
     async def admit(self, identity: Identity) -> Identity:
         """The account of a new connection."""
         return await self.accounts.admit(identity, self._now())
 
-    async def respond(self, data: bytes, identity: Identity) -> Answer:
-        """The answer to a whole message. Never raises for bad input."""
+    async def respond(self, data: bytes, identity: Identity) -> Response:
+        """The response to a whole message. Malformed input never raises an exception."""
         try:
             request = read_request(data, self.limits)
         except RemoteProtocolError as error:
             log.warning("%s: bad request: %s", identity.name, error)
-            return Answer(self.refuse(error, data))
+            return Response(self.refuse(error, data))
         now = self._now()
         exchanges_roles = False
         try:
@@ -113,27 +113,27 @@ class Dispatcher:
                 identity = await self.accounts.authenticate(identity, authentication, now)
             results, exchanges_roles = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
-            log.warning("%s: not authenticated: %s", identity.name, error.message)
+            log.warning("%s: authentication failed: %s", identity.name, error.message)
             results = [failure(request.version, error, item) for item in request.items]
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)
             results = [failure(request.version, error)]
         except StoreError as error:
             results = [self._store_failure(request, identity, error)]
-        answer = self._encode(request, results, now, identity.proof)
-        return Answer(answer, request.version if exchanges_roles else None)
+        encoded = self._encode(request, results, now, identity.proof)
+        return Response(encoded, request.version if exchanges_roles else None)
 
     def on_response(self, identity: Identity, data: bytes) -> None:
-        """Take a client's answer to a request of the server. RemoteProtocolError if it is none."""
+        """Log a client's response to a request of the server. RemoteProtocolError if it is none."""
         message, version = decode_response(data, limits=self.limits, tolerant=True)
         for item in message.batch_items:
-            log.debug("%s answers in KMIP %s: %s", identity.name, version, item.result_status)
+            log.debug("%s: response in KMIP %s: %s", identity.name, version, item.result_status)
 
     def refuse(self, error: ProtocolError | OperationError, data: bytes) -> bytes:
-        """The answer to a request that is not carried out, whatever it says.
+        """The response to a message that fails as a whole.
 
-        It is an item without operation (KMIP 1.4 §11.1), in the version of ``data`` if that is a
-        request.
+        It has one item without operation (KMIP 1.4 §11.1). Its version is that of the request, or
+        the next lower one that the server supports, or the lowest one.
         """
         version = peek_version(data)
         if version not in VERSIONS:
@@ -141,16 +141,16 @@ class Dispatcher:
         refusal = failure(version, OperationError(error.reason, str(error)))
         return response.message(version, [refusal], self._now())
 
-    async def work_off(self, others: Sequence[DeferredRequest] = ()) -> None:
-        """Carry out the asynchronous requests that are due, and some others."""
+    async def run_deferred(self, others: Sequence[DeferredRequest] = ()) -> None:
+        """Carry out the asynchronous requests that are due, and the given others."""
         due = self._asynchronous.due(self.clock() - self.asynchronous_delay)
         for deferred in (*due, *others):
             if deferred.stage is not ProcessingStage.SUBMITTED:
                 continue
             deferred.stage = ProcessingStage.IN_PROCESS
             items = self._asynchronous.remaining(deferred)
-            asked = deferred.request
-            request = Request(asked.version, asked.header, tuple(items.values()))
+            original = deferred.request
+            request = Request(original.version, original.header, tuple(items.values()))
             try:
                 plan = self._plan(request)
                 batch = await self._execute(request, plan, deferred.identity, self._now())
@@ -164,12 +164,14 @@ class Dispatcher:
     async def _carry_out(
         self, request: Request, identity: Identity, now: datetime
     ) -> tuple[list[ResponseBatchItem], bool]:
-        """The results, now or later if the client can wait; whether the roles are exchanged."""
+        """The results, and whether the roles are exchanged; deferred requests are only pending."""
         plan = self._plan(request)
-        if plan.immediate:
-            processed = processed_values(request)
-            await self.work_off(self._asynchronous.of_values(processed, identity))
-        elif request.header.asynchronous_indicator and wants_deferral(request, slow=plan.slow):
+        if plan.is_immediate:
+            # Process carries out its request before its own batch runs: a transaction of its own
+            # must not wait inside the transaction of the batch.
+            values = values_to_process(request)
+            await self.run_deferred(self._asynchronous.of_values(values, identity))
+        elif request.header.asynchronous_indicator and is_to_be_deferred(request, slow=plan.slow):
             random = self.server.settings.random
             return self._asynchronous.defer(request, identity, self.clock(), random), False
         batch = await self._execute(request, plan, identity, now)
@@ -178,7 +180,9 @@ class Dispatcher:
     async def _execute(
         self, request: Request, plan: _Plan, identity: Identity, now: datetime
     ) -> Batch:
-        """Run a request in a transaction of the store; the run that counts."""
+        """Run a request on a view of the store or in a transaction; the batch of the last run."""
+        # The store may call run() several times. Each run has a batch of its own, and all of them
+        # are ended, but only that of the committed run is published.
         runs: list[Batch] = []
 
         def run(store: Reader | Transaction) -> Batch:
@@ -190,20 +194,22 @@ class Dispatcher:
             self._run_items(batch, request, plan.rows)
             return batch
 
-        def committed(batch: Batch) -> None:
+        def on_commit(batch: Batch) -> None:
             batch.publish()
             self._report(batch, request)
 
         try:
             if not plan.writes:
+                # Most requests of operations that can write do not: a Get writes only the first
+                # time, to clear Fresh. A view costs no transaction; the rare others run twice.
                 try:
-                    return await self.store.run(run, slow=plan.slow, committed=committed)
+                    return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
                 except WriteRequired:
                     pass
-            return await self.store.run(run, writes=True, slow=plan.slow, committed=committed)
-        except RolledBack as rolled_back:
-            self._report(rolled_back.batch, request)
-            return rolled_back.batch
+            return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
+        except BatchRolledBack as rollback:
+            self._report(rollback.batch, request)
+            return rollback.batch
         finally:
             for batch in runs:
                 batch.end()
@@ -219,10 +225,13 @@ class Dispatcher:
                 continue
             batch.has_failures = True
             if batch.is_single:
-                raise RolledBack(batch)  # it had no savepoint but that of the whole message
+                # A single item has no savepoint of its own: the transaction is rolled back.
+                raise BatchRolledBack(batch)
             if option == UNDO and len(batch.results) > 1:
+                # "If any operation in the request fails, then the server SHALL undo all the
+                # previous operations" (KMIP 1.4 §6.13).
                 batch.results = response.undone(batch.results)
-                raise RolledBack(batch)
+                raise BatchRolledBack(batch)
             if option != CONTINUE:
                 break
 
@@ -239,8 +248,14 @@ class Dispatcher:
         except (WriteRequired, StoreError):
             raise
         except Exception:
-            # A defect of ours must not look like the client's mistake, nor show what we hold.
-            log.exception("%s: defect in %s", batch.identity.name, response.title(item.operation))
+            # Only a defect of the server gets here, so any exception is caught: one bad handler
+            # must not end the connection. The client learns nothing about it, since the text of an
+            # unexpected exception may contain key material of others; the log has the traceback.
+            log.exception(
+                "%s: internal error in %s",
+                batch.identity.name,
+                response.operation_title(item.operation),
+            )
             defect = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
             return failure(batch.version, defect, item)
 
@@ -250,23 +265,24 @@ class Dispatcher:
         if row is None:
             raise OperationError(
                 ResultReason.OPERATION_NOT_SUPPORTED,
-                f"{response.title(item.operation)} is not supported in KMIP {batch.version}",
+                f"{response.operation_title(item.operation)} is not supported in KMIP {batch.version}",
             )
-        batch.exchanges_roles = False  # what counts is the last item
+        batch.exchanges_roles = False  # only the last item can exchange the roles
         call = Call(batch, row.operation)
         if batch.is_single:
+            # No savepoint, and nothing to accept: no other item follows.
             return response.success(item, self._call(call, row, item))
-        with batch.part():
+        with batch.savepoint():
             payload = self._call(call, row, item)
         batch.accept(call.identifiers, call.outputs, row)
         return response.success(item, payload)
 
     def _call(self, call: Call, row: ServedOperation, item: RequestBatchItem) -> object:
-        for look in self.seam.before:
-            look(call, row, item)
+        for before in self.seam.before:
+            before(call, row, item)
         payload: object = row.handler(call, item.request_payload)
-        for look in self.seam.after:
-            look(call, row, item)
+        for after in self.seam.after:
+            after(call, row, item)
         return payload
 
     # --- helpers ---------------------------------------------------------------------------------
@@ -276,35 +292,38 @@ class Dispatcher:
         return AsynchronousRequests(self.server.state.deferrals)
 
     def _now(self) -> datetime:
-        """In whole seconds, as dates of KMIP are (KMIP 1.4 §9.1.1.4)."""
+        """The time in whole seconds, as a Date-Time of KMIP is (KMIP 1.4 §9.1.1.4)."""
         return self.clock().replace(microsecond=0)
 
     def _plan(self, request: Request) -> _Plan:
         rows = []
-        writes = slow = immediate = False
+        writes = slow = is_immediate = False
         for item in request.items:
             row = self.server.registry.find(item.operation, request.version)
             rows.append(row)
             if row is not None and not isinstance(item, UnreadableItem):
-                # A part of several changes what waits for the next one: it must not run twice.
+                # One of several parts updates a cipher or hash, which cannot be undone: it must
+                # not run a second time after a WriteRequired.
                 writes = writes or row.writes or is_part(item.request_payload)
                 slow = slow or row.slow
-                immediate = immediate or row.is_immediate
-        return _Plan(rows, writes, slow, immediate)
+                is_immediate = is_immediate or row.is_immediate
+        return _Plan(rows, writes, slow, is_immediate)
 
     def _report(self, batch: Batch, request: Request) -> None:
-        """Tell the hooks and the log how a request has ended: once, however often it was run."""
+        """Log failures and call the hooks at the end of a request: once, however often it ran."""
         if batch.has_failures:
-            _log_refusals(batch)
-        for look in self.seam.finished:
+            _log_failures(batch)
+        for finished in self.seam.finished:
             for item, result in zip(request.items, batch.results, strict=False):
-                look(batch, item, result)
+                finished(batch, item, result)
 
     def _store_failure(
         self, request: Request, identity: Identity, error: StoreError
     ) -> ResponseBatchItem:
         log.error("%s: %s", identity.name, error)
-        unavailable = OperationError(ResultReason.GENERAL_FAILURE, "the store is not available")
+        unavailable = OperationError(
+            ResultReason.GENERAL_FAILURE, "the server cannot read or write its store at the moment"
+        )
         return failure(request.version, unavailable)
 
     def _encode(
@@ -319,16 +338,16 @@ class Dispatcher:
         if maximum is not None and len(data) > maximum:
             error = OperationError(
                 ResultReason.RESPONSE_TOO_LARGE,
-                f"the response has {len(data)} bytes, more than the {maximum} that were asked",
+                f"the response has {len(data)} bytes; the request allows {maximum} at most",
             )
             refusal = failure(request.version, error, request.items[0])
             return response.message(request.version, [refusal], now)
         return data
 
 
-def _log_refusals(batch: Batch) -> None:
+def _log_failures(batch: Batch) -> None:
     for result in batch.results:
         if result.result_status is ResultStatus.OPERATION_FAILED:
             reason = result.result_reason.name if result.result_reason else ""
-            operation, message = response.title(result.operation), result.result_message
+            operation, message = response.operation_title(result.operation), result.result_message
             log.info("%s: %s refused: %s: %s", batch.identity.name, operation, reason, message)

@@ -1,7 +1,8 @@
-"""Operations in several parts: computations that wait for the next part (KMIP 2.1 §6, §7.8).
+"""Operations in several parts: computations that continue with the next part (KMIP 2.1 §6, §7.8).
 
-The first part has an Init Indicator, all later ones the Correlation Value of the first answer, the
-last one a Final Indicator. A computation waits in memory only, for a limited time, for its owner.
+The first part has an Init Indicator, all later ones the Correlation Value of the first response,
+the last one a Final Indicator. Between parts, a computation is in memory only, for a limited time,
+and only its owner can continue it.
 """
 
 from collections.abc import MutableMapping
@@ -12,15 +13,15 @@ from typing import Any, Protocol
 from kmipkit.errors import OperationError
 from kmipkit.spec.enums import Operation, ResultReason
 
-LIMIT = 1024
-"""Computations that wait at most, of all clients."""
+MAX_COMPUTATIONS = 1024
+"""Unfinished computations of all clients at the same time, at most."""
 
-PATIENCE = timedelta(minutes=10)
-"""How long one waits for its next part."""
+LIFETIME = timedelta(minutes=10)
+"""How long after a part the next one may come."""
 
 
 class Part(Protocol):
-    """The fields by which a request says that it is a part."""
+    """The fields that make a request one of several parts."""
 
     @property
     def correlation_value(self) -> bytes | None: ...
@@ -31,7 +32,7 @@ class Part(Protocol):
 
 
 class DataPart(Part, Protocol):
-    """A request with data, perhaps a part of several."""
+    """A request with data, which may be one of several parts."""
 
     @property
     def data(self) -> object: ...
@@ -46,35 +47,35 @@ class KeyedPart(DataPart, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """A computation that waits."""
+    """An unfinished computation."""
 
     owner: str
     operation: Operation
     identifier: str | None
-    """The key that it was begun with."""
+    """The Unique Identifier of its key."""
     context: Any
-    """What the operation goes on with, such as a cipher that has seen the first parts."""
+    """The state of the computation, such as a cipher that has processed the first parts."""
     expires: datetime
 
 
 def is_part(request: object) -> bool:
-    """Whether a request is one of several, so that answering it changes something.
+    """Whether a request is one of several parts, so that carrying it out changes server state.
 
-    One with both indicators and no Correlation Value is the only one (KMIP 2.1 §6).
+    A request with both indicators and without a Correlation Value is a single part (KMIP 2.1 §6).
     """
     if getattr(request, "correlation_value", None) is not None:
         return True
-    begins = getattr(request, "init_indicator", None)
-    return bool(begins and not getattr(request, "final_indicator", None))
+    is_first = getattr(request, "init_indicator", None)
+    return bool(is_first and not getattr(request, "final_indicator", None))
 
 
 def is_last(request: Part) -> bool:
-    """Whether nothing follows."""
+    """Whether a request is the last part, or a single one."""
     return bool(request.final_indicator) or not is_part(request)
 
 
 class Computations:
-    """The rules of waiting, over the table of a batch and the one that all batches share."""
+    """The rules for computations, over the table of a batch and the one that all batches share."""
 
     def __init__(
         self,
@@ -85,51 +86,53 @@ class Computations:
         self._shared = shared
 
     def resume(self, owner: str, operation: Operation, value: bytes, now: datetime) -> Computation:
-        """The computation of a Correlation Value, which waits no longer.
+        """The computation of a Correlation Value, which leaves the table.
 
-        A cipher or hash that has seen another part has no way back. So a computation leaves the
-        shared table at once: if the batch that goes on with it fails, the computation has ended.
+        A cipher or hash cannot undo a part. So the computation leaves the shared table at once, and
+        not with the commit: if the batch that continues it fails, the computation has ended.
 
-        OperationError: Invalid Correlation Value for one that is unknown, over, another's or of
-        another operation.
+        OperationError: Invalid Correlation Value if there is no such computation, or if it has
+        expired, belongs to another client, or is of another operation.
         """
-        found = self.peek(owner, operation, value, now)
-        if found is None:
+        computation = self.peek(owner, operation, value, now)
+        if computation is None:
             raise OperationError(
                 ResultReason.INVALID_CORRELATION_VALUE,
-                "no operation in several parts waits with this Correlation Value",
+                "no unfinished operation of this kind has this Correlation Value",
             )
         del self._table[value]
         self._shared.pop(value, None)
-        return found
+        return computation
 
     def peek(
         self, owner: str, operation: Operation, value: bytes | None, now: datetime
     ) -> Computation | None:
-        """The computation of a Correlation Value, which goes on waiting; None if there is none.
+        """The computation of a Correlation Value, which stays in the table; None if there is none.
 
         For contexts that are copied before they change.
         """
         self._remove_expired(now)
-        found = self._table.get(value) if value is not None else None
-        is_meant = found is not None and found.owner == owner and found.operation == operation
-        return found if is_meant else None
+        computation = self._table.get(value) if value is not None else None
+        if computation is None or computation.owner != owner or computation.operation != operation:
+            return None
+        return computation
 
     def end(self, value: bytes) -> None:
-        """Forget a computation."""
+        """Delete a computation."""
         self._table.pop(value, None)
 
     def suspend(self, value: bytes, computation: Computation, now: datetime) -> None:
-        """Let a computation wait. OperationError: Server Limit Exceeded if too many wait."""
+        """Keep a computation. OperationError: Server Limit Exceeded if there are too many."""
         self._remove_expired(now)
-        if value not in self._table and len(self._table) >= LIMIT:
+        if value not in self._table and len(self._table) >= MAX_COMPUTATIONS:
             raise OperationError(
                 ResultReason.SERVER_LIMIT_EXCEEDED,
-                f"{LIMIT} operations in several parts are waiting already",
+                f"the server keeps {MAX_COMPUTATIONS} unfinished operations in several parts at"
+                " most; try again later",
             )
         self._table[value] = computation
 
     def _remove_expired(self, now: datetime) -> None:
-        expired = [value for value, waiting in self._table.items() if waiting.expires < now]
+        expired = [value for value, each in self._table.items() if each.expires < now]
         for value in expired:
             del self._table[value]

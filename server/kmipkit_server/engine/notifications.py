@@ -1,4 +1,4 @@
-"""What waits to be sent to clients of the server's own accord, by account."""
+"""The queues of notifications to clients, one for each account."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,42 +8,44 @@ from kmipkit.model.attribute import AttributeKey
 from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import Version
 
-MAXIMUM = 1000
-"""Notifications that wait for one account; older ones are dropped."""
+MAX_QUEUE_LENGTH = 1000
+"""Notifications in the queue of one account; the oldest ones are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A change of an object that an account is notified of."""
+    """A new or changed object of which an account is notified."""
 
     operation: Operation
     """Notify or Put."""
     identifier: str
     version: Version
-    """That of the request that caused it."""
-    changed: tuple[AttributeKey, ...] = ()
+    """The version of the request that caused it."""
+    changes: tuple[AttributeKey, ...] = ()
+    """The attributes that have changed."""
 
 
 class Notifications:
-    """The queues; accounts that are not to be notified have none."""
+    """The queues; accounts that are not notified have none."""
 
     def __init__(self, accounts: frozenset[str] = frozenset()) -> None:
         self.accounts = accounts
-        self._waiting: dict[str, deque[Notification]] = {
-            account: deque(maxlen=MAXIMUM) for account in accounts
+        self._queues: dict[str, deque[Notification]] = {
+            account: deque(maxlen=MAX_QUEUE_LENGTH) for account in accounts
         }
         self.on_new: Callable[[str], None] = lambda account: None
-        """Called when something new waits for an account."""
+        """Called with the account when a notification is added."""
 
     def add(self, account: str, notification: Notification) -> None:
-        """Let a notification wait."""
-        self._waiting[account].append(notification)
+        """Add a notification to the queue of an account."""
+        self._queues[account].append(notification)
         self.on_new(account)
 
     def take(self, account: str) -> list[Notification]:
-        """All that waits for an account, which then waits no more."""
-        waiting = self._waiting.get(account)
-        taken = list(waiting or ())
-        if waiting is not None:
-            waiting.clear()
-        return taken
+        """Remove all notifications from the queue of an account, and return them."""
+        queue = self._queues.get(account)
+        if queue is None:
+            return []
+        notifications = list(queue)
+        queue.clear()
+        return notifications

@@ -1,8 +1,8 @@
-"""Result Reasons by version: what an older or newer client is told instead.
+"""Result Reasons by version: which reason replaces one that the client's version does not have.
 
 Handlers raise the most precise reason that any version has. Where the client's version lacks it,
-this table gives the nearest one that it has: KMIP 1.4 §11 for what became finer in 2.0, KMIP 2.1
-§11.46 for the two reasons that 2.0 took away.
+this table gives the nearest one: KMIP 1.4 §11 for reasons that became more precise in 2.0, KMIP 2.1
+§11.46 for the two reasons that 2.0 removed.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from kmipkit.spec.versions import Version
 
 NEAREST: Mapping[R, R] = MappingProxyType(
     {
-        # Finer since 2.0; the 1.x reason is that of the tables in 1.4 §11.
+        # More precise since 2.0; the 1.x reason is that of the tables in KMIP 1.4 §11.
         R.OBJECT_NOT_FOUND: R.ITEM_NOT_FOUND,
         R.WRAPPING_OBJECT_NOT_FOUND: R.ITEM_NOT_FOUND,
         R.ATTRIBUTE_NOT_FOUND: R.ITEM_NOT_FOUND,
@@ -42,6 +42,8 @@ NEAREST: Mapping[R, R] = MappingProxyType(
         R.NOT_AUTHORISED: R.PERMISSION_DENIED,
         R.SERVER_LIMIT_EXCEEDED: R.GENERAL_FAILURE,
         R.USAGE_LIMIT_EXCEEDED: R.PERMISSION_DENIED,
+        R.INVALID_CORRELATION_VALUE: R.ITEM_NOT_FOUND,
+        R.INVALID_CSR: R.INVALID_FIELD,
         R.UNKNOWN_ENUMERATION: R.INVALID_FIELD,
         R.UNKNOWN_MESSAGE_EXTENSION: R.FEATURE_NOT_SUPPORTED,
         R.UNKNOWN_TAG: R.INVALID_FIELD,
@@ -50,7 +52,7 @@ NEAREST: Mapping[R, R] = MappingProxyType(
         R.CODEC_ERROR: R.INVALID_MESSAGE,
         R.UNSUPPORTED_PROTOCOL_VERSION: R.INVALID_MESSAGE,
         R.INTERNAL_SERVER_ERROR: R.GENERAL_FAILURE,
-        # Newer than 1.0 but not of 2.0.
+        # Added between 1.1 and 1.4, or in 2.1.
         R.ENCODING_OPTION_ERROR: R.INVALID_FIELD,
         R.KEY_VALUE_NOT_PRESENT: R.ILLEGAL_OPERATION,
         R.ATTESTATION_REQUIRED: R.PERMISSION_DENIED,
@@ -59,7 +61,7 @@ NEAREST: Mapping[R, R] = MappingProxyType(
         R.NOT_EXTRACTABLE: R.PERMISSION_DENIED,
         R.OBJECT_ALREADY_EXISTS: R.INVALID_FIELD,
         R.CONSTRAINT_VIOLATION: R.PERMISSION_DENIED,
-        # Gone in 2.0.
+        # Removed in 2.0.
         R.ILLEGAL_OPERATION: R.PERMISSION_DENIED,
         R.INDEX_OUT_OF_BOUNDS: R.SERVER_LIMIT_EXCEEDED,
     }
@@ -67,7 +69,7 @@ NEAREST: Mapping[R, R] = MappingProxyType(
 
 
 def reason_for(reason: R, version: Version) -> R:
-    """The reason itself where the version has it, else the nearest that it has."""
+    """The reason itself if the version has it, otherwise the nearest one that it has."""
     if reason.known_in(version):
         return reason
     nearest = NEAREST.get(reason)

@@ -1,8 +1,8 @@
-"""Reading a request message, item by item where a part of it is bad.
+"""Reading a request message, item by item if a part of it is malformed.
 
-A message that is well-formed is read in one go. Where that fails, the parts are read one by one:
-"error parsing batch item or payload within batch item: batch item fails" (KMIP 1.4 §11.1), the
-others are carried out. Only a message without a header or batch fails as a whole.
+A well-formed message is decoded at once. If that fails, its items are decoded one by one: "error
+parsing batch item or payload within batch item: batch item fails" (KMIP 1.4 §11.1), and the others
+are carried out. Only a message without a header or without items fails as a whole.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from kmipkit.ttlv.tree import Item
 
 @dataclass(frozen=True, slots=True)
 class UnreadableItem:
-    """A batch item that cannot be read; its answer names the operation as far as it is known."""
+    """A malformed batch item. Its response has the operation and identifier if they can be read."""
 
     error: RemoteProtocolError
     operation: Operation | None
@@ -31,7 +31,7 @@ class UnreadableItem:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request message in a version that is spoken."""
+    """A request message in a supported version."""
 
     version: Version
     header: RequestHeader
@@ -39,7 +39,7 @@ class Request:
 
 
 def read_request(data: bytes, limits: Limits) -> Request:
-    """The request that these bytes hold; RemoteProtocolError if there is no header or no batch."""
+    """Decode a request; RemoteProtocolError if it has no header or no items."""
     try:
         message, version = decode_request(data, limits=limits)
     except RemoteProtocolError:
@@ -52,7 +52,7 @@ def _read_parts(data: bytes, limits: Limits) -> Request:
     root = binary.decode(data, limits)
     parts = root.value if isinstance(root.value, tuple) else ()
     if version not in VERSIONS or len(parts) < 2 or any(p.tag != Tag.BATCH_ITEM for p in parts[1:]):
-        decode_request(data, limits=limits)  # raises the error that says what is wrong
+        decode_request(data, limits=limits)  # raises the error that names the fault
         raise RemoteProtocolError("the message has no batch item", cause=Cause.MISSING_FIELD)
     header = from_tree(RequestHeader, parts[0], version, tag=Tag.REQUEST_HEADER)
     return Request(version, header, tuple(_read_item(part, version) for part in parts[1:]))
@@ -63,9 +63,9 @@ def _read_item(part: Item, version: Version) -> RequestBatchItem | UnreadableIte
         return from_tree(RequestBatchItem, part, version, tag=Tag.BATCH_ITEM)
     except RemoteProtocolError as error:
         children = part.value if isinstance(part.value, tuple) else ()
-        named = {child.tag: child.value for child in children}
-        code = named.get(Tag.OPERATION)
-        identifier = named.get(Tag.UNIQUE_BATCH_ITEM_ID)
+        values = {child.tag: child.value for child in children}
+        code = values.get(Tag.OPERATION)
+        identifier = values.get(Tag.UNIQUE_BATCH_ITEM_ID)
         return UnreadableItem(
             error,
             Operation(code) if isinstance(code, int) else None,
@@ -74,10 +74,10 @@ def _read_item(part: Item, version: Version) -> RequestBatchItem | UnreadableIte
 
 
 def check_header(request: Request) -> None:
-    """Refuse a whole message for what its header says (KMIP 1.4 §6, §11.1).
+    """Refuse a whole message because of its header (KMIP 1.4 §6, §11.1).
 
-    KMIP 1.4 §6.4 requires a Unique Batch Item ID for each of several items. Clients that leave them
-    out rely on the order, which is kept anyway, so nothing is gained by refusing them.
+    KMIP 1.4 §6.4 requires a Unique Batch Item ID for each of several items. Clients that omit them
+    rely on the order of the responses, which the server keeps anyway; refusing them gains nothing.
     """
     count = request.header.batch_count
     if count is not None and count != len(request.items):
@@ -88,9 +88,9 @@ def check_header(request: Request) -> None:
 
 
 def require_readable(item: RequestBatchItem | UnreadableItem) -> RequestBatchItem:
-    """The item itself; OperationError if it cannot be read, or asks to be understood completely.
+    """The item itself; OperationError if it is malformed or has a critical Message Extension.
 
-    No Message Extension is known here, and a critical one must be (KMIP 1.4 §6.16).
+    The server knows no Message Extension, and must not ignore a critical one (KMIP 1.4 §6.16).
     """
     if isinstance(item, UnreadableItem):
         raise OperationError(item.error.reason, str(item.error))
@@ -98,6 +98,7 @@ def require_readable(item: RequestBatchItem | UnreadableItem) -> RequestBatchIte
         if extension.criticality_indicator:
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED,
-                f"the critical Message Extension of {extension.vendor_identification!r} is unknown",
+                f"the critical Message Extension of vendor {extension.vendor_identification!r} is not"
+                " supported",
             )
     return item

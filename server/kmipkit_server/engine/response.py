@@ -1,4 +1,4 @@
-"""Answers: batch items for successes and failures, and the message around them."""
+"""Responses: batch items for successes and failures, and the message around them."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -7,30 +7,30 @@ from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
-from kmipkit.spec.enums import ResultStatus
+from kmipkit.spec.enums import Operation, ResultStatus
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.engine.request import UnreadableItem
+from kmipkit_server.titles import title
 
 
-class Answer(NamedTuple):
-    """What a request is answered with."""
+class Response(NamedTuple):
+    """The response to a request message."""
 
     data: bytes
     """The encoded response."""
     role_change: Version | None = None
-    """If client and server exchange their roles after it: the version to go on in."""
+    """If client and server exchange their roles after it: the version of the server's requests."""
 
 
-def title(operation: object) -> str:
-    """The name of an operation as people read it: ``Create Key Pair``."""
-    name = getattr(operation, "name", None) or "an operation"
-    return str(name).replace("_", " ").title()
+def operation_title(operation: Operation | None) -> str:
+    """The name of an operation as log lines show it; unreadable items may lack one."""
+    return "an operation" if operation is None else title(operation)
 
 
 def success(item: RequestBatchItem, payload: object) -> ResponseBatchItem:
-    """The answer of an operation that was carried out."""
-    if isinstance(payload, ResponseBatchItem):  # of the operation that a Poll asked about
+    """The batch item of an operation that succeeded."""
+    if isinstance(payload, ResponseBatchItem):  # of the operation whose result a Poll returns
         return payload.replace(unique_batch_item_id=item.unique_batch_item_id)
     return ResponseBatchItem(
         operation=item.operation,
@@ -45,7 +45,7 @@ def failure(
     error: OperationError,
     item: RequestBatchItem | UnreadableItem | None = None,
 ) -> ResponseBatchItem:
-    """The answer of an operation that was not carried out, or of a whole message."""
+    """The batch item of an operation that failed, or for a message that failed as a whole."""
     return ResponseBatchItem(
         operation=item.operation if item else None,
         unique_batch_item_id=item.unique_batch_item_id if item else None,
@@ -57,7 +57,7 @@ def failure(
 
 
 def undone(results: list[ResponseBatchItem]) -> list[ResponseBatchItem]:
-    """What a batch answers whose last item failed, and whose other items were undone."""
+    """The results of a batch whose last item failed, so that the others were undone."""
     return [
         *(
             ResponseBatchItem(

@@ -1,7 +1,6 @@
-"""What surrounds each operation: small objects, called before, after and after the commit.
+"""The seam around each operation: hooks that run before it, after it, and after the commit.
 
-The order in which they are called is that of :class:`Seam`'s list, which :mod:`kmipkit_server.app`
-writes down in one place.
+:mod:`kmipkit_server.app` lists the hooks in the order in which they run.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,22 +13,22 @@ from kmipkit_server.engine.request import UnreadableItem
 
 
 class Hook:
-    """Something that looks at operations; override what it needs."""
+    """Runs around operations; a subclass overrides the methods that it needs."""
 
     def before(self, call: Call, row: ServedOperation, item: RequestBatchItem) -> None:
-        """Look at an operation before it is carried out; OperationError refuses it."""
+        """Run before an operation; an OperationError refuses it."""
 
     def after(self, call: Call, row: ServedOperation, item: RequestBatchItem) -> None:
-        """Look at an operation that succeeded, inside its transaction; OperationError undoes it."""
+        """Run after an operation that succeeded, in its transaction; an OperationError undoes it."""
 
     def finished(
         self, batch: Batch, item: RequestBatchItem | UnreadableItem, result: ResponseBatchItem
     ) -> None:
-        """Look at what the client is answered, after the commit (or after a rollback)."""
+        """Run after the commit or rollback, with the result that the client gets."""
 
 
 class Seam:
-    """The hooks in their order; those that override nothing at a place cost nothing there."""
+    """The hooks in their order. A method that a hook does not override costs nothing."""
 
     def __init__(self, hooks: Sequence[Hook] = ()) -> None:
         self.before: list[Callable[[Call, ServedOperation, RequestBatchItem], None]] = [
@@ -43,5 +42,5 @@ class Seam:
         ] = [hook.finished for hook in hooks if _overrides(hook, "finished")]
 
 
-def _overrides(hook: Hook, place: str) -> bool:
-    return getattr(type(hook), place) is not getattr(Hook, place)
+def _overrides(hook: Hook, method: str) -> bool:
+    return getattr(type(hook), method) is not getattr(Hook, method)

@@ -1,4 +1,4 @@
-"""What all requests to a server have in common."""
+"""The server as all requests see it."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from kmipkit_server.engine.state import ServerState
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server, apart from its store: what it is, what it can do, what it remembers."""
+    """A server without its store: its settings, its operations and its state in memory."""
 
     settings: Settings
     registry: Registry

@@ -1,4 +1,4 @@
-"""What a server says of itself, and the choices that the standard leaves to it."""
+"""The settings of a server: its name, and the choices that the standard leaves to servers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from datetime import datetime
 from kmipkit.spec.versions import Version
 
 Random = Callable[[int], bytes]
-"""Gives so many random bytes."""
+"""Returns a number of random bytes."""
 
 Clock = Callable[[], datetime]
-"""Tells the time, with its time zone."""
+"""Returns the current time, with its time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Settings:
     software_version: str
     random: Random
     versions: tuple[Version, ...]
-    """The protocol versions that are served, oldest first."""
+    """The supported protocol versions, oldest first."""
     unique_names: bool = True
-    """Whether a Name may be given to one object of an owner only (KMIP 1.4 §3.2)."""
+    """Whether only one object of an owner may have a given Name (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600
     """Lease Time of new objects (KMIP 1.4 §3.20)."""
     anchors: tuple[bytes, ...] = ()
-    """Certificates in DER at which a chain may end that Validate calls valid."""
+    """The certificates (DER) at which a chain must end for Validate to call it valid."""

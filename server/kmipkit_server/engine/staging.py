@@ -1,8 +1,7 @@
-"""A table as one batch sees it: its own changes over what all batches share.
+"""A table as one batch sees it: its own changes on top of what all batches share.
 
-A batch may be rolled back, or run twice. What it changes in memory is therefore staged: it sees its
-own changes, others see them when they are published, and a batch that is thrown away leaves nothing
-behind.
+A batch may be rolled back, or run twice. Its changes in memory are therefore staged: the batch sees
+them at once, others only when they are published. The changes of a discarded batch are lost.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -16,7 +15,7 @@ _DELETED: Any = object()
 
 
 class Staged(MutableMapping[_Key, _Value]):
-    """A view of a shared table, with changes that are this view's own until they are published."""
+    """A view of a shared table, with changes that only this view has until they are published."""
 
     __slots__ = ("_own", "_shared", "_undo")
 
@@ -24,7 +23,7 @@ class Staged(MutableMapping[_Key, _Value]):
         self._shared = shared
         self._own: dict[_Key, _Value] = {}
         self._undo: list[tuple[_Key, _Value]] = []
-        """For each change, what the own table had before."""
+        """For each change, the key and its previous value in the own table."""
 
     def __getitem__(self, key: _Key) -> _Value:
         value: _Value = self._own.get(key, _ABSENT)
@@ -44,7 +43,7 @@ class Staged(MutableMapping[_Key, _Value]):
         self[key] = _DELETED
 
     def __iter__(self) -> Iterator[_Key]:
-        # A list, since slow work iterates in a thread while others publish on the event loop.
+        # A copy, since a slow operation iterates in a thread while others publish on the event loop.
         for key in list(self._shared):
             if key not in self._own:
                 yield key
@@ -56,20 +55,20 @@ class Staged(MutableMapping[_Key, _Value]):
         return sum(1 for _ in self)
 
     def savepoint(self) -> int:
-        """The changes so far, for :meth:`rollback`."""
+        """The number of changes so far, for :meth:`rollback`."""
         return len(self._undo)
 
     def rollback(self, savepoint: int) -> None:
-        """Forget the changes since a savepoint."""
+        """Undo the changes since a savepoint."""
         while len(self._undo) > savepoint:
-            key, before = self._undo.pop()
-            if before is _ABSENT:
+            key, previous = self._undo.pop()
+            if previous is _ABSENT:
                 del self._own[key]
             else:
-                self._own[key] = before
+                self._own[key] = previous
 
     def publish(self) -> None:
-        """Show the changes to all."""
+        """Apply the changes to the shared table."""
         for key, value in self._own.items():
             if value is _DELETED:
                 self._shared.pop(key, None)

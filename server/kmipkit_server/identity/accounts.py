@@ -1,9 +1,9 @@
-"""Who asks: from the certificate of a connection and the credentials of a request to an account.
+"""Authentication: from the certificate of a connection and the credentials of a request to an account.
 
 The certificate names an account. Users are objects of the server, made by Create User (3.0) and
-linked to credentials: a certificate leads to the user that it is a credential of, and a request
-whose header has credentials of a user is that user's (KMIP 1.4 §6.6, KMIP 2.1 §9.11). Nothing here
-writes to the store.
+linked to credentials: a certificate that is the credential of a user stands for that user, and so
+does a request whose header has credentials of a user (KMIP 1.4 §6.6, KMIP 2.1 §9.11). This module
+does not write to the store.
 """
 
 import hmac
@@ -34,33 +34,34 @@ from kmipkit_server.identity.passwords import PasswordChecker
 from kmipkit_server.identity.stored_credential import StoredCredential, unpack_credential
 from kmipkit_server.identity.tickets import Session, Tickets
 from kmipkit_server.store.base import Record, Store
+from kmipkit_server.titles import title
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
-FRESHNESS = timedelta(minutes=5)
-"""How far the time in a Hashed Password may lie from the server's."""
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""How far the time in a Hashed Password may differ from the server's clock."""
 
 
 class AuthenticationError(OperationError):
-    """The credentials of a request do not hold; nothing of it is carried out."""
+    """The credentials of a request are not valid; none of its items is carried out."""
 
 
 def refusal(message: str = "the credentials are not those of a user") -> OperationError:
-    """The error for credentials that prove nothing."""
+    """The error for invalid credentials. It does not say which part is wrong."""
     return OperationError(ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, message)
 
 
 @dataclass(slots=True)
 class Accounts:
-    """Finds accounts; shared by all connections."""
+    """Finds accounts; all connections share it."""
 
     store: Store
     administrators: frozenset[str] = frozenset()
-    """Names of accounts that may manage others."""
+    """Names of the accounts that manage others."""
     ignores_unknown: bool = False
-    """Whether credentials of unknown users are ignored, rather than refused."""
+    """Whether credentials of unknown users are ignored instead of refused."""
     sessions: MutableMapping[bytes, Session] = field(default_factory=dict)
-    """The sessions that tickets stand for."""
+    """The sessions of tickets."""
     _passwords: PasswordChecker = field(default_factory=PasswordChecker)
     _latest: dict[str, datetime] = field(default_factory=dict)
     """The time in the last Hashed Password of each user, which "SHALL monotonically increase"."""
@@ -77,7 +78,7 @@ class Accounts:
     async def authenticate(
         self, identity: Identity, authentication: Authentication | None, now: datetime
     ) -> Identity:
-        """The account of a request; all its credentials must hold, and the last one counts.
+        """The account of a request: that of its last credential, if all of them are valid.
 
         AuthenticationError: Authentication Not Successful, Invalid Ticket, Feature Not Supported.
         """
@@ -93,116 +94,124 @@ class Accounts:
     ) -> Identity:
         check = _CHECKS.get(type(credential.credential_value))
         if check is None:
-            title = credential.credential_type.name.replace("_", " ").title()
             raise OperationError(
-                ResultReason.FEATURE_NOT_SUPPORTED, f"{title} credentials are not supported"
+                ResultReason.FEATURE_NOT_SUPPORTED,
+                f"credentials of type {title(credential.credential_type)} are not supported",
             )
-        found: Identity | None = await check(self, credential.credential_value, now)
-        if found is not None:
+        account: Identity | None = await check(self, credential.credential_value, now)
+        if account is not None:
             return replace(
-                found,
+                account,
                 certificate=identity.certificate,
-                is_administrator=found.name in self.administrators,
+                is_administrator=account.name in self.administrators,
             )
         if self.ignores_unknown:
             return identity
         raise refusal()
 
-    # --- one method for each kind of credential -------------------------------------------------
+    # --- one method for each type of credential: None if no user has such a credential -----------
 
-    async def _password(self, given: UsernameAndPassword, now: datetime) -> Identity | None:
-        user = await self._user(given.username, now)
+    async def _check_password(
+        self, credential: UsernameAndPassword, now: datetime
+    ) -> Identity | None:
+        user = await self._user(credential.username, now)
         if user is None:
             return None
-        for credential in await self._credentials(user, ObjectType.PASSWORD_CREDENTIAL, now):
-            if await self._is_right(given.password, credential.password):
+        for stored in await self._credentials(user, ObjectType.PASSWORD_CREDENTIAL, now):
+            if await self._is_correct(credential.password, stored.password):
                 return Identity(user_name(user))
         raise refusal()
 
-    async def _device(self, given: Device, now: datetime) -> Identity | None:
+    async def _check_device(self, credential: Device, now: datetime) -> Identity | None:
         def find(directory: Directory) -> tuple[StoredCredential, Record | None] | None:
             for record in directory.devices():
-                credential = unpack_credential(record)
-                if credential.device is not None and _is_same_device(given, credential.device):
-                    return credential, directory.user_with(record.id)
+                stored = unpack_credential(record)
+                if stored.device is not None and _is_same_device(credential, stored.device):
+                    return stored, directory.user_with(record.id)
             return None
 
-        found = await self._look_up(find, now)
-        if found is None:
+        match = await self._look_up(find, now)
+        if match is None:
             return None
-        credential, user = found
-        is_right = credential.password is None or await self._is_right(
-            given.password, credential.password
+        stored, user = match
+        is_correct = stored.password is None or await self._is_correct(
+            credential.password, stored.password
         )
-        if user is None or not is_right:
+        if user is None or not is_correct:
             raise refusal()
         return Identity(user_name(user))
 
-    async def _hashed(self, given: HashedPassword, now: datetime) -> Identity | None:
-        """Hash(S1 || Timestamp) || S2 (KMIP 2.1 §9.11); the time is that of the item's 8 bytes."""
-        user = await self._user(given.username, now)
+    async def _check_hashed_password(
+        self, credential: HashedPassword, now: datetime
+    ) -> Identity | None:
+        """Hash(S1 || Timestamp) || S2 (KMIP 2.1 §9.11), with the 8 bytes of the Timestamp item."""
+        user = await self._user(credential.username, now)
         if user is None:
             return None
         name = user_name(user)
-        is_late = abs(given.timestamp - now) > FRESHNESS
-        if is_late or given.timestamp <= self._latest.get(name, datetime.min.replace(tzinfo=UTC)):
-            raise refusal("the time in the Hashed Password is not current, or was used before")
-        algorithm = given.hashing_algorithm or HashingAlgorithm.SHA_256
-        stamp = _microseconds(given.timestamp)
-        for credential in await self._credentials(user, ObjectType.HASHED_PASSWORD_CREDENTIAL, now):
-            stored = credential.hashed
+        timestamp = credential.timestamp
+        is_current = abs(timestamp - now) <= MAX_CLOCK_DIFFERENCE
+        if not is_current or timestamp <= self._latest.get(name, datetime.min.replace(tzinfo=UTC)):
+            raise refusal("the Timestamp of the Hashed Password is not current, or not a new one")
+        algorithm = credential.hashing_algorithm or HashingAlgorithm.SHA_256
+        stamp = _microseconds(timestamp)
+        for stored in await self._credentials(user, ObjectType.HASHED_PASSWORD_CREDENTIAL, now):
+            hashed = stored.hashed
             if (
-                stored is None
-                or (stored.hashing_algorithm or HashingAlgorithm.SHA_256) != algorithm
+                hashed is None
+                or (hashed.hashing_algorithm or HashingAlgorithm.SHA_256) != algorithm
             ):
                 continue
-            first, second = stored.hashed_username_password, stored.hashed_password_username
+            first, second = hashed.hashed_username_password, hashed.hashed_password_username
             expected = digest(first + stamp, algorithm) + second
-            if hmac.compare_digest(expected, given.hashed_password):
-                self._latest[name] = given.timestamp
+            if hmac.compare_digest(expected, credential.hashed_password):
+                self._latest[name] = timestamp
                 proof = digest(stamp + first + digest(second, algorithm), algorithm)
                 return Identity(name, proof=proof)
         raise refusal()
 
-    async def _one_time(self, given: OneTimePassword, now: datetime) -> Identity | None:
-        """A one-time password, and the user's password besides if the user has one."""
-        user = await self._user(given.username, now)
+    async def _check_one_time_password(
+        self, credential: OneTimePassword, now: datetime
+    ) -> Identity | None:
+        """A one-time password, and also the password if the user has one."""
+        user = await self._user(credential.username, now)
         if user is None:
             return None
-        for credential in await self._credentials(user, ObjectType.PASSWORD_CREDENTIAL, now):
-            if not await self._is_right(given.password, credential.password):
+        for stored in await self._credentials(user, ObjectType.PASSWORD_CREDENTIAL, now):
+            if not await self._is_correct(credential.password, stored.password):
                 raise refusal()
 
         def find(directory: Directory) -> list[tuple[str, StoredCredential]]:
             records = directory.credentials(user, ObjectType.ONE_TIME_PASSWORD_CREDENTIAL)
             return [(record.id, unpack_credential(record)) for record in records]
 
-        for identifier, credential in await self._look_up(find, now):
-            if credential.otp is None:
+        for identifier, stored in await self._look_up(find, now):
+            if stored.otp is None:
                 continue
-            interval = totp.interval_of(given.one_time_password, credential.otp, now)
+            interval = totp.interval_of(credential.one_time_password, stored.otp, now)
+            # A password is valid once only: a later one must be of a later interval (RFC 6238 §5.2).
             if interval is not None and interval > self._last_interval.get(identifier, -1):
                 self._last_interval[identifier] = interval
                 return Identity(user_name(user))
         raise refusal()
 
-    async def _ticket(self, given: TicketCredential, now: datetime) -> Identity | None:
-        """The account of a ticket, unless it is that of a user who may not log in any more."""
-        account = Tickets(self.sessions).present(given.ticket, now)
+    async def _check_ticket(self, credential: TicketCredential, now: datetime) -> Identity | None:
+        """The account of a ticket, unless it is that of a user who may no longer log in."""
+        account = Tickets(self.sessions).present(credential.ticket, now)
         user = await self._user(account.name, now)
         if user is not None and not is_usable(user, now):
             raise refusal()
         return account
 
-    async def _is_right(self, password: str | None, stored: PasswordCredential | None) -> bool:
+    async def _is_correct(self, password: str | None, stored: PasswordCredential | None) -> bool:
         """Whether this is the password; computed in a thread, since it is slow by design."""
         if stored is None:
             return False
-        return await trio.to_thread.run_sync(self._passwords.is_right, password or "", stored)
+        return await trio.to_thread.run_sync(self._passwords.is_correct, password or "", stored)
 
-    # --- what is looked up in the store -----------------------------------------------------------
+    # --- look-ups in the store --------------------------------------------------------------------
 
-    async def _look_up(self, find: Callable[[Directory], _Found], now: datetime) -> _Found:
+    async def _look_up(self, find: Callable[[Directory], _Result], now: datetime) -> _Result:
         return await self.store.run(lambda reader: find(Directory(reader, now)))
 
     async def _user(self, name: str, now: datetime) -> Record | None:
@@ -212,37 +221,38 @@ class Accounts:
         self, user: Record, object_type: ObjectType, now: datetime
     ) -> list[StoredCredential]:
         def find(directory: Directory) -> list[StoredCredential]:
-            return [unpack_credential(item) for item in directory.credentials(user, object_type)]
+            return [unpack_credential(each) for each in directory.credentials(user, object_type)]
 
         return await self._look_up(find, now)
 
     async def _user_of_certificate(self, fingerprint: bytes | None, now: datetime) -> Record | None:
-        """The user of a certificate; most servers have no users, and need not look further."""
+        """The user whose credential is a certificate."""
         if fingerprint is None:
             return None
+        # Most servers have no users: they need only this one look-up for a connection.
         if not self._has_users:
             self._has_users = await self._look_up(Directory.has_users, now)
         if not self._has_users:
             return None
-        return await self._look_up(lambda found: found.user_of_certificate(fingerprint), now)
+        return await self._look_up(lambda each: each.user_of_certificate(fingerprint), now)
 
 
 _CHECKS: Mapping[type, Callable[..., Any]] = MappingProxyType(
     {
-        UsernameAndPassword: Accounts._password,
-        Device: Accounts._device,
-        OneTimePassword: Accounts._one_time,
-        HashedPassword: Accounts._hashed,
-        TicketCredential: Accounts._ticket,
+        UsernameAndPassword: Accounts._check_password,
+        Device: Accounts._check_device,
+        OneTimePassword: Accounts._check_one_time_password,
+        HashedPassword: Accounts._check_hashed_password,
+        TicketCredential: Accounts._check_ticket,
     }
 )
-"""How each kind of credential is checked."""
+"""The method that checks each type of credential."""
 
 
-def _microseconds(moment: datetime) -> bytes:
+def _microseconds(date: datetime) -> bytes:
     """A Date-Time Extended as its eight bytes (KMIP 2.1 §10.1.2)."""
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since // timedelta(microseconds=1)).to_bytes(8, "big", signed=True)
+    elapsed = date - datetime(1970, 1, 1, tzinfo=UTC)
+    return (elapsed // timedelta(microseconds=1)).to_bytes(8, "big", signed=True)
 
 
 _DEVICE_FIELDS = (
@@ -254,7 +264,7 @@ _DEVICE_FIELDS = (
 )
 
 
-def _is_same_device(given: Device, stored: DeviceCredential) -> bool:
-    """Whether the device names everything that is stored of it."""
-    pairs = [(getattr(given, name), getattr(stored, name)) for name in _DEVICE_FIELDS]
-    return all(value == known for value, known in pairs if known is not None)
+def _is_same_device(device: Device, stored: DeviceCredential) -> bool:
+    """Whether the device has all stored fields, with the same values."""
+    pairs = [(getattr(device, name), getattr(stored, name)) for name in _DEVICE_FIELDS]
+    return all(value == expected for value, expected in pairs if expected is not None)

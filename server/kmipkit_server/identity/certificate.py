@@ -1,7 +1,7 @@
-"""Who the peer is, by its certificate.
+"""The identity of a client, from its certificate.
 
-Configuration says which part of the certificate names the client. An identity owns the objects that
-it creates, so several certificates (renewals, members of a cluster) may lead to the same one.
+The configuration says which part of the certificate names the client. An identity owns the objects
+that it creates, so several certificates (renewals, members of a cluster) may have the same identity.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,13 +17,21 @@ from kmipkit_server.identity.identity import SYSTEM, Identity
 
 
 class NoIdentity(Exception):
-    """The peer cannot be named; the text says what its certificate lacks."""
+    """The certificate does not name a client; the text says why."""
+
+
+def _subject_of(certificate: x509.Certificate) -> x509.Name:
+    """The subject. The library raises TypeError for a BIT STRING in a field that must hold text."""
+    try:
+        return certificate.subject
+    except (ValueError, TypeError) as error:
+        raise NoIdentity(f"the subject of the certificate is malformed: {error}") from None
 
 
 def _common_name(certificate: x509.Certificate) -> str:
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    names = _subject_of(certificate).get_attributes_for_oid(NameOID.COMMON_NAME)
     if not names or not names[0].value:
-        raise NoIdentity("the certificate's subject has no Common Name")
+        raise NoIdentity("the subject of the certificate has no Common Name")
     value = names[0].value
     return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
@@ -35,6 +43,8 @@ def _alternative_name(certificate: x509.Certificate) -> str:
         )
     except x509.ExtensionNotFound:
         raise NoIdentity("the certificate has no Subject Alternative Name") from None
+    except _MALFORMED_EXTENSIONS as error:
+        raise NoIdentity(f"an extension of the certificate is malformed: {error}") from None
     names = extension.value
     assert isinstance(names, x509.SubjectAlternativeName)
     for general in names:
@@ -45,10 +55,13 @@ def _alternative_name(certificate: x509.Certificate) -> str:
     raise NoIdentity("no Subject Alternative Name is a host, address, e-mail address or URI")
 
 
+_MALFORMED_EXTENSIONS = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
 def _subject(certificate: x509.Certificate) -> str:
-    name = certificate.subject.rfc4514_string()
+    name = _subject_of(certificate).rfc4514_string()
     if not name:
-        raise NoIdentity("the certificate's subject is empty")
+        raise NoIdentity("the subject of the certificate is empty")
     return name
 
 
@@ -64,39 +77,39 @@ SOURCES: Mapping[str, Callable[[x509.Certificate], str]] = MappingProxyType(
         "fingerprint": _fingerprint,
     }
 )
-"""What may name a client, by the word that configuration uses for it."""
+"""The parts of a certificate that may name a client, by their names in the configuration."""
 
-REMEMBERED = 1024
-"""Certificates whose identity is remembered, so that a reconnect need not parse them again."""
+MAX_CACHED = 1024
+"""Certificates whose identity is cached, so that a new connection need not parse them again."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityRule:
-    """From certificate to identity: a source, and aliases that lead several names to one account."""
+    """From certificate to identity: the part that names it, and accounts for some of the names."""
 
     source: str = "cn"
     accounts: Mapping[str, str] = field(default_factory=dict)
-    _known: dict[bytes, Identity] = field(default_factory=dict, compare=False, repr=False)
+    _cache: dict[bytes, Identity] = field(default_factory=dict, compare=False, repr=False)
 
     def identify(self, certificate: bytes | None) -> Identity:
         """The identity of a verified certificate (DER). NoIdentity if it does not name one."""
         if certificate is None:
             raise NoIdentity("the client sent no certificate")
-        known = self._known.get(certificate)
-        if known is None:
-            known = self._read(certificate)
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[certificate] = known
-        return known
+        identity = self._cache.get(certificate)
+        if identity is None:
+            identity = self._read(certificate)
+            if len(self._cache) >= MAX_CACHED:
+                self._cache.clear()
+            self._cache[certificate] = identity
+        return identity
 
-    def _read(self, certificate: bytes) -> Identity:
+    def _read(self, der: bytes) -> Identity:
         try:
-            parsed = x509.load_der_x509_certificate(certificate)
-            name = SOURCES[self.source](parsed)
-        except ValueError as error:
-            raise NoIdentity(f"the certificate cannot be read: {error}") from None
+            certificate = x509.load_der_x509_certificate(der)
+        except (ValueError, x509.InvalidVersion) as error:
+            raise NoIdentity(f"the certificate is malformed: {error}") from None
+        name = SOURCES[self.source](certificate)
         account = self.accounts.get(name, name)
         if not name or account == SYSTEM.name:
             raise NoIdentity("the name in the certificate is empty, or that of the server itself")
-        return Identity(account, certificate=sha256(certificate).digest())
+        return Identity(account, certificate=sha256(der).digest())

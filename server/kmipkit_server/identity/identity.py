@@ -1,4 +1,4 @@
-"""The account on whose behalf a request is carried out."""
+"""The account for which a request is carried out."""
 
 from dataclasses import dataclass, field
 
@@ -10,15 +10,15 @@ class Identity:
     """A client account: the owner of objects."""
 
     name: str
-    """Empty for the server itself, which no peer can be."""
+    """Empty for the server itself; no client can have this name."""
     is_administrator: bool = False
     """Whether it may manage users, groups, credentials, constraints and defaults."""
     certificate: bytes | None = field(default=None, repr=False)
-    """SHA-256 of the certificate that the connection was opened with."""
+    """SHA-256 of the client certificate of the connection."""
     rights: tuple[Right, ...] | None = None
-    """What a ticket of Delegated Login allows; None for all that the account may do."""
+    """The rights of a ticket of Delegated Login; None for all rights of the account."""
     proof: bytes | None = field(default=None, repr=False)
-    """What the answer says for the server's part (Server Hashed Password, KMIP 2.1 §8.5)."""
+    """The Server Hashed Password of the response (KMIP 2.1 §8.5)."""
 
 
 SYSTEM = Identity("")

@@ -1,7 +1,7 @@
-"""Passwords of users: kept salted and hashed by scrypt, and compared in constant time.
+"""Passwords of users: stored as a salted scrypt hash, and compared in constant time.
 
-The cost of a guess is a tenth of a second or so; a password that was right is remembered under a
-keyed hash, so that clients that show theirs in each request do not pay for it each time.
+scrypt takes about a tenth of a second, which slows down guessing. A correct password is remembered
+as a keyed hash, so that clients that send theirs with each request do not pay this each time.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from kmipkit.model.payloads.accounts import PasswordCredential
 
 _COST = {"n": 1 << 14, "r": 8, "p": 1, "maxmem": 64 << 20, "dklen": 32}
 _SALT = 16
-_REMEMBERED = 1024
+_MAX_REMEMBERED = 1024
 
 
-def hashed(password: str, random: Callable[[int], bytes]) -> PasswordCredential:
-    """What is kept of a password."""
+def hash_password(password: str, random: Callable[[int], bytes]) -> PasswordCredential:
+    """The stored form of a password: a salt and a hash."""
     salt = random(_SALT)
     return PasswordCredential(password_salt=salt, salted_password=_scrypt(password, salt))
 
@@ -27,21 +27,21 @@ def _scrypt(password: str, salt: bytes) -> bytes:
 
 
 class PasswordChecker:
-    """Compares passwords with what is kept of them; may be used from threads."""
+    """Compares passwords with their stored forms; may be used from threads."""
 
     def __init__(self) -> None:
         self._key = os.urandom(32)
-        self._right: set[bytes] = set()
+        self._correct: set[bytes] = set()
 
-    def is_right(self, password: str, kept: PasswordCredential) -> bool:
+    def is_correct(self, password: str, stored: PasswordCredential) -> bool:
         """Whether this is the password."""
-        salt, wanted = kept.password_salt or b"", kept.salted_password or b""
-        mark = hmac.digest(self._key, salt + wanted + password.encode(), "sha256")
-        if mark in self._right:
+        salt, expected = stored.password_salt or b"", stored.salted_password or b""
+        keyed_hash = hmac.digest(self._key, salt + expected + password.encode(), "sha256")
+        if keyed_hash in self._correct:
             return True
-        if not wanted or not hmac.compare_digest(_scrypt(password, salt), wanted):
+        if not expected or not hmac.compare_digest(_scrypt(password, salt), expected):
             return False
-        if len(self._right) >= _REMEMBERED:
-            self._right.clear()
-        self._right.add(mark)
+        if len(self._correct) >= _MAX_REMEMBERED:
+            self._correct.clear()
+        self._correct.add(keyed_hash)
         return True

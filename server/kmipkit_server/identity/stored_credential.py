@@ -1,4 +1,4 @@
-"""Credentials as they are stored: the material of the objects that Create Credential makes (3.0)."""
+"""The stored form of credentials: the material of objects that Create Credential makes (3.0)."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from kmipkit_server.store.base import Record
 
 @structure()
 class StoredCredential(Structure):
-    """What a credential object holds: a password, or a device that may have one, and so on."""
+    """The content of a credential object: a password, a device that may have one, and so on."""
 
     password: Annotated[PasswordCredential | None, Wire(Tag.PASSWORD_CREDENTIAL)] = None
     device: Annotated[DeviceCredential | None, Wire(Tag.DEVICE_CREDENTIAL)] = None

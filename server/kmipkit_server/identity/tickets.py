@@ -1,7 +1,7 @@
 """Tickets of Login and Delegated Login (KMIP 2.1 §6.1.12, §6.1.30, §6.1.31).
 
-A ticket stands for the account that it was given to, until it expires. Tickets are sessions: they
-are in memory and end with the process.
+A ticket stands for the account to which it was issued, until it expires. Its session is in memory
+only, and ends with the process.
 """
 
 from collections.abc import MutableMapping
@@ -14,16 +14,16 @@ from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import ResultReason, TicketType
 from kmipkit_server.identity.identity import Identity
 
-LIMIT = 4096
-"""Tickets of all accounts at most."""
+MAX_TICKETS = 4096
+"""Valid tickets of all accounts at the same time, at most."""
 
 SIZE = 32
-"""Bytes of a ticket's value."""
+"""Bytes of a Ticket Value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a ticket stands for."""
+    """The session of a ticket."""
 
     account: Identity
     expires: datetime
@@ -32,7 +32,7 @@ class Session:
 
 
 class Tickets:
-    """The rules of tickets, over a table of sessions by the value of their ticket."""
+    """The rules for tickets, over a table of sessions by Ticket Value."""
 
     def __init__(self, sessions: MutableMapping[bytes, Session]) -> None:
         self._sessions = sessions
@@ -48,17 +48,18 @@ class Tickets:
     ) -> Ticket:
         """A new ticket. OperationError: Server Limit Exceeded if there are too many."""
         self._remove_expired(now)
-        if len(self._sessions) >= LIMIT:
+        if len(self._sessions) >= MAX_TICKETS:
             raise OperationError(
-                ResultReason.SERVER_LIMIT_EXCEEDED, f"{LIMIT} tickets are valid already"
+                ResultReason.SERVER_LIMIT_EXCEEDED,
+                f"the server keeps {MAX_TICKETS} valid tickets at most; log out, or try again later",
             )
-        # The certificate and the proof belong to the connection that asks, not to the ticket.
-        bearer = Identity(account.name, account.is_administrator, rights=rights)
-        self._sessions[value] = Session(bearer, now + lease, requests)
+        # The certificate and the proof belong to the connection of this request, not to the ticket.
+        holder = Identity(account.name, account.is_administrator, rights=rights)
+        self._sessions[value] = Session(holder, now + lease, requests)
         return Ticket(ticket_type=TicketType.LOGIN, ticket_value=value)
 
     def present(self, ticket: Ticket, now: datetime) -> Identity:
-        """The account that a ticket stands for; uses up one of its requests.
+        """The account of a ticket. This uses one of the ticket's requests.
 
         OperationError: Invalid Ticket.
         """

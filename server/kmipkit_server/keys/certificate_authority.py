@@ -1,8 +1,8 @@
 """The certificate authority of Certify: a key and a certificate among the server's own objects.
 
-Both are made when the first certificate is asked for, and kept like all objects: sealed, and in the
+Both are made for the first Certify request, and stored like all objects: sealed, and in the
 transaction of the request. They belong to the server, so that administrators can find and get the
-certificate, and nobody the key in clear.
+certificate. The key is sensitive and not extractable, so that nobody can get it.
 """
 
 from cryptography import x509
@@ -36,11 +36,11 @@ from kmipkit_server.objects.managed import Managed, pack_object
 
 NAME, KEY_NAME = "certificate authority", "certificate authority key"
 ALGORITHM, BITS = "rsa-3072", 3072
-"""RSA, since every client can check its signatures."""
+"""RSA, since every client can verify its signatures."""
 
 
 def authority(call: Call) -> Authority:
-    """The authority, made if there is none yet; only while the store may be written."""
+    """The authority, which is made if there is none yet. Needs a transaction."""
     certificate = _own(call, NAME)
     key = _own(call, KEY_NAME)
     if certificate is None or key is None:
@@ -50,7 +50,7 @@ def authority(call: Call) -> Authority:
     private = load_der_private_key(key_bytes(key), password=None)
     return Authority(
         x509.load_der_x509_certificate(value.certificate_value),
-        private,  # type: ignore[arg-type]  # of the kind that was made here
+        private,  # type: ignore[arg-type]  # RSA, as made here
     )
 
 
@@ -62,7 +62,7 @@ def certificate(call: Call) -> bytes | None:
 
 
 def _own(call: Call, name: str) -> Managed | None:
-    for identifier in call.store.named(SYSTEM.name, name):
+    for identifier in call.store.find_by_name(SYSTEM.name, name):
         record = call.store.get(identifier)
         if record is not None and not record.is_destroyed:
             return Managed(record, call.now)
@@ -70,34 +70,34 @@ def _own(call: Call, name: str) -> Managed | None:
 
 
 def _make(call: Call) -> Authority:
-    made = Authority.create(
+    new = Authority.create(
         f"{call.settings.server_name} certificate authority", ALGORITHM, call.now
     )
-    der = made.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    der = new.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     block = KeyBlock(
         key_format_type=KeyFormatType.PKCS_8,
         key_value=KeyValue(key_material=der),
         cryptographic_algorithm=CryptographicAlgorithm.RSA,
         cryptographic_length=BITS,
     )
-    signs = CryptographicUsageMask.CERTIFICATE_SIGN | CryptographicUsageMask.CRL_SIGN
+    mask = CryptographicUsageMask.CERTIFICATE_SIGN | CryptographicUsageMask.CRL_SIGN
     key = PrivateKey(key_block=block)
     public = Certificate(
         certificate_type=CertificateType.X_509,
-        certificate_value=made.certificate.public_bytes(Encoding.DER),
+        certificate_value=new.certificate.public_bytes(Encoding.DER),
     )
-    for object_type, name, value, sensitive in (
+    for object_type, name, value, is_sensitive in (
         (ObjectType.PRIVATE_KEY, KEY_NAME, key, True),
         (ObjectType.CERTIFICATE, NAME, public, False),
     ):
-        given = Attributes.of(
+        attributes = Attributes.of(
             (Tag.NAME, Name(name_value=name, name_type=NameType.UNINTERPRETED_TEXT_STRING)),
-            (Tag.CRYPTOGRAPHIC_USAGE_MASK, signs),
-            (Tag.SENSITIVE, sensitive),
-            (Tag.EXTRACTABLE, not sensitive),
+            (Tag.CRYPTOGRAPHIC_USAGE_MASK, mask),
+            (Tag.SENSITIVE, is_sensitive),
+            (Tag.EXTRACTABLE, not is_sensitive),
         )
         creation.store(
-            call, object_type, pack_object(value), given, derived_attributes(value),
+            call, object_type, pack_object(value), attributes, derived_attributes(value),
             generated=True, owner=SYSTEM,
         )  # fmt: skip
-    return made
+    return new

@@ -1,8 +1,8 @@
-"""Giving a key in the format that Get asks for (KMIP 1.4 §4.11).
+"""Converting a key to the format that Get requests (KMIP 1.4 §4.11).
 
-A key is always to be had in the format in which it was registered. Other formats are made from the
-key where the library can read it; a wrapped key cannot be converted, since the server sees only the
-wrapping.
+Every key can be retrieved in the format in which it was registered. The server converts it to other
+formats if the library can read it. A wrapped key cannot be converted, since the server cannot see
+the key inside.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,50 +18,53 @@ from kmipkit.model.payloads.get import GetRequest
 from kmipkit.spec.enums import KeyFormatType, ObjectType, ResultReason
 
 _SYMMETRIC = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA, ObjectType.SPLIT_KEY})
-_BYTES = frozenset({KeyFormatType.RAW, KeyFormatType.OPAQUE})
+_BYTE_FORMATS = frozenset({KeyFormatType.RAW, KeyFormatType.OPAQUE})
 
 
-def _unsupported(wanted: KeyFormatType, kept: KeyFormatType) -> OperationError:
+def _unsupported(requested: KeyFormatType, stored: KeyFormatType) -> OperationError:
     return OperationError(
         ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
-        f"the key is kept as {kept.name} and cannot be given as {wanted.name}",
+        f"the key has the Key Format Type {stored.name} and cannot be converted to {requested.name}",
     )
 
 
-def in_format(block: KeyBlock, value: ManagedObject, request: GetRequest) -> KeyBlock:
-    """The key block in the format that is asked for; itself where none or the same is."""
+def convert_key_block(block: KeyBlock, value: ManagedObject, request: GetRequest) -> KeyBlock:
+    """The key block in the requested format; unchanged if the request names none, or the same."""
     if request.key_compression_type not in (None, block.key_compression_type):
         raise OperationError(
             ResultReason.KEY_COMPRESSION_TYPE_NOT_SUPPORTED,
-            "the point of a public key is given as it was registered",
+            "a public key can only be retrieved with the Key Compression Type that it was"
+            " registered with",
         )
-    wanted = request.key_format_type
-    if wanted is None or wanted == block.key_format_type:
+    requested = request.key_format_type
+    if requested is None or requested == block.key_format_type:
         return block
     if not isinstance(block.key_value, KeyValue):
-        raise _unsupported(wanted, block.key_format_type)
-    material = _converted(block, value, wanted, block.key_value)
+        raise _unsupported(requested, block.key_format_type)
+    material = _convert_material(block, value, requested, block.key_value)
     return block.replace(
-        key_format_type=wanted, key_value=block.key_value.replace(key_material=material)
+        key_format_type=requested, key_value=block.key_value.replace(key_material=material)
     )
 
 
-def _converted(block: KeyBlock, value: ManagedObject, wanted: KeyFormatType, key: KeyValue) -> Any:
-    kept, material = block.key_format_type, key.key_material
+def _convert_material(
+    block: KeyBlock, value: ManagedObject, requested: KeyFormatType, key: KeyValue
+) -> Any:
+    stored, material = block.key_format_type, key.key_material
     object_type = OBJECT_TYPE_OF[type(value)]
     if object_type in _SYMMETRIC:
-        if isinstance(material, TransparentSymmetricKey) and wanted == KeyFormatType.RAW:
+        if isinstance(material, TransparentSymmetricKey) and requested == KeyFormatType.RAW:
             return material.key
-        if isinstance(material, bytes) and kept in _BYTES:
-            if wanted == KeyFormatType.TRANSPARENT_SYMMETRIC_KEY:
+        if isinstance(material, bytes) and stored in _BYTE_FORMATS:
+            if requested == KeyFormatType.TRANSPARENT_SYMMETRIC_KEY:
                 return TransparentSymmetricKey(key=material)
-            if wanted in _BYTES:
+            if requested in _BYTE_FORMATS:
                 return material
-    elif object_type in _LOADERS and KeyFormatType.OPAQUE not in (kept, wanted):
-        return _asymmetric(block, object_type, material, wanted)
+    elif object_type in _LOADERS and KeyFormatType.OPAQUE not in (stored, requested):
+        return _convert_asymmetric(block, object_type, material, requested)
     elif isinstance(material, bytes):
-        return convert(material, kept, wanted, object_type, block.cryptographic_algorithm)
-    raise _unsupported(wanted, kept)
+        return convert(material, stored, requested, object_type, block.cryptographic_algorithm)
+    raise _unsupported(requested, stored)
 
 
 _LOADERS: Mapping[ObjectType, tuple[Callable[..., Any], Callable[..., bytes]]] = MappingProxyType(
@@ -72,13 +75,15 @@ _LOADERS: Mapping[ObjectType, tuple[Callable[..., Any], Callable[..., bytes]]] =
 )
 
 
-def _asymmetric(
-    block: KeyBlock, object_type: ObjectType, material: object, wanted: KeyFormatType
+def _convert_asymmetric(
+    block: KeyBlock, object_type: ObjectType, material: object, requested: KeyFormatType
 ) -> Any:
-    """A key of a pair, by way of the library's own form of it."""
-    read, write = _LOADERS[object_type]
+    """A private or public key, converted through a key object of the library."""
+    load, dump = _LOADERS[object_type]
     if transparent.is_transparent(material):
         key = transparent.load(material)
     else:
-        key = read(material, block.key_format_type, block.cryptographic_algorithm)
-    return transparent.dump(key, wanted) if wanted in transparent.FORMATS else write(key, wanted)
+        key = load(material, block.key_format_type, block.cryptographic_algorithm)
+    if requested in transparent.FORMATS:
+        return transparent.dump(key, requested)
+    return dump(key, requested)

@@ -1,4 +1,4 @@
-"""New key pairs as objects: two keys with their attributes and links (KMIP 1.4 §4.2, §4.5)."""
+"""New key pairs as objects: two keys with attributes and links (KMIP 1.4 §4.2, §4.5)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,31 +17,23 @@ from kmipkit.spec.enums import (
     ObjectType,
     ResultReason,
 )
-from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, is_multi_instance
 
-SHARED = (
-    Tag.CRYPTOGRAPHIC_ALGORITHM,
-    Tag.CRYPTOGRAPHIC_LENGTH,
-    Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS,
-)
-"""Attributes that describe the pair, the same for both halves (KMIP 1.4 §4.2, Table 168)."""
-
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The attributes that the halves of a pair are to have."""
+class PairAttributes:
+    """The requested attributes of both keys of a pair."""
 
     private: Attributes
     public: Attributes
 
     def shared(self, key: Tag) -> object:
-        """A value of the pair; Invalid Field where the halves disagree."""
-        values = {half.get(key) for half in (self.private, self.public)} - {None}
+        """A value that both keys have in common (KMIP 1.4 §4.2); Invalid Field if they differ."""
+        values = {attributes.get(key) for attributes in (self.private, self.public)} - {None}
         if len(values) > 1:
             raise OperationError(
                 ResultReason.INVALID_FIELD,
@@ -50,18 +42,23 @@ class Wanted:
         return values.pop() if values else None
 
 
-def requested(
+def requested_attributes(
     call: Call, common: Attributes | None, private: Attributes | None, public: Attributes | None
-) -> Wanted:
-    """What a request asks for: what it says of one half comes before what it says of both."""
+) -> PairAttributes:
+    """The requested attributes: those of one key replace the common ones (KMIP 1.4 §4.2)."""
 
-    def half(own: Attributes | None, object_type: ObjectType) -> Attributes:
-        given = creation.requested(call, own, object_type)
-        both = creation.requested(call, common, object_type)
-        inherited = (one for one in both if is_multi_instance(one.key) or one.key not in given)
-        return Attributes((*given, *inherited))
+    def merge(own: Attributes | None, object_type: ObjectType) -> Attributes:
+        requested = creation.requested_attributes(call, own, object_type)
+        not_replaced = (
+            attribute
+            for attribute in creation.requested_attributes(call, common, object_type)
+            if is_multi_instance(attribute.key) or attribute.key not in requested
+        )
+        return Attributes((*requested, *not_replaced))
 
-    return Wanted(half(private, ObjectType.PRIVATE_KEY), half(public, ObjectType.PUBLIC_KEY))
+    return PairAttributes(
+        merge(private, ObjectType.PRIVATE_KEY), merge(public, ObjectType.PUBLIC_KEY)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +72,43 @@ class _Half:
 
 
 def create(
-    call: Call, wanted: Wanted, *, links: Callable[[ObjectType], list[Link]] = lambda _type: []
+    call: Call,
+    attributes: PairAttributes,
+    *,
+    links: Callable[[ObjectType], list[Link]] = lambda _type: [],
 ) -> tuple[Managed, Managed]:
-    """Make a pair and store both halves, each linked to the other; ``links`` gives further ones.
+    """Generate a pair and store both keys, linked to each other and with the given further links.
 
-    The private key is the first that the operation returns, and so the ID Placeholder. Slow.
+    The private key is stored first, so that it becomes the ID Placeholder. This is slow.
     """
-    halves = _make(wanted)
+    halves = _generate(attributes)
     identifiers = [creation.new_identifier(call) for _ in halves]
-    made = []
+    objects = []
     for half, own, other in zip(halves, identifiers, reversed(identifiers), strict=True):
         to_other = Link(link_type=half.link_type, linked_object_identifier=other)
-        given = _complete(half.attributes, [to_other, *links(half.object_type)])
-        facts = derived_attributes(half.value)
-        made.append(
+        objects.append(
             creation.create(
-                call, half.object_type, half.value, given, facts, generated=True, identifier=own
+                call,
+                half.object_type,
+                half.value,
+                _complete(half.attributes, [to_other, *links(half.object_type)]),
+                derived_attributes(half.value),
+                generated=True,
+                identifier=own,
             )
         )
-    private, public = made
+    private, public = objects
     return private, public
 
 
-def _make(wanted: Wanted) -> tuple[_Half, _Half]:
-    algorithm = wanted.shared(Tag.CRYPTOGRAPHIC_ALGORITHM)
+def _generate(attributes: PairAttributes) -> tuple[_Half, _Half]:
+    algorithm = attributes.shared(Tag.CRYPTOGRAPHIC_ALGORITHM)
     if not isinstance(algorithm, CryptographicAlgorithm):
         raise OperationError(
             ResultReason.INVALID_FIELD, "a key pair needs the attribute Cryptographic Algorithm"
         )
-    length = wanted.shared(Tag.CRYPTOGRAPHIC_LENGTH)
-    domain = wanted.shared(Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS)
+    length = attributes.shared(Tag.CRYPTOGRAPHIC_LENGTH)
+    domain = attributes.shared(Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS)
     curve = domain.recommended_curve if isinstance(domain, CryptographicDomainParameters) else None
     key = pairs.generate(algorithm, length if isinstance(length, int) else None, curve)
     bits = describe.private_key_facts(key, algorithm).length
@@ -125,21 +129,18 @@ def _make(wanted: Wanted) -> tuple[_Half, _Half]:
             PrivateKey(key_block=private),
             ObjectType.PRIVATE_KEY,
             LinkType.PUBLIC_KEY_LINK,
-            wanted.private,
+            attributes.private,
         ),
         _Half(
             PublicKey(key_block=public),
             ObjectType.PUBLIC_KEY,
             LinkType.PRIVATE_KEY_LINK,
-            wanted.public,
+            attributes.public,
         ),
     )
 
 
-def _complete(given: Attributes, links: list[Link]) -> Attributes:
-    """Without what the key itself tells, with its links and a usage mask."""
-    rest = given.without(Tag.CRYPTOGRAPHIC_LENGTH)
-    if Tag.CRYPTOGRAPHIC_USAGE_MASK not in rest:
-        # As in Create: required by 1.4, left out by real clients; then nothing is permitted.
-        rest = rest.plus(creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0)))
-    return rest.plus(*(Attribute(Tag.LINK, link) for link in links))
+def _complete(attributes: Attributes, links: list[Link]) -> Attributes:
+    """With the links and a usage mask, and without the length, which follows from the key."""
+    attributes = creation.with_usage_mask(attributes.without(Tag.CRYPTOGRAPHIC_LENGTH))
+    return attributes.plus(*(Attribute(Tag.LINK, link) for link in links))

@@ -1,7 +1,7 @@
-"""A private key as PKCS #12, from what its links name (KMIP 1.4 §3.35, KMIP 2.1 §4.31).
+"""A private key in the format PKCS#12 (KMIP 1.4 §3.35, KMIP 2.1 §4.31).
 
-The password is secret data behind the PKCS#12 Password Link. Certificates stand behind PKCS#12
-Certificate Links, from the key and then from one to the next.
+The password is the Secret Data to which the PKCS#12 Password Link of the key leads. The certificates
+are a chain of PKCS#12 Certificate Links, which starts at the key.
 """
 
 from collections.abc import Iterator
@@ -17,57 +17,59 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, private_key
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.titles import title_with_article
 
-NO_NAME = "alias"
-"""The friendly name of a key that has none (KMIP 1.4 §3.45)."""
+DEFAULT_FRIENDLY_NAME = "alias"
+"""The friendly name of a key without PKCS#12 Friendly Name (KMIP 1.4 §3.45)."""
 
-LONGEST = 32
-"""Certificates of a chain at most."""
+MAX_CHAIN_LENGTH = 32
+"""Certificates in a chain; further ones are left out."""
 
 
-def as_pkcs_12(call: Call, managed: Managed) -> KeyBlock:
-    """The key block that holds the container.
+def to_pkcs_12(call: Call, managed: Managed) -> KeyBlock:
+    """The key block with the PKCS#12 container.
 
-    OperationError: Key Format Type Not Supported where there is no password or the object is no
-    private key.
+    OperationError: Key Format Type Not Supported if the object is not a Private Key, or has no
+    password.
     """
     password = _linked(call, managed, LinkType.PKCS_12_PASSWORD_LINK)
     if managed.object_type is not ObjectType.PRIVATE_KEY or password is None:
         raise OperationError(
             ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
-            "PKCS #12 is for a Private Key with a PKCS#12 Password Link",
+            "only a Private Key with a PKCS#12 Password Link can be retrieved as PKCS#12",
         )
-    name = managed.get(Tag.PKCS_12_FRIENDLY_NAME) or NO_NAME
+    name = managed.get(Tag.PKCS_12_FRIENDLY_NAME) or DEFAULT_FRIENDLY_NAME
     data = pkcs12.pkcs_12(
         private_key(managed),
         list(_chain(call, managed)),
         key_bytes(password),
         name.encode(),
     )
-    # 1.x has the Key Value of a key that is encrypted as a Byte String (KMIP 1.4 §2.1.4).
+    # In 1.x, the Key Value of an encrypted key is a Byte String (KMIP 1.4 §2.1.4).
     value = data if call.version < V2_0 else KeyValue(key_material=data)
     return KeyBlock(key_format_type=KeyFormatType.PKCS_12, key_value=value)
 
 
 def _linked(call: Call, managed: Managed, link_type: LinkType) -> Managed | None:
-    for attribute in managed.all(Tag.LINK):
+    for attribute in managed.instances(Tag.LINK):
         if attribute.value.link_type == link_type:
             return load(call, attribute.value.linked_object_identifier)
     return None
 
 
 def _chain(call: Call, managed: Managed) -> Iterator[bytes]:
-    """The certificates, the key's own first; a circle of links ends where it began."""
-    seen = {managed.id}
-    following: Managed | None = managed
-    while following is not None and len(seen) <= LONGEST:
-        following = _linked(call, following, LinkType.PKCS_12_CERTIFICATE_LINK)
-        if following is None or following.id in seen:
+    """The certificates, the key's own first; a cycle of links ends the chain."""
+    visited = {managed.id}
+    current: Managed | None = managed
+    while current is not None and len(visited) <= MAX_CHAIN_LENGTH:
+        current = _linked(call, current, LinkType.PKCS_12_CERTIFICATE_LINK)
+        if current is None or current.id in visited:
             return
-        seen.add(following.id)
-        value = following.object
+        visited.add(current.id)
+        value = current.object
         if not isinstance(value, Certificate):
             raise OperationError(
-                ResultReason.ILLEGAL_OBJECT_TYPE, "a PKCS#12 Certificate Link leads elsewhere"
+                ResultReason.ILLEGAL_OBJECT_TYPE,
+                f"a PKCS#12 Certificate Link leads to {title_with_article(current.object_type)}",
             )
         yield value.certificate_value

@@ -1,8 +1,8 @@
-"""Giving a key wrapped by another key (KMIP 1.4 §2.1.5, §2.1.6, §4.11; KMIP 2.1 §3.3, §7.19).
+"""Wrapping a key with another key (KMIP 1.4 §2.1.5, §2.1.6, §4.11; KMIP 2.1 §3.3, §7.19).
 
-Encrypted, with a MAC or signature, or both. What is wrapped is the Key Material itself (No Encoding),
-or the encoded Key Value structure with the attributes that were asked for (TTLV Encoding, the
-default).
+A key is wrapped by encryption, by a MAC or signature, or by both. With No Encoding, the Key Material
+itself is wrapped. With TTLV Encoding, the default, the encoded Key Value structure is, together with
+the requested attributes.
 """
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from kmipkit.errors import OperationError, ProtocolError
 from kmipkit.keys.parameters import Parameters
 from kmipkit.keys.wrap import unwrap, wrap
-from kmipkit.lifecycle import may_process, may_protect
+from kmipkit.lifecycle import describe_state, may_process, may_protect
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.keyblock import (
@@ -30,42 +30,56 @@ from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_key
-from kmipkit_server.keys.wrapping_mac import AUTHENTICATING, ENCRYPTING, code, require_code
+from kmipkit_server.keys.wrapping_mac import (
+    AUTHENTICATING,
+    ENCRYPTING,
+    mac_or_signature,
+    require_mac_or_signature,
+)
 from kmipkit_server.objects.access import load
-from kmipkit_server.objects.managed import Managed, as_seen_in
+from kmipkit_server.objects.managed import Managed, for_version
+from kmipkit_server.objects.usage import parameters_of
+from kmipkit_server.titles import title_with_article
 
 
-def wrapped(
+def wrap_key_block(
     call: Call, managed: Managed, block: KeyBlock, specification: KeyWrappingSpecification
 ) -> KeyBlock:
     """The key block with its value wrapped as the specification says."""
     _check(specification)
     if block.key_wrapping_data is not None or not isinstance(block.key_value, KeyValue):
         raise OperationError(
-            ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED, "the key was registered wrapped already"
+            ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED,
+            "the key is stored wrapped, and cannot be wrapped a second time",
         )
+    # "If Encoding Option is not present, the wrapped Key Value SHALL be TTLV encoded" (KMIP 1.4
+    # §2.1.6, Table 12).
     option = specification.encoding_option or EncodingOption.TTLV_ENCODING
     plaintext = _plaintext(call, managed, block.key_value, specification, option)
-    value, iv = _encrypted(call, block.key_value, plaintext, specification)
-    signed = value if _signs_ciphertext(specification.wrapping_method) else plaintext
+    value, iv = _encrypt(call, block.key_value, plaintext, specification)
+    # "MAC/sign then encrypt" does not encrypt the MAC: it is a field of Key Wrapping Data, which
+    # stays in clear (KMIP 1.4 §2.1.5, Table 9).
+    method = specification.wrapping_method
+    authenticated = value if method == WrappingMethod.ENCRYPT_THEN_MAC_SIGN else plaintext
     signer = specification.mac_signature_key_information
+    code = None if signer is None else mac_or_signature(call, signer, _as_bytes(authenticated))
     return block.replace(
         key_value=value,
         key_wrapping_data=KeyWrappingData(
             wrapping_method=specification.wrapping_method,
             encryption_key_information=specification.encryption_key_information,
             mac_signature_key_information=signer,
-            mac_signature=None if signer is None else code(call, signer, _as_bytes(signed)),
+            mac_signature=code,
             iv_counter_nonce=iv,
             encoding_option=specification.encoding_option,
         ),
     )
 
 
-def _encrypted(
+def _encrypt(
     call: Call, value: KeyValue, plaintext: bytes, specification: KeyWrappingSpecification
 ) -> tuple[KeyValue | bytes, bytes | None]:
-    """The value as it leaves, and the IV; in clear where the method only authenticates."""
+    """The encrypted value and the IV; the value itself if the method only authenticates."""
     information = specification.encryption_key_information
     if information is None:
         return value, None
@@ -74,31 +88,27 @@ def _encrypted(
     return result.data, result.iv
 
 
-def _signs_ciphertext(method: WrappingMethod) -> bool:
-    return method == WrappingMethod.ENCRYPT_THEN_MAC_SIGN
-
-
 def _as_bytes(value: KeyValue | bytes) -> bytes:
     assert isinstance(value, bytes)
     return value
 
 
 def _check(specification: KeyWrappingSpecification) -> None:
-    """The method must be known, and have the keys that it needs and no others."""
+    """Refuse unknown methods, missing keys, and keys that the method does not use."""
     method = specification.wrapping_method
     if method not in ENCRYPTING | AUTHENTICATING:
         raise OperationError(
             ResultReason.FEATURE_NOT_SUPPORTED, f"Wrapping Method {method.name} is not supported"
         )
-    for given, wanted, name in (
+    for information, is_required, name in (
         (specification.encryption_key_information, method in ENCRYPTING, "Encryption"),
         (specification.mac_signature_key_information, method in AUTHENTICATING, "MAC/Signature"),
     ):
-        if (given is not None) is not wanted:
-            needs = "needs" if wanted else "does not take"
+        if (information is not None) is not is_required:
+            verb = "requires" if is_required else "does not allow"
             raise OperationError(
                 ResultReason.INVALID_FIELD,
-                f"the Wrapping Method {method.name} {needs} {name} Key Information",
+                f"the Wrapping Method {method.name} {verb} {name} Key Information",
             )
 
 
@@ -109,61 +119,73 @@ def _plaintext(
     specification: KeyWrappingSpecification,
     option: EncodingOption,
 ) -> bytes:
-    names = specification.attribute_references
+    """The bytes to wrap."""
+    references = specification.attribute_references
     if option == EncodingOption.NO_ENCODING:
-        if names:
+        # "If No Encoding is specified, then the Key Value SHALL NOT contain any attributes"
+        # (KMIP 1.4 §2.1.6); the Result Reason is that of KMIP 1.4 §11.12.
+        if references:
             raise OperationError(
-                ResultReason.ENCODING_OPTION_ERROR, "No Encoding leaves no room for attributes"
+                ResultReason.ENCODING_OPTION_ERROR,
+                "the Encoding Option No Encoding does not allow attributes to be wrapped",
             )
         if not isinstance(value.key_material, bytes):
             raise OperationError(
-                ResultReason.ENCODING_OPTION_ERROR, "No Encoding is for keys that are bytes"
+                ResultReason.ENCODING_OPTION_ERROR,
+                "the Encoding Option No Encoding needs Key Material that is a Byte String",
             )
         return value.key_material
-    if names:
-        asked = [as_seen_in(call.version, one) for name in names for one in managed.all(name)]
-        value = value.replace(attributes=Attributes(tuple(asked)))
+    if references:
+        attributes = [
+            for_version(call.version, attribute)
+            for key in references
+            for attribute in managed.instances(key)
+        ]
+        value = value.replace(attributes=Attributes(tuple(attributes)))
+    # The client decodes these bytes after unwrapping, so they are in the version of the request.
     return encode(value, call.version, tag=Tag.KEY_VALUE, strict=False)
 
 
-def unwrapped(call: Call, block: KeyBlock) -> KeyBlock:
+def unwrap_key_block(call: Call, block: KeyBlock) -> KeyBlock:
     """The key block without the wrapping in which it was registered (Key Wrap Type Not Wrapped).
 
-    Only by a key that the server has, may use for it, and that belongs to the caller.
+    This needs the wrapping key on this server, with the right usage mask, and of the same client.
     """
     data = block.key_wrapping_data
     if data is None:
         return block
     method, signer = data.wrapping_method, data.mac_signature_key_information
     if method == WrappingMethod.MAC_SIGN and isinstance(block.key_value, KeyValue):
-        plaintext = _clear(call, data, block.key_value)
-        require_code(call, signer, plaintext, data.mac_signature)
+        plaintext = _authenticated_bytes(call, data, block.key_value)
+        require_mac_or_signature(call, signer, plaintext, data.mac_signature)
         return block.replace(key_wrapping_data=None)
     information = data.encryption_key_information
     if information is None or not isinstance(block.key_value, bytes):
         raise OperationError(
             ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED,
-            "the key was registered wrapped, and not said by which key",
+            "the key is stored wrapped, and its Key Wrapping Data does not name the wrapping key",
         )
-    managed, parameters = _other_key(call, information, CryptographicUsageMask.UNWRAP_KEY)
+    managed, parameters = _load_wrapping_key(call, information, CryptographicUsageMask.UNWRAP_KEY)
     if not may_process(
         managed.state, call.now, process_start_date=managed.get(Tag.PROCESS_START_DATE)
     ):
         raise OperationError(
-            ResultReason.WRONG_KEY_LIFECYCLE_STATE, "the wrapping key may not be used in its state"
+            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
+            f"the wrapping key is {describe_state(managed.state)} and may not be used to unwrap now",
         )
+    # A MAC over the ciphertext is verified before the decryption, one over the plaintext after it.
     if method == WrappingMethod.ENCRYPT_THEN_MAC_SIGN:
-        require_code(call, signer, block.key_value, data.mac_signature)
+        require_mac_or_signature(call, signer, block.key_value, data.mac_signature)
     plaintext = unwrap(
-        _key_to_unwrap(managed), parameters, block.key_value, iv=data.iv_counter_nonce
+        _unwrapping_key(managed), parameters, block.key_value, iv=data.iv_counter_nonce
     )
     if method == WrappingMethod.MAC_SIGN_THEN_ENCRYPT:
-        require_code(call, signer, plaintext, data.mac_signature)
+        require_mac_or_signature(call, signer, plaintext, data.mac_signature)
     return block.replace(key_value=_key_value(call, data, plaintext), key_wrapping_data=None)
 
 
-def _clear(call: Call, data: KeyWrappingData, value: KeyValue) -> bytes:
-    """The bytes of a Key Value that is authenticated and not encrypted."""
+def _authenticated_bytes(call: Call, data: KeyWrappingData, value: KeyValue) -> bytes:
+    """The bytes of a Key Value over which its MAC or signature is computed, without encryption."""
     if data.encoding_option == EncodingOption.NO_ENCODING and isinstance(value.key_material, bytes):
         return value.key_material
     return encode(value, call.version, tag=Tag.KEY_VALUE, strict=False)
@@ -176,59 +198,65 @@ def _key_value(call: Call, data: KeyWrappingData, plaintext: bytes) -> KeyValue:
         return decode(KeyValue, plaintext, call.version, tag=Tag.KEY_VALUE)
     except ProtocolError:
         raise OperationError(
-            ResultReason.ENCODING_OPTION_ERROR, "what was wrapped is not an encoded Key Value"
+            ResultReason.ENCODING_OPTION_ERROR,
+            "the unwrapped bytes are not a TTLV-encoded Key Value; the Encoding Option may be wrong",
         ) from None
 
 
-def _other_key(
+def _load_wrapping_key(
     call: Call, information: EncryptionKeyInformation, usage: CryptographicUsageMask
 ) -> tuple[Managed, Parameters]:
-    """The key that wraps, permitted for ``usage``, and the parameters that hold."""
+    """The wrapping key, if its mask permits ``usage``, and the parameters.
+
+    The parameters of the information come first: "or, if not present, from the Cryptographic
+    Parameters attribute of the respective key(s)" (KMIP 1.4 §2.1.5).
+    """
     try:
         managed = load(call, information.unique_identifier)
     except OperationError as error:
         if error.reason is ResultReason.OBJECT_NOT_FOUND:
             raise OperationError(
-                ResultReason.WRAPPING_OBJECT_NOT_FOUND, "the wrapping key does not exist"
+                ResultReason.WRAPPING_OBJECT_NOT_FOUND,
+                f"the wrapping key does not exist: {error.message}",
             ) from None
         raise
     mask = managed.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
     if usage not in mask:
         raise OperationError(
             ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
-            f"the wrapping key is not meant for {usage.names()[0]}",
+            f"the Cryptographic Usage Mask of the wrapping key does not have {usage.names()[0]}",
         )
-    given = information.cryptographic_parameters or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
-    return managed, Parameters.of(given) if given is not None else Parameters()
+    return managed, parameters_of(managed, information.cryptographic_parameters)
 
 
 def _wrapping_key(
     call: Call, information: EncryptionKeyInformation
 ) -> tuple[bytes | RSAPublicKey, Parameters]:
-    managed, parameters = _other_key(call, information, CryptographicUsageMask.WRAP_KEY)
-    stop = managed.get(Tag.PROTECT_STOP_DATE)
-    if not may_protect(managed.state, call.now, protect_stop_date=stop):
+    managed, parameters = _load_wrapping_key(call, information, CryptographicUsageMask.WRAP_KEY)
+    protect_stop_date = managed.get(Tag.PROTECT_STOP_DATE)
+    if not may_protect(managed.state, call.now, protect_stop_date=protect_stop_date):
         raise OperationError(
-            ResultReason.WRONG_KEY_LIFECYCLE_STATE, "the wrapping key is not active"
+            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
+            f"the wrapping key is {describe_state(managed.state)} and may not be used to wrap now",
         )
-    return _key_to_wrap(managed), parameters
-
-
-def _key_to_wrap(managed: Managed) -> bytes | RSAPublicKey:
     if managed.object_type is ObjectType.SYMMETRIC_KEY:
-        return key_bytes(managed)
+        return key_bytes(managed), parameters
     if managed.object_type is ObjectType.PUBLIC_KEY:
-        return rsa_public_key(managed)
+        return rsa_public_key(managed), parameters
     raise OperationError(
-        ResultReason.ILLEGAL_OBJECT_TYPE, "only symmetric keys and RSA public keys wrap keys"
+        ResultReason.ILLEGAL_OBJECT_TYPE,
+        "only Symmetric Keys and RSA Public Keys can wrap a key,"
+        f" not {title_with_article(managed.object_type)}",
     )
 
 
-def _key_to_unwrap(managed: Managed) -> bytes | RSAPrivateKey:
+def _unwrapping_key(managed: Managed) -> bytes | RSAPrivateKey:
     if managed.object_type is ObjectType.SYMMETRIC_KEY:
         return key_bytes(managed)
     if managed.object_type is ObjectType.PRIVATE_KEY:
         return rsa_private_key(managed)
     raise OperationError(
-        ResultReason.ILLEGAL_OBJECT_TYPE, "only symmetric keys and RSA private keys unwrap keys"
+        ResultReason.ILLEGAL_OBJECT_TYPE,
+        "only Symmetric Keys and RSA Private Keys can unwrap a key,"
+        f" not {title_with_article(managed.object_type)}",
     )

@@ -1,12 +1,12 @@
-"""The MAC or signature of a Key Value that is wrapped (KMIP 1.4 §2.1.5, KMIP 2.1 §3.3).
+"""The MAC or signature of a wrapped Key Value (KMIP 1.4 §2.1.5, KMIP 2.1 §3.3).
 
-| Wrapping Method | what is computed over |
+| Wrapping Method | computed over |
 | --- | --- |
 | MAC/sign only | the encoded Key Value, which stays in clear |
-| Encrypt then MAC/sign | the bytes that the encryption gave |
-| MAC/sign then encrypt | the bytes that are encrypted |
+| Encrypt then MAC/sign | the ciphertext |
+| MAC/sign then encrypt | the plaintext |
 
-A symmetric key makes a MAC, a private key a signature, which its public key verifies.
+A symmetric key computes a MAC, a private key a signature, which its public key verifies.
 """
 
 from hmac import compare_digest
@@ -36,7 +36,7 @@ ENCRYPTING = frozenset(
         WrappingMethod.MAC_SIGN_THEN_ENCRYPT,
     }
 )
-"""Methods after which the key is not in clear."""
+"""Methods that encrypt the key."""
 
 AUTHENTICATING = frozenset(
     {
@@ -47,14 +47,14 @@ AUTHENTICATING = frozenset(
 )
 """Methods with a MAC or signature."""
 
-_BYTES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
+_MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 
 
-def code(call: Call, information: MACSignatureKeyInformation, data: bytes) -> bytes:
-    """The MAC or signature of some bytes, by a key that may make one now."""
+def mac_or_signature(call: Call, information: MACSignatureKeyInformation, data: bytes) -> bytes:
+    """The MAC or signature of some bytes, by a key that may be used for it now."""
     managed = _key(call, information)
     parameters = parameters_of(managed, information.cryptographic_parameters)
-    if managed.object_type in _BYTES:
+    if managed.object_type in _MAC_KEY_TYPES:
         require_use(call, managed, MAC_GENERATE)
         algorithm = managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
         context = macs.begin(key_bytes(managed), algorithm, parameters)
@@ -67,32 +67,34 @@ def code(call: Call, information: MACSignatureKeyInformation, data: bytes) -> by
     return bytes(signer.sign(key))
 
 
-def require_code(
-    call: Call, information: MACSignatureKeyInformation | None, data: bytes, found: bytes | None
+def require_mac_or_signature(
+    call: Call, information: MACSignatureKeyInformation | None, data: bytes, expected: bytes | None
 ) -> None:
-    """Refuse bytes that do not have this MAC or signature (Cryptographic Failure)."""
-    if information is None or found is None:
+    """Refuse bytes whose MAC or signature is another one (Cryptographic Failure)."""
+    if information is None or expected is None:
         raise OperationError(
-            ResultReason.INVALID_FIELD, "the wrapping has no MAC/Signature, or no key for it"
+            ResultReason.INVALID_FIELD,
+            "the Key Wrapping Data has no MAC/Signature, or no MAC/Signature Key Information",
         )
     managed = _key(call, information)
     parameters = parameters_of(managed, information.cryptographic_parameters)
-    if managed.object_type in _BYTES:
+    if managed.object_type in _MAC_KEY_TYPES:
         require_use(call, managed, MAC_VERIFY)
         algorithm = managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
         context = macs.begin(key_bytes(managed), algorithm, parameters)
         context.update(data)
-        good = compare_digest(context.finalize(), found)
+        is_valid = compare_digest(context.finalize(), expected)
     else:
-        verifying = _public_half(call, managed)
-        require_use(call, verifying, VERIFY)
-        key = public_key(verifying)
+        verification_key = _public_half(call, managed)
+        require_use(call, verification_key, VERIFY)
+        key = public_key(verification_key)
         signer = signatures.Signer(signatures.scheme(key, parameters), digested=None)
         signer.update(data)
-        good = signer.verify(key, found)
-    if not good:
+        is_valid = signer.verify(key, expected)
+    if not is_valid:
         raise OperationError(
-            ResultReason.CRYPTOGRAPHIC_FAILURE, "the wrapped key has another MAC or signature"
+            ResultReason.CRYPTOGRAPHIC_FAILURE,
+            "the MAC or signature of the wrapped key is not valid",
         )
 
 
@@ -102,18 +104,19 @@ def _key(call: Call, information: MACSignatureKeyInformation) -> Managed:
     except OperationError as error:
         if error.reason is ResultReason.OBJECT_NOT_FOUND:
             raise OperationError(
-                ResultReason.WRAPPING_OBJECT_NOT_FOUND, "the MAC/Signature key does not exist"
+                ResultReason.WRAPPING_OBJECT_NOT_FOUND,
+                f"the MAC/Signature key does not exist: {error.message}",
             ) from None
         raise
 
 
 def _public_half(call: Call, managed: Managed) -> Managed:
-    """The information may name the private key or its public key (KMIP 1.4 §2.1.5, Table 11)."""
+    """The public key that verifies: the information may name either key (KMIP 1.4 Table 11)."""
     if managed.object_type is not ObjectType.PRIVATE_KEY:
         return managed
-    for attribute in managed.all(Tag.LINK):
+    for attribute in managed.instances(Tag.LINK):
         if attribute.value.link_type == LinkType.PUBLIC_KEY_LINK:
             return load(call, attribute.value.linked_object_identifier)
     raise OperationError(
-        ResultReason.WRAPPING_OBJECT_NOT_FOUND, "the private key has no link to its public key"
+        ResultReason.WRAPPING_OBJECT_NOT_FOUND, "the Private Key has no Public Key Link"
     )

@@ -1,7 +1,7 @@
 """KMIP over HTTPS: ``POST /kmip`` with TTLV, XML or JSON (Profiles 2.1 §5.3).
 
-An HTTP server proper does not tell its application the client's certificate, which is who the client
-is here. So the listener keeps the connection with all its limits, and h11 makes HTTP of the bytes.
+An HTTP server would not give its application the client certificate, which identifies the client
+here. So the listener has the connection with all its limits, and h11 parses and writes HTTP.
 """
 
 from dataclasses import dataclass
@@ -16,69 +16,71 @@ from kmipkit.ttlv.media import MEDIA, TTLV, Media
 TARGET = b"/kmip"
 """The path, as the profile recommends."""
 
-LARGER = 4
-"""How many times larger than TTLV a body may be: names and hex digits take room."""
+TEXT_SIZE_FACTOR = 4
+"""How many times larger than TTLV an XML or JSON body may be: names and hex digits take space."""
 
-_HEAD = 16 * 1024
-"""Bytes of a request line and headers at most."""
+_MAX_HEAD_SIZE = 16 * 1024
+"""Bytes of a request line with headers, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of HTTP itself, which needs no look into the message."""
+    """A reply of HTTP itself, without a KMIP message."""
 
     data: bytes
     refusal: str = ""
-    """Why the connection ends with it; empty where it goes on."""
+    """Why the connection is closed after it; empty if it stays open."""
 
 
-class _Refusal(Exception):
+class _HTTPError(Exception):
+    """A request is refused with an HTTP status."""
+
     def __init__(self, status: int, text: str, *headers: tuple[str, str]) -> None:
         super().__init__(text)
         self.status = status
         self.headers = headers
 
 
-class HTTPConversation:
-    """The server's side of one HTTP/1.1 connection; see :class:`.listener.Conversation`."""
+class HTTPFraming:
+    """The server's side of one HTTP/1.1 connection; see :class:`.listener.Framing`."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_SIZE)
         self._request: h11.Request | None = None
         self._body = bytearray()
-        self._type = TTLV
+        self._content_type = TTLV
 
     @property
     def is_inside(self) -> bool:
-        """Whether a request has begun and not ended."""
+        """Whether a part of a request has been received."""
         return self._request is not None or bool(self._http.trailing_data[0])
 
     def feed(self, data: bytes) -> None:
-        """Take bytes of the peer; none at all means that the peer has closed."""
+        """Receive bytes of the client; empty bytes mean that the client has closed."""
         if self._http.their_state is not h11.CLOSED:
             self._http.receive_data(data)
 
     def next_message(self) -> bytes | RemoteProtocolError | Reply | Signal:
-        """The next request as TTLV, or what to say instead of looking at it."""
+        """The next request as TTLV, or an error or reply instead."""
         try:
             return self._next()
-        except _Refusal as refusal:
-            return self._refused(refusal)
+        except _HTTPError as error:
+            return self._refuse(error)
         except h11.RemoteProtocolError as error:
-            return self._refused(_Refusal(error.error_status_hint, str(error)))
+            return self._refuse(_HTTPError(error.error_status_hint, str(error)))
 
-    def answer(self, message: bytes) -> bytes:
+    def response(self, message: bytes) -> bytes:
         """A response as HTTP, in the encoding of the request."""
         body = self._media.from_ttlv(message, self._limits)
-        data = self._response(200, body, ("Content-Type", self._type))
+        data = self._reply(200, body, ("Content-Type", self._content_type))
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
         return data
 
     @property
     def _media(self) -> Media:
-        return MEDIA[self._type]
+        return MEDIA[self._content_type]
 
     def _next(self) -> bytes | RemoteProtocolError | Reply | Signal:
         while True:
@@ -86,8 +88,8 @@ class HTTPConversation:
                 return Signal.CLOSED
             event = self._http.next_event()
             if event is h11.NEED_DATA and self._http.they_are_waiting_for_100_continue:
-                go_on = h11.InformationalResponse(status_code=100, headers=[])
-                return Reply(self._http.send(go_on) or b"")
+                continue_ = h11.InformationalResponse(status_code=100, headers=[])
+                return Reply(self._http.send(continue_) or b"")
             if event in (h11.NEED_DATA, h11.PAUSED):
                 return Signal.NEED_DATA
             if isinstance(event, h11.ConnectionClosed):
@@ -102,22 +104,23 @@ class HTTPConversation:
     def _begin(self, request: h11.Request) -> None:
         self._request = request
         self._body.clear()
-        self._type = TTLV
+        self._content_type = TTLV
         if request.target.partition(b"?")[0] != TARGET:
-            raise _Refusal(404, f"KMIP is at {TARGET.decode()}")
+            raise _HTTPError(404, f"this server has only {TARGET.decode()}")
         if request.method != b"POST":
-            raise _Refusal(405, "KMIP takes POST only", ("Allow", "POST"))
-        given = dict(request.headers).get(b"content-type", TTLV.encode())
-        self._type = given.partition(b";")[0].strip().lower().decode("latin-1")
-        if self._type not in MEDIA:
-            self._type = TTLV
-            raise _Refusal(415, f"the Content-Type is one of {', '.join(MEDIA)}")
+            raise _HTTPError(405, f"{TARGET.decode()} supports only POST", ("Allow", "POST"))
+        header = dict(request.headers).get(b"content-type", TTLV.encode())
+        self._content_type = header.partition(b";")[0].strip().lower().decode("latin-1")
+        if self._content_type not in MEDIA:
+            self._content_type = TTLV
+            raise _HTTPError(415, f"Content-Type must be one of {', '.join(MEDIA)}")
 
     def _extend(self, data: bytes) -> None:
         self._body += data
-        most = self._limits.max_message * (1 if self._type == TTLV else LARGER)
-        if len(self._body) > most:
-            raise _Refusal(413, f"a message has at most {most} bytes")
+        factor = 1 if self._content_type == TTLV else TEXT_SIZE_FACTOR
+        maximum = self._limits.max_message * factor
+        if len(self._body) > maximum:
+            raise _HTTPError(413, f"the message is longer than {maximum} bytes")
 
     def _end(self) -> bytes | RemoteProtocolError:
         body = bytes(self._body)
@@ -128,17 +131,17 @@ class HTTPConversation:
         except RemoteProtocolError as error:
             return error
 
-    def _refused(self, refusal: _Refusal) -> Reply:
-        """An error of HTTP; the connection ends, since the rest of the request is not read."""
+    def _refuse(self, error: _HTTPError) -> Reply:
+        """The reply for an error. The connection is closed, since the rest of the request is unread."""
         self._request = None
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            return Reply(b"", str(refusal))
+            return Reply(b"", str(error))
         headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
-        body = f"{refusal}\n".encode()
-        data = self._response(refusal.status, body, *headers, *refusal.headers)
-        return Reply(data, f"HTTP {refusal.status}: {refusal}")
+        body = f"{error}\n".encode()
+        data = self._reply(error.status, body, *headers, *error.headers)
+        return Reply(data, f"HTTP {error.status}: {error}")
 
-    def _response(self, status: int, body: bytes, *headers: tuple[str, str]) -> bytes:
+    def _reply(self, status: int, body: bytes, *headers: tuple[str, str]) -> bytes:
         head = h11.Response(
             status_code=status,
             headers=[

@@ -1,13 +1,12 @@
 """Accepting connections and serving them: limits first, then TLS, then messages, as TTLV or by HTTP.
 
-A connection costs its peer more than it costs us until the peer has proved who it is: the accept
-loop only accepts, each handshake runs in its own task under a time-out, the number of connections
-is bounded, and without a verified client certificate there is no service. Deadlines are kept by one
-watchman that looks at all connections once a second, which is far cheaper than a time-out around
-each read.
+Until a client has authenticated, a connection costs it more than the server: the accept loop does
+nothing but accept, each handshake runs in its own task with a timeout, the number of connections is
+limited, and there is no service without a verified client certificate. One task checks the deadlines
+of all connections once a second, which is much cheaper than a timeout around each read.
 
-What is worth a line in the log: one per connection that fails, saying which rule broke. A probe
-(handshake, then close) and an idle close are normal and stay at debug level.
+The log has one line for each connection that fails, with the rule that was violated. Probes (a
+handshake, then a close) and idle timeouts are normal, and are logged at debug level.
 """
 
 import contextlib
@@ -26,82 +25,91 @@ from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolE
 from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit_server.engine.response import Answer
+from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.net.http import HTTPConversation, Reply
+from kmipkit_server.net.http import HTTPFraming, Reply
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
 
 BACKLOG = 512
-TURNED_AWAY = 64
-"""Connections beyond the limit that are told so at the same time; more are only closed."""
-_BUSY = bytes.fromhex("15 0303 0002 02 50")
-"""A fatal alert "internal_error": nothing is wrong with the peer (RFC 8446 §6.2)."""
+MAX_REJECTING = 64
+"""Connections beyond the limit that get an alert at the same time; others are closed without one."""
+_INTERNAL_ERROR_ALERT = bytes.fromhex("15 0303 0002 02 50")
+"""The fatal alert "internal_error", which is not about the peer: the server is busy (RFC 8446 §6.2)."""
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+# What a connection is waiting for; log lines show it.
+_HANDSHAKE = "the TLS handshake"
+_REQUEST = "a request"
+_REST_OF_REQUEST = "the rest of a request"
+_RESPONSE = "the server's own response"
+_SENDING = "the client to read a response"
+_CLIENT_RESPONSE = "the client's response"
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bounds on what a peer may take, in seconds and numbers."""
+    """Limits for connections; times are in seconds."""
 
     handshake_timeout: float = 10.0
     message_timeout: float = 30.0
     """From the first byte of a request to its last."""
     send_timeout: float = 30.0
-    """For a peer to take an answer."""
+    """For the client to read a response."""
     idle_timeout: float = 600.0
-    """Between two requests; clients with pools may keep connections this long."""
+    """Between two requests: how long clients with a pool may keep an unused connection."""
     connections: int = 2000
     messages: Limits = DEFAULT_LIMITS
 
 
-class Conversation(Protocol):
-    """How messages are cut out of the bytes of a connection, and answers put into them."""
+class Framing(Protocol):
+    """How requests are separated in the bytes of a connection, and how responses are sent on it."""
 
     @property
     def is_inside(self) -> bool:
-        """Whether a request has begun and not ended."""
+        """Whether a part of a request has been received."""
 
     def feed(self, data: bytes) -> None:
-        """Take bytes of the peer; none at all means that the peer has closed."""
+        """Receive bytes of the client; empty bytes mean that the client has closed."""
 
     def next_message(self) -> bytes | RemoteProtocolError | Reply | Signal:
-        """The next request, or an error that is its answer, or an answer that needs no look at it.
+        """The next request, an error to respond with, or a reply that is not a KMIP message.
 
-        RemoteProtocolError is raised where nothing can follow.
+        It raises RemoteProtocolError if the following bytes cannot be read either.
         """
 
-    def answer(self, message: bytes) -> bytes:
-        """The bytes that carry a response."""
+    def response(self, message: bytes) -> bytes:
+        """The bytes to send for a response message."""
 
 
 class Responder(Protocol):
-    """Turns the bytes of a request into the bytes of its answer."""
+    """From the bytes of a request to the bytes of its response."""
 
     async def admit(self, identity: Identity) -> Identity:
         """The account of a new connection."""
 
-    async def respond(self, data: bytes, identity: Identity) -> Answer:
-        """The answer to a whole message."""
+    async def respond(self, data: bytes, identity: Identity) -> Response:
+        """The response to a whole message."""
 
     def on_response(self, identity: Identity, data: bytes) -> None:
-        """Take a client's answer to a request of the server. RemoteProtocolError if it is none."""
+        """Handle a client's response to a request of the server. RemoteProtocolError if it is none."""
 
     def refuse(self, error: ProtocolError | OperationError, data: bytes) -> bytes:
-        """The answer to a request that is not carried out, whatever it says."""
+        """The response to a message that fails as a whole."""
 
 
 @dataclass(slots=True, eq=False)
-class _Watched:
-    """A connection that the watchman may end."""
+class _Connection:
+    """An open connection, with its deadline."""
 
     scope: trio.CancelScope
     peer: str
     deadline: float
     waiting_for: str
     ended_by: str = ""
+    """The reason for which the server ends it: a timeout or its own shutdown."""
 
 
 @dataclass(slots=True)
@@ -109,49 +117,50 @@ class Listener:
     """Serves all connections of the given listening sockets until cancelled."""
 
     context: Callable[[], ssl.SSLContext]
-    """The TLS settings for the next connection, so that certificates may be changed."""
+    """The TLS settings for the next connection; they change when the certificates are reloaded."""
     responder: Responder
     requests: Callable[[str, Version], AsyncIterator[bytes]]
-    """What the server asks an account whose client has taken the server's role."""
+    """The requests of the server to a client that has exchanged roles with it."""
     identity_rule: IdentityRule
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
-    _watched: set[_Watched] = field(default_factory=set)
-    _turned_away: int = 0
+    _connections: set[_Connection] = field(default_factory=set)
+    _rejecting: int = 0
+    """The number of connections that are being rejected."""
     _accepting: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _all_gone: trio.Event | None = None
-    """Made when draining begins; set when no connection is left."""
+    _all_closed: trio.Event | None = None
+    """None until draining begins; set when no connection is open."""
 
     async def serve(self, sockets: list[socket.socket]) -> None:
-        """Accept and serve until cancelled or drained."""
-        async with trio.open_nursery() as connections:
-            connections.start_soon(self._watch)
+        """Accept connections and serve them until cancelled or drained."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._enforce_deadlines)
             with self._accepting:
                 async with trio.open_nursery() as accepting:
                     for listening in sockets:
-                        accepting.start_soon(self._accept, listening, connections)
+                        accepting.start_soon(self._accept, listening, nursery)
             for listening in sockets:
                 listening.close()
 
     @property
     def _draining(self) -> bool:
-        return self._all_gone is not None
+        return self._all_closed is not None
 
     async def drain(self, grace: float) -> None:
-        """Accept no more; let requests that have begun be answered, for at most ``grace`` seconds.
+        """Stop accepting, close idle connections, and finish requests that have begun.
 
-        Idle connections end at once.
+        This takes at most ``grace`` seconds.
         """
-        self._all_gone = trio.Event()
+        self._all_closed = trio.Event()
         self._accepting.cancel()
-        for watched in list(self._watched):
-            if watched.waiting_for == "request":
-                watched.ended_by = "shutdown"
-                watched.scope.cancel()
-        if self._watched:
+        for connection in list(self._connections):
+            if connection.waiting_for == _REQUEST:
+                connection.ended_by = "shutdown"
+                connection.scope.cancel()
+        if self._connections:
             with trio.move_on_after(grace):
-                await self._all_gone.wait()
+                await self._all_closed.wait()
 
-    async def _accept(self, listening: socket.socket, connections: trio.Nursery) -> None:
+    async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:
             try:
                 raw, address = listening.accept()
@@ -159,213 +168,234 @@ class Listener:
                 await trio.lowlevel.wait_readable(listening)
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES:
-                    log.error("cannot accept connections for now: %s", error.strerror)
+                    # The connection stays in the backlog, and accept() would fail again at once.
+                    log.error("cannot accept connections at the moment: %s", error.strerror)
                     await trio.sleep(0.1)
-                elif error.errno == errno.EBADF:
+                elif error.errno == errno.EBADF:  # the socket was closed: the server stops
                     return
+                # Other errors are those of one connection, such as a reset in the backlog.
             else:
-                self._begin(raw, address, connections)
+                self._begin(raw, address, nursery)
+                # A full checkpoint for each connection would let other tasks run in between, and
+                # a burst of connections would wait longer for its handshakes.
                 await trio.lowlevel.checkpoint_if_cancelled()
 
-    def _begin(self, raw: socket.socket, address: object, connections: trio.Nursery) -> None:
+    def _begin(self, raw: socket.socket, address: object, nursery: trio.Nursery) -> None:
         peer = _peer_name(address)
         raw.setblocking(False)
-        if self._draining or len(self._watched) >= self.limits.connections:
-            log.warning("%s: refused, %d connections are open", peer, len(self._watched))
-            connections.start_soon(self._turn_away, raw)
+        if self._draining or len(self._connections) >= self.limits.connections:
+            log.warning(
+                "%s: connection refused: %d connections are open", peer, len(self._connections)
+            )
+            nursery.start_soon(self._reject, raw)
             return
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         scope = trio.CancelScope()
         deadline = trio.current_time() + self.limits.handshake_timeout
-        watched = _Watched(scope, peer, deadline, "handshake")
-        self._watched.add(watched)
-        connections.start_soon(self._serve, raw, watched)
+        connection = _Connection(scope, peer, deadline, _HANDSHAKE)
+        self._connections.add(connection)
+        nursery.start_soon(self._serve, raw, connection)
 
-    async def _turn_away(self, raw: socket.socket) -> None:
-        if self._draining or self._turned_away >= TURNED_AWAY:
+    async def _reject(self, raw: socket.socket) -> None:
+        """Close a connection with an alert, so that the client does not take it for a network fault."""
+        if self._draining or self._rejecting >= MAX_REJECTING:
             raw.close()
             return
-        self._turned_away += 1
+        self._rejecting += 1
         try:
             with contextlib.suppress(OSError):
-                raw.send(_BUSY)
+                raw.send(_INTERNAL_ERROR_ALERT)
             await linger(raw)
         finally:
-            self._turned_away -= 1
+            self._rejecting -= 1
 
-    async def _watch(self) -> None:
+    async def _enforce_deadlines(self) -> None:
         while True:
             await trio.sleep(1)
             now = trio.current_time()
-            for watched in list(self._watched):
-                if watched.deadline < now and not watched.ended_by:
-                    watched.ended_by = "timeout"
-                    watched.scope.cancel()
+            for connection in list(self._connections):
+                if connection.deadline < now and not connection.ended_by:
+                    connection.ended_by = "timeout"
+                    connection.scope.cancel()
 
-    async def _serve(self, raw: socket.socket, watched: _Watched) -> None:
+    async def _serve(self, raw: socket.socket, connection: _Connection) -> None:
         stream: TLSStream | None = None
         try:
-            with watched.scope:
+            with connection.scope:
                 stream = TLSStream(raw, self.context())
-                await self._converse(stream, watched)
+                await self._serve_messages(stream, connection)
         except TLSFailure as failure:
-            step = "TLS handshake failed" if watched.waiting_for == "handshake" else "broken"
-            log.warning("%s: %s: %s", watched.peer, step, failure)
+            is_handshake = connection.waiting_for == _HANDSHAKE
+            step = "TLS handshake failed" if is_handshake else "connection broken"
+            log.warning("%s: %s: %s", connection.peer, step, failure)
         except NoIdentity as refusal:
-            log.warning("%s: no service: %s", watched.peer, refusal)
+            log.warning("%s: client refused: %s", connection.peer, refusal)
         except RemoteProtocolError as error:
-            log.warning("%s: bad request: %s", watched.peer, error)
+            log.warning("%s: bad request: %s", connection.peer, error)
         except Exception:
-            log.exception("%s: a defect of the server ended the connection", watched.peer)
+            # Only a defect of the server gets here, so any exception is caught: all connections
+            # run in one nursery, and an exception of one would end the others.
+            log.exception("%s: connection closed by an internal error", connection.peer)
         finally:
-            if watched.scope.cancelled_caught:
-                self._report_end(watched)
+            if connection.scope.cancelled_caught:
+                self._log_end(connection)
             try:
+                # close_notify is a message of the established connection, not of the handshake.
+                has_session = connection.waiting_for != _HANDSHAKE
                 if stream is None:
                     raw.close()
-                elif self._draining:
-                    stream.abort(notify=watched.waiting_for != "handshake")
+                elif self._draining:  # no time to wait until the client has read its response
+                    stream.abort(notify=has_session)
                 else:
-                    await stream.finish(notify=watched.waiting_for != "handshake")
+                    await stream.finish(notify=has_session)
             finally:
-                self._watched.discard(watched)
-                if self._all_gone is not None and not self._watched:
-                    self._all_gone.set()
+                self._connections.discard(connection)
+                if self._all_closed is not None and not self._connections:
+                    self._all_closed.set()
 
-    def _report_end(self, watched: _Watched) -> None:
-        quiet = watched.ended_by == "shutdown" or watched.waiting_for == "request"
-        level = logging.DEBUG if quiet else logging.WARNING
+    def _log_end(self, connection: _Connection) -> None:
+        is_normal = connection.ended_by == "shutdown" or connection.waiting_for == _REQUEST
+        level = logging.DEBUG if is_normal else logging.WARNING
         log.log(
             level,
-            "%s: closed, %s in wait for %s",
-            watched.peer,
-            watched.ended_by or "cancelled",
-            watched.waiting_for,
+            "%s: closed: %s while waiting for %s",
+            connection.peer,
+            connection.ended_by or "cancelled",
+            connection.waiting_for,
         )
 
-    async def _converse(self, stream: TLSStream, watched: _Watched) -> None:
+    async def _serve_messages(self, stream: TLSStream, connection: _Connection) -> None:
         await stream.do_handshake()
         try:
             identity = await self.responder.admit(
                 self.identity_rule.identify(stream.peer_certificate())
             )
         except NoIdentity as refusal:
-            await self._refuse(stream, watched, refusal)
+            await self._refuse(stream, connection, refusal)
             raise
-        log.debug("%s: %s as %s", watched.peer, stream.description(), identity.name)
-        conversation: Conversation | None = None
+        log.debug("%s: %s as %s", connection.peer, stream.description(), identity.name)
+        framing: Framing | None = None
         clock = trio.current_time
         limits = self.limits
         while True:
-            inside = conversation is not None and conversation.is_inside
-            if self._draining and not inside:
+            is_inside = framing is not None and framing.is_inside
+            if self._draining and not is_inside:
                 return
-            if not inside or watched.waiting_for != "rest of a request":
-                watched.waiting_for = "rest of a request" if inside else "request"
-                timeout = limits.message_timeout if inside else limits.idle_timeout
-                watched.deadline = clock() + timeout
+            # The deadline for a request is set once, at its first part: a client that sends a byte
+            # now and then must not extend it.
+            if not is_inside or connection.waiting_for != _REST_OF_REQUEST:
+                connection.waiting_for = _REST_OF_REQUEST if is_inside else _REQUEST
+                timeout = limits.message_timeout if is_inside else limits.idle_timeout
+                connection.deadline = clock() + timeout
             data = await stream.receive_some()
-            if conversation is None:
-                conversation = _conversation(data, limits.messages)
-            conversation.feed(data)
-            if not await self._answer_all(conversation, stream, watched, identity):
+            if framing is None:
+                framing = _framing(data, limits.messages)
+            framing.feed(data)
+            if not await self._respond_all(framing, stream, connection, identity):
                 return
 
-    async def _refuse(self, stream: TLSStream, watched: _Watched, refusal: NoIdentity) -> None:
-        """Answer the first request of a client whose certificate is good but names nobody.
+    async def _refuse(
+        self, stream: TLSStream, connection: _Connection, refusal: NoIdentity
+    ) -> None:
+        """Refuse the first request of a client whose certificate is valid but names nobody.
 
-        TLS has an alert for this (access_denied), but Python's ssl module cannot send it.
+        The refusal is a KMIP response, since Python's ssl module cannot send the TLS alert for it
+        (access_denied).
         """
-        watched.waiting_for = "rest of a request"
-        watched.deadline = trio.current_time() + self.limits.message_timeout
+        connection.waiting_for = _REST_OF_REQUEST
+        connection.deadline = trio.current_time() + self.limits.message_timeout
         data = await stream.receive_some()
-        conversation = _conversation(data, self.limits.messages)
-        conversation.feed(data)
-        while not isinstance(request := conversation.next_message(), bytes):
+        framing = _framing(data, self.limits.messages)
+        framing.feed(data)
+        while not isinstance(request := framing.next_message(), bytes):
             if request is not Signal.NEED_DATA:
                 return
-            conversation.feed(await stream.receive_some())
+            framing.feed(await stream.receive_some())
         error = OperationError(ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, str(refusal))
         await self._send(
-            stream, watched, conversation.answer(self.responder.refuse(error, request))
+            stream, connection, framing.response(self.responder.refuse(error, request))
         )
 
-    async def _answer_all(
-        self, conversation: Conversation, stream: TLSStream, watched: _Watched, identity: Identity
+    async def _respond_all(
+        self, framing: Framing, stream: TLSStream, connection: _Connection, identity: Identity
     ) -> bool:
-        """Answer every whole message; False when the connection is over."""
+        """Respond to all complete messages; False if the connection is to be closed."""
         while True:
             try:
-                data = conversation.next_message()
+                data = framing.next_message()
             except RemoteProtocolError as error:
                 if error.cause is not Cause.CLOSED:
-                    await self._send(stream, watched, self.responder.refuse(error, b""))
+                    await self._send(stream, connection, self.responder.refuse(error, b""))
                 raise
             if isinstance(data, Signal):
                 return data is not Signal.CLOSED
             if isinstance(data, Reply):
-                if not await self._reply(stream, watched, data):
+                if not await self._reply(stream, connection, data):
                     return False
                 continue
-            watched.waiting_for = "answer"
-            watched.deadline = float("inf")
+            connection.waiting_for = _RESPONSE
+            connection.deadline = float("inf")  # the client is not at fault if this takes long
             if isinstance(data, bytes):
-                answer = await self.responder.respond(data, identity)
+                response = await self.responder.respond(data, identity)
             else:
                 log.warning("%s: bad request: %s", identity.name, data)
-                answer = Answer(self.responder.refuse(data, b""))
-            await self._send(stream, watched, conversation.answer(answer.data))
-            if answer.role_change is not None:
-                if not isinstance(conversation, TTLVConversation):
-                    return False  # HTTP knows requests of the client only
-                await self._ask(conversation, stream, watched, identity, answer.role_change)
+                response = Response(self.responder.refuse(data, b""))
+            await self._send(stream, connection, framing.response(response.data))
+            if response.role_change is not None:
+                if not isinstance(framing, TTLVFraming):
+                    return False  # in HTTP, only the client can send requests
+                version = response.role_change
+                await self._act_as_client(framing, stream, connection, identity, version)
 
-    async def _reply(self, stream: TLSStream, watched: _Watched, reply: Reply) -> bool:
-        """Send what HTTP answers by itself; False when the connection is over."""
+    async def _reply(self, stream: TLSStream, connection: _Connection, reply: Reply) -> bool:
+        """Send a reply of HTTP; False if the connection is to be closed."""
         if reply.refusal:
-            log.warning("%s: bad request: %s", watched.peer, reply.refusal)
-        await self._send(stream, watched, reply.data)
+            log.warning("%s: bad request: %s", connection.peer, reply.refusal)
+        await self._send(stream, connection, reply.data)
         return not reply.refusal
 
-    async def _ask(
+    async def _act_as_client(
         self,
-        conversation: Conversation,
+        framing: Framing,
         stream: TLSStream,
-        watched: _Watched,
+        connection: _Connection,
         identity: Identity,
         version: Version,
     ) -> None:
-        """Act as the client until the peer has its role back."""
+        """Act as the client until the roles are exchanged again."""
         async for request in self.requests(identity.name, version):
-            await self._send(stream, watched, request)
-            watched.waiting_for = "the client's answer"
-            watched.deadline = trio.current_time() + self.limits.message_timeout
-            while not isinstance(answer := conversation.next_message(), bytes):
-                if answer is Signal.CLOSED:
+            await self._send(stream, connection, request)
+            connection.waiting_for = _CLIENT_RESPONSE
+            connection.deadline = trio.current_time() + self.limits.message_timeout
+            while not isinstance(message := framing.next_message(), bytes):
+                if message is Signal.CLOSED:
                     return
-                conversation.feed(await stream.receive_some())
-            self.responder.on_response(identity, answer)
+                framing.feed(await stream.receive_some())
+            self.responder.on_response(identity, message)
 
-    async def _send(self, stream: TLSStream, watched: _Watched, answer: bytes) -> None:
-        if answer:
-            watched.waiting_for = "the peer to take an answer"
-            watched.deadline = trio.current_time() + self.limits.send_timeout
-            await stream.send_all(answer)
+    async def _send(self, stream: TLSStream, connection: _Connection, data: bytes) -> None:
+        if data:
+            connection.waiting_for = _SENDING
+            connection.deadline = trio.current_time() + self.limits.send_timeout
+            await stream.send_all(data)
 
 
-class TTLVConversation(Framer):
-    """Messages one after the other, as bytes; see :class:`Conversation`."""
+class TTLVFraming(Framer):
+    """Messages in TTLV, without anything between them; see :class:`Framing`."""
 
-    def answer(self, message: bytes) -> bytes:
-        """The response itself."""
+    def response(self, message: bytes) -> bytes:
+        """The message itself."""
         return message
 
 
-def _conversation(first: bytes, limits: Limits) -> Conversation:
-    """TTLV or HTTP, by the first byte: every tag of the standard begins with 42, no method does."""
+def _framing(first: bytes, limits: Limits) -> Framing:
+    """TTLV or HTTP, by the first bytes: a TTLV message begins with 42 00, which no method does.
+
+    42 is also the letter B, so that the first byte alone is not enough.
+    """
     if first[:1].isalpha() and not first.startswith(b"\x42\x00"[: len(first)]):
-        return HTTPConversation(limits)
-    return TTLVConversation(limits)
+        return HTTPFraming(limits)
+    return TTLVFraming(limits)
 
 
 def _peer_name(address: object) -> str:
@@ -387,14 +417,14 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # Port 0 takes a free one, then the same on each other address.
-            taken = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
-            listening.bind((address[0], taken, *address[2:]))
+            # Port 0 is any free port on the first address, and then the same port on the others.
+            actual_port = port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)
+            listening.bind((address[0], actual_port, *address[2:]))
             listening.listen(BACKLOG)
             listening.setblocking(False)
     except OSError as error:
         for listening in sockets:
             listening.close()
-        where = f"cannot listen on {_peer_name((host, port))}"
-        raise OSError(error.errno, f"{where}: {error.strerror}") from None
+        message = f"cannot listen on {_peer_name((host, port))}: {error.strerror}"
+        raise OSError(error.errno, message) from None
     return sockets

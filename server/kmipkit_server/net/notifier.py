@@ -1,7 +1,7 @@
-"""Sends notifications to clients that listen for them: the server as the client of its clients.
+"""Sends notifications to clients that listen for them: here the server is the client.
 
-One task per account that has an address. A client that cannot be reached is tried again, less and
-less often; its notifications wait.
+There is one task for each account with an address. If a client cannot be reached, its notifications
+stay in the queue, and the task tries again at increasing intervals.
 """
 
 import logging
@@ -18,22 +18,22 @@ from kmipkit_server.engine.notifications import Notification, Notifications
 
 log = logging.getLogger("kmipkit.server")
 
-PATIENCE = 30.0
-"""Seconds for a client to take a message and answer it."""
+DELIVERY_TIMEOUT = 30.0
+"""Seconds for a client to read messages and respond to them."""
 
 FAILURES = (OSError, trio.TooSlowError, trio.BrokenResourceError, RemoteProtocolError)
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds until a client is tried again, doubled each time."""
+MIN_PAUSE, MAX_PAUSE = 1.0, 60.0
+"""Seconds until the next attempt; the pause doubles with each failure."""
 
 
 @dataclass(slots=True)
 class Notifier:
-    """Delivers what waits; ``addresses`` are host and port by account."""
+    """Delivers queued notifications; ``addresses`` are host and port by account."""
 
     queue: Notifications
     message: Callable[[Notification], Awaitable[bytes | None]]
-    """The request of a notification; None if there is nothing to send any more."""
+    """The request of a notification; None if there is no longer anything to send."""
     addresses: dict[str, tuple[str, int]]
     context: Callable[[], ssl.SSLContext]
     limits: Limits
@@ -52,43 +52,48 @@ class Notifier:
             self._new[account].set()
 
     async def _serve(self, account: str) -> None:
-        pause = FIRST_PAUSE
+        pause = MIN_PAUSE
         while True:
             await self._new[account].wait()
             self._new[account] = trio.Event()
-            waiting = self.queue.take(account)
-            while waiting:
+            notifications = self.queue.take(account)
+            while notifications:
                 try:
-                    with trio.fail_after(PATIENCE):
-                        await self._deliver(account, waiting)
-                    pause = FIRST_PAUSE
+                    with trio.fail_after(DELIVERY_TIMEOUT):
+                        await self._deliver(account, notifications)
+                    pause = MIN_PAUSE
                 except FAILURES as error:
-                    why = str(error) or type(error).__name__
-                    log.warning("%s cannot be notified: %s", account, why)
+                    reason = str(error) or type(error).__name__
+                    log.warning(
+                        "%s: cannot deliver notifications: %s; next attempt in %g s",
+                        account, reason, pause,
+                    )  # fmt: skip
                     await trio.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                    pause = min(2 * pause, MAX_PAUSE)
 
-    async def _deliver(self, account: str, waiting: list[Notification]) -> None:
-        """Send all over one connection; what was answered leaves the list."""
+    async def _deliver(self, account: str, notifications: list[Notification]) -> None:
+        """Send all notifications over one connection; those with a response leave the list."""
         host, port = self.addresses[account]
-        context = self.context()  # may fail: before there is a connection
+        context = self.context()  # before the connection, since it may fail
         plain = await trio.open_tcp_stream(host, port)
         stream = trio.SSLStream(plain, context, server_hostname=host)
         async with stream:
             framer = Framer(self.limits)
-            while waiting:
-                data = await self.message(waiting[0])
+            while notifications:
+                data = await self.message(notifications[0])
                 if data is not None:
                     await stream.send_all(data)
-                    await self._answer(stream, framer)
-                    log.info("%s: notified of %s", account, waiting[0].identifier)
-                waiting.pop(0)
+                    await self._receive_response(stream, framer)
+                    log.info("%s: notified of %s", account, notifications[0].identifier)
+                notifications.pop(0)
 
-    async def _answer(self, stream: "trio.SSLStream[trio.SocketStream]", framer: Framer) -> None:
+    async def _receive_response(
+        self, stream: "trio.SSLStream[trio.SocketStream]", framer: Framer
+    ) -> None:
         while True:
-            found = framer.next_message()
-            if isinstance(found, bytes):
+            message = framer.next_message()
+            if isinstance(message, bytes):
                 return
-            if found is Signal.CLOSED:
-                raise OSError("the client closed the connection")
+            if message is Signal.CLOSED:
+                raise OSError("the client closed the connection without a response")
             framer.feed(bytes(await stream.receive_some()))

@@ -6,17 +6,18 @@ from pathlib import Path
 from kmipkit_server.config import ConfigError
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:DHE+AES:RSA+AES:!aNULL"
-"""Of TLS 1.2, best first. The last ones are for storage arrays and tape libraries of the field; the
-KMIP profiles ask servers for TLS_RSA_WITH_AES_128_CBC_SHA and its kin."""
+"""The cipher suites of TLS 1.2, best first. Storage arrays and tape libraries need the last ones:
+the KMIP profiles require TLS_RSA_WITH_AES_128_CBC_SHA and similar suites."""
 
 
 def server_context(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
-    """The settings for accepted connections. ConfigError names the file that cannot be used."""
+    """The settings for accepted connections. ConfigError names the file that is not usable."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_ciphers(CIPHERS)
-    # Each connection shows its certificate anew: nothing outlives a change of the authorities.
+    # Without session resumption, every connection verifies the client certificate, so that a change
+    # of the authorities takes effect for all new connections.
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.num_tickets = 0
     for path in (cert, key, ca):
@@ -24,14 +25,12 @@ def server_context(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(cert, key, password=_no_password)
     except (ssl.SSLError, ValueError) as error:
-        said = getattr(error, "reason", None) or str(error)
-        raise ConfigError(
-            f"{cert} and {key} cannot be used together: {str(said).replace('_', ' ').lower()}"
-        ) from None
+        reason = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
+        raise ConfigError(f"{cert} and {key} cannot be used together: {reason}") from None
     try:
         context.load_verify_locations(ca)
     except ssl.SSLError:
-        raise ConfigError(f"{ca} holds no certificate in PEM form") from None
+        raise ConfigError(f"{ca} does not contain a certificate in PEM") from None
     return context
 
 
@@ -46,7 +45,7 @@ def client_context(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
 
 def _no_password() -> str:
     raise ValueError(
-        "the key is encrypted; give it without passphrase, readable by the server only"
+        "the key has a passphrase; remove it, and let only the server's user read the file"
     )
 
 

@@ -1,8 +1,8 @@
 """TLS on a non-blocking socket, with the methods of a trio stream.
 
-``trio.SSLStream`` costs more than the rest of a request together, because it copies every byte
-through memory buffers. Here OpenSSL reads and writes the socket itself, and trio only waits until
-it may (docs/performance.md has the figures). One task reads and one writes at a time.
+``trio.SSLStream`` costs more than the rest of a request, because it copies every byte through memory
+buffers. Here, OpenSSL reads and writes the socket itself, and trio only waits until it can
+(docs/performance.md has the figures). Only one task may read, and only one may write, at a time.
 """
 
 import contextlib
@@ -14,22 +14,22 @@ from typing import Self
 import trio
 
 MAX_READ = 16 * 1024
-"""Bytes taken from the connection at once: a whole TLS record, more than which no read gives."""
+"""Bytes of one read: a whole TLS record, since no read returns more."""
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 4 * 1024 * 1024
-"""How long, and for how much, a peer that was refused may go on sending; see :func:`linger`."""
+"""How long, and how much, a refused client may still send; see :func:`linger`."""
 
-TURNS_BEFORE_YIELD = 32
-"""Reads that may succeed at once before other tasks get a turn."""
+READS_BEFORE_YIELD = 32
+"""Reads without waiting after which other tasks run."""
 
 
 class TLSFailure(Exception):
-    """The connection broke below the messages; the text says what OpenSSL or the peer said."""
+    """TLS or TCP failed; the text is the reason of OpenSSL or the peer."""
 
 
 def explain(error: OSError) -> str:
-    """A TLS or socket error in a few words, without OpenSSL's file names and numbers."""
+    """The reason of a TLS or socket error, without OpenSSL's file names and numbers."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and error.reason:
@@ -46,10 +46,10 @@ class TLSStream:
             self._socket = context.wrap_socket(
                 raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
             )
-        except OSError as error:  # the peer is gone already
+        except OSError as error:  # the client has closed already
             raise TLSFailure(explain(error)) from None
-        self._turns = 0
-        self._ended = False
+        self._reads = 0
+        self._has_peer_closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,7 +63,7 @@ class TLSStream:
         await self.aclose()
 
     async def do_handshake(self) -> None:
-        """Complete the handshake; TLSFailure says which rule broke."""
+        """Complete the handshake; TLSFailure has the reason if that fails."""
         while True:
             try:
                 self._socket.do_handshake()
@@ -77,7 +77,7 @@ class TLSStream:
                 return
 
     def peer_certificate(self) -> bytes | None:
-        """The peer's verified certificate as DER, None if it sent none."""
+        """The peer's verified certificate as DER; None if it sent none."""
         return self._socket.getpeercert(binary_form=True)
 
     def description(self) -> str:
@@ -86,30 +86,34 @@ class TLSStream:
         return f"{self._socket.version()} {cipher[0] if cipher else ''}".strip()
 
     async def receive_some(self, max_bytes: int = MAX_READ) -> bytes:
-        """The next bytes, empty when the peer has closed; TLSFailure when the connection broke."""
-        self._turns += 1
-        if self._turns >= TURNS_BEFORE_YIELD:
-            self._turns = 0
+        """The next bytes; empty if the peer has closed. TLSFailure if the connection failed."""
+        # A read that finds data does not wait, so that a client which sends without pause would
+        # keep all other tasks from running. A checkpoint for each read would cost too much.
+        self._reads += 1
+        if self._reads >= READS_BEFORE_YIELD:
+            self._reads = 0
             await trio.lowlevel.checkpoint()
         while True:
             try:
                 data = self._socket.recv(max_bytes)
             except ssl.SSLWantReadError:
-                self._turns = 0
+                self._reads = 0
                 await trio.lowlevel.wait_readable(self._socket)
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(self._socket)
             except (ssl.SSLEOFError, ConnectionError):
-                self._ended = True
-                return b""  # closed without close_notify, as many clients do
+                # Many clients close without close_notify. The length of a KMIP message shows
+                # whether it is complete, so that nothing can be cut off unnoticed.
+                self._has_peer_closed = True
+                return b""
             except OSError as error:
                 raise TLSFailure(explain(error)) from None
             else:
-                self._ended = not data
+                self._has_peer_closed = not data
                 return data
 
     async def send_all(self, data: bytes) -> None:
-        """Send everything, in one write where the socket takes it (some clients read once)."""
+        """Send all data, in one write if possible: some clients read a response in one read."""
         view = memoryview(data)
         while view:
             try:
@@ -122,13 +126,13 @@ class TLSStream:
                 raise TLSFailure(explain(error)) from None
 
     async def aclose(self) -> None:
-        """Say goodbye (close_notify) if that needs no waiting, and close."""
+        """Send close_notify if that needs no waiting, and close."""
         self.abort(notify=True)
         await trio.lowlevel.checkpoint()
 
     async def finish(self, *, notify: bool) -> None:
-        """Close so that the peer can read what it was sent last; ``notify`` sends close_notify."""
-        if self._ended:
+        """Close so that the peer can still read the last data; ``notify`` sends close_notify."""
+        if self._has_peer_closed:
             self.abort(notify=notify)
             return
         if notify:
@@ -145,22 +149,24 @@ class TLSStream:
         self._socket.close()
 
     def _notify(self) -> None:
-        with contextlib.suppress(OSError):  # want-read: ours is out, the peer's is not awaited
+        # unwrap() sends close_notify, and then raises SSLWantReadError, an OSError, because the
+        # peer's own close_notify is not there yet. The server does not wait for it.
+        with contextlib.suppress(OSError):
             self._socket.unwrap()
 
 
 async def linger(connection: socket.socket) -> None:
-    """Close a connection, but let its peer read first what it was sent last.
+    """Close a connection after the peer has read the last data.
 
-    A socket that is closed with data unread resets the connection, and the reset takes away what
-    the peer has not read: the alert or the answer that says why it is refused. So this says that
-    nothing follows, and reads what still comes until the peer closes, too, within bounds.
+    Closing a socket with unread data resets the connection, and the peer loses what it has not read
+    yet: the alert or the response that says why it is refused. So this closes the sending side, and
+    reads and discards what the peer still sends until it closes as well, within limits.
     """
     try:
-        connection.shutdown(socket.SHUT_WR)  # of a TLS socket: what follows is read undeciphered
-        left = LINGER_BYTES
+        connection.shutdown(socket.SHUT_WR)  # a TLS socket then receives without decryption
+        bytes_left = LINGER_BYTES
         with trio.move_on_after(LINGER_SECONDS):
-            while left > 0:
+            while bytes_left > 0:
                 try:
                     data = connection.recv(MAX_READ)
                 except BlockingIOError:
@@ -168,9 +174,9 @@ async def linger(connection: socket.socket) -> None:
                     continue
                 if not data:
                     break
-                left -= len(data)
+                bytes_left -= len(data)
     except OSError:
-        pass  # the peer is gone
+        pass  # the peer has closed or reset the connection
     finally:
         trio.lowlevel.notify_closing(connection)
         connection.close()

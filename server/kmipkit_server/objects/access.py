@@ -1,7 +1,7 @@
 """Loading and saving objects for one operation: identifiers, permissions and storage status.
 
-Loading resolves the identifier (or the ID Placeholder), asks the policy and refuses what does not
-exist, in one place for all operations.
+Loading resolves the identifier (or the ID Placeholder), asks the policy and refuses objects that do
+not exist, in one place for all operations.
 """
 
 from typing import Any
@@ -21,10 +21,10 @@ def load(call: Call, identifier: object) -> Managed:
     Raises OperationError: Object Not Found, Permission Denied by the policy, or Object Archived:
     "any archived object SHALL first be made available by a Recover operation" (KMIP 1.4 §4).
     """
-    name = call.resolve(identifier)
-    record = call.store.get(name)
+    unique_identifier = call.resolve(identifier)
+    record = call.store.get(unique_identifier)
     if record is None:
-        call.not_found(name)
+        call.not_found(unique_identifier)
     rules.require(call.identity, call.operation, record.owner, record.id)
     if record.is_archived and call.operation is not Operation.RECOVER:
         raise OperationError(
@@ -40,10 +40,10 @@ def load_for_change(call: Call, identifier: object) -> Managed:
 
 
 def load_for_use(call: Call, request: KeyedPart) -> tuple[Managed, Any]:
-    """The key of a cryptographic operation, and the computation that the request goes on with.
+    """The key of a cryptographic operation, and the computation that the request continues.
 
-    The computation is None for a first part and for a single one. A later part need not name the
-    key again, and may not name another one.
+    The computation is None for the first part of several and for a single part. A later part need
+    not name the key again, and may not name another one.
     """
     if request.correlation_value is None:
         return load(call, request.unique_identifier), None
@@ -52,12 +52,12 @@ def load_for_use(call: Call, request: KeyedPart) -> tuple[Managed, Any]:
     if managed.id != computation.identifier:
         raise OperationError(
             ResultReason.INVALID_CORRELATION_VALUE,
-            "the operation of this Correlation Value was begun with another key",
+            "the Correlation Value belongs to an operation with another key",
         )
     return managed, computation.context
 
 
 def save(call: Call, old: Managed, new: Managed) -> None:
-    """Write a changed object; what changed counts as changed now (KMIP 1.4 §3.38)."""
-    dated = new.with_attribute(Tag.LAST_CHANGE_DATE, call.now)
-    call.transaction.update(old.record, dated.record)
+    """Write a changed object, with the Last Change Date of now (KMIP 1.4 §3.38)."""
+    changed = new.with_attribute(Tag.LAST_CHANGE_DATE, call.now)
+    call.transaction.update(old.record, changed.record)

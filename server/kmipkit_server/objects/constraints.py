@@ -1,8 +1,8 @@
 """Constraints and defaults for new objects, which administrators set (KMIP 2.1 §6.1.52, §6.1.53).
 
-They are one object of the server's own. What was read of it is cached until it changes, so that a
-Create asks the store for it once and never again. The cache is staged by the batch like everything
-outside the transaction: rules that are not committed bind nobody else.
+They are stored as one object of the server. Its content is cached until it changes, so that only the
+first Create reads it from the store. The batch stages the cache, like everything outside the
+transaction: uncommitted rules do not affect other clients.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ _CACHE = "constraints"
 
 @structure()
 class Rules(Structure):
-    """Both together, as they are stored."""
+    """Constraints and defaults as they are stored."""
 
     constraints: Annotated[Constraints | None, Wire(Tag.CONSTRAINTS)] = None
     defaults: Annotated[DefaultsInformation | None, Wire(Tag.DEFAULTS_INFORMATION)] = None
@@ -49,7 +49,8 @@ def rules_in_force(call: Call) -> Rules:
         return cached
     record = call.store.get(IDENTIFIER)
     rules = Rules() if record is None else _read(Managed(record, call.now))
-    if isinstance(call.store, Transaction):  # a reader may see what is about to be replaced
+    # A reader may see rules that a transaction is just replacing; it must not cache them.
+    if isinstance(call.store, Transaction):
         cache[_CACHE] = rules
     return rules
 
@@ -61,7 +62,7 @@ def _read(managed: Managed) -> Rules:
 
 
 def replace_rules(call: Call, rules: Rules) -> None:
-    """Put other rules into force."""
+    """Store other rules, which apply from the commit on."""
     value = OpaqueObject(
         opaque_data_type=_DATA_TYPE,
         opaque_data_value=encode(rules, V2_1, tag=Tag.REQUEST_PAYLOAD),
@@ -83,43 +84,43 @@ def replace_rules(call: Call, rules: Rules) -> None:
     call.batch.staged(call.batch.server.state.caches)[_CACHE] = rules
 
 
-def defaulted(call: Call, object_type: ObjectType, given: Attributes) -> Attributes:
-    """The attributes of a new object, with defaults for those that the client left out."""
+def with_defaults(call: Call, object_type: ObjectType, attributes: Attributes) -> Attributes:
+    """The attributes of a new object, with defaults for those that the client omits."""
     defaults = rules_in_force(call).defaults
-    for one in defaults.object_defaults if defaults else ():
-        types = one.object_types or ObjectTypes(
-            object_types=(one.object_type,) if one.object_type is not None else ()
+    for rule in defaults.object_defaults if defaults else ():
+        types = rule.object_types or ObjectTypes(
+            object_types=(rule.object_type,) if rule.object_type is not None else ()
         )
-        if _concerns(types, one.object_groups, object_type, given):
-            added = (default for default in one.attributes if default.key not in given)
-            given = given.plus(*added)
-    return given
+        if _applies_to(types, rule.object_groups, object_type, attributes):
+            missing = (default for default in rule.attributes if default.key not in attributes)
+            attributes = attributes.plus(*missing)
+    return attributes
 
 
 def check(call: Call, object_type: ObjectType, attributes: Iterable[Attribute]) -> None:
-    """Refuse a new object that breaks a constraint (Constraint Violation)."""
+    """Refuse a new object that violates a constraint (Constraint Violation)."""
     constraints = rules_in_force(call).constraints
     if constraints is None:
         return
-    all_ = Attributes(tuple(attributes))
-    for one in constraints.constraints:
-        if not _concerns(one.object_types, one.object_groups, object_type, all_):
+    present = Attributes(tuple(attributes))
+    for rule in constraints.constraints:
+        if not _applies_to(rule.object_types, rule.object_groups, object_type, present):
             continue
-        for wanted in one.attributes or ():
-            if wanted.value not in all_.all(wanted.key):
+        for required in rule.attributes or ():
+            if required.value not in present.all(required.key):
                 raise OperationError(
                     ResultReason.CONSTRAINT_VIOLATION,
-                    f"{attribute_name(wanted.key)} must be {wanted.value!r} for new objects",
+                    f"{attribute_name(required.key)} must be {required.value!r} for new objects",
                 )
 
 
-def _concerns(
+def _applies_to(
     types: ObjectTypes | None,
     groups: ObjectGroups | None,
     object_type: ObjectType,
     attributes: Attributes,
 ) -> bool:
-    """Whether a rule is about an object; what a rule does not name does not restrict it."""
+    """Whether a rule applies to an object. A rule without types or groups applies to all of them."""
     if types is not None and types.object_types and object_type not in types.object_types:
         return False
     if groups is None or not groups.object_groups:

@@ -1,8 +1,8 @@
 """Creating objects: the attributes of the request, checked, and those that the server sets.
 
-Who may set what follows from the attribute tables (KMIP 1.4 §3, KMIP 2.1 §4). The server's own part
-is one table of functions, so that Create, Register and all later operations that make objects treat
-them alike.
+The attribute tables (KMIP 1.4 §3, KMIP 2.1 §4) say who may set which attribute. The attributes that
+the server sets are one table of functions, so that Create, Register and all other operations that
+create objects treat them alike.
 """
 
 import uuid
@@ -29,7 +29,7 @@ from kmipkit.spec.enums import (
     RNGAlgorithm,
     State,
 )
-from kmipkit.spec.masks import ProtectionStorageMask
+from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1, V1_3
 from kmipkit_server.engine.call import Call
@@ -41,29 +41,42 @@ from kmipkit_server.objects.usage import with_count
 from kmipkit_server.store.base import Record
 
 DEFAULT_GROUP = "default"
-"""The group of objects for which clients of 1.1 and 1.2 name none (KMIP 1.2 §3.33)."""
+"""The Object Group of new objects of clients of 1.1 and 1.2 that name none (KMIP 1.2 §3.33)."""
 
-MOST_SECRET_BITS = 8192
-"""The longest secret that the server makes or derives."""
+MAX_SECRET_BITS = 8192
+"""The length of the longest secret that the server generates or derives."""
 
 
-def requested(call: Call, attributes: Attributes | None, object_type: ObjectType) -> Attributes:
-    """The attributes that a client asks for, templates included, after all checks.
+def requested_attributes(
+    call: Call, attributes: Attributes | None, object_type: ObjectType
+) -> Attributes:
+    """The attributes that a client requests for a new object, checked.
 
-    Later ones replace earlier ones of the same single-instance attribute, and what is asked for
-    directly replaces what a template says (KMIP 1.4 §2.1.8).
+    Those of templates and the server's defaults are included. An attribute in the request itself
+    replaces the same single-instance attribute of a template (KMIP 1.4 §2.1.8).
     """
-    given = attributes or Attributes()
-    for attribute in given:
+    requested = attributes or Attributes()
+    for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
-    _refuse_repetition(given)
-    merged = [with_count(attribute) for attribute in given]
+    _refuse_repetition(requested)
+    merged = [with_count(attribute) for attribute in requested]
     merged += [
-        inherited
-        for inherited in template_attributes(call, given.templates)
-        if is_multi_instance(inherited.key) or inherited.key not in given
+        attribute
+        for attribute in template_attributes(call, requested.templates)
+        if is_multi_instance(attribute.key) or attribute.key not in requested
     ]
-    return constraints.defaulted(call, object_type, Attributes(tuple(merged)))
+    return constraints.with_defaults(call, object_type, Attributes(tuple(merged)))
+
+
+def with_usage_mask(attributes: Attributes) -> Attributes:
+    """With a Cryptographic Usage Mask, even if the client omits it: then no use is permitted.
+
+    KMIP 1.4 requires the mask (§4.1, Table 163), but some clients omit it.
+    """
+    if Tag.CRYPTOGRAPHIC_USAGE_MASK in attributes:
+        return attributes
+    mask = first_instance(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
+    return attributes.plus(mask)
 
 
 def _refuse_repetition(attributes: Iterable[Attribute]) -> None:
@@ -72,24 +85,25 @@ def _refuse_repetition(attributes: Iterable[Attribute]) -> None:
         if attribute.key in seen and not is_multi_instance(attribute.key):
             raise OperationError(
                 ResultReason.ATTRIBUTE_SINGLE_VALUED,
-                f"{attribute_name(attribute.key)} has one value only",
+                f"the request has several values for {attribute_name(attribute.key)},"
+                " which can have one only",
             )
         seen.add(attribute.key)
 
 
-def _numbered(attributes: Iterable[Attribute]) -> list[Attribute]:
-    """With indexes from zero for each attribute, in the order given (KMIP 1.4 §2.1.1)."""
+def _with_indexes(attributes: Iterable[Attribute]) -> list[Attribute]:
+    """With indexes from zero for each attribute, in their order (KMIP 1.4 §2.1.1)."""
     counts: dict[AttributeKey, int] = {}
-    numbered = []
+    indexed = []
     for attribute in attributes:
         index = counts.get(attribute.key, 0)
         counts[attribute.key] = index + 1
-        numbered.append(Attribute(attribute.key, attribute.value, index))
-    return numbered
+        indexed.append(Attribute(attribute.key, attribute.value, index))
+    return indexed
 
 
 def digest(data: bytes, key_format: KeyFormatType | None) -> Digest:
-    """The digest that every object has at least (KMIP 1.4 §3.17)."""
+    """The SHA-256 digest, which every object has (KMIP 1.4 §3.17)."""
     return Digest(
         hashing_algorithm=HashingAlgorithm.SHA_256,
         digest_value=sha256(data).digest(),
@@ -97,46 +111,53 @@ def digest(data: bytes, key_format: KeyFormatType | None) -> Digest:
     )
 
 
-Default = Callable[[Call, str, Attributes], Any]
+ServerValue = Callable[[Call, str, Attributes], Any]
+"""From the call, the new identifier and the requested attributes to a value; None for no value."""
 
-SET_BY_SERVER: Mapping[Tag, Default] = MappingProxyType(
+SET_BY_SERVER: Mapping[Tag, ServerValue] = MappingProxyType(
     {
-        Tag.INITIAL_DATE: lambda call, identifier, given: call.now,
-        Tag.LAST_CHANGE_DATE: lambda call, identifier, given: call.now,
-        Tag.OPERATION_POLICY_NAME: lambda call, identifier, given: (
+        Tag.INITIAL_DATE: lambda call, identifier, requested: call.now,
+        Tag.LAST_CHANGE_DATE: lambda call, identifier, requested: call.now,
+        Tag.OPERATION_POLICY_NAME: lambda call, identifier, requested: (
             "default" if call.version < V1_3 else None
         ),
-        Tag.OBJECT_GROUP: lambda call, identifier, given: (
+        Tag.OBJECT_GROUP: lambda call, identifier, requested: (
             DEFAULT_GROUP if V1_1 <= call.version < V1_3 else None
         ),
-        Tag.FRESH: lambda call, identifier, given: True,
-        Tag.SENSITIVE: lambda call, identifier, given: False,
-        Tag.EXTRACTABLE: lambda call, identifier, given: True,
-        Tag.ALWAYS_SENSITIVE: lambda call, identifier, given: bool(given.get(Tag.SENSITIVE)),
-        Tag.NEVER_EXTRACTABLE: lambda call, identifier, given: given.get(Tag.EXTRACTABLE) is False,
-        Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, given: sha256(
+        Tag.FRESH: lambda call, identifier, requested: True,
+        Tag.SENSITIVE: lambda call, identifier, requested: False,
+        Tag.EXTRACTABLE: lambda call, identifier, requested: True,
+        Tag.ALWAYS_SENSITIVE: lambda call, identifier, requested: bool(
+            requested.get(Tag.SENSITIVE)
+        ),
+        Tag.NEVER_EXTRACTABLE: lambda call, identifier, requested: (
+            requested.get(Tag.EXTRACTABLE) is False
+        ),
+        Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, requested: sha256(
             identifier.encode()
         ).digest(),
-        Tag.LEASE_TIME: lambda call, identifier, given: call.settings.lease_seconds,
-        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, given: ProtectionStorageMask.SOFTWARE,
+        Tag.LEASE_TIME: lambda call, identifier, requested: call.settings.lease_seconds,
+        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, requested: (
+            ProtectionStorageMask.SOFTWARE
+        ),
     }
 )
 """Attributes that the server gives to every new object, unless the request has them."""
 
 SYSTEM_GENERATOR = RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED)
 
-SET_IF_GENERATED: Mapping[Tag, Default] = MappingProxyType(
+SET_IF_GENERATED: Mapping[Tag, ServerValue] = MappingProxyType(
     {
         **SET_BY_SERVER,
-        Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, given: call.now,
-        Tag.RANDOM_NUMBER_GENERATOR: lambda call, identifier, given: SYSTEM_GENERATOR,
+        Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, requested: call.now,
+        Tag.RANDOM_NUMBER_GENERATOR: lambda call, identifier, requested: SYSTEM_GENERATOR,
     }
 )
-"""Those, and more for objects that it made (KMIP 1.4 §3.43, §3.44): the generator is the system's."""
+"""The same, and more for objects that the server generates (KMIP 1.4 §3.43, §3.44)."""
 
 
 def new_identifier(call: Call) -> str:
-    """A Unique Identifier that nobody has (KMIP 1.4 §3.1)."""
+    """A new Unique Identifier (KMIP 1.4 §3.1)."""
     return str(uuid.UUID(bytes=call.random(16), version=4))
 
 
@@ -144,19 +165,19 @@ def create(
     call: Call,
     object_type: ObjectType,
     value: ManagedObject,
-    given: Attributes,
+    attributes: Attributes,
     derived: Iterable[tuple[Tag, Any]],
     *,
     generated: bool = False,
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
 ) -> Managed:
-    """Store a new object that the operation returns: see :func:`store`."""
+    """Store a new object that the operation returns; see :func:`store`."""
     managed = store(
         call,
         object_type,
         None if state in DESTROYED_STATES else pack_object(value),
-        given,
+        attributes,
         derived,
         generated=generated,
         identifier=identifier,
@@ -170,7 +191,7 @@ def store(
     call: Call,
     object_type: ObjectType,
     material: bytes | None,
-    given: Attributes,
+    attributes: Attributes,
     derived: Iterable[tuple[Tag, Any]],
     *,
     generated: bool = False,
@@ -178,42 +199,46 @@ def store(
     state: State = State.PRE_ACTIVE,
     owner: Identity | None = None,
 ) -> Managed:
-    """Store a new object of the caller; ``generated`` if the server made it rather than a client.
+    """Store a new object of the client.
 
-    ``identifier`` is one of :func:`new_identifier` where others must know it before, or that of an
-    object which comes from elsewhere, like ``state``. ``owner`` is given for what belongs to the
-    server. ``derived`` attributes follow from the object itself (algorithm, length, digest); they
-    count where the request does not give the same attributes.
+    ``attributes`` are the requested ones. ``derived`` ones follow from the object itself (algorithm,
+    length, digest) and apply unless the request has the same attributes. ``generated`` says that the
+    server made the object, and not a client. ``identifier`` is one of :func:`new_identifier` that
+    other objects already refer to, or that of an imported object, as ``state`` is. ``owner`` is
+    given for objects that belong to the server.
     """
     owner = owner or call.identity
-    require_unique_name(call, given, owner=owner.name)
+    require_unique_name(call, attributes, owner=owner.name)
     identifier = identifier or new_identifier(call)
-    taken = {attribute.key for attribute in given}
-    known = [
-        Attribute(key, value) for key, value in derived if value is not None and key not in taken
+    requested_keys = {attribute.key for attribute in attributes}
+    additional = [
+        Attribute(key, value)
+        for key, value in derived
+        if value is not None and key not in requested_keys
     ]
-    attributes = _numbered((*given, *known))
-    for key, make in (SET_IF_GENERATED if generated else SET_BY_SERVER).items():
-        value_set = None if key in taken else make(call, identifier, given)
-        if value_set is not None:
-            attributes.append(first(key, value_set))
+    all_attributes = _with_indexes((*attributes, *additional))
+    for key, server_value in (SET_IF_GENERATED if generated else SET_BY_SERVER).items():
+        value = None if key in requested_keys else server_value(call, identifier, attributes)
+        if value is not None:
+            all_attributes.append(first_instance(key, value))
     if owner is not SYSTEM:
-        constraints.check(call, object_type, attributes)
+        constraints.check(call, object_type, all_attributes)
     record = Record(
         id=identifier,
         owner=owner.name,
         object_type=object_type,
         stored_state=state,
-        attributes=Attributes(tuple(attributes)),
+        attributes=Attributes(tuple(all_attributes)),
         material=material,
     )
     managed = Managed(record, call.now)
-    # What an Activation Date of the past makes active is active from the start (KMIP 1.4 §3.22, 1).
+    # "If the operation contains an Activation Date that has already occurred, then the state
+    # immediately transitions from Pre-Active to Active" (KMIP 1.4 §3.22, transition 1).
     managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
     return managed
 
 
-def first(key: AttributeKey, value: Any) -> Attribute:
+def first_instance(key: AttributeKey, value: Any) -> Attribute:
     """The first instance of an attribute."""
     return Attribute(key, value, 0)

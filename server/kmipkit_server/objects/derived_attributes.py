@@ -1,7 +1,7 @@
 """Attributes that follow from an object itself: algorithm, length, digest, names of a certificate.
 
-One function per class of object. A wrapped or opaque key reveals nothing but its digest
-(KMIP 1.4 §3.4, §3.5, §3.17).
+There is one function per class of object. Of a wrapped or opaque key, only the digest can be
+computed (KMIP 1.4 §3.4, §3.5, §3.17).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -44,31 +44,40 @@ from kmipkit_server.objects.creation import digest
 Derived = Iterator[tuple[Tag, Any]]
 """Attributes and their values."""
 
-_BYTES_OF: Mapping[KeyFormatType, tuple[KeyFormatType, Callable[..., bytes]]] = MappingProxyType(
-    {
-        KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY: (KeyFormatType.PKCS_1, formats.dump_private_key),
-        KeyFormatType.TRANSPARENT_RSA_PUBLIC_KEY: (KeyFormatType.PKCS_1, formats.dump_public_key),
-        KeyFormatType.TRANSPARENT_EC_PRIVATE_KEY: (
-            KeyFormatType.ECPRIVATEKEY,
-            formats.dump_private_key,
-        ),
-        KeyFormatType.TRANSPARENT_EC_PUBLIC_KEY: (KeyFormatType.X_509, formats.dump_public_key),
-    }
+_BYTE_FORMATS: Mapping[KeyFormatType, tuple[KeyFormatType, Callable[..., bytes]]] = (
+    MappingProxyType(
+        {
+            KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY: (
+                KeyFormatType.PKCS_1,
+                formats.dump_private_key,
+            ),
+            KeyFormatType.TRANSPARENT_RSA_PUBLIC_KEY: (
+                KeyFormatType.PKCS_1,
+                formats.dump_public_key,
+            ),
+            KeyFormatType.TRANSPARENT_EC_PRIVATE_KEY: (
+                KeyFormatType.ECPRIVATEKEY,
+                formats.dump_private_key,
+            ),
+            KeyFormatType.TRANSPARENT_EC_PUBLIC_KEY: (KeyFormatType.X_509, formats.dump_public_key),
+        }
+    )
 )
-"""The format in which a key of numbers most likely leaves the server, whose digest it has, too."""
+"""The usual byte format of each transparent format. The key has a digest for it as well, since
+clients most likely retrieve the key in this format."""
 
 
 def _other_digests(block: KeyBlock) -> Derived:
-    """Of a transparent key also the digest of its usual byte string (KMIP 1.4 §3.17)."""
-    value, row = block.key_value, _BYTES_OF.get(block.key_format_type)
+    """For a transparent key, the digest of its usual byte format (KMIP 1.4 §3.17)."""
+    value, row = block.key_value, _BYTE_FORMATS.get(block.key_format_type)
     if row is None or not isinstance(value, KeyValue) or not is_transparent(value.key_material):
         return
-    other, dump = row
+    byte_format, dump = row
     try:
-        data = dump(transparent.load(value.key_material), other)
+        data = dump(transparent.load(value.key_material), byte_format)
     except OperationError:
-        return  # numbers that make no key are kept as they came
-    yield Tag.DIGEST, digest(data, other)
+        return  # the numbers form no valid key; the server stores them unchanged
+    yield Tag.DIGEST, digest(data, byte_format)
 
 
 def digested_bytes(block: KeyBlock) -> bytes | None:
@@ -104,7 +113,8 @@ def _key_block(block: KeyBlock) -> Derived:
         yield Tag.DIGEST, digest(data, block.key_format_type)
         yield from _other_digests(block)
     yield Tag.KEY_VALUE_PRESENT, block.key_value is not None
-    if block.key_format_type.known_in(V2_1):  # the attribute came when some formats went
+    # The attribute is new in 2.0, which also dropped some formats: these have no value for it.
+    if block.key_format_type.known_in(V2_1):
         yield Tag.KEY_FORMAT_TYPE, block.key_format_type
 
 
@@ -120,11 +130,11 @@ def _asymmetric(value: PrivateKey | PublicKey) -> Derived:
     if block.cryptographic_algorithm is not None or not isinstance(material, bytes):
         return
     try:
-        known = describe.describe_key(material, block.key_format_type, OBJECT_TYPE_OF[type(value)])
+        key = describe.describe_key(material, block.key_format_type, OBJECT_TYPE_OF[type(value)])
     except OperationError:
-        return  # a key that the library cannot read is kept as it is
-    yield Tag.CRYPTOGRAPHIC_ALGORITHM, known.algorithm
-    yield Tag.CRYPTOGRAPHIC_LENGTH, known.length
+        return  # the library cannot read the key; the server stores it unchanged
+    yield Tag.CRYPTOGRAPHIC_ALGORITHM, key.algorithm
+    yield Tag.CRYPTOGRAPHIC_LENGTH, key.length
 
 
 def _certificate(value: Certificate) -> Derived:
@@ -138,17 +148,17 @@ def _certificate(value: Certificate) -> Derived:
 
 
 def _x509(data: bytes) -> Derived:
-    """Names, serial number and key of a certificate, in all the forms that versions have."""
+    """Names, serial number and key of a certificate, in the forms of all versions."""
     try:
-        known = certificates.describe_certificate(data)
+        certificate = certificates.describe_certificate(data)
     except OperationError as error:
         raise OperationError(ResultReason.INVALID_FIELD, error.message) from None
     yield from certificates.certificate_attributes(data)
-    subject, issuer = known.subject, known.issuer
+    subject, issuer = certificate.subject, certificate.issuer
     yield (
         Tag.X_509_CERTIFICATE_IDENTIFIER,
         X509CertificateIdentifier(
-            issuer_distinguished_name=issuer.der, certificate_serial_number=known.serial
+            issuer_distinguished_name=issuer.der, certificate_serial_number=certificate.serial
         ),
     )
     yield (
@@ -163,10 +173,10 @@ def _x509(data: bytes) -> Derived:
             issuer_distinguished_name=issuer.der, issuer_alternative_names=issuer.alternative
         ),
     )
-    # The same as text, for clients of 1.0, which has nothing else.
+    # The same as text, which is all that clients of 1.0 know.
     yield (
         Tag.CERTIFICATE_IDENTIFIER,
-        CertificateIdentifier(issuer=issuer.text, serial_number=known.serial_text),
+        CertificateIdentifier(issuer=issuer.text, serial_number=certificate.serial_text),
     )
     yield Tag.CERTIFICATE_SUBJECT, CertificateSubject(distinguished_name=subject.text)
     yield Tag.CERTIFICATE_ISSUER, CertificateIssuer(distinguished_name=issuer.text)
@@ -200,6 +210,6 @@ DERIVATIONS: Mapping[type, Callable[[Any], Derived]] = MappingProxyType(
 
 
 def derived_attributes(value: ManagedObject) -> list[tuple[Tag, Any]]:
-    """Attributes that follow from the object, as pairs; the value is None where nothing is known."""
+    """Attributes that follow from the object, with their values; None for an unknown value."""
     derive = DERIVATIONS.get(type(value))
     return list(derive(value)) if derive is not None else []

@@ -1,4 +1,4 @@
-"""Which objects may leave the server."""
+"""Which objects the server returns to clients."""
 
 from kmipkit.errors import OperationError
 from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
@@ -7,19 +7,21 @@ from kmipkit_server.objects.managed import Managed
 
 
 def require_extractable(managed: Managed, *, wrapped: bool) -> None:
-    """Refuse to give out sensitive objects unwrapped, and objects that are not extractable.
+    """Refuse to return sensitive objects unwrapped, and objects that are not extractable.
 
     KMIP 1.4 §3.48, §3.50.
     """
-    attributes = managed.stored
+    attributes = managed.attributes
     if attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) == CryptographicAlgorithm.ONE_TIME_PAD:
-        # With two copies the pad would sooner or later be used twice.
+        # A pad must be used once only, which nobody can enforce once there are two copies.
         raise OperationError(
-            ResultReason.PERMISSION_DENIED, "a one-time pad stays where it is, to be used once"
+            ResultReason.PERMISSION_DENIED,
+            "a one-time pad cannot be retrieved: with two copies, it could be used twice",
         )
     if attributes.get(Tag.EXTRACTABLE) is False:
         raise OperationError(ResultReason.NOT_EXTRACTABLE, "the object is not extractable")
     if attributes.get(Tag.SENSITIVE) and not wrapped:
         raise OperationError(
-            ResultReason.SENSITIVE, "the object is sensitive: ask for it wrapped by another key"
+            ResultReason.SENSITIVE,
+            "the object is sensitive: it can only be retrieved wrapped by another key",
         )

@@ -1,9 +1,9 @@
-"""Object groups: members that nobody has used yet, and the member that is meant by default.
+"""Object groups: fresh members, and the default member.
 
 KMIP 1.4 §4.9: a Locate of a group may ask for fresh members, and "if there are no more fresh objects
 in the group, the server MAY choose to generate a new object on-the-fly, based on server policy"; or
-for "the default object as defined by server policy". The policies here: the group ``default`` is
-filled up with AES keys, and the default member of a group is the next in turn.
+for "the default object as defined by server policy". The policies of this server: it generates AES
+keys for the group ``default``, and the default member of a group is each member in turn.
 """
 
 from dataclasses import replace
@@ -22,78 +22,81 @@ from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import pack_object
 from kmipkit_server.store.base import Located, LocateQuery
 
-BITS = 256
-_DESCRIBES: dict[Tag, object] = {
+KEY_LENGTH = 256
+_GENERATED_KEY: dict[Tag, object] = {
     Tag.OBJECT_GROUP: DEFAULT_GROUP,
     Tag.OBJECT_TYPE: ObjectType.SYMMETRIC_KEY,
     Tag.CRYPTOGRAPHIC_ALGORITHM: CryptographicAlgorithm.AES,
-    Tag.CRYPTOGRAPHIC_LENGTH: BITS,
+    Tag.CRYPTOGRAPHIC_LENGTH: KEY_LENGTH,
 }
-"""What the keys are that the group ``default`` is filled up with."""
+"""The attributes by which clients may look for a key that the server generates."""
 
-USES = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
+KEY_USAGE = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
 
 
-def located(call: Call, query: LocateQuery) -> Located:
-    """The answer to a Locate, with what groups make of it."""
+def locate(call: Call, query: LocateQuery) -> Located:
+    """The result of a Locate, with the policies for groups."""
     if query.object_group_member == ObjectGroupMember.GROUP_MEMBER_DEFAULT:
-        return _next_in_turn(call, query)
-    found = call.store.locate(query)
-    if found.ids or query.object_group_member != ObjectGroupMember.GROUP_MEMBER_FRESH:
-        return found
-    if not _is_filled_up(query):
-        return found
-    return Located((_fill(call),), 1)
+        return _default_member(call, query)
+    located = call.store.locate(query)
+    if located.ids or query.object_group_member != ObjectGroupMember.GROUP_MEMBER_FRESH:
+        return located
+    if not _matches_generated_key(query):
+        return located
+    return Located((_generate_member(call),), 1)
 
 
-def _is_filled_up(query: LocateQuery) -> bool:
-    """Whether the query is for the default group and for what it is filled up with."""
-    asked = {criterion.key: criterion.value.value for criterion in query.criteria}
-    is_filled = all(
-        isinstance(key, Tag) and key in _DESCRIBES and value == _DESCRIBES[key]
-        for key, value in asked.items()
+def _matches_generated_key(query: LocateQuery) -> bool:
+    """Whether a key that the server generates for the group ``default`` meets all criteria."""
+    criteria = {criterion.key: criterion.value.value for criterion in query.criteria}
+    is_match = all(
+        isinstance(key, Tag) and key in _GENERATED_KEY and value == _GENERATED_KEY[key]
+        for key, value in criteria.items()
     )
-    return is_filled and Tag.OBJECT_GROUP in asked and not query.offset
+    return is_match and Tag.OBJECT_GROUP in criteria and not query.offset
 
 
-def _fill(call: Call) -> str:
+def _generate_member(call: Call) -> str:
     algorithm = CryptographicAlgorithm.AES
-    assert call.transaction  # before anything is made that a second run would make again
+    # On a read-only view this ends the run, before a key is made that the next run makes again.
+    assert call.transaction
     key = SymmetricKey(
         key_block=KeyBlock(
             key_format_type=KeyFormatType.RAW,
-            key_value=KeyValue(key_material=generate_key(algorithm, BITS, call.random)),
+            key_value=KeyValue(key_material=generate_key(algorithm, KEY_LENGTH, call.random)),
             cryptographic_algorithm=algorithm,
-            cryptographic_length=BITS,
+            cryptographic_length=KEY_LENGTH,
         )
     )
-    given = Attributes.of((Tag.OBJECT_GROUP, DEFAULT_GROUP), (Tag.CRYPTOGRAPHIC_USAGE_MASK, USES))
-    made = creation.store(
+    attributes = Attributes.of(
+        (Tag.OBJECT_GROUP, DEFAULT_GROUP), (Tag.CRYPTOGRAPHIC_USAGE_MASK, KEY_USAGE)
+    )
+    managed = creation.store(
         call,
         ObjectType.SYMMETRIC_KEY,
         pack_object(key),
-        given,
+        attributes,
         derived_attributes(key),
         generated=True,
     )
-    return made.id
+    return managed.id
 
 
-def _next_in_turn(call: Call, query: LocateQuery) -> Located:
-    """The member after the one that was given last, the oldest one first."""
-    whole = replace(query, maximum=None, offset=0, object_group_member=None)
-    ids = call.store.locate(whole).ids[::-1]
+def _default_member(call: Call, query: LocateQuery) -> Located:
+    """The member after the one that was located last; the oldest one comes first."""
+    whole_group = replace(query, maximum=None, offset=0, object_group_member=None)
+    ids = call.store.locate(whole_group).ids[::-1]
     if not ids:
         return Located((), 0)
-    turns = call.batch.staged(call.batch.server.state.group_turns)
+    last_members = call.batch.staged(call.batch.server.state.last_group_members)
     key = (query.owner, query.criteria)
-    last = turns.get(key)
-    number = (ids.index(last) + 1) % len(ids) if last in ids else 0
-    turns[key] = ids[number]
-    while len(turns) > MOST_TURNS:
-        turns.pop(next(iter(turns)))
-    return Located((ids[number],), 1)
+    last = last_members.get(key)
+    position = (ids.index(last) + 1) % len(ids) if last in ids else 0
+    last_members[key] = ids[position]
+    while len(last_members) > MAX_GROUP_QUERIES:
+        last_members.pop(next(iter(last_members)))
+    return Located((ids[position],), 1)
 
 
-MOST_TURNS = 1000
-"""Queries whose turn is remembered."""
+MAX_GROUP_QUERIES = 1000
+"""Queries whose last member is remembered."""

@@ -1,9 +1,8 @@
-"""A managed object as operations see it: its record, judged at the time of the call.
+"""A managed object as operations see it: its record at the time of the call.
 
-The record keeps the state as it was last written; the state that counts follows from it, the dates
-and the clock (KMIP 1.4 §3.22). Some attributes are no rows of their own but follow from the record:
-Unique Identifier, Object Type, State and Object Class. All others are kept in one list, each
-instance with the index by which 1.x tells it apart.
+The record has the state as it was last written. The effective state follows from it, the dates and
+the clock (KMIP 1.4 §3.22). Unique Identifier, Object Type, State and Object Class follow from other
+parts of the record; all other attributes are in one list, each instance with its index of 1.x.
 """
 
 from collections.abc import Iterable
@@ -27,13 +26,14 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, V3_0, Version
 from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.store.base import Record
-
-_STORED_VERSIONS = (V2_1, V1_4)
-"""The version in which an object is kept: the newest, or 1.4 for what 2.0 dropped (templates)."""
+from kmipkit_server.titles import title_with_article
 
 
 def pack_object(value: ManagedObject) -> bytes:
-    """The bytes under which an object is kept: the version of the encoding, then the encoding."""
+    """The stored form: two bytes for the version, then the object in the encoding of that version.
+
+    The version is 2.1, or 1.4 for what 2.0 dropped, such as templates.
+    """
     try:
         return bytes(V2_1) + encode(value, V2_1)
     except LocalProtocolError:
@@ -47,14 +47,14 @@ def unpack_object(material: bytes, object_type: ObjectType) -> ManagedObject:
 
 
 class Managed:
-    """One object during one call. Immutable: a change gives another one to save."""
+    """An object during one call. It is immutable; changes return a copy to save."""
 
-    __slots__ = ("_stored", "now", "record")
+    __slots__ = ("_attributes", "now", "record")
 
     def __init__(self, record: Record, now: datetime) -> None:
         self.record = record
         self.now = now
-        self._stored: Attributes | None = None
+        self._attributes: Attributes | None = None
 
     @property
     def id(self) -> str:
@@ -67,82 +67,86 @@ class Managed:
 
     @property
     def state(self) -> State:
-        """The state at the time of the call."""
+        """The effective state at the time of the call."""
         return self.record.state_at(self.now)
 
     @property
-    def stored(self) -> Attributes:
-        """The attributes that are kept as such, with their indexes."""
-        if self._stored is None:
-            self._stored = self.record.attributes
-        return self._stored
+    def attributes(self) -> Attributes:
+        """The attributes in the record, with their indexes; without those that follow from it."""
+        if self._attributes is None:
+            self._attributes = self.record.attributes
+        return self._attributes
 
     @property
     def object(self) -> ManagedObject:
-        """The object itself; Object Destroyed where its material is gone."""
+        """The object itself; Object Destroyed if its material is destroyed."""
         if self.record.material is None:
             raise OperationError(
                 ResultReason.OBJECT_DESTROYED, f"the object is {describe_state(self.state).lower()}"
             )
         if self.object_type not in CLASS_OF_TYPE:
             raise OperationError(
-                ResultReason.ILLEGAL_OBJECT_TYPE, "users, groups and credentials are not given out"
+                ResultReason.ILLEGAL_OBJECT_TYPE,
+                "users, groups and credentials cannot be retrieved, only their attributes",
             )
         return unpack_object(self.record.material, self.object_type)
 
     @property
     def key_block(self) -> KeyBlock:
-        """The key block of a key; Illegal Object Type for what has none."""
+        """The key block of a key; Illegal Object Type for other objects."""
         block = getattr(self.object, "key_block", None)
         if not isinstance(block, KeyBlock):
-            raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, "the object is not a key")
+            raise OperationError(
+                ResultReason.ILLEGAL_OBJECT_TYPE,
+                f"{title_with_article(self.object_type)} is not a key",
+            )
         return block
 
     @property
     def object_class(self) -> ObjectClass:
-        """Whether the object is a user's or the server's own (3.0)."""
+        """Whether the object belongs to a user or to the server (3.0)."""
         return ObjectClass.USER if self.record.owner != SYSTEM.name else ObjectClass.SYSTEM
 
     def get(self, key: AttributeKey) -> Any:
         """The value of an attribute's first instance, or None."""
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
-        return getattr(self, column) if column else self.stored.get(key)
+        return getattr(self, column) if column else self.attributes.get(key)
 
-    def all(self, key: AttributeKey) -> list[Attribute]:
+    def instances(self, key: AttributeKey) -> list[Attribute]:
         """All instances of an attribute, with their indexes."""
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
         if column:
             return [Attribute(key, getattr(self, column))]
-        return [attribute for attribute in self.stored if refers_to(key, attribute)]
+        return [attribute for attribute in self.attributes if refers_to(key, attribute)]
 
-    def everything(self) -> Iterable[Attribute]:
-        """All attributes of the object: the columns first; instances in the order of setting."""
+    def all_attributes(self) -> Iterable[Attribute]:
+        """All attributes of the object, first those that follow from other parts of the record."""
         for key, column in _COLUMNS.items():
             yield Attribute(key, getattr(self, column))
-        yield from self.stored
+        yield from self.attributes
 
     def after(self, event: Event) -> "Managed":
-        """After an event of the life cycle; Wrong Key Lifecycle State if it is not permitted."""
+        """A copy after an event of the life cycle; Wrong Key Lifecycle State if not permitted."""
         return self.with_state(next_state(self.state, event))
 
     def with_state(self, state: State) -> "Managed":
-        """In another state."""
+        """A copy in another state."""
         return Managed(self.record.replace(stored_state=state), self.now)
 
     def with_attribute(self, key: AttributeKey, value: Any) -> "Managed":
-        """With this single value of an attribute; None takes the attribute away."""
-        return self.with_stored(set_attribute(self.stored, key, value))
+        """A copy with a single value of an attribute; None removes the attribute."""
+        return self.with_attributes(set_attribute(self.attributes, key, value))
 
-    def with_stored(self, attributes: Attributes) -> "Managed":
-        """With these attributes instead of the stored ones."""
+    def with_attributes(self, attributes: Attributes) -> "Managed":
+        """A copy with other attributes in its record."""
         return Managed(self.record.replace(attributes=attributes), self.now)
 
     def without_material(self) -> "Managed":
-        """With nothing but its attributes left."""
+        """A copy that has only attributes."""
         return Managed(self.record.replace(material=None), self.now)
 
     def require_alive(self) -> None:
-        """Refuse with Object Destroyed what has no material any more."""
+        """Refuse with Object Destroyed if the material is destroyed."""
         if self.record.is_destroyed:
             raise OperationError(
                 ResultReason.OBJECT_DESTROYED, f"the object is {describe_state(self.state).lower()}"
@@ -155,27 +159,27 @@ _COLUMNS: dict[Tag, str] = {
     Tag.STATE: "state",
     Tag.OBJECT_CLASS: "object_class",
 }
-"""Attributes that are no rows of their own, and the property that has each."""
+"""Attributes that follow from other parts of the record, and the property that has each."""
 
 
 def refers_to(key: AttributeKey, attribute: Attribute) -> bool:
-    """Whether a reference means this attribute: 3.0 refers to links by the tag of their type."""
+    """Whether the key refers to this attribute: 3.0 refers to links by the tag of their type."""
     if isinstance(key, Tag) and key in LINK_TYPES:
         return attribute.key == Tag.LINK and attribute.value.link_type == LINK_TYPES[key]
     return attribute.key == key
 
 
 def reference_to(attribute: Attribute, version: Version) -> AttributeKey:
-    """What a client of this version calls the attribute: the inverse of :func:`refers_to`."""
+    """The key by which a client of this version refers to it: the inverse of :func:`refers_to`."""
     if attribute.key == Tag.LINK and version >= V3_0:
         return LINK_TAGS.get(attribute.value.link_type, Tag.LINK)
     return attribute.key
 
 
-def as_seen_in(version: Version, attribute: Attribute) -> Attribute:
-    """An attribute as a client of this version sees it.
+def for_version(version: Version, attribute: Attribute) -> Attribute:
+    """An attribute as responses of this version have it.
 
-    1.x answers name the index of an instance only where it is not zero (KMIP 1.4 §2.1.1: absent is
+    In 1.x, an instance has its index only if that is not zero (KMIP 1.4 §2.1.1: no index means
     zero); 2.x has no index.
     """
     if attribute.index and version < (2, 0):
@@ -184,21 +188,21 @@ def as_seen_in(version: Version, attribute: Attribute) -> Attribute:
 
 
 def set_attribute(attributes: Attributes, key: AttributeKey, value: Any) -> Attributes:
-    """The attributes with this single value under the key; None takes the attribute away."""
-    rest = [attribute for attribute in attributes if attribute.key != key]
+    """The attributes with a single value for the key; None removes the attribute."""
+    changed = [attribute for attribute in attributes if attribute.key != key]
     if value is not None:
-        rest.append(Attribute(key, value, 0))
-    return Attributes(tuple(rest))
+        changed.append(Attribute(key, value, 0))
+    return Attributes(tuple(changed))
 
 
 def add_instance(attributes: Attributes, key: AttributeKey, value: Any) -> tuple[Attributes, int]:
-    """The attributes with one more instance, and the index that it has got (KMIP 1.4 §4.14)."""
+    """The attributes with one more instance, and the index of that instance (KMIP 1.4 §4.14)."""
     used = [attribute.index or 0 for attribute in attributes if attribute.key == key]
     index = max(used) + 1 if used else 0
     return attributes.plus(Attribute(key, value, index)), index
 
 
 def is_multi_instance(key: AttributeKey) -> bool:
-    """Whether an attribute may have several instances; a vendor's always may (KMIP 1.4 §3.39)."""
+    """Whether an attribute may have several instances; vendor attributes may (KMIP 1.4 §3.39)."""
     row = BY_TAG.get(key) if isinstance(key, Tag) else None
     return row.multi_instance if row is not None else True

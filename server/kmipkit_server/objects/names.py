@@ -1,7 +1,7 @@
-"""Names: unique among the objects of an owner, and how templates of 1.x are found.
+"""Names: unique among the objects of an owner, and the way to find the templates of 1.x.
 
-"Names SHALL be unique within a given key management domain" (KMIP 1.4 §3.2); the domain here is the
-owner's objects that are not destroyed. An index answers, so that the check costs one look-up.
+"Names SHALL be unique within a given key management domain" (KMIP 1.4 §3.2); here, the domain is the
+owner's objects that are not destroyed. The check is one look-up in an index.
 """
 
 from collections.abc import Iterable
@@ -19,41 +19,42 @@ from kmipkit_server.objects.managed import Managed
 def require_unique_name(
     call: Call, attributes: Attributes, own: str = "", owner: str | None = None
 ) -> None:
-    """Refuse names that another live object of the owner has (Non Unique Name Attribute).
+    """Refuse names that another object of the owner has (Non Unique Name Attribute).
 
-    The owner is the caller if no other is given.
+    ``own`` is the identifier of the object itself, if it exists. The owner is the client if no
+    other is given.
     """
     owner = call.identity.name if owner is None else owner
     if not call.settings.unique_names:
         return
     for name in attributes.all(Tag.NAME):
-        if any(identifier != own for identifier in call.store.named(owner, name.name_value)):
+        if any(identifier != own for identifier in call.store.find_by_name(owner, name.name_value)):
             raise OperationError(
                 ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,
-                f"another object has the name {name.name_value!r}",
+                f"another object already has the Name {name.name_value!r}",
             )
 
 
 def template_attributes(call: Call, templates: Iterable[Name]) -> list[Attribute]:
     """The attributes of the named templates (KMIP 1.4 §2.1.8); Item Not Found if one is missing."""
-    found: list[Attribute] = []
+    attributes: list[Attribute] = []
     for name in templates:
         managed = _template(call, name)
         template = managed.object
         assert isinstance(template, Template)
-        found.extend(
+        attributes.extend(
             Attribute(attribute.key, attribute.value)
             for attribute in template.attributes
             if attribute.key != Tag.NAME
         )
-    return found
+    return attributes
 
 
 def _template(call: Call, name: Name) -> Managed:
-    for identifier in call.store.named(call.identity.name, name.name_value):
+    for identifier in call.store.find_by_name(call.identity.name, name.name_value):
         record = call.store.get(identifier)
         if record is not None and record.object_type is ObjectType.TEMPLATE:
             return Managed(record, call.now)
     raise OperationError(
-        ResultReason.ITEM_NOT_FOUND, f"no template has the name {name.name_value!r}"
+        ResultReason.ITEM_NOT_FOUND, f"no Template has the Name {name.name_value!r}"
     )

@@ -1,4 +1,4 @@
-"""Which objects Register takes: every type that the wire model has (KMIP 1.4 §4.3)."""
+"""The object types that Register accepts: all that clients can have (KMIP 1.4 §4.3)."""
 
 from kmipkit.spec.enums import ObjectType
 

@@ -1,4 +1,4 @@
-"""What a replacement takes over from the object it replaces (KMIP 1.4 §4.4, §4.5, §4.8)."""
+"""What a replacement inherits from the object that it replaces (KMIP 1.4 §4.4, §4.5, §4.8)."""
 
 from datetime import timedelta
 
@@ -29,28 +29,28 @@ NOT_COPIED: frozenset[AttributeKey] = frozenset(
         Tag.KEY_FORMAT_TYPE,
     }
 )
-"""What the replacement gets anew or not at all (KMIP 1.4 §4.4, Table 173)."""
+"""Attributes that the replacement gets anew or not at all (KMIP 1.4 §4.4, Table 173)."""
 
-SHIFTED = (Tag.PROCESS_START_DATE, Tag.PROTECT_STOP_DATE, Tag.DEACTIVATION_DATE)
+SHIFTED_DATES = (Tag.PROCESS_START_DATE, Tag.PROTECT_STOP_DATE, Tag.DEACTIVATION_DATE)
 """Dates that keep their distance from the Activation Date (KMIP 1.4 §4.4, Table 172)."""
 
 
-def inherited(call: Call, old: Managed, offset: int | None) -> Attributes:
-    """The attributes that a replacement takes over, its dates moved."""
-    copied = old.stored.without(*NOT_COPIED)
+def inherited_attributes(call: Call, old: Managed, offset: int | None) -> Attributes:
+    """The attributes that a replacement inherits, with the dates shifted by the offset."""
+    copied = old.attributes.without(*NOT_COPIED)
     limits = copied.get(Tag.USAGE_LIMITS)
     if isinstance(limits, UsageLimits):
-        whole = limits.replace(usage_limits_count=limits.usage_limits_total)
-        copied = _with(copied, Tag.USAGE_LIMITS, whole)
+        unused = limits.replace(usage_limits_count=limits.usage_limits_total)
+        copied = _with(copied, Tag.USAGE_LIMITS, unused)
     if offset is None:
         return copied
     activation = call.now + timedelta(seconds=offset)
-    before = copied.get(Tag.ACTIVATION_DATE)
-    if before is not None:
-        for tag in SHIFTED:
+    old_activation = copied.get(Tag.ACTIVATION_DATE)
+    if old_activation is not None:
+        for tag in SHIFTED_DATES:
             date = copied.get(tag)
             if date is not None:
-                copied = _with(copied, tag, date + (activation - before))
+                copied = _with(copied, tag, date + (activation - old_activation))
     return _with(copied, Tag.ACTIVATION_DATE, activation)
 
 
@@ -58,26 +58,30 @@ def _with(attributes: Attributes, key: Tag, value: object) -> Attributes:
     return attributes.without(key).plus(Attribute(key, value, 0))
 
 
-def merged(given: Attributes, inherited: Attributes) -> Attributes:
-    """What is inherited, and what is asked for besides or instead."""
-    kept = (one for one in inherited if is_multi_instance(one.key) or one.key not in given)
-    return Attributes((*kept, *given))
+def merged_attributes(requested: Attributes, inherited: Attributes) -> Attributes:
+    """The inherited attributes and the requested ones, which replace or extend them."""
+    not_replaced = (
+        attribute
+        for attribute in inherited
+        if is_multi_instance(attribute.key) or attribute.key not in requested
+    )
+    return Attributes((*not_replaced, *requested))
 
 
-def retire(call: Call, old: Managed) -> Managed:
-    """Take its names from an object: the replacement has them now."""
-    nameless = old.with_stored(old.stored.without(Tag.NAME))
+def release_names(call: Call, old: Managed) -> Managed:
+    """Remove the names of a replaced object, which the replacement takes over."""
+    nameless = old.with_attributes(old.attributes.without(Tag.NAME))
     save(call, old, nameless)
     return load(call, old.id)
 
 
-def point(call: Call, old: Managed, replacement: str) -> None:
+def link_to_replacement(call: Call, old: Managed, replacement: str) -> None:
     """Link the replaced object to its replacement."""
     link = Link(link_type=LinkType.REPLACEMENT_OBJECT_LINK, linked_object_identifier=replacement)
-    stored, _ = add_instance(old.stored, Tag.LINK, link)
-    save(call, old, old.with_stored(stored))
+    attributes, _ = add_instance(old.attributes, Tag.LINK, link)
+    save(call, old, old.with_attributes(attributes))
 
 
-def back(old: Managed) -> Link:
-    """The link of a replacement to what it replaces."""
+def link_to_replaced(old: Managed) -> Link:
+    """The link from a replacement to the object that it replaces."""
     return Link(link_type=LinkType.REPLACED_OBJECT_LINK, linked_object_identifier=old.id)

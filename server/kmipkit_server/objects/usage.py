@@ -1,7 +1,7 @@
-"""Whether a key may be used now, with which parameters, and what that takes from its limits.
+"""Whether a key may be used now, with which parameters, and how a use counts against its limits.
 
-A use is a row: the bit of the usage mask, and whether it applies protection or processes what is
-protected, which decides by states and dates (KMIP 1.4 §3.19, §3.22, §3.25, §3.26).
+A use is a row: the bit of the usage mask, and whether the use applies protection or processes
+protected data. States and dates permit these separately (KMIP 1.4 §3.19, §3.22, §3.25, §3.26).
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Use:
     """Something that a key can be used for."""
 
     mask: CryptographicUsageMask
-    word: str
+    action: str
     protects: bool
 
 
@@ -38,7 +38,7 @@ DERIVE_KEY = Use(CryptographicUsageMask.DERIVE_KEY, "derive keys", protects=True
 
 
 def require_use(call: Call, managed: Managed, use: Use) -> None:
-    """Refuse a use for which the key is not meant, or not now.
+    """Refuse a use that the usage mask, the state or a date of the key does not permit.
 
     Raises OperationError: Incompatible Cryptographic Usage Mask, or Wrong Key Lifecycle State.
     """
@@ -46,60 +46,62 @@ def require_use(call: Call, managed: Managed, use: Use) -> None:
     if use.mask not in mask:
         raise OperationError(
             ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
-            f"the key is not meant to {use.word}",
+            f"the Cryptographic Usage Mask of the key does not permit it to {use.action}",
         )
     if use.protects:
-        stop = managed.get(Tag.PROTECT_STOP_DATE)
-        allowed = may_protect(managed.state, call.now, protect_stop_date=stop)
+        protect_stop_date = managed.get(Tag.PROTECT_STOP_DATE)
+        is_allowed = may_protect(managed.state, call.now, protect_stop_date=protect_stop_date)
     else:
-        start = managed.get(Tag.PROCESS_START_DATE)
-        allowed = may_process(managed.state, call.now, process_start_date=start)
-    if not allowed:
+        process_start_date = managed.get(Tag.PROCESS_START_DATE)
+        is_allowed = may_process(managed.state, call.now, process_start_date=process_start_date)
+    if not is_allowed:
         raise OperationError(
             ResultReason.WRONG_KEY_LIFECYCLE_STATE,
-            f"the key is {describe_state(managed.state)} and may not be used to {use.word} now",
+            f"the key is {describe_state(managed.state)} and may not be used to {use.action} now",
         )
 
 
-def parameters_of(managed: Managed, asked: CryptographicParameters | None) -> Parameters:
-    """Omitted parameters are those of the key, the first instance of them (KMIP 1.4 §4.29)."""
-    given = asked or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
-    return Parameters.of(given) if given is not None else Parameters()
+def parameters_of(managed: Managed, requested: CryptographicParameters | None) -> Parameters:
+    """The requested parameters, or else the first instance of the key's (KMIP 1.4 §4.29)."""
+    parameters = requested or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    return Parameters.of(parameters) if parameters is not None else Parameters()
 
 
 def with_count(attribute: Attribute) -> Attribute:
-    """Usage Limits with all that may be used still left: a client's count is ignored (1.4 §3.21)."""
+    """Usage Limits with the whole total left: the client's count is ignored (KMIP 1.4 §3.21)."""
     limits = attribute.value
     if attribute.key != Tag.USAGE_LIMITS or not isinstance(limits, UsageLimits):
         return attribute
-    complete = limits.replace(usage_limits_count=limits.usage_limits_total)
-    return Attribute(attribute.key, complete, attribute.index)
+    unused = limits.replace(usage_limits_count=limits.usage_limits_total)
+    return Attribute(attribute.key, unused, attribute.index)
 
 
 def require_unused(managed: Managed, key: AttributeKey) -> None:
-    """Refuse to touch Usage Limits of which something is used (KMIP 1.4 §3.21)."""
+    """Refuse to change Usage Limits after the first use (KMIP 1.4 §3.21)."""
     limits = managed.get(Tag.USAGE_LIMITS) if key == Tag.USAGE_LIMITS else None
     if limits is not None and limits.usage_limits_count != limits.usage_limits_total:
         raise OperationError(
-            ResultReason.ATTRIBUTE_READ_ONLY, "the Usage Limits have been used already"
+            ResultReason.ATTRIBUTE_READ_ONLY,
+            "Usage Limits cannot be changed after the first use of the key",
         )
 
 
 def allocate(call: Call, managed: Managed, size: int, *, objects: int = 1) -> None:
-    """Take ``size`` bytes or so many objects from the limits of a key that has some.
+    """Subtract ``size`` bytes, or a number of objects, from the Usage Limits of a key that has some.
 
-    Raises OperationError: Permission Denied where less is left (KMIP 1.4 §4.29). The key is written
+    Raises OperationError: Permission Denied if less is left (KMIP 1.4 §4.29). The key is written
     only if it has limits, so that other keys encrypt without a write.
     """
     limits = managed.get(Tag.USAGE_LIMITS)
     if not isinstance(limits, UsageLimits) or limits.usage_limits_count is None:
         return
     amount = size if limits.usage_limits_unit == UsageLimitsUnit.BYTE else objects
-    left = limits.usage_limits_count - amount
-    if left < 0:
+    remaining = limits.usage_limits_count - amount
+    if remaining < 0:
         raise OperationError(
             ResultReason.PERMISSION_DENIED,
-            f"the usage limits of the key have {limits.usage_limits_count} left, not {amount}",
+            f"the operation needs {amount} of the Usage Limits of the key, which has only"
+            f" {limits.usage_limits_count} left",
         )
-    changed = managed.with_attribute(Tag.USAGE_LIMITS, limits.replace(usage_limits_count=left))
+    changed = managed.with_attribute(Tag.USAGE_LIMITS, limits.replace(usage_limits_count=remaining))
     save(call, managed, changed)

@@ -1,11 +1,10 @@
 """Create Credential, Create User and Create Group (3.0): objects that belong to the server.
 
-Only administrators make them. There is no text of 3.0 here; the operations follow the test cases.
+Only administrators may use these operations, which follow the test cases of 3.0.
 """
 
-from cryptography import x509
-
 from kmipkit.errors import OperationError
+from kmipkit.keys.certificates import load_certificate
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import Name
 from kmipkit.model.objects import Certificate
@@ -34,80 +33,72 @@ from kmipkit_server.policy import rules
 
 
 def create_credential(call: Call, request: CreateCredentialRequest) -> CreateCredentialResponse:
-    """Keep a credential: a certificate, a password as a hash, a device."""
+    """Store a credential: a certificate, a password (as a hash), a device, and so on."""
     rules.require_administrator(call.identity)
-    object_type, material = _kept(call, request)
-    facts = (
+    object_type, material = _object_of(call, request)
+    derived = (
         derived_attributes(request.credential)
         if isinstance(request.credential, Certificate)
         else ()
     )
-    given = creation.requested(call, request.attributes, object_type)
-    managed = creation.store(call, object_type, material, given, facts, owner=SYSTEM)
+    attributes = creation.requested_attributes(call, request.attributes, object_type)
+    managed = creation.store(call, object_type, material, attributes, derived, owner=SYSTEM)
     return CreateCredentialResponse(unique_identifier=call.returns(managed.id))
 
 
-def _kept(call: Call, request: CreateCredentialRequest) -> tuple[ObjectType, bytes]:
-    """The type of the object, and what is stored of it."""
-    credential, said = request.credential, request.credential_type
+def _object_of(call: Call, request: CreateCredentialRequest) -> tuple[ObjectType, bytes]:
+    """The Object Type of the credential, and its stored form."""
+    credential, credential_type = request.credential, request.credential_type
     match credential:
-        case Certificate() if said == CredentialType.CERTIFICATE:
-            _require_readable(credential)
+        case Certificate() if credential_type == CredentialType.CERTIFICATE:
+            load_certificate(credential.certificate_value)
             return ObjectType.CERTIFICATE, pack_object(credential)
-        case PasswordCredential() if said == CredentialType.PASSWORD:
-            kept = _hashed(call, credential.password)
-            return ObjectType.PASSWORD_CREDENTIAL, pack_credential(password=kept)
-        case DeviceCredential() if said == CredentialType.DEVICE:
-            secret = None if credential.password is None else _hashed(call, credential.password)
+        case PasswordCredential() if credential_type == CredentialType.PASSWORD:
+            password = _hash(call, credential.password)
+            return ObjectType.PASSWORD_CREDENTIAL, pack_credential(password=password)
+        case DeviceCredential() if credential_type == CredentialType.DEVICE:
+            secret = None if credential.password is None else _hash(call, credential.password)
             device = credential.replace(password=None)
             return ObjectType.DEVICE_CREDENTIAL, pack_credential(device=device, password=secret)
-        case OTPCredential() if said == CredentialType.ONE_TIME_PASSWORD:
+        case OTPCredential() if credential_type == CredentialType.ONE_TIME_PASSWORD:
             totp.require_usable(credential)
             return ObjectType.ONE_TIME_PASSWORD_CREDENTIAL, pack_credential(otp=credential)
-        case HashedPasswordCredential() if said == CredentialType.HASHED_PASSWORD:
+        case HashedPasswordCredential() if credential_type == CredentialType.HASHED_PASSWORD:
             return ObjectType.HASHED_PASSWORD_CREDENTIAL, pack_credential(hashed=credential)
     raise OperationError(
-        ResultReason.INVALID_FIELD, "Credential Type and credential do not go together"
+        ResultReason.INVALID_FIELD, "the credential is not of the type that Credential Type names"
     )
 
 
-def _hashed(call: Call, password: str | None) -> PasswordCredential:
+def _hash(call: Call, password: str | None) -> PasswordCredential:
     if not password:
         raise OperationError(
-            ResultReason.INVALID_FIELD, "give the password itself; the server salts and hashes it"
+            ResultReason.INVALID_FIELD,
+            "the password is missing: send it in clear, the server salts and hashes it",
         )
-    return passwords.hashed(password, call.random)
-
-
-def _require_readable(certificate: Certificate) -> None:
-    try:
-        x509.load_der_x509_certificate(certificate.certificate_value)
-    except ValueError:
-        raise OperationError(
-            ResultReason.INVALID_FIELD, "the certificate cannot be read as X.509"
-        ) from None
+    return passwords.hash_password(password, call.random)
 
 
 def create_user(call: Call, request: CreateUserRequest) -> CreateUserResponse:
     """Make a user with a name of its own, and links to credentials."""
     _require_name(request.attributes)
-    managed = _create(call, ObjectType.USER, request.attributes)
-    return CreateUserResponse(unique_identifier=managed)
+    identifier = _create(call, ObjectType.USER, request.attributes)
+    return CreateUserResponse(unique_identifier=identifier)
 
 
 def create_group(call: Call, request: CreateGroupRequest) -> CreateGroupResponse:
     """Make a group, which objects and users may link to."""
-    managed = _create(call, ObjectType.GROUP, request.attributes)
-    return CreateGroupResponse(unique_identifier=managed)
+    identifier = _create(call, ObjectType.GROUP, request.attributes)
+    return CreateGroupResponse(unique_identifier=identifier)
 
 
 def _create(call: Call, object_type: ObjectType, attributes: Attributes) -> str:
     rules.require_administrator(call.identity)
-    given = creation.requested(call, attributes, object_type)
-    return call.returns(creation.store(call, object_type, b"", given, (), owner=SYSTEM).id)
+    checked = creation.requested_attributes(call, attributes, object_type)
+    return call.returns(creation.store(call, object_type, b"", checked, (), owner=SYSTEM).id)
 
 
 def _require_name(attributes: Attributes) -> None:
     name = attributes.get(Tag.NAME)
     if not isinstance(name, Name) or not name.name_value:
-        raise OperationError(ResultReason.INVALID_FIELD, "a user needs a Name")
+        raise OperationError(ResultReason.INVALID_FIELD, "Create User needs the attribute Name")

@@ -17,27 +17,29 @@ from kmipkit_server.engine.call import Call
 
 
 def poll(call: Call, request: PollRequest) -> ResponseBatchItem:
-    """The answer of the operation that is asked about, as if it had come at once."""
+    """The result of an asynchronous operation, as its own response would have had it."""
     value = request.asynchronous_correlation_value
     return call.batch.asynchronous.poll(value, call.identity, call.now)
 
 
 def cancel(call: Call, request: CancelRequest) -> CancelResponse:
-    """Give up an operation."""
+    """Cancel an asynchronous operation."""
     value = request.asynchronous_correlation_value
-    result, held = call.batch.asynchronous.cancel(value, call.identity, call.now)
-    if held is not None:  # not carried out while this batch waits for its commit
-        held.cancelling += 1
-        call.batch.at_end(partial(_release, held))
+    result, deferred = call.batch.asynchronous.cancel(value, call.identity, call.now)
+    if deferred is not None:
+        # Until this batch is committed, the cancellation can be rolled back, and the operation
+        # must not be carried out either.
+        deferred.cancellations += 1
+        call.batch.at_end(partial(_end_cancellation, deferred))
     return CancelResponse(asynchronous_correlation_value=value, cancellation_result=result)
 
 
-def _release(held: DeferredRequest) -> None:
-    held.cancelling -= 1
+def _end_cancellation(deferred: DeferredRequest) -> None:
+    deferred.cancellations -= 1
 
 
 def process(call: Call, request: ProcessRequest) -> ProcessResponse:
-    """Note that it was asked for; the dispatcher has carried the operation out before."""
+    """Note the request; the dispatcher has carried out the asynchronous operation before it."""
     call.batch.asynchronous.process(request.asynchronous_correlation_value, call.identity, call.now)
     return ProcessResponse()
 
@@ -45,12 +47,12 @@ def process(call: Call, request: ProcessRequest) -> ProcessResponse:
 def query_asynchronous_requests(
     call: Call, request: QueryAsynchronousRequestsRequest
 ) -> QueryAsynchronousRequestsResponse:
-    """What was not fetched yet."""
+    """List the client's asynchronous requests whose results it has not polled yet."""
     values, operations = request.asynchronous_correlation_values, request.operations
-    found = call.batch.asynchronous.outstanding(
+    outstanding = call.batch.asynchronous.outstanding(
         call.identity,
         call.now,
         None if values is None else frozenset(values.values),
         None if operations is None else frozenset(operations.operations),
     )
-    return QueryAsynchronousRequestsResponse(asynchronous_requests=tuple(found))
+    return QueryAsynchronousRequestsResponse(asynchronous_requests=tuple(outstanding))

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -14,10 +14,12 @@ from kmipkit_certs.authority import (
     Purpose,
     distinguished_name,
     requested_names,
+    requested_subject,
 )
 from kmipkit_certs.errors import CertificateError
 
 from kmipkit.errors import OperationError
+from kmipkit.keys.certificates import load_certificate
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import Link, Name
 from kmipkit.model.objects import Certificate, CertificateRequest
@@ -42,21 +44,28 @@ from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
-from kmipkit_server.objects.replacement import back, inherited, merged, point, retire
+from kmipkit_server.objects.replacement import (
+    inherited_attributes,
+    link_to_replaced,
+    link_to_replacement,
+    merged_attributes,
+    release_names,
+)
+from kmipkit_server.titles import title, title_with_article
 
 SignedRequest = x509.CertificateSigningRequest
 
 
 def certify(call: Call, request: CertifyRequest) -> CertifyResponse:
-    """Make a certificate for a public key, by a request for it or by its name alone."""
+    """Make a certificate for a public key, from a certificate request or for the key alone."""
     signed = _request_in(request)
     subject = _subject_of(call, request, signed)
     if signed is None and isinstance(subject.object if subject else None, CertificateRequest):
         assert subject is not None
         signed, subject = _parse_object(subject), None
-    given = creation.requested(call, request.attributes, ObjectType.CERTIFICATE)
-    value = _issue(call, subject, signed, given)
-    managed = _keep(call, value, given, subject)
+    attributes = creation.requested_attributes(call, request.attributes, ObjectType.CERTIFICATE)
+    value = _issue(call, subject, signed, attributes)
+    managed = _store(call, value, attributes, subject)
     return CertifyResponse(unique_identifier=managed.id)
 
 
@@ -64,24 +73,33 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     """Make a certificate that replaces another one for the same key, and takes over its names."""
     old = load_for_change(call, request.unique_identifier)
     if old.object_type is not ObjectType.CERTIFICATE:
-        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, "Re-certify renews a Certificate")
+        raise OperationError(
+            ResultReason.ILLEGAL_OBJECT_TYPE,
+            f"Re-certify renews a Certificate, not {title_with_article(old.object_type)}",
+        )
     old.require_alive()
     signed = _request_in(request)
     if signed is None and request.certificate_request_unique_identifier is not None:
         signed = _parse_object(load(call, request.certificate_request_unique_identifier))
     subject = _linked_key(call, old)
-    given = creation.requested(call, request.attributes, ObjectType.CERTIFICATE)
-    kept = inherited(call, old, request.offset).without(*_OF_CERTIFICATE)
-    # The names that are asked for come before those that are taken over.
-    attributes = Attributes((*given, *(one for one in merged(given, kept) if one not in given)))
+    requested = creation.requested_attributes(call, request.attributes, ObjectType.CERTIFICATE)
+    inherited = inherited_attributes(call, old, request.offset).without(*_FROM_CERTIFICATE)
+    # Requested names come before inherited ones: the first Name becomes the Common Name.
+    others = (
+        attribute
+        for attribute in merged_attributes(requested, inherited)
+        if attribute not in requested
+    )
+    attributes = Attributes((*requested, *others))
     value = _issue(call, subject or old, signed, attributes)
-    nameless = retire(call, old)
-    managed = _keep(call, value, attributes, subject, back(old))
-    point(call, nameless, managed.id)
+    # The names move before the new object is stored, since two objects must not share one.
+    nameless = release_names(call, old)
+    managed = _store(call, value, attributes, subject, link_to_replaced(old))
+    link_to_replacement(call, nameless, managed.id)
     return ReCertifyResponse(unique_identifier=managed.id)
 
 
-_OF_CERTIFICATE = (
+_FROM_CERTIFICATE = (
     Tag.CERTIFICATE_TYPE,
     Tag.CERTIFICATE_LENGTH,
     Tag.CERTIFICATE_IDENTIFIER,
@@ -95,10 +113,10 @@ _OF_CERTIFICATE = (
     Tag.CRYPTOGRAPHIC_LENGTH,
     *(tag for tag in Tag if Tag.CERTIFICATE_SUBJECT_CN <= tag <= Tag.CERTIFICATE_ISSUER_DN_QUALIFIER),
 )  # fmt: skip
-"""What the certificate itself says, so that the new one says it anew."""
+"""Attributes that are derived from the certificate itself, and so not inherited by a new one."""
 
 
-# --- what is to be certified ---------------------------------------------------------------------
+# --- the certificate request ---------------------------------------------------------------------
 
 
 def _request_in(request: CertifyRequest | ReCertifyRequest) -> SignedRequest | None:
@@ -113,7 +131,8 @@ def _parse_object(managed: Managed) -> SignedRequest:
     value = managed.object
     if not isinstance(value, CertificateRequest):
         raise OperationError(
-            ResultReason.INVALID_OBJECT_TYPE, "the object is not a Certificate Request"
+            ResultReason.INVALID_OBJECT_TYPE,
+            f"the object is {title_with_article(managed.object_type)}, not a Certificate Request",
         )
     return _parse(value.certificate_request_value, value.certificate_request_type)
 
@@ -123,28 +142,43 @@ _LOADERS = {
     CertificateRequestType.PEM: x509.load_pem_x509_csr,
 }
 
+_MALFORMED = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""What the library raises for a request that is malformed, or whose key or signature it lacks."""
 
-def _parse(data: bytes, kind: CertificateRequestType) -> SignedRequest:
-    load = _LOADERS.get(kind)
+
+def _parse(data: bytes, request_type: CertificateRequestType) -> SignedRequest:
+    """The request in these bytes. OperationError: Invalid CSR, or Feature Not Supported.
+
+    A request proves that its sender holds the private key, so its signature is checked first: the
+    server must not certify a key for somebody who merely knows it.
+    """
+    load = _LOADERS.get(request_type)
     if load is None:
         raise OperationError(
             ResultReason.FEATURE_NOT_SUPPORTED,
-            f"requests in {kind.name} are not supported, only PKCS #10, in DER or PEM",
+            f"the Certificate Request Type {title(request_type)} is not supported;"
+            " use PKCS#10, or PEM",
         )
     try:
         signed = load(data)
-        good = signed.is_signature_valid or _proved_by_sha_1(signed)
-    except Exception:
-        raise OperationError(ResultReason.INVALID_CSR, "the request cannot be read") from None
-    if not good:
-        raise OperationError(ResultReason.INVALID_CSR, "the request is not signed by its own key")
+        is_proved = signed.is_signature_valid or _is_proved_by_sha_1(signed)
+    except _MALFORMED:
+        raise OperationError(
+            ResultReason.INVALID_CSR,
+            "the certificate request is malformed, or its key is not supported",
+        ) from None
+    if not is_proved:
+        raise OperationError(
+            ResultReason.INVALID_CSR, "the certificate request is not signed with its own key"
+        )
     return signed
 
 
-def _proved_by_sha_1(signed: SignedRequest) -> bool:
-    """Whether RSA with SHA-1 proves the request, which the library no longer looks at.
+def _is_proved_by_sha_1(signed: SignedRequest) -> bool:
+    """Whether RSA with SHA-1 signs the request, which the library no longer accepts.
 
-    It proves possession of the key and nothing else; the certificate is signed with SHA-256.
+    Old clients still send such requests. The signature only proves possession of the key; the
+    certificate itself is signed with SHA-256.
     """
     key = signed.public_key()
     if not isinstance(signed.signature_hash_algorithm, SHA1) or not isinstance(key, RSAPublicKey):
@@ -156,10 +190,13 @@ def _proved_by_sha_1(signed: SignedRequest) -> bool:
     return True
 
 
+# --- the subject ---------------------------------------------------------------------------------
+
+
 def _subject_of(
     call: Call, request: CertifyRequest, signed: SignedRequest | None
 ) -> Managed | None:
-    """The public key, or certificate request; None where only the request's bytes are given."""
+    """The Public Key or Certificate Request to certify; None if the request's bytes say it all."""
     if request.unique_identifier is None and signed is not None:
         return None
     managed = load_for_change(call, request.unique_identifier)
@@ -167,13 +204,14 @@ def _subject_of(
     if managed.object_type not in (ObjectType.PUBLIC_KEY, ObjectType.CERTIFICATE_REQUEST):
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            "Certify takes a Public Key or a Certificate Request",
+            "Certify needs a Public Key or a Certificate Request,"
+            f" not {title_with_article(managed.object_type)}",
         )
     return managed
 
 
 def _linked_key(call: Call, certificate: Managed) -> Managed | None:
-    for attribute in certificate.all(Tag.LINK):
+    for attribute in certificate.instances(Tag.LINK):
         link = attribute.value
         if link.link_type == LinkType.PUBLIC_KEY_LINK:
             return load(call, link.linked_object_identifier)
@@ -184,15 +222,17 @@ def _linked_key(call: Call, certificate: Managed) -> Managed | None:
 
 
 def _issue(
-    call: Call, subject: Managed | None, signed: SignedRequest | None, given: Attributes
+    call: Call, subject: Managed | None, signed: SignedRequest | None, attributes: Attributes
 ) -> Certificate:
     authority = certificate_authority.authority(call)
     try:
-        made = _certificate(call, authority, subject, signed, given)
-    except CertificateError as error:
-        raise OperationError(ResultReason.INVALID_FIELD, str(error)) from None
+        certificate = _certificate(call, authority, subject, signed, attributes)
+    except CertificateError as error:  # of the request, or of the name that the attributes give
+        reason = ResultReason.INVALID_FIELD if signed is None else ResultReason.INVALID_CSR
+        raise OperationError(reason, str(error)) from None
     return Certificate(
-        certificate_type=CertificateType.X_509, certificate_value=made.public_bytes(Encoding.DER)
+        certificate_type=CertificateType.X_509,
+        certificate_value=certificate.public_bytes(Encoding.DER),
     )
 
 
@@ -201,17 +241,23 @@ def _certificate(
     authority: Authority,
     subject: Managed | None,
     signed: SignedRequest | None,
-    given: Attributes,
+    attributes: Attributes,
 ) -> x509.Certificate:
-    """Names are those of the request, which takes precedence, or of the attributes (§4.7)."""
-    days = _days(call.now, given)
+    """Sign a certificate.
+
+    "If the information in the Certificate Request conflicts with the attributes specified in the
+    Template-Attribute, then the information in the Certificate Request takes precedence" (KMIP 1.4
+    §4.7). So the attributes give the name only where there is no request.
+    """
+    days = _days(call.now, attributes)
     if signed is not None:
         if subject is not None and _encoded(signed.public_key()) != _encoded(public_key(subject)):
             raise OperationError(
-                ResultReason.INVALID_CSR, "the request is for another key than the Public Key"
+                ResultReason.INVALID_CSR,
+                "the key of the certificate request is not the Public Key to certify",
             )
         return authority.certify(
-            signed.subject,
+            requested_subject(signed),
             signed.public_key(),
             Purpose.BOTH,
             call.now,
@@ -219,28 +265,31 @@ def _certificate(
             requested_names(signed),
         )
     assert subject is not None
-    if isinstance(subject.object, Certificate):
-        name = x509.load_der_x509_certificate(subject.object.certificate_value).subject
+    if isinstance(subject.object, Certificate):  # Re-certify: the new certificate names the same
+        name = load_certificate(subject.object.certificate_value).subject
     else:
-        name = distinguished_name(_common_name(subject, given))
+        name = distinguished_name(_common_name(subject, attributes))
     return authority.certify(name, public_key(subject), Purpose.BOTH, call.now, days)
 
 
-def _days(now: datetime, given: Attributes) -> int:
-    """Until the Deactivation Date that is asked for, or as long as certificates usually live."""
-    end = given.get(Tag.DEACTIVATION_DATE)
+def _days(now: datetime, attributes: Attributes) -> int:
+    """The days until the requested Deactivation Date, or the usual lifetime of a certificate."""
+    end = attributes.get(Tag.DEACTIVATION_DATE)
     if end is None:
         return LEAF_DAYS
     days = (end - now).days
     if days < 1:
         raise OperationError(
-            ResultReason.INVALID_FIELD, "the Deactivation Date leaves the certificate no day"
+            ResultReason.INVALID_FIELD,
+            "the Deactivation Date must be at least one day from now: a certificate is valid for"
+            " whole days",
         )
     return int(days)
 
 
-def _common_name(subject: Managed, given: Attributes) -> str:
-    for name in (*given.all(Tag.NAME), *(one.value for one in subject.all(Tag.NAME))):
+def _common_name(subject: Managed, attributes: Attributes) -> str:
+    """The first Name that fits into a Common Name, which has at most 64 characters (RFC 5280)."""
+    for name in (*attributes.all(Tag.NAME), *subject.attributes.all(Tag.NAME)):
         if isinstance(name, Name) and 0 < len(name.name_value) <= 64:
             return name.name_value
     return subject.id
@@ -253,30 +302,37 @@ def _encoded(key: object) -> bytes:
     return data
 
 
-def _keep(
+def _store(
     call: Call,
     value: Certificate,
-    given: Attributes,
+    attributes: Attributes,
     subject: Managed | None,
     *links: Link,
 ) -> Managed:
-    """Store the certificate, and link key and certificate both ways (KMIP 1.4 §4.7)."""
+    """Store the certificate, and link it with its public key in both directions.
+
+    "For the public key, the server SHALL create a Link attribute of Link Type Certificate" (KMIP
+    1.4 §4.7), or "change" the one that it has, if the certificate replaces another (§4.8): so the
+    key has a link to the newest certificate only.
+    """
     if subject is not None:
-        given = given.plus(Attribute(Tag.LINK, _link(LinkType.PUBLIC_KEY_LINK, subject.id)))
-    given = given.plus(*(Attribute(Tag.LINK, link) for link in links))
+        link = _link(LinkType.PUBLIC_KEY_LINK, subject.id)
+        attributes = attributes.plus(Attribute(Tag.LINK, link))
+    attributes = attributes.plus(*(Attribute(Tag.LINK, link) for link in links))
     managed = creation.create(
-        call, ObjectType.CERTIFICATE, value, given, derived_attributes(value), generated=True
+        call, ObjectType.CERTIFICATE, value, attributes, derived_attributes(value), generated=True
     )
     if subject is not None:
-        kept = Attributes(
+        others = Attributes(
             tuple(
-                one
-                for one in subject.stored
-                if one.key != Tag.LINK or one.value.link_type != LinkType.CERTIFICATE_LINK
+                attribute
+                for attribute in subject.attributes
+                if attribute.key != Tag.LINK
+                or attribute.value.link_type != LinkType.CERTIFICATE_LINK
             )
         )
         link = _link(LinkType.CERTIFICATE_LINK, managed.id)
-        save(call, subject, subject.with_stored(add_instance(kept, Tag.LINK, link)[0]))
+        save(call, subject, subject.with_attributes(add_instance(others, Tag.LINK, link)[0]))
     return managed
 
 

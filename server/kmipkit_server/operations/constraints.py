@@ -15,7 +15,7 @@ from kmipkit_server.policy import rules
 
 
 def set_constraints(call: Call, request: SetConstraintsRequest) -> SetConstraintsResponse:
-    """What new objects must have from now on."""
+    """Replace the constraints on new objects."""
     rules.require_administrator(call.identity)
     current = constraints.rules_in_force(call)
     constraints.replace_rules(call, current.replace(constraints=request.constraints))
@@ -23,13 +23,13 @@ def set_constraints(call: Call, request: SetConstraintsRequest) -> SetConstraint
 
 
 def get_constraints(call: Call, request: GetConstraintsRequest) -> GetConstraintsResponse:  # noqa: ARG001
-    """What new objects must have."""
+    """Return the constraints on new objects."""
     current = constraints.rules_in_force(call)
     return GetConstraintsResponse(constraints=current.constraints or Constraints())
 
 
 def set_defaults(call: Call, request: SetDefaultsRequest) -> SetDefaultsResponse:
-    """What new objects get that come without; nothing, where the request has none."""
+    """Replace the defaults of new objects; a request without defaults removes them."""
     rules.require_administrator(call.identity)
     current = constraints.rules_in_force(call)
     constraints.replace_rules(call, current.replace(defaults=request.defaults_information))

@@ -16,16 +16,16 @@ from kmipkit.spec.enums import (
     ResultReason,
     SecretDataType,
 )
-from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.settings import Random
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.titles import title_with_article
 
 
 def raw_key(data: bytes, algorithm: CryptographicAlgorithm | None, bits: int) -> KeyBlock:
-    """A key block around bytes that are the key themselves."""
+    """A key block in the format Raw: the bytes are the key itself."""
     return KeyBlock(
         key_format_type=KeyFormatType.RAW,
         key_value=KeyValue(key_material=data),
@@ -52,16 +52,17 @@ def _symmetric_key(attributes: Attributes, random: Random) -> SymmetricKey:
 
 
 def _secret_data(attributes: Attributes, random: Random) -> SecretData:
-    """Random bytes of the asked length (KMIP 2.1 §6.1.8).
+    """Random bytes of the requested length (KMIP 2.1 §6.1.8).
 
-    No attribute says of what type the secret shall be. The official case answers with a password,
-    and with neither algorithm nor length in the key block, which secret data does not need.
+    No attribute gives the Secret Data Type. In the official test case the server creates a
+    password, and a key block without algorithm and length, which Secret Data does not need.
     """
     bits = _required(attributes, Tag.CRYPTOGRAPHIC_LENGTH, "Cryptographic Length")
-    if bits % 8 or not 8 <= bits <= creation.MOST_SECRET_BITS:
+    if bits % 8 or not 8 <= bits <= creation.MAX_SECRET_BITS:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Secret Data has 8 to {creation.MOST_SECRET_BITS} bits, a multiple of 8, not {bits}",
+            f"the Cryptographic Length of Secret Data must be 8 to {creation.MAX_SECRET_BITS},"
+            f" and a multiple of 8, not {bits}",
         )
     return SecretData(
         secret_data_type=SecretDataType.PASSWORD,
@@ -80,21 +81,18 @@ MAKERS: Mapping[ObjectType, Maker] = MappingProxyType(
 
 
 def create(call: Call, request: CreateRequest) -> CreateResponse:
-    """Make the object and store it under a new identifier."""
+    """Generate an object and store it under a new identifier."""
     object_type = request.object_type
     make = MAKERS.get(object_type)
     if make is None:
-        name = object_type.name.replace("_", " ").title()
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"Create makes Symmetric Keys and Secret Data, not a {name}",
+            f"Create makes Symmetric Keys and Secret Data, not {title_with_article(object_type)}",
         )
-    given = creation.requested(call, request.attributes, object_type)
-    if Tag.CRYPTOGRAPHIC_USAGE_MASK not in given:
-        # Required by 1.4 §4.1 (Table 163), but left out by real clients: then nothing is permitted.
-        given = given.plus(creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0)))
-    value = make(given, call.random)
+    attributes = creation.requested_attributes(call, request.attributes, object_type)
+    attributes = creation.with_usage_mask(attributes)
+    value = make(attributes, call.random)
     managed = creation.create(
-        call, object_type, value, given, derived_attributes(value), generated=True
+        call, object_type, value, attributes, derived_attributes(value), generated=True
     )
     return CreateResponse(object_type=object_type, unique_identifier=managed.id)

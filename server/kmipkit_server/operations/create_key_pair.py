@@ -7,13 +7,13 @@ from kmipkit_server.keys import pairs
 
 def create_key_pair(call: Call, request: CreateKeyPairRequest) -> CreateKeyPairResponse:
     """Make both keys and store them, linked to each other."""
-    wanted = pairs.requested(
+    attributes = pairs.requested_attributes(
         call,
         request.common_attributes,
         request.private_key_attributes,
         request.public_key_attributes,
     )
-    private, public = pairs.create(call, wanted)
+    private, public = pairs.create(call, attributes)
     return CreateKeyPairResponse(
         private_key_unique_identifier=private.id, public_key_unique_identifier=public.id
     )

@@ -30,6 +30,7 @@ from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
 from kmipkit_server.objects.usage import DERIVE_KEY, allocate, parameters_of, require_use
 from kmipkit_server.operations.create import raw_key
+from kmipkit_server.titles import title_with_article
 
 
 def _key(data: bytes, algorithm: CryptographicAlgorithm | None) -> SymmetricKey:
@@ -41,7 +42,7 @@ def _key(data: bytes, algorithm: CryptographicAlgorithm | None) -> SymmetricKey:
 
 
 def _secret(data: bytes, algorithm: CryptographicAlgorithm | None) -> SecretData:
-    del algorithm  # secret data have none
+    del algorithm  # Secret Data has none
     return SecretData(
         secret_data_type=SecretDataType.SEED,
         key_block=KeyBlock(
@@ -56,21 +57,25 @@ MAKERS: Mapping[
 
 
 def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
-    """Derive a key or secret data, linked to what they come from."""
+    """Derive a key or secret data, and link it with the objects that it is derived from."""
     make = MAKERS.get(request.object_type)
     if make is None:
         raise OperationError(
-            ResultReason.INVALID_OBJECT_TYPE, "Derive Key makes Symmetric Keys and Secret Data"
+            ResultReason.INVALID_OBJECT_TYPE,
+            "Derive Key makes Symmetric Keys and Secret Data,"
+            f" not {title_with_article(request.object_type)}",
         )
     bases = [load_for_change(call, identifier) for identifier in request.unique_identifiers]
     for base in bases:
         require_use(call, base, DERIVE_KEY)
-    given = creation.requested(call, request.attributes, request.object_type)
-    data = _derived(call, bases, request, _length(given))
-    value = make(data, given.get(Tag.CRYPTOGRAPHIC_ALGORITHM))
+    attributes = creation.requested_attributes(call, request.attributes, request.object_type)
+    data = _derive(call, bases, request, _length(attributes))
+    value = make(data, attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM))
+    # The identifier is needed before the object exists: both ends get a Link (KMIP 1.4 §4.6).
     identifier = creation.new_identifier(call)
     for base in bases:
         _link_to_derived(call, base, identifier)
+        # Loaded again, since the Link was just saved, and an older copy would overwrite it.
         allocate(call, load(call, base.id), len(data))
     links = [
         Attribute(
@@ -83,7 +88,7 @@ def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
         call,
         request.object_type,
         value,
-        given.plus(*links),
+        attributes.plus(*links),
         derived_attributes(value),
         generated=True,
         identifier=identifier,
@@ -91,23 +96,23 @@ def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
     return DeriveKeyResponse(unique_identifier=managed.id)
 
 
-def _length(given: Attributes) -> int:
-    """Bytes that are wanted: "the client SHALL specify the desired length"."""
-    bits = given.get(Tag.CRYPTOGRAPHIC_LENGTH)
-    if not isinstance(bits, int) or bits <= 0 or bits % 8 or bits > creation.MOST_SECRET_BITS:
+def _length(attributes: Attributes) -> int:
+    """The bytes to derive: "the client SHALL specify the desired length" (KMIP 1.4 §4.6)."""
+    bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH)
+    if not isinstance(bits, int) or bits <= 0 or bits % 8 or bits > creation.MAX_SECRET_BITS:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Derive Key needs a Cryptographic Length of 8 to {creation.MOST_SECRET_BITS} bits, a"
+            f"Derive Key needs a Cryptographic Length of 8 to {creation.MAX_SECRET_BITS} bits, a"
             " multiple of 8",
         )
     return bits // 8
 
 
-def _derived(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, length: int) -> bytes:
+def _derive(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, length: int) -> bytes:
     if request.derivation_method == DerivationMethod.ASYMMETRIC_KEY:
-        return derivation.first_bytes(_agreed(bases), length)
-    given = request.derivation_parameters
-    key, data = _sources(bases, given.derivation_data)
+        return derivation.first_bytes(_agree(bases), length)
+    parameters = request.derivation_parameters
+    key, data = _sources(bases, parameters.derivation_data)
     return derivation.derive(
         request.derivation_method,
         derivation.Inputs(
@@ -115,13 +120,13 @@ def _derived(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, le
             algorithm=key.get(Tag.CRYPTOGRAPHIC_ALGORITHM) if key is not None else None,
             data=data,
             parameters=(
-                parameters_of(key, given.cryptographic_parameters)
+                parameters_of(key, parameters.cryptographic_parameters)
                 if key is not None
-                else Parameters.of(given.cryptographic_parameters)
+                else Parameters.of(parameters.cryptographic_parameters)
             ),
-            iv=given.initialization_vector,
-            salt=given.salt,
-            iterations=given.iteration_count,
+            iv=parameters.initialization_vector,
+            salt=parameters.salt,
+            iterations=parameters.iteration_count,
             length=length,
             random=call.random,
         ),
@@ -131,32 +136,43 @@ def _derived(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, le
 def _sources(
     bases: Sequence[Managed], data: tuple[bytes, ...]
 ) -> tuple[Managed | None, tuple[bytes, ...]]:
-    """The derivation key and the data, which may be a Secret Data object beside the key."""
+    """The derivation key, and the derivation data.
+
+    The standard gives the identifiers no roles. Here the first one is the derivation key, and the
+    Secret Data objects after it hold the data: "Derivation data MAY either be explicitly provided
+    by the client with the Derivation Data field or implicitly provided by providing the Unique
+    Identifier of a Secret Data object. If both are provided, then an error SHALL be returned"
+    (KMIP 1.4 §4.6).
+    """
     key, *others = bases
-    secrets = [one for one in others if one.object_type is ObjectType.SECRET_DATA]
+    secrets = [base for base in others if base.object_type is ObjectType.SECRET_DATA]
     if len(others) != len(secrets):
         raise OperationError(
-            ResultReason.INVALID_FIELD, "beside one key there may be Secret Data only"
+            ResultReason.INVALID_FIELD,
+            "the method derives from one key; all further objects must be Secret Data",
         )
     if secrets and data:
         raise OperationError(
-            ResultReason.INVALID_FIELD, "Derivation Data are given, and a Secret Data object, too"
+            ResultReason.INVALID_FIELD,
+            "give either Derivation Data or a Secret Data object, not both",
         )
-    return key, data or tuple(key_bytes(one) for one in secrets)
+    return key, data or tuple(key_bytes(secret) for secret in secrets)
 
 
-def _agreed(bases: Sequence[Managed]) -> bytes:
+def _agree(bases: Sequence[Managed]) -> bytes:
+    """The shared secret of a private key and another party's public key, in either order."""
     by_type = {base.object_type: base for base in bases}
     private = by_type.get(ObjectType.PRIVATE_KEY)
     public = by_type.get(ObjectType.PUBLIC_KEY)
     if private is None or public is None or len(bases) != 2:
         raise OperationError(
-            ResultReason.INVALID_FIELD, "key agreement needs one private and one public key"
+            ResultReason.INVALID_FIELD,
+            "the Derivation Method Asymmetric Key needs one Private Key and one Public Key",
         )
     return derivation.agree(private_key(private), public_key(public))
 
 
 def _link_to_derived(call: Call, base: Managed, identifier: str) -> None:
     link = Link(link_type=LinkType.DERIVED_KEY_LINK, linked_object_identifier=identifier)
-    stored, _ = add_instance(base.stored, Tag.LINK, link)
-    save(call, base, base.with_stored(stored))
+    attributes, _ = add_instance(base.attributes, Tag.LINK, link)
+    save(call, base, base.with_attributes(attributes))

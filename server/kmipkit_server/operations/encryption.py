@@ -1,4 +1,7 @@
-"""Encrypt and Decrypt with keys that stay on the server (KMIP 1.4 §4.29, §4.30; 2.1 §6.1.17, .11)."""
+"""Encrypt and Decrypt with keys that stay on the server.
+
+KMIP 1.4 §4.29 and §4.30, KMIP 2.1 §6.1.17 and §6.1.11.
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -24,6 +27,7 @@ from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
+from kmipkit_server.titles import title
 
 
 def _algorithm(managed: Managed) -> CryptographicAlgorithm:
@@ -95,15 +99,20 @@ DECRYPTERS: Mapping[ObjectType, Decrypter] = MappingProxyType(
 )
 
 
-def _require_kind(managed: Managed, table: Mapping[ObjectType, object], word: str) -> None:
+def _require_object_type(managed: Managed, table: Mapping[ObjectType, object], action: str) -> None:
     if managed.object_type not in table:
-        kind = managed.object_type.name.replace("_", " ").title()
-        raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, f"a {kind} does not {word}")
+        raise OperationError(
+            ResultReason.ILLEGAL_OBJECT_TYPE,
+            f"an object of type {title(managed.object_type)} cannot {action}",
+        )
 
 
-def _require_parts(managed: Managed) -> None:
+def _require_multipart(managed: Managed) -> None:
     if managed.object_type is not ObjectType.SYMMETRIC_KEY:
-        raise OperationError(ResultReason.FEATURE_NOT_SUPPORTED, "RSA takes its data in one part")
+        raise OperationError(
+            ResultReason.FEATURE_NOT_SUPPORTED,
+            "only a Symmetric Key can process data in several parts",
+        )
 
 
 def _encrypt_part(
@@ -112,9 +121,9 @@ def _encrypt_part(
     state: streaming.Encryption | None,
     request: EncryptRequest,
 ) -> tuple[cipher.Encrypted, bytes | None]:
-    """A part of several, and the Correlation Value for the next one."""
-    _require_parts(managed)
-    running = state or streaming.Encryption(
+    """Encrypt one of several parts; the result, and the Correlation Value for the next part."""
+    _require_multipart(managed)
+    encryption = state or streaming.Encryption(
         key_bytes(managed),
         _algorithm(managed),
         parameters_of(managed, request.cryptographic_parameters),
@@ -123,8 +132,8 @@ def _encrypt_part(
         random=call.random,
     )
     data = call.part_data(request)
-    result = running.finish(data) if is_last(request) else running.update(data)
-    return result, call.suspend(request, running, managed.id)
+    result = encryption.finish(data) if is_last(request) else encryption.update(data)
+    return result, call.suspend(request, encryption, managed.id)
 
 
 def _decrypt_part(
@@ -133,8 +142,9 @@ def _decrypt_part(
     state: streaming.Decryption | None,
     request: DecryptRequest,
 ) -> tuple[bytes, bytes | None]:
-    _require_parts(managed)
-    running = state or streaming.Decryption(
+    """Decrypt one of several parts; the result, and the Correlation Value for the next part."""
+    _require_multipart(managed)
+    decryption = state or streaming.Decryption(
         key_bytes(managed),
         _algorithm(managed),
         parameters_of(managed, request.cryptographic_parameters),
@@ -143,18 +153,18 @@ def _decrypt_part(
         tag=request.authenticated_encryption_tag,
     )
     data = call.part_data(request)
-    result = running.finish(data) if is_last(request) else running.update(data)
-    return result, call.suspend(request, running, managed.id)
+    result = decryption.finish(data) if is_last(request) else decryption.update(data)
+    return result, call.suspend(request, decryption, managed.id)
 
 
 def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
-    """Encrypt with an Active key whose mask has Encrypt."""
+    """Encrypt with an Active key whose usage mask has Encrypt."""
     managed, state = load_for_use(call, request)
-    _require_kind(managed, ENCRYPTERS, "encrypt")
+    _require_object_type(managed, ENCRYPTERS, "encrypt")
     require_use(call, managed, ENCRYPT)
-    following = None
+    correlation_value = None
     if is_part(request):
-        result, following = _encrypt_part(call, managed, state, request)
+        result, correlation_value = _encrypt_part(call, managed, state, request)
     else:
         parameters = parameters_of(managed, request.cryptographic_parameters)
         result = ENCRYPTERS[managed.object_type](call, managed, parameters, request)
@@ -163,29 +173,32 @@ def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
         unique_identifier=call.returns(managed.id),
         data=_unless_empty(call.returns_data(result.data), request),
         iv_counter_nonce=result.iv,
-        correlation_value=following,
+        correlation_value=correlation_value,
         authenticated_encryption_tag=result.tag,
     )
 
 
 def decrypt(call: Call, request: DecryptRequest) -> DecryptResponse:
-    """Decrypt with a key whose mask has Decrypt; old keys may still decrypt (KMIP 1.4 §3.22)."""
+    """Decrypt with a key whose usage mask has Decrypt.
+
+    Deactivated and compromised keys still decrypt (KMIP 1.4 §3.22).
+    """
     managed, state = load_for_use(call, request)
-    _require_kind(managed, DECRYPTERS, "decrypt")
+    _require_object_type(managed, DECRYPTERS, "decrypt")
     require_use(call, managed, DECRYPT)
-    following = None
+    correlation_value = None
     if is_part(request):
-        data, following = _decrypt_part(call, managed, state, request)
+        data, correlation_value = _decrypt_part(call, managed, state, request)
     else:
         parameters = parameters_of(managed, request.cryptographic_parameters)
         data = DECRYPTERS[managed.object_type](call, managed, parameters, request)
     return DecryptResponse(
         unique_identifier=call.returns(managed.id),
         data=_unless_empty(call.returns_data(data), request),
-        correlation_value=following,
+        correlation_value=correlation_value,
     )
 
 
 def _unless_empty(data: bytes | None, request: EncryptRequest | DecryptRequest) -> bytes | None:
-    """A part that gives out nothing has no Data; a single one always has."""
+    """None for a part without output: its response has no Data. A single-part response always has."""
     return data if data or not is_part(request) else None

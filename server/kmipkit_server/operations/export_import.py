@@ -1,7 +1,7 @@
-"""Export and Import: an object with all its attributes, from one server to another.
+"""Export and Import: move an object with all its attributes from one server to another.
 
-KMIP 1.4 §4.40, §4.41; KMIP 2.1 §6.1.18, §6.1.25. What is exported has the attributes as they are;
-what is imported keeps them, also those that a server sets by itself otherwise.
+KMIP 1.4 §4.40, §4.41; KMIP 2.1 §6.1.18, §6.1.25. An exported object has its attributes unchanged. An
+imported one keeps them, including those that otherwise only the server sets.
 """
 
 from kmipkit.errors import OperationError
@@ -18,32 +18,35 @@ from kmipkit.model.payloads.register import (
 from kmipkit.spec.enums import KeyWrapType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.wrapping import unwrapped
+from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
-from kmipkit_server.objects.managed import as_seen_in
+from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.registrable import REGISTRABLE
-from kmipkit_server.operations.get import fitting, require_permitted
+from kmipkit_server.operations.get import converted_object, require_get_permitted
+from kmipkit_server.titles import title, title_with_article
 
 
 def export(call: Call, request: ExportRequest) -> ExportResponse:
-    """Give out an object, as Get does, with all its attributes."""
+    """Return an object, as Get does, with all its attributes."""
     managed = load(call, request.unique_identifier)
     managed.require_alive()
-    asked = GetRequest(
+    get_request = GetRequest(
         unique_identifier=managed.id,
         key_format_type=request.key_format_type,
         key_wrap_type=request.key_wrap_type,
         key_compression_type=request.key_compression_type,
         key_wrapping_specification=request.key_wrapping_specification,
     )
-    require_permitted(managed, asked)
+    require_get_permitted(managed, get_request)
     return ExportResponse(
         object_type=managed.object_type,
         unique_identifier=call.returns(managed.id),
-        attributes=Attributes(tuple(as_seen_in(call.version, one) for one in managed.everything())),
-        object=fitting(call, managed, asked),
+        attributes=Attributes(
+            tuple([for_version(call.version, each) for each in managed.all_attributes()])
+        ),
+        object=converted_object(call, managed, get_request),
     )
 
 
@@ -51,33 +54,40 @@ _COLUMNS = (Tag.UNIQUE_IDENTIFIER, Tag.OBJECT_TYPE, Tag.STATE)
 
 
 def import_(call: Call, request: ImportRequest) -> ImportResponse:
-    """Store an object under the identifier and with the attributes that it had elsewhere."""
+    """Store an object with the identifier and the attributes that it had on another server."""
     identifier = request.unique_identifier
     if not isinstance(identifier, str) or not identifier:
         raise OperationError(ResultReason.INVALID_FIELD, "Import needs a Unique Identifier as text")
     object_type = request.object_type or OBJECT_TYPE_OF[type(request.object)]
-    if object_type not in REGISTRABLE or type(request.object) is not CLASS_OF_TYPE[object_type]:
+    if object_type not in REGISTRABLE:
         raise OperationError(
-            ResultReason.INVALID_FIELD, f"the object is not a {object_type!s} that can be kept"
+            ResultReason.INVALID_FIELD,
+            f"an object of type {title(object_type)} cannot be imported",
+        )
+    if type(request.object) is not CLASS_OF_TYPE[object_type]:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"Object Type is {title(object_type)}, but the object is"
+            f" {title_with_article(OBJECT_TYPE_OF[type(request.object)])}",
         )
     if call.store.get(identifier) is not None:
         _replace(call, identifier, allowed=bool(request.replace_existing))
     for attribute in request.attributes:
         attribute_rules.require_value(attribute)
-    value = _as_kept(call, request)
+    value = _object_to_store(call, request)
     state = State(request.attributes.get(Tag.STATE) or State.PRE_ACTIVE)
-    given = Attributes(
+    attributes = Attributes(
         tuple(
-            Attribute(one.key, one.value, one.index)
-            for one in request.attributes
-            if one.key not in _COLUMNS
+            Attribute(attribute.key, attribute.value, attribute.index)
+            for attribute in request.attributes
+            if attribute.key not in _COLUMNS
         )
     )
     managed = creation.create(
         call,
         object_type,
         value,
-        given,
+        attributes,
         derived_attributes(value),
         identifier=identifier,
         state=state,
@@ -86,18 +96,19 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
 
 
 def _replace(call: Call, identifier: str, *, allowed: bool) -> None:
-    """Make room for an object that replaces another; of one's own only, and when asked to."""
+    """Remove an object of the client that the imported one replaces, if the request allows it."""
     if not allowed:
         raise OperationError(
-            ResultReason.OBJECT_ALREADY_EXISTS, f"there is an object {identifier!r} already"
+            ResultReason.OBJECT_ALREADY_EXISTS,
+            f"an object {identifier!r} already exists; set Replace Existing to replace it",
         )
     call.transaction.remove(load(call, identifier).record)
 
 
-def _as_kept(call: Call, request: ImportRequest) -> ManagedObject:
-    """As it came, or unwrapped where that is asked for."""
+def _object_to_store(call: Call, request: ImportRequest) -> ManagedObject:
+    """The object of the request, unwrapped if the request says so."""
     block = getattr(request.object, "key_block", None)
     if request.key_wrap_type != KeyWrapType.NOT_WRAPPED or not isinstance(block, KeyBlock):
         return request.object
-    kept: ManagedObject = request.object.replace(key_block=unwrapped(call, block))
-    return kept
+    unwrapped: ManagedObject = request.object.replace(key_block=unwrap_key_block(call, block))
+    return unwrapped

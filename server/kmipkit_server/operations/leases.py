@@ -17,7 +17,7 @@ from kmipkit_server.objects.usage import allocate
 
 
 def obtain_lease(call: Call, request: ObtainLeaseRequest) -> ObtainLeaseResponse:
-    """Tell how long the object may be used unseen, and since when it is as it is."""
+    """Return how long the client may use the object, and when it last changed."""
     managed = load(call, request.unique_identifier)
     managed.require_alive()
     return ObtainLeaseResponse(
@@ -30,17 +30,17 @@ def obtain_lease(call: Call, request: ObtainLeaseRequest) -> ObtainLeaseResponse
 def get_usage_allocation(
     call: Call, request: GetUsageAllocationRequest
 ) -> GetUsageAllocationResponse:
-    """Take an amount from the usage limits, for a client that protects by itself."""
+    """Take an amount from the usage limits, for a client that applies protection itself."""
     managed = load_for_change(call, request.unique_identifier)
     if not isinstance(managed.get(Tag.USAGE_LIMITS), UsageLimits):
         raise OperationError(ResultReason.ATTRIBUTE_NOT_FOUND, "the object has no Usage Limits")
     if request.usage_limits_count < 0:
         raise OperationError(ResultReason.INVALID_FIELD, "Usage Limits Count cannot be negative")
-    stop = managed.get(Tag.PROTECT_STOP_DATE)
-    if not may_protect(managed.state, call.now, protect_stop_date=stop):
+    protect_stop_date = managed.get(Tag.PROTECT_STOP_DATE)
+    if not may_protect(managed.state, call.now, protect_stop_date=protect_stop_date):
         raise OperationError(
             ResultReason.WRONG_KEY_LIFECYCLE_STATE,
-            f"the key is {describe_state(managed.state)} and may not protect anything now",
+            f"the key is {describe_state(managed.state)} and may not be used for protection now",
         )
     count = request.usage_limits_count
     allocate(call, managed, count, objects=count)

@@ -1,4 +1,4 @@
-"""Locate: objects by their attributes, answered from indexes (KMIP 1.4 §4.9, 2.1 §6.1.28)."""
+"""Locate: find objects by their attributes, with indexes (KMIP 1.4 §4.9, KMIP 2.1 §6.1.28)."""
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute_name
@@ -15,7 +15,7 @@ from kmipkit_server.store.base import Criterion, LocateQuery
 
 
 def _criterion(call: Call, attribute: Attribute) -> Criterion:
-    """A criterion; attributes that do not exist are refused, never ignored (KMIP 1.4 §11.10)."""
+    """A criterion. Attributes that do not exist are refused, not ignored (KMIP 1.4 §11.10)."""
     key = attribute.key
     if isinstance(key, VendorName):
         unknown = not key.vendor
@@ -24,69 +24,79 @@ def _criterion(call: Call, attribute: Attribute) -> Criterion:
         unknown = row is None or not row.known_in(call.version)
     if unknown:
         raise OperationError(
-            ResultReason.INVALID_FIELD, f"there is no attribute {attribute_name(key)!r}"
+            ResultReason.INVALID_FIELD,
+            f"KMIP {call.version} has no attribute {attribute_name(key)!r}",
         )
     if attribute.value is None:
         raise OperationError(
-            ResultReason.INVALID_FIELD, f"{attribute_name(key)} has no value to compare with"
+            ResultReason.INVALID_FIELD, f"the criterion {attribute_name(key)} has no value"
         )
     return Criterion(key, attribute.value)
 
 
 MAX_CRITERIA = 500
-"""Criteria of one Locate, fields of structures counted each; each costs a look-up per object."""
+"""Criteria of one Locate at most; each field of a structure counts as one.
+
+Each criterion costs an index look-up for each object that the first criterion finds.
+"""
 
 
-def _require_bounded(attributes: Attributes) -> None:
-    wanted = sum(
+def _limit_criteria(attributes: Attributes) -> None:
+    count = sum(
         len(attribute.value.value) if isinstance(attribute.value.value, tuple) else 1
         for attribute in attributes
         if attribute.value is not None
     )
-    if wanted > MAX_CRITERIA:
+    if count > MAX_CRITERIA:
         raise OperationError(
             ResultReason.SERVER_LIMIT_EXCEEDED,
-            f"Locate takes {MAX_CRITERIA} criteria at most, not {wanted}",
+            f"the request has {count} criteria; Locate takes {MAX_CRITERIA} at most",
         )
 
 
-def _whose(call: Call, attributes: Attributes) -> tuple[str, Attributes]:
-    """The owner whose objects are meant, and the criteria that are left.
+def _owner(call: Call, attributes: Attributes) -> tuple[str, Attributes]:
+    """The owner whose objects are searched, and the other criteria.
 
     Administrators find the server's objects by Object Class, or by a type that only it has.
     """
-    rest = Attributes(tuple(one for one in attributes if one.key != Tag.OBJECT_CLASS))
-    classes = {one.value.value for one in attributes if one.key == Tag.OBJECT_CLASS}
-    types = {one.value.value for one in attributes if one.key == Tag.OBJECT_TYPE and one.value}
+    classes, types, others = set(), set(), []
+    for attribute in attributes:
+        if attribute.key == Tag.OBJECT_CLASS:
+            classes.add(attribute.value.value)
+            continue
+        if attribute.key == Tag.OBJECT_TYPE and attribute.value:
+            types.add(attribute.value.value)
+        others.append(attribute)
+    criteria = Attributes(tuple(others))
     if ObjectClass.SYSTEM not in classes and (classes or not types & SYSTEM_TYPES):
-        return call.identity.name, rest
+        return call.identity.name, criteria
     rules.require_administrator(call.identity)
-    return SYSTEM.name, rest
+    return SYSTEM.name, criteria
 
 
-def _count(value: int | None, name: str) -> int | None:
+def _not_negative(value: int | None, field: str) -> int | None:
     if value is not None and value < 0:
-        raise OperationError(ResultReason.INVALID_FIELD, f"{name} cannot be {value}")
+        raise OperationError(ResultReason.INVALID_FIELD, f"{field} cannot be negative: {value}")
     return value
 
 
 def locate(call: Call, request: LocateRequest) -> LocateResponse:
-    """The caller's own objects that have all the attributes, newest first."""
-    maximum = _count(request.maximum_items, "Maximum Items")
-    _require_bounded(request.attributes or Attributes())
-    owner, attributes = _whose(call, request.attributes or Attributes())
+    """Find the client's own objects that meet all criteria, newest first."""
+    maximum = _not_negative(request.maximum_items, "Maximum Items")
+    _limit_criteria(request.attributes or Attributes())
+    owner, attributes = _owner(call, request.attributes or Attributes())
     query = LocateQuery(
         owner=owner,
         criteria=tuple(_criterion(call, attribute) for attribute in attributes),
         now=call.now,
-        offset=_count(request.offset_items, "Offset Items") or 0,
+        offset=_not_negative(request.offset_items, "Offset Items") or 0,
         maximum=maximum,
         storage_status_mask=request.storage_status_mask,
         object_group_member=request.object_group_member,
     )
-    located = groups.located(call, query)
+    located = groups.locate(call, query)
     call.identifiers = located.ids
-    paged = request.offset_items is not None or maximum is not None
+    is_paged = request.offset_items is not None or maximum is not None
     return LocateResponse(
-        located_items=located.total if paged else None, unique_identifiers=located.ids
+        located_items=located.total if is_paged else None, unique_identifiers=located.ids
     )

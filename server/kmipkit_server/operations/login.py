@@ -20,19 +20,20 @@ from kmipkit_server.identity import tickets
 
 
 def login(call: Call, request: LoginRequest) -> LoginResponse:
-    """A ticket for the account that asks."""
+    """Issue a ticket for the account of the client."""
     return LoginResponse(ticket=_ticket(call, request, call.identity.rights))
 
 
 def delegated_login(call: Call, request: DelegatedLoginRequest) -> DelegatedLoginResponse:
-    """A ticket for some of what the account may do, to be handed on."""
+    """Issue a ticket for some of the account's rights, which the client may pass on."""
     if call.identity.rights is not None:
         raise OperationError(
             ResultReason.PERMISSION_DENIED, "a delegated ticket cannot be delegated further"
         )
     if any(right.usage_limits is not None for right in request.rights.rights):
         raise OperationError(
-            ResultReason.FEATURE_NOT_SUPPORTED, "Usage Limits are kept per ticket, not per right"
+            ResultReason.FEATURE_NOT_SUPPORTED,
+            "Usage Limits of a Right are not supported; set them for the whole ticket",
         )
     return DelegatedLoginResponse(ticket=_ticket(call, request, request.rights.rights))
 
@@ -50,31 +51,37 @@ def _ticket(
         call.identity,
         call.random(tickets.SIZE),
         call.now,
-        _lease(call, request.lease_time),
-        _requests(request.request_count, request.usage_limits),
+        _lease_time(call, request.lease_time),
+        _request_limit(request.request_count, request.usage_limits),
         rights,
     )
 
 
-def _lease(call: Call, asked: int | datetime | None) -> timedelta:
-    """How long the ticket is valid; 0 leaves that to the server, whose Lease Time is the most."""
-    most = timedelta(seconds=call.settings.lease_seconds)
-    if isinstance(asked, datetime):
-        asked = int((asked - call.now).total_seconds())
-        if asked <= 0:
+def _lease_time(call: Call, requested: int | datetime | None) -> timedelta:
+    """How long the ticket is valid: as requested, but at most the server's own Lease Time.
+
+    0 or no value leaves the choice to the server.
+    """
+    maximum = timedelta(seconds=call.settings.lease_seconds)
+    if isinstance(requested, datetime):
+        requested = int((requested - call.now).total_seconds())
+        if requested <= 0:
             raise OperationError(ResultReason.INVALID_FIELD, "the Lease Time lies in the past")
-    return min(timedelta(seconds=asked), most) if asked else most
+    return min(timedelta(seconds=requested), maximum) if requested else maximum
 
 
-def _requests(count: int | None, limits: UsageLimits | None) -> int | None:
-    """How many requests the ticket is good for; 0 and nothing mean any number."""
+def _request_limit(count: int | None, limits: UsageLimits | None) -> int | None:
+    """For how many requests the ticket is valid; 0 and None mean any number."""
     numbers = [count or 0]
     if limits is not None:
         if limits.usage_limits_unit != UsageLimitsUnit.OBJECT:
             raise OperationError(
-                ResultReason.FEATURE_NOT_SUPPORTED, "Usage Limits of a ticket count Objects only"
+                ResultReason.FEATURE_NOT_SUPPORTED,
+                "the Usage Limits of a ticket support the Usage Limits Unit Object only",
             )
         numbers.append(limits.usage_limits_total or 0)
     if min(numbers) < 0:
-        raise OperationError(ResultReason.INVALID_FIELD, "a number of requests cannot be negative")
+        raise OperationError(
+            ResultReason.INVALID_FIELD, "the number of requests of a ticket cannot be negative"
+        )
     return min((number for number in numbers if number), default=None)

@@ -29,14 +29,16 @@ from kmipkit_server.objects.usage import (
     parameters_of,
     require_use,
 )
+from kmipkit_server.titles import title_with_article
 
-_WITH_BYTES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
+_MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 
 
-def _begun(managed: Managed, request: MACRequest | MACVerifyRequest) -> macs.Context:
-    if managed.object_type not in _WITH_BYTES:
+def _begin(managed: Managed, request: MACRequest | MACVerifyRequest) -> macs.Context:
+    if managed.object_type not in _MAC_KEY_TYPES:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE, "only Symmetric Keys and Secret Data make MACs"
+            ResultReason.ILLEGAL_OBJECT_TYPE,
+            f"a MAC needs a Symmetric Key or Secret Data, not {title_with_article(managed.object_type)}",
         )
     return macs.begin(
         key_bytes(managed),
@@ -46,54 +48,56 @@ def _begun(managed: Managed, request: MACRequest | MACVerifyRequest) -> macs.Con
 
 
 def mac(call: Call, request: MACRequest) -> MACResponse:
-    """Make a code with an Active key whose mask has MAC Generate."""
+    """Compute a MAC with an Active key whose usage mask has MAC Generate."""
     managed, state = load_for_use(call, request)
     require_use(call, managed, MAC_GENERATE)
-    context: macs.Context = state or _begun(managed, request)
+    context: macs.Context = state or _begin(managed, request)
     data = call.part_data(request)
     context.update(data)
-    code = call.returns_data(context.finalize()) if is_last(request) else None
-    following = call.suspend(request, context, managed.id)
+    mac_data = call.returns_data(context.finalize()) if is_last(request) else None
+    correlation_value = call.suspend(request, context, managed.id)
     allocate(call, managed, len(data), objects=0 if state else 1)
     return MACResponse(
-        unique_identifier=call.returns(managed.id), mac_data=code, correlation_value=following
+        unique_identifier=call.returns(managed.id),
+        mac_data=mac_data,
+        correlation_value=correlation_value,
     )
 
 
 def mac_verify(call: Call, request: MACVerifyRequest) -> MACVerifyResponse:
-    """Verify a code, which may come with any part."""
+    """Verify a MAC, which may come with any of several parts."""
     managed, state = load_for_use(call, request)
     require_use(call, managed, MAC_VERIFY)
-    context, code = state or (_begun(managed, request), None)
+    context, mac_data = state or (_begin(managed, request), None)
     context.update(call.part_data(request))
-    code = request.mac_data if request.mac_data is not None else code
-    verdict = None
+    mac_data = request.mac_data if request.mac_data is not None else mac_data
+    validity = None
     if is_last(request):
-        if code is None:
+        if mac_data is None:
             raise OperationError(ResultReason.INVALID_FIELD, "MAC Data is missing")
-        valid = compare_digest(context.finalize(), code)
-        verdict = ValidityIndicator.VALID if valid else ValidityIndicator.INVALID
+        is_valid = compare_digest(context.finalize(), mac_data)
+        validity = ValidityIndicator.VALID if is_valid else ValidityIndicator.INVALID
     return MACVerifyResponse(
         unique_identifier=call.returns(managed.id),
-        validity_indicator=verdict,
-        correlation_value=call.suspend(request, (context, code), managed.id),
+        validity_indicator=validity,
+        correlation_value=call.suspend(request, (context, mac_data), managed.id),
     )
 
 
 def hash_(call: Call, request: HashRequest) -> HashResponse:
-    """Digest data; no key is needed."""
+    """Compute the digest of data; this needs no key."""
     state = call.resume(request).context if request.correlation_value is not None else None
-    context: hashes.Hash = state or _begun_hash(request)
+    context: hashes.Hash = state or _begin_hash(request)
     context.update(call.part_data(request))
     digest = call.returns_data(context.finalize()) if is_last(request) else None
     return HashResponse(data=digest, correlation_value=call.suspend(request, context))
 
 
-def _begun_hash(request: HashRequest) -> hashes.Hash:
+def _begin_hash(request: HashRequest) -> hashes.Hash:
     algorithm = request.cryptographic_parameters.hashing_algorithm
     if algorithm is None:
         raise OperationError(
             ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
-            "bad Cryptographic Parameters: Hash needs a Hashing Algorithm",
+            "Hash needs a Hashing Algorithm in Cryptographic Parameters",
         )
     return hashes.Hash(hash_of(algorithm))

@@ -1,8 +1,8 @@
-"""Notify and Put: what the server sends clients of its own accord (KMIP 1.4 §5, KMIP 2.1 §6.2).
+"""Notify and Put: the requests that the server sends to clients (KMIP 1.4 §5, KMIP 2.1 §6.2).
 
-Which accounts are notified, and where, is configuration: the standard leaves it to "unspecified
-configuration or administrative mechanisms". A notification is queued when the change is durable and
-becomes a message when it is sent, so that it shows the object as it then is.
+The configuration says which accounts are notified, and where: the standard leaves it to "unspecified
+configuration or administrative mechanisms". A notification is queued when the change is durable. It
+becomes a message only when it is sent, so that it shows the object in its state at that time.
 """
 
 import logging
@@ -29,7 +29,7 @@ from kmipkit_server.engine.request import UnreadableItem
 from kmipkit_server.engine.seam import Hook
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.objects.extractable import require_extractable
-from kmipkit_server.objects.managed import Managed, as_seen_in
+from kmipkit_server.objects.managed import Managed, for_version
 from kmipkit_server.store.base import Reader, Store
 
 log = logging.getLogger("kmipkit.server")
@@ -42,7 +42,7 @@ _IDENTIFIERS = (
 
 
 class NotificationHook(Hook):
-    """Queues notifications for the accounts that are configured to get them."""
+    """Queues notifications for the configured accounts."""
 
     def __init__(self, queue: Notifications) -> None:
         self._queue = queue
@@ -50,7 +50,7 @@ class NotificationHook(Hook):
     def finished(
         self, batch: Batch, item: RequestBatchItem | UnreadableItem, result: ResponseBatchItem
     ) -> None:
-        """Queue what a successful operation has changed."""
+        """Queue the changes of a successful operation."""
         account = batch.identity.name
         if account not in self._queue.accounts or result.result_status is not ResultStatus.SUCCESS:
             return
@@ -65,18 +65,20 @@ def _notifications(
     row: ServedOperation, request: object, result: ResponseBatchItem, version: Version
 ) -> Iterator[Notification]:
     payload = result.response_payload
-    found = [getattr(payload, name, None) for name in _IDENTIFIERS]
-    found += getattr(payload, "unique_identifiers", ())  # of the parts of a split key
-    for identifier in (value for value in found if isinstance(value, str)):
+    identifiers = [getattr(payload, name, None) for name in _IDENTIFIERS]
+    identifiers += getattr(payload, "unique_identifiers", ())  # of the parts of a split key
+    for identifier in identifiers:
+        if not isinstance(identifier, str):
+            continue
         if row.creates:
             yield Notification(Operation.PUT, identifier, version)
         elif row.changes is not None:
-            changed = (*row.changes, *_named_attributes(request))
-            yield Notification(Operation.NOTIFY, identifier, version, changed)
+            changes = (*row.changes, *_attributes_named_in(request))
+            yield Notification(Operation.NOTIFY, identifier, version, changes)
 
 
-def _named_attributes(request: object) -> Iterator[AttributeKey]:
-    """The attribute that an attribute operation is about."""
+def _attributes_named_in(request: object) -> Iterator[AttributeKey]:
+    """The attribute that an attribute operation names."""
     for name in ("attribute", "current_attribute"):
         attribute = getattr(request, name, None)
         if isinstance(attribute, Attribute):
@@ -88,15 +90,15 @@ def _named_attributes(request: object) -> Iterator[AttributeKey]:
 
 
 @dataclass(frozen=True, slots=True)
-class Outbox:
-    """Turns what waits for an account into requests to its client."""
+class RequestSource:
+    """Turns the queued notifications of an account into requests to its client."""
 
     store: Store
     queue: Notifications
     clock: Clock
 
     async def message(self, notification: Notification) -> bytes | None:
-        """The request of a notification; None if the object is gone or must not be sent."""
+        """The request of a notification; None if the object is deleted or must not be sent."""
         now = self.clock()
 
         def read(reader: Reader) -> bytes | None:
@@ -106,20 +108,23 @@ class Outbox:
         return await self.store.run(read)
 
     async def requests(self, account: str, version: Version) -> AsyncIterator[bytes]:
-        """What the server asks and tells a client that has taken its role; last, to take it back."""
-        yield _greeting(version)
+        """The requests to a client that has exchanged roles with the server.
+
+        The last one exchanges the roles again.
+        """
+        yield _discover_versions(version)
         for notification in self.queue.take(account):
             data = await self.message(notification)
             if data is not None:
                 yield data
-        yield _farewell(version)
+        yield _return_role(version)
 
 
 def _message(notification: Notification, managed: Managed) -> bytes | None:
     try:
         payload = _PAYLOADS[notification.operation](notification, managed)
     except OperationError as error:
-        log.info("%s is not put to its owner: %s", notification.identifier, error.message)
+        log.info("%s: no Put to the owner: %s", notification.identifier, error.message)
         return None
     return _request(notification.operation, payload, notification.version)
 
@@ -129,7 +134,7 @@ def _put(notification: Notification, managed: Managed) -> PutRequest:
     replaced = next(
         (
             attribute.value.linked_object_identifier
-            for attribute in managed.all(Tag.LINK)
+            for attribute in managed.instances(Tag.LINK)
             if attribute.value.link_type == LinkType.REPLACED_OBJECT_LINK
         ),
         None,
@@ -140,17 +145,17 @@ def _put(notification: Notification, managed: Managed) -> PutRequest:
         replaced_unique_identifier=replaced,
         object=managed.object,
         attributes=Attributes(
-            tuple(as_seen_in(notification.version, each) for each in managed.everything())
+            tuple([for_version(notification.version, each) for each in managed.all_attributes()])
         ),
     )
 
 
 def _notify(notification: Notification, managed: Managed) -> NotifyRequest:
-    """Values that changed, Last Change Date among them; deleted ones by name (§5.1)."""
+    """The changed attributes, Last Change Date included; deleted ones by name (KMIP 1.4 §5.1)."""
     version = notification.version
-    keys = dict.fromkeys((*notification.changed, Tag.LAST_CHANGE_DATE))
-    present = [as_seen_in(version, each) for key in keys for each in managed.all(key)]
-    deleted = [key for key in keys if not managed.all(key)]
+    keys = dict.fromkeys((*notification.changes, Tag.LAST_CHANGE_DATE))
+    present = [for_version(version, each) for key in keys for each in managed.instances(key)]
+    deleted = [key for key in keys if not managed.instances(key)]
     if version < (2, 0):
         present += [Attribute(key, None) for key in deleted]
         deleted = []
@@ -164,9 +169,9 @@ def _notify(notification: Notification, managed: Managed) -> NotifyRequest:
 _PAYLOADS: Mapping[Operation, Callable[[Notification, Managed], Structure]] = MappingProxyType(
     {Operation.PUT: _put, Operation.NOTIFY: _notify}
 )
-"""How the payload of each kind of notification is made."""
+"""The functions that make the payloads."""
 
-SENT = frozenset(_PAYLOADS)
+SENT_OPERATIONS = frozenset(_PAYLOADS)
 """The operations that the server sends."""
 
 
@@ -179,13 +184,12 @@ def _request(operation: Operation, payload: Structure, version: Version) -> byte
     return encode(RequestMessage(request_header=header, batch_items=(item,)), version, strict=False)
 
 
-def _greeting(version: Version) -> bytes:
-    """The first request to a client that has taken the server's role: which versions it serves."""
-    asked = max(version, V1_1)
-    return _request(Operation.DISCOVER_VERSIONS, DiscoverVersionsRequest(), asked)
+def _discover_versions(version: Version) -> bytes:
+    """The first request to a client that is now the server: which versions it supports."""
+    return _request(Operation.DISCOVER_VERSIONS, DiscoverVersionsRequest(), max(version, V1_1))
 
 
-def _farewell(version: Version) -> bytes:
-    """The request that gives the client its own role back (KMIP 2.1 §6.2.5)."""
+def _return_role(version: Version) -> bytes:
+    """The request that returns the role of the client to the peer (KMIP 2.1 §6.2.5)."""
     payload = SetEndpointRoleRequest(endpoint_role=EndpointRole.CLIENT)
     return _request(Operation.SET_ENDPOINT_ROLE, payload, version)

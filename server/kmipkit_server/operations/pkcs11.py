@@ -1,8 +1,8 @@
-"""PKCS_11: functions of PKCS #11 as messages (KMIP 2.1 §6.1.37, Profiles 2.1 §5.18).
+"""PKCS#11: functions of PKCS #11 as messages (KMIP 2.1 §6.1.37, Profiles 2.1 §5.18).
 
-The token behind it is the server itself: it tells who it is, keeps sessions and gives random bytes.
-Keys are the affair of KMIP's own operations; functions that would need them answer
-CKR_FUNCTION_NOT_SUPPORTED. Numbers are big-endian: CK_ULONG in 8 bytes, counts and lengths in 4.
+The token is the server itself: it has information, sessions and random bytes. Keys are reached by
+KMIP's own operations only; functions that need them return CKR_FUNCTION_NOT_SUPPORTED. Numbers are
+big-endian: CK_ULONG in 8 bytes, counts and lengths in 4.
 """
 
 import struct
@@ -21,8 +21,8 @@ ENCODING = b"\x01"
 """The version of the encoding, which C_Initialize names."""
 
 SLOT = 1
-MOST_RANDOM = 65536
-"""Bytes that C_GenerateRandom gives at most."""
+MAX_RANDOM_LENGTH = 65536
+"""Bytes that C_GenerateRandom returns at most."""
 
 _INITIALIZED = 0x400
 """CKF_TOKEN_INITIALIZED (PKCS #11 3.0 §3.2)."""
@@ -34,7 +34,9 @@ _SERIAL = 0x4
 Rc = PKCS11ReturnCode
 
 
-class _Refused(Exception):
+class _FunctionFailed(Exception):
+    """Ends a function with a return code."""
+
     def __init__(self, code: PKCS11ReturnCode) -> None:
         super().__init__(code.name)
         self.code = code
@@ -42,30 +44,30 @@ class _Refused(Exception):
 
 @dataclass(slots=True)
 class Library:
-    """What one C_Initialize has begun."""
+    """The state between C_Initialize and C_Finalize."""
 
     sessions: dict[int, int] = field(default_factory=dict)
     """Flags by handle."""
-    last: int = 0
+    last_handle: int = 0
 
 
 class _Input:
-    """Input parameters, taken one after the other."""
+    """Input parameters, read one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def take(self, form: str) -> int:
+    def read(self, form: str) -> int:
         """A number: ``B`` one byte, ``I`` a count, ``Q`` a CK_ULONG."""
         size = struct.calcsize(f">{form}")
         if len(self._data) < size:
-            raise _Refused(Rc.ARGUMENTS_BAD)
-        taken, self._data = self._data[:size], self._data[size:]
-        return int(struct.unpack(f">{form}", taken)[0])
+            raise _FunctionFailed(Rc.ARGUMENTS_BAD)
+        number, self._data = self._data[:size], self._data[size:]
+        return int(struct.unpack(f">{form}", number)[0])
 
 
 def _text(value: str, size: int) -> bytes:
-    """Padded with blanks, as strings of PKCS #11 are."""
+    """A string of PKCS #11: of fixed size, padded with blanks."""
     return value.encode()[:size].ljust(size)
 
 
@@ -74,42 +76,42 @@ def _version() -> bytes:
     return bytes((major, minor))
 
 
-def _initialize(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    if bytes((given.take("B"),)) != ENCODING:
-        raise _Refused(Rc.ARGUMENTS_BAD)
+def _initialize(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
+    if bytes((parameters.read("B"),)) != ENCODING:
+        raise _FunctionFailed(Rc.ARGUMENTS_BAD)
     return b""
 
 
-def _finalize(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
+def _finalize(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
     return b""
 
 
-def _get_info(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
+def _get_info(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
     vendor, name = _text(call.settings.vendor, 32), _text(call.settings.server_name, 32)
     return bytes((3, 0)) + vendor + struct.pack(">Q", 0) + name + _version()
 
 
-def _get_slot_list(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    given.take("B")  # whether only slots with a token are wanted: the one there is has one
-    wanted = given.take("B")
-    listed = struct.pack(">Q", SLOT) if wanted else b""
-    return bytes((wanted,)) + struct.pack(">I", 1) + listed
+def _get_slot_list(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
+    parameters.read("B")  # "only slots with a token": the only slot has one
+    is_list_requested = parameters.read("B")
+    slots = struct.pack(">Q", SLOT) if is_list_requested else b""
+    return bytes((is_list_requested,)) + struct.pack(">I", 1) + slots
 
 
-def _slot(given: _Input) -> None:
-    if given.take("Q") != SLOT:
-        raise _Refused(Rc.SLOT_ID_INVALID)
+def _check_slot(parameters: _Input) -> None:
+    if parameters.read("Q") != SLOT:
+        raise _FunctionFailed(Rc.SLOT_ID_INVALID)
 
 
-def _get_slot_info(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    _slot(given)
-    who = _text(call.settings.server_name, 64) + _text(call.settings.vendor, 32)
-    return who + struct.pack(">Q", _TOKEN_PRESENT) + _version() * 2
+def _get_slot_info(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
+    _check_slot(parameters)
+    names = _text(call.settings.server_name, 64) + _text(call.settings.vendor, 32)
+    return names + struct.pack(">Q", _TOKEN_PRESENT) + _version() * 2
 
 
-def _get_token_info(call: Call, library: Library, given: _Input) -> bytes:
-    _slot(given)
-    who = (
+def _get_token_info(call: Call, library: Library, parameters: _Input) -> bytes:
+    _check_slot(parameters)
+    names = (
         _text(call.settings.server_name, 32)
         + _text(call.settings.vendor, 32)
         + _text("KMIP", 16)
@@ -117,52 +119,54 @@ def _get_token_info(call: Call, library: Library, given: _Input) -> bytes:
     )
     unknown = (1 << 64) - 1
     counts = (0, len(library.sessions), 0, 0, 0, 0, unknown, unknown, unknown, unknown)
-    return who + struct.pack(">11Q", _INITIALIZED | _RNG, *counts) + _version() * 2 + _text("", 16)
+    flags = struct.pack(">11Q", _INITIALIZED | _RNG, *counts)
+    return names + flags + _version() * 2 + _text("", 16)
 
 
-def _open_session(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    _slot(given)
-    flags = given.take("Q")
+def _open_session(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
+    _check_slot(parameters)
+    flags = parameters.read("Q")
     if not flags & _SERIAL:
-        raise _Refused(Rc.ARGUMENTS_BAD)
-    library.last += 1
-    library.sessions[library.last] = flags
-    return struct.pack(">Q", library.last)
+        raise _FunctionFailed(Rc.ARGUMENTS_BAD)
+    library.last_handle += 1
+    library.sessions[library.last_handle] = flags
+    return struct.pack(">Q", library.last_handle)
 
 
-def _session(library: Library, given: _Input) -> int:
-    handle = given.take("Q")
+def _session(library: Library, parameters: _Input) -> int:
+    """The handle of an open session."""
+    handle = parameters.read("Q")
     if handle not in library.sessions:
-        raise _Refused(Rc.SESSION_HANDLE_INVALID)
+        raise _FunctionFailed(Rc.SESSION_HANDLE_INVALID)
     return handle
 
 
-def _close_session(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    del library.sessions[_session(library, given)]
+def _close_session(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
+    del library.sessions[_session(library, parameters)]
     return b""
 
 
-def _close_all_sessions(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    _slot(given)
+def _close_all_sessions(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
+    _check_slot(parameters)
     library.sessions.clear()
     return b""
 
 
-def _get_session_info(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    flags = library.sessions[_session(library, given)]
+def _get_session_info(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
+    flags = library.sessions[_session(library, parameters)]
     return struct.pack(">4Q", SLOT, 0, flags, 0)
 
 
-def _seed_random(call: Call, library: Library, given: _Input) -> bytes:  # noqa: ARG001
-    _session(library, given)
-    return b""  # the operating system's generator needs no seed, and takes none from clients
+def _seed_random(call: Call, library: Library, parameters: _Input) -> bytes:  # noqa: ARG001
+    _session(library, parameters)
+    return b""  # the operating system's generator needs no seed from clients
 
 
-def _generate_random(call: Call, library: Library, given: _Input) -> bytes:
-    _session(library, given)
-    size = given.take("I")
-    if size > MOST_RANDOM:
-        raise _Refused(Rc.DATA_LEN_RANGE)
+def _generate_random(call: Call, library: Library, parameters: _Input) -> bytes:
+    _session(library, parameters)
+    size = parameters.read("I")
+    if size > MAX_RANDOM_LENGTH:
+        raise _FunctionFailed(Rc.DATA_LEN_RANGE)
     return struct.pack(">I", size) + call.random(size)
 
 
@@ -184,53 +188,58 @@ FUNCTIONS: Mapping[PKCS11Function, Function] = MappingProxyType(
         PKCS11Function.C_GENERATERANDOM: _generate_random,
     }
 )
-"""What the token can do."""
+"""The functions that the token supports."""
 
 
 def pkcs_11(call: Call, request: PKCS11Request) -> PKCS11Response:
-    """Call a function; the Correlation Value stands for what C_Initialize began."""
+    """Call a function. The Correlation Value identifies the library that C_Initialize opened."""
     if request.pkcs_11_interface not in (None, "PKCS 11"):
-        raise OperationError(ResultReason.PKCS_11_INVALID_INTERFACE, "there is only 'PKCS 11'")
+        raise OperationError(
+            ResultReason.PKCS_11_INVALID_INTERFACE,
+            f"the PKCS#11 Interface must be 'PKCS 11', not {request.pkcs_11_interface!r}",
+        )
     function = request.pkcs_11_function
-    begins = function == PKCS11Function.C_INITIALIZE
-    value = call.random(16) if begins else request.correlation_value
-    code, output = _called(call, function, value, request.pkcs_11_input_parameters or b"")
+    is_first = function == PKCS11Function.C_INITIALIZE
+    value = call.random(16) if is_first else request.correlation_value
+    code, output = _call_function(call, function, value, request.pkcs_11_input_parameters or b"")
     return PKCS11Response(
         pkcs_11_interface=request.pkcs_11_interface,
         pkcs_11_function=function,
-        # Profiles 2.1 §5.18.2 tells it once, the cases of 3.0 each time.
-        correlation_value=value if begins or call.version >= V3_0 else None,
+        # Profiles 2.1 §5.18.2 return it once, the test cases of 3.0 each time.
+        correlation_value=value if is_first or call.version >= V3_0 else None,
         pkcs_11_output_parameters=output or None,
         pkcs_11_return_code=code,
     )
 
 
-def _called(
-    call: Call, function: object, value: bytes | None, parameters: bytes
+def _call_function(
+    call: Call, code: object, value: bytes | None, parameters: bytes
 ) -> tuple[PKCS11ReturnCode, bytes]:
-    row = FUNCTIONS.get(function) if isinstance(function, PKCS11Function) else None
-    if row is None:
+    function = FUNCTIONS.get(code) if isinstance(code, PKCS11Function) else None
+    if function is None:
         return Rc.FUNCTION_NOT_SUPPORTED, b""
-    library = Library() if row is _initialize else _library(call, value)
+    library = Library() if function is _initialize else _library(call, value)
     if library is None:
         return Rc.CRYPTOKI_NOT_INITIALIZED, b""
     try:
-        output = row(call, library, _Input(parameters))
-    except _Refused as refused:
-        code, output = refused.code, b""
+        output = function(call, library, _Input(parameters))
+    except _FunctionFailed as failure:
+        return_code, output = failure.code, b""
     else:
-        code = Rc.OK
-    if value is not None and row is not _finalize:
+        return_code = Rc.OK
+    if value is not None and function is not _finalize:
         call.suspend_as(value, library)
     elif value is not None:
         call.batch.computations.end(value)
-    return code, output
+    return return_code, output
 
 
 def _library(call: Call, value: bytes | None) -> Library | None:
-    """A copy of what C_Initialize has begun, since what this call changes may be rolled back."""
-    found = call.batch.computations.peek(call.identity.name, Operation.PKCS_11, value, call.now)
-    if found is None:
+    """A copy of an open library: what this call changes in it may be rolled back."""
+    computation = call.batch.computations.peek(
+        call.identity.name, Operation.PKCS_11, value, call.now
+    )
+    if computation is None:
         return None
-    library: Library = found.context
-    return Library(dict(library.sessions), library.last)
+    library: Library = computation.context
+    return Library(dict(library.sessions), library.last_handle)

@@ -1,7 +1,7 @@
-"""Discover Versions and Query: what the server is and can do, told truthfully.
+"""Discover Versions and Query: what the server is and what it supports.
 
-Nothing here is a list kept by hand: operations come from the registry, object types from what
-Register takes, capabilities from what is built in.
+The responses follow from the tables that the server itself works by: operations come from the
+registry, object types from Register, algorithms from key generation.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,28 +36,35 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.objects import constraints
 from kmipkit_server.objects.registrable import REGISTRABLE
-from kmipkit_server.operations.notify import SENT
+from kmipkit_server.operations.notify import SENT_OPERATIONS
 
 
 def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverVersionsResponse:
-    """The versions that both sides speak, best first (KMIP 1.4 §4.26).
+    """The versions that both sides support, preferred ones first (KMIP 1.4 §4.26).
 
-    A draft is told to those only who name it or speak it: nobody shall choose it by chance.
+    A draft version is listed only for clients that name it or already use it, so that no client
+    chooses it by accident.
     """
-    asked = {one.version for one in request.protocol_versions} or {*PUBLISHED, call.version}
+    candidates = {item.version for item in request.protocol_versions} or {*PUBLISHED, call.version}
     return DiscoverVersionsResponse(
         protocol_versions=tuple(
             ProtocolVersion.of(version)
             for version in reversed(call.settings.versions)
-            if version in asked
+            if version in candidates
         )
     )
 
 
 def _server_information(call: Call) -> Item:
-    """Structure whose contents are the vendor's (KMIP 1.4 §4.25): name and version as text."""
-    facts = call.settings
-    texts = ((Tag.SERVER_NAME, facts.server_name), (Tag.SERVER_VERSION, facts.software_version))
+    """Server Information, whose fields each vendor defines (KMIP 1.4 §4.25): name and version.
+
+    KMIP 1.x has no tags for these fields, so the structure is empty there.
+    """
+    settings = call.settings
+    texts = (
+        (Tag.SERVER_NAME, settings.server_name),
+        (Tag.SERVER_VERSION, settings.software_version),
+    )
     items = (
         tuple(Item(tag, ItemType.TEXT_STRING, text) for tag, text in texts)
         if call.version >= Version(2, 0)
@@ -81,23 +88,23 @@ def _capabilities(call: Call) -> tuple[CapabilityInformation, ...]:  # noqa: ARG
     )
 
 
-KEPT = REGISTRABLE | SYSTEM_TYPES
-"""Types of the objects that the server keeps."""
+OBJECT_TYPES = REGISTRABLE | SYSTEM_TYPES
+"""Types of the objects that the server stores."""
 
 
-def _offered(call: Call) -> tuple[Operation, ...]:
-    """What clients may ask for, and what the server may send, in the client's version."""
-    served = {row.operation for row in call.batch.server.registry.known_in(call.version)}
-    sent = {code for code in SENT if code.known_in(call.version)}
-    return tuple(sorted(served | sent))
+def _operations(call: Call) -> tuple[Operation, ...]:
+    """The operations that the server accepts or sends, in the client's version."""
+    accepted = {row.operation for row in call.batch.server.registry.known_in(call.version)}
+    sent = {operation for operation in SENT_OPERATIONS if operation.known_in(call.version)}
+    return tuple(sorted(accepted | sent))
 
 
 def _profiles(call: Call) -> tuple[ProfileInformation, ...]:
-    """The profiles for which everything is there."""
-    found = claimable(_offered(call), KEPT, ALGORITHMS, call.version)
+    """The profiles that require nothing the server lacks."""
+    profiles = claimable(_operations(call), OBJECT_TYPES, ALGORITHMS, call.version)
     return tuple(
         ProfileInformation(profile_name=name)
-        for profile in found
+        for profile in profiles
         for name in profile.names(call.version)
     )
 
@@ -105,20 +112,16 @@ def _profiles(call: Call) -> tuple[ProfileInformation, ...]:
 ALGORITHMS = frozenset(LENGTHS) | frozenset(GENERATORS)
 """Algorithms of the keys that the server makes."""
 
-Answer = tuple[str, Callable[[Call], Any]]
+ResponseField = tuple[str, Callable[[Call], Any]]
+"""The name of a field of the response, and the function that computes its value."""
 
-ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
+RESPONSE_FIELDS: Mapping[QueryFunction, tuple[ResponseField, ...]] = MappingProxyType(
     {
-        QueryFunction.QUERY_OPERATIONS: (
-            (
-                "operations",
-                _offered,
-            ),
-        ),
+        QueryFunction.QUERY_OPERATIONS: (("operations", _operations),),
         QueryFunction.QUERY_OBJECTS: (
             (
                 "object_types",
-                lambda call: tuple(sorted(t for t in KEPT if t.known_in(call.version))),
+                lambda call: tuple(sorted(t for t in OBJECT_TYPES if t.known_in(call.version))),
             ),
         ),
         QueryFunction.QUERY_SERVER_INFORMATION: (
@@ -139,14 +142,14 @@ ANSWERS: Mapping[QueryFunction, tuple[Answer, ...]] = MappingProxyType(
         QueryFunction.QUERY_CAPABILITIES: (("capability_information", _capabilities),),
     }
 )
-"""Query function -> the fields that answer it; the others have nothing to tell here."""
+"""Query function -> the fields of its response. This server has nothing to list for the others."""
 
 
 def query(call: Call, request: QueryRequest) -> QueryResponse:
-    """Answer each query function that is known (KMIP 1.4 §4.25)."""
+    """Respond to each known query function (KMIP 1.4 §4.25)."""
     fields = {
-        name: make(call)
+        name: value(call)
         for function in request.query_functions
-        for name, make in ANSWERS.get(function, ())
+        for name, value in RESPONSE_FIELDS.get(function, ())
     }
     return QueryResponse(**fields)

@@ -1,10 +1,10 @@
-"""Register: an object that the client made (KMIP 1.4 §4.3, KMIP 2.1 §6.1.43)."""
+"""Register: store an object that the client supplies (KMIP 1.4 §4.3, KMIP 2.1 §6.1.43)."""
 
 from kmipkit.errors import OperationError
-from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute import Attributes, attribute_name
 from kmipkit.model.attributes import Link
 from kmipkit.model.keyblock import KeyBlock
-from kmipkit.model.objects import CLASS_OF_TYPE, ManagedObject, Template
+from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, Template
 from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
 from kmipkit.spec.enums import LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
@@ -12,42 +12,48 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.registrable import REGISTRABLE
+from kmipkit_server.titles import title, title_with_article
 
 
 def _checked_object(object_type: ObjectType, value: ManagedObject | None) -> ManagedObject:
     if object_type not in REGISTRABLE:
         raise OperationError(
-            ResultReason.INVALID_OBJECT_TYPE, f"{object_type!s} cannot be registered"
+            ResultReason.INVALID_OBJECT_TYPE,
+            f"an object of type {title(object_type)} cannot be registered",
         )
     if value is None:
-        raise OperationError(ResultReason.INVALID_FIELD, "Register needs the object itself")
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"the request lacks the {title(object_type)} to register"
+        )
     if type(value) is not CLASS_OF_TYPE[object_type]:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Object Type is {object_type.name}, but the object is a {type(value).__name__}",
+            f"Object Type is {title(object_type)}, but the object is"
+            f" {title_with_article(OBJECT_TYPE_OF[type(value)])}",
         )
     return value
 
 
-def _agreeing(attributes: Attributes, value: ManagedObject) -> None:
-    """Algorithm and length of the request must be those of the key block (KMIP 1.4 §4.3)."""
+def _check_key_block(attributes: Attributes, value: ManagedObject) -> None:
+    """Refuse an algorithm or length that differs from the key block's (KMIP 1.4 §4.3)."""
     block = getattr(value, "key_block", None)
     if not isinstance(block, KeyBlock):
         return
-    for tag, known in (
+    for tag, in_block in (
         (Tag.CRYPTOGRAPHIC_ALGORITHM, block.cryptographic_algorithm),
         (Tag.CRYPTOGRAPHIC_LENGTH, block.cryptographic_length),
     ):
-        asked = attributes.get(tag)
-        if asked is not None and known is not None and asked != known:
+        attribute = attributes.get(tag)
+        if attribute is not None and in_block is not None and attribute != in_block:
             raise OperationError(
                 ResultReason.INVALID_FIELD,
-                f"{tag.name} is {asked!s} as attribute and {known!s} in the key block",
+                f"the attribute {attribute_name(tag)} is {attribute!s},"
+                f" but the key block has {in_block!s}",
             )
 
 
 def _wrapping_link(value: ManagedObject) -> list[tuple[Tag, Link]]:
-    """A wrapped object is linked to the key that wraps it (KMIP 2.1 §6.1.43)."""
+    """The link from a wrapped object to its wrapping key, if any (KMIP 2.1 §6.1.43)."""
     block = getattr(value, "key_block", None)
     data = block.key_wrapping_data if isinstance(block, KeyBlock) else None
     information = data.encryption_key_information if data is not None else None
@@ -61,22 +67,22 @@ def _wrapping_link(value: ManagedObject) -> list[tuple[Tag, Link]]:
 
 
 def _template_attributes(call: Call, value: Template) -> Attributes:
-    """The attributes of a template describe other objects; only its names are its own."""
+    """The names of a template; its other attributes describe objects made from it."""
     if Tag.NAME not in value.attributes:
         return Attributes()
     names = Attributes(tuple(a for a in value.attributes if a.key == Tag.NAME))
-    return creation.requested(call, names, ObjectType.TEMPLATE)
+    return creation.requested_attributes(call, names, ObjectType.TEMPLATE)
 
 
 def register(call: Call, request: RegisterRequest) -> RegisterResponse:
-    """Store the object as it came, with what can be told from it."""
+    """Store the object unchanged, with the attributes that follow from it."""
     value = _checked_object(request.object_type, request.object)
-    given = creation.requested(call, request.attributes, request.object_type)
-    _agreeing(given, value)
-    if isinstance(value, Template) and Tag.NAME not in given:
-        given = Attributes((*given, *_template_attributes(call, value)))
-    facts = derived_attributes(value)
-    if Tag.LINK not in given:
-        facts += _wrapping_link(value)
-    managed = creation.create(call, request.object_type, value, given, facts)
+    attributes = creation.requested_attributes(call, request.attributes, request.object_type)
+    _check_key_block(attributes, value)
+    if isinstance(value, Template) and Tag.NAME not in attributes:
+        attributes = Attributes((*attributes, *_template_attributes(call, value)))
+    derived = derived_attributes(value)
+    if Tag.LINK not in attributes:
+        derived += _wrapping_link(value)
+    managed = creation.create(call, request.object_type, value, attributes, derived)
     return RegisterResponse(unique_identifier=managed.id)

@@ -12,16 +12,16 @@ from kmipkit.model.payloads.crypto import (
 from kmipkit.spec.enums import ResultReason
 from kmipkit_server.engine.call import Call
 
-MOST = 1 << 16
-"""Bytes that one request gets."""
+MAX_LENGTH = 1 << 16
+"""Bytes that one request returns at most."""
 
 
 def rng_retrieve(call: Call, request: RNGRetrieveRequest) -> RNGRetrieveResponse:
-    """Give out random bytes."""
-    if not 1 <= request.data_length <= MOST:
+    """Return random bytes."""
+    if not 1 <= request.data_length <= MAX_LENGTH:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Data Length is {request.data_length}; 1 to {MOST} bytes can be had at once",
+            f"Data Length must be 1 to {MAX_LENGTH} bytes, not {request.data_length}",
         )
     data = call.random(request.data_length)
     call.returns_data(data)
@@ -29,11 +29,15 @@ def rng_retrieve(call: Call, request: RNGRetrieveRequest) -> RNGRetrieveResponse
 
 
 def rng_seed(call: Call, request: RNGSeedRequest) -> RNGSeedResponse:
-    """Stir the seed into the system's pool, which trusts it with nothing; none where it cannot."""
-    return RNGSeedResponse(data_length=_stirred(call.data(request.data)))
+    """Add the seed to the system's entropy pool, and return how many bytes it took.
+
+    The system mixes the seed in without counting it as entropy, so that a client cannot weaken the
+    generator. Where the server may not write to the pool, it takes none.
+    """
+    return RNGSeedResponse(data_length=_add_to_pool(call.data(request.data)))
 
 
-def _stirred(seed: bytes) -> int:
+def _add_to_pool(seed: bytes) -> int:
     try:
         pool = os.open("/dev/urandom", os.O_WRONLY | os.O_CLOEXEC)
     except OSError:

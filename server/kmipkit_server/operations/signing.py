@@ -17,22 +17,23 @@ from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import SIGN, VERIFY, allocate, parameters_of, require_use
 
 
-def _begun(
+def _begin(
     managed: Managed, key: object, request: SignRequest | SignatureVerifyRequest
 ) -> signatures.Signer:
     if request.digested_data is not None and (request.data is not None or is_part(request)):
         raise OperationError(
-            ResultReason.INVALID_FIELD, "Digested Data stand in place of Data, in a single part"
+            ResultReason.INVALID_FIELD,
+            "Digested Data replaces Data, and needs a request of a single part",
         )
     parameters = parameters_of(managed, request.cryptographic_parameters)
     scheme = signatures.scheme(key, parameters)
     return signatures.Signer(scheme, digested=request.digested_data)
 
 
-def _take(
+def _update(
     call: Call, signer: signatures.Signer, request: SignRequest | SignatureVerifyRequest
 ) -> int:
-    """Give the signer the data of this request; their size."""
+    """Give the signer the data of this request; the size of the data."""
     if request.digested_data is not None:
         return len(request.digested_data)
     data = call.part_data(request)
@@ -41,38 +42,38 @@ def _take(
 
 
 def sign(call: Call, request: SignRequest) -> SignResponse:
-    """Sign with an Active private key whose mask has Sign."""
+    """Sign with an Active private key whose usage mask has Sign."""
     managed, state = load_for_use(call, request)
     require_use(call, managed, SIGN)
     key = private_key(managed)
-    signer = state or _begun(managed, key, request)
-    size = _take(call, signer, request)
+    signer = state or _begin(managed, key, request)
+    size = _update(call, signer, request)
     signature = call.returns_data(signer.sign(key)) if is_last(request) else None
-    following = call.suspend(request, signer, managed.id)
+    correlation_value = call.suspend(request, signer, managed.id)
     allocate(call, managed, size, objects=0 if state else 1)
     return SignResponse(
         unique_identifier=call.returns(managed.id),
         signature_data=signature,
-        correlation_value=following,
+        correlation_value=correlation_value,
     )
 
 
 def signature_verify(call: Call, request: SignatureVerifyRequest) -> SignatureVerifyResponse:
-    """Verify with a public key or certificate; the signature may come with any part."""
+    """Verify with a public key or certificate; the signature may come with any of several parts."""
     managed, state = load_for_use(call, request)
     require_use(call, managed, VERIFY)
     key = public_key(managed)
-    signer, signature = state or (_begun(managed, key, request), None)
-    _take(call, signer, request)
+    signer, signature = state or (_begin(managed, key, request), None)
+    _update(call, signer, request)
     signature = request.signature_data if request.signature_data is not None else signature
-    verdict = None
+    validity = None
     if is_last(request):
         if signature is None:
             raise OperationError(ResultReason.INVALID_FIELD, "Signature Data is missing")
-        valid = signer.verify(key, signature)
-        verdict = ValidityIndicator.VALID if valid else ValidityIndicator.INVALID
+        is_valid = signer.verify(key, signature)
+        validity = ValidityIndicator.VALID if is_valid else ValidityIndicator.INVALID
     return SignatureVerifyResponse(
         unique_identifier=call.returns(managed.id),
-        validity_indicator=verdict,
+        validity_indicator=validity,
         correlation_value=call.suspend(request, (signer, signature), managed.id),
     )

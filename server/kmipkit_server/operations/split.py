@@ -19,7 +19,6 @@ from kmipkit.spec.enums import (
     ResultReason,
     SecretDataType,
 )
-from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes
@@ -28,49 +27,64 @@ from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.operations.create import raw_key
+from kmipkit_server.titles import title_with_article
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
 
-_OF_KEY = (Tag.CRYPTOGRAPHIC_ALGORITHM, Tag.CRYPTOGRAPHIC_LENGTH, Tag.CRYPTOGRAPHIC_USAGE_MASK)
-"""Attributes in which those of the key that is split come first (KMIP 1.4 §4.38)."""
+_KEY_ATTRIBUTES = (
+    Tag.CRYPTOGRAPHIC_ALGORITHM,
+    Tag.CRYPTOGRAPHIC_LENGTH,
+    Tag.CRYPTOGRAPHIC_USAGE_MASK,
+)
+"""Attributes that the parts take from the key: "If the attributes supplied in the request do not
+match those of the key supplied, the attributes of the key take precedence" (KMIP 1.4 §4.38)."""
 
 
 def _source(
-    call: Call, request: CreateSplitKeyRequest, given: Attributes
+    call: Call, request: CreateSplitKeyRequest, requested: Attributes
 ) -> tuple[bytes, Attributes]:
-    """The secret to split, that of an object or a new one, and the attributes of the parts."""
+    """The secret to split, of an object or a new one, and the attributes of the parts."""
     if request.unique_identifier is None:
-        algorithm = CryptographicAlgorithm(given.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
-        bits = given.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
-        return generate_key(algorithm, bits, call.random), given
+        algorithm = CryptographicAlgorithm(requested.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
+        bits = requested.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
+        return generate_key(algorithm, bits, call.random), requested
     managed = load(call, request.unique_identifier)
     if managed.object_type not in _SPLITTABLE:
         raise OperationError(
             ResultReason.ILLEGAL_OBJECT_TYPE,
-            "Symmetric Keys, Private Keys and Secret Data can be split",
+            "only Symmetric Keys, Private Keys and Secret Data can be split,"
+            f" not {title_with_article(managed.object_type)}",
         )
+    # Whoever gets enough parts has the key: splitting must not be a way around Extractable.
     if managed.get(Tag.EXTRACTABLE) is False:
-        raise OperationError(ResultReason.NOT_EXTRACTABLE, "the object is not extractable")
-    return key_bytes(managed), _described(managed, given)
+        raise OperationError(
+            ResultReason.NOT_EXTRACTABLE, "the object is not extractable, and so cannot be split"
+        )
+    return key_bytes(managed), _with_key_attributes(managed, requested)
 
 
-def _described(managed: Managed, given: Attributes) -> Attributes:
-    """With the attributes of the key; the parts of what is sensitive are sensitive."""
-    own = [Attribute(key, managed.get(key), 0) for key in _OF_KEY if managed.get(key) is not None]
+def _with_key_attributes(managed: Managed, requested: Attributes) -> Attributes:
+    """With the attributes of the key; the parts of a sensitive key are sensitive, too."""
+    own = [
+        Attribute(key, managed.get(key), 0)
+        for key in _KEY_ATTRIBUTES
+        if managed.get(key) is not None
+    ]
     if managed.get(Tag.SENSITIVE):
         own.append(Attribute(Tag.SENSITIVE, True, 0))
-    return given.without(*(one.key for one in own)).plus(*own)
+    return requested.without(*(attribute.key for attribute in own)).plus(*own)
 
 
 def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitKeyResponse:
     """Split a key, or a new one, into parts that are objects of their own."""
     if request.object_type is not ObjectType.SPLIT_KEY:
-        raise OperationError(ResultReason.INVALID_OBJECT_TYPE, "Create Split Key makes Split Keys")
-    given = creation.requested(call, request.attributes, ObjectType.SPLIT_KEY)
-    secret, attributes = _source(call, request, given)
-    if Tag.CRYPTOGRAPHIC_USAGE_MASK not in attributes:
-        mask = creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
-        attributes = attributes.plus(mask)
+        raise OperationError(
+            ResultReason.INVALID_OBJECT_TYPE,
+            f"Create Split Key makes Split Keys, not {title_with_article(request.object_type)}",
+        )
+    requested = creation.requested_attributes(call, request.attributes, ObjectType.SPLIT_KEY)
+    secret, attributes = _source(call, request, requested)
+    attributes = creation.with_usage_mask(attributes)
     scheme = splitting.Scheme(
         request.split_key_method,
         request.split_key_parts,
@@ -86,6 +100,7 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
             split_key_threshold=scheme.threshold,
             split_key_method=scheme.method,
             prime_field_size=scheme.prime,
+            # The length is that of the secret, which joining needs: a share may be longer.
             key_block=raw_key(share, attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM), 8 * len(secret)),
         )
         part = creation.create(
@@ -96,8 +111,12 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
 
 
 def _scheme(parts: list[SplitKey]) -> splitting.Scheme:
-    """What all parts say of the split; Invalid Field where they do not agree."""
-    told = {
+    """The scheme of the split, the same in all parts; Invalid Field if the parts differ in it.
+
+    Shares of different keys join to a wrong secret without any error; that their schemes differ is
+    the only sign of it.
+    """
+    schemes = {
         splitting.Scheme(
             part.split_key_method,
             part.split_key_parts,
@@ -107,39 +126,47 @@ def _scheme(parts: list[SplitKey]) -> splitting.Scheme:
         )
         for part in parts
     }
-    if len(told) != 1:
-        raise OperationError(ResultReason.INVALID_FIELD, "the parts are not of one split key")
-    return told.pop()
+    if len(schemes) != 1:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            "the parts differ in method, threshold, number of parts, length or prime field size:"
+            " they are not parts of the same key",
+        )
+    return schemes.pop()
 
 
 def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResponse:
-    """Put a key or secret data together from its parts."""
+    """Reconstruct a key or secret data from its parts."""
     parts: list[SplitKey] = []
     shares: dict[int, bytes] = {}
     for identifier in request.unique_identifiers:
         managed = load(call, identifier)
         value = managed.object
         if not isinstance(value, SplitKey):
-            raise OperationError(ResultReason.ILLEGAL_OBJECT_TYPE, "only Split Keys can be joined")
+            raise OperationError(
+                ResultReason.ILLEGAL_OBJECT_TYPE,
+                f"only Split Keys can be joined, not {title_with_article(managed.object_type)}",
+            )
         parts.append(value)
         shares[value.key_part_identifier] = key_bytes(managed)
     scheme = _scheme(parts)
     secret = splitting.join(shares, scheme)
-    given = creation.requested(call, request.attributes, request.object_type)
-    joined = _joined(request, secret, parts[0], given)
-    if Tag.CRYPTOGRAPHIC_USAGE_MASK not in given:
-        mask = creation.first(Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask(0))
-        given = given.plus(mask)
-    managed = creation.create(call, request.object_type, joined, given, derived_attributes(joined))
+    attributes = creation.requested_attributes(call, request.attributes, request.object_type)
+    value = _joined_object(request, secret, parts[0], attributes)
+    attributes = creation.with_usage_mask(attributes)
+    managed = creation.create(
+        call, request.object_type, value, attributes, derived_attributes(value)
+    )
     return JoinSplitKeyResponse(unique_identifier=managed.id)
 
 
-def _joined(
-    request: JoinSplitKeyRequest, secret: bytes, part: SplitKey, given: Attributes
+def _joined_object(
+    request: JoinSplitKeyRequest, secret: bytes, part: SplitKey, attributes: Attributes
 ) -> SymmetricKey | SecretData:
+    block = part.key_block
     if request.object_type is ObjectType.SYMMETRIC_KEY:
-        algorithm = given.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or part.key_block.cryptographic_algorithm
-        bits = given.get(Tag.CRYPTOGRAPHIC_LENGTH) or part.key_block.cryptographic_length
+        algorithm = attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or block.cryptographic_algorithm
+        bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH) or block.cryptographic_length
         return SymmetricKey(key_block=raw_key(secret, algorithm, bits or 8 * len(secret)))
     if request.object_type is ObjectType.SECRET_DATA:
         return SecretData(
@@ -149,5 +176,7 @@ def _joined(
             ),
         )
     raise OperationError(
-        ResultReason.INVALID_OBJECT_TYPE, "parts are joined to a Symmetric Key or Secret Data"
+        ResultReason.INVALID_OBJECT_TYPE,
+        "Join Split Key makes Symmetric Keys and Secret Data,"
+        f" not {title_with_article(request.object_type)}",
     )

@@ -1,7 +1,7 @@
 """Every operation that the server carries out, in one row each.
 
-A row says what the engine must know of an operation; see :class:`.registry.ServedOperation`. What the
-protocol says of it (payload classes, versions, whether it may be repeated) is in
+A row holds what the engine must know about an operation; see :class:`.registry.ServedOperation`.
+What the protocol says about it (payload classes, versions, whether it may be repeated) is in
 :mod:`kmipkit.model.operations`.
 """
 
@@ -43,23 +43,23 @@ from kmipkit_server.operations import (
 O = Operation  # noqa: E741 - a table of rows is read by its columns
 
 
-def _reads(operation: Operation, handler: Handler, **facts: Any) -> ServedOperation:
-    """An operation that changes nothing, as a rule."""
-    return ServedOperation(operation=operation, handler=handler, **facts)
+def _reads(operation: Operation, handler: Handler, **columns: Any) -> ServedOperation:
+    """An operation that usually changes nothing."""
+    return ServedOperation(operation=operation, handler=handler, **columns)
 
 
-def _writes(operation: Operation, handler: Handler, **facts: Any) -> ServedOperation:
+def _writes(operation: Operation, handler: Handler, **columns: Any) -> ServedOperation:
     """An operation that always changes the store."""
-    return _reads(operation, handler, writes=True, **facts)
+    return _reads(operation, handler, writes=True, **columns)
 
 
-def _makes(operation: Operation, handler: Handler, **facts: Any) -> ServedOperation:
+def _makes(operation: Operation, handler: Handler, **columns: Any) -> ServedOperation:
     """An operation that returns new objects of the client."""
-    return _writes(operation, handler, creates=True, sets_placeholder=True, **facts)
+    return _writes(operation, handler, creates=True, sets_placeholder=True, **columns)
 
 
 STANDARD: tuple[ServedOperation, ...] = (
-    # Objects come into being.
+    # Creating objects.
     _makes(O.CREATE, create.create),
     _makes(O.CREATE_KEY_PAIR, create_key_pair.create_key_pair, slow=True),
     _makes(O.REGISTER, register.register),
@@ -71,13 +71,13 @@ STANDARD: tuple[ServedOperation, ...] = (
     _makes(O.CREATE_SPLIT_KEY, split.create_split_key),
     _makes(O.JOIN_SPLIT_KEY, split.join_split_key),
     _makes(O.IMPORT, export_import.import_),
-    # They are found and given out.
+    # Finding and returning objects.
     _reads(O.LOCATE, locate.locate, sets_placeholder=True),
     _reads(O.CHECK, check.check),
     _reads(O.GET, get.get),
     _reads(O.EXPORT, export_import.export, sets_placeholder=True),
     _reads(O.VALIDATE, validate.validate),
-    # Their attributes.
+    # Attributes.
     _reads(O.GET_ATTRIBUTES, attributes.get_attributes),
     _reads(O.GET_ATTRIBUTE_LIST, attributes.get_attribute_list),
     _writes(O.ADD_ATTRIBUTE, attributes.add_attribute, changes=()),
@@ -87,7 +87,7 @@ STANDARD: tuple[ServedOperation, ...] = (
     _writes(O.ADJUST_ATTRIBUTE, adjust_attribute.adjust_attribute, changes=()),
     _reads(O.OBTAIN_LEASE, leases.obtain_lease),
     _writes(O.GET_USAGE_ALLOCATION, leases.get_usage_allocation),
-    # Their life.
+    # State.
     _writes(O.ACTIVATE, lifecycle.activate, changes=(Tag.STATE, Tag.ACTIVATION_DATE)),
     _writes(O.REVOKE, lifecycle.revoke, changes=(Tag.STATE, Tag.REVOCATION_REASON)),
     _writes(O.DEACTIVATE, lifecycle.deactivate, changes=(Tag.STATE, Tag.DEACTIVATION_DATE)),
@@ -95,7 +95,7 @@ STANDARD: tuple[ServedOperation, ...] = (
     _writes(O.OBLITERATE, lifecycle.obliterate),
     _writes(O.ARCHIVE, lifecycle.archive),
     _writes(O.RECOVER, lifecycle.recover, sets_placeholder=True),
-    # Cryptography with keys that stay here.
+    # Cryptography with keys that stay on the server.
     _reads(O.ENCRYPT, encryption.encrypt, output=Data.ENCRYPT),
     _reads(O.DECRYPT, encryption.decrypt, output=Data.DECRYPT),
     _reads(O.SIGN, signing.sign, output=Data.SIGN_SIGNATURE_DATA),

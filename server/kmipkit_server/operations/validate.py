@@ -1,16 +1,17 @@
-"""Validate: whether certificates form a chain that holds (KMIP 1.4 §4.24, KMIP 2.1 §6.1.57).
+"""Validate: whether certificates form a valid chain (KMIP 1.4 §4.24, KMIP 2.1 §6.1.57).
 
-The chain may come in any order. It ends at an authority whose clients this server accepts, or at
-the server's own authority; a chain that holds but ends elsewhere is Unknown.
+The chain may come in any order. It is Valid if it ends at an authority whose clients this server
+accepts, or at the server's own authority. A correct chain that ends elsewhere is Unknown.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from kmipkit.errors import OperationError
+from kmipkit.keys.certificates import load_certificate
 from kmipkit.model.objects import Certificate
 from kmipkit.model.payloads.certify import ValidateRequest, ValidateResponse
 from kmipkit.spec.enums import ResultReason, State, ValidityIndicator
@@ -18,85 +19,96 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import certificate_authority
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.titles import title_with_article
 
-LONGEST = 32
-"""Certificates of a chain at most."""
+MAX_CHAIN_LENGTH = 32
+"""The work grows with the square of the length: who issued whom is found by trying signatures."""
 
-_GOOD = frozenset({State.PRE_ACTIVE, State.ACTIVE})
+_VALID_STATES = frozenset({State.PRE_ACTIVE, State.ACTIVE})
 
 
 def validate(call: Call, request: ValidateRequest) -> ValidateResponse:
-    """Check signatures, authorities, dates, and for objects of the server their state."""
-    managed = [load(call, identifier) for identifier in request.unique_identifiers]
-    values = [*request.certificates, *map(_certificate, managed)]
+    """Check signatures, authorities, dates, and the state of certificates stored here."""
+    objects = [load(call, identifier) for identifier in request.unique_identifiers]
+    values = [*request.certificates, *map(_certificate, objects)]
     if not values:
-        raise OperationError(ResultReason.INVALID_FIELD, "no certificate is given")
-    if len(values) > LONGEST:
-        raise OperationError(ResultReason.INVALID_FIELD, f"a chain has at most {LONGEST} links")
-    chain = [_parsed(value.certificate_value) for value in values]
-    anchors = [_parsed(der) for der in (*call.settings.anchors, *_own(call))]
-    revoked = any(one.state not in _GOOD for one in managed)
-    moment = request.validity_date or call.now
-    verdict = ValidityIndicator.INVALID if revoked else judged(chain, anchors, moment)
-    return ValidateResponse(validity_indicator=verdict)
+        raise OperationError(ResultReason.INVALID_FIELD, "the request has no certificate")
+    if len(values) > MAX_CHAIN_LENGTH:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"the request has {len(values)} certificates; Validate takes {MAX_CHAIN_LENGTH} at most",
+        )
+    chain = [load_certificate(value.certificate_value) for value in values]
+    anchors = [load_certificate(der) for der in (*call.settings.anchors, *_own_authority(call))]
+    is_revoked = any(managed.state not in _VALID_STATES for managed in objects)
+    date = request.validity_date or call.now
+    validity = ValidityIndicator.INVALID if is_revoked else validity_of(chain, anchors, date)
+    return ValidateResponse(validity_indicator=validity)
 
 
-def _own(call: Call) -> list[bytes]:
-    own = certificate_authority.certificate(call)
-    return [] if own is None else [own]
+def _own_authority(call: Call) -> list[bytes]:
+    der = certificate_authority.certificate(call)
+    return [] if der is None else [der]
 
 
 def _certificate(managed: Managed) -> Certificate:
     value = managed.object
     if not isinstance(value, Certificate):
-        raise OperationError(ResultReason.INVALID_OBJECT_TYPE, "the object is not a Certificate")
+        raise OperationError(
+            ResultReason.INVALID_OBJECT_TYPE,
+            f"the object is {title_with_article(managed.object_type)}, not a Certificate",
+        )
     return value
 
 
-def _parsed(der: bytes) -> x509.Certificate:
-    try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError:
-        raise OperationError(
-            ResultReason.INVALID_FIELD, "a certificate cannot be read as X.509"
-        ) from None
-
-
-def judged(
-    chain: Iterable[x509.Certificate], anchors: Iterable[x509.Certificate], moment: datetime
+def validity_of(
+    chain: Iterable[x509.Certificate], anchors: Iterable[x509.Certificate], date: datetime
 ) -> ValidityIndicator:
-    """The verdict on a chain at a moment."""
-    ordered = _ordered(list(chain))
-    if ordered is None:
+    """The validity of a chain at a date."""
+    path = _order(list(chain))
+    if path is None:
         return ValidityIndicator.INVALID
-    top = ordered[-1]
-    found = next((one for one in anchors if one == top or _issued(top, one)), None)
-    whole = ordered if found is None or found == top else [*ordered, found]
-    if not all(one.not_valid_before_utc <= moment <= one.not_valid_after_utc for one in whole):
+    top = path[-1]
+    anchor = next((each for each in anchors if each == top or _is_issued_by(top, each)), None)
+    if anchor is not None and anchor != top:
+        path = [*path, anchor]
+    if not all(each.not_valid_before_utc <= date <= each.not_valid_after_utc for each in path):
         return ValidityIndicator.INVALID
-    return ValidityIndicator.UNKNOWN if found is None else ValidityIndicator.VALID
+    return ValidityIndicator.UNKNOWN if anchor is None else ValidityIndicator.VALID
 
 
-def _ordered(chain: list[x509.Certificate]) -> list[x509.Certificate] | None:
-    """From the leaf up, each issued by the next; None where they do not form one chain."""
-    leaves = [one for one in chain if not any(_issued(o, one) for o in chain if o is not one)]
+def _order(chain: list[x509.Certificate]) -> list[x509.Certificate] | None:
+    """From the leaf up, each issued by the next; None if they do not form one chain."""
+    leaves = [
+        certificate
+        for certificate in chain
+        if not any(_is_issued_by(other, certificate) for other in chain if other is not certificate)
+    ]
     if len(leaves) != 1:
         return None
-    ordered, rest = leaves, [one for one in chain if one is not leaves[0]]
+    path, rest = leaves, [certificate for certificate in chain if certificate is not leaves[0]]
     while rest:
-        issuer = next((one for one in rest if _issued(ordered[-1], one)), None)
+        issuer = next((each for each in rest if _is_issued_by(path[-1], each)), None)
         if issuer is None:
             return None
-        ordered = [*ordered, issuer]
+        path = [*path, issuer]
         rest.remove(issuer)
-    return ordered
+    return path
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether an authority has signed a certificate (RFC 5280 §4.2.1.9: it must be one)."""
+_NOT_ISSUED = (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError)
+"""What the library raises if the issuer's name, key or signature is another one, or if it does not
+support them: TypeError for a key that cannot sign, such as X25519."""
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether an authority signed a certificate (RFC 5280 §4.2.1.9: the issuer must be one)."""
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    try:
         certificate.verify_directly_issued_by(issuer)
-    except (x509.ExtensionNotFound, InvalidSignature, ValueError, TypeError):
+    except _NOT_ISSUED:
         return False
     return constraints.ca

@@ -1,14 +1,15 @@
-"""Who may do what: pure decisions from identity, operation and owner.
+"""Authorization: pure decisions from identity, operation and owner.
 
-An object belongs to the identity that made it, and to no one else; what belongs to the server is its
-administrators' affair. A delegated ticket allows less than its account may, never more. What is not
-allowed is refused; there is no default that opens anything.
+An object belongs to the identity that created it, and to nobody else. Administrators manage the
+objects of the server. A delegated ticket has fewer rights than its account, never more. Whatever is
+not allowed is refused.
 """
 
 from kmipkit.errors import OperationError
 from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import Operation, ResultReason
 from kmipkit_server.identity.identity import SYSTEM, Identity
+from kmipkit_server.titles import title
 
 
 def allows(identity: Identity, operation: Operation, owner: str, identifier: str) -> bool:
@@ -17,50 +18,54 @@ def allows(identity: Identity, operation: Operation, owner: str, identifier: str
     rights = identity.rights
     return owns and (
         rights is None
-        or any(_covers(right, operation) and _reaches(right, identifier) for right in rights)
+        or any(
+            _covers_operation(right, operation) and _covers_object(right, identifier)
+            for right in rights
+        )
     )
 
 
-def _covers(right: Right, operation: Operation) -> bool:
+def _covers_operation(right: Right, operation: Operation) -> bool:
     return right.operations is None or operation in right.operations.operations
 
 
-def _reaches(right: Right, identifier: str) -> bool:
-    """Whether a right is about this object; groups are not looked at, so they reach nothing."""
+def _covers_object(right: Right, identifier: str) -> bool:
+    """Whether a right covers this object. Object groups are not supported, so they cover nothing."""
     if right.object_groups is not None:
         return False
     return right.objects is None or identifier in right.objects.unique_identifiers
 
 
-def _title(operation: Operation) -> str:
-    return operation.name.replace("_", " ").title()
-
-
 def require(identity: Identity, operation: Operation, owner: str, identifier: str) -> None:
-    """Refuse what :func:`allows` does not allow: Permission Denied, or Not Authorised by a ticket."""
-    if identity.name == owner and identity.rights is None:  # nearly always
+    """Refuse what is not allowed: Permission Denied, or Not Authorised for a ticket."""
+    if identity.name == owner and identity.rights is None:  # the usual case
         return
     if allows(identity, operation, owner, identifier):
         return
     if identity.name == owner:
-        reason, why = ResultReason.NOT_AUTHORISED, "the ticket does not cover it"
-    else:
-        reason, why = ResultReason.PERMISSION_DENIED, "it is another's"
-    raise OperationError(reason, f"{_title(operation)} of this object: {why}")
+        raise OperationError(
+            ResultReason.NOT_AUTHORISED,
+            f"the ticket does not cover {title(operation)} of this object",
+        )
+    raise OperationError(
+        ResultReason.PERMISSION_DENIED,
+        f"{title(operation)} is not permitted: the object belongs to another account",
+    )
 
 
 def require_right(identity: Identity, operation: Operation) -> None:
-    """Refuse an operation that a delegated ticket does not cover at all."""
+    """Refuse an operation that a delegated ticket does not cover for any object."""
     rights = identity.rights
-    if rights is not None and not any(_covers(right, operation) for right in rights):
+    if rights is not None and not any(_covers_operation(right, operation) for right in rights):
         raise OperationError(
-            ResultReason.NOT_AUTHORISED, f"the ticket does not cover {_title(operation)}"
+            ResultReason.NOT_AUTHORISED, f"the ticket does not cover {title(operation)}"
         )
 
 
 def require_administrator(identity: Identity) -> None:
-    """Refuse what only administrators may do."""
+    """Refuse an operation that only administrators may use."""
     if not identity.is_administrator:
         raise OperationError(
-            ResultReason.PERMISSION_DENIED, f"{identity.name} is not an administrator"
+            ResultReason.PERMISSION_DENIED,
+            f"the operation needs an administrator, which the account {identity.name!r} is not",
         )

@@ -1,8 +1,8 @@
-"""The server in the background: a child process without terminal, and how to stop it.
+"""The server in the background: a child process without a terminal, and how to stop it.
 
-A data directory has at most one server, which holds the lock file of its database and writes its
-process number into it. So the lock tells whether a server runs, and its release that it has ended:
-there is no file that outlives a crash, and nothing here asks a clock.
+A data directory has at most one server, which locks the lock file of its database and writes its
+process ID into it. So the lock shows whether a server is running, and its release that the server
+has ended. No file is left behind by a crash, and nothing here waits for a time to pass.
 """
 
 import fcntl
@@ -19,53 +19,57 @@ from kmipkit.errors import KMIPError
 Announce = Callable[[str], None]
 
 LOG = "server.log"
-"""In the data directory: where a server in the background logs."""
+"""The log file of a server in the background, in the data directory."""
 
 _READY, _FAILED = "+", "-"
 
 
 class BackgroundError(KMIPError):
-    """A server in the background cannot be started or stopped; the text says why."""
+    """The server in the background cannot be started or stopped; the text says why."""
 
 
 def explain(error: KMIPError | OSError) -> str:
-    """An error in one line, without the number that the operating system gives it."""
+    """An error in one line, without its number in the operating system."""
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}"
+        prefix = f"{error.filename}: " if error.filename else ""
+        return f"{prefix}{error.strerror or error}"
     return str(error)
 
 
 def start(work: Callable[[Announce], None], directory: Path) -> tuple[int, str]:
-    """Run ``work`` in a child process; its number, and the line with which it says it is ready.
+    """Run ``work`` in a child process; its process ID, and the line that it announces when ready.
 
-    Raises :class:`BackgroundError` with what the child says if it fails before that.
+    Raises :class:`BackgroundError` with the child's error if it fails before that.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = os.open(directory / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    receiving, sending = os.pipe()
+    read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        os._exit(_serve(work, log, sending))
-    os.close(sending)
+        os._exit(_serve(work, log, write_end))
+    os.close(write_end)
     os.close(log)
     try:
-        with open(receiving, encoding="utf-8") as pipe:
-            said = pipe.read()  # to its end, which the child closes when it is ready, or by ending
-    except BaseException:  # Ctrl-C is for the child as well, which no terminal can reach
+        with open(read_end, encoding="utf-8") as pipe:
+            # Until end of file: the child closes the pipe when it is ready, or by ending.
+            message = pipe.read()
+    except BaseException:
+        # Ctrl-C must stop the child, too, but the terminal does not send it a signal.
         os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
         raise
-    if said.startswith(_READY):
-        return child, said[1:]
+    if message.startswith(_READY):
+        return child, message[1:]
     os.waitpid(child, 0)
-    raise BackgroundError(said[1:] or f"the server ended at its start; see {directory / LOG}")
+    raise BackgroundError(
+        message[1:] or f"the server ended while it was starting; see {directory / LOG}"
+    )
 
 
-def _serve(work: Callable[[Announce], None], log: int, sending: int) -> int:
-    """What the child does; its exit status."""
-    _leave(log, sending)
-    with open(sending, "w", encoding="utf-8") as pipe:
+def _serve(work: Callable[[Announce], None], log: int, write_end: int) -> int:
+    """Run the child process; its exit status."""
+    _detach(log, write_end)
+    with open(write_end, "w", encoding="utf-8") as pipe:
 
         def announce(line: str) -> None:
             pipe.write(_READY + line)
@@ -79,37 +83,39 @@ def _serve(work: Callable[[Announce], None], log: int, sending: int) -> int:
                 pipe.write(_FAILED + explain(error))
             return 1
         except BaseException:
+            # The child must not return into the caller's code, of which it is a copy. Whatever
+            # ends it goes to the log.
             traceback.print_exc()
             return 1
     return 0
 
 
-def _leave(log: int, sending: int) -> None:
-    """Leave the terminal and every file of the caller, who may wait until nobody has them open."""
+def _detach(log: int, write_end: int) -> None:
+    """Leave the terminal, and close all files of the caller, who may wait for their end of file."""
     os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard, instead in ((0, nothing), (1, nothing), (2, log)):
-        os.dup2(instead, standard)
-    os.closerange(3, sending)
-    os.closerange(sending + 1, os.sysconf("SC_OPEN_MAX"))
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream, replacement in ((0, null), (1, null), (2, log)):
+        os.dup2(replacement, stream)
+    os.closerange(3, write_end)
+    os.closerange(write_end + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def stop(lock: Path) -> int:
-    """Ask the server that holds a lock to stop, and wait until it has; its process number.
+    """Ask the server that holds a lock to stop, and wait until it has ended; its process ID.
 
-    Raises :class:`BackgroundError` where no server runs.
+    Raises :class:`BackgroundError` if no server is running.
     """
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise BackgroundError(f"no server runs on {lock.parent}") from None
+        raise BackgroundError(f"no server is running on {lock.parent}") from None
     try:
         process = _holder(descriptor)
         if process is None:
-            raise BackgroundError(f"no server runs on {lock.parent}")
-        with suppress(ProcessLookupError):  # it has ended by itself
+            raise BackgroundError(f"no server is running on {lock.parent}")
+        with suppress(ProcessLookupError):  # it has just ended
             os.kill(process, signal.SIGTERM)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # which is given when the server has ended
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits until the server has ended
     except PermissionError:
         raise BackgroundError(f"the server on {lock.parent} belongs to another user") from None
     else:
@@ -119,13 +125,13 @@ def stop(lock: Path) -> int:
 
 
 def _holder(lock: int) -> int | None:
-    """The process that holds a lock; None if nobody does."""
+    """The ID of the process that holds a lock; None if no process does."""
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            number = os.pread(lock, 20, 0).strip()
-            if number:  # else it has the lock just now, and writes its number next
-                return int(number)
+            process_id = os.pread(lock, 20, 0).strip()
+            if process_id:  # otherwise it has just got the lock, and is about to write its ID
+                return int(process_id)
         else:
             return None

@@ -1,1 +1,1 @@
-"""Where objects are kept: the interface in ``base``, the embedded store in ``sqlite``."""
+"""Stores for objects: the interface in ``base``, the embedded store in ``sqlite``."""

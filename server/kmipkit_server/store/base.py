@@ -1,7 +1,7 @@
-"""What the server asks of a store, and what it gets: records, queries, transactions.
+"""The interface of a store: records, queries, transactions.
 
-A store knows nothing of operations. It keeps records under their Unique Identifier, finds them by
-owner and attributes, and makes what was committed survive.
+A store knows nothing about operations. It stores records under their Unique Identifiers, finds them
+by owner and attributes, and guarantees that what it has committed survives a crash.
 """
 
 from abc import ABC, abstractmethod
@@ -23,11 +23,11 @@ from kmipkit.ttlv.tree import Item
 
 
 class StoreError(KMIPError):
-    """The store cannot do what it must; the text says what is wrong and what helps."""
+    """The store cannot read or write; the text says what is wrong, and what to do."""
 
 
 class TransactionLost(StoreError):
-    """The store has given up the whole transaction, and with it what others did in it."""
+    """The store has rolled back the whole transaction, with the changes of other jobs in it."""
 
 
 _UNCHANGED: Any = object()
@@ -35,10 +35,10 @@ _Result = TypeVar("_Result")
 
 
 class Record:
-    """One object as it is stored. Immutable; attributes and material are read when first needed.
+    """A stored object. It is immutable; attributes and material are read when they are first needed.
 
-    ``stored_state`` is the state at the last write; dates may have passed since, so judge by
-    :meth:`state_at`. ``material`` is the packed object itself, None once it is destroyed.
+    ``stored_state`` is the state at the last write. Dates may have passed since then, so use
+    :meth:`state_at` for decisions. ``material`` is the packed object, None once it is destroyed.
     """
 
     __slots__ = ("_attributes", "_material", "id", "object_type", "owner", "stored_state")
@@ -52,7 +52,7 @@ class Record:
         attributes: Attributes | Callable[[], Attributes],
         material: bytes | Callable[[], bytes] | None,
     ) -> None:
-        """Attributes and material may be given as functions that read them."""
+        """Attributes and material may be functions that read them."""
         self.id = id
         self.owner = owner
         self.object_type = object_type
@@ -90,12 +90,12 @@ class Record:
         return date
 
     def state_at(self, now: datetime) -> State:
-        """The state that counts: what the stored one has become by its dates (KMIP 1.4 §3.22)."""
+        """The effective state, which follows from the stored state and the dates (KMIP 1.4 §3.22)."""
         return effective_state(self.stored_state, self.activation, self.deactivation, now)
 
     @property
     def is_destroyed(self) -> bool:
-        """Whether the object counts as destroyed storage (KMIP 2.1 §12.3); no date changes that."""
+        """Whether the object is in destroyed storage (KMIP 2.1 §12.3); no date changes that."""
         return self.stored_state in DESTROYED_STATES
 
     @property
@@ -127,7 +127,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """An attribute that objects must have. A structure matches by the fields that it has."""
+    """An attribute that objects must have. Of a structure, the fields that it has must match."""
 
     key: AttributeKey
     value: Item
@@ -135,10 +135,10 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class LocateQuery:
-    """What Locate looks for (KMIP 1.4 §4.9).
+    """The criteria of Locate (KMIP 1.4 §4.9).
 
-    Two criteria on the same date make a range. Destroyed objects are found where the mask or a
-    State asks for them.
+    Two criteria on the same date are a range. Destroyed objects are found only if the storage
+    status mask or the criterion State asks for them.
     """
 
     owner: str
@@ -152,14 +152,15 @@ class LocateQuery:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """What was found: one page of identifiers, newest object first, and how many there are in all."""
+    """The result of Locate: one page of identifiers, newest object first."""
 
     ids: tuple[str, ...]
     total: int
+    """The number of objects on all pages."""
 
 
 class Reader(ABC):
-    """A view on what is committed. All methods raise StoreError when the store fails."""
+    """A view of the committed state. All methods raise StoreError if the store fails."""
 
     @abstractmethod
     def get(self, identifier: str) -> Record | None:
@@ -167,38 +168,39 @@ class Reader(ABC):
 
     @abstractmethod
     def locate(self, query: LocateQuery) -> Located:
-        """The objects that match."""
+        """The objects that meet all criteria."""
 
     @abstractmethod
-    def named(self, owner: str, name: str) -> tuple[str, ...]:
+    def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
         """The owner's objects that have this Name Value and are not destroyed; two at most.
 
-        What :meth:`locate` would find, in one look-up: every new object asks for its name.
+        :meth:`locate` would find the same. This takes a single look-up, since every new object
+        needs it.
         """
 
 
 class Transaction(Reader):
-    """A view that may change what it sees; others see it after the commit."""
+    """A view with changes, which others see after the commit."""
 
     @abstractmethod
     def insert(self, record: Record) -> None:
-        """Keep a new object."""
+        """Store a new object."""
 
     @abstractmethod
     def update(self, old: Record, new: Record) -> None:
-        """Replace an object; only what differs is written."""
+        """Replace an object; only the differences are written."""
 
     @abstractmethod
     def remove(self, record: Record) -> None:
-        """Forget an object, as nothing but its replacement by an import does."""
+        """Delete an object with its attributes, as Obliterate and a replacing Import do."""
 
     @abstractmethod
     def savepoint(self) -> AbstractContextManager[None]:
-        """A part that leaves nothing behind when it ends with an exception."""
+        """A part of the transaction that is rolled back if it ends with an exception."""
 
 
 class Store(ABC):
-    """A place for objects, opened by one server. :meth:`serve` must be running."""
+    """A store, opened by one server. :meth:`serve` must be running."""
 
     @abstractmethod
     async def run(
@@ -207,28 +209,28 @@ class Store(ABC):
         *,
         writes: bool = False,
         slow: bool = False,
-        committed: Callable[[_Result], None] | None = None,
+        on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
-        """What a piece of work returns, once all that it has changed is durable.
+        """Run ``work`` and return its result once all of its changes are durable.
 
-        The store decides where the work runs: on the event loop, in a thread, in a group with
-        others. It gets a :class:`Transaction` if it writes and a :class:`Reader` if not; ``slow``
-        work takes more than a few milliseconds. A store may run the work again where others were in
-        its way, so that it must not change anything but the transaction; what else it has to change
-        belongs into ``committed``, which is called with the result right after the commit, in the
-        order of the commits.
+        The store decides where the work runs: on the event loop, in a thread, or in a group with
+        other work. The work gets a :class:`Transaction` if it writes, otherwise a :class:`Reader`;
+        ``slow`` work takes more than a few milliseconds. A store may run the work again after a
+        conflict, so that the work must change nothing but the transaction. Other changes belong
+        into ``on_commit``, which is called with the result right after the commit, in the order of
+        the commits.
 
-        What the work raises is raised here, and the transaction leaves nothing behind. StoreError
-        when the store fails.
+        An exception of the work rolls its changes back, and is raised here. StoreError if the store
+        fails.
         """
 
     @abstractmethod
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Do what must be done in the background, until :meth:`stop`."""
+        """Run the background work of the store until :meth:`stop`."""
 
     @abstractmethod
     async def stop(self) -> None:
-        """Take no more work; :meth:`serve` ends when what waits is done."""
+        """Accept no more work; :meth:`serve` ends when the work that is queued is done."""
 
     @abstractmethod
     def close(self) -> None:

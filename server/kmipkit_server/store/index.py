@@ -1,13 +1,13 @@
 """From attributes and criteria to rows of the index.
 
-Each attribute is a few rows (attribute, field, value): field 0 and the value of a plain attribute,
-or one row per field of a structure, told apart by the field's tag. Masks have one row per bit, so
-that "has all these bits" is a look-up too. Values are bytes whose order is that of the values;
-long ones are cut and end in a hash, which keeps them equal or different.
+Each attribute becomes a few rows (attribute, field, value): one with field 0 for a plain attribute,
+or one per field of a structure, with the field's tag. Masks have one row per bit, so that "has all
+these bits" is a look-up as well. Values are bytes that sort like the original values. Long ones are
+truncated and end in a hash, so that equal values stay equal, and different ones different.
 
-Attributes in which thousands of objects are alike, such as algorithm, length and masks, are no rows
-of each object but of the attribute set that it shares with others: a new object whose set is known
-costs one row for all of them.
+Attributes that have the same values in thousands of objects, such as algorithm, length and masks,
+are not indexed per object, but for the attribute set that the objects share. A new object with a
+known set costs one row for all of them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,10 +30,10 @@ from kmipkit.ttlv.tree import Item
 _TAG_NAMES = {tag: f"{int(tag):06x}" for tag in Tag}
 
 WHOLE = 0
-"""The field of a plain value."""
+"""The field number of a plain value, which is not a field of a structure."""
 
-_LONGEST = 200
-"""Bytes of a value that are kept as they are."""
+_MAX_SIZE = 200
+"""Bytes of a value in the index; longer values are truncated."""
 
 MASKS = frozenset({Tag.CRYPTOGRAPHIC_USAGE_MASK, Tag.PROTECTION_STORAGE_MASK})
 
@@ -68,7 +68,7 @@ SHARED = frozenset(
         Tag.SENSITIVE,
     }
 )
-"""Attributes with few values, which many objects share: they are indexed once for each set of them."""
+"""Attributes with few different values: they are stored and indexed once for each set of them."""
 
 
 Row = tuple[str, int, bytes, int]
@@ -76,37 +76,39 @@ Row = tuple[str, int, bytes, int]
 
 
 def name_of(key: AttributeKey) -> str:
-    """The attribute as the index knows it."""
+    """The name of an attribute in the index."""
     return _TAG_NAMES[key] if isinstance(key, Tag) else f"{key.vendor}\0{key.name}"
 
 
 def number(value: int) -> bytes:
-    """A number of any integer type, sortable."""
+    """The sortable bytes of a number of any integer type."""
+    # The offset makes all numbers positive, since the two's complement of negative ones sorts last.
     if -(1 << 63) <= value < 1 << 63:
         return b"n" + (value + (1 << 63)).to_bytes(8, "big")
-    return b"N" + _short(value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    # A Big Integer outside 64 bits is only compared for equality, so its order does not matter.
+    return b"N" + _truncate(value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
 
 
 def date(value: int) -> bytes:
-    """A point in time, from its seconds."""
+    """The sortable bytes of a date in seconds since 1970."""
     return b"d" + (value + (1 << 63)).to_bytes(8, "big")
 
 
-def _short(data: bytes) -> bytes:
-    return data if len(data) <= _LONGEST else data[:_LONGEST] + sha256(data).digest()
+def _truncate(data: bytes) -> bytes:
+    return data if len(data) <= _MAX_SIZE else data[:_MAX_SIZE] + sha256(data).digest()
 
 
 def text(value: str) -> bytes:
-    """A text."""
-    return b"t" + _short(value.encode("utf-8", "surrogatepass"))
+    """The bytes of a text."""
+    return b"t" + _truncate(value.encode("utf-8", "surrogatepass"))
 
 
 def _of_python(value: Any) -> bytes:
-    """The value of one row; any integer type, enumerations included, counts as a number."""
+    """The bytes of a Python value; integers, enumerations and Booleans are all numbers."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, bytes):
-        return b"b" + _short(value)
+        return b"b" + _truncate(value)
     if isinstance(value, datetime):
         return date((value - EPOCH) // SECOND)
     if isinstance(value, Item):
@@ -115,26 +117,26 @@ def _of_python(value: Any) -> bytes:
 
 
 def of_item(item: Item) -> bytes:
-    """The value of one row from an item of a request."""
+    """The bytes of an item of a request: the same as :func:`_of_python` gives for its value."""
     if item.type is ItemType.DATE_TIME:
         assert isinstance(item.value, int)
         return date(item.value)
     if isinstance(item.value, tuple):
-        return b"s" + _short(b"".join(binary.encode(child) for child in item.value))
+        return b"s" + _truncate(b"".join(binary.encode(child) for child in item.value))
     return _of_python(item.value)
 
 
 def bits(mask: int) -> Iterator[int]:
     """The single bits of a mask."""
     while mask:
-        low = mask & -mask
-        yield low
-        mask ^= low
+        lowest = mask & -mask
+        yield lowest
+        mask ^= lowest
 
 
 @memoized
 def _fields(cls: type) -> tuple[tuple[str, int], ...]:
-    """Name and tag of each field of a structure, whichever version has it."""
+    """Name and tag of each field of a structure in 1.4 or 2.1."""
     tags: dict[str, int] = {}
     for version in (V1_4, V2_1):
         tags |= {field.name: field.forms[0].tag for field in plan(cls, version) if field.forms}
@@ -143,24 +145,31 @@ def _fields(cls: type) -> tuple[tuple[str, int], ...]:
 
 def rows(attributes: Iterable[Attribute]) -> set[Row]:
     """The rows of these attributes."""
-    found: list[Row] = []
+    collected: list[Row] = []
     for attribute in attributes:
         if attribute.key not in NOT_INDEXED:
-            _add_rows(found, attribute)
-    return set(found)
+            _add_rows(collected, attribute)
+    # A set, since one attribute gives a row twice where a field repeats a value, and the index
+    # has each row once.
+    return set(collected)
 
 
-def _add_rows(found: list[Row], attribute: Attribute) -> None:
+def _add_rows(collected: list[Row], attribute: Attribute) -> None:
     value, instance = attribute.value, attribute.index or 0
     name = name_of(attribute.key)
     if isinstance(value, Structure):
+        # The rows of a structure have its instance number in common: a criterion with several
+        # fields must find them in the same instance, and not one field here and the other there.
         for field, tag in _fields(type(value)):
-            inner = getattr(value, field)
-            several = inner if isinstance(inner, tuple) else (inner,)
-            found += [(name, tag, _of_python(one), instance) for one in several if one is not None]
+            content = getattr(value, field)
+            values = content if isinstance(content, tuple) else (content,)
+            collected += [
+                (name, tag, _of_python(each), instance) for each in values if each is not None
+            ]
     elif isinstance(value, OpenMask):
-        found += [(name, WHOLE, number(bit), instance) for bit in bits(int(value))]
+        collected += [(name, WHOLE, number(bit), instance) for bit in bits(int(value))]
     elif isinstance(value, Item) and isinstance(value.value, tuple):
-        found.append((name, WHOLE, of_item(value), instance))
+        # The structure of a vendor attribute, whose fields nobody can name: it is one value.
+        collected.append((name, WHOLE, of_item(value), instance))
     else:
-        found.append((name, WHOLE, _of_python(value), instance))
+        collected.append((name, WHOLE, _of_python(value), instance))

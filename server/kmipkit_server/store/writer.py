@@ -1,8 +1,8 @@
-"""Group commit: one writer for all connections, one commit for all that has queued up.
+"""Group commit: one writer for all connections, and one commit for all jobs in the queue.
 
-Waiting for the disk is what a write costs. While one group's commit waits in a thread, the jobs of
-the next gather; they then run one after the other on the event loop, inside one transaction, each
-in a savepoint of its own, and all are answered when the disk has them.
+The cost of a write is waiting for the disk. While the commit of one group waits in a thread, the
+queue collects the jobs of the next. These then run one after the other on the event loop, inside one
+transaction, each in its own savepoint, and all of them return when the disk has the transaction.
 """
 
 import logging
@@ -19,43 +19,45 @@ log = logging.getLogger("kmipkit.server")
 
 _Result = TypeVar("_Result")
 
-GROUP = 256
-"""Jobs that one commit covers at most."""
+MAX_GROUP_SIZE = 256
+"""Jobs in one commit, at most. Others wait for the commit: a larger group would be a longer wait."""
 
-QUEUE = 1024
-"""Jobs that may wait; more make their submitters wait."""
+MAX_QUEUE_LENGTH = 1024
+"""Jobs in the queue, at most. Further submitters wait until there is room."""
 
 
 class Database(Protocol):
-    """What a group commit needs of a database: one transaction at a time."""
+    """The database of a group commit: it has one transaction at a time."""
 
     def begin(self) -> Transaction:
         """Open the transaction."""
 
     def commit(self) -> None:
-        """Make the transaction durable. May wait for the disk; callable from any thread."""
+        """Make the transaction durable. This waits for the disk; any thread may call it."""
 
     def rollback(self) -> None:
-        """Give the transaction up."""
+        """Discard the transaction."""
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
     run: Callable[[Transaction], Any]
-    committed: Callable[[Any], None] | None = None
+    on_commit: Callable[[Any], None] | None = None
     done: trio.Event = field(default_factory=trio.Event)
     result: Any = None
     error: BaseException | None = None
-    abandoned: bool = False
+    is_abandoned: bool = False
     slow: bool = False
 
     def publish(self) -> None:
-        """Tell the submitter's callback, whose defect must not cost others their answers."""
-        if self.error is None and self.committed is not None:
+        """Call the submitter's callback."""
+        if self.error is None and self.on_commit is not None:
             try:
-                self.committed(self.result)
+                self.on_commit(self.result)
             except Exception:
-                log.exception("defect after a commit")
+                # Only a defect can get here, so any exception is caught: the transaction is
+                # durable, and the other jobs of the group must return whatever one callback does.
+                log.exception("internal error after a commit")
 
     def finish(self, error: BaseException | None = None) -> None:
         if error is not None:
@@ -68,28 +70,28 @@ class GroupCommit:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._send, self._receive = trio.open_memory_channel[_Job](QUEUE)
+        self._send, self._receive = trio.open_memory_channel[_Job](MAX_QUEUE_LENGTH)
 
     async def submit(
         self,
         run: Callable[[Transaction], _Result],
         *,
         slow: bool = False,
-        committed: Callable[[_Result], None] | None = None,
+        on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
-        """What ``run`` returns, once its changes are durable.
+        """Run a job and return its result once its changes are durable.
 
-        ``committed`` is called with the result right after the commit: in the order in which the
-        jobs of a group ran, and before any other job runs. What ``run`` raises is raised here, and
-        leaves nothing in the store. StoreError when the store fails. A caller that is cancelled
-        while it waits cannot know whether the job was done.
+        ``on_commit`` is called with the result right after the commit: in the order in which the
+        jobs of a group ran, and before any other job runs. An exception of ``run`` rolls its
+        changes back, and is raised here. StoreError if the store fails. A caller that is cancelled
+        meanwhile cannot know whether the job was done.
         """
-        job = _Job(run, committed, slow=slow)
+        job = _Job(run, on_commit, slow=slow)
         await self._send.send(job)
         try:
             await job.done.wait()
         except trio.Cancelled:
-            job.abandoned = True
+            job.is_abandoned = True  # if it is still in the queue, it is not run
             raise
         if job.error is not None:
             raise job.error
@@ -97,39 +99,46 @@ class GroupCommit:
         return result
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve jobs until :meth:`stop`, and then those that wait."""
+        """Run jobs until :meth:`stop`, and then those that are in the queue."""
         task_status.started()
         async for first in self._receive:
+            # There is no waiting for more jobs: the commit before this one was the wait, and a
+            # lone client must not pay for a group that never comes.
             group = [first]
-            while len(group) < GROUP:
+            while len(group) < MAX_GROUP_SIZE:
                 try:
                     group.append(self._receive.receive_nowait())
                 except (trio.WouldBlock, trio.EndOfChannel):
                     break
+            # A cancellation between a commit and its callbacks would leave the state in memory
+            # behind the store.
             with trio.CancelScope(shield=True):
-                await self._run_group([job for job in group if not job.abandoned])
+                await self._run_group([job for job in group if not job.is_abandoned])
 
     async def stop(self) -> None:
-        """Take no more jobs; :meth:`run` ends when those that wait are done."""
+        """Accept no more jobs; :meth:`run` ends when those in the queue are done."""
         await self._send.aclose()
 
     async def _run_group(self, group: list[_Job]) -> None:
         try:
             transaction = self._database.begin()
             for job in group:
-                if job.slow:  # other writers wait; readers and the event loop do not
+                if job.slow:  # other writers wait for it; readers and the event loop do not
                     await trio.to_thread.run_sync(self._run_job, job, transaction)
                 else:
                     self._run_job(job, transaction)
             if all(job.error is not None for job in group):
-                self._database.rollback()
+                self._database.rollback()  # nothing to write, so no wait for the disk
             else:
                 await trio.to_thread.run_sync(self._database.commit)
         except StoreError as error:
-            self._give_up()
+            # Nothing of the group is durable: each job fails, also one that had succeeded.
+            self._discard()
             for job in group:
                 job.finish(error)
         else:
+            # All callbacks run before any submitter wakes up, so that the next request of any
+            # client sees the state of the whole group.
             for job in group:
                 job.publish()
             for job in group:
@@ -141,9 +150,12 @@ class GroupCommit:
                 job.result = job.run(transaction)
         except TransactionLost:
             raise
-        except Exception as error:  # of this job alone: its savepoint has been taken back
+        except Exception as error:
+            # Any exception of the job is raised again in submit(), where the caller knows it. Here
+            # it only ends this job, whose savepoint has been rolled back.
             job.error = error
 
-    def _give_up(self) -> None:
-        with suppress(StoreError):  # the group has failed already; the next begin will say why
+    def _discard(self) -> None:
+        # The group has failed already; if the rollback fails as well, the next begin says why.
+        with suppress(StoreError):
             self._database.rollback()

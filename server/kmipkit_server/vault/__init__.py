@@ -1,1 +1,1 @@
-"""Where the root key lives: a file for now."""
+"""Vaults for the root key: currently a file."""

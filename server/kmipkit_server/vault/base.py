@@ -1,7 +1,7 @@
-"""What all vaults have in common."""
+"""The error of all vaults."""
 
 from kmipkit.errors import KMIPError
 
 
 class VaultError(KMIPError):
-    """The root key cannot be used; the text says what is wrong and what helps."""
+    """The root key cannot be used; the text says what is wrong, and what to do."""

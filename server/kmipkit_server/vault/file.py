@@ -18,7 +18,7 @@ ROOT_KEY_SIZE = 32
 
 
 class FileVault:
-    """Wraps with AES-256 key wrap with padding (RFC 5649) under the key of a file."""
+    """Wraps keys with AES-256 key wrap with padding (RFC 5649), with a root key from a file."""
 
     def __init__(self, root_key: bytes, path: Path) -> None:
         """Use :meth:`open`."""
@@ -27,9 +27,9 @@ class FileVault:
 
     @classmethod
     def open(cls, path: Path, random: Callable[[int], bytes] = os.urandom) -> Self:
-        """Read the root key, made at random if the file does not exist.
+        """Read the root key. If the file does not exist, create it with a random root key.
 
-        VaultError if others can read the file or it holds no root key.
+        VaultError if other users can read the file, or if it does not contain a root key.
         """
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -50,13 +50,13 @@ class FileVault:
         return aes_key_wrap_with_padding(self._root_key, key)
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """The data key of :meth:`wrap`; VaultError if it was wrapped under another root key."""
+        """The data key from :meth:`wrap`; VaultError if it was wrapped with another root key."""
         try:
             return aes_key_unwrap_with_padding(self._root_key, wrapped)
-        except (InvalidUnwrap, ValueError):  # ValueError: of a length that none has
+        except (InvalidUnwrap, ValueError):  # ValueError: no wrapped key has this length
             raise VaultError(
-                f"{self._path} is not the root key that this database was written with; "
-                "put the right file back"
+                f"{self._path} has another root key than the one that this database was written"
+                " with; restore the right file"
             ) from None
 
 
@@ -64,17 +64,20 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            text = file.read(4 * ROOT_KEY_SIZE)
+            content = file.read(4 * ROOT_KEY_SIZE)
     except OSError as error:
         raise VaultError(f"{path}: {error.strerror}") from None
     if stat.S_IMODE(mode) & 0o077:
-        raise VaultError(f"{path} can be read by others; run: chmod 600 {path}")
+        raise VaultError(f"other users have access to {path}; run: chmod 600 {path}")
     try:
-        key = bytes.fromhex(text.decode("ascii"))
+        key = bytes.fromhex(content.decode("ascii"))
     except ValueError:
         key = b""
     if len(key) != ROOT_KEY_SIZE:
-        raise VaultError(f"{path} does not hold a root key ({2 * ROOT_KEY_SIZE} hex digits)")
+        raise VaultError(
+            f"{path} does not contain a root key, which has {2 * ROOT_KEY_SIZE} hexadecimal digits;"
+            " restore the right file"
+        )
     return key
 
 

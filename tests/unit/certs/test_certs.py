@@ -27,20 +27,20 @@ def authority() -> Authority:
 
 
 def ask(authority: Authority, certificate: x509.Certificate, **changes: object) -> list[str]:
-    given = {
+    arguments = {
         "chain": [certificate],
         "trusted": [authority.certificate],
         "purpose": Purpose.CLIENT,
         "now": NOW,
         **changes,
     }
-    return reasons(Check(**given))  # type: ignore[arg-type]
+    return reasons(Check(**arguments))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("algorithm", keypairs.ALGORITHMS)
 def test_a_handshake_with_mutual_authentication_works(tmp_path: Path, algorithm: str) -> None:
     now = datetime.now(UTC)
-    made = development.ensure(
+    paths = development.ensure(
         tmp_path / "pki",
         hosts=("localhost", "127.0.0.1"),
         clients=("admin",),
@@ -48,10 +48,10 @@ def test_a_handshake_with_mutual_authentication_works(tmp_path: Path, algorithm:
         algorithm=algorithm,
     )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(made.server_cert, made.server_key)
-    server.load_verify_locations(made.ca)
+    server.load_cert_chain(paths.server_cert, paths.server_key)
+    server.load_verify_locations(paths.ca)
     server.verify_mode = ssl.CERT_REQUIRED
-    client = ssl.create_default_context(cafile=str(made.ca))
+    client = ssl.create_default_context(cafile=str(paths.ca))
     client.load_cert_chain(tmp_path / "pki/admin.crt", tmp_path / "pki/admin.key")
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [
@@ -88,17 +88,17 @@ def test_private_keys_are_for_their_owner_only(tmp_path: Path) -> None:
 
 
 def test_a_key_file_never_has_a_wider_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+    modes: list[int] = []
     real = files.os.fdopen
 
     def spy(handle: int, *args: str) -> object:
-        seen.append(stat.S_IMODE(files.os.fstat(handle).st_mode))
+        modes.append(stat.S_IMODE(files.os.fstat(handle).st_mode))
         assert files.os.fstat(handle).st_size == 0
         return real(handle, *args)
 
     monkeypatch.setattr(files.os, "fdopen", spy)
     files.write_key(tmp_path / "k", keypairs.generate())
-    assert seen == [0o600]
+    assert modes == [0o600]
 
 
 def test_good_certificates_are_accepted(authority: Authority) -> None:
@@ -158,8 +158,8 @@ def test_each_fault_is_named_in_plain_words(authority: Authority) -> None:
         "is a certificate authority, not": ask(authority, authority.certificate),
         "is self-signed": ask(third, authority.certificate),
     }
-    for words, found in faults.items():
-        assert any(words in reason for reason in found), (words, found)
+    for message, problems in faults.items():
+        assert any(message in problem for problem in problems), (message, problems)
 
 
 def test_intermediate_authorities_sent_with_the_certificate_count(authority: Authority) -> None:

@@ -89,14 +89,14 @@ class Scripted:
 
 @pytest.fixture
 def scripted(pki: Path) -> Iterator[Callable[..., Scripted]]:
-    made: list[Scripted] = []
+    servers: list[Scripted] = []
 
     def make(*scripts: Script) -> Scripted:
-        made.append(Scripted(pki, list(scripts)))
-        return made[-1]
+        servers.append(Scripted(pki, list(scripts)))
+        return servers[-1]
 
     yield make
-    for server in made:
+    for server in servers:
         server.close()
 
 
@@ -130,8 +130,8 @@ def queries(count: int) -> Script:
 
     def script(stream: ssl.SSLSocket) -> None:
         for _ in range(count):
-            asked = request(stream)
-            version = asked.request_header.protocol_version.version
+            message = request(stream)
+            version = message.request_header.protocol_version.version
             answer(stream, version, Operation.QUERY, QueryResponse(vendor_identification="v"))
 
     return script
@@ -170,9 +170,9 @@ def test_silence_ends_with_a_time_out_and_the_connection_is_not_used_again(
 
 def discovers(version: Version, offered: Any) -> Script:
     def script(stream: ssl.SSLSocket) -> None:
-        while (asked := request(stream)) is not None:
-            spoken = asked.request_header.protocol_version.version
-            if asked.batch_items[0].operation is Operation.QUERY:
+        while (message := request(stream)) is not None:
+            spoken = message.request_header.protocol_version.version
+            if message.batch_items[0].operation is Operation.QUERY:
                 answer(stream, spoken, Operation.QUERY, QueryResponse(vendor_identification="v"))
             elif spoken.major == version.major:
                 answer(stream, spoken, Operation.DISCOVER_VERSIONS, offered)
@@ -239,7 +239,7 @@ def test_nobody_there_and_files_that_are_not_there(pki: Path) -> None:
         port = free.getsockname()[1]
     with pytest.raises(ConnectionFailed, match="refused"):
         Client(port=port, ca=pki / "ca.crt").query()
-    with pytest.raises(ClientError, match="does not exist"):
+    with pytest.raises(ClientError, match="no such file"):
         Client(ca=pki / "missing.crt")
     with pytest.raises(ClientError, match="cannot use"):
         Client(ca=pki / "ca.key")
@@ -255,10 +255,10 @@ def test_what_a_version_cannot_say_is_refused_before_it_is_sent(server: RunningS
 
 def test_failures_in_a_batch_stay_in_their_place(server: RunningServer) -> None:
     with server.client("batches") as client:
-        made, failed, missing = client.batch(
+        answer, failed, missing = client.batch(
             calls.query(()), calls.activate("no such"), calls.query(())
         )
-        assert made.vendor_identification == "kmipkit"
+        assert answer.vendor_identification == "kmipkit"
         assert isinstance(failed, OperationFailed)
         assert failed.operation is Operation.ACTIVATE
         assert isinstance(missing, OperationFailed)

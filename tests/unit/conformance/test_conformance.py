@@ -71,9 +71,9 @@ class Judge:
         self.comparison = Comparison(Bindings(now=NOW))
 
     def __call__(
-        self, expected: str, actual: str, asked: str = request("Activate", "")
+        self, expected: str, actual: str, sent: str = request("Activate", "")
     ) -> list[str]:
-        step = Step(tree(asked), tree(response(expected)))
+        step = Step(tree(sent), tree(response(expected)))
         received = tree(response(actual, stamp="2026-11-23T12:00:00+00:00"))
         return self.comparison.differences(step, received)
 
@@ -122,8 +122,8 @@ def key(data: str) -> str:
 def test_material_is_free_only_for_keys_that_the_server_made() -> None:
     registered, generated = Judge(), Judge()
     assert registered(item("Register", UID.format("k")), item("Register", UID.format("k"))) == []
-    made = '<ObjectType type="Enumeration" value="SymmetricKey"/>' + UID.format("k")
-    assert generated(item("Create", made), item("Create", made)) == []
+    created = '<ObjectType type="Enumeration" value="SymmetricKey"/>' + UID.format("k")
+    assert generated(item("Create", created), item("Create", created)) == []
     expected, other = item("Get", key("00" * 16)), item("Get", key("11" * 16))
     assert generated(expected, other) == []
     [reason] = registered(expected, other)
@@ -168,7 +168,7 @@ def test_a_missing_time_stamp_and_a_missing_item_are_noticed() -> None:
     )
     assert "TimeStamp is missing" in Comparison(Bindings(NOW)).differences(step, tree(headless))[0]
     empty = tree(response("", 0))
-    assert any("1 batch items expected, 0" in one for one in _all(step, empty))
+    assert any("1 batch items expected, 0" in reason for reason in _all(step, empty))
 
 
 def _all(step: Step, actual: Item) -> list[str]:
@@ -194,14 +194,14 @@ def write_case(folder: Path, name: str, status: str = "Success") -> Path:
         + attribute("Cryptographic Usage Mask", "Encrypt   Decrypt", "Integer")
         + "</TemplateAttribute>",
     )
-    made = item(
+    created = item(
         "Create",
         '<ObjectType type="Enumeration" value="SymmetricKey"/>'
         + UID.format("$UNIQUE_IDENTIFIER_0"),
         status,
     )
     path = folder / f"{name}.xml"
-    path.write_text(f"<KMIP>{create}{response(made)}</KMIP>")
+    path.write_text(f"<KMIP>{create}{response(created)}</KMIP>")
     return path
 
 
@@ -323,7 +323,9 @@ def verdict_of(name: str, outcome: Outcome) -> Verdict:
 
 
 def standings(verdicts: list[Verdict], offer: Offer) -> dict[str, str]:
-    return {one.profile.title: one.standing.value for one in judge_profiles(verdicts, offer)}
+    return {
+        verdict.profile.title: verdict.standing.value for verdict in judge_profiles(verdicts, offer)
+    }
 
 
 ALL = frozenset(Operation)
@@ -337,14 +339,16 @@ def test_a_profile_stands_or_falls_with_its_mandatory_cases() -> None:
         verdict_of("CS-RNG-M-1-21", Outcome.PASSED),
         verdict_of("QS-M-1-21", Outcome.SKIPPED),
     ]
-    found = standings(verdicts, Offer(ALL, None))
-    assert found["Symmetric Key Lifecycle Server"] == "passed"
-    assert found["Basic Cryptographic Server"] == "failed"
-    assert found["RNG Cryptographic Server"] == "passed", "an optional case does not count"
-    assert found["Quantum Safe Server"] == "not testable"
-    assert found["Complete Server"] == "failed"
+    results = standings(verdicts, Offer(ALL, None))
+    assert results["Symmetric Key Lifecycle Server"] == "passed"
+    assert results["Basic Cryptographic Server"] == "failed"
+    assert results["RNG Cryptographic Server"] == "passed", "an optional case does not count"
+    assert results["Quantum Safe Server"] == "not testable"
+    assert results["Complete Server"] == "failed"
     [why] = [
-        one for one in judge_profiles(verdicts, Offer(ALL, None)) if "Basic C" in one.profile.title
+        verdict
+        for verdict in judge_profiles(verdicts, Offer(ALL, None))
+        if "Basic C" in verdict.profile.title
     ]
     assert why.because == ("CS-BC-M-1-21, step 3",)
 
@@ -352,8 +356,8 @@ def test_a_profile_stands_or_falls_with_its_mandatory_cases() -> None:
 def test_what_a_server_does_not_claim_it_cannot_fail() -> None:
     verdicts = [verdict_of("SKLC-M-1-21", Outcome.FAILED)]
     claims = frozenset({ProfileName.BASELINE_SERVER})
-    found = standings(verdicts, Offer(ALL, None, claims))
-    assert found == {
+    results = standings(verdicts, Offer(ALL, None, claims))
+    assert results == {
         "Baseline Server": "failed",
         "Symmetric Key Lifecycle Server": "not claimed",
         "Complete Server": "not claimed",
@@ -390,16 +394,15 @@ def test_a_file_of_deviations_that_is_none_is_an_error(tmp_path: Path, text: str
         deviations.load(path)
 
 
-def test_marks_say_who_sends_and_what_is_repeated() -> None:
+def test_marks_name_the_client_and_repeated_requests() -> None:
     text = """<!-- # [Client-Z] in a comment --><KMIP># TIME 0 # [Client-A]
     <RequestMessage></RequestMessage><ResponseMessage></ResponseMessage> # TIME 1
     # [Client-B] # [REPEAT] until it is there
     <RequestMessage></RequestMessage><ResponseMessage></ResponseMessage>
-    # [Server-to-Client]<RequestMessage></RequestMessage></KMIP>"""
-    found = list(markers.marks(text))
-    assert [mark.client for mark in found] == ["Client-A", "", "Client-B", "", ""]
-    assert [mark.repeated for mark in found] == [False, False, True, False, False]
-    assert [mark.from_server for mark in found] == [False, False, False, False, True]
+    <RequestMessage></RequestMessage></KMIP>"""
+    results = list(markers.marks(text))
+    assert [mark.client for mark in results] == ["Client-A", "", "Client-B", "", ""]
+    assert [mark.repeated for mark in results] == [False, False, True, False, False]
 
 
 def test_a_case_is_played_as_it_must_have_been_meant(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class Weak:
     """A target that hangs up on messages that hold some bytes."""
 
     weakness: bytes
-    heard: list[bytes] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
     dead: bool = False
 
     @contextmanager
@@ -42,7 +42,7 @@ class Weak:
         yield self
 
     def exchange(self, request: bytes) -> bytes:
-        self.heard.append(request)
+        self.requests.append(request)
         if self.weakness in request:
             raise NoAnswer("the server closed the connection without an answer")
         return ANSWER
@@ -56,17 +56,17 @@ def test_the_same_seed_sends_the_same_messages() -> None:
     first, again, other = (Weak(b"\0" * 999) for _ in range(3))
     for target, seed in ((first, 1), (again, 1), (other, 2)):
         assert not list(fuzzer(target, seed).run(100))
-    assert first.heard == again.heard
-    assert first.heard != other.heard
-    assert len(set(first.heard)) > 90
+    assert first.requests == again.requests
+    assert first.requests != other.requests
+    assert len(set(first.requests)) > 90
 
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_each_damage_leaves_a_frame_that_a_server_must_answer(name: str) -> None:
     good = binary.encode(REQUEST)
-    made = {DAMAGE[name](REQUEST, random.Random(seed)) for seed in range(50)}
-    assert made != {good}
-    for message in made:
+    damaged = {DAMAGE[name](REQUEST, random.Random(seed)) for seed in range(50)}
+    assert damaged != {good}
+    for message in damaged:
         assert message[:4] == good[:4]
         assert int.from_bytes(message[4:8], "big") == len(message) - HEADER_SIZE
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kmipkit_certs import development
 from kmipkit_conformance.cases import SUITE, Case, Step, load_all
+from kmipkit_conformance.clock import Clock
 from kmipkit_conformance.player import Outcome, Player, Verdict
 from kmipkit_conformance.scripted import ScriptedServer, server_context
 from kmipkit_conformance.target import Target
@@ -34,14 +35,16 @@ def both(pki: Path, case: Case, played: Case | None = None) -> tuple[Verdict, Ve
     context = server_context(pki / "ca.crt", pki / "server.crt", pki / "server.key")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = ScriptedServer(listener, context, timeout=ANSWER_TIMEOUT)
-        found: list[Verdict] = []
-        thread = threading.Thread(target=lambda: found.append(server.play(case)))
+        verdicts: list[Verdict] = []
+        thread = threading.Thread(target=lambda: verdicts.append(server.play(case)))
         thread.start()
         files = (pki / "ca.crt", pki / "device.crt", pki / "device.key")
         target = Target("127.0.0.1", listener.getsockname()[1], *files, timeout=ANSWER_TIMEOUT)
-        told = Player(target, repeat_timeout=1, sleep=lambda seconds: None).play(played or case)
+        player_verdict = Player(
+            target, repeat_timeout=1, clock=Clock(sleep=lambda seconds: None)
+        ).play(played or case)
         thread.join()
-    return found[0], told
+    return verdicts[0], player_verdict
 
 
 CASES = [
@@ -53,9 +56,11 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_client_that_does_what_the_case_says_passes(pki: Path, case: Case) -> None:
-    verdict, told = both(pki, case)
+    verdict, player_verdict = both(pki, case)
     assert (verdict.outcome, verdict.reasons) == (Outcome.PASSED, ())
-    assert (told.outcome, told.reasons) == (Outcome.PASSED, ()), "and our answers are the case's"
+    assert (player_verdict.outcome, player_verdict.reasons) == (Outcome.PASSED, ()), (
+        "and our answers are the case's"
+    )
 
 
 def changed(item: Item, tag: Tag, value: Any) -> Item:
@@ -76,7 +81,7 @@ def changed(item: Item, tag: Tag, value: Any) -> Item:
     ids=["operation", "version", "attribute"],
 )
 def test_a_client_that_asks_something_else_fails(pki: Path, tag: Tag, value: Any, why: str) -> None:
-    case = next(one for one in CASES if one.name == "KIT-REGISTER-21")
+    case = next(candidate for candidate in CASES if candidate.name == "KIT-REGISTER-21")
     first = case.steps[0]
     wrong = Step(changed(first.request, tag, value), first.response)
     verdict, _ = both(pki, case, replace(case, steps=(wrong, *case.steps[1:])))
@@ -87,7 +92,7 @@ def test_a_client_that_asks_something_else_fails(pki: Path, tag: Tag, value: Any
 
 
 def test_a_client_that_goes_away_fails_at_that_step(pki: Path) -> None:
-    case = next(one for one in CASES if one.name == "KIT-LIFECYCLE-21")
+    case = next(candidate for candidate in CASES if candidate.name == "KIT-LIFECYCLE-21")
     verdict, _ = both(pki, case, replace(case, steps=case.steps[:2]))
     assert (verdict.outcome, verdict.step) == (Outcome.FAILED, 2)
     assert verdict.reasons == ("the client closed the connection",)

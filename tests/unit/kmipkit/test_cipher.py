@@ -60,12 +60,14 @@ def test_every_rule_both_ways(
 ) -> None:
     rule = RULES[algorithm, mode]
     key = bytes(n % 251 for n in range(max(rule.key_lengths)))
-    given = Parameters(cryptographic_algorithm=algorithm, block_cipher_mode=mode, random_iv=True)
-    sealed = encrypt(given, DATA, key=key, algorithm=algorithm)
+    parameters = Parameters(
+        cryptographic_algorithm=algorithm, block_cipher_mode=mode, random_iv=True
+    )
+    sealed = encrypt(parameters, DATA, key=key, algorithm=algorithm)
     assert sealed.data != DATA
     assert (sealed.iv is not None) == bool(rule.iv_lengths)
     assert (sealed.tag is not None) == bool(rule.tag_lengths)
-    opened = cipher.decrypt(key, algorithm, given, sealed.data, iv=sealed.iv, tag=sealed.tag)
+    opened = cipher.decrypt(key, algorithm, parameters, sealed.data, iv=sealed.iv, tag=sealed.tag)
     assert opened == DATA
 
 
@@ -116,10 +118,10 @@ CBC = Parameters(block_cipher_mode=MODE.CBC, padding_method=PaddingMethod.PKCS5)
 @pytest.mark.parametrize("length", [4, 8, 12, 13, 14, 15, 16])
 def test_tags_are_cut_to_their_length(length: int) -> None:
     whole = encrypt(GCM, iv=KEY).tag or b""
-    given = Parameters(block_cipher_mode=MODE.GCM, tag_length=length)
-    sealed = encrypt(given, iv=KEY)
+    parameters = Parameters(block_cipher_mode=MODE.GCM, tag_length=length)
+    sealed = encrypt(parameters, iv=KEY)
     assert sealed.tag == whole[:length]
-    assert cipher.decrypt(KEY, AES, given, sealed.data, iv=KEY, tag=sealed.tag) == DATA
+    assert cipher.decrypt(KEY, AES, parameters, sealed.data, iv=KEY, tag=sealed.tag) == DATA
     assert cipher.decrypt(KEY, AES, GCM, sealed.data, iv=KEY, tag=sealed.tag) == DATA
 
 
@@ -135,7 +137,7 @@ def test_additional_data_is_authenticated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "made"),
+    ("parameters", "iv"),
     [
         (Parameters(block_cipher_mode=MODE.ECB, random_iv=True), None),
         (Parameters(block_cipher_mode=MODE.CBC, random_iv=True), counting(16)),
@@ -157,13 +159,13 @@ def test_additional_data_is_authenticated() -> None:
         (Parameters(block_cipher_mode=MODE.GCM, random_iv=True, iv_length=128), counting(16)),
     ],
 )
-def test_an_iv_is_made_when_asked_for(parameters: Parameters, made: bytes | None) -> None:
-    assert encrypt(parameters).iv == made
+def test_random_iv_generates_an_iv(parameters: Parameters, iv: bytes | None) -> None:
+    assert encrypt(parameters).iv == iv
 
 
-def test_a_given_iv_wins_over_a_random_one_and_is_not_returned() -> None:
-    asked = Parameters(block_cipher_mode=MODE.CBC, random_iv=True)
-    sealed = cipher.encrypt(KEY, AES, asked, DATA, iv=KEY, random=no_random)
+def test_an_iv_takes_precedence_over_random_iv_and_is_not_returned() -> None:
+    parameters = Parameters(block_cipher_mode=MODE.CBC, random_iv=True)
+    sealed = cipher.encrypt(KEY, AES, parameters, DATA, iv=KEY, random=no_random)
     assert sealed == encrypt(Parameters(block_cipher_mode=MODE.CBC), iv=KEY)
     assert sealed.iv is None
 
@@ -366,8 +368,8 @@ def test_what_cannot_be_decrypted(name: str) -> None:
     assert KEY.hex() not in str(caught.value)
 
 
-def test_an_iv_is_not_made_for_decryption() -> None:
-    asked = Parameters(block_cipher_mode=MODE.CBC, random_iv=True)
+def test_decryption_generates_no_iv() -> None:
+    parameters = Parameters(block_cipher_mode=MODE.CBC, random_iv=True)
     with pytest.raises(OperationError, match="missing IV") as caught:
-        cipher.decrypt(KEY, AES, asked, bytes(16))
+        cipher.decrypt(KEY, AES, parameters, bytes(16))
     assert caught.value.reason == ResultReason.INVALID_MESSAGE

@@ -47,12 +47,12 @@ def failure(request: object, items: int = 1, identifier: bytes | None = None) ->
 def cut(chunks: list[bytes]) -> list[object]:
     """The messages that a framer cuts from these bytes, then the signal at their end."""
     framer = Framer()
-    found: list[object] = []
+    events: list[object] = []
     for chunk in [*chunks, b""]:
         framer.feed(chunk)
         while isinstance(message := framer.next_message(), bytes):
-            found.append(message)
-    return [*found, message]
+            events.append(message)
+    return [*events, message]
 
 
 def test_one_byte_at_a_time_gives_the_same_messages_as_the_whole() -> None:

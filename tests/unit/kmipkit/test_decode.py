@@ -43,23 +43,23 @@ APART = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters
 OTHER_TEXT = "ResponseMessage\n  Offset (Interval): 5 s\n"
 
 
-def run(*arguments: str, given: bytes | str = b"") -> Result:
-    result = CliRunner(**APART).invoke(decode, arguments, input=given)
+def run(*arguments: str, data: bytes | str = b"") -> Result:
+    result = CliRunner(**APART).invoke(decode, arguments, input=data)
     # Anything else is a traceback.
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
 
 
-def shown(*arguments: str, given: bytes | str = b"") -> str:
-    result = run(*arguments, given=given)
+def shown(*arguments: str, data: bytes | str = b"") -> str:
+    result = run(*arguments, data=data)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     return result.stdout
 
 
-def complaint(*arguments: str, given: bytes | str = b"") -> str:
+def complaint(*arguments: str, data: bytes | str = b"") -> str:
     """The one line that is said of an error."""
-    result = run(*arguments, given=given)
+    result = run(*arguments, data=data)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
@@ -92,43 +92,43 @@ def test_every_form_of_input(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "message"
     path.write_bytes(data)
     assert shown(str(path)) == TEXT
-    assert shown(given=data) == TEXT
-    assert shown("-", given=data) == TEXT
+    assert shown(data=data) == TEXT
+    assert shown("-", data=data) == TEXT
 
 
 def test_output_as_json() -> None:
     for option in (("--json",), ("--to", "json")):
-        output = shown(*option, given=BINARY)
+        output = shown(*option, data=BINARY)
         value = standard.loads(output)["value"]
         assert value[0] == {"tag": "BatchCount", "type": "Integer", "value": 1}
         assert value[1]["value"][0]["value"] == "<redacted>"
-        assert json.parse(shown(*option, "--show-secrets", given=BINARY)) == MESSAGE
+        assert json.parse(shown(*option, "--show-secrets", data=BINARY)) == MESSAGE
 
 
 def test_json_and_another_form_exclude_each_other() -> None:
-    result = run("--json", "--to", "xml", given=BINARY)
+    result = run("--json", "--to", "xml", data=BINARY)
     assert result.exit_code == 2
     assert "--json" in result.stderr
-    assert shown("--json", "--to", "json", given=BINARY) == shown("--json", given=BINARY)
+    assert shown("--json", "--to", "json", data=BINARY) == shown("--json", data=BINARY)
 
 
 def test_output_as_xml() -> None:
-    output = shown("--to", "xml", given=BINARY)
+    output = shown("--to", "xml", data=BINARY)
     assert 'value="&lt;redacted&gt;"' in output
     assert KEY.hex() not in output
-    assert xml.parse(shown("--to", "xml", "--show-secrets", given=BINARY)) == MESSAGE
+    assert xml.parse(shown("--to", "xml", "--show-secrets", data=BINARY)) == MESSAGE
 
 
 def test_output_as_hexadecimal_needs_a_permission() -> None:
-    assert shown("--to", "hex", "--show-secrets", given=xml.dump(MESSAGE)) == HEX + "\n"
-    result = run("--to", "hex", given=BINARY)
+    assert shown("--to", "hex", "--show-secrets", data=xml.dump(MESSAGE)) == HEX + "\n"
+    result = run("--to", "hex", data=BINARY)
     assert result.exit_code == 2
     assert "add --show-secrets" in result.stderr
     assert HEX not in result.output
 
 
 def test_secrets_are_shown_on_request() -> None:
-    assert f"(ByteString, 16 bytes): {KEY.hex()}\n" in shown("--show-secrets", given=BINARY)
+    assert f"(ByteString, 16 bytes): {KEY.hex()}\n" in shown("--show-secrets", data=BINARY)
 
 
 TWO = BINARY + encode(OTHER)
@@ -147,19 +147,19 @@ TWO = BINARY + encode(OTHER)
     ],
 )
 def test_several_messages(data: bytes) -> None:
-    assert shown(given=data) == f"{TEXT}\n{OTHER_TEXT}"
-    as_xml = shown("--to", "xml", "--show-secrets", given=data)
-    as_json = shown("--json", "--show-secrets", given=data)
+    assert shown(data=data) == f"{TEXT}\n{OTHER_TEXT}"
+    as_xml = shown("--to", "xml", "--show-secrets", data=data)
+    as_json = shown("--json", "--show-secrets", data=data)
     assert xml.parse_all(as_xml) == json.parse_all(as_json) == [MESSAGE, OTHER]
-    assert shown("--to", "hex", "--show-secrets", given=data) == f"{HEX}\n{encode(OTHER).hex()}\n"
+    assert shown("--to", "hex", "--show-secrets", data=data) == f"{HEX}\n{encode(OTHER).hex()}\n"
 
 
 def test_an_item_that_is_no_message() -> None:
-    assert shown(given="42006A 02 00000004 00000001 00000000").endswith("(Integer): 1\n")
+    assert shown(data="42006A 02 00000004 00000001 00000000").endswith("(Integer): 1\n")
 
 
 def test_what_was_read_before_an_error_is_shown() -> None:
-    result = run(given=TWO[:-1])
+    result = run(data=TWO[:-1])
     assert result.stdout == TEXT
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: <stdin>: message 2: ")
@@ -205,7 +205,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     ids=lambda value: repr(value)[:30],
 )
 def test_garbage_gets_one_line(data: bytes, says: str) -> None:
-    said = complaint(given=data)
+    said = complaint(data=data)
     assert said.startswith("<stdin>: ")
     assert says in said
     assert len(said) < 250
@@ -219,13 +219,13 @@ def test_garbage_in_a_file_is_named(tmp_path: Path) -> None:
 
 def test_text_that_the_other_form_cannot_carry() -> None:
     item = Item(Tag.NAME_VALUE, ItemType.TEXT_STRING, "\x1b[2J")
-    assert "control character" in complaint("--to", "xml", given=encode(item))
-    assert "\x1b" not in shown(given=encode(item))
+    assert "control character" in complaint("--to", "xml", data=encode(item))
+    assert "\x1b" not in shown(data=encode(item))
 
 
 def test_too_much_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_INPUT", 1 << 20)
-    assert "more than 1 MiB" in complaint(given=b"0" * ((1 << 20) + 1))
+    assert "more than 1 MiB" in complaint(data=b"0" * ((1 << 20) + 1))
 
 
 def test_input_that_cannot_be_read(tmp_path: Path) -> None:

@@ -39,17 +39,17 @@ def inputs(key: bytes | None = KEY, length: int = 16, **fields: Any) -> Inputs:
 
 def test_pbkdf2_as_in_rfc_6070() -> None:
     """§2, 4096 iterations; SHA-1 is the usual function."""
-    made = derive(M.PBKDF2, inputs(b"password", 20, salt=b"salt", iterations=4096))
-    assert made.hex() == "4b007901b765489abead49d926f721d065a429c1"
+    derived = derive(M.PBKDF2, inputs(b"password", 20, salt=b"salt", iterations=4096))
+    assert derived.hex() == "4b007901b765489abead49d926f721d065a429c1"
     with_data = inputs(None, 20, data=(b"password",), salt=b"salt", iterations=4096)
-    assert derive(M.PBKDF2, with_data) == made
+    assert derive(M.PBKDF2, with_data) == derived
     other = inputs(b"password", 20, salt=b"salt", iterations=4096, parameters=SHA_256)
     assert derive(M.PBKDF2, other).hex() == "c5e478d59288c841aa530db6845c4c8d962893a0"
 
 
 def test_hkdf_as_in_rfc_5869() -> None:
     """Appendix A.1."""
-    made = derive(
+    derived = derive(
         M.HKDF,
         inputs(
             b"\x0b" * 22,
@@ -58,14 +58,14 @@ def test_hkdf_as_in_rfc_5869() -> None:
             data=(bytes(range(0xF0, 0xFA)),),
         ),
     )
-    assert made.hex() == (
+    assert derived.hex() == (
         "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
     )
 
 
 def test_aws_signature_version_4() -> None:
     """The signing key of the example in Amazon's documentation of the method."""
-    made = derive(
+    derived = derive(
         M.AWS_SIGNATURE_VERSION_4,
         inputs(
             b"wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
@@ -73,7 +73,7 @@ def test_aws_signature_version_4() -> None:
             data=(b"20150830", b"us-east-1", b"iam"),
         ),
     )
-    assert made.hex() == "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
+    assert derived.hex() == "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
 
 
 @pytest.mark.parametrize("length", [1, 32, 33, 100])
@@ -108,16 +108,16 @@ ONE, TWO = (number.to_bytes(4, "big") for number in (1, 2))
 def test_the_feedback_mode_is_that_of_its_definition() -> None:
     """SP 800-108 §4.2: K(i) = PRF(K, K(i-1) || [i] || fixed), K(0) = IV."""
     first = prf(b"iv", ONE, FIXED)
-    given = inputs(length=40, data=(FIXED,), iv=b"iv", parameters=SHA_256)
-    assert derive(M.NIST800_108_F, given) == (first + prf(first, TWO, FIXED))[:40]
+    derivation_inputs = inputs(length=40, data=(FIXED,), iv=b"iv", parameters=SHA_256)
+    assert derive(M.NIST800_108_F, derivation_inputs) == (first + prf(first, TWO, FIXED))[:40]
 
 
 def test_the_double_pipeline_is_that_of_its_definition() -> None:
     """SP 800-108 §4.3: A(i) = PRF(K, A(i-1)), A(0) = fixed; K(i) = PRF(K, A(i) || [i] || fixed)."""
     a_1 = prf(FIXED)
     expected = prf(a_1, ONE, FIXED) + prf(prf(a_1), TWO, FIXED)
-    given = inputs(length=64, data=(FIXED,))
-    assert derive(M.NIST800_108_DPI, given) == expected
+    derivation_inputs = inputs(length=64, data=(FIXED,))
+    assert derive(M.NIST800_108_DPI, derivation_inputs) == expected
 
 
 def test_hash_hmac_and_encrypt() -> None:
@@ -141,7 +141,7 @@ def test_hash_hmac_and_encrypt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "given", "reason"),
+    ("method", "derivation_inputs", "reason"),
     [
         (M.PBKDF2, inputs(salt=b"salt"), ResultReason.INVALID_FIELD),
         (M.PBKDF2, inputs(iterations=1), ResultReason.INVALID_FIELD),
@@ -160,10 +160,10 @@ def test_hash_hmac_and_encrypt() -> None:
     ],
 )
 def test_what_cannot_be_derived(
-    method: DerivationMethod, given: Inputs, reason: ResultReason
+    method: DerivationMethod, derivation_inputs: Inputs, reason: ResultReason
 ) -> None:
     with pytest.raises(OperationError) as caught:
-        derive(method, given)
+        derive(method, derivation_inputs)
     assert caught.value.reason is reason
 
 
@@ -176,14 +176,16 @@ def test_what_cannot_be_derived(
     ],
 )
 def test_two_pairs_agree(make: Any) -> None:
-    one, other = make(), make()
-    assert derivation.agree(one, other.public_key()) == derivation.agree(other, one.public_key())
+    ours, theirs = make(), make()
+    assert derivation.agree(ours, theirs.public_key()) == derivation.agree(
+        theirs, ours.public_key()
+    )
 
 
 def test_keys_of_different_curves_agree_on_nothing() -> None:
-    one, other = (ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1()))
+    private, other = (ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1()))
     montgomery = x25519.X25519PrivateKey.generate()
     for public in (other.public_key(), montgomery.public_key()):
         with pytest.raises(OperationError) as caught:
-            derivation.agree(one, public)
+            derivation.agree(private, public)
         assert caught.value.reason is ResultReason.INVALID_FIELD

@@ -55,7 +55,9 @@ def test_dsa() -> None:
 
 
 def test_the_table_has_every_curve_of_the_library() -> None:
-    named = {getattr(one, "name", None) for one in vars(ec).values() if isinstance(one, type)}
+    named = {
+        getattr(member, "name", None) for member in vars(ec).values() if isinstance(member, type)
+    }
     assert {name for name in named if isinstance(name, str)} <= CURVES.keys()
 
 

@@ -69,19 +69,21 @@ def key(name: str):
 @pytest.mark.parametrize("name", MAKERS)
 def test_private_keys_between_all_their_formats(name: str) -> None:
     formats = PRIVATE_FORMATS[name]
-    written = {one: dump_private_key(key(name), one) for one in formats}
+    written = {key_format: dump_private_key(key(name), key_format) for key_format in formats}
     for source, target in product(formats, formats):
-        given = convert(written[source], source, target, PRIVATE, ALGORITHMS[name])
-        assert given == written[target]
+        converted = convert(written[source], source, target, PRIVATE, ALGORITHMS[name])
+        assert converted == written[target]
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_public_keys_between_all_their_formats(name: str) -> None:
     formats = PUBLIC_FORMATS[name]
-    written = {one: dump_public_key(key(name).public_key(), one) for one in formats}
+    written = {
+        key_format: dump_public_key(key(name).public_key(), key_format) for key_format in formats
+    }
     for source, target in product(formats, formats):
-        given = convert(written[source], source, target, PUBLIC, ALGORITHMS[name])
-        assert given == written[target]
+        converted = convert(written[source], source, target, PUBLIC, ALGORITHMS[name])
+        assert converted == written[target]
 
 
 @pytest.mark.parametrize(

@@ -70,5 +70,5 @@ def test_des_keys_have_odd_parity(length: int) -> None:
 @pytest.mark.parametrize(("algorithm", "mode"), RULES)
 def test_what_can_encrypt_can_be_made(algorithm: CryptographicAlgorithm, mode: object) -> None:
     sizes = RULES[algorithm, mode].key_lengths
-    made = {len(generate_key(algorithm, length, bytes)) for length in LENGTHS[algorithm]}
-    assert set(sizes) <= made
+    generated = {len(generate_key(algorithm, length, bytes)) for length in LENGTHS[algorithm]}
+    assert set(sizes) <= generated

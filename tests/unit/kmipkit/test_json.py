@@ -70,9 +70,9 @@ def test_values_are_written_and_read_back(
 ) -> None:
     item = Item(tag, item_type, value)
     written = json.dump(item)
-    found = standard.loads(written)["value"]
-    assert found == shown
-    assert type(found) is type(shown)
+    parsed = standard.loads(written)["value"]
+    assert parsed == shown
+    assert type(parsed) is type(shown)
     assert json.parse(written) == json.parse(written.encode()) == item
 
 
@@ -349,7 +349,7 @@ def test_redaction() -> None:
     length = Item(Tag.CRYPTOGRAPHIC_LENGTH, ItemType.INTEGER, 64)
     item = Item(Tag.KEY_VALUE, ItemType.STRUCTURE, (key, length))
     written = json.dump(item, redact=True)
-    found = standard.loads(written)["value"]
-    assert [child["value"] for child in found] == ["<redacted>", 64]
+    parsed = standard.loads(written)["value"]
+    assert [child["value"] for child in parsed] == ["<redacted>", 64]
     assert refused(written).cause is Cause.BAD_VALUE
     assert json.parse(json.dump(item)) == item

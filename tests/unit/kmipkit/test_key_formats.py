@@ -100,13 +100,13 @@ def test_get_converts_both_ways(laboratory: Laboratory, name: str) -> None:
     key = KEYS[name]()
     private, public, algorithm = FORMATS[name]
     numbers = block(transparent.dump(key, private), private, algorithm, key.key_size)
-    kept = laboratory.ask(calls.register(PrivateKey(key_block=numbers), SIGN, None, None))
-    assert fetch(laboratory, kept, F.PKCS_8).key_value.key_material == pkcs_8(key)
-    assert fetch(laboratory, kept, None).key_format_type is private
+    identifier = laboratory.ask(calls.register(PrivateKey(key_block=numbers), SIGN, None, None))
+    assert fetch(laboratory, identifier, F.PKCS_8).key_value.key_material == pkcs_8(key)
+    assert fetch(laboratory, identifier, None).key_format_type is private
     der = block(spki(key.public_key()), F.X_509, algorithm, key.key_size)
-    kept = laboratory.ask(calls.register(PublicKey(key_block=der), SIGN, None, None))
-    found = fetch(laboratory, kept, public)
-    assert spki(transparent.load(found.key_value.key_material)) == spki(key.public_key())
+    identifier = laboratory.ask(calls.register(PublicKey(key_block=der), SIGN, None, None))
+    numbers = fetch(laboratory, identifier, public).key_value.key_material
+    assert spki(transparent.load(numbers)) == spki(key.public_key())
 
 
 def test_the_server_signs_with_a_key_of_numbers(laboratory: Laboratory) -> None:
@@ -117,16 +117,16 @@ def test_the_server_signs_with_a_key_of_numbers(laboratory: Laboratory) -> None:
         A.RSA,
         2048,
     )
-    kept = laboratory.ask(calls.register(PrivateKey(key_block=numbers), SIGN, None, None))
-    laboratory.ask(calls.activate(kept))
+    identifier = laboratory.ask(calls.register(PrivateKey(key_block=numbers), SIGN, None, None))
+    laboratory.ask(calls.activate(identifier))
     from kmipkit.spec.enums import DigitalSignatureAlgorithm as D
 
     parameters = CryptographicParameters(
         digital_signature_algorithm=D.SHA_256_WITH_RSA_ENCRYPTION,
         hashing_algorithm=HashingAlgorithm.SHA_256,
     )
-    made = laboratory.ask(crypto_calls.sign(kept, b"data", parameters, None))
-    assert len(made) == 256
+    signature = laboratory.ask(crypto_calls.sign(identifier, b"data", parameters, None))
+    assert len(signature) == 256
 
 
 def test_a_private_exponent_is_enough(laboratory: Laboratory) -> None:
@@ -170,14 +170,14 @@ def linked(link_type: LinkType, identifier: str) -> Attributes:
 
 
 @pytest.mark.parametrize("version", [V1_4, V2_1], ids=str)
-def test_a_key_comes_in_a_container_with_its_chain(laboratory: Laboratory, version: Any) -> None:
+def test_pkcs12_has_the_key_and_its_chain(laboratory: Laboratory, version: Any) -> None:
     authority = Authority.create("ca", "ecdsa-p256", START)
     issued = authority.issue("array", Purpose.CLIENT, START)
 
-    def certificate(value: Any, attributes: Any = None) -> str:
-        der = value.public_bytes(Encoding.DER)
-        kept = Certificate(certificate_type=CertificateType.X_509, certificate_value=der)
-        return str(laboratory.ask(calls.register(kept, None, None, attributes)))
+    def certificate(issued: Any, attributes: Any = None) -> str:
+        der = issued.public_bytes(Encoding.DER)
+        value = Certificate(certificate_type=CertificateType.X_509, certificate_value=der)
+        return str(laboratory.ask(calls.register(value, None, None, attributes)))
 
     top = certificate(authority.certificate)
     leaf = certificate(issued.certificate, linked(LinkType.PKCS_12_CERTIFICATE_LINK, top))
@@ -193,18 +193,18 @@ def test_a_key_comes_in_a_container_with_its_chain(laboratory: Laboratory, versi
         )
     )
     key = PrivateKey(key_block=block(pkcs_8(issued.key), F.PKCS_8, A.EC, 256))
-    kept = laboratory.ask(calls.register(key, SIGN, None, links))
-    value = fetch(laboratory, kept, F.PKCS_12, version).key_value
+    identifier = laboratory.ask(calls.register(key, SIGN, None, links))
+    value = fetch(laboratory, identifier, F.PKCS_12, version).key_value
     data = value if isinstance(value, bytes) else value.key_material
     loaded, own, others = pkcs12.load_key_and_certificates(data, b"geheim")
     assert pkcs_8(loaded) == pkcs_8(issued.key)
     assert (own, others) == (issued.certificate, [authority.certificate])
 
 
-def test_without_a_password_there_is_no_container(laboratory: Laboratory) -> None:
+def test_pkcs12_needs_a_password(laboratory: Laboratory) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     value = PrivateKey(key_block=block(pkcs_8(key), F.PKCS_8, A.EC, 256))
-    kept = laboratory.ask(calls.register(value, SIGN, None, None))
+    identifier = laboratory.ask(calls.register(value, SIGN, None, None))
     with pytest.raises(OperationFailed) as error:
-        fetch(laboratory, kept, F.PKCS_12)
+        fetch(laboratory, identifier, F.PKCS_12)
     assert error.value.reason is ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED

@@ -43,12 +43,12 @@ def test_the_table_is_the_one_of_the_standard() -> None:
     if not TABLE.is_file():
         pytest.skip("the tables of the standard are not beside the repository")
     read = json.loads(TABLE.read_text(encoding="utf-8"))
-    wanted = {
+    expected = {
         (read["states"][row["from"]], read["states"][row["to"]])
         for row in read["transitions"]
         if row["from"] is not None
     }
-    assert {(int(before), int(after)) for (before, _), after in TRANSITIONS.items()} == wanted
+    assert {(int(before), int(after)) for (before, _), after in TRANSITIONS.items()} == expected
 
 
 def test_an_active_object_is_revoked_before_it_is_destroyed() -> None:

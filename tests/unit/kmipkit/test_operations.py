@@ -83,7 +83,7 @@ def test_a_row_says_everything_about_an_operation() -> None:
     assert row.operation is Operation.GET
     assert row.request(V1_4) is GetRequest
     assert row.response(V2_1) is GetResponse
-    assert (row.from_client, row.from_server) == (True, False)
+    assert row.sides is Side.FROM_CLIENT
     assert row.may_be_repeated
 
 
@@ -107,14 +107,14 @@ def test_operations_that_change_something_are_not_repeated() -> None:
 
 def test_sides_are_those_of_the_specification() -> None:
     sides = {
-        operation: (row.from_client, row.from_server)
+        operation: row.sides
         for operation in (Operation.NOTIFY, Operation.QUERY, Operation.LOCATE)
         if (row := operations.row(operation)) is not None
     }
     assert sides == {
-        Operation.NOTIFY: (False, True),
-        Operation.QUERY: (True, True),
-        Operation.LOCATE: (True, False),
+        Operation.NOTIFY: Side.FROM_SERVER,
+        Operation.QUERY: Side.FROM_CLIENT | Side.FROM_SERVER,
+        Operation.LOCATE: Side.FROM_CLIENT,
     }
 
 
@@ -143,7 +143,7 @@ def test_a_bad_vendor_payload_is_refused_like_any_other() -> None:
     name = Item(Tag.UNIQUE_IDENTIFIER, ItemType.TEXT_STRING, "k")
     payload = Item(Tag.REQUEST_PAYLOAD, ItemType.STRUCTURE, (name, surplus))
     data = encode(request_of(REWRAP, payload, V2_1), V2_1)
-    with pytest.raises(RemoteProtocolError, match="is a INTEGER, not a TEXT_STRING"):
+    with pytest.raises(RemoteProtocolError, match="must be an Integer, not a Text String"):
         payload_of(data, V2_1)
 
 
@@ -197,7 +197,7 @@ def test_a_vendor_row_may_name_its_classes_by_module() -> None:
         until=V1_4,
     )
     assert (row.request(V1_4), row.response(V1_4), row.request(V2_0)) == (GetRequest, None, None)
-    assert row.from_server
+    assert Side.FROM_SERVER in row.sides
 
 
 def test_both_sides_of_a_connection_speak_a_registered_operation() -> None:
@@ -238,7 +238,7 @@ def test_payload_classes_are_imported_on_first_use() -> None:
         "import sys; from kmipkit.model import messages, payloads;"
         "print(*(name for name in sys.modules if name.startswith(payloads.__name__ + '.')))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == ""
+    assert process.stdout.strip() == ""

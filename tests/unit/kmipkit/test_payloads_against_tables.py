@@ -108,23 +108,23 @@ def _item(field: FieldPlan) -> Tag | str:
 def differences(
     cls: type[Structure], version: Version, rows: list[Row], excused: bool = True
 ) -> list[str]:
-    """What does not agree, as sentences; empty where all does."""
-    mine = [row for row, _ in declared(cls, version)]
-    if [row.item for row in mine] != [row.item for row in rows]:
-        found, wanted = ([str(row.item) for row in some] for some in (mine, rows))
-        return [f"{cls.__name__} {version}: fields {found}, in the table {wanted}"]
-    said = []
-    for have, want in zip(mine, rows, strict=True):
-        where = f"{cls.__name__} {version} {have.item}"
-        what, since, until, _ = EXCEPTIONS.get((cls.__name__, have.item), ("", V2_1, V2_1, ""))
+    """The differences as sentences; empty if there are none."""
+    ours = [row for row, _ in declared(cls, version)]
+    if [row.item for row in ours] != [row.item for row in rows]:
+        actual, expected = ([str(row.item) for row in side] for side in (ours, rows))
+        return [f"{cls.__name__} {version}: fields {actual}, in the table {expected}"]
+    sentences = []
+    for our_row, row in zip(ours, rows, strict=True):
+        field = f"{cls.__name__} {version} {our_row.item}"
+        kind, since, until, _ = EXCEPTIONS.get((cls.__name__, our_row.item), ("", V2_1, V2_1, ""))
         if not since <= version <= until or not excused:
-            what = ""
-        allowed = LENIENT if want.required else STRICT
-        if want.required not in (None, have.required) and what != allowed:
-            said.append(f"{where}: required {have.required}, in the table {want.required}")
-        if have.repeated != want.repeated and what != REPEATED:
-            said.append(f"{where}: repeated {have.repeated}, in the table {want.repeated}")
-    return said
+            kind = ""
+        allowed = LENIENT if row.required else STRICT
+        if row.required not in (None, our_row.required) and kind != allowed:
+            sentences.append(f"{field}: required {our_row.required}, in the table {row.required}")
+        if our_row.repeated != row.repeated and kind != REPEATED:
+            sentences.append(f"{field}: repeated {our_row.repeated}, in the table {row.repeated}")
+    return sentences
 
 
 # --- the tables of 1.4 and 2.1 as data ---------------------------------------------------------
@@ -140,14 +140,14 @@ def _json_row(field: dict[str, object]) -> Row:
 def test_payloads_agree_with_the_tables_as_data(shared: Path, version: Version) -> None:
     source = json.loads((shared / "spec/tables/operations.json").read_text())
     rows = {int(row["value"], 16): row for row in source["operations"]}
-    said, seen = [], 0
+    sentences, checked = [], 0
     for operation, half, cls in payloads(version):
         row = rows[int(operation)]["spec"][str(version)]
         table = (row.get("client-to-server") or row["server-to-client"])[half]
-        said += differences(cls, version, [_json_row(field) for field in table])
-        seen += len(table)
-    assert not said
-    assert seen > 100
+        sentences += differences(cls, version, [_json_row(field) for field in table])
+        checked += len(table)
+    assert not sentences
+    assert checked > 100
 
 
 @pytest.mark.parametrize("version", [V1_4, V2_1], ids=str)
@@ -159,9 +159,9 @@ def test_every_object_of_the_tables_may_stand_in_its_place(shared: Path, version
         table = (row.get("client-to-server") or row["server-to-client"])[half]
         for field in table:
             if "one_of" in field:
-                wanted = {int(one["tag"], 16) for one in field["one_of"]}
-                [have] = [f for _, f in declared(cls, version) if f.name == "object"]
-                assert wanted <= {int(form.tag) for form in have.forms}, cls.__name__
+                expected = {int(option["tag"], 16) for option in field["one_of"]}
+                [plan] = [f for _, f in declared(cls, version) if f.name == "object"]
+                assert expected <= {int(form.tag) for form in plan.forms}, cls.__name__
 
 
 def test_server_to_client_tables_have_no_further_fields(shared: Path) -> None:
@@ -186,10 +186,10 @@ _PAYLOAD = re.compile(r"^\*\*(?P<half>Request|Response|Message) Payload\*\*$")
 
 
 def _required(text: str) -> bool | None:
-    said = text.split(",")[0].split(" MAY")[0].strip(" .").lower()
+    sentence = text.split(",")[0].split(" MAY")[0].strip(" .").lower()
     if "unless" in text or "If and only" in text:
         return None
-    return {"yes": True, "no": False}.get(said)
+    return {"yes": True, "no": False}.get(sentence)
 
 
 def _text_row(cells: list[str]) -> Row:
@@ -221,11 +221,11 @@ def _tables(text: str) -> Iterator[tuple[str, str, list[Row]]]:
 
 def _texts(shared: Path, version: Version) -> dict[tuple[str, str], list[Row]]:
     text = (shared / f"spec/kmip-spec-v{version}.md").read_text()
-    found: dict[tuple[str, str], list[Row]] = {}
+    tables: dict[tuple[str, str], list[Row]] = {}
     for name, half, rows in _tables(text):
-        # Operations of both directions stand twice; the client's table comes first and is fuller.
-        found.setdefault((re.sub(r"[^a-z0-9]", "", name.lower()), half), rows)
-    return found
+        # Operations of both directions have two tables; the client's comes first and has more fields.
+        tables.setdefault((re.sub(r"[^a-z0-9]", "", name.lower()), half), rows)
+    return tables
 
 
 def _key(operation: Operation, half: str) -> tuple[str, str]:
@@ -234,20 +234,20 @@ def _key(operation: Operation, half: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("version", TESTED, ids=str)
 def test_payloads_agree_with_the_texts(shared: Path, version: Version) -> None:
-    found = _texts(shared, version)
-    said = []
+    tables = _texts(shared, version)
+    sentences = []
     for operation, half, cls in payloads(version):
-        said += differences(cls, version, found[_key(operation, half)])
-    assert not said
+        sentences += differences(cls, version, tables[_key(operation, half)])
+    assert not sentences
 
 
 def test_each_exception_is_still_needed(shared: Path) -> None:
     needed = set()
     for version in TESTED:
-        found = _texts(shared, version)
+        tables = _texts(shared, version)
         for operation, half, cls in payloads(version):
-            for said in differences(cls, version, found[_key(operation, half)], excused=False):
-                needed.add((said.split()[0], said.split()[2].rstrip(":")))
+            for sentence in differences(cls, version, tables[_key(operation, half)], excused=False):
+                needed.add((sentence.split()[0], sentence.split()[2].rstrip(":")))
     assert needed == {(name, str(item)) for name, item in EXCEPTIONS}
 
 
@@ -277,13 +277,13 @@ _BOTH_TYPES = [Tag.OBJECT_TYPE, Tag.OBJECT_TYPES]
 
 def _structure_tables(text: str) -> dict[str, list[list[Tag]]]:
     """The tags of the fields of each structure, of every table that has it."""
-    found: dict[str, list[list[Tag]]] = {}
+    tables: dict[str, list[list[Tag]]] = {}
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         rows = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in table.splitlines()[2:]]
         if len(rows) > 1 and rows[0][1:2] == ["Structure"]:
             tags = [tag for row in rows[1:] for tag in _tags(row[0])]
-            found.setdefault(rows[0][0].strip(), []).append(tags)
-    return found
+            tables.setdefault(rows[0][0].strip(), []).append(tags)
+    return tables
 
 
 def _tags(cell: str) -> list[Tag]:
@@ -315,15 +315,17 @@ def test_structures_inside_payloads_agree_with_the_texts(shared: Path, version: 
 def test_every_payload_has_a_plan_in_every_version_that_has_the_operation(
     version: Version,
 ) -> None:
-    made = {
+    classes = {
         (operation, half)
         for operation, half, cls in payloads(version)
         if plan(cls, version) is not None
     }
     for operation in OPERATIONS:
         known = operation.known_in(version)
-        assert ((operation, "request") in made) == known
-        assert ((operation, "response") in made) == (known and operation not in NO_RESPONSE_PAYLOAD)
+        assert ((operation, "request") in classes) == known
+        assert ((operation, "response") in classes) == (
+            known and operation not in NO_RESPONSE_PAYLOAD
+        )
 
 
 def test_an_operation_that_the_version_lacks_has_no_payload() -> None:

@@ -77,8 +77,8 @@ def test_every_mask_is_there_with_its_bits(tables: dict[str, Any]) -> None:
             for bit in row["bits"]
         }
         # The text of 3.0 was not there to say which bits it has; those of 2.1 are taken to stay.
-        found = {bit.value: [v for v in known(bit) if v != "3.0"] for bit in kind.bits()}
-        assert found == expected, row["name"]
+        actual = {bit.value: [v for v in known(bit) if v != "3.0"] for bit in kind.bits()}
+        assert actual == expected, row["name"]
 
 
 def test_every_result_reason_and_status_is_there(tables: dict[str, Any]) -> None:
@@ -93,9 +93,11 @@ def test_every_operation_is_there_with_the_side_that_may_ask(tables: dict[str, A
     for row in rows:
         spec = BY_OPERATION[Operation(int(row["value"], 16))]
         assert [str(v) for v in VERSIONS if spec.known_in(v)] == versions_of(row)
-        told = {side for each in row["spec"].values() for side in each} or {"client-to-server"}
-        assert ("server-to-client" in told) == (Side.FROM_SERVER in spec.sides)
-        assert ("client-to-server" in told) == (Side.FROM_CLIENT in spec.sides)
+        directions = {side for each in row["spec"].values() for side in each} or {
+            "client-to-server"
+        }
+        assert ("server-to-client" in directions) == (Side.FROM_SERVER in spec.sides)
+        assert ("client-to-server" in directions) == (Side.FROM_CLIENT in spec.sides)
 
 
 @pytest.mark.parametrize(("version", "column"), [(V1_4, "1.4"), (V2_1, "2.1")])

@@ -59,17 +59,17 @@ def test_an_identifier_and_a_name_are_items_of_their_own_types() -> None:
 
 
 def test_a_name_is_found_in_every_version(laboratory: Laboratory) -> None:
-    made = {version: key(laboratory, f"nom {version}", version) for version in (V1_4, V3_0)}
-    for asked in (V1_4, V2_1, V3_0):
-        for version, identifier in made.items():
+    identifiers = {version: key(laboratory, f"nom {version}", version) for version in (V1_4, V3_0)}
+    for request_version in (V1_4, V2_1, V3_0):
+        for version, identifier in identifiers.items():
             call = calls.locate(f"nom {version}", None, None, None, None, None)
-            assert laboratory.ask(call, version=asked).ids == (identifier,)
+            assert laboratory.ask(call, version=request_version).ids == (identifier,)
 
 
 def test_an_object_can_be_asked_for_by_its_name(laboratory: Laboratory) -> None:
-    made = key(laboratory, "Schlüssel")
+    identifier = key(laboratory, "Schlüssel")
     call = calls.raw(Operation.GET, GetRequest(unique_identifier=NameReference("Schlüssel")))
-    assert laboratory.ask(call, version=V3_0).unique_identifier == made
+    assert laboratory.ask(call, version=V3_0).unique_identifier == identifier
     call = calls.raw(Operation.GET, GetRequest(unique_identifier=NameReference("nobody")))
     with pytest.raises(OperationFailed) as error:
         laboratory.ask(call, version=V3_0)
@@ -85,10 +85,12 @@ def test_links_have_a_tag_per_type_and_are_the_same_links(laboratory: Laboratory
     )
     link = Link(link_type=LinkType.PUBLIC_KEY_LINK, linked_object_identifier=pair.public)
     for version in (V1_4, V2_1, V3_0):
-        found = laboratory.ask(calls.get_attributes(pair.private, ()), version=version)
-        assert link in found.all(Tag.LINK)
-    found = laboratory.ask(calls.get_attributes(pair.private, (Tag.PUBLIC_KEY_LINK,)), version=V3_0)
-    assert found.all(Tag.LINK) == [link]
+        response = laboratory.ask(calls.get_attributes(pair.private, ()), version=version)
+        assert link in response.all(Tag.LINK)
+    response = laboratory.ask(
+        calls.get_attributes(pair.private, (Tag.PUBLIC_KEY_LINK,)), version=V3_0
+    )
+    assert response.all(Tag.LINK) == [link]
     request = GetAttributeListRequest(unique_identifier=pair.private)
     call = calls.raw(Operation.GET_ATTRIBUTE_LIST, request)
     listed = laboratory.ask(call, version=V3_0).attribute_references
@@ -102,8 +104,8 @@ def test_a_link_can_be_added_located_and_deleted(laboratory: Laboratory) -> None
     link = Link(link_type=LinkType.NEXT_LINK, linked_object_identifier=second)
     add = AddAttributeRequest(unique_identifier=first, attribute=Attribute(Tag.LINK, link))
     laboratory.ask(calls.raw(Operation.ADD_ATTRIBUTE, add), version=V3_0)
-    found = laboratory.ask(calls.locate(None, None, {Tag.LINK: link}, None, None, None))
-    assert found.ids == (first,)
+    response = laboratory.ask(calls.locate(None, None, {Tag.LINK: link}, None, None, None))
+    assert response.ids == (first,)
     delete = DeleteAttributeRequest(unique_identifier=first, attribute_reference=Tag.NEXT_LINK)
     laboratory.ask(calls.raw(Operation.DELETE_ATTRIBUTE, delete), version=V3_0)
     assert not laboratory.ask(calls.get_attributes(first, (Tag.LINK,))).all(Tag.LINK)
@@ -115,34 +117,34 @@ def test_a_group_link_may_name_a_group_that_is_not_there_yet(laboratory: Laborat
         (Tag.NAME, Name(name_value="n", name_type=NameType.UNINTERPRETED_TEXT_STRING)),
     )
     call = calls.create(CryptographicAlgorithm.AES, 128, BOTH, None, attributes)
-    made = laboratory.ask(call, version=V3_0)
-    found = laboratory.ask(calls.get_attributes(made, ()), version=V3_0)
-    [group] = found.all(Tag.GROUP_LINK)
+    identifier = laboratory.ask(call, version=V3_0)
+    response = laboratory.ask(calls.get_attributes(identifier, ()), version=V3_0)
+    [group] = response.all(Tag.GROUP_LINK)
     assert isinstance(group, NameReference)
     assert group == "Gruppe"
-    assert found.get(Tag.OBJECT_CLASS) is ObjectClass.USER
-    older = laboratory.ask(calls.get_attributes(made, ()), version=V2_1)
-    assert Tag.GROUP_LINK not in older
+    assert response.get(Tag.OBJECT_CLASS) is ObjectClass.USER
+    earlier = laboratory.ask(calls.get_attributes(identifier, ()), version=V2_1)
+    assert Tag.GROUP_LINK not in earlier
 
 
 def test_deactivate_and_obliterate(laboratory: Laboratory) -> None:
-    made = key(laboratory, "n")
-    laboratory.ask(calls.activate(made), version=V3_0)
-    request = DeactivateRequest(unique_identifier=made)
+    identifier = key(laboratory, "n")
+    laboratory.ask(calls.activate(identifier), version=V3_0)
+    request = DeactivateRequest(unique_identifier=identifier)
     laboratory.ask(calls.raw(Operation.DEACTIVATE, request), version=V3_0)
-    found = laboratory.ask(calls.get_attributes(made, (Tag.STATE,)))
-    assert found.get(Tag.STATE) is State.DEACTIVATED
-    call = calls.raw(Operation.OBLITERATE, ObliterateRequest(unique_identifier=made))
+    response = laboratory.ask(calls.get_attributes(identifier, (Tag.STATE,)))
+    assert response.get(Tag.STATE) is State.DEACTIVATED
+    call = calls.raw(Operation.OBLITERATE, ObliterateRequest(unique_identifier=identifier))
     laboratory.ask(call, version=V3_0)
     with pytest.raises(OperationFailed) as error:
-        laboratory.ask(calls.get_attributes(made, ()))
+        laboratory.ask(calls.get_attributes(identifier, ()))
     assert error.value.reason is ResultReason.OBJECT_NOT_FOUND, "not even its attributes stay"
 
 
 def test_an_active_key_is_not_obliterated(laboratory: Laboratory) -> None:
-    made = key(laboratory, "n")
-    laboratory.ask(calls.activate(made))
-    call = calls.raw(Operation.OBLITERATE, ObliterateRequest(unique_identifier=made))
+    identifier = key(laboratory, "n")
+    laboratory.ask(calls.activate(identifier))
+    call = calls.raw(Operation.OBLITERATE, ObliterateRequest(unique_identifier=identifier))
     with pytest.raises(OperationFailed) as error:
         laboratory.ask(call, version=V3_0)
     assert error.value.reason is ResultReason.WRONG_KEY_LIFECYCLE_STATE

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kmipkit_client import OperationFailed, calls, messages
 from kmipkit_server.engine import asynchronous
-from kmipkit_server.engine.asynchronous import PATIENCE
+from kmipkit_server.engine.asynchronous import LIFETIME
 from laboratory import START, Laboratory
 
 from kmipkit.model.messages import RequestMessage, ResponseBatchItem
@@ -165,7 +165,7 @@ def test_results_that_nobody_fetches_are_forgotten(laboratory: Laboratory) -> No
     [item] = put_off(laboratory, CREATE)
     laboratory.pass_time(seconds=1)
     outstanding(laboratory)
-    laboratory.now += PATIENCE
+    laboratory.now += LIFETIME
     assert outstanding(laboratory) == ()
     answer = poll(laboratory, value_of(item))
     assert answer.result_reason is ResultReason.INVALID_ASYNCHRONOUS_CORRELATION_VALUE
@@ -175,7 +175,7 @@ def test_results_that_nobody_fetches_are_forgotten(laboratory: Laboratory) -> No
 def test_no_client_can_make_the_server_keep_more_than_it_bears(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asynchronous, "LIMIT", 2)
+    monkeypatch.setattr(asynchronous, "MAX_DEFERRALS", 2)
     put_off(laboratory, CREATE, CREATE)
     [item] = put_off(laboratory, CREATE)
     assert item.result_reason is ResultReason.SERVER_LIMIT_EXCEEDED

@@ -300,5 +300,5 @@ def test_a_registered_key_comes_back_as_it_was_in_every_version(laboratory: Labo
 
 def test_too_many_criteria_are_refused_in_words(laboratory: Laboratory) -> None:
     wanted = {"Object Group": [f"group {number}" for number in range(600)]}
-    with pytest.raises(OperationFailed, match="500 criteria at most"):
+    with pytest.raises(OperationFailed, match="takes 500 at most"):
         laboratory.ask(calls.locate(None, None, wanted, None, None, None))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kmipkit_client import OperationFailed, calls, symmetric_key
 from kmipkit_client.calls import Call
-from kmipkit_server.engine.multipart import LIMIT, PATIENCE
+from kmipkit_server.engine.multipart import LIFETIME, MAX_COMPUTATIONS
 from kmipkit_server.operations.table import STANDARD
 from laboratory import Laboratory
 
@@ -299,7 +299,7 @@ def test_whose_parts_they_are(laboratory: Laboratory) -> None:
 
 def test_parts_that_nobody_goes_on_with_are_forgotten(laboratory: Laboratory) -> None:
     value = laboratory.ask(digest(b"", init_indicator=True)).correlation_value
-    laboratory.now += PATIENCE + timedelta(seconds=1)
+    laboratory.now += LIFETIME + timedelta(seconds=1)
     late = digest(b"", correlation_value=value)
     assert refusal(laboratory, late) == "INVALID_CORRELATION_VALUE"
 
@@ -308,9 +308,9 @@ def test_so_many_wait_and_no_more(laboratory: Laboratory) -> None:
     """Or one client could take all memory."""
     begin = digest(b"", init_indicator=True)
     for _ in range(8):
-        laboratory.batch(*[begin] * (LIMIT // 8))
+        laboratory.batch(*[begin] * (MAX_COMPUTATIONS // 8))
     assert refusal(laboratory, begin) == "SERVER_LIMIT_EXCEEDED"
-    laboratory.now += PATIENCE + timedelta(seconds=1)
+    laboratory.now += LIFETIME + timedelta(seconds=1)
     assert laboratory.ask(begin).correlation_value
 
 

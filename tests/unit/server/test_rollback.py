@@ -152,7 +152,7 @@ def tables(laboratory: Laboratory, _prepared: Any) -> object:
             state.computations,
             state.sessions,
             state.deferrals,
-            state.group_turns,
+            state.last_group_members,
             state.caches,
         )
     )

@@ -1,7 +1,7 @@
 """The database file: its lock, its connections and its data keys.
 
-One connection writes; others read what is committed. A lock file keeps a second server off the same
-directory.
+One connection writes; others read what is committed. A lock file prevents a second server from using
+the same directory.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from typing import Self
 from kmipkit_server.store.base import StoreError, Transaction
 from kmipkit_server.store.sealing import KeyWrapper, Sealer
 from kmipkit_server.store.sqlite import schema
-from kmipkit_server.store.sqlite.views import SQLiteReader, SQLiteTransaction, failures
+from kmipkit_server.store.sqlite.views import SQLiteReader, SQLiteTransaction, sqlite_errors
 
 
 class SQLiteDatabase:
@@ -37,34 +37,34 @@ class SQLiteDatabase:
         self._sealer = Sealer(key_wrapper, random, self._load_key, self._save_key)
         self._transaction = SQLiteTransaction(writing, self._sealer, self._name)
         self.reader = SQLiteReader(reading, self._sealer, self._name)
-        """The view of what is committed, for the thread that opened the database."""
+        """A view of the committed state, for the thread that opened the database."""
 
     @classmethod
     def open(
         cls, path: Path, key_wrapper: KeyWrapper, random: Callable[[int], bytes] = os.urandom
     ) -> Self:
-        """Open the database, or create it if it is missing.
+        """Open the database, or create it if it does not exist.
 
-        ``key_wrapper`` protects the data keys; ``random`` makes them. StoreError if the database is
-        in use, unreadable, or was written under another root key.
+        ``key_wrapper`` protects the data keys; ``random`` generates them. StoreError if the database
+        is in use, unreadable, or was written with another root key.
         """
-        with ExitStack() as opened:
+        with ExitStack() as cleanup:
             lock = _take_lock(lock_file(path))
-            opened.callback(os.close, lock)
-            with failures(str(path)):
-                # SQLite gives its other files the mode of the database.
+            cleanup.callback(os.close, lock)
+            with sqlite_errors(str(path)):
+                # SQLite creates its other files with the mode of the database.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-                writing = opened.enter_context(closing(_connect(path)))
+                writing = cleanup.enter_context(closing(_connect(path)))
                 writing.execute("PRAGMA journal_mode = WAL")
                 schema.migrate(writing, str(path))
-                reading = opened.enter_context(closing(_connect_to_read(path)))
+                reading = cleanup.enter_context(closing(_connect_to_read(path)))
                 database = cls(lock, writing, reading, key_wrapper, random, path)
                 database.check_root_key()
-            opened.pop_all()
+            cleanup.pop_all()
             return database
 
     def check_root_key(self) -> None:
-        """StoreError if the root key is not the one that this database was written with."""
+        """StoreError if this database was written with another root key."""
         row = self.reader.connection.execute(
             "SELECT number FROM data_keys ORDER BY number DESC LIMIT 1"
         ).fetchone()
@@ -72,25 +72,25 @@ class SQLiteDatabase:
             self._sealer.check(row[0])
 
     def open_reader(self) -> SQLiteReader:
-        """One more view of what is committed, with a connection of its own; close it after use."""
-        with failures(self._name):
+        """Another view of the committed state, with its own connection; close it after use."""
+        with sqlite_errors(self._name):
             return SQLiteReader(_connect_to_read(self._path), self._sealer, self._name)
 
     def begin(self) -> Transaction:
-        """Open the transaction; there is one at a time."""
-        with failures(self._name):
+        """Open the transaction; there is only one at a time."""
+        with sqlite_errors(self._name):
             self._transaction.connection.execute("BEGIN IMMEDIATE")
         return self._transaction
 
     def commit(self) -> None:
-        """Make the transaction durable; waits for the disk."""
-        with failures(self._name):
+        """Make the transaction durable; this waits for the disk."""
+        with sqlite_errors(self._name):
             self._transaction.connection.execute("COMMIT")
 
     def rollback(self) -> None:
-        """Give the transaction up."""
-        self._transaction.forget_new()
-        with failures(self._name):
+        """Discard the transaction."""
+        self._transaction.clear_caches()
+        with sqlite_errors(self._name):
             if self._transaction.connection.in_transaction:
                 self._transaction.connection.execute("ROLLBACK")
 
@@ -101,7 +101,7 @@ class SQLiteDatabase:
         os.close(self._lock)
 
     def _load_key(self, number: int) -> bytes:
-        with failures(self._name):
+        with sqlite_errors(self._name):
             row = self._transaction.connection.execute(
                 "SELECT wrapped FROM data_keys WHERE number = ?", (number,)
             ).fetchone()
@@ -121,9 +121,10 @@ _SETTINGS = (
     "synchronous = FULL",
     "foreign_keys = ON",
     "busy_timeout = 5000",
-    # What a savepoint must be able to take back stays out of temporary files.
+    # The journals of savepoints are temporary: in memory they cost no writes, and leave no traces.
     "temp_store = MEMORY",
-    # Pages, 16 MB: random index entries of many commits are then copied to the database together.
+    # 4096 pages, 16 MB: index entries are in random places, and with a long log those of many
+    # commits are copied to the database together.
     "wal_autocheckpoint = 4096",
 )
 
@@ -146,14 +147,14 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
 
 
 def lock_file(path: Path) -> Path:
-    """The file that a server locks while it uses a database; its content is the process number."""
+    """The file that a server locks while it uses a database; it contains the process ID."""
     return path.with_name(f"{path.name}.lock")
 
 
 def _take_lock(path: Path) -> int:
-    with ExitStack() as opened:
+    with ExitStack() as cleanup:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        opened.callback(os.close, lock)
+        cleanup.callback(os.close, lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -164,5 +165,5 @@ def _take_lock(path: Path) -> int:
             ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        opened.pop_all()
+        cleanup.pop_all()
         return lock

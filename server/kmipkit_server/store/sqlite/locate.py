@@ -1,8 +1,9 @@
 """From a Locate query to SQL over the index (KMIP 1.4 §4.9).
 
-Every criterion becomes a set of objects that the index gives in one look-up; the query joins these
-sets, and only then looks at the objects themselves. State follows from the dates: the expression
-here is :func:`kmipkit.lifecycle.effective_state` in SQL, which a test holds equal.
+Each criterion becomes a look-up in the index. The criterion that most likely few objects meet lists
+its objects, and the others check each of them, so that the cost depends on the rarest criterion and
+not on the number of objects. The state follows from the dates: the expression here is
+:func:`kmipkit.lifecycle.effective_state` in SQL, and a test compares the two.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,59 +27,61 @@ STATE_NOW = f"""
          ELSE state END"""
 
 _UNDEFINED_DATE = (1 << 63) - 1
-"""The largest date counts as none at all (KMIP 1.4 §4.9)."""
+"""The largest date is no criterion: "If a Date attribute is set to its largest possible value, then it
+is equivalent to an undefined attribute" (KMIP 1.4 §4.9)."""
 
-_AT_LEAST = frozenset({Tag.USAGE_LIMITS_TOTAL, Tag.USAGE_LIMITS_COUNT})
-"""Fields of which objects may have more than is asked for."""
+_MINIMUM_FIELDS = frozenset({Tag.USAGE_LIMITS_TOTAL, Tag.USAGE_LIMITS_COUNT})
+"""Fields that may be larger in the object: "equal to or larger than the values specified in the
+request" (KMIP 1.4 §4.9)."""
 
 
 @dataclass(slots=True)
 class Statement:
-    """Conditions on objects, and the values that they name."""
+    """Conditions on objects, and the values of their placeholders."""
 
     conditions: list[str]
     values: dict[str, object]
 
     def bind(self, value: object) -> str:
-        """A placeholder for a value."""
+        """A new placeholder for a value."""
         name = f"v{len(self.values)}"
         self.values[name] = value
         return f":{name}"
 
 
 def conjunction(conditions: Sequence[str]) -> str:
-    """All conditions, as a balanced tree: SQLite bounds how deep an expression may be."""
+    """All conditions, as a balanced tree: SQLite limits the depth of an expression to 1000."""
     if len(conditions) <= 2:
         return " AND ".join(conditions)
     half = len(conditions) // 2
     return f"({conjunction(conditions[:half])}) AND ({conjunction(conditions[half:])})"
 
 
-def statement(query: LocateQuery, owner: int) -> Statement:
-    """The conditions of a query.
-
-    The first criterion, the one that most likely few objects meet, drives: its objects are listed.
-    Of each of these the others are then asked by a look-up of their own.
-    """
-    made = Statement([], {"owner": owner, "now": int(query.now.timestamp())})
+def build_statement(query: LocateQuery, owner: int) -> Statement:
+    """The conditions of a query."""
+    statement = Statement([], {"owner": owner, "now": int(query.now.timestamp())})
     selects: list[_Select] = []
     for key, items in _by_attribute(query.criteria):
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
         if column is None:
-            selects += _selects(made, key, items)
+            selects += _selects(statement, key, items)
         else:
-            made.conditions += [column.equals(made, item) for item in items]
+            statement.conditions += [column.equals(statement, item) for item in items]
     if query.object_group_member == ObjectGroupMember.GROUP_MEMBER_FRESH:
         fresh = Item(Tag.FRESH, ItemType.BOOLEAN, True)
-        selects += _selects(made, Tag.FRESH, (fresh,))
-    selects.sort(key=lambda select: select.crowd)
+        selects += _selects(statement, Tag.FRESH, (fresh,))
+    # SQLite cannot know how many objects meet a criterion, so the order here decides: the rarest one
+    # is a set (IN), which SQLite computes once, and the others check one object each (EXISTS). As
+    # sets, they would list the whole of a group to find one member by its name. A range is always a
+    # set: in the index, values come before objects, so checking one object reads the whole range.
+    selects.sort(key=lambda select: select.frequency)
     for number, select in enumerate(selects):
-        listed = number == 0 or select.is_range
-        made.conditions.append(select.condition(listed=listed))
-    # The index knows the owner; looking objects up by owner would read all that the owner has.
-    made.conditions.append("+owner = :owner" if selects else "owner = :owner")
-    made.conditions.append(_storage(query))
-    return made
+        statement.conditions.append(select.condition(as_set=number == 0 or select.is_range))
+    # The plus sign keeps SQLite from using the index over owners, which would read all objects of
+    # the owner: the rows of the attribute index have the owner already.
+    statement.conditions.append("+owner = :owner" if selects else "owner = :owner")
+    statement.conditions.append(_storage(query))
+    return statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,12 @@ class _Column:
     expression: str
     type: type
 
-    def equals(self, made: Statement, item: Item) -> str:
-        """The condition; a value of another type belongs to no object."""
+    def equals(self, statement: Statement, item: Item) -> str:
+        """The condition. No object has a value of another type, or outside 32 bits."""
         value = item.value
         if not isinstance(value, self.type) or (isinstance(value, int) and value >> 32):
             return "0"
-        return f"{self.expression} = {made.bind(value)}"
+        return f"{self.expression} = {statement.bind(value)}"
 
 
 _COLUMNS: dict[Tag, _Column] = {
@@ -113,61 +116,66 @@ def _by_attribute(
         yield key, tuple(items)
 
 
-_GONE = ", ".join(str(int(state)) for state in sorted(DESTROYED_STATES))
+_DESTROYED = ", ".join(str(int(state)) for state in sorted(DESTROYED_STATES))
 
 _STORAGE: Mapping[StorageStatusMask, str] = MappingProxyType(
     {
-        StorageStatusMask.ON_LINE_STORAGE: f"archived = 0 AND state NOT IN ({_GONE})",
+        StorageStatusMask.ON_LINE_STORAGE: f"archived = 0 AND state NOT IN ({_DESTROYED})",
         StorageStatusMask.ARCHIVAL_STORAGE: "archived = 1",
-        StorageStatusMask.DESTROYED_STORAGE: f"state IN ({_GONE})",
+        StorageStatusMask.DESTROYED_STORAGE: f"state IN ({_DESTROYED})",
     }
 )
 
 
 def _storage(query: LocateQuery) -> str:
-    """On-line objects unless asked otherwise (1.4 §4.9), be it by a State of destroyed ones."""
+    """The storage status: on-line unless the mask says otherwise (KMIP 1.4 §4.9, Table 190).
+
+    Without a mask, a State of destroyed objects finds these: 1.4 has no mask bit for them.
+    """
     mask = query.storage_status_mask
     if mask is None:
-        asked = [one.value.value for one in query.criteria if one.key == Tag.STATE]
-        destroyed = any(state in DESTROYED_STATES for state in asked)
-        return "archived = 0" if destroyed else _STORAGE[StorageStatusMask.ON_LINE_STORAGE]
-    choices = [condition for bit, condition in _STORAGE.items() if bit in mask]
-    return f"({' OR '.join(choices)})" if choices else "0"
+        states = [each.value.value for each in query.criteria if each.key == Tag.STATE]
+        is_destroyed = any(state in DESTROYED_STATES for state in states)
+        return "archived = 0" if is_destroyed else _STORAGE[StorageStatusMask.ON_LINE_STORAGE]
+    conditions = [condition for bit, condition in _STORAGE.items() if bit in mask]
+    return f"({' OR '.join(conditions)})" if conditions else "0"
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """An index of attributes, and of whom it is one."""
+    """An index table: of the attributes of objects, or of attribute sets (kinds)."""
 
     name: str
     member: str
-    """The column that says whose row it is."""
+    """The column with the object or the kind to which a row belongs."""
     scope: str
-    """What every look-up begins with."""
-    listed: str
-    """The objects of these members, as a set that is made once."""
-    asked: str
-    """Whether one object belongs to these members, as a question of its own."""
+    """The condition with which every look-up begins."""
+    set_condition: str
+    """That an object is among those that meet ``{where}``, as a set that is computed once."""
+    object_condition: str
+    """That an object meets ``{where}``, as a look-up for this object."""
 
 
 _OBJECTS = _Table(
     name="attribute_index",
     member="object",
     scope="{i}.owner = :owner AND ",
-    listed="seq IN (SELECT i0.object FROM attribute_index i0 WHERE {where})",
-    asked="EXISTS (SELECT 1 FROM attribute_index i0 WHERE {where} AND i0.object = seq)",
+    set_condition="seq IN (SELECT i0.object FROM attribute_index i0 WHERE {where})",
+    object_condition="EXISTS (SELECT 1 FROM attribute_index i0 WHERE {where} AND i0.object = seq)",
 )
 
 _KINDS = _Table(
     name="kind_index",
     member="kind",
     scope="",
-    # Named, since SQLite would rather read all objects of the owner in the order of the answer.
-    listed=(
+    # INDEXED BY, since SQLite would prefer to read all objects of the owner, which it finds in the
+    # order of the result.
+    set_condition=(
         "seq IN (SELECT o.seq FROM objects o INDEXED BY objects_of_kind WHERE o.owner = :owner"
         " AND o.kind IN (SELECT i0.kind FROM kind_index i0 WHERE {where}))"
     ),
-    asked="+kind IN (SELECT i0.kind FROM kind_index i0 WHERE {where})",
+    # There are few kinds, so that their set is computed once even for a check per object.
+    object_condition="+kind IN (SELECT i0.kind FROM kind_index i0 WHERE {where})",
 )
 
 
@@ -177,45 +185,49 @@ def _table(key: AttributeKey) -> _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Select:
-    """Objects that meet one criterion: a select over an index as ``i0``."""
+    """The objects that meet one criterion: a select over an index table ``i0``."""
 
     table: _Table
     where: str
-    crowd: int
-    """How many objects may be expected to meet it: 0 for few, 2 for most."""
+    frequency: int
+    """How many objects are likely to meet it: 0 for few, 2 for most."""
     is_range: bool = False
 
-    def condition(self, *, listed: bool) -> str:
+    def condition(self, *, as_set: bool) -> str:
         """The condition on objects."""
-        return (self.table.listed if listed else self.table.asked).format(where=self.where)
+        template = self.table.set_condition if as_set else self.table.object_condition
+        return template.format(where=self.where)
 
 
-def _crowd(key: AttributeKey, item: Item) -> int:
-    """Names and other texts tell objects apart; algorithms, lengths and masks hardly do."""
+def _frequency(key: AttributeKey, item: Item) -> int:
+    """Names and other texts differ between objects; algorithms, lengths and masks rarely do."""
     if isinstance(item.value, str | bytes | tuple):
         return 0
     return 1 if isinstance(key, VendorName) or item.type is ItemType.DATE_TIME else 2
 
 
-def _selects(made: Statement, key: AttributeKey, items: tuple[Item, ...]) -> Iterator[_Select]:
-    """Selects each of which must hold the object."""
-    crowd = _crowd(key, items[0])
+def _selects(statement: Statement, key: AttributeKey, items: tuple[Item, ...]) -> Iterator[_Select]:
+    """The selects for the values of one attribute; an object must be in each of them."""
+    frequency = _frequency(key, items[0])
     if len(items) == 2 and all(item.type is ItemType.DATE_TIME for item in items):
-        yield _range(made, key, items)
+        yield _range(statement, key, items)
         return
     if key in index.MASKS and all(isinstance(item.value, int) for item in items):
-        together = 0
+        # "a matching candidate object has all of the bits set in its mask that are set in the
+        # requested mask, but MAY have additional bits set" (KMIP 1.4 §4.9): one look-up per bit.
+        mask = 0
         for item in items:
-            together |= int(item.value) & 0xFFFFFFFF  # type: ignore[arg-type]  # integers, see above
-        for bit in index.bits(together):
-            yield _select(made, key, [(index.WHOLE, "=", index.number(bit))], crowd)
+            mask |= int(item.value) & 0xFFFFFFFF  # type: ignore[arg-type]  # integers, see above
+        for bit in index.bits(mask):
+            yield _select(statement, key, [(index.WHOLE, "=", index.number(bit))], frequency)
         return
     for item in dict.fromkeys(items):
         if isinstance(item.value, tuple) and not isinstance(key, VendorName):
+            # "all of the structure fields are not REQUIRED to be specified" (KMIP 1.4 §4.9).
             fields = list(dict.fromkeys(_field(child) for child in item.value))
-            yield _select(made, key, fields, crowd)
+            yield _select(statement, key, fields, frequency)
         elif item.type is not ItemType.DATE_TIME or item.value != _UNDEFINED_DATE:
-            yield _select(made, key, [(index.WHOLE, "=", index.of_item(item))], crowd)
+            yield _select(statement, key, [(index.WHOLE, "=", index.of_item(item))], frequency)
 
 
 _Field = tuple[int, str, bytes]
@@ -223,43 +235,51 @@ _Field = tuple[int, str, bytes]
 
 
 def _field(child: Item) -> _Field:
-    comparison = ">=" if child.tag in _AT_LEAST else "="
+    comparison = ">=" if child.tag in _MINIMUM_FIELDS else "="
     return child.tag, comparison, index.of_item(child)
 
 
-def _range(made: Statement, key: AttributeKey, items: tuple[Item, ...]) -> _Select:
+def _range(statement: Statement, key: AttributeKey, items: tuple[Item, ...]) -> _Select:
+    """Two values of a date: the objects between them, in whatever order they come."""
     first, last = sorted(item.value for item in items if isinstance(item.value, int))
-    low, high = made.bind(index.date(first)), made.bind(index.date(last))
-    name = made.bind(index.name_of(key))
+    low, high = statement.bind(index.date(first)), statement.bind(index.date(last))
+    name = statement.bind(index.name_of(key))
     where = (
         f"i0.owner = :owner AND i0.attribute = {name} AND i0.field = {index.WHOLE}"
         f" AND i0.value BETWEEN {low} AND {high}"
     )
-    return _Select(_OBJECTS, where, crowd=1, is_range=True)
+    return _Select(_OBJECTS, where, frequency=1, is_range=True)
 
 
-def _select(made: Statement, key: AttributeKey, fields: Sequence[_Field], crowd: int) -> _Select:
-    """Objects with one instance of the attribute that has all these fields."""
-    name = made.bind(index.name_of(key))
+def _select(
+    statement: Statement, key: AttributeKey, fields: Sequence[_Field], frequency: int
+) -> _Select:
+    """The objects with an instance of the attribute that has all these fields.
+
+    The first field finds an instance. The others must be fields of the same instance: an object
+    with the links (Next, A) and (Previous, B) does not have the link (Next, B).
+    """
+    name = statement.bind(index.name_of(key))
     table = _table(key)
     conditions = [f"{table.scope.format(i='i0')}i0.attribute = {name}"]
     for number, field in enumerate(fields):
         row = f"i{number}"
-        compared = _compared(made, row, field)
+        condition = _field_condition(statement, row, field)
         if number:
-            compared = (
+            condition = (
                 f"EXISTS (SELECT 1 FROM {table.name} {row} WHERE {table.scope.format(i=row)}"  # noqa: S608 - placeholders
-                f"{row}.attribute = {name} AND {compared}"
+                f"{row}.attribute = {name} AND {condition}"
                 f" AND {row}.{table.member} = i0.{table.member} AND {row}.instance = i0.instance)"
             )
-        conditions.append(compared)
-    return _Select(table, conjunction(conditions), crowd)
+        conditions.append(condition)
+    return _Select(table, conjunction(conditions), frequency)
 
 
-def _compared(made: Statement, row: str, field: _Field) -> str:
+def _field_condition(statement: Statement, row: str, field: _Field) -> str:
     tag, comparison, value = field
-    condition = f"{row}.field = {int(tag)} AND {row}.value {comparison} {made.bind(value)}"
+    condition = f"{row}.field = {int(tag)} AND {row}.value {comparison} {statement.bind(value)}"
     if comparison == "=":
         return condition
-    # A value that must be equal also has the right type; ">=" stays within its type.
-    return f"{condition} AND {row}.value < {made.bind(value[:1] + bytes([255] * 9))}"
+    # The first byte of a value is its type (see :mod:`.index`). An equal value has the same type,
+    # but ">=" alone would also find all values of types that sort after it.
+    return f"{condition} AND {row}.value < {statement.bind(value[:1] + bytes([255] * 9))}"

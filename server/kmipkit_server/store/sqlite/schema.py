@@ -1,7 +1,7 @@
-"""The schema of the embedded store and the steps by which older files become newer ones.
+"""The schema of the embedded store, and the steps that migrate older files.
 
-``PRAGMA user_version`` counts the steps that a file has taken. Steps are only ever added; a file
-with more steps than this program knows is refused rather than misread.
+``PRAGMA user_version`` is the number of steps that a file has taken. A new schema adds a step and
+never changes one. A file with more steps than this program knows is refused, not misread.
 """
 
 import sqlite3
@@ -62,12 +62,12 @@ STEPS: tuple[str, ...] = (
 
 
 def migrate(connection: sqlite3.Connection, name: str, steps: tuple[str, ...] = STEPS) -> None:
-    """Bring a database to the newest schema, all steps or none. StoreError if it is too new."""
+    """Migrate a database to the newest schema, all steps or none. StoreError if it is too new."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(steps):
         raise StoreError(
-            f"{name} was written by a newer kmipkit (schema {version}, this one knows {len(steps)}); "
-            "use that version"
+            f"{name} was written by a newer version of kmipkit (schema {version}; this version"
+            f" supports up to {len(steps)}); use the newer version"
         )
     if version == len(steps):
         return

@@ -1,9 +1,8 @@
 """The embedded store: SQLite with a write-ahead log.
 
-Reading takes microseconds, so it happens where the caller is, on the event loop. Writing goes
-through the group commit, which waits for the disk (``synchronous=FULL``) in a thread. Work that is
-slow runs in a thread, too: for reading on a connection of its own, for writing inside the writer's
-transaction.
+Reading takes microseconds, so it runs on the event loop. Writing uses the group commit, which waits
+for the disk (``synchronous=FULL``) in a thread. Slow work runs in a thread, too: on a connection of
+its own if it only reads, otherwise in the writer's transaction.
 """
 
 import os
@@ -22,7 +21,7 @@ from kmipkit_server.store.writer import GroupCommit
 _Result = TypeVar("_Result")
 
 READING_THREADS = 4
-"""Slow work that reads at the same time, each with a connection of its own."""
+"""Threads for slow work that only reads, each with a connection of its own."""
 
 
 class SQLiteStore(Store):
@@ -33,13 +32,13 @@ class SQLiteStore(Store):
         self._database = database
         self._writer = GroupCommit(database)
         self._reading = trio.CapacityLimiter(READING_THREADS)
-        self._spare: list[SQLiteReader] = []
+        self._idle_readers: list[SQLiteReader] = []
 
     @classmethod
     def open(
         cls, path: Path, key_wrapper: KeyWrapper, random: Callable[[int], bytes] = os.urandom
     ) -> Self:
-        """Open the database file; arguments and errors as of :meth:`.SQLiteDatabase.open`."""
+        """Open the database file; arguments and errors are those of :meth:`.SQLiteDatabase.open`."""
         return cls(SQLiteDatabase.open(path, key_wrapper, random))
 
     async def run(
@@ -48,17 +47,19 @@ class SQLiteStore(Store):
         *,
         writes: bool = False,
         slow: bool = False,
-        committed: Callable[[_Result], None] | None = None,
+        on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
         """Run a piece of work; see :meth:`.base.Store.run`."""
         if writes:
-            return await self._writer.submit(work, slow=slow, committed=committed)
+            return await self._writer.submit(work, slow=slow, on_commit=on_commit)
         if slow:
-            result = await trio.to_thread.run_sync(self._read_aside, work, limiter=self._reading)
+            result = await trio.to_thread.run_sync(
+                self._read_in_thread, work, limiter=self._reading
+            )
         else:
             result = work(self._database.reader)
-        if committed is not None:
-            committed(result)
+        if on_commit is not None:
+            on_commit(result)
         return result
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -69,19 +70,19 @@ class SQLiteStore(Store):
             self._writer = GroupCommit(self._database)  # the store may be served again
 
     async def stop(self) -> None:
-        """Take no more work for writing; :meth:`serve` ends when what waits is written."""
+        """Accept no more work that writes; :meth:`serve` ends when the queued work is written."""
         await self._writer.stop()
 
     def close(self) -> None:
         """Release files and locks."""
-        for reader in self._spare:
+        for reader in self._idle_readers:
             reader.connection.close()
-        self._spare.clear()
+        self._idle_readers.clear()
         self._database.close()
 
-    def _read_aside(self, work: Callable[[Reader], _Result]) -> _Result:
-        reader = self._spare.pop() if self._spare else self._database.open_reader()
+    def _read_in_thread(self, work: Callable[[Reader], _Result]) -> _Result:
+        reader = self._idle_readers.pop() if self._idle_readers else self._database.open_reader()
         try:
             return work(reader)
         finally:
-            self._spare.append(reader)
+            self._idle_readers.append(reader)

@@ -39,8 +39,8 @@ _TYPES = {int(member): member for member in ObjectType}
 _STATES = {int(member): member for member in State}
 
 
-_ROWS = 64
-"""Rows of the index that one statement inserts: two thirds of the time of one by one."""
+_ROWS_PER_INSERT = 64
+"""Index rows that one statement inserts; this takes two thirds of the time of single inserts."""
 
 
 @cache
@@ -52,8 +52,8 @@ def _insert_rows(count: int) -> str:
     )
 
 
-class failures:  # noqa: N801 - used like a function; a class costs a third of a generator
-    """SQLite's errors as StoreError."""
+class sqlite_errors:  # noqa: N801 - used like a function; a class costs a third of a generator
+    """Raises SQLite's errors as StoreError."""
 
     __slots__ = ("_name",)
 
@@ -69,7 +69,7 @@ class failures:  # noqa: N801 - used like a function; a class costs a third of a
 
 
 class _View:
-    """What reading and writing connections have in common."""
+    """The methods that reading and writing connections have in common."""
 
     def __init__(self, connection: sqlite3.Connection, sealer: Sealer, name: str) -> None:
         self.connection = connection
@@ -79,7 +79,7 @@ class _View:
 
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier."""
-        with failures(self.name):
+        with sqlite_errors(self.name):
             row = self.connection.execute(_OBJECT, (identifier,)).fetchone()
         if row is None:
             return None
@@ -89,20 +89,20 @@ class _View:
             owner,
             _TYPES[object_type] if object_type in _TYPES else ObjectType(object_type),
             _STATES[state],
-            lambda: packing.joined(own, shared),
+            lambda: packing.unpack_all(own, shared),
             None if sealed is None else lambda: self.sealer.open(key, sealed, id_),
         )
 
     def locate(self, query: LocateQuery) -> Located:
-        """The objects that match, newest first."""
+        """The objects that meet all criteria, newest first."""
         owner = self.owner_number(query.owner)
         if owner is None:
             return Located((), 0)
-        made = locate.statement(query, owner)
-        where = locate.conjunction(made.conditions)
+        statement = locate.build_statement(query, owner)
+        where = locate.conjunction(statement.conditions)
         limit = -1 if query.maximum is None else query.maximum
-        page = made.values | {"limit": limit, "offset": query.offset}
-        with failures(self.name):
+        page = statement.values | {"limit": limit, "offset": query.offset}
+        with sqlite_errors(self.name):
             ids = tuple(
                 identifier
                 for (identifier,) in self.connection.execute(
@@ -115,24 +115,24 @@ class _View:
                 return Located(ids, len(ids))
             (total,) = self.connection.execute(
                 f"SELECT count(*) FROM objects WHERE {where}",  # noqa: S608 - placeholders
-                made.values,
+                statement.values,
             ).fetchone()
         return Located(ids, total)
 
-    def named(self, owner: str, name: str) -> tuple[str, ...]:
-        """Up to two objects of this name."""
+    def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
+        """Up to two objects with this name."""
         number = self.owner_number(owner)
-        with failures(self.name):
+        with sqlite_errors(self.name):
             return tuple(
                 identifier
                 for (identifier,) in self.connection.execute(_NAMED, (number, index.text(name)))
             )
 
     def owner_number(self, owner: str) -> int | None:
-        """The number of an owner, None if it has never had an object."""
+        """The number of an owner; None if it has never had an object."""
         number = self._owners.get(owner)
         if number is None:
-            with failures(self.name):
+            with sqlite_errors(self.name):
                 row = self.connection.execute(
                     "SELECT number FROM owners WHERE name = ?", (owner,)
                 ).fetchone()
@@ -143,20 +143,20 @@ class _View:
 
 
 class SQLiteReader(_View, Reader):
-    """The view on what is committed."""
+    """A view of the committed state."""
 
 
 class SQLiteTransaction(_View, Transaction):
-    """The one transaction of the store; begun and ended by it."""
+    """The transaction of the store, which the database begins and ends."""
 
     def __init__(self, connection: sqlite3.Connection, sealer: Sealer, name: str) -> None:
         super().__init__(connection, sealer, name)
         self._sets = AttributeSets(connection)
 
     def insert(self, record: Record) -> None:
-        """Keep a new object."""
+        """Store a new object."""
         owner = self._owner(record.owner)
-        with failures(self.name):
+        with sqlite_errors(self.name):
             key, sealed = self._sealed(record)
             number, own = self._sets.split(record.attributes)
             columns = _columns(record, own)
@@ -168,8 +168,8 @@ class SQLiteTransaction(_View, Transaction):
             self._add_rows(owner, cursor.lastrowid, index.rows(own))
 
     def update(self, old: Record, new: Record) -> None:
-        """Replace an object; only what differs is written."""
-        with failures(self.name):
+        """Replace an object; only the differences are written."""
+        with sqlite_errors(self.name):
             seq, owner, previous = self.connection.execute(
                 "SELECT seq, owner, kind FROM objects WHERE id = ?", (new.id,)
             ).fetchone()
@@ -192,8 +192,8 @@ class SQLiteTransaction(_View, Transaction):
             self._add_rows(owner, seq, after - before)
 
     def remove(self, record: Record) -> None:
-        """Forget an object, as nothing but its replacement by an import does."""
-        with failures(self.name):
+        """Delete an object with its attributes."""
+        with sqlite_errors(self.name):
             seq, owner, number = self.connection.execute(
                 "SELECT seq, owner, kind FROM objects WHERE id = ?", (record.id,)
             ).fetchone()
@@ -201,34 +201,36 @@ class SQLiteTransaction(_View, Transaction):
             self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
             self._sets.release(number)
 
-    def forget_new(self) -> None:
-        """After a rollback: what was new in it is unknown again."""
+    def clear_caches(self) -> None:
+        """After a rollback: owners, sets and data keys in the caches may not be in the database."""
         self._owners.clear()
-        self._sets.forget()
-        self.sealer.forget_new()
+        self._sets.clear_cache()
+        self.sealer.discard_current_key()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """A part that leaves nothing behind when it ends with an exception."""
-        with failures(self.name):
+        """A part of the transaction that is rolled back if it ends with an exception."""
+        with sqlite_errors(self.name):
             self.connection.execute("SAVEPOINT part")
         try:
             yield
-        except BaseException as error:
-            self.forget_new()
-            if not self.connection.in_transaction:  # so SQLite does where the disk is full
+        except BaseException as error:  # of any kind: it is raised again below
+            self.clear_caches()
+            # On some errors, such as a full disk, SQLite rolls back the whole transaction: then the
+            # parts before this one are lost, too.
+            if not self.connection.in_transaction:
                 raise TransactionLost(str(error)) from error
-            with failures(self.name):
+            with sqlite_errors(self.name):
                 self.connection.execute("ROLLBACK TO part")
                 self.connection.execute("RELEASE part")
             raise
-        with failures(self.name):
+        with sqlite_errors(self.name):
             self.connection.execute("RELEASE part")
 
     def _owner(self, name: str) -> int:
         number = self.owner_number(name)
         if number is None:
-            with failures(self.name):
+            with sqlite_errors(self.name):
                 self.connection.execute("INSERT INTO owners (name) VALUES (?)", (name,))
             number = self.owner_number(name)
             assert number is not None
@@ -248,17 +250,20 @@ class SQLiteTransaction(_View, Transaction):
 
     def _add_rows(self, owner: int, seq: int | None, rows: set[index.Row]) -> None:
         ordered = sorted(rows)
-        for start in range(0, len(ordered), _ROWS):
-            part = ordered[start : start + _ROWS]
+        for start in range(0, len(ordered), _ROWS_PER_INSERT):
+            part = ordered[start : start + _ROWS_PER_INSERT]
             values = [
-                value
-                for attribute, field, value_, instance in part
-                for value in (owner, attribute, field, value_, seq, instance)
+                column
+                for attribute, field, value, instance in part
+                for column in (owner, attribute, field, value, seq, instance)
             ]
             self.connection.execute(_insert_rows(len(part)), values)
 
 
 def _columns(record: Record, own: Attributes) -> tuple[int, int, int | None, int | None, bytes]:
-    dates = (record.activation, record.deactivation)
-    first, second = (None if date is None else int(date.timestamp()) for date in dates)
-    return int(record.stored_state), int(record.is_archived), first, second, packing.pack(own)
+    activation, deactivation = (
+        None if date is None else int(date.timestamp())
+        for date in (record.activation, record.deactivation)
+    )
+    state, archived = int(record.stored_state), int(record.is_archived)
+    return state, archived, activation, deactivation, packing.pack(own)

@@ -36,11 +36,10 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1, Version
 
 AES = CryptographicAlgorithm.AES
-TOLD = {Operation.PUT, Operation.NOTIFY}
 
 
 def answer(request: RequestMessage, version: Version) -> bytes:
-    """What a client says to a request of the server."""
+    """The response of a client to a request of the server."""
     [item] = request.batch_items
     payload: Any = None
     if item.operation is Operation.DISCOVER_VERSIONS:
@@ -52,22 +51,22 @@ def answer(request: RequestMessage, version: Version) -> bytes:
         time_stamp=datetime.now(UTC),
         batch_count=1,
     )
-    made = ResponseBatchItem(
+    result = ResponseBatchItem(
         operation=item.operation, result_status=ResultStatus.SUCCESS, response_payload=payload
     )
-    return encode(ResponseMessage(response_header=header, batch_items=(made,)), version)
+    return encode(ResponseMessage(response_header=header, batch_items=(result,)), version)
 
 
-class Listening:
-    """A client that waits for the server, in a thread; the requests that came in ``heard``."""
+class ListeningClient:
+    """A client that listens for the server, in a thread, and collects the payloads of its requests."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.context = context
-        self.heard: list[Any] = []
+        self.payloads: list[Any] = []
         self.enough = threading.Event()
-        self.wanted = 1
+        self.expected_count = 1
         self.thread = threading.Thread(target=self._serve, daemon=True)
 
     def _serve(self) -> None:
@@ -79,47 +78,49 @@ class Listening:
             with self.context.wrap_socket(plain, server_side=True) as stream:
                 while data := read_message(stream):
                     request, version = decode_request(data)
-                    self.heard.append(request.batch_items[0].request_payload)
+                    self.payloads.append(request.batch_items[0].request_payload)
                     stream.sendall(answer(request, version))
-                    if len(self.heard) >= self.wanted:
+                    if len(self.payloads) >= self.expected_count:
                         self.enough.set()
 
     def wait(self, count: int) -> list[Any]:
-        self.wanted = count
-        if len(self.heard) < count:
+        self.expected_count = count
+        if len(self.payloads) < count:
             self.enough.clear()
-            assert self.enough.wait(ANSWER_TIMEOUT), f"only {len(self.heard)} of {count} came"
-        return self.heard
+            assert self.enough.wait(ANSWER_TIMEOUT), (
+                f"only {len(self.payloads)} of {count} requests arrived"
+            )
+        return self.payloads
 
 
 @pytest.fixture
-def listening(own_server: RunningServer, tmp_path: Path) -> Iterator[Listening]:
+def listening(own_server: RunningServer, tmp_path: Path) -> Iterator[ListeningClient]:
     own_server.start()
     files = own_server.credentials("127.0.0.1")
     own_server.stop()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made = own_server.pki.issue(
+    files_of_listener = own_server.pki.issue(
         "listener", Purpose.SERVER, datetime.now(UTC), alternative=("127.0.0.1",)
     )
-    context.load_cert_chain(made.cert, made.key)
+    context.load_cert_chain(files_of_listener.cert, files_of_listener.key)
     context.load_verify_locations(files["ca"])
     context.verify_mode = ssl.CERT_REQUIRED
-    listening = Listening(context)
+    listening = ListeningClient(context)
     listening.thread.start()
     yield listening
     listening.socket.close()
 
 
-def configured(server: RunningServer, tmp_path: Path, where: str) -> RunningServer:
+def configured(server: RunningServer, tmp_path: Path, address: str) -> RunningServer:
     file = tmp_path / "kmipkit.toml"
-    file.write_text(f'[notify.accounts]\nadmin = "{where}"\n')
+    file.write_text(f'[notify.accounts]\nadmin = "{address}"\n')
     server.arguments = ("--config", str(file))
     server.port = 0
     return server.start()
 
 
-def test_a_listening_client_is_sent_new_keys_and_told_of_changes(
-    own_server: RunningServer, listening: Listening, tmp_path: Path
+def test_a_listening_client_gets_new_keys_and_changes(
+    own_server: RunningServer, listening: ListeningClient, tmp_path: Path
 ) -> None:
     server = configured(own_server, tmp_path, f"127.0.0.1:{listening.port}")
     with server.client() as client:
@@ -138,14 +139,14 @@ def test_a_listening_client_is_sent_new_keys_and_told_of_changes(
         assert Tag.LAST_CHANGE_DATE in notify.attributes
 
 
-def test_a_client_that_is_away_is_told_later(
-    own_server: RunningServer, listening: Listening, tmp_path: Path
+def test_an_unreachable_client_does_not_delay_the_server(
+    own_server: RunningServer, listening: ListeningClient, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = configured(own_server, tmp_path, f"127.0.0.1:{taken.getsockname()[1]}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = configured(own_server, tmp_path, f"127.0.0.1:{silent.getsockname()[1]}")
         with server.client() as client:
             client.create(AES, 256)
-            assert client.query().operations, "the server goes on meanwhile"
+            assert client.query().operations, "the server answers meanwhile"
 
 
 def set_role() -> bytes:
@@ -155,7 +156,7 @@ def set_role() -> bytes:
     return encode(RequestMessage(request_header=header, batch_items=(item,)), V2_1)
 
 
-def test_a_client_that_takes_the_server_s_role_is_asked_told_and_given_its_own_back(
+def test_a_client_in_the_server_role_gets_requests_and_then_its_role_back(
     own_server: RunningServer, tmp_path: Path
 ) -> None:
     server = configured(own_server, tmp_path, "")
@@ -164,19 +165,25 @@ def test_a_client_that_takes_the_server_s_role_is_asked_told_and_given_its_own_b
     with server.raw() as stream:
         accepted, _ = decode_response(exchange(stream, set_role()))
         assert accepted.batch_items[0].result_status is ResultStatus.SUCCESS
-        heard = []
-        while not heard or heard[-1] is not Operation.SET_ENDPOINT_ROLE:
+        operations: list[Operation] = []
+        while Operation.SET_ENDPOINT_ROLE not in operations:
             request, version = decode_request(read_message(stream))
-            heard.append(request.batch_items[0].operation)
-            if heard[-1] is Operation.PUT:
+            operations.append(request.batch_items[0].operation)
+            if operations[-1] is Operation.PUT:
                 assert request.batch_items[0].request_payload.unique_identifier == key  # type: ignore[union-attr]
             stream.sendall(answer(request, version))
-        assert heard == [Operation.DISCOVER_VERSIONS, Operation.PUT, Operation.SET_ENDPOINT_ROLE]
+        assert operations == [
+            Operation.DISCOVER_VERSIONS,
+            Operation.PUT,
+            Operation.SET_ENDPOINT_ROLE,
+        ]
         again, _ = decode_response(exchange(stream, set_role()))
-        assert again.batch_items[0].result_status is ResultStatus.SUCCESS, "a client once more"
+        assert again.batch_items[0].result_status is ResultStatus.SUCCESS, (
+            "the client has its own role again"
+        )
 
 
-def test_nothing_is_kept_for_accounts_that_are_not_to_be_told(own_server: RunningServer) -> None:
+def test_nothing_is_stored_for_accounts_without_notifications(own_server: RunningServer) -> None:
     server = own_server.start()
     with server.client() as client:
         client.create(AES, 256)

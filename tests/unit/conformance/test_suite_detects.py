@@ -1,4 +1,4 @@
-"""The tester's own suite notices a server that is wrong: each mutation here breaks one handler."""
+"""The tester's own suite detects a faulty server: each mutation here breaks one handler."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from kmipkit_conformance.cases import SUITE, Case, load_all
+from kmipkit_conformance.clock import Clock
 from kmipkit_conformance.player import Outcome, Player
 from kmipkit_conformance.target import Target
 from kmipkit_server.engine.call import Call
@@ -51,15 +52,19 @@ class Judge:
         laboratory = Laboratory(self.folder / str(self.played), rows=self.rows, delay=1)
         player = Player(
             cast("Target", InMemory(laboratory)),
-            clock=lambda: float(laboratory.now.timestamp()),
-            sleep=lambda seconds: laboratory.pass_time(seconds=1),
+            clock=Clock(
+                now=lambda: float(laboratory.now.timestamp()),
+                sleep=lambda seconds: laboratory.pass_time(seconds=1),
+            ),
             repeat_timeout=10,
         )
         verdicts = (player.play(case) for case in cases)
-        failed = (one.case.name for one in verdicts if one.outcome is not Outcome.PASSED)
-        found = list(islice(failed, 1))  # one is enough to notice
+        failed = (
+            verdict.case.name for verdict in verdicts if verdict.outcome is not Outcome.PASSED
+        )
+        first = list(islice(failed, 1))
         laboratory.close()
-        return found
+        return first
 
 
 CASES = [
@@ -104,7 +109,7 @@ def other_reason(work: Callable[[Call, Any], Answer], call: Call, request: Any) 
 
 
 def forgetting(work: Callable[[Call, Any], Answer], call: Call, request: Any) -> Answer:
-    """Says that it was done, and nothing was."""
+    """Reports success, and changes nothing."""
     update = type(call.transaction).update
     try:
         type(call.transaction).update = lambda *_: None  # type: ignore[assignment, method-assign]
@@ -114,10 +119,10 @@ def forgetting(work: Callable[[Call, Any], Answer], call: Call, request: Any) ->
 
 
 def linkless(work: Callable[[Call, Any], Answer], call: Call, request: Any) -> Answer:
-    """Keeps quiet about links."""
+    """Leaves links out of its responses."""
     answer = work(call, request)
-    kept = tuple(one for one in answer.attributes if one.key != Tag.LINK)
-    return answer.replace(attributes=Attributes(kept))
+    others = tuple(attribute for attribute in answer.attributes if attribute.key != Tag.LINK)
+    return answer.replace(attributes=Attributes(others))
 
 
 MUTANTS: list[tuple[Operation, Mutant]] = [
@@ -155,15 +160,15 @@ MUTANTS: list[tuple[Operation, Mutant]] = [
 ]
 
 
-def test_an_unbroken_server_passes(judge: Judge) -> None:
-    """Or what follows would say nothing."""
+def test_a_correct_server_passes(judge: Judge) -> None:
+    """Otherwise the next test would show nothing."""
     assert judge.failed(CASES) == []
 
 
 @pytest.mark.parametrize(
     ("operation", "mutant"), MUTANTS, ids=lambda value: getattr(value, "name", "mutant")
 )
-def test_a_broken_handler_is_noticed(judge: Judge, operation: Operation, mutant: Mutant) -> None:
+def test_a_faulty_handler_is_detected(judge: Judge, operation: Operation, mutant: Mutant) -> None:
     [row] = (row for row in STANDARD if row.operation is operation)
 
     def broken(call: Call, request: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The cases of tools/gen_suite.py, by subject."""
