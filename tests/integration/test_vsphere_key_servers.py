@@ -136,7 +136,9 @@ def test_r18_a_foreign_key_server_does_as_well(
         dialled(s, port, credentials.client_context())
         await story(s)
         [info] = await s.call("ListKmsClusters")
-        assert (s.store.providers.get("KMS").details.vendor or "").startswith("PyKMIP")
+        vendor = s.store.providers.get("KMS").details.vendor
+        assert vendor is not None
+        assert vendor.startswith("PyKMIP")
         assert info["useAsDefault"]
 
     (tmp_path / "scene").mkdir()
