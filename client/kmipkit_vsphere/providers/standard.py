@@ -195,7 +195,12 @@ async def _make_active(kmip: KMIPSession, key_id: CryptoKeyId) -> None:
     """Only active keys are used; vCenter itself activates a Pre-Active one (§2.4)."""
     state = await kmip.state(key_id.key_id)
     if state is State.PRE_ACTIVE:
-        await kmip.activate(key_id.key_id)
+        try:
+            await kmip.activate(key_id.key_id)
+        except KeyServerRefused:
+            # Another connection may have activated it in between.
+            if await kmip.state(key_id.key_id) is not State.ACTIVE:
+                raise
     elif state is not State.ACTIVE:
         name = state.name if state is not None else "unknown"
         raise KeyNotUsable(

@@ -3,48 +3,62 @@
 Each test stops a first call between both, and makes a second one then.
 """
 
-from collections.abc import Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
-import trio.testing
-from kmipkit_vsphere.calls.machines import MachineInfo
 from kmipkit_vsphere.model.errors import AlreadyExists
 from kmipkit_vsphere.model.records import HostRecord
 from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.vcenter.locks import Locks
 from vsphere_scene import Scene, play
 
 
 class Gate:
-    """Stops the first call of a method, after the host has answered it, until it is opened."""
+    """Stops one call of a method, after the host has answered it, until it is opened."""
 
-    def __init__(self, scene: Scene, method: str) -> None:
+    def __init__(self, scene: Scene, method: str, number: int = 1) -> None:
         self.reached = trio.Event()
         self.open = trio.Event()
         self._method = method
+        self._left = number
         self._real = scene.vcenter.hosts.call
         scene.vcenter.hosts.call = self._call  # type: ignore[method-assign]
 
     async def _call(self, host: HostRecord, request: Request[Any]) -> Any:
         answer = await self._real(host, request)
-        if request.method() == self._method and not self.reached.is_set():
-            self.reached.set()
-            await self.open.wait()
+        if request.method() == self._method:
+            self._left -= 1
+            if self._left == 0:
+                self.reached.set()
+                await self.open.wait()
         return answer
 
 
-@asynccontextmanager
-async def interleaved(gate: Gate, first: Callable[[], Any]) -> Any:
-    """The body runs while the first call is stopped; then both end."""
+Call = Callable[[], Awaitable[Any]]
+
+
+async def interleave(gate: Gate, lock: trio.Lock, first: Call, second: Call) -> None:
+    """Stop the first call at the gate until the second one has ended, or waits for the lock."""
+    has_ended = trio.Event()
+
+    async def run_second() -> None:
+        await second()
+        has_ended.set()
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(first)
         await gate.reached.wait()
-        yield nursery
-        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(run_second)
+        while not (has_ended.is_set() or lock.statistics().tasks_waiting):  # noqa: ASYNC110
+            await trio.sleep(0.01)
         gate.open.set()
+
+
+def locks(s: Scene) -> Locks:
+    return s.vcenter.hosts._locks
 
 
 def test_the_background_task_and_a_call_do_not_both_enable_encryption(tmp_path: Path) -> None:
@@ -54,9 +68,12 @@ def test_the_background_task_and_a_call_do_not_both_enable_encryption(tmp_path: 
         await s.prepare()
         await s.call("ConfigureCryptoKey", host="esx01")
         s.reboot("esx01")
-        gate = Gate(s, "HostInfo")
-        async with interleaved(gate, s.vcenter.hosts.synchronise_restarted) as nursery:
-            nursery.start_soon(lambda: s.call("EncryptVM", name="db1"))
+        await interleave(
+            Gate(s, "HostInfo", 2),  # the one that says whether the host must be prepared
+            locks(s).host("esx01"),
+            s.vcenter.hosts.synchronise_restarted,
+            lambda: s.call("EncryptVM", name="db1"),
+        )
         assert s.host().info().crypto_state == "safe"
         assert s.host().machines.info("db1").crypto_state == "unlocked"
         events = [event for event in await s.events() if event["operation"] == "EnableCrypto"]
@@ -69,9 +86,12 @@ def test_two_first_encryptions_make_one_host_key(tmp_path: Path) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
         await s.call("CreateVM", host="esx01", name="db2", diskSize=16384)
-        gate = Gate(s, "HostInfo")
-        async with interleaved(gate, lambda: s.call("EncryptVM", name="db1")) as nursery:
-            nursery.start_soon(lambda: s.call("EncryptVM", name="db2"))
+        await interleave(
+            Gate(s, "HostInfo"),
+            locks(s).host("esx01"),
+            lambda: s.call("EncryptVM", name="db1"),
+            lambda: s.call("EncryptVM", name="db2"),
+        )
         assert len(await s.call("ListKeys")) == 3, "a key of the host and one of each machine"
 
     play(tmp_path, test).close()
@@ -88,9 +108,8 @@ def test_a_host_is_added_once(tmp_path: Path) -> None:
                 await s.call("AddHost", **add)
             refusals.append(caught.value.message)
 
-        gate = Gate(s, "HostInfo")
-        async with interleaved(gate, lambda: s.call("AddHost", **add)) as nursery:
-            nursery.start_soon(again)
+        gate, lock = Gate(s, "HostInfo"), locks(s).host("esx01")
+        await interleave(gate, lock, lambda: s.call("AddHost", **add), again)
         assert len(refusals) == 1
 
     play(tmp_path, test).close()
@@ -101,29 +120,20 @@ def test_a_machine_that_is_being_encrypted_does_not_move(tmp_path: Path) -> None
 
     async def test(s: Scene) -> None:
         await s.prepare("esx01", "esx02")
-        gate = Gate(s, "ReconfigureCrypto")
-        has_moved = trio.Event()
-
-        async def migrate() -> None:
-            await s.call("MigrateVM", name="db1", target="esx02")
-            has_moved.set()
-
         async with trio.open_nursery() as running:
             for migrations in s.migrations.values():
                 running.start_soon(migrations.run)
-            async with interleaved(gate, lambda: s.call("EncryptVM", name="db1")) as nursery:
-                nursery.start_soon(migrate)
-                # The host works in threads, so that waiting for blocked tasks is not enough.
-                lock = s.vcenter.machines._locks.machine("db1")
-                while not (has_moved.is_set() or lock.statistics().tasks_waiting):
-                    await trio.sleep(0.01)
+            await interleave(
+                Gate(s, "ReconfigureCrypto"),
+                locks(s).machine("db1"),
+                lambda: s.call("EncryptVM", name="db1"),
+                lambda: s.call("MigrateVM", name="db1", target="esx02"),
+            )
             running.cancel_scope.cancel()
         machine = s.store.inventory.machine("db1")
         assert machine.host == "esx02"
         assert machine.key_id is not None
-        [found] = [info for info in s.host("esx02").machines.list_all() if info.name == "db1"]
-        assert isinstance(found, MachineInfo)
-        assert found.key_ids == [machine.key_id]
+        assert s.host("esx02").machines.info("db1").key_ids == [machine.key_id]
 
     play(tmp_path, test).close()
 
@@ -136,9 +146,12 @@ def test_a_native_provider_is_not_pushed_to_a_host_after_it_was_deleted(tmp_path
         host = s.hosts.pop("esx01")
         await s.call("CreateNativeProvider", provider="NKP", anyHost=True)
         s.hosts["esx01"] = host
-        gate = Gate(s, "HostInfo")
-        async with interleaved(gate, s.vcenter.natives.push_all) as nursery:
-            nursery.start_soon(lambda: s.call("DeleteNativeProvider", provider="NKP"))
+        await interleave(
+            Gate(s, "HostInfo"),
+            locks(s).provider("NKP"),
+            s.vcenter.natives.push_all,
+            lambda: s.call("DeleteNativeProvider", provider="NKP"),
+        )
         assert s.host().info().key_providers == []
         assert not s.store.providers.exists("NKP")
 
@@ -153,7 +166,9 @@ def test_two_keys_that_are_made_at_once_share_the_first_wrapping_key(tmp_path: P
         keys: list[str] = []
 
         async def generate() -> None:
-            keys.append((await s.call("GenerateKey"))["keyId"]["keyId"])
+            answer = await s.call("GenerateKey")
+            assert answer["success"], answer
+            keys.append(answer["keyId"]["keyId"])
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(generate)
