@@ -9,19 +9,18 @@ command line starts fast.
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
-if TYPE_CHECKING:
-    from kmipkit_vsphere.vcenter.caller import Caller
-    from kmipkit_vsphere.vcenter.vcenter import VCenter
-
 A = TypeVar("A")
+V = TypeVar("V")
+"""The vCenter: declared above this, with the handlers."""
 
-AnyHandler = Callable[["VCenter", "Caller", Any], Awaitable[Any]]
+AnyHandler = Callable[[Any, Caller, Any], Awaitable[Any]]
 
 HANDLERS: Final[dict[str, AnyHandler]] = {}
 """Method to handler: filled when the modules of handlers are imported."""
@@ -32,8 +31,8 @@ class VCenterRequest(Request[A]):
 
     @classmethod
     def handler(
-        cls, function: "Callable[[VCenter, Caller, Self], Awaitable[A]]"
-    ) -> "Callable[[VCenter, Caller, Self], Awaitable[A]]":
+        cls, function: Callable[[V, Caller, Self], Awaitable[A]]
+    ) -> Callable[[V, Caller, Self], Awaitable[A]]:
         """Decorator for the function that serves this method."""
         if cls.method() in HANDLERS:
             raise ValueError(f"{cls.method()} has two handlers")
