@@ -71,9 +71,7 @@ def serve(
       kmipkit serve --config /etc/kmipkit.toml --check-config
     """
     from kmipkit.errors import KMIPError
-    from kmipkit_server import app
-    from kmipkit_server import config as configuration
-    from kmipkit_server.process import background
+    from kmipkit_server.process.background import explain
 
     options: dict[str, dict[str, Any]] = {
         "store": {"directory": data_dir},
@@ -82,21 +80,35 @@ def serve(
         "log": {"level": log_level and log_level.upper()},
     }
     try:
-        from_file = configuration.load(config) if config else configuration.Config()
-        effective = configuration.with_options(from_file, options)
-        if check_config:
-            app.check(effective)
-            click.echo("the configuration is valid")
-        elif stop:
-            click.echo(f"stopped: process {background.stop(app.lock(effective))}")
-        elif detach:
-            directory = effective.store.directory
-            process, ready = background.start(
-                lambda announce: app.run(effective, announce), directory
-            )
-            click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
-        else:
-            app.run(effective, announce=click.echo)
+        _execute(config, options, check_config=check_config, detach=detach, stop=stop)
     except (KMIPError, OSError) as error:
-        raise click.ClickException(background.explain(error)) from None
+        raise click.ClickException(explain(error)) from None
     sys.stdout.flush()
+
+
+def _execute(
+    path: Path | None,
+    options: dict[str, dict[str, Any]],
+    *,
+    check_config: bool,
+    detach: bool,
+    stop: bool,
+) -> None:
+    # Imported here, so that --help need not load the server.
+    from kmipkit_server import app
+    from kmipkit_server import config as configuration
+    from kmipkit_server.process import background
+
+    from_file = configuration.load(path) if path else configuration.Config()
+    config = configuration.with_options(from_file, options)
+    directory = config.store.directory
+    if check_config:
+        app.check(config)
+        click.echo("the configuration is valid")
+    elif stop:
+        click.echo(f"stopped: process {background.stop(app.lock(config))}")
+    elif detach:
+        process, ready = background.start(lambda announce: app.run(config, announce), directory)
+        click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
+    else:
+        app.run(config, announce=click.echo)
