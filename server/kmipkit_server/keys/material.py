@@ -12,8 +12,8 @@ from kmipkit.keys.formats import load_private_key, load_public_key
 from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import Certificate
 from kmipkit.spec.enums import ObjectType, ResultReason
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.titles import title_with_article
 
 
 def key_bytes(managed: Managed) -> bytes:

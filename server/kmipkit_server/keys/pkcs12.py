@@ -12,12 +12,12 @@ from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.objects import Certificate
 from kmipkit.spec.enums import KeyFormatType, LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit.spec.versions import V2_0
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, private_key
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.titles import title_with_article
 
 DEFAULT_FRIENDLY_NAME = "alias"
 """The friendly name of a key without PKCS#12 Friendly Name (KMIP 1.4 §3.45)."""

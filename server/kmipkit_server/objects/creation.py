@@ -232,7 +232,7 @@ def store(
         material=material,
     )
     managed = Managed(record, call.now)
-    # "If the operation contains an Activation Date that has already occurred, then the state
+    # If the request "contains an Activation Date that has already occurred, then the state
     # immediately transitions from Pre-Active to Active" (KMIP 1.4 §3.22, transition 1).
     managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)

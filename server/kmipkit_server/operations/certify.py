@@ -37,6 +37,7 @@ from kmipkit.spec.enums import (
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import certificate_authority
 from kmipkit_server.keys.material import public_key
@@ -51,7 +52,6 @@ from kmipkit_server.objects.replacement import (
     merged_attributes,
     release_names,
 )
-from kmipkit_server.titles import title, title_with_article
 
 SignedRequest = x509.CertificateSigningRequest
 

@@ -17,11 +17,11 @@ from kmipkit.spec.enums import (
     SecretDataType,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.settings import Random
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
-from kmipkit_server.titles import title_with_article
 
 
 def raw_key(data: bytes, algorithm: CryptographicAlgorithm | None, bits: int) -> KeyBlock:

@@ -22,6 +22,7 @@ from kmipkit.spec.enums import (
     SecretDataType,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, private_key, public_key
 from kmipkit_server.objects import creation
@@ -30,7 +31,6 @@ from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
 from kmipkit_server.objects.usage import DERIVE_KEY, allocate, parameters_of, require_use
 from kmipkit_server.operations.create import raw_key
-from kmipkit_server.titles import title_with_article
 
 
 def _key(data: bytes, algorithm: CryptographicAlgorithm | None) -> SymmetricKey:

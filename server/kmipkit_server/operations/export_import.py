@@ -17,6 +17,7 @@ from kmipkit.model.payloads.register import (
 )
 from kmipkit.spec.enums import KeyWrapType, ResultReason, State
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
@@ -25,7 +26,6 @@ from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.registrable import REGISTRABLE
 from kmipkit_server.operations.get import converted_object, require_get_permitted
-from kmipkit_server.titles import title, title_with_article
 
 
 def export(call: Call, request: ExportRequest) -> ExportResponse:

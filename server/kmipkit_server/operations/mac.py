@@ -17,6 +17,7 @@ from kmipkit.model.payloads.crypto import (
 )
 from kmipkit.spec.enums import ObjectType, ResultReason, ValidityIndicator
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last
 from kmipkit_server.keys.material import key_bytes
@@ -29,7 +30,6 @@ from kmipkit_server.objects.usage import (
     parameters_of,
     require_use,
 )
-from kmipkit_server.titles import title_with_article
 
 _MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 

@@ -8,11 +8,11 @@ from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, 
 from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
 from kmipkit.spec.enums import LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.registrable import REGISTRABLE
-from kmipkit_server.titles import title, title_with_article
 
 
 def _checked_object(object_type: ObjectType, value: ManagedObject | None) -> ManagedObject:

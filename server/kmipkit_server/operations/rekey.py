@@ -17,6 +17,7 @@ from kmipkit.spec.enums import (
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import pairs
 from kmipkit_server.objects import creation
@@ -31,7 +32,6 @@ from kmipkit_server.objects.replacement import (
     release_names,
 )
 from kmipkit_server.operations.create import raw_key
-from kmipkit_server.titles import title_with_article
 
 
 def _require_type(managed: Managed, object_type: ObjectType, operation_name: str) -> None:

@@ -20,6 +20,7 @@ from kmipkit.spec.enums import (
     SecretDataType,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
@@ -27,7 +28,6 @@ from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.operations.create import raw_key
-from kmipkit_server.titles import title_with_article
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
 

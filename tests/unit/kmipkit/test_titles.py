@@ -1,10 +1,10 @@
 """Names of the standard in messages."""
 
 import pytest
-from kmipkit_server.titles import title, title_with_article
 
 from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.enums import ObjectType, Operation
+from kmipkit.spec.titles import title, title_with_article
 
 
 @pytest.mark.parametrize(
