@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kmipkit_client import calls, messages
-from kmipkit_server.net.places import MIN_SILENCE, Full, Places
 from servers import ANSWER_TIMEOUT, RunningServer, exchange
 
 from kmipkit.model.codec import encode
+from kmipkit.places import MIN_SILENCE, Full, Places
 from kmipkit.spec.versions import V1_4
 
 QUERY = encode(messages.request(V1_4, [calls.discover_versions()]), V1_4)

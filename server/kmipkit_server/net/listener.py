@@ -23,6 +23,7 @@ import trio
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
+from kmipkit.places import Full, Places
 from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
@@ -31,7 +32,6 @@ from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.connection_log import ConnectionLog
 from kmipkit_server.net.http import HTTPFraming, Reply
-from kmipkit_server.net.places import Full, Places
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
