@@ -243,11 +243,10 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     administrators = identity.administrators
     if administrators is None:
         administrators = DEVELOPMENT_ADMINISTRATORS if is_development else ()
-    unknown = identity.unknown_credentials or ("ignore" if is_development else "refuse")
     return Accounts(
         store,
         frozenset(administrators),
-        ignores_unknown=unknown == "ignore",
+        ignores_unknown=identity.unknown_credentials == "ignore",
         sessions=state.sessions,
     )
 
@@ -281,12 +280,15 @@ def _message_limits(config: Config) -> Limits:
 
 def _connection_limits(config: Config) -> ConnectionLimits:
     limits = config.limits
+    share = max(1, limits.connections * 3 // 4)
     return ConnectionLimits(
         handshake_timeout=limits.handshake_timeout,
         message_timeout=limits.message_timeout,
         send_timeout=limits.send_timeout,
         idle_timeout=limits.idle_timeout,
         connections=limits.connections,
+        connections_per_address=limits.connections_per_address or share,
+        connections_per_account=limits.connections_per_account or share,
         messages=_message_limits(config),
     )
 

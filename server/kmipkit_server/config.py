@@ -55,10 +55,9 @@ class IdentityConfig:
     administrators: tuple[str, ...] | None = None
     """The accounts that manage users and groups. The default is ``admin`` and ``administrator`` with
     development certificates, otherwise nobody."""
-    unknown_credentials: str | None = None
+    unknown_credentials: str = "refuse"
     """What the server does with credentials in a request that no user has: ``refuse`` the request, or
-    ``ignore`` the credentials and use the certificate. The default is ``ignore`` with development
-    certificates, otherwise ``refuse``."""
+    ``ignore`` the credentials and use the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,10 @@ class LimitsConfig:
     """Limits for connections; times are in seconds, sizes in bytes."""
 
     connections: int = 2000
+    connections_per_address: int | None = None
+    """Connections from one address; the default is three quarters of all."""
+    connections_per_account: int | None = None
+    """Connections of one account; the default is three quarters of all."""
     handshake_timeout: float = 10.0
     message_timeout: float = 30.0
     send_timeout: float = 30.0
@@ -231,7 +234,7 @@ def check(config: Config, source: str) -> Config:
             f"identity.source must be one of {', '.join(SOURCES)}",
         ),
         (
-            config.identity.unknown_credentials in (None, "refuse", "ignore"),
+            config.identity.unknown_credentials in ("refuse", "ignore"),
             "identity.unknown_credentials must be refuse or ignore",
         ),
         *(
@@ -245,7 +248,10 @@ def check(config: Config, source: str) -> Config:
         (config.kmip.asynchronous_delay >= 0, "kmip.asynchronous_delay must be 0 or more"),
         (config.kmip.lease_seconds >= 0, "kmip.lease_seconds must be 0 or more"),
         *(
-            (getattr(config.limits, each.name) > 0, f"limits.{each.name} must be more than 0")
+            (
+                getattr(config.limits, each.name) is None or getattr(config.limits, each.name) > 0,
+                f"limits.{each.name} must be more than 0",
+            )
             for each in fields(config.limits)
         ),
     )

@@ -2,8 +2,10 @@
 
 import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -130,12 +132,32 @@ def test_a_certificate_that_names_nobody_is_answered(
         client.query()
 
 
+@contextmanager
+def kept_busy(stream: ssl.SSLSocket) -> Iterator[None]:
+    """A client that is never silent long enough to make room for another one."""
+    end = threading.Event()
+    begun = threading.Event()
+
+    def work() -> None:
+        while not end.is_set():
+            assert exchange(stream, QUERY)
+            begun.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        assert begun.wait(ANSWER_TIMEOUT)
+        try:
+            yield
+        finally:
+            end.set()
+        done.result(ANSWER_TIMEOUT)
+
+
 def test_one_connection_too_many_is_told_so(
     own_server: RunningServer, tmp_path: Path, version: ssl.TLSVersion
 ) -> None:
     server = configured(own_server, tmp_path, "[limits]\nconnections = 1\n")
-    with server.raw() as stream:
-        assert exchange(stream, QUERY)  # the one that is served
+    with server.raw() as stream, kept_busy(stream):  # the one that is served
         found = reasons(server, server.context(), version, MUCH)
         assert [reason for reason in found if "ALERT_INTERNAL_ERROR" not in reason] == []
         with (

@@ -11,11 +11,14 @@ unknown which answer belongs to which call.
 import logging
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
 import trio
 
+from kmipkit.places import Full, Places
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import (
     InternalFault,
@@ -36,6 +39,8 @@ IDLE_TIMEOUT: Final = 3600.0
 CALL_TIMEOUT: Final = 600.0
 CONNECT_TIMEOUT: Final = 5.0
 MAX_CONNECTIONS: Final = 256
+SHARE: Final = MAX_CONNECTIONS * 3 // 4
+"""Connections from one address, and of one caller: the others have a reserve."""
 
 log = logging.getLogger("kmipkit.vsphere.rpc")
 
@@ -191,16 +196,26 @@ async def _connect(address: tuple[str, int], where: str) -> trio.SocketStream:
 
 
 async def serve_stream(
-    stream: trio.abc.Stream, caller: str, roles: frozenset[str], rows: Rows
+    stream: trio.abc.Stream,
+    caller: str,
+    roles: frozenset[str],
+    rows: Rows,
+    listens: Callable[[bool], None] = lambda _: None,
 ) -> None:
-    """Answer the calls on one connection until the caller closes it."""
+    """Answer the calls on one connection until the caller closes it.
+
+    ``listens`` is called with True when the connection begins to wait for a call, and with False
+    when there is one.
+    """
     frames = FrameStream(stream)
     try:
         while True:
+            listens(True)
             with trio.move_on_after(IDLE_TIMEOUT) as idle:
                 data = await frames.receive()
             if idle.cancelled_caught or data is None:
                 return
+            listens(False)
             await frames.send(await _answer(_parse(data, CallFrame), caller, roles, rows))
     except RPCError as error:
         log.warning("%s: %s", caller, error)
@@ -246,6 +261,36 @@ async def _run(call: CallFrame, caller: str, roles: frozenset[str], rows: Rows) 
     return await row.handler(request, caller)
 
 
+@dataclass(eq=False, slots=True)
+class _Connection:
+    """A connection that holds a place; see :class:`kmipkit.places.Occupant`."""
+
+    address: str
+    silent_since: float | None
+    is_authenticated: bool = False
+    scope: trio.CancelScope = dataclass_field(default_factory=trio.CancelScope)
+    ended_by: str = ""
+
+    def listens(self, is_silent: bool) -> None:
+        """Note whether it waits for its peer."""
+        self.silent_since = trio.current_time() if is_silent else None
+
+    def end(self, reason: str) -> None:
+        """End it."""
+        self.ended_by = reason
+        self.scope.cancel()
+
+
+def _address(stream: trio.abc.Stream) -> str:
+    """The network address of the peer; a name for streams that have none."""
+    if not isinstance(stream, trio.SocketStream):
+        return "local peer"
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:  # it has gone already
+        return "a peer that has gone"
+
+
 class Server:
     """The called side: listens, authenticates callers, and serves a table of methods.
 
@@ -265,7 +310,9 @@ class Server:
         self._rows = rows
         self._callers = callers
         self._context = context if callable(context) else lambda: context
-        self._places = trio.Semaphore(MAX_CONNECTIONS)
+        self._places: Places[_Connection] = Places(
+            MAX_CONNECTIONS, SHARE, SHARE, trio.current_time, _Connection.end
+        )
 
     async def serve(
         self,
@@ -282,18 +329,21 @@ class Server:
 
     async def handle(self, tcp: trio.abc.Stream) -> None:
         """Serve one connection: handshake, then calls."""
+        connection = _Connection(_address(tcp), trio.current_time())
         try:
-            self._places.acquire_nowait()
-        except trio.WouldBlock:
-            log.warning("refused a connection: %d are open", MAX_CONNECTIONS)
-            await trio.aclose_forcefully(tcp)
-            return
-        try:
-            await self._handle(tcp)
+            self._places.enter(connection)
+            with connection.scope:
+                await self._handle(tcp, connection)
+            if connection.scope.cancelled_caught:
+                log.warning("%s: closed: %s", connection.address, connection.ended_by)
+        except Full as full:
+            log.warning("%s: connection refused: %s", connection.address, full)
         finally:
-            self._places.release()
+            self._places.leave(connection)
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(tcp)
 
-    async def _handle(self, tcp: trio.abc.Stream) -> None:
+    async def _handle(self, tcp: trio.abc.Stream, connection: "_Connection") -> None:
         stream = trio.SSLStream(tcp, self._context(), server_side=True)
         names = await self._shake_hands(stream)
         if names is None:
@@ -302,7 +352,9 @@ class Server:
         known = sorted(names & set(self._callers))
         roles = frozenset(role for name in known for role in self._callers[name])
         caller = known[0] if known else ", ".join(sorted(names)) or "a caller without a name"
-        await serve_stream(stream, caller, roles | self._everybody, self._rows)
+        self._places.authenticated(connection, caller)
+        connection.is_authenticated = True
+        await serve_stream(stream, caller, roles | self._everybody, self._rows, connection.listens)
 
     async def _shake_hands(
         self, stream: "trio.SSLStream[trio.abc.Stream]"

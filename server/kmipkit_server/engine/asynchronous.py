@@ -22,9 +22,12 @@ from kmipkit.spec.enums import (
 )
 from kmipkit_server.engine.request import Request, UnreadableItem
 from kmipkit_server.identity.identity import Identity
+from kmipkit_server.identity.shares import require_share
 
 MAX_DEFERRALS = 1024
 """Items of all clients that are outstanding at the same time, at most."""
+MAX_DEFERRALS_PER_ACCOUNT = MAX_DEFERRALS // 8
+"""Of these, the items of one account."""
 
 LIFETIME = timedelta(minutes=10)
 """How long after its submission a request or its result is kept for a Poll."""
@@ -88,11 +91,13 @@ class AsynchronousRequests:
     ) -> list[ResponseBatchItem]:
         """Accept a request; the results Operation Pending. OperationError: Server Limit Exceeded."""
         self._remove_expired(now)
-        if len(self._table) + len(request.items) > MAX_DEFERRALS:
-            raise OperationError(
-                ResultReason.SERVER_LIMIT_EXCEEDED,
-                f"the server keeps {MAX_DEFERRALS} asynchronous operations at most; try again later",
-            )
+        owners = [each.deferred.identity.name for each in self._table.values()]
+        more = len(request.items) - 1
+        require_share(
+            "asynchronous operations",
+            owners.count(identity.name) + more, MAX_DEFERRALS_PER_ACCOUNT,
+            len(owners) + more, MAX_DEFERRALS,
+        )  # fmt: skip
         values = tuple(random(16) for _ in request.items)
         deferred = DeferredRequest(request, identity, now, values)
         for value, item in zip(values, request.items, strict=True):

@@ -12,9 +12,12 @@ from typing import Any, Protocol
 
 from kmipkit.errors import OperationError
 from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit_server.identity.shares import require_share
 
 MAX_COMPUTATIONS = 1024
 """Unfinished computations of all clients at the same time, at most."""
+MAX_COMPUTATIONS_PER_ACCOUNT = MAX_COMPUTATIONS // 8
+"""Of these, the computations of one account."""
 
 LIFETIME = timedelta(minutes=10)
 """How long after a part the next one may come."""
@@ -124,12 +127,13 @@ class Computations:
     def suspend(self, value: bytes, computation: Computation, now: datetime) -> None:
         """Keep a computation. OperationError: Server Limit Exceeded if there are too many."""
         self._remove_expired(now)
-        if value not in self._table and len(self._table) >= MAX_COMPUTATIONS:
-            raise OperationError(
-                ResultReason.SERVER_LIMIT_EXCEEDED,
-                f"the server keeps {MAX_COMPUTATIONS} unfinished operations in several parts at"
-                " most; try again later",
-            )
+        if value not in self._table:
+            owners = [each.owner for each in self._table.values()]
+            require_share(
+                "unfinished operations in several parts",
+                owners.count(computation.owner), MAX_COMPUTATIONS_PER_ACCOUNT,
+                len(owners), MAX_COMPUTATIONS,
+            )  # fmt: skip
         self._table[value] = computation
 
     def _remove_expired(self, now: datetime) -> None:

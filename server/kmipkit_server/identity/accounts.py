@@ -7,7 +7,7 @@ does not write to the store.
 """
 
 import hmac
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -30,6 +30,7 @@ from kmipkit.spec.enums import HashingAlgorithm, ObjectType, ResultReason
 from kmipkit.spec.titles import title
 from kmipkit_server.identity import totp
 from kmipkit_server.identity.directory import Directory, is_usable, user_name
+from kmipkit_server.identity.guessing import Guesses
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.identity.passwords import PasswordChecker
 from kmipkit_server.identity.stored_credential import StoredCredential, unpack_credential
@@ -37,6 +38,13 @@ from kmipkit_server.identity.tickets import Session, Tickets
 from kmipkit_server.store.base import Record, Store
 
 _Result = TypeVar("_Result")
+
+_Check = Callable[["Accounts", Any, datetime], Awaitable[Identity | None]]
+
+CHECKING_THREADS = 2
+"""Threads that compute password hashes, so that guesses leave the other threads to other work."""
+MAX_WAITING_CHECKS = 64
+"""Passwords that wait to be checked, at most."""
 
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 """How far the time in a Hashed Password may differ from the server's clock."""
@@ -62,7 +70,11 @@ class Accounts:
     """Whether credentials of unknown users are ignored instead of refused."""
     sessions: MutableMapping[bytes, Session] = field(default_factory=dict)
     """The sessions of tickets."""
+    guesses: Guesses = field(default_factory=Guesses)
     _passwords: PasswordChecker = field(default_factory=PasswordChecker)
+    _checking: trio.CapacityLimiter | None = None
+    """The threads that compute password hashes; made when the first one is needed."""
+    _waiting_checks: int = 0
     _latest: dict[str, datetime] = field(default_factory=dict)
     """The time in the last Hashed Password of each user, which "SHALL monotonically increase"."""
     _last_interval: dict[str, int] = field(default_factory=dict)
@@ -98,16 +110,36 @@ class Accounts:
                 ResultReason.FEATURE_NOT_SUPPORTED,
                 f"credentials of type {title(credential.credential_type)} are not supported",
             )
-        account: Identity | None = await check(self, credential.credential_value, now)
+        account = await self._guarded(check, identity.address, credential.credential_value, now)
         if account is not None:
             return replace(
                 account,
                 certificate=identity.certificate,
+                address=identity.address,
                 is_administrator=account.name in self.administrators,
             )
         if self.ignores_unknown:
             return identity
         raise refusal()
+
+    async def _guarded(
+        self, check: _Check, address: str, credential: Any, now: datetime
+    ) -> Identity | None:
+        """The result of a check, which guesses make slower and slower."""
+        user = getattr(credential, "username", None) or ""
+        if isinstance(credential, TicketCredential):  # 32 random bytes cannot be guessed
+            return await check(self, credential, now)
+        await self.guesses.wait(user, address)
+        try:
+            account = await check(self, credential, now)
+        except OperationError:
+            self.guesses.failed(user, address)
+            raise
+        if account is None:
+            self.guesses.failed(user, address)
+        else:
+            self.guesses.succeeded(user, address)
+        return account
 
     # --- one method for each type of credential: None if no user has such a credential -----------
 
@@ -116,9 +148,11 @@ class Accounts:
     ) -> Identity | None:
         user = await self._user(credential.username, now)
         if user is None:
+            await self._is_correct(credential.password, None)
             return None
-        for stored in await self._credentials(user, ObjectType.PASSWORD_CREDENTIAL, now):
-            if await self._is_correct(credential.password, stored.password):
+        records = await self._credentials(user, ObjectType.PASSWORD_CREDENTIAL, now)
+        for stored in [record.password for record in records] or [None]:
+            if await self._is_correct(credential.password, stored):
                 return Identity(user_name(user))
         raise refusal()
 
@@ -132,6 +166,7 @@ class Accounts:
 
         match = await self._look_up(find, now)
         if match is None:
+            await self._is_correct(credential.password, None)
             return None
         stored, user = match
         is_correct = stored.password is None or await self._is_correct(
@@ -152,7 +187,7 @@ class Accounts:
         timestamp = credential.timestamp
         is_current = abs(timestamp - now) <= MAX_CLOCK_DIFFERENCE
         if not is_current or timestamp <= self._latest.get(name, datetime.min.replace(tzinfo=UTC)):
-            raise refusal("the Timestamp of the Hashed Password is not current, or not a new one")
+            raise refusal()
         algorithm = credential.hashing_algorithm or HashingAlgorithm.SHA_256
         stamp = _microseconds(timestamp)
         for stored in await self._credentials(user, ObjectType.HASHED_PASSWORD_CREDENTIAL, now):
@@ -176,6 +211,7 @@ class Accounts:
         """A one-time password, and also the password if the user has one."""
         user = await self._user(credential.username, now)
         if user is None:
+            await self._is_correct(credential.password, None)
             return None
         for stored in await self._credentials(user, ObjectType.PASSWORD_CREDENTIAL, now):
             if not await self._is_correct(credential.password, stored.password):
@@ -204,10 +240,24 @@ class Accounts:
         return account
 
     async def _is_correct(self, password: str | None, stored: PasswordCredential | None) -> bool:
-        """Whether this is the password; computed in a thread, since it is slow by design."""
-        if stored is None:
-            return False
-        return await trio.to_thread.run_sync(self._passwords.is_correct, password or "", stored)
+        """Whether this is the password; computed in threads of its own, since it is slow by design.
+
+        OperationError: Server Limit Exceeded if too many checks wait already.
+        """
+        if self._checking is None:
+            self._checking = trio.CapacityLimiter(CHECKING_THREADS)
+        if self._waiting_checks >= MAX_WAITING_CHECKS:
+            raise OperationError(
+                ResultReason.SERVER_LIMIT_EXCEEDED,
+                "too many passwords are being checked; try again later",
+            )
+        self._waiting_checks += 1
+        try:
+            return await trio.to_thread.run_sync(
+                self._passwords.is_correct, password or "", stored, limiter=self._checking
+            )
+        finally:
+            self._waiting_checks -= 1
 
     # --- look-ups in the store --------------------------------------------------------------------
 
@@ -237,7 +287,7 @@ class Accounts:
         return await self._look_up(lambda each: each.user_of_certificate(fingerprint), now)
 
 
-_CHECKS: Mapping[type, Callable[..., Any]] = MappingProxyType(
+_CHECKS: Mapping[type, _Check] = MappingProxyType(
     {
         UsernameAndPassword: Accounts._check_password,
         Device: Accounts._check_device,

@@ -17,6 +17,8 @@ class Identity:
     """SHA-256 of the client certificate of the connection."""
     rights: tuple[Right, ...] | None = None
     """The rights of a ticket of Delegated Login; None for all rights of the account."""
+    address: str = ""
+    """The network address from which the client is connected; empty if there is none."""
     proof: bytes | None = field(default=None, repr=False)
     """The Server Hashed Password of the response (KMIP 2.1 §8.5)."""
 

@@ -1,7 +1,8 @@
 """Passwords of users: stored as a salted scrypt hash, and compared in constant time.
 
 scrypt takes about a tenth of a second, which slows down guessing. A correct password is remembered
-as a keyed hash, so that clients that send theirs with each request do not pay this each time.
+as a keyed hash, so that clients that send theirs with each request do not pay this each time. For a
+user who does not exist, the same work is done, so that the time does not tell who exists.
 """
 
 import hashlib
@@ -31,10 +32,14 @@ class PasswordChecker:
 
     def __init__(self) -> None:
         self._key = os.urandom(32)
+        self._nobody = PasswordCredential(
+            password_salt=os.urandom(_SALT), salted_password=os.urandom(_COST["dklen"])
+        )
         self._correct: set[bytes] = set()
 
-    def is_correct(self, password: str, stored: PasswordCredential) -> bool:
-        """Whether this is the password."""
+    def is_correct(self, password: str, stored: PasswordCredential | None) -> bool:
+        """Whether this is the password; no password is correct for None, a user without one."""
+        stored = stored or self._nobody
         salt, expected = stored.password_salt or b"", stored.salted_password or b""
         keyed_hash = hmac.digest(self._key, salt + expected + password.encode(), "sha256")
         if keyed_hash in self._correct:

@@ -13,9 +13,12 @@ from kmipkit.model.credentials import Ticket
 from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import ResultReason, TicketType
 from kmipkit_server.identity.identity import Identity
+from kmipkit_server.identity.shares import require_share
 
 MAX_TICKETS = 4096
 """Valid tickets of all accounts at the same time, at most."""
+MAX_TICKETS_PER_ACCOUNT = MAX_TICKETS // 8
+"""Of these, the tickets of one account."""
 
 SIZE = 32
 """Bytes of a Ticket Value."""
@@ -48,11 +51,11 @@ class Tickets:
     ) -> Ticket:
         """A new ticket. OperationError: Server Limit Exceeded if there are too many."""
         self._remove_expired(now)
-        if len(self._sessions) >= MAX_TICKETS:
-            raise OperationError(
-                ResultReason.SERVER_LIMIT_EXCEEDED,
-                f"the server keeps {MAX_TICKETS} valid tickets at most; log out, or try again later",
-            )
+        holders = [session.account.name for session in self._sessions.values()]
+        require_share(
+            "valid tickets",
+            holders.count(account.name), MAX_TICKETS_PER_ACCOUNT, len(holders), MAX_TICKETS,
+        )  # fmt: skip
         # The certificate and the proof belong to the connection of this request, not to the ticket.
         holder = Identity(account.name, account.is_administrator, rights=rights)
         self._sessions[value] = Session(holder, now + lease, requests)

@@ -5,8 +5,9 @@ nothing but accept, each handshake runs in its own task with a timeout, the numb
 limited, and there is no service without a verified client certificate. One task checks the deadlines
 of all connections once a second, which is much cheaper than a timeout around each read.
 
-The log has one line for each connection that fails, with the rule that was violated. Probes (a
-handshake, then a close) and idle timeouts are normal, and are logged at debug level.
+The log has a line for each connection that fails, with the rule that was violated; of many alike from
+one address it has one a minute, with their number. Probes (a handshake, then a close) and idle
+timeouts are normal, and are logged at debug level.
 """
 
 import contextlib
@@ -14,20 +15,22 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import trio
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
+from kmipkit.places import Full, Places
 from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
+from kmipkit_server.net.connection_log import ConnectionLog
 from kmipkit_server.net.http import HTTPFraming, Reply
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
@@ -61,6 +64,10 @@ class ConnectionLimits:
     idle_timeout: float = 600.0
     """Between two requests: how long clients with a pool may keep an unused connection."""
     connections: int = 2000
+    connections_per_address: int = 1500
+    """Connections from one address, so that it cannot shut all others out."""
+    connections_per_account: int = 1500
+    """Connections of one account, however many addresses they come from."""
     messages: Limits = DEFAULT_LIMITS
 
 
@@ -105,11 +112,25 @@ class _Connection:
     """An open connection, with its deadline."""
 
     scope: trio.CancelScope
+    address: str
     peer: str
+    """The address and the port, for the log."""
+    timeouts: Mapping[str, float]
     deadline: float
     waiting_for: str
     ended_by: str = ""
-    """The reason for which the server ends it: a timeout or its own shutdown."""
+    """The reason for which the server ends it: a timeout, its own shutdown, or lack of places."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether its handshake is finished."""
+        return self.waiting_for != _HANDSHAKE
+
+    @property
+    def silent_since(self) -> float | None:
+        """When it began to wait for its peer; None while it waits for the server."""
+        timeout = self.timeouts.get(self.waiting_for)
+        return None if timeout is None else self.deadline - timeout
 
 
 @dataclass(slots=True)
@@ -123,12 +144,32 @@ class Listener:
     """The requests of the server to a client that has exchanged roles with it."""
     identity_rule: IdentityRule
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
-    _connections: set[_Connection] = field(default_factory=set)
+    _places: Places[_Connection] = field(init=False)
+    _log: ConnectionLog = field(default_factory=lambda: ConnectionLog(log))
+    _timeouts: Mapping[str, float] = field(init=False)
+    """How long a connection may wait for its peer, by what it waits for."""
     _rejecting: int = 0
     """The number of connections that are being rejected."""
     _accepting: trio.CancelScope = field(default_factory=trio.CancelScope)
     _all_closed: trio.Event | None = None
     """None until draining begins; set when no connection is open."""
+
+    def __post_init__(self) -> None:
+        limits = self.limits
+        self._places = Places(
+            limits.connections,
+            limits.connections_per_address,
+            limits.connections_per_account,
+            trio.current_time,
+            _end,
+        )
+        self._timeouts = {
+            _HANDSHAKE: limits.handshake_timeout,
+            _REQUEST: limits.idle_timeout,
+            _REST_OF_REQUEST: limits.message_timeout,
+            _SENDING: limits.send_timeout,
+            _CLIENT_RESPONSE: limits.message_timeout,
+        }
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Accept connections and serve them until cancelled or drained."""
@@ -152,11 +193,10 @@ class Listener:
         """
         self._all_closed = trio.Event()
         self._accepting.cancel()
-        for connection in list(self._connections):
+        for connection in list(self._places.occupants):
             if connection.waiting_for == _REQUEST:
-                connection.ended_by = "shutdown"
-                connection.scope.cancel()
-        if self._connections:
+                _end(connection, "shutdown")
+        if self._places.occupants:
             with trio.move_on_after(grace):
                 await self._all_closed.wait()
 
@@ -181,20 +221,30 @@ class Listener:
                 await trio.lowlevel.checkpoint_if_cancelled()
 
     def _begin(self, raw: socket.socket, address: object, nursery: trio.Nursery) -> None:
-        peer = _peer_name(address)
         raw.setblocking(False)
-        if self._draining or len(self._connections) >= self.limits.connections:
-            log.warning(
-                "%s: connection refused: %d connections are open", peer, len(self._connections)
-            )
+        connection = _Connection(
+            trio.CancelScope(),
+            _host_name(address),
+            _peer_name(address),
+            self._timeouts,
+            trio.current_time() + self.limits.handshake_timeout,
+            _HANDSHAKE,
+        )
+        refusal = "the server stops" if self._draining else self._enter(connection)
+        if refusal is not None:
+            self._warn(connection, "connection refused", refusal)
             nursery.start_soon(self._reject, raw)
             return
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        scope = trio.CancelScope()
-        deadline = trio.current_time() + self.limits.handshake_timeout
-        connection = _Connection(scope, peer, deadline, _HANDSHAKE)
-        self._connections.add(connection)
         nursery.start_soon(self._serve, raw, connection)
+
+    def _enter(self, connection: _Connection) -> str | None:
+        """Give a connection a place; the reason if there is none."""
+        try:
+            self._places.enter(connection)
+        except Full as full:
+            return str(full)
+        return None
 
     async def _reject(self, raw: socket.socket) -> None:
         """Close a connection with an alert, so that the client does not take it for a network fault."""
@@ -213,10 +263,10 @@ class Listener:
         while True:
             await trio.sleep(1)
             now = trio.current_time()
-            for connection in list(self._connections):
+            for connection in list(self._places.occupants):
                 if connection.deadline < now and not connection.ended_by:
-                    connection.ended_by = "timeout"
-                    connection.scope.cancel()
+                    _end(connection, "timeout")
+            self._log.flush(now)
 
     async def _serve(self, raw: socket.socket, connection: _Connection) -> None:
         stream: TLSStream | None = None
@@ -227,11 +277,11 @@ class Listener:
         except TLSFailure as failure:
             is_handshake = connection.waiting_for == _HANDSHAKE
             step = "TLS handshake failed" if is_handshake else "connection broken"
-            log.warning("%s: %s: %s", connection.peer, step, failure)
-        except NoIdentity as refusal:
-            log.warning("%s: client refused: %s", connection.peer, refusal)
+            self._warn(connection, step, str(failure))
+        except (NoIdentity, Full) as refusal:
+            self._warn(connection, "client refused", str(refusal))
         except RemoteProtocolError as error:
-            log.warning("%s: bad request: %s", connection.peer, error)
+            self._warn(connection, "bad request", str(error))
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: all connections
             # run in one nursery, and an exception of one would end the others.
@@ -249,30 +299,35 @@ class Listener:
                 else:
                     await stream.finish(notify=has_session)
             finally:
-                self._connections.discard(connection)
-                if self._all_closed is not None and not self._connections:
+                self._places.leave(connection)
+                if self._all_closed is not None and not self._places.occupants:
                     self._all_closed.set()
 
     def _log_end(self, connection: _Connection) -> None:
-        is_normal = connection.ended_by == "shutdown" or connection.waiting_for == _REQUEST
-        level = logging.DEBUG if is_normal else logging.WARNING
-        log.log(
-            level,
-            "%s: closed: %s while waiting for %s",
-            connection.peer,
-            connection.ended_by or "cancelled",
-            connection.waiting_for,
+        ended_by = connection.ended_by or "cancelled"
+        is_normal = ended_by == "shutdown" or (
+            connection.waiting_for == _REQUEST and ended_by == "timeout"
         )
+        level = logging.DEBUG if is_normal else logging.WARNING
+        text = f"{ended_by} while waiting for {connection.waiting_for}"
+        self._write(level, connection, "closed", text)
+
+    def _warn(self, connection: _Connection, kind: str, text: str) -> None:
+        self._write(logging.WARNING, connection, kind, text)
+
+    def _write(self, level: int, connection: _Connection, kind: str, text: str) -> None:
+        now = trio.current_time()
+        self._log.write(level, now, connection.address, connection.peer, kind, text)
 
     async def _serve_messages(self, stream: TLSStream, connection: _Connection) -> None:
         await stream.do_handshake()
         try:
-            identity = await self.responder.admit(
-                self.identity_rule.identify(stream.peer_certificate())
-            )
+            identity = self.identity_rule.identify(stream.peer_certificate())
+            identity = await self.responder.admit(replace(identity, address=connection.address))
         except NoIdentity as refusal:
             await self._refuse(stream, connection, refusal)
             raise
+        self._places.authenticated(connection, identity.name)
         log.debug("%s: %s as %s", connection.peer, stream.description(), identity.name)
         framing: Framing | None = None
         clock = trio.current_time
@@ -350,7 +405,7 @@ class Listener:
     async def _reply(self, stream: TLSStream, connection: _Connection, reply: Reply) -> bool:
         """Send a reply of HTTP; False if the connection is to be closed."""
         if reply.refusal:
-            log.warning("%s: bad request: %s", connection.peer, reply.refusal)
+            self._warn(connection, "bad request", reply.refusal)
         await self._send(stream, connection, reply.data)
         return not reply.refusal
 
@@ -396,6 +451,16 @@ def _framing(first: bytes, limits: Limits) -> Framing:
     if first[:1].isalpha() and not first.startswith(b"\x42\x00"[: len(first)]):
         return HTTPFraming(limits)
     return TTLVFraming(limits)
+
+
+def _end(connection: _Connection, reason: str) -> None:
+    connection.ended_by = reason
+    connection.scope.cancel()
+
+
+def _host_name(address: object) -> str:
+    """The address without the port."""
+    return str(address[0]) if isinstance(address, tuple) and address else str(address)
 
 
 def _peer_name(address: object) -> str:

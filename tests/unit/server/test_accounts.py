@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import OperationFailed, calls, messages
+from kmipkit_server.identity import passwords
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import SYSTEM, Identity
 from laboratory import START, Laboratory
@@ -158,6 +159,26 @@ def test_a_wrong_password_is_refused_and_nothing_done(
         ask(laboratory, CREATE, password("array", "wrong"), version)
     assert reason(error) is ResultReason.AUTHENTICATION_NOT_SUCCESSFUL
     assert laboratory.ask(locate()).ids == ()
+
+
+@pytest.mark.parametrize("name", ["array", "nobody", "without"])
+def test_the_work_for_a_wrong_password_does_not_tell_who_exists(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Or an attacker measures which user names are worth guessing."""
+    with_password(laboratory, "array", "right")
+    user(laboratory, "without")
+    hashed: list[str] = []
+
+    def scrypt(password: str, salt: bytes) -> bytes:
+        hashed.append(password)
+        return bytes(32)
+
+    monkeypatch.setattr(passwords, "_scrypt", scrypt)
+    with pytest.raises(OperationFailed) as error:
+        ask(laboratory, CREATE, password(name, "wrong"))
+    assert hashed == ["wrong"]
+    assert str(error.value).endswith("the credentials are not those of a user")
 
 
 def test_an_unknown_user_is_refused_unless_the_certificate_is_to_decide(

@@ -44,7 +44,11 @@ def laboratory(tmp_path: Path) -> Iterator[Laboratory]:
 
 
 def put_off(
-    laboratory: Laboratory, *asked: Any, version: Version = V2_1, indicator: Any = None
+    laboratory: Laboratory,
+    *asked: Any,
+    version: Version = V2_1,
+    indicator: Any = None,
+    identity: str = "me",
 ) -> list[ResponseBatchItem]:
     if indicator is None:
         indicator = True if version < V2_1 else AsynchronousIndicator.MANDATORY
@@ -53,7 +57,7 @@ def put_off(
         request_header=made.request_header.replace(asynchronous_indicator=indicator),
         batch_items=made.batch_items,
     )
-    return list(laboratory.send(request, version).batch_items)
+    return list(laboratory.send(request, version, identity).batch_items)
 
 
 def poll(laboratory: Laboratory, value: bytes, version: Version = V2_1) -> ResponseBatchItem:
@@ -179,3 +183,14 @@ def test_no_client_can_make_the_server_keep_more_than_it_bears(
     put_off(laboratory, CREATE, CREATE)
     [item] = put_off(laboratory, CREATE)
     assert item.result_reason is ResultReason.SERVER_LIMIT_EXCEEDED
+
+
+def test_an_account_cannot_take_the_share_of_others(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asynchronous, "MAX_DEFERRALS_PER_ACCOUNT", 2)
+    put_off(laboratory, CREATE, CREATE)
+    [mine] = put_off(laboratory, CREATE)
+    assert mine.result_reason is ResultReason.SERVER_LIMIT_EXCEEDED
+    [theirs] = put_off(laboratory, CREATE, identity="another")
+    assert theirs.result_reason is None

@@ -36,6 +36,7 @@ from kmipkit_vsphere.model.errors import (
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.message import Text
+from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.call import Request, Rows, table
 from kmipkit_vsphere.rpc.channel import (
     HANDSHAKE_TIMEOUT,
@@ -46,6 +47,8 @@ from kmipkit_vsphere.rpc.channel import (
 )
 from kmipkit_vsphere.rpc.frames import MAX_FRAME, FrameStream
 from kmipkit_vsphere.rpc.tls import Credentials
+
+from kmipkit.places import MIN_SILENCE
 
 NOW = datetime.now(UTC)
 KEY = CryptoKeyPlain(
@@ -538,5 +541,33 @@ def test_frames_hold_compact_json() -> None:
         data = await far.receive_some()
         assert json.loads(data[4:]) == {"a": [1, 2]}
         assert int.from_bytes(data[:4], "big") == len(data) - 4
+
+    run(test)
+
+
+def test_silent_connections_make_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peers that connect and say nothing would otherwise keep vCenter from its hosts."""
+    monkeypatch.setattr(channel, "SHARE", 3)
+    server = Server(ROWS, {}, Authority(tmp_path, "ca").issue("vcenter").server_context())
+
+    async def test() -> None:
+        served: list[int] = []
+
+        async def serve(number: int, stream: trio.abc.Stream) -> None:
+            served.append(number)
+            await server.handle(stream)
+            served.remove(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(3):
+                nursery.start_soon(serve, number, trio.testing.memory_stream_pair()[1])
+                await trio.sleep(0.1)
+            await trio.sleep(MIN_SILENCE)
+            nursery.start_soon(serve, 3, trio.testing.memory_stream_pair()[1])
+            await trio.sleep(0.1)
+            assert sorted(served) == [1, 2, 3]
+            nursery.cancel_scope.cancel()
 
     run(test)

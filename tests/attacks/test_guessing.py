@@ -1,0 +1,105 @@
+"""Guessing passwords is slow, tells nothing about who exists, and shuts nobody out."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from kmipkit_server.identity.guessing import (
+    FORGET_AFTER,
+    FREE_FAILURES,
+    MAX_DELAY,
+    MAX_ENTRIES,
+    MAX_WAIT,
+    Guesses,
+)
+
+from kmipkit.errors import OperationError
+
+
+def play(test: Callable[[Guesses], Awaitable[Any]]) -> float:
+    """Run a test with a clock that jumps when everybody waits; the seconds that it took."""
+
+    async def work() -> float:
+        begin = trio.current_time()
+        await test(Guesses())
+        return trio.current_time() - begin
+
+    return trio.run(work, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def guess(guesses: Guesses, user: str = "backup", address: str = "192.0.2.1") -> None:
+    await guesses.wait(user, address)
+    guesses.failed(user, address)
+
+
+async def many(guesses: Guesses, number: int, user: str = "u{}", address: str = "a{}") -> None:
+    for n in range(number):
+        await guess(guesses, user.format(n), address.format(n))
+
+
+def test_a_few_mistakes_cost_nothing() -> None:
+    assert play(lambda guesses: many(guesses, FREE_FAILURES, "backup", "192.0.2.1")) == 0
+
+
+@pytest.mark.parametrize(
+    ("user", "address"), [("backup", "a{}"), ("u{}", "192.0.2.1")], ids=["one user", "one address"]
+)
+def test_a_thousand_guesses_take_hours(user: str, address: str) -> None:
+    """A password of a dictionary would be found in minutes."""
+    taken = play(lambda guesses: many(guesses, 1000, user, address))
+    assert taken > 900 * MAX_DELAY
+
+
+def test_guesses_at_the_same_time_wait_for_each_other_or_are_refused() -> None:
+    async def test(guesses: Guesses) -> None:
+        refused = 0
+
+        async def attempt() -> None:
+            nonlocal refused
+            try:
+                await guess(guesses)
+            except OperationError:
+                refused += 1
+
+        await many(guesses, 10, "backup", "192.0.2.1")
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(attempt)
+        assert refused > 90
+
+    assert play(test) < 10 * MAX_DELAY + 2 * MAX_WAIT
+
+
+def test_a_user_is_not_shut_out_by_the_guesses_of_others() -> None:
+    async def test(guesses: Guesses) -> None:
+        guesses.succeeded("backup", "198.51.100.7")
+        await many(guesses, 20, "backup", "192.0.2.1")
+        begin = trio.current_time()
+        await guesses.wait("backup", "198.51.100.7")
+        assert trio.current_time() == begin
+
+    play(test)
+
+
+def test_failures_are_forgotten() -> None:
+    async def test(guesses: Guesses) -> None:
+        await many(guesses, 20, "backup", "192.0.2.1")
+        await trio.sleep(FORGET_AFTER + MAX_DELAY)
+        begin = trio.current_time()
+        await guesses.wait("backup", "192.0.2.1")
+        assert trio.current_time() == begin
+
+    play(test)
+
+
+def test_guesses_of_many_names_take_no_memory() -> None:
+    async def test(guesses: Guesses) -> None:
+        for n in range(2 * MAX_ENTRIES):
+            guesses.failed(f"u{n}", f"a{n}")
+            guesses.succeeded(f"u{n}", f"a{n}")
+        assert len(guesses._failures) <= MAX_ENTRIES
+        assert len(guesses._correct) <= MAX_ENTRIES
+
+    play(test)
