@@ -48,7 +48,7 @@ from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
+from kmipkit_server.store.base import Damaged, Reader, Store, StoreError, Transaction
 
 log = logging.getLogger("kmipkit.server")
 
@@ -56,6 +56,11 @@ STOP, CONTINUE, UNDO = (
     BatchErrorContinuationOption.STOP,
     BatchErrorContinuationOption.CONTINUE,
     BatchErrorContinuationOption.UNDO,
+)
+
+
+_DAMAGED = OperationError(
+    ResultReason.GENERAL_FAILURE, "an object of the request is damaged in the store of the server"
 )
 
 
@@ -245,6 +250,9 @@ class Dispatcher:
             return self._run_operation(batch, require_readable(item), row)
         except OperationError as error:
             return failure(batch.version, error, item)
+        except Damaged as error:
+            log.error("%s: %s", batch.identity.name, error)
+            return failure(batch.version, _DAMAGED, item)
         except (WriteRequired, StoreError):
             raise
         except Exception:

@@ -6,13 +6,13 @@ the identifier of the object, so that nobody can exchange the material of two ob
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.base import Damaged, StoreError
 
 NONCE_SIZE = 12
 KEY_SIZE = 32
@@ -27,6 +27,14 @@ class KeyWrapper(Protocol):
 
     def unwrap(self, wrapped: bytes) -> bytes:
         """The data key from :meth:`wrap`; KMIPError if it was wrapped with another root key."""
+
+
+class Sealed(NamedTuple):
+    """Sealed bytes, with what is needed to open them; all None for an object without material."""
+
+    data_key: int | None
+    nonce: bytes | None
+    material: bytes | None
 
 
 class Sealer:
@@ -51,8 +59,8 @@ class Sealer:
         self._current = 0
         self._seals_left = 0
 
-    def seal(self, data: bytes, identifier: str) -> tuple[int, bytes]:
-        """The number of the data key, and the sealed bytes."""
+    def seal(self, data: bytes, identifier: str) -> Sealed:
+        """The sealed bytes, with what is needed to open them."""
         if not self._seals_left:
             key = self._random(KEY_SIZE)
             self._current = self._save(self._wrapper.wrap(key))
@@ -60,19 +68,18 @@ class Sealer:
             self._seals_left = SEALS_PER_KEY
         self._seals_left -= 1
         nonce = self._random(NONCE_SIZE)
-        return self._current, nonce + self._keys[self._current].encrypt(
-            nonce, data, identifier.encode()
-        )
+        encrypted = self._keys[self._current].encrypt(nonce, data, identifier.encode())
+        return Sealed(self._current, nonce, encrypted)
 
-    def open(self, number: int, sealed: bytes, identifier: str) -> bytes:
-        """The original bytes; StoreError if the sealed bytes or the identifier were changed."""
+    def open(self, number: int, nonce: bytes, sealed: bytes, identifier: str) -> bytes:
+        """The original bytes; Damaged if the sealed bytes or the identifier were changed."""
         key = self._keys.get(number)
         if key is None:
             key = self._keys[number] = AESGCM(self._data_key(number))
         try:
-            return key.decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], identifier.encode())
+            return key.decrypt(nonce, sealed, identifier.encode())
         except InvalidTag:
-            raise StoreError(
+            raise Damaged(
                 f"the material of object {identifier} was changed in the database;"
                 " restore it from a backup"
             ) from None

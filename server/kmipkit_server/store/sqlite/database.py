@@ -12,9 +12,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
+from kmipkit.errors import KMIPError
 from kmipkit_server.store.base import StoreError, Transaction
-from kmipkit_server.store.sealing import KeyWrapper, Sealer
+from kmipkit_server.store.integrity import Integrity
+from kmipkit_server.store.sealing import KEY_SIZE, KeyWrapper, Sealer
 from kmipkit_server.store.sqlite import schema
+from kmipkit_server.store.sqlite.protection import protect_rows
+from kmipkit_server.store.sqlite.summary import add_summary, read_integrity_key
 from kmipkit_server.store.sqlite.views import SQLiteReader, SQLiteTransaction, sqlite_errors
 
 
@@ -25,7 +29,6 @@ class SQLiteDatabase:
         self,
         lock: int,
         writing: sqlite3.Connection,
-        reading: sqlite3.Connection,
         key_wrapper: KeyWrapper,
         random: Callable[[int], bytes],
         path: Path,
@@ -34,9 +37,13 @@ class SQLiteDatabase:
         self._lock = lock
         self._path = path
         self._name = str(path)
+        self._writing = writing
         self._sealer = Sealer(key_wrapper, random, self._load_key, self._save_key)
-        self._transaction = SQLiteTransaction(writing, self._sealer, self._name)
-        self.reader = SQLiteReader(reading, self._sealer, self._name)
+        self._migrate(key_wrapper, random)
+        self._integrity = Integrity(self._integrity_key(key_wrapper))
+        self._transaction = SQLiteTransaction(writing, self._sealer, self._integrity, self._name)
+        self._transaction.summary.check(self._name)
+        self.reader = self.open_reader()
         """A view of the committed state, for the thread that opened the database."""
 
     @classmethod
@@ -56,25 +63,41 @@ class SQLiteDatabase:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
                 writing = cleanup.enter_context(closing(_connect(path)))
                 writing.execute("PRAGMA journal_mode = WAL")
-                schema.migrate(writing, str(path))
-                reading = cleanup.enter_context(closing(_connect_to_read(path)))
-                database = cls(lock, writing, reading, key_wrapper, random, path)
-                database.check_root_key()
+                database = cls(lock, writing, key_wrapper, random, path)
             cleanup.pop_all()
             return database
 
-    def check_root_key(self) -> None:
+    def _migrate(self, key_wrapper: KeyWrapper, random: Callable[[int], bytes]) -> None:
+        def protect() -> None:
+            key = random(KEY_SIZE)
+            add_summary(self._writing, key_wrapper.wrap(key))
+            protect_rows(SQLiteTransaction(self._writing, self._sealer, Integrity(key), self._name))
+
+        if schema.version_of(self._writing):
+            self._check_root_key()
+        schema.migrate(self._writing, self._name, protect=protect)
+
+    def _check_root_key(self) -> None:
         """StoreError if this database was written with another root key."""
-        row = self.reader.connection.execute(
+        row = self._writing.execute(
             "SELECT number FROM data_keys ORDER BY number DESC LIMIT 1"
         ).fetchone()
         if row is not None:
             self._sealer.check(row[0])
 
+    def _integrity_key(self, key_wrapper: KeyWrapper) -> bytes:
+        try:
+            return key_wrapper.unwrap(read_integrity_key(self._writing, self._name))
+        except StoreError:
+            raise
+        except KMIPError as error:
+            raise StoreError(str(error)) from error
+
     def open_reader(self) -> SQLiteReader:
         """Another view of the committed state, with its own connection; close it after use."""
         with sqlite_errors(self._name):
-            return SQLiteReader(_connect_to_read(self._path), self._sealer, self._name)
+            connection = _connect_to_read(self._path)
+        return SQLiteReader(connection, self._sealer, self._integrity, self._name)
 
     def begin(self) -> Transaction:
         """Open the transaction; there is only one at a time."""
@@ -85,6 +108,7 @@ class SQLiteDatabase:
     def commit(self) -> None:
         """Make the transaction durable; this waits for the disk."""
         with sqlite_errors(self._name):
+            self._transaction.summary.write()
             self._transaction.connection.execute("COMMIT")
 
     def rollback(self) -> None:
@@ -93,6 +117,7 @@ class SQLiteDatabase:
         with sqlite_errors(self._name):
             if self._transaction.connection.in_transaction:
                 self._transaction.connection.execute("ROLLBACK")
+            self._transaction.summary.read()
 
     def close(self) -> None:
         """Release files and locks."""
@@ -102,7 +127,7 @@ class SQLiteDatabase:
 
     def _load_key(self, number: int) -> bytes:
         with sqlite_errors(self._name):
-            row = self._transaction.connection.execute(
+            row = self._writing.execute(
                 "SELECT wrapped FROM data_keys WHERE number = ?", (number,)
             ).fetchone()
         if row is None:
@@ -110,9 +135,7 @@ class SQLiteDatabase:
         return bytes(row[0])
 
     def _save_key(self, wrapped: bytes) -> int:
-        cursor = self._transaction.connection.execute(
-            "INSERT INTO data_keys (wrapped) VALUES (?)", (wrapped,)
-        )
+        cursor = self._writing.execute("INSERT INTO data_keys (wrapped) VALUES (?)", (wrapped,))
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
