@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 from kmipkit_client import OperationFailed, calls, material, messages
+from kmipkit_server.store import index
 from laboratory import Laboratory, reasons
 from old_stores import FIRST, restore
 
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import Name, RevocationReason
-from kmipkit.model.credentials import Authentication, Credential, UsernameAndPassword
+from kmipkit.model.credentials import Authentication, Credential, Device, UsernameAndPassword
 from kmipkit.model.payloads.accounts import (
     CreateCredentialRequest,
     CreateUserRequest,
+    DeviceCredential,
     PasswordCredential,
 )
 from kmipkit.model.payloads.lifecycle import RevokeRequest
@@ -216,6 +218,71 @@ def test_a_damaged_attribute_set_is_repaired_by_its_next_object(tampered: Tamper
         assert server.ask(get(tampered.key))
 
 
+# --- the index, which has no MACs ----------------------------------------------------------------
+
+
+def forge_index(tampered: Tampered, source: str, target: str) -> None:
+    """Let the target be found wherever the source is."""
+    tampered.sql(
+        "INSERT OR IGNORE INTO attribute_index (owner, attribute, field, value, object, instance)"
+        " SELECT o.owner, i.attribute, i.field, i.value, t.seq, i.instance"
+        " FROM attribute_index i JOIN objects o ON o.seq = i.object, objects t"
+        " WHERE o.id = ? AND t.id = ?",
+        source,
+        target,
+    )
+
+
+def test_locate_finds_nothing_by_a_forged_index(tampered: Tampered) -> None:
+    """Otherwise a client would encrypt with another key than the one whose name it knows."""
+    forge_index(tampered, tampered.key, tampered.secret)
+    tampered.sql(
+        "DELETE FROM attribute_index WHERE object = (SELECT seq FROM objects WHERE id = ?)",
+        tampered.key,
+    )
+    with tampered.server() as server:
+        located = server.ask(calls.locate("mine", None, None, None, None, None))
+        assert located.ids == ()
+        located = server.ask(calls.locate("secret", None, None, None, None, None))
+        assert located.ids == (tampered.secret,)
+        assert server.ask(create("mine", 128)), "the name is not taken either"
+
+
+@pytest.mark.parametrize("copies", [1, 40])
+def test_nobody_logs_in_by_a_forged_index(tampered: Tampered, copies: int) -> None:
+    """Links from users to credentials are found by index as well."""
+    with tampered.server() as server:
+        alice, _ = add_user(server, "alice", "correct horse")
+        device = Device(device_serial_number="17")
+        credential = ask_administrator(
+            server,
+            Operation.CREATE_CREDENTIAL,
+            CreateCredentialRequest(
+                credential_type=CredentialType.DEVICE,
+                attributes=Attributes(),
+                credential=DeviceCredential(device_serial_number="17"),
+            ),
+        )
+        users = [
+            ask_administrator(
+                server,
+                Operation.CREATE_USER,
+                CreateUserRequest(
+                    attributes=name(f"user {number}").plus(
+                        *Attributes.of((Tag.CREDENTIAL_LINK, [alice]))
+                    )
+                ),
+            )
+            for number in range(copies)
+        ]
+    row = "INSERT INTO attribute_index SELECT owner, ?, 0, ?, seq, 99 FROM objects WHERE id = ?"
+    for user in users:
+        tampered.sql(row, index.name_of(Tag.CREDENTIAL_LINK), index.text(credential), user)
+    kind = CredentialType.DEVICE
+    with tampered.server() as server:
+        assert log_in_with(server, kind, device) == "AUTHENTICATION_NOT_SUCCESSFUL"
+
+
 # --- users ---------------------------------------------------------------------------------------
 
 
@@ -224,13 +291,14 @@ def name(text: str) -> Attributes:
     return Attributes.of((Tag.NAME, value))
 
 
-def add_user(server: Laboratory, user: str, password: str) -> tuple[str, str]:
-    def ask(operation: Operation, request: Any) -> str:
-        call = calls.raw(operation, request)
-        made = server.ask(call, version=V3_0, identity="administrator")
-        return str(made.unique_identifier)
+def ask_administrator(server: Laboratory, operation: Operation, request: Any) -> str:
+    made = server.ask(calls.raw(operation, request), version=V3_0, identity="administrator")
+    return str(made.unique_identifier)
 
-    credential = ask(
+
+def add_user(server: Laboratory, user: str, password: str) -> tuple[str, str]:
+    credential = ask_administrator(
+        server,
         Operation.CREATE_CREDENTIAL,
         CreateCredentialRequest(
             credential_type=CredentialType.PASSWORD,
@@ -239,13 +307,18 @@ def add_user(server: Laboratory, user: str, password: str) -> tuple[str, str]:
         ),
     )
     attributes = name(user).plus(*Attributes.of((Tag.CREDENTIAL_LINK, [credential])))
-    return ask(Operation.CREATE_USER, CreateUserRequest(attributes=attributes)), credential
+    request = CreateUserRequest(attributes=attributes)
+    return ask_administrator(server, Operation.CREATE_USER, request), credential
 
 
 def log_in(server: Laboratory, user: str, password: str) -> str:
     """The reason why a user cannot log in; "" if he can."""
     value = UsernameAndPassword(username=user, password=password)
-    shown = Credential(credential_type=CredentialType.USERNAME_AND_PASSWORD, credential_value=value)
+    return log_in_with(server, CredentialType.USERNAME_AND_PASSWORD, value)
+
+
+def log_in_with(server: Laboratory, kind: CredentialType, value: Any) -> str:
+    shown = Credential(credential_type=kind, credential_value=value)
     request = messages.request(V3_0, [create(None, 256)])
     header = request.request_header.replace(authentication=Authentication(credentials=(shown,)))
     [item] = server.send(request.replace(request_header=header), V3_0).batch_items

@@ -17,6 +17,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.store.base import Criterion, Damaged, LocateQuery, Reader, Record
+from kmipkit_server.store.criteria import is_met
 
 log = logging.getLogger("kmipkit.server")
 
@@ -106,7 +107,8 @@ class Directory(NamedTuple):
         )
         query = LocateQuery(owner=SYSTEM.name, criteria=(*criteria, of_type), now=self.now)
         records = map(self._get, self.reader.locate(query).ids)
-        return (record for record in records if record is not None)
+        # The index alone must not decide who logs in: see kmipkit_server.store.criteria.
+        return (record for record in records if record is not None and is_met(query, record))
 
     def _get(self, identifier: str) -> Record | None:
         """A record; a damaged one counts as missing, so that all others can log in."""

@@ -9,7 +9,7 @@ from kmipkit.lifecycle import DESTROYED_STATES
 from kmipkit.model.attribute import Attributes
 from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.tags import Tag
-from kmipkit_server.store import index, packing
+from kmipkit_server.store import criteria, index, packing
 from kmipkit_server.store.base import (
     Damaged,
     Located,
@@ -46,6 +46,11 @@ _STATES = {int(member): member for member in State}
 
 _ROWS_PER_INSERT = 64
 """Index rows that one statement inserts; this takes two thirds of the time of single inserts."""
+
+
+MAX_CHECKED = 32
+"""Results of a Locate that are compared with its criteria, since nothing protects the index itself. A
+longer result is a list to choose from; each object is checked when it is read."""
 
 
 @cache
@@ -138,21 +143,41 @@ class _View:
                 )
             )
             if query.maximum is None and not query.offset:
-                return Located(ids, len(ids))
-            (total,) = self.connection.execute(
-                f"SELECT count(*) FROM objects WHERE {where}",  # noqa: S608 - placeholders
-                statement.values,
-            ).fetchone()
-        return Located(ids, total)
+                total = len(ids)
+            else:
+                (total,) = self.connection.execute(
+                    f"SELECT count(*) FROM objects WHERE {where}",  # noqa: S608 - placeholders
+                    statement.values,
+                ).fetchone()
+        if len(ids) > MAX_CHECKED:
+            return Located(ids, total)
+        checked = tuple(each for each in ids if self._is_met(query, each))
+        return Located(checked, total - len(ids) + len(checked))
 
     def named(self, owner: str, name: str) -> tuple[str, ...]:
         """Up to two objects with this name."""
         number = self.owner_number(owner)
         with sqlite_errors(self.name):
-            return tuple(
-                identifier
-                for (identifier,) in self.connection.execute(_NAMED, (number, index.text(name)))
-            )
+            rows = self.connection.execute(_NAMED, (number, index.text(name))).fetchall()
+        return tuple(
+            identifier for (identifier,) in rows if self._has_name(identifier, owner, name)
+        )
+
+    def _has_name(self, identifier: str, owner: str, name: str) -> bool:
+        try:
+            record = self.get(identifier)
+        except Damaged:
+            return True  # the name stays in use, and who uses the object learns that it is damaged
+        if record is None or record.owner != owner or record.is_destroyed:
+            return False
+        return any(each.name_value == name for each in record.attributes.all(Tag.NAME))
+
+    def _is_met(self, query: LocateQuery, identifier: str) -> bool:
+        try:
+            record = self.get(identifier)
+        except Damaged:
+            return True  # who uses it learns that it is damaged
+        return record is not None and criteria.is_met(query, record)
 
     def setting(self, name: str) -> bytes | None:
         """What the server has stored for itself under this name."""
