@@ -22,11 +22,28 @@ SEALS_PER_KEY = 1 << 30
 class KeyWrapper(Protocol):
     """Protects data keys: wraps and unwraps them with a root key, which it never returns."""
 
+    is_new: bool
+    """Whether the root key was generated for this start, so that nothing can need it yet."""
+
     def wrap(self, key: bytes) -> bytes:
         """A data key, wrapped."""
 
     def unwrap(self, wrapped: bytes) -> bytes:
         """The data key from :meth:`wrap`; KMIPError if it was wrapped with another root key."""
+
+    @property
+    def name(self) -> str:
+        """Where the root key is, for messages."""
+
+    @property
+    def counter_name(self) -> str:
+        """Where the counter is, for messages."""
+
+    def counter(self) -> int | None:
+        """The counter of transactions as it was last stored; None before the first time."""
+
+    def save_counter(self, counter: int) -> None:
+        """Store the counter of transactions. KMIPError if that fails."""
 
 
 class Sealed(NamedTuple):

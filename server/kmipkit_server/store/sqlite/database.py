@@ -5,8 +5,10 @@ the same directory.
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,6 +22,11 @@ from kmipkit_server.store.sqlite import schema
 from kmipkit_server.store.sqlite.protection import protect_rows
 from kmipkit_server.store.sqlite.summary import add_summary, read_integrity_key
 from kmipkit_server.store.sqlite.views import SQLiteReader, SQLiteTransaction, sqlite_errors
+
+log = logging.getLogger("kmipkit.server")
+
+SECONDS_BETWEEN_COUNTERS = 60.0
+"""How often the counter is stored beside the root key while the server writes."""
 
 
 class SQLiteDatabase:
@@ -38,11 +45,15 @@ class SQLiteDatabase:
         self._path = path
         self._name = str(path)
         self._writing = writing
+        self._key_wrapper = key_wrapper
+        self._saved = 0.0
+        """When the counter was last stored, on the monotonic clock."""
         self._sealer = Sealer(key_wrapper, random, self._load_key, self._save_key)
-        self._migrate(key_wrapper, random)
-        self._integrity = Integrity(self._integrity_key(key_wrapper))
+        self._migrate(random)
+        self._integrity = Integrity(self._integrity_key())
         self._transaction = SQLiteTransaction(writing, self._sealer, self._integrity, self._name)
         self._transaction.summary.check(self._name)
+        self._check_counter()
         self.reader = self.open_reader()
         """A view of the committed state, for the thread that opened the database."""
 
@@ -58,6 +69,8 @@ class SQLiteDatabase:
         with ExitStack() as cleanup:
             lock = _take_lock(lock_file(path))
             cleanup.callback(os.close, lock)
+            if not has_content(path):
+                _require_new_root_key(path, key_wrapper)
             with sqlite_errors(str(path)):
                 # SQLite creates its other files with the mode of the database.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -67,15 +80,58 @@ class SQLiteDatabase:
             cleanup.pop_all()
             return database
 
-    def _migrate(self, key_wrapper: KeyWrapper, random: Callable[[int], bytes]) -> None:
+    def _migrate(self, random: Callable[[int], bytes]) -> None:
         def protect() -> None:
             key = random(KEY_SIZE)
-            add_summary(self._writing, key_wrapper.wrap(key))
+            add_summary(self._writing, self._key_wrapper.wrap(key))
             protect_rows(SQLiteTransaction(self._writing, self._sealer, Integrity(key), self._name))
 
-        if schema.version_of(self._writing):
+        version = schema.version_of(self._writing)
+        if not version:
+            _require_new_root_key(self._path, self._key_wrapper)
+        else:
             self._check_root_key()
+            if version < schema.FIRST_PROTECTED:
+                self._require_no_counter()
         schema.migrate(self._writing, self._name, protect=protect)
+
+    def _require_no_counter(self) -> None:
+        """StoreError if this older database cannot be the one that was used last.
+
+        Its rows have no MACs yet. Otherwise an intruder could make a database look like one of an
+        older version, and the migration would compute the MACs.
+        """
+        if self._counter() is not None:
+            raise StoreError(
+                f"{self._name} was written by an older version of kmipkit than the last database of"
+                " this root key; if you have restored it on purpose, remove"
+                f" {self._key_wrapper.counter_name}"
+            )
+
+    def _counter(self) -> int | None:
+        try:
+            return self._key_wrapper.counter()
+        except KMIPError as error:
+            raise StoreError(str(error)) from error
+
+    def _check_counter(self) -> None:
+        """Warn if the database is a copy from an earlier time; from now on, it is the right one."""
+        counter, last = self._transaction.summary.counter, self._counter()
+        if last is not None and counter < last:
+            log.warning(
+                "%s is older than the database that was last used with this root key, by %d"
+                " transactions; what has changed since then, such as revocations, is lost",
+                self._name,
+                last - counter,
+            )
+        self._save_counter()
+
+    def _save_counter(self) -> None:
+        self._saved = time.monotonic()
+        try:
+            self._key_wrapper.save_counter(self._transaction.summary.counter)
+        except KMIPError as error:  # clients are served all the same
+            log.warning("the counter of transactions is not stored: %s", error)
 
     def _check_root_key(self) -> None:
         """StoreError if this database was written with another root key."""
@@ -85,9 +141,9 @@ class SQLiteDatabase:
         if row is not None:
             self._sealer.check(row[0])
 
-    def _integrity_key(self, key_wrapper: KeyWrapper) -> bytes:
+    def _integrity_key(self) -> bytes:
         try:
-            return key_wrapper.unwrap(read_integrity_key(self._writing, self._name))
+            return self._key_wrapper.unwrap(read_integrity_key(self._writing, self._name))
         except StoreError:
             raise
         except KMIPError as error:
@@ -110,6 +166,8 @@ class SQLiteDatabase:
         with sqlite_errors(self._name):
             self._transaction.summary.write()
             self._transaction.connection.execute("COMMIT")
+        if time.monotonic() - self._saved > SECONDS_BETWEEN_COUNTERS:
+            self._save_counter()
 
     def rollback(self) -> None:
         """Discard the transaction."""
@@ -121,6 +179,7 @@ class SQLiteDatabase:
 
     def close(self) -> None:
         """Release files and locks."""
+        self._save_counter()
         self.reader.connection.close()
         self._transaction.connection.close()
         os.close(self._lock)
@@ -167,6 +226,21 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def has_content(path: Path) -> bool:
+    """Whether there is a database that is not an empty file."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def _require_new_root_key(path: Path, key_wrapper: KeyWrapper) -> None:
+    """StoreError for an empty database whose root key is not new: then a database was lost."""
+    if not key_wrapper.is_new:
+        raise StoreError(
+            f"{path} is missing or empty, but there is a root key for it, {key_wrapper.name}; restore"
+            " the database from a backup, or, to start with an empty one, remove"
+            f" {path}, {key_wrapper.name} and {key_wrapper.counter_name}"
+        )
 
 
 def lock_file(path: Path) -> Path:
