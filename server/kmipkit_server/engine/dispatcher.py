@@ -189,11 +189,12 @@ class Dispatcher:
         # The store may call run() several times. Each run has a batch of its own, and all of them
         # are ended, but only that of the committed run is published.
         runs: list[Batch] = []
+        can_write = True
 
         def run(store: Reader | Transaction) -> Batch:
             batch = Batch(
                 self.server, identity, request.version, now, store,
-                is_single=len(request.items) == 1,
+                is_single=len(request.items) == 1, can_write=can_write,
             )  # fmt: skip
             runs.append(batch)
             self._run_items(batch, request, plan.rows)
@@ -211,7 +212,20 @@ class Dispatcher:
                     return await self.store.run(run, slow=plan.slow, committed=committed)
                 except WriteRequired:
                     pass
-            return await self.store.run(run, writes=True, slow=plan.slow, committed=committed)
+            try:
+                return await self.store.run(run, writes=True, slow=plan.slow, committed=committed)
+            except StoreError as error:
+                if plan.writes:
+                    raise
+                # Reading must not need a write, which fails on a full disk: once more, without what
+                # can be noted another time. Whatever else needs a write is refused.
+                can_write = False
+                try:
+                    batch = await self.store.run(run, slow=plan.slow, committed=committed)
+                except WriteRequired:
+                    raise error from None
+                log.warning("%s: answered, but not noted in the store: %s", identity.name, error)
+                return batch
         except BatchRolledBack as rollback:
             self._report(rollback.batch, request)
             return rollback.batch
