@@ -226,7 +226,7 @@ def test_objects_of_all_earlier_starts_can_be_read(directory: DataDirectory) -> 
 def test_no_data_key_seals_more_than_is_safe(
     directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sealing, "SEALS_PER_KEY", 3)
+    monkeypatch.setattr(sealing, "OBJECTS_PER_KEY", 3)
     with directory.opened() as store:
         insert(store, *(record(f"id-{number}") for number in range(8)))
     counts = directory.sql("SELECT count(*) FROM objects GROUP BY data_key ORDER BY data_key")

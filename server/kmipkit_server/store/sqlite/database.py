@@ -48,12 +48,18 @@ class SQLiteDatabase:
         self._key_wrapper = key_wrapper
         self._saved = 0.0
         """When the counter was last stored, on the monotonic clock."""
+        self._last_key = 0
+        """The highest number of a data key so far."""
         self._sealer = Sealer(key_wrapper, random, self._load_key, self._save_key)
         self._migrate(random)
         self._integrity = Integrity(self._integrity_key())
         self._transaction = SQLiteTransaction(writing, self._sealer, self._integrity, self._name)
         self._transaction.summary.check(self._name)
         self._check_counter()
+        try:
+            self.clean()  # what a server has destroyed before it crashed
+        except StoreError as error:  # such as a full disk, which need not prevent a start
+            log.warning("the write-ahead log is not emptied: %s", error)
         self.reader = self.open_reader()
         """A view of the committed state, for the thread that opened the database."""
 
@@ -166,16 +172,31 @@ class SQLiteDatabase:
         with sqlite_errors(self._name):
             self._transaction.summary.write()
             self._transaction.connection.execute("COMMIT")
+        self._transaction.committed()
         if time.monotonic() - self._saved > SECONDS_BETWEEN_COUNTERS:
             self._save_counter()
 
     def rollback(self) -> None:
         """Discard the transaction."""
-        self._transaction.clear_caches()
         with sqlite_errors(self._name):
             if self._transaction.connection.in_transaction:
                 self._transaction.connection.execute("ROLLBACK")
-            self._transaction.summary.read()
+        self._transaction.rolled_back()
+
+    @property
+    def needs_cleaning(self) -> bool:
+        """Whether the files may still contain bytes of what was destroyed."""
+        return self._transaction.has_destroyed
+
+    def clean(self) -> None:
+        """Empty the write-ahead log, which has the pages before a Destroy; any thread may call it.
+
+        In the database itself SQLite has overwritten them (``secure_delete``).
+        """
+        with sqlite_errors(self._name):
+            is_busy, *_ = self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        # A reader may need the log for a moment: then it is emptied after a later transaction.
+        self._transaction.has_destroyed = bool(is_busy)
 
     def close(self) -> None:
         """Release files and locks."""
@@ -194,15 +215,21 @@ class SQLiteDatabase:
         return bytes(row[0])
 
     def _save_key(self, wrapped: bytes) -> int:
-        cursor = self._writing.execute("INSERT INTO data_keys (wrapped) VALUES (?)", (wrapped,))
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        # No number is used twice, even if its key was deleted: the old key may be in a cache.
+        (highest,) = self._writing.execute("SELECT max(number) FROM data_keys").fetchone()
+        self._last_key = max(self._last_key, highest or 0) + 1
+        self._writing.execute(
+            "INSERT INTO data_keys (number, wrapped) VALUES (?, ?)", (self._last_key, wrapped)
+        )
+        return self._last_key
 
 
 _SETTINGS = (
     "synchronous = FULL",
     "foreign_keys = ON",
     "busy_timeout = 5000",
+    # Overwrites what is deleted: the sealed material of destroyed objects and their data keys.
+    "secure_delete = ON",
     # The journals of savepoints are temporary: in memory they cost no writes, and leave no traces.
     "temp_store = MEMORY",
     # 4096 pages, 16 MB: index entries are in random places, and with a long log those of many

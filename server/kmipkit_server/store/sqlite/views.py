@@ -219,6 +219,10 @@ class SQLiteTransaction(_View, Transaction):
         super().__init__(connection, sealer, integrity, name)
         self.summary = Summary(connection, integrity)
         self._sets = AttributeSets(connection)
+        self._released: list[int] = []
+        """Data keys that this transaction has deleted."""
+        self.has_destroyed = False
+        """Whether material or attributes were destroyed whose bytes may still be in the files."""
 
     def insert(self, record: Record) -> None:
         """Store a new object."""
@@ -265,6 +269,7 @@ class SQLiteTransaction(_View, Transaction):
                     "UPDATE objects SET data_key = ?, nonce = ?, material = ? WHERE seq = ?",
                     (*sealed, seq),
                 )
+                self._release_key(key)
             before, after = index.rows(own_part(old.attributes)), index.rows(own)
             self._remove_rows(owner, seq, before - after)
             self._add_rows(owner, seq, after - before)
@@ -272,13 +277,14 @@ class SQLiteTransaction(_View, Transaction):
     def remove(self, record: Record) -> None:
         """Delete an object with its attributes."""
         with sqlite_errors(self.name):
-            seq, owner, number, mac = self.connection.execute(
-                "SELECT seq, owner, kind, mac FROM objects WHERE id = ?", (record.id,)
+            seq, owner, number, mac, key = self.connection.execute(
+                "SELECT seq, owner, kind, mac, data_key FROM objects WHERE id = ?", (record.id,)
             ).fetchone()
             self._remove_rows(owner, seq, index.rows(own_part(record.attributes)))
             self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
             self.summary.remove(mac)
             self._sets.release(number)
+            self._release_key(key)
 
     def set_setting(self, name: str, value: bytes | None) -> None:
         """Store something for the server itself."""
@@ -295,33 +301,65 @@ class SQLiteTransaction(_View, Transaction):
                 )
                 self.summary.add(mac)
 
-    def clear_caches(self) -> None:
+    def committed(self) -> None:
+        """After a commit: readers need the data keys that it has deleted no longer."""
+        for number in self._released:
+            self.sealer.forget(number)
+        self._released.clear()
+
+    def rolled_back(self) -> None:
+        """After a rollback: what it has undone must not be used."""
+        self._released.clear()
+        self._clear_caches()
+        with sqlite_errors(self.name):
+            self.summary.read()
+
+    def _clear_caches(self) -> None:
         """After a rollback: owners, sets and data keys in the caches may not be in the database."""
         self._owners.clear()
         self._sets.clear_cache()
-        self.sealer.discard_current_key()
+        current = self.sealer.current_key
+        with sqlite_errors(self.name):
+            sql = "SELECT 1 FROM data_keys WHERE number = ?"
+            if current and self.connection.execute(sql, (current,)).fetchone() is None:
+                self.sealer.retire_current_key()
+                self.sealer.forget(current)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part of the transaction that is rolled back if it ends with an exception."""
         with sqlite_errors(self.name):
             self.connection.execute("SAVEPOINT part")
-        total = self.summary.total
+        total, released = self.summary.total, len(self._released)
         try:
             yield
         except BaseException as error:  # of any kind: it is raised again below
-            self.summary.total = total
-            self.clear_caches()
             # On some errors, such as a full disk, SQLite rolls back the whole transaction: then the
             # parts before this one are lost, too.
             if not self.connection.in_transaction:
+                self.rolled_back()
                 raise TransactionLost(str(error)) from error
             with sqlite_errors(self.name):
                 self.connection.execute("ROLLBACK TO part")
                 self.connection.execute("RELEASE part")
+            self.summary.total = total
+            del self._released[released:]
+            self._clear_caches()
             raise
         with sqlite_errors(self.name):
             self.connection.execute("RELEASE part")
+
+    def _release_key(self, number: int | None) -> None:
+        """Delete the data key of destroyed material, unless it seals another object as well."""
+        self.has_destroyed = True
+        if number is None:
+            return
+        sql = "SELECT 1 FROM objects WHERE data_key = ? LIMIT 1"
+        if self.connection.execute(sql, (number,)).fetchone() is None:
+            self.connection.execute("DELETE FROM data_keys WHERE number = ?", (number,))
+            self._released.append(number)
+            if number == self.sealer.current_key:
+                self.sealer.retire_current_key()
 
     def _owner(self, name: str) -> int:
         number = self.owner_number(name)
