@@ -27,6 +27,7 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.notifications import Notifications
@@ -130,6 +131,7 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
     with ExitStack() as cleanup:
         store = SQLiteStore.open(database, vault)
         cleanup.callback(store.close)
+        clock = SteadyClock(clock, store.newest_time)
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)

@@ -237,6 +237,8 @@ class Dispatcher:
         self, batch: Batch, request: Request, rows: Sequence[ServedOperation | None]
     ) -> None:
         option = request.header.batch_error_continuation_option or STOP
+        if isinstance(batch.store, Transaction):
+            batch.store.note_time(batch.now)
         for item, row in zip(request.items, rows, strict=True):
             result = self._run_item(batch, item, row)
             batch.results.append(result)

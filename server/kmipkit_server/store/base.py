@@ -210,6 +210,10 @@ class Transaction(Reader):
         """Store something for the server itself; None removes it."""
 
     @abstractmethod
+    def note_time(self, now: datetime) -> None:
+        """Note the time of a request, for :attr:`Store.newest_time`."""
+
+    @abstractmethod
     def savepoint(self) -> AbstractContextManager[None]:
         """A part of the transaction that is rolled back if it ends with an exception."""
 
@@ -238,6 +242,11 @@ class Store(ABC):
         An exception of the work rolls its changes back, and is raised here. StoreError if the store
         fails.
         """
+
+    @property
+    @abstractmethod
+    def newest_time(self) -> datetime:
+        """The newest time that a transaction has noted; long ago if none has."""
 
     @abstractmethod
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

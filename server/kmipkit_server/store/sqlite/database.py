@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -122,13 +123,22 @@ class SQLiteDatabase:
 
     def _check_counter(self) -> None:
         """Warn if the database is a copy from an earlier time; from now on, it is the right one."""
-        counter, last = self._transaction.summary.counter, self._counter()
-        if last is not None and counter < last:
+        summary, last = self._transaction.summary, self._counter()
+        if last is None:
+            # Without the counter nothing is expected of the database, nor of the clock: removing it
+            # is the way out if the clock was ahead by mistake.
+            summary.newest = 0
+            if summary.counter > 1:
+                log.warning(
+                    "%s is missing: the database and the clock are taken as they are",
+                    self._key_wrapper.counter_name,
+                )
+        elif summary.counter < last:
             log.warning(
                 "%s is older than the database that was last used with this root key, by %d"
                 " transactions; what has changed since then, such as revocations, is lost",
                 self._name,
-                last - counter,
+                last - summary.counter,
             )
         self._save_counter()
 
@@ -154,6 +164,11 @@ class SQLiteDatabase:
             raise
         except KMIPError as error:
             raise StoreError(str(error)) from error
+
+    @property
+    def newest_time(self) -> datetime:
+        """The newest time that a transaction has noted."""
+        return self._transaction.summary.newest_time
 
     def open_reader(self) -> SQLiteReader:
         """Another view of the committed state, with its own connection; close it after use."""

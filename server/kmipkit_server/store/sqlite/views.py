@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 
 from kmipkit.lifecycle import DESTROYED_STATES
@@ -300,6 +301,10 @@ class SQLiteTransaction(_View, Transaction):
                     "INSERT INTO settings (name, value, mac) VALUES (?, ?, ?)", (name, value, mac)
                 )
                 self.summary.add(mac)
+
+    def note_time(self, now: datetime) -> None:
+        """Note the time of a request."""
+        self.summary.note_time(now)
 
     def committed(self) -> None:
         """After a commit: readers need the data keys that it has deleted no longer."""
