@@ -60,6 +60,11 @@ class Call:
             return self.store
         raise WriteRequired
 
+    @property
+    def optional_transaction(self) -> Transaction | None:
+        """The store for writing what can be noted another time; None if it cannot write now."""
+        return self.transaction if self.batch.can_write else None
+
     # --- references to objects and data ----------------------------------------------------------
 
     def resolve(self, identifier: object) -> str:

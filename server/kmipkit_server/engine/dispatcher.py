@@ -48,7 +48,7 @@ from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
+from kmipkit_server.store.base import Damaged, Reader, Store, StoreError, Transaction
 
 log = logging.getLogger("kmipkit.server")
 
@@ -56,6 +56,11 @@ STOP, CONTINUE, UNDO = (
     BatchErrorContinuationOption.STOP,
     BatchErrorContinuationOption.CONTINUE,
     BatchErrorContinuationOption.UNDO,
+)
+
+
+_DAMAGED = OperationError(
+    ResultReason.GENERAL_FAILURE, "an object of the request is damaged in the store of the server"
 )
 
 
@@ -184,11 +189,12 @@ class Dispatcher:
         # The store may call run() several times. Each run has a batch of its own, and all of them
         # are ended, but only that of the committed run is published.
         runs: list[Batch] = []
+        can_write = True
 
         def run(store: Reader | Transaction) -> Batch:
             batch = Batch(
                 self.server, identity, request.version, now, store,
-                is_single=len(request.items) == 1,
+                is_single=len(request.items) == 1, can_write=can_write,
             )  # fmt: skip
             runs.append(batch)
             self._run_items(batch, request, plan.rows)
@@ -206,7 +212,20 @@ class Dispatcher:
                     return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
                 except WriteRequired:
                     pass
-            return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
+            try:
+                return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
+            except StoreError as error:
+                if plan.writes:
+                    raise
+                # Reading must not need a write, which fails on a full disk: once more, without what
+                # can be noted another time. Whatever else needs a write is refused.
+                can_write = False
+                try:
+                    batch = await self.store.run(run, slow=plan.slow, on_commit=on_commit)
+                except WriteRequired:
+                    raise error from None
+                log.warning("%s: answered, but not noted in the store: %s", identity.name, error)
+                return batch
         except BatchRolledBack as rollback:
             self._report(rollback.batch, request)
             return rollback.batch
@@ -218,6 +237,8 @@ class Dispatcher:
         self, batch: Batch, request: Request, rows: Sequence[ServedOperation | None]
     ) -> None:
         option = request.header.batch_error_continuation_option or STOP
+        if isinstance(batch.store, Transaction):
+            batch.store.note_time(batch.now)
         for item, row in zip(request.items, rows, strict=True):
             result = self._run_item(batch, item, row)
             batch.results.append(result)
@@ -245,6 +266,9 @@ class Dispatcher:
             return self._run_operation(batch, require_readable(item), row)
         except OperationError as error:
             return failure(batch.version, error, item)
+        except Damaged as error:
+            log.error("%s: %s", batch.identity.name, error)
+            return failure(batch.version, _DAMAGED, item)
         except (WriteRequired, StoreError):
             raise
         except Exception:

@@ -27,9 +27,12 @@ def require_get_permitted(managed: Managed, request: GetRequest) -> None:
 
 
 def _clear_fresh(call: Call, managed: Managed) -> None:
-    """Set Fresh to False: the client gets the object for the first time (KMIP 1.4 §3.34)."""
-    if managed.get(Tag.FRESH):
-        call.transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
+    """Set Fresh to False: the client gets the object for the first time (KMIP 1.4 §3.34).
+
+    On a full disk, the client gets its key all the same, and a later Get sets Fresh.
+    """
+    if managed.get(Tag.FRESH) and (transaction := call.optional_transaction) is not None:
+        transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
 
 
 def converted_object(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
