@@ -17,6 +17,7 @@ from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
+from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
 
 DESCRIBES_NEW_OBJECT = frozenset(
@@ -84,20 +85,20 @@ def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -
         _row(attribute.key, version)
     else:
         _require(attribute.key, version, "set_by_client", "set")
-    require_value(attribute)
+    require_value(attribute, version)
 
 
 def check_add(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse an attribute that a client may not add to an existing object."""
     _require(attribute.key, version, "set_by_client", "add")
-    require_value(attribute)
+    require_value(attribute, version)
     _require_state(attribute.key, managed)
 
 
 def check_modify(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse a change that a client may not make."""
     _require(attribute.key, version, "modifiable_by_client", "change")
-    require_value(attribute)
+    require_value(attribute, version)
     _require_state(attribute.key, managed)
 
 
@@ -112,12 +113,13 @@ def check_delete(key: AttributeKey, managed: Managed, version: Version) -> None:
     _require(key, version, "deletable_by_client", "delete")
 
 
-def require_value(attribute: Attribute) -> None:
-    """Refuse an attribute without a value: only Notify has such attributes."""
+def require_value(attribute: Attribute, version: Version) -> None:
+    """Refuse an attribute without a value, as only Notify has it, or with one of another version."""
     if attribute.value is None:
         raise OperationError(
             ResultReason.INVALID_FIELD, f"{attribute_name(attribute.key)} has no value"
         )
+    require_known(attribute.value, version)
 
 
 def _require_state(key: AttributeKey, managed: Managed) -> None:

@@ -22,6 +22,7 @@ from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.registrable import REGISTRABLE
 from kmipkit_server.operations.get import converted_object, require_get_permitted
@@ -73,7 +74,8 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
     if call.store.get(identifier) is not None:
         _replace(call, identifier, allowed=bool(request.replace_existing))
     for attribute in request.attributes:
-        attribute_rules.require_value(attribute)
+        attribute_rules.require_value(attribute, call.version)
+    require_known(request.object, call.version)
     value = _object_to_store(call, request)
     state = State(request.attributes.get(Tag.STATE) or State.PRE_ACTIVE)
     attributes = Attributes(
