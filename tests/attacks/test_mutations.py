@@ -12,15 +12,27 @@ from kmipkit_client import calls, messages, symmetric_key
 from laboratory import Laboratory
 from mutations import Mutations, problems, suite_requests
 
+from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import Link
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import ResponseBatchItem
-from kmipkit.spec.enums import CryptographicAlgorithm, LinkType, ResultReason, ResultStatus
+from kmipkit.model.payloads.asynchronous import QueryAsynchronousRequestsRequest
+from kmipkit.model.payloads.lifecycle import ObliterateRequest
+from kmipkit.model.payloads.register import ImportRequest
+from kmipkit.spec.enums import (
+    AsynchronousIndicator,
+    CryptographicAlgorithm,
+    LinkType,
+    ObjectType,
+    Operation,
+    ResultReason,
+    ResultStatus,
+)
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_1, V1_2, V2_1, V3_0, VERSIONS, Version
+from kmipkit.spec.versions import V1_1, V1_2, V2_0, V2_1, V3_0, VERSIONS, Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
 
@@ -176,3 +188,74 @@ def test_a_post_quantum_algorithm(laboratory: Laboratory, version: Version, name
         assert item.result_reason is ResultReason.INVALID_FIELD
     else:
         assert item.result_status is ResultStatus.SUCCESS
+
+
+def replaced(message: bytes, tag: Tag, replacement: Item) -> bytes:
+    """The message with another item in place of the one with a tag."""
+
+    def change(item: Item) -> Item:
+        if item.tag == tag:
+            return replacement
+        if isinstance(item.value, tuple):
+            return structure(Tag(item.tag), *(change(child) for child in item.value))
+        return item
+
+    return binary.encode(change(binary.decode(message)))
+
+
+WRONG_VALUES = [
+    Item(Tag.STATE, ItemType.ENUMERATION, 44),
+    Item(Tag.STATE, ItemType.TEXT_STRING, "Active"),
+    Item(Tag.SENSITIVE, ItemType.INTEGER, 1),
+    Item(Tag.INITIAL_DATE, ItemType.LONG_INTEGER, 1),
+    Item(Tag.LINK, ItemType.STRUCTURE, ()),
+    Item(Tag.LINK, ItemType.TEXT_STRING, "another"),
+    Item(Tag.CUSTOM_ATTRIBUTE, ItemType.TEXT_STRING, "x"),
+    Item(Tag.BATCH_ITEM, ItemType.STRUCTURE, ()),
+]
+
+
+@pytest.mark.parametrize("version", [V2_1, V3_0], ids=str)
+@pytest.mark.parametrize("value", WRONG_VALUES, ids=lambda item: f"{item.tag!s}-{item.type.name}")
+def test_import_with_a_wrong_value(laboratory: Laboratory, version: Version, value: Item) -> None:
+    """Found with a State of 44, a Link as text, and tags that are no attributes."""
+    payload = ImportRequest(
+        unique_identifier="imported",
+        object_type=ObjectType.SYMMETRIC_KEY,
+        attributes=Attributes.of((Tag.CONTACT_INFORMATION, "here")),
+        object=symmetric_key(bytes(16)),
+    )
+    message = encode(messages.request(version, [calls.raw(Operation.IMPORT, payload)]), version)
+    item = answer(laboratory, replaced(message, Tag.CONTACT_INFORMATION, value))
+    assert item.result_status is ResultStatus.OPERATION_FAILED
+    assert laboratory.record("imported") is None
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+@pytest.mark.parametrize("name", ["Custom Attribute", "Link"])
+def test_an_attribute_of_another_form(laboratory: Laboratory, version: Version, name: str) -> None:
+    """Found in 1.4 by the name "Custom Attribute", which is a row of the table but no attribute."""
+    key = laboratory.ask(CREATE)
+    call = calls.add_attribute(key, "Contact Information", "here")
+    message = encode(messages.request(version, [call]), version)
+    tag = Tag.CUSTOM_ATTRIBUTE if name == "Custom Attribute" else Tag.LINK
+    if version < V2_0:
+        attribute_name = Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, name)
+        message = replaced(message, Tag.ATTRIBUTE_NAME, attribute_name)
+    else:
+        message = replaced(
+            message, Tag.CONTACT_INFORMATION, Item(tag, ItemType.TEXT_STRING, "here")
+        )
+    item = answer(laboratory, message)
+    assert item.result_status is ResultStatus.OPERATION_FAILED
+
+
+def test_an_outstanding_operation_of_another_version(laboratory: Laboratory) -> None:
+    """Found in a whole session: a 2.1 response cannot list an operation that only 3.0 has."""
+    indicator = AsynchronousIndicator.MANDATORY
+    made = messages.request(V3_0, [calls.raw(Operation.OBLITERATE, ObliterateRequest())])
+    header = made.request_header.replace(asynchronous_indicator=indicator)
+    laboratory.send(made.replace(request_header=header), V3_0)
+    query = calls.raw(Operation.QUERY_ASYNCHRONOUS_REQUESTS, QueryAsynchronousRequestsRequest())
+    item = answer(laboratory, encode(messages.request(V2_1, [query]), V2_1))
+    assert item.result_status is ResultStatus.SUCCESS

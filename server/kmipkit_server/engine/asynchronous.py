@@ -116,7 +116,7 @@ class AsynchronousRequests:
             self._table[value].deferred for value in values if value in self._table
         )
         return [
-            each for each in requests if _is_ready(each) and each.identity.name == identity.name
+            each for each in requests if _is_ready(each) and each.identity.holder == identity.holder
         ]
 
     def remaining(
@@ -193,7 +193,11 @@ class AsynchronousRequests:
                 value in (values or ()) or operation in (operations or ())
             )
             deferred = deferral.deferred
-            if deferred.identity.name == identity.name and operation is not None and is_selected:
+            if (
+                deferred.identity.holder == identity.holder
+                and operation is not None
+                and is_selected
+            ):
                 yield AsynchronousRequest(
                     asynchronous_correlation_value=value,
                     operation=operation,
@@ -204,7 +208,7 @@ class AsynchronousRequests:
     def _find(self, value: bytes, identity: Identity, now: datetime) -> Deferral:
         self._remove_expired(now)
         deferral = self._table.get(value)
-        if deferral is None or deferral.deferred.identity.name != identity.name:
+        if deferral is None or deferral.deferred.identity.holder != identity.holder:
             raise OperationError(
                 ResultReason.INVALID_ASYNCHRONOUS_CORRELATION_VALUE,
                 "no outstanding operation has this Asynchronous Correlation Value",

@@ -110,7 +110,9 @@ class Dispatcher:
             check_header(request)
             authentication = request.header.authentication
             if authentication is not None:
-                identity = await self.accounts.authenticate(identity, authentication, now)
+                identity = await self.accounts.authenticate(
+                    identity, authentication, now, len(request.items)
+                )
             results, exchanges_roles = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: authentication failed: %s", identity.name, error.message)

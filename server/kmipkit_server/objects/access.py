@@ -26,6 +26,7 @@ def load(call: Call, identifier: object) -> Managed:
     if record is None:
         call.not_found(unique_identifier)
     rules.require(call.identity, call.operation, record.owner, record.id)
+    call.has_loaded = True
     if record.is_archived and call.operation is not Operation.RECOVER:
         raise OperationError(
             ResultReason.OBJECT_ARCHIVED, "the object is archived; recover it first"

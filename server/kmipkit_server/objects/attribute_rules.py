@@ -17,6 +17,7 @@ from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
+from kmipkit.ttlv.tree import Item
 from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
 
@@ -55,7 +56,8 @@ def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
             return None
     else:
         row = BY_TAG.get(Tag.LINK if key in LINK_TYPES else key)
-        if row is not None and row.known_in(version):
+        # Custom Attribute is the row for the rules of vendor attributes, and no name itself.
+        if row is not None and row.known_in(version) and key != Tag.CUSTOM_ATTRIBUTE:
             return row
     raise OperationError(
         ResultReason.UNSUPPORTED_ATTRIBUTE,
@@ -85,6 +87,12 @@ def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -
         _row(attribute.key, version)
     else:
         _require(attribute.key, version, "set_by_client", "set")
+    require_value(attribute, version)
+
+
+def check_import(attribute: Attribute, version: Version) -> None:
+    """Refuse an attribute that no object can have; Import may set all others (KMIP 2.1 §6.1.25)."""
+    _row(attribute.key, version)
     require_value(attribute, version)
 
 
@@ -118,6 +126,12 @@ def require_value(attribute: Attribute, version: Version) -> None:
     if attribute.value is None:
         raise OperationError(
             ResultReason.INVALID_FIELD, f"{attribute_name(attribute.key)} has no value"
+        )
+    if isinstance(attribute.key, Tag) and isinstance(attribute.value, Item):
+        # A tag that is no attribute, or an attribute in the form of another version.
+        raise OperationError(
+            ResultReason.UNSUPPORTED_ATTRIBUTE,
+            f"KMIP {version} has no attribute {attribute_name(attribute.key)} with such a value",
         )
     require_known(attribute.value, version)
 

@@ -9,7 +9,7 @@ from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.enums import ResultReason
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import V2_1, V3_0, Version
 
 
 def require_known(value: object, version: Version) -> None:
@@ -21,7 +21,9 @@ def require_known(value: object, version: Version) -> None:
 
 def _foreign(value: object, version: Version) -> OpenEnum | None:
     if isinstance(value, OpenEnum):
-        return None if value.known_in(version) else value
+        # A 3.0 message has neither the type of a Name nor that of a Link: they are those of 2.1.
+        is_known = value.known_in(version) or (version == V3_0 and value.known_in(V2_1))
+        return None if is_known else value
     parts: list[object] = []
     if isinstance(value, Structure):
         parts += [getattr(value, name) for name in field_names(type(value))]

@@ -74,10 +74,10 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
     if call.store.get(identifier) is not None:
         _replace(call, identifier, allowed=bool(request.replace_existing))
     for attribute in request.attributes:
-        attribute_rules.require_value(attribute, call.version)
+        attribute_rules.check_import(attribute, call.version)
     require_known(request.object, call.version)
     value = _object_to_store(call, request)
-    state = State(request.attributes.get(Tag.STATE) or State.PRE_ACTIVE)
+    state = _state(request.attributes)
     attributes = Attributes(
         tuple(
             Attribute(attribute.key, attribute.value, attribute.index)
@@ -95,6 +95,13 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         state=state,
     )
     return ImportResponse(unique_identifier=managed.id)
+
+
+def _state(attributes: Attributes) -> State:
+    state = State(attributes.get(Tag.STATE) or State.PRE_ACTIVE)
+    if not state.is_named:
+        raise OperationError(ResultReason.INVALID_FIELD, f"there is no state {state}")
+    return state
 
 
 def _replace(call: Call, identifier: str, *, allowed: bool) -> None:
