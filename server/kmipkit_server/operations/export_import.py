@@ -24,7 +24,9 @@ from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import for_version
+from kmipkit_server.objects.protection import inherited_protection, of_unknown_history
 from kmipkit_server.objects.registrable import REGISTRABLE
+from kmipkit_server.objects.same_material import objects_with_material
 from kmipkit_server.operations.get import converted_object, require_get_permitted
 from kmipkit_server.titles import title
 
@@ -85,11 +87,14 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
             if attribute.key not in _COLUMNS
         )
     )
+    if value is not request.object:
+        sources = objects_with_material(call, value.key_block)  # type: ignore[union-attr]  # unwrapped
+        attributes = inherited_protection(attributes, sources, is_copy=True)
     managed = creation.create(
         call,
         object_type,
         value,
-        attributes,
+        of_unknown_history(attributes),
         derived_attributes(value),
         identifier=identifier,
         state=state,
