@@ -91,12 +91,12 @@ class AsynchronousRequests:
     ) -> list[ResponseBatchItem]:
         """Accept a request; the results Operation Pending. OperationError: Server Limit Exceeded."""
         self._remove_expired(now)
-        owners = [each.deferred.identity.name for each in self._table.values()]
+        accounts = [each.deferred.identity.name for each in self._table.values()]
         more = len(request.items) - 1
         require_share(
             "asynchronous operations",
-            owners.count(identity.name) + more, MAX_DEFERRALS_PER_ACCOUNT,
-            len(owners) + more, MAX_DEFERRALS,
+            accounts.count(identity.name) + more, MAX_DEFERRALS_PER_ACCOUNT,
+            len(accounts) + more, MAX_DEFERRALS,
         )  # fmt: skip
         values = tuple(random(16) for _ in request.items)
         deferred = DeferredRequest(request, identity, now, values)

@@ -131,11 +131,11 @@ class Computations:
         """Keep a computation. OperationError: Server Limit Exceeded if there are too many."""
         self._remove_expired(now)
         if value not in self._table:
-            owners = [each.owner for each in self._table.values()]
+            accounts = [each.owner[0] for each in self._table.values()]
             require_share(
                 "unfinished operations in several parts",
-                owners.count(computation.owner), MAX_COMPUTATIONS_PER_ACCOUNT,
-                len(owners), MAX_COMPUTATIONS,
+                accounts.count(computation.owner[0]), MAX_COMPUTATIONS_PER_ACCOUNT,
+                len(accounts), MAX_COMPUTATIONS,
             )  # fmt: skip
         self._table[value] = computation
 
