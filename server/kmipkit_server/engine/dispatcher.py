@@ -200,7 +200,7 @@ class Dispatcher:
             self._run_items(batch, request, plan.rows)
             return batch
 
-        def committed(batch: Batch) -> None:
+        def on_commit(batch: Batch) -> None:
             batch.publish()
             self._report(batch, request)
 
@@ -209,11 +209,11 @@ class Dispatcher:
                 # Most requests of operations that can write do not: a Get writes only the first
                 # time, to clear Fresh. A view costs no transaction; the rare others run twice.
                 try:
-                    return await self.store.run(run, slow=plan.slow, committed=committed)
+                    return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
                 except WriteRequired:
                     pass
             try:
-                return await self.store.run(run, writes=True, slow=plan.slow, committed=committed)
+                return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
             except StoreError as error:
                 if plan.writes:
                     raise
@@ -221,7 +221,7 @@ class Dispatcher:
                 # can be noted another time. Whatever else needs a write is refused.
                 can_write = False
                 try:
-                    batch = await self.store.run(run, slow=plan.slow, committed=committed)
+                    batch = await self.store.run(run, slow=plan.slow, on_commit=on_commit)
                 except WriteRequired:
                     raise error from None
                 log.warning("%s: answered, but not noted in the store: %s", identity.name, error)

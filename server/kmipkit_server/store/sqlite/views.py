@@ -155,7 +155,7 @@ class _View:
         checked = tuple(each for each in ids if self._is_met(query, each))
         return Located(checked, total - len(ids) + len(checked))
 
-    def named(self, owner: str, name: str) -> tuple[str, ...]:
+    def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
         """Up to two objects with this name."""
         number = self.owner_number(owner)
         with sqlite_errors(self.name):
