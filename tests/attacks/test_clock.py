@@ -44,8 +44,8 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.levelno == logging.WARNING]
 
 
-def located(server: Laboratory, wanted: State) -> tuple[str, ...]:
-    call = calls.locate(None, None, {"State": wanted}, None, None, None)
+def located(server: Laboratory, expected: State) -> tuple[str, ...]:
+    call = calls.locate(None, None, {"State": expected}, None, None, None)
     ids: tuple[str, ...] = server.ask(call).ids
     return ids
 

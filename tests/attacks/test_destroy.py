@@ -70,27 +70,29 @@ def replace(client: Client, key: str) -> None:
     client.request(Operation.IMPORT, request)
 
 
-@pytest.mark.parametrize("end", [destroy, obliterate, replace], ids=lambda end: end.__name__)
+@pytest.mark.parametrize(
+    "remove", [destroy, obliterate, replace], ids=lambda remove: remove.__name__
+)
 @pytest.mark.parametrize("size", [32, 100_000])
 def test_no_file_contains_a_destroyed_object(
-    own_server: RunningServer, end: Callable[[Client, str], None], size: int
+    own_server: RunningServer, remove: Callable[[Client, str], None], size: int
 ) -> None:
-    version = V3_0 if end is obliterate else None
+    version = V3_0 if remove is obliterate else None
     own_server.start()
     database = own_server.folder / "objects.sqlite3"
     with own_server.client(version=version) as client:
         key = client.register(opaque_object(bytes(range(250)) * (size // 250 + 1)))
         material(client.get(key))
-        gone = stored(database, key)
-        assert files_with(own_server.folder, gone.material), "the search finds what is there"
-        assert files_with(own_server.folder, gone.data_key)
-        end(client, key)
+        sealed = stored(database, key)
+        assert files_with(own_server.folder, sealed.material), "the search finds what is there"
+        assert files_with(own_server.folder, sealed.data_key)
+        remove(client, key)
         client.create()  # a group begins when the files of the group before are clean
-        assert files_with(own_server.folder, gone.material) == []
-        assert files_with(own_server.folder, gone.data_key) == []
+        assert files_with(own_server.folder, sealed.material) == []
+        assert files_with(own_server.folder, sealed.data_key) == []
     own_server.stop()
-    assert files_with(own_server.folder, gone.material) == []
-    assert files_with(own_server.folder, gone.data_key) == []
+    assert files_with(own_server.folder, sealed.material) == []
+    assert files_with(own_server.folder, sealed.data_key) == []
 
 
 def test_a_crash_after_destroy_leaves_nothing_after_the_next_start(
@@ -98,17 +100,17 @@ def test_a_crash_after_destroy_leaves_nothing_after_the_next_start(
 ) -> None:
     with directory.opened() as store:
         insert(store, record())
-        gone = stored(directory.database, "id-1")
+        sealed = stored(directory.database, "id-1")
         change(store, record(), record(material=None))
         for path in directory.path.glob("objects.sqlite3-wal"):
             log = path.read_bytes()
         database = directory.database.read_bytes()
-    assert gone.material in log
+    assert sealed.material in log
     directory.database.write_bytes(database)
     directory.database.with_name("objects.sqlite3-wal").write_bytes(log)
     with directory.opened():
-        assert files_with(directory.path, gone.material) == []
-        assert files_with(directory.path, gone.data_key) == []
+        assert files_with(directory.path, sealed.material) == []
+        assert files_with(directory.path, sealed.data_key) == []
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def data_keys(directory: DataDirectory) -> list[int]:
     return [number for (number,) in directory.sql("SELECT number FROM data_keys")]
 
 
-def end_record(store: SQLiteDatabase, identifier: str) -> None:
+def destroy_record(store: SQLiteDatabase, identifier: str) -> None:
     old = store.reader.get(identifier)
     assert old is not None
     change(store, old, old.replace(material=None))
@@ -136,11 +138,11 @@ def test_a_data_key_is_deleted_with_its_last_object(directory: DataDirectory) ->
     with directory.opened() as store:
         insert(store, *(record(f"id-{number}", owner=f"o-{number}") for number in range(5)))
         assert data_keys(directory) == [1, 2, 3]
-        end_record(store, "id-0")
+        destroy_record(store, "id-0")
         assert data_keys(directory) == [1, 2, 3]
-        end_record(store, "id-1")
+        destroy_record(store, "id-1")
         assert data_keys(directory) == [2, 3]
-        end_record(store, "id-4")
+        destroy_record(store, "id-4")
         assert data_keys(directory) == [2], "also the current one"
         insert(store, record("id-5", owner="o-5"))
         assert data_keys(directory) == [2, 4], "no number is used again"
@@ -166,9 +168,9 @@ def test_a_deletion_that_is_rolled_back_deletes_no_data_key(directory: DataDirec
         insert(store, record("id-3", owner="c"))
         transaction = store.begin()
         transaction.remove(record("id-1"))
-        seen = store.reader.get("id-1")
-        assert seen is not None
-        assert seen.material, "readers see what is committed, and can open it"
+        visible = store.reader.get("id-1")
+        assert visible is not None
+        assert visible.material, "readers see what is committed, and can open it"
         store.commit()
     for identifier in ("id-2", "id-3"):
         stored = directory.get(identifier)
@@ -204,7 +206,7 @@ def test_a_busy_log_is_emptied_later(directory: DataDirectory) -> None:
             reading.execute("SELECT count(*) FROM objects").fetchone()
             store.begin().connection.execute("PRAGMA busy_timeout = 0")  # type: ignore[attr-defined]
             store.rollback()
-            end_record(store, "id-1")
+            destroy_record(store, "id-1")
             assert store.needs_cleaning
             store.clean()
             assert store.needs_cleaning

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from kmipkit_client import OperationFailed, calls, material, messages
+from kmipkit_server.engine.notifications import Notification, Notifications
+from kmipkit_server.operations.notify import RequestSource
 from kmipkit_server.store import index
 from laboratory import Laboratory, reasons
 from old_stores import FIRST, restore
@@ -25,6 +28,7 @@ from kmipkit.model.payloads.accounts import (
     PasswordCredential,
 )
 from kmipkit.model.payloads.lifecycle import RevokeRequest
+from kmipkit.model.payloads.limits import Constraint, Constraints, SetConstraintsRequest
 from kmipkit.spec.enums import (
     BatchErrorContinuationOption,
     CredentialType,
@@ -189,6 +193,26 @@ def transaction_of(tampered: Tampered) -> None:
         server.store._database.commit()
 
 
+def test_changed_rules_do_not_apply(tampered: Tampered, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor do they stop service; an administrator sets them again."""
+    with tampered.server() as server:
+        set_constraints(server, 256)
+        assert reasons(server.batch(create(None, 128))) == ["CONSTRAINT_VIOLATION"]
+    tampered.sql("UPDATE settings SET value = x'4200790100000000'")
+    with tampered.server() as server:
+        assert server.ask(create(None, 128))
+        assert "the constraints and defaults cannot be read and do not apply" in caplog.text
+        set_constraints(server, 256)
+    with tampered.server() as server:
+        assert reasons(server.batch(create(None, 128))) == ["CONSTRAINT_VIOLATION"]
+
+
+def set_constraints(server: Laboratory, bits: int) -> None:
+    rule = Constraint(attributes=Attributes.of((Tag.CRYPTOGRAPHIC_LENGTH, bits)))
+    request = SetConstraintsRequest(constraints=Constraints(constraints=(rule,)))
+    server.ask(calls.raw(Operation.SET_CONSTRAINTS, request), identity="administrator")
+
+
 def test_an_untouched_database_gives_no_warning(
     tampered: Tampered, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -336,6 +360,52 @@ def test_a_damaged_user_keeps_nobody_else_out(
         assert log_in(server, "alice", "correct horse") == ""
         assert log_in(server, "bob", "battery staple") == "AUTHENTICATION_NOT_SUCCESSFUL"
     assert f"the object {damaged} was changed in the database" in caplog.text
+
+
+@pytest.mark.parametrize("column", ["state", "material"])
+def test_a_damaged_device_keeps_no_other_device_out(
+    tampered: Tampered, column: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server compares a device with all that it knows."""
+    with tampered.server() as server:
+        credentials = []
+        for serial in ("1", "2"):
+            device = CreateCredentialRequest(
+                credential_type=CredentialType.DEVICE,
+                attributes=Attributes(),
+                credential=DeviceCredential(device_serial_number=serial),
+            )
+            credential = ask_administrator(server, Operation.CREATE_CREDENTIAL, device)
+            attributes = name(f"user {serial}").plus(
+                *Attributes.of((Tag.CREDENTIAL_LINK, [credential]))
+            )
+            request = CreateUserRequest(attributes=attributes)
+            ask_administrator(server, Operation.CREATE_USER, request)
+            credentials.append(credential)
+    value = "2" if column == "state" else "zeroblob(60)"
+    tampered.sql(f"UPDATE objects SET {column} = {value} WHERE id = ?", credentials[1])
+    with tampered.server() as server:
+        for serial, reason in (("1", ""), ("2", "AUTHENTICATION_NOT_SUCCESSFUL")):
+            shown = Device(device_serial_number=serial)
+            assert log_in_with(server, CredentialType.DEVICE, shown) == reason
+    assert credentials[1] in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("column", ["state", "material"])
+def test_a_damaged_object_does_not_end_the_notifications_of_all_accounts(
+    tampered: Tampered, column: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    value = "2" if column == "state" else "zeroblob(60)"
+    tampered.sql(f"UPDATE objects SET {column} = {value} WHERE id = ?", tampered.key)
+    queue = Notifications(frozenset({"me"}))
+    with tampered.server() as server:
+        source = RequestSource(server.store, queue, lambda: server.now)
+        put = Notification(Operation.PUT, tampered.key, V3_0)
+        assert trio.run(source.message, put) is None
+        put = Notification(Operation.PUT, tampered.other, V3_0)
+        assert trio.run(source.message, put) is not None
+    assert f"{tampered.key}: not sent: " in caplog.text
 
 
 # --- the store of an older version ---------------------------------------------------------------

@@ -113,7 +113,12 @@ class Directory(NamedTuple):
     def _get(self, identifier: str) -> Record | None:
         """A record; a damaged one counts as missing, so that all others can log in."""
         try:
-            return self.reader.get(identifier)
+            record = self.reader.get(identifier)
+            # The material has a seal of its own, which is checked when the material is read.
+            is_readable = record is not None and (
+                record.is_destroyed or record.material is not None
+            )
         except Damaged as error:
             log.error("%s", error)
             return None
+        return record if is_readable else None
