@@ -18,9 +18,9 @@ START_TIMEOUT: Final = 120.0
 
 
 def missing() -> list[str]:
-    """What of the tools is not installed."""
-    found = [tool for tool in ("swtpm", "swtpm_setup") if shutil.which(tool) is None]
-    return found if tpm2.is_installed() else [*found, "tpm2-pytss"]
+    """The required tools that are not installed."""
+    tools = [tool for tool in ("swtpm", "swtpm_setup") if shutil.which(tool) is None]
+    return tools if tpm2.is_installed() else [*tools, "tpm2-pytss"]
 
 
 class SoftwareTPM:
@@ -37,8 +37,8 @@ class SoftwareTPM:
     def _manufacture(self) -> None:
         folder = self._folder
         ca, state = folder / "ca", folder / "state"
-        for one in (ca, state):
-            one.mkdir(parents=True, mode=0o700)
+        for part in (ca, state):
+            part.mkdir(parents=True, mode=0o700)
         (folder / "ca.conf").write_text(
             f"statedir={ca}\nsigningkey={ca}/signkey.pem\n"
             f"issuercert={ca}/issuercert.pem\ncertserial={ca}/certserial\n"
@@ -64,7 +64,7 @@ class SoftwareTPM:
         """Start it with cleared registers; where it can be reached, for ``--tpm``."""
         self.stop()
         port = _free_pair()
-        where, control = (f"port={one},bindaddr=127.0.0.1" for one in (port, port + 1))
+        where, control = (f"port={number},bindaddr=127.0.0.1" for number in (port, port + 1))
         command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self._folder / 'state'}"]
         command += ["--server", f"type=tcp,{where}", "--ctrl", f"type=tcp,{control}"]
         command += ["--flags", "not-need-init,startup-clear"]
@@ -91,10 +91,10 @@ class SoftwareTPM:
 
 
 def _listens(port: int) -> bool:
-    wanted = f"0100007F:{port:04X}"
+    address = f"0100007F:{port:04X}"
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[1] == wanted and fields[3] == "0A":
+        if fields[1] == address and fields[3] == "0A":
             return True
     return False
 

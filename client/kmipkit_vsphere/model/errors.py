@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from kmipkit.errors import KMIPError
+from kmipkit_vsphere.model.keys import CryptoKeyId
 
 
 class VSphereError(KMIPError):
@@ -30,7 +33,7 @@ class InvalidState(VSphereError):
 
 
 class AlreadyExists(VSphereError):
-    """The thing to be made is there already, and is different."""
+    """Another object of this name exists already."""
 
 
 class NotFound(VSphereError):
@@ -48,17 +51,17 @@ class NoPermission(VSphereError):
 class EncryptionKeyRequired(VSphereError):
     """A machine is locked: ``required_key`` lists the keys that the host lacks."""
 
-    def __init__(self, message: str, *, required_key: list[dict[str, str]]) -> None:
+    def __init__(self, message: str, *, required_key: list[CryptoKeyId]) -> None:
         super().__init__(message, required_key=required_key)
         self.required_key = required_key
 
 
 class KeyProviderError(VSphereError):
-    """The key provider cannot do what was asked; the message names server and reason."""
+    """The key provider cannot carry out the call; the message names server and reason."""
 
 
 class KeyServerUnreachable(KeyProviderError):
-    """No server of the provider could be reached, or it broke off."""
+    """No server of the provider could be reached, or the connection broke."""
 
 
 class ServerNotTrusted(KeyServerUnreachable):
@@ -70,7 +73,7 @@ class ClientNotTrusted(KeyServerUnreachable):
 
 
 class KeyNotUsable(KeyProviderError):
-    """The key server has the key in a state in which it must not be used (vsphere.md §2.4)."""
+    """The state of the key on the key server forbids its use (vsphere.md §2.4)."""
 
 
 class HostUnreachable(VSphereError):
@@ -82,27 +85,27 @@ class DamagedData(VSphereError):
 
 
 class NoSpace(VSphereError):
-    """The datastore is full; what was begun was taken back or can be gone on with."""
+    """The datastore is full; the operation was undone or can be continued."""
 
 
 class MigrationBroken(VSphereError):
-    """A migration ended before its time: the connection, or somebody in between, broke it."""
+    """A migration ended before its time: the connection broke, or its packets were altered."""
 
 
 class AttestationFailed(VSphereError):
-    """A host is not what it must be to be trusted; the message says why."""
+    """A host does not meet the conditions for trust; the message says which."""
 
 
 class NotAttested(VSphereError):
-    """A key was asked for without a token that entitles to it."""
+    """A key was requested without a valid token."""
 
 
 class RPCError(VSphereError):
-    """The channel between two roles broke, or the peer does not keep to its rules."""
+    """The channel between two roles broke, or the peer violates the protocol."""
 
 
 class InternalFault(VSphereError):
-    """A defect on the side that was called; its log says more."""
+    """A defect in the called role; see its log."""
 
 
 FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(
@@ -137,7 +140,11 @@ FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(
 
 def fault_from(name: str, message: str, arguments: Mapping[str, Any]) -> VSphereError:
     """The exception for a fault received from a peer; unknown names become plain errors."""
+    kind = FAULTS.get(name, VSphereError)
+    if kind is not EncryptionKeyRequired:
+        return kind(message, **arguments)
     try:
-        return FAULTS.get(name, VSphereError)(message, **arguments)
-    except TypeError:  # the peer's arguments are not those of this fault
+        keys = msgspec.convert(arguments.get("required_key"), list[CryptoKeyId])
+    except msgspec.ValidationError:  # the peer's arguments are not those of this fault
         return VSphereError(message)
+    return EncryptionKeyRequired(message, required_key=keys)

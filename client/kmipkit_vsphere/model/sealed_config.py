@@ -9,13 +9,16 @@ import json
 import secrets
 import threading
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_vsphere.model.errors import DamagedData
+from kmipkit_vsphere.model.encoding import convert, to_builtins
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
 from kmipkit_vsphere.model.files import write_secret
+
+T = TypeVar("T")
 
 KEY_SIZE: Final = 32
 _NONCE_SIZE: Final = 12
@@ -51,10 +54,18 @@ class SealedConfig:
         """A value, as it was set."""
         return self._values.get(name, default)
 
+    def read(self, name: str, kind: type[T]) -> T | None:
+        """A value as a message of this type, None if it is unset."""
+        value = self._values.get(name)
+        try:
+            return None if value is None else convert(value, kind)
+        except InvalidArgument as error:
+            raise DamagedData(f"{name} in {self._file}: {error.message}") from None
+
     def set(self, name: str, value: Any) -> None:
-        """Change a value, durably; None removes it."""
+        """Change a value, durably: a message or what JSON has; None removes it."""
         with self._lock:
-            changed = {**self._values, name: value}
+            changed = {**self._values, name: to_builtins(value)}
             if value is None:
                 del changed[name]
             if changed != self._values:
@@ -67,12 +78,12 @@ class SealedConfig:
         sealed = self._file.read_bytes()
         nonce, body = sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:]
         try:
-            found = json.loads(AESGCM(self._key()).decrypt(nonce, body, _BOUND_TO))
+            values = json.loads(AESGCM(self._key()).decrypt(nonce, body, _BOUND_TO))
         except (InvalidTag, ValueError):
             raise DamagedData(
                 f"{self._file} does not open with {self._key_file}: one of them was altered"
             ) from None
-        return dict(found)
+        return dict(values)
 
     def _save(self, values: dict[str, Any]) -> None:
         nonce = secrets.token_bytes(_NONCE_SIZE)
@@ -84,8 +95,8 @@ class SealedConfig:
             key = secrets.token_bytes(KEY_SIZE)
             write_secret(self._key_file, self._sealer.seal(key) if self._sealer else key)
             return key
-        kept = self._key_file.read_bytes()
-        key = self._sealer.unseal(kept) if self._sealer else kept
+        stored = self._key_file.read_bytes()
+        key = self._sealer.unseal(stored) if self._sealer else stored
         if len(key) != KEY_SIZE:
             raise DamagedData(f"{self._key_file} is not a key of {KEY_SIZE} bytes")
         return key

@@ -210,7 +210,7 @@ class Dispatcher:
             _require_size(batch, request)
             return batch
 
-        def committed(batch: Batch) -> None:
+        def on_commit(batch: Batch) -> None:
             batch.publish()
             self._report(batch, request)
 
@@ -219,10 +219,10 @@ class Dispatcher:
                 # Most requests of operations that can write do not: a Get writes only the first
                 # time, to clear Fresh. A view costs no transaction; the rare others run twice.
                 try:
-                    return await self.store.run(run, slow=plan.slow, committed=committed)
+                    return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
                 except WriteRequired:
                     pass
-            return await self.store.run(run, writes=True, slow=plan.slow, committed=committed)
+            return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
         except BatchRolledBack as rollback:
             rollback.batch.exchanges_roles = False
             self._report(rollback.batch, request)

@@ -12,8 +12,8 @@ from kmipkit.keys.formats import load_private_key, load_public_key
 from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import Certificate
 from kmipkit.spec.enums import ObjectType, ResultReason
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.titles import title
 
 
 def key_bytes(managed: Managed) -> bytes:
@@ -71,7 +71,8 @@ def rsa_private_key(managed: Managed) -> RSAPrivateKey:
 def _require_type(managed: Managed, object_type: ObjectType) -> None:
     if managed.object_type is not object_type:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE, f"the operation needs a {title(object_type)}"
+            ResultReason.ILLEGAL_OBJECT_TYPE,
+            f"the operation needs {title_with_article(object_type)}",
         )
 
 

@@ -22,6 +22,7 @@ from kmipkit.spec.enums import (
     State,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
@@ -31,7 +32,6 @@ from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.protection import inherited_protection
 from kmipkit_server.operations.create import raw_key
-from kmipkit_server.titles import title
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
 
@@ -57,7 +57,7 @@ def _source(
         raise OperationError(
             ResultReason.ILLEGAL_OBJECT_TYPE,
             "only Symmetric Keys, Private Keys and Secret Data can be split,"
-            f" not a {title(managed.object_type)}",
+            f" not {title_with_article(managed.object_type)}",
         )
     _require_splittable(managed)
     return key_bytes(managed), _with_key_attributes(managed, requested)
@@ -94,7 +94,7 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
     if request.object_type is not ObjectType.SPLIT_KEY:
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"Create Split Key makes Split Keys, not a {title(request.object_type)}",
+            f"Create Split Key makes Split Keys, not {title_with_article(request.object_type)}",
         )
     requested = creation.requested_attributes(call, request.attributes, ObjectType.SPLIT_KEY)
     secret, attributes = _source(call, request, requested)
@@ -160,7 +160,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
         if not isinstance(value, SplitKey):
             raise OperationError(
                 ResultReason.ILLEGAL_OBJECT_TYPE,
-                f"only Split Keys can be joined, not a {title(managed.object_type)}",
+                f"only Split Keys can be joined, not {title_with_article(managed.object_type)}",
             )
         objects.append(managed)
         parts.append(value)
@@ -194,5 +194,6 @@ def _joined_object(
         )
     raise OperationError(
         ResultReason.INVALID_OBJECT_TYPE,
-        f"Join Split Key makes Symmetric Keys and Secret Data, not a {title(request.object_type)}",
+        "Join Split Key makes Symmetric Keys and Secret Data,"
+        f" not {title_with_article(request.object_type)}",
     )

@@ -1,14 +1,17 @@
-"""Key providers, their servers, the defaults, and the ids of the keys that were made."""
+"""Key providers, their servers, the defaults, and the ids of generated keys."""
 
 import json
-from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
+
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import AlreadyExists, NotFound
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import (
     ROOT,
     ManagementType,
+    ProviderDetails,
     ProviderRecord,
     ServerRecord,
     pair,
@@ -27,9 +30,9 @@ class Providers:
     # Providers -----------------------------------------------------------------------------------
 
     def all(self) -> list[ProviderRecord]:
-        """All key providers, the first added first."""
+        """All key providers, in the order of registration."""
         rows = self._database.rows("SELECT id, type, details FROM provider ORDER BY position")
-        return [ProviderRecord(row[0], ManagementType(row[1]), json.loads(row[2])) for row in rows]
+        return [ProviderRecord(row[0], ManagementType(row[1]), _details(row[2])) for row in rows]
 
     def get(self, provider: str) -> ProviderRecord:
         """The provider of this id, or :class:`NotFound`."""
@@ -45,7 +48,7 @@ class Providers:
     def add(self, record: ProviderRecord) -> None:
         """Add a provider; the first one becomes the default (requirement R16).
 
-        Raises :class:`AlreadyExists` for an id that is taken, by whatever type of provider.
+        Raises :class:`AlreadyExists` for the id of another provider of any type.
         """
         if self.exists(record.id):
             raise AlreadyExists(f"there is a key provider {record.id} already")
@@ -54,23 +57,20 @@ class Providers:
             self._database.write(
                 "INSERT INTO provider (id, position, type, details)"
                 " SELECT ?, ifnull(max(position), -1) + 1, ?, ? FROM provider",
-                *(record.id, record.type.value, json.dumps(dict(record.details))),
+                *(record.id, record.type.value, _text(record.details)),
             )
             if is_first:
                 self.set_default(record.id)
 
-    def change(self, provider: str, **details: Any) -> ProviderRecord:
-        """Change some of a provider's details; None removes one. Returns the new record."""
-        record = self.get(provider)
-        merged = {**record.details, **details}
-        kept = {name: value for name, value in merged.items() if value is not None}
+    def change(self, provider: str, **details: Any) -> None:
+        """Change some of a provider's details, by their names in :class:`ProviderDetails`."""
+        changed = msgspec.structs.replace(self.get(provider).details, **details)
         self._database.write(
-            "UPDATE provider SET details = ? WHERE id = ?", json.dumps(kept), provider
+            "UPDATE provider SET details = ? WHERE id = ?", _text(changed), provider
         )
-        return replace(record, details=kept)
 
     def remove(self, provider: str) -> None:
-        """Forget a provider, its servers and wherever it was the default."""
+        """Remove a provider, its servers and its role as a default."""
         self.get(provider)
         with self._database.transaction():
             self._database.write("DELETE FROM server WHERE provider = ?", provider)
@@ -99,14 +99,21 @@ class Providers:
         raise NotFound(f"the key provider {provider} has no server {name}")
 
     def add_server(self, provider: str, server: ServerRecord) -> None:
-        """Add a server behind the last one; :class:`AlreadyExists` for a name that is taken."""
+        """Add a server after the last one; :class:`AlreadyExists` for a name that is taken."""
         self.get(provider)
         if any(known.name == server.name for known in self.servers(provider)):
             raise AlreadyExists(f"the key provider {provider} has a server {server.name} already")
         self._database.write(
             "INSERT INTO server (provider, name, position, address, port, details)"
             " SELECT ?, ?, ifnull(max(position), -1) + 1, ?, ?, ? FROM server WHERE provider = ?",
-            *(provider, server.name, server.address, server.port, _details(server), provider),
+            *(
+                provider,
+                server.name,
+                server.address,
+                server.port,
+                _server_details(server),
+                provider,
+            ),
         )
 
     def update_server(self, provider: str, server: ServerRecord) -> None:
@@ -114,11 +121,11 @@ class Providers:
         self.server(provider, server.name)
         self._database.write(
             "UPDATE server SET address = ?, port = ?, details = ? WHERE provider = ? AND name = ?",
-            *(server.address, server.port, _details(server), provider, server.name),
+            *(server.address, server.port, _server_details(server), provider, server.name),
         )
 
     def remove_server(self, provider: str, name: str) -> None:
-        """Forget a server; :class:`NotFound` if there is none of this name."""
+        """Remove a server; :class:`NotFound` if there is none of this name."""
         self.server(provider, name)
         self._database.write("DELETE FROM server WHERE provider = ? AND name = ?", provider, name)
 
@@ -137,7 +144,7 @@ class Providers:
             self._database.write("INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value)
 
     def settings(self, prefix: str) -> dict[str, str]:
-        """The settings whose names begin so, without that beginning."""
+        """The settings whose names have this prefix, by the rest of the name."""
         rows = self._database.rows(
             "SELECT name, value FROM setting WHERE substr(name, 1, ?) = ? ORDER BY name",
             *(len(prefix), prefix),
@@ -172,7 +179,7 @@ class Providers:
     # Key ids -------------------------------------------------------------------------------------
 
     def add_key(self, key: CryptoKeyId, made: int) -> None:
-        """Remember the id of a key that was made at this time (seconds)."""
+        """Store the id of a key that was generated at this time (seconds)."""
         self._database.write("INSERT OR IGNORE INTO key VALUES (?, ?, ?)", *pair(key), made)
 
     def key_ids(self) -> list[CryptoKeyId]:
@@ -181,10 +188,18 @@ class Providers:
         return [CryptoKeyId(*row) for row in rows]
 
     def remove_key(self, key: CryptoKeyId) -> None:
-        """Forget the id of a key."""
+        """Remove the id of a key."""
         self._database.write("DELETE FROM key WHERE provider = ? AND id = ?", *pair(key))
 
 
-def _details(server: ServerRecord) -> str:
-    found = {"timeout": server.timeout, "user_name": server.user_name}
-    return json.dumps({name: value for name, value in found.items() if value is not None})
+def _server_details(server: ServerRecord) -> str:
+    details = {"timeout": server.timeout, "user_name": server.user_name}
+    return json.dumps({name: value for name, value in details.items() if value is not None})
+
+
+def _details(text: str) -> ProviderDetails:
+    return decode(text.encode(), ProviderDetails)
+
+
+def _text(details: ProviderDetails) -> str:
+    return encode(details).decode()
