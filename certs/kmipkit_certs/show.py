@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from kmipkit.terminal import printable
+
 _USAGES = {
     ExtendedKeyUsageOID.SERVER_AUTH: "server",
     ExtendedKeyUsageOID.CLIENT_AUTH: "client",
@@ -36,7 +38,9 @@ def text(certificate: x509.Certificate) -> str:
     """The contents as text, one line each."""
     rows = facts(certificate)
     width = max(map(len, rows))
-    return "\n".join(f"{name:<{width}}  {_format(value)}" for name, value in rows.items())
+    return "\n".join(
+        f"{name:<{width}}  {printable(_format(value))}" for name, value in rows.items()
+    )
 
 
 def _format(value: Any) -> str:
