@@ -209,4 +209,5 @@ def verified(
 
 
 def _text(name: x509.Name) -> str:
-    return f"'{name.rfc4514_string()}'"
+    """The name in quotes; control characters are escaped, since the text may go to a log."""
+    return repr(name.rfc4514_string())
