@@ -7,9 +7,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXTRAS ?= test,check
 WORKERS ?= auto
+# CI installs exactly what the lock file names, and nothing that would have to be built. The lock file is
+# made for Python 3.11, so that it is not the default: a contributor may have another Python.
+LOCKED ?= $(if $(filter true,$(CI)),1)
+LOCK := requirements/ci.txt
+PIP_LOCKED := -m pip install --quiet --require-hashes --only-binary :all: --requirement
+TOOLS := .venv-tools
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: demo demo-trusted test test-long test-lowest test-newest serve check bench bench-against format clean
+.PHONY: demo demo-trusted test test-long test-lowest test-newest serve check bench bench-against format lock sbom clean
 
 demo: $(STAMP)
 	$(BIN)/kmipkit demo
@@ -30,12 +36,12 @@ test-long: $(STAMP)
 test-lowest:
 	mkdir -p .venv-lowest
 	$(PYTHON) tools/lowest.py test > .venv-lowest/constraints.txt
-	$(MAKE) test VENV=.venv-lowest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py oldest)" \
+	$(MAKE) test LOCKED= VENV=.venv-lowest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py oldest)" \
 	    PIP_ARGS='--constraint .venv-lowest/constraints.txt'
 
 # The newest Python of this machine with the newest versions of everything.
 test-newest:
-	$(MAKE) test VENV=.venv-newest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py newest)"
+	$(MAKE) test LOCKED= VENV=.venv-newest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py newest)"
 
 serve: $(STAMP)
 	$(BIN)/kmipkit serve
@@ -60,10 +66,30 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(STAMP): setup.cfg pyproject.toml
+$(STAMP): setup.cfg pyproject.toml $(if $(LOCKED),$(LOCK))
 	$(PYTHON) -m venv $(VENV)
+ifdef LOCKED
+	$(BIN)/python $(PIP_LOCKED) $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --editable '.[$(EXTRAS)]'
+endif
 	touch $(STAMP)
 
+# The lock files again, with newer versions only where setup.cfg requires them or UPGRADE=1 asks for it.
+lock: PYTHON := $(shell $(PYTHON) tools/pythons.py oldest)
+lock: $(TOOLS)/.installed
+	$(TOOLS)/bin/python tools/lock.py $(if $(UPGRADE),--upgrade)
+
+# What an installation consists of, as CycloneDX.
+sbom: $(TOOLS)/.installed
+	mkdir -p dist
+	$(TOOLS)/bin/python tools/sbom.py dist/kmipkit.cdx.json
+
+$(TOOLS)/.installed: requirements/tools.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python $(PIP_LOCKED) requirements/tools.txt
+	touch $@
+
 clean:
-	rm -rf .venv .venv-lowest .venv-newest build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-newest .venv-tools build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

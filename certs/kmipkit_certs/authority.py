@@ -16,6 +16,7 @@ from kmipkit_certs.keypairs import PrivateKey
 
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 825
+REVOCATION_LIST_DAYS = 365
 SKEW = timedelta(hours=1)
 """How far a peer's clock may lag behind ours without a new certificate being rejected."""
 MAX_NAME = 64
@@ -151,6 +152,28 @@ class Authority:
             )
         elif not list(subject):
             raise CertificateError("a certificate needs a subject or an alternative name")
+        return builder.sign(self.key, keypairs.signature_hash(self.key))
+
+    def sign_revocation_list(
+        self,
+        revoked: Iterable[x509.RevokedCertificate],
+        number: int,
+        now: datetime,
+        *,
+        days: int = REVOCATION_LIST_DAYS,
+    ) -> x509.CertificateRevocationList:
+        """The revocation list with these certificates; its number is higher than that of the last."""
+        authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(now - SKEW)
+            .next_update(now + timedelta(days=days))
+            .add_extension(authority_id, critical=False)
+            .add_extension(x509.CRLNumber(number), critical=False)
+        )
+        for entry in revoked:
+            builder = builder.add_revoked_certificate(entry)
         return builder.sign(self.key, keypairs.signature_hash(self.key))
 
 

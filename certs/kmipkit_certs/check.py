@@ -15,8 +15,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
-from kmipkit_certs import show
+from kmipkit_certs import revocation, show
 from kmipkit_certs.authority import Purpose
+from kmipkit_certs.errors import CertificateError
 from kmipkit_certs.keypairs import PrivateKey
 
 MIN_RSA = 2048
@@ -38,6 +39,9 @@ class Check:
     host: str | None = None
     """The name or address by which a client connects."""
     key: PrivateKey | None = None
+    revocation_lists: Sequence[x509.CertificateRevocationList] = ()
+    revoked: frozenset[bytes] = frozenset()
+    """The certificates in a list of the peer's own; see :func:`.revocation.signed_hash`."""
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -223,6 +227,32 @@ def _key(check: Check) -> Iterator[str]:
         yield "key: the private key does not belong to the certificate; use the key of this certificate"
 
 
+def _revocation(check: Check) -> Iterator[str]:
+    path = _path(check)[0]
+    for crl in check.revocation_lists:
+        try:
+            revocation.signer(crl, [*check.trusted, *path[1:]])
+            serials = revocation.entries(crl)
+        except CertificateError as error:
+            yield f"revocation: {error}"
+            continue
+        issuer = revocation.name_key(crl.issuer)
+        concerned = [each for each in path if revocation.name_key(each.issuer) == issuer]
+        for certificate in concerned:
+            if certificate.serial_number in serials:
+                entry = serials[certificate.serial_number]
+                yield f"revocation: {_name(certificate)} was revoked on {entry}; issue a new one"
+        end = crl.next_update_utc
+        if concerned and end is not None and check.now > end:
+            yield (
+                f"revocation: the revocation list of {_text(crl.issuer)} expired on"
+                f" {end:%Y-%m-%d %H:%M} UTC; get a newer one from the authority"
+            )
+    for certificate in path:
+        if revocation.signed_hash(certificate) in check.revoked:
+            yield f"revocation: {_name(certificate)} is in the list of revoked certificates"
+
+
 def _name(certificate: x509.Certificate) -> str:
     return _text(certificate.subject)
 
@@ -231,4 +261,4 @@ def _text(name: x509.Name) -> str:
     return f"'{name.rfc4514_string()}'"
 
 
-RULES: tuple[Rule, ...] = (_chain, _dates, _usage, _host, _algorithm, _key)
+RULES: tuple[Rule, ...] = (_chain, _dates, _usage, _host, _algorithm, _key, _revocation)

@@ -1,4 +1,4 @@
-"""``kmipkit certs``: create an authority; issue, sign, show and check certificates."""
+"""``kmipkit certs``: create an authority; issue, sign, revoke, show and check certificates."""
 
 import json
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def _purpose(server: bool) -> "Purpose":
 
 @click.group()
 def certs() -> None:
-    """Issue, sign, show and check the certificates that KMIP over TLS needs.
+    """Issue, sign, revoke, show and check the certificates that KMIP over TLS needs.
 
     \b
     Examples:
@@ -60,6 +60,7 @@ def certs() -> None:
       kmipkit certs issue pki kms --server --san kms.example.org --san 192.0.2.7
       kmipkit certs issue pki backup-appliance
       kmipkit certs check pki/backup-appliance.crt --ca pki/ca.crt
+      kmipkit certs revoke pki pki/backup-appliance.crt
     """
 
 
@@ -148,24 +149,97 @@ def sign(directory: Path, request: Path, out: Path | None, server: bool, days: i
 
 
 @certs.command()
+@click.argument("paths", type=FILE, nargs=-1, required=True, metavar="[DIRECTORY] [CERT]...")
+@click.option("--list", "own_list", type=FILE, help="List of revoked certificates to add to.")
+@click.option(
+    "--reason",
+    type=click.Choice(
+        [
+            "unspecified",
+            "key-compromise",
+            "affiliation-changed",
+            "superseded",
+            "cessation-of-operation",
+        ]
+    ),
+    default="unspecified",
+    show_default=True,
+    help="Reason that the revocation list shows.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 36500),
+    default=365,
+    show_default=True,
+    help="Days for which the revocation list is valid.",
+)
+def revoke(paths: tuple[Path, ...], own_list: Path | None, reason: str, days: int) -> None:
+    """Revoke the certificates in the files CERT.
+
+    The authority in DIRECTORY signs its revocation list anew: ca.crl, which servers read. Without a
+    CERT, this renews the list before it expires.
+
+    With --list, there is no DIRECTORY: the certificates are added to a text file, for authorities
+    whose key you do not have. Of a CERT with several certificates, the first is revoked.
+
+    \b
+    Examples:
+      kmipkit certs revoke pki pki/tape-library.crt --reason key-compromise
+      kmipkit certs revoke pki
+      kmipkit certs revoke --list revoked.txt stolen.crt
+    """
+    if own_list is not None:
+        _add_to_list(own_list, paths)
+    else:
+        _add_to_revocation_list(paths[0], paths[1:], reason, days)
+
+
+def _add_to_revocation_list(path: Path, certs: tuple[Path, ...], reason: str, days: int) -> None:
+    from kmipkit_certs import files
+    from kmipkit_certs.directory import Directory
+    from kmipkit_certs.revocation import REASONS
+
+    directory = Directory(path)
+    certificates = [files.read_certificates(cert)[0] for cert in certs]
+    count = directory.revoke(certificates, system_clock(), reason=REASONS[reason], days=days)
+    click.echo(f"revocation list: {directory.revocation_list}, certificates added: {count}")
+
+
+def _add_to_list(own_list: Path, certs: tuple[Path, ...]) -> None:
+    from kmipkit_certs import files
+    from kmipkit_certs.revocation import signed_hash, text_line
+
+    now = system_clock()
+    known = files.read_revoked(own_list) if own_list.exists() else frozenset()
+    certificates = [files.read_certificates(cert)[0] for cert in certs]
+    new = [each for each in dict.fromkeys(certificates) if signed_hash(each) not in known]
+    files.append(own_list, "".join(f"{text_line(each, now)}\n" for each in new).encode())
+    click.echo(f"list: {own_list}, certificates added: {len(new)}")
+
+
+@certs.command()
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of objects.")
 def show(file: Path, as_json: bool) -> None:
-    """Show the contents of the certificates in FILE.
+    """Show the contents of the certificates, or of the revocation lists, in FILE.
 
     \b
     Examples:
       kmipkit certs show pki/ca.crt
       kmipkit certs show chain.pem --json
+      kmipkit certs show pki/ca.crl
     """
-    from kmipkit_certs.files import read_certificates
-    from kmipkit_certs.show import facts, text
+    from kmipkit_certs import files
+    from kmipkit_certs.show import facts, revocation_facts, text
 
-    certificates = read_certificates(file)
-    if as_json:
-        click.echo(json.dumps([facts(certificate) for certificate in certificates], indent=2))
+    if files.is_revocation_list(file):
+        contents = [revocation_facts(crl) for crl in files.read_revocation_lists(file)]
     else:
-        click.echo(printable_lines("\n\n".join(map(text, certificates))))
+        contents = [facts(certificate) for certificate in files.read_certificates(file)]
+    if as_json:
+        click.echo(json.dumps(contents, indent=2))
+    else:
+        click.echo(printable_lines("\n\n".join(text(rows) for rows in contents)))
 
 
 @certs.command()
@@ -174,6 +248,10 @@ def show(file: Path, as_json: bool) -> None:
     "--ca", type=FILE, required=True, help="Certificate authorities that the peer trusts."
 )
 @click.option("--key", type=FILE, help="Private key to compare with the certificate.")
+@click.option(
+    "--crl", type=FILE, multiple=True, help="Revocation list of an authority; may be repeated."
+)
+@click.option("--revoked", type=FILE, help="List of revoked certificates, as of revoke --list.")
 @click.option("--host", help="Name or address by which clients connect; implies --server.")
 @click.option(
     "--at",
@@ -186,13 +264,16 @@ def check(
     file: Path,
     ca: Path,
     key: Path | None,
+    crl: tuple[Path, ...],
+    revoked: Path | None,
     host: str | None,
     at: datetime | None,
     as_json: bool,
     server: bool,
 ) -> None:
-    """Explain why a peer would reject the certificate in FILE: chain, dates, usage, name, algorithm.
+    """Explain why a peer would reject the certificate in FILE.
 
+    It checks chain, dates, usage, name and algorithm, and with --crl or --revoked also revocation.
     FILE may contain intermediate certificates after the first. The exit status is 0 if a peer would
     accept the certificate, else 1.
 
@@ -200,6 +281,7 @@ def check(
     Examples:
       kmipkit certs check admin.crt --ca ca.crt --key admin.key
       kmipkit certs check kms.pem --ca company.pem --host kms.example.org
+      kmipkit certs check admin.crt --ca ca.crt --crl ca.crl
     """
     from kmipkit_certs import files
     from kmipkit_certs.check import Check, reasons
@@ -211,6 +293,8 @@ def check(
         now=at.replace(tzinfo=UTC) if at else system_clock(),
         host=host,
         key=files.read_key(key) if key else None,
+        revocation_lists=[each for path in crl for each in files.read_revocation_lists(path)],
+        revoked=files.read_revoked(revoked) if revoked else frozenset(),
     )
     _report(file, request.purpose.name.lower(), reasons(request), as_json)
 

@@ -1,15 +1,19 @@
-"""A directory that is a development PKI: ca.crt, ca.key, and NAME.crt with NAME.key for each."""
+"""A directory that is a development PKI: ca.crt, ca.key, and NAME.crt with NAME.key for each.
+
+From the first revocation on, there is ca.crl as well."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from kmipkit_certs import files, keypairs
-from kmipkit_certs.authority import LEAF_DAYS, Authority, Purpose
+from kmipkit_certs import files, keypairs, revocation
+from kmipkit_certs.authority import LEAF_DAYS, REVOCATION_LIST_DAYS, Authority, Purpose
 from kmipkit_certs.errors import CertificateError
 
 CA = "ca"
@@ -90,6 +94,49 @@ class Directory:
         )
         return self._write(name, issued.certificate, issued.key)
 
+    @property
+    def revocation_list(self) -> Path:
+        """The revocation list of the authority; it exists from the first revocation on."""
+        return self.path / f"{CA}.crl"
+
+    def revoke(
+        self,
+        certificates: Sequence[x509.Certificate],
+        now: datetime,
+        *,
+        reason: x509.ReasonFlags = x509.ReasonFlags.unspecified,
+        days: int = REVOCATION_LIST_DAYS,
+    ) -> int:
+        """Add certificates to the revocation list, and sign it anew; how many were not in it yet.
+
+        Raises:
+            CertificateError: the authority has not issued one of the certificates.
+        """
+        authority = self.authority()
+        for certificate in certificates:
+            _require_issued(certificate, authority.certificate)
+        with files.locked(self.path):
+            revoked, number = self._revoked(authority.certificate)
+            known = {entry.serial_number for entry in revoked}
+            new = {each.serial_number for each in certificates} - known
+            revoked += [_entry(serial, now, reason) for serial in sorted(new)]
+            crl = authority.sign_revocation_list(revoked, number + 1, now, days=days)
+            files.replace(self.revocation_list, crl.public_bytes(Encoding.PEM))
+        return len(new)
+
+    def _revoked(self, authority: x509.Certificate) -> tuple[list[x509.RevokedCertificate], int]:
+        """The entries and the number of the present list."""
+        path = self.revocation_list
+        if not path.exists():
+            return [], 0
+        lists = files.read_revocation_lists(path)
+        [present] = revocation.verified(path, lists[:1], [authority])
+        try:
+            number = present.crl.extensions.get_extension_for_class(x509.CRLNumber)
+        except x509.ExtensionNotFound:
+            return list(present.crl), 0
+        return list(present.crl), number.value.crl_number
+
     def _write(self, name: str, certificate: x509.Certificate, key: keypairs.PrivateKey) -> Files:
         paths = self.files(name)
         # The key first: a certificate without its key would look like a finished pair.
@@ -100,3 +147,21 @@ class Directory:
             paths.key.unlink()
             raise
         return paths
+
+
+def _require_issued(certificate: x509.Certificate, authority: x509.Certificate) -> None:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        name = certificate.subject.rfc4514_string()
+        raise CertificateError(
+            f"'{name}' was not issued by this authority, so that it cannot revoke it; add the"
+            " certificate to a list of your own: kmipkit certs revoke --list FILE CERT"
+        ) from None
+
+
+def _entry(serial: int, now: datetime, reason: x509.ReasonFlags) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
+    if reason is not x509.ReasonFlags.unspecified:  # RFC 5280 §5.3.1: then without a reason
+        builder = builder.add_extension(x509.CRLReason(reason), critical=False)
+    return builder.build()

@@ -1,4 +1,4 @@
-"""A certificate as text for people, and as data for scripts."""
+"""A certificate or a revocation list as text for people, and as data for scripts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kmipkit.terminal import printable
+from kmipkit_certs import revocation
 
 _USAGES = {
     ExtendedKeyUsageOID.SERVER_AUTH: "server",
@@ -34,9 +35,22 @@ def facts(certificate: x509.Certificate) -> dict[str, Any]:
     }
 
 
-def text(certificate: x509.Certificate) -> str:
+def revocation_facts(crl: x509.CertificateRevocationList) -> dict[str, Any]:
+    """The contents of a revocation list as JSON values."""
+    end = crl.next_update_utc
+    number = extension_value(crl, x509.CRLNumber)
+    return {
+        "issuer": crl.issuer.rfc4514_string(),
+        "number": None if number is None else number.crl_number,
+        "last update": crl.last_update_utc.isoformat(),
+        "next update": None if end is None else end.isoformat(),
+        "signature": signature_name(crl),
+        "revoked": [f"{serial:x}: {entry}" for serial, entry in revocation.entries(crl).items()],
+    }
+
+
+def text(rows: dict[str, Any]) -> str:
     """The contents as text, one line each."""
-    rows = facts(certificate)
     width = max(map(len, rows))
     return "\n".join(
         f"{name:<{width}}  {printable(_format(value))}" for name, value in rows.items()
@@ -46,6 +60,8 @@ def text(certificate: x509.Certificate) -> str:
 def _format(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "none"
     if isinstance(value, list):
         return ", ".join(value) or "none"
     return str(value)
@@ -90,13 +106,15 @@ def key_name(key: object) -> str:
     return next((name for cls, name in names.items() if isinstance(key, cls)), "unknown")
 
 
-def signature_name(certificate: x509.Certificate) -> str:
+def signature_name(certificate: x509.Certificate | x509.CertificateRevocationList) -> str:
     """The name of the signature algorithm, or its object identifier."""
     oid = certificate.signature_algorithm_oid
     return getattr(oid, "_name", None) or oid.dotted_string
 
 
-def extension_value(certificate: x509.Certificate, extension: type[Any]) -> Any:
+def extension_value(
+    certificate: x509.Certificate | x509.CertificateRevocationList, extension: type[Any]
+) -> Any:
     """The value of an extension, or None."""
     try:
         return certificate.extensions.get_extension_for_class(extension).value

@@ -40,6 +40,7 @@ from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
+from kmipkit_server.net.revocation import RevocationFiles, Revocations
 from kmipkit_server.net.tls import client_context, server_context
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.table import STANDARD
@@ -77,15 +78,41 @@ class TLSFiles:
 
     def authorities(self) -> tuple[bytes, ...]:
         """The authorities' certificates in DER. ConfigError if one is malformed."""
-        try:
-            certificates = x509.load_pem_x509_certificates(self.ca.read_bytes())
-        except (ValueError, x509.InvalidVersion) as error:
-            raise ConfigError(f"{self.ca} contains a malformed certificate: {error}") from None
-        return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+        return _authorities(self.ca)
 
     def context(self) -> ssl.SSLContext:
         """TLS settings from the current content of the files."""
         return server_context(self.cert, self.key, self.ca)
+
+
+def _authorities(ca: Path) -> tuple[bytes, ...]:
+    try:
+        certificates = x509.load_pem_x509_certificates(ca.read_bytes())
+    except (ValueError, x509.InvalidVersion) as error:
+        raise ConfigError(f"{ca} contains a malformed certificate: {error}") from None
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+
+
+@dataclass(slots=True)
+class TLSSettings:
+    """The TLS settings in use."""
+
+    files: TLSFiles
+    context: ssl.SSLContext
+    revocations: Revocations
+
+    @classmethod
+    def load(cls, config: Config, files: TLSFiles, clock: Clock) -> "TLSSettings":
+        """The settings from the files. ConfigError names one that is not usable."""
+        context = files.context()
+        revocations = Revocations.load(_revocation_files(config), files.authorities(), clock)
+        return cls(files, context, revocations)
+
+    async def reload(self) -> None:
+        """Read all files again. ConfigError if one is not usable; then nothing has changed."""
+        context = self.files.context()
+        await self.revocations.reload(self.files.authorities())
+        self.context = context
 
 
 GARBAGE_THRESHOLD = 50_000
@@ -110,9 +137,10 @@ def check(config: Config) -> None:
     """Check whether a start would succeed, without changing anything; errors as of :func:`run`."""
     _registry(config)
     if config.tls.cert is not None:
-        files = _configured_files(config)
-        files.context()
-        files.authorities()
+        _configured_files(config).context()
+    ca = config.tls.ca or config.store.directory / CERTIFICATES / "ca.crt"
+    has_authorities = config.tls.ca is not None or ca.exists()  # else the first start makes one
+    _revocation_files(config).load(_authorities(ca) if has_authorities else ())
     directory = config.store.directory
     existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
@@ -125,7 +153,7 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
     """Serve until cancelled or stopped by a signal; see :func:`run`."""
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = _tls_files(config, clock)
-    contexts = [files.context()]
+    tls = TLSSettings.load(config, files, clock)
     database = config.store.directory / DATABASE
     vault = FileVault.open(config.root_key, may_create=not has_content(database))
     with ExitStack() as cleanup:
@@ -139,10 +167,11 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
         request_source = RequestSource(store, queue, clock)
         dispatcher = _dispatcher(config, store, files, clock, queue)
         listener = Listener(
-            context=lambda: contexts[-1],
+            context=lambda: tls.context,
             responder=dispatcher,
             requests=request_source.requests,
             identity_rule=IdentityRule(config.identity.source, config.identity.accounts),
+            revocations=tls.revocations,
             limits=_connection_limits(config),
         )
         with trio.open_signal_receiver(*SIGNALS) as signals:
@@ -150,10 +179,10 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
                 await nursery.start(store.serve)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
-                    serving.start_soon(_notifier(config, request_source, files).run)
+                    serving.start_soon(_notifier(config, request_source, tls).run)
                     serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
-                    await _handle_signals(signals, contexts, files)
+                    await _handle_signals(signals, tls, listener)
                     log.info("stopping: finishing the requests that have begun")
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
@@ -181,6 +210,17 @@ def _configured_files(config: Config) -> TLSFiles:
     assert tls.key is not None
     assert tls.ca is not None
     return TLSFiles(tls.cert, tls.key, tls.ca)
+
+
+def _revocation_files(config: Config) -> RevocationFiles:
+    tls = config.tls
+    is_development = tls.cert is None
+    return RevocationFiles(
+        crls=tls.crl,
+        revoked=tls.revoked,
+        optional_crl=config.store.directory / CERTIFICATES / "ca.crl" if is_development else None,
+        refuses_expired=tls.expired_crl == "refuse",
+    )
 
 
 def _dispatcher(
@@ -254,13 +294,15 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     )
 
 
-def _notifier(config: Config, request_source: RequestSource, files: TLSFiles) -> Notifier:
+def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
+    files = tls.files
     addresses = config.notify.accounts
     return Notifier(
         queue=request_source.queue,
         message=request_source.message,
         addresses={account: address(text) for account, text in addresses.items() if text},
         context=lambda: client_context(files.cert, files.key, files.ca),
+        revocations=tls.revocations,
         limits=_message_limits(config),
     )
 
@@ -307,15 +349,15 @@ def _ready_line(config: Config, address: tuple[str, int], files: TLSFiles) -> st
 
 
 async def _handle_signals(
-    signals: AsyncIterator[int], contexts: list[ssl.SSLContext], files: TLSFiles
+    signals: AsyncIterator[int], tls: TLSSettings, listener: Listener
 ) -> None:
-    """Return on SIGTERM or SIGINT; reload the certificates on SIGHUP."""
+    """Return on SIGTERM or SIGINT; reload certificates and revocations on SIGHUP."""
     async for number in signals:
         if number != signal.SIGHUP:
             return
         try:
-            contexts.append(files.context())
-            del contexts[:-1]
+            await tls.reload()
+            listener.end_revoked()
             log.info("certificates reloaded")
         except ConfigError as error:
             log.error("certificates not reloaded, the old ones stay in use: %s", error)

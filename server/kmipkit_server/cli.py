@@ -58,7 +58,7 @@ def serve(
     line with its address and the files that a client needs.
 
     On SIGTERM or Ctrl-C, the server finishes the requests that have begun, and stops. On SIGHUP, it
-    reloads the certificates.
+    reloads the certificates and the lists of revoked ones.
 
     With --detach, the server runs in the background and logs to server.log in the data directory.
     The command returns when the server accepts connections, or fails with the reason why it does

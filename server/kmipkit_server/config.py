@@ -43,6 +43,13 @@ class TLSConfig:
     cert: Path | None = None
     key: Path | None = None
     ca: Path | None = None
+    crl: tuple[Path, ...] = ()
+    """Revocation lists of these authorities (PEM or DER)."""
+    expired_crl: str = "refuse"
+    """What the server does when such a list has expired: ``refuse`` all certificates of its authority,
+    or ``warn`` in the log."""
+    revoked: Path | None = None
+    """A list of revoked certificates, as ``kmipkit certs revoke --list`` writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +186,7 @@ def _section(cls: type[_Section], table: object, location: str, base: Path) -> _
 def _value(hint: Any, value: object, location: str, base: Path) -> object:
     """A value, checked against the type of its field."""
     # The hint is X or X | None, where X is a key of _CHECKS or Mapping[str, str].
-    if _LIST in (hint, *get_args(hint)):
-        hint = _LIST
+    hint = next((each for each in (_LIST, _PATHS) if each in (hint, *get_args(hint))), hint)
     candidates = () if get_origin(hint) is Mapping else (hint, *get_args(hint))
     expected = next((each for each in candidates if each in _CHECKS), Mapping)
     description, types = _CHECKS[expected]
@@ -189,17 +195,18 @@ def _value(hint: Any, value: object, location: str, base: Path) -> object:
         raise ConfigError(f"{location} must be {description}, not {value!r}")
     if expected is Path:
         return base / str(value)
-    if expected is _LIST:
+    if expected in (_LIST, _PATHS):
         strings: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]  # a list, see above
         if not all(isinstance(each, str) for each in strings):
             raise ConfigError(f"{location} must be {description}")
-        return strings
+        return strings if expected is _LIST else tuple(base / str(each) for each in strings)
     if expected is Mapping and not all(isinstance(each, str) for each in dict(value).values()):  # type: ignore[call-overload]  # checked to be a dict above
         raise ConfigError(f"{location} must be {description}")
     return value
 
 
 _LIST = tuple[str, ...]
+_PATHS = tuple[Path, ...]
 
 _CHECKS: Mapping[Any, tuple[str, tuple[type, ...]]] = {
     bool: ("true or false", (bool,)),
@@ -208,6 +215,7 @@ _CHECKS: Mapping[Any, tuple[str, tuple[type, ...]]] = {
     str: ("a string", (str,)),
     Path: ("a path", (str,)),
     _LIST: ("a list of strings", (list,)),
+    _PATHS: ("a list of paths", (list,)),
     Mapping: ("a table of strings", (dict,)),
 }
 
@@ -237,6 +245,7 @@ def check(config: Config, source: str) -> Config:
             config.identity.unknown_credentials in ("refuse", "ignore"),
             "identity.unknown_credentials must be refuse or ignore",
         ),
+        (tls.expired_crl in ("refuse", "warn"), "tls.expired_crl must be refuse or warn"),
         *(
             (not text or _ADDRESS.fullmatch(text), f"notify.accounts.{account} must be HOST:PORT")
             for account, text in config.notify.accounts.items()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kmipkit_certs import files
 from kmipkit_certs.authority import Purpose
 from servers import ANSWER_TIMEOUT, RunningServer, exchange, read_message
 
@@ -96,14 +97,14 @@ class ListeningClient:
 @pytest.fixture
 def listening(own_server: RunningServer, tmp_path: Path) -> Iterator[ListeningClient]:
     own_server.start()
-    files = own_server.credentials("127.0.0.1")
+    credentials = own_server.credentials("127.0.0.1")
     own_server.stop()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     files_of_listener = own_server.pki.issue(
         "listener", Purpose.SERVER, datetime.now(UTC), alternative=("127.0.0.1",)
     )
     context.load_cert_chain(files_of_listener.cert, files_of_listener.key)
-    context.load_verify_locations(files["ca"])
+    context.load_verify_locations(credentials["ca"])
     context.verify_mode = ssl.CERT_REQUIRED
     listening = ListeningClient(context)
     listening.thread.start()
@@ -147,6 +148,21 @@ def test_an_unreachable_client_does_not_delay_the_server(
         with server.client() as client:
             client.create(AES, 256)
             assert client.query().operations, "the server answers meanwhile"
+
+
+def test_a_listening_client_with_a_revoked_certificate_gets_nothing(
+    own_server: RunningServer, listening: ListeningClient, tmp_path: Path
+) -> None:
+    """Put sends the key itself: it must not go to whoever has stolen the client's certificate."""
+    pki = own_server.pki
+    pki.revoke(files.read_certificates(pki.files("listener").cert), datetime.now(UTC))
+    server = configured(own_server, tmp_path, f"127.0.0.1:{listening.port}")
+    refusal = "cannot deliver notifications: the certificate of 'CN=listener' was revoked"
+    with server.client() as client:
+        client.create(AES, 256)
+        while not any(refusal in line for line in server.lines()):
+            client.query()
+    assert listening.payloads == []
 
 
 def set_role() -> bytes:

@@ -32,6 +32,7 @@ from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.connection_log import ConnectionLog
 from kmipkit_server.net.http import HTTPFraming, Reply
+from kmipkit_server.net.revocation import PeerCertificate, Revocations
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
@@ -119,7 +120,10 @@ class _Connection:
     deadline: float
     waiting_for: str
     ended_by: str = ""
-    """The reason for which the server ends it: a timeout, its own shutdown, or lack of places."""
+    """The reason for which the server ends it: a timeout, its own shutdown, lack of places, or the
+    revocation of the certificate."""
+    certificate: PeerCertificate | None = None
+    """What revocations may concern; None during the handshake."""
 
     @property
     def is_authenticated(self) -> bool:
@@ -143,6 +147,7 @@ class Listener:
     requests: Callable[[str, Version], AsyncIterator[bytes]]
     """The requests of the server to a client that has exchanged roles with it."""
     identity_rule: IdentityRule
+    revocations: Revocations
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     _places: Places[_Connection] = field(init=False)
     _log: ConnectionLog = field(default_factory=lambda: ConnectionLog(log))
@@ -175,6 +180,7 @@ class Listener:
         """Accept connections and serve them until cancelled or drained."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._enforce_deadlines)
+            nursery.start_soon(self.revocations.watch, self.end_revoked)
             with self._accepting:
                 async with trio.open_nursery() as accepting:
                     for listening in sockets:
@@ -199,6 +205,15 @@ class Listener:
         if self._places.occupants:
             with trio.move_on_after(grace):
                 await self._all_closed.wait()
+
+    def end_revoked(self) -> None:
+        """End the connections whose certificates have been revoked meanwhile."""
+        for connection in list(self._places.occupants):
+            if connection.certificate is None or connection.ended_by:
+                continue
+            reason = self.revocations.reason(connection.certificate)
+            if reason is not None:
+                _end(connection, reason)
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:
@@ -322,7 +337,9 @@ class Listener:
     async def _serve_messages(self, stream: TLSStream, connection: _Connection) -> None:
         await stream.do_handshake()
         try:
-            identity = self.identity_rule.identify(stream.peer_certificate())
+            certificate = stream.peer_certificate()
+            identity = self.identity_rule.identify(certificate)
+            connection.certificate = self.revocations.require_valid(certificate)
             identity = await self.responder.admit(replace(identity, address=connection.address))
         except NoIdentity as refusal:
             await self._refuse(stream, connection, refusal)

@@ -15,13 +15,14 @@ from kmipkit.connection import Framer, Signal
 from kmipkit.errors import RemoteProtocolError
 from kmipkit.ttlv.limits import Limits
 from kmipkit_server.engine.notifications import Notification, Notifications
+from kmipkit_server.net.revocation import Revocations, Revoked
 
 log = logging.getLogger("kmipkit.server")
 
 DELIVERY_TIMEOUT = 30.0
 """Seconds for a client to read messages and respond to them."""
 
-FAILURES = (OSError, trio.TooSlowError, trio.BrokenResourceError, RemoteProtocolError)
+FAILURES = (OSError, trio.TooSlowError, trio.BrokenResourceError, RemoteProtocolError, Revoked)
 
 MIN_PAUSE, MAX_PAUSE = 1.0, 60.0
 """Seconds until the next attempt; the pause doubles with each failure."""
@@ -36,6 +37,7 @@ class Notifier:
     """The request of a notification; None if there is no longer anything to send."""
     addresses: dict[str, tuple[str, int]]
     context: Callable[[], ssl.SSLContext]
+    revocations: Revocations
     limits: Limits
     _new: dict[str, trio.Event] = field(default_factory=dict)
 
@@ -78,6 +80,8 @@ class Notifier:
         plain = await trio.open_tcp_stream(host, port)
         stream = trio.SSLStream(plain, context, server_hostname=host)
         async with stream:
+            await stream.do_handshake()
+            self.revocations.require_valid(stream.getpeercert(binary_form=True))
             framer = Framer(self.limits)
             while notifications:
                 data = await self.message(notifications[0])

@@ -16,12 +16,13 @@ from group_commit import ControlledStore, insert_job, stored
 from kmipkit_certs.development import ensure
 from kmipkit_certs.directory import Directory
 from kmipkit_client import calls
-from kmipkit_server.app import TLSFiles
+from kmipkit_server.app import TLSFiles, system_clock
 from kmipkit_server.config import ConfigError
 from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.listener import Listener, open_sockets
+from kmipkit_server.net.revocation import RevocationFiles, Revocations
 from kmipkit_server.net.tls import server_context
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.writer import GroupCommit
@@ -146,6 +147,7 @@ def test_a_defect_ends_its_connection_only(
             responder=DefectiveResponder(),
             requests=no_requests,
             identity_rule=IdentityRule(),
+            revocations=Revocations(RevocationFiles(), system_clock),
         )
         with listening:
             async with trio.open_nursery() as nursery:

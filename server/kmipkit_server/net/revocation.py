@@ -1,0 +1,318 @@
+"""Revoked client certificates: CRLs of the trusted authorities, and a list of the server's own.
+
+Everything is read and verified once, into sets in which a certificate is looked up after its handshake.
+The files are read again when they change, and on SIGHUP. If they are faulty then, the server keeps
+what it has: a damaged file must not bring a revoked certificate back.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from kmipkit_certs import files as certificate_files
+from kmipkit_certs.errors import CertificateError
+from kmipkit_certs.revocation import (
+    NameKey,
+    RevocationList,
+    entries,
+    name_key,
+    signed_hash,
+    verified,
+)
+
+from kmipkit_server.config import ConfigError
+from kmipkit_server.engine.settings import Clock
+from kmipkit_server.identity.certificate import NoIdentity
+
+log = logging.getLogger("kmipkit.server")
+
+POLL_SECONDS = 5.0
+"""Seconds between two checks whether the files have changed."""
+WARNING_INTERVAL = timedelta(days=1)
+"""Between two log lines about the same expired list."""
+MAX_CACHED = 1024
+"""Certificates that are not parsed again for a new connection."""
+
+_Stamps = Mapping[Path, tuple[int, int, int] | None]
+"""What changes with the content of a file; None for a file that does not exist."""
+
+
+class Revoked(NoIdentity):
+    """The certificate is revoked, or the list of its authority has expired; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """What revocation lists may say about a certificate."""
+
+    subject: str
+    issuer: NameKey
+    serial: int
+    signed_hash: bytes
+
+    @classmethod
+    def parse(cls, der: bytes) -> "PeerCertificate":
+        """The parts of a certificate. Revoked: they cannot be compared with the lists."""
+        try:
+            return cls.of(x509.load_der_x509_certificate(der))
+        except _MALFORMED as error:
+            raise Revoked(f"the certificate is malformed: {error}") from None
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> "PeerCertificate":
+        """The parts of a certificate. The library's errors if they are malformed."""
+        return cls(
+            certificate.subject.rfc4514_string(),
+            name_key(certificate.issuer),
+            certificate.serial_number,
+            signed_hash(certificate),
+        )
+
+
+_MALFORMED = (ValueError, TypeError, x509.InvalidVersion)
+"""What the library raises; TypeError for a BIT STRING in a field that must hold text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiration:
+    """When the newest list of an authority expires."""
+
+    path: Path
+    issuer: str
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationLists:
+    """The content of all files, as it was when they were read."""
+
+    serials: Mapping[NameKey, Mapping[int, str]] = field(default_factory=dict)
+    """When and why, by issuer and serial number."""
+    hashes: frozenset[bytes] = frozenset()
+    """The certificates in the list of the server's own."""
+    authorities: Mapping[NameKey, str] = field(default_factory=dict)
+    """Authorities among the trusted ones that are revoked themselves, and why."""
+    expirations: Mapping[NameKey, Expiration] = field(default_factory=dict)
+
+    def reason(self, peer: PeerCertificate) -> str | None:
+        """Why the certificate is revoked; None if it is not."""
+        revocation = self.serials.get(peer.issuer, {}).get(peer.serial)
+        if revocation is not None:
+            return f"the certificate of {peer.subject!r} was revoked on {revocation}"
+        if peer.signed_hash in self.hashes:
+            return f"the certificate of {peer.subject!r} is in the server's list of revoked ones"
+        authority = self.authorities.get(peer.issuer)
+        return None if authority is None else f"its authority is not valid: {authority}"
+
+    def expired(self, now: datetime) -> dict[NameKey, Expiration]:
+        """The authorities whose newest list has expired."""
+        return {name: each for name, each in self.expirations.items() if now > each.end}
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationFiles:
+    """The files with revocations, as configured."""
+
+    crls: tuple[Path, ...] = ()
+    revoked: Path | None = None
+    optional_crl: Path | None = None
+    """A CRL that need not exist: that of the development PKI."""
+    refuses_expired: bool = True
+
+    def load(self, authorities: Sequence[bytes]) -> RevocationLists:
+        """Read and verify all files. ConfigError if one is not usable.
+
+        Args:
+            authorities: The trusted authorities in DER, under one of which each CRL must verify.
+        """
+        try:
+            trusted = [x509.load_der_x509_certificate(each) for each in authorities]
+            lists = [
+                each
+                for path in self._existing_crls()
+                for each in verified(path, certificate_files.read_revocation_lists(path), trusted)
+            ]
+            serials = _serials(lists)
+            hashes = certificate_files.read_revoked(self.revoked) if self.revoked else frozenset()
+            revoked = _revoked_authorities(trusted, RevocationLists(serials, hashes))
+        except CertificateError as error:
+            raise ConfigError(str(error)) from None
+        except _MALFORMED as error:
+            raise ConfigError(f"the name of a trusted authority is malformed: {error}") from None
+        return RevocationLists(serials, hashes, revoked, _expirations(lists))
+
+    def _existing_crls(self) -> tuple[Path, ...]:
+        optional = self.optional_crl
+        has_optional = optional is not None and optional.exists()
+        return (*self.crls, optional) if optional is not None and has_optional else self.crls
+
+    def stamps(self) -> _Stamps:
+        """The present stamps of all files, to see whether they have changed."""
+        paths = (*self.crls, self.revoked, self.optional_crl)
+        return {path: _stamp(path) for path in paths if path is not None}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _serials(lists: Iterable[RevocationList]) -> dict[NameKey, dict[int, str]]:
+    serials: dict[NameKey, dict[int, str]] = {}
+    for each in lists:
+        serials.setdefault(name_key(each.crl.issuer), {}).update(entries(each.crl))
+    return serials
+
+
+def _revoked_authorities(
+    trusted: Iterable[x509.Certificate], lists: RevocationLists
+) -> dict[NameKey, str]:
+    reasons = ((name_key(each.subject), lists.reason(PeerCertificate.of(each))) for each in trusted)
+    return {name: reason for name, reason in reasons if reason is not None}
+
+
+def _expirations(lists: Iterable[RevocationList]) -> dict[NameKey, Expiration]:
+    """By the newest list of each key; of authorities with one name, by the one that is worst off."""
+    newest: dict[tuple[NameKey, bytes], Expiration | None] = {}
+    for each in lists:
+        public_key = each.authority.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+        key = (name_key(each.crl.issuer), public_key)
+        end = each.crl.next_update_utc
+        known = newest.get(key)
+        if end is None:  # the list does not expire
+            newest[key] = None
+        elif key not in newest or (known is not None and end > known.end):
+            newest[key] = Expiration(each.path, each.issuer, end)
+    expirations: dict[NameKey, Expiration] = {}
+    for (name, _), expiration in newest.items():
+        if expiration is not None:
+            other = expirations.get(name, expiration)
+            expirations[name] = min(expiration, other, key=lambda each: each.end)
+    return expirations
+
+
+@dataclass(slots=True)
+class Revocations:
+    """The revocations that are in force."""
+
+    files: RevocationFiles
+    clock: Clock
+    _authorities: Sequence[bytes] = ()
+    _lists: RevocationLists = field(default_factory=RevocationLists)
+    _stamps: _Stamps = field(default_factory=dict)
+    _present: Sequence[Path] = ()
+    """The files that existed when they were read: if one is lost later, that is an error."""
+    _expired: Mapping[NameKey, Expiration] = field(default_factory=dict)
+    _warned: dict[Path, datetime] = field(default_factory=dict)
+    _peers: dict[bytes, PeerCertificate] = field(default_factory=dict)
+    _loading: trio.Lock = field(default_factory=trio.Lock)
+
+    @classmethod
+    def load(
+        cls, files: RevocationFiles, authorities: Sequence[bytes], clock: Clock
+    ) -> "Revocations":
+        """Read the files for the first time. ConfigError if one is not usable."""
+        revocations = cls(files, clock)
+        stamps = files.stamps()
+        revocations._accept(files.load(authorities), authorities, stamps)
+        return revocations
+
+    def require_valid(self, der: bytes | None) -> PeerCertificate:
+        """The parts of a peer's certificate. Revoked if it is not to be accepted."""
+        if der is None:
+            raise Revoked("the peer sent no certificate")
+        peer = self._peers.get(der)
+        if peer is None:
+            peer = PeerCertificate.parse(der)
+            if len(self._peers) >= MAX_CACHED:
+                self._peers.clear()
+            self._peers[der] = peer
+        reason = self.reason(peer)
+        if reason is not None:
+            raise Revoked(reason)
+        return peer
+
+    def reason(self, peer: PeerCertificate) -> str | None:
+        """Why a certificate is not to be accepted; None if it is."""
+        reason = self._lists.reason(peer)
+        if reason is not None or not self.files.refuses_expired:
+            return reason
+        expiration = self._lists.expirations.get(peer.issuer)
+        if expiration is None or self.clock() <= expiration.end:
+            return None
+        return (
+            f"the revocation list of {expiration.issuer!r} expired on"
+            f" {expiration.end:%Y-%m-%d %H:%M} UTC; until there is a newer one, the server accepts no"
+            " certificate of this authority"
+        )
+
+    async def reload(self, authorities: Sequence[bytes]) -> None:
+        """Read the files again, for these authorities. ConfigError: nothing has changed."""
+        async with self._loading:
+            stamps = self.files.stamps()
+            lost = [str(path) for path in self._present if stamps[path] is None]
+            if lost:
+                raise ConfigError(f"{lost[0]}: the file no longer exists")
+            lists = await trio.to_thread.run_sync(self.files.load, authorities)
+            self._accept(lists, authorities, stamps)
+
+    def _accept(
+        self, lists: RevocationLists, authorities: Sequence[bytes], stamps: _Stamps
+    ) -> None:
+        self._lists, self._authorities, self._stamps = lists, authorities, stamps
+        self._present = [path for path, stamp in stamps.items() if stamp is not None]
+        self._note_expirations()
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Read the files again when they have changed, until cancelled."""
+        while True:
+            await trio.sleep(POLL_SECONDS)
+            if await self.refresh():
+                on_change()
+
+    async def refresh(self) -> bool:
+        """Read the files again if they have changed; whether more certificates may be refused now."""
+        stamps = await trio.to_thread.run_sync(self.files.stamps)
+        if stamps == self._stamps:
+            return self._note_expirations()
+        self._stamps = stamps  # a faulty file is not read again before it has changed
+        try:
+            await self.reload(self._authorities)
+        except ConfigError as error:
+            log.error("revocations not reloaded, the old ones stay in force: %s", error)
+            return self._note_expirations()
+        log.info("revocations reloaded")
+        return True
+
+    def _note_expirations(self) -> bool:
+        """Log which lists have expired, once a day; whether there are more of them than before."""
+        now = self.clock()
+        expired = self._lists.expired(now)
+        for each in expired.values():
+            warned = self._warned.get(each.path)
+            if warned is None or now - warned >= WARNING_INTERVAL:
+                self._warned[each.path] = now
+                self._warn(each)
+        before, self._expired = self._expired, expired
+        return not expired.keys() <= before.keys()
+
+    def _warn(self, expiration: Expiration) -> None:
+        level, effect = (
+            (logging.ERROR, "certificates of this authority are refused")
+            if self.files.refuses_expired
+            else (logging.WARNING, "certificates revoked since then are accepted")
+        )
+        log.log(
+            level, "%s: the revocation list of %r expired on %s UTC; %s",
+            expiration.path, expiration.issuer, f"{expiration.end:%Y-%m-%d %H:%M}", effect,
+        )  # fmt: skip

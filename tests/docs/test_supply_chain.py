@@ -1,0 +1,48 @@
+"""The lock files: every package is pinned by hash, and they fit what setup.cfg declares."""
+
+import configparser
+import re
+from collections.abc import Iterator
+
+import pytest
+from documents import PROJECT
+
+LOCKS = ("ci.txt", "runtime.txt", "tools.txt")
+
+
+def lock(name: str) -> str:
+    return (PROJECT / "requirements" / name).read_text(encoding="utf-8")
+
+
+def packages(name: str) -> dict[str, str]:
+    """Name and version of each package in a lock file."""
+    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+) \\$", lock(name), re.MULTILINE))
+
+
+def declared(*extras: str) -> Iterator[str]:
+    setup = configparser.ConfigParser()
+    setup.read(PROJECT / "setup.cfg", encoding="utf-8")
+    texts = [setup["options"]["install_requires"]]
+    texts += [setup["options.extras_require"][extra] for extra in extras]
+    for line in "\n".join(texts).split("\n"):
+        if line:
+            yield line.split()[0].lower()
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_has_a_version_and_hashes_and_no_other_source(name: str) -> None:
+    without_comments = re.sub(r"^ *#.*\n", "", lock(name), flags=re.MULTILINE)
+    entries = re.split(r"^(?=\S)", without_comments, flags=re.MULTILINE)[1:]
+    form = re.compile(r"[a-z0-9.-]+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n+")
+    assert [entry[:80] for entry in entries if not form.fullmatch(entry)] == []
+    assert len(packages(name)) == len(entries)
+
+
+def test_the_lock_files_have_what_is_declared() -> None:
+    """A dependency that is added to setup.cfg alone would be missing in CI."""
+    assert set(declared("test", "check")) <= packages("ci.txt").keys()
+    assert set(declared()) <= packages("runtime.txt").keys()
+
+
+def test_what_runs_is_what_was_tested() -> None:
+    assert packages("runtime.txt").items() <= packages("ci.txt").items()
