@@ -27,6 +27,7 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.notifications import Notifications
@@ -35,6 +36,7 @@ from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock, Settings
 from kmipkit_server.engine.state import ServerState
+from kmipkit_server.engine.workers import open_workers
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
@@ -122,6 +124,12 @@ def check(config: Config) -> None:
 
 async def serve(config: Config, announce: Announce, clock: Clock = system_clock) -> None:
     """Serve until cancelled or stopped by a signal; see :func:`run`."""
+    async with open_workers() as workers:
+        await _serve(config, announce, clock, workers)
+    log.info("stopped")
+
+
+async def _serve(config: Config, announce: Announce, clock: Clock, workers: Executor) -> None:
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = _tls_files(config, clock)
     contexts = [files.context()]
@@ -134,7 +142,7 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
             cleanup.enter_context(listening)
         queue = Notifications(frozenset(config.notify.accounts))
         request_source = RequestSource(store, queue, clock)
-        dispatcher = _dispatcher(config, store, files, clock, queue)
+        dispatcher = _dispatcher(config, store, files, clock, queue, workers)
         listener = Listener(
             context=lambda: contexts[-1],
             responder=dispatcher,
@@ -155,7 +163,6 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
                 await store.stop()
-    log.info("stopped")
 
 
 def _tls_files(config: Config, clock: Clock) -> TLSFiles:
@@ -181,7 +188,12 @@ def _configured_files(config: Config) -> TLSFiles:
 
 
 def _dispatcher(
-    config: Config, store: Store, files: TLSFiles, clock: Clock, queue: Notifications
+    config: Config,
+    store: Store,
+    files: TLSFiles,
+    clock: Clock,
+    queue: Notifications,
+    workers: Executor,
 ) -> Dispatcher:
     server = Server(_settings(config, files.authorities()), _registry(config))
     return Dispatcher(
@@ -191,6 +203,7 @@ def _dispatcher(
         clock=clock,
         seam=_seam(queue),
         limits=_message_limits(config),
+        computer=Computer(workers, config.limits.workers, config.limits.computation_timeout),
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 
@@ -265,9 +278,12 @@ def _notifier(config: Config, request_source: RequestSource, files: TLSFiles) ->
 
 async def _run_deferred(dispatcher: Dispatcher, delay: float) -> None:
     """Carry out asynchronous requests as they fall due."""
-    while True:
-        await trio.sleep(max(delay, MIN_DEFERRED_INTERVAL))
-        await dispatcher.run_deferred()
+    async with trio.open_nursery() as nursery:
+        while True:
+            await trio.sleep(max(delay, MIN_DEFERRED_INTERVAL))
+            # Each in a task of its own, so that one that takes long does not delay the others.
+            for deferred in dispatcher.due():
+                nursery.start_soon(dispatcher.run_deferred, [deferred])
 
 
 def _offers_interop(config: Config) -> bool:

@@ -72,7 +72,7 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """Limits for connections; times are in seconds, sizes in bytes."""
+    """Limits for connections and messages; times are in seconds, sizes in bytes."""
 
     connections: int = 2000
     handshake_timeout: float = 10.0
@@ -80,6 +80,11 @@ class LimitsConfig:
     send_timeout: float = 30.0
     idle_timeout: float = 600.0
     max_message: int = 1024 * 1024
+    workers: int = 4
+    """Computations that take long, such as new RSA keys, at the same time; one account has half of
+    them at most."""
+    computation_timeout: float = 60.0
+    """For the computations of one message, waiting for a worker included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from kmipkit.model.messages import ResponseBatchItem
 from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.asynchronous import AsynchronousRequests
+from kmipkit_server.engine.computing import Computing, Results
 from kmipkit_server.engine.multipart import Computations
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.server import Server
@@ -52,9 +53,11 @@ class Batch:
         version: Version,
         now: datetime,
         store: Reader | Transaction,
+        results: Results | None = None,
         *,
         is_single: bool,
     ) -> None:
+        """``results`` are those of the computations of the message, if it has run before."""
         self.server = server
         self.identity = identity
         self.version = version
@@ -65,6 +68,14 @@ class Batch:
         """Whether the message has one item only."""
         self.results: list[ResponseBatchItem] = []
         """The results so far."""
+        results = results or Results()
+        self.computing = Computing(results)
+        """The computations of this run that take long."""
+        for value, computation in results.resumed.items():
+            # An earlier run has taken it from the shared table, since a cipher cannot undo a part.
+            restored = computation.copy()
+            assert restored is not None
+            self.staged(server.state.computations)[value] = restored
 
     # --- changes outside the transaction ---------------------------------------------------------
 

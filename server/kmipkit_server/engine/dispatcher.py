@@ -8,7 +8,7 @@ option Undo can roll all of them back (KMIP 1.4 §6.13).
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -33,6 +33,7 @@ from kmipkit_server.engine.asynchronous import (
 )
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.call import Call, WriteRequired
+from kmipkit_server.engine.computing import ComputationNeeded, Computer, Results
 from kmipkit_server.engine.multipart import is_part
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import (
@@ -67,6 +68,8 @@ class _Plan(NamedTuple):
     writes: bool
     """Whether the request needs a transaction from the start."""
     slow: bool
+    takes_long: bool
+    """Whether to defer it if the client leaves the decision to the server."""
     is_immediate: bool
     """Whether it must not be deferred."""
 
@@ -88,6 +91,7 @@ class Dispatcher:
     clock: Clock
     seam: Seam = field(default_factory=Seam)
     limits: Limits = DEFAULT_LIMITS
+    computer: Computer = field(default_factory=Computer)
     asynchronous_delay: timedelta = timedelta(0)
     """How long an asynchronous request is not carried out, so that it can be cancelled."""
 
@@ -141,10 +145,13 @@ class Dispatcher:
         refusal = failure(version, OperationError(error.reason, str(error)))
         return response.message(version, [refusal], self._now())
 
-    async def run_deferred(self, others: Sequence[DeferredRequest] = ()) -> None:
-        """Carry out the asynchronous requests that are due, and the given others."""
-        due = self._asynchronous.due(self.clock() - self.asynchronous_delay)
-        for deferred in (*due, *others):
+    def due(self) -> list[DeferredRequest]:
+        """The asynchronous requests that are due."""
+        return self._asynchronous.due(self.clock() - self.asynchronous_delay)
+
+    async def run_deferred(self, requests: Iterable[DeferredRequest]) -> None:
+        """Carry out asynchronous requests, unless they are carried out already."""
+        for deferred in requests:
             if deferred.stage is not ProcessingStage.SUBMITTED:
                 continue
             deferred.stage = ProcessingStage.IN_PROCESS
@@ -170,8 +177,11 @@ class Dispatcher:
             # Process carries out its request before its own batch runs: a transaction of its own
             # must not wait inside the transaction of the batch.
             values = values_to_process(request)
-            await self.run_deferred(self._asynchronous.of_values(values, identity))
-        elif request.header.asynchronous_indicator and is_to_be_deferred(request, slow=plan.slow):
+            due = (each for each in self.due() if each.identity.name == identity.name)
+            await self.run_deferred((*due, *self._asynchronous.of_values(values, identity)))
+        elif request.header.asynchronous_indicator and is_to_be_deferred(
+            request, slow=plan.takes_long
+        ):
             random = self.server.settings.random
             return self._asynchronous.defer(request, identity, self.clock(), random), False
         batch = await self._execute(request, plan, identity, now)
@@ -180,14 +190,25 @@ class Dispatcher:
     async def _execute(
         self, request: Request, plan: _Plan, identity: Identity, now: datetime
     ) -> Batch:
-        """Run a request on a view of the store or in a transaction; the batch of the last run."""
+        """Run a request until it has all results of its computations; the batch of the last run."""
+        results = Results()
+        while True:
+            try:
+                return await self._run(request, plan, identity, now, results)
+            except ComputationNeeded as need:
+                await self.computer.carry_out(need.task, identity.name, results)
+
+    async def _run(
+        self, request: Request, plan: _Plan, identity: Identity, now: datetime, results: Results
+    ) -> Batch:
+        """Run a request on a view of the store or in a transaction."""
         # The store may call run() several times. Each run has a batch of its own, and all of them
         # are ended, but only that of the committed run is published.
         runs: list[Batch] = []
 
         def run(store: Reader | Transaction) -> Batch:
             batch = Batch(
-                self.server, identity, request.version, now, store,
+                self.server, identity, request.version, now, store, results,
                 is_single=len(request.items) == 1,
             )  # fmt: skip
             runs.append(batch)
@@ -245,7 +266,7 @@ class Dispatcher:
             return self._run_operation(batch, require_readable(item), row)
         except OperationError as error:
             return failure(batch.version, error, item)
-        except (WriteRequired, StoreError):
+        except (WriteRequired, ComputationNeeded, StoreError):
             raise
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: one bad handler
@@ -297,7 +318,7 @@ class Dispatcher:
 
     def _plan(self, request: Request) -> _Plan:
         rows = []
-        writes = slow = is_immediate = False
+        writes = slow = takes_long = is_immediate = False
         for item in request.items:
             row = self.server.registry.find(item.operation, request.version)
             rows.append(row)
@@ -306,8 +327,9 @@ class Dispatcher:
                 # not run a second time after a WriteRequired.
                 writes = writes or row.writes or is_part(item.request_payload)
                 slow = slow or row.slow
+                takes_long = takes_long or row.slow or row.computes
                 is_immediate = is_immediate or row.is_immediate
-        return _Plan(rows, writes, slow, is_immediate)
+        return _Plan(rows, writes, slow, takes_long, is_immediate)
 
     def _report(self, batch: Batch, request: Request) -> None:
         """Log failures and call the hooks at the end of a request: once, however often it ran."""

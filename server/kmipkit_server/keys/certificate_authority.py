@@ -5,6 +5,8 @@ transaction of the request. They belong to the server, so that administrators ca
 certificate. The key is sensitive and not extractable, so that nobody can get it.
 """
 
+from datetime import datetime
+
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from kmipkit_certs.authority import Authority
 
+from kmipkit.keys import costs
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import Name
 from kmipkit.model.keyblock import KeyBlock, KeyValue
@@ -47,9 +50,14 @@ def authority(call: Call) -> Authority:
         return _make(call)
     value = certificate.object
     assert isinstance(value, Certificate)
-    private = load_der_private_key(key_bytes(key), password=None)
+    return _loaded(value.certificate_value, key_bytes(key))
+
+
+def _loaded(certificate: bytes, key: bytes) -> Authority:
+    # The server made the key itself, and nobody else can: it need not be validated.
+    private = load_der_private_key(key, password=None, unsafe_skip_rsa_key_validation=True)
     return Authority(
-        x509.load_der_x509_certificate(value.certificate_value),
+        x509.load_der_x509_certificate(certificate),
         private,  # type: ignore[arg-type]  # RSA, as made here
     )
 
@@ -70,10 +78,12 @@ def _own(call: Call, name: str) -> Managed | None:
 
 
 def _make(call: Call) -> Authority:
-    new = Authority.create(
-        f"{call.settings.server_name} certificate authority", ALGORITHM, call.now
+    certificate_der, der = call.compute(
+        _new_authority,
+        f"{call.settings.server_name} certificate authority",
+        call.now,
+        cost=costs.generation(CryptographicAlgorithm.RSA, BITS),
     )
-    der = new.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     block = KeyBlock(
         key_format_type=KeyFormatType.PKCS_8,
         key_value=KeyValue(key_material=der),
@@ -84,7 +94,7 @@ def _make(call: Call) -> Authority:
     key = PrivateKey(key_block=block)
     public = Certificate(
         certificate_type=CertificateType.X_509,
-        certificate_value=new.certificate.public_bytes(Encoding.DER),
+        certificate_value=certificate_der,
     )
     for object_type, name, value, is_sensitive in (
         (ObjectType.PRIVATE_KEY, KEY_NAME, key, True),
@@ -100,4 +110,13 @@ def _make(call: Call) -> Authority:
             call, object_type, pack_object(value), attributes, derived_attributes(value),
             generated=True, owner=SYSTEM,
         )  # fmt: skip
-    return new
+    return _loaded(certificate_der, der)
+
+
+def _new_authority(name: str, now: datetime) -> tuple[bytes, bytes]:
+    """The certificate and the key of a new authority."""
+    new = Authority.create(name, ALGORITHM, now)
+    return (
+        new.certificate.public_bytes(Encoding.DER),
+        new.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    )

@@ -12,6 +12,7 @@ handshake, then a close) and idle timeouts are normal, and are logged at debug l
 import contextlib
 import errno
 import logging
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -39,6 +40,9 @@ MAX_REJECTING = 64
 _INTERNAL_ERROR_ALERT = bytes.fromhex("15 0303 0002 02 50")
 """The fatal alert "internal_error", which is not about the peer: the server is busy (RFC 8446 §6.2)."""
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+_CLOSED_BY_PEER = getattr(select, "POLLRDHUP", 0)
+"""The event of a socket whose peer has closed, where the system has it."""
 
 # What a connection is waiting for; log lines show it.
 _HANDSHAKE = "the TLS handshake"
@@ -108,8 +112,22 @@ class _Connection:
     peer: str
     deadline: float
     waiting_for: str
+    descriptor: int
+    """The file descriptor of its socket."""
     ended_by: str = ""
-    """The reason for which the server ends it: a timeout or its own shutdown."""
+    """The reason for which the server ends it: a timeout, its own shutdown, or that of the client."""
+
+    def is_abandoned(self) -> bool:
+        """Whether the client has closed the connection while the server computes its response.
+
+        Nobody reads from the socket meanwhile, and further requests may be in its buffer: only the
+        end of the stream matters.
+        """
+        if self.waiting_for != _RESPONSE or not _CLOSED_BY_PEER:
+            return False
+        poll = select.poll()
+        poll.register(self.descriptor, _CLOSED_BY_PEER)
+        return bool(poll.poll(0))
 
 
 @dataclass(slots=True)
@@ -192,7 +210,7 @@ class Listener:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         scope = trio.CancelScope()
         deadline = trio.current_time() + self.limits.handshake_timeout
-        connection = _Connection(scope, peer, deadline, _HANDSHAKE)
+        connection = _Connection(scope, peer, deadline, _HANDSHAKE, raw.fileno())
         self._connections.add(connection)
         nursery.start_soon(self._serve, raw, connection)
 
@@ -214,9 +232,15 @@ class Listener:
             await trio.sleep(1)
             now = trio.current_time()
             for connection in list(self._connections):
-                if connection.deadline < now and not connection.ended_by:
+                if connection.ended_by:
+                    continue
+                if connection.deadline < now:
                     connection.ended_by = "timeout"
-                    connection.scope.cancel()
+                elif connection.is_abandoned():
+                    connection.ended_by = "by the client"
+                else:
+                    continue
+                connection.scope.cancel()
 
     async def _serve(self, raw: socket.socket, connection: _Connection) -> None:
         stream: TLSStream | None = None

@@ -21,7 +21,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
-from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
 from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.registrable import REGISTRABLE
 from kmipkit_server.operations.get import converted_object, require_get_permitted
@@ -88,7 +88,7 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         object_type,
         value,
         attributes,
-        derived_attributes(value),
+        call.compute(derived_attributes, value, cost=derivation_cost(value)),
         identifier=identifier,
         state=state,
     )

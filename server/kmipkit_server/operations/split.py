@@ -31,6 +31,9 @@ from kmipkit_server.titles import title
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
 
+MAX_BYTES_OF_PARTS = 4 << 20
+"""Bytes in all parts of a key, at most."""
+
 _KEY_ATTRIBUTES = (
     Tag.CRYPTOGRAPHIC_ALGORITHM,
     Tag.CRYPTOGRAPHIC_LENGTH,
@@ -92,8 +95,14 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
         len(secret),
         request.prime_field_size,
     )
+    if scheme.parts * scheme.length > MAX_BYTES_OF_PARTS:
+        raise OperationError(
+            ResultReason.SERVER_LIMIT_EXCEEDED,
+            f"the parts may have {MAX_BYTES_OF_PARTS} bytes in all at most",
+        )
+    shares = call.compute(splitting.split, secret, scheme, call.random, cost=scheme.cost)
     identifiers = []
-    for number, share in enumerate(splitting.split(secret, scheme, call.random), 1):
+    for number, share in enumerate(shares, 1):
         value = SplitKey(
             split_key_parts=scheme.parts,
             key_part_identifier=number,
@@ -150,7 +159,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
         parts.append(value)
         shares[value.key_part_identifier] = key_bytes(managed)
     scheme = _scheme(parts)
-    secret = splitting.join(shares, scheme)
+    secret = call.compute(splitting.join, shares, scheme, cost=scheme.cost)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     value = _joined_object(request, secret, parts[0], attributes)
     attributes = creation.with_usage_mask(attributes)

@@ -61,14 +61,14 @@ def _makes(operation: Operation, handler: Handler, **columns: Any) -> ServedOper
 STANDARD: tuple[ServedOperation, ...] = (
     # Creating objects.
     _makes(O.CREATE, create.create),
-    _makes(O.CREATE_KEY_PAIR, create_key_pair.create_key_pair, slow=True),
+    _makes(O.CREATE_KEY_PAIR, create_key_pair.create_key_pair, computes=True),
     _makes(O.REGISTER, register.register),
     _makes(O.RE_KEY, rekey.re_key),
-    _makes(O.RE_KEY_KEY_PAIR, rekey.re_key_key_pair, slow=True),
-    _makes(O.DERIVE_KEY, derive.derive_key, slow=True),
-    _makes(O.CERTIFY, certify.certify, slow=True),
-    _makes(O.RE_CERTIFY, certify.re_certify, slow=True),
-    _makes(O.CREATE_SPLIT_KEY, split.create_split_key),
+    _makes(O.RE_KEY_KEY_PAIR, rekey.re_key_key_pair, computes=True),
+    _makes(O.DERIVE_KEY, derive.derive_key, computes=True),
+    _makes(O.CERTIFY, certify.certify, computes=True),
+    _makes(O.RE_CERTIFY, certify.re_certify, computes=True),
+    _makes(O.CREATE_SPLIT_KEY, split.create_split_key, slow=True),
     _makes(O.JOIN_SPLIT_KEY, split.join_split_key),
     _makes(O.IMPORT, export_import.import_),
     # Finding and returning objects.
@@ -121,7 +121,7 @@ STANDARD: tuple[ServedOperation, ...] = (
     _writes(O.SET_DEFAULTS, constraints.set_defaults),
     _writes(O.CREATE_USER, accounts.create_user, sets_placeholder=True),
     _writes(O.CREATE_GROUP, accounts.create_group, sets_placeholder=True),
-    _writes(O.CREATE_CREDENTIAL, accounts.create_credential, sets_placeholder=True, slow=True),
+    _writes(O.CREATE_CREDENTIAL, accounts.create_credential, sets_placeholder=True, computes=True),
     # Asynchronous requests.
     _reads(O.POLL, asynchronous.poll, is_immediate=True),
     _reads(O.CANCEL, asynchronous.cancel, is_immediate=True),
