@@ -1,4 +1,4 @@
-"""The server without sockets: a dispatcher on a store, with a clock that is moved by hand."""
+"""The server without sockets: a dispatcher on a store, with a clock that the test sets."""
 
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -34,7 +34,7 @@ START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class Laboratory:
-    """One server in memory of the test, except for its database."""
+    """A server in the process of the test, with its database in a file."""
 
     def __init__(
         self,
@@ -45,12 +45,12 @@ class Laboratory:
         delay: float = 0,
         **settings: Any,
     ) -> None:
-        """``delay`` is how long asynchronous requests wait, in seconds."""
+        """``delay`` is the time in seconds until asynchronous requests are carried out."""
         self.now = START
         folder.mkdir(exist_ok=True)
         self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
-        described = Settings("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **settings)
-        server = Server(described, Registry(rows))
+        all_settings = Settings("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **settings)
+        server = Server(all_settings, Registry(rows))
         self.state = server.state
         administrators = frozenset({"administrator"})
         self.dispatcher = Dispatcher(
@@ -66,7 +66,7 @@ class Laboratory:
         self.store.close()
 
     def record(self, identifier: str) -> Record | None:
-        """What the store has of an object."""
+        """The record of an object in the store."""
         return trio.run(self.store.run, lambda reader: reader.get(identifier))
 
     def pass_time(self, **duration: float) -> None:
@@ -74,30 +74,31 @@ class Laboratory:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """While this lasts, requests that write are answered, too."""
+        """Runs the writer of the store, which requests that write need."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.store.serve)
             yield
             await self.store.stop()
 
     def exchange(self, data: bytes, identity: str = "me") -> bytes:
-        """The answer to the bytes of a request."""
+        """The response to an encoded request."""
 
         async def work() -> bytes:
             async with self.serving():
                 account = await self.dispatcher.admit(Identity(identity))
-                answer = await self.dispatcher.respond(data, account)
-            return answer.data
+                response = await self.dispatcher.respond(data, account)
+            return response.data
 
         return trio.run(work)
 
     def send(
         self, request: RequestMessage, version: Version = V2_1, identity: str = "me"
     ) -> ResponseMessage:
-        """The answer to a request message."""
-        answer, answered = decode_response(self.exchange(encode(request, version), identity))
-        assert answered == version
-        return answer
+        """The response to a request message."""
+        data = self.exchange(encode(request, version), identity)
+        response, response_version = decode_response(data)
+        assert response_version == version
+        return response
 
     def batch(
         self,
@@ -106,12 +107,12 @@ class Laboratory:
         identity: str = "me",
         on_error: BatchErrorContinuationOption | None = None,
     ) -> list[Any]:
-        """The results of several operations in one message; an exception where one failed."""
+        """The results of several operations in one message; an exception for one that failed."""
         request = messages.request(version, calls, on_error=on_error)
         return messages.results(calls, self.send(request, version, identity))
 
     def ask(self, call: Call[Any], version: Version = V2_1, identity: str = "me") -> Any:
-        """The result of one operation; OperationFailed is raised."""
+        """The result of one operation; raises OperationFailed."""
         [result] = self.batch(call, version=version, identity=identity)
         if isinstance(result, OperationFailed):
             raise result
@@ -119,7 +120,7 @@ class Laboratory:
 
 
 def reasons(results: Sequence[Any]) -> list[str]:
-    """The Result Reason of each failure, "" for a success."""
+    """The Result Reasons of failures; "" for a success."""
     return [
         result.reason.name if isinstance(result, OperationFailed) and result.reason else ""
         for result in results

@@ -1,4 +1,4 @@
-"""Key servers as child processes, and raw TLS to talk to them, for tests from outside."""
+"""Key servers as child processes, and raw TLS connections to them, for tests from outside."""
 
 import re
 import signal
@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from kmipkit_certs.directory import Directory
 from kmipkit_client import Client
 
 ANSWER_TIMEOUT = 300.0
-"""Seconds: ends a hang, and measures nothing. The machine may be busy."""
+"""Seconds until a test counts as hanging. The machine may be busy."""
 
 
 @dataclass
@@ -31,8 +31,7 @@ class RunningServer:
     process: "subprocess.Popen[str] | None" = None
     ready: str = ""
     exit_code: int = 0
-    """Of a start that failed."""
-    _identities: set[str] = field(default_factory=set)
+    """The exit code of a start that failed."""
 
     def start(self) -> "RunningServer":
         command = [sys.executable, "-m", "kmipkit", "serve", "--data-dir", str(self.folder)]
@@ -73,7 +72,7 @@ class RunningServer:
         return self.reap()
 
     def end(self) -> None:
-        """Stop it if it runs, whatever it is doing."""
+        """Stop it if it is running; kill it if it does not stop."""
         if self.process is not None:
             try:
                 self.stop()
@@ -82,7 +81,7 @@ class RunningServer:
                 raise
 
     def reap(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for its end; its exit code."""
         assert self.process is not None
         code = self.process.wait(ANSWER_TIMEOUT)
         assert self.process.stdout is not None
@@ -91,7 +90,7 @@ class RunningServer:
         return code
 
     def credentials(self, identity: str = "admin") -> dict[str, Path]:
-        """Files for a client of this name, which gets a certificate if it has none."""
+        """The files of a client of this name, with a new certificate if it has none."""
         files = self.pki.files(identity)
         if not files.cert.exists():
             self.pki.issue(identity, Purpose.CLIENT, datetime.now(UTC))
@@ -115,12 +114,12 @@ class RunningServer:
             yield stream
 
     def lines(self) -> list[str]:
-        """What it has logged so far."""
+        """The lines of its log so far."""
         return self.log.read_text().splitlines()
 
 
 def read_message(stream: ssl.SSLSocket) -> bytes:
-    """One whole message; what there is if the server closes before."""
+    """One whole message, or a part of it if the server closes before."""
     data = b""
     while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "big"):
         more = stream.recv(65536)
@@ -131,6 +130,6 @@ def read_message(stream: ssl.SSLSocket) -> bytes:
 
 
 def exchange(stream: ssl.SSLSocket, request: bytes) -> bytes:
-    """Send a message and read the answer."""
+    """Send a message and read the response."""
     stream.sendall(request)
     return read_message(stream)

@@ -13,10 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 from kmipkit_vsphere.model.certificates import to_der
 from kmipkit_vsphere.model.errors import InvalidState
-from kmipkit_vsphere.rpc.params import Params
-from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.attestation import AttestationService
+from kmipkit_vsphere.trust_authority.calls import Attest, AttestationResult, Challenge
 from kmipkit_vsphere.trust_authority.credential import OAEP, open_credential
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
 from kmipkit_vsphere.trust_authority.structures import (
@@ -148,7 +147,7 @@ class SoftwareTPM:
     def unseal(self, blob: bytes) -> bytes:
         state, data = self._sealed.get(blob, (b"", b""))
         if state != self._digest():
-            raise InvalidState("the TPM does not unseal: the host was not booted as it was then")
+            raise InvalidState("the TPM refuses to unseal: the host was booted in another state")
         return data
 
     def close(self) -> None:
@@ -160,36 +159,25 @@ def service(
 ) -> AttestationService:
     """An Attestation Service with a key of its own."""
     key = ec.generate_private_key(GROUP_KEY_CURVE)
-    return AttestationService("as1", "group", key, lambda: anchors, lambda: images, clock)
+    return AttestationService("as1", "group", key, anchors, images, clock)
 
 
-def attest(verifier: AttestationService, tpm: Any, events: Sequence[Event]) -> dict[str, Any]:
+def attest(verifier: AttestationService, tpm: Any, events: Sequence[Event]) -> AttestationResult:
     """Both rounds of an attestation, without an agent."""
-    import base64
-
     endorsement = tpm.endorsement()
-    request = {
-        "hostId": "host",
-        "ekPublic": token.text(endorsement.public),
-        "akPublic": token.text(tpm.make_attestation_key()),
-        "answerKey": token.text(bytes(32)),
-    }
-    if endorsement.certificate:
-        request["ekCertificate"] = token.text(endorsement.certificate)
-    challenge = verifier.challenge(Params(request))
-    blob, seed = (base64.b64decode(challenge[one]) for one in ("credentialBlob", "encryptedSecret"))
-    secret = tpm.activate_credential(blob, seed)
-    quote = tpm.quote(base64.b64decode(challenge["nonce"]))
-    return verifier.attest(
-        Params(
-            {
-                "context": challenge["context"],
-                "secret": token.text(secret),
-                "attest": token.text(quote.attest),
-                "signature": token.text(quote.signature),
-                "events": [event.to_json() for event in events],
-            }
+    challenge = verifier.challenge(
+        Challenge(
+            "host",
+            endorsement.public,
+            tpm.make_attestation_key(),
+            bytes(32),
+            endorsement.certificate,
         )
+    )
+    secret = tpm.activate_credential(challenge.credential_blob, challenge.encrypted_secret)
+    quote = tpm.quote(challenge.nonce)
+    return verifier.attest(
+        Attest(challenge.context, secret, quote.attest, quote.signature, tuple(events))
     )
 
 

@@ -5,34 +5,39 @@ hosts are real ones behind no channel. :meth:`Scene.call` makes a call as a user
 does, through the table that checks privileges.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.identity.identity import Identity
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import HostService
+from kmipkit_vsphere.host.service import host_calls
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import KeyServerUnreachable, RPCError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.model.sealed_config import Sealer
-from kmipkit_vsphere.providers.conversation import Login
-from kmipkit_vsphere.rpc.params import Params
-from kmipkit_vsphere.vcenter.authorization import Authorization
+from kmipkit_vsphere.providers.kmip_session import Login
+from kmipkit_vsphere.rpc.call import Request, Row, Rows
 from kmipkit_vsphere.vcenter.service import VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
+from kmipkit_vsphere.vmotion.migrations import Migrations
+from kmipkit_vsphere.vmotion.service import MigrationCalls
 from laboratory import Laboratory
 
-from kmipkit.model.codec import encode
+from kmipkit.model import codec
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.versions import V1_1
+
+A = TypeVar("A")
 
 VCENTER = "vcenter"
 ADMINISTRATOR = "administrator"
@@ -81,7 +86,7 @@ class Connection:
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
         self._log.append(request.batch_items[0].operation.name)
         self._server.seen.requests.append(request)
-        data = encode(request, V1_1)
+        data = codec.encode(request, V1_1)
         answer = await self._server.laboratory.dispatcher.respond(data, Identity(VCENTER))
         return decode_response(answer.data)[0]
 
@@ -113,6 +118,7 @@ class Scene:
         self.laboratories: dict[str, Laboratory] = {}
         self.servers: dict[str, KeyServer] = {}
         self.hosts: dict[str, Host | None] = {}
+        self.migrations: dict[str, Migrations] = {}
         self.tpms: dict[str, Sealer] = {}
         self.calls: list[tuple[str, str]] = []
         self.start_vcenter()
@@ -120,10 +126,13 @@ class Scene:
     def start_vcenter(self) -> None:
         self.store = Store(self.folder / "vcenter.sqlite3")
         self.vcenter = VCenter(
-            self.store, key_server=self._dial, host=self._host, clock=lambda: self.now
+            self.store,
+            key_server=self._dial,
+            host=self._host,
+            clock=lambda: self.now,
+            administrators=[ADMINISTRATOR],
         )
-        authorization = Authorization(self.store.permissions, frozenset({ADMINISTRATOR}))
-        self.methods = VCenterService(self.vcenter, authorization).methods()
+        self.rows = VCenterService(self.vcenter).rows()
 
     def restart_vcenter(self) -> None:
         self.store.close()
@@ -165,9 +174,10 @@ class Scene:
 
     async def ask_kms(self, call: Call[Any], laboratory: str = "kms") -> Any:
         """What the key server's administrator gets for an operation."""
-        request = encode(messages.request(V1_1, [call]), V1_1)
+        request = codec.encode(messages.request(V1_1, [call]), V1_1)
         dispatcher = self.laboratories[laboratory].dispatcher
-        answer = decode_response((await dispatcher.respond(request, Identity(VCENTER))).data)[0]
+        answered = await dispatcher.respond(request, Identity(VCENTER))
+        answer = decode_response(answered.data)[0]
         [result] = messages.results((call,), answer)
         if isinstance(result, Exception):
             raise result
@@ -184,7 +194,8 @@ class Scene:
             self.tpms[name] = sealer
         host = Host.start(name, self.folder / name, self.tpms.get(name))
         self.hosts[name] = host
-        host.wake()
+        self.migrations[name] = Migrations(host.migration)
+        host.restore()
         return host
 
     def reboot(self, name: str) -> Host:
@@ -207,7 +218,7 @@ class Scene:
 
     async def call(self, method: str, caller: str = ADMINISTRATOR, **params: Any) -> Any:
         """A call of a user; keywords are the parameters."""
-        return await self.methods[method].handler(Params(params, caller=caller))
+        return json.loads(await answer_of(self.rows[method], json.dumps(params).encode(), caller))
 
     async def prepare(self, *hosts: str, provider: str = "KMS") -> None:
         """A standard provider with one server, hosts, and a machine db1 on the first one."""
@@ -237,18 +248,29 @@ class Scene:
             laboratory.close()
 
 
+async def answer_of(row: Row, params: bytes, caller: str) -> bytes:
+    """The answer to a call, as JSON on both sides, as it would be sent."""
+    return encode(await row.handler(decode(params, row.request), caller))
+
+
+async def ask(rows: Rows, request: Request[A]) -> A:
+    """A call to a role that serves these rows, with request and answer as they would be sent."""
+    row = rows[request.method()]
+    return decode(await answer_of(row, encode(request), VCENTER), request.answer())
+
+
 class _Channel:
     def __init__(self, scene: Scene, name: str) -> None:
         self._scene = scene
         self._name = name
 
-    async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+    async def call(self, request: Request[A]) -> A:
         host = self._scene.hosts.get(self._name)
         if host is None:
             raise RPCError("nobody answers")
-        self._scene.calls.append((self._name, method))
-        table = HostService(host).methods()
-        return await table[method].handler(Params(params or {}, caller=VCENTER))
+        self._scene.calls.append((self._name, request.method()))
+        migrations = MigrationCalls(self._scene.migrations[self._name])
+        return await ask({**host_calls(host), **migrations.rows()}, request)
 
 
 def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:

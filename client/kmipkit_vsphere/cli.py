@@ -1,19 +1,19 @@
-"""``kmipkit vcenter``, ``kmipkit host`` and ``kmipkit demo``."""
+"""``kmipkit vcenter``, ``kmipkit host``, ``kmipkit trust-authority`` and ``kmipkit demo``."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kmipkit_vsphere.vcenter.verb_table import VCENTER_VERBS
-from kmipkit_vsphere.vcenter.verbs import PASSWORD_FILE, Verb, command, words
-
 if TYPE_CHECKING:
+    from kmipkit_vsphere.rpc.call import Request
     from kmipkit_vsphere.rpc.tls import Credentials
+    from kmipkit_vsphere.vcenter.command import Row
 
 FILE = click.Path(path_type=Path)
+A = TypeVar("A")
 F = TypeVar("F", bound=Callable[..., Any])
 STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter")
 
@@ -44,7 +44,7 @@ def _credentials(cert: Path, key: Path, ca: Path) -> "Credentials":
 
 @click.group()
 def vcenter() -> None:
-    """The vCenter role: alone speaks to key servers, keeps key ids and never keys.
+    """The vCenter role: calls the key servers, and stores the ids of keys but never keys.
 
     \b
     Examples:
@@ -55,20 +55,20 @@ def vcenter() -> None:
 
 
 @vcenter.command("serve")
-@click.option("--data-dir", type=FILE, required=True, help="Where the inventory is kept.")
+@click.option("--data-dir", type=FILE, required=True, help="Directory for the inventory.")
 @listen_options
 @certificate_options
 @click.option(
-    "--kms-cert", type=FILE, help="Certificate as a KMIP client, for providers without their own."
+    "--kms-cert", type=FILE, help="KMIP client certificate, for providers without their own."
 )
-@click.option("--kms-key", type=FILE, help="Private key of that, PEM.")
+@click.option("--kms-key", type=FILE, help="Private key of that certificate, PEM.")
 @click.option("--kms-ca", type=FILE, help="Authorities of the key servers, PEM.")
 @click.option(
     "--administrator",
     multiple=True,
     default=("administrator",),
     show_default=True,
-    help="Name in the certificate of who may do everything; may be repeated.",
+    help="Name in the certificate of an administrator; may be repeated.",
 )
 def vcenter_serve(
     data_dir: Path,
@@ -82,33 +82,52 @@ def vcenter_serve(
     kms_ca: Path | None,
     administrator: tuple[str, ...],
 ) -> None:
-    """Run the vCenter role until SIGTERM or Ctrl-C.
+    """Run a vCenter until SIGTERM or Ctrl-C.
 
     \b
     Example:
       kmipkit vcenter serve --data-dir vc --cert vc.crt --key vc.key --ca roles-ca.crt \\
           --kms-cert kmip.crt --kms-key kmip.key --kms-ca kms-ca.crt
     """
-    from kmipkit_vsphere import service
+    from kmipkit_vsphere.roles.vcenter import for_users, run_vcenter
 
-    given = [one for one in (kms_cert, kms_key, kms_ca) if one is not None]
-    if given and len(given) < 3:
-        raise click.UsageError("--kms-cert, --kms-key and --kms-ca go together")
-    kms = _credentials(*given) if given else None
-    listening = service.for_users((listen, port), _credentials(cert, key, ca))
-    service.run_vcenter(data_dir, listening, kms, administrator, click.echo)
+    files = [file for file in (kms_cert, kms_key, kms_ca) if file is not None]
+    if len(files) not in (0, 3):
+        raise click.UsageError("--kms-cert, --kms-key and --kms-ca must be used together")
+    kms = _credentials(*files) if files else None
+    listening = for_users((listen, port), _credentials(cert, key, ca))
+    run_vcenter(data_dir, listening, kms, administrator, click.echo)
 
 
-@vcenter.group("call")
-@click.option("--vcenter", "where", required=True, metavar="HOST:PORT", help="Where it listens.")
+class CallGroup(click.Group):
+    """A group whose subcommands are made from the rows of vCenter's calls when one is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._load(ctx))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self._load(ctx).get(cmd_name)
+
+    def _load(self, _ctx: click.Context) -> "MutableMapping[str, click.Command]":
+        from kmipkit_vsphere.vcenter.calls import ROWS
+        from kmipkit_vsphere.vcenter.command_line import subcommand
+
+        for row in ROWS:
+            if row.command and row.command not in self.commands:
+                self.add_command(subcommand(row, "kmipkit vcenter call ...", _call))
+        return self.commands
+
+
+@vcenter.group("call", cls=CallGroup)
+@click.option("--vcenter", "where", required=True, metavar="HOST:PORT", help="Its address.")
 @click.option("--name", default="vcenter", show_default=True, help="Name in its certificate.")
 @certificate_options
-@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_context
 def vcenter_call(
     context: click.Context, where: str, name: str, cert: Path, key: Path, ca: Path, as_json: bool
 ) -> None:
-    """Give an order to a vCenter.
+    """Call a vCenter.
 
     \b
     Examples:
@@ -126,43 +145,42 @@ def _host_and_port(where: str, option: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _ask(context: click.Context, method: str, params: dict[str, Any]) -> Any:
+def _send(context: click.Context, request: "Request[A]") -> "A":
     import trio
 
-    from kmipkit_vsphere.rpc import channel as rpc
+    from kmipkit_vsphere.rpc import channel
 
     address, name, credentials, _ = context.obj
 
-    async def call() -> Any:
-        async with await rpc.connect(address, name, credentials) as client:
-            return await client.call(method, params)
+    async def call() -> "A":
+        async with await channel.connect(address, name, credentials) as client:
+            return await client.call(request)
 
-    # Ctrl-C only where the task waits: inside a callback of TLS it would be lost.
+    # Ctrl-C only while the task waits: inside a callback of TLS it would be lost.
     return trio.run(call, restrict_keyboard_interrupt_to_checkpoints=True)
 
 
-def _call(context: click.Context, verb: Verb, params: dict[str, Any]) -> None:
-    answer = _ask(context, verb.method, params)
+def _call(context: click.Context, row: "Row", parameters: dict[str, Any]) -> None:
+    from kmipkit_vsphere.model.encoding import convert, to_builtins
+    from kmipkit_vsphere.vcenter.command_line import text
+
+    answer = to_builtins(_send(context, convert(parameters, row.request)))
     as_json = context.obj[3]
     if isinstance(answer, str) and not as_json:
         click.echo(answer.rstrip("\n"))
     elif as_json:
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif answer not in (None, [], {}):
-        click.echo(words(answer))
-
-
-for _verb in VCENTER_VERBS:
-    vcenter_call.add_command(command(_verb, "kmipkit vcenter call ...", _call))
+        click.echo(text(answer))
 
 
 @vcenter_call.command("export-provider")
 @click.argument("provider")
 @click.argument("file", type=FILE)
-@click.option("--password-file", type=PASSWORD_FILE, help="Holds the password of the backup.")
+@click.option("--password-file", type=FILE, help="File with the password of the backup.")
 @click.pass_context
 def export_provider(
-    context: click.Context, provider: str, file: Path, password_file: str | None
+    context: click.Context, provider: str, file: Path, password_file: Path | None
 ) -> None:
     """Back up a native key provider: write a PKCS#12 file, mode 0600.
 
@@ -170,25 +188,30 @@ def export_provider(
     Example:
       kmipkit vcenter call ... export-provider NKP NKP.p12 --password-file secret
     """
-    import base64
-
     from kmipkit_certs.files import write_new
+
+    from kmipkit_vsphere.model.keys import SecretText
+    from kmipkit_vsphere.vcenter.calls.native import DownloadBackup, ExportProvider
 
     if file.exists():
         raise click.BadParameter(f"{file} exists already", param_hint="FILE")
-    params = {"provider": provider} | ({"password": password_file} if password_file else {})
-    prepared = _ask(context, "ExportProvider", params)
-    if prepared["warning"]:
-        click.echo(f"warning: {prepared['warning']}", err=True)
-    token = prepared["location"]["downloadToken"]["token"]
-    data = base64.b64decode(_ask(context, "DownloadBackup", {"token": token}))
+    password = None
+    if password_file is not None:
+        try:
+            password = SecretText(password_file.read_bytes().rstrip(b"\r\n"))
+        except OSError as error:
+            raise click.BadParameter(f"cannot read {password_file}: {error}") from error
+    prepared = _send(context, ExportProvider(provider, password))
+    if prepared.warning:
+        click.echo(f"warning: {prepared.warning}", err=True)
+    data = _send(context, DownloadBackup(prepared.location.download_token.token))
     write_new(file, data, 0o600)
     click.echo(f"wrote {file}; the key provider {provider} is backed up")
 
 
 @click.group()
 def host() -> None:
-    """The ESXi-host role: is given keys by vCenter, keeps them in memory, encrypts machines.
+    """The ESXi-host role: encrypts machines with keys that it keeps in memory only.
 
     \b
     Example:
@@ -198,7 +221,7 @@ def host() -> None:
 
 @host.command("serve")
 @click.option("--name", required=True, help="Name of the host, as in its certificate.")
-@click.option("--data-dir", type=FILE, required=True, help="Where its datastore is.")
+@click.option("--data-dir", type=FILE, required=True, help="Directory for its datastore.")
 @listen_options
 @certificate_options
 @click.option(
@@ -206,13 +229,13 @@ def host() -> None:
     multiple=True,
     default=("vcenter",),
     show_default=True,
-    help="Name in the certificate of the vCenter that brings keys; may be repeated.",
+    help="Name in the certificate of its vCenter; may be repeated.",
 )
 @click.option(
-    "--guest", multiple=True, help="Name of who may read and write disks; may be repeated."
+    "--guest", multiple=True, help="Name of a caller that may access disks; may be repeated."
 )
 @click.option("--tpm", help="Its TPM 2.0, such as swtpm:host=127.0.0.1,port=2321.")
-@click.option("--image", type=FILE, help="Manifest of what it boots, measured into the TPM.")
+@click.option("--image", type=FILE, help="Manifest of its base image, measured into the TPM.")
 def host_serve(
     name: str,
     data_dir: Path,
@@ -226,27 +249,27 @@ def host_serve(
     tpm: str | None,
     image: Path | None,
 ) -> None:
-    """Run an ESXi-host role until SIGTERM or Ctrl-C. It forgets all keys when it ends.
+    """Run an ESXi host until SIGTERM or Ctrl-C. Its keys are lost when it ends.
 
     \b
     Example:
       kmipkit host serve --name esx01 --data-dir esx01 --cert esx01.crt --key esx01.key \\
           --ca roles-ca.crt --guest guest
     """
-    from kmipkit_vsphere import service
+    from kmipkit_vsphere.roles.host import Boot, host_callers, run_host
+    from kmipkit_vsphere.roles.process import Listening
 
-    listening = service.Listening(
-        (listen, port), _credentials(cert, key, ca), service.host_callers(manager, guest)
-    )
+    callers = host_callers(manager, guest)
+    listening = Listening((listen, port), _credentials(cert, key, ca), callers)
     if (tpm is None) != (image is None):
-        raise click.UsageError("--tpm and --image go together")
-    boot = service.Boot(tpm, image) if tpm is not None and image is not None else None
-    service.run_host(name, data_dir, listening, click.echo, boot)
+        raise click.UsageError("--tpm and --image must be used together")
+    boot = Boot(tpm, image) if tpm is not None and image is not None else None
+    run_host(name, data_dir, listening, click.echo, boot)
 
 
 @click.group("trust-authority")
 def trust_authority() -> None:
-    """The Trust Authority host: attests hosts, and gives keys to attested ones only.
+    """The Trust Authority host: attests hosts, and gives keys to attested hosts only.
 
     \b
     Example:
@@ -256,7 +279,7 @@ def trust_authority() -> None:
 
 @trust_authority.command("serve")
 @click.option("--name", required=True, help="Name of the host, as in its certificate.")
-@click.option("--data-dir", type=FILE, required=True, help="Where its configuration is kept.")
+@click.option("--data-dir", type=FILE, required=True, help="Directory for its configuration.")
 @listen_options
 @click.option(
     "--service-port",
@@ -271,7 +294,7 @@ def trust_authority() -> None:
     multiple=True,
     default=("vcenter",),
     show_default=True,
-    help="Name in the certificate of the vCenter that configures it; may be repeated.",
+    help="Name in the certificate of its vCenter; may be repeated.",
 )
 def trust_authority_serve(
     name: str,
@@ -291,16 +314,17 @@ def trust_authority_serve(
       kmipkit trust-authority serve --name ta1 --data-dir ta1 --cert ta1.crt --key ta1.key \\
           --ca ta-roles-ca.crt --manager ta-vcenter
     """
-    from kmipkit_vsphere import service
+    from kmipkit_vsphere.roles.process import Listening
+    from kmipkit_vsphere.roles.trust_authority import run_trust_authority, trust_authority_callers
 
-    callers = service.trust_authority_callers(manager)
-    listening = service.Listening((listen, port), _credentials(cert, key, ca), callers)
-    service.run_trust_authority(name, data_dir, listening, service_port, click.echo)
+    callers = trust_authority_callers(manager)
+    listening = Listening((listen, port), _credentials(cert, key, ca), callers)
+    run_trust_authority(name, data_dir, listening, service_port, click.echo)
 
 
 @host.command("export-disk")
 @click.argument("machine")
-@click.option("--host", "where", required=True, metavar="HOST:PORT", help="Where it listens.")
+@click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
 @click.option("--name", required=True, help="Name of the host, as in its certificate.")
 @click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
 @click.option("--socket", type=FILE, help="Unix socket for clients.")
@@ -319,10 +343,10 @@ def export_disk(
     key: Path,
     ca: Path,
 ) -> None:
-    """Offer a disk of an unlocked machine as a network block device, through nbdkit.
+    """Export a disk of an unlocked machine as a network block device, with nbdkit.
 
-    What clients see is plain text, what lies on the datastore stays ciphertext. The certificate is
-    one of a guest of the host.
+    Clients see plain text; the file on the datastore stays ciphertext. The certificate must be that
+    of a guest of the host.
 
     \b
     Examples:
@@ -346,28 +370,28 @@ def export_disk(
 @click.option(
     "--keep",
     type=FILE,
-    help="Leave everything in this new directory, to look at it.  [default: a temporary one]",
+    help="Keep everything in this new directory.  [default: a temporary one]",
 )
 def demo(story: str, keep: Path | None) -> None:
-    """Play a story of machine encryption, whole, on this machine.
+    """Run a demonstration of machine encryption on this machine.
 
     \b
-      standard         keys of a key server; key server and host are killed on the way
+      standard         keys from a key server; key server and host are killed on the way
       trusted          attested hosts get keys from a Key Provider Service; needs swtpm
-      native           no key server; vCenter is killed, the host reboots, and goes on
+      native           no key server; vCenter is killed, the host reboots and continues
       vsan             hosts fetch their key themselves; a drill with 200 hosts
-      key-loss         a key is deactivated on the key server: who notices, and the way back
-      rebuild-vcenter  vCenter is lost with its store; a new one serves the machines
+      key-loss         a key is deactivated on the key server: the symptoms and the repair
+      rebuild-vcenter  vCenter and its store are lost; a new one serves the machines
 
-    All roles are processes of their own, with TLS between them on loopback. Exit status 0 only if
-    everything was as it should be.
+    Each role is a process of its own, with TLS between them on loopback. The exit status is 0 only
+    if every step showed what it claims.
 
     \b
     Examples:
       kmipkit demo
       kmipkit demo native --keep /tmp/kmipkit-demo
     """
-    from kmipkit_vsphere.demo.stage import play
     from kmipkit_vsphere.demo.stories import STORIES
+    from kmipkit_vsphere.demo.story import play
 
     play(STORIES[story], keep, click.echo)

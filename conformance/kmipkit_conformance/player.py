@@ -25,7 +25,7 @@ from kmipkit_conformance.support import UNKNOWN, Offer
 from kmipkit_conformance.target import Target, TargetConnection
 
 FIRST_INTERVAL = 0.02
-LONGEST_INTERVAL = 1.0
+MAX_INTERVAL = 1.0
 """Seconds between two attempts at a step that is repeated; each interval doubles the one before."""
 
 
@@ -162,7 +162,7 @@ class Player:
                 if not repeat or self.clock.now() >= deadline:
                     break
                 self.clock.sleep(interval)
-                interval = min(2 * interval, LONGEST_INTERVAL)
+                interval = min(2 * interval, MAX_INTERVAL)
             self.created.update(comparison.created)
             if reasons:
                 return number, reasons, actual

@@ -115,11 +115,11 @@ def check(config: Config) -> None:
         files.context()
         files.authorities()
     directory = config.store.directory
-    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise ConfigError(f"{directory}: {nearest} is not a directory")
-    if not os.access(nearest, os.W_OK):
-        raise ConfigError(f"{directory}: no permission to write to {nearest}")
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"{directory}: {existing} is not a directory")
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"{directory}: no permission to write to {existing}")
 
 
 async def serve(config: Config, announce: Announce, clock: Clock = system_clock) -> None:

@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from kmipkit_server.config import Config
 
 
 @click.command()
@@ -71,7 +74,6 @@ def serve(
       kmipkit serve --config /etc/kmipkit.toml --check-config
     """
     from kmipkit.errors import KMIPError
-    from kmipkit_server import app
     from kmipkit_server import config as configuration
     from kmipkit_server.process import background
 
@@ -81,20 +83,39 @@ def serve(
         "tls": {"cert": tls_cert, "key": tls_key, "ca": tls_ca},
         "log": {"level": log_level and log_level.upper()},
     }
+    action = _check if check_config else _stop if stop else _detach if detach else _run
     try:
-        loaded = configuration.load(config) if config else configuration.Config()
-        final = configuration.with_options(loaded, options)
-        if check_config:
-            app.check(final)
-            click.echo("the configuration is valid")
-        elif stop:
-            click.echo(f"stopped: process {background.stop(app.lock(final))}")
-        elif detach:
-            directory = final.store.directory
-            process, ready = background.start(lambda announce: app.run(final, announce), directory)
-            click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
-        else:
-            app.run(final, announce=click.echo)
+        from_file = configuration.load(config) if config else configuration.Config()
+        action(configuration.with_options(from_file, options))
     except (KMIPError, OSError) as error:
         raise click.ClickException(background.explain(error)) from None
     sys.stdout.flush()
+
+
+def _check(config: "Config") -> None:
+    from kmipkit_server import app
+
+    app.check(config)
+    click.echo("the configuration is valid")
+
+
+def _run(config: "Config") -> None:
+    from kmipkit_server import app
+
+    app.run(config, announce=click.echo)
+
+
+def _detach(config: "Config") -> None:
+    from kmipkit_server import app
+    from kmipkit_server.process import background
+
+    directory = config.store.directory
+    process, ready = background.start(lambda announce: app.run(config, announce), directory)
+    click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
+
+
+def _stop(config: "Config") -> None:
+    from kmipkit_server import app
+    from kmipkit_server.process import background
+
+    click.echo(f"stopped: process {background.stop(app.lock(config))}")

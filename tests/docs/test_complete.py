@@ -64,3 +64,11 @@ def test_the_page_of_the_architecture_shows_the_rooms_that_there_are() -> None:
     assert {module.split("/")[0] for module in modules} == rooms
     missing = [m for m in modules if not ((server / m).is_dir() or (server / f"{m}.py").exists())]
     assert not missing
+
+
+def test_the_page_of_the_architecture_shows_the_layers_of_the_vsphere_roles() -> None:
+    text = page("architecture.md").split("## The vSphere roles")[1]
+    roles = DOCS.parent / "client" / "kmipkit_vsphere"
+    layers = [path.parent.name for path in roles.glob("*/__init__.py")]
+    shown = re.findall(r"^\| `(?:cli|(\w+)/)` \|", text, re.MULTILINE)
+    assert sorted(filter(None, shown)) == sorted(layers)

@@ -19,7 +19,9 @@ def test_the_demonstration_ends_with_what_was_verified(tmp_path: Path) -> None:
     done = run("--keep", str(kept))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[-2].startswith("verified: 2 keys came from the key server and lie nowhere else")
+    assert lines[-2].startswith(
+        "verified: 2 keys came from the key server and are stored nowhere else"
+    )
     assert "salaries 2026" in done.stdout
     dumps = re.findall(r"^   00001000  .*\|(.{16})\|$", done.stdout, re.MULTILINE)
     assert dumps[0] == "salaries 2026: A", "plain text before"

@@ -16,7 +16,7 @@ from software_tpm import attest, service
 MISSING = missing()
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
-IMAGE = Image("ESXi", "8.0.3", (("esx-base", bytes(32)), ("vmx", b"\x01" * 32)))
+IMAGE = Image("ESXi", "8.0.3", (("esx-base", "00" * 32), ("vmx", "01" * 32)))
 
 
 class Running:
@@ -47,13 +47,13 @@ def test_r26_a_real_tpm_is_attested_and_another_state_is_not(running: Running) -
     events = IMAGE.measure(running.tpm)
     anchors = Anchors(tuple(running.authorities))
     verifier = service(anchors, [IMAGE], lambda: datetime.now(UTC))
-    assert attest(verifier, running.tpm, events)["attested"]
+    assert attest(verifier, running.tpm, events).attested
     running.tpm.extend(8, b"\x02" * 32)
     with pytest.raises(AttestationFailed, match="does not lead to the registers"):
         attest(verifier, running.tpm, events)
     running.stop()
     running.boot()
-    assert attest(verifier, running.tpm, IMAGE.measure(running.tpm))["attested"]
+    assert attest(verifier, running.tpm, IMAGE.measure(running.tpm)).attested
 
 
 def test_the_maker_must_be_known(running: Running) -> None:
@@ -68,7 +68,7 @@ def test_what_is_sealed_opens_in_the_same_state_only(running: Running) -> None:
     sealed = running.tpm.seal(b"x" * 32)
     assert running.tpm.unseal(sealed) == b"x" * 32
     running.tpm.extend(0, bytes(32))
-    with pytest.raises(InvalidState, match="not booted as it was"):
+    with pytest.raises(InvalidState, match="booted in another state"):
         running.tpm.unseal(sealed)
     running.stop()
     running.boot()
@@ -81,7 +81,7 @@ def test_another_tpm_does_not_open_it(running: Running, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = Running(tmp_path / "other")
     try:
-        with pytest.raises(InvalidState, match="not sealed by this TPM"):
+        with pytest.raises(InvalidState, match="another TPM sealed"):
             other.tpm.unseal(sealed)
     finally:
         other.stop()

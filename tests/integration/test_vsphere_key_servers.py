@@ -10,6 +10,7 @@ import pytest
 from kmipkit_certs import development
 from kmipkit_client import Client
 from kmipkit_vsphere.model.errors import ClientNotTrusted
+from kmipkit_vsphere.model.keys import SecretText
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.standard import check
 from kmipkit_vsphere.rpc.tls import Credentials
@@ -35,11 +36,11 @@ async def story(s: Scene) -> None:
     s.start_host("esx01")
     await s.call("AddHost", name="esx01", address="h", port=1)
     await s.call("CreateVM", host="esx01", name="db1", diskSize=8192)
-    s.host().write_disk("db1", 0, b"payroll")
+    s.host().guests.write_disk("db1", 0, b"payroll")
     await s.call("EncryptVM", name="db1")
     s.reboot("esx01")
-    await s.vcenter.hosts.look_after_all()
-    assert s.host().read_disk("db1", 0, 7) == b"payroll"
+    await s.vcenter.hosts.synchronise_restarted()
+    assert s.host().guests.read_disk("db1", 0, 7) == b"payroll"
 
 
 def test_r06_r19_r37_only_vcenters_certificate_reaches_the_key_server(
@@ -90,7 +91,8 @@ def test_an_uploaded_certificate_is_trusted_and_no_other(
             return TLSKeyServer(record.name, "127.0.0.1", server.port, found.context, found.pinned)
 
         s.vcenter.crypto.providers._dial = dial
-        trust.upload_client_certificate("KMS", files["cert"].read_text(), files["key"].read_text())
+        key = SecretText(files["key"].read_bytes())
+        trust.upload_client_certificate("KMS", files["cert"].read_text(), key)
         [status] = await s.call("RetrieveKmipServersStatus")
         assert status["servers"][0]["clientTrustServer"] is False
         shown = await s.call("RetrieveKmipServerCert", clusterId="KMS", serverName="kms1")
@@ -99,7 +101,7 @@ def test_an_uploaded_certificate_is_trusted_and_no_other(
         assert status["overallStatus"] == "green"
         assert status["servers"][0]["certInfo"]["fingerprint"] == shown["certInfo"]["fingerprint"]
         other = (server.folder / "certs" / "admin.crt").read_text()
-        s.store.providers.change("KMS", serverCertificates=[other])
+        s.store.providers.change("KMS", server_certificates=(other,))
         [status] = await s.call("RetrieveKmipServersStatus")
         assert status["servers"][0]["clientTrustServer"] is False, "it was exchanged"
 
@@ -134,7 +136,9 @@ def test_r18_a_foreign_key_server_does_as_well(
         dialled(s, port, credentials.client_context())
         await story(s)
         [info] = await s.call("ListKmsClusters")
-        assert s.store.providers.get("KMS").details["vendor"].startswith("PyKMIP")
+        vendor = s.store.providers.get("KMS").details.vendor
+        assert vendor is not None
+        assert vendor.startswith("PyKMIP")
         assert info["useAsDefault"]
 
     (tmp_path / "scene").mkdir()

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from kmipkit_vsphere.demo.laboratory import HOST, Laboratory
-from kmipkit_vsphere.demo.loss import Loss
 from kmipkit_vsphere.demo.processes import Process, Processes
-from kmipkit_vsphere.demo.stage import MACHINE, PLAIN, wait_for
+from kmipkit_vsphere.demo.runbooks import Loss
+from kmipkit_vsphere.demo.story import MACHINE, PLAIN, wait_for
 from kmipkit_vsphere.model.errors import VSphereError
+from kmipkit_vsphere.vcenter.calls.events import QueryEvents
+from kmipkit_vsphere.vcenter.calls.hosts import ReconnectHost
+from kmipkit_vsphere.vcenter.calls.machines import MigrateVM, PowerOffVM, PowerOnVM, RecryptVM
 
 DISK = 80 * 1024 * 1024
 """More than one checkpoint."""
@@ -22,7 +25,7 @@ class Killing(Loss):
 
     disk_size = DISK
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """Only its beginning is needed."""
         self.begin()
 
@@ -31,7 +34,7 @@ class Killing(Loss):
 
         def work() -> None:
             with contextlib.suppress(VSphereError):
-                self.order(self.vcenter, "RecryptVM", name=MACHINE, deep=True)
+                self.call(self.vcenter, RecryptVM(MACHINE, deep=True))
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -52,7 +55,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("killing")
     with Processes() as processes:
         made = Killing(Laboratory(folder), processes, lambda _text: None)
-        made.tell()
+        made.run()
         yield made
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -69,12 +72,11 @@ def test_a_killed_process_loses_no_machine(stage: Killing, which: str, fraction:
     victim.kill()
     thread.join()
     victim.start()
-    address, port = stage.host.address
-    order = {"name": HOST, "address": address, "port": port}
-    # A host whose vCenter was killed goes on with what it was asked to do: wait for that.
-    wait_for(lambda: stage.order(stage.vcenter, "ReconnectHost", **order))
-    wait_for(lambda: stage.read(stage.host))
-    stage.order(stage.vcenter, "RecryptVM", name=MACHINE, deep=True)
+    reconnect = ReconnectHost(HOST, *stage.host.address)
+    # A host whose vCenter was killed continues with what it was asked to do: wait for that.
+    wait_for("the host is connected", lambda: stage.call(stage.vcenter, reconnect))
+    wait_for("the host has unlocked the machine", lambda: stage.read(stage.host))
+    stage.call(stage.vcenter, RecryptVM(MACHINE, deep=True))
     stage.read(stage.host)
     files = {path.suffix for path in stage.disk().parent.iterdir()}
     assert files == {".vmx", ".nvram", ".vmdk"}, "nothing half done is left"
@@ -85,18 +87,18 @@ def test_a_machine_moves_between_two_host_processes_and_back(stage: Killing) -> 
     stage.lab.add_role("esx02")
     other = stage.start("host esx02", stage.lab.host_command("esx02"))
     stage.add_host(stage.vcenter, other, "esx02")
-    stage.order(stage.vcenter, "PowerOnVM", name=MACHINE)
-    info = stage.order(stage.vcenter, "MigrateVM", name=MACHINE, target="esx02")
-    assert (info["cryptoState"], info["powerState"]) == ("unlocked", "poweredOn")
+    stage.call(stage.vcenter, PowerOnVM(MACHINE))
+    info = stage.call(stage.vcenter, MigrateVM(MACHINE, "esx02"))
+    assert (info.crypto_state, info.power_state) == ("unlocked", "poweredOn")
     stage.read(other, name="esx02")
     assert not stage.disk().exists()
     assert PLAIN[:32] not in stage.disk(host="esx02").read_bytes()
-    stage.order(stage.vcenter, "MigrateVM", name=MACHINE, target=HOST)
+    stage.call(stage.vcenter, MigrateVM(MACHINE, HOST))
     stage.read(stage.host)
-    stage.order(stage.vcenter, "PowerOffVM", name=MACHINE)
+    stage.call(stage.vcenter, PowerOffVM(MACHINE))
 
 
 def test_the_store_of_vcenter_is_whole(stage: Killing) -> None:
-    events = stage.order(stage.vcenter, "QueryEvents")
+    events = stage.call(stage.vcenter, QueryEvents())
     assert events, "its chain is unbroken"
     assert Path(stage.disk()).stat().st_size == DISK

@@ -1,4 +1,4 @@
-"""The roles as child processes: started, killed, started again, and never left behind."""
+"""The roles as child processes, which all end with the demonstration."""
 
 import re
 import signal
@@ -30,25 +30,30 @@ class Process:
         """Its process id, 0 while it does not run."""
         return self._process.pid if self._process is not None else 0
 
-    def start(self) -> None:
-        """Start it and wait for its line that it is ready; the same port as before, if any."""
+    def start(self, *, keep_port: bool = True) -> None:
+        """Start it and wait until it is ready; at a restart it listens on the same port again."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        port = str(self.address[1])
+        port = str(self.address[1] if keep_port else 0)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
                 [sys.executable, "-m", "kmipkit", *self._arguments, "--port", port],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # Ctrl-C is for the storyteller, who stops the others
+                start_new_session=True,  # Ctrl-C is for the demonstration, which stops the others
             )
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        found = _READY.match(line)
-        if found is None:
+        ready = _READY.match(self._process.stdout.readline())
+        if ready is None:
             self.stop()
-            raise VSphereError(f"{self.title} did not start; its log is {self.log}")
-        self.address = (found[1].strip("[]"), int(found[2]))
+            raise VSphereError(
+                f"{self.title} did not start; its log is {self.log}{self._end_of_log()}"
+            )
+        self.address = (ready[1].strip("[]"), int(ready[2]))
+
+    def _end_of_log(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return f", which ends with: {lines[-1]}" if lines else ""
 
     def line(self) -> str:
         """The next line that it prints."""
@@ -57,13 +62,13 @@ class Process:
         return self._process.stdout.readline()
 
     def kill(self) -> None:
-        """SIGKILL: no goodbye, nothing is written any more."""
+        """SIGKILL: the process cannot clean up."""
         assert self._process is not None
         self._process.kill()
         self._reap(None)
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL if that is not enough; nothing if it does not run."""
+        """SIGTERM, then SIGKILL if it does not end; does nothing if it does not run."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)

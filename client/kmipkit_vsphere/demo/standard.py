@@ -5,38 +5,47 @@ plain text, encrypted, and read back; the key server and the host are killed and
 between. At the end all files but the key server's are searched for the keys.
 """
 
-import base64
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from kmipkit_client import Client, material
 
-from kmipkit_vsphere.demo.laboratory import GUEST, HOST, VCENTER, Laboratory
-from kmipkit_vsphere.demo.look import files_with, hexdump, spellings
+from kmipkit_vsphere.calls.host import HostInfo
+from kmipkit_vsphere.calls.machines import MachineState
+from kmipkit_vsphere.demo.inspection import files_with, hexdump, spellings
+from kmipkit_vsphere.demo.laboratory import HOST, VCENTER, Laboratory
 from kmipkit_vsphere.demo.processes import Processes
-from kmipkit_vsphere.demo.stage import (
+from kmipkit_vsphere.demo.story import (
     DISK_SIZE,
     MACHINE,
     OFFSET,
     PLAIN,
-    NotAsClaimed,
+    DemonstrationFailed,
     Say,
-    Stage,
+    Story,
     require,
 )
 from kmipkit_vsphere.model.errors import EncryptionKeyRequired
+from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.vcenter.calls.events import QueryEvents
+from kmipkit_vsphere.vcenter.calls.hosts import ReconnectHost
+from kmipkit_vsphere.vcenter.calls.keys import ListKeys
+from kmipkit_vsphere.vcenter.calls.machines import CreateVM, EncryptVM, ListVMs
+from kmipkit_vsphere.vcenter.calls.providers import RetrieveKmipServersStatus
+
+A = TypeVar("A")
 
 
-class Standard(Stage):
-    """The steps, and what later ones need of earlier ones."""
+class Standard(Story):
+    """The steps."""
 
-    summary = "keys of a key server; key server and host are killed on the way"
+    summary = "keys from a key server; key server and host are killed on the way"
 
     def __init__(self, laboratory: Laboratory, processes: Processes, say: Say) -> None:
         super().__init__(laboratory, processes, say)
         self._key_ids: list[str] = []
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """All steps."""
         self._start()
         self._connect()
@@ -49,7 +58,7 @@ class Standard(Stage):
         self._look_at_events()
         self._search_for_keys()
         self.verified(
-            f"{len(self._key_ids)} keys came from the key server and lie nowhere else;"
+            f"{len(self._key_ids)} keys came from the key server and are stored nowhere else;"
             f" disk {MACHINE} is ciphertext at rest, and was read back after the key server and"
             " the host had been killed."
         )
@@ -62,17 +71,15 @@ class Standard(Stage):
         self._host = self.start("host esx01", self.lab.host_command())
 
     def _connect(self) -> None:
-        self.step("vCenter gets a key provider and a host")
+        self.step("Add a key provider and a host to vCenter")
         self.add_key_server(self._vcenter, self._kms)
         self.add_host(self._vcenter, self._host, HOST)
         self.detail(f"host {HOST}: encryption mode {self._host_state()}")
 
     def _write_plain_text(self) -> None:
-        self.step(f"A plain machine {MACHINE}; its guest writes to the disk")
-        params = {"host": HOST, "name": MACHINE, "diskSize": DISK_SIZE}
-        self._order("CreateVM", params)
-        data = base64.b64encode(PLAIN).decode()
-        self._guest("WriteDisk", {"name": MACHINE, "offset": OFFSET, "data": data})
+        self.step(f"Create a plain machine {MACHINE}; its guest writes to the disk")
+        self._call(CreateVM(HOST, MACHINE, DISK_SIZE))
+        self.write(self._host)
         self._dump()
         require(PLAIN in self._disk.read_bytes(), "the disk file holds the plain text")
 
@@ -81,17 +88,17 @@ class Standard(Stage):
         return self.disk()
 
     def _dump(self) -> None:
-        self.detail(f"what lies in {self._disk.name}:")
+        self.detail(f"the content of {self._disk.name}:")
         for line in hexdump(self._disk, OFFSET, 4):
             self.detail(line)
 
     def _encrypt(self) -> None:
-        self.step("Encrypt it: vCenter has keys made, hands them to the host, the host encrypts")
-        key = self._order("EncryptVM", {"name": MACHINE})
-        self._key_ids = [one["keyId"] for one in self._order("ListKeys")]
-        require(key["keyId"] in self._key_ids, "vCenter knows the id of the machine's key")
-        self.detail(f"key-encryption key of the machine: {key['keyId']}")
-        others = [one for one in self._key_ids if one != key["keyId"]]
+        self.step("Encrypt it: vCenter requests keys and gives them to the host, which encrypts")
+        key_id = self._call(EncryptVM(MACHINE)).key_id
+        self._key_ids = [key.key_id for key in self._call(ListKeys())]
+        require(key_id in self._key_ids, "vCenter knows the id of the machine's key")
+        self.detail(f"key-encryption key of the machine: {key_id}")
+        others = [other for other in self._key_ids if other != key_id]
         self.detail(f"host key (encryption mode is now {self._host_state()}): {', '.join(others)}")
         self._dump()
         require(PLAIN[:32] not in self._disk.read_bytes(), "the disk file holds ciphertext")
@@ -99,24 +106,21 @@ class Standard(Stage):
     def _read_back(self, step: str = "") -> None:
         if step:
             self.step(step)
-        params = {"name": MACHINE, "offset": OFFSET, "length": len(PLAIN)}
-        found = base64.b64decode(self._guest("ReadDisk", params))
-        require(found == PLAIN, "the guest reads what it wrote")
-        self.detail(f"read {len(found)} bytes: {found[:58].decode()!r}")
+        self.read(self._host)
 
     def _survive_loss_of_key_server(self) -> None:
-        self.step("The key server is killed; the host has the keys and goes on")
+        self.step("The key server is killed; the host has the keys and continues")
         self.detail(f"kill -9 {self._kms.pid}")
         self._kms.kill()
         self._read_back()
 
     def _restart_key_server(self) -> None:
-        self.step("The key server starts again, with all that it had acknowledged")
+        self.step("The key server starts again; it has everything that it had acknowledged")
         self._kms.start()
         self.show(self._kms)
-        [status] = self._order("RetrieveKmipServersStatus")
-        reasons = "; ".join(status["reasons"])
-        require(status["overallStatus"] == "green", f"vCenter reaches the key server ({reasons})")
+        [status] = self._call(RetrieveKmipServersStatus())
+        reasons = "; ".join(status.reasons)
+        require(status.overall_status == "green", f"vCenter reaches the key server ({reasons})")
         with self._kmip() as client:
             states = [client.get_attributes(key, "State").items[0].value for key in self._key_ids]
         self.detail(
@@ -126,57 +130,50 @@ class Standard(Stage):
         )
 
     def _restart_host(self) -> None:
-        self.step("The host is killed and starts again: it has forgotten its keys")
+        self.step("The host is killed and starts again; it has lost its keys")
         self.detail(f"kill -9 {self._host.pid}")
         self._host.kill()
-        self._host.start()
+        # On another port, so that vCenter's background task cannot unlock the machine before it is
+        # shown to be locked.
+        self._host.start(keep_port=False)
         self.show(self._host)
-        params = {"name": MACHINE, "offset": OFFSET, "length": len(PLAIN)}
         try:
-            self._guest("ReadDisk", params)
+            self.read(self._host)
         except EncryptionKeyRequired as refusal:
             self.detail(f"reading the disk is refused: {refusal.message}")
         else:
-            raise NotAsClaimed("not as it should be: a restarted host reads an encrypted disk")
-        address, port = self._host.address
-        order = {"name": HOST, "address": address, "port": port}
-        unlocked = self._order("ReconnectHost", order)
-        machine = self._order("ListVMs")[0]
-        require(machine["cryptoState"] == "unlocked", f"{MACHINE} is unlocked again")
+            raise DemonstrationFailed("a restarted host can read an encrypted disk")
+        self._call(ReconnectHost(HOST, *self._host.address))
+        [machine] = self._call(ListVMs())
+        require(machine.crypto_state is MachineState.UNLOCKED, f"{MACHINE} is unlocked again")
         self.detail(
-            f"vCenter fetched the keys again by their ids; {MACHINE} is {machine['cryptoState']}"
-            + (" by it" if unlocked else "")
+            f"vCenter fetched the keys again by their ids; {MACHINE} is {machine.crypto_state}"
         )
         self._read_back()
 
     def _look_at_events(self) -> None:
-        self.step("vCenter has written down who did what with which key")
-        events = [event for event in self._order("QueryEvents") if event["operation"]]
-        require(all(event["userName"] for event in events), "each event names a user")
+        self.step("vCenter has an event for each operation with a key")
+        events = [event for event in self._call(QueryEvents()) if event.operation]
+        require(all(event.user_name for event in events), "each event names a user")
         for event in events:
-            key = event["keyId"] or "-"
-            self.detail(f"{event['operation']:<13} {event['result']:<8} {key}")
+            self.detail(f"{event.operation:<13} {event.result:<8} {event.key_id}")
 
     def _search_for_keys(self) -> None:
         self.step("Search every file of vCenter and host for the keys: raw, hex, base64")
         with self._kmip() as client:
             keys = [material(client.get(key)) for key in self._key_ids]
         secrets = tuple(text for key in keys for text in spellings(key))
-        found = files_with(self.lab.folder, secrets)
-        require(not found, f"no file holds a key ({', '.join(map(str, found))})")
+        files = files_with(self.lab.folder, secrets)
+        require(not files, f"no file holds a key ({', '.join(map(str, files))})")
         count = sum(path.is_file() for path in self.lab.folder.rglob("*"))
-        self.detail(f"{len(keys)} keys, {count} files (the key server's own, too): none found")
+        self.detail(f"{len(keys)} keys, {count} files (including the key server's): none found")
 
     def _kmip(self) -> Client:
         files, (address, port) = self.lab.kmip(), self._kms.address
         return Client(address, port, ca=files.authorities, cert=files.certificate, key=files.key)
 
     def _host_state(self) -> str:
-        info = self.ask(self._host, HOST, VCENTER, "HostInfo", {})
-        return str(info["cryptoState"])
+        return self.ask(self._host, HOST, VCENTER, HostInfo()).crypto_state
 
-    def _order(self, method: str, params: dict[str, Any] | None = None) -> Any:
-        return self.order(self._vcenter, method, **(params or {}))
-
-    def _guest(self, method: str, params: dict[str, Any]) -> Any:
-        return self.ask(self._host, HOST, GUEST, method, params)
+    def _call(self, request: Request[A]) -> A:
+        return self.call(self._vcenter, request)

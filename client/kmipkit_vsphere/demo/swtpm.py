@@ -37,8 +37,8 @@ class SoftwareTPM:
     def _manufacture(self) -> None:
         folder = self._folder
         ca, state = folder / "ca", folder / "state"
-        for one in (ca, state):
-            one.mkdir(parents=True, mode=0o700)
+        for part in (ca, state):
+            part.mkdir(parents=True, mode=0o700)
         (folder / "ca.conf").write_text(
             f"statedir={ca}\nsigningkey={ca}/signkey.pem\n"
             f"issuercert={ca}/issuercert.pem\ncertserial={ca}/certserial\n"
@@ -64,7 +64,7 @@ class SoftwareTPM:
         """Start it with cleared registers; where it can be reached, for ``--tpm``."""
         self.stop()
         port = _free_pair()
-        where, control = (f"port={one},bindaddr=127.0.0.1" for one in (port, port + 1))
+        where, control = (f"port={number},bindaddr=127.0.0.1" for number in (port, port + 1))
         command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self._folder / 'state'}"]
         command += ["--server", f"type=tcp,{where}", "--ctrl", f"type=tcp,{control}"]
         command += ["--flags", "not-need-init,startup-clear"]

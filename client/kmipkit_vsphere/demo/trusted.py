@@ -1,14 +1,34 @@
 """The story of the trusted key provider: two vCenters, and a host with a software TPM."""
 
-import json
-from typing import Any
+from typing import TypeVar
 
 from kmipkit_vsphere.demo.laboratory import ADMINISTRATOR, HOST, VCENTER, Laboratory
 from kmipkit_vsphere.demo.processes import Process, Processes
-from kmipkit_vsphere.demo.stage import DISK_SIZE, MACHINE, PLAIN, Say, Stage, require, wait_for
+from kmipkit_vsphere.demo.story import DISK_SIZE, MACHINE, PLAIN, Say, Story, require, wait_for
 from kmipkit_vsphere.demo.swtpm import SoftwareTPM
+from kmipkit_vsphere.model.encoding import encode
 from kmipkit_vsphere.model.errors import NoPermission, VSphereError
+from kmipkit_vsphere.model.records import ServerRecord
+from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.trust_authority.measurements import Image
+from kmipkit_vsphere.vcenter.calls.hosts import CreateCluster, ReconnectHost
+from kmipkit_vsphere.vcenter.calls.keys import GenerateKey
+from kmipkit_vsphere.vcenter.calls.machines import CreateVM, EncryptVM
+from kmipkit_vsphere.vcenter.calls.permissions import SetMember
+from kmipkit_vsphere.vcenter.calls.providers import RegisterKmipServer, RegisterKmsCluster
+from kmipkit_vsphere.vcenter.calls.trust import (
+    AddTpmAuthority,
+    AttestationStatus,
+    EnableTrustedCluster,
+    ExportTrustServices,
+    ImportImage,
+    ImportPrincipal,
+    ImportTrustServices,
+    PublishTrustedProvider,
+    TrustAuthorityAddHost,
+)
+
+A = TypeVar("A")
 
 PROVIDER = "TKP"
 SERVICES = ("ta1", "ta2")
@@ -17,13 +37,13 @@ TRUST_ADMIN = "trust-admin"
 IMAGE = Image(
     "ESXi",
     "8.0.3",
-    (("esx-base", bytes(range(32))), ("vmx", bytes(range(32, 64)))),
+    (("esx-base", bytes(range(32)).hex()), ("vmx", bytes(range(32, 64)).hex())),
     ("execInstalledOnly=TRUE",),
 )
-TAMPERED = Image("ESXi", "8.0.3", (*IMAGE.components, ("rootkit", b"\x66" * 32)), IMAGE.options)
+TAMPERED = Image("ESXi", "8.0.3", (*IMAGE.components, ("rootkit", "66" * 32)), IMAGE.options)
 
 
-class Trusted(Stage):
+class Trusted(Story):
     """A trust authority with its own vCenter and key server; a workload vCenter with a host."""
 
     summary = "attested hosts get keys from a Key Provider Service; needs swtpm"
@@ -33,9 +53,9 @@ class Trusted(Stage):
         self._authority = Laboratory(laboratory.folder / "authority")
         self._ta: dict[str, Process] = {}
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """All steps."""
-        self.step("A TPM 2.0 in software, with a certificate of its maker")
+        self.step("A software TPM 2.0 with a certificate of its manufacturer")
         self._tpm = SoftwareTPM(self.lab.folder / "tpm")
         try:
             self._tell()
@@ -43,7 +63,7 @@ class Trusted(Stage):
             self._tpm.stop()
 
     def _tell(self) -> None:
-        self.detail(f"made with {len(self._tpm.authorities())} certificates of its maker")
+        self.detail(f"made with {len(self._tpm.authorities())} certificates of its manufacturer")
         self._start_authority()
         self._configure_authority()
         self._start_workload()
@@ -71,48 +91,43 @@ class Trusted(Stage):
             self._ta[name] = self.start(f"host {name}", lab.trust_authority_command(name))
             self._ports[name] = int(self._ta[name].line().rpartition(":")[2])
 
-    def _to_authority(self, method: str, caller: str = TRUST_ADMIN, **params: Any) -> Any:
+    def _to_authority(self, request: Request[A], caller: str = TRUST_ADMIN) -> A:
         lab, self.lab = self.lab, self._authority
         try:
-            return self.ask(self._ta_vcenter, VCENTER, caller, method, params)
+            return self.ask(self._ta_vcenter, VCENTER, caller, request)
         finally:
             self.lab = lab
 
     def _configure_authority(self) -> None:
-        self.step("A member of TrustedAdmins says what is trusted; the administrator may not")
-        address, port = self._kms.address
-        info = {"name": "kms1", "address": address, "port": port}
-        self._to_authority("RegisterKmipServer", ADMINISTRATOR, clusterId=PROVIDER, info=info)
-        made = self._to_authority("GenerateKey", ADMINISTRATOR)["keyId"]["keyId"]
+        self.step("A member of TrustedAdmins configures what is trusted; the administrator cannot")
+        server = ServerRecord("kms1", *self._kms.address)
+        self._to_authority(RegisterKmipServer(PROVIDER, server), ADMINISTRATOR)
+        generated = self._to_authority(GenerateKey(), ADMINISTRATOR)
+        require(generated.key_id is not None, f"a key is generated ({generated.reason})")
+        assert generated.key_id is not None
+        primary_key = generated.key_id.key_id
         with self.key_server_admin(self._kms, self._authority) as client:
-            client.activate(made)
-        member = {"group": "TrustedAdmins", "member": TRUST_ADMIN}
+            client.activate(primary_key)
         try:
-            self._to_authority("ExportTrustServices", ADMINISTRATOR)
+            self._to_authority(ExportTrustServices(), ADMINISTRATOR)
         except NoPermission as refusal:
             self.detail(f"refused: {refusal.message}")
-        self._to_authority("SetMember", ADMINISTRATOR, **member)
+        self._to_authority(SetMember("TrustedAdmins", TRUST_ADMIN), ADMINISTRATOR)
         for name in SERVICES:
-            address, port = self._ta[name].address
-            self._to_authority(
-                "TrustAuthorityAddHost",
-                name=name,
-                address=address,
-                port=port,
-                servicePort=self._ports[name],
-            )
+            add = TrustAuthorityAddHost(name, *self._ta[name].address, self._ports[name])
+            self._to_authority(add)
         for certificate in self._tpm.authorities():
-            self._to_authority("AddTpmAuthority", certificate=certificate)
-        self._to_authority("ImportImage", manifest=json.dumps(IMAGE.to_json()))
-        self._to_authority("PublishTrustedProvider", provider=PROVIDER, primaryKeyId=made)
-        self.detail(f"trusted: the TPM's maker, image ESXi 8.0.3; primary key {made}")
+            self._to_authority(AddTpmAuthority(certificate))
+        self._to_authority(ImportImage(encode(IMAGE).decode()))
+        self._to_authority(PublishTrustedProvider(PROVIDER, primary_key))
+        self.detail(f"trusted: the TPM's manufacturer, image ESXi 8.0.3; primary key {primary_key}")
 
     # The workload --------------------------------------------------------------------------------
 
     def _boot_host(self, image: Image) -> None:
         where = self._tpm.boot()
         manifest = self.lab.folder / "booted.json"
-        manifest.write_text(json.dumps(image.to_json()))
+        manifest.write_bytes(encode(image))
         command = (*self.lab.host_command(), "--tpm", where, "--image", str(manifest))
         self._host = self.start("host esx01", command)
 
@@ -122,34 +137,27 @@ class Trusted(Stage):
         self._vcenter = self.start("vCenter", self.lab.vcenter_command(kmip=False))
         self._boot_host(IMAGE)
         principal = self.lab.roles_authority()
-        self._to_authority("ImportPrincipal", name="workload", certificate=principal)
-        services = self._to_authority("ExportTrustServices")
-        self.order(self._vcenter, "SetMember", group="TrustedAdmins", member=TRUST_ADMIN)
-        self.order(self._vcenter, "CreateCluster", name="production")
+        self._to_authority(ImportPrincipal("workload", principal))
+        services = self._to_authority(ExportTrustServices())
+        self.call(self._vcenter, SetMember("TrustedAdmins", TRUST_ADMIN))
+        self.call(self._vcenter, CreateCluster("production"))
         self.add_host(self._vcenter, self._host, HOST, parent="cluster/production")
-        for method, params in (
-            ("ImportTrustServices", {"document": services}),
-            ("EnableTrustedCluster", {"name": "production"}),
-        ):
-            self.ask(self._vcenter, VCENTER, TRUST_ADMIN, method, params)
-        self.order(self._vcenter, "RegisterKmsCluster", clusterId=PROVIDER)
+        self.ask(self._vcenter, VCENTER, TRUST_ADMIN, ImportTrustServices(services))
+        self.ask(self._vcenter, VCENTER, TRUST_ADMIN, EnableTrustedCluster("production"))
+        self.call(self._vcenter, RegisterKmsCluster(PROVIDER))
         self._show_attestation()
 
-    def _attestation(self) -> dict[str, Any]:
-        return dict(self.order(self._vcenter, "AttestationStatus", name="production")[HOST])
-
     def _show_attestation(self) -> None:
-        status = self._attestation()
-        require(status["status"] == "attested", f"the host is attested ({status['messages']})")
-        self.detail(f"{HOST} is attested by {status['serviceId']} until {status['attestedUntil']}")
+        status = self.call(self._vcenter, AttestationStatus("production"))[HOST]
+        require(status.status == "attested", f"the host is attested ({status.messages})")
+        self.detail(f"{HOST} is attested by {status.service_id} until {status.attested_until}")
 
     def _encrypt(self) -> None:
         self.step("Encrypt a machine: the host gets the key from the Key Provider Service")
-        machine = {"host": HOST, "name": MACHINE, "diskSize": DISK_SIZE}
-        self.order(self._vcenter, "CreateVM", **machine)
+        self.call(self._vcenter, CreateVM(HOST, MACHINE, DISK_SIZE))
         self.write(self._host)
-        key = self.order(self._vcenter, "EncryptVM", name=MACHINE)
-        self.detail(f"the key's id is the wrapped key itself: {key['keyId'][:40]}…")
+        key = self.call(self._vcenter, EncryptVM(MACHINE))
+        self.detail(f"the key's id is the wrapped key itself: {key.key_id[:40]}…")
         require(PLAIN[:32] not in self.disk().read_bytes(), "the disk file holds ciphertext")
         self.read(self._host)
 
@@ -161,26 +169,24 @@ class Trusted(Stage):
         self._await_read()
 
     def _await_read(self) -> None:
-        """Right after its start the host attests and unlocks its machines by itself."""
-        wait_for(lambda: self.read(self._host))
+        """After its start the host attests and unlocks its machines by itself."""
+        wait_for(f"the host has unlocked {MACHINE}", lambda: self.read(self._host))
 
     def _tamper(self) -> None:
-        self.step("The host boots something else: its TPM says so, and it gets no key")
+        self.step("The host boots another image: its TPM shows that, and it gets no key")
         self._vcenter.start()
         self._host.kill()
         try:
             self._boot_host(TAMPERED)
         except VSphereError:
-            self.detail("it cannot even unseal its own configuration, and does not start")
+            self.detail("it cannot unseal its own configuration, and does not start")
             log = self.lab.log("host-esx01").read_text().splitlines()[-1]
             self.detail(log)
 
     def _restore(self) -> None:
-        self.step("It boots the accepted image again, and gets the key again")
+        self.step("The host boots the accepted image again, and gets the key again")
         self._ta["ta1"].start()
         self._boot_host(IMAGE)
         self._await_read()
-        address, port = self._host.address
-        order = {"name": HOST, "address": address, "port": port}
-        self.order(self._vcenter, "ReconnectHost", **order)
+        self.call(self._vcenter, ReconnectHost(HOST, *self._host.address))
         self._show_attestation()

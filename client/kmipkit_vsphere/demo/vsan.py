@@ -1,36 +1,39 @@
 """The story of vSAN: hosts fetch their key themselves, two hundred of them at once."""
 
-import base64
 import time
 from typing import Any
 
 import trio
 
+from kmipkit_vsphere.calls.guest import ReadVsan, WriteVsan
 from kmipkit_vsphere.demo.laboratory import GUEST
 from kmipkit_vsphere.demo.processes import Process
-from kmipkit_vsphere.demo.stage import PLAIN, PROVIDER, Stage, require, wait_for
+from kmipkit_vsphere.demo.story import PLAIN, PROVIDER, Story, require, wait_for
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.rpc.tls import Credentials
+from kmipkit_vsphere.vcenter.calls.hosts import CreateCluster, EncryptVsan
 
 HOSTS = ("esx01", "esx02", "esx03")
 DRILL = 200
 """Hosts that come back at once in the drill."""
 
 
-class Vsan(Stage):
+class Vsan(Story):
     """A key server, a vCenter and three hosts of a cluster."""
 
     summary = "hosts fetch their key themselves; a drill with 200 hosts after a power cut"
 
-    def tell(self) -> None:
+    def run(self) -> None:
         """All steps."""
         self._start()
         self._encrypt()
         self._power_cut()
         self._drill()
-        self.verified("every host got its key without vCenter, and all of the drill were served.")
+        self.verified(
+            "every host got its key without vCenter, and all hosts of the drill were served."
+        )
 
     def _start(self) -> None:
         self.step("A key server, a vCenter and a cluster of three hosts")
@@ -41,23 +44,22 @@ class Vsan(Stage):
             name: self.start(f"host {name}", self.lab.host_command(name)) for name in HOSTS
         }
         self.add_key_server(self._vcenter, self._kms)
-        self.order(self._vcenter, "CreateCluster", name="vsan")
+        self.call(self._vcenter, CreateCluster("vsan"))
         for name, process in self._hosts.items():
             self.add_host(self._vcenter, process, name, parent="cluster/vsan")
 
     def _encrypt(self) -> None:
         self.step("vCenter pushes a certificate and the id of a key; the hosts fetch the key")
-        self._key = self.order(self._vcenter, "EncryptVsan", name="vsan")["keyId"]
+        self._key = self.call(self._vcenter, EncryptVsan("vsan")).key_id
         self.detail(f"key of the cluster: {self._key}")
-        data = base64.b64encode(PLAIN).decode()
         for name, process in self._hosts.items():
-            self.ask(process, name, GUEST, "WriteVsan", {"offset": 0, "data": data})
+            self.ask(process, name, GUEST, WriteVsan(0, PLAIN))
             stored = (self.lab.folder / name / "vsan" / "group.data").read_bytes()
             require(PLAIN[:32] not in stored, f"the disk group of {name} holds ciphertext")
             self.detail(f"{name}: the disk group holds ciphertext")
 
     def _power_cut(self) -> None:
-        self.step("Power cut: vCenter and all hosts are gone; the hosts come back alone")
+        self.step("Power cut: vCenter and all hosts are killed; only the hosts start again")
         for process in (self._vcenter, *self._hosts.values()):
             process.kill()
         for name, process in self._hosts.items():
@@ -67,12 +69,15 @@ class Vsan(Stage):
 
     def _wait_for(self, name: str, process: Process) -> None:
         """Until the disk group is mounted: the host fetches its key right after it started."""
-        params = {"offset": 0, "length": len(PLAIN)}
-        found = wait_for(lambda: self.ask(process, name, GUEST, "ReadVsan", params))
-        require(base64.b64decode(found) == PLAIN, f"{name} reads what was written")
+        request = ReadVsan(0, len(PLAIN))
+        data = wait_for(
+            f"{name} has mounted its disk group",
+            lambda: self.ask(process, name, GUEST, request),
+        )
+        require(data == PLAIN, f"{name} reads what was written")
 
     def _drill(self) -> None:
-        self.step(f"Drill: {DRILL} hosts come back in the same moment and want their key")
+        self.step(f"Drill: {DRILL} hosts start at the same moment and fetch their key")
         files, (address, port) = self.lab.kmip(), self._kms.address
         began = time.perf_counter()
         took = sorted(trio.run(_all_at_once, files, address, port, self._key))
@@ -89,14 +94,14 @@ async def _all_at_once(files: Credentials, address: str, port: int, key: str) ->
     context = files.client_context()
     took: list[float] = []
 
-    async def one() -> None:
+    async def fetch() -> None:
         began = time.perf_counter()
         server: Any = TLSKeyServer("kms1", address, port, context)
-        found = await StandardKeyProvider(PROVIDER, [server]).fetch(CryptoKeyId(PROVIDER, key))
-        found.key_data.erase()
+        fetched = await StandardKeyProvider(PROVIDER, [server]).fetch(CryptoKeyId(PROVIDER, key))
+        fetched.key_data.erase()
         took.append(time.perf_counter() - began)
 
     async with trio.open_nursery() as nursery:
         for _ in range(DRILL):
-            nursery.start_soon(one)
+            nursery.start_soon(fetch)
     return took

@@ -1,8 +1,8 @@
 """The text files beside a machine's data: ``.vmx`` and the disk descriptor ``.vmdk``.
 
-Both are lines, of which ``name = "value"`` are settings; the rest (comments, extents) is kept as it
-is. The key locator of the encrypted data is the value of one setting, see :data:`LOCATOR_SETTING`.
-Changes are made to a copy in memory; files are replaced as a whole.
+Both consist of lines, of which ``name = "value"`` are settings; all others (comments, extents) stay
+as they are. The key locator of the encrypted data is the value of one setting, see
+:data:`LOCATOR_SETTING`. Changes are made to a copy in memory; files are replaced as a whole.
 """
 
 import re
@@ -40,7 +40,7 @@ class Descriptor:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Split a text; any text is a descriptor."""
+        """Split a text into lines; any text is a descriptor."""
         return cls(tuple(text.splitlines()))
 
     @classmethod
@@ -54,7 +54,8 @@ class Descriptor:
         if len(data) > MAX_SIZE:
             raise DamagedData(f"{path} is longer than {MAX_SIZE} bytes")
         if not data.endswith(b"\n"):
-            # A locator that was cut off would look as if there were none.
+            # Without its last line, a descriptor could lack the locator: encrypted data would then
+            # count as plain.
             raise DamagedData(f"{path} is empty or cut off; restore it from a backup")
         try:
             return cls.parse(data.decode())
@@ -63,7 +64,7 @@ class Descriptor:
 
     def get(self, name: str) -> str | None:
         """The value of a setting, None if there is none."""
-        return next((value for found, value in self._settings() if found == name), None)
+        return next((value for setting, value in self._settings() if setting == name), None)
 
     def require(self, name: str) -> str:
         """The value of a setting; :class:`DamagedData` if there is none."""
@@ -73,16 +74,16 @@ class Descriptor:
         return value
 
     def with_setting(self, name: str, value: str) -> Self:
-        """A copy in which the setting has this value; a new one goes to the end."""
+        """A copy in which the setting has this value; a new setting is appended."""
         if not re.fullmatch(r'[^"\r\n]*', value):
-            raise InvalidArgument(f"the value of {name} cannot hold quotes or line ends")
+            raise InvalidArgument(f"the value of {name} cannot contain quotes or line breaks")
         line = f'{name} = "{value}"'
         if self.get(name) is None:
             return type(self)((*self.lines, line))
         return type(self)(tuple(line if _name(old) == name else old for old in self.lines))
 
     def without_setting(self, name: str) -> Self:
-        """A copy in which there is no such setting."""
+        """A copy without this setting."""
         return type(self)(tuple(line for line in self.lines if _name(line) != name))
 
     def matching(self, pattern: str) -> dict[str, str]:
@@ -91,17 +92,17 @@ class Descriptor:
 
     def extents(self) -> dict[str, int]:
         """The data files that a disk descriptor names, with their sizes in bytes."""
-        found = map(_EXTENT.fullmatch, self.lines)
-        return {match[2]: int(match[1]) * 512 for match in found if match}
+        matches = map(_EXTENT.fullmatch, self.lines)
+        return {match[2]: int(match[1]) * 512 for match in matches if match}
 
     def _settings(self) -> list[tuple[str, str]]:
-        found = map(_SETTING.fullmatch, self.lines)
-        return [(match[1], match[2]) for match in found if match]
+        matches = map(_SETTING.fullmatch, self.lines)
+        return [(match[1], match[2]) for match in matches if match]
 
     def __str__(self) -> str:
         return "".join(f"{line}\n" for line in self.lines)
 
 
 def _name(line: str) -> str | None:
-    found = _SETTING.fullmatch(line)
-    return found[1] if found else None
+    match = _SETTING.fullmatch(line)
+    return match[1] if match else None

@@ -1,57 +1,74 @@
-"""How far the rewriting of a volume has come, so that it goes on there after a crash.
+"""The progress of an operation that rewrites a volume, so that it resumes after a crash.
 
-The journal is a small JSON file beside the descriptor: the locator under which the new data key
-lies locked, the bytes that are durable, and the state of the source when it began. A source that
-was written to since then makes the copy worthless, and it begins anew.
+The journal is a small JSON file beside the descriptor: the locator that holds the new data key,
+locked; the number of bytes that are durable; and the size and modification time of the source when
+the operation began. A copy may resume only if the source has not changed since: a guest could have
+written to the part that is copied already. Then the copy is worthless and the operation starts over.
 """
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from msgspec.structs import replace
+
+from kmipkit_vsphere.model.encoding import decode, encode
+from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.model.files import write_durably
+from kmipkit_vsphere.model.message import Count, Message
+
+
+class Entry(Message):
+    """The contents of the file. ``locator`` is empty for a decryption."""
+
+    locator: str
+    source: tuple[int, int]
+    done: Count
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What is rewritten: ``locator`` of the copy, ``done`` in bytes, ``source`` as it was."""
+    """One journal file and its contents."""
 
     path: Path
-    locator: str
-    source: tuple[int, int]
-    done: int = 0
+    entry: Entry
+
+    @property
+    def locator(self) -> str:
+        """The key locator of the copy."""
+        return self.entry.locator
+
+    @property
+    def done(self) -> int:
+        """The bytes of the copy that are durable."""
+        return self.entry.done
 
     @classmethod
     def of(cls, path: Path, locator: str, source: Path) -> Self:
-        """A journal of something that is about to begin."""
-        return cls(path, locator, _state(source))
+        """The journal of an operation that is about to begin."""
+        return cls(path, Entry(locator, _fingerprint(source), 0))
 
     @classmethod
     def load(cls, path: Path, source: Path) -> Self | None:
-        """The journal of a copy that can be gone on with, else None."""
+        """The journal of an operation that can resume, else None.
+
+        An unreadable journal is no error: the operation starts over, as without a journal.
+        """
         try:
-            found = json.loads(path.read_text())
-            kept = cls(
-                path, str(found["locator"]), (found["source"][0], found["source"][1]), found["done"]
-            )
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            entry = decode(path.read_bytes(), Entry)
+            if entry.source != _fingerprint(source):
+                return None
+        except (OSError, InvalidArgument):
             return None
-        if type(kept.done) is not int or not source.exists() or kept.source != _state(source):
-            return None
-        return kept
+        return cls(path, entry)
 
     def save(self, done: int = 0) -> Self:
-        """Write it, durably, with this many bytes done."""
-        content = {"locator": self.locator, "source": list(self.source), "done": done}
-        write_durably(self.path, json.dumps(content) + "\n")
-        return replace(self, done=done)
-
-    def remove(self) -> None:
-        """There is nothing to go on with any more."""
-        self.path.unlink(missing_ok=True)
+        """Write it, durably, with this number of bytes; returns the journal as written."""
+        entry = replace(self.entry, done=done)
+        write_durably(self.path, encode(entry).decode() + "\n")
+        return type(self)(self.path, entry)
 
 
-def _state(source: Path) -> tuple[int, int]:
-    found = source.stat()
-    return found.st_size, found.st_mtime_ns
+def _fingerprint(source: Path) -> tuple[int, int]:
+    state = source.stat()
+    return state.st_size, state.st_mtime_ns

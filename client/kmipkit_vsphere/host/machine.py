@@ -1,11 +1,12 @@
 """A virtual machine on a host's datastore: a folder with its ``.vmx``, home file and disks.
 
 The home (``.vmx`` and ``.nvram``) and every disk are volumes with a data key each (vsphere.md
-§2.1, requirement R47); one key-encryption key from the key provider locks them all, unless the
-caller wants different ones. A machine is unlocked by opening its home; a disk whose key is missing
+§2.1, requirement R47). One key-encryption key from the key provider locks them all, unless the
+caller chooses different ones. Opening its home unlocks a machine; a disk whose key is missing
 stays locked by itself, and then the machine cannot be powered on (§2.5).
 """
 
+import contextlib
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
+from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
-from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, full
+from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, as_fault
 from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
-from kmipkit_vsphere.model.crypto_spec import OPERATIONS, CryptoSpecKind
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
@@ -43,7 +45,7 @@ nvram = "{name}.nvram"
 """
 
 MachineProgress = Callable[[str, int, int], None]
-"""Called with the file's name, the bytes done and the bytes in all."""
+"""Called with the file's name, the bytes done and the total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,19 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """The machine's name, that of its folder and of the files in it."""
+        """The machine's name, which its folder and the files in it share."""
         return self.folder.name
 
-    # Making and loading --------------------------------------------------------------------------
+    # Creating and loading ------------------------------------------------------------------------
 
     @classmethod
     def create(
         cls, datastore: Path, name: str, uuid: UUID, disk_size: int, sector_size: int = 512
     ) -> Self:
-        """Make a plain machine with one empty disk of ``disk_size`` bytes.
+        """Create a plain machine with one empty disk of ``disk_size`` bytes.
 
-        Raises :class:`InvalidArgument` for a name that is no plain file name or a size that is no
-        whole number of sectors, :class:`AlreadyExists` where the folder is there.
+        Raises :class:`InvalidArgument` for a name that is not a plain file name or a size that is
+        not a whole number of sectors, and :class:`AlreadyExists` if the folder exists.
         """
         check_name(name)
         check_disk(disk_size, sector_size)
@@ -83,7 +85,7 @@ class Machine:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read a machine's folder; :class:`DamagedData` where the ``.vmx`` cannot be used."""
+        """Read a machine's folder; :class:`DamagedData` if the ``.vmx`` cannot be used."""
         vmx = folder / f"{folder.name}.vmx"
         settings = Descriptor.load(vmx)
         home = Volume(vmx, _inside(folder, settings.require("nvram")), "home")
@@ -94,34 +96,33 @@ class Machine:
         return cls(folder, settings.require("uuid.bios"), home, dict(sorted(disks.items())))
 
     def clone(self, name: str, uuid: UUID, keys: Keys) -> "Machine":
-        """A copy under another name and UUID, with the same keys (§2.3); it needs them to relock.
+        """Copy the machine under another name and UUID, with the same keys (§2.3).
 
-        The locked data keys are bound to the machine, so the copy's are locked anew, by the same
-        key-encryption key. The data stays ciphertext on its way.
+        The locked data keys are bound to the machine, so those of the copy are locked anew, by the
+        same key-encryption key; this needs the keys. The data is copied as ciphertext.
         """
         check_name(name)
-        unlocked = {
+        data_keys = {
             volume.use: (volume.key_ids()[0], volume.data_key(keys, self.uuid))
             for volume in self.volumes
             if volume.is_encrypted()
         }
         folder = _new_folder(self.folder.parent, name)
         try:
-            self._copy_to(folder, uuid)
-            copy = Machine.load(folder)
-            for volume in copy.volumes:
-                if volume.use in unlocked:
-                    key_id, dek = unlocked[volume.use]
-                    volume.relock(dek, NewKey(keys[key_id], key_id, copy.uuid))
-            sync_folder(folder.parent)
+            with contextlib.ExitStack() as cleanup:
+                cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+                self._copy_to(folder, uuid)
+                copy = Machine.load(folder)
+                for volume in copy.volumes:
+                    if volume.use in data_keys:
+                        key_id, dek = data_keys[volume.use]
+                        volume.relock(dek, NewKey(keys[key_id], key_id, copy.uuid))
+                sync_folder(folder.parent)
+                cleanup.pop_all()
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise full(error, folder) from None
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+            raise as_fault(error, folder) from None
         finally:
-            for _, dek in unlocked.values():
+            for _, dek in data_keys.values():
                 dek.erase()
         return copy
 
@@ -145,12 +146,16 @@ class Machine:
     def _renamed(self, file: str, name: str) -> str:
         return name + file.removeprefix(self.name) if file.startswith(self.name) else file
 
-    # What it is ----------------------------------------------------------------------------------
+    # Its state -----------------------------------------------------------------------------------
 
     @property
     def volumes(self) -> tuple[Volume, ...]:
         """The home, then the disks: the order in which they are encrypted (vsphere.md §2.3)."""
         return (self.home, *self.disks.values())
+
+    def files(self) -> list[Path]:
+        """The files of all volumes: what a migration sends."""
+        return [path for volume in self.volumes for path in (volume.descriptor, volume.data)]
 
     @property
     def disk(self) -> Volume:
@@ -164,7 +169,7 @@ class Machine:
         return self.disks[disk]
 
     def recover(self) -> None:
-        """Settle what a crash interrupted. Not while something is going on."""
+        """Complete or undo what a crash interrupted; only while no operation is in progress."""
         for volume in self.volumes:
             volume.recover()
 
@@ -173,9 +178,9 @@ class Machine:
         return list(dict.fromkeys(key for volume in self.volumes for key in volume.key_ids()))
 
     def pending_key_ids(self) -> list[CryptoKeyId]:
-        """The keys that an operation which stopped half way needs to go on."""
-        found = (key for volume in self.volumes for key in volume.pending_key_ids())
-        return list(dict.fromkeys(found))
+        """The keys that an interrupted operation needs to continue."""
+        keys = (key for volume in self.volumes for key in volume.pending_key_ids())
+        return list(dict.fromkeys(keys))
 
     def is_encrypted(self) -> bool:
         """Whether any of the volumes is encrypted."""
@@ -202,18 +207,20 @@ class Machine:
     ) -> None:
         """Encrypt, decrypt or re-encrypt the home and all disks, or only those that are named.
 
-        What an interrupted call has done already is passed over, so the call can be repeated.
+        Volumes that an interrupted call has finished are skipped, so the call can be repeated.
         Decryption begins with the disks, everything else with the home (§2.3).
         """
-        wanted = self._wanted(uses, kind)
+        selected = self._select(uses, kind)
         operation = OPERATIONS[kind]
-        for volume in wanted if kind is not CryptoSpecKind.DECRYPT else reversed(wanted):
+        for volume in selected if kind is not CryptoSpecKind.DECRYPT else reversed(selected):
             if operation.applies(volume, new):
                 name = volume.data.name
-                report = (lambda a, b, n=name: progress(n, a, b)) if progress else None
+                report = (
+                    (lambda done, total, n=name: progress(n, done, total)) if progress else None
+                )
                 operation.run(volume, keys, new, self.uuid, report)
 
-    def _wanted(self, uses: Iterable[str] | None, kind: CryptoSpecKind) -> list[Volume]:
+    def _select(self, uses: Iterable[str] | None, kind: CryptoSpecKind) -> list[Volume]:
         if uses is None:
             return list(self.volumes)
         known = {volume.use: volume for volume in self.volumes}
@@ -226,13 +233,13 @@ class Machine:
                 "a disk can be encrypted only if its machine is; encrypt the home too"
             )
         if kind is CryptoSpecKind.DECRYPT and "home" in names:
-            left = [
-                one.use
-                for one in self.disks.values()
-                if one.use not in names and one.is_encrypted()
+            encrypted = [
+                disk.use
+                for disk in self.disks.values()
+                if disk.use not in names and disk.is_encrypted()
             ]
-            if left:
-                raise InvalidState(f"decrypt the disks first: {', '.join(left)}")
+            if encrypted:
+                raise InvalidState(f"decrypt the disks first: {', '.join(encrypted)}")
         return [volume for volume in self.volumes if volume.use in names]
 
     def add_disk(self, size: int, sector_size: int, new: NewKey | None) -> int:
@@ -242,7 +249,7 @@ class Machine:
             raise InvalidState("an encrypted disk cannot be attached to a plain machine")
         number = next((n for n in range(MAX_DISKS) if n not in self.disks), None)
         if number is None:
-            raise InvalidState(f"a machine has {MAX_DISKS} disks at most")
+            raise InvalidState(f"a machine can have at most {MAX_DISKS} disks")
         name = f"{self.name}_{number}" if number else self.name
         vmdk = _make_disk(self.folder, name, size, sector_size)
         if new is not None:
@@ -251,25 +258,24 @@ class Machine:
         return number
 
     def remove_disk(self, disk: int) -> None:
-        """Take a disk out of the machine; its files stay on the datastore."""
+        """Remove a disk from the machine; its files stay on the datastore."""
         self.volume(disk)
         changed = Descriptor.load(self.home.descriptor).without_setting(f"scsi0:{disk}.fileName")
         write_durably(self.home.descriptor, str(changed))
 
     def open(self, keys: Keys) -> "OpenMachine":
-        """Unlock and open the home, and the disks whose keys are there; errors as Volume.open."""
+        """Open the home, and the disks whose keys are available; errors as Volume.open."""
         opened = OpenMachine(self.home.open(keys, self.uuid))
-        try:
+        with contextlib.ExitStack() as cleanup:
+            cleanup.callback(opened.close)
             opened.open_disks(self, keys)
-        except BaseException:
-            opened.close()
-            raise
+            cleanup.pop_all()
         return opened
 
 
 @dataclass(slots=True)
 class OpenMachine:
-    """The opened files of an unlocked machine; ``locked`` says why a disk could not be opened."""
+    """The open files of an unlocked machine; ``locked`` says why a disk could not be opened."""
 
     home: DiskFile
     disks: dict[int, DiskFile] = field(default_factory=dict)
@@ -288,7 +294,7 @@ class OpenMachine:
                 self.locked.pop(number, None)
 
     def disk(self, number: int = 0) -> DiskFile:
-        """An open disk; raises what keeps it locked, or :class:`InvalidArgument`."""
+        """An open disk; raises the reason why it is locked, or :class:`InvalidArgument`."""
         if number in self.locked:
             raise self.locked[number]
         if number not in self.disks:
@@ -296,26 +302,29 @@ class OpenMachine:
         return self.disks[number]
 
     def close(self) -> None:
-        """Close the files: the machine's data keys are gone from memory."""
+        """Close the files and drop the machine's data keys."""
         self.home.close()
         for disk in self.disks.values():
             disk.close()
 
 
 def check_name(name: str) -> None:
-    """Raise :class:`InvalidArgument` for a name that cannot be a folder's, or leads elsewhere."""
+    """Raise :class:`InvalidArgument` for a name that could lead out of the datastore."""
     if not _NAME.fullmatch(name):
         raise InvalidArgument(
-            f"{name!r} is no name: letters, digits, dot, dash and underscore, 64 at most"
+            f"{name!r} is not a valid name: use at most 64 letters, digits, dots, dashes and "
+            "underscores, beginning with a letter or a digit"
         )
 
 
 def check_disk(size: int, sector_size: int) -> None:
     """Raise :class:`InvalidArgument` for a size that no disk can have."""
     if sector_size not in SECTOR_SIZES:
-        raise InvalidArgument(f"sectors have 512 or 4096 bytes, not {sector_size}")
+        raise InvalidArgument(f"a sector must have 512 or 4096 bytes, not {sector_size}")
     if not 0 < size <= MAX_DISK or size % sector_size:
-        raise InvalidArgument(f"a disk has 1 to {MAX_DISK} bytes, in sectors of {sector_size}")
+        raise InvalidArgument(
+            f"a disk must have 1 to {MAX_DISK} bytes, in whole sectors of {sector_size}"
+        )
 
 
 def _disk_volume(vmdk: Path, number: int) -> Volume:
@@ -337,7 +346,7 @@ def _new_folder(datastore: Path, name: str) -> Path:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        raise AlreadyExists(f"the machine {name} exists already") from None
+        raise AlreadyExists(f"a machine {name} exists already") from None
     return folder
 
 

@@ -1,23 +1,20 @@
-"""A trusted host: it gets keys from the Key Provider Service, by a token (vsphere.md §7)."""
+"""A trusted host: it gets keys from the Key Provider Service, with a token (vsphere.md §7)."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from kmipkit_vsphere.calls.host import HostAttestation, TrustService, TrustServices
 from kmipkit_vsphere.host.key_sources import KeySources
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.model.files import write_secret
 from kmipkit_vsphere.model.sealed_config import SealedConfig
 from kmipkit_vsphere.rpc import channel as rpc
+from kmipkit_vsphere.rpc.call import Channel
 from kmipkit_vsphere.rpc.tls import Credentials
-from kmipkit_vsphere.trust_authority.agent import (
-    AgentSource,
-    ServiceChannel,
-    ServiceDialer,
-    TrustedAgent,
-)
+from kmipkit_vsphere.trust_authority.agent import AgentSource, ServiceDialer, TrustedAgent
 from kmipkit_vsphere.trust_authority.measurements import Event
 from kmipkit_vsphere.trust_authority.tpm import TPM
 
@@ -27,33 +24,24 @@ _SETTING: Final = "trustedServices"
 class TLSDialer:
     """Connects to a Trust Authority host over TLS, with the host's own certificate."""
 
-    def __init__(self, service: Mapping[str, Any], credentials: Credentials) -> None:
+    def __init__(self, service: TrustService, credentials: Credentials) -> None:
         self._service = service
         self._credentials = credentials
 
-    def __call__(self) -> AbstractAsyncContextManager[ServiceChannel]:
+    def __call__(self) -> AbstractAsyncContextManager[Channel]:
         """Connect."""
-        return _Connection(self._service, self._credentials)
+        return self._connect()
 
-
-class _Connection(AbstractAsyncContextManager[ServiceChannel]):
-    def __init__(self, service: Mapping[str, Any], credentials: Credentials) -> None:
-        self._service = service
-        self._credentials = credentials
-        self._client: rpc.Client | None = None
-
-    async def __aenter__(self) -> ServiceChannel:
-        address = (self._service["address"], self._service["port"])
-        self._client = await rpc.connect(address, self._service["name"], self._credentials)
-        return self._client
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._client is not None
-        await self._client.aclose()
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[Channel]:
+        service = self._service
+        address = (service.address, service.port)
+        async with await rpc.connect(address, service.name, self._credentials) as client:
+            yield client
 
 
 class TrustedHost:
-    """What makes a host a trusted one: a TPM, its event log, and where the services are."""
+    """What makes a host a trusted one: a TPM, its event log, and the addresses of the services."""
 
     def __init__(
         self,
@@ -75,31 +63,28 @@ class TrustedHost:
         self._credentials = credentials
         self._clock = clock
         self._agent: TrustedAgent | None = None
-        kept = config.get(_SETTING)
-        if kept is not None:
-            self._use(kept)
+        services = config.read(_SETTING, TrustServices)
+        if services is not None:
+            self._use(services)
 
-    def configure(self, services: Mapping[str, Any]) -> None:
-        """Learn where the services are, durably, and which key providers they offer."""
-        self._config.set(_SETTING, dict(services))
+    def configure(self, services: TrustServices) -> None:
+        """Set, durably, where the services are and which key providers they offer."""
+        self._config.set(_SETTING, services)
         self._use(services)
 
-    def _use(self, services: Mapping[str, Any]) -> None:
-        write_secret(self._authorities, services["authorities"].encode())
+    def _use(self, services: TrustServices) -> None:
+        write_secret(self._authorities, services.authorities.encode())
         files = self._credentials
         credentials = Credentials(files.certificate, files.key, self._authorities)
-        dialers: list[ServiceDialer] = [TLSDialer(one, credentials) for one in services["services"]]
+        dialers: list[ServiceDialer] = [
+            TLSDialer(service, credentials) for service in services.services
+        ]
         self._agent = TrustedAgent(self._host_id, self._tpm, self._events, dialers, self._clock)
-        for provider in services["providers"]:
+        for provider in services.providers:
             self._sources.add(provider, AgentSource(self._agent, provider))
 
-    async def attest(self) -> dict[str, Any]:
-        """The attestation status, after an attempt to attest where there is no fresh token."""
+    async def attest(self) -> HostAttestation:
+        """The attestation status; see :meth:`TrustedAgent.attest`."""
         if self._agent is None:
-            raise InvalidState("this host knows no trust authority")
-        agent = self._agent
-        try:
-            await agent.attest()
-        finally:
-            status = agent.status()
-        return status
+            raise InvalidState("this host is not configured for a trust authority")
+        return await self._agent.attest()

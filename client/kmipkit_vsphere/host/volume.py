@@ -1,19 +1,19 @@
-"""A volume: one data file, and beside it the text file whose locator opens it.
+"""A volume: one data file, and beside it the text file whose key locator opens it.
 
-Machines have two kinds, one code: the home (``.vmx`` beside ``.nvram``) and each disk (``.vmdk``
-beside ``-flat.vmdk``). Encrypting, decrypting and re-encrypting replace both files, and a crash may
-come between any two steps, so the order is fixed:
+Machines have two kinds of them, served by the same code: the home (``.vmx`` beside ``.nvram``) and
+each disk (``.vmdk`` beside ``-flat.vmdk``). Encrypting, decrypting and re-encrypting replace both
+files, and a crash may come between any two steps, so the order is fixed:
 
-1. a journal is written, then the new data beside the data file, both durable up to checkpoints;
+1. a journal is written, then the new data beside the data file, durably up to each checkpoint;
 2. the new descriptor, with the locked data key, is written beside the descriptor, durably;
-3. the data file gets the name ``.old``, the new data the data file's name;
-4. what was plain text is overwritten with zeros and ``.old`` is removed;
-5. the new descriptor takes the descriptor's name, and the journal is removed.
+3. the data file is renamed to ``.old``, and the new data to the data file's name;
+4. if the old data is plain text it is overwritten with zeros, and ``.old`` is removed;
+5. the new descriptor is renamed to the descriptor's name, and the journal is removed.
 
-Up to 2 nothing has happened; the call, repeated, goes on where the journal says. From 2 on
-:meth:`Volume.recover` goes on to the end. So there is at no time ciphertext whose key is lost, nor
-plain text under the name of a machine that counts as encrypted. Zeros over the old blocks are best
-effort: a copy-on-write file system or a flash disk may keep them.
+Step 2 is the commit. Before it nothing has changed; the call, repeated, continues where the journal
+says. After it, :meth:`Volume.recover` completes the rest. So at no time is there ciphertext whose key
+is lost, or plain text under the name of a machine that counts as encrypted. Zeros over the old blocks
+are best effort: a copy-on-write file system or a flash disk may still have them.
 """
 
 import contextlib
@@ -27,13 +27,19 @@ from kmipkit_vsphere.host.disk import (
     PlainText,
     Progress,
     SectorCipher,
-    full,
+    as_fault,
     overwrite,
-    recipher,
+    reencrypt,
 )
 from kmipkit_vsphere.host.journal import Journal
 from kmipkit_vsphere.model import bundle
-from kmipkit_vsphere.model.errors import DamagedData, EncryptionKeyRequired, InvalidState, NoSpace
+from kmipkit_vsphere.model.errors import (
+    DamagedData,
+    EncryptionKeyRequired,
+    InvalidState,
+    NoSpace,
+    VSphereError,
+)
 from kmipkit_vsphere.model.files import partly_written, sync_folder, write_durably
 from kmipkit_vsphere.model.keys import DEK_SIZE, CryptoKeyId, Secret
 from kmipkit_vsphere.model.locator import KeyLocator, Locked
@@ -43,7 +49,7 @@ Keys = Mapping[CryptoKeyId, Secret]
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """The key-encryption key that shall lock a volume, and the machine it is bound to."""
+    """The key-encryption key for a volume, and the machine to which the locked key is bound."""
 
     kek: Secret
     key_id: CryptoKeyId
@@ -81,11 +87,11 @@ class Volume:
         return [locked.key_id for locked in self._locked()]
 
     def pending_key_ids(self) -> list[CryptoKeyId]:
-        """The keys that a rewriting which stopped half way needs to go on."""
+        """The keys that an interrupted operation needs to continue."""
         journal = Journal.load(self._journal, self.data)
         if journal is None or not journal.locator:
             return []
-        return [one.key_id for one in KeyLocator.parse(journal.locator).locked()]
+        return [locked.key_id for locked in KeyLocator.parse(journal.locator).locked()]
 
     def _locked(self) -> list[Locked]:
         text = Descriptor.load(self.descriptor).get(LOCATOR_SETTING)
@@ -99,7 +105,7 @@ class Volume:
         """Bytes per sector, from the descriptor."""
         text = Descriptor.load(self.descriptor).get("sectorSize") or "512"
         if text not in ("512", "4096"):
-            raise DamagedData(f"{self.descriptor}: sectorSize is neither 512 nor 4096")
+            raise DamagedData(f"{self.descriptor}: sectorSize must be 512 or 4096")
         return int(text)
 
     # Changing it ---------------------------------------------------------------------------------
@@ -107,15 +113,15 @@ class Volume:
     def encrypt(self, new: NewKey, progress: Progress | None = None) -> None:
         """Encrypt the plain data under a new data key that ``new`` locks; durable on return.
 
-        Raises :class:`InvalidState` for an encrypted volume; whatever is raised, the volume is as
-        it was, or is completed by :meth:`recover`.
+        Raises :class:`InvalidState` for an encrypted volume. After any error the volume is
+        unchanged, or :meth:`recover` completes the operation.
         """
         if self.is_encrypted():
             raise InvalidState(f"{self.descriptor} is encrypted already")
         self._under_new_key(PlainText(self.sector_size()), new, progress)
 
     def recrypt_deep(self, keys: Keys, new: NewKey, progress: Progress | None = None) -> None:
-        """Re-encrypt all data under a new data key that ``new`` locks; as :meth:`encrypt`."""
+        """Re-encrypt all data under a new data key that ``new`` locks; errors as :meth:`encrypt`."""
         dek = self.data_key(keys, new.machine_id)
         try:
             self._under_new_key(SectorCipher(dek, self.sector_size()), new, progress)
@@ -125,22 +131,25 @@ class Volume:
     def _under_new_key(
         self, old: SectorCipher | PlainText, new: NewKey, progress: Progress | None
     ) -> None:
-        journal, dek = self._begin(new)
+        journal, dek = self._resume_or_begin(new)
         try:
             self._rewrite(old, SectorCipher(dek, self.sector_size()), journal, progress)
         finally:
             dek.erase()
 
-    def _begin(self, new: NewKey) -> tuple[Journal, Secret]:
-        """The journal and data key of what was begun with this key, or of a new beginning."""
+    def _resume_or_begin(self, new: NewKey) -> tuple[Journal, Secret]:
+        """The journal and data key of an interrupted operation with this key, or of a new one."""
         journal = Journal.load(self._journal, self.data)
         if journal is not None and journal.locator and self._new_data.exists():
             for locked in KeyLocator.parse(journal.locator).locked():
                 if locked.key_id == new.key_id:
+                    # The part that exists is encrypted under the journal's data key: continue with
+                    # this one. A journal that does not open is worthless, and its copy with it.
                     with contextlib.suppress(DamagedData):
                         return journal, self._unlock(new.kek, locked, new.machine_id)
-        self._drop()
+        self._roll_back()
         dek = Secret.random(DEK_SIZE)
+        # The locked key is durable before the first byte that it encrypts.
         return Journal.of(self._journal, self._lock(dek, new), self.data).save(), dek
 
     def _lock(self, dek: Secret, new: NewKey) -> str:
@@ -148,19 +157,20 @@ class Volume:
         return str(KeyLocator.locked_by(new.key_id, blob))
 
     def decrypt(self, keys: Keys, machine_id: str, progress: Progress | None = None) -> None:
-        """Write the plain text back and forget the data key; durable on return.
+        """Write the plain text back and drop the data key; durable on return.
 
-        What was written is overwritten where this fails, so that no plain text is left behind.
+        If this fails, the plain text written so far is overwritten.
         """
         dek = self.data_key(keys, machine_id)
         try:
             old = SectorCipher(dek, self.sector_size())
-            self._drop()
+            self._roll_back()
+            # Without a locator: a decryption never resumes, so that recover() removes its plain text.
             journal = Journal.of(self._journal, "", self.data).save()
             self._rewrite(old, PlainText(self.sector_size()), journal, progress)
-        except Exception:
-            if not self._new_descriptor.exists():
-                self._drop()
+        except (OSError, ValueError, VSphereError):
+            if not self._new_descriptor.exists():  # not committed
+                self._roll_back()
             raise
         finally:
             dek.erase()
@@ -174,8 +184,8 @@ class Volume:
             dek.erase()
 
     def relock(self, dek: Secret, new: NewKey) -> None:
-        """Put a new locator into the descriptor; one atomic change of a file."""
-        self._drop()  # a copy that was begun is bound to what this replaces
+        """Write a new locator into the descriptor: one atomic change of a file."""
+        self._roll_back()  # an interrupted copy is bound to the locator that this replaces
         changed = Descriptor.load(self.descriptor).with_setting(
             LOCATOR_SETTING, self._lock(dek, new)
         )
@@ -188,9 +198,9 @@ class Volume:
         journal: Journal,
         progress: Progress | None,
     ) -> None:
-        """Steps 1 and 2, then the rest."""
+        """Steps 1 and 2, then :meth:`_complete`."""
         try:
-            recipher(
+            reencrypt(
                 self.data,
                 self._new_data,
                 old,
@@ -199,7 +209,7 @@ class Volume:
                 progress=progress,
                 checkpoint=journal.save,
             )
-            sync_folder(self.data.parent)
+            sync_folder(self.data.parent)  # the new data's name, before the descriptor commits it
             descriptor = Descriptor.load(self.descriptor)
             changed = (
                 descriptor.with_setting(LOCATOR_SETTING, journal.locator)
@@ -208,7 +218,7 @@ class Volume:
             )
             self._write(self._new_descriptor, str(changed))
         except NoSpace:
-            self._drop()  # give back the room that the copy takes
+            self._roll_back()  # free the space that the copy takes
             raise
         self._complete()
 
@@ -216,16 +226,18 @@ class Volume:
         try:
             write_durably(path, text)
         except OSError as error:
-            raise full(error, path) from None
+            raise as_fault(error, path) from None
 
     def _complete(self) -> None:
-        """Steps 3 to 5, from wherever they stopped."""
+        """Steps 3 to 5, from wherever they stopped. Each check says whether a step is still due."""
         if self._new_data.exists():
+            # A crash between both renames leaves no data file, only the old and the new one.
             if self.data.exists():
                 self.data.replace(self._old_data)
             self._new_data.replace(self.data)
             sync_folder(self.data.parent)
         if self._old_data.exists():
+            # The descriptor is still the old one: it says whether the old data is plain text.
             if not self.is_encrypted():
                 overwrite(self._old_data)
             self._old_data.unlink()
@@ -233,8 +245,8 @@ class Volume:
         self._journal.unlink(missing_ok=True)
         sync_folder(self.descriptor.parent)
 
-    def _drop(self) -> None:
-        """Take back what was begun; plain text in it is overwritten."""
+    def _roll_back(self) -> None:
+        """Undo an operation before its commit; plain text in the copy is overwritten."""
         if self._new_data.exists():
             if self.is_encrypted():  # the copy may be of a decryption
                 overwrite(self._new_data)
@@ -242,7 +254,10 @@ class Volume:
         self._journal.unlink(missing_ok=True)
 
     def recover(self) -> None:
-        """Bring what a crash interrupted to its end, or to where the call can be repeated."""
+        """After a crash: complete a committed operation, and roll back one that cannot resume.
+
+        The copy of an encryption that can resume stays where it is.
+        """
         for path in (self.descriptor, self._new_descriptor, self._journal):
             partly_written(path).unlink(missing_ok=True)
         if self._new_descriptor.exists():
@@ -250,17 +265,15 @@ class Volume:
             return
         journal = Journal.load(self._journal, self.data)
         if journal is None or not journal.locator:
-            self._drop()
+            self._roll_back()
 
     # Opening it ----------------------------------------------------------------------------------
 
     def open(self, keys: Keys, machine_id: str) -> DiskFile:
-        """Open the data, unlocked with whichever key is there; a plain volume as it is.
+        """Open the data, with any of its keys that is available; a plain volume without a key.
 
-        A file of another size than the descriptor says is damaged.
-
-        Raises :class:`EncryptionKeyRequired` with the missing keys, and :class:`DamagedData` where
-        a key does not open the bundle.
+        Raises :class:`EncryptionKeyRequired` with the missing keys, and :class:`DamagedData` if a
+        key does not open the bundle, or the file has another size than the descriptor says.
         """
         if not self.is_encrypted():
             return self._opened(PlainText(self.sector_size()))
@@ -284,16 +297,16 @@ class Volume:
         """The data key, unlocked; errors as :meth:`open`. The caller erases it."""
         locked = self._locked()
         if not locked:
-            raise DamagedData(f"{self.descriptor}: no key provider is named in the key locator")
-        here = [one for one in locked if one.key_id in keys]
-        if not here:
-            missing = [one.key_id for one in locked]
+            raise DamagedData(f"{self.descriptor}: the key locator names no key provider")
+        available = [candidate for candidate in locked if candidate.key_id in keys]
+        if not available:
+            missing = [candidate.key_id for candidate in locked]
             raise EncryptionKeyRequired(
                 f"{self.descriptor.name} is locked; the host lacks key "
                 f"{', '.join(map(str, missing))}",
-                required_key=[key.to_json() for key in missing],
+                required_key=missing,
             )
-        return self._unlock(keys[here[0].key_id], here[0], machine_id)
+        return self._unlock(keys[available[0].key_id], available[0], machine_id)
 
     def _unlock(self, kek: Secret, locked: Locked, machine_id: str) -> Secret:
         return bundle.unlock(kek, locked.data, locked.key_id, machine_id, self.use)

@@ -1,10 +1,10 @@
-"""vSAN's way on a host: it fetches the key-encryption key itself (vsphere.md §1.1, issue of vSAN).
+"""vSAN encryption on a host: the host fetches the key-encryption key itself (vsphere.md §1.1).
 
-vCenter pushes where the key servers are, the provider's client certificate with its private key,
-and the id of the key; from then on the host asks the key server directly, also after a reboot while
-vCenter is gone. The disk group of the host is encrypted under a data key of its own, which that key
-locks. This is the one place where a host holds credentials of a key server; they lie in its sealed
-configuration.
+vCenter pushes the addresses of the key servers, the provider's client certificate with its private
+key, and the id of the key. From then on the host asks the key server directly, also after a reboot
+while vCenter is down. The disk group of the host is encrypted under a data key of its own, which the
+fetched key locks. This is the only case in which a host holds credentials of a key server; they are in
+its sealed configuration.
 """
 
 from collections.abc import Callable
@@ -20,21 +20,23 @@ from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.model.files import write_durably
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.sealed_config import SealedConfig
-from kmipkit_vsphere.providers.conversation import KeyServer
 from kmipkit_vsphere.providers.kmip_access import KmipAccess
+from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.vsan_config import VsanConfig
 
 _SETTING: Final = "vsan"
 GROUP_SIZE: Final = 1024 * 1024
-"""Bytes of a disk group, enough to see what is on it."""
-
+"""Bytes of a disk group: enough to observe what is on it."""
 
 Dial = Callable[[KmipAccess], list[KeyServer]]
 
 
 class VsanEncryption:
-    """The encrypted disk group of one host."""
+    """The encrypted disk group of one host.
+
+    ``_lock`` is held while the group is configured or mounted, including the fetching of its key.
+    """
 
     def __init__(self, config: SealedConfig, folder: Path, dial: Dial = KmipAccess.dial) -> None:
         self._config = config
@@ -48,33 +50,33 @@ class VsanEncryption:
         return Volume(self._folder / "group.vsan", self._folder / "group.data", "vsan")
 
     def config(self) -> VsanConfig | None:
-        """What was pushed, None if nothing was."""
-        found = self._config.get(_SETTING)
-        return VsanConfig.from_json(found) if found else None
+        """The configuration that vCenter pushed, None if there is none."""
+        return self._config.read(_SETTING, VsanConfig)
 
-    async def configure(self, pushed: VsanConfig, *, deep: bool = False) -> None:
-        """Take a configuration: encrypt the disk group, or give it the new key.
+    async def configure(self, config: VsanConfig, *, deep: bool = False) -> None:
+        """Apply a configuration: encrypt the disk group, or change its key.
 
-        A new key locks the same data key again, or with ``deep`` a new one, all data written anew.
+        A new key locks the present data key, or with ``deep`` a new one, under which all data is
+        rewritten.
         """
         async with self._lock:
-            known = self.config()
-            key = await self._fetch(pushed)
+            previous = self.config()
+            key = await self._fetch(config)
             keys = {key.key_id: key.key_data}
-            new = NewKey(key.key_data, key.key_id, pushed.cluster)
+            new = NewKey(key.key_data, key.key_id, config.cluster)
             try:
-                if known is not None and known.key_id != pushed.key_id:
-                    old = await self._fetch(known)
+                if previous is not None and previous.key_id != config.key_id:
+                    old = await self._fetch(previous)
                     keys[old.key_id] = old.key_data
                 await trio.to_thread.run_sync(self._apply, keys, new, deep)
-                self._config.set(_SETTING, pushed.to_json())
+                self._config.set(_SETTING, config)
             finally:
                 for secret in keys.values():
                     secret.erase()
 
     def _apply(self, keys: dict[CryptoKeyId, Secret], new: NewKey, deep: bool) -> None:
         self.unmount()
-        self._make()
+        self._create()
         volume = self._volume
         volume.recover()
         if not volume.is_encrypted():
@@ -83,7 +85,7 @@ class VsanEncryption:
             (volume.recrypt_deep if deep else volume.recrypt_shallow)(keys, new)
         self._mounted = volume.open(keys, new.machine_id)
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         if self._volume.descriptor.exists():
             return
         self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -95,7 +97,7 @@ class VsanEncryption:
         write_durably(self._volume.descriptor, text)
 
     async def mount(self) -> bool:
-        """Fetch the key and open the disk group; False where there is none, or it is open."""
+        """Fetch the key and open the disk group; False if there is none, or it is open already."""
         async with self._lock:
             config = self.config()
             if config is None or self._mounted is not None:
@@ -116,11 +118,11 @@ class VsanEncryption:
     def group(self) -> DiskFile:
         """The open disk group; :class:`InvalidState` while it is not."""
         if self._mounted is None:
-            raise InvalidState("the disk group of this host is not mounted: it lacks its key")
+            raise InvalidState("the disk group of this host is not mounted: the host lacks its key")
         return self._mounted
 
     def unmount(self) -> None:
-        """Close the disk group: its data key is gone from memory."""
+        """Close the disk group and drop its data key."""
         if self._mounted is not None:
             self._mounted.close()
             self._mounted = None

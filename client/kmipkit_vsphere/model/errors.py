@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from kmipkit.errors import KMIPError
+from kmipkit_vsphere.model.keys import CryptoKeyId
 
 
 class VSphereError(KMIPError):
@@ -48,7 +51,7 @@ class NoPermission(VSphereError):
 class EncryptionKeyRequired(VSphereError):
     """A machine is locked: ``required_key`` lists the keys that the host lacks."""
 
-    def __init__(self, message: str, *, required_key: list[dict[str, str]]) -> None:
+    def __init__(self, message: str, *, required_key: list[CryptoKeyId]) -> None:
         super().__init__(message, required_key=required_key)
         self.required_key = required_key
 
@@ -137,7 +140,11 @@ FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(
 
 def fault_from(name: str, message: str, arguments: Mapping[str, Any]) -> VSphereError:
     """The exception for a fault received from a peer; unknown names become plain errors."""
+    kind = FAULTS.get(name, VSphereError)
+    if kind is not EncryptionKeyRequired:
+        return kind(message, **arguments)
     try:
-        return FAULTS.get(name, VSphereError)(message, **arguments)
-    except TypeError:  # the peer's arguments are not those of this fault
+        keys = msgspec.convert(arguments.get("required_key"), list[CryptoKeyId])
+    except msgspec.ValidationError:  # the peer's arguments are not those of this fault
         return VSphereError(message)
+    return EncryptionKeyRequired(message, required_key=keys)

@@ -6,8 +6,11 @@ overwritten. That is best effort: copies which the interpreter or a cipher made 
 
 import hmac
 import secrets
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Annotated, Final, Self
+
+from msgspec import Meta
+
+from kmipkit_vsphere.model.message import MAX_TEXT, Message, Text
 
 DEK_SIZE: Final = 64
 """Bytes of a data key: two AES-256 keys (vsphere.md §2.1)."""
@@ -52,25 +55,28 @@ class Secret:
         return f"<Secret, {len(self._data)} bytes>"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class CryptoKeyId:
-    """Names a key: the key provider and the id under which its key servers know it."""
+class SecretText(Secret):
+    """A secret that is text, such as a private key in PEM; as JSON it is a string."""
 
-    provider_id: str
-    key_id: str
+    __slots__ = ()
 
-    def to_json(self) -> dict[str, str]:
-        """Field names of the vSphere API (vsphere.md §4.3)."""
-        return {"keyId": self.key_id, "providerId": self.provider_id}
+
+class CryptoKeyId(Message, order=True):
+    """Names a key: the key provider and the id under which its key servers know it.
+
+    ``key_id`` is empty where a host is to make the key (vsphere.md §4.3).
+    """
+
+    provider_id: Text
+    key_id: Annotated[str, Meta(max_length=MAX_TEXT)]
 
     def __str__(self) -> str:
         return f"{self.provider_id}/{self.key_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class CryptoKeyPlain:
+class CryptoKeyPlain(Message):
     """A key with its bytes, as vCenter hands it to a host (vsphere.md §4.3)."""
 
     key_id: CryptoKeyId
-    algorithm: str
+    algorithm: Text
     key_data: Secret

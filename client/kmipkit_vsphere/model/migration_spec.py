@@ -1,19 +1,19 @@
 """What vCenter gives both hosts for one migration, and whether it is encrypted.
 
 vCenter makes a key and a nonce for each migration, which have nothing to do with a key server, and
-hands them to source and target over its own channels; afterwards they are thrown away.
+hands them to source and target over its own channels; it erases them afterwards.
 """
 
-import base64
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Annotated, Final, Self
 from uuid import uuid4
 
-from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState
+from msgspec import Meta
+
+from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.model.keys import Secret
+from kmipkit_vsphere.model.message import Message
 
 KEY_SIZE: Final = 32
 NONCE_SIZE: Final = 8
@@ -36,13 +36,16 @@ def decide(mode: EncryptionMode, source_can: bool, target_can: bool) -> bool:
     return both and mode is not EncryptionMode.DISABLED
 
 
-@dataclass(frozen=True, slots=True)
-class MigrationSpec:
+class MigrationSpec(Message):
     """One migration; without a key its packets are plain, as vSphere does in that mode."""
 
-    migration_id: str
-    nonce: bytes
+    migration_id: Annotated[str, Meta(max_length=64, pattern="^[0-9A-Za-z-]+$")]
+    nonce: Annotated[bytes, Meta(min_length=NONCE_SIZE, max_length=NONCE_SIZE)]
     key: Secret | None
+
+    def __post_init__(self) -> None:
+        if self.key is not None and len(self.key) != KEY_SIZE:
+            raise ValueError(f"a migration's key has {KEY_SIZE} bytes")
 
     @classmethod
     def new(cls, *, encrypted: bool) -> Self:
@@ -50,25 +53,7 @@ class MigrationSpec:
         key = Secret.random(KEY_SIZE) if encrypted else None
         return cls(str(uuid4()), secrets.token_bytes(NONCE_SIZE), key)
 
-    def to_json(self) -> dict[str, Any]:
-        """For the channels to both hosts; never a log."""
-        key = base64.b64encode(self.key.reveal()).decode("ascii") if self.key else None
-        return {"migrationId": self.migration_id, "nonce": self.nonce.hex(), "key": key}
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` made; :class:`InvalidArgument` for anything else."""
-        try:
-            nonce = bytes.fromhex(found["nonce"])
-            key = found["key"] and base64.b64decode(found["key"], validate=True)
-            name = str(found["migrationId"])
-        except (KeyError, TypeError, ValueError):
-            raise InvalidArgument("this is not a migration specification") from None
-        if len(nonce) != NONCE_SIZE or (key is not None and len(key) != KEY_SIZE) or "/" in name:
-            raise InvalidArgument("this is not a migration specification")
-        return cls(name, nonce, Secret(key) if key is not None else None)
-
     def erase(self) -> None:
-        """Throw the key away."""
+        """Overwrite the key."""
         if self.key is not None:
             self.key.erase()

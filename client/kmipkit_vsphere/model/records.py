@@ -1,17 +1,19 @@
 """The records of vCenter's store."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.message import Message, Port, Text
 
 ROOT: Final = "/"
 """The object of the inventory that holds all others."""
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+KMIP_PORT: Final = 5696
 
 
 class ManagementType(StrEnum):
@@ -22,27 +24,52 @@ class ManagementType(StrEnum):
     NATIVE = "nativeProvider"
 
 
+class WrappingKeySpec(Message, omit_defaults=True):
+    """The wrapping key of a provider: a fixed one, or one that is replaced every so many days."""
+
+    key_id: str | None = None
+    rotation_interval: int | None = None
+    configured_time: datetime | None = None
+
+
+class ProviderDetails(Message, omit_defaults=True):
+    """What else is known about a provider; which fields are set depends on its type. No secrets.
+
+    Certificates and requests are PEM; those that are pending were generated and are not in use.
+    """
+
+    vendor: str | None = None
+    key_spec: WrappingKeySpec | None = None
+    server_certificates: tuple[str, ...] = ()
+    client_certificate: str | None = None
+    pending_certificate: str | None = None
+    pending_request: str | None = None
+    key_id: str | None = None
+    tpm_required: bool | None = None
+    has_backup: bool | None = None
+    missing_hosts: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderRecord:
-    """A key provider. ``details`` are JSON values that depend on its type, never secrets."""
+    """A key provider."""
 
     id: str
     type: ManagementType = ManagementType.STANDARD
-    details: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    details: ProviderDetails = field(default_factory=ProviderDetails)
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRecord:
+class ServerRecord(Message, omit_defaults=True):
     """One key server of a provider (``KmipServerInfo``).
 
     ``timeout`` is in seconds for one answer; ``user_name`` goes with a password among the secrets.
     """
 
-    name: str
-    address: str
-    port: int
-    timeout: int | None = None
-    user_name: str | None = None
+    name: Text
+    address: Text
+    port: Port = KMIP_PORT
+    timeout: Annotated[int, Meta(ge=0, le=3600)] | None = None
+    user_name: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +80,20 @@ class FolderRecord:
     parent: str = ROOT
 
 
+class CryptoMode(StrEnum):
+    """When the hosts of a cluster enable encryption mode (vsphere.md §6)."""
+
+    ON_DEMAND = "onDemand"
+    FORCE_ENABLE = "forceEnable"
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterRecord:
     """A cluster of hosts. ``key_id`` is the host key that they share, None for one each."""
 
     name: str
     parent: str = ROOT
-    crypto_mode: str = "onDemand"
+    crypto_mode: CryptoMode = CryptoMode.ON_DEMAND
     key_id: CryptoKeyId | None = None
 
 

@@ -9,13 +9,16 @@ import json
 import secrets
 import threading
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_vsphere.model.errors import DamagedData
+from kmipkit_vsphere.model.encoding import convert, to_builtins
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
 from kmipkit_vsphere.model.files import write_secret
+
+T = TypeVar("T")
 
 KEY_SIZE: Final = 32
 _NONCE_SIZE: Final = 12
@@ -51,10 +54,18 @@ class SealedConfig:
         """A value, as it was set."""
         return self._values.get(name, default)
 
+    def read(self, name: str, kind: type[T]) -> T | None:
+        """A value as a message of this type, None if it is unset."""
+        value = self._values.get(name)
+        try:
+            return None if value is None else convert(value, kind)
+        except InvalidArgument as error:
+            raise DamagedData(f"{name} in {self._file}: {error.message}") from None
+
     def set(self, name: str, value: Any) -> None:
-        """Change a value, durably; None removes it."""
+        """Change a value, durably: a message or what JSON has; None removes it."""
         with self._lock:
-            changed = {**self._values, name: value}
+            changed = {**self._values, name: to_builtins(value)}
             if value is None:
                 del changed[name]
             if changed != self._values:

@@ -13,12 +13,12 @@ from kmipkit_vsphere.rpc.tls import Credentials
 
 PLUGIN: Final = Path(__file__).with_name("plugin.py")
 ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-"""nbdkit's Python finds its library by the first ``python3`` of the path: it must be its own."""
+"""nbdkit's Python finds its library through the first ``python3`` of the path: the system's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A disk of a machine on a host, and where clients find it."""
+    """A disk of a machine on a host, and where clients connect to it."""
 
     host: str
     address: tuple[str, int]
@@ -31,12 +31,12 @@ class Export:
 
     def command(self) -> Sequence[str]:
         """The command line of nbdkit."""
-        where = (
+        endpoint = (
             ("-U", str(self.socket)) if self.socket else ("-i", "127.0.0.1", "-p", str(self.port))
         )
         files = self.credentials
         return (
-            *("nbdkit", "--foreground", "--exit-with-parent", *where),
+            *("nbdkit", "--foreground", "--exit-with-parent", *endpoint),
             *(("--readonly",) if self.readonly else ()),
             *("python", str(PLUGIN)),
             f"address={self.address[0]}",
@@ -51,9 +51,9 @@ class Export:
 
 
 def run(export: Export) -> int:
-    """Run nbdkit until it ends, or Ctrl-C; its exit status.
+    """Run nbdkit until it ends or Ctrl-C is pressed; returns its exit status.
 
-    Raises :class:`InvalidState` where nbdkit or its python plugin is not installed.
+    Raises :class:`InvalidState` if nbdkit is not installed.
     """
     if shutil.which("nbdkit") is None:
         raise InvalidState(
@@ -66,5 +66,5 @@ def run(export: Export) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        process.terminate()  # nothing where it has ended
+        process.terminate()  # no effect if it has ended
         process.wait()

@@ -1,8 +1,8 @@
-"""The script for nbdkit's python plugin: it passes reads and writes on to the host role.
+"""The script for nbdkit's python plugin: it forwards reads and writes to the host role.
 
-It runs in the Python that nbdkit was built with, so it uses the standard library only. It speaks to
-the host as a guest does, with a guest's certificate: frames of JSON behind their length over mutual
-TLS (:mod:`kmipkit_vsphere.rpc.frames`). Data keys never leave the host's process.
+It runs in the Python that nbdkit was built with, so it uses the standard library only. It calls the
+host as a guest does, with a guest's certificate: JSON in length-prefixed frames over mutual TLS
+(:mod:`kmipkit_vsphere.rpc.frames`). Data keys never leave the host's process.
 """
 
 import base64
@@ -13,18 +13,18 @@ import threading
 from typing import Any
 
 API_VERSION = 2
-MAX_CALL = 256 * 1024  # MAX_READ of the host role
+MAX_CALL = 256 * 1024  # MAX_READ of kmipkit_vsphere.calls.guest
 
 _settings: dict[str, str] = {}
 
 
 def config(key: str, value: str) -> None:
-    """A parameter of the command line."""
+    """nbdkit passes a parameter of its command line."""
     _settings[key] = value
 
 
 def config_complete() -> None:
-    """All parameters were given."""
+    """nbdkit has passed all parameters."""
     missing = {"address", "port", "host", "machine", "cert", "key", "ca"} - set(_settings)
     if missing:
         raise RuntimeError(f"parameters are missing: {', '.join(sorted(missing))}")
@@ -38,7 +38,7 @@ def thread_model() -> int:
 
 
 class Channel:
-    """Calls to the host role; a broken connection is opened again once."""
+    """Calls to the host role; a broken connection is reopened once."""
 
     def __init__(self) -> None:
         self._context = ssl.create_default_context(cafile=_settings["ca"])
@@ -49,21 +49,21 @@ class Channel:
 
     def call(self, method: str, **params: Any) -> Any:
         """The result of a call for this export's disk; RuntimeError with the host's reason."""
-        about = {"name": _settings["machine"], "disk": int(_settings.get("disk", "0"))}
+        export = {"name": _settings["machine"], "disk": int(_settings.get("disk", "0"))}
         with self._lock:
             try:
-                answer = self._exchange(method, {**about, **params})
+                answer = self._exchange(method, {**export, **params})
             except OSError:
                 self.close()
-                answer = self._exchange(method, {**about, **params})
-        if "error" in answer:
+                answer = self._exchange(method, {**export, **params})
+        if answer.get("error") is not None:
             raise RuntimeError(answer["error"]["message"])
         return answer["result"]
 
     def _exchange(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if self._stream is None:
-            place = (_settings["address"], int(_settings["port"]))
-            with socket.create_connection(place, timeout=30) as tcp:  # TLS takes it over
+            address = (_settings["address"], int(_settings["port"]))
+            with socket.create_connection(address, timeout=30) as tcp:  # TLS takes over the socket
                 self._stream = self._context.wrap_socket(tcp, server_hostname=_settings["host"])
         self._last += 1
         data = json.dumps({"id": self._last, "method": method, "params": params}).encode()
@@ -73,13 +73,13 @@ class Channel:
 
     def _read(self, size: int) -> bytes:
         assert self._stream is not None
-        found = b""
-        while len(found) < size:
-            data = self._stream.recv(size - len(found))
-            if not data:
+        data = b""
+        while len(data) < size:
+            part = self._stream.recv(size - len(data))
+            if not part:
                 raise ConnectionResetError("the host closed the connection")
-            found += data
-        return found
+            data += part
+        return data
 
     def close(self) -> None:
         """Close the connection."""
@@ -94,17 +94,17 @@ def open(_readonly: bool) -> Channel:  # noqa: A001 -- nbdkit calls it by this n
 
 
 def close(channel: Channel) -> None:
-    """A client goes."""
+    """A client disconnects."""
     channel.close()
 
 
 def get_size(channel: Channel) -> int:
-    """The size of the disk, bytes."""
+    """The size of the disk in bytes."""
     return int(channel.call("DiskInfo")["size"])
 
 
 def pread(channel: Channel, buffer: Any, offset: int, _flags: int) -> None:
-    """Read into a buffer."""
+    """Read into the buffer."""
     view = memoryview(buffer)
     for start in range(0, len(view), MAX_CALL):
         length = min(MAX_CALL, len(view) - start)
@@ -113,7 +113,7 @@ def pread(channel: Channel, buffer: Any, offset: int, _flags: int) -> None:
 
 
 def pwrite(channel: Channel, buffer: Any, offset: int, _flags: int) -> None:
-    """Write a buffer; durable when the host answers."""
+    """Write the buffer; durable when the host answers."""
     view = memoryview(buffer)
     for start in range(0, len(view), MAX_CALL):
         data = base64.b64encode(view[start : start + MAX_CALL]).decode("ascii")
@@ -121,5 +121,5 @@ def pwrite(channel: Channel, buffer: Any, offset: int, _flags: int) -> None:
 
 
 def flush(channel: Channel, _flags: int) -> None:
-    """All that was written is durable."""
+    """Make all earlier writes durable."""
     channel.call("FlushDisk")

@@ -1,4 +1,4 @@
-"""What vCenter asks of a key provider, whatever its type (vsphere.md §1)."""
+"""The interface of a key provider to vCenter, for all types (vsphere.md §1)."""
 
 from enum import StrEnum
 from typing import Protocol
@@ -34,10 +34,10 @@ class KeyProvider(Protocol):
         """Who takes part when a machine is encrypted with it."""
 
     async def create_key(self) -> CryptoKeyId:
-        """A new key. Its id is empty where the host makes the key when it encrypts (§4.3)."""
+        """A new key. Its id is empty if the host makes the key when it encrypts (§4.3)."""
 
     async def fetch(self, key_id: CryptoKeyId) -> CryptoKeyPlain | None:
-        """A key for passing on to a host, None where hosts get it themselves."""
+        """A key to give to a host, None if hosts get it themselves."""
 
     async def tag_product(self, key_id: CryptoKeyId) -> None:
         """Mark a key with the product on the key server, if there is one; best effort."""
@@ -49,7 +49,7 @@ class KeyProvider(Protocol):
 class HostKeyProvider:
     """A provider whose keys the hosts get or make themselves: trusted and native ones.
 
-    Nothing of a key passes through vCenter; its id is the host's answer (vsphere.md §4.3).
+    Keys do not pass through vCenter; their ids are in the answers of hosts (vsphere.md §4.3).
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class HostKeyProvider:
 
 
 def refuse_generation(provider: KeyProvider) -> None:
-    """InvalidState for a provider of which vCenter cannot ask keys (R25, vsphere.md §4.2)."""
+    """InvalidState for a provider whose keys only hosts can make (R25, vsphere.md §4.2)."""
     if isinstance(provider, HostKeyProvider):
         raise InvalidState(
-            f"vCenter makes no keys with the key provider {provider.provider_id} of type"
-            f" {provider.management_type}: a host does when it encrypts a machine"
+            f"vCenter cannot generate keys with the key provider {provider.provider_id} of type"
+            f" {provider.management_type}: a host does so when it encrypts a machine"
         )

@@ -1,9 +1,9 @@
 """A key server at an address: TLS with the provider's client certificate, one message at a time.
 
-vCenter's habits need what a comfortable client hides: connections without a message, a header
-without the usual fields, the raw batch ids. So this is the sans-I/O connection on a TLS stream, no
-more. All that can go wrong before an answer is there is :class:`KeyServerUnreachable`, upon which
-the provider tries its next server.
+A real vCenter opens connections without a message and sends headers without the usual fields, which
+the client package does not offer; so this is only the sans-I/O connection on a TLS stream. Every
+failure before an answer has arrived is a :class:`KeyServerUnreachable`, after which the provider
+tries its next server.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from kmipkit.connection import Connection, Response
 from kmipkit.errors import ProtocolError
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit_vsphere.model.errors import ClientNotTrusted, KeyServerUnreachable, ServerNotTrusted
-from kmipkit_vsphere.providers.conversation import Login
+from kmipkit_vsphere.providers.kmip_session import Login
 
 CONNECT_TIMEOUT: Final = 5.0
 IO_TIMEOUT: Final = 30.0
@@ -28,8 +28,8 @@ IO_TIMEOUT: Final = 30.0
 class TLSKeyServer:
     """One key server; ``context`` has the client certificate and the trusted authorities.
 
-    With ``pinned`` certificates (DER) the server must show one of these, whatever it says about
-    names; without, its certificate must carry ``address``, the name or number that is connected to.
+    With ``pinned`` certificates (DER) the server must show one of these, with any name; without, its
+    certificate must be valid for ``address``.
     ``timeout`` is in seconds for one answer; None: 30.
     """
 
@@ -42,21 +42,24 @@ class TLSKeyServer:
     timeout: float | None = None
 
     async def connect(self) -> "TLSConnection":
-        """Connect and shake hands; :class:`KeyServerUnreachable` where that fails or takes long."""
+        """Connect and shake hands; :class:`KeyServerUnreachable` if that fails or takes too long."""
         stream = await self._handshake(await self._connect())
         certificate = stream.getpeercert(binary_form=True)
         if self.pinned and certificate not in self.pinned:
             await trio.aclose_forcefully(stream)
             raise ServerNotTrusted(
-                f"{self._where}: its certificate is not the one that was uploaded; has it"
-                " been renewed? Look at it and upload it (trust-server)"
+                f"{self._where}: its certificate is not the one that was uploaded. If the server has a"
+                " new one, check it (server-certificate) and upload it (trust-server)"
             )
-        return TLSConnection(stream, self._where, certificate, self._patience)
+        return TLSConnection(stream, self._where, certificate, self._answer_timeout)
 
     async def retrieve_certificate(self) -> bytes | None:
-        """The certificate that the server shows now, DER, whoever trusts it; None without one."""
+        """The certificate that the server shows, DER, trusted or not; None if there is none."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is only looked at
+        context.check_hostname, context.verify_mode = (
+            False,
+            ssl.CERT_NONE,
+        )  # it is only shown
         with trio.move_on_after(CONNECT_TIMEOUT):
             try:
                 tcp = await trio.open_tcp_stream(self.address, self.port)
@@ -66,8 +69,8 @@ class TLSKeyServer:
                 stream = trio.SSLStream(tcp, context, https_compatible=True)
                 with contextlib.suppress(trio.BrokenResourceError, ssl.SSLError):
                     await stream.do_handshake()
-                    found = stream.getpeercert(binary_form=True)
-                    return bytes(found) if found else None
+                    certificate = stream.getpeercert(binary_form=True)
+                    return bytes(certificate) if certificate else None
         return None
 
     @property
@@ -75,7 +78,7 @@ class TLSKeyServer:
         return f"key server {self.name} ({self.address}:{self.port})"
 
     @property
-    def _patience(self) -> float:
+    def _answer_timeout(self) -> float:
         return self.timeout or IO_TIMEOUT
 
     async def _connect(self) -> trio.SocketStream:
@@ -92,12 +95,14 @@ class TLSKeyServer:
             tcp, self.context, server_hostname=self.address, https_compatible=True
         )
         try:
-            with trio.fail_after(self._patience):
+            with trio.fail_after(self._answer_timeout):
                 await stream.do_handshake()
         except BaseException as error:
             await trio.aclose_forcefully(tcp)
             if isinstance(error, trio.TooSlowError):
-                raise _broken(self._where, f"no handshake within {self._patience:.0f} s") from None
+                raise _broken(
+                    self._where, f"no handshake within {self._answer_timeout:.0f} s"
+                ) from None
             if isinstance(error, trio.BrokenResourceError | ssl.SSLError):
                 raise _broken(self._where, error.__cause__ or error) from None
             raise
@@ -105,11 +110,11 @@ class TLSKeyServer:
 
 
 _REFUSALS: Final = ("ALERT_UNKNOWN_CA", "CERTIFICATE_", "BAD_CERTIFICATE", "ACCESS_DENIED")
-"""In OpenSSL's names of alerts: the peer does not like our certificate."""
+"""Parts of OpenSSL's names of alerts by which a peer refuses our certificate."""
 
 
 def _broken(where: str, reason: BaseException | str) -> KeyServerUnreachable:
-    """The error for a broken connection; which side refused the other's certificate shows in it."""
+    """The error for a broken connection; its class says which side refused the certificate."""
     text = f"{where}: {reason}"
     if isinstance(reason, ssl.SSLCertVerificationError):
         return ServerNotTrusted(f"{text}; vCenter does not trust this server's certificate")
@@ -120,7 +125,7 @@ def _broken(where: str, reason: BaseException | str) -> KeyServerUnreachable:
 
 
 class TLSConnection:
-    """An open connection; see :class:`kmipkit_vsphere.providers.conversation.KeyServerConnection`."""
+    """An open connection; see :class:`kmipkit_vsphere.providers.kmip_session.KeyServerConnection`."""
 
     def __init__(
         self, stream: trio.abc.Stream, where: str, certificate: bytes | None, timeout: float
@@ -133,7 +138,7 @@ class TLSConnection:
         self._connection = Connection(tolerant=True)
 
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
-        """Send a request and wait for its answer, as long as the provider's time-out allows."""
+        """Send a request and wait for its answer, up to the time-out of the server."""
         with trio.move_on_after(self._timeout):
             try:
                 return await self._exchange(request)
@@ -143,8 +148,8 @@ class TLSConnection:
                     # In TLS 1.3 a server refuses a client's certificate after the handshake; its
                     # alert is lost where it closes with our first message unread.
                     raise ClientNotTrusted(
-                        f"{self._where}: {reason}; it closed before the first answer, as key servers"
-                        " do that do not accept vCenter's certificate"
+                        f"{self._where}: {reason}; it closed the connection before the first"
+                        " answer: it probably does not accept vCenter's certificate"
                     ) from None
                 raise _broken(self._where, reason) from None
             except ProtocolError as error:
@@ -161,7 +166,7 @@ class TLSConnection:
             self._connection.receive_data(bytes(await self._stream.receive_some(65536)))
 
     async def aclose(self) -> None:
-        """Close, with a TLS goodbye if the peer takes it within a second."""
+        """Close, with a TLS close alert if the peer takes it within a second."""
         with trio.move_on_after(1.0, shield=True):
             try:
                 await self._stream.aclose()

@@ -1,53 +1,36 @@
-"""What somebody other than vCenter needs to reach the key servers of a provider.
+"""What a host needs to reach the key servers of a provider without vCenter.
 
 vCenter gives it to vSAN hosts and to Trust Authority hosts: where the servers are, the provider's
-client certificate with its private key, and whom to trust. Nobody else ever gets it (R20).
+client certificate with its private key, and which servers to trust. No other role gets it (R20).
 """
 
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
 
 from kmipkit_vsphere.model.certificates import load_pair, parse_certificate, to_der
-from kmipkit_vsphere.model.keys import Secret
-from kmipkit_vsphere.model.records import ServerRecord
-from kmipkit_vsphere.providers.conversation import KeyServer
+from kmipkit_vsphere.model.keys import SecretText
+from kmipkit_vsphere.model.message import Message, Port, Text
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
+from kmipkit_vsphere.providers.kmip_session import KeyServer
 
 _END = "-----END CERTIFICATE-----\n"
 
 
-@dataclass(frozen=True, slots=True)
-class KmipAccess:
+class ServerAddress(Message, array_like=True):
+    """Name, address and port of a key server; a list as JSON."""
+
+    name: Text
+    address: Text
+    port: Port
+
+
+class KmipAccess(Message):
     """``trusted`` are PEM certificates: of the servers themselves if pinned, else authorities."""
 
-    servers: tuple[ServerRecord, ...]
+    servers: tuple[ServerAddress, ...]
     certificate: str
-    private_key: Secret
+    private_key: SecretText
     trusted: str
     is_pinned: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """For the channel to a host and its sealed configuration; never a log."""
-        return {
-            "servers": [[one.name, one.address, one.port] for one in self.servers],
-            "certificate": self.certificate,
-            "privateKey": self.private_key.reveal().decode(),
-            "trusted": self.trusted,
-            "isPinned": self.is_pinned,
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` made."""
-        return cls(
-            tuple(ServerRecord(*one) for one in found["servers"]),
-            found["certificate"],
-            Secret(found["privateKey"].encode()),
-            found["trusted"],
-            bool(found["isPinned"]),
-        )
 
     def dial(self) -> list[KeyServer]:
         """The key servers, over TLS with this certificate."""
@@ -58,9 +41,10 @@ class KmipAccess:
         if self.is_pinned:
             context.check_hostname = False
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            texts = [one + _END for one in self.trusted.split(_END) if one.strip()]
-            pinned = frozenset(to_der(parse_certificate(one)) for one in texts)
+            texts = [text + _END for text in self.trusted.split(_END) if text.strip()]
+            pinned = frozenset(to_der(parse_certificate(text)) for text in texts)
         load_pair(context, self.certificate, self.private_key)
         return [
-            TLSKeyServer(one.name, one.address, one.port, context, pinned) for one in self.servers
+            TLSKeyServer(server.name, server.address, server.port, context, pinned)
+            for server in self.servers
         ]

@@ -1,21 +1,19 @@
 """The native key provider: hosts derive keys from a primary key that vCenter made (vsphere.md §8).
 
-No key server. vCenter makes the key derivation key (KDK) and pushes it to the hosts; from then on a
-host makes and finds keys by itself. How the real one derives is not published; ours:
+There is no key server. vCenter makes the key derivation key (KDK) and pushes it to the hosts; then
+a host derives keys by itself. The derivation of real hosts is not published; ours is:
 
     KEK = HKDF-SHA256(KDK, salt of 32 random bytes, "nkp-kek|v1|PROVIDER|KDK ID")
 
-and the id of such a key is base64 of version, KDK id, salt and a MAC over them, so that every host
-with the KDK derives the same key from the id, and notices an altered one. The KDK encrypts nothing.
+The id of such a key is base64 of version, KDK id, salt and a MAC over them, so that every host with
+the KDK derives the same key from the id, and detects an altered one. The KDK encrypts nothing.
 """
 
 import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives import hashes
@@ -24,10 +22,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.errors import DamagedData
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.model.records import ProviderRecord
 
-KEPT_AS: Final = "kdk"
-"""Under this kind of name vCenter's store keeps KDKs, encrypted."""
+SECRET_PREFIX: Final = "kdk"  # noqa: S105 -- not a secret itself
+"""The prefix of the names of KDKs among the secrets of vCenter's store."""
 KDK_SIZE: Final = 32
 KEK_SIZE: Final = 32
 
@@ -37,45 +36,22 @@ _MAC_SIZE: Final = 16
 _BODY_SIZE: Final = 1 + 16 + _SALT_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class NativeSpec:
-    """A native provider with its KDK (``key_derivation_key``), as it is pushed to hosts."""
+class NativeSpec(Message):
+    """A native provider with its KDK, as it is pushed to hosts and stored, encrypted."""
 
-    provider_id: str
+    provider_id: Text = field(name="provider")
     key_id: UUID
-    kdk: Secret
+    kdk: Secret = field(name="keyDerivationKey")
     tpm_required: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.kdk) != KDK_SIZE:
+            raise ValueError(f"a key derivation key has {KDK_SIZE} bytes, not {len(self.kdk)}")
 
     @classmethod
     def new(cls, provider_id: str, *, tpm_required: bool) -> Self:
         """A provider with a new KDK of 256 bits (requirement R30)."""
         return cls(provider_id, uuid4(), Secret.random(KDK_SIZE), tpm_required)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the channel to a host, the host's sealed configuration, and a backup; never a log."""
-        return {
-            "provider": self.provider_id,
-            "keyId": str(self.key_id),
-            "keyDerivationKey": base64.b64encode(self.kdk.reveal()).decode("ascii"),
-            "tpmRequired": self.tpm_required,
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` made; :class:`DamagedData` for anything else."""
-        try:
-            kdk = base64.b64decode(found["keyDerivationKey"], validate=True)
-            spec = cls(
-                str(found["provider"]),
-                UUID(found["keyId"]),
-                Secret(kdk),
-                bool(found["tpmRequired"]),
-            )
-        except (KeyError, TypeError, ValueError, binascii.Error):
-            raise DamagedData("this is not a native key provider") from None
-        if len(kdk) != KDK_SIZE or not spec.provider_id:
-            raise DamagedData(f"a key derivation key has {KDK_SIZE} bytes, not {len(kdk)}")
-        return spec
 
     def new_key(self) -> CryptoKeyPlain:
         """A new key-encryption key; its id leads back to it."""
@@ -116,10 +92,10 @@ class NativeSpec:
 
 
 def colour(record: ProviderRecord) -> tuple[Colour, str]:
-    """How a native provider is: red before the first backup, yellow while it is pushed (§8)."""
-    if not record.details.get("hasBackup"):
-        return Colour.RED, "not backed up: export it before it can be used"
-    missing = record.details.get("missingHosts") or []
+    """The colour of a native provider: red before a backup, yellow while a host lacks it (§8)."""
+    if not record.details.has_backup:
+        return Colour.RED, "not backed up: export it before you use it"
+    missing = record.details.missing_hosts
     if missing:
-        return Colour.YELLOW, f"not yet on all hosts: {', '.join(missing)}"
+        return Colour.YELLOW, f"not yet on all hosts; missing on {', '.join(missing)}"
     return Colour.GREEN, "active: backed up, and on all hosts"

@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Who asks for keys, as the key server's administrator sees it."""
+    """The product that requests keys, as the key server's administrator sees it."""
 
     version: str = "8.0.3 build-24022515"
     vendor: str = "VMware, Inc."

@@ -1,24 +1,26 @@
 """Wrapped keys, as since vSphere 9: the key server holds a wrapping key only (vsphere.md §4.3).
 
 vCenter makes the key-encryption keys and wraps each with the provider's wrapping key; the wrapped
-key is the key id, so that nothing for a single machine is stored anywhere but with the machine. The
-wrapping key is a fixed one of the key server, or one that vCenter has made there and replaces at an
-interval; older keys stay readable, since the id says which wrapping key it needs.
+key is the key id, so that everything for a single machine is stored with the machine. The wrapping
+key is a fixed one of the key server, or one that vCenter creates there and replaces at an interval;
+older keys stay readable, since the id names the wrapping key it needs.
 """
 
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+import trio
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
-from kmipkit_vsphere.providers.conversation import KeyServer
+from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.providers.owner import Owner, Product
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 
@@ -37,35 +39,43 @@ class WrappingKey(NamedTuple):
     configured: datetime | None = None
 
     def is_due(self, now: datetime) -> bool:
-        """Whether it is time for another one."""
+        """Whether it must be replaced."""
         if self.interval is None or self.configured is None:
             return False
         return now >= self.configured + timedelta(days=self.interval)
 
 
-Rotate = Callable[[CryptoKeyId], None]
-"""Keeps the id of a new wrapping key, durably."""
+class WrappingKeyStore(Protocol):
+    """Where the wrapping key of a provider is recorded."""
+
+    @property
+    def lock(self) -> trio.Lock:
+        """Held while the key is replaced: two calls must not both replace it."""
+
+    def wrapping_key(self) -> WrappingKey:
+        """The wrapping key in use now."""
+
+    def replace(self, key_id: CryptoKeyId) -> None:
+        """Record the id of a new wrapping key, durably."""
 
 
 class WrappedKeyProvider(StandardKeyProvider):
-    """A standard provider with a wrapping key; without one yet, the first use makes it."""
+    """A standard provider with a wrapping key, which is made at its first use if it is not fixed."""
 
     def __init__(
         self,
         provider_id: str,
         servers: Sequence[KeyServer],
-        wrapping: WrappingKey,
-        now: datetime,
-        rotate: Rotate,
+        store: WrappingKeyStore,
+        clock: Clock,
         product: Product | None = None,
     ) -> None:
         super().__init__(provider_id, servers, product)
-        self._wrapping = wrapping
-        self._now = now
-        self._rotate = rotate
+        self._store = store
+        self._clock = clock
 
     async def create_key(self) -> CryptoKeyId:
-        """Make a key here, wrap it, and give the wrapped key as its id."""
+        """Make a key here and wrap it; the wrapped key is its id."""
         wrapping = await self._wrapping_key()
         key = await super().fetch(wrapping)
         try:
@@ -74,12 +84,14 @@ class WrappedKeyProvider(StandardKeyProvider):
             key.key_data.erase()
 
     async def _wrapping_key(self) -> CryptoKeyId:
-        if self._wrapping.key_id and not self._wrapping.is_due(self._now):
-            return CryptoKeyId(self.provider_id, self._wrapping.key_id)
-        made = await super().create_key()
-        await super().tag_product(made)
-        self._rotate(made)
-        return made
+        async with self._store.lock:
+            wrapping = self._store.wrapping_key()
+            if wrapping.key_id and not wrapping.is_due(self._clock()):
+                return CryptoKeyId(self.provider_id, wrapping.key_id)
+            key_id = await super().create_key()
+            await super().tag_product(key_id)
+            self._store.replace(key_id)
+            return key_id
 
     async def fetch(self, key_id: CryptoKeyId) -> CryptoKeyPlain:
         """Unwrap the key in the id with the wrapping key that it names."""

@@ -1,20 +1,22 @@
 """Calls between vCenter, hosts and their administrators: JSON in frames, over TLS.
 
 A request is ``{id, method, params}``, an answer ``{id, result}`` or ``{id, error: {fault, message,
-arguments}}``. One call at a time on a connection; whoever wants more opens more. Nothing of a
-call's parameters or results is ever logged, because AddKey and Enable carry keys.
+arguments}}``; :mod:`kmipkit_vsphere.rpc.call` has the types of requests and results. A connection
+carries one call at a time. Parameters and results are never logged, because some carry keys.
 
-A connection on which something other than a fault happened (time-out, bad frame) is closed: it
-cannot be known any more which answer belongs to which call.
+A connection is closed after an error that is not a fault (time-out, bad frame), because it is
+unknown which answer belongs to which call.
 """
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self, TypeVar
 
+import msgspec
 import trio
 
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import (
     InternalFault,
     InvalidArgument,
@@ -23,8 +25,9 @@ from kmipkit_vsphere.model.errors import (
     VSphereError,
     fault_from,
 )
+from kmipkit_vsphere.model.message import Message, field
+from kmipkit_vsphere.rpc.call import Request, Rows
 from kmipkit_vsphere.rpc.frames import FrameStream
-from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.rpc.tls import Credentials, certificate_names
 
 HANDSHAKE_TIMEOUT: Final = 30.0
@@ -36,14 +39,46 @@ MAX_CONNECTIONS: Final = 256
 
 log = logging.getLogger("kmipkit.vsphere.rpc")
 
-Handler = Callable[[Params], Awaitable[Any]]
+A = TypeVar("A")
+F = TypeVar("F")
 
 
-class Method(NamedTuple):
-    """What serves a method, and the role that a caller must have."""
+class CallFrame(Message):
+    """What a caller sends."""
 
-    role: str
-    handler: Handler
+    id: int
+    method: Any = None
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class FaultFrame(Message):
+    """A fault, in an answer."""
+
+    fault: str
+    message: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class ResultFrame(Message):
+    """The answer to a call that succeeded."""
+
+    id: int
+    result: msgspec.Raw
+
+
+class ErrorFrame(Message):
+    """The answer to a call that failed."""
+
+    id: int
+    error: FaultFrame
+
+
+class AnswerFrame(Message):
+    """Either of them, as a caller reads it."""
+
+    id: int
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: FaultFrame | None = None
 
 
 class Client:
@@ -56,34 +91,48 @@ class Client:
         self._last = 0
         self._broken = False
 
-    async def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """Call a method and return its result.
+    async def call(self, request: Request[A]) -> A:
+        """Make a call and return its answer.
 
-        Raises the fault that the peer raised, or :class:`RPCError` where none was received;
-        the latter ends the connection.
+        Raises the fault that the peer raised, or :class:`RPCError` if none was received; the latter
+        ends the connection.
         """
+        method = request.method()
+        result = await self.send(method, encode(request))
+        try:
+            answer: A = decode(result, request.answer())
+        except InvalidArgument as error:
+            raise RPCError(f"{method} on {self.peer}: in the answer {error.message}") from None
+        return answer
+
+    async def send(self, method: str, params: bytes) -> msgspec.Raw:
+        """Call a method by its name, with parameters that are JSON already; its result as JSON."""
         async with self._lock:
             if self._broken:
                 raise RPCError(f"the connection to {self.peer} is closed")
             self._last += 1
-            self._broken = True  # until an answer that fits has been received
+            self._broken = True  # until the answer to this call has been received
             try:
-                answer = await self._exchange(method, params or {})
+                answer = await self._exchange(CallFrame(self._last, method, msgspec.Raw(params)))
             except RPCError as error:
                 raise RPCError(f"{method} on {self.peer}: {error.message}") from None
             finally:
                 if self._broken:
                     with trio.CancelScope(shield=True):
                         await self._frames.aclose()
-        return _result(answer)
+        if answer.error is not None:
+            fault = answer.error
+            raise fault_from(fault.fault, fault.message, fault.arguments)
+        return answer.result
 
-    async def _exchange(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async def _exchange(self, call: CallFrame) -> AnswerFrame:
         with trio.move_on_after(CALL_TIMEOUT):
-            await self._frames.send({"id": self._last, "method": method, "params": params})
-            answer = await self._frames.receive()
-            if answer is None:
+            await self._frames.send(call)
+            data = await self._frames.receive()
+            if data is None:
                 raise RPCError("the peer closed the connection without an answer")
-            if answer.get("id") != self._last:
+            answer = _parse(data, AnswerFrame)
+            if answer.id != call.id:
                 raise RPCError("the answer belongs to another call")
             self._broken = False
             return answer
@@ -101,22 +150,17 @@ class Client:
         await self.aclose()
 
 
-def _result(answer: Mapping[str, Any]) -> Any:
-    error = answer.get("error")
-    if not isinstance(error, dict):
-        return answer.get("result")
-    arguments = error.get("arguments")
-    raise fault_from(
-        str(error.get("fault")),
-        str(error.get("message")),
-        arguments if isinstance(arguments, dict) else {},
-    )
+def _parse(data: bytes, kind: type[F]) -> F:
+    try:
+        return decode(data, kind)
+    except InvalidArgument as error:
+        raise RPCError(f"the peer's message is malformed: {error.message}") from None
 
 
 async def connect(address: tuple[str, int], name: str, credentials: Credentials) -> Client:
     """Connect to the role called ``name``; the certificate there must carry this name.
 
-    Raises :class:`RPCError` where nobody listens, the handshake fails or the name is another.
+    Raises :class:`RPCError` if nothing listens there, or the handshake fails.
     """
     where = f"{name} at {address[0]}:{address[1]}"
     context = credentials.client_context()
@@ -147,17 +191,17 @@ async def _connect(address: tuple[str, int], where: str) -> trio.SocketStream:
 
 
 async def serve_stream(
-    stream: trio.abc.Stream, caller: str, roles: frozenset[str], methods: Mapping[str, Method]
+    stream: trio.abc.Stream, caller: str, roles: frozenset[str], rows: Rows
 ) -> None:
     """Answer the calls on one connection until the caller closes it."""
     frames = FrameStream(stream)
     try:
         while True:
             with trio.move_on_after(IDLE_TIMEOUT) as idle:
-                request = await frames.receive()
-            if idle.cancelled_caught or request is None:
+                data = await frames.receive()
+            if idle.cancelled_caught or data is None:
                 return
-            await frames.send(await _answer(request, caller, roles, methods))
+            await frames.send(await _answer(_parse(data, CallFrame), caller, roles, rows))
     except RPCError as error:
         log.warning("%s: %s", caller, error)
     finally:
@@ -166,19 +210,22 @@ async def serve_stream(
 
 
 async def _answer(
-    request: Mapping[str, Any], caller: str, roles: frozenset[str], methods: Mapping[str, Method]
-) -> dict[str, Any]:
-    number = request.get("id")
-    if type(number) is not int:
-        raise RPCError("a request without a number")
+    call: CallFrame, caller: str, roles: frozenset[str], rows: Rows
+) -> ResultFrame | ErrorFrame:
     try:
-        return {"id": number, "result": await _run(request, caller, roles, methods)}
+        result = encode(await _run(call, caller, roles, rows))
     except VSphereError as fault:
-        return {"id": number, "error": _fault(fault)}
+        error = FaultFrame(type(fault).__name__, fault.message, fault.arguments)
+        return ErrorFrame(call.id, error)
     except Exception as defect:
-        # Only the kind of the defect and its place: its text could hold what was passed in.
-        log.error("%s failed: %s at %s", request.get("method"), type(defect).__name__, _at(defect))
-        return {"id": number, "error": _fault(InternalFault("an internal error; see the log"))}
+        # A defect must not end the other connections. Only its kind and its place are logged: its
+        # text could hold what was passed in.
+        log.error("%s failed: %s at %s", call.method, type(defect).__name__, _at(defect))
+        return ErrorFrame(call.id, _INTERNAL)
+    return ResultFrame(call.id, msgspec.Raw(result))
+
+
+_INTERNAL: Final = FaultFrame(InternalFault.__name__, "an internal error; see the log")
 
 
 def _at(defect: BaseException) -> str:
@@ -188,43 +235,34 @@ def _at(defect: BaseException) -> str:
     return f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "unknown"
 
 
-def _fault(fault: VSphereError) -> dict[str, Any]:
-    name = type(fault).__name__
-    return {"fault": name, "message": fault.message, "arguments": fault.arguments}
-
-
-async def _run(
-    request: Mapping[str, Any], caller: str, roles: frozenset[str], methods: Mapping[str, Method]
-) -> Any:
-    name, params = request.get("method"), request.get("params")
-    method = methods.get(name) if isinstance(name, str) else None
-    if method is None:
+async def _run(call: CallFrame, caller: str, roles: frozenset[str], rows: Rows) -> Any:
+    row = rows.get(call.method) if isinstance(call.method, str) else None
+    if row is None:
         raise InvalidArgument("there is no method of this name")
-    if method.role not in roles:
-        raise NoPermission(f"{caller} lacks the role {method.role}, which {name} needs")
-    if not isinstance(params, dict):
-        raise InvalidArgument("params must be an object")
-    log.info("%s calls %s", caller, name)
-    return await method.handler(Params(params, caller=caller))
+    if row.role not in roles:
+        raise NoPermission(f"{caller} lacks the role {row.role}, which {call.method} needs")
+    request = decode(call.params, row.request)
+    log.info("%s calls %s", caller, call.method)
+    return await row.handler(request, caller)
 
 
 class Server:
-    """The called side: listens, checks who calls, and answers with a table of methods.
+    """The called side: listens, authenticates callers, and serves a table of methods.
 
-    ``context`` may be a function, which is asked for each connection. ``callers`` maps the name in
-    a caller's certificate to the caller's roles; ``everybody`` are the
-    roles of all who have a trusted certificate.
+    ``context`` may be a function, which is called for each connection. ``callers`` maps the name in
+    a caller's certificate to the caller's roles; ``everybody`` are the roles of all callers with a
+    trusted certificate.
     """
 
     def __init__(
         self,
-        methods: Mapping[str, Method],
+        rows: Rows,
         callers: Mapping[str, frozenset[str]],
         context: ssl.SSLContext | Callable[[], ssl.SSLContext],
         everybody: frozenset[str] = frozenset(),
     ) -> None:
         self._everybody = everybody
-        self._methods = methods
+        self._rows = rows
         self._callers = callers
         self._context = context if callable(context) else lambda: context
         self._places = trio.Semaphore(MAX_CONNECTIONS)
@@ -238,8 +276,8 @@ class Server:
         """Listen until cancelled; the task status is the address in use (port 0: any free one)."""
         host, port = address
         listeners = await trio.open_tcp_listeners(port, host=host)
-        found = listeners[0].socket.getsockname()
-        task_status.started((found[0], found[1]))
+        name = listeners[0].socket.getsockname()
+        task_status.started((name[0], name[1]))
         await trio.serve_listeners(self.handle, listeners)
 
     async def handle(self, tcp: trio.abc.Stream) -> None:
@@ -264,7 +302,7 @@ class Server:
         known = sorted(names & set(self._callers))
         roles = frozenset(role for name in known for role in self._callers[name])
         caller = known[0] if known else ", ".join(sorted(names)) or "a caller without a name"
-        await serve_stream(stream, caller, roles | self._everybody, self._methods)
+        await serve_stream(stream, caller, roles | self._everybody, self._rows)
 
     async def _shake_hands(
         self, stream: "trio.SSLStream[trio.abc.Stream]"

@@ -1,15 +1,14 @@
-"""Frames: JSON objects on a byte stream, each behind its length (4 bytes, big-endian).
+"""Frames: JSON on a byte stream, each message behind its length (4 bytes, big-endian).
 
-Whatever goes wrong, be it the stream or what the peer sends, is an :class:`RPCError`; after one the
-stream cannot be used any more. Lengths are checked before anything is kept.
+Every failure, of the stream or of the peer, is an :class:`RPCError`; after one the stream cannot be
+used any more. Lengths are checked before anything is stored.
 """
 
-import json
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import trio
 
+from kmipkit_vsphere.model.encoding import encode
 from kmipkit_vsphere.model.errors import RPCError
 
 MAX_FRAME: Final = 1 << 20
@@ -25,9 +24,9 @@ class FrameStream:
         self._stream = stream
         self._buffer = bytearray()
 
-    async def send(self, message: Mapping[str, Any]) -> None:
-        """Send one object; :class:`RPCError` if it is too long or the peer is gone."""
-        data = json.dumps(message, separators=(",", ":")).encode()
+    async def send(self, message: object) -> None:
+        """Send one message; :class:`RPCError` if it is too long or the peer is gone."""
+        data = encode(message)
         if len(data) > MAX_FRAME:
             raise RPCError(f"a message of {len(data)} bytes is longer than {MAX_FRAME}")
         with trio.move_on_after(FRAME_TIMEOUT) as waiting:
@@ -38,8 +37,8 @@ class FrameStream:
         if waiting.cancelled_caught:
             raise RPCError(f"the peer did not take a message within {FRAME_TIMEOUT:.0f} s")
 
-    async def receive(self) -> dict[str, Any] | None:
-        """The next object; None where the peer closed between two frames."""
+    async def receive(self) -> bytes | None:
+        """The next message, still encoded; None where the peer closed between two frames."""
         first = await self._read(1)
         if first is None:
             return None
@@ -47,7 +46,7 @@ class FrameStream:
             length = int.from_bytes(first + await self._rest(3), "big")
             if length > MAX_FRAME:
                 raise RPCError(f"the peer announces {length} bytes; {MAX_FRAME} are allowed")
-            return _parse(await self._rest(length))
+            return await self._rest(length)
         raise RPCError(f"the peer did not end its message within {FRAME_TIMEOUT:.0f} s")
 
     async def _rest(self, size: int) -> bytes:
@@ -67,20 +66,10 @@ class FrameStream:
                     raise RPCError("the peer closed the connection in the middle of a message")
                 return None
             self._buffer += data
-        found = bytes(self._buffer[:size])
+        data = bytes(self._buffer[:size])
         del self._buffer[:size]
-        return found
+        return data
 
     async def aclose(self) -> None:
         """Close at once, without waiting for the peer."""
         await trio.aclose_forcefully(self._stream)
-
-
-def _parse(data: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        raise RPCError("the peer's message is not JSON") from None
-    if not isinstance(found, dict):
-        raise RPCError("the peer's message is not an object")
-    return found

@@ -1,26 +1,27 @@
 """The Key Provider Service: keys for hosts with a token, and for nobody else (vsphere.md §7.4).
 
-Each trusted key provider has a primary key on a key server, which an administrator made there
-beforehand. The service makes a key-encryption key for each request and wraps it with the primary
-key; the wrapped key is the id, kept with the machine. Nothing of a machine is on the key server.
+Each trusted key provider has a primary key on a key server, which an administrator created there
+beforehand. The service creates a key-encryption key for each request and wraps it with the primary
+key. The wrapped key is the key's id, stored with the machine; the key server stores nothing about a
+machine.
 """
 
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any, Final, Protocol
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import DamagedData, KeyProviderError, NotAttested, NotFound
 from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
-from kmipkit_vsphere.providers.conversation import KeyServer
+from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
-from kmipkit_vsphere.rpc.params import Params
 from kmipkit_vsphere.trust_authority import token
+from kmipkit_vsphere.trust_authority.calls import NewKey, SealedKey, UnwrapKey
 
 KEK_SIZE: Final = 32
 _VERSION: Final = b"\x01"
@@ -30,18 +31,18 @@ _NONCE_SIZE: Final = 12
 class PrimaryKey(Protocol):
     """The primary key of a trusted key provider."""
 
-    async def wrap(self, kek: bytes, about: bytes) -> bytes:
-        """Wrap a key-encryption key, bound to ``about``."""
+    async def wrap(self, kek: bytes, context: bytes) -> bytes:
+        """Wrap a key-encryption key, bound to a context."""
 
-    async def unwrap(self, blob: bytes, about: bytes) -> bytes:
-        """The key again; :class:`DamagedData` if it was altered or is of another key."""
+    async def unwrap(self, blob: bytes, context: bytes) -> bytes:
+        """The key; :class:`DamagedData` if it was altered, or wrapped by another primary key."""
 
     async def check(self) -> None:
-        """Raises :class:`KeyProviderError` where the key cannot be had."""
+        """Raise :class:`KeyProviderError` if the key is not available."""
 
 
 class FetchedPrimaryKey:
-    """A primary key that is fetched when it is needed first, and kept in memory (Q9)."""
+    """A primary key that is fetched on its first use, and then held in memory (Q9)."""
 
     def __init__(self, provider: str, key_id: str, servers: list[KeyServer]) -> None:
         self._key_id = CryptoKeyId(provider, key_id)
@@ -53,85 +54,83 @@ class FetchedPrimaryKey:
             self._key = (await self._provider.fetch(self._key_id)).key_data
         return AESGCM(self._key.reveal())
 
-    async def wrap(self, kek: bytes, about: bytes) -> bytes:
+    async def wrap(self, kek: bytes, context: bytes) -> bytes:
         """AES-256-GCM behind a version byte."""
         nonce = secrets.token_bytes(_NONCE_SIZE)
-        return _VERSION + nonce + (await self._cipher()).encrypt(nonce, kek, _VERSION + about)
+        return _VERSION + nonce + (await self._cipher()).encrypt(nonce, kek, _VERSION + context)
 
-    async def unwrap(self, blob: bytes, about: bytes) -> bytes:
-        """What :meth:`wrap` made."""
+    async def unwrap(self, blob: bytes, context: bytes) -> bytes:
+        """Reverses :meth:`wrap`."""
         cipher = await self._cipher()
         nonce, body = blob[1 : 1 + _NONCE_SIZE], blob[1 + _NONCE_SIZE :]
         try:
-            return cipher.decrypt(nonce, body, blob[:1] + about)
+            return cipher.decrypt(nonce, body, blob[:1] + context)
         except (InvalidTag, ValueError):
             raise DamagedData(
-                "the wrapped key does not open: it was altered, or is of another primary key"
+                "the wrapped key was altered, or wrapped by another primary key"
             ) from None
 
     async def check(self) -> None:
-        """Asks the key server, also where the key is in memory."""
+        """Asks the key server, even if the key is in memory."""
         (await self._provider.fetch(self._key_id)).key_data.erase()
 
 
 class KeyProviderService:
-    """One service; the callables give what is configured at the time."""
+    """One service; ``issuers`` are the public keys (PEM) whose tokens it accepts, by their ids."""
 
     def __init__(
         self,
         group: str,
-        issuers: Callable[[], Mapping[str, str]],
-        providers: Callable[[], Mapping[str, PrimaryKey]],
-        clock: Callable[[], datetime],
+        issuers: Mapping[str, str],
+        providers: Mapping[str, PrimaryKey],
+        clock: Clock,
     ) -> None:
         self._group = group
         self._issuers = issuers
         self._providers = providers
         self._clock = clock
 
-    async def new_key(self, params: Params) -> dict[str, str]:
-        """A new key: ``{token, provider}`` gives its id, and the key for the token's holder."""
-        claims = self._admit(params)
-        name = params.text("provider")
+    async def new_key(self, request: NewKey) -> SealedKey:
+        """Create a key, and seal it to the holder of the token."""
+        claims = self._authenticate(request.token)
         kek = secrets.token_bytes(KEK_SIZE)
-        wrapped = await self._primary(name).wrap(kek, name.encode())
-        return self._answer(claims, token.text(wrapped), kek)
+        # Bound to the provider's name: one provider's key cannot be passed off as another's.
+        wrapped = await self._primary(request.provider).wrap(kek, request.provider.encode())
+        return self._seal(claims, base64.b64encode(wrapped).decode("ascii"), kek)
 
-    async def unwrap_key(self, params: Params) -> dict[str, str]:
-        """A key by its id: ``{token, provider, keyId}``."""
-        claims = self._admit(params)
-        name, key_id = params.text("provider"), params.text("keyId")
+    async def unwrap_key(self, request: UnwrapKey) -> SealedKey:
+        """Unwrap the key that its id holds, and seal it to the holder of the token."""
+        claims = self._authenticate(request.token)
         try:
-            wrapped = base64.b64decode(key_id, validate=True)
+            wrapped = base64.b64decode(request.key_id, validate=True)
         except binascii.Error:
             raise DamagedData("this is not the id of a key of a trusted key provider") from None
-        kek = await self._primary(name).unwrap(wrapped, name.encode())
-        return self._answer(claims, key_id, kek)
+        kek = await self._primary(request.provider).unwrap(wrapped, request.provider.encode())
+        return self._seal(claims, request.key_id, kek)
 
-    def _admit(self, params: Params) -> dict[str, Any]:
-        if not params.has("token"):
+    def _authenticate(self, presented: str | None) -> token.HostClaims:
+        if presented is None:
             raise NotAttested("there is no token; attest first")
-        return token.check(params.long_text("token"), self._issuers(), self._group, self._clock())
+        return token.check(presented, self._issuers, self._group, self._clock())
 
     def _primary(self, name: str) -> PrimaryKey:
-        found = self._providers().get(name)
-        if found is None:
+        primary = self._providers.get(name)
+        if primary is None:
             raise NotFound(f"there is no trusted key provider {name}")
-        return found
+        return primary
 
-    def _answer(self, claims: Mapping[str, Any], key_id: str, kek: bytes) -> dict[str, str]:
-        public = base64.b64decode(claims["cnf"]["x25519"])
-        sealed = token.seal_to(public, kek, key_id.encode())
-        return {"keyId": key_id, "sealedKey": token.text(sealed)}
+    def _seal(self, claims: token.HostClaims, key_id: str, kek: bytes) -> SealedKey:
+        sealed = token.seal_to(claims.cnf.x25519, kek, key_id.encode())
+        return SealedKey(key_id, sealed)
 
     async def health(self) -> dict[str, str | None]:
-        """Trusted key provider to what is wrong with it, None for nothing."""
-        found: dict[str, str | None] = {}
-        for name, primary in self._providers().items():
+        """Trusted key provider to its problem, None if it has none."""
+        problems: dict[str, str | None] = {}
+        for name, primary in self._providers.items():
             try:
                 await primary.check()
             except KeyProviderError as failure:
-                found[name] = failure.message
+                problems[name] = failure.message
             else:
-                found[name] = None
-        return found
+                problems[name] = None
+        return problems

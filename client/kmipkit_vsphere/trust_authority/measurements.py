@@ -1,137 +1,95 @@
 """What a host measured when it booted, and which base images are accepted (vsphere.md §7.2).
 
-An image is a list of components with their SHA-256; booting it extends PCR 0 to 9 by these digests,
-in this order, and the event log says by what. The log proves nothing by itself: it must replay to
-the registers that the TPM has signed.
+An image is a list of components with their SHA-256. Booting it extends PCR 0 to 9 by these digests,
+in this order, and the event log records each of them. The log proves nothing by itself: replaying
+it must result in the registers that the TPM has signed.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final
 
-from kmipkit_vsphere.model.errors import AttestationFailed, InvalidArgument
+from msgspec import Meta
+
+from kmipkit_vsphere.model.errors import AttestationFailed
+from kmipkit_vsphere.model.message import Message
 from kmipkit_vsphere.trust_authority.tpm import PCR_SIZE, PCRS, TPM
 
 MAX_EVENTS: Final = 1000
-"""A log that is longer is marked unreliable, as ESXi does."""
+"""A longer log is unreliable, as with ESXi."""
 
 FIRMWARE, SECURITY_OPTIONS, COMPONENTS, OPTIONS = 0, 7, 8, 9
 """The registers in use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One measurement: which register, by what, and what it stands for."""
+Digest = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{64}$")]
+"""SHA-256, in hexadecimal."""
+Register = Annotated[int, Meta(ge=PCRS[0], le=PCRS[-1])]
 
-    pcr: int
-    digest: bytes
+
+class Event(Message):
+    """One measurement: the register, the digest that extends it, and what was measured."""
+
+    pcr: Register
+    digest: Digest
     kind: str
     name: str
 
-    def to_json(self) -> dict[str, Any]:
-        """For the channel."""
-        return {"pcr": self.pcr, "digest": self.digest.hex(), "kind": self.kind, "name": self.name}
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what a host sends; :class:`AttestationFailed` for anything else."""
-        try:
-            event = cls(
-                int(found["pcr"]),
-                bytes.fromhex(found["digest"]),
-                str(found["kind"]),
-                str(found["name"]),
-            )
-        except (KeyError, TypeError, ValueError):
-            raise AttestationFailed("the event log is malformed") from None
-        if event.pcr not in PCRS or len(event.digest) != PCR_SIZE:
-            raise AttestationFailed("the event log is malformed")
-        return event
-
 
 def replay(events: Iterable[Event]) -> bytes:
-    """The digest over PCR 0 to 9 to which a log leads."""
+    """The digest over the registers that results from the events of a log."""
     registers = {pcr: bytes(PCR_SIZE) for pcr in PCRS}
     for event in events:
-        registers[event.pcr] = hashlib.sha256(registers[event.pcr] + event.digest).digest()
+        extended = registers[event.pcr] + bytes.fromhex(event.digest)
+        registers[event.pcr] = hashlib.sha256(extended).digest()
     return hashlib.sha256(b"".join(registers[pcr] for pcr in PCRS)).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
-    """A base image: metadata of a known-good host."""
+class Image(Message):
+    """A base image: metadata of a known-good host; as JSON a manifest (vsphere.md Q11)."""
 
     name: str
     version: str
-    components: tuple[tuple[str, bytes], ...]
+    components: tuple[tuple[str, Digest], ...]
     options: tuple[str, ...] = ()
     secure_boot: bool = True
     debug_mode: bool = False
 
     def events(self) -> list[Event]:
-        """What a host that boots this image measures."""
+        """The event log of a host that boots this image."""
         switches = (("secure-boot", self.secure_boot), ("debug-mode", self.debug_mode))
-        found = [_event(FIRMWARE, "version", f"{self.name} {self.version}")]
-        found += [
-            _event(SECURITY_OPTIONS, "boot security option", f"{name}={'on' if on else 'off'}")
-            for name, on in switches
+        return [
+            _event(FIRMWARE, "version", f"{self.name} {self.version}"),
+            *(
+                _event(SECURITY_OPTIONS, "boot security option", f"{name}={'on' if on else 'off'}")
+                for name, on in switches
+            ),
+            *(
+                Event(COMPONENTS, digest.lower(), "software component", name)
+                for name, digest in self.components
+            ),
+            *(_event(OPTIONS, "option", option) for option in self.options),
+            _event(OPTIONS, "boot complete", ""),
         ]
-        found += [
-            Event(COMPONENTS, digest, "software component", name)
-            for name, digest in self.components
-        ]
-        found += [_event(OPTIONS, "option", option) for option in self.options]
-        return [*found, _event(OPTIONS, "boot complete", "")]
 
     def measure(self, tpm: TPM) -> list[Event]:
-        """Boot: extend the registers; returns the event log."""
+        """Boot: extend the registers of a TPM; returns the event log."""
         events = self.events()
         for event in events:
-            tpm.extend(event.pcr, event.digest)
+            tpm.extend(event.pcr, bytes.fromhex(event.digest))
         return events
-
-    def to_json(self) -> dict[str, Any]:
-        """A manifest (vsphere.md Q11)."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "components": [[name, digest.hex()] for name, digest in self.components],
-            "options": list(self.options),
-            "secureBoot": self.secure_boot,
-            "debugMode": self.debug_mode,
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read a manifest; :class:`InvalidArgument` for anything else."""
-        try:
-            components = tuple((str(name), bytes.fromhex(d)) for name, d in found["components"])
-            image = cls(
-                str(found["name"]),
-                str(found["version"]),
-                components,
-                tuple(map(str, found.get("options", ()))),
-                bool(found.get("secureBoot", True)),
-                bool(found.get("debugMode", False)),
-            )
-        except (KeyError, TypeError, ValueError):
-            raise InvalidArgument("this is not a manifest of a base image") from None
-        if any(len(digest) != PCR_SIZE for _, digest in image.components):
-            raise InvalidArgument("the digests of an image are SHA-256")
-        return image
 
 
 def accept(events: Sequence[Event], images: Iterable[Image]) -> Image:
-    """The accepted image that a log is of; :class:`AttestationFailed` with the reason if none is."""
+    """The accepted image whose log this is; :class:`AttestationFailed` with the reason if none."""
     if len(events) > MAX_EVENTS:
         raise AttestationFailed(
             f"the event log has more than {MAX_EVENTS} events: it is unreliable"
         )
-    named = {event.name for event in events if event.pcr == SECURITY_OPTIONS}
-    if "secure-boot=on" not in named:
+    security_options = {event.name for event in events if event.pcr == SECURITY_OPTIONS}
+    if "secure-boot=on" not in security_options:
         raise AttestationFailed("the host was booted without secure boot")
-    if "debug-mode=on" in named:
+    if "debug-mode=on" in security_options:
         raise AttestationFailed("the host was booted in debug mode")
     for image in images:
         if list(events) == image.events():
@@ -143,4 +101,4 @@ def accept(events: Sequence[Event], images: Iterable[Image]) -> Image:
 
 
 def _event(pcr: int, kind: str, name: str) -> Event:
-    return Event(pcr, hashlib.sha256(f"{kind}={name}".encode()).digest(), kind, name)
+    return Event(pcr, hashlib.sha256(f"{kind}={name}".encode()).hexdigest(), kind, name)

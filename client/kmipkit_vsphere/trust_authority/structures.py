@@ -1,6 +1,6 @@
-"""The TPM 2.0 structures that a verifier reads (TPM 2.0 Part 2), and makes for tests.
+"""The TPM 2.0 structures that a verifier reads (TPM 2.0 Part 2).
 
-A verifier has no TPM and believes nothing: every length is checked, and nothing may follow.
+A verifier has no TPM and trusts none of this data: every length is checked, and no byte may follow.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ _MAX: Final = 4096
 
 
 class Reader:
-    """Reads big-endian fields."""
+    """A cursor over big-endian fields that cannot run past the end."""
 
-    def __init__(self, data: bytes, what: str) -> None:
+    def __init__(self, data: bytes, structure: str) -> None:
         self._data = data
         self._at = 0
-        self._what = what
+        self._structure = structure
         if len(data) > _MAX:
             raise self.fail()
 
     def fail(self) -> AttestationFailed:
-        return AttestationFailed(f"the {self._what} of the TPM is malformed")
+        return AttestationFailed(f"the {self._structure} of the TPM is malformed")
 
     def take(self, size: int) -> bytes:
         if self._at + size > len(self._data):
             raise self.fail()
-        found = self._data[self._at : self._at + size]
+        data = self._data[self._at : self._at + size]
         self._at += size
-        return found
+        return data
 
     def number(self, size: int) -> int:
         return int.from_bytes(self.take(size), "big")
@@ -55,7 +55,7 @@ class Reader:
 
 
 def sized(data: bytes) -> bytes:
-    """A TPM2B of these contents."""
+    """A TPM2B with these contents."""
     return struct.pack(">H", len(data)) + data
 
 
@@ -72,10 +72,10 @@ class PublicArea:
 
     @classmethod
     def parse(cls, data: bytes) -> "PublicArea":
-        """Read one; :class:`AttestationFailed` for anything but RSA with SHA-256 names."""
+        """Read a public area; :class:`AttestationFailed` unless it is RSA with a SHA-256 name."""
         reader = Reader(data, "public area")
         if (reader.number(2), reader.number(2)) != (ALG_RSA, ALG_SHA256):
-            raise AttestationFailed("the TPM's key is not RSA with SHA-256 names")
+            raise AttestationFailed("the key of the TPM is not RSA with a SHA-256 name")
         attributes = reader.number(4)
         reader.sized()  # the policy
         symmetric = reader.number(2)
@@ -89,32 +89,35 @@ class PublicArea:
         modulus = reader.sized()
         reader.end()
         if len(modulus) < 256:
-            raise AttestationFailed("the TPM's RSA key is shorter than 2048 bits")
+            raise AttestationFailed("the RSA key of the TPM is shorter than 2048 bits")
         return cls(data, attributes, symmetric, scheme, modulus, exponent)
 
     @property
     def name(self) -> bytes:
-        """The name by which the TPM knows the key (Part 1 §16)."""
+        """The name of the key: the algorithm, then the digest of the public area (Part 1 §16)."""
         return struct.pack(">H", ALG_SHA256) + hashlib.sha256(self.data).digest()
 
     def key(self) -> rsa.RSAPublicKey:
-        """The key."""
+        """The RSA key itself."""
         modulus = int.from_bytes(self.modulus, "big")
         try:
             return rsa.RSAPublicNumbers(self.exponent, modulus).public_key()
         except ValueError:
-            raise AttestationFailed("the TPM's RSA key is not one") from None
+            raise AttestationFailed("the RSA key of the TPM is malformed") from None
 
     def check_attestation_key(self) -> None:
-        """:class:`AttestationFailed` unless the TPM signs with it only what the TPM itself says."""
-        wanted = FIXED_TPM | FIXED_PARENT | RESTRICTED | SIGN
-        if self.attributes & wanted != wanted or self.attributes & DECRYPT:
+        """Raise :class:`AttestationFailed` unless the TPM signs only its own statements with the key.
+
+        With a key that lacks RESTRICTED, a TPM also signs a forged quote that somebody gives it.
+        """
+        required = FIXED_TPM | FIXED_PARENT | RESTRICTED | SIGN
+        if self.attributes & required != required or self.attributes & DECRYPT:
             raise AttestationFailed("the attestation key is not a restricted signing key of a TPM")
 
 
 @dataclass(frozen=True, slots=True)
 class QuoteInfo:
-    """What a quote says: TPMS_ATTEST with TPMS_QUOTE_INFO (Part 2 §10.12.8)."""
+    """The contents of a quote: TPMS_ATTEST with TPMS_QUOTE_INFO (Part 2 §10.12.8)."""
 
     nonce: bytes
     pcrs: tuple[int, ...]
@@ -122,10 +125,10 @@ class QuoteInfo:
 
     @classmethod
     def parse(cls, data: bytes) -> "QuoteInfo":
-        """Read one; :class:`AttestationFailed` for anything else that a TPM might have signed."""
+        """Read a quote; :class:`AttestationFailed` for any other statement that a TPM can sign."""
         reader = Reader(data, "quote")
         if (reader.number(4), reader.number(2)) != (MAGIC, ATTEST_QUOTE):
-            raise AttestationFailed("what the TPM signed is not a quote")
+            raise AttestationFailed("the TPM signed something other than a quote")
         reader.sized()  # the signer's qualified name
         nonce = reader.sized()
         reader.take(8 + 4 + 4 + 1 + 8)  # clock, resets, restarts, safe, firmware
@@ -138,7 +141,7 @@ class QuoteInfo:
 
 
 def verify_signature(key: PublicArea, data: bytes, signature: bytes) -> None:
-    """:class:`AttestationFailed` unless ``key`` made this TPMT_SIGNATURE over ``data``."""
+    """Raise :class:`AttestationFailed` unless ``key`` made this TPMT_SIGNATURE over ``data``."""
     reader = Reader(signature, "signature")
     if (reader.number(2), reader.number(2)) != (ALG_RSASSA, ALG_SHA256):
         raise AttestationFailed("the quote is not signed with RSASSA and SHA-256")
@@ -147,4 +150,4 @@ def verify_signature(key: PublicArea, data: bytes, signature: bytes) -> None:
     try:
         key.key().verify(value, data, padding.PKCS1v15(), hashes.SHA256())
     except InvalidSignature:
-        raise AttestationFailed("the signature of the quote is not the attestation key's") from None
+        raise AttestationFailed("the signature of the quote was made with another key") from None

@@ -1,4 +1,4 @@
-"""What is asked of a TPM 2.0, whatever it is made of."""
+"""What a host needs of a TPM 2.0, whether it is hardware or software."""
 
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -10,7 +10,7 @@ PCR_SIZE: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Endorsement:
-    """The endorsement key: its public part (TPMT_PUBLIC), and its certificate (DER) if it has one."""
+    """The endorsement key: its public area (TPMT_PUBLIC), and its certificate (DER) if any."""
 
     public: bytes
     certificate: bytes | None
@@ -25,16 +25,16 @@ class Quote:
 
 
 class TPM(Protocol):
-    """A TPM 2.0. All calls raise :class:`kmipkit_vsphere.model.errors.VSphereError` where it refuses."""
+    """A TPM 2.0. A refusal is a :class:`~kmipkit_vsphere.model.errors.VSphereError`."""
 
     def endorsement(self) -> Endorsement:
         """The endorsement key, unique to this TPM."""
 
     def make_attestation_key(self) -> bytes:
-        """Make a restricted signing key under the endorsement key; its TPMT_PUBLIC."""
+        """Create a restricted signing key under the endorsement key; returns its TPMT_PUBLIC."""
 
     def activate_credential(self, blob: bytes, secret: bytes) -> bytes:
-        """The secret of a credential for endorsement and attestation key of this very TPM."""
+        """The secret of a credential for the endorsement key and attestation key of this TPM."""
 
     def quote(self, nonce: bytes) -> Quote:
         """A quote over :data:`PCRS`, signed by the attestation key."""
@@ -46,7 +46,7 @@ class TPM(Protocol):
         """Bind up to 128 bytes to this TPM and to the present state of :data:`PCRS`."""
 
     def unseal(self, blob: bytes) -> bytes:
-        """The bytes again; refused on another TPM, or after the registers changed."""
+        """The sealed bytes; refused on another TPM, or after the registers changed."""
 
     def close(self) -> None:
-        """Let go of the TPM."""
+        """Release the TPM."""

@@ -1,7 +1,11 @@
 """A real TPM 2.0, or a software one such as swtpm, through the TPM software stack (tpm2-pytss).
 
-The stack is an optional dependency: ``pip install kmipkit[tpm]``, which needs libtss2-dev. Keys are
-made anew when they are needed and flushed after use, since there is no resource manager.
+The stack is an optional dependency: ``pip install kmipkit[tpm]``, which needs libtss2-dev.
+
+A TPM has room for three loaded objects, and here no resource manager swaps them. So each key is
+loaded for one use and flushed after it. That loses nothing: endorsement key and storage key are
+primary keys, which a TPM derives again from its seed and the same template. Only the attestation key
+stays loaded, because a challenge and its quote must use the same one.
 """
 
 import threading
@@ -42,7 +46,11 @@ def open_tpm(where: str) -> "TPM2":
 
 
 class TPM2:
-    """See :class:`kmipkit_vsphere.trust_authority.tpm.TPM`."""
+    """See :class:`kmipkit_vsphere.trust_authority.tpm.TPM`.
+
+    ``_lock`` is held for a whole command sequence: another thread's key could otherwise take the room
+    of one that this sequence needs.
+    """
 
     def __init__(self, esapi: Any) -> None:
         self._tpm = esapi
@@ -58,22 +66,26 @@ class TPM2:
 
     @contextmanager
     def _endorsement_key(self) -> Iterator[Any]:
-        """The key, loaded for a moment: a TPM has room for three keys, and no more."""
+        """The endorsement key, loaded while the block runs."""
         from tpm2_pytss import utils  # loads more of the stack
 
         certificate, template = utils.create_ek_template("EK-RSA2048", utils.NVReadEK(self._tpm))
         self._certificate = bytes(certificate) if certificate else None
-        made = self._tpm.create_primary(
+        handle, *_ = self._tpm.create_primary(
             _stack.TPM2B_SENSITIVE_CREATE(), template, _stack.ESYS_TR.ENDORSEMENT
         )
         try:
-            yield made[0]
+            yield handle
         finally:
-            self._tpm.flush_context(made[0])
+            self._tpm.flush_context(handle)
 
     @contextmanager
     def _endorsement_session(self) -> Iterator[Any]:
-        """A policy session for the endorsement key: each use needs a new one (§7.6)."""
+        """A policy session that authorizes one use of the endorsement key (§7.6).
+
+        The policy of this key requires the authorization of the endorsement hierarchy
+        (PolicySecret). A session counts for one command: using it resets its policy.
+        """
         session = self._session(_stack.TPM2_SE.POLICY)
         try:
             self._tpm.policy_secret(
@@ -94,6 +106,7 @@ class TPM2:
 
     def make_attestation_key(self) -> bytes:
         """A restricted RSA-2048 signing key under the endorsement key."""
+        # RESTRICTED: signs only what the TPM itself produced. FIXED…: can never leave this TPM.
         attributes = (
             _stack.TPMA_OBJECT.FIXEDTPM
             | _stack.TPMA_OBJECT.FIXEDPARENT
@@ -125,7 +138,7 @@ class TPM2:
             self._endorsement_session() as session,
         ):
             try:
-                found = self._tpm.activate_credential(
+                secret_data = self._tpm.activate_credential(
                     self._attestation,
                     parent,
                     _stack.TPM2B_ID_OBJECT(blob),
@@ -133,13 +146,16 @@ class TPM2:
                     session2=session,
                 )
             except _stack.TSS2_Exception as error:
-                raise AttestationFailed(f"the TPM does not open the credential: {error}") from None
-        return bytes(found)
+                raise AttestationFailed(f"the TPM cannot open the credential: {error}") from None
+        return bytes(secret_data)
 
     def quote(self, nonce: bytes) -> Quote:
         """A quote over the registers."""
         selection = _stack.TPML_PCR_SELECTION.parse(SELECTION)
-        attest, signature = self._tpm.quote(self._attestation, selection, _stack.TPM2B_DATA(nonce))
+        with self._lock:
+            attest, signature = self._tpm.quote(
+                self._attestation, selection, _stack.TPM2B_DATA(nonce)
+            )
         return Quote(bytes(attest), bytes(signature.marshal()))
 
     def extend(self, pcr: int, digest: bytes) -> None:
@@ -156,6 +172,7 @@ class TPM2:
             return self._seal(data)
 
     def _seal(self, data: bytes) -> bytes:
+        # A trial session computes the digest of the policy "the registers are as they are now".
         session = self._policy(_stack.TPM2_SE.TRIAL)
         try:
             policy = self._tpm.policy_get_digest(session)
@@ -173,8 +190,9 @@ class TPM2:
         )
         with self._storage_key() as parent:
             private, public, *_ = self._tpm.create(parent, sensitive, template)
-        first = bytes(private.marshal())
-        return len(first).to_bytes(4, "big") + first + bytes(public.marshal())
+        # Not the data, but the object that only this TPM can load: private part, then public part.
+        encrypted = bytes(private.marshal())
+        return len(encrypted).to_bytes(4, "big") + encrypted + bytes(public.marshal())
 
     def unseal(self, blob: bytes) -> bytes:
         """Opens a sealed object; refused after the registers changed."""
@@ -189,13 +207,13 @@ class TPM2:
                 public, _ = _stack.TPM2B_PUBLIC.unmarshal(blob[4 + size :])
                 handle = self._tpm.load(parent, private, public)
             except _stack.TSS2_Exception as error:
-                raise InvalidState(f"this was not sealed by this TPM ({error})") from None
+                raise InvalidState(f"another TPM sealed this data ({error})") from None
             session = self._policy(_stack.TPM2_SE.POLICY)
             try:
                 return bytes(self._tpm.unseal(handle, session1=session))
             except _stack.TSS2_Exception:
                 raise InvalidState(
-                    "the TPM does not unseal: the host was not booted as it was then"
+                    "the TPM refuses to unseal: the host was booted in another state"
                 ) from None
             finally:
                 self._tpm.flush_context(session)
@@ -216,21 +234,21 @@ class TPM2:
             | _stack.TPMA_OBJECT.USERWITHAUTH
             | _stack.TPMA_OBJECT.RESTRICTED
             | _stack.TPMA_OBJECT.DECRYPT
-            # Nothing here has a password to guess, and a power cut would count as a guess.
+            # No lockout: nothing here has a password to guess, and a power cut counts as a guess.
             | _stack.TPMA_OBJECT.NODA
         )
         template = _stack.TPM2B_PUBLIC.parse("rsa2048:null:aes128cfb", objectAttributes=attributes)
-        made = self._tpm.create_primary(
+        handle, *_ = self._tpm.create_primary(
             _stack.TPM2B_SENSITIVE_CREATE(), template, _stack.ESYS_TR.OWNER
         )
         try:
-            yield made[0]
+            yield handle
         finally:
-            self._tpm.flush_context(made[0])
+            self._tpm.flush_context(handle)
 
     def close(self) -> None:
-        """Flush the attestation key and let go of the TPM."""
-        with suppress(_stack.TSS2_Exception):  # it may be gone already
+        """Flush the attestation key and release the TPM."""
+        with suppress(_stack.TSS2_Exception):  # the TPM may be gone already
             if self._attestation is not None:
                 self._tpm.flush_context(self._attestation)
         self._tpm.close()

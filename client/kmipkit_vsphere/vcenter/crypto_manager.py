@@ -1,13 +1,15 @@
 """vCenter's key management: key ids, what uses them, and the events about them.
 
-``CryptoManagerKmip`` of the vSphere API (vsphere.md §4.2). It keeps the id of every key that was
-made here, and no key. The providers behind are in :mod:`kmipkit_vsphere.vcenter.key_providers`.
+``CryptoManagerKmip`` of the vSphere API (vsphere.md §4.2). It stores the id of every key that was
+made here, and never a key. The providers are in :mod:`kmipkit_vsphere.vcenter.key_providers`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntFlag
-from typing import Any, Final
+from typing import Final
+
+from msgspec import UNSET
 
 from kmipkit.spec.enums import State
 from kmipkit_vsphere.model.clock import Clock
@@ -15,19 +17,22 @@ from kmipkit_vsphere.model.errors import (
     InvalidArgument,
     KeyNotUsable,
     KeyProviderError,
-    NotFound,
     ResourceInUse,
     VSphereError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import ROOT, ManagementType
 from kmipkit_vsphere.providers.base import KeyProvider, refuse_generation
-from kmipkit_vsphere.providers.conversation import KeyServerRefused
+from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.wrapped import is_wrapped, split
-from kmipkit_vsphere.vcenter.events import Entity, EventFilter, EventLog
+from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.keys import CryptoKeyStatus
+from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.key_providers import KeyProviders, ServerDialer
 from kmipkit_vsphere.vcenter.key_server_trust import Trust
+from kmipkit_vsphere.vcenter.locks import Locks
+from kmipkit_vsphere.vcenter.provider_health import ProviderHealth
 from kmipkit_vsphere.vcenter.store import Store
 
 _MANAGED_ELSEWHERE: Final = {
@@ -37,7 +42,7 @@ _MANAGED_ELSEWHERE: Final = {
 
 
 class StatusBits(IntFlag):
-    """What QueryCryptoKeyStatus is asked for (§4.2); the rest stays unset."""
+    """The fields that QueryCryptoKeyStatus is to set (§4.2)."""
 
     AVAILABLE = 1
     MACHINES = 2
@@ -46,17 +51,21 @@ class StatusBits(IntFlag):
 
 
 class CryptoManagerKmip:
-    """Keys of one vCenter. ``user`` is who asks, for the events."""
+    """Keys of one vCenter. ``user`` in the calls is the caller, for the events."""
 
     def __init__(
-        self, store: Store, key_server: ServerDialer, clock: Clock, trust: Trust | None = None
+        self,
+        store: Store,
+        key_server: ServerDialer,
+        clock: Clock,
+        trust: Trust,
+        locks: Locks,
     ) -> None:
         self._store = store
         self._clock = clock
         self.event_log = EventLog(store, clock)
-        self.providers = KeyProviders(
-            store, key_server, clock, self.event_log, trust or Trust(store, clock)
-        )
+        self.providers = KeyProviders(store, key_server, clock, self.event_log, trust, locks)
+        self.health = ProviderHealth(store, clock, self.event_log, self.providers)
 
     def provider(self, provider_id: str) -> KeyProvider:
         """The provider of this id, or NotFound."""
@@ -70,7 +79,7 @@ class CryptoManagerKmip:
         provider_id: str | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> CryptoKeyId:
-        """GenerateKey: a new key on the key server, marked with the product; its id is kept.
+        """GenerateKey: a new key on the key server, marked with the product; its id is stored.
 
         ``attributes`` are added to it as custom attributes. Raises :class:`InvalidState` for a
         provider whose keys the hosts make (R25, R46).
@@ -80,11 +89,11 @@ class CryptoManagerKmip:
         key_id = await self.create_key(user, provider)
         await provider.tag_product(key_id)
         if attributes and isinstance(provider, StandardKeyProvider):
-            await provider.set_attributes(key_id, _custom(attributes))
+            await provider.set_attributes(key_id, _with_prefix(attributes))
         return key_id
 
     async def create_key(self, user: str, provider: KeyProvider) -> CryptoKeyId:
-        """Have a key made and keep its id; the events say so, also if it fails."""
+        """Have a key made and store its id; writes an event, also if it fails."""
         with self.audited(user, "GenerateKey", failure="kms.crypto.KeyGenerateFail"):
             key_id = await provider.create_key()
         if key_id.key_id:
@@ -98,36 +107,35 @@ class CryptoManagerKmip:
         """SetKeyCustomAttributes: names get the prefix ``x-`` if they have none."""
         with self.audited(user, "SetKeyCustomAttributes", key_id):
             provider = self.providers.standard(key_id.provider_id)
-            await provider.set_attributes(key_id, _custom(attributes))
+            await provider.set_attributes(key_id, _with_prefix(attributes))
         self.note(user, "SetKeyCustomAttributes", key_id)
 
     def list_keys(self) -> list[CryptoKeyId]:
-        """ListKeys: the ids of all keys made here, then of other keys that hosts or machines use."""
+        """ListKeys: the ids of all keys made here, then those of other keys in use."""
         inventory = self._store.inventory
-        used = [one.key_id for one in inventory.hosts()]
-        used += [one.key_id for one in inventory.machines()]
+        used = [host.key_id for host in inventory.hosts()]
+        used += [machine.key_id for machine in inventory.machines()]
         known = self._store.providers.key_ids()
         return list(dict.fromkeys([*known, *(key for key in used if key is not None)]))
 
-    async def key_status(self, key_id: CryptoKeyId, bits: StatusBits) -> dict[str, Any]:
-        """QueryCryptoKeyStatus for one key: a ``CryptoKeyStatus`` (§4.3)."""
-        status: dict[str, Any] = {"keyId": key_id.to_json()}
-        if StatusBits.AVAILABLE in bits:
-            reason = await self._why_not_available(key_id)
-            status |= {"keyAvailable": reason is None, "reason": reason}
+    async def key_status(self, key_id: CryptoKeyId, bits: StatusBits) -> CryptoKeyStatus:
+        """QueryCryptoKeyStatus for one key (§4.3)."""
         machines, hosts = self.users(key_id)
-        if StatusBits.MACHINES in bits:
-            status["encryptedVMs"] = machines
-        if StatusBits.HOSTS in bits:
-            status["affectedHosts"] = hosts
-        if StatusBits.THIRD_PARTIES in bits:
-            status["referencedByTags"] = []
-        return status
+        asks_available = StatusBits.AVAILABLE in bits
+        reason = await self._unavailability(key_id) if asks_available else None
+        return CryptoKeyStatus(
+            key_id=key_id,
+            key_available=reason is None if asks_available else UNSET,
+            reason=reason if asks_available else UNSET,
+            encrypted_vms=machines if StatusBits.MACHINES in bits else UNSET,
+            affected_hosts=hosts if StatusBits.HOSTS in bits else UNSET,
+            referenced_by_tags=[] if StatusBits.THIRD_PARTIES in bits else UNSET,
+        )
 
-    async def _why_not_available(self, key_id: CryptoKeyId) -> str | None:
+    async def _unavailability(self, key_id: CryptoKeyId) -> str | None:
         try:
             provider = self.provider(key_id.provider_id)
-        except (NotFound, VSphereError):
+        except VSphereError:
             return "KeyStateClusterInvalid"
         if not isinstance(provider, StandardKeyProvider):
             return _MANAGED_ELSEWHERE[provider.management_type]
@@ -147,8 +155,8 @@ class CryptoManagerKmip:
         """The machines and the hosts that use a key."""
         inventory = self._store.inventory
         return (
-            [one.name for one in inventory.machines() if one.key_id == key_id],
-            [one.name for one in inventory.hosts() if one.key_id == key_id],
+            [machine.name for machine in inventory.machines() if machine.key_id == key_id],
+            [host.name for host in inventory.hosts() if host.key_id == key_id],
         )
 
     def remove_key(self, user: str, key_id: CryptoKeyId, *, force: bool = False) -> None:
@@ -172,10 +180,6 @@ class CryptoManagerKmip:
 
     # Events --------------------------------------------------------------------------------------
 
-    def events(self, wanted: EventFilter | None = None) -> list[dict[str, Any]]:
-        """The events that match, the oldest first (R33)."""
-        return self.event_log.find(wanted)
-
     def note(
         self, user: str, operation: str, key_id: CryptoKeyId | None, entity: Entity | None = None
     ) -> None:
@@ -194,9 +198,9 @@ class CryptoManagerKmip:
         entity: Entity | None = None,
         failure: str | Callable[[VSphereError], str] = "crypto.Operation",
     ) -> Iterator[None]:
-        """Write an event where the operation inside fails, and let the error pass.
+        """Write an event if the operation inside fails, and pass the error on.
 
-        ``failure`` is the type of that event, or gives it for the error.
+        ``failure`` is the type of that event, or computes it from the error.
         """
         try:
             yield
@@ -214,12 +218,12 @@ class CryptoManagerKmip:
             raise
 
     def default_provider(self, entity: str = ROOT) -> KeyProvider:
-        """Where new keys for an entity come from; InvalidState if there is no default."""
+        """The provider for new keys of an entity; InvalidState if there is no default."""
         return self.providers.for_new_key(entity)
 
 
-def because(prefix: str) -> Callable[[VSphereError], str]:
-    """The type of a failure's event, which says whether the key is missing or the provider is bad.
+def key_failure(prefix: str) -> Callable[[VSphereError], str]:
+    """The type of a failure's event: whether the key is missing, or the provider has a problem.
 
     ``kms.crypto.SendKeyError`` gives ``….KeyMissingOnKMS`` or ``….KMSClusterError`` (§5.3).
     """
@@ -231,7 +235,7 @@ def because(prefix: str) -> Callable[[VSphereError], str]:
     return event_type
 
 
-def _custom(attributes: Mapping[str, str]) -> dict[str, str]:
+def _with_prefix(attributes: Mapping[str, str]) -> dict[str, str]:
     return {
         name if name.startswith(("x-", "y-")) else f"x-{name}": value
         for name, value in attributes.items()

@@ -1,49 +1,38 @@
-"""Events: what vCenter writes down about every operation with keys (vsphere.md §5.3).
+"""The log of events about every operation with keys (vsphere.md §5.3).
 
 Each crypto event shows user, time, key id and operation (requirement R35), also where it failed.
 """
 
 import csv
 import io
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
 
 from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.encoding import encode, to_builtins
 from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.vcenter.calls.events import (
+    Entity,
+    Event,
+    ExportEvents,
+    QueryEvents,
+    Severity,
+)
 from kmipkit_vsphere.vcenter.store import Store
 
 PREFIX: Final = "com.vmware.vc."
 HOST_SIDE: Final = "esx."
 """Events of hosts have no prefix but this."""
 NO_KEY: Final = "-"
-"""The key id in the record of an operation that came to no key (R35: no field is empty)."""
-
-
-class Severity(StrEnum):
-    """How bad an event is."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """What an event is about: a ``host``, a ``machine`` or a ``provider``."""
-
-    type: str
-    name: str
-    uuid: str = ""
+"""The key id of an operation that failed before it had a key (R35: no field is empty)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are asked for; what is None does not matter. Times are aware."""
+    """Selects events; fields that are None select all. Times have a time zone."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -51,25 +40,49 @@ class EventFilter:
     key_id: str | None = None
     event_type: str | None = None
 
-    def matches(self, event: dict[str, Any]) -> bool:
-        """Whether an event is one of those; a type may be given with or without its prefix."""
-        created = datetime.fromisoformat(event["createdTime"])
+    @classmethod
+    def of(cls, request: QueryEvents | ExportEvents) -> "EventFilter":
+        """The filter in a request; :class:`InvalidArgument` for a time that is none."""
+        return cls(
+            since=_time(request.since, "since"),
+            until=_time(request.until, "until"),
+            user=request.user,
+            key_id=request.key_id,
+            event_type=request.event_type_id,
+        )
+
+    def matches(self, event: Event) -> bool:
+        """Whether an event is selected; a type may be given with or without its prefix."""
+        created = datetime.fromisoformat(event.created_time)
         return (
             (self.since is None or created >= self.since)
             and (self.until is None or created < self.until)
-            and (self.user is None or event["userName"] == self.user)
-            and (self.key_id is None or event["keyId"] == self.key_id)
+            and (self.user is None or event.user_name == self.user)
+            and (self.key_id is None or event.key_id == self.key_id)
             and (
                 self.event_type is None
-                or event["eventTypeId"]
-                .removeprefix(PREFIX)
-                .startswith(self.event_type.removeprefix(PREFIX))
+                or event.event_type_id.removeprefix(PREFIX).startswith(
+                    self.event_type.removeprefix(PREFIX)
+                )
             )
         )
 
 
+def _time(text: str | None, name: str) -> datetime | None:
+    """A time in ISO 8601, UTC unless it says otherwise."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidArgument(
+            f"the parameter {name} must be a time such as 2026-01-31T12:00:00"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 class EventLog:
-    """Appends events to the store, and finds them again. The clock gives aware times."""
+    """Appends events to the store, and finds them again."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -88,31 +101,32 @@ class EventLog:
         severity: Severity | None = None,
         **arguments: Any,
     ) -> None:
-        """Append one event; ``event_type`` goes without the common prefix. No key bytes, ever."""
+        """Append one event; ``event_type`` is without the common prefix. Never pass key bytes."""
         self._store.events.add(
-            {
-                "createdTime": self._clock().isoformat(timespec="milliseconds"),
-                "userName": user,
-                "eventTypeId": event_type
+            Event(
+                key=self._store.events.next_key(),
+                created_time=self._clock().isoformat(timespec="milliseconds"),
+                user_name=user,
+                event_type_id=event_type
                 if event_type.startswith(HOST_SIDE)
                 else PREFIX + event_type,
-                "severity": severity or (Severity.ERROR if failed else Severity.INFO),
-                "operation": operation,
-                "result": "failure" if failed else "success",
-                "keyId": (key_id.key_id if key_id else "") or (NO_KEY if operation else ""),
-                "providerId": key_id.provider_id if key_id else "",
-                "entity": {"type": entity.type, "name": entity.name, "uuid": entity.uuid}
-                if entity
-                else None,
-                "arguments": arguments,
-                "message": message,
-            }
+                severity=severity or (Severity.ERROR if failed else Severity.INFO),
+                operation=operation,
+                result="failure" if failed else "success",
+                key_id=(key_id.key_id if key_id else "") or (NO_KEY if operation else ""),
+                provider_id=key_id.provider_id if key_id else "",
+                entity=entity,
+                arguments=arguments,
+                message=message,
+            )
         )
 
-    def find(self, wanted: EventFilter | None = None) -> list[dict[str, Any]]:
+    def find(self, selection: EventFilter | None = None) -> list[Event]:
         """The events that match, the oldest first; DamagedData where the chain is broken."""
-        found = self._store.events.all()
-        return found if wanted is None else [event for event in found if wanted.matches(event)]
+        events = self._store.events.all()
+        if selection is None:
+            return events
+        return [event for event in events if selection.matches(event)]
 
 
 COLUMNS: Final = (
@@ -132,34 +146,29 @@ COLUMNS: Final = (
 )
 
 
-def as_csv(events: Iterable[dict[str, Any]]) -> str:
+def as_csv(events: Iterable[Event]) -> str:
     """Events as CSV with a header line (RFC 4180)."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", restval="")
     writer.writeheader()
     for event in events:
-        entity = {f"entity{name.title()}": value for name, value in (event["entity"] or {}).items()}
-        row = {**event, **entity}
+        row = to_builtins(event)
+        row |= {f"entity{name.title()}": value for name, value in (row["entity"] or {}).items()}
         writer.writerow({name: _inert(row.get(name, "")) for name in COLUMNS})
     return text.getvalue()
 
 
-def as_json_lines(events: Iterable[dict[str, Any]]) -> str:
+def as_json_lines(events: Iterable[Event]) -> str:
     """Events as JSON, one a line."""
-    return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
+    return "".join(encode(event).decode() + "\n" for event in events)
 
 
 def _inert(value: Any) -> Any:
-    # Names are chosen by others: a spreadsheet must not take one for a formula.
+    # Users choose names: a spreadsheet must not take one for a formula.
     risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@") and value != NO_KEY
     return f"'{value}" if risky else value
 
 
-FORMATS: Final = {"csv": as_csv, "jsonl": as_json_lines}
-
-
-def export(events: Iterable[dict[str, Any]], form: str) -> str:
-    """Events as a text in one of :data:`FORMATS` (requirement R34)."""
-    if form not in FORMATS:
-        raise InvalidArgument(f"events are exported as {' or '.join(FORMATS)}, not as {form}")
-    return FORMATS[form](events)
+def export(events: Iterable[Event], form: Literal["csv", "jsonl"]) -> str:
+    """Events as a text (requirement R34)."""
+    return as_csv(events) if form == "csv" else as_json_lines(events)

@@ -1,14 +1,15 @@
-"""How the key servers of a provider are, in the colours of vSphere's client (vsphere.md §4.4).
+"""The health of key servers, in the colours of vSphere's client (vsphere.md §4.4).
 
-A server is red that cannot be connected to, does not trust vCenter or is not trusted by it, or does
-not speak KMIP 1.1; yellow, whose certificate soon ends, or that lacks what the others have. A
-provider is green if all its servers are, red if all are red or there is none, else yellow.
+A server is red if vCenter cannot connect to it, if one of the two does not trust the other, or if it
+does not speak KMIP 1.1. It is yellow if its certificate expires soon, or if it lacks a key that the
+others have. A provider is green if all its servers are, red if all are red or there is none, and
+otherwise yellow.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -22,16 +23,21 @@ from kmipkit_vsphere.model.errors import (
     ServerNotTrusted,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.providers.conversation import KeyServer
-from kmipkit_vsphere.providers.standard import StandardKeyProvider, check, probe, talk_to
+from kmipkit_vsphere.providers.kmip_session import KeyServer
+from kmipkit_vsphere.providers.standard import StandardKeyProvider, check, probe, session
+from kmipkit_vsphere.vcenter.calls.providers import (
+    CertificateInfo,
+    KmipClusterStatus,
+    KmipServerStatus,
+)
 
 SOON: Final = timedelta(days=60)
-"""A certificate that ends within this time is worth a warning."""
+"""A certificate that expires within this time causes a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """``CryptoManagerKmipServerStatus``, and in ``reasons`` what a person should know."""
+    """``CryptoManagerKmipServerStatus``, with the reasons for its colour."""
 
     name: str
     status: Colour
@@ -41,19 +47,19 @@ class ServerStatus:
     server_trust_client: bool | None = None
     reasons: tuple[str, ...] = ()
 
-    def to_json(self, now: datetime) -> dict[str, Any]:
-        """Field names of the vSphere API (§4.3)."""
-        return {
-            "name": self.name,
-            "status": self.status.value,
-            "connectionStatus": self.connection_status,
-            "certInfo": certificate_info(self.certificate, now) if self.certificate else None,
-            "clientTrustServer": self.client_trust_server,
-            "serverTrustClient": self.server_trust_client,
-            "reasons": list(self.reasons),
-        }
+    def message(self, now: datetime) -> KmipServerStatus:
+        """The status as it is answered."""
+        return KmipServerStatus(
+            name=self.name,
+            status=self.status.value,
+            connection_status=self.connection_status,
+            cert_info=certificate_info(self.certificate, now) if self.certificate else None,
+            client_trust_server=self.client_trust_server,
+            server_trust_client=self.server_trust_client,
+            reasons=self.reasons,
+        )
 
-    def warned(self, reason: str) -> "ServerStatus":
+    def with_warning(self, reason: str) -> "ServerStatus":
         """The status with one more reason, yellow at best."""
         status = Colour.RED if self.status is Colour.RED else Colour.YELLOW
         return replace(self, status=status, reasons=(*self.reasons, reason))
@@ -70,17 +76,17 @@ class ProviderStatus:
     client_certificate: x509.Certificate | None = None
     reasons: tuple[str, ...] = field(default=())
 
-    def to_json(self, now: datetime) -> dict[str, Any]:
-        """Field names of the vSphere API (§4.3)."""
+    def message(self, now: datetime) -> KmipClusterStatus:
+        """The status as it is answered."""
         client = self.client_certificate
-        return {
-            "clusterId": self.provider,
-            "overallStatus": self.status.value,
-            "managementType": self.management_type,
-            "servers": [server.to_json(now) for server in self.servers],
-            "clientCertInfo": certificate_info(client, now) if client else None,
-            "reasons": list(self.reasons),
-        }
+        return KmipClusterStatus(
+            cluster_id=self.provider,
+            overall_status=self.status.value,
+            management_type=self.management_type,
+            servers=[server.message(now) for server in self.servers],
+            client_cert_info=certificate_info(client, now) if client else None,
+            reasons=self.reasons,
+        )
 
 
 def overall(servers: Sequence[ServerStatus]) -> Colour:
@@ -91,8 +97,10 @@ def overall(servers: Sequence[ServerStatus]) -> Colour:
     return Colour.GREEN if colours == {Colour.GREEN} else Colour.YELLOW
 
 
-async def look_at(server: KeyServer, now: datetime, *, closely: bool = False) -> ServerStatus:
-    """Probe a server, then ask for its versions; ``closely`` as when a person looks at the page.
+async def check_server(
+    server: KeyServer, now: datetime, *, interactive: bool = False
+) -> ServerStatus:
+    """Probe a server, then ask for its versions; ``interactive`` as when a user opens the page.
 
     These are the connections of a real vCenter (vsphere.md §3.4).
     """
@@ -102,14 +110,14 @@ async def look_at(server: KeyServer, now: datetime, *, closely: bool = False) ->
     try:
         der = await probe(server)
         await check(server)
-        if closely:
+        if interactive:
             await probe(server)
     except KeyProviderError as failure:
         return _red(server.name, failure)
     certificate = x509.load_der_x509_certificate(der) if der else None
-    found = replace(green, certificate=certificate)
-    ending = ends_soon(certificate, now)
-    return found.warned(f"the certificate of {server.name} {ending}") if ending else found
+    status = replace(green, certificate=certificate)
+    expiry = expiry_warning(certificate, now)
+    return status.with_warning(f"the certificate of {server.name} {expiry}") if expiry else status
 
 
 def _red(name: str, failure: KeyProviderError) -> ServerStatus:
@@ -124,7 +132,7 @@ def _red(name: str, failure: KeyProviderError) -> ServerStatus:
         Colour.RED,
         state,
         client_trust_server=trusts if known else None,
-        # Who does not trust the server has not learned yet what the server thinks.
+        # A client that does not trust the server has not learned whether the server trusts it.
         server_trust_client=is_trusted if known and trusts else None,
         reasons=(failure.message,),
     )
@@ -132,17 +140,16 @@ def _red(name: str, failure: KeyProviderError) -> ServerStatus:
 
 async def compare(
     provider: StandardKeyProvider,
-    found: Iterable[ServerStatus],
+    statuses: Sequence[ServerStatus],
     vendor: str | None,
     recent: CryptoKeyId | None,
 ) -> list[ServerStatus]:
-    """Whether all servers are of one vendor (R13) and have the same keys (R14).
+    """Check that all servers are of one vendor (R13) and have the same keys (R14).
 
-    Looks only at servers that are not red, and does nothing for a single one.
+    Skips red servers, and does nothing if there is only one server.
     """
-    statuses = list(found)
     if len(statuses) < 2:
-        return statuses
+        return list(statuses)
     states = await provider.states(recent) if recent else {}
     servers = {server.name: server for server in provider.servers}
     result = []
@@ -157,43 +164,45 @@ async def compare(
 
 async def _of_vendor(server: KeyServer, status: ServerStatus, vendor: str | None) -> ServerStatus:
     try:
-        async with talk_to(server) as talk:
-            found = await talk.vendor()
+        async with session(server) as kmip:
+            actual = await kmip.vendor()
     except KeyProviderError as failure:
-        return status.warned(failure.message)
-    if vendor is None or found == vendor:
+        return status.with_warning(failure.message)
+    if vendor is None or actual == vendor:
         return status
-    return status.warned(f"{server.name} is of the vendor {found!r}, the provider of {vendor!r}")
+    return status.with_warning(
+        f"the vendor of {server.name} is {actual!r}, that of the provider is {vendor!r}"
+    )
 
 
 def _with_key(
     status: ServerStatus, state: State | str | None, recent: CryptoKeyId | None
 ) -> ServerStatus:
     if isinstance(state, str):
-        return status.warned(f"{status.name} does not have key {recent}: {state}")
+        return status.with_warning(f"{status.name} does not have key {recent}: {state}")
     return status
 
 
-def ends_soon(certificate: x509.Certificate | None, now: datetime) -> str:
-    """When a certificate ends, in words, if that is soon or past; empty if not."""
+def expiry_warning(certificate: x509.Certificate | None, now: datetime) -> str:
+    """When a certificate expires, if that is soon or past; otherwise empty."""
     if certificate is None or certificate.not_valid_after_utc - now > SOON:
         return ""
-    verb = "ended" if certificate.not_valid_after_utc <= now else "ends"
+    verb = "expired" if certificate.not_valid_after_utc <= now else "expires"
     return f"{verb} on {certificate.not_valid_after_utc:%Y-%m-%d}"
 
 
-def certificate_info(certificate: x509.Certificate, now: datetime) -> dict[str, Any]:
+def certificate_info(certificate: x509.Certificate, now: datetime) -> CertificateInfo:
     """A ``CertificateInfo`` (§4.3); its fingerprint is SHA-1, as the API has it."""
     since = int((now - certificate.not_valid_before_utc).total_seconds())
     before = int((certificate.not_valid_after_utc - now).total_seconds())
-    return {
-        "subject": certificate.subject.rfc4514_string(),
-        "issuer": certificate.issuer.rfc4514_string(),
-        "serialNumber": f"{certificate.serial_number:x}",
-        "notBefore": certificate.not_valid_before_utc.isoformat(),
-        "notAfter": certificate.not_valid_after_utc.isoformat(),
-        "fingerprint": certificate.fingerprint(hashes.SHA1()).hex(":").upper(),  # noqa: S303
-        "checkTime": now.astimezone(UTC).isoformat(timespec="seconds"),
-        "secondsSinceValid": since if since >= 0 else None,
-        "secondsBeforeExpire": max(before, 0),
-    }
+    return CertificateInfo(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        serial_number=f"{certificate.serial_number:x}",
+        not_before=certificate.not_valid_before_utc.isoformat(),
+        not_after=certificate.not_valid_after_utc.isoformat(),
+        fingerprint=certificate.fingerprint(hashes.SHA1()).hex(":").upper(),  # noqa: S303
+        check_time=now.astimezone(UTC).isoformat(timespec="seconds"),
+        seconds_since_valid=since if since >= 0 else None,
+        seconds_before_expire=max(before, 0),
+    )

@@ -1,10 +1,10 @@
 """Trust between vCenter and the key servers of a provider, both ways (vsphere.md §4.5).
 
-vCenter trusts a server whose certificate an administrator has uploaded, that very certificate; as
-long as none was, the authorities decide that vCenter was started with. The server is made to trust
-vCenter in one of four ways: it gets vCenter's own authority, or a self-signed certificate, or it
-makes certificate and key itself, or it signs a request. One client certificate for each provider;
-one that was generated is used from the call of Update on. Private keys lie encrypted in the store.
+vCenter trusts exactly the server certificates that an administrator has uploaded; before the first
+upload, it trusts the authorities that it was started with. A server trusts vCenter in one of four
+ways: it is given vCenter's own authority, or a self-signed certificate, or it makes certificate and
+key itself, or it signs a request. Each provider has one client certificate; one that was generated
+is used after a call of Update. Private keys are stored encrypted.
 """
 
 import ssl
@@ -28,15 +28,13 @@ from kmipkit_vsphere.model.certificates import (
 )
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, NotFound
-from kmipkit_vsphere.model.keys import Secret
+from kmipkit_vsphere.model.keys import Secret, SecretText
+from kmipkit_vsphere.model.records import ProviderDetails
+from kmipkit_vsphere.providers.kmip_access import KmipAccess, ServerAddress
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.store import Store
 
 CLIENT_DAYS: Final = 730
-SERVER_CERTIFICATES: Final = "serverCertificates"
-CLIENT_CERTIFICATE: Final = "clientCertificate"
-PENDING_CERTIFICATE: Final = "pendingCertificate"
-PENDING_REQUEST: Final = "pendingRequest"
 
 _SUBJECT: Final[Mapping[str, x509.ObjectIdentifier]] = {
     "commonName": NameOID.COMMON_NAME,
@@ -68,28 +66,24 @@ class Trust:
     # vCenter trusts the key server ---------------------------------------------------------------
 
     def upload_server_certificate(self, provider: str, pem: str) -> x509.Certificate:
-        """UploadKmipServerCert: trust a server that shows this certificate, and none but such."""
+        """UploadKmipServerCert: trust servers that show this certificate, and no others."""
         certificate = parse_certificate(pem)
-        known = self._details(provider).get(SERVER_CERTIFICATES, [])
         text = to_pem(certificate)
-        self._store.providers.change(
-            provider, **{SERVER_CERTIFICATES: [*(one for one in known if one != text), text]}
-        )
+        others = [pem for pem in self._details(provider).server_certificates if pem != text]
+        self._store.providers.change(provider, server_certificates=(*others, text))
         return certificate
 
     def server_certificates(self, provider: str) -> list[x509.Certificate]:
         """The certificates that were uploaded for the servers of a provider."""
-        return [
-            parse_certificate(one) for one in self._details(provider).get(SERVER_CERTIFICATES, [])
-        ]
+        return [parse_certificate(pem) for pem in self._details(provider).server_certificates]
 
     # The key server trusts vCenter ---------------------------------------------------------------
 
     def generate_self_signed(self, provider: str, request: Mapping[str, str]) -> str:
-        """GenerateSelfSignedClientCert: certificate (PEM), not used before the update."""
+        """GenerateSelfSignedClientCert: a certificate (PEM) that is used after the update."""
         key = keypairs.generate()
         certificate = _self_signed(key, _name(provider, request), self._clock())
-        self._keep_pending(provider, PENDING_CERTIFICATE, to_pem(certificate), key)
+        self._set_pending(provider, key, certificate=to_pem(certificate))
         return to_pem(certificate)
 
     def generate_request(self, provider: str, request: Mapping[str, str]) -> str:
@@ -98,35 +92,41 @@ class Trust:
         builder = x509.CertificateSigningRequestBuilder().subject_name(_name(provider, request))
         made = builder.sign(key, keypairs.signature_hash(key))
         text = made.public_bytes(serialization.Encoding.PEM).decode()
-        self._keep_pending(provider, PENDING_REQUEST, text, key)
+        self._set_pending(provider, key, request=text)
         return text
 
-    def pending(self, provider: str, kind: str) -> str:
-        """What was generated last and is not in use yet, PEM; :class:`NotFound` if nothing is."""
-        found = self._details(provider).get(kind)
-        if found is None:
+    def pending_certificate(self, provider: str) -> str:
+        """The self-signed certificate that is not in use yet, PEM; :class:`NotFound` without one."""
+        return self._pending(provider, self._details(provider).pending_certificate)
+
+    def pending_request(self, provider: str) -> str:
+        """The last signing request, PEM; :class:`NotFound` if there is none."""
+        return self._pending(provider, self._details(provider).pending_request)
+
+    def _pending(self, provider: str, text: str | None) -> str:
+        if text is None:
             raise NotFound(f"nothing was generated for the key provider {provider}")
-        return str(found)
+        return text
 
     def update_client_certificate(self, provider: str, pem: str | None = None) -> x509.Certificate:
         """Use what was generated: UpdateSelfSignedClientCert, UpdateKmsSignedCsrClientCert.
 
-        Without ``pem`` it is the self-signed certificate. Raises :class:`InvalidArgument` where the
+        Without ``pem`` it is the self-signed certificate. Raises :class:`InvalidArgument` if the
         certificate is not for the key that was generated.
         """
-        certificate = parse_certificate(pem or self.pending(provider, PENDING_CERTIFICATE))
+        certificate = parse_certificate(pem or self.pending_certificate(provider))
         key = self._store.secrets.get(_pending_key(provider))
         if key is None:
             raise NotFound(f"nothing was generated for the key provider {provider}")
         self._use(provider, certificate, parse_private_key(key.reveal()))
-        self._store.providers.change(provider, **{PENDING_CERTIFICATE: None, PENDING_REQUEST: None})
+        self._store.providers.change(provider, pending_certificate=None, pending_request=None)
         self._store.secrets.remove(_pending_key(provider))
         return certificate
 
-    def upload_client_certificate(self, provider: str, pem: str, key: str) -> x509.Certificate:
-        """UploadClientCert: a pair that the key server's maker gave out."""
+    def upload_client_certificate(self, provider: str, pem: str, key: Secret) -> x509.Certificate:
+        """UploadClientCert: a certificate and key that the key server issued."""
         certificate = parse_certificate(pem)
-        self._use(provider, certificate, parse_private_key(key.encode()))
+        self._use(provider, certificate, parse_private_key(key.reveal()))
         return certificate
 
     def issue_from_authority(self, provider: str, request: Mapping[str, str]) -> x509.Certificate:
@@ -145,49 +145,59 @@ class Trust:
 
     def client_certificate(self, provider: str) -> x509.Certificate | None:
         """RetrieveClientCert: what vCenter shows to the servers of a provider."""
-        found = self._details(provider).get(CLIENT_CERTIFICATE)
-        if found is not None:
-            return parse_certificate(found)
+        own = self._details(provider).client_certificate
+        if own is not None:
+            return parse_certificate(own)
         if self._default is not None:
             return parse_certificate(self._default.certificate.read_text())
         return None
 
     def client_pair(self, provider: str) -> tuple[str, Secret] | None:
-        """The provider's own certificate (PEM) and private key, for hosts that fetch keys (vSAN)."""
-        found = self._details(provider).get(CLIENT_CERTIFICATE)
+        """The provider's own certificate (PEM) and private key, if it has one."""
+        own = self._details(provider).client_certificate
         key = self._store.secrets.get(_client_key(provider))
-        return (found, key) if found is not None and key is not None else None
+        return (own, key) if own is not None and key is not None else None
 
     def _use(self, provider: str, certificate: x509.Certificate, key: PrivateKey) -> None:
         if _public(certificate.public_key()) != _public(key.public_key()):
             raise InvalidArgument("the certificate does not belong to the private key")
         self._store.secrets.put(_client_key(provider), Secret(_key_pem(key)))
-        self._store.providers.change(provider, **{CLIENT_CERTIFICATE: to_pem(certificate)})
+        self._store.providers.change(provider, client_certificate=to_pem(certificate))
 
-    def _keep_pending(self, provider: str, kind: str, text: str, key: PrivateKey) -> None:
+    def _set_pending(
+        self,
+        provider: str,
+        key: PrivateKey,
+        *,
+        certificate: str | None = None,
+        request: str | None = None,
+    ) -> None:
         self._details(provider)
         self._store.secrets.put(_pending_key(provider), Secret(_key_pem(key)))
-        nothing: dict[str, str | None] = {PENDING_CERTIFICATE: None, PENDING_REQUEST: None}
-        self._store.providers.change(provider, **{**nothing, kind: text})
+        self._store.providers.change(
+            provider, pending_certificate=certificate, pending_request=request
+        )
 
-    def _details(self, provider: str) -> Mapping[str, Any]:
+    def _details(self, provider: str) -> ProviderDetails:
         return self._store.providers.get(provider).details
 
     def _authority(self) -> Authority:
-        """vCenter's own authority, made when it is needed first."""
-        kept = self._store.secrets.get("authority")
-        if kept is None:
-            made = Authority.create("kmipkit vCenter CA", keypairs.DEFAULT_ALGORITHM, self._clock())
-            text = to_pem(made.certificate).encode() + _key_pem(made.key)
+        """vCenter's own authority, created at its first use."""
+        stored = self._store.secrets.get("authority")
+        if stored is None:
+            authority = Authority.create(
+                "kmipkit vCenter CA", keypairs.DEFAULT_ALGORITHM, self._clock()
+            )
+            text = to_pem(authority.certificate).encode() + _key_pem(authority.key)
             self._store.secrets.put("authority", Secret(text))
-            return made
-        text = kept.reveal()
+            return authority
+        text = stored.reveal()
         return Authority(x509.load_pem_x509_certificate(text), parse_private_key(text))
 
     # Both ----------------------------------------------------------------------------------------
 
     def for_provider(self, provider: str) -> ClientTrust:
-        """The TLS context with which the servers of a provider are connected to."""
+        """The TLS context for connections to the servers of a provider."""
         uploaded = self.server_certificates(provider)
         own = self.client_pair(provider)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -197,18 +207,18 @@ class Trust:
         elif self._default is not None:
             context = self._default.client_context()
         if uploaded:
-            # The certificate itself is what is trusted, whoever signed it and whatever its name.
+            # The certificate itself is trusted, with any issuer and any name.
             context.check_hostname = False
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             context.load_verify_locations(cadata="".join(map(to_pem, uploaded)))
         elif own is not None and self._default is not None:
             context.load_verify_locations(self._default.authorities)
-        return ClientTrust(context, frozenset(to_der(one) for one in uploaded))
+        return ClientTrust(context, frozenset(to_der(certificate) for certificate in uploaded))
 
-    def to_push(self, provider: str) -> tuple[str, Secret, str, bool]:
-        """For hosts that fetch keys themselves: certificate, private key, whom to trust, pinned.
+    def access(self, provider: str) -> KmipAccess:
+        """What a vSAN or Trust Authority host needs to reach the key servers of a provider.
 
-        Raises :class:`InvalidState` where the provider has no client certificate.
+        Raises :class:`InvalidState` if the provider has no client certificate.
         """
         pair = self.client_pair(provider)
         if pair is None and self._default is not None:
@@ -217,15 +227,25 @@ class Trust:
         if pair is None:
             raise InvalidState(f"the key provider {provider} has no client certificate to push")
         uploaded = self.server_certificates(provider)
-        if uploaded:
-            return *pair, "".join(map(to_pem, uploaded)), True
-        if self._default is None:
+        if not uploaded and self._default is None:
             raise InvalidState(f"upload the certificate of a server of {provider} first")
-        return *pair, self._default.authorities.read_text(), False
+        certificate, key = pair
+        return KmipAccess(
+            servers=tuple(
+                ServerAddress(server.name, server.address, server.port)
+                for server in self._store.providers.servers(provider)
+            ),
+            certificate=certificate,
+            private_key=SecretText(key.reveal()),
+            trusted="".join(map(to_pem, uploaded))
+            if uploaded or self._default is None
+            else self._default.authorities.read_text(),
+            is_pinned=bool(uploaded),
+        )
 
 
 def _self_signed(key: PrivateKey, name: x509.Name, now: datetime) -> x509.Certificate:
-    """A client certificate whose key signs for itself: the key server trusts it and no other."""
+    """A self-signed client certificate, which the key server trusts individually."""
     return (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -248,13 +268,13 @@ def _name(provider: str, request: Mapping[str, str]) -> x509.Name:
     try:
         return x509.Name(
             [
-                x509.NameAttribute(oid, request[one])
-                for one, oid in _SUBJECT.items()
-                if one in request
+                x509.NameAttribute(oid, request[field])
+                for field, oid in _SUBJECT.items()
+                if field in request
             ]
         )
     except ValueError as error:
-        raise InvalidArgument(f"this cannot be in a certificate: {error}") from None
+        raise InvalidArgument(f"a certificate cannot hold this subject: {error}") from None
 
 
 def _client_key(provider: str) -> str:

@@ -63,10 +63,12 @@ class Privilege(StrEnum):
     MODIFY_PERMISSIONS = "Authorization.ModifyPermissions"
 
 
-CRYPTOGRAPHER: Final = frozenset(one for one in Privilege if one.startswith("Cryptographer."))
+CRYPTOGRAPHER: Final = frozenset(
+    privilege for privilege in Privilege if privilege.startswith("Cryptographer.")
+)
 
 TRUSTED_INFRASTRUCTURE: Final = frozenset(
-    one for one in Privilege if one.startswith(("TrustedAdmin.", "Host.Tpm."))
+    privilege for privilege in Privilege if privilege.startswith(("TrustedAdmin.", "Host.Tpm."))
 )
 
 _NOT_WITHOUT_CRYPTO = (

@@ -1,223 +1,247 @@
 """The trust authority as its own vCenter administers it (vsphere.md §7.3).
 
-One desired configuration, kept by that vCenter and pushed to all Trust Authority hosts; a host is
-healthy when it has applied what is desired. Every call here is for members of TrustedAdmins only,
-which :mod:`kmipkit_vsphere.vcenter.calls_on_trust` checks (R29).
+That vCenter stores one desired configuration and pushes it to all Trust Authority hosts; a host is
+healthy when it has applied it.
 """
 
 import hashlib
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
+import trio
+from msgspec import structs
+
+from kmipkit_vsphere.calls.host import TrustService, TrustServices
 from kmipkit_vsphere.model.certificates import parse_certificate
-from kmipkit_vsphere.model.errors import AlreadyExists, InvalidArgument, NotFound, VSphereError
+from kmipkit_vsphere.model.encoding import decode, encode
+from kmipkit_vsphere.model.errors import AlreadyExists, NotFound, VSphereError
 from kmipkit_vsphere.model.keys import Secret
+from kmipkit_vsphere.model.message import Message, field
 from kmipkit_vsphere.model.records import HostRecord
 from kmipkit_vsphere.trust_authority.anchors import Anchors, fingerprint_of
+from kmipkit_vsphere.trust_authority.calls import (
+    ApplyConfiguration,
+    Health,
+    ServiceInfo,
+    TrustConfiguration,
+    TrustedProvider,
+)
 from kmipkit_vsphere.trust_authority.measurements import Image
+from kmipkit_vsphere.vcenter.calls.trust import (
+    Problems,
+    TrustAuthorityHostAdded,
+    TrustAuthorityHostHealth,
+)
+from kmipkit_vsphere.vcenter.host_manager import HostManager
+from kmipkit_vsphere.vcenter.instance import Instance
+from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.store import Store
 
-_KEPT_AS: Final = "trust-authority"
+_SECRET: Final = "trust-authority"  # noqa: S105 -- the name of one
 
-Call = Callable[[HostRecord, str, dict[str, Any]], Awaitable[Any]]
-Access = Callable[[str], dict[str, Any]]
-"""Credentials and servers of a standard key provider of this vCenter, as JSON."""
+
+class TrustAuthorityHost(Message):
+    """A Trust Authority host: ``port`` is for its vCenter, ``service_port`` for trusted hosts."""
+
+    address: str
+    port: int
+    service_port: int
+    service_id: str
+    public_key: str
+
+
+class DesiredConfiguration(Message):
+    """What the administrators have set; ``providers`` maps a provider to its primary key."""
+
+    hosts: dict[str, TrustAuthorityHost] = field(default_factory=dict)
+    principals: dict[str, str] = field(default_factory=dict)
+    anchors: Anchors = Anchors()
+    images: tuple[Image, ...] = ()
+    providers: dict[str, str] = field(default_factory=dict)
 
 
 class TrustAuthorityCluster:
     """The trust authority of one vCenter; ``authorities`` (PEM) signed its hosts' certificates."""
 
-    def __init__(
-        self, store: Store, instance_id: Callable[[], str], call: Call, access: Access
-    ) -> None:
+    def __init__(self, store: Store, instance: Instance, hosts: HostManager, trust: Trust) -> None:
         self._store = store
-        self._instance_id = instance_id
-        self._call = call
-        self._access = access
+        self._instance = instance
+        self._host_calls = hosts
+        self._trust = trust
+        self._pushing = trio.Lock()
         self.authorities = ""
 
     @property
     def is_configured(self) -> bool:
         """Whether this vCenter has a trust authority."""
-        return bool(self._load()["hosts"])
+        return bool(self._load().hosts)
 
-    def _load(self) -> dict[str, Any]:
-        kept = self._store.secrets.get(_KEPT_AS)
-        found = json.loads(kept.reveal()) if kept else {}
-        empty: dict[str, Any] = {
-            "hosts": {},
-            "principals": {},
-            "anchors": Anchors().to_json(),
-            "images": [],
-            "providers": {},
-        }
-        return empty | found
+    def _load(self) -> DesiredConfiguration:
+        stored = self._store.secrets.get(_SECRET)
+        return decode(stored.reveal(), DesiredConfiguration) if stored else DesiredConfiguration()
 
-    def _save(self, document: Mapping[str, Any]) -> None:
-        self._store.secrets.put(_KEPT_AS, Secret(json.dumps(document).encode()))
+    def _save(self, desired: DesiredConfiguration) -> None:
+        self._store.secrets.put(_SECRET, Secret(encode(desired)))
 
     # The Trust Authority hosts -------------------------------------------------------------------
 
     async def add_host(
         self, name: str, address: str, port: int, service_port: int
-    ) -> dict[str, Any]:
-        """Take a Trust Authority host in; ``port`` is for this vCenter, the other for hosts."""
-        document = self._load()
-        if name in document["hosts"]:
+    ) -> TrustAuthorityHostAdded:
+        """Add a Trust Authority host; ``port`` is for this vCenter, the other for hosts."""
+        info = await self._host_calls.call(HostRecord(name, "", address, port), ServiceInfo())
+        # Only now: another call may have changed the configuration while the host was asked.
+        desired = self._load()
+        if name in desired.hosts:
             raise AlreadyExists(f"there is a Trust Authority host {name} already")
-        info = await self._call(HostRecord(name, "", address, port), "ServiceInfo", {})
-        record = {"address": address, "port": port, "servicePort": service_port, **info}
-        document["hosts"][name] = record
-        self._save(document)
-        return {"serviceId": info["serviceId"], "health": await self.remediate()}
+        host = TrustAuthorityHost(address, port, service_port, info.service_id, info.public_key)
+        self._save(structs.replace(desired, hosts=desired.hosts | {name: host}))
+        return TrustAuthorityHostAdded(info.service_id, await self.remediate())
 
     # What is trusted -----------------------------------------------------------------------------
 
     async def import_principal(self, name: str, certificate: str) -> None:
-        """Let in the hosts whose certificates this authority of a workload vCenter signed."""
+        """Admit hosts whose certificates were signed by this authority of a workload vCenter."""
         parse_certificate(certificate)
-        await self._change("principals", name, certificate)
+        desired = self._load()
+        principals = desired.principals | {name: certificate}
+        await self._apply(structs.replace(desired, principals=principals))
 
     async def remove_principal(self, name: str) -> None:
-        """Let them in no longer."""
-        await self._change("principals", name, None)
+        """Stop admitting them."""
+        desired = self._load()
+        principals = _without(desired.principals, name, "principal")
+        await self._apply(structs.replace(desired, principals=principals))
 
     async def add_tpm_authority(self, certificate: str) -> None:
-        """Trust the TPMs of a maker."""
+        """Trust the TPMs of a manufacturer."""
         parse_certificate(certificate)
-        document = self._load()
-        known = document["anchors"]["authorities"]
-        document["anchors"]["authorities"] = [
-            *(one for one in known if one != certificate),
-            certificate,
-        ]
-        await self._apply(document)
+        anchors = self._load().anchors
+        others = [pem for pem in anchors.authorities if pem != certificate]
+        await self._apply_anchors(structs.replace(anchors, authorities=(*others, certificate)))
 
     async def add_endorsement_key(self, name: str, pem: str) -> str:
         """Register a single TPM by its endorsement certificate or public key; its fingerprint."""
-        found = fingerprint_of(pem)
-        document = self._load()
-        known = [one for one in document["anchors"]["endorsementKeys"] if one[0] != name]
-        document["anchors"]["endorsementKeys"] = [*known, [name, found]]
-        await self._apply(document)
-        return found
+        fingerprint = fingerprint_of(pem)
+        anchors = self._load().anchors
+        others = [key for key in anchors.endorsement_keys if key[0] != name]
+        keys = (*others, (name, fingerprint))
+        await self._apply_anchors(structs.replace(anchors, endorsement_keys=keys))
+        return fingerprint
 
     async def set_tpm_settings(
         self, *, require_endorsement_keys: bool, require_certificate_validation: bool
     ) -> None:
-        """What is required of a TPM (§7.2)."""
-        document = self._load()
-        document["anchors"] |= {
-            "requireEndorsementKeys": require_endorsement_keys,
-            "requireCertificateValidation": require_certificate_validation,
-        }
-        await self._apply(document)
+        """Set the requirements for a TPM (§7.2)."""
+        changed = structs.replace(
+            self._load().anchors,
+            require_endorsement_keys=require_endorsement_keys,
+            require_certificate_validation=require_certificate_validation,
+        )
+        await self._apply_anchors(changed)
 
-    async def import_image(self, manifest: Mapping[str, Any]) -> None:
-        """Accept a base image besides the others."""
-        image = Image.from_json(manifest).to_json()
-        document = self._load()
-        document["images"] = [*(one for one in document["images"] if one != image), image]
-        await self._apply(document)
+    async def import_image(self, image: Image) -> None:
+        """Accept a base image."""
+        desired = self._load()
+        others = [known for known in desired.images if known != image]
+        await self._apply(structs.replace(desired, images=(*others, image)))
 
     async def remove_image(self, name: str, version: str) -> None:
-        """Accept a base image no longer."""
-        document = self._load()
-        left = [
-            one for one in document["images"] if (one["name"], one["version"]) != (name, version)
-        ]
-        if len(left) == len(document["images"]):
+        """Stop accepting a base image."""
+        desired = self._load()
+        left = tuple(
+            image for image in desired.images if (image.name, image.version) != (name, version)
+        )
+        if len(left) == len(desired.images):
             raise NotFound(f"there is no base image {name} {version}")
-        document["images"] = left
-        await self._apply(document)
+        await self._apply(structs.replace(desired, images=left))
 
     async def publish_provider(self, provider: str, primary_key_id: str) -> None:
-        """Make a trusted key provider of a standard one of this vCenter and a key on its servers."""
-        if not primary_key_id:
-            raise InvalidArgument("a trusted key provider needs the id of its primary key")
-        self._access(provider)
-        await self._change("providers", provider, primary_key_id)
+        """Publish a trusted key provider: a standard one of this vCenter, and a primary key on it."""
+        self._trust.access(provider)
+        desired = self._load()
+        providers = desired.providers | {provider: primary_key_id}
+        await self._apply(structs.replace(desired, providers=providers))
 
     async def withdraw_provider(self, provider: str) -> None:
         """Withdraw a trusted key provider."""
-        await self._change("providers", provider, None)
-
-    async def _change(self, part: str, name: str, value: Any) -> None:
-        document = self._load()
-        if value is None and name not in document[part]:
-            raise NotFound(f"there is no {name} among the {part}")
-        if value is None:
-            del document[part][name]
-        else:
-            document[part][name] = value
-        await self._apply(document)
+        desired = self._load()
+        providers = _without(desired.providers, provider, "trusted key provider")
+        await self._apply(structs.replace(desired, providers=providers))
 
     # Desired and applied -------------------------------------------------------------------------
 
-    async def _apply(self, document: Mapping[str, Any]) -> None:
-        self._save(document)
+    async def _apply_anchors(self, anchors: Anchors) -> None:
+        await self._apply(structs.replace(self._load(), anchors=anchors))
+
+    async def _apply(self, desired: DesiredConfiguration) -> None:
+        self._save(desired)
         await self.remediate()
 
-    def _desired(self) -> dict[str, Any]:
-        document = self._load()
-        desired = {
-            "group": self._instance_id(),
-            "principals": document["principals"],
-            "anchors": document["anchors"],
-            "images": document["images"],
-            "providers": {
-                name: {"primaryKeyId": key, "access": self._access(name)}
-                for name, key in document["providers"].items()
+    def _configuration(self) -> TrustConfiguration:
+        desired = self._load()
+        configuration = TrustConfiguration(
+            group=self._instance.id,
+            principals=desired.principals,
+            anchors=desired.anchors,
+            images=desired.images,
+            providers={
+                name: TrustedProvider(key_id, self._trust.access(name))
+                for name, key_id in desired.providers.items()
             },
-            "attestationKeys": {
-                one["serviceId"]: one["publicKey"] for one in document["hosts"].values()
-            },
-        }
-        text = json.dumps(desired, sort_keys=True)
-        return {**desired, "digest": hashlib.sha256(text.encode()).hexdigest()}
+            attestation_keys={host.service_id: host.public_key for host in desired.hosts.values()},
+        )
+        digest = hashlib.sha256(encode(configuration)).hexdigest()
+        return structs.replace(configuration, digest=digest)
 
     def _hosts(self) -> list[HostRecord]:
-        hosts = self._load()["hosts"]
-        return [HostRecord(name, "", one["address"], one["port"]) for name, one in hosts.items()]
+        hosts = self._load().hosts
+        return [HostRecord(name, "", host.address, host.port) for name, host in hosts.items()]
 
-    async def health(self) -> dict[str, dict[str, Any]]:
-        """Trust Authority host to whether it has applied what is desired, and what is wrong."""
-        digest = self._desired()["digest"]
-        found: dict[str, dict[str, Any]] = {}
+    async def health(self) -> dict[str, TrustAuthorityHostHealth]:
+        """For each host, whether it has applied the desired configuration, and what is wrong."""
+        digest = self._configuration().digest
+        health: dict[str, TrustAuthorityHostHealth] = {}
         for host in self._hosts():
             try:
-                told = await self._call(host, "Health", {})
+                answer = await self._host_calls.call(host, Health())
             except VSphereError as failure:
-                found[host.name] = {"applied": False, "problems": [failure.message]}
+                health[host.name] = TrustAuthorityHostHealth(False, [failure.message])
                 continue
-            problems = [one for one in told["providers"].values() if one]
-            found[host.name] = {"applied": told["digest"] == digest, "problems": problems}
-        return found
+            problems = [problem for problem in answer.providers.values() if problem]
+            health[host.name] = TrustAuthorityHostHealth(answer.digest == digest, problems)
+        return health
 
-    async def remediate(self) -> dict[str, str | None]:
-        """Push what is desired to every host; host to what went wrong, None for nothing."""
-        desired = self._desired()
-        found: dict[str, str | None] = {}
-        for host in self._hosts():
-            try:
-                await self._call(host, "ApplyConfiguration", {"configuration": desired})
-            except VSphereError as failure:
-                found[host.name] = failure.message
-            else:
-                found[host.name] = None
-        return found
+    async def remediate(self) -> Problems:
+        """Push the desired configuration to every host; host to problem, None for success."""
+        # One push at a time: an older configuration must not arrive after a newer one.
+        async with self._pushing:
+            apply = ApplyConfiguration(self._configuration())
+            problems: Problems = {}
+            for host in self._hosts():
+                try:
+                    await self._host_calls.call(host, apply)
+                except VSphereError as failure:
+                    problems[host.name] = failure.message
+                else:
+                    problems[host.name] = None
+            return problems
 
-    def export_services(self) -> dict[str, Any]:
+    def services(self) -> TrustServices:
         """Services information, for import at the workload vCenter (§7.3, step 7)."""
-        document = self._load()
-        return {
-            "vcenterId": self._instance_id(),
-            "group": self._instance_id(),
-            "authorities": self.authorities,
-            "providers": sorted(document["providers"]),
-            "services": [
-                {"name": name, "address": one["address"], "port": one["servicePort"]}
-                for name, one in document["hosts"].items()
+        desired = self._load()
+        return TrustServices(
+            vcenter_id=self._instance.id,
+            group=self._instance.id,
+            authorities=self.authorities,
+            providers=sorted(desired.providers),
+            services=[
+                TrustService(name, host.address, host.service_port)
+                for name, host in desired.hosts.items()
             ],
-        }
+        )
+
+
+def _without(members: dict[str, str], name: str, kind: str) -> dict[str, str]:
+    if name not in members:
+        raise NotFound(f"there is no {kind} {name}")
+    return {other: value for other, value in members.items() if other != name}

@@ -1,22 +1,30 @@
 """Trusted clusters as the workload vCenter sees them (vsphere.md §7.3, steps 7 and 8).
 
-It passes on where the trust authority's services are, and nothing else: it has neither credentials
-of the key server nor a token, and no key comes by (R25).
+It only passes on the addresses of the trust authority's services: it has neither credentials of the
+key server nor a token, and no key passes through it (R25).
 """
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
+from kmipkit_vsphere.calls.host import (
+    AttestationStatus,
+    ConfigureTrustedHost,
+    HostAttestation,
+    TrustServices,
+)
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, VSphereError
 from kmipkit_vsphere.model.records import HostRecord
-from kmipkit_vsphere.vcenter.events import Entity, EventLog
+from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.trust import Problems
+from kmipkit_vsphere.vcenter.events import EventLog
+from kmipkit_vsphere.vcenter.host_manager import HostManager
+from kmipkit_vsphere.vcenter.instance import Instance
 from kmipkit_vsphere.vcenter.store import Store
 
 _SERVICES: Final = "trustedServices"
 _CLUSTER: Final = "trustedCluster/"
-
-Call = Callable[[HostRecord, str, dict[str, Any]], Awaitable[Any]]
 
 
 class TrustedClusters:
@@ -25,86 +33,91 @@ class TrustedClusters:
     def __init__(
         self,
         store: Store,
-        instance_id: Callable[[], str],
-        call: Call,
+        instance: Instance,
+        hosts: HostManager,
         is_trust_authority: Callable[[], bool],
         events: EventLog,
     ) -> None:
-        self._events = events
-        self._seen: dict[str, str] = {}
         self._store = store
-        self._instance_id = instance_id
-        self._call = call
+        self._instance = instance
+        self._host_calls = hosts
         self._is_trust_authority = is_trust_authority
+        self._events = events
+        self._last_status: dict[str, str] = {}
 
-    def import_services(self, document: Mapping[str, Any]) -> list[str]:
-        """Learn where the services are; the names of the providers that they offer (R44).
+    def import_services(self, document: str) -> list[str]:
+        """Import the addresses of the services; returns the providers that they offer (R44).
 
-        Raises :class:`InvalidState` where the trust authority is administered by this very vCenter:
-        whoever runs the machines must not decide whom to trust (R27).
+        Raises :class:`InvalidState` if this vCenter administers the trust authority itself: whoever
+        runs the machines must not decide which hosts are trusted (R27).
         """
-        wanted = {"vcenterId", "group", "authorities", "providers", "services"}
-        if not wanted <= set(document):
-            raise InvalidArgument("this is not services information of a trust authority")
-        if document["vcenterId"] == self._instance_id() or self._is_trust_authority():
+        try:
+            services = decode(document.encode(), TrustServices)
+        except InvalidArgument as error:
+            raise InvalidArgument(
+                f"this is not the document of a trust authority's services: {error.message}"
+            ) from None
+        if services.vcenter_id == self._instance.id or self._is_trust_authority():
             raise InvalidState(
                 "trusted cluster and trust authority must have different vCenter systems"
             )
-        self._store.providers.set_setting(_SERVICES, json.dumps(dict(document)))
-        return [str(one) for one in document["providers"]]
+        self._store.providers.set_setting(_SERVICES, encode(services).decode())
+        return list(services.providers)
 
-    async def enable(self, cluster: str) -> dict[str, str | None]:
-        """Make a cluster trusted: its hosts learn where the services are."""
+    async def enable(self, cluster: str) -> Problems:
+        """Make a cluster trusted: send its hosts the addresses of the services."""
         self._store.inventory.cluster(cluster)
         if self._store.providers.setting(_SERVICES) is None:
             raise InvalidState("import the services of a trust authority first")
         self._store.providers.set_setting(_CLUSTER + cluster, "enabled")
         return await self.remediate(cluster)
 
-    async def remediate(self, cluster: str) -> dict[str, str | None]:
-        """Tell the hosts of a cluster again; host to what went wrong, None for nothing."""
+    async def remediate(self, cluster: str) -> Problems:
+        """Send the addresses to the hosts of a cluster again."""
         text = self._store.providers.setting(_SERVICES)
         if text is None or self._store.providers.setting(_CLUSTER + cluster) is None:
             raise InvalidState(f"the cluster {cluster} is not trusted")
-        found: dict[str, str | None] = {}
+        configure = ConfigureTrustedHost(decode(text.encode(), TrustServices))
+        problems: Problems = {}
         for host in self._hosts(cluster):
             try:
-                await self._call(host, "ConfigureTrustedHost", {"services": json.loads(text)})
+                await self._host_calls.call(host, configure)
             except VSphereError as failure:
-                found[host.name] = failure.message
+                problems[host.name] = failure.message
             else:
-                found[host.name] = None
-        return found
+                problems[host.name] = None
+        return problems
 
     def _hosts(self, cluster: str) -> list[HostRecord]:
         hosts = self._store.inventory.hosts()
-        return [one for one in hosts if one.parent == f"cluster/{cluster}"]
+        return [host for host in hosts if host.parent == f"cluster/{cluster}"]
 
-    async def attestation(self, cluster: str) -> dict[str, dict[str, Any]]:
-        """The attestation status of a cluster's hosts, as they tell it."""
-        found: dict[str, dict[str, Any]] = {}
+    async def attestation(self, cluster: str) -> dict[str, HostAttestation]:
+        """The attestation status of each host of a cluster."""
+        statuses: dict[str, HostAttestation] = {}
         for host in self._hosts(cluster):
             try:
-                found[host.name] = await self._call(host, "AttestationStatus", {})
+                status = await self._host_calls.call(host, AttestationStatus())
             except VSphereError as failure:
-                found[host.name] = {"status": "notAttested", "messages": [failure.message]}
-            self._notice(host, found[host.name])
-        return found
+                status = HostAttestation("notAttested", messages=(failure.message,))
+            statuses[host.name] = status
+            self._report(host, status)
+        return statuses
 
     async def poll(self) -> None:
-        """Look at the hosts of all trusted clusters; changes become events."""
+        """Ask the hosts of all trusted clusters; changes become events."""
         for cluster in self._store.providers.settings(_CLUSTER):
             await self.attestation(cluster)
 
-    def _notice(self, host: HostRecord, status: Mapping[str, Any]) -> None:
-        if self._seen.get(host.name) == status["status"]:
+    def _report(self, host: HostRecord, status: HostAttestation) -> None:
+        if self._last_status.get(host.name) == status.status:
             return
-        self._seen[host.name] = status["status"]
-        passed = status["status"] == "attested"
+        self._last_status[host.name] = status.status
+        passed = status.status == "attested"
         self._events.add(
             "TaHostAttestPassEvent" if passed else "TaHostAttestFailEvent",
-            f"host {host.name} is {status['status']}: "
-            + ("; ".join(status["messages"]) or f"by {status['serviceId']}"),
+            f"host {host.name} is {status.status}: "
+            + ("; ".join(status.messages) or f"by {status.service_id}"),
             user="vCenter",
             entity=Entity("host", host.name, host.uuid),
             failed=not passed,

@@ -2,10 +2,12 @@
 
     packet = length (4 bytes) | counter (8) | type (1) | body
 
-Encrypted, the body is AES-256-GCM with the head as associated data; key and base IV (96 bits) come
-from the migration's key and nonce by HKDF, one pair for each direction, and the IV of a packet is
-the base with its counter mixed in (vsphere.md Q12). The counter must be the next one: what is
-replayed, left out, moved or altered ends the migration.
+In an encrypted migration the body is AES-256-GCM with the head as associated data; key and base IV
+(96 bits) are derived from the migration's key and nonce by HKDF, one pair for each direction, and
+the IV of a packet is the base XOR its counter (vsphere.md Q12).
+
+The receiver accepts only the next counter. GCM alone authenticates one packet; the counter is what
+detects that packets were replayed, dropped or reordered.
 """
 
 from enum import IntEnum
@@ -21,15 +23,19 @@ from kmipkit_vsphere.model.migration_spec import MigrationSpec
 
 MAX_BODY: Final = 1 << 20
 HEAD_SIZE: Final = 13
+# Two directions, two keys: the counters of both begin at zero, and GCM fails completely if a key
+# encrypts two packets under one IV. It also keeps a packet from being reflected to its sender.
 TO_TARGET, TO_SOURCE = b"vmotion|source to target", b"vmotion|target to source"
 
 _LENGTH_SIZE: Final = 4
 _COUNTER_SIZE: Final = 8
+_KEY_SIZE: Final = 32
 _IV_SIZE: Final = 12
+_TAG_SIZE: Final = 16
 
 
 class Kind(IntEnum):
-    """What a packet is."""
+    """The type of a packet."""
 
     MANIFEST = 1
     DATA = 2
@@ -41,28 +47,28 @@ class Kind(IntEnum):
 
 
 class Packet(NamedTuple):
-    """A packet, opened."""
+    """A packet after decryption."""
 
     kind: Kind
     body: bytes
 
 
 class _Protection:
-    """Key and IV of one direction; without a key nothing is protected."""
+    """Key, base IV and counter of one direction; without a key packets are plain."""
 
     def __init__(self, spec: MigrationSpec, direction: bytes) -> None:
         self._cipher: AESGCM | None = None
         self._base = b""
         if spec.key is not None:
-            size = 32 + _IV_SIZE
+            size = _KEY_SIZE + _IV_SIZE
             kdf = HKDF(algorithm=hashes.SHA256(), length=size, salt=spec.nonce, info=direction)
-            made = kdf.derive(spec.key.reveal())
-            self._cipher, self._base = AESGCM(made[:32]), made[32:]
+            derived = kdf.derive(spec.key.reveal())
+            self._cipher, self._base = AESGCM(derived[:_KEY_SIZE]), derived[_KEY_SIZE:]
         self.counter = 0
 
     @property
     def overhead(self) -> int:
-        return 16 if self._cipher else 0
+        return _TAG_SIZE if self._cipher else 0
 
     def _iv(self) -> bytes:
         number = int.from_bytes(self._base, "big") ^ self.counter
@@ -102,7 +108,9 @@ class Opener:
         """How many bytes follow a head; :class:`MigrationBroken` for too many."""
         length = int.from_bytes(head[:_LENGTH_SIZE], "big")
         if length > MAX_BODY + self._protection.overhead:
-            raise MigrationBroken(f"packet {self._protection.counter} says it has {length} bytes")
+            raise MigrationBroken(
+                f"packet {self._protection.counter} announces {length} bytes: {MAX_BODY} are allowed"
+            )
         return length
 
     def open(self, head: bytes, body: bytes) -> Packet:
@@ -110,11 +118,14 @@ class Opener:
         expected = self._protection.counter
         counter = int.from_bytes(head[_LENGTH_SIZE : _LENGTH_SIZE + _COUNTER_SIZE], "big")
         if counter != expected:
-            verb = "was replayed" if counter < expected else "came too early"
-            raise MigrationBroken(f"packet {counter} {verb}: {expected} was expected")
+            problem = "was replayed" if counter < expected else "is ahead of its turn"
+            raise MigrationBroken(f"packet {counter} {problem}: expected packet {expected}")
+        # Kind() fails on an unknown type, also in a plain migration, where nothing is authenticated.
         try:
-            opened = Packet(Kind(head[-1]), self._protection.open(head, body))
+            packet = Packet(Kind(head[-1]), self._protection.open(head, body))
         except (InvalidTag, ValueError):
-            raise MigrationBroken(f"packet {counter} was altered, or is of another key") from None
+            raise MigrationBroken(
+                f"packet {counter} was altered, or encrypted with another key"
+            ) from None
         self._protection.counter += 1
-        return opened
+        return packet

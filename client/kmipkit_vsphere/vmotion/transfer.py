@@ -1,27 +1,31 @@
-"""The two sides of a migration on a connection, and the hand-over in two phases.
+"""The two sides of a migration on one connection, and the hand-over in two phases.
 
     source                                target
     MANIFEST, DATA …, FINISH (digest) ->
-                                       <- PREPARED: all is durable here
+                                       <- PREPARED: everything is durable here
     takes the machine out of use
     COMMIT                            ->  takes it into use
                                        <- DONE
     deletes it
 
-Until COMMIT was sent, whatever goes wrong leaves the machine on the source and nothing on the
-target. Where the connection ends between COMMIT and DONE, the source deletes nothing: the machine
-lies there out of use until vCenter has asked the target, and says who has it.
+Until COMMIT is sent, any failure leaves the machine on the source and nothing on the target. If the
+connection ends between COMMIT and DONE, the source deletes nothing: the machine stays there, out of
+use, until vCenter has asked the target and decides which host has it.
+
+Two hosts never use a machine at the same time, because the source takes it out of use *before* it
+sends COMMIT. No message can be lost in a way that leaves it to nobody, because the target makes
+everything durable *before* it sends PREPARED.
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import trio
 
+from kmipkit_vsphere.host.migration_support import QuiescedMachine
+from kmipkit_vsphere.model.encoding import encode
 from kmipkit_vsphere.model.errors import MigrationBroken, VSphereError
 from kmipkit_vsphere.model.migration_spec import MigrationSpec
 from kmipkit_vsphere.vmotion.packets import (
@@ -33,7 +37,7 @@ from kmipkit_vsphere.vmotion.packets import (
     Packet,
     Sealer,
 )
-from kmipkit_vsphere.vmotion.staging import Incoming
+from kmipkit_vsphere.vmotion.staging import Manifest, ManifestFile, StagedMachine, parse_manifest
 
 CHUNK: Final = 256 * 1024
 STEP_TIMEOUT: Final = 60.0
@@ -41,37 +45,25 @@ STEP_TIMEOUT: Final = 60.0
 
 
 class InDoubt(MigrationBroken):
-    """The connection ended between COMMIT and DONE; vCenter must settle who has the machine."""
+    """The connection ended between COMMIT and DONE; vCenter must find out which host has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """What is sent: the files of a machine, and the memory of one that runs."""
+def describe(machine: QuiescedMachine) -> Manifest:
+    """The manifest of a machine."""
+    files = tuple(ManifestFile(path.name, path.stat().st_size) for path in machine.files)
+    is_running, memory = machine.memory is not None, len(machine.memory or b"")
+    return Manifest(machine.name, is_running, memory, files)
 
-    name: str
-    files: Sequence[Path]
-    memory: bytes | None
 
-    def manifest(self) -> bytes:
-        """What comes, in the order in which it comes."""
-        return json.dumps(
-            {
-                "name": self.name,
-                "running": self.memory is not None,
-                "memory": len(self.memory or b""),
-                "files": [{"name": one.name, "size": one.stat().st_size} for one in self.files],
-            }
-        ).encode()
-
-    def chunks(self) -> Iterator[bytes]:
-        """The contents."""
-        for path in self.files:
-            with path.open("rb") as file:
-                while chunk := file.read(CHUNK):
-                    yield chunk
-        memory = self.memory or b""
-        for start in range(0, len(memory), CHUNK):
-            yield memory[start : start + CHUNK]
+def read_chunks(machine: QuiescedMachine) -> Iterator[bytes]:
+    """The contents of the files, then the memory."""
+    for path in machine.files:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    memory = machine.memory or b""
+    for start in range(0, len(memory), CHUNK):
+        yield memory[start : start + CHUNK]
 
 
 class Link:
@@ -91,7 +83,7 @@ class Link:
             with trio.fail_after(STEP_TIMEOUT):
                 await self._stream.send_all(self._sealer.seal(kind, body))
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-            raise MigrationBroken("the connection to the other host broke") from None
+            raise MigrationBroken("the connection to the other host is broken") from None
 
     async def receive(self) -> Packet:
         """The next packet of the other side."""
@@ -106,7 +98,7 @@ class Link:
                 f"the target host refused: {packet.body.decode(errors='replace')}"
             )
         if packet.kind is not kind:
-            raise MigrationBroken(f"{packet.kind.name} came where {kind.name} was expected")
+            raise MigrationBroken(f"expected {kind.name}, received {packet.kind.name}")
         return packet.body
 
     async def _read(self, size: int) -> bytes:
@@ -119,90 +111,86 @@ class Link:
             if not data:
                 raise MigrationBroken("the connection to the other host ended")
             self._buffer += data
-        found, self._buffer = self._buffer[:size], self._buffer[size:]
-        return found
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
 
 
 async def send(
     stream: trio.abc.Stream,
     spec: MigrationSpec,
-    outgoing: Outgoing,
+    machine: QuiescedMachine,
     take_out_of_use: Callable[[], object],
 ) -> None:
     """The source's side, up to DONE.
 
-    Raises :class:`MigrationBroken` while the machine is still the source's, :class:`InDoubt` when
-    that cannot be known.
+    Raises :class:`MigrationBroken` while the source still has the machine, and :class:`InDoubt`
+    when the target may have it.
     """
     link = Link(stream, spec, TO_TARGET, TO_SOURCE)
-    manifest = outgoing.manifest()
+    manifest = encode(describe(machine))
     digest = hashlib.sha256(manifest)
     await link.send(Kind.MANIFEST, manifest)
-    chunks = outgoing.chunks()
+    chunks = read_chunks(machine)
     while (chunk := await trio.to_thread.run_sync(next, chunks, None)) is not None:
         digest.update(chunk)
         await link.send(Kind.DATA, chunk)
     await link.send(Kind.FINISH, digest.digest())
     await link.expect(Kind.PREPARED)
     take_out_of_use()
+    # From here on a failure proves nothing: COMMIT may have arrived although sending it failed.
     try:
         await link.send(Kind.COMMIT)
         await link.expect(Kind.DONE)
     except MigrationBroken as broken:
-        raise InDoubt(
-            f"it is not known whether the target has the machine: {broken.message}"
-        ) from None
+        raise InDoubt(f"the target host may have the machine: {broken.message}") from None
 
 
 async def receive(
     stream: trio.abc.Stream,
     spec: MigrationSpec,
     datastore: Path,
-    take_into_use: Callable[[Incoming], object],
+    take_into_use: Callable[[StagedMachine], object],
 ) -> str:
-    """The target's side; the name of the machine that came. Nothing is left where it fails."""
+    """The target's side; returns the name of the machine. A failure leaves nothing behind.
+
+    ``take_into_use`` runs in a worker thread.
+    """
     link = Link(stream, spec, TO_SOURCE, TO_TARGET)
     manifest = await link.expect(Kind.MANIFEST)
-    incoming = None
+    machine = None
     try:
-        incoming = Incoming(datastore, spec.migration_id, _parse(manifest))
-        await _take_all(link, incoming, hashlib.sha256(manifest))
+        machine = StagedMachine(datastore, spec.migration_id, parse_manifest(manifest))
+        await _receive_contents(link, machine, hashlib.sha256(manifest))
         await link.send(Kind.PREPARED)
         await link.expect(Kind.COMMIT)
-        incoming.commit()
+        machine.commit()
     except BaseException as failure:
-        if incoming is not None:
-            incoming.discard()
+        if machine is not None:
+            machine.discard()
         if isinstance(failure, VSphereError):
+            # The source waits for an answer, also while this side is being cancelled.
             with trio.move_on_after(1, shield=True):
                 await _refuse(link, failure)
         raise
-    take_into_use(incoming)
+    # After the commit this host has the machine, so a cancellation must not come in between.
+    with trio.CancelScope(shield=True):
+        await trio.to_thread.run_sync(take_into_use, machine)
     await link.send(Kind.DONE)
-    return incoming.name
+    return machine.name
 
 
-async def _take_all(link: Link, incoming: Incoming, digest: Any) -> None:
+async def _receive_contents(link: Link, machine: StagedMachine, digest: "hashlib._Hash") -> None:
     while (packet := await link.receive()).kind is Kind.DATA:
         digest.update(packet.body)
-        await trio.to_thread.run_sync(incoming.write, packet.body)
+        await trio.to_thread.run_sync(machine.write, packet.body)
+    # An unencrypted migration has no authenticated packets, so the digest is its only check.
     if packet.kind is not Kind.FINISH or packet.body != digest.digest():
-        raise MigrationBroken("what came is not what was sent")
-    await trio.to_thread.run_sync(incoming.prepare)
+        raise MigrationBroken("the received data differs from what the source sent")
+    await trio.to_thread.run_sync(machine.prepare)
 
 
 async def _refuse(link: Link, failure: VSphereError) -> None:
     try:
         await link.send(Kind.REFUSED, failure.message.encode()[:1000])
     except MigrationBroken:
-        return  # the other side is gone
-
-
-def _parse(manifest: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(manifest)
-        if {"name", "running", "memory", "files"} <= set(found):
-            return dict(found)
-    except (ValueError, TypeError):
-        pass
-    raise MigrationBroken("the manifest is not one")
+        return  # the source is gone

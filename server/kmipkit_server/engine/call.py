@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeVar
 from kmipkit.errors import OperationError
 from kmipkit.model.types import NameReference
 from kmipkit.spec.enums import Data, Operation, ResultReason, UniqueIdentifier
+from kmipkit.spec.titles import title
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.multipart import (
     LIFETIME,
@@ -17,7 +18,6 @@ from kmipkit_server.engine.multipart import (
 )
 from kmipkit_server.engine.settings import Random, Settings
 from kmipkit_server.store.base import Transaction
-from kmipkit_server.titles import title
 
 _Result = TypeVar("_Result")
 
@@ -103,7 +103,7 @@ class Call:
 
     def _named(self, name: NameReference) -> str:
         """The client's object with this name (3.0)."""
-        identifiers = self.store.named(self.identity.name, name)
+        identifiers = self.store.find_by_name(self.identity.name, name)
         if len(identifiers) != 1:
             number = "several objects have" if identifiers else "no object has"
             raise OperationError(ResultReason.OBJECT_NOT_FOUND, f"{number} the Name {name!s}")

@@ -215,7 +215,7 @@ class Dispatcher:
             self._run_items(batch, request, plan.rows)
             return batch
 
-        def committed(batch: Batch) -> None:
+        def on_commit(batch: Batch) -> None:
             batch.publish()
             self._report(batch, request)
 
@@ -224,10 +224,10 @@ class Dispatcher:
                 # Most requests of operations that can write do not: a Get writes only the first
                 # time, to clear Fresh. A view costs no transaction; the rare others run twice.
                 try:
-                    return await self.store.run(run, slow=plan.slow, committed=committed)
+                    return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
                 except WriteRequired:
                     pass
-            return await self.store.run(run, writes=True, slow=plan.slow, committed=committed)
+            return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
         except BatchRolledBack as rollback:
             self._report(rollback.batch, request)
             return rollback.batch

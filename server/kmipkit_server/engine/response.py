@@ -8,10 +8,10 @@ from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
 from kmipkit.spec.enums import Operation, ResultStatus
+from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.engine.request import UnreadableItem
-from kmipkit_server.titles import title
 
 
 class Response(NamedTuple):

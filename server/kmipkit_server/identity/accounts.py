@@ -27,6 +27,7 @@ from kmipkit.model.credentials import (
 )
 from kmipkit.model.payloads.accounts import DeviceCredential, PasswordCredential
 from kmipkit.spec.enums import HashingAlgorithm, ObjectType, ResultReason
+from kmipkit.spec.titles import title
 from kmipkit_server.identity import totp
 from kmipkit_server.identity.directory import Directory, is_usable, user_name
 from kmipkit_server.identity.identity import Identity
@@ -34,7 +35,6 @@ from kmipkit_server.identity.passwords import PasswordChecker
 from kmipkit_server.identity.stored_credential import StoredCredential, unpack_credential
 from kmipkit_server.identity.tickets import Session, Tickets
 from kmipkit_server.store.base import Record, Store
-from kmipkit_server.titles import title
 
 _Result = TypeVar("_Result")
 

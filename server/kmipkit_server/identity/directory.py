@@ -56,7 +56,7 @@ class Directory(NamedTuple):
 
     def user(self, name: str) -> Record | None:
         """The user of this name, usable or not."""
-        records = map(self.reader.get, self.reader.named(SYSTEM.name, name))
+        records = map(self.reader.get, self.reader.find_by_name(SYSTEM.name, name))
         return next(
             (record for record in records if record and record.object_type is ObjectType.USER), None
         )
@@ -67,7 +67,7 @@ class Directory(NamedTuple):
             return
         for link in user.attributes.all(Tag.CREDENTIAL_LINK):
             by_name = isinstance(link, NameReference)
-            for identifier in self.reader.named(SYSTEM.name, link) if by_name else (link,):
+            for identifier in self.reader.find_by_name(SYSTEM.name, link) if by_name else (link,):
                 record = self.reader.get(identifier)
                 if record and record.object_type is object_type and is_usable(record, self.now):
                     yield record

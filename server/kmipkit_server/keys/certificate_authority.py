@@ -70,7 +70,7 @@ def certificate(call: Call) -> bytes | None:
 
 
 def _own(call: Call, name: str) -> Managed | None:
-    for identifier in call.store.named(SYSTEM.name, name):
+    for identifier in call.store.find_by_name(SYSTEM.name, name):
         record = call.store.get(identifier)
         if record is not None and not record.is_destroyed:
             return Managed(record, call.now)

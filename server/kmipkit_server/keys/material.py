@@ -25,9 +25,9 @@ from kmipkit.spec.enums import (
     ObjectType,
     ResultReason,
 )
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.titles import title
 
 _Result = TypeVar("_Result")
 
@@ -114,7 +114,8 @@ def sign(call: Call, managed: Managed, key: PrivateKeyTypes, signer: signatures.
 def _require_type(managed: Managed, object_type: ObjectType) -> None:
     if managed.object_type is not object_type:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE, f"the operation needs a {title(object_type)}"
+            ResultReason.ILLEGAL_OBJECT_TYPE,
+            f"the operation needs {title_with_article(object_type)}",
         )
 
 

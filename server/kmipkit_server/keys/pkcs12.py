@@ -12,12 +12,12 @@ from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.objects import Certificate
 from kmipkit.spec.enums import KeyFormatType, LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit.spec.versions import V2_0
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, use_private_key
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.titles import title
 
 DEFAULT_FRIENDLY_NAME = "alias"
 """The friendly name of a key without PKCS#12 Friendly Name (KMIP 1.4 §3.45)."""
@@ -73,6 +73,6 @@ def _chain(call: Call, managed: Managed) -> Iterator[bytes]:
         if not isinstance(value, Certificate):
             raise OperationError(
                 ResultReason.ILLEGAL_OBJECT_TYPE,
-                f"a PKCS#12 Certificate Link leads to a {title(current.object_type)}",
+                f"a PKCS#12 Certificate Link leads to {title_with_article(current.object_type)}",
             )
         yield value.certificate_value

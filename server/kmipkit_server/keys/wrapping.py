@@ -28,6 +28,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, rsa_public_key, use_rsa_private_key
 from kmipkit_server.keys.wrapping_mac import (
@@ -39,7 +40,6 @@ from kmipkit_server.keys.wrapping_mac import (
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed, for_version
 from kmipkit_server.objects.usage import parameters_of
-from kmipkit_server.titles import title
 
 
 def wrap_key_block(
@@ -244,7 +244,7 @@ def _wrapping_key(
     raise OperationError(
         ResultReason.ILLEGAL_OBJECT_TYPE,
         "only Symmetric Keys and RSA Public Keys can wrap a key,"
-        f" not a {title(managed.object_type)}",
+        f" not {title_with_article(managed.object_type)}",
     )
 
 
@@ -259,5 +259,5 @@ def _decrypt(
     raise OperationError(
         ResultReason.ILLEGAL_OBJECT_TYPE,
         "only Symmetric Keys and RSA Private Keys can unwrap a key,"
-        f" not a {title(managed.object_type)}",
+        f" not {title_with_article(managed.object_type)}",
     )

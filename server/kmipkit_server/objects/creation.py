@@ -116,24 +116,30 @@ ServerValue = Callable[[Call, str, Attributes], Any]
 
 SET_BY_SERVER: Mapping[Tag, ServerValue] = MappingProxyType(
     {
-        Tag.INITIAL_DATE: lambda call, identifier, given: call.now,
-        Tag.LAST_CHANGE_DATE: lambda call, identifier, given: call.now,
-        Tag.OPERATION_POLICY_NAME: lambda call, identifier, given: (
+        Tag.INITIAL_DATE: lambda call, identifier, requested: call.now,
+        Tag.LAST_CHANGE_DATE: lambda call, identifier, requested: call.now,
+        Tag.OPERATION_POLICY_NAME: lambda call, identifier, requested: (
             "default" if call.version < V1_3 else None
         ),
-        Tag.OBJECT_GROUP: lambda call, identifier, given: (
+        Tag.OBJECT_GROUP: lambda call, identifier, requested: (
             DEFAULT_GROUP if V1_1 <= call.version < V1_3 else None
         ),
-        Tag.FRESH: lambda call, identifier, given: True,
-        Tag.SENSITIVE: lambda call, identifier, given: False,
-        Tag.EXTRACTABLE: lambda call, identifier, given: True,
-        Tag.ALWAYS_SENSITIVE: lambda call, identifier, given: bool(given.get(Tag.SENSITIVE)),
-        Tag.NEVER_EXTRACTABLE: lambda call, identifier, given: given.get(Tag.EXTRACTABLE) is False,
-        Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, given: sha256(
+        Tag.FRESH: lambda call, identifier, requested: True,
+        Tag.SENSITIVE: lambda call, identifier, requested: False,
+        Tag.EXTRACTABLE: lambda call, identifier, requested: True,
+        Tag.ALWAYS_SENSITIVE: lambda call, identifier, requested: bool(
+            requested.get(Tag.SENSITIVE)
+        ),
+        Tag.NEVER_EXTRACTABLE: lambda call, identifier, requested: (
+            requested.get(Tag.EXTRACTABLE) is False
+        ),
+        Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, requested: sha256(
             identifier.encode()
         ).digest(),
-        Tag.LEASE_TIME: lambda call, identifier, given: call.settings.lease_seconds,
-        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, given: ProtectionStorageMask.SOFTWARE,
+        Tag.LEASE_TIME: lambda call, identifier, requested: call.settings.lease_seconds,
+        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, requested: (
+            ProtectionStorageMask.SOFTWARE
+        ),
     }
 )
 """Attributes that the server gives to every new object, unless the request has them."""
@@ -143,8 +149,8 @@ SYSTEM_GENERATOR = RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED)
 SET_IF_GENERATED: Mapping[Tag, ServerValue] = MappingProxyType(
     {
         **SET_BY_SERVER,
-        Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, given: call.now,
-        Tag.RANDOM_NUMBER_GENERATOR: lambda call, identifier, given: SYSTEM_GENERATOR,
+        Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, requested: call.now,
+        Tag.RANDOM_NUMBER_GENERATOR: lambda call, identifier, requested: SYSTEM_GENERATOR,
     }
 )
 """The same, and more for objects that the server generates (KMIP 1.4 §3.43, §3.44)."""
@@ -226,7 +232,7 @@ def store(
         material=material,
     )
     managed = Managed(record, call.now)
-    # "If the operation contains an Activation Date that has already occurred, then the state
+    # If the request "contains an Activation Date that has already occurred, then the state
     # immediately transitions from Pre-Active to Active" (KMIP 1.4 §3.22, transition 1).
     managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)

@@ -23,10 +23,10 @@ from kmipkit.model.v3_forms import LINK_TAGS, LINK_TYPES
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectClass, ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit.spec.versions import V1_4, V2_1, V3_0, Version
 from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.store.base import Record
-from kmipkit_server.titles import title
 
 
 def pack_object(value: ManagedObject) -> bytes:
@@ -97,7 +97,8 @@ class Managed:
         block = getattr(self.object, "key_block", None)
         if not isinstance(block, KeyBlock):
             raise OperationError(
-                ResultReason.ILLEGAL_OBJECT_TYPE, f"a {title(self.object_type)} is not a key"
+                ResultReason.ILLEGAL_OBJECT_TYPE,
+                f"{title_with_article(self.object_type)} is not a key",
             )
         return block
 

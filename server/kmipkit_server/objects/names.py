@@ -28,7 +28,7 @@ def require_unique_name(
     if not call.settings.unique_names:
         return
     for name in attributes.all(Tag.NAME):
-        if any(identifier != own for identifier in call.store.named(owner, name.name_value)):
+        if any(identifier != own for identifier in call.store.find_by_name(owner, name.name_value)):
             raise OperationError(
                 ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,
                 f"another object already has the Name {name.name_value!r}",
@@ -51,7 +51,7 @@ def template_attributes(call: Call, templates: Iterable[Name]) -> list[Attribute
 
 
 def _template(call: Call, name: Name) -> Managed:
-    for identifier in call.store.named(call.identity.name, name.name_value):
+    for identifier in call.store.find_by_name(call.identity.name, name.name_value):
         record = call.store.get(identifier)
         if record is not None and record.object_type is ObjectType.TEMPLATE:
             return Managed(record, call.now)

@@ -14,12 +14,12 @@ from kmipkit.model.plan import value_type
 from kmipkit.spec.enums import AdjustmentType, ResultReason
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import attribute_rules
 from kmipkit_server.objects.access import load_for_change, save
 from kmipkit_server.objects.managed import Managed, set_attribute
-from kmipkit_server.titles import title
 
 _NUMBERS = (ItemType.INTEGER, ItemType.LONG_INTEGER, ItemType.BIG_INTEGER)
 

@@ -37,6 +37,7 @@ from kmipkit.spec.enums import (
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import certificate_authority
 from kmipkit_server.keys.material import public_key
@@ -51,7 +52,6 @@ from kmipkit_server.objects.replacement import (
     merged_attributes,
     release_names,
 )
-from kmipkit_server.titles import title
 
 SignedRequest = x509.CertificateSigningRequest
 
@@ -75,7 +75,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     if old.object_type is not ObjectType.CERTIFICATE:
         raise OperationError(
             ResultReason.ILLEGAL_OBJECT_TYPE,
-            f"Re-certify renews a Certificate, not a {title(old.object_type)}",
+            f"Re-certify renews a Certificate, not {title_with_article(old.object_type)}",
         )
     old.require_alive()
     signed = _request_in(request)
@@ -132,7 +132,7 @@ def _parse_object(managed: Managed) -> SignedRequest:
     if not isinstance(value, CertificateRequest):
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"the object is a {title(managed.object_type)}, not a Certificate Request",
+            f"the object is {title_with_article(managed.object_type)}, not a Certificate Request",
         )
     return _parse(value.certificate_request_value, value.certificate_request_type)
 
@@ -205,7 +205,7 @@ def _subject_of(
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
             "Certify needs a Public Key or a Certificate Request,"
-            f" not a {title(managed.object_type)}",
+            f" not {title_with_article(managed.object_type)}",
         )
     return managed
 

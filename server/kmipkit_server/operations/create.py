@@ -17,11 +17,11 @@ from kmipkit.spec.enums import (
     SecretDataType,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.settings import Random
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
-from kmipkit_server.titles import title
 
 
 def raw_key(data: bytes, algorithm: CryptographicAlgorithm | None, bits: int) -> KeyBlock:
@@ -87,7 +87,7 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
     if make is None:
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"Create makes Symmetric Keys and Secret Data, not a {title(object_type)}",
+            f"Create makes Symmetric Keys and Secret Data, not {title_with_article(object_type)}",
         )
     attributes = creation.requested_attributes(call, request.attributes, object_type)
     attributes = creation.with_usage_mask(attributes)

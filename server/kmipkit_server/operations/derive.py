@@ -22,6 +22,7 @@ from kmipkit.spec.enums import (
     SecretDataType,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, private_key, public_key
 from kmipkit_server.objects import creation
@@ -30,7 +31,6 @@ from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
 from kmipkit_server.objects.usage import DERIVE_KEY, allocate, parameters_of, require_use
 from kmipkit_server.operations.create import raw_key
-from kmipkit_server.titles import title
 
 
 def _key(data: bytes, algorithm: CryptographicAlgorithm | None) -> SymmetricKey:
@@ -62,7 +62,8 @@ def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
     if make is None:
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"Derive Key makes Symmetric Keys and Secret Data, not a {title(request.object_type)}",
+            "Derive Key makes Symmetric Keys and Secret Data,"
+            f" not {title_with_article(request.object_type)}",
         )
     bases = [load_for_change(call, identifier) for identifier in request.unique_identifiers]
     for base in bases:

@@ -21,13 +21,13 @@ from kmipkit.spec.enums import (
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last, is_part
 from kmipkit_server.keys.material import key_bytes, rsa_public_key, use_rsa_private_key
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
-from kmipkit_server.titles import title
 
 
 def _algorithm(managed: Managed) -> CryptographicAlgorithm:

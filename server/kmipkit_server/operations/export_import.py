@@ -17,6 +17,7 @@ from kmipkit.model.payloads.register import (
 )
 from kmipkit.spec.enums import KeyWrapType, ResultReason, State
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
@@ -25,7 +26,6 @@ from kmipkit_server.objects.derived_attributes import derivation_cost, derived_a
 from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.registrable import REGISTRABLE
 from kmipkit_server.operations.get import converted_object, require_get_permitted
-from kmipkit_server.titles import title
 
 
 def export(call: Call, request: ExportRequest) -> ExportResponse:
@@ -44,7 +44,7 @@ def export(call: Call, request: ExportRequest) -> ExportResponse:
         object_type=managed.object_type,
         unique_identifier=call.returns(managed.id),
         attributes=Attributes(
-            tuple(for_version(call.version, one) for one in managed.all_attributes())
+            tuple([for_version(call.version, each) for each in managed.all_attributes()])
         ),
         object=converted_object(call, managed, get_request),
     )
@@ -67,8 +67,8 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
     if type(request.object) is not CLASS_OF_TYPE[object_type]:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Object Type is {title(object_type)}, but the object is a"
-            f" {title(OBJECT_TYPE_OF[type(request.object)])}",
+            f"Object Type is {title(object_type)}, but the object is"
+            f" {title_with_article(OBJECT_TYPE_OF[type(request.object)])}",
         )
     if call.store.get(identifier) is not None:
         _replace(call, identifier, allowed=bool(request.replace_existing))

@@ -6,6 +6,7 @@ from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.get import GetRequest, GetResponse
 from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.conversion import conversion_cost, convert_key_block
 from kmipkit_server.keys.pkcs12 import to_pkcs_12
@@ -14,7 +15,6 @@ from kmipkit_server.keys.wrapping_mac import ENCRYPTING
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.titles import title
 
 
 def require_get_permitted(managed: Managed, request: GetRequest) -> None:

@@ -17,6 +17,7 @@ from kmipkit.model.payloads.crypto import (
 )
 from kmipkit.spec.enums import ObjectType, ResultReason, ValidityIndicator
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last
 from kmipkit_server.keys.material import key_bytes
@@ -29,7 +30,6 @@ from kmipkit_server.objects.usage import (
     parameters_of,
     require_use,
 )
-from kmipkit_server.titles import title
 
 _MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 
@@ -38,7 +38,7 @@ def _begin(managed: Managed, request: MACRequest | MACVerifyRequest) -> macs.Con
     if managed.object_type not in _MAC_KEY_TYPES:
         raise OperationError(
             ResultReason.ILLEGAL_OBJECT_TYPE,
-            f"a MAC needs a Symmetric Key or Secret Data, not a {title(managed.object_type)}",
+            f"a MAC needs a Symmetric Key or Secret Data, not {title_with_article(managed.object_type)}",
         )
     return macs.begin(
         key_bytes(managed),

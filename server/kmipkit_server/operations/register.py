@@ -1,18 +1,18 @@
 """Register: store an object that the client supplies (KMIP 1.4 §4.3, KMIP 2.1 §6.1.43)."""
 
 from kmipkit.errors import OperationError
-from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute import Attributes, attribute_name
 from kmipkit.model.attributes import Link
 from kmipkit.model.keyblock import KeyBlock
-from kmipkit.model.objects import CLASS_OF_TYPE, ManagedObject, Template
+from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, Template
 from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
 from kmipkit.spec.enums import LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
 from kmipkit_server.objects.registrable import REGISTRABLE
-from kmipkit_server.titles import title
 
 
 def _checked_object(object_type: ObjectType, value: ManagedObject | None) -> ManagedObject:
@@ -28,7 +28,8 @@ def _checked_object(object_type: ObjectType, value: ManagedObject | None) -> Man
     if type(value) is not CLASS_OF_TYPE[object_type]:
         raise OperationError(
             ResultReason.INVALID_FIELD,
-            f"Object Type is {object_type.name}, but the object is a {type(value).__name__}",
+            f"Object Type is {title(object_type)}, but the object is"
+            f" {title_with_article(OBJECT_TYPE_OF[type(value)])}",
         )
     return value
 
@@ -46,7 +47,8 @@ def _check_key_block(attributes: Attributes, value: ManagedObject) -> None:
         if attribute is not None and in_block is not None and attribute != in_block:
             raise OperationError(
                 ResultReason.INVALID_FIELD,
-                f"the attribute {tag.name} is {attribute!s}, but the key block has {in_block!s}",
+                f"the attribute {attribute_name(tag)} is {attribute!s},"
+                f" but the key block has {in_block!s}",
             )
 
 

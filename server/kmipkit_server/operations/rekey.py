@@ -17,6 +17,7 @@ from kmipkit.spec.enums import (
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import pairs
 from kmipkit_server.objects import creation
@@ -31,14 +32,14 @@ from kmipkit_server.objects.replacement import (
     release_names,
 )
 from kmipkit_server.operations.create import raw_key
-from kmipkit_server.titles import title
 
 
 def _require_type(managed: Managed, object_type: ObjectType, operation_name: str) -> None:
     if managed.object_type is not object_type:
         raise OperationError(
             ResultReason.ILLEGAL_OBJECT_TYPE,
-            f"{operation_name} replaces a {title(object_type)}, not a {title(managed.object_type)}",
+            f"{operation_name} replaces {title_with_article(object_type)},"
+            f" not {title_with_article(managed.object_type)}",
         )
     managed.require_alive()
 

@@ -20,6 +20,7 @@ from kmipkit.spec.enums import (
     SecretDataType,
 )
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
@@ -27,7 +28,6 @@ from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.operations.create import raw_key
-from kmipkit_server.titles import title
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
 
@@ -56,7 +56,7 @@ def _source(
         raise OperationError(
             ResultReason.ILLEGAL_OBJECT_TYPE,
             "only Symmetric Keys, Private Keys and Secret Data can be split,"
-            f" not a {title(managed.object_type)}",
+            f" not {title_with_article(managed.object_type)}",
         )
     # Whoever gets enough parts has the key: splitting must not be a way around Extractable.
     if managed.get(Tag.EXTRACTABLE) is False:
@@ -83,7 +83,7 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
     if request.object_type is not ObjectType.SPLIT_KEY:
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"Create Split Key makes Split Keys, not a {title(request.object_type)}",
+            f"Create Split Key makes Split Keys, not {title_with_article(request.object_type)}",
         )
     requested = creation.requested_attributes(call, request.attributes, ObjectType.SPLIT_KEY)
     secret, attributes = _source(call, request, requested)
@@ -154,7 +154,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
         if not isinstance(value, SplitKey):
             raise OperationError(
                 ResultReason.ILLEGAL_OBJECT_TYPE,
-                f"only Split Keys can be joined, not a {title(managed.object_type)}",
+                f"only Split Keys can be joined, not {title_with_article(managed.object_type)}",
             )
         parts.append(value)
         shares[value.key_part_identifier] = key_bytes(managed)
@@ -186,5 +186,6 @@ def _joined_object(
         )
     raise OperationError(
         ResultReason.INVALID_OBJECT_TYPE,
-        f"Join Split Key makes Symmetric Keys and Secret Data, not a {title(request.object_type)}",
+        "Join Split Key makes Symmetric Keys and Secret Data,"
+        f" not {title_with_article(request.object_type)}",
     )

@@ -15,11 +15,11 @@ from kmipkit.keys.certificates import load_certificate
 from kmipkit.model.objects import Certificate
 from kmipkit.model.payloads.certify import ValidateRequest, ValidateResponse
 from kmipkit.spec.enums import ResultReason, State, ValidityIndicator
+from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import certificate_authority
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.titles import title
 
 MAX_CHAIN_LENGTH = 32
 """The work grows with the square of the length: who issued whom is found by trying signatures."""
@@ -56,7 +56,7 @@ def _certificate(managed: Managed) -> Certificate:
     if not isinstance(value, Certificate):
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
-            f"the object is a {title(managed.object_type)}, not a Certificate",
+            f"the object is {title_with_article(managed.object_type)}, not a Certificate",
         )
     return value
 

@@ -8,8 +8,8 @@ not allowed is refused.
 from kmipkit.errors import OperationError
 from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.titles import title
 from kmipkit_server.identity.identity import SYSTEM, Identity
-from kmipkit_server.titles import title
 
 
 def allows(identity: Identity, operation: Operation, owner: str, identifier: str) -> bool:

@@ -171,7 +171,7 @@ class Reader(ABC):
         """The objects that meet all criteria."""
 
     @abstractmethod
-    def named(self, owner: str, name: str) -> tuple[str, ...]:
+    def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
         """The owner's objects that have this Name Value and are not destroyed; two at most.
 
         :meth:`locate` would find the same. This takes a single look-up, since every new object
@@ -209,7 +209,7 @@ class Store(ABC):
         *,
         writes: bool = False,
         slow: bool = False,
-        committed: Callable[[_Result], None] | None = None,
+        on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
         """Run ``work`` and return its result once all of its changes are durable.
 
@@ -217,7 +217,7 @@ class Store(ABC):
         other work. The work gets a :class:`Transaction` if it writes, otherwise a :class:`Reader`;
         ``slow`` work takes more than a few milliseconds. A store may run the work again after a
         conflict, so that the work must change nothing but the transaction. Other changes belong
-        into ``committed``, which is called with the result right after the commit, in the order of
+        into ``on_commit``, which is called with the result right after the commit, in the order of
         the commits.
 
         An exception of the work rolls its changes back, and is raised here. StoreError if the store

@@ -42,7 +42,7 @@ class Database(Protocol):
 @dataclass(slots=True, eq=False)
 class _Job:
     run: Callable[[Transaction], Any]
-    committed: Callable[[Any], None] | None = None
+    on_commit: Callable[[Any], None] | None = None
     done: trio.Event = field(default_factory=trio.Event)
     result: Any = None
     error: BaseException | None = None
@@ -51,9 +51,9 @@ class _Job:
 
     def publish(self) -> None:
         """Call the submitter's callback."""
-        if self.error is None and self.committed is not None:
+        if self.error is None and self.on_commit is not None:
             try:
-                self.committed(self.result)
+                self.on_commit(self.result)
             except Exception:
                 # Only a defect can get here, so any exception is caught: the transaction is
                 # durable, and the other jobs of the group must return whatever one callback does.
@@ -77,16 +77,16 @@ class GroupCommit:
         run: Callable[[Transaction], _Result],
         *,
         slow: bool = False,
-        committed: Callable[[_Result], None] | None = None,
+        on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
         """Run a job and return its result once its changes are durable.
 
-        ``committed`` is called with the result right after the commit: in the order in which the
+        ``on_commit`` is called with the result right after the commit: in the order in which the
         jobs of a group ran, and before any other job runs. An exception of ``run`` rolls its
         changes back, and is raised here. StoreError if the store fails. A caller that is cancelled
         meanwhile cannot know whether the job was done.
         """
-        job = _Job(run, committed, slow=slow)
+        job = _Job(run, on_commit, slow=slow)
         await self._send.send(job)
         try:
             await job.done.wait()

@@ -76,8 +76,8 @@ def test_a_defect_after_a_commit_leaves_the_answers_of_all_jobs(
     async def test() -> None:
         writer = GroupCommit(store)
 
-        async def submit(identifier: str, committed: Any) -> None:
-            results.append(await writer.submit(insert_job(identifier), committed=committed))
+        async def submit(identifier: str, on_commit: Any) -> None:
+            results.append(await writer.submit(insert_job(identifier), on_commit=on_commit))
 
         async with trio.open_nursery() as nursery:
             async with trio.open_nursery() as clients:

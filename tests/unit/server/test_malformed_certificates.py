@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from kmipkit_certs.authority import Authority
+from kmipkit_certs.authority import Authority, Purpose
+from kmipkit_certs.errors import CertificateError
 from kmipkit_client import calls
 from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.identity import certificate as identity_certificate
@@ -195,6 +196,15 @@ def test_re_certify_refuses_a_certificate_that_is_not_x_509(laboratory: Laborato
 def test_a_malformed_client_certificate_names_nobody(source: str, change: Change) -> None:
     with pytest.raises(NoIdentity, match="malformed"):
         IdentityRule(source).identify(certificate(change))
+
+
+@pytest.mark.parametrize(
+    "name", ["repeated extension", "unsupported alternative name", "text that is bits"]
+)
+def test_the_development_authority_refuses_a_malformed_request(name: str) -> None:
+    request = x509.load_der_x509_csr(signed_request(MALFORMED[name]))
+    with pytest.raises(CertificateError, match="malformed"):
+        Authority.create("authority", "ecdsa-p256", START).sign(request, Purpose.SERVER, START)
 
 
 def test_a_defect_in_reading_a_client_certificate_surfaces(

@@ -84,9 +84,9 @@ def test_a_key_of_another_size_cannot_lock() -> None:
 
 
 def test_associated_data_cannot_be_cut_in_two_ways() -> None:
-    one = bundle.associated_data(CryptoKeyId("ab", "c"), "vm", "disk")
-    two = bundle.associated_data(CryptoKeyId("a", "bc"), "vm", "disk")
-    assert one != two
+    first = bundle.associated_data(CryptoKeyId("ab", "c"), "vm", "disk")
+    second = bundle.associated_data(CryptoKeyId("a", "bc"), "vm", "disk")
+    assert first != second
 
 
 def test_secrets_do_not_show_and_can_be_erased() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from kmipkit_vsphere.host import disk as disk_module
 from kmipkit_vsphere.host import journal as journal_module
 from kmipkit_vsphere.host import volume as volume_module
 from kmipkit_vsphere.host.descriptor import LOCATOR_SETTING, Descriptor
-from kmipkit_vsphere.host.disk import DiskFile, PlainText, SectorCipher, recipher
+from kmipkit_vsphere.host.disk import DiskFile, PlainText, SectorCipher, reencrypt
 from kmipkit_vsphere.host.volume import NewKey, Volume
 from kmipkit_vsphere.model.errors import (
     DamagedData,
@@ -75,7 +76,7 @@ def test_parts_of_sectors_cannot_be_encrypted() -> None:
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> DiskFile:
     plain, path = tmp_path / "plain", tmp_path / "disk"
     plain.write_bytes(bytes(16384))
-    recipher(plain, path, PlainText(request.param), SectorCipher(DEK, request.param))
+    reencrypt(plain, path, PlainText(request.param), SectorCipher(DEK, request.param))
     return DiskFile(path, SectorCipher(DEK, request.param))
 
 
@@ -83,7 +84,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> DiskFile:
 @given(
     writes=st.lists(
         st.tuples(st.integers(0, 16384), st.binary(max_size=5000)).map(
-            lambda found: (found[0], found[1][: 16384 - found[0]])
+            lambda write: (write[0], write[1][: 16384 - write[0]])
         ),
         max_size=5,
     ),
@@ -126,13 +127,59 @@ def test_a_disk_that_is_no_whole_number_of_sectors(tmp_path: Path) -> None:
     with pytest.raises(DamagedData):
         DiskFile(path, SectorCipher(DEK))
     with pytest.raises(InvalidArgument):
-        recipher(path, tmp_path / "other", PlainText(), SectorCipher(DEK))
+        reencrypt(path, tmp_path / "other", PlainText(), SectorCipher(DEK))
 
 
 def test_a_disk_that_shrinks_while_it_is_open(disk: DiskFile) -> None:
     disk.path.write_bytes(b"")
     with disk, pytest.raises(DamagedData):
         disk.read_at(0, 512)
+
+
+def test_a_closed_disk_is_not_read(disk: DiskFile) -> None:
+    """The number of its descriptor may stand for another file by then."""
+    disk.close()
+    for access in (lambda: disk.read_at(0, 1), lambda: disk.write_at(0, b"x"), disk.flush):
+        with pytest.raises(InvalidState, match="is closed"):
+            access()
+
+
+def test_two_writes_into_one_sector_are_both_kept(tmp_path: Path) -> None:
+    """The second write begins while the first has read the sector and not yet written it."""
+    first_has_read, second_waits = threading.Event(), threading.Event()
+
+    class Pausing(PlainText):
+        def encrypt(self, first_sector: int, plain: bytes) -> bytes:
+            if not first_has_read.is_set():
+                first_has_read.set()
+                assert second_waits.wait(10), "nothing keeps the second write waiting"
+            return plain
+
+    class ObservedLock:
+        def __init__(self) -> None:
+            self._lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            if not self._lock.acquire(blocking=False):
+                second_waits.set()
+                self._lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self._lock.release()
+
+    path = tmp_path / "disk"
+    path.write_bytes(bytes(512))
+    with DiskFile(path, Pausing()) as disk:
+        disk._lock = ObservedLock()  # type: ignore[assignment]
+        first = threading.Thread(target=disk.write_at, args=(0, b"first"))
+        first.start()
+        assert first_has_read.wait(10)
+        second = threading.Thread(target=disk.write_at, args=(100, b"second"))
+        second.start()
+        first.join()
+        second.join()
+        assert disk.read_at(0, 5) == b"first"
+        assert disk.read_at(100, 6) == b"second"
 
 
 def test_a_plain_disk_is_read_and_written_as_it_is(tmp_path: Path) -> None:
@@ -180,7 +227,7 @@ def test_without_the_key_the_volume_is_locked(tmp_path: Path) -> None:
     volume.encrypt(NEW)
     with pytest.raises(EncryptionKeyRequired) as caught:
         volume.open({CryptoKeyId("kp", "other"): KEK}, "vm")
-    assert caught.value.required_key == [{"keyId": "key-1", "providerId": "kp"}]
+    assert caught.value.required_key == [CryptoKeyId("kp", "key-1")]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +261,7 @@ class Crash(BaseException):
     """Ends an operation as a power cut would: no handler of ours runs after it."""
 
 
-STEPS = ("recipher", "sync_folder", "write_durably", "overwrite")
+STEPS = ("reencrypt", "sync_folder", "write_durably", "overwrite")
 OTHER = CryptoKeyId("kp", "key-2")
 NEXT = NewKey(Secret(bytes(range(32))), OTHER, "vm")
 BOTH = {KEY: KEK, OTHER: NEXT.kek}

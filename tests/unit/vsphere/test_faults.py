@@ -14,6 +14,7 @@ from kmipkit_vsphere.model.errors import (
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
+from kmipkit_vsphere.rpc.call import Request
 from vsphere_scene import Connection, Scene, play
 
 PATTERN = "Gehälter 2026 ".encode() * 30
@@ -31,7 +32,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 async def ready(s: Scene, operation: str) -> None:
     await s.prepare()
-    s.host().write_disk("db1", 100, PATTERN)
+    s.host().guests.write_disk("db1", 100, PATTERN)
     if operation != "encrypt":
         await s.call("EncryptVM", name="db1")
 
@@ -43,16 +44,16 @@ def contents(folder: Path) -> bytes:
 async def settled(s: Scene, operation: str) -> None:
     """The host reboots, the key server is there again, and the call is repeated."""
     s.reboot("esx01")
-    await s.vcenter.hosts.look_after_all()
-    assert s.host().read_disk("db1", 100, len(PATTERN)) == PATTERN
+    await s.vcenter.hosts.synchronise_restarted()
+    assert s.host().guests.read_disk("db1", 100, len(PATTERN)) == PATTERN
     method, params = OPERATIONS[operation]
     done = {"encrypt": True, "decrypt": False}.get(operation)
-    names = {info.name for info in s.host().machines()}
-    if s.host().machine("db1").is_encrypted() is not done and "db2" not in names:
+    names = {info.name for info in s.host().machines.list_all()}
+    if s.host().datastore.machine("db1").is_encrypted() is not done and "db2" not in names:
         await s.call(method, **params)
-    assert s.host().read_disk("db1", 100, len(PATTERN)) == PATTERN
+    assert s.host().guests.read_disk("db1", 100, len(PATTERN)) == PATTERN
     if operation != "decrypt":
-        assert PATTERN[:16] not in contents(s.host().datastore)
+        assert PATTERN[:16] not in contents(s.host().datastore.folder)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -101,9 +102,10 @@ def test_the_host_stops_answering_at_each_step(tmp_path: Path, operation: str) -
             await ready(s, operation)
             real = s.vcenter.hosts.call
 
-            async def call(host: Any, name: str, more: Any = None) -> Any:
-                answer = await real(host, name, more)
+            async def call(host: Any, request: Request[Any]) -> Any:
+                answer = await real(host, request)
                 if next(count) == step:
+                    name = request.method()
                     lost.append(name)
                     raise HostUnreachable(f"host {host.name}: the answer to {name} was lost")
                 return answer
@@ -137,8 +139,8 @@ def test_a_key_server_that_gives_another_key_opens_nothing_and_harms_nothing(
         [event] = [one for one in await s.events() if one["operation"] == "CryptoUnlock"]
         assert event["result"] == "failure"
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
-        assert s.host().read_disk("db1", 100, len(PATTERN)) == PATTERN
+        await s.vcenter.hosts.synchronise_restarted()
+        assert s.host().guests.read_disk("db1", 100, len(PATTERN)) == PATTERN
 
     play(tmp_path, test).close()
 
@@ -152,7 +154,7 @@ def test_damaged_files_are_told_and_other_machines_go_on(
         await ready(s, "unlock")
         await s.call("CloneVM", name="db1", newName="db2")
         s.host().close()
-        path = s.host().datastore / "db1" / file
+        path = s.host().datastore.folder / "db1" / file
         data = path.read_bytes()
         if damage == "missing":
             path.unlink()
@@ -160,15 +162,17 @@ def test_damaged_files_are_told_and_other_machines_go_on(
             path.write_bytes({"cut": data[: len(data) // 2], "empty": b""}[damage])
         s.reboot("esx01")
         with contextlib.suppress(VSphereError):
-            await s.vcenter.hosts.look_after_all()
+            await s.vcenter.hosts.synchronise_restarted()
         await s.call("CryptoUnlock", name="db2")
-        assert s.host().read_disk("db2", 100, len(PATTERN)) == PATTERN
+        assert s.host().guests.read_disk("db2", 100, len(PATTERN)) == PATTERN
         if file != "db1.nvram" or damage == "missing":
             with pytest.raises(VSphereError, match=r"db1"):
-                s.host().read_disk("db1", 100, len(PATTERN))
+                s.host().guests.read_disk("db1", 100, len(PATTERN))
         path.write_bytes(data)
         await s.call("CryptoUnlock", name="db1")
-        assert s.host().read_disk("db1", 100, len(PATTERN)) == PATTERN, "restored, it opens again"
+        assert s.host().guests.read_disk("db1", 100, len(PATTERN)) == PATTERN, (
+            "restored, it opens again"
+        )
 
     play(tmp_path, test).close()
 
@@ -177,7 +181,7 @@ def test_damaged_files_are_told_and_other_machines_go_on(
 def test_an_altered_locator_does_not_open(tmp_path: Path, file: str) -> None:
     async def test(s: Scene) -> None:
         await ready(s, "unlock")
-        path = s.host().datastore / "db1" / file
+        path = s.host().datastore.folder / "db1" / file
         text = path.read_text()
         data = text.index("HMAC%2dSHA%2d256,") + 20
         # a character of the base64 itself, not of an escape such as %2b

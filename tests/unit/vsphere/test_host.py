@@ -4,9 +4,12 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from kmipkit_vsphere.host.crypto import TRANSITIONS, CryptoManagerHost, CryptoState
-from kmipkit_vsphere.host.host import Host, MachineState
+from kmipkit_vsphere.calls.machines import MachineInfo, MachineState
+from kmipkit_vsphere.host.crypto import TRANSITIONS, CryptoManagerHost
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.machine import MachineProgress
 from kmipkit_vsphere.host.volume import NewKey
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind, CryptoState
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
@@ -123,16 +126,21 @@ def test_removing_keys() -> None:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    made = Host.start("esx01", tmp_path)
-    made.create_machine("vm1", MIB)
-    made.write_disk("vm1", 700_000, PATTERN)
-    return made
+    host = Host.start("esx01", tmp_path)
+    host.machines.create("vm1", MIB)
+    host.guests.write_disk("vm1", 700_000, PATTERN)
+    return host
 
 
 def make_safe(host: Host, *keys: CryptoKeyPlain) -> None:
-    host.crypto.prepare()
-    host.crypto.enable(key("host"))
-    host.crypto.add_keys(keys)
+    host.keys.crypto.prepare()
+    host.keys.crypto.enable(key("host"))
+    host.keys.crypto.add_keys(keys)
+
+
+def encrypt(host: Host, progress: MachineProgress | None = None) -> MachineInfo:
+    key_id = key("vm").key_id
+    return host.machines.reconfigure("vm1", CryptoSpecKind.ENCRYPT, key_id, progress=progress)
 
 
 def contents(folder: Path) -> bytes:
@@ -140,59 +148,59 @@ def contents(folder: Path) -> bytes:
 
 
 def test_a_machine_is_plain_then_encrypted_on_disk(host: Host) -> None:
-    assert host.machine_info("vm1").crypto_state is MachineState.PLAIN
-    assert PATTERN in contents(host.datastore)
+    assert host.machines.info("vm1").crypto_state is MachineState.PLAIN
+    assert PATTERN in contents(host.datastore.folder)
     make_safe(host, key("vm"))
     seen: list[str] = []
-    info = host.encrypt_machine("vm1", key("vm").key_id, lambda name, a, b: seen.append(name))
+    info = encrypt(host, lambda name, a, b: seen.append(name))
     assert info.crypto_state is MachineState.UNLOCKED
     assert set(seen) == {"vm1.nvram", "vm1-flat.vmdk"}
-    assert PATTERN not in contents(host.datastore)
-    assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+    assert PATTERN not in contents(host.datastore.folder)
+    assert host.guests.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
 
 
 def test_home_and_disk_have_different_data_keys(host: Host) -> None:
     make_safe(host, key("vm"))
-    host.encrypt_machine("vm1", key("vm").key_id)
-    folder = host.datastore / "vm1"
+    encrypt(host)
+    folder = host.datastore.folder / "vm1"
     zeros = [(folder / name).read_bytes()[:512] for name in ("vm1.nvram", "vm1-flat.vmdk")]
     assert zeros[0] != zeros[1]
 
 
 def test_a_restart_forgets_all_keys_and_locks_machines(host: Host, tmp_path: Path) -> None:
     make_safe(host, key("vm"))
-    host.encrypt_machine("vm1", key("vm").key_id)
+    encrypt(host)
     host.close()
-    again = Host.start("esx01", tmp_path)
-    assert (again.uuid, again.crypto.state) == (host.uuid, CryptoState.INCAPABLE)
-    assert again.boot_id != host.boot_id
-    assert again.crypto.list_keys() == []
+    restarted = Host.start("esx01", tmp_path)
+    assert (restarted.uuid, restarted.keys.crypto.state) == (host.uuid, CryptoState.INCAPABLE)
+    assert restarted.boot_id != host.boot_id
+    assert restarted.keys.crypto.list_keys() == []
     with pytest.raises(EncryptionKeyRequired) as caught:
-        again.read_disk("vm1", 0, 10)
-    assert caught.value.required_key == [key("vm").key_id.to_json()]
-    assert again.machine_info("vm1").crypto_state is MachineState.LOCKED
-    make_safe(again, key("vm"))
-    assert again.unlock_all() == ["vm1"]
-    assert again.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
-    again.write_disk("vm1", 0, b"written after the restart")
+        restarted.guests.read_disk("vm1", 0, 10)
+    assert caught.value.required_key == [key("vm").key_id]
+    assert restarted.machines.info("vm1").crypto_state is MachineState.LOCKED
+    make_safe(restarted, key("vm"))
+    assert restarted.machines.unlock_all() == ["vm1"]
+    assert restarted.guests.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+    restarted.guests.write_disk("vm1", 0, b"written after the restart")
     assert b"written after" not in contents(tmp_path)
 
 
 def test_unlock_all_leaves_what_cannot_be_unlocked(host: Host, tmp_path: Path) -> None:
     make_safe(host, key("vm"))
-    host.encrypt_machine("vm1", key("vm").key_id)
-    again = Host.start("esx01", tmp_path)
-    make_safe(again, key("vm", b"x" * 32))
-    assert again.unlock_all() == []
+    encrypt(host)
+    restarted = Host.start("esx01", tmp_path)
+    make_safe(restarted, key("vm", b"x" * 32))
+    assert restarted.machines.unlock_all() == []
     with pytest.raises(DamagedData):
-        again.unlock("vm1")
+        restarted.machines.unlock("vm1")
 
 
 def test_an_unlocked_machine_goes_on_when_its_key_is_taken_away(host: Host) -> None:
     make_safe(host, key("vm"))
-    host.encrypt_machine("vm1", key("vm").key_id)
-    host.crypto.remove_key(key("vm").key_id, force=True)
-    assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+    encrypt(host)
+    host.keys.crypto.remove_key(key("vm").key_id, force=True)
+    assert host.guests.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
 
 
 @pytest.mark.parametrize("prepare", [False, True])
@@ -201,60 +209,60 @@ def test_encrypting_needs_a_safe_host_and_the_key(host: Host, prepare: bool) -> 
         make_safe(host)
     expected: type[VSphereError] = EncryptionKeyRequired if prepare else InvalidState
     with pytest.raises(expected):
-        host.encrypt_machine("vm1", key("vm").key_id)
-    assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
-    assert PATTERN in contents(host.datastore)
+        encrypt(host)
+    assert host.guests.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+    assert PATTERN in contents(host.datastore.folder)
 
 
 def test_an_encrypted_machine_is_not_encrypted_again(host: Host) -> None:
     make_safe(host, key("vm"))
-    host.encrypt_machine("vm1", key("vm").key_id)
+    encrypt(host)
     with pytest.raises(InvalidState, match="already"):
-        host.encrypt_machine("vm1", key("vm").key_id)
+        encrypt(host)
 
 
 def test_encrypting_goes_on_after_a_crash_between_home_and_disk(host: Host) -> None:
     make_safe(host, key("vm"))
-    machine = host.machine("vm1")
+    machine = host.datastore.machine("vm1")
     machine.home.encrypt(NewKey(key("vm").key_data, key("vm").key_id, machine.uuid))
-    host.encrypt_machine("vm1", key("vm").key_id)
-    assert all(volume.is_encrypted() for volume in host.machine("vm1").volumes)
-    assert host.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
+    encrypt(host)
+    assert all(volume.is_encrypted() for volume in host.datastore.machine("vm1").volumes)
+    assert host.guests.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
 
 
 @pytest.mark.parametrize("name", ["", "..", "../vm", "a/b", ".hidden", "x" * 65, "a b"])
 def test_names_that_lead_elsewhere(host: Host, name: str) -> None:
     with pytest.raises(InvalidArgument):
-        host.create_machine(name, MIB)
+        host.machines.create(name, MIB)
     with pytest.raises(InvalidArgument):
-        host.machine(name)
+        host.datastore.machine(name)
 
 
 def test_a_vmx_that_leads_elsewhere(host: Host) -> None:
-    vmx = host.datastore / "vm1" / "vm1.vmx"
+    vmx = host.datastore.folder / "vm1" / "vm1.vmx"
     vmx.write_text(vmx.read_text().replace("vm1.nvram", "../../host.json"))
     with pytest.raises(DamagedData, match="outside"):
-        host.machine("vm1")
+        host.datastore.machine("vm1")
 
 
 @pytest.mark.parametrize(("size", "sector"), [(0, 512), (1000, 512), (512, 4096), (MIB, 1024)])
 def test_sizes_that_do_not_fit(host: Host, size: int, sector: int) -> None:
     with pytest.raises(InvalidArgument):
-        host.create_machine("vm2", size, sector)
+        host.machines.create("vm2", size, sector)
 
 
 def test_machines_by_name(host: Host) -> None:
     uuid = UUID(int=7)
-    host.create_machine("a", 4096, 4096, uuid)
-    assert [(info.name, info.crypto_state.value) for info in host.machines()] == [
+    host.machines.create("a", 4096, 4096, uuid)
+    assert [(info.name, info.crypto_state.value) for info in host.machines.list_all()] == [
         ("a", "plain"),
         ("vm1", "plain"),
     ]
-    assert host.machine("a").uuid == str(uuid)
+    assert host.datastore.machine("a").uuid == str(uuid)
     with pytest.raises(AlreadyExists):
-        host.create_machine("a", MIB)
+        host.machines.create("a", MIB)
     with pytest.raises(NotFound):
-        host.machine("b")
+        host.datastore.machine("b")
 
 
 def test_a_damaged_identity_is_told(tmp_path: Path) -> None:

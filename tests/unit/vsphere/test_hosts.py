@@ -28,8 +28,8 @@ from kmipkit.spec.enums import RevocationReasonCode
 PATTERN = "Gehälter 2026: Ada 120000 €; ".encode() * 20
 
 
-def key_id(found: dict[str, Any]) -> CryptoKeyId:
-    return CryptoKeyId(found["providerId"], found["keyId"])
+def key_id(answer: dict[str, Any]) -> CryptoKeyId:
+    return CryptoKeyId(answer["providerId"], answer["keyId"])
 
 
 def contents(folder: Path) -> bytes:
@@ -43,12 +43,12 @@ def spellings(key: bytes) -> tuple[bytes, ...]:
 async def encrypted(s: Scene) -> CryptoKeyId:
     """db1 holds the pattern and is encrypted."""
     await s.prepare()
-    s.host().write_disk("db1", 1000, PATTERN)
+    s.host().guests.write_disk("db1", 1000, PATTERN)
     return key_id(await s.call("EncryptVM", name="db1"))
 
 
 def read(s: Scene, host: str = "esx01", machine: str = "db1") -> bytes:
-    return s.host(host).read_disk(machine, 1000, len(PATTERN))
+    return s.host(host).guests.read_disk(machine, 1000, len(PATTERN))
 
 
 def test_r08_r21_r38_the_key_goes_from_the_key_server_by_vcenter_to_the_host(
@@ -57,12 +57,12 @@ def test_r08_r21_r38_the_key_goes_from_the_key_server_by_vcenter_to_the_host(
     async def test(s: Scene) -> None:
         key = await encrypted(s)
         assert ("esx01", "AddKey") in s.calls, "pushed, not pulled (R38)"
-        assert s.host().crypto.key(key) == Secret(await s.key_on_kms(key.key_id))
+        assert s.host().keys.crypto.key(key) == Secret(await s.key_on_kms(key.key_id))
         s.reboot("esx01")
         s.forget()
         await s.call("CryptoUnlock", name="db1")
         assert s.kmip.count("GET") == 2, "the host key and the machine's key"
-        assert s.host().crypto.key(key) == Secret(await s.key_on_kms(key.key_id))
+        assert s.host().keys.crypto.key(key) == Secret(await s.key_on_kms(key.key_id))
 
     play(tmp_path, test).close()
 
@@ -74,14 +74,14 @@ def test_r20_a_host_holds_no_credentials_of_the_key_server_and_no_key_on_disk(
         key = await encrypted(s)
         await s.call("IssueClientCert", clusterId="KMS")
         secret = await s.key_on_kms(key.key_id)
-        found = contents(s.folder / "esx01")
+        stored = contents(s.folder / "esx01")
         pair = s.vcenter.crypto.providers.trust.client_pair("KMS")
         assert pair is not None
         certificate, private = pair
         for line in certificate.splitlines()[1:3] + private.reveal().decode().splitlines()[1:3]:
-            assert line.encode() not in found
-        assert not any(one in found for one in spellings(secret))
-        assert b"192.0.2.7" not in found, "nor does it know where the key server is"
+            assert line.encode() not in stored
+        assert not any(spelling in stored for spelling in spellings(secret))
+        assert b"192.0.2.7" not in stored, "nor does it know where the key server is"
 
     play(tmp_path, test).close()
 
@@ -93,15 +93,17 @@ def test_r36_r47_keys_of_the_key_server_only_lock_data_keys_which_the_host_makes
         await encrypted(s)
         await s.call("AddDisk", name="db1", diskSize=8192)
         host = s.host()
-        machine = host.machine("db1")
-        keys = [one.data_key(host.crypto.keys(), machine.uuid) for one in machine.volumes]
-        texts = [one.reveal() for one in keys]
+        machine = host.datastore.machine("db1")
+        keys = [
+            volume.data_key(host.keys.crypto.keys(), machine.uuid) for volume in machine.volumes
+        ]
+        texts = [key.reveal() for key in keys]
         assert len(texts) == 3 == len(set(texts)), "one for the home and one for each disk"
-        for cached in host.crypto.keys().values():
+        for cached in host.keys.crypto.keys().values():
             assert not any(cached.reveal() in text for text in texts)
         stored = contents(s.folder)
-        assert not any(one in stored for text in texts for one in spellings(text))
-        clear = host.machine("db1").disk.data.read_bytes()
+        assert not any(spelling in stored for text in texts for spelling in spellings(text))
+        clear = host.datastore.machine("db1").disk.data.read_bytes()
         assert PATTERN[:32] not in clear
 
     play(tmp_path, test).close()
@@ -112,10 +114,10 @@ def test_r39_a_host_that_is_not_safe_takes_no_key(tmp_path: Path) -> None:
         await s.prepare()
         key = CryptoKeyPlain(CryptoKeyId("KMS", "k"), "AES-256", Secret(bytes(32)))
         with pytest.raises(InvalidState, match="incapable"):
-            s.host().add_key(key)
+            s.host().keys.add(key)
         await s.call("EncryptVM", name="db1")
-        assert s.host().crypto.state.value == "safe", "vCenter switches the mode on by itself"
-        s.host().add_key(key)
+        assert s.host().keys.crypto.state.value == "safe", "vCenter switches the mode on by itself"
+        s.host().keys.add(key)
 
     play(tmp_path, test).close()
 
@@ -123,12 +125,12 @@ def test_r39_a_host_that_is_not_safe_takes_no_key(tmp_path: Path) -> None:
 def test_r41_what_a_guest_wrote_is_not_on_the_datastore(tmp_path: Path) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
-        s.host().write_disk("db1", 1000, PATTERN)
-        assert PATTERN in contents(s.host().datastore), "the search finds plain text"
+        s.host().guests.write_disk("db1", 1000, PATTERN)
+        assert PATTERN in contents(s.host().datastore.folder), "the search finds plain text"
         await s.call("EncryptVM", name="db1")
-        s.host().write_disk("db1", 9000, PATTERN)
-        found = contents(s.host().datastore)
-        assert PATTERN[:24] not in found
+        s.host().guests.write_disk("db1", 9000, PATTERN)
+        stored = contents(s.host().datastore.folder)
+        assert PATTERN[:24] not in stored
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -143,7 +145,7 @@ def test_host_reboot_vcenter_fetches_all_keys_again(tmp_path: Path) -> None:
         s.reboot("esx01")
         with pytest.raises(EncryptionKeyRequired):
             read(s)
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -162,14 +164,14 @@ def test_key_server_down_what_runs_goes_on_and_nothing_new_begins(tmp_path: Path
             await s.call("EncryptVM", name="web1")
         with pytest.raises(KeyServerUnreachable):
             await s.call("RecryptVM", name="db1")
-        assert s.host().machine_info("web1").crypto_state == "plain"
+        assert s.host().machines.info("web1").crypto_state == "plain"
         [status] = await s.call("RetrieveKmipServersStatus")
         assert status["overallStatus"] == "red"
         s.reboot("esx01")
         with pytest.raises(KeyServerUnreachable):
             await s.call("CryptoUnlock", name="db1")
         s.servers["kms1"].is_up = True
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -185,7 +187,7 @@ def test_key_gone_from_the_key_server_works_until_the_host_reboots(tmp_path: Pat
         assert read(s) == PATTERN
         await s.call("CloneVM", name="db1", newName="db3")
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         with pytest.raises(KeyNotUsable):
             await s.call("CryptoUnlock", name="db1")
         events = await s.events(eventTypeId="kms.crypto.SendKeyError.KeyMissingOnKMS")
@@ -204,17 +206,17 @@ def test_r20_persistence_needs_a_tpm_and_unlocks_without_vcenter(tmp_path: Path)
         await s.call("CreateVM", host="esx02", name="db2", diskSize=4096)
         await s.call("SetKeyPersistence", host="esx02", enable=True)
         key = key_id(await s.call("EncryptVM", name="db2"))
-        s.host("esx02").write_disk("db2", 0, b"kept")
-        found = contents(s.folder / "esx02")
-        assert not any(one in found for one in spellings(await s.key_on_kms(key.key_id)))
+        s.host("esx02").guests.write_disk("db2", 0, b"kept")
+        stored = contents(s.folder / "esx02")
+        assert not any(spelling in stored for spelling in spellings(await s.key_on_kms(key.key_id)))
         s.forget()
         s.reboot("esx02")
-        assert s.host("esx02").read_disk("db2", 0, 4) == b"kept"
+        assert s.host("esx02").guests.read_disk("db2", 0, 4) == b"kept"
         assert s.kmip == []
         await s.call("SetKeyPersistence", host="esx02", enable=False, removeAllStoredKeys=True)
         s.reboot("esx02")
         with pytest.raises(EncryptionKeyRequired):
-            s.host("esx02").read_disk("db2", 0, 4)
+            s.host("esx02").guests.read_disk("db2", 0, 4)
 
     play(tmp_path, test).close()
 
@@ -238,15 +240,15 @@ def test_another_tpm_does_not_open_what_a_stolen_disk_holds(tmp_path: Path) -> N
 def test_reencryption_gives_a_new_key_and_keeps_the_data(tmp_path: Path, deep: bool) -> None:
     async def test(s: Scene) -> None:
         old = await encrypted(s)
-        before = s.host().machine("db1").disk.data.read_bytes()
+        before = s.host().datastore.machine("db1").disk.data.read_bytes()
         new = key_id(await s.call("RecryptVM", name="db1", deep=deep))
         assert new != old
-        assert s.host().machine("db1").key_ids() == [new]
-        assert (s.host().machine("db1").disk.data.read_bytes() == before) is not deep
+        assert s.host().datastore.machine("db1").key_ids() == [new]
+        assert (s.host().datastore.machine("db1").disk.data.read_bytes() == before) is not deep
         assert read(s) == PATTERN
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
-        assert old not in s.host().crypto.list_keys()
+        await s.vcenter.hosts.synchronise_restarted()
+        assert old not in s.host().keys.crypto.list_keys()
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -272,7 +274,7 @@ def test_a_reencryption_that_failed_half_way_goes_on_with_the_same_key(
 ) -> None:
     async def test(s: Scene) -> None:
         old = await encrypted(s)
-        machine = s.host().machine("db1")
+        machine = s.host().datastore.machine("db1")
         real = type(machine.disk).recrypt_shallow
 
         def fails(self: Any, keys: Any, new: Any) -> None:
@@ -284,14 +286,14 @@ def test_a_reencryption_that_failed_half_way_goes_on_with_the_same_key(
             patch.setattr(type(machine.disk), "recrypt_shallow", fails)
             with pytest.raises(DamagedData):
                 await s.call("RecryptVM", name="db1")
-        mixed = s.host().machine("db1").key_ids()
+        mixed = s.host().datastore.machine("db1").key_ids()
         assert old in mixed
         assert len(mixed) == 2, "both keys are needed now"
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert read(s) == PATTERN
         new = key_id(await s.call("RecryptVM", name="db1"))
-        assert s.host().machine("db1").key_ids() == [new]
+        assert s.host().datastore.machine("db1").key_ids() == [new]
         assert new in mixed, "no further key was made"
 
     play(tmp_path, test).close()
@@ -303,8 +305,8 @@ def test_decryption_gives_plain_text_back_and_the_machine_still_moves_encrypted(
     async def test(s: Scene) -> None:
         await encrypted(s)
         await s.call("DecryptVM", name="db1")
-        assert PATTERN in contents(s.host().datastore)
-        info = s.host().machine_info("db1")
+        assert PATTERN in contents(s.host().datastore.folder)
+        info = s.host().machines.info("db1")
         assert (info.crypto_state, info.migrate_encryption) == ("plain", "required")
         assert (await s.call("ListVMs"))[0]["keyIds"] == []
         await s.call("SetMigrateEncryption", name="db1", migrateEncryption="disabled")
@@ -323,7 +325,7 @@ def test_disks_before_the_home_when_decrypting_and_after_it_when_encrypting(
         with pytest.raises(InvalidState, match="only if its machine is"):
             await s.call("EncryptVM", name="db1", parts=["disk"])
         await s.call("EncryptVM", name="db1", parts=["home"])
-        assert not s.host().machine("db1").disk.is_encrypted()
+        assert not s.host().datastore.machine("db1").disk.is_encrypted()
         await s.call("EncryptVM", name="db1")
         with pytest.raises(InvalidState, match="disks first: disk"):
             await s.call("DecryptVM", name="db1", parts=["home"])
@@ -339,14 +341,14 @@ def test_a_clone_has_the_same_keys_and_goes_its_own_way(tmp_path: Path) -> None:
     async def test(s: Scene) -> None:
         key = await encrypted(s)
         await s.call("AddDisk", name="db1", diskSize=4096)
-        s.host().write_disk("db1", 0, b"second", disk=1)
+        s.host().guests.write_disk("db1", 0, b"second", disk=1)
         await s.call("CloneVM", name="db1", newName="db2")
-        assert s.host().machine("db2").key_ids() == [key]
-        assert s.host().machine("db2").uuid != s.host().machine("db1").uuid
+        assert s.host().datastore.machine("db2").key_ids() == [key]
+        assert s.host().datastore.machine("db2").uuid != s.host().datastore.machine("db1").uuid
         assert read(s, machine="db2") == PATTERN
-        assert s.host().read_disk("db2", 0, 6, disk=1) == b"second"
+        assert s.host().guests.read_disk("db2", 0, 6, disk=1) == b"second"
         await s.call("RecryptVM", name="db2", deep=True)
-        s.host().write_disk("db2", 1000, b"changed")
+        s.host().guests.write_disk("db2", 1000, b"changed")
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -363,13 +365,13 @@ def test_a_disk_with_another_key_keeps_its_machine_off_until_the_key_is_there(
         assert {one["providerId"] for one in info["keyIds"]} == {"KMS", "OTHER"}
         s.servers["other"].is_up = False
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         with pytest.raises(KeyServerUnreachable):
             await s.call("PowerOnVM", name="db1")
-        info = s.host().unlock("db1").to_json()
-        assert (info["cryptoState"], info["lockedDisks"]) == ("unlocked", [1])
+        info = s.host().machines.unlock("db1")
+        assert (info.crypto_state, info.locked_disks) == ("unlocked", [1])
         with pytest.raises(EncryptionKeyRequired, match="disk 1 of db1 is encrypted"):
-            s.host().power_on("db1")
+            s.host().power.power_on("db1")
         assert read(s) == PATTERN
         await s.call("RemoveDisk", name="db1", disk=1)
         await s.call("PowerOnVM", name="db1")
@@ -385,15 +387,17 @@ def test_a_machine_is_registered_on_another_host_and_its_key_sent_there(tmp_path
         s.start_host("esx02")
         await s.call("AddHost", name="esx02", address="h", port=1)
         await s.call("UnregisterVM", name="db1")
-        (s.host().datastore / "db1").rename(s.host("esx02").datastore / "db1")
+        (s.host().datastore.folder / "db1").rename(s.host("esx02").datastore.folder / "db1")
         await s.call("SetRole", name="admin", basedOn="NoCryptoAdmin")
         await s.call("SetPermission", principal="ada", role="admin")
         with pytest.raises(NoPermission, match="RegisterVM"):
             await s.call("RegisterVM", "ada", host="esx02", name="db1")
         await s.call("RegisterVM", host="esx02", name="db1")
         assert read(s, "esx02") == PATTERN
-        assert s.host("esx02").crypto.state.value == "safe"
-        (s.host("esx02").datastore / "db1").rename(s.host("esx02").datastore / "renamed")
+        assert s.host("esx02").keys.crypto.state.value == "safe"
+        (s.host("esx02").datastore.folder / "db1").rename(
+            s.host("esx02").datastore.folder / "renamed"
+        )
         with pytest.raises(InvalidArgument, match="no machine renamed"):
             await s.call("RegisterVM", host="esx02", name="renamed")
 
@@ -432,16 +436,18 @@ def test_the_machines_key_goes_to_every_safe_host_of_the_cluster(tmp_path: Path)
             await s.call("AddHost", name=name, address="h", port=1, parent="cluster/prod")
         await s.call("CreateVM", host="a", name="web", diskSize=4096)
         key = key_id(await s.call("EncryptVM", name="web"))
-        assert key in s.host("a").crypto.list_keys()
-        assert s.host("b").crypto.state.value == "incapable", "only the chosen host is switched"
+        assert key in s.host("a").keys.crypto.list_keys()
+        assert s.host("b").keys.crypto.state.value == "incapable", (
+            "only the chosen host is switched"
+        )
         await s.call("SetCryptoMode", name="prod", cryptoMode="forceEnable")
-        assert {s.host(one).crypto.state.value for one in "abc"} == {"safe"}
+        assert {s.host(name).keys.crypto.state.value for name in "abc"} == {"safe"}
         key = key_id(await s.call("RecryptVM", name="web"))
         for name in "abc":
-            assert key in s.host(name).crypto.list_keys()
+            assert key in s.host(name).keys.crypto.list_keys()
         s.start_host("d")
         await s.call("AddHost", name="d", address="h", port=1, parent="cluster/prod")
-        assert s.host("d").crypto.state.value == "safe", "joins safe hosts"
+        assert s.host("d").keys.crypto.state.value == "safe", "joins safe hosts"
         s.hosts["c"] = None
         await s.call("RecryptVM", name="web")
 
@@ -455,11 +461,11 @@ def test_encryption_mode_is_left_only_without_encrypted_machines(tmp_path: Path)
             await s.call("DisableCrypto", host="esx01")
         await s.call("DecryptVM", name="db1")
         await s.call("DisableCrypto", host="esx01")
-        assert s.host().crypto.state.value == "pendingIncapable"
+        assert s.host().keys.crypto.state.value == "pendingIncapable"
         with pytest.raises(InvalidState):
-            s.host().reconfigure("db1", CryptoSpecKind.ENCRYPT, CryptoKeyId("KMS", "x"))
+            s.host().machines.reconfigure("db1", CryptoSpecKind.ENCRYPT, CryptoKeyId("KMS", "x"))
         await s.call("EncryptVM", name="db1")
-        assert s.host().crypto.state.value == "safe"
+        assert s.host().keys.crypto.state.value == "safe"
 
     play(tmp_path, test).close()
 
@@ -471,10 +477,10 @@ def test_a_host_that_does_not_answer_is_told_and_gets_its_keys_later(tmp_path: P
         s.hosts["esx01"] = None
         with pytest.raises(HostUnreachable):
             await s.call("CryptoUnlock", name="db1")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         s.hosts["esx01"] = host
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert read(s) == PATTERN
 
     play(tmp_path, test).close()
@@ -486,12 +492,12 @@ def test_a_host_that_does_not_answer_is_told_and_gets_its_keys_later(tmp_path: P
 def test_core_dumps_are_encrypted_and_relocked_when_the_host_key_changes(tmp_path: Path) -> None:
     async def test(s: Scene) -> None:
         key = await encrypted(s)
-        old = s.host().crypto.host_key_id
+        old = s.host().keys.crypto.host_key_id
         await s.call("PowerOnVM", name="db1")
-        s.host().memory("db1")[: len(PATTERN)] = PATTERN
+        s.host().power.memory("db1")[: len(PATTERN)] = PATTERN
         of_machine = await s.call("DumpCore", host="esx01", world="db1")
         assert key_id(of_machine["keyId"]) == key, "a machine's dump is under its own key"
-        of_host = s.host().dump_core("hostd", PATTERN)
+        of_host = s.host().dumper.dump("hostd", PATTERN)
         assert of_host.key_id == old
         assert PATTERN[:24] not in contents(s.folder / "esx01" / "coredumps")
         [event] = await s.events(eventTypeId="esx.problem.application.core.dumped.encrypted")
@@ -499,8 +505,8 @@ def test_core_dumps_are_encrypted_and_relocked_when_the_host_key_changes(tmp_pat
         assert event["arguments"]["file"] == of_machine["file"]
         changed = await s.call("ChangeHostKey", host="esx01")
         assert set(changed["relocked"]) >= {of_host.file}
-        assert s.host().crypto.host_key_id == key_id(changed["keyId"]) != old
-        assert s.host().dumps.read(of_host.file, s.host().crypto.keys()) == PATTERN
+        assert s.host().keys.crypto.host_key_id == key_id(changed["keyId"]) != old
+        assert s.host().dumps.read(of_host.file, s.host().keys.crypto.keys()) == PATTERN
         sent = await s.call("ExportCoreDump", host="esx01", file=of_host.file, password="pässwort")
         assert open_exported(base64.b64decode(sent), "pässwort") == PATTERN
         with pytest.raises(DamagedData):
@@ -514,13 +520,13 @@ def test_an_old_dump_is_unreadable_without_its_key_and_a_plain_host_dumps_plain(
 ) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
-        plain = s.host().dump_core("hostd", b"plain text")
+        plain = s.host().dumper.dump("hostd", b"plain text")
         assert plain.key_id is None
         await s.call("ConfigureCryptoKey", host="esx01")
-        dump = s.host().dump_core("hostd", PATTERN)
+        dump = s.host().dumper.dump("hostd", PATTERN)
         host = s.reboot("esx01")
         with pytest.raises(EncryptionKeyRequired):
-            host.dumps.read(dump.file, host.crypto.keys())
+            host.dumps.read(dump.file, host.keys.crypto.keys())
         assert host.dumps.read(plain.file, {}) == b"plain text"
         with pytest.raises(NotFound):
             host.dumps.read("../host.json", {})

@@ -125,13 +125,13 @@ def simple_nodes() -> st.SearchStrategy[Simple]:
         parts = [elements] * len(SIMPLE[kind])
         if kind == "role":
             parts[1] = st.sampled_from(sorted(ROLES)).map(Element.of)
-        return st.tuples(*parts).map(lambda found: Simple(kind, found))
+        return st.tuples(*parts).map(lambda elements: Simple(kind, elements))
 
     return st.sampled_from(sorted(SIMPLE)).flatmap(of_kind)
 
 
 def compounds(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
-    lists = st.lists(inner, min_size=1, max_size=3).map(lambda found: List(tuple(found)))
+    lists = st.lists(inner, min_size=1, max_size=3).map(lambda members: List(tuple(members)))
     return st.one_of(lists, st.builds(Pair, inner, elements, elements))
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
+from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
@@ -17,7 +19,7 @@ from kmipkit_vsphere.model.errors import (
     NotFound,
     ResourceInUse,
 )
-from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret, SecretText
 from kmipkit_vsphere.providers.native import NativeSpec
 from kmipkit_vsphere.vcenter import native_backup
 from vsphere_scene import PretendedTPM, Scene, play
@@ -62,7 +64,7 @@ def test_r02_r05_no_key_server_takes_part(tmp_path: Path) -> None:
         await native(s)
         await s.call("CreateVM", host="a", name="db1", diskSize=4096, encrypt=True)
         s.reboot("a")
-        assert s.host("a").machine_info("db1").crypto_state == "unlocked"
+        assert s.host("a").machines.info("db1").crypto_state == "unlocked"
         assert s.servers == {}, "no key server was ever there to speak to"
         s.add_server("kms1")
         with pytest.raises(InvalidArgument, match="no key servers"):
@@ -77,8 +79,8 @@ def test_r10_every_host_of_the_cluster_gets_the_same_primary_key(tmp_path: Path)
         await native(s, "a", "b", "c")
         made = await s.call("ListKmsClusters")
         for name in "abc":
-            [held] = s.host(name).info()["keyProviders"]
-            assert held["keyId"] == made[0]["keyId"]
+            [held] = s.host(name).info().key_providers
+            assert str(held.key_id) == made[0]["keyId"]
             kept = s.host(name).config.get("nativeProviders")["NKP"]["keyDerivationKey"]
             assert base64.b64decode(kept) == kdk(s)
 
@@ -91,13 +93,13 @@ def test_r11_r45_r46_hosts_make_and_find_keys_without_vcenter(tmp_path: Path) ->
         await s.call("ConfigureCryptoKey", host="a")
         s.store.close()  # vCenter is gone
         host = s.host("a")
-        host.create_machine("new", 4096)
-        info = host.encrypt_machine("new", CryptoKeyId("NKP", ""))
+        host.machines.create("new", 4096)
+        info = host.machines.reconfigure("new", CryptoSpecKind.ENCRYPT, CryptoKeyId("NKP", ""))
         assert info.key_ids[0].key_id, "an internal key, made by the host"
-        host.write_disk("new", 0, b"secret")
+        host.guests.write_disk("new", 0, b"secret")
         host = s.reboot("a")
-        assert host.crypto.state.value == "safe"
-        assert host.read_disk("new", 0, 6) == b"secret"
+        assert host.keys.crypto.state.value == "safe"
+        assert host.guests.read_disk("new", 0, 6) == b"secret"
         assert s.calls[-1][1] != "AddKey"
         s.start_vcenter()
 
@@ -113,7 +115,7 @@ def test_r45_vcenter_pushes_no_key_for_a_machine(tmp_path: Path) -> None:
         assert "AddKey" not in {method for _, method in s.calls}
         [status] = await s.call("QueryCryptoKeyStatus", keyIds=[key], checkKeyBitMap=3)
         assert (status["reason"], status["encryptedVMs"]) == ("KeyStateManagedByNKP", ["db1"])
-        with pytest.raises(InvalidState, match="vCenter makes no keys"):
+        with pytest.raises(InvalidState, match="vCenter cannot generate keys"):
             await s.call("GenerateKey", keyProvider="NKP")
         other = await s.call("RecryptVM", name="db1")
         assert other != key
@@ -132,7 +134,7 @@ def test_r30_the_primary_key_is_random_and_has_256_bits(tmp_path: Path) -> None:
 def test_r30_a_key_is_found_again_by_its_id_on_any_host(tmp_path: Path) -> None:
     spec = NativeSpec("NKP", UUID(int=1), Secret(bytes(range(32))))
     key = spec.new_key()
-    again = NativeSpec.from_json(spec.to_json()).key(key.key_id)
+    again = convert(to_builtins(spec), NativeSpec).key(key.key_id)
     assert again.key_data == key.key_data
     assert spec.new_key().key_id != key.key_id
     blob = bytearray(base64.b64decode(key.key_id.key_id))
@@ -165,7 +167,7 @@ def test_states_red_before_the_backup_yellow_while_pushed_green_then(tmp_path: P
         assert await colour(s) == "green"
         s.start_host("c")
         await s.call("AddHost", name="c", address="h", port=1, parent="cluster/prod")
-        assert s.host("c").info()["keyProviders"], "a host that joins later gets it"
+        assert s.host("c").info().key_providers, "a host that joins later gets it"
         types = [event["eventTypeId"] for event in await s.events()]
         assert "com.vmware.vc.kms.crypto.NotBackedUp" in types
         assert "com.vmware.vc.kms.crypto.AllBackedUp" in types
@@ -197,10 +199,10 @@ def test_hosts_without_a_tpm_are_passed_over_where_one_is_required(tmp_path: Pat
         await s.call("CreateNativeProvider", provider="NKP")
         await backup(s)
         assert await colour(s) == "green"
-        assert s.host("plain").info()["keyProviders"] == []
-        assert s.host("tpm").info()["keyProviders"]
+        assert s.host("plain").info().key_providers == []
+        assert s.host("tpm").info().key_providers
         await s.call("CreateVM", host="plain", name="db1", diskSize=4096)
-        with pytest.raises(InvalidState, match="not given to this host"):
+        with pytest.raises(InvalidState, match="does not have the key provider"):
             await s.call("EncryptVM", name="db1")
         secret = kdk(s)
         for path in (s.folder / "tpm").rglob("*"):
@@ -213,7 +215,7 @@ def test_a_backup_restores_the_provider_on_a_new_vcenter(tmp_path: Path) -> None
     async def test(s: Scene) -> None:
         data = await native(s)
         await s.call("CreateVM", host="a", name="db1", diskSize=4096, encrypt=True)
-        s.host("a").write_disk("db1", 0, b"secret")
+        s.host("a").guests.write_disk("db1", 0, b"secret")
         key = (await s.call("ListKmsClusters"))[0]["keyId"]
         # Everything but the datastore and the backup is lost.
         s.store.close()
@@ -224,7 +226,7 @@ def test_a_backup_restores_the_provider_on_a_new_vcenter(tmp_path: Path) -> None
         s.start_vcenter()
         s.reboot("a")
         with pytest.raises(EncryptionKeyRequired):
-            s.host("a").read_disk("db1", 0, 6)
+            s.host("a").guests.read_disk("db1", 0, 6)
         await cluster(s, "b")
         await s.call("AddHost", name="a", address="h", port=1, parent="cluster/prod")
 
@@ -242,7 +244,7 @@ def test_a_backup_restores_the_provider_on_a_new_vcenter(tmp_path: Path) -> None
         assert (done["keyId"], done["restored"]) == (key, True)
         assert not (await restore(password="geheim"))["restored"], "it is here already"
         await s.call("RegisterVM", host="a", name="db1")
-        assert s.host("a").read_disk("db1", 0, 6) == b"secret"
+        assert s.host("a").guests.read_disk("db1", 0, 6) == b"secret"
 
     play(tmp_path, test).close()
 
@@ -267,7 +269,7 @@ def test_a_provider_in_use_is_deleted_by_force_only_and_is_gone_from_hosts(tmp_p
             await s.call("DeleteNativeProvider", provider="NKP")
         users = await s.call("DeleteNativeProvider", provider="NKP", force=True)
         assert "db1" in users
-        assert s.host("a").info()["keyProviders"] == []
+        assert s.host("a").info().key_providers == []
         assert s.store.secrets.get("kdk/NKP") is None
         with pytest.raises(NotFound):
             await s.call("ExportProvider", provider="NKP")
@@ -299,7 +301,7 @@ def test_the_backup_is_opened_by_openssl_which_finds_the_primary_key(tmp_path: P
 
     spec = NativeSpec.new("NKP", tpm_required=True)
     file = tmp_path / "NKP.p12"
-    file.write_bytes(native_backup.write(spec, datetime.now(UTC), "geheim"))
+    file.write_bytes(native_backup.write(spec, datetime.now(UTC), SecretText(b"geheim")))
 
     def openssl(*arguments: str, data: bytes | None = None) -> bytes:
         command = ["openssl", *arguments]
@@ -313,8 +315,8 @@ def test_the_backup_is_opened_by_openssl_which_finds_the_primary_key(tmp_path: P
     from cryptography import x509
 
     content = native_backup._content(x509.load_pem_x509_certificate(certificate))
-    assert content["provider"] == "NKP"
-    (tmp_path / "sealed").write_bytes(base64.b64decode(content["encryptedKeyDerivationKey"]))
+    assert content.provider == "NKP"
+    (tmp_path / "sealed").write_bytes(content.encrypted_key_derivation_key)
     options = [
         one
         for option in ("rsa_padding_mode:oaep", "rsa_oaep_md:sha256", "rsa_mgf1_md:sha256")
@@ -334,4 +336,4 @@ def test_the_backup_is_opened_by_openssl_which_finds_the_primary_key(tmp_path: P
 @pytest.mark.parametrize("data", [b"", b"not a file", bytes(2000)])
 def test_files_that_are_no_backup(data: bytes) -> None:
     with pytest.raises(InvalidArgument):
-        native_backup.read(data, "geheim")
+        native_backup.read(data, SecretText(b"geheim"))

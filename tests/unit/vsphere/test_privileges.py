@@ -52,8 +52,12 @@ def state(s: Scene) -> Any:
         s.vcenter.crypto.providers.infos(),
         s.store.inventory.machines(),
         s.host().info(),
-        [info.to_json() for info in s.host().machines()],
-        {path: path.read_bytes() for path in s.host().datastore.rglob("*") if path.is_file()},
+        s.host().machines.list_all(),
+        {
+            path: path.read_bytes()
+            for path in s.host().datastore.folder.rglob("*")
+            if path.is_file()
+        },
     )
 
 
@@ -113,7 +117,7 @@ def test_r40_switching_a_host_into_encryption_mode_needs_register_host(tmp_path:
         with pytest.raises(NoPermission, match="RegisterHost on host/esx01"):
             await s.call("EncryptVM", "ada", name="db1")
         assert s.kmip == []
-        assert s.host().crypto.state.value == "incapable"
+        assert s.host().keys.crypto.state.value == "incapable"
         await s.call("ConfigureCryptoKey", host="esx01")
         await s.call("EncryptVM", "ada", name="db1")
 
@@ -244,7 +248,7 @@ def test_r34_events_are_exported_and_filtered(tmp_path: Path) -> None:
         earlier = await s.events(until="2026-11-24T12:30:00+00:00")
         assert earlier + later == every
         assert later
-        with pytest.raises(InvalidArgument, match="csv or jsonl"):
+        with pytest.raises(InvalidArgument, match="csv, jsonl"):
             await s.call("ExportEvents", format="xml")
         with pytest.raises(InvalidArgument, match="since"):
             await s.events(since="yesterday")

@@ -8,6 +8,7 @@ import pytest
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import calls, material
 from kmipkit_vsphere.model.certificates import to_der, to_pem
+from kmipkit_vsphere.model.encoding import to_builtins
 from kmipkit_vsphere.model.errors import (
     ClientNotTrusted,
     InvalidArgument,
@@ -17,7 +18,7 @@ from kmipkit_vsphere.model.errors import (
     ServerNotTrusted,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
-from kmipkit_vsphere.providers.conversation import Login
+from kmipkit_vsphere.providers.kmip_session import Login
 from kmipkit_vsphere.vcenter.health import certificate_info
 from laboratory import Laboratory
 from vsphere_scene import VCENTER, Scene, play
@@ -80,7 +81,7 @@ def test_r04_a_standard_provider_without_a_server_is_red_and_refused(tmp_path: P
         assert status["reasons"] == ["there is no key server; add one"]
         with pytest.raises(InvalidState, match="no key server"):
             await s.call("EncryptVM", name="db1")
-        assert s.host().machine_info("db1").crypto_state == "plain"
+        assert s.host().machines.info("db1").crypto_state == "plain"
 
     play(tmp_path, test).close()
 
@@ -111,7 +112,7 @@ def test_r12_a_provider_is_added_and_shown(tmp_path: Path) -> None:
         assert info["clusterId"] == "KMS"
         assert info["managementType"] == "vCenter"
         [direct] = s.vcenter.crypto.providers.infos()
-        assert direct == info
+        assert to_builtins(direct) == info
 
     play(tmp_path, test).close()
 
@@ -128,7 +129,7 @@ def test_r13_a_server_of_another_vendor_is_refused(tmp_path: Path) -> None:
         await s.add_kms("KMS", "foreign", anyVendor=True)
         [status] = await s.call("RetrieveKmipServersStatus")
         assert status["overallStatus"] == "yellow"
-        assert "of the vendor 'Another Vendor'" in status["reasons"][0]
+        assert "is 'Another Vendor'" in status["reasons"][0]
 
     play(tmp_path, test).close()
 
@@ -142,8 +143,8 @@ def test_r14_a_server_that_lacks_a_key_is_reported(tmp_path: Path) -> None:
         [status] = await s.call("RetrieveKmipServersStatus")
         assert [one["status"] for one in status["servers"]] == ["green", "yellow"]
         assert f"kms2 does not have key {made}" in status["reasons"][0]
-        await s.vcenter.crypto.providers.poll()
-        await s.vcenter.crypto.providers.poll()
+        await s.vcenter.crypto.health.poll()
+        await s.vcenter.crypto.health.poll()
         events = await s.events(eventTypeId="kms.crypto.SendKeyError.KeyMissingOnKMS")
         assert len(events) == 1, "told once, not at each poll"
 
@@ -267,9 +268,9 @@ def test_a_certificate_that_ends_soon_is_a_warning_and_an_event(tmp_path: Path) 
         [status] = await s.call("RetrieveKmipServersStatus")
         assert status["overallStatus"] == "yellow"
         info = status["servers"][0]["certInfo"]
-        assert info == certificate_info(issued.certificate, s.now)
+        assert info == to_builtins(certificate_info(issued.certificate, s.now))
         assert len(info["fingerprint"].split(":")) == 20
-        await s.vcenter.crypto.providers.poll()
+        await s.vcenter.crypto.health.poll()
         [event] = await s.events(eventTypeId="vecs.KMSServerCertExpirationEvent")
         assert event["severity"] == "warning"
         shown = await s.call("RetrieveKmipServerCert", clusterId="KMS", serverName="kms1")
@@ -283,12 +284,12 @@ def test_a_client_certificate_that_ends_soon_is_told_once(tmp_path: Path) -> Non
         s.add_server("kms1")
         await s.add_kms("KMS", "kms1")
         await s.call("IssueClientCert", clusterId="KMS")
-        await s.vcenter.crypto.providers.poll()
+        await s.vcenter.crypto.health.poll()
         wanted = {"eventTypeId": "vecs.KMSClientCertExpirationEvent"}
         assert await s.events(**wanted) == []
         s.pass_time(days=680)
         for _ in range(2):
-            await s.vcenter.crypto.providers.poll()
+            await s.vcenter.crypto.health.poll()
         assert len(await s.events(**wanted)) == 1
 
     play(tmp_path, test).close()
@@ -299,11 +300,11 @@ def test_a_poll_is_a_probe_and_two_discoveries_and_a_loss_is_told_once(tmp_path:
         server = s.add_server("kms1")
         await s.add_kms("KMS", "kms1")
         server.seen.connections.clear()
-        await s.vcenter.crypto.providers.poll()
+        await s.vcenter.crypto.health.poll()
         assert server.seen.connections == [[], ["DISCOVER_VERSIONS"] * 2]
         server.is_up = False
-        await s.vcenter.crypto.providers.poll()
-        await s.vcenter.crypto.providers.poll()
+        await s.vcenter.crypto.health.poll()
+        await s.vcenter.crypto.health.poll()
         assert len(await s.events(eventTypeId="kms.crypto.Unreachable")) == 1
 
     play(tmp_path, test).close()
@@ -398,7 +399,9 @@ def test_generated_keys_carry_custom_attributes(tmp_path: Path) -> None:
         found = await s.ask_kms(calls.get_attributes(made.key_id, ("x-Department",)))
         assert found.items[0].value == "Größe & Co"
         await s.call(
-            "SetKeyCustomAttributes", keyId=made.to_json(), customAttributes={"Department": "new"}
+            "SetKeyCustomAttributes",
+            keyId=to_builtins(made),
+            customAttributes={"Department": "new"},
         )
         found = await s.ask_kms(calls.get_attributes(made.key_id, ("x-Department",)))
         assert [one.value for one in found.items] == ["new"]
@@ -426,7 +429,7 @@ def test_the_status_of_keys_tells_why_one_cannot_be_used(tmp_path: Path) -> None
 
         async def status(asked: CryptoKeyId, bits: int = 15) -> dict[str, Any]:
             [found] = await s.call(
-                "QueryCryptoKeyStatus", keyIds=[asked.to_json()], checkKeyBitMap=bits
+                "QueryCryptoKeyStatus", keyIds=[to_builtins(asked)], checkKeyBitMap=bits
             )
             return dict(found)
 
@@ -450,14 +453,14 @@ def test_removing_a_key_never_touches_the_key_server(tmp_path: Path) -> None:
         await s.prepare()
         key = key_id(await s.call("EncryptVM", name="db1"))
         s.forget()
-        [refused] = await s.call("RemoveKeys", keyIds=[key.to_json()])
+        [refused] = await s.call("RemoveKeys", keyIds=[to_builtins(key)])
         assert refused["fault"] == "ResourceInUse"
         [unknown] = await s.call("RemoveKeys", keyIds=[{"providerId": "KMS", "keyId": "?"}])
         assert unknown["fault"] == "InvalidArgument"
-        [done] = await s.call("RemoveKeys", keyIds=[key.to_json()], force=True)
+        [done] = await s.call("RemoveKeys", keyIds=[to_builtins(key)], force=True)
         assert done["success"]
         assert s.kmip == []
-        assert key not in s.host().crypto.list_keys()
+        assert key not in s.host().keys.crypto.list_keys()
         assert await s.key_on_kms(key.key_id)
 
     play(tmp_path, test).close()
@@ -474,11 +477,13 @@ def test_wrapped_keys_leave_one_wrapping_key_on_the_key_server(tmp_path: Path) -
         first = key_id(await s.call("EncryptVM", name="db1"))
         assert "CREATE" not in s.kmip, "the key server makes no key for a machine"
         assert first.key_id.startswith(f"wrapped:{wrapping.key_id}:")
-        s.host().write_disk("db1", 0, b"payroll")
+        s.host().guests.write_disk("db1", 0, b"payroll")
         s.reboot("esx01")
-        await s.vcenter.hosts.look_after_all()
-        assert s.host().read_disk("db1", 0, 7) == b"payroll"
-        [status] = await s.call("QueryCryptoKeyStatus", keyIds=[first.to_json()], checkKeyBitMap=1)
+        await s.vcenter.hosts.synchronise_restarted()
+        assert s.host().guests.read_disk("db1", 0, 7) == b"payroll"
+        [status] = await s.call(
+            "QueryCryptoKeyStatus", keyIds=[to_builtins(first)], checkKeyBitMap=1
+        )
         assert status["keyAvailable"]
 
         await s.call("ConfigureWrappingKey", clusterId="KMS", rotationInterval=30)

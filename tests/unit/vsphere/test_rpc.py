@@ -1,5 +1,6 @@
 """The channel between the roles: frames, faults, limits, and names on both sides. In memory."""
 
+import base64
 import json
 import logging
 import ssl
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -16,9 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from kmipkit_vsphere.calls import guest, host, machines
 from kmipkit_vsphere.host.crypto import CryptoManagerHost
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, HostService
+from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, host_calls
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import (
     EncryptionKeyRequired,
     InternalFault,
@@ -30,9 +35,16 @@ from kmipkit_vsphere.model.errors import (
     fault_from,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
-from kmipkit_vsphere.rpc.channel import HANDSHAKE_TIMEOUT, Client, Method, Server, serve_stream
+from kmipkit_vsphere.model.message import Text
+from kmipkit_vsphere.rpc.call import Request, Rows, table
+from kmipkit_vsphere.rpc.channel import (
+    HANDSHAKE_TIMEOUT,
+    CallFrame,
+    Client,
+    Server,
+    serve_stream,
+)
 from kmipkit_vsphere.rpc.frames import MAX_FRAME, FrameStream
-from kmipkit_vsphere.rpc.params import Params, key_plain_to_json
 from kmipkit_vsphere.rpc.tls import Credentials
 
 NOW = datetime.now(UTC)
@@ -46,32 +58,58 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     trio.run(test, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-async def echo(params: Params) -> Any:
-    return params.text("text")
+class Echo(Request[str]):
+    text: Text
 
 
-async def defect(_params: Params) -> Any:
+class Defect(Request[None]):
+    pass
+
+
+class Locked(Request[None]):
+    pass
+
+
+class Misfit(Request[int]):
+    """Answered with something else than it declares."""
+
+
+async def echo(request: Echo) -> str:
+    return request.text
+
+
+async def defect(_request: Defect) -> None:
     raise ZeroDivisionError("text with a secret")
 
 
-async def locked(_params: Params) -> Any:
-    raise EncryptionKeyRequired("locked", required_key=[KEY.key_id.to_json()])
+async def locked(_request: Locked) -> None:
+    raise EncryptionKeyRequired("locked", required_key=[KEY.key_id])
 
 
-METHODS = {
-    "Echo": Method("user", echo),
-    "Defect": Method("user", defect),
-    "Locked": Method("user", locked),
-}
+async def misfit(_request: Misfit) -> Any:
+    return "text with a secret"
+
+
+ROWS = table(
+    Echo.row("user", echo),
+    Defect.row("user", defect),
+    Locked.row("user", locked),
+    Misfit.row("user", misfit),
+)
+
+
+async def send(client: Client, method: str, params: Any = None) -> Any:
+    """A call that no declared request would make."""
+    return json.loads(await client.send(method, json.dumps(params or {}).encode()))
 
 
 @asynccontextmanager
 async def served(
-    methods: dict[str, Method] = METHODS, roles: frozenset[str] = frozenset({"user"})
+    rows: Rows = ROWS, roles: frozenset[str] = frozenset({"user"})
 ) -> AsyncIterator[tuple[Client, trio.abc.Stream]]:
     near, far = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_stream, far, "caller", roles, methods)
+        nursery.start_soon(serve_stream, far, "caller", roles, rows)
         client = Client(near, "peer")
         yield client, near
         await client.aclose()
@@ -82,11 +120,11 @@ def test_calls_are_answered_in_turn() -> None:
         async with served() as (client, _), trio.open_nursery() as nursery:
             answers: list[str] = []
 
-            async def one(text: str) -> None:
-                answers.append(await client.call("Echo", {"text": text}))
+            async def call(text: str) -> None:
+                answers.append(await client.call(Echo(text)))
 
             for text in "abc":
-                nursery.start_soon(one, text)
+                nursery.start_soon(call, text)
         assert sorted(answers) == ["a", "b", "c"]
 
     run(test)
@@ -109,8 +147,8 @@ def test_faults_arrive_as_what_they_are(
     async def test() -> None:
         async with served() as (client, _):
             with pytest.raises(fault):
-                await client.call(method, params)
-            assert await client.call("Echo", {"text": "still there"}) == "still there"
+                await send(client, method, params)
+            assert await client.call(Echo("still there")) == "still there"
 
     run(test)
 
@@ -119,7 +157,7 @@ def test_a_defect_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -
     async def test() -> None:
         async with served() as (client, _):
             with pytest.raises(InternalFault) as caught:
-                await client.call("Defect")
+                await client.call(Defect())
             assert "secret" not in str(caught.value)
 
     run(test)
@@ -131,8 +169,8 @@ def test_arguments_of_a_fault_arrive() -> None:
     async def test() -> None:
         async with served() as (client, _):
             with pytest.raises(EncryptionKeyRequired) as caught:
-                await client.call("Locked")
-            assert caught.value.required_key == [{"keyId": "k1", "providerId": "kp"}]
+                await client.call(Locked())
+            assert caught.value.required_key == [KEY.key_id]
 
     run(test)
 
@@ -141,7 +179,7 @@ def test_a_caller_without_the_role_is_refused() -> None:
     async def test() -> None:
         async with served(roles=frozenset()) as (client, _):
             with pytest.raises(NoPermission, match="user"):
-                await client.call("Echo", {"text": "x"})
+                await client.call(Echo("x"))
 
     run(test)
 
@@ -201,9 +239,9 @@ def test_a_peer_that_does_not_answer_properly(answer: bytes) -> None:
         await far.send_all(answer)
         await far.send_eof()
         with pytest.raises(RPCError, match="Echo on peer"):
-            await client.call("Echo")
+            await client.call(Echo("x"))
         with pytest.raises(RPCError, match="closed"):
-            await client.call("Echo")
+            await client.call(Echo("x"))
 
     run(test)
 
@@ -212,7 +250,7 @@ def test_a_peer_that_is_silent() -> None:
     async def test() -> None:
         near, _far = trio.testing.memory_stream_pair()
         with pytest.raises(RPCError, match="no answer within 600 s"):
-            await Client(near, "peer").call("Echo")
+            await Client(near, "peer").call(Echo("x"))
 
     run(test)
 
@@ -222,9 +260,9 @@ def test_an_abandoned_call_ends_the_connection() -> None:
         near, _far = trio.testing.memory_stream_pair()
         client = Client(near, "peer")
         with trio.move_on_after(1):
-            await client.call("Echo")
+            await client.call(Echo("x"))
         with pytest.raises(RPCError, match="is closed"):
-            await client.call("Echo")
+            await client.call(Echo("x"))
 
     run(test)
 
@@ -240,83 +278,142 @@ def test_unknown_faults_and_arguments_become_plain_errors() -> None:
 # The host's calls ------------------------------------------------------------------------------
 
 
+SPELLINGS = (
+    base64.b64encode(KEY.key_data.reveal()).decode(),
+    KEY.key_data.reveal().hex(),
+    "secret-key",
+)
+
+
 def test_a_host_behind_the_channel(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    host = Host.start("esx01", tmp_path)
-    methods = dict(HostService(host).methods())
+    rows = host_calls(Host.start("esx01", tmp_path))
 
     async def test() -> None:
-        async with served(methods, frozenset({MANAGEMENT, GUEST})) as (client, _):
-            await client.call("CreateMachine", {"name": "vm1", "diskSize": 65536})
-            await client.call("WriteDisk", {"name": "vm1", "offset": 100, "data": "R1VFU1Q="})
+        async with served(rows, frozenset({MANAGEMENT, GUEST})) as (client, _):
+            await client.call(machines.CreateMachine("vm1", 65536))
+            await client.call(guest.WriteDisk("vm1", 100, b"GUEST"))
             with pytest.raises(InvalidState):
-                await client.call("AddKey", {"key": key_plain_to_json(KEY)})
-            await client.call("CryptoManagerHostPrepare")
-            await client.call("CryptoManagerHostEnable", {"initialKey": key_plain_to_json(KEY)})
-            [result] = await client.call("AddKeys", {"keys": [key_plain_to_json(KEY)]})
-            assert (result["success"], result["fault"]) == (False, "AlreadyExists")
-            status = await client.call("GetCryptoKeyStatus", {"keys": [KEY.key_id.to_json()]})
-            key_id = KEY.key_id.to_json()
-            assert status == [{"keyId": key_id, "present": True, "managementType": "external"}]
-            await client.call("EncryptMachine", {"name": "vm1", "keyId": KEY.key_id.to_json()})
-            read = await client.call("ReadDisk", {"name": "vm1", "offset": 100, "length": 5})
-            assert read == "R1VFU1Q="
-            [machine] = await client.call("ListMachines")
-            assert machine["cryptoState"] == "unlocked"
-            info = await client.call("HostInfo")
-            assert (info["cryptoState"], info["cryptoKeyId"]) == ("safe", KEY.key_id.to_json())
+                await client.call(host.AddKey(KEY))
+            await client.call(host.CryptoManagerHostPrepare())
+            await client.call(host.CryptoManagerHostEnable(initial_key=KEY))
+            [result] = await client.call(host.AddKeys([KEY]))
+            assert (result.success, result.fault) == (False, "AlreadyExists")
+            status = await client.call(host.GetCryptoKeyStatus([KEY.key_id]))
+            assert status == [host.KeyPresence(KEY.key_id, True, "external")]
+            kind = CryptoSpecKind.ENCRYPT
+            await client.call(machines.ReconfigureCrypto("vm1", kind, KEY.key_id))
+            assert await client.call(guest.ReadDisk("vm1", 100, 5)) == b"GUEST"
+            [machine] = await client.call(machines.ListMachines())
+            assert machine.crypto_state == "unlocked"
+            info = await client.call(host.HostInfo())
+            assert (info.crypto_state, info.crypto_key_id) == ("safe", KEY.key_id)
 
     trio.run(test)
     assert "AddKeys" in caplog.text
-    for spelling in (key_plain_to_json(KEY)["keyData"], KEY.key_data.reveal().hex(), "secret-key"):
+    for spelling in SPELLINGS:
         assert spelling not in caplog.text
 
 
+def test_messages_are_sent_with_the_names_of_the_api() -> None:
+    assert json.loads(encode(host.AddKey(KEY))) == {
+        "key": {
+            "keyId": {"keyId": "k1", "providerId": "kp"},
+            "algorithm": "AES-256",
+            "keyData": SPELLINGS[0],
+        }
+    }
+    assert decode(encode(host.AddKey(KEY)), host.AddKey) == host.AddKey(KEY)
+
+
 def test_a_guest_cannot_bring_keys(tmp_path: Path) -> None:
-    methods = dict(HostService(Host.start("esx01", tmp_path)).methods())
+    rows = host_calls(Host.start("esx01", tmp_path))
 
     async def test() -> None:
-        async with served(methods, frozenset({GUEST})) as (client, _):
+        async with served(rows, frozenset({GUEST})) as (client, _):
             with pytest.raises(NoPermission):
-                await client.call("CryptoManagerHostPrepare")
+                await client.call(host.CryptoManagerHostPrepare())
 
     run(test)
 
 
-BAD_PARAMS: list[tuple[str, dict[str, Any]]] = [
-    ("AddKey", {}),
-    ("AddKey", {"key": "text"}),
-    ("AddKey", {"key": {"keyId": {"keyId": "k"}, "algorithm": "AES-256", "keyData": "AAAA"}}),
-    ("AddKeys", {"keys": [1]}),
-    ("RemoveKey", {"keyId": KEY.key_id.to_json(), "force": "yes"}),
-    ("CreateMachine", {"name": "vm", "diskSize": "1"}),
-    ("CreateMachine", {"name": "vm", "diskSize": 512, "uuid": "x"}),
-    ("ReadDisk", {"name": "vm", "offset": 0, "length": 1 << 30}),
-    ("ReadDisk", {"name": "vm", "offset": True, "length": 1}),
-    ("WriteDisk", {"name": "vm", "offset": 0, "data": "*"}),
-    ("WriteDisk", {"name": "x" * 5000, "offset": 0, "data": ""}),
+TEXT = "a string of 1 to 4096 characters"
+KEY_ID = {"providerId": "kp", "keyId": "k1"}
+BAD_PARAMS: list[tuple[str, dict[str, Any], str]] = [
+    ("AddKey", {}, "key must be an object"),
+    ("AddKey", {"key": "text"}, "key must be an object"),
+    ("AddKey", {"key": {"keyId": {"keyId": "k"}}}, f"key.keyId.providerId must be {TEXT}"),
+    ("AddKey", {"key": {"keyId": KEY_ID, "algorithm": 5}}, f"key.algorithm must be {TEXT}"),
+    (
+        "AddKey",
+        {"key": {"keyId": KEY_ID, "algorithm": "AES-256", "keyData": "secret-key"}},
+        "key.keyData must be base64",
+    ),
+    ("AddKeys", {"keys": [1]}, "keys[0] must be an object"),
+    ("AddKeys", {"keys": 1}, "keys must be a list of objects"),
+    ("RemoveKey", {"keyId": KEY_ID, "force": "yes"}, "force must be true or false"),
+    (
+        "CreateMachine",
+        {"name": "vm", "diskSize": "1"},
+        f"diskSize must be an integer from 1 to {1 << 62}",
+    ),
+    ("CreateMachine", {"name": "vm", "diskSize": 512, "uuid": "x"}, "uuid must be a UUID"),
+    (
+        "ReadDisk",
+        {"name": "vm", "offset": 0, "length": 1 << 30},
+        "length must be an integer from 0 to 262144",
+    ),
+    ("WriteDisk", {"name": "vm", "offset": 0, "data": "*"}, "data must be base64"),
+    ("WriteDisk", {"name": "x" * 5000, "offset": 0, "data": ""}, f"name must be {TEXT}"),
+    ("ReconfigureCrypto", {"name": "vm", "kind": "secret-key"}, "kind must be one of Encrypt, "),
+    (
+        "ReconfigureCrypto",
+        {"name": "vm", "kind": "Encrypt", "parts": [5]},
+        "parts[0] must be a string",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("method", "params"), BAD_PARAMS)
-def test_bad_parameters_are_named(tmp_path: Path, method: str, params: dict[str, Any]) -> None:
-    methods = dict(HostService(Host.start("esx01", tmp_path)).methods())
+@pytest.mark.parametrize(("method", "params", "problem"), BAD_PARAMS)
+def test_a_bad_parameter_is_named_and_its_value_is_not(
+    tmp_path: Path, method: str, params: dict[str, Any], problem: str
+) -> None:
+    rows = host_calls(Host.start("esx01", tmp_path))
 
     async def test() -> None:
-        async with served(methods, frozenset({MANAGEMENT, GUEST})) as (client, _):
-            with pytest.raises(InvalidArgument, match="parameter"):
-                await client.call(method, params)
+        async with served(rows, frozenset({MANAGEMENT, GUEST})) as (client, _):
+            with pytest.raises(InvalidArgument) as caught:
+                await send(client, method, params)
+            assert caught.value.message.startswith(f"the parameter {problem}")
+            assert "secret-key" not in caught.value.message
 
     run(test)
 
 
+def test_an_answer_that_does_not_fit_is_an_error_without_its_value() -> None:
+    async def test() -> None:
+        async with served() as (client, _):
+            with pytest.raises(RPCError, match="Misfit on peer") as caught:
+                await client.call(Misfit())
+            assert "secret" not in caught.value.message
+
+    run(test)
+
+
+def test_no_method_is_served_twice() -> None:
+    with pytest.raises(ValueError, match="Echo is served twice"):
+        table(Echo.row("user", echo), Echo.row("guest", echo))
+
+
 def test_key_bytes_do_not_show_in_representations() -> None:
-    assert "secret" not in repr(KEY)
-    assert "keyData" in repr(Params(key_plain_to_json(KEY)))
+    frame = CallFrame(1, "AddKey", msgspec.Raw(encode(host.AddKey(KEY))))
     crypto = CryptoManagerHost()
     crypto.prepare()
     crypto.enable(KEY)
-    assert "secret" not in repr(crypto) + repr(crypto.keys())
+    shown = repr(host.AddKey(KEY)) + repr(frame) + repr(crypto) + repr(crypto.keys())
+    assert "<Secret, 32 bytes>" in shown
+    for spelling in SPELLINGS:
+        assert spelling not in shown
 
 
 # TLS ---------------------------------------------------------------------------------------------
@@ -368,7 +465,7 @@ async def tls_pair(
     near, far = trio.testing.memory_stream_pair()
     callers = {"vcenter": frozenset({"user"})}
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Server(METHODS, callers, server.server_context()).handle, far)
+        nursery.start_soon(Server(ROWS, callers, server.server_context()).handle, far)
         yield trio.SSLStream(near, caller.client_context(), server_hostname=wanted)
         await trio.aclose_forcefully(near)
 
@@ -382,10 +479,10 @@ def test_the_caller_is_known_by_its_certificate(tmp_path: Path, name: str, allow
         async with pair as stream:
             client = Client(stream, "esx01")
             if allowed:
-                assert await client.call("Echo", {"text": "x"}) == "x"
+                assert await client.call(Echo("x")) == "x"
             else:
                 with pytest.raises(NoPermission, match="intruder"):
-                    await client.call("Echo", {"text": "x"})
+                    await client.call(Echo("x"))
 
     trio.run(test)
 
@@ -410,7 +507,7 @@ def test_a_foreign_authority_is_refused(tmp_path: Path, caplog: pytest.LogCaptur
         pair = tls_pair(ours.issue("esx01"), theirs.issue("vcenter", trust=ours), "esx01")
         async with pair as stream:
             with pytest.raises(RPCError):
-                await Client(stream, "esx01").call("Echo", {"text": "x"})
+                await Client(stream, "esx01").call(Echo("x"))
 
     trio.run(test)
     assert [record.getMessage()[:22] for record in caplog.records] == ["a TLS handshake failed"]
@@ -421,7 +518,7 @@ def test_a_caller_who_never_shakes_hands(tmp_path: Path, caplog: pytest.LogCaptu
 
     async def test() -> None:
         _near, far = trio.testing.memory_stream_pair()
-        await Server(METHODS, {}, credentials.server_context()).handle(far)
+        await Server(ROWS, {}, credentials.server_context()).handle(far)
 
     run(test)
     assert f"longer than {HANDSHAKE_TIMEOUT:.0f} s" in caplog.text

@@ -12,13 +12,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from kmipkit_client import calls
+from kmipkit_vsphere.calls.host import AttestationStatus, TrustServices
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.model.certificates import to_pem
+from kmipkit_vsphere.model.encoding import convert, decode, encode
 from kmipkit_vsphere.model.errors import (
     AttestationFailed,
     DamagedData,
     EncryptionKeyRequired,
+    HostUnreachable,
     InvalidArgument,
     InvalidState,
     KeyNotUsable,
@@ -29,20 +32,20 @@ from kmipkit_vsphere.model.errors import (
     RPCError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.rpc.params import Params
+from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.trust_authority import token
 from kmipkit_vsphere.trust_authority.agent import AgentSource, TrustedAgent
 from kmipkit_vsphere.trust_authority.anchors import Anchors, fingerprint
+from kmipkit_vsphere.trust_authority.calls import Attest, Challenge, UnwrapKey
 from kmipkit_vsphere.trust_authority.measurements import Event, Image, replay
 from kmipkit_vsphere.trust_authority.structures import FIXED_TPM, SIGN
 from kmipkit_vsphere.trust_authority.trust_authority_host import TrustAuthorityHost
+from msgspec.structs import replace
 from software_tpm import NOW, Maker, SoftwareTPM, attest, service
-from vsphere_scene import Scene, play
+from vsphere_scene import Scene, ask, play
 
-IMAGE = Image(
-    "ESXi", "8.0.3", (("esx-base", bytes(32)), ("vmx", b"\x01" * 32)), ("vmkBootVerbose",)
-)
-OTHER = Image("ESXi", "8.0.2", (("esx-base", b"\x07" * 32),))
+IMAGE = Image("ESXi", "8.0.3", (("esx-base", "00" * 32), ("vmx", "01" * 32)), ("vmkBootVerbose",))
+OTHER = Image("ESXi", "8.0.2", (("esx-base", "07" * 32),))
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +54,9 @@ def maker() -> Maker:
 
 
 def good(maker: Maker) -> SoftwareTPM:
-    made = SoftwareTPM()
-    made.certificate = maker.certify(made.ek)
-    return made
+    tpm = SoftwareTPM()
+    tpm.certificate = maker.certify(tpm.ek)
+    return tpm
 
 
 def anchors(maker: Maker, **more: Any) -> Anchors:
@@ -74,8 +77,8 @@ def refused(
 
 def test_a_good_host_is_attested(maker: Maker) -> None:
     tpm = good(maker)
-    found = attest(service(anchors(maker), [OTHER, IMAGE], lambda: NOW), tpm, IMAGE.measure(tpm))
-    claims = jwt.decode(found["documents"][token.KMS_AUTH], options={"verify_signature": False})
+    result = attest(service(anchors(maker), [OTHER, IMAGE], lambda: NOW), tpm, IMAGE.measure(tpm))
+    claims = jwt.decode(result.documents[token.KMS_AUTH], options={"verify_signature": False})
     assert claims["sub"] == "host"
     assert claims["image"] == {"name": "ESXi", "version": "8.0.3"}
     assert claims["exp"] - claims["iat"] == timedelta(hours=8).total_seconds()
@@ -111,7 +114,7 @@ def test_tpms_without_a_certificate_only_by_registration(maker: Maker) -> None:
     known = (("host", fingerprint(tpm.ek.public_key())),)
     tpm.reboot()
     loose = Anchors((), known, require_certificate_validation=False)
-    assert attest(service(loose, [IMAGE], lambda: NOW), tpm, IMAGE.measure(tpm))["attested"]
+    assert attest(service(loose, [IMAGE], lambda: NOW), tpm, IMAGE.measure(tpm)).attested
     refused(SoftwareTPM("other"), loose, "no endorsement certificate")
     strict = anchors(maker, require_endorsement_keys=True)
     refused(good(maker), strict, "not registered")
@@ -148,7 +151,7 @@ def test_an_old_quote(maker: Maker) -> None:
 def test_a_quote_over_other_registers(maker: Maker) -> None:
     tpm = good(maker)
     tpm.quoted = (0, 1)
-    refused(tpm, anchors(maker), "registers that were asked for")
+    refused(tpm, anchors(maker), "registers that were requested")
 
 
 def test_a_log_that_is_not_what_was_measured(maker: Maker) -> None:
@@ -163,7 +166,7 @@ def test_a_log_that_is_not_what_was_measured(maker: Maker) -> None:
         (OTHER, r"ESXi 8\.0\.2.*not an accepted image"),
         (Image("ESXi", "8.0.3", IMAGE.components, IMAGE.options, secure_boot=False), "secure boot"),
         (Image("ESXi", "8.0.3", IMAGE.components, IMAGE.options, debug_mode=True), "debug mode"),
-        (Image("ESXi", "8.0.3", tuple(("c", bytes(32)) for _ in range(1001))), "unreliable"),
+        (Image("ESXi", "8.0.3", tuple(("c", "00" * 32) for _ in range(1001))), "unreliable"),
     ],
 )
 def test_software_that_is_not_accepted(maker: Maker, image: Image, match: str) -> None:
@@ -178,51 +181,50 @@ def test_a_challenge_is_answered_once_and_in_time(maker: Maker) -> None:
     verifier = service(anchors(maker), [IMAGE], lambda: now[0])
     tpm = good(maker)
     events = IMAGE.measure(tpm)
-    seen: list[Params] = []
+    seen: list[Attest] = []
     real = verifier.attest
 
-    def record(params: Params) -> Any:
-        seen.append(params)
-        return real(params)
+    def record(request: Attest) -> Any:
+        seen.append(request)
+        return real(request)
 
     verifier.attest = record  # type: ignore[method-assign]
     attest(verifier, tpm, events)
     with pytest.raises(AttestationFailed, match="answered already"):
         real(seen[0])
 
-    def late(params: Params) -> Any:
+    def late(request: Attest) -> Any:
         now[0] += timedelta(minutes=2)
-        return real(params)
+        return real(request)
 
     verifier.attest = late  # type: ignore[method-assign]
     with pytest.raises(AttestationFailed, match="too old"):
         attest(verifier, tpm, events)
 
 
-@pytest.mark.parametrize("name", ["ekPublic", "akPublic"])
+@pytest.mark.parametrize("name", ["ek_public", "ak_public"])
 @pytest.mark.parametrize("data", [b"", bytes(10), b"\x00\x01\x00\x0b" + bytes(200), bytes(5000)])
 def test_malformed_structures_are_refused(maker: Maker, name: str, data: bytes) -> None:
     tpm = good(maker)
-    request = {
-        "hostId": "h",
-        "ekPublic": token.text(tpm.endorsement().public),
-        "ekCertificate": token.text(tpm.certificate or b""),
-        "akPublic": token.text(tpm.make_attestation_key()),
-        "answerKey": token.text(bytes(32)),
-        name: token.text(data),
-    }
+    request = Challenge(
+        "h",
+        tpm.endorsement().public,
+        tpm.make_attestation_key(),
+        bytes(32),
+        tpm.certificate,
+    )
     verifier = service(anchors(maker), [IMAGE], lambda: NOW)
-    with pytest.raises((AttestationFailed, InvalidArgument)):
-        verifier.challenge(Params(request))
+    with pytest.raises(AttestationFailed):
+        verifier.challenge(replace(request, **{name: data}))
 
 
 def test_a_log_replays_to_what_a_tpm_has() -> None:
     tpm = SoftwareTPM()
     assert replay(IMAGE.measure(tpm)) == tpm._digest()
-    assert Image.from_json(IMAGE.to_json()) == IMAGE
+    assert decode(encode(IMAGE), Image) == IMAGE
     for bad in ({}, {"name": "x", "version": "1", "components": [["a", "00"]]}):
         with pytest.raises(InvalidArgument):
-            Image.from_json(bad)
+            convert(bad, Image)
 
 
 # Tokens ------------------------------------------------------------------------------------------
@@ -238,18 +240,24 @@ def test_tokens_that_do_not_entitle() -> None:
         .decode()
     )
     keys = {"as1": pem}
+    claims = token.HostClaims(
+        "fingerprint", token.ImageClaim("ESXi", "8.0.3"), token.Confirmation(bytes(32)), "digest"
+    )
 
-    def made(
+    def issued(
         signer: Any = key, issuer: str = "as1", group: str = "g", kind: str = token.KMS_AUTH
     ) -> str:
-        return token.issue(signer, issuer, group, "host", NOW, kind, {"cnf": {"x25519": ""}})
+        return token.issue(signer, issuer, group, "host", NOW, kind, claims)
 
-    assert token.check(made(), keys, "g", NOW)["sub"] == "host"
+    assert token.check(issued(), keys, "g", NOW) == claims
+    assert (
+        jwt.decode(issued(), options={"verify_signature": False})["ek_fingerprint"] == "fingerprint"
+    )
     for text, match in (
-        (made(other), "not valid"),
-        (made(issuer="as9"), "no Attestation Service"),
-        (made(group="foreign"), "another group"),
-        (made(kind=token.REPORTING), "for reports"),
+        (issued(other), "not valid"),
+        (issued(issuer="as9"), "no Attestation Service"),
+        (issued(group="foreign"), "another group"),
+        (issued(kind=token.REPORTING), "for reports"),
         (jwt.encode({"iss": "as1"}, None, algorithm="none"), "not valid"),
         ("nonsense", "not valid"),
     ):
@@ -257,7 +265,7 @@ def test_tokens_that_do_not_entitle() -> None:
             token.check(text, keys, "g", NOW)
     for now in (NOW + timedelta(hours=8), NOW - timedelta(seconds=1)):
         with pytest.raises(NotAttested, match="expired"):
-            token.check(made(), keys, "g", now)
+            token.check(issued(), keys, "g", now)
 
 
 def test_an_answer_opens_only_with_the_key_of_the_token() -> None:
@@ -284,14 +292,14 @@ class Whole:
         self.folder = folder
 
     def service(self, name: str) -> TrustAuthorityHost:
-        made = TrustAuthorityHost(
+        service = TrustAuthorityHost(
             name,
             self.folder / name,
             lambda: self.authority.now,
-            lambda access: [self.authority.servers[one.name] for one in access.servers],
+            lambda access: [self.authority.servers[server.name] for server in access.servers],
         )
-        self.services[name] = made
-        return made
+        self.services[name] = service
+        return service
 
     async def prepare(self) -> None:
         s = self.authority
@@ -305,24 +313,22 @@ class Whole:
         self.primary = str(primary["keyId"]["keyId"])
         real = s.vcenter.hosts.call
 
-        async def call(host: Any, method: str, params: Any = None) -> Any:
+        async def call(host: Any, request: Request[Any]) -> Any:
             if host.name not in self.services:
-                return await real(host, method, params)
-            found = self.services[host.name]
-            if found is None:
-                from kmipkit_vsphere.model.errors import HostUnreachable
-
+                return await real(host, request)
+            service = self.services[host.name]
+            if service is None:
                 raise HostUnreachable(f"host {host.name} does not answer")
-            return await found.management()[method].handler(Params(params or {}))
+            return await ask(service.management(), request)
 
-        s.vcenter.trust_authority._call = call
+        s.vcenter.hosts.call = call  # type: ignore[method-assign]
         s.vcenter.trust_authority.authorities = certificate
         for name in ("ta1", "ta2"):
             self.service(name)
             await self.ta("TrustAuthorityAddHost", name=name, address="h", port=1, servicePort=2)
         await self.ta("ImportPrincipal", name="workload", certificate=certificate)
         await self.ta("AddTpmAuthority", certificate=certificate)
-        await self.ta("ImportImage", manifest=json.dumps(IMAGE.to_json()))
+        await self.ta("ImportImage", manifest=encode(IMAGE).decode())
         await self.ta("PublishTrustedProvider", provider="TKP", primaryKeyId=self.primary)
 
     async def ta(self, method: str, caller: str = "trust-admin", **params: Any) -> Any:
@@ -332,10 +338,10 @@ class Whole:
     def dial(self, name: str) -> Any:
         @asynccontextmanager
         async def connect() -> Any:
-            found = self.services[name]
-            if found is None:
+            service = self.services[name]
+            if service is None:
                 raise RPCError(f"{name} does not answer")
-            yield Direct(found)
+            yield Direct(service)
 
         return connect
 
@@ -359,7 +365,7 @@ class Whole:
 
     def use(self, host: Host) -> TrustedAgent:
         agent = self.agent(events=self.events)
-        host.sources.add("TKP", AgentSource(agent, "TKP"))
+        host.keys.sources.add("TKP", AgentSource(agent, "TKP"))
         return agent
 
 
@@ -367,10 +373,10 @@ class Direct:
     """Calls to a Trust Authority host in the same process."""
 
     def __init__(self, service: TrustAuthorityHost) -> None:
-        self._methods = service.services()
+        self._rows = service.services()
 
-    async def call(self, method: str, params: Any = None) -> Any:
-        return await self._methods[method].handler(Params(params or {}))
+    async def call(self, request: Any) -> Any:
+        return await ask(self._rows, request)
 
 
 def whole(folder: Path, maker: Maker, test: Callable[[Whole], Awaitable[None]]) -> None:
@@ -378,12 +384,12 @@ def whole(folder: Path, maker: Maker, test: Callable[[Whole], Awaitable[None]]) 
     (folder / "authority").mkdir()
 
     async def run(scene: Scene) -> None:
-        made = Whole(folder, scene, maker)
+        whole = Whole(folder, scene, maker)
         try:
-            await made.prepare()
-            await test(made)
+            await whole.prepare()
+            await test(whole)
         finally:
-            made.workload.close()
+            whole.workload.close()
 
     play(folder / "authority", run).close()
 
@@ -394,11 +400,11 @@ def test_r09_r44_a_key_reaches_an_attested_host_without_vcenter(
     async def test(w: Whole) -> None:
         host = await w.trusted_host()
         w.workload.calls.clear()
-        found = await w.workload.call("EncryptVM", name="db1")
-        assert found["providerId"] == "TKP"
+        key = await w.workload.call("EncryptVM", name="db1")
+        assert key["providerId"] == "TKP"
         assert "AddKey" not in {method for _, method in w.workload.calls}
-        host.write_disk("db1", 0, b"secret")
-        kek = host.crypto.key(CryptoKeyId("TKP", found["keyId"])).reveal()
+        host.guests.write_disk("db1", 0, b"secret")
+        kek = host.keys.crypto.key(CryptoKeyId("TKP", key["keyId"])).reveal()
         for path in w.workload.folder.glob("vcenter*"):
             assert kek not in path.read_bytes()
         assert w.workload.servers == {}, "the workload vCenter knows no key server"
@@ -406,9 +412,9 @@ def test_r09_r44_a_key_reaches_an_attested_host_without_vcenter(
         w.tpm.reboot()
         w.events = IMAGE.measure(w.tpm)
         w.use(host)
-        await w.workload.vcenter.hosts.look_after_all()
-        assert host.read_disk("db1", 0, 6) == b"secret"
-        assert await w.agent(events=w.events).key(CryptoKeyId("TKP", found["keyId"]))
+        await w.workload.vcenter.hosts.synchronise_restarted()
+        assert host.guests.read_disk("db1", 0, 6) == b"secret"
+        assert await w.agent(events=w.events).key(CryptoKeyId("TKP", key["keyId"]))
 
     whole(tmp_path, maker, test)
 
@@ -423,7 +429,7 @@ def test_r09_an_unattested_host_gets_no_key(tmp_path: Path, maker: Maker) -> Non
         service = w.services["ta1"]
         assert service is not None
         with pytest.raises(NotAttested, match="no token"):
-            await Direct(service).call("UnwrapKey", {"provider": "TKP", "keyId": key.key_id})
+            await Direct(service).call(UnwrapKey("TKP", key.key_id))
 
     whole(tmp_path, maker, test)
 
@@ -453,23 +459,23 @@ def test_r26_access_depends_on_the_state_of_the_host(tmp_path: Path, maker: Make
         agent = w.agent(events=good_events)
         with pytest.raises(AttestationFailed, match="does not lead to the registers"):
             await agent.key(key)
-        assert agent.status()["status"] == "notAttested"
-        assert "registers" in agent.status()["messages"][0]
+        assert agent.status().status == "notAttested"
+        assert "registers" in agent.status().messages[0]
         w.tpm.reboot()
         agent = w.agent(events=IMAGE.measure(w.tpm))
-        assert agent.status()["status"] == "unknown"
+        assert agent.status().status == "unknown"
         assert await agent.key(key)
         status = agent.status()
-        assert status["status"] == "attested"
+        assert status.status == "attested"
         session = agent._session
         assert session is not None
         w.authority.pass_time(hours=9)
-        assert agent.status()["status"] == "notAttested"
+        assert agent.status().status == "notAttested"
         service = w.services["ta1"]
         assert service is not None
-        stale = {"token": session.token, "provider": "TKP", "keyId": key.key_id}
+        stale = UnwrapKey("TKP", key.key_id, session.token)
         with pytest.raises(NotAttested, match="expired"):
-            await Direct(service).call("UnwrapKey", stale)
+            await Direct(service).call(stale)
         assert await agent.key(key), "the agent attests again by itself"
         await w.ta("RemoveImage", name="ESXi", version="8.0.3")
         w.authority.pass_time(hours=6)
@@ -525,7 +531,7 @@ def test_r43_a_host_has_one_of_both_roles(tmp_path: Path, maker: Maker) -> None:
         await w.workload.call("AddHost", name="esx02", address="h", port=1)
         with pytest.raises(InvalidState, match="needs a TPM"):
             await w.workload.vcenter.hosts.call(
-                w.workload.store.inventory.host("esx02"), "AttestationStatus"
+                w.workload.store.inventory.host("esx02"), AttestationStatus()
             )
         assert plain.trusted is None
 
@@ -539,9 +545,9 @@ def test_the_next_trust_authority_host_is_tried_and_cached_keys_go_on(
         host = await w.trusted_host()
         w.services["ta1"] = None
         await w.workload.call("EncryptVM", name="db1")
-        host.write_disk("db1", 0, b"secret")
+        host.guests.write_disk("db1", 0, b"secret")
         w.services["ta2"] = None
-        assert host.read_disk("db1", 0, 6) == b"secret"
+        assert host.guests.read_disk("db1", 0, 6) == b"secret"
         await w.workload.call("PowerOnVM", name="db1")
         await w.workload.call("CreateVM", host="esx01", name="db2", diskSize=4096)
         with pytest.raises(KeyServerUnreachable, match="does not answer"):
@@ -584,18 +590,18 @@ def test_a_host_that_missed_a_change_is_not_healthy_until_it_is_remediated(
     tmp_path: Path, maker: Maker
 ) -> None:
     async def test(w: Whole) -> None:
-        kept = w.services["ta2"]
+        missed = w.services["ta2"]
         w.services["ta2"] = None
-        await w.ta("ImportImage", manifest=json.dumps(OTHER.to_json()))
-        w.services["ta2"] = kept
+        await w.ta("ImportImage", manifest=encode(OTHER).decode())
+        w.services["ta2"] = missed
         health = await w.ta("TrustAuthorityHealth")
         assert (health["ta1"]["applied"], health["ta2"]["applied"]) == (True, False)
         assert await w.ta("TrustAuthorityRemediate") == {"ta1": None, "ta2": None}
         assert (await w.ta("TrustAuthorityHealth"))["ta2"]["applied"]
-        again = TrustAuthorityHost("ta2", w.folder / "ta2", lambda: NOW, lambda _: [])
-        assert again.configuration["digest"], "and it is kept over a restart"
-        assert kept is not None
-        assert again.service_id == kept.service_id
+        restarted = TrustAuthorityHost("ta2", w.folder / "ta2", lambda: NOW, lambda _: [])
+        assert restarted.configuration.digest, "and it is kept over a restart"
+        assert missed is not None
+        assert restarted.service_id == missed.service_id
 
     whole(tmp_path, maker, test)
 
@@ -607,23 +613,18 @@ def test_attestation_is_told_by_the_hosts_and_its_changes_are_events(
         host = await w.trusted_host()
         agent = w.use(host)
 
-        class Told:
-            async def attest(self) -> dict[str, Any]:
-                await agent.attest()
-                return agent.status()
-
-        host.trusted = Told()  # type: ignore[assignment]
+        host.trusted = agent  # type: ignore[assignment]
         await w.workload.call("SetMember", group="TrustedAdmins", member="boss")
         document = await w.ta("ExportTrustServices")
         await w.workload.call("ImportTrustServices", "boss", document=document)
-        found = await w.workload.call("AttestationStatus", name="prod")
-        assert found["esx01"]["status"] == "attested"
+        statuses = await w.workload.call("AttestationStatus", name="prod")
+        assert statuses["esx01"]["status"] == "attested"
         await w.ta("RemoveImage", name="ESXi", version="8.0.3")
         w.authority.pass_time(hours=9)
         for _ in range(2):
-            found = await w.workload.call("AttestationStatus", name="prod")
-        assert found["esx01"]["status"] == "notAttested"
-        assert "not an accepted image" in found["esx01"]["messages"][0]
+            statuses = await w.workload.call("AttestationStatus", name="prod")
+        assert statuses["esx01"]["status"] == "notAttested"
+        assert "not an accepted image" in statuses["esx01"]["messages"][0]
         events = await w.workload.events(eventTypeId="TaHost")
         ids = [event["eventTypeId"].rpartition(".")[2] for event in events]
         assert ids == ["TaHostAttestPassEvent", "TaHostAttestFailEvent"], "each change once"
@@ -639,11 +640,11 @@ def test_a_trusted_host_keeps_where_the_services_are(tmp_path: Path, maker: Make
         files = Credentials(w.folder / "c", w.folder / "k", w.folder / "a")
         document = json.loads(await w.ta("ExportTrustServices"))
 
-        def made() -> TrustedHost:
+        def trusted_host() -> TrustedHost:
             return TrustedHost(
                 host.uuid,
                 host.config,
-                host.sources,
+                host.keys.sources,
                 w.folder / "esx03",
                 w.tpm,
                 [],
@@ -651,14 +652,14 @@ def test_a_trusted_host_keeps_where_the_services_are(tmp_path: Path, maker: Make
                 lambda: NOW,
             )
 
-        fresh = made()
-        with pytest.raises(InvalidState, match="knows no trust authority"):
+        fresh = trusted_host()
+        with pytest.raises(InvalidState, match="not configured for a trust authority"):
             await fresh.attest()
-        fresh.configure(document)
-        assert host.sources.has("TKP")
-        host.sources._sources.clear()
-        made()
-        assert host.sources.has("TKP")
+        fresh.configure(convert(document, TrustServices))
+        assert host.keys.sources.has("TKP")
+        host.keys.sources._sources.clear()
+        trusted_host()
+        assert host.keys.sources.has("TKP")
         host.close()
 
     whole(tmp_path, maker, test)

@@ -16,7 +16,7 @@ import trio
 from kmipkit_client import calls, material
 from kmipkit_server.identity.identity import Identity
 from kmipkit_vsphere.host.host import Host
-from kmipkit_vsphere.host.service import HostService
+from kmipkit_vsphere.host.service import host_calls
 from kmipkit_vsphere.model.errors import (
     HostUnreachable,
     InvalidState,
@@ -27,10 +27,13 @@ from kmipkit_vsphere.model.errors import (
 )
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
-from kmipkit_vsphere.rpc.params import Params
+from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 from laboratory import Laboratory
+from vsphere_scene import ask
 
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
@@ -91,11 +94,10 @@ class Channel:
 
     host: Host | None
 
-    async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+    async def call(self, request: Request[Any]) -> Any:
         if self.host is None:
             raise RPCError("nobody answers")
-        table = HostService(self.host).methods()
-        return await table[method].handler(Params(params or {}, caller=IDENTITY))
+        return await ask(host_calls(self.host), request)
 
 
 class Scene:
@@ -129,8 +131,8 @@ class Scene:
         for server in self.servers:
             record = ServerRecord(server.name, "127.0.0.1", 5696)
             await self.vcenter.crypto.providers.register_server("root", "KMS", record)
-        await self.vcenter.hosts.add("root", "esx01", "127.0.0.1", 1)
-        await self.vcenter.create_machine("esx01", "db1", 4096)
+        await self.vcenter.hosts.add(Caller("root"), "esx01", "127.0.0.1", 1)
+        await self.vcenter.machines.create("esx01", "db1", 4096)
         assert self.seen
 
     def restart_host(self) -> None:
@@ -176,7 +178,7 @@ def test_a_provider_is_registered_in_the_connections_of_a_real_vcenter(scene: An
     async def test(s: Scene) -> None:
         record = ServerRecord("kms1", "127.0.0.1", 5696)
         answer = await s.vcenter.crypto.providers.register_server("root", "KMS", record)
-        assert answer["vendor"] == "kmipkit"
+        assert answer.vendor == "kmipkit"
         check = (NEGOTIATE, NEGOTIATE)
         first, *parallel, vendor, probe, again, last = s.seen
         assert first == PROBE
@@ -189,7 +191,7 @@ def test_a_provider_is_registered_in_the_connections_of_a_real_vcenter(scene: An
 def test_a_machine_is_encrypted_in_the_order_of_a_real_vcenter(scene: Any) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
-        await s.vcenter.encrypt_machine("root", "db1")
+        await s.vcenter.encryption.encrypt(Caller("root"), "db1")
         seen = s.seen
         assert seen[0] == (NEGOTIATE, "CREATE"), "the machine's key comes first"
         get = (NEGOTIATE, "GET", "GET_ATTRIBUTES", "ACTIVATE")
@@ -214,7 +216,7 @@ def test_a_machine_is_encrypted_in_the_order_of_a_real_vcenter(scene: Any) -> No
 def test_messages_have_the_header_and_ids_of_a_real_vcenter(scene: Any) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
-        await s.vcenter.encrypt_machine("root", "db1")
+        await s.vcenter.encryption.encrypt(Caller("root"), "db1")
 
     for request in scene(test).servers[0].requests:
         header = request.request_header
@@ -229,7 +231,7 @@ def test_messages_have_the_header_and_ids_of_a_real_vcenter(scene: Any) -> None:
 def test_vcenter_keeps_key_ids_and_never_keys(scene: Any) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
-        await s.vcenter.encrypt_machine("root", "db1")
+        await s.vcenter.encryption.encrypt(Caller("root"), "db1")
 
     s = scene(test)
     files = [path for path in s.folder.iterdir() if path.name.startswith("vcenter")]
@@ -247,20 +249,20 @@ def test_vcenter_keeps_key_ids_and_never_keys(scene: Any) -> None:
 def test_a_restarted_host_gets_its_keys_again_and_unlocks_its_machines(scene: Any) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
-        await s.vcenter.encrypt_machine("root", "db1")
+        await s.vcenter.encryption.encrypt(Caller("root"), "db1")
         assert s.host is not None
-        s.host.write_disk("db1", 0, b"payroll".ljust(512))
+        s.host.guests.write_disk("db1", 0, b"payroll".ljust(512))
         s.restart_host()
-        assert s.host.machines()[0].crypto_state.value == "locked"
+        assert s.host.machines.list_all()[0].crypto_state.value == "locked"
         assert s.seen
-        await s.vcenter.hosts.look_after_all()
-        assert s.host.read_disk("db1", 0, 7) == b"payroll"
+        await s.vcenter.hosts.synchronise_restarted()
+        assert s.host.guests.read_disk("db1", 0, 7) == b"payroll"
         assert s.seen == [(NEGOTIATE, "GET", "GET_ATTRIBUTES")] * 2, "both are active already"
-        await s.vcenter.hosts.look_after_all()
+        await s.vcenter.hosts.synchronise_restarted()
         assert s.seen == [], "a host that did not restart is left alone"
 
     s = scene(test)
-    types = [event["eventTypeId"] for event in s.vcenter.crypto.events()]
+    types = [event.event_type_id for event in s.vcenter.crypto.event_log.find()]
     assert types[-1] == "com.vmware.vc.vm.Crypto.VMUnlocked"
 
 
@@ -268,8 +270,8 @@ def test_the_next_server_is_tried_when_one_is_down(scene: Any) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
         s.servers[0].is_up = False
-        await s.vcenter.encrypt_machine("root", "db1")
-        [status] = await s.vcenter.crypto.providers.status()
+        await s.vcenter.encryption.encrypt(Caller("root"), "db1")
+        [status] = await s.vcenter.crypto.health.status()
         assert status.status == "yellow"
         assert {one.name: one.reasons for one in status.servers} == {
             "kms1": ("kms1 is down",),
@@ -279,9 +281,9 @@ def test_the_next_server_is_tried_when_one_is_down(scene: Any) -> None:
         with pytest.raises(KeyServerUnreachable, match="kms1 is down; kms2 is down"):
             await s.vcenter.crypto.generate_key("root")
 
-    events = scene(test).vcenter.crypto.events()
-    assert events[-1]["result"] == "failure"
-    assert events[-1]["eventTypeId"].endswith("KeyGenerateFail")
+    events = scene(test).vcenter.crypto.event_log.find()
+    assert events[-1].result == "failure"
+    assert events[-1].event_type_id.endswith("KeyGenerateFail")
 
 
 def test_a_key_that_one_server_lacks_is_got_from_the_other(scene: Any, tmp_path: Path) -> None:
@@ -306,7 +308,7 @@ def test_a_key_that_one_server_lacks_is_got_from_the_other(scene: Any, tmp_path:
 def test_a_key_that_was_deactivated_is_not_used(scene: Any) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
-        key = await s.vcenter.encrypt_machine("root", "db1")
+        key = await s.vcenter.encryption.encrypt(Caller("root"), "db1")
         s.restart_host()
         code = RevocationReasonCode.CESSATION_OF_OPERATION
         revoke = calls.revoke(key.key_id, code, None, None)
@@ -315,10 +317,10 @@ def test_a_key_that_was_deactivated_is_not_used(scene: Any) -> None:
         request = encode(messages.request(V1_1, [revoke]), V1_1)
         await s.laboratory.dispatcher.respond(request, Identity(IDENTITY))
         with pytest.raises(KeyNotUsable, match="DEACTIVATED"):
-            await s.vcenter.unlock_machine("root", "db1")
+            await s.vcenter.encryption.unlock(Caller("root"), "db1")
 
     s = scene(test)
-    assert s.host.machines()[0].crypto_state.value == "locked"
+    assert s.host.machines.list_all()[0].crypto_state.value == "locked"
 
 
 def test_tagging_is_best_effort(scene: Any) -> None:
@@ -338,16 +340,16 @@ def test_tagging_is_best_effort(scene: Any) -> None:
 def test_every_operation_with_keys_is_an_event_with_user_time_key_and_outcome(scene: Any) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
-        await s.vcenter.encrypt_machine("ada", "db1")
+        await s.vcenter.encryption.encrypt(Caller("ada"), "db1")
         s.host = None
         with pytest.raises(HostUnreachable):
-            await s.vcenter.unlock_machine("grace", "db1")
+            await s.vcenter.encryption.unlock(Caller("grace"), "db1")
         with pytest.raises(NotFound):
-            await s.vcenter.encrypt_machine("grace", "no such machine")
+            await s.vcenter.encryption.encrypt(Caller("grace"), "no such machine")
 
     s = scene(test)
-    events = s.vcenter.crypto.events()
-    done = [(e["userName"], e["operation"], e["result"]) for e in events if e["operation"]]
+    events = s.vcenter.crypto.event_log.find()
+    done = [(e.user_name, e.operation, e.result) for e in events if e.operation]
     assert done == [
         ("ada", "GenerateKey", "success"),
         ("ada", "GenerateKey", "success"),
@@ -355,20 +357,20 @@ def test_every_operation_with_keys_is_an_event_with_user_time_key_and_outcome(sc
         ("ada", "AddKey", "success"),
         ("ada", "Encrypt", "success"),
     ]
-    assert all(datetime.fromisoformat(event["createdTime"]).tzinfo for event in events)
-    assert events[0]["entity"]["name"] == "KMS"
+    assert all(datetime.fromisoformat(event.created_time).tzinfo for event in events)
+    assert events[0].entity == Entity("provider", "KMS")
 
 
 def test_encryption_without_a_provider_is_refused_and_leaves_the_machine_as_it_was(
     scene: Any,
 ) -> None:
     async def test(s: Scene) -> None:
-        await s.vcenter.hosts.add("root", "esx01", "127.0.0.1", 1)
-        await s.vcenter.create_machine("esx01", "db1", 4096)
+        await s.vcenter.hosts.add(Caller("root"), "esx01", "127.0.0.1", 1)
+        await s.vcenter.machines.create("esx01", "db1", 4096)
         with pytest.raises(InvalidState, match="no default key provider"):
-            await s.vcenter.encrypt_machine("root", "db1")
+            await s.vcenter.encryption.encrypt(Caller("root"), "db1")
         assert s.host is not None
-        assert s.host.machines()[0].crypto_state.value == "plain"
+        assert s.host.machines.list_all()[0].crypto_state.value == "plain"
         assert s.vcenter.crypto.list_keys() == []
 
     scene(test)
@@ -382,10 +384,10 @@ def test_an_altered_event_is_noticed(scene: Any) -> None:
 
     async def test(s: Scene) -> None:
         await s.prepare()
-        await s.vcenter.encrypt_machine("mallory", "db1")
+        await s.vcenter.encryption.encrypt(Caller("mallory"), "db1")
 
     s = scene(test)
     with closing(sqlite3.connect(s.folder / "vcenter.sqlite3")) as database, database:
         database.execute("UPDATE event SET record = replace(record, 'mallory', 'nobody!')")
     with pytest.raises(DamagedData, match="altered"):
-        s.vcenter.crypto.events()
+        s.vcenter.crypto.event_log.find()

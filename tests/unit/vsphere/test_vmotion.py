@@ -1,6 +1,9 @@
 """Encrypted vMotion: R42, and that no fault on the way loses a machine or leaves plain text."""
 
+import json
+import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     HostUnreachable,
@@ -19,8 +23,10 @@ from kmipkit_vsphere.model.errors import (
     NoPermission,
 )
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec, decide
+from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.vmotion.migrations import Migrations
 from kmipkit_vsphere.vmotion.packets import HEAD_SIZE, TO_SOURCE, TO_TARGET, Kind, Opener, Sealer
-from kmipkit_vsphere.vmotion.staging import Incoming, arrived
+from kmipkit_vsphere.vmotion.staging import StagedMachine, has_arrived, parse_manifest, withdraw
 from kmipkit_vsphere.vmotion.transfer import receive, send
 from vsphere_scene import Scene, play
 
@@ -44,7 +50,7 @@ def test_packets_arrive_as_they_were_sent(
 ) -> None:
     spec = MigrationSpec.new(encrypted=encrypted)
     sealer, opener = Sealer(spec, TO_TARGET), Opener(spec, TO_TARGET)
-    assert [opened(opener, sealer.seal(*one)) for one in packets] == packets
+    assert [opened(opener, sealer.seal(*packet)) for packet in packets] == packets
 
 
 @settings(max_examples=200)
@@ -54,7 +60,7 @@ def test_r42_altered_replayed_and_moved_packets_are_refused(
 ) -> None:
     spec = MigrationSpec.new(encrypted=True)
     sealer, opener = Sealer(spec, TO_TARGET), Opener(spec, TO_TARGET)
-    sealed = [sealer.seal(*one) for one in packets]
+    sealed = [sealer.seal(*packet) for packet in packets]
     place = data.draw(st.integers(0, len(sealed) - 1))
     for packet in sealed[:place]:
         opened(opener, packet)
@@ -62,7 +68,7 @@ def test_r42_altered_replayed_and_moved_packets_are_refused(
     flipped = bytearray(sealed[place])
     flipped[data.draw(st.integers(0, len(flipped) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     bad.append(bytes(flipped))
-    bad += [one for number, one in enumerate(sealed) if number != place]
+    bad += [packet for number, packet in enumerate(sealed) if number != place]
     for packet in bad:
         with pytest.raises(MigrationBroken):
             opened(opener, packet)
@@ -93,10 +99,10 @@ def test_the_one_time_key_does_not_show() -> None:
     assert spec.key is not None
     assert len(spec.key) == 32
     assert spec.key.reveal().hex() not in repr(spec)
-    assert MigrationSpec.from_json(spec.to_json()) == spec
+    assert convert(to_builtins(spec), MigrationSpec) == spec
     for bad in ({}, {"migrationId": "x", "nonce": "00", "key": None}, {"nonce": 1}):
         with pytest.raises(InvalidArgument):
-            MigrationSpec.from_json(bad)
+            convert(bad, MigrationSpec)
 
 
 # Two hosts on a stream that somebody listens to, and may touch -----------------------------------
@@ -139,10 +145,10 @@ class Relay:
 
 def hosts(folder: Path) -> tuple[Host, Host]:
     source, target = Host.start("a", folder / "a"), Host.start("b", folder / "b")
-    source.create_machine("vm1", 8192)
-    source.write_disk("vm1", 0, PATTERN)
-    source.power_on("vm1")
-    source.memory("vm1")[: len(PATTERN)] = PATTERN
+    source.machines.create("vm1", 8192)
+    source.guests.write_disk("vm1", 0, PATTERN)
+    source.power.power_on("vm1")
+    source.power.memory("vm1")[: len(PATTERN)] = PATTERN
     return source, target
 
 
@@ -163,20 +169,21 @@ async def transfer(
         finally:
             await end.aclose()
 
-    outgoing = source.begin_leaving("vm1")
+    machine = source.migration.quiesce("vm1")
 
     async def sending() -> None:
-        from kmipkit_vsphere.vmotion import staging
-
         await send(
-            near, spec, outgoing, lambda: staging.leave(source.datastore, "vm1", spec.migration_id)
+            near,
+            spec,
+            machine,
+            lambda: withdraw(source.datastore.folder, "vm1", spec.migration_id),
         )
 
     async def receiving() -> None:
-        def arrive(incoming: Incoming) -> None:
-            target.arrive(incoming.name, bytes(incoming.memory))
+        def take_into_use(machine: StagedMachine) -> None:
+            target.migration.add(machine.name, bytes(machine.memory))
 
-        await receive(far, spec, target.datastore, arrive)
+        await receive(far, spec, target.datastore.folder, take_into_use)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(relay.run, relay_near, relay_far, True)
@@ -197,9 +204,9 @@ def test_r42_a_capture_shows_nothing_of_an_encrypted_migration(
     assert (PATTERN in capture) is not encrypted, "and a plain one shows it"
     assert (b"vm1.vmdk" in capture) is not encrypted
     assert len(capture) > 64 * 1024
-    assert bytes(target.memory("vm1")[: len(PATTERN)]) == PATTERN
-    assert target.read_disk("vm1", 0, len(PATTERN)) == PATTERN
-    assert arrived(target.datastore, "vm1", spec.migration_id)
+    assert bytes(target.power.memory("vm1")[: len(PATTERN)]) == PATTERN
+    assert target.guests.read_disk("vm1", 0, len(PATTERN)) == PATTERN
+    assert has_arrived(target.datastore.folder, "vm1", spec.migration_id)
 
 
 def flip(packet: bytes) -> bytes:
@@ -228,11 +235,11 @@ def test_r42_a_touched_packet_leaves_the_machine_on_the_source(
 
     _, failed, refused = trio.run(transfer, source, target, spec, touched)
     assert failed or refused
-    assert not (target.datastore / "vm1").exists()
-    assert list(target.datastore.iterdir()) == [], "nothing is left behind"
-    source.stay("vm1")
-    assert source.read_disk("vm1", 0, len(PATTERN)) == PATTERN
-    assert bytes(source.memory("vm1")[: len(PATTERN)]) == PATTERN
+    assert not (target.datastore.folder / "vm1").exists()
+    assert list(target.datastore.folder.iterdir()) == [], "nothing is left behind"
+    source.migration.resume("vm1")
+    assert source.guests.read_disk("vm1", 0, len(PATTERN)) == PATTERN
+    assert bytes(source.power.memory("vm1")[: len(PATTERN)]) == PATTERN
 
 
 # With vCenter ------------------------------------------------------------------------------------
@@ -241,8 +248,8 @@ def test_r42_a_touched_packet_leaves_the_machine_on_the_source(
 async def two_hosts(s: Scene, nursery: trio.Nursery) -> None:
     await s.prepare("a", "b")
     for name in "ab":
-        nursery.start_soon(s.host(name).migrations.run)
-    s.host("a").write_disk("db1", 0, PATTERN)
+        nursery.start_soon(s.migrations[name].run)
+    s.host("a").guests.write_disk("db1", 0, PATTERN)
     await trio.testing.wait_all_tasks_blocked()
 
 
@@ -260,30 +267,64 @@ def test_a_running_encrypted_machine_moves_with_its_memory_and_its_key(tmp_path:
     async def test(s: Scene) -> None:
         key = await s.call("EncryptVM", name="db1")
         await s.call("PowerOnVM", name="db1")
-        s.host("a").memory("db1")[: len(PATTERN)] = PATTERN
+        s.host("a").power.memory("db1")[: len(PATTERN)] = PATTERN
         info = await s.call("MigrateVM", name="db1", target="b")
         assert (info["cryptoState"], info["powerState"]) == ("unlocked", "poweredOn")
-        assert bytes(s.host("b").memory("db1")[: len(PATTERN)]) == PATTERN
-        assert s.host("b").read_disk("db1", 0, len(PATTERN)) == PATTERN
-        assert [path.name for path in s.host("a").datastore.iterdir()] == []
+        assert bytes(s.host("b").power.memory("db1")[: len(PATTERN)]) == PATTERN
+        assert s.host("b").guests.read_disk("db1", 0, len(PATTERN)) == PATTERN
+        assert [path.name for path in s.host("a").datastore.folder.iterdir()] == []
         assert (await s.call("ListVMs"))[0]["host"] == "b"
         [event] = await s.events(eventTypeId="vm.VmHotMigratingWithEncryptionEvent")
         assert event["keyId"] == key["keyId"]
         await s.call("MigrateVM", name="db1", target="a")
-        assert s.host("a").read_disk("db1", 0, len(PATTERN)) == PATTERN
+        assert s.host("a").guests.read_disk("db1", 0, len(PATTERN)) == PATTERN
+
+    migrating(tmp_path, test)
+
+
+class ObservedLock:
+    """The lock of a host's machines; it knows which threads took it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.threads: set[int] = set()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self.threads.add(threading.get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_the_event_loop_never_waits_for_the_lock_of_the_machines(tmp_path: Path) -> None:
+    """A thread may hold it while it waits for the event loop: for a key of a trusted provider."""
+
+    async def test(s: Scene) -> None:
+        await s.call("EncryptVM", name="db1")
+        await s.call("PowerOnVM", name="db1")
+        locks = []
+        for name in "ab":
+            lock = ObservedLock()
+            s.host(name)._open.lock = lock  # type: ignore[assignment]
+            locks.append(lock)
+        await s.call("MigrateVM", name="db1", target="b")
+        for lock in locks:
+            assert lock.threads, "the migration uses the machines"
+            assert threading.get_ident() not in lock.threads
 
     migrating(tmp_path, test)
 
 
 def test_what_must_move_encrypted_is_refused_where_a_host_cannot(tmp_path: Path) -> None:
     async def test(s: Scene) -> None:
-        s.host("b").migrations.can_encrypt = False
+        s.host("b").migration.can_encrypt = False
         await s.call("SetMigrateEncryption", name="db1", migrateEncryption="required")
         with pytest.raises(InvalidState, match="the target host cannot"):
             await s.call("MigrateVM", name="db1", target="b")
         await s.call("SetMigrateEncryption", name="db1", migrateEncryption="opportunistic")
         await s.call("MigrateVM", name="db1", target="b")
-        assert s.host("b").read_disk("db1", 0, 10) == PATTERN[:10]
+        assert s.host("b").guests.read_disk("db1", 0, 10) == PATTERN[:10]
         assert await s.events(eventTypeId="vm.VmMigratingWithEncryptionEvent") == []
 
     migrating(tmp_path, test)
@@ -310,12 +351,13 @@ def test_hosts_that_stop_answering_lose_no_machine(
         real = s.vcenter.hosts.call
         lost = step != "MigrationOutcome"
 
-        async def call(host: Any, method: str, params: Any = None) -> Any:
+        async def call(host: Any, request: Request[Any]) -> Any:
+            method = request.method()
             if method == step or (method == "StartMigration" and not lost):
                 if which == "after":
-                    await real(host, method, params)
+                    await real(host, request)
                 raise HostUnreachable(f"host {host.name}: no answer")
-            return await real(host, method, params)
+            return await real(host, request)
 
         with monkeypatch.context() as patch:
             patch.setattr(s.vcenter.hosts, "call", call)
@@ -325,9 +367,9 @@ def test_hosts_that_stop_answering_lose_no_machine(
                 assert step != "StartMigration" or which == "before"
         await s.vcenter.migrations.settle_all()
         where = (await s.call("ListVMs"))[0]["host"]
-        assert s.host(where).read_disk("db1", 0, len(PATTERN)) == PATTERN
+        assert s.host(where).guests.read_disk("db1", 0, len(PATTERN)) == PATTERN
         other = "a" if where == "b" else "b"
-        assert list(s.host(other).datastore.iterdir()) == []
+        assert list(s.host(other).datastore.folder.iterdir()) == []
         assert s.store.providers.settings("migration/") == {}
 
     migrating(tmp_path, test)
@@ -348,12 +390,13 @@ def test_a_lost_commit_and_a_lost_done_are_settled(tmp_path: Path) -> None:
 
         trio.run(transfer, source, target, spec, touched)
         assert last[-1][0] is reaches
-        has_left = arrived(target.datastore, "vm1", spec.migration_id)
+        has_left = has_arrived(target.datastore.folder, "vm1", spec.migration_id)
         assert has_left is reaches
-        source.migrations.settle(spec.migration_id, "vm1", has_left=has_left)
+        migrations = Migrations(source.migration)
+        trio.run(partial(migrations.settle, spec.migration_id, "vm1", has_left=has_left))
         owner, other = (target, source) if reaches else (source, target)
-        assert owner.read_disk("vm1", 0, len(PATTERN)) == PATTERN
-        assert list(other.datastore.iterdir()) == []
+        assert owner.guests.read_disk("vm1", 0, len(PATTERN)) == PATTERN
+        assert list(other.datastore.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -368,10 +411,11 @@ def test_a_lost_commit_and_a_lost_done_are_settled(tmp_path: Path) -> None:
 )
 def test_a_manifest_that_leads_elsewhere(tmp_path: Path, manifest: dict[str, Any]) -> None:
     good = {"name": "vm", "running": False, "memory": 0, "files": [{"name": "vm.vmx", "size": 3}]}
-    with pytest.raises((MigrationBroken, InvalidArgument)):
-        Incoming(tmp_path, "id", {**good, **manifest})
+    with pytest.raises(MigrationBroken, match="the manifest"):
+        parse_manifest(json.dumps({**good, **manifest}).encode())
+    parsed = parse_manifest(json.dumps(good).encode())
+    StagedMachine(tmp_path, "id", parsed).discard()
     assert list(tmp_path.iterdir()) == []
-    Incoming(tmp_path, "id", good).discard()
     (tmp_path / "vm").mkdir()
     with pytest.raises(AlreadyExists):
-        Incoming(tmp_path, "id", good)
+        StagedMachine(tmp_path, "id", parsed)

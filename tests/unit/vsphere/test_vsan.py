@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_vsphere.model.certificates import to_pem
+from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import InvalidState, KeyServerUnreachable
 from kmipkit_vsphere.providers.vsan_config import VsanConfig
 from vsphere_scene import Scene, play
@@ -14,7 +15,7 @@ HOSTS = ("a", "b", "c")
 
 def own_dial(s: Scene, name: str) -> None:
     """The host connects to the key servers of the scene, and not by vCenter."""
-    s.host(name).vsan._dial = lambda access: [s.servers[one.name] for one in access.servers]
+    s.host(name).vsan._dial = lambda access: [s.servers[server.name] for server in access.servers]
 
 
 async def cluster(s: Scene) -> None:
@@ -90,7 +91,7 @@ def test_the_pushed_credentials_are_sealed_and_never_shown(tmp_path: Path) -> No
         assert line not in repr(config)
         for path in (s.folder / "a").rglob("*"):
             assert path.is_dir() or line.encode() not in path.read_bytes()
-        assert VsanConfig.from_json(config.to_json()) == config
+        assert convert(to_builtins(config), VsanConfig) == config
         assert config.access.dial()[0].name == "kms1", "a real TLS context is made of it"
 
     play(tmp_path, test).close()
@@ -121,8 +122,8 @@ def test_two_hundred_hosts_that_come_back_at_once_are_all_served(tmp_path: Path)
         await s.call("CreateVM", host=names[7], name="db1", diskSize=4096, encrypt=True)
         for name in names:
             s.reboot(name)
-        await s.vcenter.hosts.look_after_all()
-        assert {s.host(name).crypto.state.value for name in names} == {"safe"}
-        assert s.host(names[7]).machine_info("db1").crypto_state == "unlocked"
+        await s.vcenter.hosts.synchronise_restarted()
+        assert {s.host(name).keys.crypto.state.value for name in names} == {"safe"}
+        assert s.host(names[7]).machines.info("db1").crypto_state == "unlocked"
 
     play(tmp_path, test).close()

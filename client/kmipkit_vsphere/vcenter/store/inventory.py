@@ -7,6 +7,7 @@ from kmipkit_vsphere.model.errors import AlreadyExists, NotFound
 from kmipkit_vsphere.model.records import (
     ROOT,
     ClusterRecord,
+    CryptoMode,
     FolderRecord,
     HostRecord,
     MachineRecord,
@@ -32,7 +33,7 @@ class Inventory:
     # What holds what -----------------------------------------------------------------------------
 
     def place(self, entity: str) -> Place:
-        """Where an entity stands; :class:`NotFound` for one that there is not."""
+        """Where an entity stands; :class:`NotFound` if there is none."""
         chain = [entity]
         while chain[-1] != ROOT:
             chain.append(self._parent(chain[-1]))
@@ -47,10 +48,6 @@ class Inventory:
         if not rows:
             raise NotFound(f"vCenter knows no {kind} {name}")
         return str(rows[0][0])
-
-    def is_within(self, entity: str, holder: str) -> bool:
-        """Whether an entity is another one or held by it, directly or not."""
-        return holder in self.place(entity)
 
     # Folders and clusters ------------------------------------------------------------------------
 
@@ -77,7 +74,10 @@ class Inventory:
     def clusters(self) -> list[ClusterRecord]:
         """All clusters, by name."""
         rows = self._database.rows("SELECT * FROM cluster ORDER BY name")
-        return [ClusterRecord(row[0], row[1], row[2], unpair(row[3], row[4])) for row in rows]
+        return [
+            ClusterRecord(name, parent, CryptoMode(mode), unpair(provider, key))
+            for name, parent, mode, provider, key in rows
+        ]
 
     def cluster(self, name: str) -> ClusterRecord:
         """The cluster of this name, or :class:`NotFound`."""
@@ -89,10 +89,10 @@ class Inventory:
         return self.cluster(name) if kind == "cluster" else None
 
     def hosts_beside(self, host: HostRecord) -> list[HostRecord]:
-        """The hosts of a host's cluster, itself included; of a host alone, just itself."""
+        """The hosts of a host's cluster, itself included; a host without cluster is alone."""
         if self.cluster_of(host) is None:
             return [host]
-        return [one for one in self.hosts() if one.parent == host.parent]
+        return [other for other in self.hosts() if other.parent == host.parent]
 
     # Hosts ---------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Permissions, own roles and the members of groups; see :mod:`kmipkit_vsphere.vcenter.authorization`."""
+"""Permissions, roles and the members of groups; see :mod:`kmipkit_vsphere.vcenter.authorization`."""
 
 from collections.abc import Iterable
 
@@ -20,15 +20,16 @@ class Permissions:
         )
         return [Permission(row[0], row[1], row[2], bool(row[3]), bool(row[4])) for row in rows]
 
-    def set_permission(self, one: Permission) -> None:
-        """Set what a principal may do on an entity, instead of what was set there before."""
+    def set_permission(self, permission: Permission) -> None:
+        """Set the permission of a principal on an entity; replaces an earlier one."""
         self._database.write(
             "INSERT OR REPLACE INTO permission VALUES (?, ?, ?, ?, ?)",
-            *(one.entity, one.principal, one.role, one.is_group, one.propagate),
+            *(permission.entity, permission.principal, permission.role),
+            *(permission.is_group, permission.propagate),
         )
 
     def remove_permission(self, entity: str, principal: str, *, is_group: bool) -> bool:
-        """Remove what was set for a principal on an entity; False if nothing was."""
+        """Remove the permission of a principal on an entity; False if there is none."""
         return bool(
             self._database.write(
                 "DELETE FROM permission WHERE entity = ? AND principal = ? AND is_group = ?",
@@ -43,15 +44,15 @@ class Permissions:
 
     def members(self) -> dict[str, list[str]]:
         """Every group with its members."""
-        found: dict[str, list[str]] = {}
+        members: dict[str, list[str]] = {}
         for name, member in self._database.rows(
             "SELECT name, member FROM membership ORDER BY 1, 2"
         ):
-            found.setdefault(name, []).append(member)
-        return found
+            members.setdefault(name, []).append(member)
+        return members
 
     def set_member(self, group: str, member: str, *, is_in: bool) -> None:
-        """Take a user into a group, or out of it."""
+        """Add a user to a group, or remove one from it."""
         statement = (
             "INSERT OR IGNORE INTO membership (name, member) VALUES (?, ?)"
             if is_in
@@ -60,18 +61,18 @@ class Permissions:
         self._database.write(statement, group, member)
 
     def role(self, name: str) -> frozenset[str] | None:
-        """The privileges of a role that was made here, or None."""
+        """The privileges of a role that is not predefined, or None."""
         return self.roles().get(name)
 
     def roles(self) -> dict[str, frozenset[str]]:
-        """All roles that were made here."""
-        found: dict[str, set[str]] = {}
+        """All roles that are not predefined."""
+        roles: dict[str, set[str]] = {}
         for name, privilege in self._database.rows("SELECT name, privilege FROM role"):
-            found.setdefault(name, set()).add(privilege)
-        return {name: frozenset(privileges - {""}) for name, privileges in found.items()}
+            roles.setdefault(name, set()).add(privilege)
+        return {name: frozenset(privileges - {""}) for name, privileges in roles.items()}
 
     def put_role(self, name: str, privileges: Iterable[str]) -> None:
-        """Make or change a role."""
+        """Create or change a role."""
         with self._database.transaction():
             self.remove_role(name)
             # The empty name stands for the role itself, so that a role may allow nothing.
@@ -79,5 +80,5 @@ class Permissions:
                 self._database.write("INSERT INTO role VALUES (?, ?)", name, privilege)
 
     def remove_role(self, name: str) -> None:
-        """Forget a role."""
+        """Remove a role."""
         self._database.write("DELETE FROM role WHERE name = ?", name)

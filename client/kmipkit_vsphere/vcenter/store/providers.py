@@ -1,14 +1,17 @@
 """Key providers, their servers, the defaults, and the ids of the keys that were made."""
 
 import json
-from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
+
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import AlreadyExists, NotFound
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import (
     ROOT,
     ManagementType,
+    ProviderDetails,
     ProviderRecord,
     ServerRecord,
     pair,
@@ -29,7 +32,7 @@ class Providers:
     def all(self) -> list[ProviderRecord]:
         """All key providers, the first added first."""
         rows = self._database.rows("SELECT id, type, details FROM provider ORDER BY position")
-        return [ProviderRecord(row[0], ManagementType(row[1]), json.loads(row[2])) for row in rows]
+        return [ProviderRecord(row[0], ManagementType(row[1]), _details(row[2])) for row in rows]
 
     def get(self, provider: str) -> ProviderRecord:
         """The provider of this id, or :class:`NotFound`."""
@@ -54,20 +57,17 @@ class Providers:
             self._database.write(
                 "INSERT INTO provider (id, position, type, details)"
                 " SELECT ?, ifnull(max(position), -1) + 1, ?, ? FROM provider",
-                *(record.id, record.type.value, json.dumps(dict(record.details))),
+                *(record.id, record.type.value, _text(record.details)),
             )
             if is_first:
                 self.set_default(record.id)
 
-    def change(self, provider: str, **details: Any) -> ProviderRecord:
-        """Change some of a provider's details; None removes one. Returns the new record."""
-        record = self.get(provider)
-        merged = {**record.details, **details}
-        kept = {name: value for name, value in merged.items() if value is not None}
+    def change(self, provider: str, **details: Any) -> None:
+        """Change some of a provider's details, by their names in :class:`ProviderDetails`."""
+        changed = msgspec.structs.replace(self.get(provider).details, **details)
         self._database.write(
-            "UPDATE provider SET details = ? WHERE id = ?", json.dumps(kept), provider
+            "UPDATE provider SET details = ? WHERE id = ?", _text(changed), provider
         )
-        return replace(record, details=kept)
 
     def remove(self, provider: str) -> None:
         """Forget a provider, its servers and wherever it was the default."""
@@ -106,7 +106,14 @@ class Providers:
         self._database.write(
             "INSERT INTO server (provider, name, position, address, port, details)"
             " SELECT ?, ?, ifnull(max(position), -1) + 1, ?, ?, ? FROM server WHERE provider = ?",
-            *(provider, server.name, server.address, server.port, _details(server), provider),
+            *(
+                provider,
+                server.name,
+                server.address,
+                server.port,
+                _server_details(server),
+                provider,
+            ),
         )
 
     def update_server(self, provider: str, server: ServerRecord) -> None:
@@ -114,7 +121,7 @@ class Providers:
         self.server(provider, server.name)
         self._database.write(
             "UPDATE server SET address = ?, port = ?, details = ? WHERE provider = ? AND name = ?",
-            *(server.address, server.port, _details(server), provider, server.name),
+            *(server.address, server.port, _server_details(server), provider, server.name),
         )
 
     def remove_server(self, provider: str, name: str) -> None:
@@ -185,6 +192,14 @@ class Providers:
         self._database.write("DELETE FROM key WHERE provider = ? AND id = ?", *pair(key))
 
 
-def _details(server: ServerRecord) -> str:
-    found = {"timeout": server.timeout, "user_name": server.user_name}
-    return json.dumps({name: value for name, value in found.items() if value is not None})
+def _server_details(server: ServerRecord) -> str:
+    details = {"timeout": server.timeout, "user_name": server.user_name}
+    return json.dumps({name: value for name, value in details.items() if value is not None})
+
+
+def _details(text: str) -> ProviderDetails:
+    return decode(text.encode(), ProviderDetails)
+
+
+def _text(details: ProviderDetails) -> str:
+    return encode(details).decode()

@@ -47,19 +47,19 @@ class SQLiteStore(Store):
         *,
         writes: bool = False,
         slow: bool = False,
-        committed: Callable[[_Result], None] | None = None,
+        on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
         """Run a piece of work; see :meth:`.base.Store.run`."""
         if writes:
-            return await self._writer.submit(work, slow=slow, committed=committed)
+            return await self._writer.submit(work, slow=slow, on_commit=on_commit)
         if slow:
             result = await trio.to_thread.run_sync(
                 self._read_in_thread, work, limiter=self._reading
             )
         else:
             result = work(self._database.reader)
-        if committed is not None:
-            committed(result)
+        if on_commit is not None:
+            on_commit(result)
         return result
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -119,7 +119,7 @@ class _View:
             ).fetchone()
         return Located(ids, total)
 
-    def named(self, owner: str, name: str) -> tuple[str, ...]:
+    def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
         """Up to two objects with this name."""
         number = self.owner_number(owner)
         with sqlite_errors(self.name):

@@ -1,0 +1,198 @@
+"""What vCenter asks of a host itself: encryption mode, keys, attestation, core dumps."""
+
+from uuid import UUID
+
+from kmipkit_vsphere.model.crypto_spec import CryptoState
+from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, SecretText
+from kmipkit_vsphere.model.message import Message, Port, Text, field
+from kmipkit_vsphere.rpc.call import Request
+
+# Encryption mode ---------------------------------------------------------------------------------
+
+
+class NativeProviderInfo(Message):
+    """A native key provider that a host has, without its key."""
+
+    provider: str
+    key_id: UUID
+    tpm_required: bool
+
+
+class HostDescription(Message):
+    """Identity and encryption mode of a host; ``boot_id`` changes with each start."""
+
+    name: str
+    uuid: str
+    boot_id: str
+    process_id: int
+    crypto_state: CryptoState
+    crypto_key_id: CryptoKeyId | None
+    has_tpm: bool
+    encrypted_vmotion: bool = field(name="encryptedVMotion")
+    key_persistence: bool
+    key_providers: list[NativeProviderInfo]
+    datastore: str
+
+
+class HostInfo(Request[HostDescription]):
+    """Ask a host about itself."""
+
+
+class CryptoManagerHostPrepare(Request[None]):
+    """Make a host ready to take its host key."""
+
+
+class CryptoManagerHostEnable(Request[CryptoKeyId]):
+    """Turn encryption mode on, with a key or with the id of one that the host gets itself.
+
+    The answer is the id of the host key.
+    """
+
+    initial_key: CryptoKeyPlain | None = None
+    key_id: CryptoKeyId | None = None
+
+
+class CryptoManagerHostDisable(Request[None]):
+    """Turn encryption mode off."""
+
+
+class ChangeKeyResult(Message):
+    """The new host key, and the core dumps that were locked with it and those that were not."""
+
+    key_id: CryptoKeyId
+    relocked: list[str]
+    left: list[str]
+
+
+class ChangeKey(Request[ChangeKeyResult]):
+    """Replace the host key, by a key or by the id of one that the host gets itself."""
+
+    new_key: CryptoKeyPlain | None = None
+    key_id: CryptoKeyId | None = None
+
+
+# Keys --------------------------------------------------------------------------------------------
+
+
+class CryptoKeyResult(Message, omit_defaults=True):
+    """What became of one key (vsphere.md §4.3)."""
+
+    key_id: CryptoKeyId | None
+    success: bool
+    reason: str | None = None
+    fault: str | None = None
+
+
+class KeyPresence(Message):
+    """Whether a host has a key, and who manages it: ``internal`` or ``external``."""
+
+    key_id: CryptoKeyId
+    present: bool
+    management_type: str
+
+
+class AddKey(Request[None]):
+    """Give a host a key."""
+
+    key: CryptoKeyPlain
+
+
+class AddKeys(Request[list[CryptoKeyResult]]):
+    """Give a host several keys."""
+
+    keys: list[CryptoKeyPlain]
+
+
+class RemoveKey(Request[None]):
+    """Take a key from a host."""
+
+    key_id: CryptoKeyId
+    force: bool = False
+
+
+class ListKeys(Request[list[CryptoKeyId]]):
+    """The ids of the keys that a host has."""
+
+
+class GetCryptoKeyStatus(Request[list[KeyPresence]]):
+    """Ask a host which of these keys it has."""
+
+    keys: list[CryptoKeyId]
+
+
+class SetKeyPersistence(Request[None]):
+    """Have a host with a TPM keep its keys over a reboot, or no longer."""
+
+    enable: bool = False
+    remove_all_stored_keys: bool = False
+
+
+# Trusted hosts -----------------------------------------------------------------------------------
+
+
+class TrustService(Message):
+    """Where a Trust Authority host offers its services."""
+
+    name: Text
+    address: Text
+    port: Port
+
+
+class TrustServices(Message):
+    """The services of a trust authority: what a trusted host needs to know (vsphere.md §7.3)."""
+
+    vcenter_id: str
+    group: str
+    authorities: str
+    providers: list[str]
+    services: list[TrustService]
+
+
+class ConfigureTrustedHost(Request[list[str]]):
+    """Tell a host where the services are; the answer names the machines that this unlocked."""
+
+    services: TrustServices
+
+
+class HostAttestation(Message):
+    """``attested``, ``notAttested`` or ``unknown``, by which service, and until when (§7.5)."""
+
+    status: str
+    service_id: str | None = None
+    attested_at: str | None = None
+    attested_until: str | None = None
+    messages: tuple[str, ...] = ()
+
+
+class AttestationStatus(Request[HostAttestation]):
+    """Whether a host is attested; it tries where it has no fresh token."""
+
+
+# Core dumps --------------------------------------------------------------------------------------
+
+
+class DumpInfo(Message):
+    """What the event about a core dump names: world, time, key id and file (vsphere.md §2.7)."""
+
+    file: str
+    world: str
+    time: str
+    key_id: CryptoKeyId | None
+
+
+class DumpCore(Request[DumpInfo]):
+    """Write a core dump of the host (``hostd``) or of a machine."""
+
+    world: Text
+    data: bytes = b""
+
+
+class ListCoreDumps(Request[list[DumpInfo]]):
+    """List the core dumps."""
+
+
+class ExportCoreDump(Request[bytes]):
+    """A core dump, protected by a password instead of a key."""
+
+    file: Text
+    password: SecretText

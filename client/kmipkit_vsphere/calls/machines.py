@@ -1,0 +1,174 @@
+"""What vCenter asks of a host about its machines, and how they move to another host."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.message import Count, Message, Port, Size, Text
+from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec
+from kmipkit_vsphere.rpc.call import Request
+
+
+class MachineState(StrEnum):
+    """``cryptoState`` of a machine (vsphere.md §2.5).
+
+    ``plain`` for one that is not encrypted, ``invalid`` for one whose files are damaged.
+    """
+
+    PLAIN = "plain"
+    LOCKED = "locked"
+    UNLOCKED = "unlocked"
+    INVALID = "invalid"
+
+
+class PowerState(StrEnum):
+    """``powerState`` of a machine."""
+
+    ON = "poweredOn"
+    OFF = "poweredOff"
+
+
+class MachineInfo(Message):
+    """State, keys and files of a machine; the keys of ``locked_disks`` are missing."""
+
+    name: str
+    uuid: str
+    crypto_state: MachineState
+    power_state: PowerState
+    key_ids: list[CryptoKeyId]
+    pending_key_ids: list[CryptoKeyId]
+    disks: list[int]
+    locked_disks: list[int]
+    migrate_encryption: str
+    files: list[str]
+    problem: str | None = None
+
+    @classmethod
+    def damaged(cls, name: str, problem: str) -> "MachineInfo":
+        """A machine of which only the problem is known."""
+        state, power = MachineState.INVALID, PowerState.OFF
+        return cls(name, "", state, power, [], [], [], [], "", [], problem)
+
+
+class CreateMachine(Request[MachineInfo]):
+    """Create a plain machine with an empty disk."""
+
+    name: Text
+    disk_size: Size
+    sector_size: Count = 512
+    uuid: UUID | None = None
+
+
+class ReconfigureCrypto(Request[MachineInfo]):
+    """Encrypt, decrypt or rekey a machine, or only some of its parts (vsphere.md §2.3)."""
+
+    name: Text
+    kind: CryptoSpecKind
+    key_id: CryptoKeyId | None = None
+    parts: list[str] | None = None
+
+
+class CloneMachine(Request[MachineInfo]):
+    """Clone a machine, with the same keys."""
+
+    name: Text
+    new_name: Text
+
+
+class AddDisk(Request[MachineInfo]):
+    """Add an empty disk; with a key it is encrypted."""
+
+    name: Text
+    disk_size: Size
+    sector_size: Count = 512
+    key_id: CryptoKeyId | None = None
+
+
+class RemoveDisk(Request[MachineInfo]):
+    """Remove a disk from a machine; its files stay."""
+
+    name: Text
+    disk: Count
+
+
+class SetMigrateEncryption(Request[None]):
+    """Set whether a machine moves encrypted."""
+
+    name: Text
+    migrate_encryption: EncryptionMode
+
+
+class CryptoUnlock(Request[MachineInfo]):
+    """Open a locked machine with the keys that the host has."""
+
+    name: Text
+
+
+class UnregisterMachine(Request[None]):
+    """Close a machine that vCenter removes from its inventory."""
+
+    name: Text
+
+
+class PowerOn(Request[MachineInfo]):
+    """Run a machine."""
+
+    name: Text
+
+
+class PowerOff(Request[MachineInfo]):
+    """Stop a machine."""
+
+    name: Text
+
+
+class ListMachines(Request[list[MachineInfo]]):
+    """All machines on the datastore, by name."""
+
+
+# Migration ---------------------------------------------------------------------------------------
+
+
+class MigrationEnd(StrEnum):
+    """How a migration ended for the source; in doubt, the target knows."""
+
+    DONE = "done"
+    IN_DOUBT = "inDoubt"
+
+
+class MigrationAddress(Message):
+    """Where the target of a migration waits for the machine."""
+
+    address: Text
+    port: Port
+
+
+class PrepareMigration(Request[MigrationAddress]):
+    """Have the target wait for a machine."""
+
+    spec: MigrationSpec
+
+
+class StartMigration(Request[MigrationEnd]):
+    """Have the source send a machine to the target."""
+
+    spec: MigrationSpec
+    name: Text
+    address: Text
+    port: Port
+
+
+class MigrationOutcome(Request[bool]):
+    """Ask the target whether it has the machine."""
+
+    migration_id: Text
+    name: Text
+
+
+class SettleMigration(Request[None]):
+    """Tell the source whether the machine has left it."""
+
+    migration_id: Text
+    name: Text
+    has_left: bool

@@ -1,0 +1,1 @@
+"""The roles as long-running processes, one file each."""

@@ -1,0 +1,89 @@
+"""The process of an ESXi host."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, host_calls
+from kmipkit_vsphere.host.trusted_host import TrustedHost
+from kmipkit_vsphere.model.clock import system_clock
+from kmipkit_vsphere.model.encoding import decode
+from kmipkit_vsphere.model.errors import InvalidArgument, VSphereError
+from kmipkit_vsphere.roles.process import Announce, Callers, Listening, log, log_to_stderr, run
+from kmipkit_vsphere.trust_authority.measurements import Event, Image
+from kmipkit_vsphere.trust_authority.tpm import TPM
+from kmipkit_vsphere.trust_authority.tpm2 import open_tpm
+from kmipkit_vsphere.vmotion.migrations import Migrations
+from kmipkit_vsphere.vmotion.service import MigrationCalls
+
+MOUNT_INTERVAL: Final = 5.0
+"""Seconds between two attempts to mount the disk group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """The TPM of a host, and the base image that it measures when it starts."""
+
+    tpm: str
+    image: Path
+
+
+def run_host(
+    name: str, folder: Path, listening: Listening, announce: Announce, boot: Boot | None = None
+) -> None:
+    """Run an ESXi host until it is stopped; its keys end with the process."""
+    log_to_stderr()
+    tpm = open_tpm(boot.tpm) if boot else None
+    events = _measure(boot, tpm) if boot and tpm else []
+    host = Host.start(name, folder, tpm)
+    if tpm is not None:
+        host.trusted = TrustedHost(
+            host.uuid,
+            host.config,
+            host.keys.sources,
+            folder,
+            tpm,
+            events,
+            listening.credentials,
+            system_clock,
+        )
+
+    async def restore() -> None:
+        for machine in await trio.to_thread.run_sync(host.restore):
+            log.info("unlocked %s without vCenter", machine)
+
+    async def mount_vsan() -> None:
+        while True:
+            try:
+                if await host.vsan.mount():
+                    log.info("the disk group is mounted")
+            except VSphereError as failure:
+                log.warning("the disk group cannot be mounted: %s", failure.message)
+            await trio.sleep(MOUNT_INTERVAL)
+
+    try:
+        migrations = Migrations(host.migration, listening.address[0])
+        rows = {**host_calls(host), **MigrationCalls(migrations).rows()}
+        run(f"host {name}", rows, listening, announce, (restore, mount_vsan, migrations.run))
+    finally:
+        host.close()
+        if tpm is not None:
+            tpm.close()
+
+
+def _measure(boot: Boot, tpm: TPM) -> list[Event]:
+    """Boot: measure the image into the registers of the TPM, which was reset before."""
+    try:
+        image = decode(boot.image.read_bytes(), Image)
+    except (OSError, InvalidArgument) as error:
+        raise InvalidArgument(f"cannot use the base image {boot.image}: {error}") from None
+    return image.measure(tpm)
+
+
+def host_callers(managers: tuple[str, ...], guests: tuple[str, ...]) -> Callers:
+    """The callers of a host: vCenter for keys and machines, guests for the contents of disks."""
+    management = dict.fromkeys(managers, frozenset({MANAGEMENT}))
+    return management | dict.fromkeys(guests, frozenset({GUEST}))

@@ -1,0 +1,60 @@
+"""What the processes of all roles share: where they listen, when they are ready, how they stop."""
+
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import trio
+
+from kmipkit_vsphere.rpc import channel
+from kmipkit_vsphere.rpc.call import Rows
+from kmipkit_vsphere.rpc.tls import Credentials
+
+log = logging.getLogger("kmipkit.vsphere")
+
+Announce = Callable[[str], None]
+Callers = Mapping[str, frozenset[str]]
+Task = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a role listens, with which certificate, and the roles of its callers."""
+
+    address: tuple[str, int]
+    credentials: Credentials
+    callers: Callers = field(default_factory=dict)
+    everybody: frozenset[str] = frozenset()
+
+
+def run(
+    title: str, rows: Rows, listening: Listening, announce: Announce, tasks: Iterable[Task]
+) -> None:
+    """Serve calls, with background tasks, until SIGTERM or SIGINT."""
+    trio.run(_serve, title, rows, listening, announce, tuple(tasks))
+
+
+async def _serve(
+    title: str, rows: Rows, listening: Listening, announce: Announce, tasks: Iterable[Task]
+) -> None:
+    context = listening.credentials.server_context()
+    server = channel.Server(rows, listening.callers, context, listening.everybody)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            host, port = await nursery.start(server.serve, listening.address)
+            for task in tasks:
+                nursery.start_soon(task)
+            announce(f"ready: {title} listening on {host}:{port}")
+            async for _ in signals:
+                log.info("stopping")
+                break
+            nursery.cancel_scope.cancel()
+
+
+def log_to_stderr() -> None:
+    """Write the log to standard error."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )

@@ -1,0 +1,95 @@
+"""Events: what was done with keys, and by whom (vsphere.md §5.3)."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+import click
+from msgspec import Meta
+
+from kmipkit_vsphere.model.message import Message, Text
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.privileges import Privilege
+
+
+class Severity(StrEnum):
+    """How bad an event is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Entity(Message):
+    """What an event is about: a ``host``, a ``machine`` or a ``provider``."""
+
+    type: str
+    name: str
+    uuid: str = ""
+
+
+class Event(Message):
+    """One event; ``key`` is its number. ``arguments`` depend on the type, and are never keys."""
+
+    key: int
+    created_time: str
+    user_name: str
+    event_type_id: str
+    severity: Severity
+    operation: str
+    result: str
+    key_id: str
+    provider_id: str
+    entity: Entity | None
+    arguments: dict[str, Any]
+    message: str
+
+
+class QueryEvents(VCenterRequest[list[Event]]):
+    """Show what was done with keys, and by whom."""
+
+    since: Text | None = None
+    until: Text | None = None
+    user: Text | None = None
+    key_id: Text | None = None
+    event_type_id: Text | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
+
+
+class ExportEvents(VCenterRequest[str]):
+    """Print the events as CSV or as JSON lines."""
+
+    since: Text | None = None
+    until: Text | None = None
+    user: Text | None = None
+    key_id: Text | None = None
+    event_type_id: Text | None = None
+    format: Literal["csv", "jsonl"] = "csv"
+
+
+_FILTERS = (
+    Argument("--since", "since", help="Time in ISO 8601."),
+    Argument("--until", "until", help="Time in ISO 8601."),
+    Argument("--user", "user", help="The user who did it."),
+    Argument("--key", "keyId", help="Id of the key."),
+    Argument("--type", "eventTypeId", help="Beginning of the event id, such as crypto."),
+)
+
+ROWS: Final = (
+    Row(
+        QueryEvents,
+        Privilege.VIEW,
+        command="events",
+        arguments=(*_FILTERS, Argument("--limit", "limit", click.IntRange(1, 1000), 100)),
+        example="events --user administrator --type crypto.Operation",
+    ),
+    Row(
+        ExportEvents,
+        Privilege.VIEW,
+        command="export-events",
+        arguments=(
+            *_FILTERS,
+            Argument("--format", "format", click.Choice(["csv", "jsonl"]), "csv"),
+        ),
+        example="export-events --format jsonl > events.jsonl",
+    ),
+)

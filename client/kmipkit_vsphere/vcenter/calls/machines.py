@@ -1,0 +1,241 @@
+"""Machines: creating, encrypting, moving, and their power (vsphere.md §2.3, §2.5, §2.6)."""
+
+from typing import Annotated, Final
+
+import click
+from msgspec import Meta
+
+from kmipkit_vsphere.calls.machines import MachineInfo
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.message import Count, Text
+from kmipkit_vsphere.model.migration_spec import EncryptionMode
+from kmipkit_vsphere.model.records import ROOT
+from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, NAME
+from kmipkit_vsphere.vcenter.command import FOLDER as ON_FOLDER
+from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command_line import SIZE, Many
+from kmipkit_vsphere.vcenter.privileges import Privilege
+
+DiskSize = Annotated[int, Meta(ge=512, le=1 << 62)]
+
+
+class CreateVM(VCenterRequest[MachineInfo]):
+    """Create a machine with an empty disk of SIZE bytes."""
+
+    host: Text
+    name: Text
+    disk_size: DiskSize
+    sector_size: Count = 512
+    folder: Text = ROOT
+    encrypt: bool = False
+    key_provider: Text | None = None
+
+
+class EncryptVM(VCenterRequest[CryptoKeyId]):
+    """Encrypt a machine with a new key."""
+
+    name: Text
+    key_provider: Text | None = None
+    parts: list[str] | None = None
+
+
+class DecryptVM(VCenterRequest[None]):
+    """Decrypt a machine: its files hold plain text again."""
+
+    name: Text
+    parts: list[str] | None = None
+
+
+class RecryptVM(VCenterRequest[CryptoKeyId]):
+    """Give a machine a new key; with --deep also write all its data again."""
+
+    name: Text
+    deep: bool = False
+    key_provider: Text | None = None
+    parts: list[str] | None = None
+
+
+class CloneVM(VCenterRequest[MachineInfo]):
+    """Clone a machine, with the same keys."""
+
+    name: Text
+    new_name: Text
+
+
+class AddDisk(VCenterRequest[MachineInfo]):
+    """Add an empty disk; in an encrypted machine it is encrypted."""
+
+    name: Text
+    disk_size: DiskSize
+    sector_size: Count = 512
+    key_provider: Text | None = None
+
+
+class RemoveDisk(VCenterRequest[MachineInfo]):
+    """Remove a disk from a machine; its files stay."""
+
+    name: Text
+    disk: Count
+
+
+class SetMigrateEncryption(VCenterRequest[None]):
+    """Set whether a machine moves to another host encrypted."""
+
+    name: Text
+    migrate_encryption: EncryptionMode
+
+
+class MigrateVM(VCenterRequest[MachineInfo]):
+    """Move a machine to another host, with its files and memory."""
+
+    name: Text
+    target: Text
+
+
+class RegisterVM(VCenterRequest[MachineInfo]):
+    """Add a machine whose files are on a host's datastore to the inventory."""
+
+    host: Text
+    name: Text
+    folder: Text = ROOT
+
+
+class UnregisterVM(VCenterRequest[None]):
+    """Remove a machine from the inventory; its files stay."""
+
+    name: Text
+
+
+class CryptoUnlock(VCenterRequest[None]):
+    """Give the keys of a locked machine to its host, and unlock it."""
+
+    name: Text
+
+
+class PowerOnVM(VCenterRequest[MachineInfo]):
+    """Power a machine on."""
+
+    name: Text
+
+
+class PowerOffVM(VCenterRequest[MachineInfo]):
+    """Power a machine off."""
+
+    name: Text
+
+
+class ListedMachine(MachineInfo):
+    """A machine, and the host that it is on."""
+
+    host: str = ""
+
+
+class ListVMs(VCenterRequest[list[ListedMachine]]):
+    """List the machines with their state and keys."""
+
+
+# Rows --------------------------------------------------------------------------------------------
+
+_PART = Argument("--part", "parts", Many(str), help="home, disk, disk1…  [default: all]")
+_SIZE = Argument("SIZE", "diskSize", SIZE)
+_MODES = click.Choice([mode.value for mode in EncryptionMode])
+
+ROWS: Final = (
+    Row(
+        CreateVM,
+        Privilege.CREATE_MACHINE,
+        ON_FOLDER,
+        "create-vm",
+        (
+            HOST,
+            NAME,
+            _SIZE,
+            FOLDER,
+            Argument("--encrypt", "encrypt", bool, help="Encrypt it from the beginning."),
+            KEY_PROVIDER,
+        ),
+        "create-vm esx01 db1 10485760 --encrypt",
+    ),
+    Row(
+        EncryptVM,
+        Privilege.ENCRYPT,
+        MACHINE,
+        "encrypt-vm",
+        (NAME, KEY_PROVIDER, _PART),
+        "encrypt-vm db1",
+    ),
+    Row(DecryptVM, Privilege.DECRYPT, MACHINE, "decrypt-vm", (NAME, _PART), "decrypt-vm db1"),
+    Row(
+        RecryptVM,
+        Privilege.RECRYPT,
+        MACHINE,
+        "recrypt-vm",
+        (
+            NAME,
+            Argument("--deep", "deep", bool, help="Also write all data again."),
+            KEY_PROVIDER,
+            _PART,
+        ),
+        "recrypt-vm db1 --deep",
+    ),
+    Row(
+        CloneVM,
+        Privilege.CLONE_MACHINE,
+        MACHINE,
+        "clone-vm",
+        (NAME, Argument("NEW_NAME", "newName")),
+        "clone-vm db1 db2",
+    ),
+    Row(
+        AddDisk,
+        Privilege.ADD_NEW_DISK,
+        MACHINE,
+        "add-disk",
+        (NAME, _SIZE, KEY_PROVIDER),
+        "add-disk db1 10485760",
+    ),
+    Row(
+        RemoveDisk,
+        Privilege.CONFIGURE_MACHINE,
+        MACHINE,
+        "remove-disk",
+        (NAME, Argument("DISK", "disk", click.IntRange(0, 14))),
+        "remove-disk db1 1",
+    ),
+    Row(
+        SetMigrateEncryption,
+        Privilege.CONFIGURE_MACHINE,
+        MACHINE,
+        "migrate-encryption",
+        (NAME, Argument("MODE", "migrateEncryption", _MODES)),
+        "migrate-encryption web1 required",
+    ),
+    Row(
+        MigrateVM,
+        Privilege.MIGRATE_MACHINE,
+        MACHINE,
+        "migrate-vm",
+        (NAME, Argument("TARGET", "target")),
+        "migrate-vm db1 esx02",
+    ),
+    Row(
+        RegisterVM,
+        Privilege.REGISTER_MACHINE,
+        ON_FOLDER,
+        "register-vm",
+        (HOST, NAME, FOLDER),
+        "register-vm esx02 db1",
+    ),
+    Row(
+        UnregisterVM,
+        Privilege.UNREGISTER_MACHINE,
+        MACHINE,
+        "unregister-vm",
+        (NAME,),
+        "unregister-vm db1",
+    ),
+    Row(CryptoUnlock, Privilege.REGISTER_VM, MACHINE, "unlock-vm", (NAME,), "unlock-vm db1"),
+    Row(PowerOnVM, Privilege.POWER_ON, MACHINE, "power-on", (NAME,), "power-on db1"),
+    Row(PowerOffVM, Privilege.POWER_OFF, MACHINE, "power-off", (NAME,), "power-off db1"),
+    Row(ListVMs, Privilege.VIEW, command="vms"),
+)

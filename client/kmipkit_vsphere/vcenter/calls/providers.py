@@ -1,0 +1,402 @@
+"""Key providers, their key servers, and trust between both sides (vsphere.md §4.2, §4.5)."""
+
+from typing import Final
+
+import click
+
+from kmipkit_vsphere.model.keys import SecretText
+from kmipkit_vsphere.model.message import LongText, Message, Text, field
+from kmipkit_vsphere.model.records import KMIP_PORT, ROOT, ServerRecord, WrappingKeySpec
+from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command_line import PAIR, PASSWORD_FILE, PORT, TEXT_FILE, Many
+from kmipkit_vsphere.vcenter.privileges import Privilege
+
+# Providers and servers ---------------------------------------------------------------------------
+
+
+class ServerRegistration(Message, omit_defaults=True):
+    """The server was added: its vendor, or why it does not answer."""
+
+    cluster_id: str
+    server: str
+    vendor: str | None = None
+    problem: str | None = None
+
+
+class RegisterKmipServer(VCenterRequest[ServerRegistration]):
+    """Add a key server to the key provider PROVIDER, which is created if it does not exist."""
+
+    cluster_id: Text
+    info: ServerRecord
+    password: SecretText | None = None
+    any_vendor: bool = False
+
+
+class UpdateKmipServer(VCenterRequest[None]):
+    """Change a key server."""
+
+    cluster_id: Text
+    info: ServerRecord
+    password: SecretText | None = None
+
+
+class RemoveKmipServer(VCenterRequest[None]):
+    """Remove a key server from a key provider."""
+
+    cluster_id: Text
+    server_name: Text
+
+
+class RegisterKmsCluster(VCenterRequest[None]):
+    """Register a trusted key provider of a trust authority."""
+
+    cluster_id: Text
+    management_type: Text = "trustAuthority"
+
+
+class UnregisterKmsCluster(VCenterRequest[None]):
+    """Remove a standard or trusted key provider."""
+
+    cluster_id: Text
+
+
+class ConfigureWrappingKey(VCenterRequest[None]):
+    """Store only a wrapping key on the key server (wrapped keys of vSphere 9)."""
+
+    cluster_id: Text
+    key_id: Text | None = None
+    rotation_interval: int | None = None
+
+
+class KmipClusterInfo(Message, omit_defaults=True):
+    """A key provider; the last fields are of native ones and of those with wrapped keys."""
+
+    cluster_id: str
+    management_type: str
+    use_as_default: bool
+    use_as_entity_default: list[str]
+    participants: list[str]
+    servers: list[ServerRecord]
+    key_id: str | None = None
+    has_backup: bool | None = None
+    tpm_required: bool | None = None
+    default_key_type: str | None = None
+    key_info: WrappingKeySpec | None = None
+
+
+class ListKmsClusters(VCenterRequest[list[KmipClusterInfo]]):
+    """List the key providers and their servers."""
+
+
+class ListKmipServers(ListKmsClusters):
+    """The same under another name of the vSphere API."""
+
+
+class CertificateInfo(Message):
+    """A certificate (vsphere.md §4.3); the fingerprint is SHA-1, as the API has it."""
+
+    subject: str
+    issuer: str
+    serial_number: str
+    not_before: str
+    not_after: str
+    fingerprint: str
+    check_time: str
+    seconds_since_valid: int | None
+    seconds_before_expire: int
+
+
+class KmipServerStatus(Message):
+    """One key server: colour, connection, trust in both directions, and what is wrong."""
+
+    name: str
+    status: str
+    connection_status: str
+    cert_info: CertificateInfo | None
+    client_trust_server: bool | None
+    server_trust_client: bool | None
+    reasons: tuple[str, ...]
+
+
+class KmipClusterStatus(Message):
+    """A key provider and its key servers."""
+
+    cluster_id: str
+    overall_status: str
+    management_type: str
+    servers: list[KmipServerStatus]
+    client_cert_info: CertificateInfo | None
+    reasons: tuple[str, ...]
+
+
+class RetrieveKmipServersStatus(VCenterRequest[list[KmipClusterStatus]]):
+    """Show the status of every key server: colour and reasons."""
+
+    clusters: list[str] | None = None
+
+
+class IsKmsClusterActive(VCenterRequest[bool]):
+    """Whether a key provider, or the default one, can be used now."""
+
+    cluster_id: Text | None = None
+
+
+class SetDefaultKmsCluster(VCenterRequest[None]):
+    """Use the key provider PROVIDER for new keys."""
+
+    cluster_id: Text | None = None
+    entity: Text = ROOT
+
+
+class MarkDefault(SetDefaultKmsCluster):
+    """The same under another name of the vSphere API."""
+
+
+class GetDefaultKmsCluster(VCenterRequest[str | None]):
+    """Show the default key provider."""
+
+    entity: Text = ROOT
+    defaults_to_parent: bool = False
+
+
+# Trust -------------------------------------------------------------------------------------------
+
+
+class ServerCertificate(Message):
+    """A key server's certificate, PEM; empty if the server does not answer."""
+
+    certificate: str
+    cert_info: CertificateInfo | None
+
+
+class RetrieveKmipServerCert(VCenterRequest[ServerCertificate]):
+    """Show the certificate of a key server, trusted or not."""
+
+    cluster_id: Text
+    server_name: Text
+
+
+class UploadKmipServerCert(VCenterRequest[CertificateInfo]):
+    """Trust key servers that show this certificate, and no others."""
+
+    cluster_id: Text
+    certificate: LongText
+
+
+class GenerateSelfSignedClientCert(VCenterRequest[str]):
+    """Trust by certificate: generate a self-signed one and print it."""
+
+    cluster_id: Text
+    request: dict[str, str] = field(default_factory=dict)
+
+
+class RetrieveSelfSignedClientCert(VCenterRequest[str]):
+    """The self-signed certificate that was generated last."""
+
+    cluster_id: Text
+
+
+class UpdateSelfSignedClientCert(VCenterRequest[CertificateInfo]):
+    """Use the certificate that was generated, or the one that was signed for the request."""
+
+    cluster_id: Text
+    certificate: LongText | None = None
+
+
+class UpdateKmsSignedCsrClientCert(UpdateSelfSignedClientCert):
+    """The same under another name of the vSphere API."""
+
+
+class GenerateClientCsr(VCenterRequest[str]):
+    """Trust by signing request: generate one and print it."""
+
+    cluster_id: Text
+    request: dict[str, str] = field(default_factory=dict)
+
+
+class RetrieveClientCsr(VCenterRequest[str]):
+    """The signing request that was generated last."""
+
+    cluster_id: Text
+
+
+class UploadClientCert(VCenterRequest[CertificateInfo]):
+    """Trust by a key pair from the key server: upload certificate and key."""
+
+    cluster_id: Text
+    certificate: LongText
+    private_key: SecretText
+
+
+class IssueClientCert(VCenterRequest[CertificateInfo]):
+    """Trust by root: use a client certificate of vCenter's authority."""
+
+    cluster_id: Text
+    request: dict[str, str] = field(default_factory=dict)
+
+
+class RetrieveRootCert(VCenterRequest[str]):
+    """Trust by root: print the authority of vCenter, for the key server to trust."""
+
+
+class RetrieveClientCert(VCenterRequest[str]):
+    """Print the certificate that vCenter shows to the key servers of a provider."""
+
+    cluster_id: Text
+
+
+# Rows --------------------------------------------------------------------------------------------
+
+MANAGE: Final = Privilege.MANAGE_KEY_SERVERS
+READ: Final = Privilege.READ_KEY_SERVERS_INFO
+
+_PROVIDER = Argument("PROVIDER", "clusterId")
+_SERVER_NAME = Argument("NAME", "serverName")
+_SERVER = (
+    _PROVIDER,
+    Argument("NAME", "info.name"),
+    Argument("ADDRESS", "info.address"),
+    Argument("--port", "info.port", PORT, KMIP_PORT),
+    Argument("--timeout", "info.timeout", click.IntRange(0, 3600), help="Seconds for an answer."),
+    Argument("--user", "info.userName", help="User name to send, if the server needs one."),
+    Argument("--password-file", "password", PASSWORD_FILE, help="File with the user's password."),
+)
+_ANY_VENDOR = Argument("--any-vendor", "anyVendor", bool, help="Accept another vendor.")
+_SUBJECT = Argument("--subject", "request", Many(PAIR), help="Such as commonName=vc1.")
+_WRAPPING = (
+    Argument("--key", "keyId", help="Id of a wrapping key on the key server."),
+    Argument("--days", "rotationInterval", int, help="Replace the wrapping key at this interval."),
+)
+
+ROWS: Final = (
+    Row(
+        RegisterKmipServer,
+        MANAGE,
+        command="add-key-server",
+        arguments=(*_SERVER, _ANY_VENDOR),
+        example="add-key-server KMS kms1 192.0.2.7",
+    ),
+    Row(
+        UpdateKmipServer,
+        MANAGE,
+        command="update-key-server",
+        arguments=_SERVER,
+        example="update-key-server KMS kms1 192.0.2.8",
+    ),
+    Row(
+        RemoveKmipServer,
+        MANAGE,
+        command="remove-key-server",
+        arguments=(_PROVIDER, _SERVER_NAME),
+        example="remove-key-server KMS kms1",
+    ),
+    Row(
+        RegisterKmsCluster,
+        MANAGE,
+        command="register-provider",
+        arguments=(_PROVIDER,),
+        example="register-provider TKP",
+    ),
+    Row(
+        UnregisterKmsCluster,
+        MANAGE,
+        command="remove-provider",
+        arguments=(_PROVIDER,),
+        example="remove-provider KMS",
+    ),
+    Row(
+        ConfigureWrappingKey,
+        MANAGE,
+        command="use-wrapping-key",
+        arguments=(_PROVIDER, *_WRAPPING),
+        example="use-wrapping-key KMS --days 90",
+    ),
+    Row(ListKmsClusters, READ, command="key-providers"),
+    Row(ListKmipServers, READ),
+    Row(RetrieveKmipServersStatus, MANAGE, command="status"),
+    Row(IsKmsClusterActive, MANAGE),
+    Row(
+        SetDefaultKmsCluster,
+        MANAGE,
+        command="mark-default",
+        arguments=(
+            _PROVIDER,
+            Argument("--entity", "entity", help="Only there: cluster/NAME, folder/NAME."),
+        ),
+        example="mark-default KMS --entity cluster/production",
+    ),
+    Row(MarkDefault, MANAGE),
+    Row(
+        GetDefaultKmsCluster,
+        READ,
+        command="default-provider",
+        arguments=(
+            Argument("--entity", "entity", help="Of a cluster or folder."),
+            Argument("--or-parent", "defaultsToParent", bool, help="Also look at its parents."),
+        ),
+    ),
+    Row(
+        RetrieveKmipServerCert,
+        MANAGE,
+        command="server-certificate",
+        arguments=(_PROVIDER, _SERVER_NAME),
+        example="server-certificate KMS kms1",
+    ),
+    Row(
+        UploadKmipServerCert,
+        MANAGE,
+        command="trust-server",
+        arguments=(_PROVIDER, CERTIFICATE),
+        example="trust-server KMS kms1.pem",
+    ),
+    Row(RetrieveRootCert, MANAGE, command="root-certificate"),
+    Row(
+        IssueClientCert,
+        MANAGE,
+        command="issue-client-certificate",
+        arguments=(_PROVIDER, _SUBJECT),
+        example="issue-client-certificate KMS",
+    ),
+    Row(
+        GenerateSelfSignedClientCert,
+        MANAGE,
+        command="new-client-certificate",
+        arguments=(_PROVIDER, _SUBJECT),
+        example="new-client-certificate KMS --subject commonName=vc1",
+    ),
+    Row(RetrieveSelfSignedClientCert, MANAGE),
+    Row(
+        GenerateClientCsr,
+        MANAGE,
+        command="new-client-request",
+        arguments=(_PROVIDER, _SUBJECT),
+        example="new-client-request KMS --subject commonName=vc1",
+    ),
+    Row(RetrieveClientCsr, MANAGE),
+    Row(
+        UpdateSelfSignedClientCert,
+        MANAGE,
+        command="use-client-certificate",
+        arguments=(
+            _PROVIDER,
+            Argument("--signed", "certificate", TEXT_FILE, help="The signed certificate."),
+        ),
+        example="use-client-certificate KMS --signed vc1.pem",
+    ),
+    Row(UpdateKmsSignedCsrClientCert, MANAGE),
+    Row(
+        UploadClientCert,
+        MANAGE,
+        command="upload-client-certificate",
+        arguments=(_PROVIDER, CERTIFICATE, Argument("KEY", "privateKey", TEXT_FILE)),
+        example="upload-client-certificate KMS client.pem client.key",
+    ),
+    Row(
+        RetrieveClientCert,
+        MANAGE,
+        command="client-certificate",
+        arguments=(_PROVIDER,),
+        example="client-certificate KMS",
+    ),
+)

@@ -1,0 +1,150 @@
+"""The rows as subcommands of ``kmipkit vcenter call``: values to requests, answers to text."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from kmipkit_vsphere.vcenter.command import Argument, Row
+
+
+class Many(NamedTuple):
+    """The type of an option that may be repeated, or of the last arguments."""
+
+    type: Any
+
+
+def _key_id(value: str) -> dict[str, str]:
+    """PROVIDER/KEY, as lists of keys print them."""
+    provider, separator, key = value.partition("/")
+    if not separator or not provider or not key:
+        raise click.BadParameter(f"{value!r} is not PROVIDER/KEY")
+    return {"providerId": provider, "keyId": key}
+
+
+def _pair(value: str) -> tuple[str, str]:
+    """NAME=VALUE."""
+    name, separator, text = value.partition("=")
+    if not separator or not name:
+        raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+    return name, text
+
+
+def _text(data: bytes) -> str:
+    return data.decode()
+
+
+def _password(data: bytes) -> str:
+    return data.decode().rstrip("\r\n")
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _content(convert: Callable[[bytes], str]) -> Callable[[str], str]:
+    """The conversion of a file's name into its content, as it is sent."""
+
+    def read(value: str) -> str:
+        try:
+            return convert(Path(value).read_bytes())
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.BadParameter(f"cannot read {value}: {error}") from error
+
+    return read
+
+
+def _type(name: str, convert: Callable[[str], object]) -> Any:
+    """A click type from a function.
+
+    A subclass of ``click.ParamType`` would have to name its value since click 8.4 and cannot
+    before.
+    """
+    result = click.types.FuncParamType(convert)
+    result.name = name
+    return result
+
+
+PORT = click.IntRange(1, 65535)
+SIZE = click.IntRange(512)
+KEY_ID = _type("provider/key", _key_id)
+PAIR = _type("name=value", _pair)
+TEXT_FILE = _type("file", _content(_text))
+PASSWORD_FILE = _type("file", _content(_password))
+BINARY_FILE = _type("file", _content(_base64))
+
+
+def parameters(row: Row, values: dict[str, Any]) -> dict[str, Any]:
+    """The members of a request, as JSON has them, from the values of the command line."""
+    result: dict[str, Any] = {}
+    for argument in row.arguments:
+        value = values[argument.name]
+        if isinstance(argument.type, Many):
+            value = list(value)
+            if argument.type.type is PAIR:
+                value = dict(value)
+        if value in (None, [], {}):
+            continue
+        *outer, last = argument.path.split(".")
+        members = result
+        for name in outer:
+            members = members.setdefault(name, {})
+        members[last] = value
+    return result
+
+
+def subcommand(row: Row, prefix: str, call: Callable[..., None]) -> click.Command:
+    """The click command of a row; ``call`` gets the context, the row and the parameters."""
+
+    @click.pass_context
+    def callback(context: click.Context, /, **values: Any) -> None:
+        call(context, row, parameters(row, values))
+
+    example = f"{prefix} {row.example or row.command}"
+    return click.Command(
+        row.command,
+        callback=callback,
+        params=[_parameter(argument) for argument in row.arguments],
+        help=f"{row.help}\n\n\b\nExample:\n  {example}",
+        short_help=row.help,
+    )
+
+
+def _parameter(argument: Argument) -> click.Parameter:
+    many = isinstance(argument.type, Many)
+    kind = argument.type.type if many else argument.type
+    if not argument.is_option:
+        nargs = -1 if many else 1
+        return click.Argument([argument.name], type=kind, nargs=nargs, required=True)
+    return click.Option(
+        [argument.declaration],
+        type=None if kind is bool else kind,
+        is_flag=kind is bool,
+        multiple=many,
+        default=argument.default,
+        show_default=argument.default is not None and kind is not bool,
+        help=argument.help or None,
+    )
+
+
+def text(value: Any, indent: str = "") -> str:
+    """An answer for people: a line per value, nested ones indented."""
+    if isinstance(value, dict):
+        return "\n".join(_member(name, inner, indent) for name, inner in value.items())
+    if isinstance(value, list):
+        apart = "\n\n" if any(isinstance(inner, dict) for inner in value) else "\n"
+        return apart.join(text(inner, indent) for inner in value)
+    return f"{indent}{_plain(value)}"
+
+
+def _member(name: str, value: Any, indent: str) -> str:
+    if isinstance(value, dict | list) and value:
+        return f"{indent}{name}:\n{text(value, indent + '  ')}"
+    return f"{indent}{name}: {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    names = {None: "none", True: "yes", False: "no"}
+    return names.get(value, str(value)) if not isinstance(value, dict | list) else "none"

@@ -1,0 +1,28 @@
+"""The handlers of vCenter's calls, by the subjects of :mod:`kmipkit_vsphere.vcenter.calls`.
+
+A handler gets the vCenter, the caller and the request, after the privilege of the row has been
+checked; privileges that depend on the state of things are checked in the handler (vsphere.md §5.1).
+Importing this package registers all handlers.
+"""
+
+from kmipkit_vsphere.vcenter.handlers import (
+    events,
+    hosts,
+    keys,
+    machines,
+    native,
+    permissions,
+    providers,
+    trust,
+)
+
+__all__ = [
+    "events",
+    "hosts",
+    "keys",
+    "machines",
+    "native",
+    "permissions",
+    "providers",
+    "trust",
+]

@@ -1,0 +1,17 @@
+"""Events (vsphere.md §5.3)."""
+
+from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.events import Event, ExportEvents, QueryEvents
+from kmipkit_vsphere.vcenter.events import EventFilter, export
+from kmipkit_vsphere.vcenter.vcenter import VCenter
+
+
+@QueryEvents.handler
+async def query(vcenter: VCenter, _caller: Caller, request: QueryEvents) -> list[Event]:
+    return vcenter.crypto.event_log.find(EventFilter.of(request))[-request.limit :]
+
+
+@ExportEvents.handler
+async def export_all(vcenter: VCenter, _caller: Caller, request: ExportEvents) -> str:
+    """Requirement R34."""
+    return export(vcenter.crypto.event_log.find(EventFilter.of(request)), request.format)

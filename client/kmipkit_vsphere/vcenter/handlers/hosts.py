@@ -1,0 +1,156 @@
+"""The inventory, and the encryption mode of hosts (vsphere.md §6)."""
+
+from kmipkit_vsphere.calls import host as host_calls
+from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.records import ClusterRecord, CryptoMode, FolderRecord
+from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.hosts import (
+    AddHost,
+    ChangeHostKey,
+    ClusterInfo,
+    ConfigureCryptoKey,
+    CreateCluster,
+    CreateFolder,
+    DisableCrypto,
+    DumpCore,
+    EncryptVsan,
+    ExportCoreDump,
+    FolderInfo,
+    HostEntry,
+    InventoryInfo,
+    ListCoreDumps,
+    ListInventory,
+    MachineEntry,
+    ReconnectHost,
+    RemoveHost,
+    SetCryptoMode,
+    SetKeyPersistence,
+)
+from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.vcenter.vcenter import VCenter
+
+# The inventory -----------------------------------------------------------------------------------
+
+
+@CreateFolder.handler
+async def create_folder(vcenter: VCenter, _caller: Caller, request: CreateFolder) -> None:
+    vcenter.store.inventory.add_folder(FolderRecord(request.name, request.parent))
+
+
+@CreateCluster.handler
+async def create_cluster(vcenter: VCenter, _caller: Caller, request: CreateCluster) -> None:
+    vcenter.store.inventory.put_cluster(ClusterRecord(request.name, request.parent))
+
+
+@SetCryptoMode.handler
+async def set_crypto_mode(vcenter: VCenter, caller: Caller, request: SetCryptoMode) -> None:
+    """With ``forceEnable``, encryption mode is enabled on all hosts of the cluster (§6)."""
+    inventory, name = vcenter.store.inventory, request.name
+    parent = inventory.cluster(name).parent
+    inventory.put_cluster(ClusterRecord(name, parent, request.crypto_mode, request.key_id))
+    if request.crypto_mode is CryptoMode.FORCE_ENABLE:
+        for host in inventory.hosts():
+            if host.parent == f"cluster/{name}":
+                await vcenter.hosts.configure_crypto_key(caller, host.name)
+
+
+@EncryptVsan.handler
+async def encrypt_vsan(vcenter: VCenter, caller: Caller, request: EncryptVsan) -> CryptoKeyId:
+    return await vcenter.vsan.encrypt(
+        caller, request.name, request.key_provider, rekey=request.rekey, deep=request.deep
+    )
+
+
+@ListInventory.handler
+async def list_inventory(
+    vcenter: VCenter, _caller: Caller, _request: ListInventory
+) -> InventoryInfo:
+    inventory = vcenter.store.inventory
+    return InventoryInfo(
+        folders=[FolderInfo(folder.name, folder.parent) for folder in inventory.folders()],
+        clusters=[
+            ClusterInfo(cluster.name, cluster.parent, cluster.crypto_mode)
+            for cluster in inventory.clusters()
+        ],
+        hosts=[
+            HostEntry(host.name, host.parent, f"{host.address}:{host.port}", host.key_id)
+            for host in inventory.hosts()
+        ],
+        machines=[
+            MachineEntry(machine.name, machine.parent, machine.host, machine.key_id)
+            for machine in inventory.machines()
+        ],
+    )
+
+
+@AddHost.handler
+async def add_host(vcenter: VCenter, caller: Caller, request: AddHost) -> HostDescription:
+    if request.parent.startswith("cluster/"):
+        caller.require(Privilege.ADD_HOST_TO_CLUSTER, request.parent)
+    info = await vcenter.hosts.add(
+        caller, request.name, request.address, request.port, request.parent
+    )
+    await vcenter.natives.push_all(vcenter.store.inventory.host(request.name))
+    return info
+
+
+@RemoveHost.handler
+async def remove_host(vcenter: VCenter, _caller: Caller, request: RemoveHost) -> None:
+    await vcenter.hosts.remove(request.name)
+
+
+@ReconnectHost.handler
+async def reconnect_host(vcenter: VCenter, caller: Caller, request: ReconnectHost) -> list[str]:
+    unlocked = await vcenter.hosts.reconnect(caller, request.name, request.address, request.port)
+    await vcenter.natives.push_all()
+    return unlocked
+
+
+# Encryption mode ---------------------------------------------------------------------------------
+
+
+@ConfigureCryptoKey.handler
+async def configure_crypto_key(
+    vcenter: VCenter, caller: Caller, request: ConfigureCryptoKey
+) -> CryptoKeyId:
+    return await vcenter.hosts.configure_crypto_key(caller, request.host, request.key_id)
+
+
+@ChangeHostKey.handler
+async def change_key(vcenter: VCenter, caller: Caller, request: ChangeHostKey) -> ChangeKeyResult:
+    return await vcenter.hosts.change_key(caller, request.host)
+
+
+@DisableCrypto.handler
+async def disable_crypto(vcenter: VCenter, caller: Caller, request: DisableCrypto) -> None:
+    await vcenter.hosts.disable(caller, request.host)
+
+
+@SetKeyPersistence.handler
+async def set_key_persistence(
+    vcenter: VCenter, _caller: Caller, request: SetKeyPersistence
+) -> None:
+    host = vcenter.store.inventory.host(request.host)
+    await vcenter.hosts.call(
+        host, host_calls.SetKeyPersistence(request.enable, request.remove_all_stored_keys)
+    )
+
+
+@DumpCore.handler
+async def dump_core(vcenter: VCenter, caller: Caller, request: DumpCore) -> DumpInfo:
+    return await vcenter.hosts.core_dump(caller, request.host, request.world)
+
+
+@ListCoreDumps.handler
+async def list_core_dumps(
+    vcenter: VCenter, _caller: Caller, request: ListCoreDumps
+) -> list[DumpInfo]:
+    host = vcenter.store.inventory.host(request.host)
+    return await vcenter.hosts.call(host, host_calls.ListCoreDumps())
+
+
+@ExportCoreDump.handler
+async def export_core_dump(vcenter: VCenter, _caller: Caller, request: ExportCoreDump) -> bytes:
+    host = vcenter.store.inventory.host(request.host)
+    return await vcenter.hosts.call(host, host_calls.ExportCoreDump(request.file, request.password))

@@ -1,0 +1,144 @@
+"""Machines (vsphere.md §2.3, §2.5, §2.6)."""
+
+from msgspec import structs
+
+from kmipkit_vsphere.calls import machines as host_calls
+from kmipkit_vsphere.calls.machines import MachineInfo, MachineState
+from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.machines import (
+    AddDisk,
+    CloneVM,
+    CreateVM,
+    CryptoUnlock,
+    DecryptVM,
+    EncryptVM,
+    ListedMachine,
+    ListVMs,
+    MigrateVM,
+    PowerOffVM,
+    PowerOnVM,
+    RecryptVM,
+    RegisterVM,
+    RemoveDisk,
+    SetMigrateEncryption,
+    UnregisterVM,
+)
+from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.vcenter.vcenter import VCenter
+
+
+@CreateVM.handler
+async def create(vcenter: VCenter, caller: Caller, request: CreateVM) -> MachineInfo:
+    """With ``encrypt``, home and disk are encrypted from the beginning."""
+    vcenter.store.inventory.place(f"host/{request.host}")
+    if request.encrypt:
+        caller.require(Privilege.ENCRYPT_NEW, request.folder)
+    info = await vcenter.machines.create(
+        request.host, request.name, request.disk_size, request.sector_size, request.folder
+    )
+    if not request.encrypt:
+        return info
+    key_id = await vcenter.encryption.encrypt(caller, request.name, request.key_provider)
+    return structs.replace(info, crypto_state=MachineState.UNLOCKED, key_ids=[key_id])
+
+
+@EncryptVM.handler
+async def encrypt(vcenter: VCenter, caller: Caller, request: EncryptVM) -> CryptoKeyId:
+    return await vcenter.encryption.encrypt(
+        caller, request.name, request.key_provider, request.parts
+    )
+
+
+@DecryptVM.handler
+async def decrypt(vcenter: VCenter, caller: Caller, request: DecryptVM) -> None:
+    await vcenter.encryption.decrypt(caller, request.name, request.parts)
+
+
+@RecryptVM.handler
+async def recrypt(vcenter: VCenter, caller: Caller, request: RecryptVM) -> CryptoKeyId:
+    return await vcenter.encryption.recrypt(
+        caller,
+        request.name,
+        deep=request.deep,
+        provider_id=request.key_provider,
+        parts=request.parts,
+    )
+
+
+@CloneVM.handler
+async def clone(vcenter: VCenter, caller: Caller, request: CloneVM) -> MachineInfo:
+    if vcenter.store.inventory.machine(request.name).key_id is not None:
+        caller.require(Privilege.CLONE, f"machine/{request.name}")
+    return await vcenter.machines.clone(caller, request.name, request.new_name)
+
+
+@AddDisk.handler
+async def add_disk(vcenter: VCenter, caller: Caller, request: AddDisk) -> MachineInfo:
+    machine = vcenter.store.inventory.machine(request.name)
+    if machine.key_id is not None:
+        caller.require(Privilege.ADD_DISK, f"machine/{machine.name}")
+        caller.require(Privilege.ENCRYPT_NEW, machine.parent)
+    return await vcenter.machines.add_disk(
+        caller, request.name, request.disk_size, request.sector_size, request.key_provider
+    )
+
+
+@RemoveDisk.handler
+async def remove_disk(vcenter: VCenter, _caller: Caller, request: RemoveDisk) -> MachineInfo:
+    machine = vcenter.store.inventory.machine(request.name)
+    host = vcenter.store.inventory.host(machine.host)
+    return await vcenter.hosts.call(host, host_calls.RemoveDisk(request.name, request.disk))
+
+
+@SetMigrateEncryption.handler
+async def set_migrate_encryption(
+    vcenter: VCenter, _caller: Caller, request: SetMigrateEncryption
+) -> None:
+    machine = vcenter.store.inventory.machine(request.name)
+    host = vcenter.store.inventory.host(machine.host)
+    await vcenter.hosts.call(
+        host, host_calls.SetMigrateEncryption(request.name, request.migrate_encryption)
+    )
+
+
+@MigrateVM.handler
+async def migrate(vcenter: VCenter, caller: Caller, request: MigrateVM) -> MachineInfo:
+    if vcenter.store.inventory.machine(request.name).key_id is not None:
+        caller.require(Privilege.MIGRATE, f"machine/{request.name}")
+    return await vcenter.machines.migrate(caller, request.name, request.target)
+
+
+@RegisterVM.handler
+async def register(vcenter: VCenter, caller: Caller, request: RegisterVM) -> MachineInfo:
+    machines = await vcenter.hosts.machines_on(request.host)
+    if any(machine.name == request.name and machine.key_ids for machine in machines):
+        caller.require(Privilege.REGISTER_VM, request.folder)
+    return await vcenter.machines.register(caller, request.host, request.name, request.folder)
+
+
+@UnregisterVM.handler
+async def unregister(vcenter: VCenter, _caller: Caller, request: UnregisterVM) -> None:
+    await vcenter.machines.unregister(request.name)
+
+
+@CryptoUnlock.handler
+async def unlock(vcenter: VCenter, caller: Caller, request: CryptoUnlock) -> None:
+    await vcenter.encryption.unlock(caller, request.name)
+
+
+@PowerOnVM.handler
+async def power_on(vcenter: VCenter, caller: Caller, request: PowerOnVM) -> MachineInfo:
+    return await vcenter.machines.power_on(caller, request.name)
+
+
+@PowerOffVM.handler
+async def power_off(vcenter: VCenter, _caller: Caller, request: PowerOffVM) -> MachineInfo:
+    return await vcenter.machines.power_off(request.name)
+
+
+@ListVMs.handler
+async def list_machines(
+    vcenter: VCenter, _caller: Caller, _request: ListVMs
+) -> list[ListedMachine]:
+    return await vcenter.machines.all()

@@ -1,0 +1,210 @@
+"""Key providers, their key servers, and trust (vsphere.md §4.2, §4.5)."""
+
+from kmipkit_vsphere.model.certificates import to_pem
+from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.providers import (
+    CertificateInfo,
+    ConfigureWrappingKey,
+    GenerateClientCsr,
+    GenerateSelfSignedClientCert,
+    GetDefaultKmsCluster,
+    IsKmsClusterActive,
+    IssueClientCert,
+    KmipClusterInfo,
+    KmipClusterStatus,
+    ListKmipServers,
+    ListKmsClusters,
+    MarkDefault,
+    RegisterKmipServer,
+    RegisterKmsCluster,
+    RemoveKmipServer,
+    RetrieveClientCert,
+    RetrieveClientCsr,
+    RetrieveKmipServerCert,
+    RetrieveKmipServersStatus,
+    RetrieveRootCert,
+    RetrieveSelfSignedClientCert,
+    ServerCertificate,
+    ServerRegistration,
+    SetDefaultKmsCluster,
+    UnregisterKmsCluster,
+    UpdateKmipServer,
+    UpdateKmsSignedCsrClientCert,
+    UpdateSelfSignedClientCert,
+    UploadClientCert,
+    UploadKmipServerCert,
+)
+from kmipkit_vsphere.vcenter.health import certificate_info
+from kmipkit_vsphere.vcenter.vcenter import VCenter
+
+# Providers and servers ---------------------------------------------------------------------------
+
+
+@RegisterKmipServer.handler
+async def register_server(
+    vcenter: VCenter, caller: Caller, request: RegisterKmipServer
+) -> ServerRegistration:
+    return await vcenter.crypto.providers.register_server(
+        caller.user,
+        request.cluster_id,
+        request.info,
+        password=request.password,
+        any_vendor=request.any_vendor,
+    )
+
+
+@UpdateKmipServer.handler
+async def update_server(vcenter: VCenter, _caller: Caller, request: UpdateKmipServer) -> None:
+    vcenter.crypto.providers.update_server(request.cluster_id, request.info, request.password)
+
+
+@RemoveKmipServer.handler
+async def remove_server(vcenter: VCenter, _caller: Caller, request: RemoveKmipServer) -> None:
+    vcenter.crypto.providers.remove_server(request.cluster_id, request.server_name)
+
+
+@RegisterKmsCluster.handler
+async def register_trusted(vcenter: VCenter, _caller: Caller, request: RegisterKmsCluster) -> None:
+    if request.management_type != "trustAuthority":
+        raise InvalidArgument(
+            "only providers of type trustAuthority are registered with this call; to get a"
+            " standard one add a key server, to get a native one create it"
+        )
+    vcenter.crypto.providers.register_trusted(request.cluster_id)
+
+
+@UnregisterKmsCluster.handler
+async def unregister(vcenter: VCenter, _caller: Caller, request: UnregisterKmsCluster) -> None:
+    vcenter.crypto.providers.unregister(request.cluster_id)
+
+
+@ConfigureWrappingKey.handler
+async def configure_wrapping(
+    vcenter: VCenter, _caller: Caller, request: ConfigureWrappingKey
+) -> None:
+    vcenter.crypto.providers.configure_wrapping(
+        request.cluster_id, request.key_id, request.rotation_interval
+    )
+
+
+@ListKmipServers.handler
+@ListKmsClusters.handler
+async def list_providers(
+    vcenter: VCenter, _caller: Caller, _request: ListKmsClusters
+) -> list[KmipClusterInfo]:
+    return vcenter.crypto.providers.infos()
+
+
+@RetrieveKmipServersStatus.handler
+async def status(
+    vcenter: VCenter, _caller: Caller, request: RetrieveKmipServersStatus
+) -> list[KmipClusterStatus]:
+    statuses = await vcenter.crypto.health.status(request.clusters)
+    return [provider.message(vcenter.clock()) for provider in statuses]
+
+
+@IsKmsClusterActive.handler
+async def is_active(vcenter: VCenter, _caller: Caller, request: IsKmsClusterActive) -> bool:
+    return await vcenter.crypto.health.is_active(request.cluster_id)
+
+
+@MarkDefault.handler
+@SetDefaultKmsCluster.handler
+async def set_default(vcenter: VCenter, _caller: Caller, request: SetDefaultKmsCluster) -> None:
+    vcenter.crypto.providers.set_default(request.cluster_id, request.entity)
+
+
+@GetDefaultKmsCluster.handler
+async def get_default(
+    vcenter: VCenter, _caller: Caller, request: GetDefaultKmsCluster
+) -> str | None:
+    return vcenter.crypto.providers.default(request.entity, with_parents=request.defaults_to_parent)
+
+
+# Trust -------------------------------------------------------------------------------------------
+
+
+@RetrieveKmipServerCert.handler
+async def server_certificate(
+    vcenter: VCenter, _caller: Caller, request: RetrieveKmipServerCert
+) -> ServerCertificate:
+    pem, certificate = await vcenter.crypto.providers.server_certificate(
+        request.cluster_id, request.server_name
+    )
+    info = certificate_info(certificate, vcenter.clock()) if certificate else None
+    return ServerCertificate(pem, info)
+
+
+@UploadKmipServerCert.handler
+async def upload_server_certificate(
+    vcenter: VCenter, _caller: Caller, request: UploadKmipServerCert
+) -> CertificateInfo:
+    trust = vcenter.crypto.providers.trust
+    certificate = trust.upload_server_certificate(request.cluster_id, request.certificate)
+    return certificate_info(certificate, vcenter.clock())
+
+
+@GenerateSelfSignedClientCert.handler
+async def generate_self_signed(
+    vcenter: VCenter, _caller: Caller, request: GenerateSelfSignedClientCert
+) -> str:
+    trust = vcenter.crypto.providers.trust
+    return trust.generate_self_signed(request.cluster_id, request.request)
+
+
+@RetrieveSelfSignedClientCert.handler
+async def self_signed(
+    vcenter: VCenter, _caller: Caller, request: RetrieveSelfSignedClientCert
+) -> str:
+    return vcenter.crypto.providers.trust.pending_certificate(request.cluster_id)
+
+
+@GenerateClientCsr.handler
+async def generate_request(vcenter: VCenter, _caller: Caller, request: GenerateClientCsr) -> str:
+    return vcenter.crypto.providers.trust.generate_request(request.cluster_id, request.request)
+
+
+@RetrieveClientCsr.handler
+async def signing_request(vcenter: VCenter, _caller: Caller, request: RetrieveClientCsr) -> str:
+    return vcenter.crypto.providers.trust.pending_request(request.cluster_id)
+
+
+@UpdateKmsSignedCsrClientCert.handler
+@UpdateSelfSignedClientCert.handler
+async def update_client_certificate(
+    vcenter: VCenter, _caller: Caller, request: UpdateSelfSignedClientCert
+) -> CertificateInfo:
+    trust = vcenter.crypto.providers.trust
+    certificate = trust.update_client_certificate(request.cluster_id, request.certificate)
+    return certificate_info(certificate, vcenter.clock())
+
+
+@UploadClientCert.handler
+async def upload_client_certificate(
+    vcenter: VCenter, _caller: Caller, request: UploadClientCert
+) -> CertificateInfo:
+    certificate = vcenter.crypto.providers.trust.upload_client_certificate(
+        request.cluster_id, request.certificate, request.private_key
+    )
+    return certificate_info(certificate, vcenter.clock())
+
+
+@IssueClientCert.handler
+async def issue_client_certificate(
+    vcenter: VCenter, _caller: Caller, request: IssueClientCert
+) -> CertificateInfo:
+    trust = vcenter.crypto.providers.trust
+    certificate = trust.issue_from_authority(request.cluster_id, request.request)
+    return certificate_info(certificate, vcenter.clock())
+
+
+@RetrieveRootCert.handler
+async def root_certificate(vcenter: VCenter, _caller: Caller, _request: RetrieveRootCert) -> str:
+    return vcenter.crypto.providers.trust.root_certificate()
+
+
+@RetrieveClientCert.handler
+async def client_certificate(vcenter: VCenter, _caller: Caller, request: RetrieveClientCert) -> str:
+    certificate = vcenter.crypto.providers.trust.client_certificate(request.cluster_id)
+    return to_pem(certificate) if certificate else ""

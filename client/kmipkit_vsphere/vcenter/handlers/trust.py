@@ -1,0 +1,147 @@
+"""The trust authority and trusted clusters (vsphere.md §7.3)."""
+
+from kmipkit_vsphere.calls.host import HostAttestation
+from kmipkit_vsphere.model.encoding import decode, encode
+from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.trust_authority.measurements import Image
+from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.trust import (
+    AddEndorsementKey,
+    AddTpmAuthority,
+    AttestationStatus,
+    EnableTrustedCluster,
+    ExportTrustServices,
+    ImportImage,
+    ImportPrincipal,
+    ImportTrustServices,
+    Problems,
+    PublishTrustedProvider,
+    RemediateTrustedCluster,
+    RemoveImage,
+    RemovePrincipal,
+    SetTpmSettings,
+    TrustAuthorityAddHost,
+    TrustAuthorityHealth,
+    TrustAuthorityHostAdded,
+    TrustAuthorityHostHealth,
+    TrustAuthorityRemediate,
+    WithdrawTrustedProvider,
+)
+from kmipkit_vsphere.vcenter.vcenter import VCenter
+
+# The trust authority -----------------------------------------------------------------------------
+
+
+@TrustAuthorityAddHost.handler
+async def add_host(
+    vcenter: VCenter, _caller: Caller, request: TrustAuthorityAddHost
+) -> TrustAuthorityHostAdded:
+    return await vcenter.trust_authority.add_host(
+        request.name, request.address, request.port, request.service_port
+    )
+
+
+@ImportPrincipal.handler
+async def import_principal(vcenter: VCenter, _caller: Caller, request: ImportPrincipal) -> None:
+    await vcenter.trust_authority.import_principal(request.name, request.certificate)
+
+
+@RemovePrincipal.handler
+async def remove_principal(vcenter: VCenter, _caller: Caller, request: RemovePrincipal) -> None:
+    await vcenter.trust_authority.remove_principal(request.name)
+
+
+@AddTpmAuthority.handler
+async def add_tpm_authority(vcenter: VCenter, _caller: Caller, request: AddTpmAuthority) -> None:
+    await vcenter.trust_authority.add_tpm_authority(request.certificate)
+
+
+@AddEndorsementKey.handler
+async def add_endorsement_key(vcenter: VCenter, _caller: Caller, request: AddEndorsementKey) -> str:
+    return await vcenter.trust_authority.add_endorsement_key(request.name, request.certificate)
+
+
+@SetTpmSettings.handler
+async def set_tpm_settings(vcenter: VCenter, _caller: Caller, request: SetTpmSettings) -> None:
+    await vcenter.trust_authority.set_tpm_settings(
+        require_endorsement_keys=request.require_endorsement_keys,
+        require_certificate_validation=not request.accept_uncertified,
+    )
+
+
+@ImportImage.handler
+async def import_image(vcenter: VCenter, _caller: Caller, request: ImportImage) -> None:
+    try:
+        image = decode(request.manifest.encode(), Image)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"this is not a manifest: {error.message}") from None
+    await vcenter.trust_authority.import_image(image)
+
+
+@RemoveImage.handler
+async def remove_image(vcenter: VCenter, _caller: Caller, request: RemoveImage) -> None:
+    await vcenter.trust_authority.remove_image(request.name, request.version)
+
+
+@PublishTrustedProvider.handler
+async def publish_provider(
+    vcenter: VCenter, _caller: Caller, request: PublishTrustedProvider
+) -> None:
+    await vcenter.trust_authority.publish_provider(request.provider, request.primary_key_id)
+
+
+@WithdrawTrustedProvider.handler
+async def withdraw_provider(
+    vcenter: VCenter, _caller: Caller, request: WithdrawTrustedProvider
+) -> None:
+    await vcenter.trust_authority.withdraw_provider(request.provider)
+
+
+@TrustAuthorityHealth.handler
+async def health(
+    vcenter: VCenter, _caller: Caller, _request: TrustAuthorityHealth
+) -> dict[str, TrustAuthorityHostHealth]:
+    return await vcenter.trust_authority.health()
+
+
+@TrustAuthorityRemediate.handler
+async def remediate(
+    vcenter: VCenter, _caller: Caller, _request: TrustAuthorityRemediate
+) -> Problems:
+    return await vcenter.trust_authority.remediate()
+
+
+@ExportTrustServices.handler
+async def export_services(vcenter: VCenter, _caller: Caller, _request: ExportTrustServices) -> str:
+    return encode(vcenter.trust_authority.services()).decode()
+
+
+# Trusted clusters --------------------------------------------------------------------------------
+
+
+@ImportTrustServices.handler
+async def import_services(
+    vcenter: VCenter, _caller: Caller, request: ImportTrustServices
+) -> list[str]:
+    return vcenter.trusted_clusters.import_services(request.document)
+
+
+@EnableTrustedCluster.handler
+async def enable_cluster(
+    vcenter: VCenter, _caller: Caller, request: EnableTrustedCluster
+) -> Problems:
+    return await vcenter.trusted_clusters.enable(request.name)
+
+
+@RemediateTrustedCluster.handler
+async def remediate_cluster(
+    vcenter: VCenter, _caller: Caller, request: RemediateTrustedCluster
+) -> Problems:
+    return await vcenter.trusted_clusters.remediate(request.name)
+
+
+@AttestationStatus.handler
+async def attestation(
+    vcenter: VCenter, _caller: Caller, request: AttestationStatus
+) -> dict[str, HostAttestation]:
+    return await vcenter.trusted_clusters.attestation(request.name)

@@ -1,0 +1,229 @@
+"""The machines of a vCenter: creating, cloning, registering, moving, and their power."""
+
+from dataclasses import replace
+
+from msgspec import structs
+
+from kmipkit_vsphere.calls import machines as host_calls
+from kmipkit_vsphere.calls.host import HostInfo
+from kmipkit_vsphere.calls.machines import MachineInfo, PowerState
+from kmipkit_vsphere.model.errors import (
+    AlreadyExists,
+    EncryptionKeyRequired,
+    InvalidArgument,
+    NotFound,
+)
+from kmipkit_vsphere.model.migration_spec import EncryptionMode, decide
+from kmipkit_vsphere.model.records import ROOT, HostRecord, MachineRecord
+from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.machines import ListedMachine
+from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
+from kmipkit_vsphere.vcenter.encryption import MachineEncryption
+from kmipkit_vsphere.vcenter.host_manager import HostManager
+from kmipkit_vsphere.vcenter.locks import Locks
+from kmipkit_vsphere.vcenter.migrations import MigrationManager
+from kmipkit_vsphere.vcenter.store import Store
+
+
+class Machines:
+    """The machines of one vCenter."""
+
+    def __init__(
+        self,
+        store: Store,
+        crypto: CryptoManagerKmip,
+        hosts: HostManager,
+        encryption: MachineEncryption,
+        migrations: MigrationManager,
+        locks: Locks,
+    ) -> None:
+        self._inventory = store.inventory
+        self._crypto = crypto
+        self._hosts = hosts
+        self._encryption = encryption
+        self._migrations = migrations
+        self._locks = locks
+
+    async def create(
+        self,
+        host_name: str,
+        name: str,
+        disk_size: int,
+        sector_size: int = 512,
+        folder: str = ROOT,
+    ) -> MachineInfo:
+        """Create a plain machine on a host and add it to the inventory."""
+        async with self._locks.machine(name):
+            self._check_unused(name)
+            self._inventory.place(folder)
+            host = self._inventory.host(host_name)
+            create = host_calls.CreateMachine(name, disk_size, sector_size)
+            info = await self._hosts.call(host, create)
+            self._inventory.put_machine(MachineRecord(info.uuid, name, host_name, None, folder))
+            return info
+
+    def _check_unused(self, name: str) -> None:
+        if any(machine.name == name for machine in self._inventory.machines()):
+            raise AlreadyExists(f"there is a machine {name} already")
+
+    async def clone(self, caller: Caller, name: str, new_name: str) -> MachineInfo:
+        """Clone a machine on its host, with the same keys (§2.3)."""
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            self._check_unused(new_name)
+            host = self._inventory.host(machine.host)
+            entity = Entity("machine", new_name)
+            with self._crypto.audited(caller.user, "Clone", machine.key_id, entity):
+                if machine.key_id is not None:
+                    await self._hosts.push(caller, host, machine.key_id)
+                info = await self._hosts.call(host, host_calls.CloneMachine(name, new_name))
+            self._inventory.put_machine(replace(machine, uuid=info.uuid, name=new_name))
+            if machine.key_id is not None:
+                self._crypto.note(caller.user, "Clone", machine.key_id, entity)
+            return info
+
+    async def add_disk(
+        self,
+        caller: Caller,
+        name: str,
+        size: int,
+        sector_size: int = 512,
+        provider_id: str | None = None,
+    ) -> MachineInfo:
+        """Add a disk; in an encrypted machine it is encrypted, with the machine's key or another."""
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            host = self._inventory.host(machine.host)
+            entity = Entity("machine", name, machine.uuid)
+            key_id = machine.key_id
+            if provider_id is not None:
+                provider = self._encryption.provider_for(machine, provider_id)
+                key_id = await self._crypto.create_key(caller.user, provider)
+            with self._crypto.audited(caller.user, "AddDisk", key_id, entity):
+                if key_id is not None:
+                    await self._hosts.push(caller, host, key_id)
+                add = host_calls.AddDisk(name, size, sector_size, key_id)
+                info = await self._hosts.call(host, add)
+            if key_id is not None:
+                self._crypto.note(caller.user, "AddDisk", key_id, entity)
+            return info
+
+    async def all(self) -> list[ListedMachine]:
+        """All machines in the inventory, as their hosts describe them."""
+        host_of = {machine.name: machine.host for machine in self._inventory.machines()}
+        return [
+            ListedMachine(**structs.asdict(info), host=host.name)
+            for host in self._inventory.hosts()
+            if host.name in host_of.values()
+            for info in await self._hosts.machines_on(host.name)
+            if host_of.get(info.name) == host.name
+        ]
+
+    async def register(
+        self, caller: Caller, host_name: str, name: str, folder: str = ROOT
+    ) -> MachineInfo:
+        """RegisterVM: add a machine whose files are on a host's datastore to the inventory.
+
+        Keys are sent to the host by the ids in the machine's files, with the provider ids that are
+        there (§2.5). A machine that stays locked is registered anyway.
+        """
+        async with self._locks.machine(name):
+            self._check_unused(name)
+            self._inventory.place(folder)
+            host = self._inventory.host(host_name)
+            info = await self._find(host, name)
+            if info is None:
+                raise InvalidArgument(f"there is no machine {name} on the datastore of {host_name}")
+            keys = info.key_ids
+            entity = Entity("machine", name, info.uuid)
+            record = MachineRecord(info.uuid, name, host_name, keys[0] if keys else None, folder)
+            with self._crypto.audited(caller.user, "Register", record.key_id, entity):
+                self._inventory.put_machine(record)
+                if keys:
+                    await self._hosts.configure_crypto_key(caller, host_name)
+                for key_id in keys:
+                    await self._hosts.push_to_cluster(caller, host, key_id)
+                if keys:
+                    info = await self._hosts.unlock(caller, host, name)
+            if keys:
+                self._crypto.note(caller.user, "Register", record.key_id, entity)
+            return info
+
+    async def _find(self, host: HostRecord, name: str) -> MachineInfo | None:
+        machines = await self._hosts.machines_on(host.name)
+        return next((machine for machine in machines if machine.name == name), None)
+
+    async def unregister(self, name: str) -> None:
+        """UnregisterVM: remove a machine from the inventory; its files stay, locked or not."""
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            host = self._inventory.host(machine.host)
+            await self._hosts.call(host, host_calls.UnregisterMachine(name))
+            self._inventory.remove_machine(name)
+
+    async def power_on(self, caller: Caller, name: str) -> MachineInfo:
+        """PowerOnVM; gives the host the keys that it lacks."""
+        host = self._inventory.host(self._inventory.machine(name).host)
+        try:
+            return await self._hosts.call(host, host_calls.PowerOn(name))
+        except EncryptionKeyRequired as locked:
+            for key_id in locked.required_key:
+                await self._hosts.push(caller, host, key_id)
+            return await self._hosts.call(host, host_calls.PowerOn(name))
+
+    async def power_off(self, name: str) -> MachineInfo:
+        """PowerOffVM."""
+        host = self._inventory.host(self._inventory.machine(name).host)
+        return await self._hosts.call(host, host_calls.PowerOff(name))
+
+    async def migrate(self, caller: Caller, name: str, target_name: str) -> MachineInfo:
+        """MigrateVM: move a machine, with its files and its memory, to another host (§2.6).
+
+        An encrypted machine moves encrypted; the target is given its keys first. If the migration
+        fails, the machine is on the source as before.
+        """
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            source, target = self._inventory.host(machine.host), self._inventory.host(target_name)
+            if source.name == target.name:
+                raise InvalidArgument(f"the machine {name} is on host {target_name} already")
+            entity = Entity("machine", name, machine.uuid)
+            with self._crypto.audited(caller.user, "Migrate", machine.key_id, entity):
+                info = await self._get(source, name)
+                if info.key_ids:
+                    await self._hosts.configure_crypto_key(caller, target.name)
+                    for key_id in info.key_ids:
+                        await self._hosts.push(caller, target, key_id)
+                encrypted = await self._is_encrypted_migration(info, source, target)
+                await self._migrations.move(name, source, target, encrypted=encrypted)
+            if encrypted:
+                is_hot = info.power_state is PowerState.ON
+                self._crypto.event_log.add(
+                    "vm.VmHotMigratingWithEncryptionEvent"
+                    if is_hot
+                    else "vm.VmMigratingWithEncryptionEvent",
+                    f"{name} moved encrypted from {source.name} to {target.name}",
+                    user=caller.user,
+                    operation="Migrate",
+                    key_id=machine.key_id,
+                    entity=entity,
+                )
+            return await self._get(target, name)
+
+    async def _get(self, host: HostRecord, name: str) -> MachineInfo:
+        info = await self._find(host, name)
+        if info is None:
+            raise NotFound(f"host {host.name} has no machine {name}")
+        return info
+
+    async def _is_encrypted_migration(
+        self, info: MachineInfo, source: HostRecord, target: HostRecord
+    ) -> bool:
+        # An encrypted machine always moves encrypted, whatever its setting (§2.6).
+        mode = EncryptionMode.REQUIRED if info.key_ids else EncryptionMode(info.migrate_encryption)
+        can_source, can_target = [
+            (await self._hosts.call(host, HostInfo())).encrypted_vmotion
+            for host in (source, target)
+        ]
+        return decide(mode, can_source, can_target)

@@ -1,0 +1,133 @@
+"""The health poll of key providers, whose changes become events (vsphere.md §3.4, §4.4)."""
+
+from typing import Final
+
+from cryptography import x509
+
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.model.records import ManagementType, ProviderRecord
+from kmipkit_vsphere.providers import native
+from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
+from kmipkit_vsphere.vcenter.events import EventLog
+from kmipkit_vsphere.vcenter.health import (
+    ProviderStatus,
+    ServerStatus,
+    check_server,
+    compare,
+    expiry_warning,
+    overall,
+)
+from kmipkit_vsphere.vcenter.key_providers import KeyProviders
+from kmipkit_vsphere.vcenter.store import Store
+
+
+class ProviderHealth:
+    """The status of the key providers of one vCenter, and what is new in it."""
+
+    def __init__(
+        self, store: Store, clock: Clock, events: EventLog, providers: KeyProviders
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._events = events
+        self._providers = providers
+        self._last: dict[str, dict[str, ServerStatus]] = {}
+        self._warned: set[str] = set()
+
+    async def status(self, provider_ids: list[str] | None = None) -> list[ProviderStatus]:
+        """RetrieveKmipServersStatus: asks every server now; None for all providers."""
+        asked = provider_ids or [record.id for record in self._store.providers.all()]
+        return [await self._status(provider_id, interactive=True) for provider_id in asked]
+
+    async def is_active(self, provider_id: str | None = None) -> bool:
+        """IsKmsClusterActive: whether a provider, or the default, can be used now."""
+        asked = provider_id or self._providers.default()
+        if asked is None:
+            raise InvalidArgument("there is no default key provider")
+        return (await self._status(asked)).status in (Colour.GREEN, Colour.YELLOW)
+
+    async def poll(self) -> None:
+        """The poll that a real vCenter makes every 300 s (§3.4)."""
+        records = self._store.providers.all()
+        for provider_id in set(self._last) - {record.id for record in records}:
+            del self._last[provider_id]
+        for record in records:
+            if record.type is ManagementType.STANDARD:
+                status = await self._status(record.id)
+                self._report_servers(record.id, status.servers)
+                self._report_client_certificate(record.id, status.client_certificate)
+
+    async def _status(self, provider_id: str, *, interactive: bool = False) -> ProviderStatus:
+        record = self._store.providers.get(provider_id)
+        if record.type is not ManagementType.STANDARD:
+            colour, reason = _COLOURS[record.type](record)
+            return ProviderStatus(provider_id, colour, record.type, reasons=(reason,))
+        provider = self._providers.make_standard(record)
+        now = self._clock()
+        checked = [
+            await check_server(server, now, interactive=interactive) for server in provider.servers
+        ]
+        keys = [key for key in self._store.providers.key_ids() if key.provider_id == provider_id]
+        newest = keys[-1] if keys else None
+        servers = await compare(provider, checked, record.details.vendor, newest)
+        reasons = tuple(reason for server in servers for reason in server.reasons)
+        return ProviderStatus(
+            provider_id,
+            overall(servers),
+            record.type,
+            tuple(servers),
+            self._providers.trust.client_certificate(provider_id),
+            reasons or (() if servers else ("there is no key server; add one",)),
+        )
+
+    def _report_client_certificate(
+        self, provider_id: str, certificate: x509.Certificate | None
+    ) -> None:
+        """Warn once about a client certificate that expires soon."""
+        expiry = expiry_warning(certificate, self._clock())
+        if not expiry:
+            self._warned.discard(provider_id)
+        elif provider_id not in self._warned:
+            self._warned.add(provider_id)
+            self._events.add(
+                "vecs.KMSClientCertExpirationEvent",
+                f"vCenter's certificate for the key provider {provider_id} {expiry}",
+                user="vCenter",
+                entity=Entity("provider", provider_id),
+                severity=Severity.WARNING,
+            )
+
+    def _report_servers(self, provider_id: str, servers: tuple[ServerStatus, ...]) -> None:
+        last = self._last.get(provider_id, {})
+        for server in servers:
+            known = last.get(server.name)
+            if known is not None and known.reasons == server.reasons:
+                continue
+            is_red = server.status is Colour.RED
+            for reason in server.reasons:
+                self._events.add(
+                    self._event_type(server),
+                    reason,
+                    user="vCenter",
+                    entity=Entity("provider", provider_id),
+                    severity=Severity.ERROR if is_red else Severity.WARNING,
+                    failed=is_red,
+                )
+        self._last[provider_id] = {server.name: server for server in servers}
+
+    def _event_type(self, server: ServerStatus) -> str:
+        if server.status is Colour.RED:
+            return "kms.crypto.Unreachable"
+        if expiry_warning(server.certificate, self._clock()):
+            return "vecs.KMSServerCertExpirationEvent"
+        return "kms.crypto.SendKeyError.KeyMissingOnKMS"
+
+
+def _trusted_colour(record: ProviderRecord) -> tuple[Colour, str]:
+    # vCenter does not call the trust authority's services: only hosts know (§1.1).
+    return Colour.GRAY, f"ask a trusted host for the status of the key provider {record.id}"
+
+
+_COLOURS: Final = {ManagementType.TRUSTED: _trusted_colour, ManagementType.NATIVE: native.colour}
