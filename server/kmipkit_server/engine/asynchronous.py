@@ -99,6 +99,12 @@ class AsynchronousRequests:
             self._table[value] = Deferral(deferred, item)
         return [_pending(item, value) for value, item in zip(values, request.items, strict=True)]
 
+    def withdraw(self, pending: Iterable[ResponseBatchItem]) -> None:
+        """Forget a request whose client does not learn its Asynchronous Correlation Values."""
+        for item in pending:
+            assert item.asynchronous_correlation_value is not None
+            del self._table[item.asynchronous_correlation_value]
+
     def due(self, before: datetime) -> list[DeferredRequest]:
         """Requests that were submitted before a time and are still to be carried out."""
         requests = dict.fromkeys(deferral.deferred for deferral in self._table.values())

@@ -124,7 +124,7 @@ class Dispatcher:
             results = [failure(request.version, error)]
         except StoreError as error:
             results = [self._store_failure(request, identity, error)]
-        encoded = self._encode(request, results, now, identity.proof)
+        encoded = self._encode(request, results, now, identity)
         return Response(encoded, request.version if exchanges_roles else None)
 
     def on_response(self, identity: Identity, data: bytes) -> None:
@@ -157,7 +157,9 @@ class Dispatcher:
             deferred.stage = ProcessingStage.IN_PROCESS
             items = self._asynchronous.remaining(deferred)
             original = deferred.request
-            request = Request(original.version, original.header, tuple(items.values()))
+            # The Poll that fetches a result has a Maximum Response Size of its own.
+            header = original.header.replace(maximum_response_size=None)
+            request = Request(original.version, header, tuple(items.values()))
             try:
                 plan = self._plan(request)
                 batch = await self._execute(request, plan, deferred.identity, self._now())
@@ -182,10 +184,21 @@ class Dispatcher:
         elif request.header.asynchronous_indicator and is_to_be_deferred(
             request, slow=plan.takes_long
         ):
-            random = self.server.settings.random
-            return self._asynchronous.defer(request, identity, self.clock(), random), False
+            return self._defer(request, identity, now), False
         batch = await self._execute(request, plan, identity, now)
         return batch.results, batch.exchanges_roles
+
+    def _defer(
+        self, request: Request, identity: Identity, now: datetime
+    ) -> list[ResponseBatchItem]:
+        """Accept a request that is carried out later, unless its response would be too large."""
+        random = self.server.settings.random
+        pending = self._asynchronous.defer(request, identity, self.clock(), random)
+        refusal = _refusal_of_size(request, pending, now, identity)
+        if refusal is None:
+            return pending
+        self._asynchronous.withdraw(pending)
+        return [refusal]
 
     async def _execute(
         self, request: Request, plan: _Plan, identity: Identity, now: datetime
@@ -213,6 +226,7 @@ class Dispatcher:
             )  # fmt: skip
             runs.append(batch)
             self._run_items(batch, request, plan.rows)
+            _require_size(batch, request)
             return batch
 
         def on_commit(batch: Batch) -> None:
@@ -229,6 +243,7 @@ class Dispatcher:
                     pass
             return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
         except BatchRolledBack as rollback:
+            rollback.batch.exchanges_roles = False
             self._report(rollback.batch, request)
             return rollback.batch
         finally:
@@ -353,18 +368,42 @@ class Dispatcher:
         request: Request,
         results: list[ResponseBatchItem],
         now: datetime,
-        proof: bytes | None,
+        identity: Identity,
     ) -> bytes:
-        data = response.message(request.version, results, now, proof)
-        maximum = request.header.maximum_response_size
-        if maximum is not None and len(data) > maximum:
-            error = OperationError(
-                ResultReason.RESPONSE_TOO_LARGE,
-                f"the response has {len(data)} bytes; the request allows {maximum} at most",
-            )
-            refusal = failure(request.version, error, request.items[0])
-            return response.message(request.version, [refusal], now)
-        return data
+        if request.header.maximum_response_size is not None:
+            refusal = _refusal_of_size(request, results, now, identity)
+            results = results if refusal is None else [refusal]
+        return response.message(request.version, results, now, identity.proof)
+
+
+def _require_size(batch: Batch, request: Request) -> None:
+    """Roll back a batch whose response the client cannot take, so that it has no effect.
+
+    "Indicate the maximum size of a response, in bytes, that the requester SHALL be able to handle"
+    (KMIP 1.4 §6.3, KMIP 2.1 §9.12): a client that is told "failed" must be able to rely on it.
+    """
+    refusal = _refusal_of_size(request, batch.results, batch.now, batch.identity)
+    if refusal is not None:
+        batch.results = [refusal]
+        batch.has_failures = True
+        raise BatchRolledBack(batch)
+
+
+def _refusal_of_size(
+    request: Request, results: list[ResponseBatchItem], now: datetime, identity: Identity
+) -> ResponseBatchItem | None:
+    """Response Too Large, if the response exceeds the maximum of the request; None if it does not."""
+    maximum = request.header.maximum_response_size
+    if maximum is None:
+        return None
+    size = len(response.message(request.version, results, now, identity.proof))
+    if size <= maximum:
+        return None
+    error = OperationError(
+        ResultReason.RESPONSE_TOO_LARGE,
+        f"the response has {size} bytes; the request allows {maximum} at most",
+    )
+    return failure(request.version, error, request.items[0])
 
 
 def _log_failures(batch: Batch) -> None:
