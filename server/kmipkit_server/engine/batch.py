@@ -68,6 +68,10 @@ class Batch:
         """Whether the message has one item only."""
         self.results: list[ResponseBatchItem] = []
         """The results so far."""
+        self.encoded: list[bytes | None] = []
+        """The results in their encoding; None for a failure, which is encoded with the response."""
+        self.size = 0
+        """Bytes of the encoded results."""
         results = results or Results()
         self.computing = Computing(results)
         """The computations of this run that take long."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import trio
+
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.envelope import decode_response, peek_version
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
@@ -32,6 +34,7 @@ from kmipkit_server.engine.asynchronous import (
     values_to_process,
 )
 from kmipkit_server.engine.batch import Batch
+from kmipkit_server.engine.budget import Budget, MessageLimits, require_count
 from kmipkit_server.engine.call import Call, WriteRequired
 from kmipkit_server.engine.computing import ComputationNeeded, Computer, Results
 from kmipkit_server.engine.multipart import is_part
@@ -40,6 +43,7 @@ from kmipkit_server.engine.request import (
     Request,
     UnreadableItem,
     check_header,
+    count_items,
     read_request,
     require_readable,
 )
@@ -49,9 +53,13 @@ from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
+from kmipkit_server.store.base import Reader, ReadingTooLong, Store, StoreError, Transaction
+from kmipkit_server.store.slices import Steps
 
 log = logging.getLogger("kmipkit.server")
+
+LARGE_MESSAGE = 64 * 1024
+"""Bytes of a request from which on it is decoded in a thread."""
 
 STOP, CONTINUE, UNDO = (
     BatchErrorContinuationOption.STOP,
@@ -74,6 +82,15 @@ class _Plan(NamedTuple):
     """Whether it must not be deferred."""
 
 
+class _Answer(NamedTuple):
+    """The results of a request."""
+
+    results: Sequence[ResponseBatchItem]
+    encoded: Sequence[bytes | None] = ()
+    """The results in their encoding, as far as they are encoded."""
+    exchanges_roles: bool = False
+
+
 class BatchRolledBack(Exception):
     """Rolls back the whole transaction of a message; has the batch with the results to send."""
 
@@ -91,9 +108,13 @@ class Dispatcher:
     clock: Clock
     seam: Seam = field(default_factory=Seam)
     limits: Limits = DEFAULT_LIMITS
+    message_limits: MessageLimits = MessageLimits()  # noqa: RUF009 - immutable
     computer: Computer = field(default_factory=Computer)
     asynchronous_delay: timedelta = timedelta(0)
     """How long an asynchronous request is not carried out, so that it can be cancelled."""
+
+    _reading: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(2))
+    """The threads that decode large requests."""
 
     # --- the interface for connections -----------------------------------------------------------
 
@@ -104,28 +125,39 @@ class Dispatcher:
     async def respond(self, data: bytes, identity: Identity) -> Response:
         """The response to a whole message. Malformed input never raises an exception."""
         try:
-            request = read_request(data, self.limits)
-        except RemoteProtocolError as error:
+            request = await self._read(data)
+        except (RemoteProtocolError, OperationError) as error:
             log.warning("%s: bad request: %s", identity.name, error)
             return Response(self.refuse(error, data))
         now = self._now()
-        exchanges_roles = False
         try:
             check_header(request)
             authentication = request.header.authentication
             if authentication is not None:
                 identity = await self.accounts.authenticate(identity, authentication, now)
-            results, exchanges_roles = await self._carry_out(request, identity, now)
+            answer = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: authentication failed: %s", identity.name, error.message)
-            results = [failure(request.version, error, item) for item in request.items]
+            answer = _Answer([failure(request.version, error, item) for item in request.items])
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)
-            results = [failure(request.version, error)]
+            answer = _Answer([failure(request.version, error)])
         except StoreError as error:
-            results = [self._store_failure(request, identity, error)]
-        encoded = self._encode(request, results, now, identity)
-        return Response(encoded, request.version if exchanges_roles else None)
+            answer = _Answer([self._store_failure(request, identity, error)])
+        encoded = self._encode(request, answer, now, identity)
+        return Response(encoded, request.version if answer.exchanges_roles else None)
+
+    async def _read(self, data: bytes) -> Request:
+        """Decode a request. OperationError for one with too many items."""
+        if len(data) < LARGE_MESSAGE:
+            request = read_request(data, self.limits)
+        else:
+            require_count(count_items(data), self.message_limits)
+            request = await trio.to_thread.run_sync(
+                read_request, data, self.limits, limiter=self._reading
+            )
+        require_count(len(request.items), self.message_limits)
+        return request
 
     def on_response(self, identity: Identity, data: bytes) -> None:
         """Log a client's response to a request of the server. RemoteProtocolError if it is none."""
@@ -170,10 +202,8 @@ class Dispatcher:
 
     # --- from a request to its results -----------------------------------------------------------
 
-    async def _carry_out(
-        self, request: Request, identity: Identity, now: datetime
-    ) -> tuple[list[ResponseBatchItem], bool]:
-        """The results, and whether the roles are exchanged; deferred requests are only pending."""
+    async def _carry_out(self, request: Request, identity: Identity, now: datetime) -> _Answer:
+        """The results of a request; of one that is deferred, that it is pending."""
         plan = self._plan(request)
         if plan.is_immediate:
             # Process carries out its request before its own batch runs: a transaction of its own
@@ -184,9 +214,9 @@ class Dispatcher:
         elif request.header.asynchronous_indicator and is_to_be_deferred(
             request, slow=plan.takes_long
         ):
-            return self._defer(request, identity, now), False
+            return _Answer(self._defer(request, identity, now))
         batch = await self._execute(request, plan, identity, now)
-        return batch.results, batch.exchanges_roles
+        return _Answer(batch.results, batch.encoded, batch.exchanges_roles)
 
     def _defer(
         self, request: Request, identity: Identity, now: datetime
@@ -194,7 +224,7 @@ class Dispatcher:
         """Accept a request that is carried out later, unless its response would be too large."""
         random = self.server.settings.random
         pending = self._asynchronous.defer(request, identity, self.clock(), random)
-        refusal = _refusal_of_size(request, pending, now, identity)
+        refusal = _refusal_of_size(request, _Answer(pending), now, identity)
         if refusal is None:
             return pending
         self._asynchronous.withdraw(pending)
@@ -204,28 +234,36 @@ class Dispatcher:
         self, request: Request, plan: _Plan, identity: Identity, now: datetime
     ) -> Batch:
         """Run a request until it has all results of its computations; the batch of the last run."""
-        results = Results()
+        results, budget = Results(), Budget(self.message_limits)
         while True:
             try:
-                return await self._run(request, plan, identity, now, results)
+                return await self._run(request, plan, identity, now, results, budget)
             except ComputationNeeded as need:
                 await self.computer.carry_out(need.task, identity.name, results)
 
     async def _run(
-        self, request: Request, plan: _Plan, identity: Identity, now: datetime, results: Results
+        self,
+        request: Request,
+        plan: _Plan,
+        identity: Identity,
+        now: datetime,
+        results: Results,
+        budget: Budget,
     ) -> Batch:
         """Run a request on a view of the store or in a transaction."""
         # The store may call run() several times. Each run has a batch of its own, and all of them
         # are ended, but only that of the committed run is published.
         runs: list[Batch] = []
 
-        def run(store: Reader | Transaction) -> Batch:
+        def run(store: Reader | Transaction) -> Batch | Steps[Batch]:
             batch = Batch(
                 self.server, identity, request.version, now, store, results,
                 is_single=len(request.items) == 1,
             )  # fmt: skip
             runs.append(batch)
-            self._run_items(batch, request, plan.rows)
+            if not batch.is_single:
+                return self._steps(batch, request, plan.rows, budget)
+            self._continues(batch, request, request.items[0], plan.rows[0], budget)
             _require_size(batch, request)
             return batch
 
@@ -250,38 +288,74 @@ class Dispatcher:
             for batch in runs:
                 batch.end()
 
-    def _run_items(
-        self, batch: Batch, request: Request, rows: Sequence[ServedOperation | None]
-    ) -> None:
+    def _steps(
+        self,
+        batch: Batch,
+        request: Request,
+        rows: Sequence[ServedOperation | None],
+        budget: Budget,
+    ) -> Steps[Batch]:
+        """Carry out the items of a message; between two of them, others may go first."""
+        budget.begin()
+        try:
+            for item, row in zip(request.items, rows, strict=True):
+                if batch.results:
+                    budget.end()
+                    yield
+                    budget.begin()
+                if not self._continues(batch, request, item, row, budget):
+                    break
+        finally:
+            budget.end()
+        _require_size(batch, request)
+        return batch
+
+    def _continues(
+        self,
+        batch: Batch,
+        request: Request,
+        item: RequestBatchItem | UnreadableItem,
+        row: ServedOperation | None,
+        budget: Budget,
+    ) -> bool:
+        """Carry out an item; whether the batch continues with the next one."""
         option = request.header.batch_error_continuation_option or STOP
-        for item, row in zip(request.items, rows, strict=True):
-            result = self._run_item(batch, item, row)
-            batch.results.append(result)
-            if result.result_status is not ResultStatus.OPERATION_FAILED:
-                continue
-            batch.has_failures = True
-            if batch.is_single:
-                # A single item has no savepoint of its own: the transaction is rolled back.
-                raise BatchRolledBack(batch)
-            if option == UNDO and len(batch.results) > 1:
-                # "If any operation in the request fails, then the server SHALL undo all the
-                # previous operations" (KMIP 1.4 §6.13).
-                batch.results = response.undone(batch.results)
-                raise BatchRolledBack(batch)
-            if option != CONTINUE:
-                break
+        result, encoded = self._run_item(batch, item, row, budget)
+        batch.results.append(result)
+        batch.encoded.append(encoded)
+        if encoded is not None:
+            batch.size += len(encoded)
+            maximum = request.header.maximum_response_size
+            if maximum is not None and batch.size > maximum:
+                _require_size(batch, request)
+        if result.result_status is not ResultStatus.OPERATION_FAILED:
+            return True
+        batch.has_failures = True
+        if batch.is_single:
+            # A single item has no savepoint of its own: the transaction is rolled back.
+            raise BatchRolledBack(batch)
+        if option == UNDO and len(batch.results) > 1:
+            # "If any operation in the request fails, then the server SHALL undo all the
+            # previous operations" (KMIP 1.4 §6.13).
+            batch.results = response.undone(batch.results)
+            batch.encoded = []
+            raise BatchRolledBack(batch)
+        return option == CONTINUE
 
     def _run_item(
         self,
         batch: Batch,
         item: RequestBatchItem | UnreadableItem,
         row: ServedOperation | None,
-    ) -> ResponseBatchItem:
+        budget: Budget,
+    ) -> tuple[ResponseBatchItem, bytes | None]:
+        """The result, and its encoding if the item succeeded."""
         try:
-            return self._run_operation(batch, require_readable(item), row)
+            budget.require_time()
+            return self._run_operation(batch, require_readable(item), row, budget)
         except OperationError as error:
-            return failure(batch.version, error, item)
-        except (WriteRequired, ComputationNeeded, StoreError):
+            return failure(batch.version, error, item), None
+        except (WriteRequired, ComputationNeeded, ReadingTooLong, StoreError):
             raise
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: one bad handler
@@ -293,11 +367,11 @@ class Dispatcher:
                 response.operation_title(item.operation),
             )
             defect = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
-            return failure(batch.version, defect, item)
+            return failure(batch.version, defect, item), None
 
     def _run_operation(
-        self, batch: Batch, item: RequestBatchItem, row: ServedOperation | None
-    ) -> ResponseBatchItem:
+        self, batch: Batch, item: RequestBatchItem, row: ServedOperation | None, budget: Budget
+    ) -> tuple[ResponseBatchItem, bytes]:
         if row is None:
             raise OperationError(
                 ResultReason.OPERATION_NOT_SUPPORTED,
@@ -307,11 +381,20 @@ class Dispatcher:
         call = Call(batch, row.operation)
         if batch.is_single:
             # No savepoint, and nothing to accept: no other item follows.
-            return response.success(item, self._call(call, row, item))
+            return self._succeed(call, row, item, budget)
         with batch.savepoint():
-            payload = self._call(call, row, item)
+            success = self._succeed(call, row, item, budget)
         batch.accept(call.identifiers, call.outputs, row)
-        return response.success(item, payload)
+        return success
+
+    def _succeed(
+        self, call: Call, row: ServedOperation, item: RequestBatchItem, budget: Budget
+    ) -> tuple[ResponseBatchItem, bytes]:
+        """The result of an operation and its encoding, whose size is part of the transaction."""
+        result = response.success(item, self._call(call, row, item))
+        encoded = response.encoded_item(call.version, result)
+        budget.require_size(call.batch.size + len(encoded))
+        return result, encoded
 
     def _call(self, call: Call, row: ServedOperation, item: RequestBatchItem) -> object:
         for before in self.seam.before:
@@ -333,7 +416,7 @@ class Dispatcher:
 
     def _plan(self, request: Request) -> _Plan:
         rows = []
-        writes = slow = takes_long = is_immediate = False
+        writes = scans = slow = takes_long = is_immediate = False
         for item in request.items:
             row = self.server.registry.find(item.operation, request.version)
             rows.append(row)
@@ -341,9 +424,12 @@ class Dispatcher:
                 # One of several parts updates a cipher or hash, which cannot be undone: it must
                 # not run a second time after a WriteRequired.
                 writes = writes or row.writes or is_part(item.request_payload)
+                scans = scans or row.scans
                 slow = slow or row.slow
                 takes_long = takes_long or row.slow or row.computes
                 is_immediate = is_immediate or row.is_immediate
+        # A transaction cannot leave the event loop once a look-up turns out to take long.
+        slow = slow or (writes and scans)
         return _Plan(rows, writes, slow, takes_long, is_immediate)
 
     def _report(self, batch: Batch, request: Request) -> None:
@@ -366,14 +452,16 @@ class Dispatcher:
     def _encode(
         self,
         request: Request,
-        results: list[ResponseBatchItem],
+        answer: _Answer,
         now: datetime,
         identity: Identity,
     ) -> bytes:
-        if request.header.maximum_response_size is not None:
-            refusal = _refusal_of_size(request, results, now, identity)
-            results = results if refusal is None else [refusal]
-        return response.message(request.version, results, now, identity.proof)
+        refusal = _refusal_of_size(request, answer, now, identity)
+        if refusal is not None:
+            answer = _Answer([refusal])
+        return response.message(
+            request.version, answer.results, now, identity.proof, answer.encoded
+        )
 
 
 def _require_size(batch: Batch, request: Request) -> None:
@@ -382,26 +470,29 @@ def _require_size(batch: Batch, request: Request) -> None:
     "Indicate the maximum size of a response, in bytes, that the requester SHALL be able to handle"
     (KMIP 1.4 §6.3, KMIP 2.1 §9.12): a client that is told "failed" must be able to rely on it.
     """
-    refusal = _refusal_of_size(request, batch.results, batch.now, batch.identity)
+    answer = _Answer(batch.results, batch.encoded)
+    refusal = _refusal_of_size(request, answer, batch.now, batch.identity)
     if refusal is not None:
-        batch.results = [refusal]
+        batch.results, batch.encoded = [refusal], []
         batch.has_failures = True
         raise BatchRolledBack(batch)
 
 
 def _refusal_of_size(
-    request: Request, results: list[ResponseBatchItem], now: datetime, identity: Identity
+    request: Request, answer: _Answer, now: datetime, identity: Identity
 ) -> ResponseBatchItem | None:
     """Response Too Large, if the response exceeds the maximum of the request; None if it does not."""
     maximum = request.header.maximum_response_size
     if maximum is None:
         return None
-    size = len(response.message(request.version, results, now, identity.proof))
+    size = len(
+        response.message(request.version, answer.results, now, identity.proof, answer.encoded)
+    )
     if size <= maximum:
         return None
     error = OperationError(
         ResultReason.RESPONSE_TOO_LARGE,
-        f"the response has {size} bytes; the request allows {maximum} at most",
+        f"the response has {size} bytes or more; the request allows {maximum} at most",
     )
     return failure(request.version, error, request.items[0])
 

@@ -72,7 +72,7 @@ STANDARD: tuple[ServedOperation, ...] = (
     _makes(O.JOIN_SPLIT_KEY, split.join_split_key),
     _makes(O.IMPORT, export_import.import_),
     # Finding and returning objects.
-    _reads(O.LOCATE, locate.locate, sets_placeholder=True),
+    _reads(O.LOCATE, locate.locate, scans=True, sets_placeholder=True),
     _reads(O.CHECK, check.check),
     _reads(O.GET, get.get),
     _reads(O.EXPORT, export_import.export, sets_placeholder=True),

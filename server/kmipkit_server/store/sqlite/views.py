@@ -14,6 +14,7 @@ from kmipkit_server.store.base import (
     Located,
     LocateQuery,
     Reader,
+    ReadingTooLong,
     Record,
     StoreError,
     Transaction,
@@ -64,6 +65,10 @@ class sqlite_errors:  # noqa: N801 - used like a function; a class costs a third
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.OperationalError) and (
+            error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
+        ):
+            raise ReadingTooLong from None
         if isinstance(error, sqlite3.Error):
             raise StoreError(f"{self._name}: {error}") from error
 
