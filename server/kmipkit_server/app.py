@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import TicketRights
@@ -89,6 +91,9 @@ class TLSFiles:
         return server_context(self.cert, self.key, self.ca)
 
 
+SWITCH_INTERVAL = 0.001
+"""Seconds after which a thread that computes lets the event loop go on; Python's default is 0.005."""
+
 GARBAGE_THRESHOLD = 50_000
 """Objects after which Python collects cycles. A request makes many objects but hardly any cycles; with
 Python's default of 700, the collections take a tenth of the time."""
@@ -98,6 +103,7 @@ def run(config: Config, announce: Announce) -> None:
     """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start."""
     logs.configure(config.log.level)
     gc.set_threshold(GARBAGE_THRESHOLD)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # modules and classes stay forever: collections need not visit them
     trio.run(serve, config, announce)
 
@@ -203,6 +209,11 @@ def _dispatcher(
         clock=clock,
         seam=_seam(queue),
         limits=_message_limits(config),
+        message_limits=MessageLimits(
+            items=config.limits.batch_items,
+            response=config.limits.max_response,
+            cpu_seconds=config.limits.cpu_seconds,
+        ),
         computer=Computer(workers, config.limits.workers, config.limits.computation_timeout),
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
@@ -247,6 +258,7 @@ def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
         versions=VERSIONS,
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
+        max_attributes=config.limits.attributes,
         anchors=anchors,
     )
 

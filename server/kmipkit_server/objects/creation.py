@@ -56,6 +56,7 @@ def requested_attributes(
     replaces the same single-instance attribute of a template (KMIP 1.4 §2.1.8).
     """
     requested = attributes or Attributes()
+    attribute_rules.require_room(len(requested), call.settings.max_attributes)
     for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
     _refuse_repetition(requested)

@@ -72,6 +72,7 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         )
     if call.store.get(identifier) is not None:
         _replace(call, identifier, allowed=bool(request.replace_existing))
+    attribute_rules.require_room(len(request.attributes), call.settings.max_attributes)
     for attribute in request.attributes:
         attribute_rules.require_value(attribute)
     value = _object_to_store(call, request)

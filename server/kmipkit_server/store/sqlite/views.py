@@ -192,9 +192,9 @@ class SQLiteTransaction(_View, Transaction):
                     "UPDATE objects SET material = ?, data_key = ? WHERE seq = ?",
                     (sealed, key, seq),
                 )
-            before, after = index.rows(own_part(old.attributes)), index.rows(own)
-            self._remove_rows(owner, seq, before - after)
-            self._add_rows(owner, seq, after - before)
+            removed, added = index.changed_rows(own_part(old.attributes), own)
+            self._remove_rows(owner, seq, removed)
+            self._add_rows(owner, seq, added)
 
     def remove(self, record: Record) -> None:
         """Delete an object with its attributes."""
