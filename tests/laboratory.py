@@ -11,6 +11,8 @@ import trio
 from kmipkit_client import messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
+from kmipkit_server.engine.budget import MessageLimits
+from kmipkit_server.engine.computing import Computer
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.registry import Registry, ServedOperation
@@ -43,6 +45,8 @@ class Laboratory:
         rows: Iterable[ServedOperation] = STANDARD,
         hooks: Sequence[Hook] = (TicketRights(),),
         delay: float = 0,
+        message_limits: MessageLimits = MessageLimits(),  # noqa: B008 - immutable
+        computer: Computer | None = None,
         **settings: Any,
     ) -> None:
         """``delay`` is the time in seconds until asynchronous requests are carried out."""
@@ -59,6 +63,8 @@ class Laboratory:
             accounts=Accounts(self.store, administrators, sessions=self.state.sessions),
             clock=lambda: self.now,
             seam=Seam(hooks),
+            message_limits=message_limits,
+            computer=computer or Computer(),
             asynchronous_delay=timedelta(seconds=delay),
         )
 

@@ -71,6 +71,13 @@ class Call:
         """
         return self.batch.computing.compute(function, *arguments, cost=cost)
 
+    def remember(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """The result of a function whose results differ, such as a new key: the same in all runs.
+
+        Arguments of :meth:`compute` must be so: a computation with others would be another one.
+        """
+        return self.batch.computing.remember(function, *arguments)
+
     # --- references to objects and data ----------------------------------------------------------
 
     def resolve(self, identifier: object) -> str:

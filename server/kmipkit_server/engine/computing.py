@@ -115,13 +115,12 @@ class Computing:
         if cost <= MAX_IN_PLACE:
             return function(*arguments)
         task = Task(function, arguments)
-        for number, (known, outcome) in enumerate(self._results.outcomes):
-            if number not in self._used and known == task:
-                self._used.add(number)
-                if outcome.refusal is not None:
-                    raise OperationError(*outcome.refusal)
-                result: _Result = outcome.result
-                return result
+        outcome = self._next(task)
+        if outcome is not None:
+            if outcome.refusal is not None:
+                raise OperationError(*outcome.refusal)
+            result: _Result = outcome.result
+            return result
         if not self.is_repeatable:
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED,
@@ -129,6 +128,25 @@ class Computing:
                 " message; send it in a message of its own",
             )
         raise ComputationNeeded(task)
+
+    def remember(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """See :meth:`kmipkit_server.engine.call.Call.remember`."""
+        task = Task(function, arguments)
+        outcome = self._next(task)
+        if outcome is None:
+            outcome = Outcome(function(*arguments))
+            self._used.add(len(self._results.outcomes))
+            self._results.outcomes.append((task, outcome))
+        result: _Result = outcome.result
+        return result
+
+    def _next(self, task: Task) -> Outcome | None:
+        """The first outcome of the task that this run has not used."""
+        for number, (known, outcome) in enumerate(self._results.outcomes):
+            if number not in self._used and known == task:
+                self._used.add(number)
+                return outcome
+        return None
 
     def resumes(self, value: bytes, computation: Computation) -> None:
         """Note that the run continues an operation in several parts."""

@@ -156,6 +156,7 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
         )
     attribute_rules.check_set(new, managed, call.version)
     attributes = set_attribute(managed.attributes, new.key, new.value)
+    attribute_rules.require_room(len(attributes), call.settings.max_attributes)
     save(call, managed, _activated_if_due(managed.with_attributes(attributes), new.key))
     return SetAttributeResponse(unique_identifier=call.returns(managed.id))
 

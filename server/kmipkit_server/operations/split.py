@@ -50,7 +50,7 @@ def _source(
     if request.unique_identifier is None:
         algorithm = CryptographicAlgorithm(requested.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
         bits = requested.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
-        return generate_key(algorithm, bits, call.random), requested
+        return call.remember(generate_key, algorithm, bits, call.random), requested
     managed = load(call, request.unique_identifier)
     if managed.object_type not in _SPLITTABLE:
         raise OperationError(

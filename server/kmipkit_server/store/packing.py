@@ -110,7 +110,7 @@ them each time would make the cost of many attributes the square of their number
 """
 
 
-_MANY_BYTES = 4096
+_MANY_BYTES = 3072
 """The same for decoding, where the number is not known in advance."""
 
 
