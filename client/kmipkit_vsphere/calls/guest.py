@@ -1,4 +1,4 @@
-"""What guests ask of a host: the contents of disks and memory of their machines, never keys."""
+"""The calls of guests: contents of the disks and the memory of their machines, never keys."""
 
 from typing import Annotated, Final
 
@@ -47,7 +47,7 @@ class DiskInfo(Request[DiskSize]):
 
 
 class FlushDisk(Request[None]):
-    """Make earlier writes durable; they are, so this only checks that there is such a disk."""
+    """Make earlier writes durable. They are durable already, so this only checks the disk."""
 
     name: Text
     disk: Count = 0

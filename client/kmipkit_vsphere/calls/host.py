@@ -39,11 +39,11 @@ class HostInfo(Request[HostDescription]):
 
 
 class CryptoManagerHostPrepare(Request[None]):
-    """Make a host ready to take its host key."""
+    """Prepare a host for its host key: incapable to prepared."""
 
 
 class CryptoManagerHostEnable(Request[CryptoKeyId]):
-    """Turn encryption mode on, with a key or with the id of one that the host gets itself.
+    """Enable encryption mode with a key, or with the id of a key that the host gets itself.
 
     The answer is the id of the host key.
     """
@@ -53,11 +53,11 @@ class CryptoManagerHostEnable(Request[CryptoKeyId]):
 
 
 class CryptoManagerHostDisable(Request[None]):
-    """Turn encryption mode off."""
+    """Disable encryption mode; the host is incapable after its next reboot."""
 
 
 class ChangeKeyResult(Message):
-    """The new host key, and the core dumps that were locked with it and those that were not."""
+    """The new host key, the core dumps that were relocked with it, and those that were not."""
 
     key_id: CryptoKeyId
     relocked: list[str]
@@ -65,7 +65,7 @@ class ChangeKeyResult(Message):
 
 
 class ChangeKey(Request[ChangeKeyResult]):
-    """Replace the host key, by a key or by the id of one that the host gets itself."""
+    """Replace the host key by a key, or by a new key that the host gets itself."""
 
     new_key: CryptoKeyPlain | None = None
     key_id: CryptoKeyId | None = None
@@ -75,7 +75,7 @@ class ChangeKey(Request[ChangeKeyResult]):
 
 
 class CryptoKeyResult(Message, omit_defaults=True):
-    """What became of one key (vsphere.md §4.3)."""
+    """The result for one key (vsphere.md §4.3)."""
 
     key_id: CryptoKeyId | None
     success: bool
@@ -92,19 +92,19 @@ class KeyPresence(Message):
 
 
 class AddKey(Request[None]):
-    """Give a host a key."""
+    """Add a key to a host."""
 
     key: CryptoKeyPlain
 
 
 class AddKeys(Request[list[CryptoKeyResult]]):
-    """Give a host several keys."""
+    """Add several keys to a host; one that fails does not affect the others."""
 
     keys: list[CryptoKeyPlain]
 
 
 class RemoveKey(Request[None]):
-    """Take a key from a host."""
+    """Remove a key from a host."""
 
     key_id: CryptoKeyId
     force: bool = False
@@ -121,7 +121,7 @@ class GetCryptoKeyStatus(Request[list[KeyPresence]]):
 
 
 class SetKeyPersistence(Request[None]):
-    """Have a host with a TPM keep its keys over a reboot, or no longer."""
+    """Enable or disable key persistence on a host with a TPM (vsphere.md §2.8)."""
 
     enable: bool = False
     remove_all_stored_keys: bool = False
@@ -131,7 +131,7 @@ class SetKeyPersistence(Request[None]):
 
 
 class TrustService(Message):
-    """Where a Trust Authority host offers its services."""
+    """The address of the services on one Trust Authority host."""
 
     name: Text
     address: Text
@@ -139,7 +139,7 @@ class TrustService(Message):
 
 
 class TrustServices(Message):
-    """The services of a trust authority: what a trusted host needs to know (vsphere.md §7.3)."""
+    """The services of a trust authority, as a trusted host needs them (vsphere.md §7.3)."""
 
     vcenter_id: str
     group: str
@@ -149,7 +149,7 @@ class TrustServices(Message):
 
 
 class ConfigureTrustedHost(Request[list[str]]):
-    """Tell a host where the services are; the answer names the machines that this unlocked."""
+    """Configure the services of a trusted host; the answer names the machines that this unlocked."""
 
     services: TrustServices
 
@@ -165,14 +165,14 @@ class HostAttestation(Message):
 
 
 class AttestationStatus(Request[HostAttestation]):
-    """Whether a host is attested; it tries where it has no fresh token."""
+    """Whether a host is attested; it tries to attest if it has no fresh token."""
 
 
 # Core dumps --------------------------------------------------------------------------------------
 
 
 class DumpInfo(Message):
-    """What the event about a core dump names: world, time, key id and file (vsphere.md §2.7)."""
+    """World, time, key id and file of a core dump, as its event reports them (vsphere.md §2.7)."""
 
     file: str
     world: str

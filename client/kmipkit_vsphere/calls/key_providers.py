@@ -11,13 +11,13 @@ from kmipkit_vsphere.rpc.call import Request
 
 
 class SetKeyProvider(Request[list[str]]):
-    """Give a host a native key provider; the answer names the machines that this unlocked."""
+    """Add a native key provider to a host; the answer names the machines that this unlocked."""
 
     spec: NativeSpec
 
 
 class RemoveKeyProvider(Request[None]):
-    """Take a native key provider from a host."""
+    """Remove a native key provider from a host."""
 
     provider: Text
 

@@ -1,4 +1,4 @@
-"""What vCenter asks of a host about its machines, and how they move to another host."""
+"""vCenter's calls about the machines of a host, and about their migrations."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -93,7 +93,7 @@ class RemoveDisk(Request[MachineInfo]):
 
 
 class SetMigrateEncryption(Request[None]):
-    """Set whether a machine moves encrypted."""
+    """Set whether the migrations of a machine are encrypted."""
 
     name: Text
     migrate_encryption: EncryptionMode
@@ -106,19 +106,19 @@ class CryptoUnlock(Request[MachineInfo]):
 
 
 class UnregisterMachine(Request[None]):
-    """Close a machine that vCenter removes from its inventory."""
+    """Lock a machine that vCenter removes from its inventory."""
 
     name: Text
 
 
 class PowerOn(Request[MachineInfo]):
-    """Run a machine."""
+    """Power a machine on."""
 
     name: Text
 
 
 class PowerOff(Request[MachineInfo]):
-    """Stop a machine."""
+    """Power a machine off."""
 
     name: Text
 
@@ -131,27 +131,27 @@ class ListMachines(Request[list[MachineInfo]]):
 
 
 class MigrationEnd(StrEnum):
-    """How a migration ended for the source; in doubt, the target knows."""
+    """How a migration ended for the source. If it is in doubt, vCenter must ask the target."""
 
     DONE = "done"
     IN_DOUBT = "inDoubt"
 
 
 class MigrationAddress(Message):
-    """Where the target of a migration waits for the machine."""
+    """Where the target of a migration listens for the machine."""
 
     address: Text
     port: Port
 
 
 class PrepareMigration(Request[MigrationAddress]):
-    """Have the target wait for a machine."""
+    """Let the target listen for a machine."""
 
     spec: MigrationSpec
 
 
 class StartMigration(Request[MigrationEnd]):
-    """Have the source send a machine to the target."""
+    """Let the source send a machine to the target."""
 
     spec: MigrationSpec
     name: Text
@@ -160,14 +160,14 @@ class StartMigration(Request[MigrationEnd]):
 
 
 class MigrationOutcome(Request[bool]):
-    """Ask the target whether it has the machine."""
+    """Ask the target whether it has the machine; after this answer the migration is over."""
 
     migration_id: Text
     name: Text
 
 
 class SettleMigration(Request[None]):
-    """Tell the source whether the machine has left it."""
+    """End the migration on the source: delete the machine there, or use it again."""
 
     migration_id: Text
     name: Text

@@ -18,9 +18,9 @@ START_TIMEOUT: Final = 120.0
 
 
 def missing() -> list[str]:
-    """What of the tools is not installed."""
-    found = [tool for tool in ("swtpm", "swtpm_setup") if shutil.which(tool) is None]
-    return found if tpm2.is_installed() else [*found, "tpm2-pytss"]
+    """The required tools that are not installed."""
+    tools = [tool for tool in ("swtpm", "swtpm_setup") if shutil.which(tool) is None]
+    return tools if tpm2.is_installed() else [*tools, "tpm2-pytss"]
 
 
 class SoftwareTPM:
@@ -91,10 +91,10 @@ class SoftwareTPM:
 
 
 def _listens(port: int) -> bool:
-    wanted = f"0100007F:{port:04X}"
+    address = f"0100007F:{port:04X}"
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[1] == wanted and fields[3] == "0A":
+        if fields[1] == address and fields[3] == "0A":
             return True
     return False
 

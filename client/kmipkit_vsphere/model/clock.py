@@ -1,4 +1,4 @@
-"""The clock: every role is given one, so that a test can move the time."""
+"""The clock: every role gets one, so that a test can set the time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

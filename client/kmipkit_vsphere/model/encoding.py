@@ -64,10 +64,10 @@ def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     Raises :class:`InvalidArgument`, which names the parameter that does not fit.
     """
     try:
-        found: T = _decoder(cast("Hashable", kind)).decode(data)
+        message: T = _decoder(cast("Hashable", kind)).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidArgument(_explain(str(error), kind)) from None
-    return found
+    return message
 
 
 def to_builtins(value: object) -> Any:

@@ -33,7 +33,7 @@ class InvalidState(VSphereError):
 
 
 class AlreadyExists(VSphereError):
-    """The thing to be made is there already, and is different."""
+    """Another object of this name exists already."""
 
 
 class NotFound(VSphereError):
@@ -57,11 +57,11 @@ class EncryptionKeyRequired(VSphereError):
 
 
 class KeyProviderError(VSphereError):
-    """The key provider cannot do what was asked; the message names server and reason."""
+    """The key provider cannot carry out the call; the message names server and reason."""
 
 
 class KeyServerUnreachable(KeyProviderError):
-    """No server of the provider could be reached, or it broke off."""
+    """No server of the provider could be reached, or the connection broke."""
 
 
 class ServerNotTrusted(KeyServerUnreachable):
@@ -73,7 +73,7 @@ class ClientNotTrusted(KeyServerUnreachable):
 
 
 class KeyNotUsable(KeyProviderError):
-    """The key server has the key in a state in which it must not be used (vsphere.md §2.4)."""
+    """The state of the key on the key server forbids its use (vsphere.md §2.4)."""
 
 
 class HostUnreachable(VSphereError):
@@ -85,27 +85,27 @@ class DamagedData(VSphereError):
 
 
 class NoSpace(VSphereError):
-    """The datastore is full; what was begun was taken back or can be gone on with."""
+    """The datastore is full; the operation was undone or can be continued."""
 
 
 class MigrationBroken(VSphereError):
-    """A migration ended before its time: the connection, or somebody in between, broke it."""
+    """A migration ended before its time: the connection broke, or its packets were altered."""
 
 
 class AttestationFailed(VSphereError):
-    """A host is not what it must be to be trusted; the message says why."""
+    """A host does not meet the conditions for trust; the message says which."""
 
 
 class NotAttested(VSphereError):
-    """A key was asked for without a token that entitles to it."""
+    """A key was requested without a valid token."""
 
 
 class RPCError(VSphereError):
-    """The channel between two roles broke, or the peer does not keep to its rules."""
+    """The channel between two roles broke, or the peer violates the protocol."""
 
 
 class InternalFault(VSphereError):
-    """A defect on the side that was called; its log says more."""
+    """A defect in the called role; see its log."""
 
 
 FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(

@@ -78,12 +78,12 @@ class SealedConfig:
         sealed = self._file.read_bytes()
         nonce, body = sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:]
         try:
-            found = json.loads(AESGCM(self._key()).decrypt(nonce, body, _BOUND_TO))
+            values = json.loads(AESGCM(self._key()).decrypt(nonce, body, _BOUND_TO))
         except (InvalidTag, ValueError):
             raise DamagedData(
                 f"{self._file} does not open with {self._key_file}: one of them was altered"
             ) from None
-        return dict(found)
+        return dict(values)
 
     def _save(self, values: dict[str, Any]) -> None:
         nonce = secrets.token_bytes(_NONCE_SIZE)
@@ -95,8 +95,8 @@ class SealedConfig:
             key = secrets.token_bytes(KEY_SIZE)
             write_secret(self._key_file, self._sealer.seal(key) if self._sealer else key)
             return key
-        kept = self._key_file.read_bytes()
-        key = self._sealer.unseal(kept) if self._sealer else kept
+        stored = self._key_file.read_bytes()
+        key = self._sealer.unseal(stored) if self._sealer else stored
         if len(key) != KEY_SIZE:
             raise DamagedData(f"{self._key_file} is not a key of {KEY_SIZE} bytes")
         return key

@@ -1,7 +1,7 @@
-"""TLS between the roles: both sides show a certificate, and both names are checked.
+"""TLS between the roles: both sides have a certificate, and both names are checked.
 
-The caller checks that the certificate it meets belongs to the role it wanted (``esx01``, not just
-any certificate of the same authority); the called side maps the caller's name to what it may do.
+The caller checks that the certificate belongs to the role that it calls (``esx01``, not just any
+certificate of the same authority); the called side maps the caller's name to its roles.
 """
 
 import ssl
@@ -46,13 +46,13 @@ class Credentials:
 
 def certificate_names(certificate: dict[str, Any] | None) -> frozenset[str]:
     """All names of a peer's certificate as :mod:`ssl` gives it: DNS names, and the common name."""
-    found: set[str] = set()
+    names: set[str] = set()
     for kind, value in (certificate or {}).get("subjectAltName", ()):
         if kind == "DNS":
-            found.add(value)
+            names.add(value)
     for part in (certificate or {}).get("subject", ()):
-        found.update(_common_names(part))
-    return frozenset(found)
+        names.update(_common_names(part))
+    return frozenset(names)
 
 
 def _common_names(part: Iterable[tuple[str, str]]) -> Iterable[str]:

@@ -1,9 +1,9 @@
-"""What vCenter remembers: providers, inventory, permissions, key ids and events; never key bytes.
+"""The store of vCenter: providers, inventory, permissions, key ids and events; never key bytes.
 
-SQLite, one small file with mode 0600, every change durable before the call returns. No table could
-take a key of a key server: ids and names are text that others chose, events are JSON records. What
-vCenter itself must keep secret (passwords, its own private keys, the primary keys of native key
-providers) is encrypted by :mod:`kmipkit_vsphere.vcenter.store.secrets`.
+SQLite, one small file with mode 0600; every change is durable before the call returns. No table holds
+keys of a key server: ids and names are text, events are JSON records. The secrets of vCenter itself
+(passwords, its own private keys, the primary keys of native key providers) are encrypted by
+:mod:`kmipkit_vsphere.vcenter.store.secrets`.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from kmipkit_vsphere.vcenter.store.secrets import Secrets
 
 
 class Store:
-    """The database, one part for each kind of thing."""
+    """The database, with one part for each subject."""
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)

@@ -49,7 +49,7 @@ CREATE TABLE secret (name TEXT PRIMARY KEY, sealed BLOB NOT NULL);
 """
 
 UPGRADES: Final = (_SCHEMA_1, _SCHEMA_2)
-"""What leads from one version of the schema to the next; the first makes an empty file's."""
+"""The statements from each version of the schema to the next; the first ones create it."""
 
 
 class Database:
@@ -57,7 +57,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # The file is made with its mode before SQLite opens it: it lists who encrypts what.
+        # Created with its mode before SQLite opens it: it lists which machines are encrypted.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._connection = sqlite3.connect(path, isolation_level=None)
         try:
@@ -97,7 +97,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside takes effect, or nothing of it."""
+        """All writes inside take effect, or none of them."""
         self.write("BEGIN IMMEDIATE")
         try:
             yield

@@ -52,7 +52,7 @@ class Inventory:
     # Folders and clusters ------------------------------------------------------------------------
 
     def add_folder(self, folder: FolderRecord) -> None:
-        """Make a folder; :class:`AlreadyExists` for a name that is taken."""
+        """Create a folder; :class:`AlreadyExists` if the name is in use."""
         self.place(folder.parent)
         if any(known.name == folder.name for known in self.folders()):
             raise AlreadyExists(f"there is a folder {folder.name} already")
@@ -109,7 +109,7 @@ class Inventory:
         )
 
     def remove_host(self, name: str) -> None:
-        """Forget a host; :class:`NotFound` if there is none of this name."""
+        """Remove a host; :class:`NotFound` if there is none of this name."""
         self.host(name)
         self._database.write("DELETE FROM host WHERE name = ?", name)
 
@@ -139,7 +139,7 @@ class Inventory:
         )
 
     def remove_machine(self, name: str) -> None:
-        """Forget a machine; :class:`NotFound` if there is none of this name."""
+        """Remove a machine; :class:`NotFound` if there is none of this name."""
         self.machine(name)
         self._database.write("DELETE FROM machine WHERE name = ?", name)
 

@@ -1,4 +1,4 @@
-"""Key providers, their servers, the defaults, and the ids of the keys that were made."""
+"""Key providers, their servers, the defaults, and the ids of generated keys."""
 
 import json
 from typing import Any, Final
@@ -30,7 +30,7 @@ class Providers:
     # Providers -----------------------------------------------------------------------------------
 
     def all(self) -> list[ProviderRecord]:
-        """All key providers, the first added first."""
+        """All key providers, in the order of registration."""
         rows = self._database.rows("SELECT id, type, details FROM provider ORDER BY position")
         return [ProviderRecord(row[0], ManagementType(row[1]), _details(row[2])) for row in rows]
 
@@ -48,7 +48,7 @@ class Providers:
     def add(self, record: ProviderRecord) -> None:
         """Add a provider; the first one becomes the default (requirement R16).
 
-        Raises :class:`AlreadyExists` for an id that is taken, by whatever type of provider.
+        Raises :class:`AlreadyExists` for the id of another provider of any type.
         """
         if self.exists(record.id):
             raise AlreadyExists(f"there is a key provider {record.id} already")
@@ -70,7 +70,7 @@ class Providers:
         )
 
     def remove(self, provider: str) -> None:
-        """Forget a provider, its servers and wherever it was the default."""
+        """Remove a provider, its servers and its role as a default."""
         self.get(provider)
         with self._database.transaction():
             self._database.write("DELETE FROM server WHERE provider = ?", provider)
@@ -99,7 +99,7 @@ class Providers:
         raise NotFound(f"the key provider {provider} has no server {name}")
 
     def add_server(self, provider: str, server: ServerRecord) -> None:
-        """Add a server behind the last one; :class:`AlreadyExists` for a name that is taken."""
+        """Add a server after the last one; :class:`AlreadyExists` for a name that is taken."""
         self.get(provider)
         if any(known.name == server.name for known in self.servers(provider)):
             raise AlreadyExists(f"the key provider {provider} has a server {server.name} already")
@@ -125,7 +125,7 @@ class Providers:
         )
 
     def remove_server(self, provider: str, name: str) -> None:
-        """Forget a server; :class:`NotFound` if there is none of this name."""
+        """Remove a server; :class:`NotFound` if there is none of this name."""
         self.server(provider, name)
         self._database.write("DELETE FROM server WHERE provider = ? AND name = ?", provider, name)
 
@@ -144,7 +144,7 @@ class Providers:
             self._database.write("INSERT OR REPLACE INTO setting VALUES (?, ?)", name, value)
 
     def settings(self, prefix: str) -> dict[str, str]:
-        """The settings whose names begin so, without that beginning."""
+        """The settings whose names have this prefix, by the rest of the name."""
         rows = self._database.rows(
             "SELECT name, value FROM setting WHERE substr(name, 1, ?) = ? ORDER BY name",
             *(len(prefix), prefix),
@@ -179,7 +179,7 @@ class Providers:
     # Key ids -------------------------------------------------------------------------------------
 
     def add_key(self, key: CryptoKeyId, made: int) -> None:
-        """Remember the id of a key that was made at this time (seconds)."""
+        """Store the id of a key that was generated at this time (seconds)."""
         self._database.write("INSERT OR IGNORE INTO key VALUES (?, ?, ?)", *pair(key), made)
 
     def key_ids(self) -> list[CryptoKeyId]:
@@ -188,7 +188,7 @@ class Providers:
         return [CryptoKeyId(*row) for row in rows]
 
     def remove_key(self, key: CryptoKeyId) -> None:
-        """Forget the id of a key."""
+        """Remove the id of a key."""
         self._database.write("DELETE FROM key WHERE provider = ? AND id = ?", *pair(key))
 
 

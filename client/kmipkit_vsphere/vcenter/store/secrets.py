@@ -1,8 +1,8 @@
-"""What vCenter itself must keep secret, encrypted in its database.
+"""The secrets of vCenter itself, encrypted in its database.
 
 Passwords of key providers, private keys of client certificates, and the primary keys of native key
-providers (vsphere.md §1.2). Never a key of a key server: those pass through memory only. The key
-that encrypts lies beside the database in a file of mode 0600, apart from it in a backup.
+providers (vsphere.md §1.2). Never a key of a key server: those are only in memory. The
+encryption key is in a file of mode 0600 beside the database; keep the two apart in a backup.
 """
 
 import os
@@ -23,14 +23,14 @@ _NONCE_SIZE: Final = 12
 
 
 class Secrets:
-    """Name to secret. The key file is made when the first secret is put."""
+    """Name to secret. The key file is created with the first secret."""
 
     def __init__(self, database: Database, key_file: Path) -> None:
         self._database = database
         self._key_file = key_file
 
     def put(self, name: str, value: Secret) -> None:
-        """Keep a secret under a name, instead of what was there."""
+        """Store a secret; replaces an earlier one of this name."""
         nonce = secrets.token_bytes(_NONCE_SIZE)
         sealed = nonce + AESGCM(self._key()).encrypt(nonce, value.reveal(), name.encode())
         self._database.write("INSERT OR REPLACE INTO secret VALUES (?, ?)", name, sealed)
@@ -50,7 +50,7 @@ class Secrets:
             ) from None
 
     def remove(self, name: str) -> None:
-        """Forget a secret, or every one whose name begins so and goes on with a slash."""
+        """Remove a secret, and all secrets whose names begin with this name and a slash."""
         self._database.write(
             "DELETE FROM secret WHERE name = ? OR substr(name, 1, ?) = ?",
             *(name, len(name) + 1, name + "/"),
