@@ -17,7 +17,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -34,7 +34,11 @@ from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
 
+_Result = TypeVar("_Result")
+
 BACKLOG = 512
+LARGE_TEXT = 16 * 1024
+"""Bytes of a message in XML or JSON that take more than a few milliseconds to translate."""
 MAX_REJECTING = 64
 """Connections beyond the limit that get an alert at the same time; others are closed without one."""
 _INTERNAL_ERROR_ALERT = bytes.fromhex("15 0303 0002 02 50")
@@ -74,6 +78,14 @@ class Framing(Protocol):
     @property
     def is_inside(self) -> bool:
         """Whether a part of a request has been received."""
+
+    @property
+    def unread(self) -> int:
+        """The bytes of a message that must be translated; 0 if it already is in TTLV."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the response is translated to text."""
 
     def feed(self, data: bytes) -> None:
         """Receive bytes of the client; empty bytes mean that the client has closed."""
@@ -346,7 +358,7 @@ class Listener:
         """Respond to all complete messages; False if the connection is to be closed."""
         while True:
             try:
-                data = framing.next_message()
+                data = await _unless_large(framing.next_message, size=framing.unread)
             except RemoteProtocolError as error:
                 if error.cause is not Cause.CLOSED:
                     await self._send(stream, connection, self.responder.refuse(error, b""))
@@ -364,7 +376,9 @@ class Listener:
             else:
                 log.warning("%s: bad request: %s", identity.name, data)
                 response = Response(self.responder.refuse(data, b""))
-            await self._send(stream, connection, framing.response(response.data))
+            size = len(response.data) if framing.is_text else 0
+            encoded = await _unless_large(framing.response, response.data, size=size)
+            await self._send(stream, connection, encoded)
             if response.role_change is not None:
                 if not isinstance(framing, TTLVFraming):
                     return False  # in HTTP, only the client can send requests
@@ -407,9 +421,19 @@ class Listener:
 class TTLVFraming(Framer):
     """Messages in TTLV, without anything between them; see :class:`Framing`."""
 
+    unread = 0
+    is_text = False
+
     def response(self, message: bytes) -> bytes:
         """The message itself."""
         return message
+
+
+async def _unless_large(function: Callable[..., _Result], *arguments: bytes, size: int) -> _Result:
+    """Translate a message; a large one in a thread, since text takes long to read and write."""
+    if size < LARGE_TEXT:
+        return function(*arguments)
+    return await trio.to_thread.run_sync(function, *arguments)
 
 
 def _framing(first: bytes, limits: Limits) -> Framing:
