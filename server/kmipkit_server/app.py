@@ -91,7 +91,7 @@ class TLSFiles:
         return server_context(self.cert, self.key, self.ca)
 
 
-SWITCH_INTERVAL = 0.001
+SWITCH_INTERVAL = 0.0002
 """Seconds after which a thread that computes lets the event loop go on; Python's default is 0.005."""
 
 GARBAGE_THRESHOLD = 50_000

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import costly
 import pytest
 from kmipkit_client import OperationFailed, calls, opaque_object
 from kmipkit_server.engine import dispatcher
 from kmipkit_server.engine.budget import MessageLimits
 from laboratory import Laboratory, reasons
 
+from bench import costly
 from kmipkit.model.attribute import Attribute, Attributes, VendorName
 from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason
 

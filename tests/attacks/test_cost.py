@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import costly
 import pytest
 import trio
 import trio.testing
@@ -22,6 +21,7 @@ from kmipkit_server.store import packing, slices
 from kmipkit_server.store.sqlite import event_loop
 from laboratory import Laboratory
 
+from bench import costly
 from kmipkit.keys import pairs
 from kmipkit.model.attribute import VendorName
 from kmipkit.model.attributes import CryptographicParameters
@@ -103,7 +103,7 @@ def run(laboratory: Laboratory, work: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("name", costly.ATTACKS)
 def test_others_read_and_write_while_a_computation_runs(laboratory: Laboratory, name: str) -> None:
     """One request would otherwise stop service for all clients, or at least for all that write."""
-    attack = costly.ATTACKS[name](laboratory)
+    attack = costly.ATTACKS[name](laboratory.ask)
     identifier = laboratory.ask(costly.create, identity="other")
     workers = Workers()
     laboratory.dispatcher.computer = Computer(workers)
@@ -230,7 +230,7 @@ def test_each_result_is_used_once(laboratory: Laboratory) -> None:
 
 def test_iterations_count_for_each_block_of_the_output(laboratory: Laboratory) -> None:
     """A limit on the iterations alone could be exceeded 32 times by a long output."""
-    base = costly.base_key(laboratory)
+    base = costly.base_key(laboratory.ask)
     for bits, iterations in ((512, 5_000_001), (8192, 312_501)):
         with pytest.raises(OperationFailed) as caught:
             laboratory.ask(costly.derive(base, iterations, bits))
@@ -259,7 +259,7 @@ def test_a_key_is_validated_once(laboratory: Laboratory, monkeypatch: pytest.Mon
         return execute(task)
 
     monkeypatch.setattr(computing, "execute", compute)
-    identifier = costly.register_private_key(laboratory, costly.rsa_bytes(2048), 2048)
+    identifier = costly.register_private_key(laboratory.ask, costly.rsa_bytes(2048), 2048)
     for _ in range(3):
         assert laboratory.ask(costly.sign(identifier)).signature_data
     assert [task.function.__name__ for task in tasks] == ["_validate"]
@@ -269,7 +269,7 @@ def test_a_key_that_is_not_valid_is_not_used(laboratory: Laboratory) -> None:
     """The library must not compute with a key that nobody has validated: a signature could reveal it."""
     data = bytearray(costly.rsa_bytes(1024))
     data[-3] ^= 1  # in the last coefficient
-    identifier = costly.register_private_key(laboratory, bytes(data), 1024)
+    identifier = costly.register_private_key(laboratory.ask, bytes(data), 1024)
     for _ in range(2):
         with pytest.raises(OperationFailed) as caught:
             laboratory.ask(costly.sign(identifier))
@@ -278,7 +278,7 @@ def test_a_key_that_is_not_valid_is_not_used(laboratory: Laboratory) -> None:
 
 def test_a_signature_in_parts_can_be_computed_elsewhere(laboratory: Laboratory) -> None:
     """The batch of the last part runs twice, and must find the first part both times."""
-    identifier = costly.register_private_key(laboratory, costly.rsa_bytes(1024), 1024)
+    identifier = costly.register_private_key(laboratory.ask, costly.rsa_bytes(1024), 1024)
     whole = laboratory.ask(costly.sign(identifier, b"data")).signature_data
     begun = laboratory.ask(costly.sign(identifier, b"da", init_indicator=True))
     laboratory.state.validated_keys.clear()  # so that the last part needs a computation

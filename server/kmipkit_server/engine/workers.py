@@ -25,7 +25,7 @@ IDLE_SECONDS = 120.0
 GRACE_SECONDS = 5.0
 """How long an idle worker has to end when the server stops."""
 
-_NICENESS = 10
+_NICENESS = 19
 
 
 class WorkerProcesses:

@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from kmipkit_client import calls, symmetric_key
 from kmipkit_client.calls import Call
-from laboratory import Laboratory
 
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import CryptographicParameters
@@ -32,6 +31,9 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
+
+Ask = Callable[[Call[Any]], Any]
+"""Sends a request to a server; its result."""
 
 SIGN = CryptographicUsageMask.SIGN
 ENCRYPT = CryptographicUsageMask.ENCRYPT
@@ -90,11 +92,11 @@ def derive(base: str, iterations: int, bits: int = 256) -> Call[Any]:
     )
 
 
-def base_key(laboratory: Laboratory) -> str:
+def base_key(ask: Ask) -> str:
     """A key to derive others from."""
     mask = CryptographicUsageMask.DERIVE_KEY
-    identifier: str = laboratory.ask(calls.register(symmetric_key(bytes(16)), mask, None, None))
-    laboratory.ask(calls.activate(identifier))
+    identifier: str = ask(calls.register(symmetric_key(bytes(16)), mask, None, None))
+    ask(calls.activate(identifier))
     return identifier
 
 
@@ -118,11 +120,11 @@ def private_key(data: bytes, *, bits: int | None = None) -> PrivateKey:
     )
 
 
-def register_private_key(laboratory: Laboratory, data: bytes, bits: int) -> str:
+def register_private_key(ask: Ask, data: bytes, bits: int) -> str:
     """An Active private key that may sign."""
     value = private_key(data, bits=bits)
-    identifier: str = laboratory.ask(calls.register(value, SIGN, None, None))
-    laboratory.ask(calls.activate(identifier))
+    identifier: str = ask(calls.register(value, SIGN, None, None))
+    ask(calls.activate(identifier))
     return identifier
 
 
@@ -139,19 +141,19 @@ def sign(identifier: str, data: bytes | None = b"data", **fields: Any) -> Call[A
     )
 
 
-Attack = Callable[[Laboratory], Call[Any]]
+Attack = Callable[[Ask], Call[Any]]
 
 
-def _re_key(laboratory: Laboratory) -> Call[Any]:
-    pair = laboratory.ask(create_pair())
+def _re_key(ask: Ask) -> Call[Any]:
+    pair = ask(create_pair())
     return calls.raw(
         Operation.RE_KEY_KEY_PAIR,
         ReKeyKeyPairRequest(private_key_unique_identifier=pair.private_key_unique_identifier),
     )
 
 
-def _get_converted(laboratory: Laboratory) -> Call[Any]:
-    identifier = register_private_key(laboratory, rsa_bytes(1024), 1024)
+def _get_converted(ask: Ask) -> Call[Any]:
+    identifier = register_private_key(ask, rsa_bytes(1024), 1024)
     return calls.get(identifier, KeyFormatType.PKCS_8, None, None)
 
 
@@ -159,8 +161,8 @@ ATTACKS: dict[str, Attack] = {
     "Create Key Pair": lambda _: create_pair(),
     "Re-key Key Pair": _re_key,
     "Create Split Key": lambda _: calls.raw(Operation.CREATE_SPLIT_KEY, split_request),
-    "Derive Key": lambda laboratory: derive(base_key(laboratory), 100_000),
-    "Sign": lambda laboratory: sign(register_private_key(laboratory, rsa_bytes(1024), 1024)),
+    "Derive Key": lambda ask: derive(base_key(ask), 100_000),
+    "Sign": lambda ask: sign(register_private_key(ask, rsa_bytes(1024), 1024)),
     "Register": lambda _: calls.register(private_key(rsa_bytes(1024)), SIGN, None, None),
     "Get in another format": _get_converted,
 }
