@@ -12,7 +12,7 @@ from pathlib import Path
 from kmipkit_certs import development
 from kmipkit_certs.clock import system_clock
 
-from bench import codec, load, messages, servers
+from bench import codec, load, messages, neighbours, servers
 
 SECONDS = 1.5
 ROUNDS = 4
@@ -123,6 +123,7 @@ class Bench:
             )
         )
         rows.append(self._help())
+        rows += self._neighbours()
         return rows
 
     def _codec(self) -> list[Row]:
@@ -218,6 +219,22 @@ class Bench:
                 results[f"locate {number}"] = self._locate(server, number, 2_000)
             results["memory"] = server.memory()
         return results
+
+    def _neighbours(self) -> list[Row]:
+        """Another client's Gets while one client sends expensive requests."""
+        latencies = neighbours.measure(self._folder / "neighbours", self._pki, report_progress)
+        alone = latencies.pop("")
+        return [
+            Row(
+                f"Get beside {name}: median, 99 %",
+                f"{alone.median:.2f} ms",
+                f"{latency.median:.2f} ms, {latency.percentile_99:.0f} ms",
+                latency.median / alone.median,
+                "≤ 3, 100 ms",
+                latency.median <= 3 * alone.median and latency.percentile_99 <= 100,
+            )
+            for name, latency in latencies.items()
+        ]
 
     def _help(self) -> Row:
         import subprocess

@@ -11,7 +11,9 @@ import trio
 from kmipkit_client import messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
+from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
+from kmipkit_server.engine.computing import Computer
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.registry import Registry, ServedOperation
@@ -45,6 +47,8 @@ class Laboratory:
         hooks: Sequence[Hook] = (TicketRights(),),
         delay: float = 0,
         now: datetime = START,
+        message_limits: MessageLimits = MessageLimits(),  # noqa: B008 - immutable
+        computer: Computer | None = None,
         **settings: Any,
     ) -> None:
         """``delay`` is the time in seconds until asynchronous requests are carried out."""
@@ -61,6 +65,8 @@ class Laboratory:
             accounts=Accounts(self.store, administrators, sessions=self.state.sessions),
             clock=SteadyClock(lambda: self.now, self.store.newest_time),
             seam=Seam(hooks),
+            message_limits=message_limits,
+            computer=computer or Computer(),
             asynchronous_delay=timedelta(seconds=delay),
         )
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import cipher, macs
+from kmipkit.keys import cipher, costs, macs
 from kmipkit.keys._border import foreign_errors
 from kmipkit.keys.hashes import digest, hash_of
 from kmipkit.keys.padding import Random
@@ -29,7 +29,7 @@ from kmipkit.spec.enums import (
 )
 
 MAX_ITERATIONS = 10_000_000
-"""The maximum of PBKDF2: some seconds of work."""
+"""The maximum of PBKDF2, for all blocks of the output together: some seconds of work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +82,14 @@ def _pbkdf2(inputs: Inputs) -> bytes:
     """RFC 8018 §5.2; the default function is HMAC-SHA-1."""
     if inputs.salt is None or inputs.iterations is None:
         raise _invalid("PBKDF2 needs Salt and Iteration Count")
-    if not 1 <= inputs.iterations <= MAX_ITERATIONS:
-        raise _invalid(f"Iteration Count is 1 to {MAX_ITERATIONS}, not {inputs.iterations}")
     password = inputs.derivation_key if not inputs.data else inputs.joined_data
     algorithm = _hash_algorithm(inputs, HashingAlgorithm.SHA_1)
+    # Each block of the output has all the iterations (RFC 8018 §5.2).
+    maximum = MAX_ITERATIONS // -(-inputs.length // algorithm.digest_size)
+    if not 1 <= inputs.iterations <= maximum:
+        raise _invalid(
+            f"Iteration Count is 1 to {maximum} for {inputs.length} bytes, not {inputs.iterations}"
+        )
     return PBKDF2HMAC(algorithm, inputs.length, inputs.salt, inputs.iterations).derive(password)
 
 
@@ -227,6 +231,20 @@ METHODS: Mapping[DerivationMethod, Callable[[Inputs], bytes]] = MappingProxyType
     }
 )
 """The methods that derive from bytes; for Asymmetric Key see :func:`agree`."""
+
+
+def cost(method: DerivationMethod, inputs: Inputs) -> float:
+    """About how many milliseconds :func:`derive` takes."""
+    selected = inputs.parameters.hashing_algorithm
+    try:
+        digest_size = hash_of(selected or HashingAlgorithm.SHA_1).digest_size
+    except OperationError:
+        return 0.0  # refused at once
+    blocks = -(-inputs.length // digest_size)
+    if method == DerivationMethod.PBKDF2:
+        return blocks * (inputs.iterations or 0) / costs.PBKDF2_BLOCKS_PER_MILLISECOND
+    size = sum(map(len, inputs.data)) + len(inputs.key or b"")
+    return blocks * costs.symmetric(size + 200)
 
 
 def derive(method: DerivationMethod, inputs: Inputs) -> bytes:

@@ -87,9 +87,16 @@ _PUBLIC_FORMATS: Mapping[KeyFormatType, _PublicFormat] = MappingProxyType(
 
 
 def load_private_key(
-    data: bytes, key_format: KeyFormatType, algorithm: CryptographicAlgorithm | None = None
+    data: bytes,
+    key_format: KeyFormatType,
+    algorithm: CryptographicAlgorithm | None = None,
+    *,
+    is_validated: bool = False,
 ) -> PrivateKeyTypes:
     """Read a private key; Raw needs ``algorithm``, because the bytes do not contain it.
+
+    ``is_validated`` says that these bytes were read before without an error: then an RSA key is not
+    validated again, which takes hundreds of times as long as to use it.
 
     Raises:
         OperationError: Key Format Type Not Supported for a format of another kind; Invalid Field for
@@ -104,7 +111,9 @@ def load_private_key(
         raise _not_supported(key_format, "private keys")
     _check_shape(data, row.first_tags, "private", key_format)
     with foreign_errors(*_not_valid("private", key_format)):
-        return serialization.load_der_private_key(data, None)
+        return serialization.load_der_private_key(
+            data, None, unsafe_skip_rsa_key_validation=is_validated
+        )
 
 
 def load_public_key(

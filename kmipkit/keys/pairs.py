@@ -60,15 +60,19 @@ class Request:
     curve: RecommendedCurve | None = None
 
 
+DEFAULT_LENGTH = 2048
+"""Bits of a new RSA or DSA key if the request does not say how many."""
+
+
 def _rsa(request: Request) -> PrivateKeyTypes:
     # More bits take minutes; fewer are not secure.
-    length = _check_length(request.length or 2048, range(1024, 8193, 8), "RSA")
+    length = _check_length(request.length or DEFAULT_LENGTH, range(1024, 8193, 8), "RSA")
     return rsa.generate_private_key(public_exponent=65537, key_size=length)
 
 
 def _dsa(request: Request) -> PrivateKeyTypes:
     return dsa.generate_private_key(
-        _check_length(request.length or 2048, (1024, 2048, 3072), "DSA")
+        _check_length(request.length or DEFAULT_LENGTH, (1024, 2048, 3072), "DSA")
     )
 
 

@@ -64,6 +64,8 @@ ALGORITHMS: Mapping[
 class Scheme:
     """How a key signs: the arguments besides the data."""
 
+    parameters: Parameters
+    """The parameters of :func:`scheme`."""
     arguments: Callable[[Any], tuple[Any, ...]]
     """From the library's hash (or stand-in) to the arguments of its sign and verify."""
     hashing_algorithm: HashingAlgorithm | None
@@ -89,14 +91,14 @@ def scheme(key: object, parameters: Parameters) -> Scheme:
     if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
         verifying = isinstance(key, rsa.RSAPublicKey)
         pad = _rsa_padding(padding_method, parameters, hashing, verifying=verifying)
-        return Scheme(lambda digest: (pad, digest), hashing)
+        return Scheme(parameters, lambda digest: (pad, digest), hashing)
     if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
-        return Scheme(lambda digest: (ec.ECDSA(digest),), hashing)
+        return Scheme(parameters, lambda digest: (ec.ECDSA(digest),), hashing)
     if isinstance(key, dsa.DSAPrivateKey | dsa.DSAPublicKey):
-        return Scheme(lambda digest: (digest,), hashing)
+        return Scheme(parameters, lambda digest: (digest,), hashing)
     if not hasattr(key, "sign") and not hasattr(key, "verify"):
         raise _unsupported("a signature by a key for key agreement")
-    return Scheme(lambda _digest: (), None, hashes_message=True)
+    return Scheme(parameters, lambda _digest: (), None, hashes_message=True)
 
 
 def _rsa_padding(
@@ -148,12 +150,24 @@ class Signer:
                 )
             self._context = hashes.Hash(hash_of(scheme.hashing_algorithm))
 
+    def copy(self) -> "Signer":
+        """A signer that takes further parts independently of this one."""
+        other = Signer(self._scheme, digested=self._digested)
+        other._message = self._message.copy()
+        other._context = None if self._context is None else self._context.copy()
+        return other
+
     def update(self, data: bytes) -> None:
         """Take the next part of the message."""
         if self._context is not None:
             self._context.update(data)
         else:
             self._message += data
+
+    def digest(self) -> tuple[Parameters, bytes]:
+        """The arguments of :func:`sign_digest`, for a key that signs digests."""
+        data, _ = self._digest_and_arguments()
+        return self._scheme.parameters, data
 
     def sign(self, key: Any) -> bytes:
         """The signature. OperationError: Cryptographic Failure if the hash does not fit the key."""
@@ -185,6 +199,11 @@ class Signer:
         return data, self._scheme.arguments(
             _no_digest_info() if hashing is None else utils.Prehashed(hash_of(hashing))
         )
+
+
+def sign_digest(key: Any, parameters: Parameters, digest: bytes) -> bytes:
+    """The signature of a digest; errors are those of :class:`Signer`."""
+    return Signer(scheme(key, parameters), digested=digest).sign(key)
 
 
 def _no_digest_info() -> Any:

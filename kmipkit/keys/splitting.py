@@ -4,12 +4,18 @@ No library has these fields, so they are implemented here. A secret is split int
 element each. For each piece there is a random polynomial whose value at 0 is the piece; a part holds
 its values at the Key Part Identifier. As many values as the polynomial has coefficients determine it
 (the threshold); fewer say nothing about its value at 0.
+
+All pieces of a secret are processed at once. The places are the Key Part Identifiers, from 1 to 255,
+and all multiplications have a place, or a quotient of places, as one factor. These are elements of
+GF(2^8), also where the pieces are elements of GF(2^16): that field is GF(2^8)[y] / (y^2 + y + m), so
+such a factor multiplies the two bytes of a piece separately. In both fields, one look-up in a table
+of 256 bytes multiplies each byte of a whole part.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from types import MappingProxyType
+from functools import cache
+from typing import Protocol
 
 from kmipkit.errors import OperationError
 from kmipkit.keys.padding import Random
@@ -18,21 +24,8 @@ from kmipkit.spec.enums import ResultReason, SplitKeyMethod
 MAX_PARTS = 255
 """GF(2^8) has 255 places other than 0, which is that of the secret."""
 
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A finite field whose elements are numbers from 0; ``size`` of them, of ``width`` bytes."""
-
-    size: int
-    width: int
-    add: Callable[[int, int], int]
-    subtract: Callable[[int, int], int]
-    multiply: Callable[[int, int], int]
-    invert: Callable[[int], int]
-
-
-def _xor(a: int, b: int) -> int:
-    return a ^ b
+MAX_PRIME_BITS = 16384
+"""The size of the largest Prime Field Size; a larger one would take seconds for each part."""
 
 
 # --- GF(2^8) as in FIPS 197: x^8 + x^4 + x^3 + x + 1 ------------------------------------------------
@@ -56,59 +49,126 @@ def _powers() -> tuple[list[int], list[int]]:
 _POWERS, _LOGARITHMS = _powers()
 
 
-def _multiply_8(a: int, b: int) -> int:
+def multiply(a: int, b: int) -> int:
+    """The product of two elements of GF(2^8)."""
     return _POWERS[_LOGARITHMS[a] + _LOGARITHMS[b]] if a and b else 0  # 0 has no logarithm
 
 
-def _invert_8(value: int) -> int:
+def invert(value: int) -> int:
+    """The inverse of an element of GF(2^8) other than 0."""
     return _POWERS[255 - _LOGARITHMS[value]]
 
 
-# --- GF(2^16) as GF(2^8)[y] / (y^2 + y + m), m = x^5 + x^4 + x^3 + x --------------------------------
-
-_M = 0x3A
-
-
-def _multiply_16(a: int, b: int) -> int:
-    # (ry + s)(uy + v), where y^2 = y + m, with three multiplications instead of four (Karatsuba).
-    r, s, u, v = a >> 8, a & 0xFF, b >> 8, b & 0xFF
-    high = _multiply_8(r ^ s, u ^ v) ^ _multiply_8(s, v)
-    low = _multiply_8(_multiply_8(r, u), _M) ^ _multiply_8(s, v)
-    return high << 8 | low
+@cache
+def _products(factor: int) -> bytes:
+    """The products of a factor with all elements of GF(2^8), for bytes.translate()."""
+    return bytes(multiply(factor, value) for value in range(256))
 
 
-def _invert_16(value: int) -> int:
-    # The inverse of uy + v is (uy + u + v) / d, where d = mu^2 + (u + v)v is the norm.
-    u, v = value >> 8, value & 0xFF
-    d = _invert_8(_multiply_8(u ^ v, v) ^ _multiply_8(_M, _multiply_8(u, u)))
-    return _multiply_8(u, d) << 8 | _multiply_8(u ^ v, d)
+# --- polynomials -----------------------------------------------------------------------------------
 
 
-GF_8 = Field(1 << 8, 1, _xor, _xor, _multiply_8, _invert_8)
-GF_16 = Field(1 << 16, 2, _xor, _xor, _multiply_16, _invert_16)
+class _Polynomials(Protocol):
+    """The polynomials of all pieces of a secret."""
+
+    def split(self, secret: bytes, parts: int, threshold: int, random: Random) -> list[bytes]:
+        """Their values at the places from 1."""
+
+    def at(self, place: int, shares: Mapping[int, bytes]) -> bytes:
+        """Their values at a place, from their values at as many places as they have coefficients."""
 
 
-def prime_field(prime: int) -> Field:
-    """The integers modulo a prime."""
-    return Field(
-        prime,
-        (prime.bit_length() + 7) // 8,
-        lambda a, b: (a + b) % prime,
-        lambda a, b: (a - b) % prime,
-        lambda a, b: a * b % prime,
-        lambda value: pow(value, -1, prime),
-    )
+class _Binary:
+    """Over GF(2^8) and GF(2^16), with the pieces of a secret side by side."""
+
+    def split(self, secret: bytes, parts: int, threshold: int, random: Random) -> list[bytes]:
+        coefficients = [secret, *(random(len(secret)) for _ in range(threshold - 1))]
+        shares = []
+        for place in range(1, parts + 1):
+            power = 1
+            terms = []
+            for coefficient in coefficients:
+                terms.append(coefficient.translate(_products(power)))
+                power = multiply(power, place)
+            shares.append(_xor(terms))
+        return shares
+
+    def at(self, place: int, shares: Mapping[int, bytes]) -> bytes:
+        return _xor(
+            share.translate(_products(self._weight(place, at, shares)))
+            for at, share in shares.items()
+        )
+
+    @staticmethod
+    def _weight(place: int, at: int, places: Mapping[int, object]) -> int:
+        """The factor of the value at one of the places, by Lagrange's formula."""
+        numerator = denominator = 1
+        for other in places:
+            if other != at:
+                numerator = multiply(numerator, place ^ other)
+                denominator = multiply(denominator, at ^ other)
+        return multiply(numerator, invert(denominator))
 
 
-FIELDS: Mapping[SplitKeyMethod, Field] = MappingProxyType(
-    {
-        SplitKeyMethod.POLYNOMIAL_SHARING_GF_2_8: GF_8,
-        SplitKeyMethod.POLYNOMIAL_SHARING_GF_2_16: GF_16,
-    }
-)
+@dataclass(frozen=True, slots=True)
+class _Prime:
+    """Over the integers modulo a prime, with the whole secret as the only piece."""
+
+    prime: int
+    length: int
+    """The bytes of the secret."""
+
+    def split(self, secret: bytes, parts: int, threshold: int, random: Random) -> list[bytes]:
+        coefficients = [int.from_bytes(secret, "big")]
+        coefficients += [_random_below(self.prime, random) for _ in range(threshold - 1)]
+        shares = []
+        for place in range(1, parts + 1):
+            share = 0
+            for coefficient in reversed(coefficients):
+                share = (share * place + coefficient) % self.prime
+            shares.append(share.to_bytes(_size(self.prime), "big"))
+        return shares
+
+    def at(self, place: int, shares: Mapping[int, bytes]) -> bytes:
+        total = 0
+        for at, share in shares.items():
+            numerator = denominator = 1
+            for other in shares:
+                if other != at:
+                    numerator *= place - other
+                    denominator *= at - other
+            try:
+                weight = numerator * pow(denominator, -1, self.prime)
+            except ValueError:
+                raise _invalid("Prime Field Size is not a prime") from None
+            total = (total + int.from_bytes(share, "big") * weight) % self.prime
+        if place == 0 and total >> 8 * self.length:
+            # A wrong secret may be longer than a correct one.
+            raise _not_of_one_secret()
+        return total.to_bytes(self.length if place == 0 else _size(self.prime), "big")
+
+
+def _size(prime: int) -> int:
+    """The bytes of an element of a prime field."""
+    return (prime.bit_length() + 7) // 8
+
+
+def _random_below(prime: int, random: Random) -> int:
+    """A uniformly random number: those outside the field are discarded, not reduced."""
+    excess = 8 * _size(prime) - (prime - 1).bit_length()
+    while True:
+        number = int.from_bytes(random(_size(prime)), "big") >> excess
+        if number < prime:
+            return number
 
 
 # --- sharing ---------------------------------------------------------------------------------------
+
+_WIDTHS: Mapping[SplitKeyMethod, int] = {
+    SplitKeyMethod.POLYNOMIAL_SHARING_GF_2_8: 1,
+    SplitKeyMethod.POLYNOMIAL_SHARING_GF_2_16: 2,
+}
+"""The bytes of an element of each binary field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,42 +182,52 @@ class Scheme:
     prime: int | None = None
 
     def check(self) -> None:
-        """Refuse parameters that do not fit together."""
+        """Refuse parameters that do not fit together. Feature Not Supported for other methods."""
         if not 1 <= self.threshold <= self.parts <= MAX_PARTS:
             raise _invalid(
                 f"a threshold of {self.threshold} of {self.parts} parts is not valid; there may be"
                 f" at most {MAX_PARTS} parts"
             )
-        if self.method == SplitKeyMethod.XOR and self.threshold != self.parts:
-            raise _invalid("XOR needs all parts: the threshold must be the number of parts")
-        if self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD and (
-            self.prime is None or self.prime <= 1 << 8 * self.length
-        ):
-            raise _invalid(f"Prime Field Size must be a prime above 2^{8 * self.length}")
-        if self.method != SplitKeyMethod.XOR and self.length % self._element_size:
-            raise _invalid(
-                f"the key must have a multiple of {self._element_size} bytes for this method"
-            )
-
-    @property
-    def field(self) -> Field:
-        """The field of the polynomials. Feature Not Supported for an unknown method."""
-        if self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD:
-            assert self.prime is not None
-            return prime_field(self.prime)
-        field = FIELDS.get(self.method)
-        if field is None:
+        if self.method == SplitKeyMethod.XOR:
+            if self.threshold != self.parts:
+                raise _invalid("XOR needs all parts: the threshold must be the number of parts")
+        elif self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD:
+            self._check_prime()
+        elif self.method not in _WIDTHS:
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED,
                 f"Split Key Method {self.method.name} is not supported",
             )
-        return field
+        elif self.length % _WIDTHS[self.method]:
+            raise _invalid(
+                f"the key must have a multiple of {_WIDTHS[self.method]} bytes for this method"
+            )
+
+    def _check_prime(self) -> None:
+        smallest = max(1 << 8 * self.length, self.parts)
+        if self.prime is None or self.prime <= smallest:
+            raise _invalid(f"Prime Field Size must be a prime above 2^{8 * self.length}")
+        if self.prime.bit_length() > MAX_PRIME_BITS:
+            raise _invalid(f"Prime Field Size may have {MAX_PRIME_BITS} bits at most")
 
     @property
-    def _element_size(self) -> int:
-        """Number of bytes of the secret in one element: all of it in a prime field."""
-        in_prime = self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD
-        return self.length if in_prime else self.field.width
+    def cost(self) -> float:
+        """About how many milliseconds it takes to split or join."""
+        if self.method == SplitKeyMethod.XOR:
+            return self.parts * self.length / 200_000
+        if self.prime is not None:
+            size = _size(self.prime)
+            return self.parts * self.threshold * (0.002 + size / 400_000) + (
+                self.threshold * size * size / 300_000
+            )
+        return self.parts * self.threshold * (0.002 + self.length / 500_000)
+
+    @property
+    def _polynomials(self) -> _Polynomials:
+        if self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD:
+            assert self.prime is not None
+            return _Prime(self.prime, self.length)
+        return _Binary()
 
 
 def split(secret: bytes, scheme: Scheme, random: Random) -> list[bytes]:
@@ -165,24 +235,17 @@ def split(secret: bytes, scheme: Scheme, random: Random) -> list[bytes]:
     scheme.check()
     if scheme.method == SplitKeyMethod.XOR:
         parts = [random(len(secret)) for _ in range(scheme.parts - 1)]
-        return [*parts, reduce(_xor_bytes, parts, secret)]
-    field = scheme.field
-    # Each element of the secret has its own polynomial, so their shares are independent.
-    shares: list[list[int]] = [[] for _ in range(scheme.parts)]
-    for element in _elements(secret, scheme._element_size):
-        coefficients = [element]
-        coefficients += [_random_element(field, random) for _ in range(scheme.threshold - 1)]
-        for place, share in enumerate(shares, 1):
-            share.append(_value(field, coefficients, place))
-    return [b"".join(element.to_bytes(field.width, "big") for element in share) for share in shares]
+        return [*parts, _xor([*parts, secret])]
+    return scheme._polynomials.split(secret, scheme.parts, scheme.threshold, random)
 
 
 def join(shares: Mapping[int, bytes], scheme: Scheme) -> bytes:
     """The secret from at least ``threshold`` parts, by their identifiers.
 
     Raises:
-        OperationError: Invalid Field for parts of different lengths; Cryptographic Failure for too
-            few parts, and for surplus parts that do not belong to the same secret.
+        OperationError: Invalid Field for parts of different lengths, or with identifiers that the
+            scheme does not have; Cryptographic Failure for too few parts, and for surplus parts
+            that do not belong to the same secret.
     """
     scheme.check()
     if len(shares) < scheme.threshold:
@@ -192,67 +255,36 @@ def join(shares: Mapping[int, bytes], scheme: Scheme) -> bytes:
         )
     if len({len(share) for share in shares.values()}) != 1:
         raise _invalid("the parts have different lengths")
+    if not all(1 <= place <= scheme.parts for place in shares):
+        raise _invalid(f"the Key Part Identifier of a part must be 1 to {scheme.parts}")
     if scheme.method == SplitKeyMethod.XOR:
-        return reduce(_xor_bytes, shares.values())
-    field = scheme.field
+        return _xor(shares.values())
+    polynomials = scheme._polynomials
     places = list(shares)
-    rows = [_elements(share, field.width) for share in shares.values()]
-    secret = []
-    for column in zip(*rows, strict=True):
-        points = list(zip(places, column, strict=True))
-        needed, surplus = points[: scheme.threshold], points[scheme.threshold :]
-        # Surplus parts are redundant, and therefore a check: otherwise wrong parts would yield a wrong
-        # key without an error.
-        if any(_interpolated(field, needed, place) != value for place, value in surplus):
-            raise OperationError(
-                ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to the same secret"
-            )
-        secret.append(_interpolated(field, needed, 0))
-    # In a prime field, a wrong secret may be longer than a correct one.
-    if max(secret, default=0) >> 8 * scheme._element_size:
-        raise OperationError(
-            ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to the same secret"
-        )
-    return b"".join(element.to_bytes(scheme._element_size, "big") for element in secret)
+    sufficient = {place: shares[place] for place in places[: scheme.threshold]}
+    # Surplus parts are redundant, and therefore a check: otherwise wrong parts would yield a wrong
+    # key without an error.
+    for place in places[scheme.threshold :]:
+        if polynomials.at(place, sufficient) != shares[place]:
+            raise _not_of_one_secret()
+    return polynomials.at(0, sufficient)
 
 
-def _elements(data: bytes, width: int) -> list[int]:
-    return [int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width)]
-
-
-def _random_element(field: Field, random: Random) -> int:
-    """A uniformly random element: numbers outside the field are discarded, not reduced."""
-    excess = 8 * field.width - (field.size - 1).bit_length()
-    while True:
-        number = int.from_bytes(random(field.width), "big") >> excess
-        if number < field.size:
-            return number
-
-
-def _value(field: Field, coefficients: Sequence[int], place: int) -> int:
-    """The value of the polynomial at a place, by Horner's rule."""
-    value = 0
-    for coefficient in reversed(coefficients):
-        value = field.add(field.multiply(value, place), coefficient)
-    return value
-
-
-def _interpolated(field: Field, points: Sequence[tuple[int, int]], place: int) -> int:
-    """The value at a place of the polynomial through these points, by Lagrange's formula."""
-    total = 0
-    for x, value in points:
-        term = value
-        for other_x, _ in points:
-            if other_x != x:
-                term = field.multiply(term, field.subtract(place, other_x))
-                term = field.multiply(term, field.invert(field.subtract(x, other_x)))
-        total = field.add(total, term)
-    return total
-
-
-def _xor_bytes(a: bytes, b: bytes) -> bytes:
-    return bytes(x ^ y for x, y in zip(a, b, strict=True))
+def _xor(terms: Iterable[bytes]) -> bytes:
+    """The sum of terms of the same length; there is at least one."""
+    total = size = 0
+    for term in terms:
+        # The order of the bytes does not matter for the sum, and this one is converted faster.
+        total ^= int.from_bytes(term, "little")
+        size = len(term)
+    return total.to_bytes(size, "little")
 
 
 def _invalid(message: str) -> OperationError:
     return OperationError(ResultReason.INVALID_FIELD, message)
+
+
+def _not_of_one_secret() -> OperationError:
+    return OperationError(
+        ResultReason.CRYPTOGRAPHIC_FAILURE, "the parts do not belong to the same secret"
+    )

@@ -49,7 +49,7 @@ _CURVE_NAMES: Mapping[str, RecommendedCurve] = {
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _rsa_private(key: TransparentRSAPrivateKey) -> Any:
+def _rsa_private(key: TransparentRSAPrivateKey, *, is_validated: bool = False) -> Any:
     """From primes and exponents; missing ones are computed from the others (§2.1.7.4)."""
     n, e, d, p, q = key.modulus, key.public_exponent, key.private_exponent, key.p, key.q
     if e is None:
@@ -69,7 +69,7 @@ def _rsa_private(key: TransparentRSAPrivateKey) -> Any:
         iqmp=key.crt_coefficient or rsa.rsa_crt_iqmp(p, q),
         public_numbers=rsa.RSAPublicNumbers(e, n),
     )
-    return numbers.private_key()
+    return numbers.private_key(unsafe_skip_rsa_key_validation=is_validated)
 
 
 def _rsa_public(key: TransparentRSAPublicKey) -> Any:
@@ -137,14 +137,18 @@ def is_transparent(material: object) -> bool:
     return type(material) in _READERS
 
 
-def load(material: object) -> Any:
+def load(material: object, *, is_validated: bool = False) -> Any:
     """The key as an object of the library.
+
+    ``is_validated`` is that of :func:`kmipkit.keys.formats.load_private_key`.
 
     Raises:
         OperationError: Invalid Field for numbers that are not a valid key; Unsupported Cryptographic
             Parameters for a curve that the library does not support.
     """
     with foreign_errors("the numbers are not a valid key", ResultReason.INVALID_FIELD):
+        if isinstance(material, TransparentRSAPrivateKey):
+            return _rsa_private(material, is_validated=is_validated)
         return _READERS[type(material)](material)
 
 

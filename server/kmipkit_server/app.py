@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,7 +28,9 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
+from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.notifications import Notifications
@@ -36,6 +39,7 @@ from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock, Settings
 from kmipkit_server.engine.state import ServerState
+from kmipkit_server.engine.workers import open_workers
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
@@ -115,6 +119,9 @@ class TLSSettings:
         self.context = context
 
 
+SWITCH_INTERVAL = 0.0002
+"""Seconds after which a thread that computes lets the event loop go on; Python's default is 0.005."""
+
 GARBAGE_THRESHOLD = 50_000
 """Objects after which Python collects cycles. A request makes many objects but hardly any cycles; with
 Python's default of 700, the collections take a tenth of the time."""
@@ -124,6 +131,7 @@ def run(config: Config, announce: Announce) -> None:
     """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start."""
     logs.configure(config.log.level)
     gc.set_threshold(GARBAGE_THRESHOLD)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # modules and classes stay forever: collections need not visit them
     trio.run(serve, config, announce)
 
@@ -151,6 +159,12 @@ def check(config: Config) -> None:
 
 async def serve(config: Config, announce: Announce, clock: Clock = system_clock) -> None:
     """Serve until cancelled or stopped by a signal; see :func:`run`."""
+    async with open_workers() as workers:
+        await _serve(config, announce, clock, workers)
+    log.info("stopped")
+
+
+async def _serve(config: Config, announce: Announce, clock: Clock, workers: Executor) -> None:
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = _tls_files(config, clock)
     tls = TLSSettings.load(config, files, clock)
@@ -165,7 +179,7 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
             cleanup.enter_context(listening)
         queue = Notifications(frozenset(config.notify.accounts))
         request_source = RequestSource(store, queue, clock)
-        dispatcher = _dispatcher(config, store, files, clock, queue)
+        dispatcher = _dispatcher(config, store, files, clock, queue, workers)
         listener = Listener(
             context=lambda: tls.context,
             responder=dispatcher,
@@ -187,7 +201,6 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
                 await store.stop()
-    log.info("stopped")
 
 
 def _tls_files(config: Config, clock: Clock) -> TLSFiles:
@@ -224,7 +237,12 @@ def _revocation_files(config: Config) -> RevocationFiles:
 
 
 def _dispatcher(
-    config: Config, store: Store, files: TLSFiles, clock: Clock, queue: Notifications
+    config: Config,
+    store: Store,
+    files: TLSFiles,
+    clock: Clock,
+    queue: Notifications,
+    workers: Executor,
 ) -> Dispatcher:
     server = Server(_settings(config, files.authorities()), _registry(config))
     return Dispatcher(
@@ -234,6 +252,12 @@ def _dispatcher(
         clock=clock,
         seam=_seam(queue),
         limits=_message_limits(config),
+        message_limits=MessageLimits(
+            items=config.limits.batch_items,
+            response=config.limits.max_response,
+            cpu_seconds=config.limits.cpu_seconds,
+        ),
+        computer=Computer(workers, config.limits.workers, config.limits.computation_timeout),
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 
@@ -277,6 +301,7 @@ def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
         versions=VERSIONS,
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
+        max_attributes=config.limits.attributes,
         anchors=anchors,
     )
 
@@ -309,9 +334,12 @@ def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -
 
 async def _run_deferred(dispatcher: Dispatcher, delay: float) -> None:
     """Carry out asynchronous requests as they fall due."""
-    while True:
-        await trio.sleep(max(delay, MIN_DEFERRED_INTERVAL))
-        await dispatcher.run_deferred()
+    async with trio.open_nursery() as nursery:
+        while True:
+            await trio.sleep(max(delay, MIN_DEFERRED_INTERVAL))
+            # Each in a task of its own, so that one that takes long does not delay the others.
+            for deferred in dispatcher.due():
+                nursery.start_soon(dispatcher.run_deferred, [deferred])
 
 
 def _offers_interop(config: Config) -> bool:

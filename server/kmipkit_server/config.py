@@ -78,7 +78,7 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
-    """Limits for connections; times are in seconds, sizes in bytes."""
+    """Limits for connections and messages; times are in seconds, sizes in bytes."""
 
     connections: int = 2000
     connections_per_address: int | None = None
@@ -90,6 +90,19 @@ class LimitsConfig:
     send_timeout: float = 30.0
     idle_timeout: float = 600.0
     max_message: int = 1024 * 1024
+    max_response: int = 4 * 1024 * 1024
+    """Bytes of a response. An operation whose result does not fit fails, and has no effect."""
+    batch_items: int = 1000
+    """Batch items of a request."""
+    attributes: int = 500
+    """Attribute instances of an object to which clients may add further ones."""
+    cpu_seconds: float = 5.0
+    """How long the server computes for the batch items of a request, without its workers."""
+    workers: int = 4
+    """Computations that take long, such as new RSA keys, at the same time; one account has half of
+    them at most."""
+    computation_timeout: float = 60.0
+    """For the computations of one message, waiting for a worker included."""
 
 
 @dataclass(frozen=True, slots=True)

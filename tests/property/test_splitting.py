@@ -1,4 +1,4 @@
-"""Split keys: enough parts give the secret, fewer nothing; the fields are fields."""
+"""Split keys: enough parts give the secret, fewer nothing; the fields are those of the standard."""
 
 import os
 
@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmipkit.errors import OperationError
-from kmipkit.keys.splitting import GF_8, GF_16, Field, Scheme, join, prime_field, split
+from kmipkit.keys.splitting import Scheme, invert, join, multiply, split
 from kmipkit.spec.enums import ResultReason, SplitKeyMethod
 
 PRIME = (1 << 521) - 1
 M = SplitKeyMethod
-FIELDS = {"GF(2^8)": GF_8, "GF(2^16)": GF_16, "GF(p)": prime_field(PRIME)}
 SHAMIR = [
     M.POLYNOMIAL_SHARING_GF_2_8,
     M.POLYNOMIAL_SHARING_GF_2_16,
@@ -75,30 +74,53 @@ def test_a_part_alone_says_nothing() -> None:
     assert len(set(firsts)) == 256
 
 
-@pytest.mark.parametrize("name", FIELDS)
-@given(data=st.data())
-def test_the_fields_are_fields(name: str, data: st.DataObject) -> None:
-    field: Field = FIELDS[name]
-    elements = st.integers(0, field.size - 1)
-    a, b, c = (data.draw(elements) for _ in range(3))
-    add, times = field.add, field.multiply
-    assert add(a, b) == add(b, a)
-    assert add(add(a, b), c) == add(a, add(b, c))
-    assert field.subtract(add(a, b), b) == a
-    assert times(a, b) == times(b, a)
-    assert times(times(a, b), c) == times(a, times(b, c))
-    assert times(a, add(b, c)) == add(times(a, b), times(a, c))
-    assert times(a, 1) == a
+elements = st.integers(0, 255)
+
+
+@given(elements, elements, elements)
+def test_the_field_is_a_field(a: int, b: int, c: int) -> None:
+    assert multiply(a, b) == multiply(b, a)
+    assert multiply(multiply(a, b), c) == multiply(a, multiply(b, c))
+    assert multiply(a, b ^ c) == multiply(a, b) ^ multiply(a, c)
+    assert multiply(a, 1) == a
     if a:
-        assert times(a, field.invert(a)) == 1
+        assert multiply(a, invert(a)) == 1
+
+
+def multiply_16(a: int, b: int) -> int:
+    """The product in GF(2^8)[y] / (y^2 + y + m), m = x^5 + x^4 + x^3 + x (KMIP 1.4 §2.2.5)."""
+    r, s, u, v = a >> 8, a & 0xFF, b >> 8, b & 0xFF
+    squares = multiply(r, u)
+    high = squares ^ multiply(r, v) ^ multiply(s, u)
+    return high << 8 | multiply(squares, 0x3A) ^ multiply(s, v)
 
 
 def test_the_product_of_fips_197() -> None:
     """§4.2: {57} times {83} is {c1}; §4.2.1: {57} times {13} is {fe}."""
-    assert GF_8.multiply(0x57, 0x83) == 0xC1
-    assert GF_8.multiply(0x57, 0x13) == 0xFE
+    assert multiply(0x57, 0x83) == 0xC1
+    assert multiply(0x57, 0x13) == 0xFE
     # KMIP 1.4 §2.2.5: y times y is y + m.
-    assert GF_16.multiply(0x100, 0x100) == 0x13A
+    assert multiply_16(0x100, 0x100) == 0x13A
+
+
+@given(secrets, st.integers(1, 5), st.binary(min_size=1, max_size=200))
+def test_parts_in_gf_2_16_are_values_of_polynomials(
+    secret: bytes, threshold: int, seed: bytes
+) -> None:
+    """The parts are the same as if each were computed element by element, as KMIP 1.4 §2.2.5 says."""
+    coefficients = [secret]
+
+    def random(size: int) -> bytes:
+        coefficients.append((seed[len(coefficients) % len(seed) :] + seed * size)[:size])
+        return coefficients[-1]
+
+    scheme = Scheme(M.POLYNOMIAL_SHARING_GF_2_16, 7, threshold, len(secret))
+    for place, share in enumerate(split(secret, scheme, random), 1):
+        for at in range(0, len(secret), 2):
+            value = 0
+            for coefficient in reversed(coefficients):
+                value = multiply_16(value, place) ^ int.from_bytes(coefficient[at : at + 2], "big")
+            assert share[at : at + 2] == value.to_bytes(2, "big")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +133,7 @@ def test_the_product_of_fips_197() -> None:
         Scheme(M.POLYNOMIAL_SHARING_GF_2_16, 2, 2, 15),
         Scheme(M.POLYNOMIAL_SHARING_PRIME_FIELD, 2, 2, 16),
         Scheme(M.POLYNOMIAL_SHARING_PRIME_FIELD, 2, 2, 16, (1 << 61) - 1),
+        Scheme(M.POLYNOMIAL_SHARING_PRIME_FIELD, 2, 2, 16, (1 << 19937) - 1),
     ],
 )
 def test_schemes_that_cannot_be(scheme: Scheme) -> None:
@@ -123,4 +146,23 @@ def test_parts_of_different_lengths_are_refused() -> None:
     scheme = Scheme(M.XOR, 2, 2, 4)
     with pytest.raises(OperationError) as caught:
         join({1: b"1234", 2: b"123"}, scheme)
+    assert caught.value.reason is ResultReason.INVALID_FIELD
+
+
+@pytest.mark.parametrize("method", [M.XOR, *SHAMIR])
+@pytest.mark.parametrize("place", [-1, 0, 3, 256])
+def test_parts_with_identifiers_that_the_scheme_lacks_are_refused(
+    method: SplitKeyMethod, place: int
+) -> None:
+    """A client can register a part with any identifier; that of 0 would be the secret itself."""
+    scheme = Scheme(method, 2, 2, 2, PRIME)
+    with pytest.raises(OperationError) as caught:
+        join({1: bytes(66), place: bytes(66)}, scheme)
+    assert caught.value.reason is ResultReason.INVALID_FIELD
+
+
+def test_a_prime_field_size_that_is_not_a_prime_is_refused() -> None:
+    scheme = Scheme(M.POLYNOMIAL_SHARING_PRIME_FIELD, 3, 2, 1, 258)
+    with pytest.raises(OperationError) as caught:
+        join({1: bytes(2), 3: bytes(2)}, scheme)
     assert caught.value.reason is ResultReason.INVALID_FIELD

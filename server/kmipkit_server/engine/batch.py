@@ -14,6 +14,7 @@ from kmipkit.model.messages import ResponseBatchItem
 from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.asynchronous import AsynchronousRequests
+from kmipkit_server.engine.computing import Computing, Results
 from kmipkit_server.engine.multipart import Computations
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.server import Server
@@ -52,10 +53,12 @@ class Batch:
         version: Version,
         now: datetime,
         store: Reader | Transaction,
+        results: Results | None = None,
         *,
         is_single: bool,
         can_write: bool = True,
     ) -> None:
+        """``results`` are those of the computations of the message, if it has run before."""
         self.server = server
         self.identity = identity
         self.version = version
@@ -68,6 +71,18 @@ class Batch:
         """Whether the store can write; otherwise what can be noted another time is left out."""
         self.results: list[ResponseBatchItem] = []
         """The results so far."""
+        self.encoded: list[bytes | None] = []
+        """The results in their encoding; None for a failure, which is encoded with the response."""
+        self.size = 0
+        """Bytes of the encoded results."""
+        results = results or Results()
+        self.computing = Computing(results)
+        """The computations of this run that take long."""
+        for value, computation in results.resumed.items():
+            # An earlier run has taken it from the shared table, since a cipher cannot undo a part.
+            restored = computation.copy()
+            assert restored is not None
+            self.staged(server.state.computations)[value] = restored
 
     # --- changes outside the transaction ---------------------------------------------------------
 

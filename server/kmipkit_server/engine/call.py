@@ -1,6 +1,7 @@
 """One operation of a batch: its client, version and time, and the results of earlier items."""
 
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 from kmipkit.errors import OperationError
 from kmipkit.model.types import NameReference
@@ -17,6 +18,8 @@ from kmipkit_server.engine.multipart import (
 )
 from kmipkit_server.engine.settings import Random, Settings
 from kmipkit_server.store.base import Transaction
+
+_Result = TypeVar("_Result")
 
 
 class WriteRequired(Exception):
@@ -67,6 +70,21 @@ class Call:
     def optional_transaction(self) -> Transaction | None:
         """The store for writing what can be noted another time; None if it cannot write now."""
         return self.transaction if self.batch.can_write else None
+
+    def compute(self, function: Callable[..., _Result], *arguments: Any, cost: float) -> _Result:
+        """The result of a pure function, which is computed elsewhere if that takes long.
+
+        ``function`` is one of a module, and all arguments can be pickled and compared. ``cost`` is an
+        estimate in milliseconds. See :mod:`kmipkit_server.engine.computing`.
+        """
+        return self.batch.computing.compute(function, *arguments, cost=cost)
+
+    def remember(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        """The result of a function whose results differ, such as a new key: the same in all runs.
+
+        Arguments of :meth:`compute` must be so: a computation with others would be another one.
+        """
+        return self.batch.computing.remember(function, *arguments)
 
     # --- references to objects and data ----------------------------------------------------------
 
@@ -156,10 +174,13 @@ class Call:
 
     def resume(self, request: Part) -> Computation:
         """The computation that a later part continues."""
-        assert request.correlation_value is not None
-        return self.batch.computations.resume(
-            self.identity.holder, self.operation, request.correlation_value, self.now
+        value = request.correlation_value
+        assert value is not None
+        computation = self.batch.computations.resume(
+            self.identity.holder, self.operation, value, self.now
         )
+        self.batch.computing.resumes(value, computation)
+        return computation
 
     def suspend(
         self, request: Part, context: object, identifier: str | None = None

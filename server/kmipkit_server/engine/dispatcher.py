@@ -8,10 +8,13 @@ option Undo can roll all of them back (KMIP 1.4 §6.13).
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
+
+import trio
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.envelope import decode_response, peek_version
@@ -32,13 +35,16 @@ from kmipkit_server.engine.asynchronous import (
     values_to_process,
 )
 from kmipkit_server.engine.batch import Batch
+from kmipkit_server.engine.budget import Budget, MessageLimits, require_count
 from kmipkit_server.engine.call import Call, WriteRequired
+from kmipkit_server.engine.computing import ComputationNeeded, Computer, Results
 from kmipkit_server.engine.multipart import is_part
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import (
     Request,
     UnreadableItem,
     check_header,
+    count_items,
     read_request,
     require_readable,
 )
@@ -48,9 +54,20 @@ from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.store.base import Damaged, Reader, Store, StoreError, Transaction
+from kmipkit_server.store.base import (
+    Damaged,
+    Reader,
+    ReadingTooLong,
+    Store,
+    StoreError,
+    Transaction,
+)
+from kmipkit_server.store.slices import Steps
 
 log = logging.getLogger("kmipkit.server")
+
+LARGE_MESSAGE = 64 * 1024
+"""Bytes of a request from which on it is decoded in a thread."""
 
 STOP, CONTINUE, UNDO = (
     BatchErrorContinuationOption.STOP,
@@ -64,6 +81,10 @@ _DAMAGED = OperationError(
 )
 
 
+_Run = Callable[..., "Batch | Steps[Batch]"]
+"""Carries out a request on a view of the store or in a transaction."""
+
+
 class _Plan(NamedTuple):
     """How a request is carried out, which follows from its operations."""
 
@@ -72,8 +93,19 @@ class _Plan(NamedTuple):
     writes: bool
     """Whether the request needs a transaction from the start."""
     slow: bool
+    takes_long: bool
+    """Whether to defer it if the client leaves the decision to the server."""
     is_immediate: bool
     """Whether it must not be deferred."""
+
+
+class _Answer(NamedTuple):
+    """The results of a request."""
+
+    results: Sequence[ResponseBatchItem]
+    encoded: Sequence[bytes | None] = ()
+    """The results in their encoding, as far as they are encoded."""
+    exchanges_roles: bool = False
 
 
 class BatchRolledBack(Exception):
@@ -93,8 +125,13 @@ class Dispatcher:
     clock: Clock
     seam: Seam = field(default_factory=Seam)
     limits: Limits = DEFAULT_LIMITS
+    message_limits: MessageLimits = MessageLimits()  # noqa: RUF009 - immutable
+    computer: Computer = field(default_factory=Computer)
     asynchronous_delay: timedelta = timedelta(0)
     """How long an asynchronous request is not carried out, so that it can be cancelled."""
+
+    _reading: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(2))
+    """The threads that decode large requests."""
 
     # --- the interface for connections -----------------------------------------------------------
 
@@ -105,12 +142,11 @@ class Dispatcher:
     async def respond(self, data: bytes, identity: Identity) -> Response:
         """The response to a whole message. Malformed input never raises an exception."""
         try:
-            request = read_request(data, self.limits)
-        except RemoteProtocolError as error:
+            request = await self._read(data)
+        except (RemoteProtocolError, OperationError) as error:
             log.warning("%s: bad request: %s", identity.name, error)
             return Response(self.refuse(error, data))
         now = self._now()
-        exchanges_roles = False
         try:
             check_header(request)
             authentication = request.header.authentication
@@ -118,17 +154,29 @@ class Dispatcher:
                 identity = await self.accounts.authenticate(
                     identity, authentication, now, len(request.items)
                 )
-            results, exchanges_roles = await self._carry_out(request, identity, now)
+            answer = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: authentication failed: %s", identity.name, error.message)
-            results = [failure(request.version, error, item) for item in request.items]
+            answer = _Answer([failure(request.version, error, item) for item in request.items])
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)
-            results = [failure(request.version, error)]
+            answer = _Answer([failure(request.version, error)])
         except StoreError as error:
-            results = [self._store_failure(request, identity, error)]
-        encoded = self._encode(request, results, now, identity)
-        return Response(encoded, request.version if exchanges_roles else None)
+            answer = _Answer([self._store_failure(request, identity, error)])
+        encoded = self._encode(request, answer, now, identity)
+        return Response(encoded, request.version if answer.exchanges_roles else None)
+
+    async def _read(self, data: bytes) -> Request:
+        """Decode a request. OperationError for one with too many items."""
+        if len(data) < LARGE_MESSAGE:
+            request = read_request(data, self.limits)
+        else:
+            require_count(count_items(data), self.message_limits)
+            request = await trio.to_thread.run_sync(
+                read_request, data, self.limits, limiter=self._reading
+            )
+        require_count(len(request.items), self.message_limits)
+        return request
 
     def on_response(self, identity: Identity, data: bytes) -> None:
         """Log a client's response to a request of the server. RemoteProtocolError if it is none."""
@@ -148,10 +196,13 @@ class Dispatcher:
         refusal = failure(version, OperationError(error.reason, str(error)))
         return response.message(version, [refusal], self._now())
 
-    async def run_deferred(self, others: Sequence[DeferredRequest] = ()) -> None:
-        """Carry out the asynchronous requests that are due, and the given others."""
-        due = self._asynchronous.due(self.clock() - self.asynchronous_delay)
-        for deferred in (*due, *others):
+    def due(self) -> list[DeferredRequest]:
+        """The asynchronous requests that are due."""
+        return self._asynchronous.due(self.clock() - self.asynchronous_delay)
+
+    async def run_deferred(self, requests: Iterable[DeferredRequest]) -> None:
+        """Carry out asynchronous requests, unless they are carried out already."""
+        for deferred in requests:
             if deferred.stage is not ProcessingStage.SUBMITTED:
                 continue
             deferred.stage = ProcessingStage.IN_PROCESS
@@ -170,20 +221,21 @@ class Dispatcher:
 
     # --- from a request to its results -----------------------------------------------------------
 
-    async def _carry_out(
-        self, request: Request, identity: Identity, now: datetime
-    ) -> tuple[list[ResponseBatchItem], bool]:
-        """The results, and whether the roles are exchanged; deferred requests are only pending."""
+    async def _carry_out(self, request: Request, identity: Identity, now: datetime) -> _Answer:
+        """The results of a request; of one that is deferred, that it is pending."""
         plan = self._plan(request)
         if plan.is_immediate:
             # Process carries out its request before its own batch runs: a transaction of its own
             # must not wait inside the transaction of the batch.
             values = values_to_process(request)
-            await self.run_deferred(self._asynchronous.of_values(values, identity))
-        elif request.header.asynchronous_indicator and is_to_be_deferred(request, slow=plan.slow):
-            return self._defer(request, identity, now), False
+            due = (each for each in self.due() if each.identity.name == identity.name)
+            await self.run_deferred((*due, *self._asynchronous.of_values(values, identity)))
+        elif request.header.asynchronous_indicator and is_to_be_deferred(
+            request, slow=plan.takes_long
+        ):
+            return _Answer(self._defer(request, identity, now))
         batch = await self._execute(request, plan, identity, now)
-        return batch.results, batch.exchanges_roles
+        return _Answer(batch.results, batch.encoded, batch.exchanges_roles)
 
     def _defer(
         self, request: Request, identity: Identity, now: datetime
@@ -191,7 +243,7 @@ class Dispatcher:
         """Accept a request that is carried out later, unless its response would be too large."""
         random = self.server.settings.random
         pending = self._asynchronous.defer(request, identity, self.clock(), random)
-        refusal = _refusal_of_size(request, pending, now, identity)
+        refusal = _refusal_of_size(request, _Answer(pending), now, identity)
         if refusal is None:
             return pending
         self._asynchronous.withdraw(pending)
@@ -200,19 +252,39 @@ class Dispatcher:
     async def _execute(
         self, request: Request, plan: _Plan, identity: Identity, now: datetime
     ) -> Batch:
-        """Run a request on a view of the store or in a transaction; the batch of the last run."""
+        """Run a request until it has all results of its computations; the batch of the last run."""
+        results, budget = Results(), Budget(self.message_limits)
+        while True:
+            try:
+                return await self._run(request, plan, identity, now, results, budget)
+            except ComputationNeeded as need:
+                await self.computer.carry_out(need.task, identity.name, results)
+
+    async def _run(
+        self,
+        request: Request,
+        plan: _Plan,
+        identity: Identity,
+        now: datetime,
+        results: Results,
+        budget: Budget,
+    ) -> Batch:
+        """Run a request on a view of the store or in a transaction."""
         # The store may call run() several times. Each run has a batch of its own, and all of them
         # are ended, but only that of the committed run is published.
         runs: list[Batch] = []
-        can_write = True
 
-        def run(store: Reader | Transaction) -> Batch:
+        def run(store: Reader | Transaction, *, can_write: bool = True) -> Batch | Steps[Batch]:
+            if isinstance(store, Transaction):
+                store.note_time(now)
             batch = Batch(
-                self.server, identity, request.version, now, store,
+                self.server, identity, request.version, now, store, results,
                 is_single=len(request.items) == 1, can_write=can_write,
             )  # fmt: skip
             runs.append(batch)
-            self._run_items(batch, request, plan.rows)
+            if not batch.is_single:
+                return self._steps(batch, request, plan.rows, budget)
+            self._continues(batch, request, request.items[0], plan.rows[0], budget)
             _require_size(batch, request)
             return batch
 
@@ -228,20 +300,7 @@ class Dispatcher:
                     return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
                 except WriteRequired:
                     pass
-            try:
-                return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
-            except StoreError as error:
-                if plan.writes:
-                    raise
-                # Reading must not need a write, which fails on a full disk: once more, without what
-                # can be noted another time. Whatever else needs a write is refused.
-                can_write = False
-                try:
-                    batch = await self.store.run(run, slow=plan.slow, on_commit=on_commit)
-                except WriteRequired:
-                    raise error from None
-                log.warning("%s: answered, but not noted in the store: %s", identity.name, error)
-                return batch
+            return await self._write(run, plan, identity, on_commit)
         except BatchRolledBack as rollback:
             rollback.batch.exchanges_roles = False
             self._report(rollback.batch, request)
@@ -250,43 +309,101 @@ class Dispatcher:
             for batch in runs:
                 batch.end()
 
-    def _run_items(
-        self, batch: Batch, request: Request, rows: Sequence[ServedOperation | None]
-    ) -> None:
+    async def _write(
+        self,
+        run: _Run,
+        plan: _Plan,
+        identity: Identity,
+        on_commit: Callable[[Batch], None],
+    ) -> Batch:
+        """Run a request in a transaction; one that mostly reads also where the store cannot write.
+
+        Reading must not need a write, which fails on a full disk. What can be noted another time is
+        then not noted; whatever else needs a write is refused.
+        """
+        try:
+            return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
+        except StoreError as error:
+            if plan.writes:
+                raise
+            try:
+                batch = await self.store.run(partial(run, can_write=False), on_commit=on_commit)
+            except WriteRequired:
+                raise error from None
+            log.warning("%s: answered, but not noted in the store: %s", identity.name, error)
+            return batch
+
+    def _steps(
+        self,
+        batch: Batch,
+        request: Request,
+        rows: Sequence[ServedOperation | None],
+        budget: Budget,
+    ) -> Steps[Batch]:
+        """Carry out the items of a message; between two of them, others may go first."""
+        budget.begin()
+        try:
+            for item, row in zip(request.items, rows, strict=True):
+                if batch.results:
+                    budget.end()
+                    yield
+                    budget.begin()
+                if not self._continues(batch, request, item, row, budget):
+                    break
+        finally:
+            budget.end()
+        _require_size(batch, request)
+        return batch
+
+    def _continues(
+        self,
+        batch: Batch,
+        request: Request,
+        item: RequestBatchItem | UnreadableItem,
+        row: ServedOperation | None,
+        budget: Budget,
+    ) -> bool:
+        """Carry out an item; whether the batch continues with the next one."""
         option = request.header.batch_error_continuation_option or STOP
-        if isinstance(batch.store, Transaction):
-            batch.store.note_time(batch.now)
-        for item, row in zip(request.items, rows, strict=True):
-            result = self._run_item(batch, item, row)
-            batch.results.append(result)
-            if result.result_status is not ResultStatus.OPERATION_FAILED:
-                continue
-            batch.has_failures = True
-            if batch.is_single:
-                # A single item has no savepoint of its own: the transaction is rolled back.
-                raise BatchRolledBack(batch)
-            if option == UNDO and len(batch.results) > 1:
-                # "If any operation in the request fails, then the server SHALL undo all the
-                # previous operations" (KMIP 1.4 §6.13).
-                batch.results = response.undone(batch.results)
-                raise BatchRolledBack(batch)
-            if option != CONTINUE:
-                break
+        result, encoded = self._run_item(batch, item, row, budget)
+        batch.results.append(result)
+        batch.encoded.append(encoded)
+        if encoded is not None:
+            batch.size += len(encoded)
+            maximum = request.header.maximum_response_size
+            if maximum is not None and batch.size > maximum:
+                _require_size(batch, request)
+        if result.result_status is not ResultStatus.OPERATION_FAILED:
+            return True
+        batch.has_failures = True
+        if batch.is_single:
+            # A single item has no savepoint of its own: the transaction is rolled back.
+            raise BatchRolledBack(batch)
+        if option == UNDO and len(batch.results) > 1:
+            # "If any operation in the request fails, then the server SHALL undo all the
+            # previous operations" (KMIP 1.4 §6.13).
+            batch.results = response.undone(batch.results)
+            batch.encoded = []
+            raise BatchRolledBack(batch)
+        return option == CONTINUE
 
     def _run_item(
         self,
         batch: Batch,
         item: RequestBatchItem | UnreadableItem,
         row: ServedOperation | None,
-    ) -> ResponseBatchItem:
+        budget: Budget,
+    ) -> tuple[ResponseBatchItem, bytes | None]:
+        """The result, and its encoding if the item succeeded."""
         try:
-            return self._run_operation(batch, require_readable(item), row)
+            budget.require_time()
+            return self._run_operation(batch, require_readable(item), row, budget)
         except OperationError as error:
-            return failure(batch.version, error, item)
+            return failure(batch.version, error, item), None
         except Damaged as error:
             log.error("%s: %s", batch.identity.name, error)
-            return failure(batch.version, _DAMAGED, item)
-        except (WriteRequired, StoreError):
+            return failure(batch.version, _DAMAGED, item), None
+        except (WriteRequired, ComputationNeeded, ReadingTooLong, StoreError):
             raise
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: one bad handler
@@ -298,11 +415,11 @@ class Dispatcher:
                 response.operation_title(item.operation),
             )
             defect = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
-            return failure(batch.version, defect, item)
+            return failure(batch.version, defect, item), None
 
     def _run_operation(
-        self, batch: Batch, item: RequestBatchItem, row: ServedOperation | None
-    ) -> ResponseBatchItem:
+        self, batch: Batch, item: RequestBatchItem, row: ServedOperation | None, budget: Budget
+    ) -> tuple[ResponseBatchItem, bytes]:
         if row is None:
             raise OperationError(
                 ResultReason.OPERATION_NOT_SUPPORTED,
@@ -312,11 +429,20 @@ class Dispatcher:
         call = Call(batch, row.operation)
         if batch.is_single:
             # No savepoint, and nothing to accept: no other item follows.
-            return response.success(item, self._call(call, row, item))
+            return self._succeed(call, row, item, budget)
         with batch.savepoint():
-            payload = self._call(call, row, item)
+            success = self._succeed(call, row, item, budget)
         batch.accept(call.identifiers, call.outputs, row)
-        return response.success(item, payload)
+        return success
+
+    def _succeed(
+        self, call: Call, row: ServedOperation, item: RequestBatchItem, budget: Budget
+    ) -> tuple[ResponseBatchItem, bytes]:
+        """The result of an operation and its encoding, whose size is part of the transaction."""
+        result = response.success(item, self._call(call, row, item))
+        encoded = response.encoded_item(call.version, result)
+        budget.require_size(call.batch.size + len(encoded))
+        return result, encoded
 
     def _call(self, call: Call, row: ServedOperation, item: RequestBatchItem) -> object:
         for before in self.seam.before:
@@ -338,7 +464,7 @@ class Dispatcher:
 
     def _plan(self, request: Request) -> _Plan:
         rows = []
-        writes = slow = is_immediate = False
+        writes = scans = slow = takes_long = is_immediate = False
         for item in request.items:
             row = self.server.registry.find(item.operation, request.version)
             rows.append(row)
@@ -346,9 +472,13 @@ class Dispatcher:
                 # One of several parts updates a cipher or hash, which cannot be undone: it must
                 # not run a second time after a WriteRequired.
                 writes = writes or row.writes or is_part(item.request_payload)
+                scans = scans or row.scans
                 slow = slow or row.slow
+                takes_long = takes_long or row.slow or row.computes
                 is_immediate = is_immediate or row.is_immediate
-        return _Plan(rows, writes, slow, is_immediate)
+        # A transaction cannot leave the event loop once a look-up turns out to take long.
+        slow = slow or (writes and scans)
+        return _Plan(rows, writes, slow, takes_long, is_immediate)
 
     def _report(self, batch: Batch, request: Request) -> None:
         """Log failures and call the hooks at the end of a request: once, however often it ran."""
@@ -370,14 +500,16 @@ class Dispatcher:
     def _encode(
         self,
         request: Request,
-        results: list[ResponseBatchItem],
+        answer: _Answer,
         now: datetime,
         identity: Identity,
     ) -> bytes:
-        if request.header.maximum_response_size is not None:
-            refusal = _refusal_of_size(request, results, now, identity)
-            results = results if refusal is None else [refusal]
-        return response.message(request.version, results, now, identity.proof)
+        refusal = _refusal_of_size(request, answer, now, identity)
+        if refusal is not None:
+            answer = _Answer([refusal])
+        return response.message(
+            request.version, answer.results, now, identity.proof, answer.encoded
+        )
 
 
 def _require_size(batch: Batch, request: Request) -> None:
@@ -386,26 +518,29 @@ def _require_size(batch: Batch, request: Request) -> None:
     "Indicate the maximum size of a response, in bytes, that the requester SHALL be able to handle"
     (KMIP 1.4 §6.3, KMIP 2.1 §9.12): a client that is told "failed" must be able to rely on it.
     """
-    refusal = _refusal_of_size(request, batch.results, batch.now, batch.identity)
+    answer = _Answer(batch.results, batch.encoded)
+    refusal = _refusal_of_size(request, answer, batch.now, batch.identity)
     if refusal is not None:
-        batch.results = [refusal]
+        batch.results, batch.encoded = [refusal], []
         batch.has_failures = True
         raise BatchRolledBack(batch)
 
 
 def _refusal_of_size(
-    request: Request, results: list[ResponseBatchItem], now: datetime, identity: Identity
+    request: Request, answer: _Answer, now: datetime, identity: Identity
 ) -> ResponseBatchItem | None:
     """Response Too Large, if the response exceeds the maximum of the request; None if it does not."""
     maximum = request.header.maximum_response_size
     if maximum is None:
         return None
-    size = len(response.message(request.version, results, now, identity.proof))
+    size = len(
+        response.message(request.version, answer.results, now, identity.proof, answer.encoded)
+    )
     if size <= maximum:
         return None
     error = OperationError(
         ResultReason.RESPONSE_TOO_LARGE,
-        f"the response has {size} bytes; the request allows {maximum} at most",
+        f"the response has {size} bytes or more; the request allows {maximum} at most",
     )
     return failure(request.version, error, request.items[0])
 

@@ -6,7 +6,7 @@ and only its owner can continue it.
 """
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -60,6 +60,11 @@ class Computation:
     context: Any
     """The state of the computation, such as a cipher that has processed the first parts."""
     expires: datetime
+
+    def copy(self) -> "Computation | None":
+        """A copy that changes independently; None for a context that cannot be copied."""
+        copy = getattr(self.context, "copy", None)
+        return None if copy is None else replace(self, context=copy())
 
 
 def is_part(request: object) -> bool:

@@ -31,6 +31,11 @@ class ServedOperation:
     in a transaction if they must write."""
     slow: bool = False
     """Whether it may take more than a few milliseconds, so that it must not run on the event loop."""
+    scans: bool = False
+    """Whether it may read many objects, which takes long without a computation."""
+    computes: bool = False
+    """Whether it usually needs a computation that takes long, as a new key pair does. Like a slow
+    operation, it is carried out asynchronously if the client leaves the decision to the server."""
     is_immediate: bool = False
     """Whether it is never deferred, nor a message that has it (KMIP 1.4 §6.7)."""
     creates: bool = False

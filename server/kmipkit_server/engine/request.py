@@ -5,6 +5,7 @@ parsing batch item or payload within batch item: batch item fails" (KMIP 1.4 §1
 are carried out. Only a message without a header or without items fails as a whole.
 """
 
+import struct
 from dataclasses import dataclass
 
 from kmipkit.errors import Cause, OperationError, RemoteProtocolError
@@ -19,6 +20,9 @@ from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.limits import Limits
 from kmipkit.ttlv.tree import Item
+
+_HEAD = struct.Struct(">II")
+_BATCH_ITEM = Tag.BATCH_ITEM << 8 | ItemType.STRUCTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,16 @@ def read_request(data: bytes, limits: Limits) -> Request:
     except RemoteProtocolError:
         return _read_parts(data, limits)
     return Request(version, message.request_header, message.batch_items)
+
+
+def count_items(data: bytes) -> int:
+    """The batch items of a message, counted without decoding them; any number if it is malformed."""
+    count, at = 0, 8
+    while at + 8 <= len(data):
+        number, length = _HEAD.unpack_from(data, at)
+        count += number == _BATCH_ITEM
+        at += 8 + length + -length % 8
+    return count
 
 
 def _read_parts(data: bytes, limits: Limits) -> Request:

@@ -1,21 +1,21 @@
 """Responses: batch items for successes and failures, and the message around them."""
 
-import logging
+import struct
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from kmipkit.errors import LocalProtocolError, OperationError
+from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
-from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
-from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
+from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
+from kmipkit.spec.enums import Operation, ResultStatus
+from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.engine.request import UnreadableItem
-
-log = logging.getLogger("kmipkit.server")
 
 
 class Response(NamedTuple):
@@ -76,40 +76,36 @@ def undone(results: list[ResponseBatchItem]) -> list[ResponseBatchItem]:
     ]
 
 
+def encoded_item(version: Version, item: ResponseBatchItem) -> bytes:
+    """One batch item of the response."""
+    return encode(item, version, tag=Tag.BATCH_ITEM, strict=False)
+
+
+_STRUCTURE = struct.Struct(">II")
+_RESPONSE_MESSAGE = Tag.RESPONSE_MESSAGE << 8 | ItemType.STRUCTURE
+
+
 def message(
     version: Version,
-    items: list[ResponseBatchItem],
+    items: Sequence[ResponseBatchItem],
     now: datetime,
     proof: bytes | None = None,
+    encoded: Sequence[bytes | None] = (),
 ) -> bytes:
-    """The encoded response; ``proof`` is the Server Hashed Password (KMIP 2.1 §8.5)."""
+    """The encoded response; ``proof`` is the Server Hashed Password (KMIP 2.1 §8.5).
+
+    ``encoded`` has the items that are encoded already, in their places.
+    """
     header = ResponseHeader(
         protocol_version=ProtocolVersion.of(version),
         time_stamp=now,
         server_hashed_password=proof,
         batch_count=len(items),
     )
-    response = ResponseMessage(response_header=header, batch_items=tuple(items))
-    try:
-        return encode(response, version, strict=False)
-    except LocalProtocolError as error:
-        # A defect of the server, as an operation must not return what the version cannot express.
-        # It must not cost the client the connection, and with it the results of the other items.
-        log.error("the response cannot be encoded in KMIP %s: %s", version, error)
-    encodable = tuple(_encodable(item, version) for item in items)
-    return encode(response.replace(batch_items=encodable), version, strict=False)
-
-
-def _encodable(item: ResponseBatchItem, version: Version) -> ResponseBatchItem:
-    """The item, or an internal error in place of an item that the version cannot express."""
-    try:
-        encode(item, version, tag=Tag.BATCH_ITEM, strict=False)
-    except LocalProtocolError:
-        return ResponseBatchItem(
-            operation=item.operation,
-            unique_batch_item_id=item.unique_batch_item_id,
-            result_status=ResultStatus.OPERATION_FAILED,
-            result_reason=reason_for(ResultReason.INTERNAL_SERVER_ERROR, version),
-            result_message="internal error",
-        )
-    return item
+    parts = [encode(header, version, tag=Tag.RESPONSE_HEADER, strict=False)]
+    if not encoded:
+        encoded = [None] * len(items)
+    for item, part in zip(items, encoded, strict=True):
+        parts.append(part if part is not None else encoded_item(version, item))
+    parts.insert(0, _STRUCTURE.pack(_RESPONSE_MESSAGE, sum(map(len, parts))))
+    return b"".join(parts)

@@ -27,5 +27,7 @@ class Settings:
     """Whether only one object of an owner may have a given Name (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600
     """Lease Time of new objects (KMIP 1.4 §3.20)."""
+    max_attributes: int = 500
+    """Attribute instances of an object to which clients may add further ones."""
     anchors: tuple[bytes, ...] = ()
     """The certificates (DER) at which a chain must end for Validate to call it valid."""

@@ -10,7 +10,7 @@ from kmipkit_server.identity.tickets import Session
 
 @dataclass(slots=True)
 class ServerState:
-    """Tables that change only through :meth:`.batch.Batch.staged`."""
+    """Tables that change only through :meth:`.batch.Batch.staged`, unless they say otherwise."""
 
     computations: dict[bytes, Computation] = field(default_factory=dict)
     """Operations in several parts, by Correlation Value."""
@@ -20,5 +20,7 @@ class ServerState:
     """Asynchronous operations, by Asynchronous Correlation Value."""
     last_group_members: dict[object, str] = field(default_factory=dict)
     """The member of an object group that was located last as its default, by owner and query."""
+    validated_keys: set[bytes] = field(default_factory=set)
+    """Digests of private keys that have been validated. They are facts, which no rollback undoes."""
     caches: dict[str, Any] = field(default_factory=dict)
     """Content of the store that is needed again and again, by the name of its cache."""

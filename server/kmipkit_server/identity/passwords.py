@@ -13,6 +13,8 @@ from collections.abc import Callable
 from kmipkit.model.payloads.accounts import PasswordCredential
 
 _COST = {"n": 1 << 14, "r": 8, "p": 1, "maxmem": 64 << 20, "dklen": 32}
+COST = 60.0
+"""About the milliseconds of one hash."""
 _SALT = 16
 _MAX_REMEMBERED = 1024
 

@@ -8,6 +8,8 @@ A setting says which two objects they are. Their names are for administrators on
 same names to other objects of the server.
 """
 
+from datetime import datetime
+
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from kmipkit_certs.authority import Authority
 
+from kmipkit.keys import costs
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import Name
 from kmipkit.model.keyblock import KeyBlock, KeyValue
@@ -52,9 +55,15 @@ def authority(call: Call) -> Authority:
     if stored is None:
         return _make(call)
     key, certificate = stored
+    return _loaded(_der(certificate), key_bytes(key))
+
+
+def _loaded(certificate: bytes, key: bytes) -> Authority:
+    # The server made the key itself, and nobody else can: it need not be validated.
+    private = load_der_private_key(key, password=None, unsafe_skip_rsa_key_validation=True)
     return Authority(
-        x509.load_der_x509_certificate(_der(certificate)),
-        load_der_private_key(key_bytes(key), password=None),  # type: ignore[arg-type]  # RSA, as made here
+        x509.load_der_x509_certificate(certificate),
+        private,  # type: ignore[arg-type]  # RSA, as made here
     )
 
 
@@ -84,10 +93,12 @@ def _stored(call: Call) -> tuple[Managed, Managed] | None:
 
 
 def _make(call: Call) -> Authority:
-    new = Authority.create(
-        f"{call.settings.server_name} certificate authority", ALGORITHM, call.now
+    certificate_der, der = call.compute(
+        _new_authority,
+        f"{call.settings.server_name} certificate authority",
+        call.now,
+        cost=costs.generation(CryptographicAlgorithm.RSA, BITS),
     )
-    der = new.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     block = KeyBlock(
         key_format_type=KeyFormatType.PKCS_8,
         key_value=KeyValue(key_material=der),
@@ -98,7 +109,7 @@ def _make(call: Call) -> Authority:
     key = PrivateKey(key_block=block)
     public = Certificate(
         certificate_type=CertificateType.X_509,
-        certificate_value=new.certificate.public_bytes(Encoding.DER),
+        certificate_value=certificate_der,
     )
     identifiers = []
     for object_type, name, value, is_sensitive in (
@@ -117,4 +128,13 @@ def _make(call: Call) -> Authority:
         )  # fmt: skip
         identifiers.append(managed.id)
     call.transaction.set_setting(SETTING, "\n".join(identifiers).encode())
-    return new
+    return _loaded(certificate_der, der)
+
+
+def _new_authority(name: str, now: datetime) -> tuple[bytes, bytes]:
+    """The certificate and the key of a new authority."""
+    new = Authority.create(name, ALGORITHM, now)
+    return (
+        new.certificate.public_bytes(Encoding.DER),
+        new.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    )

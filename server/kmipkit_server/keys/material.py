@@ -1,19 +1,35 @@
-"""The material of keys that the server itself uses."""
+"""The material of keys that the server itself uses.
 
-from typing import Any
+A private key is validated when this process uses it for the first time, wherever it came from, and
+not again: to validate an RSA key takes hundreds of times as long as to sign with it. Both are
+computations that leave the event loop for large keys.
+"""
+
+import pickle
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, NamedTuple, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import transparent
+from kmipkit.keys import costs, signatures, transparent
 from kmipkit.keys.certificates import certificate_key
 from kmipkit.keys.formats import load_private_key, load_public_key
 from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import Certificate
-from kmipkit.spec.enums import ObjectType, ResultReason
+from kmipkit.spec.enums import (
+    CryptographicAlgorithm,
+    KeyFormatType,
+    ObjectType,
+    ResultReason,
+)
 from kmipkit.spec.titles import title_with_article
+from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.managed import Managed
+
+_Result = TypeVar("_Result")
 
 
 def key_bytes(managed: Managed) -> bytes:
@@ -50,10 +66,9 @@ def public_key(managed: Managed) -> PublicKeyTypes:
     return _load_public(managed)
 
 
-def private_key(managed: Managed) -> PrivateKeyTypes:
+def private_key(call: Call, managed: Managed) -> PrivateKeyTypes:
     """The key in a Private Key. Illegal Object Type for other objects."""
-    _require_type(managed, ObjectType.PRIVATE_KEY)
-    return _load_private(managed)
+    return _load(_validated(call, managed))
 
 
 def rsa_public_key(managed: Managed) -> RSAPublicKey:
@@ -62,10 +77,38 @@ def rsa_public_key(managed: Managed) -> RSAPublicKey:
     return key
 
 
-def rsa_private_key(managed: Managed) -> RSAPrivateKey:
-    """The RSA key of a Private Key object. Illegal Object Type for a key of another algorithm."""
-    key: RSAPrivateKey = _require_rsa(_load_private(managed), RSAPrivateKey)
-    return key
+def use_private_key(
+    call: Call,
+    managed: Managed,
+    function: Callable[..., _Result],
+    *arguments: Any,
+    cost: float = 0.0,
+) -> _Result:
+    """Call a pure function with the key in a Private Key and further arguments; errors as above.
+
+    ``cost`` is what the function takes besides an operation with the key, in milliseconds.
+    """
+    source = _validated(call, managed)
+    cost += costs.rsa_operation(source.bits)
+    result: _Result = call.compute(_with_key, source, function, arguments, cost=cost)
+    return result
+
+
+def use_rsa_private_key(
+    call: Call, managed: Managed, function: Callable[..., _Result], *arguments: Any
+) -> _Result:
+    """The same with an RSA key. Illegal Object Type for a key of another algorithm."""
+    source = _validated(call, managed)
+    cost = costs.rsa_operation(source.bits)
+    result: _Result = call.compute(_with_rsa_key, source, function, arguments, cost=cost)
+    return result
+
+
+def sign(call: Call, managed: Managed, key: PrivateKeyTypes, signer: signatures.Signer) -> bytes:
+    """The signature by a key of :func:`private_key`, of what the signer has taken."""
+    if not isinstance(key, RSAPrivateKey):
+        return signer.sign(key)
+    return use_private_key(call, managed, signatures.sign_digest, *signer.digest())
 
 
 def _require_type(managed: Managed, object_type: ObjectType) -> None:
@@ -81,9 +124,73 @@ def _load_public(managed: Managed) -> PublicKeyTypes:
     return key
 
 
-def _load_private(managed: Managed) -> PrivateKeyTypes:
-    key: PrivateKeyTypes = _load_transparent(managed) or load_private_key(*_encoded(managed))
-    return key
+class _Source(NamedTuple):
+    """From what a private key is loaded."""
+
+    material: Any
+    """The bytes, or the transparent structure."""
+    key_format: KeyFormatType
+    algorithm: CryptographicAlgorithm | None
+
+    @property
+    def bits(self) -> float:
+        """About the length of an RSA key; other keys are less expensive than RSA of this length."""
+        return private_key_bits(self.material)
+
+
+def private_key_bits(material: object) -> float:
+    """About the length of the RSA key that is in Key Material, to estimate its cost."""
+    if isinstance(material, bytes):
+        return costs.rsa_bits(len(material))
+    numbers = (getattr(material, field, None) for field in ("modulus", "p", "q", "g", "d"))
+    return max((number.bit_length() for number in numbers if isinstance(number, int)), default=0)
+
+
+MAX_VALIDATED = 50_000
+"""Private keys that are remembered as validated, by their digests."""
+
+
+def _validated(call: Call, managed: Managed) -> _Source:
+    """The source of a Private Key that has been validated."""
+    _require_type(managed, ObjectType.PRIVATE_KEY)
+    value = managed.key_block.key_value
+    material = value.key_material if isinstance(value, KeyValue) else None
+    if not transparent.is_transparent(material):
+        material = key_bytes(managed)
+    block = managed.key_block
+    source = _Source(material, block.key_format_type, block.cryptographic_algorithm)
+    known = call.batch.server.state.validated_keys
+    digest = sha256(pickle.dumps(source)).digest()
+    if digest not in known:
+        call.compute(_validate, source, cost=costs.rsa_validation(source.bits))
+        if len(known) >= MAX_VALIDATED:
+            known.clear()
+        known.add(digest)
+    return source
+
+
+def _validate(source: _Source) -> None:
+    """Refuse a key that is not valid: the library reads it with all its checks."""
+    _load(source, is_validated=False)
+
+
+def _load(source: _Source, *, is_validated: bool = True) -> PrivateKeyTypes:
+    if transparent.is_transparent(source.material):
+        key: PrivateKeyTypes = transparent.load(source.material, is_validated=is_validated)
+        return key
+    return load_private_key(*source, is_validated=is_validated)
+
+
+def _with_key(
+    source: _Source, function: Callable[..., _Result], arguments: tuple[Any, ...]
+) -> _Result:
+    return function(_load(source), *arguments)
+
+
+def _with_rsa_key(
+    source: _Source, function: Callable[..., _Result], arguments: tuple[Any, ...]
+) -> _Result:
+    return function(_require_rsa(_load(source), RSAPrivateKey), *arguments)
 
 
 def _load_transparent(managed: Managed) -> Any:

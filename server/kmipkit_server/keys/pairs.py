@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import describe, pairs
+from kmipkit.keys import costs, describe, pairs
 from kmipkit.keys.formats import dump_private_key, dump_public_key
 from kmipkit.model.attribute import Attribute, Attributes, attribute_name
 from kmipkit.model.attributes import CryptographicDomainParameters, Link
@@ -15,6 +15,7 @@ from kmipkit.spec.enums import (
     KeyFormatType,
     LinkType,
     ObjectType,
+    RecommendedCurve,
     ResultReason,
 )
 from kmipkit.spec.tags import Tag
@@ -79,9 +80,9 @@ def create(
 ) -> tuple[Managed, Managed]:
     """Generate a pair and store both keys, linked to each other and with the given further links.
 
-    The private key is stored first, so that it becomes the ID Placeholder. This is slow.
+    The private key is stored first, so that it becomes the ID Placeholder.
     """
-    halves = _generate(attributes)
+    halves = _generate(call, attributes)
     identifiers = [creation.new_identifier(call) for _ in halves]
     objects = []
     for half, own, other in zip(halves, identifiers, reversed(identifiers), strict=True):
@@ -101,7 +102,20 @@ def create(
     return private, public
 
 
-def _generate(attributes: PairAttributes) -> tuple[_Half, _Half]:
+def _new_key(
+    algorithm: CryptographicAlgorithm, length: int | None, curve: RecommendedCurve | None
+) -> tuple[int, bytes, bytes]:
+    """The length of a new pair, and its keys in their default formats."""
+    key = pairs.generate(algorithm, length, curve)
+    private_format, public_format = pairs.FORMATS.get(algorithm, pairs.DEFAULT_FORMATS)
+    return (
+        describe.private_key_facts(key, algorithm).length,
+        dump_private_key(key, private_format),
+        dump_public_key(key.public_key(), public_format),
+    )
+
+
+def _generate(call: Call, attributes: PairAttributes) -> tuple[_Half, _Half]:
     algorithm = attributes.shared(Tag.CRYPTOGRAPHIC_ALGORITHM)
     if not isinstance(algorithm, CryptographicAlgorithm):
         raise OperationError(
@@ -110,8 +124,9 @@ def _generate(attributes: PairAttributes) -> tuple[_Half, _Half]:
     length = attributes.shared(Tag.CRYPTOGRAPHIC_LENGTH)
     domain = attributes.shared(Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS)
     curve = domain.recommended_curve if isinstance(domain, CryptographicDomainParameters) else None
-    key = pairs.generate(algorithm, length if isinstance(length, int) else None, curve)
-    bits = describe.private_key_facts(key, algorithm).length
+    length = length if isinstance(length, int) else None
+    cost = costs.generation(algorithm, length or pairs.DEFAULT_LENGTH)
+    bits, private_bytes, public_bytes = call.compute(_new_key, algorithm, length, curve, cost=cost)
     private_format, public_format = pairs.FORMATS.get(algorithm, pairs.DEFAULT_FORMATS)
 
     def block(data: bytes, key_format: KeyFormatType) -> KeyBlock:
@@ -122,8 +137,8 @@ def _generate(attributes: PairAttributes) -> tuple[_Half, _Half]:
             cryptographic_length=bits,
         )
 
-    private = block(dump_private_key(key, private_format), private_format)
-    public = block(dump_public_key(key.public_key(), public_format), public_format)
+    private = block(private_bytes, private_format)
+    public = block(public_bytes, public_format)
     return (
         _Half(
             PrivateKey(key_block=private),

@@ -7,7 +7,7 @@ are a chain of PKCS#12 Certificate Links, which starts at the key.
 from collections.abc import Iterator
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import pkcs12
+from kmipkit.keys import costs, pkcs12
 from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.objects import Certificate
 from kmipkit.spec.enums import KeyFormatType, LinkType, ObjectType, ResultReason
@@ -15,7 +15,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit.spec.versions import V2_0
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.material import key_bytes, private_key
+from kmipkit_server.keys.material import key_bytes, use_private_key
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
 
@@ -39,11 +39,14 @@ def to_pkcs_12(call: Call, managed: Managed) -> KeyBlock:
             "only a Private Key with a PKCS#12 Password Link can be retrieved as PKCS#12",
         )
     name = managed.get(Tag.PKCS_12_FRIENDLY_NAME) or DEFAULT_FRIENDLY_NAME
-    data = pkcs12.pkcs_12(
-        private_key(managed),
+    data = use_private_key(
+        call,
+        managed,
+        pkcs12.pkcs_12,
         list(_chain(call, managed)),
         key_bytes(password),
         name.encode(),
+        cost=costs.PKCS_12,
     )
     # In 1.x, the Key Value of an encrypted key is a Byte String (KMIP 1.4 §2.1.4).
     value = data if call.version < V2_0 else KeyValue(key_material=data)

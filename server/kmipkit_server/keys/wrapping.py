@@ -5,7 +5,7 @@ itself is wrapped. With TTLV Encoding, the default, the encoded Key Value struct
 the requested attributes.
 """
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kmipkit.errors import OperationError, ProtocolError
 from kmipkit.keys.parameters import Parameters
@@ -30,7 +30,7 @@ from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_key
+from kmipkit_server.keys.material import key_bytes, rsa_public_key, use_rsa_private_key
 from kmipkit_server.keys.wrapping_mac import (
     AUTHENTICATING,
     ENCRYPTING,
@@ -176,9 +176,7 @@ def unwrap_key_block(call: Call, block: KeyBlock) -> KeyBlock:
     # A MAC over the ciphertext is verified before the decryption, one over the plaintext after it.
     if method == WrappingMethod.ENCRYPT_THEN_MAC_SIGN:
         require_mac_or_signature(call, signer, block.key_value, data.mac_signature)
-    plaintext = unwrap(
-        _unwrapping_key(managed), parameters, block.key_value, iv=data.iv_counter_nonce
-    )
+    plaintext = _decrypt(call, managed, parameters, block.key_value, data.iv_counter_nonce)
     if method == WrappingMethod.MAC_SIGN_THEN_ENCRYPT:
         require_mac_or_signature(call, signer, plaintext, data.mac_signature)
     return block.replace(key_value=_key_value(call, data, plaintext), key_wrapping_data=None)
@@ -250,11 +248,14 @@ def _wrapping_key(
     )
 
 
-def _unwrapping_key(managed: Managed) -> bytes | RSAPrivateKey:
+def _decrypt(
+    call: Call, managed: Managed, parameters: Parameters, wrapped: bytes, iv: bytes | None
+) -> bytes:
+    """The plaintext of a wrapped value."""
     if managed.object_type is ObjectType.SYMMETRIC_KEY:
-        return key_bytes(managed)
+        return unwrap(key_bytes(managed), parameters, wrapped, iv=iv)
     if managed.object_type is ObjectType.PRIVATE_KEY:
-        return rsa_private_key(managed)
+        return use_rsa_private_key(call, managed, unwrap, parameters, wrapped)
     raise OperationError(
         ResultReason.ILLEGAL_OBJECT_TYPE,
         "only Symmetric Keys and RSA Private Keys can unwrap a key,"

@@ -17,7 +17,7 @@ from kmipkit.model.keyblock import MACSignatureKeyInformation
 from kmipkit.spec.enums import LinkType, ObjectType, ResultReason, WrappingMethod
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.material import key_bytes, private_key, public_key
+from kmipkit_server.keys.material import key_bytes, private_key, public_key, sign
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import (
@@ -61,10 +61,10 @@ def mac_or_signature(call: Call, information: MACSignatureKeyInformation, data: 
         context.update(data)
         return bytes(context.finalize())
     require_use(call, managed, SIGN)
-    key = private_key(managed)
+    key = private_key(call, managed)
     signer = signatures.Signer(signatures.scheme(key, parameters), digested=None)
     signer.update(data)
-    return bytes(signer.sign(key))
+    return sign(call, managed, key, signer)
 
 
 def require_mac_or_signature(

@@ -50,19 +50,33 @@ class HTTPFraming:
         self._request: h11.Request | None = None
         self._body = bytearray()
         self._content_type = TTLV
+        self._received = 0
+        """The bytes that were received last."""
 
     @property
     def is_inside(self) -> bool:
         """Whether a part of a request has been received."""
         return self._request is not None or bool(self._http.trailing_data[0])
 
+    @property
+    def unread(self) -> int:
+        """The bytes of the message that were received; those in XML or JSON must be translated."""
+        return len(self._body) + self._received
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the response is in XML or JSON."""
+        return self._content_type != TTLV
+
     def feed(self, data: bytes) -> None:
         """Receive bytes of the client; empty bytes mean that the client has closed."""
+        self._received = len(data)
         if self._http.their_state is not h11.CLOSED:
             self._http.receive_data(data)
 
     def next_message(self) -> bytes | RemoteProtocolError | Reply | Signal:
         """The next request as TTLV, or an error or reply instead."""
+        self._received = 0
         try:
             return self._next()
         except _HTTPError as error:

@@ -13,11 +13,12 @@ timeouts are normal, and are logged at debug level.
 import contextlib
 import errno
 import logging
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -37,12 +38,19 @@ from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
 
+_Result = TypeVar("_Result")
+
 BACKLOG = 512
+LARGE_TEXT = 16 * 1024
+"""Bytes of a message in XML or JSON that take more than a few milliseconds to translate."""
 MAX_REJECTING = 64
 """Connections beyond the limit that get an alert at the same time; others are closed without one."""
 _INTERNAL_ERROR_ALERT = bytes.fromhex("15 0303 0002 02 50")
 """The fatal alert "internal_error", which is not about the peer: the server is busy (RFC 8446 §6.2)."""
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+_CLOSED_BY_PEER = getattr(select, "POLLRDHUP", 0)
+"""The event of a socket whose peer has closed, where the system has it."""
 
 # What a connection is waiting for; log lines show it.
 _HANDSHAKE = "the TLS handshake"
@@ -78,6 +86,14 @@ class Framing(Protocol):
     @property
     def is_inside(self) -> bool:
         """Whether a part of a request has been received."""
+
+    @property
+    def unread(self) -> int:
+        """The bytes of a message that must be translated; 0 if it already is in TTLV."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the response is translated to text."""
 
     def feed(self, data: bytes) -> None:
         """Receive bytes of the client; empty bytes mean that the client has closed."""
@@ -119,9 +135,11 @@ class _Connection:
     timeouts: Mapping[str, float]
     deadline: float
     waiting_for: str
+    descriptor: int
+    """The file descriptor of its socket."""
     ended_by: str = ""
-    """The reason for which the server ends it: a timeout, its own shutdown, lack of places, or the
-    revocation of the certificate."""
+    """The reason for which the server ends it: a timeout, its own shutdown, lack of places, the
+    revocation of the certificate, or that the client has closed it."""
     certificate: PeerCertificate | None = None
     """What revocations may concern; None during the handshake."""
 
@@ -135,6 +153,18 @@ class _Connection:
         """When it began to wait for its peer; None while it waits for the server."""
         timeout = self.timeouts.get(self.waiting_for)
         return None if timeout is None else self.deadline - timeout
+
+    def is_abandoned(self) -> bool:
+        """Whether the client has closed the connection while the server computes its response.
+
+        Nobody reads from the socket meanwhile, and further requests may be in its buffer: only the
+        end of the stream matters.
+        """
+        if self.waiting_for != _RESPONSE or not _CLOSED_BY_PEER:
+            return False
+        poll = select.poll()
+        poll.register(self.descriptor, _CLOSED_BY_PEER)
+        return bool(poll.poll(0))
 
 
 @dataclass(slots=True)
@@ -244,6 +274,7 @@ class Listener:
             self._timeouts,
             trio.current_time() + self.limits.handshake_timeout,
             _HANDSHAKE,
+            raw.fileno(),
         )
         refusal = "the server stops" if self._draining else self._enter(connection)
         if refusal is not None:
@@ -279,8 +310,12 @@ class Listener:
             await trio.sleep(1)
             now = trio.current_time()
             for connection in list(self._places.occupants):
-                if connection.deadline < now and not connection.ended_by:
+                if connection.ended_by:
+                    continue
+                if connection.deadline < now:
                     _end(connection, "timeout")
+                elif connection.is_abandoned():
+                    _end(connection, "by the client")
             self._log.flush(now)
 
     async def _serve(self, raw: socket.socket, connection: _Connection) -> None:
@@ -394,7 +429,7 @@ class Listener:
         """Respond to all complete messages; False if the connection is to be closed."""
         while True:
             try:
-                data = framing.next_message()
+                data = await _unless_large(framing.next_message, size=framing.unread)
             except RemoteProtocolError as error:
                 if error.cause is not Cause.CLOSED:
                     await self._send(stream, connection, self.responder.refuse(error, b""))
@@ -412,7 +447,9 @@ class Listener:
             else:
                 log.warning("%s: bad request: %s", identity.name, data)
                 response = Response(self.responder.refuse(data, b""))
-            await self._send(stream, connection, framing.response(response.data))
+            size = len(response.data) if framing.is_text else 0
+            encoded = await _unless_large(framing.response, response.data, size=size)
+            await self._send(stream, connection, encoded)
             if response.role_change is not None:
                 if not isinstance(framing, TTLVFraming):
                     return False  # in HTTP, only the client can send requests
@@ -455,9 +492,19 @@ class Listener:
 class TTLVFraming(Framer):
     """Messages in TTLV, without anything between them; see :class:`Framing`."""
 
+    unread = 0
+    is_text = False
+
     def response(self, message: bytes) -> bytes:
         """The message itself."""
         return message
+
+
+async def _unless_large(function: Callable[..., _Result], *arguments: bytes, size: int) -> _Result:
+    """Translate a message; a large one in a thread, since text takes long to read and write."""
+    if size < LARGE_TEXT:
+        return function(*arguments)
+    return await trio.to_thread.run_sync(function, *arguments)
 
 
 def _framing(first: bytes, limits: Limits) -> Framing:

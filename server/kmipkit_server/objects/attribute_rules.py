@@ -136,6 +136,15 @@ def require_value(attribute: Attribute, version: Version) -> None:
     require_known(attribute.value, version)
 
 
+def require_room(count: int, maximum: int) -> None:
+    """Refuse an object with too many attribute instances."""
+    if count > maximum:
+        raise OperationError(
+            ResultReason.SERVER_LIMIT_EXCEEDED,
+            f"the object would have {count} attributes; the server stores {maximum} at most",
+        )
+
+
 def _require_state(key: AttributeKey, managed: Managed) -> None:
     states = MODIFIABLE_STATES.get(key) if isinstance(key, Tag) else None
     if states is not None and managed.state not in states:

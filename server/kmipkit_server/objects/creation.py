@@ -58,6 +58,7 @@ def requested_attributes(
     """
     # Not "or": a request that has only templates has no attributes, and so is false.
     requested = Attributes() if attributes is None else attributes
+    attribute_rules.require_room(len(requested), call.settings.max_attributes)
     for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
     _refuse_repetition(requested)

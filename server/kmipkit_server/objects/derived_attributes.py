@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import LocalProtocolError, OperationError
-from kmipkit.keys import certificates, describe, formats, transparent
+from kmipkit.keys import certificates, costs, describe, formats, transparent
 from kmipkit.keys.transparent import is_transparent
 from kmipkit.model.attributes import (
     CertificateIdentifier,
@@ -210,6 +210,24 @@ DERIVATIONS: Mapping[type, Callable[[Any], Derived]] = MappingProxyType(
         OpaqueObject: _opaque,
     }
 )
+
+
+def derivation_cost(value: ManagedObject) -> float:
+    """About how many milliseconds :func:`derived_attributes` takes for an object of a client.
+
+    A private key is validated if its algorithm and length, or its digests, follow from its content.
+    """
+    if isinstance(value, Certificate):
+        return costs.symmetric(len(value.certificate_value))
+    if not isinstance(value, PrivateKey) or not isinstance(value.key_block.key_value, KeyValue):
+        return 0.0
+    block, material = value.key_block, value.key_block.key_value.key_material
+    if isinstance(material, bytes):
+        if block.cryptographic_algorithm is not None:
+            return 0.0
+        return costs.rsa_validation(costs.rsa_bits(len(material)))
+    modulus = getattr(material, "modulus", None)
+    return costs.rsa_validation(modulus.bit_length()) if isinstance(modulus, int) else 0.0
 
 
 def derived_attributes(value: ManagedObject) -> list[tuple[Tag, Any]]:

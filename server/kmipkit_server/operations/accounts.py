@@ -77,7 +77,7 @@ def _hash(call: Call, password: str | None) -> PasswordCredential:
             ResultReason.INVALID_FIELD,
             "the password is missing: send it in clear, the server salts and hashes it",
         )
-    return passwords.hash_password(password, call.random)
+    return call.compute(passwords.hash_password, password, call.random, cost=passwords.COST)
 
 
 def create_user(call: Call, request: CreateUserRequest) -> CreateUserResponse:

@@ -91,6 +91,7 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
             f"{attribute_name(new.key)} can have one value only, and has one already",
         )
     _require_unique(call, managed, new)
+    attribute_rules.require_room(len(managed.attributes) + 1, call.settings.max_attributes)
     attributes, index = add_instance(managed.attributes, new.key, new.value)
     save(call, managed, _activated_if_due(managed.with_attributes(attributes), new.key))
     return AddAttributeResponse(
@@ -158,6 +159,7 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
         )
     attribute_rules.check_set(new, managed, call.version)
     attributes = set_attribute(managed.attributes, new.key, new.value)
+    attribute_rules.require_room(len(attributes), call.settings.max_attributes)
     save(call, managed, _activated_if_due(managed.with_attributes(attributes), new.key))
     return SetAttributeResponse(unique_identifier=call.returns(managed.id))
 

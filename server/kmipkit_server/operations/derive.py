@@ -114,27 +114,26 @@ def _length(attributes: Attributes) -> int:
 
 def _derive(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, length: int) -> bytes:
     if request.derivation_method == DerivationMethod.ASYMMETRIC_KEY:
-        return derivation.first_bytes(_agree(bases), length)
+        return derivation.first_bytes(_agree(call, bases), length)
     parameters = request.derivation_parameters
     key, data = _sources(bases, parameters.derivation_data)
-    return derivation.derive(
-        request.derivation_method,
-        derivation.Inputs(
-            key=key_bytes(key) if key is not None else None,
-            algorithm=key.get(Tag.CRYPTOGRAPHIC_ALGORITHM) if key is not None else None,
-            data=data,
-            parameters=(
-                parameters_of(key, parameters.cryptographic_parameters)
-                if key is not None
-                else Parameters.of(parameters.cryptographic_parameters)
-            ),
-            iv=parameters.initialization_vector,
-            salt=parameters.salt,
-            iterations=parameters.iteration_count,
-            length=length,
-            random=call.random,
+    inputs = derivation.Inputs(
+        key=key_bytes(key) if key is not None else None,
+        algorithm=key.get(Tag.CRYPTOGRAPHIC_ALGORITHM) if key is not None else None,
+        data=data,
+        parameters=(
+            parameters_of(key, parameters.cryptographic_parameters)
+            if key is not None
+            else Parameters.of(parameters.cryptographic_parameters)
         ),
+        iv=parameters.initialization_vector,
+        salt=parameters.salt,
+        iterations=parameters.iteration_count,
+        length=length,
+        random=call.random,
     )
+    method = request.derivation_method
+    return call.compute(derivation.derive, method, inputs, cost=derivation.cost(method, inputs))
 
 
 def _sources(
@@ -163,7 +162,7 @@ def _sources(
     return key, data or tuple(key_bytes(secret) for secret in secrets)
 
 
-def _agree(bases: Sequence[Managed]) -> bytes:
+def _agree(call: Call, bases: Sequence[Managed]) -> bytes:
     """The shared secret of a private key and another party's public key, in either order."""
     by_type = {base.object_type: base for base in bases}
     private = by_type.get(ObjectType.PRIVATE_KEY)
@@ -173,7 +172,7 @@ def _agree(bases: Sequence[Managed]) -> bytes:
             ResultReason.INVALID_FIELD,
             "the Derivation Method Asymmetric Key needs one Private Key and one Public Key",
         )
-    return derivation.agree(private_key(private), public_key(public))
+    return derivation.agree(private_key(call, private), public_key(public))
 
 
 def _link_to_derived(call: Call, base: Managed, identifier: str) -> None:

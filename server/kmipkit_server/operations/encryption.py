@@ -24,7 +24,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last, is_part
-from kmipkit_server.keys.material import key_bytes, rsa_private_key, rsa_public_key
+from kmipkit_server.keys.material import key_bytes, rsa_public_key, use_rsa_private_key
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
@@ -77,7 +77,7 @@ def _decrypt_symmetric(
 def _decrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
 ) -> bytes:
-    return rsa.decrypt(rsa_private_key(managed), parameters, call.data(request.data))
+    return use_rsa_private_key(call, managed, rsa.decrypt, parameters, call.data(request.data))
 
 
 Encrypter = Callable[[Call, Managed, Parameters, EncryptRequest], cipher.Encrypted]

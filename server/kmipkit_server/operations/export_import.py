@@ -22,7 +22,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
-from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
 from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.protection import inherited_protection, of_unknown_history
@@ -75,6 +75,7 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         )
     if call.store.get(identifier) is not None:
         _replace(call, identifier, allowed=bool(request.replace_existing))
+    attribute_rules.require_room(len(request.attributes), call.settings.max_attributes)
     for attribute in request.attributes:
         attribute_rules.check_import(attribute, call.version)
     require_known(request.object, call.version)
@@ -95,7 +96,7 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         object_type,
         value,
         of_unknown_history(attributes),
-        derived_attributes(value),
+        call.compute(derived_attributes, value, cost=derivation_cost(value)),
         identifier=identifier,
         state=state,
     )

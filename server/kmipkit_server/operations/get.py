@@ -8,7 +8,7 @@ from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.conversion import convert_key_block
+from kmipkit_server.keys.conversion import conversion_cost, convert_key_block
 from kmipkit_server.keys.pkcs12 import to_pkcs_12
 from kmipkit_server.keys.wrapping import unwrap_key_block, wrap_key_block
 from kmipkit_server.keys.wrapping_mac import ENCRYPTING
@@ -59,7 +59,8 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
     if request.key_format_type == KeyFormatType.PKCS_12 != block.key_format_type:
         block = to_pkcs_12(call, managed)
     else:
-        block = convert_key_block(block, value, request)
+        cost = conversion_cost(block, request)
+        block = call.compute(convert_key_block, block, value, request, cost=cost)
     if request.key_wrapping_specification is not None:
         block = wrap_key_block(call, managed, block, request.key_wrapping_specification)
     return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)

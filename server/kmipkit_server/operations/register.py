@@ -11,7 +11,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
 from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.registrable import REGISTRABLE
 
@@ -83,7 +83,7 @@ def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     _check_key_block(attributes, value)
     if isinstance(value, Template) and Tag.NAME not in attributes:
         attributes = Attributes((*attributes, *_template_attributes(call, value)))
-    derived = derived_attributes(value)
+    derived = call.compute(derived_attributes, value, cost=derivation_cost(value))
     if Tag.LINK not in attributes:
         derived += _wrapping_link(value)
     managed = creation.create(call, request.object_type, value, attributes, derived)

@@ -11,6 +11,7 @@ from kmipkit.model.payloads.crypto import (
 from kmipkit.spec.enums import ResultReason, ValidityIndicator
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last, is_part
+from kmipkit_server.keys import material
 from kmipkit_server.keys.material import private_key, public_key
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
@@ -45,10 +46,12 @@ def sign(call: Call, request: SignRequest) -> SignResponse:
     """Sign with an Active private key whose usage mask has Sign."""
     managed, state = load_for_use(call, request)
     require_use(call, managed, SIGN)
-    key = private_key(managed)
+    key = private_key(call, managed)
     signer = state or _begin(managed, key, request)
     size = _update(call, signer, request)
-    signature = call.returns_data(signer.sign(key)) if is_last(request) else None
+    signature = None
+    if is_last(request):
+        signature = call.returns_data(material.sign(call, managed, key, signer))
     correlation_value = call.suspend(request, signer, managed.id)
     allocate(call, managed, size, objects=0 if state else 1)
     return SignResponse(

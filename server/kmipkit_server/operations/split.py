@@ -35,6 +35,9 @@ from kmipkit_server.operations.create import raw_key
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
 
+MAX_BYTES_OF_PARTS = 4 << 20
+"""Bytes in all parts of a key, at most."""
+
 _KEY_ATTRIBUTES = (
     Tag.CRYPTOGRAPHIC_ALGORITHM,
     Tag.CRYPTOGRAPHIC_LENGTH,
@@ -51,7 +54,7 @@ def _source(
     if request.unique_identifier is None:
         algorithm = CryptographicAlgorithm(requested.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
         bits = requested.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
-        return generate_key(algorithm, bits, call.random), requested
+        return call.remember(generate_key, algorithm, bits, call.random), requested
     managed = load(call, request.unique_identifier)
     if managed.object_type not in _SPLITTABLE:
         raise OperationError(
@@ -106,8 +109,14 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
         len(secret),
         request.prime_field_size,
     )
+    if scheme.parts * scheme.length > MAX_BYTES_OF_PARTS:
+        raise OperationError(
+            ResultReason.SERVER_LIMIT_EXCEEDED,
+            f"the parts may have {MAX_BYTES_OF_PARTS} bytes in all at most",
+        )
+    shares = call.compute(splitting.split, secret, scheme, call.random, cost=scheme.cost)
     identifiers = []
-    for number, share in enumerate(splitting.split(secret, scheme, call.random), 1):
+    for number, share in enumerate(shares, 1):
         value = SplitKey(
             split_key_parts=scheme.parts,
             key_part_identifier=number,
@@ -166,7 +175,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
         parts.append(value)
         shares[value.key_part_identifier] = key_bytes(managed)
     scheme = _scheme(parts)
-    secret = splitting.join(shares, scheme)
+    secret = call.compute(splitting.join, shares, scheme, cost=scheme.cost)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     value = _joined_object(request, secret, parts[0], attributes)
     attributes = creation.with_usage_mask(attributes)

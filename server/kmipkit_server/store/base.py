@@ -20,10 +20,15 @@ from kmipkit.spec.enums import ObjectGroupMember, ObjectType, State
 from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
+from kmipkit_server.store.slices import Steps
 
 
 class StoreError(KMIPError):
     """The store cannot read or write; the text says what is wrong, and what to do."""
+
+
+class ReadingTooLong(Exception):
+    """Reading on the event loop would take long: the work runs again elsewhere."""
 
 
 class TransactionLost(StoreError):
@@ -224,7 +229,7 @@ class Store(ABC):
     @abstractmethod
     async def run(
         self,
-        work: Callable[[Any], _Result],
+        work: Callable[[Any], _Result | Steps[_Result]],
         *,
         writes: bool = False,
         slow: bool = False,
@@ -238,6 +243,8 @@ class Store(ABC):
         conflict, so that the work must change nothing but the transaction. Other changes belong
         into ``on_commit``, which is called with the result right after the commit, in the order of
         the commits.
+
+        The work may be a generator, which yields where others may go first, and returns the result.
 
         An exception of the work rolls its changes back, and is raised here. StoreError if the store
         fails.

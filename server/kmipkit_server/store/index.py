@@ -15,7 +15,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from kmipkit.model.attribute import Attribute, AttributeKey
+from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.model.field_types import EPOCH, SECOND
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
@@ -152,6 +152,18 @@ def rows(attributes: Iterable[Attribute]) -> set[Row]:
     # A set, since one attribute gives a row twice where a field repeats a value, and the index
     # has each row once.
     return set(collected)
+
+
+def changed_rows(old: Attributes, new: Attributes) -> tuple[set[Row], set[Row]]:
+    """The rows to remove and to add when attributes change.
+
+    An attribute that is the same object before and after is not looked at: usually one of many
+    changes.
+    """
+    before, after = {id(each) for each in old}, {id(each) for each in new}
+    removed = rows(each for each in old if id(each) not in after)
+    added = rows(each for each in new if id(each) not in before)
+    return removed - added, added - removed
 
 
 def _add_rows(collected: list[Row], attribute: Attribute) -> None:

@@ -7,6 +7,7 @@ the encoding of 2.1 has no place for them.
 
 import struct
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from kmipkit.model.attribute import Attribute, AttributeKey, Attributes, VendorN
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.attributes import BY_TAG
+from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_0, V2_1, V3_0, Version
 
@@ -45,7 +47,7 @@ def pack(attributes: Attributes) -> bytes:
         key = attribute.key
         (v3 if key in _NEW_IN_V3 else v2 if _is_in_v2(key) else v1).append(attribute)
     try:
-        v2_part = _encode(tuple(v2), V2_1)
+        v2_part = _encode_v2(v2)
     except LocalProtocolError:
         # 2.1 has the attribute, but not its value, such as a key format that 2.0 dropped, or an
         # algorithm that is new in 3.0. Only then each attribute is tried by itself, since trying
@@ -54,7 +56,7 @@ def pack(attributes: Attributes) -> bytes:
         v2 = [attribute for attribute in v2 if _is_encodable(attribute, V2_1)]
         for attribute in others:
             (v1 if _is_encodable(attribute, V1_4) else v3).append(attribute)
-        v2_part = _encode(tuple(v2), V2_1)
+        v2_part = _encode_v2(v2)
     indexes = [
         (position, attribute.index) for position, attribute in enumerate(v2) if attribute.index
     ]
@@ -87,11 +89,7 @@ def unpack(data: bytes) -> Attributes:
     format_number, count, size = _HEAD.unpack_from(data)
     start = _HEAD.size + count * _INDEX.size
     indexes = dict(_INDEX.iter_unpack(data[_HEAD.size : start]))
-    v2 = decode(_AttributeList, data[start : start + size], V2_1, tag=Tag.REQUEST_PAYLOAD)
-    items = [
-        Attribute(attribute.key, attribute.value, indexes.get(position, 0))
-        for position, attribute in enumerate(v2.attributes)
-    ]
+    items = _decode_v2(data[start : start + size], indexes)
     start += size
     if format_number == _FORMAT_WITH_V3:
         end = start + _SIZE.size + _SIZE.unpack_from(data, start)[0]
@@ -105,6 +103,96 @@ def unpack(data: bytes) -> Attributes:
             for attribute in v1.attributes
         ]
     return Attributes(tuple(items))
+
+
+MANY = 64
+"""Attributes from which on each is encoded and decoded by itself, and remembered.
+
+An attribute is added to an object that has many, and then the next one: to encode and decode all of
+them each time would make the cost of many attributes the square of their number.
+"""
+
+
+_MANY_BYTES = 3072
+"""The same for decoding, where the number is not known in advance."""
+
+
+class _Encodings:
+    """The most recent attributes of objects that have many, and their encodings in 2.1."""
+
+    def __init__(self, maximum: int = 32_768) -> None:
+        self._maximum = maximum
+        self._encoded: dict[int, tuple[Attribute, bytes]] = {}
+        """By the identity of the attribute, which is kept here so that nothing else gets it."""
+        self._attributes: dict[tuple[bytes, int], Attribute] = {}
+
+    def encode(self, attribute: Attribute) -> bytes:
+        """The encoding of an attribute, without its index."""
+        known = self._encoded.get(id(attribute))
+        if known is not None and known[0] is attribute:
+            return known[1]
+        encoded = _encode((attribute,), V2_1)[2 * _HEAD_SIZE :]
+        self._add(attribute, encoded)
+        return encoded
+
+    def decode(self, encoded: bytes, index: int) -> Attribute:
+        """The attribute with this encoding and this index."""
+        known = self._attributes.get((encoded, index))
+        if known is not None:
+            return known
+        listed = decode(_AttributeList, _as_list(encoded), V2_1, tag=Tag.REQUEST_PAYLOAD)
+        [attribute] = listed.attributes
+        indexed = Attribute(attribute.key, attribute.value, index)
+        self._add(indexed, encoded)
+        return indexed
+
+    def _add(self, attribute: Attribute, encoded: bytes) -> None:
+        if len(self._encoded) >= self._maximum:
+            self._encoded.clear()
+            self._attributes.clear()
+        self._encoded[id(attribute)] = attribute, encoded
+        self._attributes[encoded, attribute.index or 0] = attribute
+
+
+_ENCODINGS = _Encodings()
+_HEAD_OF_ITEM = struct.Struct(">II")
+_HEAD_SIZE = _HEAD_OF_ITEM.size
+_ROOT = Tag.REQUEST_PAYLOAD << 8 | ItemType.STRUCTURE
+_ATTRIBUTES = Tag.ATTRIBUTES << 8 | ItemType.STRUCTURE
+
+
+def _as_list(content: bytes) -> bytes:
+    """The encoding of a list of attributes, from those of its attributes."""
+    size = len(content)
+    return (
+        _HEAD_OF_ITEM.pack(_ROOT, size + _HEAD_SIZE)
+        + _HEAD_OF_ITEM.pack(_ATTRIBUTES, size)
+        + content
+    )
+
+
+def _encode_v2(attributes: Sequence[Attribute]) -> bytes:
+    if len(attributes) < MANY:
+        return _encode(tuple(attributes), V2_1)
+    return _as_list(b"".join([_ENCODINGS.encode(attribute) for attribute in attributes]))
+
+
+def _decode_v2(data: bytes, indexes: Mapping[int, int]) -> list[Attribute]:
+    """The attributes of the part in 2.1, with their indexes by position."""
+    if len(data) >= _MANY_BYTES:
+        items: list[Attribute] = []
+        at = 2 * _HEAD_SIZE
+        while at < len(data):
+            _, size = _HEAD_OF_ITEM.unpack_from(data, at)
+            end = at + _HEAD_SIZE + size + -size % 8
+            items.append(_ENCODINGS.decode(data[at:end], indexes.get(len(items), 0)))
+            at = end
+        return items
+    v2 = decode(_AttributeList, data, V2_1, tag=Tag.REQUEST_PAYLOAD)
+    return [
+        Attribute(attribute.key, attribute.value, indexes.get(position, 0))
+        for position, attribute in enumerate(v2.attributes)
+    ]
 
 
 def _encode(attributes: tuple[Attribute, ...], version: Version) -> bytes:

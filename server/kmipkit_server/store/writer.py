@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import trio
 
 from kmipkit_server.store.base import StoreError, Transaction, TransactionLost
+from kmipkit_server.store.slices import Steps, finish, finish_in_thread
 
 log = logging.getLogger("kmipkit.server")
 
@@ -72,6 +73,10 @@ class _Job:
         self.done.set()
 
 
+def _run_slowly(job: _Job, transaction: Transaction) -> Any:
+    return finish_in_thread(job.run(transaction), lambda: job.is_abandoned)
+
+
 class GroupCommit:
     """Runs jobs in transactions of a database; :meth:`run` must be running."""
 
@@ -81,7 +86,7 @@ class GroupCommit:
 
     async def submit(
         self,
-        run: Callable[[Transaction], _Result],
+        run: Callable[[Transaction], _Result | Steps[_Result]],
         *,
         slow: bool = False,
         on_commit: Callable[[_Result], None] | None = None,
@@ -130,10 +135,7 @@ class GroupCommit:
         try:
             transaction = self._database.begin()
             for job in group:
-                if job.slow:  # other writers wait for it; readers and the event loop do not
-                    await trio.to_thread.run_sync(self._run_job, job, transaction)
-                else:
-                    self._run_job(job, transaction)
+                await self._run_job(job, transaction)
             if all(job.error is not None for job in group):
                 self._database.rollback()  # nothing to write, so no wait for the disk
             else:
@@ -165,10 +167,13 @@ class GroupCommit:
                 "destroyed objects are still in the files, until a later attempt: %s", error
             )
 
-    def _run_job(self, job: _Job, transaction: Transaction) -> None:
+    async def _run_job(self, job: _Job, transaction: Transaction) -> None:
         try:
             with transaction.savepoint():
-                job.result = job.run(transaction)
+                if job.slow:  # other writers wait for it; readers and the event loop do not
+                    job.result = await trio.to_thread.run_sync(_run_slowly, job, transaction)
+                else:
+                    job.result = await finish(job.run(transaction), lambda: job.is_abandoned)
         except TransactionLost:
             raise
         except Exception as error:

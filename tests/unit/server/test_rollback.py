@@ -104,7 +104,8 @@ def finished(laboratory: Laboratory) -> bytes:
     """The correlation value of a Create that was carried out, and whose result waits."""
     value = deferred(laboratory)
     laboratory.pass_time(seconds=2)
-    laboratory.ask(calls.raw(Operation.DISCOVER_VERSIONS, DiscoverVersionsRequest()))
+    discover = calls.raw(Operation.DISCOVER_VERSIONS, DiscoverVersionsRequest())
+    laboratory.ask(discover, identity=ADMINISTRATOR)
     return value
 
 

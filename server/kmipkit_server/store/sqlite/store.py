@@ -13,9 +13,11 @@ from typing import Any, Self, TypeVar
 
 import trio
 
-from kmipkit_server.store.base import Reader, Store
+from kmipkit_server.store.base import Reader, ReadingTooLong, Store
 from kmipkit_server.store.sealing import KeyWrapper
+from kmipkit_server.store.slices import Steps, finish, finish_in_thread
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
+from kmipkit_server.store.sqlite.event_loop import EventLoopReader
 from kmipkit_server.store.sqlite.views import SQLiteReader
 from kmipkit_server.store.writer import GroupCommit
 
@@ -25,12 +27,19 @@ READING_THREADS = 4
 """Threads for slow work that only reads, each with a connection of its own."""
 
 
+def _is_cancelled() -> bool:
+    """In a thread: never, but trio.Cancelled if its task has been cancelled meanwhile."""
+    trio.from_thread.check_cancelled()
+    return False
+
+
 class SQLiteStore(Store):
     """A store in one database file; see :class:`.base.Store`."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         """Use :meth:`open`."""
         self._database = database
+        self._reader = EventLoopReader(database.reader)
         self._writer = GroupCommit(database)
         self._reading = trio.CapacityLimiter(READING_THREADS)
         self._idle_readers: list[SQLiteReader] = []
@@ -44,7 +53,7 @@ class SQLiteStore(Store):
 
     async def run(
         self,
-        work: Callable[[Any], _Result],
+        work: Callable[[Any], _Result | Steps[_Result]],
         *,
         writes: bool = False,
         slow: bool = False,
@@ -54,11 +63,12 @@ class SQLiteStore(Store):
         if writes:
             return await self._writer.submit(work, slow=slow, on_commit=on_commit)
         if slow:
-            result = await trio.to_thread.run_sync(
-                self._read_in_thread, work, limiter=self._reading
-            )
+            result = await self._read_slowly(work)
         else:
-            result = work(self._database.reader)
+            try:
+                result = await finish(work(self._reader))
+            except ReadingTooLong:
+                result = await self._read_slowly(work)
         if on_commit is not None:
             on_commit(result)
         return result
@@ -86,9 +96,15 @@ class SQLiteStore(Store):
         self._idle_readers.clear()
         self._database.close()
 
-    def _read_in_thread(self, work: Callable[[Reader], _Result]) -> _Result:
+    async def _read_slowly(self, work: Callable[[Any], _Result | Steps[_Result]]) -> _Result:
+        result: _Result = await trio.to_thread.run_sync(
+            self._read_in_thread, work, limiter=self._reading
+        )
+        return result
+
+    def _read_in_thread(self, work: Callable[[Reader], _Result | Steps[_Result]]) -> Any:
         reader = self._idle_readers.pop() if self._idle_readers else self._database.open_reader()
         try:
-            return work(reader)
+            return finish_in_thread(work(reader), _is_cancelled)
         finally:
             self._idle_readers.append(reader)

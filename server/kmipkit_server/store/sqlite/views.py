@@ -16,6 +16,7 @@ from kmipkit_server.store.base import (
     Located,
     LocateQuery,
     Reader,
+    ReadingTooLong,
     Record,
     StoreError,
     Transaction,
@@ -76,6 +77,10 @@ class sqlite_errors:  # noqa: N801 - used like a function; a class costs a third
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.OperationalError) and (
+            error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
+        ):
+            raise ReadingTooLong from None
         if isinstance(error, sqlite3.Error):
             raise StoreError(f"{self._name}: {error}") from error
 
@@ -271,9 +276,9 @@ class SQLiteTransaction(_View, Transaction):
                     (*sealed, seq),
                 )
                 self._release_key(key)
-            before, after = index.rows(own_part(old.attributes)), index.rows(own)
-            self._remove_rows(owner, seq, before - after)
-            self._add_rows(owner, seq, after - before)
+            removed, added = index.changed_rows(own_part(old.attributes), own)
+            self._remove_rows(owner, seq, removed)
+            self._add_rows(owner, seq, added)
 
     def remove(self, record: Record) -> None:
         """Delete an object with its attributes."""
