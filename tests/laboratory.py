@@ -11,6 +11,7 @@ import trio
 from kmipkit_client import messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
+from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.registry import Registry, ServedOperation
@@ -43,10 +44,11 @@ class Laboratory:
         rows: Iterable[ServedOperation] = STANDARD,
         hooks: Sequence[Hook] = (TicketRights(),),
         delay: float = 0,
+        now: datetime = START,
         **settings: Any,
     ) -> None:
         """``delay`` is the time in seconds until asynchronous requests are carried out."""
-        self.now = START
+        self.now = now
         folder.mkdir(exist_ok=True)
         self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
         all_settings = Settings("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **settings)
@@ -57,7 +59,7 @@ class Laboratory:
             store=self.store,
             server=server,
             accounts=Accounts(self.store, administrators, sessions=self.state.sessions),
-            clock=lambda: self.now,
+            clock=SteadyClock(lambda: self.now, self.store.newest_time),
             seam=Seam(hooks),
             asynchronous_delay=timedelta(seconds=delay),
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kmipkit.errors import Cause
+from kmipkit.errors import Cause, LocalProtocolError
 from kmipkit.model.attribute import (
     CUSTOM_PREFIXES,
     Attribute,
@@ -220,12 +220,15 @@ class AttributeType:
         )
         return Attribute(Tag.LINK, Item(Tag.LINK, ItemType.STRUCTURE, parts))
 
-    def _write_link(self, link: Any, place: Place) -> Item:
+    def _write_link(self, link: Any, place: Place) -> Item | None:
         if not isinstance(link, Link):
             raise local_error(f"expected a Link, not {type(link).__name__}", place)
         tag = LINK_TAGS.get(link.link_type)
         if tag is None:
-            raise local_error(f"KMIP {self.version} has no {link.link_type}", place)
+            if place.strict:
+                message = f"KMIP {self.version} has no {link.link_type}"
+                raise local_error(message, place, Cause.WRONG_VERSION)
+            return None
         field_type = ObjectReferenceType(ItemType.REFERENCE)
         return field_type.write(tag, link.linked_object_identifier, place.enter(tag))
 
@@ -255,7 +258,7 @@ class AttributeType:
         if attribute.index is not None:
             parts.append(Item(Tag.ATTRIBUTE_INDEX, ItemType.INTEGER, attribute.index))
         if attribute.value is not None:
-            value = self._write_value(Tag.ATTRIBUTE_VALUE, attribute, place)
+            value = self._write_if_known(Tag.ATTRIBUTE_VALUE, attribute, place)
             if value is None:
                 return None
             parts.append(value)
@@ -272,7 +275,7 @@ class AttributeType:
                 return None
             if key is Tag.LINK and self.version >= V3_0:
                 return self._write_link(attribute.value, place)
-            return self._write_value(key, attribute, place)
+            return self._write_if_known(key, attribute, place)
         parts = [
             Item(Tag.VENDOR_IDENTIFICATION, ItemType.TEXT_STRING, key.vendor),
             Item(Tag.ATTRIBUTE_NAME, ItemType.TEXT_STRING, key.name),
@@ -280,6 +283,15 @@ class AttributeType:
         if attribute.value is not None:
             parts.append(vendor_item(Tag.ATTRIBUTE_VALUE, attribute.value, place))
         return Item(Tag.ATTRIBUTE, ItemType.STRUCTURE, tuple(parts))
+
+    def _write_if_known(self, tag: int, attribute: Attribute, place: Place) -> Item | None:
+        """The item of a value; None to leave it out, because the version does not have the value."""
+        try:
+            return self._write_value(tag, attribute, place)
+        except LocalProtocolError as error:
+            if place.strict or error.cause is not Cause.WRONG_VERSION:
+                raise
+            return None
 
     def _write_value(self, tag: int, attribute: Attribute, place: Place) -> Item | None:
         value, key = attribute.value, attribute.key

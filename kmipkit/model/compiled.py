@@ -285,14 +285,19 @@ def _write_field(field: FieldPlan, names: Namespace, strict: bool) -> list[str]:
 def _write_value(field: FieldPlan, names: Namespace, strict: bool) -> list[str]:
     if len(field.forms) == 1:
         form = field.forms[0]
-        lines = write_lines(form.field_type, form.tag, names, strict=strict)
+        # A required field cannot be left out.
+        needs_value = strict or (field.required and not field.many)
+        lines = write_lines(form.field_type, form.tag, names, strict=needs_value)
         if lines is not None:
             return list(lines)
         if isinstance(form.field_type, StructureType):
             inside = structure_writer(form.field_type.cls, form.field_type.version, strict)
             put_head = f"put(put_head({head(form.tag, ItemType.STRUCTURE)}, len(v)))"
             return [f"v = {names.add('inside', inside)}(v)", put_head, "put(v)"]
-        return [f"put({names.add('writer', item_writer(form.field_type, form.tag, strict))}(v))"]
+        item = f"{names.add('writer', item_writer(form.field_type, form.tag, strict))}(v)"
+        if strict or not needs_value:
+            return [f"put({item})"]
+        return [f"v = {item}", "if not v: raise Fallback", "put(v)"]
     # A choice of structures, such as the managed objects: the class determines the tag.
     table = {
         form.field_type.cls: item_writer(form.field_type, form.tag, strict)

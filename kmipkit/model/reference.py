@@ -133,6 +133,9 @@ class StructureType:
             for index, element in enumerate(values)
             for form in [_form_for(field, element)]
         ]
+        if field.required and not field.many and items == [None]:
+            message = f"KMIP {self.version} does not have this value of {field.label}"
+            raise local_error(message, place, Cause.WRONG_VERSION)
         return [item for item in items if item is not None]
 
 

@@ -27,6 +27,7 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.notifications import Notifications
@@ -44,7 +45,7 @@ from kmipkit_server.net.tls import client_context, server_context
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Store
-from kmipkit_server.store.sqlite.database import lock_file
+from kmipkit_server.store.sqlite.database import has_content, lock_file
 from kmipkit_server.store.sqlite.store import SQLiteStore
 from kmipkit_server.vault.file import FileVault
 
@@ -153,10 +154,13 @@ async def serve(config: Config, announce: Announce, clock: Clock = system_clock)
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = _tls_files(config, clock)
     tls = TLSSettings.load(config, files, clock)
-    vault = FileVault.open(config.root_key)
+    database = config.store.directory / DATABASE
+    vault = FileVault.open(config.root_key, may_create=not has_content(database))
     with ExitStack() as cleanup:
-        store = SQLiteStore.open(config.store.directory / DATABASE, vault)
+        store = SQLiteStore.open(database, vault)
         cleanup.callback(store.close)
+        clock = SteadyClock(clock, store.newest_time)
+        tls.revocations.clock = clock  # a list that has expired stays so if the clock is put back
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)

@@ -91,18 +91,24 @@ class AsynchronousRequests:
     ) -> list[ResponseBatchItem]:
         """Accept a request; the results Operation Pending. OperationError: Server Limit Exceeded."""
         self._remove_expired(now)
-        owners = [each.deferred.identity.name for each in self._table.values()]
+        accounts = [each.deferred.identity.name for each in self._table.values()]
         more = len(request.items) - 1
         require_share(
             "asynchronous operations",
-            owners.count(identity.name) + more, MAX_DEFERRALS_PER_ACCOUNT,
-            len(owners) + more, MAX_DEFERRALS,
+            accounts.count(identity.name) + more, MAX_DEFERRALS_PER_ACCOUNT,
+            len(accounts) + more, MAX_DEFERRALS,
         )  # fmt: skip
         values = tuple(random(16) for _ in request.items)
         deferred = DeferredRequest(request, identity, now, values)
         for value, item in zip(values, request.items, strict=True):
             self._table[value] = Deferral(deferred, item)
         return [_pending(item, value) for value, item in zip(values, request.items, strict=True)]
+
+    def withdraw(self, pending: Iterable[ResponseBatchItem]) -> None:
+        """Forget a request whose client does not learn its Asynchronous Correlation Values."""
+        for item in pending:
+            assert item.asynchronous_correlation_value is not None
+            del self._table[item.asynchronous_correlation_value]
 
     def due(self, before: datetime) -> list[DeferredRequest]:
         """Requests that were submitted before a time and are still to be carried out."""
@@ -115,7 +121,7 @@ class AsynchronousRequests:
             self._table[value].deferred for value in values if value in self._table
         )
         return [
-            each for each in requests if _is_ready(each) and each.identity.name == identity.name
+            each for each in requests if _is_ready(each) and each.identity.holder == identity.holder
         ]
 
     def remaining(
@@ -192,7 +198,11 @@ class AsynchronousRequests:
                 value in (values or ()) or operation in (operations or ())
             )
             deferred = deferral.deferred
-            if deferred.identity.name == identity.name and operation is not None and is_selected:
+            if (
+                deferred.identity.holder == identity.holder
+                and operation is not None
+                and is_selected
+            ):
                 yield AsynchronousRequest(
                     asynchronous_correlation_value=value,
                     operation=operation,
@@ -203,7 +213,7 @@ class AsynchronousRequests:
     def _find(self, value: bytes, identity: Identity, now: datetime) -> Deferral:
         self._remove_expired(now)
         deferral = self._table.get(value)
-        if deferral is None or deferral.deferred.identity.name != identity.name:
+        if deferral is None or deferral.deferred.identity.holder != identity.holder:
             raise OperationError(
                 ResultReason.INVALID_ASYNCHRONOUS_CORRELATION_VALUE,
                 "no outstanding operation has this Asynchronous Correlation Value",

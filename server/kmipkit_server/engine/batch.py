@@ -54,6 +54,7 @@ class Batch:
         store: Reader | Transaction,
         *,
         is_single: bool,
+        can_write: bool = True,
     ) -> None:
         self.server = server
         self.identity = identity
@@ -63,6 +64,8 @@ class Batch:
         self.store = store
         self.is_single = is_single
         """Whether the message has one item only."""
+        self.can_write = can_write
+        """Whether the store can write; otherwise what can be noted another time is left out."""
         self.results: list[ResponseBatchItem] = []
         """The results so far."""
 

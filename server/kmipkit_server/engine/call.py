@@ -27,7 +27,8 @@ class Call:
     """One operation in progress. Later items see what it returns only if it succeeds."""
 
     __slots__ = (
-        "batch", "identifiers", "identity", "now", "operation", "outputs", "store", "version",
+        "batch", "has_loaded", "identifiers", "identity", "now", "operation", "outputs", "store",
+        "version",
     )  # fmt: skip
 
     def __init__(self, batch: Batch, operation: Operation) -> None:
@@ -42,6 +43,8 @@ class Call:
         """Identifiers that this operation returns."""
         self.outputs: tuple[bytes, ...] = ()
         """Data that this operation returns."""
+        self.has_loaded = False
+        """Whether it has loaded an object that the identity may use."""
 
     @property
     def settings(self) -> Settings:
@@ -59,6 +62,11 @@ class Call:
         if isinstance(self.store, Transaction):
             return self.store
         raise WriteRequired
+
+    @property
+    def optional_transaction(self) -> Transaction | None:
+        """The store for writing what can be noted another time; None if it cannot write now."""
+        return self.transaction if self.batch.can_write else None
 
     # --- references to objects and data ----------------------------------------------------------
 
@@ -150,7 +158,7 @@ class Call:
         """The computation that a later part continues."""
         assert request.correlation_value is not None
         return self.batch.computations.resume(
-            self.identity.name, self.operation, request.correlation_value, self.now
+            self.identity.holder, self.operation, request.correlation_value, self.now
         )
 
     def suspend(
@@ -166,6 +174,6 @@ class Call:
     def suspend_as(self, value: bytes, context: object, identifier: str | None = None) -> None:
         """Keep a computation under a Correlation Value."""
         computation = Computation(
-            self.identity.name, self.operation, identifier, context, self.now + LIFETIME
+            self.identity.holder, self.operation, identifier, context, self.now + LIFETIME
         )
         self.batch.computations.suspend(value, computation, self.now)

@@ -48,7 +48,7 @@ from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
+from kmipkit_server.store.base import Damaged, Reader, Store, StoreError, Transaction
 
 log = logging.getLogger("kmipkit.server")
 
@@ -56,6 +56,11 @@ STOP, CONTINUE, UNDO = (
     BatchErrorContinuationOption.STOP,
     BatchErrorContinuationOption.CONTINUE,
     BatchErrorContinuationOption.UNDO,
+)
+
+
+_DAMAGED = OperationError(
+    ResultReason.GENERAL_FAILURE, "an object of the request is damaged in the store of the server"
 )
 
 
@@ -110,7 +115,9 @@ class Dispatcher:
             check_header(request)
             authentication = request.header.authentication
             if authentication is not None:
-                identity = await self.accounts.authenticate(identity, authentication, now)
+                identity = await self.accounts.authenticate(
+                    identity, authentication, now, len(request.items)
+                )
             results, exchanges_roles = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: authentication failed: %s", identity.name, error.message)
@@ -120,7 +127,7 @@ class Dispatcher:
             results = [failure(request.version, error)]
         except StoreError as error:
             results = [self._store_failure(request, identity, error)]
-        encoded = self._encode(request, results, now, identity.proof)
+        encoded = self._encode(request, results, now, identity)
         return Response(encoded, request.version if exchanges_roles else None)
 
     def on_response(self, identity: Identity, data: bytes) -> None:
@@ -150,7 +157,9 @@ class Dispatcher:
             deferred.stage = ProcessingStage.IN_PROCESS
             items = self._asynchronous.remaining(deferred)
             original = deferred.request
-            request = Request(original.version, original.header, tuple(items.values()))
+            # The Poll that fetches a result has a Maximum Response Size of its own.
+            header = original.header.replace(maximum_response_size=None)
+            request = Request(original.version, header, tuple(items.values()))
             try:
                 plan = self._plan(request)
                 batch = await self._execute(request, plan, deferred.identity, self._now())
@@ -172,10 +181,21 @@ class Dispatcher:
             values = values_to_process(request)
             await self.run_deferred(self._asynchronous.of_values(values, identity))
         elif request.header.asynchronous_indicator and is_to_be_deferred(request, slow=plan.slow):
-            random = self.server.settings.random
-            return self._asynchronous.defer(request, identity, self.clock(), random), False
+            return self._defer(request, identity, now), False
         batch = await self._execute(request, plan, identity, now)
         return batch.results, batch.exchanges_roles
+
+    def _defer(
+        self, request: Request, identity: Identity, now: datetime
+    ) -> list[ResponseBatchItem]:
+        """Accept a request that is carried out later, unless its response would be too large."""
+        random = self.server.settings.random
+        pending = self._asynchronous.defer(request, identity, self.clock(), random)
+        refusal = _refusal_of_size(request, pending, now, identity)
+        if refusal is None:
+            return pending
+        self._asynchronous.withdraw(pending)
+        return [refusal]
 
     async def _execute(
         self, request: Request, plan: _Plan, identity: Identity, now: datetime
@@ -184,14 +204,16 @@ class Dispatcher:
         # The store may call run() several times. Each run has a batch of its own, and all of them
         # are ended, but only that of the committed run is published.
         runs: list[Batch] = []
+        can_write = True
 
         def run(store: Reader | Transaction) -> Batch:
             batch = Batch(
                 self.server, identity, request.version, now, store,
-                is_single=len(request.items) == 1,
+                is_single=len(request.items) == 1, can_write=can_write,
             )  # fmt: skip
             runs.append(batch)
             self._run_items(batch, request, plan.rows)
+            _require_size(batch, request)
             return batch
 
         def on_commit(batch: Batch) -> None:
@@ -206,8 +228,22 @@ class Dispatcher:
                     return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
                 except WriteRequired:
                     pass
-            return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
+            try:
+                return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
+            except StoreError as error:
+                if plan.writes:
+                    raise
+                # Reading must not need a write, which fails on a full disk: once more, without what
+                # can be noted another time. Whatever else needs a write is refused.
+                can_write = False
+                try:
+                    batch = await self.store.run(run, slow=plan.slow, on_commit=on_commit)
+                except WriteRequired:
+                    raise error from None
+                log.warning("%s: answered, but not noted in the store: %s", identity.name, error)
+                return batch
         except BatchRolledBack as rollback:
+            rollback.batch.exchanges_roles = False
             self._report(rollback.batch, request)
             return rollback.batch
         finally:
@@ -218,6 +254,8 @@ class Dispatcher:
         self, batch: Batch, request: Request, rows: Sequence[ServedOperation | None]
     ) -> None:
         option = request.header.batch_error_continuation_option or STOP
+        if isinstance(batch.store, Transaction):
+            batch.store.note_time(batch.now)
         for item, row in zip(request.items, rows, strict=True):
             result = self._run_item(batch, item, row)
             batch.results.append(result)
@@ -245,6 +283,9 @@ class Dispatcher:
             return self._run_operation(batch, require_readable(item), row)
         except OperationError as error:
             return failure(batch.version, error, item)
+        except Damaged as error:
+            log.error("%s: %s", batch.identity.name, error)
+            return failure(batch.version, _DAMAGED, item)
         except (WriteRequired, StoreError):
             raise
         except Exception:
@@ -331,18 +372,42 @@ class Dispatcher:
         request: Request,
         results: list[ResponseBatchItem],
         now: datetime,
-        proof: bytes | None,
+        identity: Identity,
     ) -> bytes:
-        data = response.message(request.version, results, now, proof)
-        maximum = request.header.maximum_response_size
-        if maximum is not None and len(data) > maximum:
-            error = OperationError(
-                ResultReason.RESPONSE_TOO_LARGE,
-                f"the response has {len(data)} bytes; the request allows {maximum} at most",
-            )
-            refusal = failure(request.version, error, request.items[0])
-            return response.message(request.version, [refusal], now)
-        return data
+        if request.header.maximum_response_size is not None:
+            refusal = _refusal_of_size(request, results, now, identity)
+            results = results if refusal is None else [refusal]
+        return response.message(request.version, results, now, identity.proof)
+
+
+def _require_size(batch: Batch, request: Request) -> None:
+    """Roll back a batch whose response the client cannot take, so that it has no effect.
+
+    "Indicate the maximum size of a response, in bytes, that the requester SHALL be able to handle"
+    (KMIP 1.4 §6.3, KMIP 2.1 §9.12): a client that is told "failed" must be able to rely on it.
+    """
+    refusal = _refusal_of_size(request, batch.results, batch.now, batch.identity)
+    if refusal is not None:
+        batch.results = [refusal]
+        batch.has_failures = True
+        raise BatchRolledBack(batch)
+
+
+def _refusal_of_size(
+    request: Request, results: list[ResponseBatchItem], now: datetime, identity: Identity
+) -> ResponseBatchItem | None:
+    """Response Too Large, if the response exceeds the maximum of the request; None if it does not."""
+    maximum = request.header.maximum_response_size
+    if maximum is None:
+        return None
+    size = len(response.message(request.version, results, now, identity.proof))
+    if size <= maximum:
+        return None
+    error = OperationError(
+        ResultReason.RESPONSE_TOO_LARGE,
+        f"the response has {size} bytes; the request allows {maximum} at most",
+    )
+    return failure(request.version, error, request.items[0])
 
 
 def _log_failures(batch: Batch) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from kmipkit.errors import OperationError
 from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit_server.identity.identity import Holder
 from kmipkit_server.identity.shares import require_share
 
 MAX_COMPUTATIONS = 1024
@@ -52,7 +53,7 @@ class KeyedPart(DataPart, Protocol):
 class Computation:
     """An unfinished computation."""
 
-    owner: str
+    owner: Holder
     operation: Operation
     identifier: str | None
     """The Unique Identifier of its key."""
@@ -88,7 +89,9 @@ class Computations:
         self._table = table
         self._shared = shared
 
-    def resume(self, owner: str, operation: Operation, value: bytes, now: datetime) -> Computation:
+    def resume(
+        self, owner: Holder, operation: Operation, value: bytes, now: datetime
+    ) -> Computation:
         """The computation of a Correlation Value, which leaves the table.
 
         A cipher or hash cannot undo a part. So the computation leaves the shared table at once, and
@@ -108,7 +111,7 @@ class Computations:
         return computation
 
     def peek(
-        self, owner: str, operation: Operation, value: bytes | None, now: datetime
+        self, owner: Holder, operation: Operation, value: bytes | None, now: datetime
     ) -> Computation | None:
         """The computation of a Correlation Value, which stays in the table; None if there is none.
 
@@ -128,11 +131,11 @@ class Computations:
         """Keep a computation. OperationError: Server Limit Exceeded if there are too many."""
         self._remove_expired(now)
         if value not in self._table:
-            owners = [each.owner for each in self._table.values()]
+            accounts = [each.owner[0] for each in self._table.values()]
             require_share(
                 "unfinished operations in several parts",
-                owners.count(computation.owner), MAX_COMPUTATIONS_PER_ACCOUNT,
-                len(owners), MAX_COMPUTATIONS,
+                accounts.count(computation.owner[0]), MAX_COMPUTATIONS_PER_ACCOUNT,
+                len(accounts), MAX_COMPUTATIONS,
             )  # fmt: skip
         self._table[value] = computation
 

@@ -13,6 +13,7 @@ from kmipkit.model.envelope import decode_request, peek_version
 from kmipkit.model.headers import RequestHeader
 from kmipkit.model.messages import RequestBatchItem
 from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv import binary
@@ -63,9 +64,9 @@ def _read_item(part: Item, version: Version) -> RequestBatchItem | UnreadableIte
         return from_tree(RequestBatchItem, part, version, tag=Tag.BATCH_ITEM)
     except RemoteProtocolError as error:
         children = part.value if isinstance(part.value, tuple) else ()
-        values = {child.tag: child.value for child in children}
-        code = values.get(Tag.OPERATION)
-        identifier = values.get(Tag.UNIQUE_BATCH_ITEM_ID)
+        by_type = {(child.tag, child.type): child.value for child in children}
+        code = by_type.get((Tag.OPERATION, ItemType.ENUMERATION))
+        identifier = by_type.get((Tag.UNIQUE_BATCH_ITEM_ID, ItemType.BYTE_STRING))
         return UnreadableItem(
             error,
             Operation(code) if isinstance(code, int) else None,

@@ -1,17 +1,21 @@
 """Responses: batch items for successes and failures, and the message around them."""
 
+import logging
 from datetime import datetime
 from typing import NamedTuple
 
-from kmipkit.errors import OperationError
+from kmipkit.errors import LocalProtocolError, OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
-from kmipkit.spec.enums import Operation, ResultStatus
+from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
+from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.engine.request import UnreadableItem
+
+log = logging.getLogger("kmipkit.server")
 
 
 class Response(NamedTuple):
@@ -86,4 +90,26 @@ def message(
         batch_count=len(items),
     )
     response = ResponseMessage(response_header=header, batch_items=tuple(items))
-    return encode(response, version, strict=False)
+    try:
+        return encode(response, version, strict=False)
+    except LocalProtocolError as error:
+        # A defect of the server, as an operation must not return what the version cannot express.
+        # It must not cost the client the connection, and with it the results of the other items.
+        log.error("the response cannot be encoded in KMIP %s: %s", version, error)
+    encodable = tuple(_encodable(item, version) for item in items)
+    return encode(response.replace(batch_items=encodable), version, strict=False)
+
+
+def _encodable(item: ResponseBatchItem, version: Version) -> ResponseBatchItem:
+    """The item, or an internal error in place of an item that the version cannot express."""
+    try:
+        encode(item, version, tag=Tag.BATCH_ITEM, strict=False)
+    except LocalProtocolError:
+        return ResponseBatchItem(
+            operation=item.operation,
+            unique_batch_item_id=item.unique_batch_item_id,
+            result_status=ResultStatus.OPERATION_FAILED,
+            result_reason=reason_for(ResultReason.INTERNAL_SERVER_ERROR, version),
+            result_message="internal error",
+        )
+    return item

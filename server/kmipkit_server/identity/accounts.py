@@ -88,36 +88,41 @@ class Accounts:
         return replace(identity, name=name, is_administrator=name in self.administrators)
 
     async def authenticate(
-        self, identity: Identity, authentication: Authentication | None, now: datetime
+        self,
+        identity: Identity,
+        authentication: Authentication | None,
+        now: datetime,
+        operations: int = 1,
     ) -> Identity:
         """The account of a request: that of its last credential, if all of them are valid.
+
+        ``operations`` is how many the request has, which counts against the limits of tickets.
 
         AuthenticationError: Authentication Not Successful, Invalid Ticket, Feature Not Supported.
         """
         try:
             for credential in authentication.credentials if authentication else ():
-                identity = await self._with_credential(identity, credential, now)
+                identity = await self._with_credential(identity, credential, now, operations)
         except OperationError as error:
             raise AuthenticationError(error.reason, error.message) from None
         return identity
 
     async def _with_credential(
-        self, identity: Identity, credential: Any, now: datetime
+        self, identity: Identity, credential: Any, now: datetime, operations: int
     ) -> Identity:
-        check = _CHECKS.get(type(credential.credential_value))
+        value = credential.credential_value
+        if isinstance(value, TicketCredential):
+            account = await self._of_ticket(value, now, operations)
+            return self._on_connection(account, identity)
+        check = _CHECKS.get(type(value))
         if check is None:
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED,
                 f"credentials of type {title(credential.credential_type)} are not supported",
             )
-        account = await self._guarded(check, identity.address, credential.credential_value, now)
-        if account is not None:
-            return replace(
-                account,
-                certificate=identity.certificate,
-                address=identity.address,
-                is_administrator=account.name in self.administrators,
-            )
+        user = await self._guarded(check, identity.address, value, now)
+        if user is not None:
+            return self._on_connection(user, identity)
         if self.ignores_unknown:
             return identity
         raise refusal()
@@ -127,8 +132,6 @@ class Accounts:
     ) -> Identity | None:
         """The result of a check, which guesses make slower and slower."""
         user = getattr(credential, "username", None) or ""
-        if isinstance(credential, TicketCredential):  # 32 random bytes cannot be guessed
-            return await check(self, credential, now)
         await self.guesses.wait(user, address)
         try:
             account = await check(self, credential, now)
@@ -140,6 +143,15 @@ class Accounts:
         else:
             self.guesses.succeeded(user, address)
         return account
+
+    def _on_connection(self, account: Identity, connection: Identity) -> Identity:
+        """An account whose credentials a request on a connection shows."""
+        return replace(
+            account,
+            certificate=connection.certificate,
+            address=connection.address,
+            is_administrator=account.name in self.administrators,
+        )
 
     # --- one method for each type of credential: None if no user has such a credential -----------
 
@@ -231,9 +243,11 @@ class Accounts:
                 return Identity(user_name(user))
         raise refusal()
 
-    async def _check_ticket(self, credential: TicketCredential, now: datetime) -> Identity | None:
+    async def _of_ticket(
+        self, credential: TicketCredential, now: datetime, operations: int
+    ) -> Identity:
         """The account of a ticket, unless it is that of a user who may no longer log in."""
-        account = Tickets(self.sessions).present(credential.ticket, now)
+        account = Tickets(self.sessions).present(credential.ticket, now, operations)
         user = await self._user(account.name, now)
         if user is not None and not is_usable(user, now):
             raise refusal()
@@ -293,7 +307,6 @@ _CHECKS: Mapping[type, _Check] = MappingProxyType(
         Device: Accounts._check_device,
         OneTimePassword: Accounts._check_one_time_password,
         HashedPassword: Accounts._check_hashed_password,
-        TicketCredential: Accounts._check_ticket,
     }
 )
 """The method that checks each type of credential."""

@@ -5,6 +5,7 @@ whose Deactivation Date has passed is deactivated, whatever state was stored whe
 (KMIP 1.4 §3.22).
 """
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
@@ -15,7 +16,10 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.identity.identity import SYSTEM
-from kmipkit_server.store.base import Criterion, LocateQuery, Reader, Record
+from kmipkit_server.store.base import Criterion, Damaged, LocateQuery, Reader, Record
+from kmipkit_server.store.criteria import is_met
+
+log = logging.getLogger("kmipkit.server")
 
 SYSTEM_TYPES = frozenset(
     {
@@ -56,7 +60,7 @@ class Directory(NamedTuple):
 
     def user(self, name: str) -> Record | None:
         """The user of this name, usable or not."""
-        records = map(self.reader.get, self.reader.find_by_name(SYSTEM.name, name))
+        records = map(self._get, self.reader.find_by_name(SYSTEM.name, name))
         return next(
             (record for record in records if record and record.object_type is ObjectType.USER), None
         )
@@ -68,7 +72,7 @@ class Directory(NamedTuple):
         for link in user.attributes.all(Tag.CREDENTIAL_LINK):
             by_name = isinstance(link, NameReference)
             for identifier in self.reader.find_by_name(SYSTEM.name, link) if by_name else (link,):
-                record = self.reader.get(identifier)
+                record = self._get(identifier)
                 if record and record.object_type is object_type and is_usable(record, self.now):
                     yield record
 
@@ -102,5 +106,19 @@ class Directory(NamedTuple):
             Tag.OBJECT_TYPE, Item(Tag.OBJECT_TYPE, ItemType.ENUMERATION, int(object_type))
         )
         query = LocateQuery(owner=SYSTEM.name, criteria=(*criteria, of_type), now=self.now)
-        records = map(self.reader.get, self.reader.locate(query).ids)
-        return (record for record in records if record is not None)
+        records = map(self._get, self.reader.locate(query).ids)
+        # The index alone must not decide who logs in: see kmipkit_server.store.criteria.
+        return (record for record in records if record is not None and is_met(query, record))
+
+    def _get(self, identifier: str) -> Record | None:
+        """A record; a damaged one counts as missing, so that all others can log in."""
+        try:
+            record = self.reader.get(identifier)
+            # The material has a seal of its own, which is checked when the material is read.
+            is_readable = record is not None and (
+                record.is_destroyed or record.material is not None
+            )
+        except Damaged as error:
+            log.error("%s", error)
+            return None
+        return record if is_readable else None

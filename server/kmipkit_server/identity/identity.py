@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from kmipkit.model.payloads.limits import Right
 
+Holder = tuple[str, bytes | None]
+"""The name of an account, and the value of a delegated ticket if the request has one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -19,8 +22,20 @@ class Identity:
     """The rights of a ticket of Delegated Login; None for all rights of the account."""
     address: str = ""
     """The network address from which the client is connected; empty if there is none."""
+    ticket: bytes | None = field(default=None, repr=False)
+    """The value of the ticket with which the request was authenticated."""
     proof: bytes | None = field(default=None, repr=False)
     """The Server Hashed Password of the response (KMIP 2.1 §8.5)."""
+
+    @property
+    def holder(self) -> Holder:
+        """To whom unfinished work belongs: the account, or one delegated ticket.
+
+        The holder of a delegated ticket must not reach the results of the account, nor those of
+        other tickets: "Requests using the ticket MUST only be permitted to perform the operations
+        specified in the Rights section" (KMIP 2.1 §6.1.12).
+        """
+        return self.name, self.ticket if self.rights is not None else None
 
 
 SYSTEM = Identity("")

@@ -7,6 +7,7 @@ only, and ends with the process.
 from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from kmipkit.errors import OperationError
 from kmipkit.model.credentials import Ticket
@@ -24,18 +25,49 @@ SIZE = 32
 """Bytes of a Ticket Value."""
 
 
+class Limits(NamedTuple):
+    """For how many requests and operations a ticket is still valid; None for any number."""
+
+    requests: int | None = None
+    operations: int | None = None
+    """The operations in all batches: the Usage Limits (KMIP 2.1 §6.1.12, §6.1.30)."""
+
+    def are_exceeded_by(self, operations: int) -> bool:
+        """Whether a request with this many operations is not permitted."""
+        return self.operations is not None and operations > self.operations
+
+    def after(self, operations: int) -> "Limits":
+        """What is left after a request."""
+        return Limits(
+            None if self.requests is None else self.requests - 1,
+            None if self.operations is None else self.operations - operations,
+        )
+
+    @property
+    def are_used_up(self) -> bool:
+        """Whether no further request is permitted."""
+        return 0 in (self.requests, self.operations)
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """The session of a ticket."""
 
     account: Identity
     expires: datetime
-    requests_left: int | None
-    """None for any number."""
+    limits: Limits
+    """What is left of the ticket."""
+    parent: bytes | None = None
+    """The ticket with which this one was requested."""
 
 
 class Tickets:
-    """The rules for tickets, over a table of sessions by Ticket Value."""
+    """The rules for tickets, over a table of sessions by Ticket Value.
+
+    A ticket that was requested with another ticket is bounded by it: it has no other rights, ends
+    with it, and its requests are also requests of the other one. Otherwise the holder of a ticket
+    for one request could renew it for ever.
+    """
 
     def __init__(self, sessions: MutableMapping[bytes, Session]) -> None:
         self._sessions = sessions
@@ -46,47 +78,83 @@ class Tickets:
         value: bytes,
         now: datetime,
         lease: timedelta,
-        requests: int | None,
+        limits: Limits,
         rights: tuple[Right, ...] | None,
     ) -> Ticket:
-        """A new ticket. OperationError: Server Limit Exceeded if there are too many."""
+        """A new ticket. OperationError: Server Limit Exceeded if there are too many, Invalid Ticket
+        if the ticket of the request has no further request to pass on."""
         self._remove_expired(now)
         holders = [session.account.name for session in self._sessions.values()]
         require_share(
             "valid tickets",
             holders.count(account.name), MAX_TICKETS_PER_ACCOUNT, len(holders), MAX_TICKETS,
         )  # fmt: skip
+        expires = now + lease
+        if account.ticket is not None:
+            chain = self._chain(account.ticket)
+            if chain is None:
+                raise OperationError(
+                    ResultReason.INVALID_TICKET, "the ticket of the request is used up"
+                )
+            expires = min(expires, *(session.expires for session in chain.values()))
         # The certificate and the proof belong to the connection of this request, not to the ticket.
-        holder = Identity(account.name, account.is_administrator, rights=rights)
-        self._sessions[value] = Session(holder, now + lease, requests)
+        holder = Identity(account.name, account.is_administrator, rights=rights, ticket=value)
+        self._sessions[value] = Session(holder, expires, limits, account.ticket)
         return Ticket(ticket_type=TicketType.LOGIN, ticket_value=value)
 
-    def present(self, ticket: Ticket, now: datetime) -> Identity:
-        """The account of a ticket. This uses one of the ticket's requests.
+    def present(self, ticket: Ticket, now: datetime, operations: int) -> Identity:
+        """The account of a ticket. This uses one of its requests, and a number of operations.
 
         OperationError: Invalid Ticket.
         """
         self._remove_expired(now)
         value = ticket.ticket_value
-        session = self._sessions.get(value)
-        if session is None:
+        chain = self._chain(value)
+        if chain is None:
             raise OperationError(
                 ResultReason.INVALID_TICKET, "the ticket is invalid or has expired"
             )
-        if session.requests_left is not None:
-            if session.requests_left <= 1:
-                del self._sessions[value]
-            else:
-                self._sessions[value] = replace(session, requests_left=session.requests_left - 1)
-        return session.account
+        if any(session.limits.are_exceeded_by(operations) for session in chain.values()):
+            raise OperationError(
+                ResultReason.INVALID_TICKET,
+                f"the ticket does not permit {operations} more operations",
+            )
+        account = chain[value].account
+        for each, session in chain.items():
+            limits = session.limits.after(operations)
+            if limits.are_used_up:
+                del self._sessions[each]
+            elif limits != session.limits:
+                self._sessions[each] = replace(session, limits=limits)
+        return account
 
     def withdraw(self, ticket: Ticket, account: Identity, now: datetime) -> None:
-        """End a ticket. OperationError: Invalid Ticket if the account has no such ticket."""
+        """End a ticket, with all that were requested with it.
+
+        OperationError: Invalid Ticket if the account has no such ticket. A delegated ticket only
+        ends itself, and those that were requested with it.
+        """
         self._remove_expired(now)
-        session = self._sessions.get(ticket.ticket_value)
-        if session is None or session.account.name != account.name:
+        chain = self._chain(ticket.ticket_value)
+        if (
+            chain is None
+            or chain[ticket.ticket_value].account.name != account.name
+            or (account.rights is not None and account.ticket not in chain)
+        ):
             raise OperationError(ResultReason.INVALID_TICKET, "the account has no such ticket")
         del self._sessions[ticket.ticket_value]
+
+    def _chain(self, value: bytes) -> dict[bytes, Session] | None:
+        """The session of a ticket and of those behind it; None if one of them has ended."""
+        chain: dict[bytes, Session] = {}
+        following: bytes | None = value
+        while following is not None:
+            session = self._sessions.get(following)
+            if session is None:
+                return None
+            chain[following] = session
+            following = session.parent
+        return chain
 
     def _remove_expired(self, now: datetime) -> None:
         expired = [value for value, session in self._sessions.items() if session.expires < now]

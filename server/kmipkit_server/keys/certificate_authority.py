@@ -3,6 +3,9 @@
 Both are made for the first Certify request, and stored like all objects: sealed, and in the
 transaction of the request. They belong to the server, so that administrators can find and get the
 certificate. The key is sensitive and not extractable, so that nobody can get it.
+
+A setting says which two objects they are. Their names are for administrators only, who can give the
+same names to other objects of the server.
 """
 
 from cryptography import x509
@@ -39,34 +42,45 @@ ALGORITHM, BITS = "rsa-3072", 3072
 """RSA, since every client can verify its signatures."""
 
 
+SETTING = "certificate authority"
+"""The Unique Identifiers of the key and the certificate, each on a line."""
+
+
 def authority(call: Call) -> Authority:
     """The authority, which is made if there is none yet. Needs a transaction."""
-    certificate = _own(call, NAME)
-    key = _own(call, KEY_NAME)
-    if certificate is None or key is None:
+    stored = _stored(call)
+    if stored is None:
         return _make(call)
-    value = certificate.object
-    assert isinstance(value, Certificate)
-    private = load_der_private_key(key_bytes(key), password=None)
+    key, certificate = stored
     return Authority(
-        x509.load_der_x509_certificate(value.certificate_value),
-        private,  # type: ignore[arg-type]  # RSA, as made here
+        x509.load_der_x509_certificate(_der(certificate)),
+        load_der_private_key(key_bytes(key), password=None),  # type: ignore[arg-type]  # RSA, as made here
     )
 
 
 def certificate(call: Call) -> bytes | None:
     """The authority's certificate in DER, if there is an authority."""
-    managed = _own(call, NAME)
-    value = managed.object if managed is not None else None
-    return value.certificate_value if isinstance(value, Certificate) else None
+    stored = _stored(call)
+    return _der(stored[1]) if stored is not None else None
 
 
-def _own(call: Call, name: str) -> Managed | None:
-    for identifier in call.store.find_by_name(SYSTEM.name, name):
-        record = call.store.get(identifier)
-        if record is not None and not record.is_destroyed:
-            return Managed(record, call.now)
-    return None
+def _der(certificate: Managed) -> bytes:
+    value = certificate.object
+    assert isinstance(value, Certificate)
+    return value.certificate_value
+
+
+def _stored(call: Call) -> tuple[Managed, Managed] | None:
+    """The key and the certificate; None if an administrator has destroyed or obliterated one."""
+    setting = call.store.setting(SETTING)
+    if setting is None:
+        return None
+    records = [call.store.get(identifier) for identifier in setting.decode().split("\n")]
+    key, certificate = (
+        None if record is None or record.is_destroyed else Managed(record, call.now)
+        for record in records
+    )
+    return None if key is None or certificate is None else (key, certificate)
 
 
 def _make(call: Call) -> Authority:
@@ -86,6 +100,7 @@ def _make(call: Call) -> Authority:
         certificate_type=CertificateType.X_509,
         certificate_value=new.certificate.public_bytes(Encoding.DER),
     )
+    identifiers = []
     for object_type, name, value, is_sensitive in (
         (ObjectType.PRIVATE_KEY, KEY_NAME, key, True),
         (ObjectType.CERTIFICATE, NAME, public, False),
@@ -96,8 +111,10 @@ def _make(call: Call) -> Authority:
             (Tag.SENSITIVE, is_sensitive),
             (Tag.EXTRACTABLE, not is_sensitive),
         )
-        creation.store(
+        managed = creation.store(
             call, object_type, pack_object(value), attributes, derived_attributes(value),
             generated=True, owner=SYSTEM,
         )  # fmt: skip
+        identifiers.append(managed.id)
+    call.transaction.set_setting(SETTING, "\n".join(identifiers).encode())
     return new

@@ -12,6 +12,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import KeyedPart
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.objects.protection import with_history
 from kmipkit_server.policy import rules
 
 
@@ -26,6 +27,7 @@ def load(call: Call, identifier: object) -> Managed:
     if record is None:
         call.not_found(unique_identifier)
     rules.require(call.identity, call.operation, record.owner, record.id)
+    call.has_loaded = True
     if record.is_archived and call.operation is not Operation.RECOVER:
         raise OperationError(
             ResultReason.OBJECT_ARCHIVED, "the object is archived; recover it first"
@@ -59,5 +61,5 @@ def load_for_use(call: Call, request: KeyedPart) -> tuple[Managed, Any]:
 
 def save(call: Call, old: Managed, new: Managed) -> None:
     """Write a changed object, with the Last Change Date of now (KMIP 1.4 §3.38)."""
-    changed = new.with_attribute(Tag.LAST_CHANGE_DATE, call.now)
+    changed = with_history(new).with_attribute(Tag.LAST_CHANGE_DATE, call.now)
     call.transaction.update(old.record, changed.record)

@@ -17,6 +17,8 @@ from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
+from kmipkit.ttlv.tree import Item
+from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
 
 DESCRIBES_NEW_OBJECT = frozenset(
@@ -54,7 +56,8 @@ def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
             return None
     else:
         row = BY_TAG.get(Tag.LINK if key in LINK_TYPES else key)
-        if row is not None and row.known_in(version):
+        # Custom Attribute is the row for the rules of vendor attributes, and no name itself.
+        if row is not None and row.known_in(version) and key != Tag.CUSTOM_ATTRIBUTE:
             return row
     raise OperationError(
         ResultReason.UNSUPPORTED_ATTRIBUTE,
@@ -84,20 +87,26 @@ def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -
         _row(attribute.key, version)
     else:
         _require(attribute.key, version, "set_by_client", "set")
-    require_value(attribute)
+    require_value(attribute, version)
+
+
+def check_import(attribute: Attribute, version: Version) -> None:
+    """Refuse an attribute that no object can have; Import may set all others (KMIP 2.1 §6.1.25)."""
+    _row(attribute.key, version)
+    require_value(attribute, version)
 
 
 def check_add(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse an attribute that a client may not add to an existing object."""
     _require(attribute.key, version, "set_by_client", "add")
-    require_value(attribute)
+    require_value(attribute, version)
     _require_state(attribute.key, managed)
 
 
 def check_modify(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse a change that a client may not make."""
     _require(attribute.key, version, "modifiable_by_client", "change")
-    require_value(attribute)
+    require_value(attribute, version)
     _require_state(attribute.key, managed)
 
 
@@ -112,12 +121,19 @@ def check_delete(key: AttributeKey, managed: Managed, version: Version) -> None:
     _require(key, version, "deletable_by_client", "delete")
 
 
-def require_value(attribute: Attribute) -> None:
-    """Refuse an attribute without a value: only Notify has such attributes."""
+def require_value(attribute: Attribute, version: Version) -> None:
+    """Refuse an attribute without a value, as only Notify has it, or with one of another version."""
     if attribute.value is None:
         raise OperationError(
             ResultReason.INVALID_FIELD, f"{attribute_name(attribute.key)} has no value"
         )
+    if isinstance(attribute.key, Tag) and isinstance(attribute.value, Item):
+        # A tag that is no attribute, or an attribute in the form of another version.
+        raise OperationError(
+            ResultReason.UNSUPPORTED_ATTRIBUTE,
+            f"KMIP {version} has no attribute {attribute_name(attribute.key)} with such a value",
+        )
+    require_known(attribute.value, version)
 
 
 def _require_state(key: AttributeKey, managed: Managed) -> None:

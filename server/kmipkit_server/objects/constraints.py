@@ -1,18 +1,18 @@
 """Constraints and defaults for new objects, which administrators set (KMIP 2.1 §6.1.52, §6.1.53).
 
-They are stored as one object of the server. Its content is cached until it changes, so that only the
-first Create reads it from the store. The batch stages the cache, like everything outside the
+They are one setting in the store. It is cached until it changes, so that only the first Create reads
+it. Rules that cannot be read do not apply, so that clients are served until an administrator has set
+them again; the log says so. The batch stages the cache, like everything outside the
 transaction: uncommitted rules do not affect other clients.
 """
 
+import logging
 from collections.abc import Iterable
 from typing import Annotated
 
-from kmipkit.errors import OperationError
+from kmipkit.errors import OperationError, RemoteProtocolError
 from kmipkit.model.attribute import Attribute, Attributes, attribute_name
-from kmipkit.model.attributes import Name
 from kmipkit.model.codec import decode, encode
-from kmipkit.model.objects import OpaqueObject
 from kmipkit.model.payloads.limits import (
     Constraints,
     DefaultsInformation,
@@ -20,16 +20,15 @@ from kmipkit.model.payloads.limits import (
     ObjectTypes,
 )
 from kmipkit.model.structure import Structure, Wire, structure
-from kmipkit.spec.enums import NameType, ObjectType, OpaqueDataType, ResultReason, State
+from kmipkit.spec.enums import ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1
 from kmipkit_server.engine.call import Call
-from kmipkit_server.identity.identity import SYSTEM
-from kmipkit_server.objects.managed import Managed, pack_object
-from kmipkit_server.store.base import Record, Transaction
+from kmipkit_server.store.base import Damaged, Reader, Transaction
 
-IDENTIFIER = "kmipkit-constraints-and-defaults"
-_DATA_TYPE = OpaqueDataType(0x80000001)
+log = logging.getLogger("kmipkit.server")
+
+SETTING = "constraints and defaults"
 _CACHE = "constraints"
 
 
@@ -47,40 +46,28 @@ def rules_in_force(call: Call) -> Rules:
     cached: Rules | None = cache.get(_CACHE)
     if cached is not None:
         return cached
-    record = call.store.get(IDENTIFIER)
-    rules = Rules() if record is None else _read(Managed(record, call.now))
+    rules = _read(call.store)
     # A reader may see rules that a transaction is just replacing; it must not cache them.
     if isinstance(call.store, Transaction):
         cache[_CACHE] = rules
     return rules
 
 
-def _read(managed: Managed) -> Rules:
-    value = managed.object
-    assert isinstance(value, OpaqueObject)
-    return decode(Rules, value.opaque_data_value, V2_1, tag=Tag.REQUEST_PAYLOAD)
+def _read(store: Reader) -> Rules:
+    try:
+        stored = store.setting(SETTING)
+        return Rules() if stored is None else decode(Rules, stored, V2_1, tag=Tag.REQUEST_PAYLOAD)
+    except (Damaged, RemoteProtocolError) as error:
+        log.warning(
+            "the constraints and defaults cannot be read and do not apply; set them again: %s",
+            error,
+        )
+        return Rules()
 
 
 def replace_rules(call: Call, rules: Rules) -> None:
     """Store other rules, which apply from the commit on."""
-    value = OpaqueObject(
-        opaque_data_type=_DATA_TYPE,
-        opaque_data_value=encode(rules, V2_1, tag=Tag.REQUEST_PAYLOAD),
-    )
-    name = Name(name_value=IDENTIFIER, name_type=NameType.UNINTERPRETED_TEXT_STRING)
-    record = Record(
-        id=IDENTIFIER,
-        owner=SYSTEM.name,
-        object_type=ObjectType.OPAQUE_OBJECT,
-        stored_state=State.PRE_ACTIVE,
-        attributes=Attributes((Attribute(Tag.NAME, name, 0),)),
-        material=pack_object(value),
-    )
-    old = call.store.get(IDENTIFIER)
-    if old is None:
-        call.transaction.insert(record)
-    else:
-        call.transaction.update(old, record)
+    call.transaction.set_setting(SETTING, encode(rules, V2_1, tag=Tag.REQUEST_PAYLOAD))
     call.batch.staged(call.batch.server.state.caches)[_CACHE] = rules
 
 

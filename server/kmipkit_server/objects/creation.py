@@ -37,6 +37,7 @@ from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.objects import attribute_rules, constraints
 from kmipkit_server.objects.managed import Managed, is_multi_instance, pack_object
 from kmipkit_server.objects.names import require_unique_name, template_attributes
+from kmipkit_server.objects.protection import without_claims
 from kmipkit_server.objects.usage import with_count
 from kmipkit_server.store.base import Record
 
@@ -55,16 +56,16 @@ def requested_attributes(
     Those of templates and the server's defaults are included. An attribute in the request itself
     replaces the same single-instance attribute of a template (KMIP 1.4 §2.1.8).
     """
-    requested = attributes or Attributes()
+    # Not "or": a request that has only templates has no attributes, and so is false.
+    requested = Attributes() if attributes is None else attributes
     for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
     _refuse_repetition(requested)
     merged = [with_count(attribute) for attribute in requested]
-    merged += [
-        attribute
-        for attribute in template_attributes(call, requested.templates)
-        if is_multi_instance(attribute.key) or attribute.key not in requested
-    ]
+    for attribute in template_attributes(call, requested.templates):
+        if is_multi_instance(attribute.key) or attribute.key not in requested:
+            attribute_rules.check_new(attribute, object_type, call.version)
+            merged.append(with_count(attribute))
     return constraints.with_defaults(call, object_type, Attributes(tuple(merged)))
 
 
@@ -208,6 +209,7 @@ def store(
     given for objects that belong to the server.
     """
     owner = owner or call.identity
+    attributes = without_claims(attributes)
     require_unique_name(call, attributes, owner=owner.name)
     identifier = identifier or new_identifier(call)
     requested_keys = {attribute.key for attribute in attributes}

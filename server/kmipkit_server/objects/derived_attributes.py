@@ -37,9 +37,10 @@ from kmipkit.model.objects import (
 from kmipkit.model.structure import Structure
 from kmipkit.spec.enums import CertificateType, KeyFormatType, ResultReason
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_4, V2_1
+from kmipkit.spec.versions import V2_1
 from kmipkit.ttlv import binary
 from kmipkit_server.objects.creation import digest
+from kmipkit_server.objects.managed import STORED_VERSIONS
 
 Derived = Iterator[tuple[Tag, Any]]
 """Attributes and their values."""
@@ -97,12 +98,14 @@ def _tree(value: KeyValue) -> Any:
     """The encoded Key Material structure of a transparent key."""
     material = value.key_material
     assert isinstance(material, Structure)
-    for version in (V2_1, V1_4):
+    for version in STORED_VERSIONS:
         try:
             return to_tree(material, version, tag=Tag.KEY_MATERIAL)
         except LocalProtocolError:
-            continue  # a form that 2.0 dropped
-    raise AssertionError(f"no version encodes {type(material).__name__}")
+            continue
+    raise OperationError(
+        ResultReason.INVALID_FIELD, "the key has values of different versions of KMIP"
+    )
 
 
 def _key_block(block: KeyBlock) -> Derived:

@@ -28,16 +28,24 @@ from kmipkit.spec.versions import V1_4, V2_1, V3_0, Version
 from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.store.base import Record
 
+STORED_VERSIONS = (V2_1, V1_4, V3_0)
+"""The versions in whose encoding objects are stored, in the order in which they are tried."""
+
 
 def pack_object(value: ManagedObject) -> bytes:
     """The stored form: two bytes for the version, then the object in the encoding of that version.
 
-    The version is 2.1, or 1.4 for what 2.0 dropped, such as templates.
+    The version is 2.1, or another one for what 2.1 does not have: 1.4 has templates, and 3.0 the
+    post-quantum algorithms. Invalid Field if no version has everything in the object.
     """
-    try:
-        return bytes(V2_1) + encode(value, V2_1)
-    except LocalProtocolError:
-        return bytes(V1_4) + encode(value, V1_4)
+    for version in STORED_VERSIONS:
+        try:
+            return bytes(version) + encode(value, version)
+        except LocalProtocolError:
+            continue
+    raise OperationError(
+        ResultReason.INVALID_FIELD, "the object has values of different versions of KMIP"
+    )
 
 
 def unpack_object(material: bytes, object_type: ObjectType) -> ManagedObject:

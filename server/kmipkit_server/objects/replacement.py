@@ -2,13 +2,15 @@
 
 from datetime import timedelta
 
+from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.model.attributes import Link, UsageLimits
-from kmipkit.spec.enums import LinkType
+from kmipkit.spec.enums import LinkType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.access import load, save
 from kmipkit_server.objects.managed import Managed, add_instance, is_multi_instance
+from kmipkit_server.objects.protection import inherited_protection
 
 NOT_COPIED: frozenset[AttributeKey] = frozenset(
     {
@@ -66,6 +68,30 @@ def merged_attributes(requested: Attributes, inherited: Attributes) -> Attribute
         if is_multi_instance(attribute.key) or attribute.key not in requested
     )
     return Attributes((*not_replaced, *requested))
+
+
+def replacing_attributes(
+    call: Call, requested: Attributes, old: Managed, offset: int | None
+) -> Attributes:
+    """The attributes of a new key that replaces another one, and is as protected as that one."""
+    attributes = merged_attributes(requested, inherited_attributes(call, old, offset))
+    return inherited_protection(attributes, (old,), is_copy=False)
+
+
+def require_not_replaced(call: Call, old: Managed) -> None:
+    """Refuse a second replacement, as racing clients request it: Permission Denied.
+
+    "There SHALL be only one such replacement object per Managed Object" (KMIP 1.4 §3.35). Two of
+    them would have the names of the object in turn. An obliterated replacement does not count.
+    """
+    for attribute in old.instances(Tag.LINK):
+        link = attribute.value
+        identifier = link.linked_object_identifier
+        if link.link_type == LinkType.REPLACEMENT_OBJECT_LINK and call.store.get(str(identifier)):
+            raise OperationError(
+                ResultReason.PERMISSION_DENIED,
+                f"the object is already replaced by {identifier!r}; replace that one instead",
+            )
 
 
 def release_names(call: Call, old: Managed) -> Managed:

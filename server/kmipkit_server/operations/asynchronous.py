@@ -55,4 +55,6 @@ def query_asynchronous_requests(
         None if values is None else frozenset(values.values),
         None if operations is None else frozenset(operations.operations),
     )
-    return QueryAsynchronousRequestsResponse(asynchronous_requests=tuple(outstanding))
+    # The response cannot name an operation that only another version has.
+    known = tuple(each for each in outstanding if each.operation.known_in(call.version))
+    return QueryAsynchronousRequestsResponse(asynchronous_requests=known)

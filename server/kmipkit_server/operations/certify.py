@@ -45,12 +45,14 @@ from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
+from kmipkit_server.objects.protection import inherited_protection
 from kmipkit_server.objects.replacement import (
     inherited_attributes,
     link_to_replaced,
     link_to_replacement,
     merged_attributes,
     release_names,
+    require_not_replaced,
 )
 
 SignedRequest = x509.CertificateSigningRequest
@@ -59,11 +61,13 @@ SignedRequest = x509.CertificateSigningRequest
 def certify(call: Call, request: CertifyRequest) -> CertifyResponse:
     """Make a certificate for a public key, from a certificate request or for the key alone."""
     signed = _request_in(request)
-    subject = _subject_of(call, request, signed)
+    source = subject = _subject_of(call, request, signed)
     if signed is None and isinstance(subject.object if subject else None, CertificateRequest):
         assert subject is not None
         signed, subject = _parse_object(subject), None
     attributes = creation.requested_attributes(call, request.attributes, ObjectType.CERTIFICATE)
+    if source is not None:
+        attributes = inherited_protection(attributes, (source,), is_copy=True)
     value = _issue(call, subject, signed, attributes)
     managed = _store(call, value, attributes, subject)
     return CertifyResponse(unique_identifier=managed.id)
@@ -78,6 +82,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
             f"Re-certify renews a Certificate, not {title_with_article(old.object_type)}",
         )
     old.require_alive()
+    require_not_replaced(call, old)
     signed = _request_in(request)
     if signed is None and request.certificate_request_unique_identifier is not None:
         signed = _parse_object(load(call, request.certificate_request_unique_identifier))
@@ -90,7 +95,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
         for attribute in merged_attributes(requested, inherited)
         if attribute not in requested
     )
-    attributes = Attributes((*requested, *others))
+    attributes = inherited_protection(Attributes((*requested, *others)), (old,), is_copy=True)
     value = _issue(call, subject or old, signed, attributes)
     # The names move before the new object is stored, since two objects must not share one.
     nameless = release_names(call, old)

@@ -23,8 +23,11 @@ from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import for_version
+from kmipkit_server.objects.protection import inherited_protection, of_unknown_history
 from kmipkit_server.objects.registrable import REGISTRABLE
+from kmipkit_server.objects.same_material import objects_with_material
 from kmipkit_server.operations.get import converted_object, require_get_permitted
 
 
@@ -73,9 +76,10 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
     if call.store.get(identifier) is not None:
         _replace(call, identifier, allowed=bool(request.replace_existing))
     for attribute in request.attributes:
-        attribute_rules.require_value(attribute)
+        attribute_rules.check_import(attribute, call.version)
+    require_known(request.object, call.version)
     value = _object_to_store(call, request)
-    state = State(request.attributes.get(Tag.STATE) or State.PRE_ACTIVE)
+    state = _state(request.attributes)
     attributes = Attributes(
         tuple(
             Attribute(attribute.key, attribute.value, attribute.index)
@@ -83,16 +87,26 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
             if attribute.key not in _COLUMNS
         )
     )
+    if value is not request.object:
+        sources = objects_with_material(call, value.key_block)  # type: ignore[union-attr]  # unwrapped
+        attributes = inherited_protection(attributes, sources, is_copy=True)
     managed = creation.create(
         call,
         object_type,
         value,
-        attributes,
+        of_unknown_history(attributes),
         derived_attributes(value),
         identifier=identifier,
         state=state,
     )
     return ImportResponse(unique_identifier=managed.id)
+
+
+def _state(attributes: Attributes) -> State:
+    state = State(attributes.get(Tag.STATE) or State.PRE_ACTIVE)
+    if not state.is_named:
+        raise OperationError(ResultReason.INVALID_FIELD, f"there is no state {state}")
+    return state
 
 
 def _replace(call: Call, identifier: str, *, allowed: bool) -> None:

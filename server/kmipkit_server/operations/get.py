@@ -15,6 +15,7 @@ from kmipkit_server.keys.wrapping_mac import ENCRYPTING
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.objects.same_material import objects_with_material
 
 
 def require_get_permitted(managed: Managed, request: GetRequest) -> None:
@@ -27,9 +28,12 @@ def require_get_permitted(managed: Managed, request: GetRequest) -> None:
 
 
 def _clear_fresh(call: Call, managed: Managed) -> None:
-    """Set Fresh to False: the client gets the object for the first time (KMIP 1.4 §3.34)."""
-    if managed.get(Tag.FRESH):
-        call.transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
+    """Set Fresh to False: the client gets the object for the first time (KMIP 1.4 §3.34).
+
+    On a full disk, the client gets its key all the same, and a later Get sets Fresh.
+    """
+    if managed.get(Tag.FRESH) and (transaction := call.optional_transaction) is not None:
+        transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
 
 
 def converted_object(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
@@ -51,7 +55,7 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             "the server stores only the attributes of this key, not its value",
         )
     if request.key_wrap_type == KeyWrapType.NOT_WRAPPED:
-        block = unwrap_key_block(call, block)
+        block = _unwrapped(call, block, request)
     if request.key_format_type == KeyFormatType.PKCS_12 != block.key_format_type:
         block = to_pkcs_12(call, managed)
     else:
@@ -59,6 +63,17 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
     if request.key_wrapping_specification is not None:
         block = wrap_key_block(call, managed, block, request.key_wrapping_specification)
     return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)
+
+
+def _unwrapped(call: Call, block: KeyBlock, request: GetRequest) -> KeyBlock:
+    """The key block unwrapped, unless the key is that of an object that must not leave in clear."""
+    unwrapped = unwrap_key_block(call, block)
+    if unwrapped is not block:
+        specification = request.key_wrapping_specification
+        is_wrapped = specification is not None and specification.wrapping_method in ENCRYPTING
+        for same in objects_with_material(call, unwrapped):
+            require_extractable(same, wrapped=is_wrapped)
+    return unwrapped
 
 
 def get(call: Call, request: GetRequest) -> GetResponse:

@@ -20,7 +20,10 @@ from kmipkit_server.identity import tickets
 
 
 def login(call: Call, request: LoginRequest) -> LoginResponse:
-    """Issue a ticket for the account of the client."""
+    """Issue a ticket for the account of the client.
+
+    With a ticket, this renews it only within its bounds; see :class:`.tickets.Tickets`.
+    """
     return LoginResponse(ticket=_ticket(call, request, call.identity.rights))
 
 
@@ -52,7 +55,7 @@ def _ticket(
         call.random(tickets.SIZE),
         call.now,
         _lease_time(call, request.lease_time),
-        _request_limit(request.request_count, request.usage_limits),
+        _limits(request.request_count, request.usage_limits),
         rights,
     )
 
@@ -70,18 +73,18 @@ def _lease_time(call: Call, requested: int | datetime | None) -> timedelta:
     return min(timedelta(seconds=requested), maximum) if requested else maximum
 
 
-def _request_limit(count: int | None, limits: UsageLimits | None) -> int | None:
-    """For how many requests the ticket is valid; 0 and None mean any number."""
-    numbers = [count or 0]
-    if limits is not None:
-        if limits.usage_limits_unit != UsageLimitsUnit.OBJECT:
+def _limits(count: int | None, usage: UsageLimits | None) -> tickets.Limits:
+    """For how many requests and operations the ticket is valid; 0 means any number."""
+    total = None
+    if usage is not None:
+        if usage.usage_limits_unit != UsageLimitsUnit.OBJECT:
             raise OperationError(
                 ResultReason.FEATURE_NOT_SUPPORTED,
                 "the Usage Limits of a ticket support the Usage Limits Unit Object only",
             )
-        numbers.append(limits.usage_limits_total or 0)
-    if min(numbers) < 0:
+        total = usage.usage_limits_total
+    if min(count or 0, total or 0) < 0:
         raise OperationError(
             ResultReason.INVALID_FIELD, "the number of requests of a ticket cannot be negative"
         )
-    return min((number for number in numbers if number), default=None)
+    return tickets.Limits(count or None, total or None)

@@ -30,7 +30,7 @@ from kmipkit_server.engine.seam import Hook
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed, for_version
-from kmipkit_server.store.base import Reader, Store
+from kmipkit_server.store.base import Reader, Store, StoreError
 
 log = logging.getLogger("kmipkit.server")
 
@@ -105,7 +105,11 @@ class RequestSource:
             record = reader.get(notification.identifier)
             return None if record is None else _message(notification, Managed(record, now))
 
-        return await self.store.run(read)
+        try:
+            return await self.store.run(read)
+        except StoreError as error:  # one damaged object must not end the task for all accounts
+            log.error("%s: not sent: %s", notification.identifier, error)
+            return None
 
     async def requests(self, account: str, version: Version) -> AsyncIterator[bytes]:
         """The requests to a client that has exchanged roles with the server.

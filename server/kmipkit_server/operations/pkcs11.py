@@ -237,7 +237,7 @@ def _call_function(
 def _library(call: Call, value: bytes | None) -> Library | None:
     """A copy of an open library: what this call changes in it may be rolled back."""
     computation = call.batch.computations.peek(
-        call.identity.name, Operation.PKCS_11, value, call.now
+        call.identity.holder, Operation.PKCS_11, value, call.now
     )
     if computation is None:
         return None

@@ -25,11 +25,11 @@ from kmipkit_server.objects.access import load_for_change
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.replacement import (
-    inherited_attributes,
     link_to_replaced,
     link_to_replacement,
-    merged_attributes,
     release_names,
+    replacing_attributes,
+    require_not_replaced,
 )
 from kmipkit_server.operations.create import raw_key
 
@@ -48,8 +48,9 @@ def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
     """Generate a replacement for a symmetric key, which takes over its names."""
     old = load_for_change(call, request.unique_identifier)
     _require_type(old, ObjectType.SYMMETRIC_KEY, "Re-key")
+    require_not_replaced(call, old)
     requested = creation.requested_attributes(call, request.attributes, ObjectType.SYMMETRIC_KEY)
-    attributes = merged_attributes(requested, inherited_attributes(call, old, request.offset))
+    attributes = replacing_attributes(call, requested, old, request.offset)
     algorithm = CryptographicAlgorithm(attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
     bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
     key = SymmetricKey(
@@ -70,6 +71,8 @@ def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairRes
     _require_type(private, ObjectType.PRIVATE_KEY, "Re-key Key Pair")
     public = load_for_change(call, _public_half(private))
     _require_type(public, ObjectType.PUBLIC_KEY, "Re-key Key Pair")
+    for old in (private, public):
+        require_not_replaced(call, old)
     requested = pairs.requested_attributes(
         call,
         request.common_attributes,
@@ -77,8 +80,8 @@ def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairRes
         request.public_key_attributes,
     )
     attributes = pairs.PairAttributes(
-        merged_attributes(requested.private, inherited_attributes(call, private, request.offset)),
-        merged_attributes(requested.public, inherited_attributes(call, public, request.offset)),
+        replacing_attributes(call, requested.private, private, request.offset),
+        replacing_attributes(call, requested.public, public, request.offset),
     )
     halves = {ObjectType.PRIVATE_KEY: private, ObjectType.PUBLIC_KEY: public}
     nameless = [release_names(call, old) for old in halves.values()]

@@ -3,6 +3,7 @@
 from kmipkit.errors import OperationError
 from kmipkit.keys import splitting
 from kmipkit.keys.generate import generate_key
+from kmipkit.lifecycle import describe_state
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.objects import SecretData, SplitKey, SymmetricKey
@@ -18,6 +19,7 @@ from kmipkit.spec.enums import (
     ObjectType,
     ResultReason,
     SecretDataType,
+    State,
 )
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
@@ -26,7 +28,9 @@ from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.objects.protection import inherited_protection
 from kmipkit_server.operations.create import raw_key
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
@@ -55,24 +59,34 @@ def _source(
             "only Symmetric Keys, Private Keys and Secret Data can be split,"
             f" not {title_with_article(managed.object_type)}",
         )
-    # Whoever gets enough parts has the key: splitting must not be a way around Extractable.
-    if managed.get(Tag.EXTRACTABLE) is False:
-        raise OperationError(
-            ResultReason.NOT_EXTRACTABLE, "the object is not extractable, and so cannot be split"
-        )
+    _require_splittable(managed)
     return key_bytes(managed), _with_key_attributes(managed, requested)
 
 
+def _require_splittable(managed: Managed) -> None:
+    """Refuse a key whose parts must not leave the server, or are of no use.
+
+    Whoever gets enough parts has the key: splitting must not be a way around Extractable. The parts
+    of a compromised key would be new objects that do not show it.
+    """
+    if managed.state is State.COMPROMISED:
+        raise OperationError(
+            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
+            f"the object is {describe_state(managed.state).lower()}, and so cannot be split",
+        )
+    # The parts of a sensitive key are sensitive themselves, so they are as good as wrapped.
+    require_extractable(managed, wrapped=True)
+
+
 def _with_key_attributes(managed: Managed, requested: Attributes) -> Attributes:
-    """With the attributes of the key; the parts of a sensitive key are sensitive, too."""
+    """With the attributes of the key, and its protection."""
     own = [
         Attribute(key, managed.get(key), 0)
         for key in _KEY_ATTRIBUTES
         if managed.get(key) is not None
     ]
-    if managed.get(Tag.SENSITIVE):
-        own.append(Attribute(Tag.SENSITIVE, True, 0))
-    return requested.without(*(attribute.key for attribute in own)).plus(*own)
+    attributes = requested.without(*(attribute.key for attribute in own)).plus(*own)
+    return inherited_protection(attributes, (managed,), is_copy=True)
 
 
 def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitKeyResponse:
@@ -137,6 +151,7 @@ def _scheme(parts: list[SplitKey]) -> splitting.Scheme:
 
 def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResponse:
     """Reconstruct a key or secret data from its parts."""
+    objects: list[Managed] = []
     parts: list[SplitKey] = []
     shares: dict[int, bytes] = {}
     for identifier in request.unique_identifiers:
@@ -147,6 +162,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
                 ResultReason.ILLEGAL_OBJECT_TYPE,
                 f"only Split Keys can be joined, not {title_with_article(managed.object_type)}",
             )
+        objects.append(managed)
         parts.append(value)
         shares[value.key_part_identifier] = key_bytes(managed)
     scheme = _scheme(parts)
@@ -154,6 +170,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     value = _joined_object(request, secret, parts[0], attributes)
     attributes = creation.with_usage_mask(attributes)
+    attributes = inherited_protection(attributes, objects, is_copy=True)
     managed = creation.create(
         call, request.object_type, value, attributes, derived_attributes(value)
     )

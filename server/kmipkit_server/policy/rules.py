@@ -62,6 +62,21 @@ def require_right(identity: Identity, operation: Operation) -> None:
         )
 
 
+def require_right_without_object(identity: Identity, operation: Operation) -> None:
+    """Refuse an operation on no object, such as Create, for rights that are limited to objects."""
+    rights = identity.rights
+    if rights is not None and not any(
+        _covers_operation(right, operation)
+        and right.objects is None
+        and right.object_groups is None
+        for right in rights
+    ):
+        raise OperationError(
+            ResultReason.NOT_AUTHORISED,
+            f"the ticket covers {title(operation)} of certain objects only",
+        )
+
+
 def require_administrator(identity: Identity) -> None:
     """Refuse an operation that only administrators may use."""
     if not identity.is_administrator:

@@ -30,6 +30,10 @@ class TransactionLost(StoreError):
     """The store has rolled back the whole transaction, with the changes of other jobs in it."""
 
 
+class Damaged(StoreError):
+    """One object or setting was changed in the database by another program; all others are usable."""
+
+
 _UNCHANGED: Any = object()
 _Result = TypeVar("_Result")
 
@@ -164,7 +168,7 @@ class Reader(ABC):
 
     @abstractmethod
     def get(self, identifier: str) -> Record | None:
-        """The object with this Unique Identifier."""
+        """The object with this Unique Identifier. Damaged if it was changed in the database."""
 
     @abstractmethod
     def locate(self, query: LocateQuery) -> Located:
@@ -176,6 +180,13 @@ class Reader(ABC):
 
         :meth:`locate` would find the same. This takes a single look-up, since every new object
         needs it.
+        """
+
+    @abstractmethod
+    def setting(self, name: str) -> bytes | None:
+        """What the server has stored for itself under this name. Damaged if it was changed.
+
+        Settings are apart from the objects: no client can name, find or create one.
         """
 
 
@@ -193,6 +204,14 @@ class Transaction(Reader):
     @abstractmethod
     def remove(self, record: Record) -> None:
         """Delete an object with its attributes, as Obliterate and a replacing Import do."""
+
+    @abstractmethod
+    def set_setting(self, name: str, value: bytes | None) -> None:
+        """Store something for the server itself; None removes it."""
+
+    @abstractmethod
+    def note_time(self, now: datetime) -> None:
+        """Note the time of a request, for :attr:`Store.newest_time`."""
 
     @abstractmethod
     def savepoint(self) -> AbstractContextManager[None]:
@@ -223,6 +242,11 @@ class Store(ABC):
         An exception of the work rolls its changes back, and is raised here. StoreError if the store
         fails.
         """
+
+    @property
+    @abstractmethod
+    def newest_time(self) -> datetime:
+        """The newest time that a transaction has noted; long ago if none has."""
 
     @abstractmethod
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

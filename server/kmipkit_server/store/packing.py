@@ -47,10 +47,13 @@ def pack(attributes: Attributes) -> bytes:
     try:
         v2_part = _encode(tuple(v2), V2_1)
     except LocalProtocolError:
-        # 2.1 has the attribute, but not its value, such as a key format that 2.0 dropped. Only
-        # then each attribute is tried by itself, since trying costs an encoding.
-        v1 += [attribute for attribute in v2 if not _is_encodable(attribute)]
-        v2 = [attribute for attribute in v2 if _is_encodable(attribute)]
+        # 2.1 has the attribute, but not its value, such as a key format that 2.0 dropped, or an
+        # algorithm that is new in 3.0. Only then each attribute is tried by itself, since trying
+        # costs an encoding.
+        others = [attribute for attribute in v2 if not _is_encodable(attribute, V2_1)]
+        v2 = [attribute for attribute in v2 if _is_encodable(attribute, V2_1)]
+        for attribute in others:
+            (v1 if _is_encodable(attribute, V1_4) else v3).append(attribute)
         v2_part = _encode(tuple(v2), V2_1)
     indexes = [
         (position, attribute.index) for position, attribute in enumerate(v2) if attribute.index
@@ -109,10 +112,10 @@ def _encode(attributes: tuple[Attribute, ...], version: Version) -> bytes:
     return encode(content, version, tag=Tag.REQUEST_PAYLOAD)
 
 
-def _is_encodable(attribute: Attribute) -> bool:
-    """Whether 2.1 can encode the value of the attribute."""
+def _is_encodable(attribute: Attribute, version: Version) -> bool:
+    """Whether a version can encode the value of the attribute."""
     try:
-        _encode((attribute,), V2_1)
+        _encode((attribute,), version)
     except LocalProtocolError:
         return False
     return True

@@ -1,32 +1,64 @@
 """Sealing key material: AES-256-GCM under data keys, which are wrapped with the root key.
 
-A new data key is generated for the first object after each start, and again long before the number
-of random nonces becomes a risk (NIST SP 800-38D §8.3 allows 2**32). The sealed bytes are bound to
-the identifier of the object, so that nobody can exchange the material of two objects.
+A new data key is generated for the first object after each start, and again after a few hundred
+objects: the store deletes a data key with the last object that it seals, and then no copy of the
+sealed bytes can be opened, not even with the root key. That is also long before the number of random
+nonces becomes a risk (NIST SP 800-38D §8.3 allows 2**32). The sealed bytes are bound to the identifier
+of the object, so that nobody can exchange the material of two objects.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.base import Damaged, StoreError
 
 NONCE_SIZE = 12
 KEY_SIZE = 32
-SEALS_PER_KEY = 1 << 30
+OBJECTS_PER_KEY = 256
+"""Objects that one data key seals: few, so that it does not last long, but enough that there are not as
+many data keys as objects."""
+
+_MAX_CACHED = 4096
+"""Data keys in memory."""
 
 
 class KeyWrapper(Protocol):
     """Protects data keys: wraps and unwraps them with a root key, which it never returns."""
+
+    is_new: bool
+    """Whether the root key was generated for this start, so that nothing can need it yet."""
 
     def wrap(self, key: bytes) -> bytes:
         """A data key, wrapped."""
 
     def unwrap(self, wrapped: bytes) -> bytes:
         """The data key from :meth:`wrap`; KMIPError if it was wrapped with another root key."""
+
+    @property
+    def name(self) -> str:
+        """Where the root key is, for messages."""
+
+    @property
+    def counter_name(self) -> str:
+        """Where the counter is, for messages."""
+
+    def counter(self) -> int | None:
+        """The counter of transactions as it was last stored; None before the first time."""
+
+    def save_counter(self, counter: int) -> None:
+        """Store the counter of transactions. KMIPError if that fails."""
+
+
+class Sealed(NamedTuple):
+    """Sealed bytes, with what is needed to open them; all None for an object without material."""
+
+    data_key: int | None
+    nonce: bytes | None
+    material: bytes | None
 
 
 class Sealer:
@@ -49,30 +81,32 @@ class Sealer:
         self._save = save
         self._keys: dict[int, AESGCM] = {}
         self._current = 0
+        self._current_key: AESGCM
         self._seals_left = 0
 
-    def seal(self, data: bytes, identifier: str) -> tuple[int, bytes]:
-        """The number of the data key, and the sealed bytes."""
+    def seal(self, data: bytes, identifier: str) -> Sealed:
+        """The sealed bytes, with what is needed to open them."""
         if not self._seals_left:
             key = self._random(KEY_SIZE)
             self._current = self._save(self._wrapper.wrap(key))
-            self._keys[self._current] = AESGCM(key)
-            self._seals_left = SEALS_PER_KEY
+            self._current_key = AESGCM(key)
+            self._cache(self._current, self._current_key)
+            self._seals_left = OBJECTS_PER_KEY
         self._seals_left -= 1
         nonce = self._random(NONCE_SIZE)
-        return self._current, nonce + self._keys[self._current].encrypt(
-            nonce, data, identifier.encode()
-        )
+        encrypted = self._current_key.encrypt(nonce, data, identifier.encode())
+        return Sealed(self._current, nonce, encrypted)
 
-    def open(self, number: int, sealed: bytes, identifier: str) -> bytes:
-        """The original bytes; StoreError if the sealed bytes or the identifier were changed."""
+    def open(self, number: int, nonce: bytes, sealed: bytes, identifier: str) -> bytes:
+        """The original bytes; Damaged if the sealed bytes or the identifier were changed."""
         key = self._keys.get(number)
         if key is None:
-            key = self._keys[number] = AESGCM(self._data_key(number))
+            key = AESGCM(self._data_key(number))
+            self._cache(number, key)
         try:
-            return key.decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], identifier.encode())
+            return key.decrypt(nonce, sealed, identifier.encode())
         except InvalidTag:
-            raise StoreError(
+            raise Damaged(
                 f"the material of object {identifier} was changed in the database;"
                 " restore it from a backup"
             ) from None
@@ -81,10 +115,23 @@ class Sealer:
         """StoreError if the root key does not unwrap this data key."""
         self._data_key(number)
 
-    def discard_current_key(self) -> None:
-        """After a rollback: do not use the current data key again, which may not be stored."""
-        self._keys.pop(self._current, None)
+    @property
+    def current_key(self) -> int:
+        """The number of the data key that seals new objects; 0 if the next object gets a new one."""
+        return self._current if self._seals_left else 0
+
+    def retire_current_key(self) -> None:
+        """Do not seal with the current data key again, since it is deleted or was never stored."""
         self._seals_left = 0
+
+    def forget(self, number: int) -> None:
+        """Remove a data key from memory, since it is no longer stored."""
+        self._keys.pop(number, None)
+
+    def _cache(self, number: int, key: AESGCM) -> None:
+        if len(self._keys) >= _MAX_CACHED:
+            self._keys.clear()
+        self._keys[number] = key
 
     def _data_key(self, number: int) -> bytes:
         try:

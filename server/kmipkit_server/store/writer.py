@@ -38,6 +38,13 @@ class Database(Protocol):
     def rollback(self) -> None:
         """Discard the transaction."""
 
+    @property
+    def needs_cleaning(self) -> bool:
+        """Whether the files may still contain bytes of what was destroyed."""
+
+    def clean(self) -> None:
+        """Remove these bytes. This waits for the disk; any thread may call it."""
+
 
 @dataclass(slots=True, eq=False)
 class _Job:
@@ -143,6 +150,20 @@ class GroupCommit:
                 job.publish()
             for job in group:
                 job.finish()
+            if self._database.needs_cleaning:
+                await self._clean()
+
+    async def _clean(self) -> None:
+        """Remove what the group has destroyed from the files, before the next group begins.
+
+        The answers do not wait for it, since one client's Destroy would delay the others of its group.
+        """
+        try:
+            await trio.to_thread.run_sync(self._database.clean)
+        except StoreError as error:
+            log.warning(
+                "destroyed objects are still in the files, until a later attempt: %s", error
+            )
 
     def _run_job(self, job: _Job, transaction: Transaction) -> None:
         try:

@@ -8,7 +8,7 @@ of each new object would repeat those of the last thousand objects. The schema c
 import sqlite3
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit_server.store import index, packing
@@ -24,26 +24,34 @@ def own_part(attributes: Attributes) -> Attributes:
     )
 
 
+class AttributeSet(NamedTuple):
+    """A stored set."""
+
+    number: int
+    packed: bytes
+    """Its attributes in their stored form."""
+
+
 class AttributeSets:
     """The sets of a database, for the connection that writes."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._numbers: dict[tuple[tuple[AttributeKey, Any, int | None], ...], int] = {}
+        self._sets: dict[tuple[tuple[AttributeKey, Any, int | None], ...], AttributeSet] = {}
 
-    def split(self, attributes: Attributes) -> tuple[int, Attributes]:
-        """The number of the set that an object shares, and the attributes that it does not share.
+    def split(self, attributes: Attributes) -> tuple[AttributeSet, Attributes]:
+        """The set that an object shares, and the attributes that it does not share.
 
         A new set is added to the database.
         """
         shared = [attribute for attribute in attributes if attribute.key in index.SHARED]
         key = tuple([(attribute.key, attribute.value, attribute.index) for attribute in shared])
-        number = self._numbers.get(key)
-        if number is None:
-            if len(self._numbers) >= _MAX_CACHED:
-                self._numbers.clear()
-            number = self._numbers[key] = self._find_or_add(shared)
-        return number, own_part(attributes)
+        attribute_set = self._sets.get(key)
+        if attribute_set is None:
+            if len(self._sets) >= _MAX_CACHED:
+                self._sets.clear()
+            attribute_set = self._sets[key] = self._find_or_add(shared)
+        return attribute_set, own_part(attributes)
 
     def release(self, number: int) -> None:
         """Delete a set that an object had, unless another object has it as well."""
@@ -54,18 +62,24 @@ class AttributeSets:
 
     def clear_cache(self) -> None:
         """Read the database again: sets may have been deleted, or added and rolled back."""
-        self._numbers.clear()
+        self._sets.clear()
 
-    def _find_or_add(self, shared: Sequence[Attribute]) -> int:
+    def _find_or_add(self, shared: Sequence[Attribute]) -> AttributeSet:
         # Sorted, so that the order in which a client sends attributes makes no further sets.
         ordered = sorted(shared, key=lambda each: (index.name_of(each.key), each.index or 0))
         packed = packing.pack(Attributes(tuple(ordered)))
         digest = sha256(packed).digest()
         row = self._connection.execute(
-            "SELECT number FROM kinds WHERE digest = ?", (digest,)
+            "SELECT number, attributes FROM kinds WHERE digest = ?", (digest,)
         ).fetchone()
         if row is not None:
-            return int(row[0])
+            if row[1] != packed:
+                # The set was changed in the database. Its objects are refused as damaged; with the
+                # attributes of its digest they, and the new object, are not.
+                self._connection.execute(
+                    "UPDATE kinds SET attributes = ? WHERE number = ?", (packed, row[0])
+                )
+            return AttributeSet(int(row[0]), packed)
         number = self._connection.execute(
             "INSERT INTO kinds (digest, attributes) VALUES (?, ?)", (digest, packed)
         ).lastrowid
@@ -75,4 +89,4 @@ class AttributeSets:
             [(*row, number) for row in index.rows(shared)],
         )
         assert number is not None
-        return number
+        return AttributeSet(number, packed)

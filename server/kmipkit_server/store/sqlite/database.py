@@ -5,17 +5,29 @@ the same directory.
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+from kmipkit.errors import KMIPError
 from kmipkit_server.store.base import StoreError, Transaction
-from kmipkit_server.store.sealing import KeyWrapper, Sealer
+from kmipkit_server.store.integrity import Integrity
+from kmipkit_server.store.sealing import KEY_SIZE, KeyWrapper, Sealer
 from kmipkit_server.store.sqlite import schema
+from kmipkit_server.store.sqlite.protection import protect_rows
+from kmipkit_server.store.sqlite.summary import add_summary, read_integrity_key
 from kmipkit_server.store.sqlite.views import SQLiteReader, SQLiteTransaction, sqlite_errors
+
+log = logging.getLogger("kmipkit.server")
+
+SECONDS_BETWEEN_COUNTERS = 60.0
+"""How often the counter is stored beside the root key while the server writes."""
 
 
 class SQLiteDatabase:
@@ -25,7 +37,6 @@ class SQLiteDatabase:
         self,
         lock: int,
         writing: sqlite3.Connection,
-        reading: sqlite3.Connection,
         key_wrapper: KeyWrapper,
         random: Callable[[int], bytes],
         path: Path,
@@ -34,9 +45,23 @@ class SQLiteDatabase:
         self._lock = lock
         self._path = path
         self._name = str(path)
+        self._writing = writing
+        self._key_wrapper = key_wrapper
+        self._saved = 0.0
+        """When the counter was last stored, on the monotonic clock."""
+        self._last_key = 0
+        """The highest number of a data key so far."""
         self._sealer = Sealer(key_wrapper, random, self._load_key, self._save_key)
-        self._transaction = SQLiteTransaction(writing, self._sealer, self._name)
-        self.reader = SQLiteReader(reading, self._sealer, self._name)
+        self._migrate(random)
+        self._integrity = Integrity(self._integrity_key())
+        self._transaction = SQLiteTransaction(writing, self._sealer, self._integrity, self._name)
+        self._transaction.summary.check(self._name)
+        self._check_counter()
+        try:
+            self.clean()  # what a server has destroyed before it crashed
+        except StoreError as error:  # such as a full disk, which need not prevent a start
+            log.warning("the write-ahead log is not emptied: %s", error)
+        self.reader = self.open_reader()
         """A view of the committed state, for the thread that opened the database."""
 
     @classmethod
@@ -51,30 +76,105 @@ class SQLiteDatabase:
         with ExitStack() as cleanup:
             lock = _take_lock(lock_file(path))
             cleanup.callback(os.close, lock)
+            if not has_content(path):
+                _require_new_root_key(path, key_wrapper)
             with sqlite_errors(str(path)):
                 # SQLite creates its other files with the mode of the database.
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
                 writing = cleanup.enter_context(closing(_connect(path)))
                 writing.execute("PRAGMA journal_mode = WAL")
-                schema.migrate(writing, str(path))
-                reading = cleanup.enter_context(closing(_connect_to_read(path)))
-                database = cls(lock, writing, reading, key_wrapper, random, path)
-                database.check_root_key()
+                database = cls(lock, writing, key_wrapper, random, path)
             cleanup.pop_all()
             return database
 
-    def check_root_key(self) -> None:
+    def _migrate(self, random: Callable[[int], bytes]) -> None:
+        def protect() -> None:
+            key = random(KEY_SIZE)
+            add_summary(self._writing, self._key_wrapper.wrap(key))
+            protect_rows(SQLiteTransaction(self._writing, self._sealer, Integrity(key), self._name))
+
+        version = schema.version_of(self._writing)
+        if not version:
+            _require_new_root_key(self._path, self._key_wrapper)
+        else:
+            self._check_root_key()
+            if version < schema.FIRST_PROTECTED:
+                self._require_no_counter()
+        schema.migrate(self._writing, self._name, protect=protect)
+
+    def _require_no_counter(self) -> None:
+        """StoreError if this older database cannot be the one that was used last.
+
+        Its rows have no MACs yet. Otherwise an intruder could make a database look like one of an
+        older version, and the migration would compute the MACs.
+        """
+        if self._counter() is not None:
+            raise StoreError(
+                f"{self._name} was written by an older version of kmipkit than the last database of"
+                " this root key; if you have restored it on purpose, remove"
+                f" {self._key_wrapper.counter_name}"
+            )
+
+    def _counter(self) -> int | None:
+        try:
+            return self._key_wrapper.counter()
+        except KMIPError as error:
+            raise StoreError(str(error)) from error
+
+    def _check_counter(self) -> None:
+        """Warn if the database is a copy from an earlier time; from now on, it is the right one."""
+        summary, last = self._transaction.summary, self._counter()
+        if last is None:
+            # Without the counter nothing is expected of the database, nor of the clock: removing it
+            # is the way out if the clock was ahead by mistake.
+            summary.newest = 0
+            if summary.counter > 1:
+                log.warning(
+                    "%s is missing: the database and the clock are taken as they are",
+                    self._key_wrapper.counter_name,
+                )
+        elif summary.counter < last:
+            log.warning(
+                "%s is older than the database that was last used with this root key, by %d"
+                " transactions; what has changed since then, such as revocations, is lost",
+                self._name,
+                last - summary.counter,
+            )
+        self._save_counter()
+
+    def _save_counter(self) -> None:
+        self._saved = time.monotonic()
+        try:
+            self._key_wrapper.save_counter(self._transaction.summary.counter)
+        except KMIPError as error:  # clients are served all the same
+            log.warning("the counter of transactions is not stored: %s", error)
+
+    def _check_root_key(self) -> None:
         """StoreError if this database was written with another root key."""
-        row = self.reader.connection.execute(
+        row = self._writing.execute(
             "SELECT number FROM data_keys ORDER BY number DESC LIMIT 1"
         ).fetchone()
         if row is not None:
             self._sealer.check(row[0])
 
+    def _integrity_key(self) -> bytes:
+        try:
+            return self._key_wrapper.unwrap(read_integrity_key(self._writing, self._name))
+        except StoreError:
+            raise
+        except KMIPError as error:
+            raise StoreError(str(error)) from error
+
+    @property
+    def newest_time(self) -> datetime:
+        """The newest time that a transaction has noted."""
+        return self._transaction.summary.newest_time
+
     def open_reader(self) -> SQLiteReader:
         """Another view of the committed state, with its own connection; close it after use."""
         with sqlite_errors(self._name):
-            return SQLiteReader(_connect_to_read(self._path), self._sealer, self._name)
+            connection = _connect_to_read(self._path)
+        return SQLiteReader(connection, self._sealer, self._integrity, self._name)
 
     def begin(self) -> Transaction:
         """Open the transaction; there is only one at a time."""
@@ -85,24 +185,44 @@ class SQLiteDatabase:
     def commit(self) -> None:
         """Make the transaction durable; this waits for the disk."""
         with sqlite_errors(self._name):
+            self._transaction.summary.write()
             self._transaction.connection.execute("COMMIT")
+        self._transaction.committed()
+        if time.monotonic() - self._saved > SECONDS_BETWEEN_COUNTERS:
+            self._save_counter()
 
     def rollback(self) -> None:
         """Discard the transaction."""
-        self._transaction.clear_caches()
         with sqlite_errors(self._name):
             if self._transaction.connection.in_transaction:
                 self._transaction.connection.execute("ROLLBACK")
+        self._transaction.rolled_back()
+
+    @property
+    def needs_cleaning(self) -> bool:
+        """Whether the files may still contain bytes of what was destroyed."""
+        return self._transaction.has_destroyed
+
+    def clean(self) -> None:
+        """Empty the write-ahead log, which has the pages before a Destroy; any thread may call it.
+
+        In the database itself SQLite has overwritten them (``secure_delete``).
+        """
+        with sqlite_errors(self._name):
+            is_busy, *_ = self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        # A reader may need the log for a moment: then it is emptied after a later transaction.
+        self._transaction.has_destroyed = bool(is_busy)
 
     def close(self) -> None:
         """Release files and locks."""
+        self._save_counter()
         self.reader.connection.close()
         self._transaction.connection.close()
         os.close(self._lock)
 
     def _load_key(self, number: int) -> bytes:
         with sqlite_errors(self._name):
-            row = self._transaction.connection.execute(
+            row = self._writing.execute(
                 "SELECT wrapped FROM data_keys WHERE number = ?", (number,)
             ).fetchone()
         if row is None:
@@ -110,17 +230,21 @@ class SQLiteDatabase:
         return bytes(row[0])
 
     def _save_key(self, wrapped: bytes) -> int:
-        cursor = self._transaction.connection.execute(
-            "INSERT INTO data_keys (wrapped) VALUES (?)", (wrapped,)
+        # No number is used twice, even if its key was deleted: the old key may be in a cache.
+        (highest,) = self._writing.execute("SELECT max(number) FROM data_keys").fetchone()
+        self._last_key = max(self._last_key, highest or 0) + 1
+        self._writing.execute(
+            "INSERT INTO data_keys (number, wrapped) VALUES (?, ?)", (self._last_key, wrapped)
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        return self._last_key
 
 
 _SETTINGS = (
     "synchronous = FULL",
     "foreign_keys = ON",
     "busy_timeout = 5000",
+    # Overwrites what is deleted: the sealed material of destroyed objects and their data keys.
+    "secure_delete = ON",
     # The journals of savepoints are temporary: in memory they cost no writes, and leave no traces.
     "temp_store = MEMORY",
     # 4096 pages, 16 MB: index entries are in random places, and with a long log those of many
@@ -144,6 +268,21 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def has_content(path: Path) -> bool:
+    """Whether there is a database that is not an empty file."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def _require_new_root_key(path: Path, key_wrapper: KeyWrapper) -> None:
+    """StoreError for an empty database whose root key is not new: then a database was lost."""
+    if not key_wrapper.is_new:
+        raise StoreError(
+            f"{path} is missing or empty, but there is a root key for it, {key_wrapper.name}; restore"
+            " the database from a backup, or, to start with an empty one, remove"
+            f" {path}, {key_wrapper.name} and {key_wrapper.counter_name}"
+        )
 
 
 def lock_file(path: Path) -> Path:

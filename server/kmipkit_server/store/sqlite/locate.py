@@ -17,22 +17,15 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
-from kmipkit_server.store import index
-from kmipkit_server.store.base import Criterion, LocateQuery
+from kmipkit_server.store import criteria, index
+from kmipkit_server.store.base import LocateQuery
+from kmipkit_server.store.criteria import Condition, Field
 
 STATE_NOW = f"""
     CASE WHEN state = {State.PRE_ACTIVE:d} AND activation <= :now
          THEN CASE WHEN deactivation <= :now THEN {State.DEACTIVATED:d} ELSE {State.ACTIVE:d} END
          WHEN state = {State.ACTIVE:d} AND deactivation <= :now THEN {State.DEACTIVATED:d}
          ELSE state END"""
-
-_UNDEFINED_DATE = (1 << 63) - 1
-"""The largest date is no criterion: "If a Date attribute is set to its largest possible value, then it
-is equivalent to an undefined attribute" (KMIP 1.4 §4.9)."""
-
-_MINIMUM_FIELDS = frozenset({Tag.USAGE_LIMITS_TOTAL, Tag.USAGE_LIMITS_COUNT})
-"""Fields that may be larger in the object: "equal to or larger than the values specified in the
-request" (KMIP 1.4 §4.9)."""
 
 
 @dataclass(slots=True)
@@ -61,15 +54,14 @@ def build_statement(query: LocateQuery, owner: int) -> Statement:
     """The conditions of a query."""
     statement = Statement([], {"owner": owner, "now": int(query.now.timestamp())})
     selects: list[_Select] = []
-    for key, items in _by_attribute(query.criteria):
+    for key, items in criteria.by_attribute(query.criteria).items():
         column = _COLUMNS.get(key) if isinstance(key, Tag) else None
         if column is None:
             selects += _selects(statement, key, items)
         else:
             statement.conditions += [column.equals(statement, item) for item in items]
     if query.object_group_member == ObjectGroupMember.GROUP_MEMBER_FRESH:
-        fresh = Item(Tag.FRESH, ItemType.BOOLEAN, True)
-        selects += _selects(statement, Tag.FRESH, (fresh,))
+        selects += _selects(statement, Tag.FRESH, (criteria.FRESH,))
     # SQLite cannot know how many objects meet a criterion, so the order here decides: the rarest one
     # is a set (IN), which SQLite computes once, and the others check one object each (EXISTS). As
     # sets, they would list the whole of a group to find one member by its name. A range is always a
@@ -106,16 +98,6 @@ _COLUMNS: dict[Tag, _Column] = {
 }
 
 
-def _by_attribute(
-    criteria: Sequence[Criterion],
-) -> Iterator[tuple[AttributeKey, tuple[Item, ...]]]:
-    grouped: dict[AttributeKey, list[Item]] = {}
-    for criterion in criteria:
-        grouped.setdefault(criterion.key, []).append(criterion.value)
-    for key, items in grouped.items():
-        yield key, tuple(items)
-
-
 _DESTROYED = ", ".join(str(int(state)) for state in sorted(DESTROYED_STATES))
 
 _STORAGE: Mapping[StorageStatusMask, str] = MappingProxyType(
@@ -128,15 +110,9 @@ _STORAGE: Mapping[StorageStatusMask, str] = MappingProxyType(
 
 
 def _storage(query: LocateQuery) -> str:
-    """The storage status: on-line unless the mask says otherwise (KMIP 1.4 §4.9, Table 190).
-
-    Without a mask, a State of destroyed objects finds these: 1.4 has no mask bit for them.
-    """
-    mask = query.storage_status_mask
+    mask = criteria.storage_status(query)
     if mask is None:
-        states = [each.value.value for each in query.criteria if each.key == Tag.STATE]
-        is_destroyed = any(state in DESTROYED_STATES for state in states)
-        return "archived = 0" if is_destroyed else _STORAGE[StorageStatusMask.ON_LINE_STORAGE]
+        return "archived = 0"
     conditions = [condition for bit, condition in _STORAGE.items() if bit in mask]
     return f"({' OR '.join(conditions)})" if conditions else "0"
 
@@ -209,77 +185,49 @@ def _frequency(key: AttributeKey, item: Item) -> int:
 def _selects(statement: Statement, key: AttributeKey, items: tuple[Item, ...]) -> Iterator[_Select]:
     """The selects for the values of one attribute; an object must be in each of them."""
     frequency = _frequency(key, items[0])
-    if len(items) == 2 and all(item.type is ItemType.DATE_TIME for item in items):
-        yield _range(statement, key, items)
-        return
-    if key in index.MASKS and all(isinstance(item.value, int) for item in items):
-        # "a matching candidate object has all of the bits set in its mask that are set in the
-        # requested mask, but MAY have additional bits set" (KMIP 1.4 §4.9): one look-up per bit.
-        mask = 0
-        for item in items:
-            mask |= int(item.value) & 0xFFFFFFFF  # type: ignore[arg-type]  # integers, see above
-        for bit in index.bits(mask):
-            yield _select(statement, key, [(index.WHOLE, "=", index.number(bit))], frequency)
-        return
-    for item in dict.fromkeys(items):
-        if isinstance(item.value, tuple) and not isinstance(key, VendorName):
-            # "all of the structure fields are not REQUIRED to be specified" (KMIP 1.4 §4.9).
-            fields = list(dict.fromkeys(_field(child) for child in item.value))
-            yield _select(statement, key, fields, frequency)
-        elif item.type is not ItemType.DATE_TIME or item.value != _UNDEFINED_DATE:
-            yield _select(statement, key, [(index.WHOLE, "=", index.of_item(item))], frequency)
+    for condition in criteria.conditions(key, items):
+        if condition.is_range:
+            yield _range(statement, condition)
+        else:
+            yield _select(statement, condition, frequency)
 
 
-_Field = tuple[int, str, bytes]
-"""Field, comparison and value."""
-
-
-def _field(child: Item) -> _Field:
-    comparison = ">=" if child.tag in _MINIMUM_FIELDS else "="
-    return child.tag, comparison, index.of_item(child)
-
-
-def _range(statement: Statement, key: AttributeKey, items: tuple[Item, ...]) -> _Select:
-    """Two values of a date: the objects between them, in whatever order they come."""
-    first, last = sorted(item.value for item in items if isinstance(item.value, int))
-    low, high = statement.bind(index.date(first)), statement.bind(index.date(last))
-    name = statement.bind(index.name_of(key))
+def _range(statement: Statement, condition: Condition) -> _Select:
+    """The objects with a date between two others."""
+    [field] = condition.fields
+    low, high = statement.bind(field.low), statement.bind(field.high)
+    name = statement.bind(index.name_of(condition.key))
     where = (
-        f"i0.owner = :owner AND i0.attribute = {name} AND i0.field = {index.WHOLE}"
+        f"i0.owner = :owner AND i0.attribute = {name} AND i0.field = {field.number:d}"
         f" AND i0.value BETWEEN {low} AND {high}"
     )
     return _Select(_OBJECTS, where, frequency=1, is_range=True)
 
 
-def _select(
-    statement: Statement, key: AttributeKey, fields: Sequence[_Field], frequency: int
-) -> _Select:
-    """The objects with an instance of the attribute that has all these fields.
+def _select(statement: Statement, condition: Condition, frequency: int) -> _Select:
+    """The objects with an instance of the attribute that has all fields of the condition.
 
     The first field finds an instance. The others must be fields of the same instance: an object
     with the links (Next, A) and (Previous, B) does not have the link (Next, B).
     """
-    name = statement.bind(index.name_of(key))
-    table = _table(key)
+    name = statement.bind(index.name_of(condition.key))
+    table = _table(condition.key)
     conditions = [f"{table.scope.format(i='i0')}i0.attribute = {name}"]
-    for number, field in enumerate(fields):
+    for number, field in enumerate(condition.fields):
         row = f"i{number}"
-        condition = _field_condition(statement, row, field)
+        matches = _matches(statement, row, field)
         if number:
-            condition = (
+            matches = (
                 f"EXISTS (SELECT 1 FROM {table.name} {row} WHERE {table.scope.format(i=row)}"  # noqa: S608 - placeholders
-                f"{row}.attribute = {name} AND {condition}"
+                f"{row}.attribute = {name} AND {matches}"
                 f" AND {row}.{table.member} = i0.{table.member} AND {row}.instance = i0.instance)"
             )
-        conditions.append(condition)
+        conditions.append(matches)
     return _Select(table, conjunction(conditions), frequency)
 
 
-def _field_condition(statement: Statement, row: str, field: _Field) -> str:
-    tag, comparison, value = field
-    condition = f"{row}.field = {int(tag)} AND {row}.value {comparison} {statement.bind(value)}"
-    if comparison == "=":
-        return condition
-    # The first byte of a value is its type (see :mod:`.index`). An equal value has the same type,
-    # but ">=" alone would also find all values of types that sort after it.
-    return f"{condition} AND {row}.value < {statement.bind(value[:1] + bytes([255] * 9))}"
+def _matches(statement: Statement, row: str, field: Field) -> str:
+    value = f"{row}.field = {field.number:d} AND {row}.value"
+    if field.is_exact:
+        return f"{value} = {statement.bind(field.low)}"
+    return f"{value} BETWEEN {statement.bind(field.low)} AND {statement.bind(field.high)}"

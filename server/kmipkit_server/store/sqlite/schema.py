@@ -5,6 +5,7 @@ never changes one. A file with more steps than this program knows is refused, no
 """
 
 import sqlite3
+from collections.abc import Callable, Iterator
 
 from kmipkit_server.store.base import StoreError
 
@@ -58,12 +59,73 @@ STEPS: tuple[str, ...] = (
         PRIMARY KEY (owner, attribute, field, value, object, instance)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- What the server stores for itself.
+    CREATE TABLE settings (
+        name TEXT PRIMARY KEY,
+        value BLOB NOT NULL,
+        mac BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- One row about the whole database.
+    CREATE TABLE summary (
+        number INTEGER PRIMARY KEY CHECK (number = 1),
+        integrity_key BLOB NOT NULL,    -- wrapped
+        counter INTEGER NOT NULL,       -- of transactions
+        newest INTEGER NOT NULL,        -- the newest time seen, in seconds since 1970
+        total BLOB NOT NULL,    -- the sum of the MACs of all objects and settings
+        mac BLOB NOT NULL
+    ) STRICT;
+
+    CREATE TABLE protected_objects (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        owner INTEGER NOT NULL REFERENCES owners,
+        kind INTEGER NOT NULL,
+        type INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        archived INTEGER NOT NULL,
+        activation INTEGER,
+        deactivation INTEGER,
+        mac BLOB NOT NULL,      -- before the long columns, so that it is read without them
+        nonce BLOB,             -- of the material
+        data_key INTEGER REFERENCES data_keys,
+        attributes BLOB NOT NULL,
+        material BLOB           -- sealed, without its nonce
+    ) STRICT;
+    INSERT INTO protected_objects
+        SELECT seq, id, owner, kind, type, state, archived, activation, deactivation, zeroblob(0),
+            substr(material, 1, 12), data_key, attributes, substr(material, 13)
+        FROM objects;
+    DROP TABLE objects;
+    ALTER TABLE protected_objects RENAME TO objects;
+    CREATE INDEX objects_of_owner ON objects (owner, seq);
+    CREATE INDEX objects_of_kind ON objects (kind, owner, seq);
+    CREATE INDEX objects_of_data_key ON objects (data_key) WHERE data_key IS NOT NULL;
+    """,
 )
 
+FIRST_PROTECTED = 2
+"""The first version whose rows have MACs; they are computed when an older file is migrated."""
 
-def migrate(connection: sqlite3.Connection, name: str, steps: tuple[str, ...] = STEPS) -> None:
-    """Migrate a database to the newest schema, all steps or none. StoreError if it is too new."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many steps a database has taken; 0 if it is empty."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    name: str,
+    steps: tuple[str, ...] = STEPS,
+    *,
+    protect: Callable[[], None] | None = None,
+) -> None:
+    """Migrate a database to the newest schema, all steps or none. StoreError if it is too new.
+
+    ``protect`` is called in the transaction after the step to :data:`FIRST_PROTECTED`.
+    """
+    version = version_of(connection)
     if version > len(steps):
         raise StoreError(
             f"{name} was written by a newer version of kmipkit (schema {version}; this version"
@@ -71,7 +133,26 @@ def migrate(connection: sqlite3.Connection, name: str, steps: tuple[str, ...] = 
         )
     if version == len(steps):
         return
-    script = "\n".join(steps[version:])
-    connection.executescript(
-        f"BEGIN EXCLUSIVE; {script} PRAGMA user_version = {len(steps)}; COMMIT;"
-    )
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        for number in range(version, len(steps)):
+            for statement in _statements(steps[number]):
+                connection.execute(statement)
+            if number + 1 == FIRST_PROTECTED and protect is not None:
+                protect()
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    except BaseException:  # of any kind: it is raised again
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script: executescript() would commit the transaction first."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -7,6 +7,7 @@ its own if it only reads, otherwise in the writer's transaction.
 
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -61,6 +62,11 @@ class SQLiteStore(Store):
         if on_commit is not None:
             on_commit(result)
         return result
+
+    @property
+    def newest_time(self) -> datetime:
+        """The newest time that a transaction has noted."""
+        return self._database.newest_time
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until :meth:`stop`, also if that was called before this task began to run."""

@@ -3,14 +3,16 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 
 from kmipkit.lifecycle import DESTROYED_STATES
 from kmipkit.model.attribute import Attributes
 from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.tags import Tag
-from kmipkit_server.store import index, packing
+from kmipkit_server.store import criteria, index, packing
 from kmipkit_server.store.base import (
+    Damaged,
     Located,
     LocateQuery,
     Reader,
@@ -19,13 +21,17 @@ from kmipkit_server.store.base import (
     Transaction,
     TransactionLost,
 )
-from kmipkit_server.store.sealing import Sealer
+from kmipkit_server.store.integrity import Integrity, is_same_mac
+from kmipkit_server.store.sealing import Sealed, Sealer
 from kmipkit_server.store.sqlite import locate
 from kmipkit_server.store.sqlite.attribute_sets import AttributeSets, own_part
+from kmipkit_server.store.sqlite.summary import Summary
 
+# Left joins: an owner or attribute set that was removed makes a damaged object, not a missing one.
 _OBJECT = """
-    SELECT o.id, w.name, o.type, o.state, o.attributes, k.attributes, o.material, o.data_key
-    FROM objects o JOIN owners w ON w.number = o.owner JOIN kinds k ON k.number = o.kind
+    SELECT o.id, w.name, o.type, o.state, o.attributes, k.attributes, o.material, o.data_key,
+        o.nonce, o.mac
+    FROM objects o LEFT JOIN owners w ON w.number = o.owner LEFT JOIN kinds k ON k.number = o.kind
     WHERE o.id = ?"""
 
 
@@ -43,11 +49,17 @@ _ROWS_PER_INSERT = 64
 """Index rows that one statement inserts; this takes two thirds of the time of single inserts."""
 
 
+MAX_CHECKED = 32
+"""Results of a Locate that are compared with its criteria, since nothing protects the index itself. A
+longer result is a list to choose from; each object is checked when it is read."""
+
+
 @cache
 def _insert_rows(count: int) -> str:
     rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
+    # OR IGNORE: rows that another program has left of an object that it removed stop no insert.
     return (
-        "INSERT INTO attribute_index (owner, attribute, field, value, object, instance)"  # noqa: S608 - placeholders
+        "INSERT OR IGNORE INTO attribute_index (owner, attribute, field, value, object, instance)"  # noqa: S608 - placeholders
         f" VALUES {rows}"
     )
 
@@ -68,12 +80,23 @@ class sqlite_errors:  # noqa: N801 - used like a function; a class costs a third
             raise StoreError(f"{self._name}: {error}") from error
 
 
+def damaged_object(identifier: str) -> Damaged:
+    """The error of an object whose row was changed."""
+    return Damaged(
+        f"the object {identifier} was changed in the database by another program;"
+        " restore it from a backup"
+    )
+
+
 class _View:
     """The methods that reading and writing connections have in common."""
 
-    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, name: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, sealer: Sealer, integrity: Integrity, name: str
+    ) -> None:
         self.connection = connection
         self.sealer = sealer
+        self.integrity = integrity
         self.name = name
         self._owners: dict[str, int] = {}
 
@@ -83,14 +106,23 @@ class _View:
             row = self.connection.execute(_OBJECT, (identifier,)).fetchone()
         if row is None:
             return None
-        id_, owner, object_type, state, own, shared, sealed, key = row
+        id_, owner, object_type, state, own, shared, sealed, key, nonce, mac = row
+        if (
+            owner is None
+            or shared is None
+            or not is_same_mac(
+                mac,
+                self.integrity.of_object(id_, owner, object_type, state, own, shared, key, nonce),
+            )
+        ):
+            raise damaged_object(id_)
         return Record(
             id_,
             owner,
             _TYPES[object_type] if object_type in _TYPES else ObjectType(object_type),
             _STATES[state],
             lambda: packing.unpack_all(own, shared),
-            None if sealed is None else lambda: self.sealer.open(key, sealed, id_),
+            None if sealed is None else lambda: self.sealer.open(key, nonce, sealed, id_),
         )
 
     def locate(self, query: LocateQuery) -> Located:
@@ -112,21 +144,54 @@ class _View:
                 )
             )
             if query.maximum is None and not query.offset:
-                return Located(ids, len(ids))
-            (total,) = self.connection.execute(
-                f"SELECT count(*) FROM objects WHERE {where}",  # noqa: S608 - placeholders
-                statement.values,
-            ).fetchone()
-        return Located(ids, total)
+                total = len(ids)
+            else:
+                (total,) = self.connection.execute(
+                    f"SELECT count(*) FROM objects WHERE {where}",  # noqa: S608 - placeholders
+                    statement.values,
+                ).fetchone()
+        if len(ids) > MAX_CHECKED:
+            return Located(ids, total)
+        checked = tuple(each for each in ids if self._is_met(query, each))
+        return Located(checked, total - len(ids) + len(checked))
 
     def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
         """Up to two objects with this name."""
         number = self.owner_number(owner)
         with sqlite_errors(self.name):
-            return tuple(
-                identifier
-                for (identifier,) in self.connection.execute(_NAMED, (number, index.text(name)))
-            )
+            rows = self.connection.execute(_NAMED, (number, index.text(name))).fetchall()
+        return tuple(
+            identifier for (identifier,) in rows if self._has_name(identifier, owner, name)
+        )
+
+    def _has_name(self, identifier: str, owner: str, name: str) -> bool:
+        try:
+            record = self.get(identifier)
+        except Damaged:
+            return True  # the name stays in use, and who uses the object learns that it is damaged
+        if record is None or record.owner != owner or record.is_destroyed:
+            return False
+        return any(each.name_value == name for each in record.attributes.all(Tag.NAME))
+
+    def _is_met(self, query: LocateQuery, identifier: str) -> bool:
+        try:
+            record = self.get(identifier)
+        except Damaged:
+            return True  # who uses it learns that it is damaged
+        return record is not None and criteria.is_met(query, record)
+
+    def setting(self, name: str) -> bytes | None:
+        """What the server has stored for itself under this name."""
+        with sqlite_errors(self.name):
+            row = self.connection.execute(
+                "SELECT value, mac FROM settings WHERE name = ?", (name,)
+            ).fetchone()
+        if row is None:
+            return None
+        value, mac = row
+        if not is_same_mac(mac, self.integrity.of_setting(name, value)):
+            raise Damaged(f"the setting {name} was changed in the database")
+        return bytes(value)
 
     def owner_number(self, owner: str) -> int | None:
         """The number of an owner; None if it has never had an object."""
@@ -149,44 +214,63 @@ class SQLiteReader(_View, Reader):
 class SQLiteTransaction(_View, Transaction):
     """The transaction of the store, which the database begins and ends."""
 
-    def __init__(self, connection: sqlite3.Connection, sealer: Sealer, name: str) -> None:
-        super().__init__(connection, sealer, name)
+    def __init__(
+        self, connection: sqlite3.Connection, sealer: Sealer, integrity: Integrity, name: str
+    ) -> None:
+        super().__init__(connection, sealer, integrity, name)
+        self.summary = Summary(connection, integrity)
         self._sets = AttributeSets(connection)
+        self._released: list[int] = []
+        """Data keys that this transaction has deleted."""
+        self.has_destroyed = False
+        """Whether material or attributes were destroyed whose bytes may still be in the files."""
 
     def insert(self, record: Record) -> None:
         """Store a new object."""
         owner = self._owner(record.owner)
         with sqlite_errors(self.name):
-            key, sealed = self._sealed(record)
-            number, own = self._sets.split(record.attributes)
+            sealed = self._sealed(record)
+            attribute_set, own = self._sets.split(record.attributes)
             columns = _columns(record, own)
+            mac = self._mac(record, columns[-1], attribute_set.packed, sealed)
             cursor = self.connection.execute(
                 "INSERT INTO objects (id, owner, kind, type, state, archived, activation, deactivation,"
-                " attributes, material, data_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (record.id, owner, number, int(record.object_type), *columns, sealed, key),
-            )
+                " attributes, mac, data_key, nonce, material)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.id, owner, attribute_set.number, int(record.object_type),
+                    *columns, mac, *sealed,
+                ),
+            )  # fmt: skip
+            self.summary.add(mac)
             self._add_rows(owner, cursor.lastrowid, index.rows(own))
 
     def update(self, old: Record, new: Record) -> None:
         """Replace an object; only the differences are written."""
         with sqlite_errors(self.name):
-            seq, owner, previous = self.connection.execute(
-                "SELECT seq, owner, kind FROM objects WHERE id = ?", (new.id,)
+            seq, owner, previous, old_mac, key, nonce = self.connection.execute(
+                "SELECT seq, owner, kind, mac, data_key, nonce FROM objects WHERE id = ?", (new.id,)
             ).fetchone()
-            number, own = self._sets.split(new.attributes)
+            attribute_set, own = self._sets.split(new.attributes)
+            columns = _columns(new, own)
+            keeps_material = new.shares_material(old)
+            sealed = Sealed(key, nonce, b"") if keeps_material else self._sealed(new)
+            mac = self._mac(new, columns[-1], attribute_set.packed, sealed)
             self.connection.execute(
                 "UPDATE objects SET kind = ?, state = ?, archived = ?, activation = ?,"
-                " deactivation = ?, attributes = ? WHERE seq = ?",
-                (number, *_columns(new, own), seq),
+                " deactivation = ?, attributes = ?, mac = ? WHERE seq = ?",
+                (attribute_set.number, *columns, mac, seq),
             )
-            if number != previous:
+            self.summary.remove(old_mac)
+            self.summary.add(mac)
+            if attribute_set.number != previous:
                 self._sets.release(previous)
-            if not new.shares_material(old):
-                key, sealed = self._sealed(new)
+            if not keeps_material:
                 self.connection.execute(
-                    "UPDATE objects SET material = ?, data_key = ? WHERE seq = ?",
-                    (sealed, key, seq),
+                    "UPDATE objects SET data_key = ?, nonce = ?, material = ? WHERE seq = ?",
+                    (*sealed, seq),
                 )
+                self._release_key(key)
             before, after = index.rows(own_part(old.attributes)), index.rows(own)
             self._remove_rows(owner, seq, before - after)
             self._add_rows(owner, seq, after - before)
@@ -194,38 +278,93 @@ class SQLiteTransaction(_View, Transaction):
     def remove(self, record: Record) -> None:
         """Delete an object with its attributes."""
         with sqlite_errors(self.name):
-            seq, owner, number = self.connection.execute(
-                "SELECT seq, owner, kind FROM objects WHERE id = ?", (record.id,)
+            seq, owner, number, mac, key = self.connection.execute(
+                "SELECT seq, owner, kind, mac, data_key FROM objects WHERE id = ?", (record.id,)
             ).fetchone()
             self._remove_rows(owner, seq, index.rows(own_part(record.attributes)))
             self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
+            self.summary.remove(mac)
             self._sets.release(number)
+            self._release_key(key)
 
-    def clear_caches(self) -> None:
+    def set_setting(self, name: str, value: bytes | None) -> None:
+        """Store something for the server itself."""
+        with sqlite_errors(self.name):
+            row = self.connection.execute(
+                "DELETE FROM settings WHERE name = ? RETURNING mac", (name,)
+            ).fetchone()
+            if row is not None:
+                self.summary.remove(row[0])
+            if value is not None:
+                mac = self.integrity.of_setting(name, value)
+                self.connection.execute(
+                    "INSERT INTO settings (name, value, mac) VALUES (?, ?, ?)", (name, value, mac)
+                )
+                self.summary.add(mac)
+
+    def note_time(self, now: datetime) -> None:
+        """Note the time of a request."""
+        self.summary.note_time(now)
+
+    def committed(self) -> None:
+        """After a commit: readers need the data keys that it has deleted no longer."""
+        for number in self._released:
+            self.sealer.forget(number)
+        self._released.clear()
+
+    def rolled_back(self) -> None:
+        """After a rollback: what it has undone must not be used."""
+        self._released.clear()
+        self._clear_caches()
+        with sqlite_errors(self.name):
+            self.summary.read()
+
+    def _clear_caches(self) -> None:
         """After a rollback: owners, sets and data keys in the caches may not be in the database."""
         self._owners.clear()
         self._sets.clear_cache()
-        self.sealer.discard_current_key()
+        current = self.sealer.current_key
+        with sqlite_errors(self.name):
+            sql = "SELECT 1 FROM data_keys WHERE number = ?"
+            if current and self.connection.execute(sql, (current,)).fetchone() is None:
+                self.sealer.retire_current_key()
+                self.sealer.forget(current)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part of the transaction that is rolled back if it ends with an exception."""
         with sqlite_errors(self.name):
             self.connection.execute("SAVEPOINT part")
+        total, released = self.summary.total, len(self._released)
         try:
             yield
         except BaseException as error:  # of any kind: it is raised again below
-            self.clear_caches()
             # On some errors, such as a full disk, SQLite rolls back the whole transaction: then the
             # parts before this one are lost, too.
             if not self.connection.in_transaction:
+                self.rolled_back()
                 raise TransactionLost(str(error)) from error
             with sqlite_errors(self.name):
                 self.connection.execute("ROLLBACK TO part")
                 self.connection.execute("RELEASE part")
+            self.summary.total = total
+            del self._released[released:]
+            self._clear_caches()
             raise
         with sqlite_errors(self.name):
             self.connection.execute("RELEASE part")
+
+    def _release_key(self, number: int | None) -> None:
+        """Delete the data key of destroyed material, unless it seals another object as well."""
+        self.has_destroyed = True
+        if number is None:
+            return
+        sql = "SELECT 1 FROM objects WHERE data_key = ? LIMIT 1"
+        if self.connection.execute(sql, (number,)).fetchone() is None:
+            self.connection.execute("DELETE FROM data_keys WHERE number = ?", (number,))
+            self._released.append(number)
+            if number == self.sealer.current_key:
+                self.sealer.retire_current_key()
 
     def _owner(self, name: str) -> int:
         number = self.owner_number(name)
@@ -236,10 +375,16 @@ class SQLiteTransaction(_View, Transaction):
             assert number is not None
         return number
 
-    def _sealed(self, record: Record) -> tuple[int | None, bytes | None]:
+    def _sealed(self, record: Record) -> Sealed:
         if record.material is None:
-            return None, None
+            return Sealed(None, None, None)
         return self.sealer.seal(record.material, record.id)
+
+    def _mac(self, record: Record, own: bytes, shared: bytes, sealed: Sealed) -> bytes:
+        return self.integrity.of_object(
+            record.id, record.owner, int(record.object_type), int(record.stored_state),
+            own, shared, sealed.data_key, sealed.nonce,
+        )  # fmt: skip
 
     def _remove_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
         self.connection.executemany(
