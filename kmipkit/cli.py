@@ -5,6 +5,7 @@ A command that cannot be imported is listed as unavailable, and does not affect 
 is one line that says what is wrong and what to do; only a defect shows a traceback.
 """
 
+import io
 import os
 import sys
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from kmipkit import __version__
+from kmipkit.terminal import echo, printable_lines
 
 GROUP = "kmipkit.commands"
 
@@ -64,7 +66,9 @@ class Commands(click.Group):
         except click.exceptions.Exit as stop:
             sys.exit(stop.exit_code)
         except click.ClickException as error:
-            error.show()
+            text = io.StringIO()
+            error.show(text)
+            click.echo(printable_lines(text.getvalue()), nl=False, err=True)
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             sys.exit(EXIT_INTERRUPTED)
@@ -81,7 +85,7 @@ class Commands(click.Group):
             # Any other exception is a defect, and shows its traceback.
             if not _is_kmip_error(error):
                 raise
-            click.echo(f"Error: {error}", err=True)
+            echo(f"Error: {error}", err=True)
             sys.exit(EXIT_FAILURE)
         sys.exit(result if isinstance(result, int) else 0)
 

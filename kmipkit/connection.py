@@ -9,13 +9,13 @@ Errors of the peer are raised as RemoteProtocolError.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.model import envelope, messages
 from kmipkit.model.codec import encode
+from kmipkit.pairing import check_pairing
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.framing import HEADER_SIZE, message_length
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
@@ -97,6 +97,11 @@ class Connection:
         self._tolerant = tolerant
         self._open: deque[messages.RequestMessage] = deque()
 
+    @property
+    def has_unread_data(self) -> bool:
+        """Whether bytes have been received that belong to no event so far."""
+        return self._framer.is_inside
+
     def receive_data(self, data: bytes) -> None:
         """Add received bytes; no bytes mean that the peer has closed the connection."""
         self._framer.feed(data)
@@ -119,7 +124,7 @@ class Connection:
             data, limits=self._framer.limits, tolerant=self._tolerant
         )
         request = self._open.popleft()
-        _check_pairing(request, message)
+        check_pairing(request, message)
         return Response(message, version, request)
 
     def send_request(self, message: messages.RequestMessage) -> bytes:
@@ -127,20 +132,3 @@ class Connection:
         data = encode(message, message.request_header.protocol_version.version)
         self._open.append(message)
         return data
-
-
-def _check_pairing(request: messages.RequestMessage, response: messages.ResponseMessage) -> None:
-    """A response has no more items than its request, with the same identifiers (KMIP 1.4 §6.4)."""
-    request_items: Sequence[messages.RequestBatchItem] = request.batch_items
-    response_items: Sequence[messages.ResponseBatchItem] = response.batch_items
-    if len(response_items) > len(request_items):
-        counts = f"{len(response_items)} batch items, the request {len(request_items)}"
-        error = f"the response has {counts}"
-        raise RemoteProtocolError(error, cause=Cause.UNEXPECTED_MESSAGE, path="ResponseMessage")
-    identifiers = {item.unique_batch_item_id for item in request_items}
-    for index, item in enumerate(response_items):
-        identifier = item.unique_batch_item_id
-        if identifier is not None and identifier not in identifiers:
-            path = f"ResponseMessage/BatchItem[{index}]/UniqueBatchItemID"
-            error = "the response has a batch item that the request does not have"
-            raise RemoteProtocolError(error, cause=Cause.UNEXPECTED_MESSAGE, path=path)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from kmipkit.terminal import printable_json, printable_lines, printable_xml
+
 if TYPE_CHECKING:
     from kmipkit.ttlv.limits import Limits
     from kmipkit.ttlv.tree import Item
@@ -76,7 +78,8 @@ def _show(data: bytes, form: str, show_secrets: bool) -> str | None:
         failed = error
     try:
         if items:
-            click.echo(_WRITERS[form](items, show_secrets).encode(), nl=False)
+            text = _ESCAPES[form](_WRITERS[form](items, show_secrets))
+            click.echo(text.encode(), nl=False)
     except ProtocolError as error:
         return str(error)
     if failed is not None:
@@ -175,4 +178,11 @@ _WRITERS: "dict[str, Callable[[list[Item], bool], str]]" = {
     "json": _to_json,
     "xml": _to_xml,
     "hex": _to_hex,
+}
+
+_ESCAPES: "dict[str, Callable[[str], str]]" = {
+    "text": printable_lines,
+    "json": printable_json,
+    "xml": printable_xml,
+    "hex": printable_lines,
 }

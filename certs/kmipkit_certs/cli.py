@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kmipkit.terminal import echo, printable_json, printable_lines
 from kmipkit_certs.clock import system_clock
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def init(directory: Path, name: str, algorithm: str) -> None:
     from kmipkit_certs.directory import Directory
 
     files = Directory(directory).init(name, algorithm, system_clock())
-    click.echo(f"authority: {files.cert}, private key: {files.key}")
+    echo(f"authority: {files.cert}, private key: {files.key}")
 
 
 @certs.command()
@@ -115,7 +116,7 @@ def issue(
         algorithm=algorithm,
         days=days,
     )
-    click.echo(f"certificate: {files.cert}, private key: {files.key}")
+    echo(f"certificate: {files.cert}, private key: {files.key}")
 
 
 @certs.command()
@@ -144,7 +145,7 @@ def sign(directory: Path, request: Path, out: Path | None, server: bool, days: i
     )
     target = out or request.with_suffix(".crt")
     files.write_certificate(target, certificate)
-    click.echo(f"certificate: {target}, for {certificate.subject.rfc4514_string()}")
+    echo(f"certificate: {target}, for {certificate.subject.rfc4514_string()}")
 
 
 @certs.command()
@@ -238,7 +239,7 @@ def show(file: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(contents, indent=2))
     else:
-        click.echo("\n\n".join(text(rows) for rows in contents))
+        click.echo(printable_lines("\n\n".join(text(rows) for rows in contents)))
 
 
 @certs.command()
@@ -301,12 +302,12 @@ def check(
 def _report(file: Path, purpose: str, problems: list[str], as_json: bool) -> None:
     if as_json:
         verdict: dict[str, Any] = {"accepted": not problems, "reasons": problems}
-        click.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
+        click.echo(printable_json(json.dumps(verdict, indent=2, ensure_ascii=False)))
     elif problems:
-        click.echo(f"{file}: a peer would reject this certificate:")
+        echo(f"{file}: a peer would reject this certificate:")
         for problem in problems:
-            click.echo(f"  {problem}")
+            echo(f"  {problem}")
     else:
-        click.echo(f"{file}: valid as a {purpose} certificate")
+        echo(f"{file}: valid as a {purpose} certificate")
     if problems:
         raise click.exceptions.Exit(1)

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from kmipkit.terminal import printable
 from kmipkit_certs import revocation
 
 _USAGES = {
@@ -51,7 +52,9 @@ def revocation_facts(crl: x509.CertificateRevocationList) -> dict[str, Any]:
 def text(rows: dict[str, Any]) -> str:
     """The contents as text, one line each."""
     width = max(map(len, rows))
-    return "\n".join(f"{name:<{width}}  {_format(value)}" for name, value in rows.items())
+    return "\n".join(
+        f"{name:<{width}}  {printable(_format(value))}" for name, value in rows.items()
+    )
 
 
 def _format(value: Any) -> str:

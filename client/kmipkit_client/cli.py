@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kmipkit.terminal import echo, printable_json
+
 if TYPE_CHECKING:
     from kmipkit_client import Client
 
@@ -134,10 +136,10 @@ def _show(value: Any, as_json: bool) -> None:
     from kmipkit_client.parsing import format_lines
 
     if as_json:
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
     else:
         for line in format_lines(value):
-            click.echo(line)
+            echo(line)
 
 
 @command("discover")
@@ -202,7 +204,7 @@ def create(
         name=name,
         attributes=_parse_attributes(attributes),
     )
-    click.echo(identifier)
+    echo(identifier)
 
 
 @command("register")
@@ -247,7 +249,7 @@ def register(
         name=name,
         attributes=_parse_attributes(attributes),
     )
-    click.echo(identifier)
+    echo(identifier)
 
 
 @command("get")

@@ -98,7 +98,7 @@ def _result(call: Call[Any], item: ResponseBatchItem) -> Any:
         return OperationFailed(
             call.operation, item.result_status, item.result_reason, item.result_message
         )
-    if item.operation not in (None, call.operation) or item.response_payload is None:
-        message = f"the response to {call.operation.name} has another operation or no payload"
+    if item.operation is None or item.response_payload is None:
+        message = f"the response to {call.operation.name} has no operation or no payload"
         raise RemoteProtocolError(message, cause=Cause.UNEXPECTED_MESSAGE)
     return call.read(item.response_payload)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kmipkit.terminal import echo
+
 if TYPE_CHECKING:
     from kmipkit_conformance.player import Verdict
     from kmipkit_conformance.profiles import ProfileVerdict
@@ -103,7 +105,7 @@ def list_cases(
     """
     for case in _load_cases(folders, versions, profiles):
         operations = ", ".join(sorted(operation.name for operation in case.operations()))
-        click.echo(f"{case.name:<28} {case.version}  {len(case.steps):>3} steps  {operations}")
+        echo(f"{case.name:<28} {case.version}  {len(case.steps):>3} steps  {operations}")
 
 
 @conformance.command()
@@ -249,7 +251,7 @@ def fuzz(
         )
         for finding in fuzzer.run(count):
             findings += 1
-            click.echo(f"message {finding.number}, {finding.damage}: {finding.problem}")
+            echo(f"message {finding.number}, {finding.damage}: {finding.problem}")
             click.echo(f"         {finding.message.hex()}")
     click.echo(f"{count} messages with seed {seed}, {findings} findings")
     if findings:
@@ -303,7 +305,7 @@ def client(
     with socket.create_server((host.strip("[]"), int(port))) as listening:
         address = "{}:{}".format(*listening.getsockname()[:2])
         for case in _load_cases(folders, versions, profiles):
-            click.echo(f"waiting  {case.name} on {address}")
+            echo(f"waiting  {case.name} on {address}")
             verdict = ScriptedServer(listening, context, timeout).play(case)
             _print_verdict(verdict)
             failed |= verdict.outcome is Outcome.FAILED
@@ -331,10 +333,10 @@ def _target(
 def _print_profile(verdict: "ProfileVerdict") -> None:
     cases = f": {'; '.join(verdict.because)}" if verdict.because else ""
     title = f"{verdict.profile.title} (KMIP {verdict.version})"
-    click.echo(f"{verdict.standing.value:<12} {title}{cases}")
+    echo(f"{verdict.standing.value:<12} {title}{cases}")
 
 
 def _print_verdict(verdict: "Verdict") -> None:
-    click.echo(f"{verdict.outcome.value:<8} {verdict.case.name}")
+    echo(f"{verdict.outcome.value:<8} {verdict.case.name}")
     for reason in verdict.reasons if verdict.outcome.value == "failed" else ():
-        click.echo(f"         step {verdict.step}: {reason}")
+        echo(f"         step {verdict.step}: {reason}")

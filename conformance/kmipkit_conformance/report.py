@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from kmipkit.terminal import printable, printable_json
 from kmipkit.ttlv.printer import format_item
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.placeholders import readable
@@ -54,13 +55,9 @@ def junit(report: Report) -> str:
         if verdict.outcome is not Outcome.PASSED:
             kind = "failure" if verdict.outcome is Outcome.FAILED else "skipped"
             message = "; ".join(verdict.reasons)
-            ET.SubElement(case, kind, message=_in_xml(message))
+            ET.SubElement(case, kind, message=printable(message))
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def _in_xml(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def as_json(report: Report) -> str:
@@ -88,7 +85,7 @@ def as_json(report: Report) -> str:
         for verdict in verdicts
     ]
     document = {**counts(verdicts), "profiles": profiles, "cases": rows}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 _PAGE = """<!doctype html>
@@ -122,7 +119,7 @@ def as_html(report: Report) -> str:
 
 def _row(verdict: Verdict) -> str:
     outcome = verdict.outcome.value
-    reasons = html.escape("; ".join(verdict.reasons))
+    reasons = html.escape(printable("; ".join(verdict.reasons)))
     return (
         f"<tr><td>{html.escape(verdict.case.name)}</td><td>{verdict.case.version}</td>"
         f'<td class="{outcome}">{outcome}</td><td>{reasons}{_messages(verdict)}</td></tr>'

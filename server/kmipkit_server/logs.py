@@ -2,7 +2,9 @@
 
 import logging
 import sys
-from typing import TextIO
+from typing import Any, TextIO
+
+from kmipkit.terminal import printable
 
 
 class OneLine(logging.Formatter):
@@ -10,8 +12,12 @@ class OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """The line without its traceback."""
-        text = super().formatMessage(record)
-        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """The traceback, indented: the text of an exception may contain lines of a client."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {printable(line)}" for line in lines)
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:

@@ -1,7 +1,12 @@
 """Connections by anyio, for trio and asyncio."""
 
+import selectors
+import socket
+import ssl
+
 import anyio
-from anyio.abc import ByteStream
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute
 
 from kmipkit_client._network.deadline import Deadline
 from kmipkit_client._network.reasons import connect_failed, transfer_failed
@@ -11,11 +16,23 @@ from kmipkit_client.settings import Settings
 Lock = anyio.Lock
 
 
+_PATIENCE = 0.01
+"""Seconds to wait for data on a readable socket, which may have a TLS session ticket only."""
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
 class Stream:
     """A TLS connection."""
 
     def __init__(self, stream: ByteStream, address: str) -> None:
         self._stream = stream
+        self._tls = stream.extra(TLSAttribute.ssl_object)  # noqa: S610 - not Django's
+        self._socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610
         self._address = address
 
     async def send(self, data: bytes, deadline: Deadline) -> None:
@@ -41,6 +58,21 @@ class Stream:
             raise TimedOut(f"{self._address}: the server did not respond in time") from None
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
             raise transfer_failed(self._address, error) from None
+
+    async def unread(self) -> bytes | None:
+        """Bytes that have already arrived: none when the server has closed, None if there are none."""
+        try:
+            return self._tls.read(65536)  # what an earlier reception has left
+        except ssl.SSLWantReadError:
+            pass
+        except OSError as error:
+            raise transfer_failed(self._address, error) from None
+        if not _is_readable(self._socket):
+            return None
+        try:
+            return await self.receive(Deadline(_PATIENCE))
+        except TimedOut:
+            return None
 
     async def close(self) -> None:
         """Close the connection without waiting for the server; never raises."""

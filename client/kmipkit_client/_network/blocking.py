@@ -22,8 +22,10 @@ class Stream:
     def send(self, data: bytes, deadline: Deadline) -> None:
         """Send all bytes; ConnectionFailed or TimedOut if that is not possible."""
         try:
-            self._sock.settimeout(deadline.remaining())
-            self._sock.sendall(data)
+            rest = memoryview(data)
+            while rest:  # not sendall, which grants the time-out to each of its parts
+                self._sock.settimeout(deadline.remaining())
+                rest = rest[self._sock.send(rest) :]
         except TimeoutError:
             raise TimedOut(
                 f"{self._address}: the server did not accept the request in time"
@@ -41,6 +43,16 @@ class Stream:
         except OSError as error:
             raise transfer_failed(self._address, error) from None
 
+    def unread(self) -> bytes | None:
+        """Bytes that have already arrived: none when the server has closed, None if there are none."""
+        try:
+            self._sock.settimeout(0)
+            return self._sock.recv(65536)
+        except ssl.SSLWantReadError:
+            return None
+        except OSError as error:
+            raise transfer_failed(self._address, error) from None
+
     def close(self) -> None:
         """Close the connection without waiting for the server; never raises."""
         self._sock.close()
@@ -49,6 +61,7 @@ class Stream:
 def connect(settings: Settings) -> Stream:
     """Open a TLS connection; ConnectionFailed or TimedOut if that is not possible."""
     address = f"{settings.host}:{settings.port}"
+    deadline = Deadline(settings.connect_timeout, settings.clock)
     try:
         sock = socket.create_connection(
             (settings.host, settings.port), timeout=settings.connect_timeout
@@ -60,6 +73,7 @@ def connect(settings: Settings) -> Stream:
     try:
         with sock:  # TLS takes over its descriptor; what TLS does not take is closed here
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(deadline.remaining())
             return Stream(
                 settings.context.wrap_socket(sock, server_hostname=settings.server_name), address
             )

@@ -32,14 +32,26 @@ class Connection:
             RemoteProtocolError: the response violates the protocol.
             ConnectionFailed, TimedOut: there is no response.
         """
+        self._require_silence()
         data = self._protocol.send_request(request)
+        # One deadline for the whole exchange: a server that sends a byte now and then gains nothing.
         deadline = Deadline(self._settings.timeout, self._settings.clock)
         self._stream.send(data, deadline)
         while True:
             event = self._next_event()
             if isinstance(event, Response):
+                if self._protocol.has_unread_data:
+                    raise _unexpected("the server sent more than one response to a request")
                 return event.message
             self._protocol.receive_data(self._stream.receive(deadline))
+
+    def _require_silence(self) -> None:
+        """Refuse bytes that arrived before the request: they would be taken for its response."""
+        unread = self._stream.unread()
+        if unread:
+            raise _unexpected("the server sent data, but no request is open")
+        if unread is not None:
+            raise ConnectionFailed("the server has closed the connection")
 
     def _next_event(self) -> Event:
         try:
@@ -52,3 +64,7 @@ class Connection:
     def close(self) -> None:
         """Close the connection; never raises."""
         self._stream.close()
+
+
+def _unexpected(message: str) -> RemoteProtocolError:
+    return RemoteProtocolError(message, cause=Cause.UNEXPECTED_MESSAGE)

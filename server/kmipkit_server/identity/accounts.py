@@ -29,7 +29,7 @@ from kmipkit.model.payloads.accounts import DeviceCredential, PasswordCredential
 from kmipkit.spec.enums import HashingAlgorithm, ObjectType, ResultReason
 from kmipkit.spec.titles import title
 from kmipkit_server.identity import totp
-from kmipkit_server.identity.directory import Directory, is_usable, user_name
+from kmipkit_server.identity.directory import Directory, account_of, is_usable
 from kmipkit_server.identity.guessing import Guesses
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.identity.passwords import PasswordChecker
@@ -84,8 +84,8 @@ class Accounts:
     async def admit(self, identity: Identity, now: datetime) -> Identity:
         """The account of a connection, by its certificate."""
         user = await self._user_of_certificate(identity.certificate, now)
-        name = identity.name if user is None else user_name(user)
-        return replace(identity, name=name, is_administrator=name in self.administrators)
+        account = identity if user is None else account_of(user)
+        return self._on_connection(account, identity)
 
     async def authenticate(
         self,
@@ -165,7 +165,7 @@ class Accounts:
         records = await self._credentials(user, ObjectType.PASSWORD_CREDENTIAL, now)
         for stored in [record.password for record in records] or [None]:
             if await self._is_correct(credential.password, stored):
-                return Identity(user_name(user))
+                return account_of(user)
         raise refusal()
 
     async def _check_device(self, credential: Device, now: datetime) -> Identity | None:
@@ -186,7 +186,7 @@ class Accounts:
         )
         if user is None or not is_correct:
             raise refusal()
-        return Identity(user_name(user))
+        return account_of(user)
 
     async def _check_hashed_password(
         self, credential: HashedPassword, now: datetime
@@ -195,7 +195,8 @@ class Accounts:
         user = await self._user(credential.username, now)
         if user is None:
             return None
-        name = user_name(user)
+        account = account_of(user)
+        name = account.name
         timestamp = credential.timestamp
         is_current = abs(timestamp - now) <= MAX_CLOCK_DIFFERENCE
         if not is_current or timestamp <= self._latest.get(name, datetime.min.replace(tzinfo=UTC)):
@@ -214,7 +215,7 @@ class Accounts:
             if hmac.compare_digest(expected, credential.hashed_password):
                 self._latest[name] = timestamp
                 proof = digest(stamp + first + digest(second, algorithm), algorithm)
-                return Identity(name, proof=proof)
+                return replace(account, proof=proof)
         raise refusal()
 
     async def _check_one_time_password(
@@ -240,7 +241,7 @@ class Accounts:
             # A password is valid once only: a later one must be of a later interval (RFC 6238 §5.2).
             if interval is not None and interval > self._last_interval.get(identifier, -1):
                 self._last_interval[identifier] = interval
-                return Identity(user_name(user))
+                return account_of(user)
         raise refusal()
 
     async def _of_ticket(
@@ -248,9 +249,11 @@ class Accounts:
     ) -> Identity:
         """The account of a ticket, unless it is that of a user who may no longer log in."""
         account = Tickets(self.sessions).present(credential.ticket, now, operations)
-        user = await self._user(account.name, now)
-        if user is not None and not is_usable(user, now):
-            raise refusal()
+        identifier = account.user
+        if identifier is not None:
+            user = await self._look_up(lambda directory: directory.reader.get(identifier), now)
+            if user is None or not is_usable(user, now):
+                raise refusal()
         return account
 
     async def _is_correct(self, password: str | None, stored: PasswordCredential | None) -> bool:

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from kmipkit_server.identity.identity import SYSTEM, Identity
+from kmipkit_server.identity.identity import SYSTEM, USER_PREFIX, Identity
 
 
 class NoIdentity(Exception):
@@ -110,6 +110,11 @@ class IdentityRule:
             raise NoIdentity(f"the certificate is malformed: {error}") from None
         name = SOURCES[self.source](certificate)
         account = self.accounts.get(name, name)
+        if name not in self.accounts and name.startswith(USER_PREFIX):
+            raise NoIdentity(
+                f"the name in the certificate begins with {USER_PREFIX!r}, as only the accounts of"
+                " users do"
+            )
         if not name or account == SYSTEM.name:
             raise NoIdentity("the name in the certificate is empty, or that of the server itself")
         return Identity(account, certificate=sha256(der).digest())

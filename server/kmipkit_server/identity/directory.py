@@ -15,7 +15,7 @@ from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
-from kmipkit_server.identity.identity import SYSTEM
+from kmipkit_server.identity.identity import SYSTEM, USER_PREFIX, Identity
 from kmipkit_server.store.base import Criterion, Damaged, LocateQuery, Reader, Record
 from kmipkit_server.store.criteria import is_met
 
@@ -36,10 +36,26 @@ SYSTEM_TYPES = frozenset(
 _USABLE_STATES = frozenset({State.PRE_ACTIVE, State.ACTIVE})
 
 
-def user_name(user: Record) -> str:
-    """The name of a user, which is also the name of its account."""
+def account_material(name: str) -> bytes:
+    """The material of a new user: the name of its account, which does not change with its Name."""
+    return f"{USER_PREFIX}{name}".encode()
+
+
+def account_name(user: Record) -> str:
+    """The name of a user's account, which owns the user's objects.
+
+    A user of a store that an earlier server has written keeps its account, whose name is that of the
+    user itself.
+    """
+    if user.material:
+        return user.material.decode()
     name: str = user.attributes.get(Tag.NAME).name_value
     return name
+
+
+def account_of(user: Record) -> Identity:
+    """The account of a user."""
+    return Identity(account_name(user), user=user.id)
 
 
 def is_usable(record: Record, now: datetime) -> bool:

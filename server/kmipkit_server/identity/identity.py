@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 
 from kmipkit.model.payloads.limits import Right
 
+USER_PREFIX = "user:"
+"""The beginning of the account names of users; accounts of certificates have other names. Otherwise an
+administrator could become the account of a certificate, by making a user of its name."""
+
 Holder = tuple[str, bytes | None]
 """The name of an account, and the value of a delegated ticket if the request has one."""
 
@@ -16,6 +20,8 @@ class Identity:
     """Empty for the server itself; no client can have this name."""
     is_administrator: bool = False
     """Whether it may manage users, groups, credentials, constraints and defaults."""
+    user: str | None = None
+    """The Unique Identifier of the user whose account it is; None for the account of a certificate."""
     certificate: bytes | None = field(default=None, repr=False)
     """SHA-256 of the client certificate of the connection."""
     rights: tuple[Right, ...] | None = None

@@ -98,7 +98,9 @@ class Tickets:
                 )
             expires = min(expires, *(session.expires for session in chain.values()))
         # The certificate and the proof belong to the connection of this request, not to the ticket.
-        holder = Identity(account.name, account.is_administrator, rights=rights, ticket=value)
+        holder = Identity(
+            account.name, account.is_administrator, account.user, rights=rights, ticket=value
+        )
         self._sessions[value] = Session(holder, expires, limits, account.ticket)
         return Ticket(ticket_type=TicketType.LOGIN, ticket_value=value)
 

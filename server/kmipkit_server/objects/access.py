@@ -7,10 +7,11 @@ not exist, in one place for all operations.
 from typing import Any
 
 from kmipkit.errors import OperationError
-from kmipkit.spec.enums import Operation, ResultReason
+from kmipkit.spec.enums import ObjectType, Operation, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import KeyedPart
+from kmipkit_server.identity.directory import account_name
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.protection import with_history
 from kmipkit_server.policy import rules
@@ -62,4 +63,8 @@ def load_for_use(call: Call, request: KeyedPart) -> tuple[Managed, Any]:
 def save(call: Call, old: Managed, new: Managed) -> None:
     """Write a changed object, with the Last Change Date of now (KMIP 1.4 §3.38)."""
     changed = with_history(new).with_attribute(Tag.LAST_CHANGE_DATE, call.now)
-    call.transaction.update(old.record, changed.record)
+    record = changed.record
+    if record.object_type is ObjectType.USER and record.material == b"":
+        # A user of an earlier server, whose account must not follow from the Name any longer.
+        record = record.replace(material=account_name(old.record).encode())
+    call.transaction.update(old.record, record)

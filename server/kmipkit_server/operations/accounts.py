@@ -24,6 +24,7 @@ from kmipkit.spec.enums import CredentialType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity import passwords, totp
+from kmipkit_server.identity.directory import account_material
 from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.identity.stored_credential import pack_credential
 from kmipkit_server.objects import creation
@@ -81,8 +82,8 @@ def _hash(call: Call, password: str | None) -> PasswordCredential:
 
 def create_user(call: Call, request: CreateUserRequest) -> CreateUserResponse:
     """Make a user with a name of its own, and links to credentials."""
-    _require_name(request.attributes)
-    identifier = _create(call, ObjectType.USER, request.attributes)
+    material = account_material(_required_name(request.attributes))
+    identifier = _create(call, ObjectType.USER, request.attributes, material)
     return CreateUserResponse(unique_identifier=identifier)
 
 
@@ -92,13 +93,16 @@ def create_group(call: Call, request: CreateGroupRequest) -> CreateGroupResponse
     return CreateGroupResponse(unique_identifier=identifier)
 
 
-def _create(call: Call, object_type: ObjectType, attributes: Attributes) -> str:
+def _create(
+    call: Call, object_type: ObjectType, attributes: Attributes, material: bytes = b""
+) -> str:
     rules.require_administrator(call.identity)
     checked = creation.requested_attributes(call, attributes, object_type)
-    return call.returns(creation.store(call, object_type, b"", checked, (), owner=SYSTEM).id)
+    return call.returns(creation.store(call, object_type, material, checked, (), owner=SYSTEM).id)
 
 
-def _require_name(attributes: Attributes) -> None:
+def _required_name(attributes: Attributes) -> str:
     name = attributes.get(Tag.NAME)
     if not isinstance(name, Name) or not name.name_value:
         raise OperationError(ResultReason.INVALID_FIELD, "Create User needs the attribute Name")
+    return name.name_value

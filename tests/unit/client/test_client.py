@@ -22,15 +22,12 @@ from kmipkit_client import (
     material,
     symmetric_key,
 )
+from scripted_server import Script, Scripted, answer, request, scripted_servers
 from servers import ANSWER_TIMEOUT, RunningServer
 
 from kmipkit.errors import LocalProtocolError, RemoteProtocolError
 from kmipkit.model.attributes import CryptographicParameters
-from kmipkit.model.codec import encode
-from kmipkit.model.envelope import decode_request
-from kmipkit.model.field_types import EPOCH
-from kmipkit.model.headers import ProtocolVersion, ResponseHeader
-from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.model.headers import ProtocolVersion
 from kmipkit.model.payloads.query import DiscoverVersionsResponse, QueryResponse
 from kmipkit.model.payloads.rekey import DerivationParameters
 from kmipkit.spec.enums import (
@@ -40,13 +37,10 @@ from kmipkit.spec.enums import (
     Operation,
     RecommendedCurve,
     ResultReason,
-    ResultStatus,
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, V1_1, V1_4, V2_0, V2_1, Version
-
-Script = Callable[[ssl.SSLSocket], None]
 
 
 @pytest.fixture(scope="module")
@@ -58,71 +52,10 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Scripted:
-    """A server that plays one script per connection."""
-
-    def __init__(self, pki: Path, scripts: list[Script]) -> None:
-        self.pki = pki
-        self.connections = 0
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pki / "server.crt", pki / "server.key")
-        self._context = context
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve, args=(scripts,))
-        self._thread.start()
-
-    def _serve(self, scripts: list[Script]) -> None:
-        for script in scripts:
-            plain, _ = self._listening.accept()
-            self.connections += 1
-            with self._context.wrap_socket(plain, server_side=True) as stream:
-                script(stream)
-
-    def options(self) -> dict[str, Any]:
-        return {"port": self._listening.getsockname()[1], "ca": self.pki / "ca.crt"}
-
-    def close(self) -> None:
-        self._listening.close()
-        self._thread.join(ANSWER_TIMEOUT)
-        assert not self._thread.is_alive()
-
-
 @pytest.fixture
 def scripted(pki: Path) -> Iterator[Callable[..., Scripted]]:
-    servers: list[Scripted] = []
-
-    def make(*scripts: Script) -> Scripted:
-        servers.append(Scripted(pki, list(scripts)))
-        return servers[-1]
-
-    yield make
-    for server in servers:
-        server.close()
-
-
-def request(stream: ssl.SSLSocket) -> Any:
-    """One whole request, None when the client has closed."""
-    data = b""
-    while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "big"):
-        more = stream.recv(4096)
-        if not more:
-            return None
-        data += more
-    return decode_request(data)[0]
-
-
-def answer(stream: ssl.SSLSocket, version: Version, operation: Operation, payload: Any) -> None:
-    failed = isinstance(payload, ResultReason)
-    item = ResponseBatchItem(
-        operation=operation,
-        result_status=ResultStatus.OPERATION_FAILED if failed else ResultStatus.SUCCESS,
-        result_reason=payload if failed else None,
-        response_payload=None if failed else payload,
-    )
-    header = ResponseHeader(
-        protocol_version=ProtocolVersion.of(version), time_stamp=EPOCH, batch_count=1
-    )
-    stream.sendall(encode(ResponseMessage(response_header=header, batch_items=(item,)), version))
+    with scripted_servers(pki) as make:
+        yield make
 
 
 def queries(count: int) -> Script:

@@ -122,7 +122,7 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
     ("answer", "words"),
     [
         (failure(REQUESTS[2], items=3), "the response has 3 batch items, the request 2"),
-        (failure(REQUESTS[2], identifier=b"another"), "the request does not have"),
+        (failure(REQUESTS[2], identifier=b"another"), "another Unique Batch Item ID"),
     ],
 )
 def test_an_answer_to_something_else_is_refused(answer: ResponseMessage, words: str) -> None:

@@ -144,7 +144,7 @@ def reason(error: Any) -> ResultReason:
 def test_a_password_makes_the_request_that_of_its_user(laboratory: Laboratory) -> None:
     with_password(laboratory, "größe", "geheim 秘密")
     key = ask(laboratory, CREATE, password("größe", "geheim 秘密"))
-    assert laboratory.record(key).owner == "größe"
+    assert laboratory.record(key).owner == "user:größe"
     with pytest.raises(OperationFailed) as error:
         laboratory.ask(fetch(key))
     assert reason(error) is ResultReason.PERMISSION_DENIED
@@ -267,7 +267,7 @@ def test_a_certificate_leads_to_its_user(laboratory: Laboratory) -> None:
     value = Certificate(certificate_type=CertificateType.X_509, certificate_value=der)
     user(laboratory, "array", credential(laboratory, CredentialType.CERTIFICATE, value))
     seen = Identity("old name", certificate=hashlib.sha256(der).digest())
-    assert trio.run(laboratory.dispatcher.admit, seen).name == "array"
+    assert trio.run(laboratory.dispatcher.admit, seen).name == "user:array"
     other = Identity("old name", certificate=hashlib.sha256(b"another").digest())
     assert trio.run(laboratory.dispatcher.admit, other).name == "old name"
 

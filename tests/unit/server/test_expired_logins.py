@@ -192,7 +192,7 @@ def test_a_certificate_of_the_past_leads_to_no_user(
     user(laboratory, link, dates if dated == "user" else ())
     peer = Identity("old name", certificate=hashlib.sha256(CERTIFICATE).digest())
     laboratory.now = END - timedelta(seconds=60)
-    assert trio.run(laboratory.dispatcher.admit, peer).name == "array"
+    assert trio.run(laboratory.dispatcher.admit, peer).name == "user:array"
     laboratory.now = END
     assert trio.run(laboratory.dispatcher.admit, peer).name == "old name"
 

@@ -1,0 +1,56 @@
+"""Text of others on a terminal: control characters are shown as escapes, never sent.
+
+Names, messages and certificates of peers may contain whatever a terminal acts upon: escape sequences
+that clear the screen or change the title, characters that reverse the direction of the text, or line
+ends that forge a further line of output. Every command and the log of the server use these functions.
+"""
+
+import re
+
+import click
+
+# What str.isprintable() refuses: C0, DEL and C1, bidirectional and other format characters, line and
+# paragraph separators, spaces but the ordinary one, surrogates, and characters that do not exist.
+
+
+def printable(text: str) -> str:
+    """The text on one line, with escapes as in Python literals."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for text of several lines, which are all ours."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def printable_json(text: str) -> str:
+    """JSON with the same meaning: escapes are permitted in its strings, and only they need them."""
+    return _UNUSUAL.sub(_json_escape, text)
+
+
+def printable_xml(text: str) -> str:
+    """XML with the same meaning: only the values of attributes have unusual characters."""
+    return _UNUSUAL.sub(_xml_escape, text)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print one line."""
+    click.echo(printable(text), err=err)
+
+
+_UNUSUAL = re.compile(r"[^\n\x20-\x7e]")
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    char = match.group()
+    if char.isprintable():
+        return char
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def _xml_escape(match: re.Match[str]) -> str:
+    char = match.group()
+    return char if char.isprintable() else f"&#x{ord(char):X};"
