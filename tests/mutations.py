@@ -97,6 +97,8 @@ class Mutations:
         if generator.random() < 0.05:
             return _in_version(request, generator)
         everywhere = [path for path in paths(request) if len(path) > 1 and path[:2] != (0, 0)]
+        if not everywhere:  # an earlier mutation has removed all
+            return request
         path = generator.choice(everywhere)
         item = item_at(request, path)
         match generator.randrange(8):

@@ -23,7 +23,7 @@ def play(test: Callable[[Guesses], Awaitable[Any]]) -> float:
 
     async def work() -> float:
         begin = trio.current_time()
-        await test(Guesses())
+        await test(Guesses(trio.current_time))
         return trio.current_time() - begin
 
     return trio.run(work, clock=trio.testing.MockClock(autojump_threshold=0))

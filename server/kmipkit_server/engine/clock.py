@@ -35,21 +35,26 @@ class SteadyClock:
     def __call__(self) -> datetime:
         """The time now."""
         now, last_call, self._last_call = self._clock(), self._last_call, self._elapsed()
-        steady = self._newest + timedelta(seconds=self._last_call - last_call)
+        if now < self._newest or self._is_behind:  # seldom; each request asks for the time
+            now = self._corrected(now, timedelta(seconds=self._last_call - last_call))
+        self._newest = now
+        return now
+
+    def _corrected(self, now: datetime, passed: timedelta) -> datetime:
+        """The time, if the clock is behind the newest time; ``passed`` has passed since then."""
+        steady = self._newest + passed
         if self._is_behind:
-            if now < steady:
-                now = steady
-            else:
+            if now >= steady:
                 self._is_behind = False
                 log.info("the clock has caught up")
-        elif steady - now > TOLERANCE:
-            self._is_behind = True
-            log.warning(
-                "the clock went back by %s: until it has caught up, the time is counted from %s, so that"
-                " no key becomes active again",
-                steady - now,
-                steady,
-            )
-            now = steady
-        self._newest = max(self._newest, now)
-        return self._newest
+            return max(now, steady)
+        if steady - now <= TOLERANCE:
+            return self._newest
+        self._is_behind = True
+        log.warning(
+            "the clock went back by %s: until it has caught up, the time is counted from %s, so that no"
+            " key becomes active again",
+            steady - now,
+            steady,
+        )
+        return steady

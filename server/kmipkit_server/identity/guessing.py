@@ -5,6 +5,7 @@ logged in correctly does not wait for the guesses of others, so that guessing do
 out. The counts are in memory only.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class _Failures:
 class Guesses:
     """The failures of all connections; ``clock`` gives seconds."""
 
-    clock: Callable[[], float] = trio.current_time
+    clock: Callable[[], float] = time.monotonic
     _failures: OrderedDict[_Key, _Failures] = field(default_factory=OrderedDict)
     _correct: OrderedDict[_Key, None] = field(default_factory=OrderedDict)
     """The users that have logged in, with the address."""
@@ -96,7 +97,10 @@ class Guesses:
 
     def _entries(self, user: str, address: str) -> Iterator[_Failures]:
         # The user's own count stops guesses from many addresses, the address's those of many users.
-        for key in (_Key(user, None), _Key(None, address)):
+        keys = [_Key(user, None)] if user else []
+        if address:
+            keys.append(_Key(None, address))
+        for key in keys:
             failures = self._failures.setdefault(key, _Failures())
             self._failures.move_to_end(key)
             if len(self._failures) > MAX_ENTRIES:
