@@ -68,7 +68,7 @@ format: $(STAMP)
 
 $(STAMP): setup.cfg pyproject.toml $(if $(LOCKED),$(LOCK))
 	$(PYTHON) -m venv $(VENV)
-ifdef LOCKED
+ifneq ($(LOCKED),)
 	$(BIN)/python $(PIP_LOCKED) $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 else

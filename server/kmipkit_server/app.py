@@ -174,6 +174,7 @@ async def _serve(config: Config, announce: Announce, clock: Clock, workers: Exec
         store = SQLiteStore.open(database, vault)
         cleanup.callback(store.close)
         clock = SteadyClock(clock, store.newest_time)
+        tls.revocations.clock = clock  # a list that has expired stays so if the clock is put back
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
