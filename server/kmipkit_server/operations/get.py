@@ -4,6 +4,8 @@ from kmipkit.errors import OperationError
 from kmipkit.model.keyblock import KeyBlock
 from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.get import GetRequest, GetResponse
+from kmipkit.model.structure import field_names
+from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
@@ -14,6 +16,7 @@ from kmipkit_server.keys.wrapping import unwrap_key_block, wrap_key_block
 from kmipkit_server.keys.wrapping_mac import ENCRYPTING
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.extractable import require_extractable
+from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.same_material import objects_with_material
 
@@ -41,6 +44,10 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             f"KMIP {call.version} has no {title(managed.object_type)}",
         )
     value = managed.object
+    for name in field_names(type(value)):
+        field = getattr(value, name)
+        if isinstance(field, OpenEnum):  # such as a Certificate Type; the version needs to have it
+            require_known(field, call.version)
     block = getattr(value, "key_block", None)
     if not isinstance(block, KeyBlock):
         if request.key_wrapping_specification is not None:
@@ -59,6 +66,12 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
         block = convert_key_block(block, value, request)
     if request.key_wrapping_specification is not None:
         block = wrap_key_block(call, managed, block, request.key_wrapping_specification)
+    if not block.key_format_type.known_in(call.version):
+        raise OperationError(
+            ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
+            f"KMIP {call.version} does not have the Key Format Type of the key,"
+            f" {title(block.key_format_type)}; request another one",
+        )
     return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)
 
 
