@@ -9,6 +9,7 @@ from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
+from kmipkit.spec.versions import Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.conversion import convert_key_block
 from kmipkit_server.keys.pkcs12 import to_pkcs_12
@@ -36,6 +37,14 @@ def _clear_fresh(call: Call, managed: Managed) -> None:
         call.transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
 
 
+def _require_known_types(value: ManagedObject, version: Version) -> None:
+    """Refuse an object with a type that the version lacks, such as a Certificate Type."""
+    for name in field_names(type(value)):
+        field = getattr(value, name)
+        if isinstance(field, OpenEnum):
+            require_known(field, version)
+
+
 def converted_object(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
     """The object in the requested format and wrapping."""
     if not managed.object_type.known_in(call.version):
@@ -44,10 +53,7 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             f"KMIP {call.version} has no {title(managed.object_type)}",
         )
     value = managed.object
-    for name in field_names(type(value)):
-        field = getattr(value, name)
-        if isinstance(field, OpenEnum):  # such as a Certificate Type; the version needs to have it
-            require_known(field, call.version)
+    _require_known_types(value, call.version)
     block = getattr(value, "key_block", None)
     if not isinstance(block, KeyBlock):
         if request.key_wrapping_specification is not None:
