@@ -16,16 +16,21 @@ from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import Link
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
+from kmipkit.model.keyblock import KeyBlock, KeyValue, TransparentECPublicKey
 from kmipkit.model.messages import ResponseBatchItem
+from kmipkit.model.objects import PublicKey
 from kmipkit.model.payloads.asynchronous import QueryAsynchronousRequestsRequest
+from kmipkit.model.payloads.get import GetRequest
 from kmipkit.model.payloads.lifecycle import ObliterateRequest
-from kmipkit.model.payloads.register import ImportRequest
+from kmipkit.model.payloads.register import ExportRequest, ImportRequest
 from kmipkit.spec.enums import (
     AsynchronousIndicator,
     CryptographicAlgorithm,
+    KeyFormatType,
     LinkType,
     ObjectType,
     Operation,
+    RecommendedCurve,
     ResultReason,
     ResultStatus,
 )
@@ -259,3 +264,25 @@ def test_an_outstanding_operation_of_another_version(laboratory: Laboratory) -> 
     query = calls.raw(Operation.QUERY_ASYNCHRONOUS_REQUESTS, QueryAsynchronousRequestsRequest())
     item = answer(laboratory, encode(messages.request(V2_1, [query]), V2_1))
     assert item.result_status is ResultStatus.SUCCESS
+
+
+@pytest.mark.parametrize("operation", [Operation.GET, Operation.EXPORT])
+def test_a_key_in_a_format_that_the_version_lacks(
+    laboratory: Laboratory, operation: Operation
+) -> None:
+    """Found with Export in 2.1: 2.0 has dropped the format in which a 1.2 client registered the key."""
+    public = TransparentECPublicKey(
+        recommended_curve=RecommendedCurve.P_256, q_string=b"\4" + bytes(64)
+    )
+    block = KeyBlock(
+        key_format_type=KeyFormatType.TRANSPARENT_ECDSA_PUBLIC_KEY,
+        key_value=KeyValue(key_material=public),
+        cryptographic_algorithm=CryptographicAlgorithm.ECDSA,
+        cryptographic_length=256,
+    )
+    register = calls.register(PublicKey(key_block=block), EVERYTHING, None, None)
+    key = laboratory.ask(register, version=V1_2)
+    payload = GetRequest if operation is Operation.GET else ExportRequest
+    call = calls.raw(operation, payload(unique_identifier=key))
+    item = answer(laboratory, encode(messages.request(V2_1, [call]), V2_1))
+    assert item.result_reason is ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED

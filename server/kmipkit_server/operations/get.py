@@ -4,9 +4,12 @@ from kmipkit.errors import OperationError
 from kmipkit.model.keyblock import KeyBlock
 from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.get import GetRequest, GetResponse
+from kmipkit.model.structure import field_names
+from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
+from kmipkit.spec.versions import Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.conversion import conversion_cost, convert_key_block
 from kmipkit_server.keys.pkcs12 import to_pkcs_12
@@ -14,6 +17,7 @@ from kmipkit_server.keys.wrapping import unwrap_key_block, wrap_key_block
 from kmipkit_server.keys.wrapping_mac import ENCRYPTING
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.extractable import require_extractable
+from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.same_material import objects_with_material
 
@@ -36,6 +40,14 @@ def _clear_fresh(call: Call, managed: Managed) -> None:
         transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
 
 
+def _require_known_types(value: ManagedObject, version: Version) -> None:
+    """Refuse an object with a type that the version lacks, such as a Certificate Type."""
+    for name in field_names(type(value)):
+        field = getattr(value, name)
+        if isinstance(field, OpenEnum):
+            require_known(field, version)
+
+
 def converted_object(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
     """The object in the requested format and wrapping."""
     if not managed.object_type.known_in(call.version):
@@ -44,6 +56,7 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             f"KMIP {call.version} has no {title(managed.object_type)}",
         )
     value = managed.object
+    _require_known_types(value, call.version)
     block = getattr(value, "key_block", None)
     if not isinstance(block, KeyBlock):
         if request.key_wrapping_specification is not None:
@@ -63,6 +76,12 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
         block = call.compute(convert_key_block, block, value, request, cost=cost)
     if request.key_wrapping_specification is not None:
         block = wrap_key_block(call, managed, block, request.key_wrapping_specification)
+    if not block.key_format_type.known_in(call.version):
+        raise OperationError(
+            ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
+            f"KMIP {call.version} does not have the Key Format Type of the key,"
+            f" {title(block.key_format_type)}; request another one",
+        )
     return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)
 
 
