@@ -14,19 +14,21 @@ from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.objects import PrivateKey
 from kmipkit.model.payloads.create import CreateKeyPairRequest, CreateSplitKeyRequest
-from kmipkit.model.payloads.crypto import SignRequest
+from kmipkit.model.payloads.crypto import EncryptRequest, SignRequest
 from kmipkit.model.payloads.rekey import (
     DerivationParameters,
     DeriveKeyRequest,
     ReKeyKeyPairRequest,
 )
 from kmipkit.spec.enums import (
+    BlockCipherMode,
     CryptographicAlgorithm,
     DerivationMethod,
     HashingAlgorithm,
     KeyFormatType,
     ObjectType,
     Operation,
+    PaddingMethod,
     SplitKeyMethod,
 )
 from kmipkit.spec.masks import CryptographicUsageMask
@@ -152,6 +154,18 @@ def _re_key(ask: Ask) -> Call[Any]:
     )
 
 
+def _encrypt(ask: Ask) -> Call[Any]:
+    identifier = ask(calls.create(CryptographicAlgorithm.DES3, 168, ENCRYPT, None, None))
+    ask(calls.activate(identifier))
+    parameters = CryptographicParameters(
+        block_cipher_mode=BlockCipherMode.CBC, padding_method=PaddingMethod.PKCS5, random_iv=True
+    )
+    payload = EncryptRequest(
+        unique_identifier=identifier, cryptographic_parameters=parameters, data=bytes(500_000)
+    )
+    return calls.raw(Operation.ENCRYPT, payload)
+
+
 def _get_converted(ask: Ask) -> Call[Any]:
     identifier = register_private_key(ask, rsa_bytes(1024), 1024)
     return calls.get(identifier, KeyFormatType.PKCS_8, None, None)
@@ -164,6 +178,7 @@ ATTACKS: dict[str, Attack] = {
     "Derive Key": lambda ask: derive(base_key(ask), 100_000),
     "Sign": lambda ask: sign(register_private_key(ask, rsa_bytes(1024), 1024)),
     "Register": lambda _: calls.register(private_key(rsa_bytes(1024)), SIGN, None, None),
+    "Encrypt with a slow cipher": _encrypt,
     "Get in another format": _get_converted,
 }
 """Requests that compute for more than a few milliseconds, by name."""

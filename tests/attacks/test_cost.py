@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from kmipkit_client import OperationFailed, calls, messages
+from kmipkit_client import ConnectionFailed, OperationFailed, calls, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.engine import computing
 from kmipkit_server.engine.computing import Computer, Outcome, Task, execute
@@ -20,6 +20,7 @@ from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store import packing, slices
 from kmipkit_server.store.sqlite import event_loop
 from laboratory import Laboratory
+from servers import RunningServer
 
 from bench import costly
 from kmipkit.keys import pairs
@@ -181,6 +182,36 @@ def test_a_worker_process_is_killed_with_its_computation() -> None:
             assert (await workers.run(Task(len, ("three",)))).result == 5
 
     trio.run(work)
+
+
+def test_a_server_stops_whatever_it_computes(tmp_path: Path) -> None:
+    """An operator could otherwise not restart a server while a client has a key pair computed."""
+    settings = tmp_path / "kmipkit.toml"
+    settings.write_text("[listen]\ndrain_seconds = 0.1\n")
+    server = RunningServer(tmp_path / "data", ("--config", str(settings))).start()
+    failures: list[Exception] = []
+
+    def compute() -> None:
+        try:
+            with server.client() as client:
+                client.create_key_pair(length=1024)  # the worker has started
+                ready.set()
+                for _ in range(1000):
+                    client.create_key_pair(length=8192)
+        except ConnectionFailed as failure:
+            failures.append(failure)
+
+    ready = threading.Event()
+    client = threading.Thread(target=compute)
+    try:
+        server.credentials()
+        client.start()
+        assert ready.wait(TIMEOUT)
+        assert server.stop() == 0
+        client.join(TIMEOUT)
+        assert len(failures) == 1
+    finally:
+        server.end()
 
 
 def test_the_computations_of_a_message_have_a_time_limit(laboratory: Laboratory) -> None:

@@ -38,10 +38,15 @@ class Batch:
     """Identifiers that earlier items have returned (KMIP 2.1 §4.58)."""
     outputs: tuple[tuple[Operation, bytes], ...] = ()
     """Data that earlier items have returned, each with its operation (KMIP 2.1 §7.9)."""
+    size: int = 0
+    """Bytes of the encoded results."""
+    message: bytes | None = None
+    """The encoded response, if the message has one item and that succeeded."""
     has_failures: bool = False
     """Whether an item has failed."""
     exchanges_roles: bool = False
     """Whether client and server exchange their roles after the response (KMIP 2.1 §6.1.54)."""
+    _computing: Computing | None = None
     _staged: dict[int, Staged[Any, Any]] | None = None
     _effects: tuple[Callable[[], None], ...] = ()
     _cleanups: tuple[Callable[[], None], ...] = ()
@@ -72,17 +77,27 @@ class Batch:
         self.results: list[ResponseBatchItem] = []
         """The results so far."""
         self.encoded: list[bytes | None] = []
-        """The results in their encoding; None for a failure, which is encoded with the response."""
-        self.size = 0
-        """Bytes of the encoded results."""
-        results = results or Results()
-        self.computing = Computing(results)
+        """The results of several items in their encoding; None for a failure, which is encoded last."""
+        self._task_results = results
+        if results is not None and results.resumed:
+            self._restore(results)
+
+    @property
+    def computing(self) -> Computing:
         """The computations of this run that take long."""
+        if self._computing is None:
+            self._computing = Computing(self._task_results or Results())
+        return self._computing
+
+    def _restore(self, results: Results) -> None:
+        """Restore the operations in several parts that an earlier run has continued.
+
+        That run has taken them from the shared table, since a cipher cannot undo a part.
+        """
         for value, computation in results.resumed.items():
-            # An earlier run has taken it from the shared table, since a cipher cannot undo a part.
             restored = computation.copy()
             assert restored is not None
-            self.staged(server.state.computations)[value] = restored
+            self.staged(self.server.state.computations)[value] = restored
 
     # --- changes outside the transaction ---------------------------------------------------------
 

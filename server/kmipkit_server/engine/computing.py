@@ -41,9 +41,11 @@ class Task(NamedTuple):
 class ComputationNeeded(Exception):
     """A batch needs the result of a task: the batch runs again when there is one."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, results: "Results") -> None:
         super().__init__(str(task))
         self.task = task
+        self.results = results
+        """The results of the message so far, for its next run."""
 
 
 class Outcome(NamedTuple):
@@ -127,7 +129,7 @@ class Computing:
                 "an operation that takes long cannot follow one of several parts in the same"
                 " message; send it in a message of its own",
             )
-        raise ComputationNeeded(task)
+        raise ComputationNeeded(task, self._results)
 
     def remember(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """See :meth:`kmipkit_server.engine.call.Call.remember`."""

@@ -81,7 +81,11 @@ _DAMAGED = OperationError(
 )
 
 
-_Run = Callable[..., "Batch | Steps[Batch]"]
+_Work = Batch | Steps[Batch]
+"""A batch that has run, or the steps of one. Annotations of inner functions are evaluated for each
+request, so that they must be names."""
+
+_Run = Callable[..., _Work]
 """Carries out a request on a view of the store or in a transaction."""
 
 
@@ -105,6 +109,15 @@ class _Answer(NamedTuple):
     results: Sequence[ResponseBatchItem]
     encoded: Sequence[bytes | None] = ()
     """The results in their encoding, as far as they are encoded."""
+    message: bytes | None = None
+    """The whole response, if it is encoded."""
+
+    def encode(self, request: Request, now: datetime, identity: Identity) -> bytes:
+        """The whole response."""
+        if self.message is not None:
+            return self.message
+        return response.message(request.version, self.results, now, identity.proof, self.encoded)
+
     exchanges_roles: bool = False
 
 
@@ -142,7 +155,12 @@ class Dispatcher:
     async def respond(self, data: bytes, identity: Identity) -> Response:
         """The response to a whole message. Malformed input never raises an exception."""
         try:
-            request = await self._read(data)
+            if len(data) < LARGE_MESSAGE:
+                request = read_request(data, self.limits)
+            else:
+                request = await self._read_large(data)
+            if len(request.items) > 1:
+                require_count(len(request.items), self.message_limits)
         except (RemoteProtocolError, OperationError) as error:
             log.warning("%s: bad request: %s", identity.name, error)
             return Response(self.refuse(error, data))
@@ -163,20 +181,16 @@ class Dispatcher:
             answer = _Answer([failure(request.version, error)])
         except StoreError as error:
             answer = _Answer([self._store_failure(request, identity, error)])
-        encoded = self._encode(request, answer, now, identity)
+        if request.header.maximum_response_size is not None:
+            refusal = _refusal_of_size(request, answer, now, identity)
+            answer = answer if refusal is None else _Answer([refusal])
+        encoded = answer.encode(request, now, identity)
         return Response(encoded, request.version if answer.exchanges_roles else None)
 
-    async def _read(self, data: bytes) -> Request:
-        """Decode a request. OperationError for one with too many items."""
-        if len(data) < LARGE_MESSAGE:
-            request = read_request(data, self.limits)
-        else:
-            require_count(count_items(data), self.message_limits)
-            request = await trio.to_thread.run_sync(
-                read_request, data, self.limits, limiter=self._reading
-            )
-        require_count(len(request.items), self.message_limits)
-        return request
+    async def _read_large(self, data: bytes) -> Request:
+        """Decode a large request. OperationError for one with too many items."""
+        require_count(count_items(data), self.message_limits)
+        return await trio.to_thread.run_sync(read_request, data, self.limits, limiter=self._reading)
 
     def on_response(self, identity: Identity, data: bytes) -> None:
         """Log a client's response to a request of the server. RemoteProtocolError if it is none."""
@@ -235,7 +249,7 @@ class Dispatcher:
         ):
             return _Answer(self._defer(request, identity, now))
         batch = await self._execute(request, plan, identity, now)
-        return _Answer(batch.results, batch.encoded, batch.exchanges_roles)
+        return _Answer(batch.results, batch.encoded, batch.message, batch.exchanges_roles)
 
     def _defer(
         self, request: Request, identity: Identity, now: datetime
@@ -253,11 +267,13 @@ class Dispatcher:
         self, request: Request, plan: _Plan, identity: Identity, now: datetime
     ) -> Batch:
         """Run a request until it has all results of its computations; the batch of the last run."""
-        results, budget = Results(), Budget(self.message_limits)
+        results: Results | None = None
+        budget = Budget(self.message_limits)
         while True:
             try:
                 return await self._run(request, plan, identity, now, results, budget)
             except ComputationNeeded as need:
+                results = need.results
                 await self.computer.carry_out(need.task, identity.name, results)
 
     async def _run(
@@ -266,7 +282,7 @@ class Dispatcher:
         plan: _Plan,
         identity: Identity,
         now: datetime,
-        results: Results,
+        results: Results | None,
         budget: Budget,
     ) -> Batch:
         """Run a request on a view of the store or in a transaction."""
@@ -274,7 +290,7 @@ class Dispatcher:
         # are ended, but only that of the committed run is published.
         runs: list[Batch] = []
 
-        def run(store: Reader | Transaction, *, can_write: bool = True) -> Batch | Steps[Batch]:
+        def run(store: Reader | Transaction, *, can_write: bool = True) -> _Work:
             if isinstance(store, Transaction):
                 store.note_time(now)
             batch = Batch(
@@ -284,8 +300,14 @@ class Dispatcher:
             runs.append(batch)
             if not batch.is_single:
                 return self._steps(batch, request, plan.rows, budget)
-            self._continues(batch, request, request.items[0], plan.rows[0], budget)
-            _require_size(batch, request)
+            result, _ = self._run_item(batch, request.items[0], plan.rows[0], budget)
+            batch.results.append(result)
+            if result.result_status is ResultStatus.OPERATION_FAILED:
+                # A single item has no savepoint of its own: the transaction is rolled back.
+                batch.has_failures = True
+                raise BatchRolledBack(batch)
+            if request.header.maximum_response_size is not None:
+                _require_size(batch, request)
             return batch
 
         def on_commit(batch: Batch) -> None:
@@ -364,7 +386,6 @@ class Dispatcher:
         budget: Budget,
     ) -> bool:
         """Carry out an item; whether the batch continues with the next one."""
-        option = request.header.batch_error_continuation_option or STOP
         result, encoded = self._run_item(batch, item, row, budget)
         batch.results.append(result)
         batch.encoded.append(encoded)
@@ -376,9 +397,7 @@ class Dispatcher:
         if result.result_status is not ResultStatus.OPERATION_FAILED:
             return True
         batch.has_failures = True
-        if batch.is_single:
-            # A single item has no savepoint of its own: the transaction is rolled back.
-            raise BatchRolledBack(batch)
+        option = request.header.batch_error_continuation_option or STOP
         if option == UNDO and len(batch.results) > 1:
             # "If any operation in the request fails, then the server SHALL undo all the
             # previous operations" (KMIP 1.4 §6.13).
@@ -394,9 +413,10 @@ class Dispatcher:
         row: ServedOperation | None,
         budget: Budget,
     ) -> tuple[ResponseBatchItem, bytes | None]:
-        """The result, and its encoding if the item succeeded."""
+        """The result, and its encoding if the item is one of several and succeeded."""
         try:
-            budget.require_time()
+            if not batch.is_single:
+                budget.require_time()
             return self._run_operation(batch, require_readable(item), row, budget)
         except OperationError as error:
             return failure(batch.version, error, item), None
@@ -419,7 +439,7 @@ class Dispatcher:
 
     def _run_operation(
         self, batch: Batch, item: RequestBatchItem, row: ServedOperation | None, budget: Budget
-    ) -> tuple[ResponseBatchItem, bytes]:
+    ) -> tuple[ResponseBatchItem, bytes | None]:
         if row is None:
             raise OperationError(
                 ResultReason.OPERATION_NOT_SUPPORTED,
@@ -437,11 +457,20 @@ class Dispatcher:
 
     def _succeed(
         self, call: Call, row: ServedOperation, item: RequestBatchItem, budget: Budget
-    ) -> tuple[ResponseBatchItem, bytes]:
-        """The result of an operation and its encoding, whose size is part of the transaction."""
+    ) -> tuple[ResponseBatchItem, bytes | None]:
+        """The result of an operation and its encoding, whose size is checked in the transaction.
+
+        The whole response is encoded at once if this is the only result.
+        """
         result = response.success(item, self._call(call, row, item))
+        batch = call.batch
+        if batch.is_single:
+            message = response.message(call.version, [result], call.now, batch.identity.proof)
+            budget.require_size(len(message))
+            batch.message = message
+            return result, None
         encoded = response.encoded_item(call.version, result)
-        budget.require_size(call.batch.size + len(encoded))
+        budget.require_size(batch.size + len(encoded))
         return result, encoded
 
     def _call(self, call: Call, row: ServedOperation, item: RequestBatchItem) -> object:
@@ -497,20 +526,6 @@ class Dispatcher:
         )
         return failure(request.version, unavailable)
 
-    def _encode(
-        self,
-        request: Request,
-        answer: _Answer,
-        now: datetime,
-        identity: Identity,
-    ) -> bytes:
-        refusal = _refusal_of_size(request, answer, now, identity)
-        if refusal is not None:
-            answer = _Answer([refusal])
-        return response.message(
-            request.version, answer.results, now, identity.proof, answer.encoded
-        )
-
 
 def _require_size(batch: Batch, request: Request) -> None:
     """Roll back a batch whose response the client cannot take, so that it has no effect.
@@ -518,10 +533,10 @@ def _require_size(batch: Batch, request: Request) -> None:
     "Indicate the maximum size of a response, in bytes, that the requester SHALL be able to handle"
     (KMIP 1.4 §6.3, KMIP 2.1 §9.12): a client that is told "failed" must be able to rely on it.
     """
-    answer = _Answer(batch.results, batch.encoded)
+    answer = _Answer(batch.results, batch.encoded, batch.message)
     refusal = _refusal_of_size(request, answer, batch.now, batch.identity)
     if refusal is not None:
-        batch.results, batch.encoded = [refusal], []
+        batch.results, batch.encoded, batch.message = [refusal], [], None
         batch.has_failures = True
         raise BatchRolledBack(batch)
 
@@ -533,9 +548,7 @@ def _refusal_of_size(
     maximum = request.header.maximum_response_size
     if maximum is None:
         return None
-    size = len(
-        response.message(request.version, answer.results, now, identity.proof, answer.encoded)
-    )
+    size = len(answer.encode(request, now, identity))
     if size <= maximum:
         return None
     error = OperationError(

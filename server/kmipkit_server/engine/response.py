@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
-from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
+from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
 from kmipkit.spec.enums import Operation, ResultStatus
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
@@ -102,9 +102,10 @@ def message(
         server_hashed_password=proof,
         batch_count=len(items),
     )
-    parts = [encode(header, version, tag=Tag.RESPONSE_HEADER, strict=False)]
     if not encoded:
-        encoded = [None] * len(items)
+        response = ResponseMessage(response_header=header, batch_items=tuple(items))
+        return encode(response, version, strict=False)
+    parts = [encode(header, version, tag=Tag.RESPONSE_HEADER, strict=False)]
     for item, part in zip(items, encoded, strict=True):
         parts.append(part if part is not None else encoded_item(version, item))
     parts.insert(0, _STRUCTURE.pack(_RESPONSE_MESSAGE, sum(map(len, parts))))

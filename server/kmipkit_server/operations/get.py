@@ -73,7 +73,10 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
         block = to_pkcs_12(call, managed)
     else:
         cost = conversion_cost(block, request)
-        block = call.compute(convert_key_block, block, value, request, cost=cost)
+        if cost:
+            block = call.compute(convert_key_block, block, value, request, cost=cost)
+        else:
+            block = convert_key_block(block, value, request)
     if request.key_wrapping_specification is not None:
         block = wrap_key_block(call, managed, block, request.key_wrapping_specification)
     if not block.key_format_type.known_in(call.version):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from types import GeneratorType
 from typing import Any, Self, TypeVar
 
 import trio
@@ -66,7 +67,10 @@ class SQLiteStore(Store):
             result = await self._read_slowly(work)
         else:
             try:
-                result = await finish(work(self._reader))
+                outcome: Any = work(self._reader)
+                # Most work is one step: a task switch, or even a coroutine, would cost it time.
+                is_done = not isinstance(outcome, GeneratorType)
+                result = outcome if is_done else await finish(outcome)
             except ReadingTooLong:
                 result = await self._read_slowly(work)
         if on_commit is not None:
