@@ -315,14 +315,7 @@ class Dispatcher:
             self._report(batch, request)
 
         try:
-            if not plan.writes:
-                # Most requests of operations that can write do not: a Get writes only the first
-                # time, to clear Fresh. A view costs no transaction; the rare others run twice.
-                try:
-                    return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
-                except WriteRequired:
-                    pass
-            return await self._write(run, plan, identity, on_commit)
+            return await self._run_in_store(run, plan, identity, on_commit)
         except BatchRolledBack as rollback:
             rollback.batch.exchanges_roles = False
             self._report(rollback.batch, request)
@@ -331,18 +324,25 @@ class Dispatcher:
             for batch in runs:
                 batch.end()
 
-    async def _write(
+    async def _run_in_store(
         self,
         run: _Run,
         plan: _Plan,
         identity: Identity,
         on_commit: Callable[[Batch], None],
     ) -> Batch:
-        """Run a request in a transaction; one that mostly reads also where the store cannot write.
+        """Run a request on a view of the store if it can be, otherwise in a transaction.
 
         Reading must not need a write, which fails on a full disk. What can be noted another time is
         then not noted; whatever else needs a write is refused.
         """
+        if not plan.writes:
+            # Most requests of operations that can write do not: a Get writes only the first time, to
+            # clear Fresh. A view costs no transaction; the rare others run twice.
+            try:
+                return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
+            except WriteRequired:
+                pass
         try:
             return await self.store.run(run, writes=True, slow=plan.slow, on_commit=on_commit)
         except StoreError as error:
