@@ -30,6 +30,9 @@ class RunningServer:
     port: int = 0
     process: "subprocess.Popen[str] | None" = None
     ready: str = ""
+    source: str = "127.0.0.1"
+    """The address from which it is connected to. The server counts log lines by address: a test that
+    looks for a line takes an address of its own."""
     exit_code: int = 0
     """The exit code of a start that failed."""
 
@@ -106,10 +109,16 @@ class RunningServer:
             context.load_cert_chain(files["cert"], files["key"])
         return context
 
+    def connect(self) -> socket.socket:
+        """A connection before TLS, from the address :attr:`source`."""
+        return socket.create_connection(
+            ("127.0.0.1", self.port), ANSWER_TIMEOUT, source_address=(self.source, 0)
+        )
+
     @contextmanager
     def raw(self, identity: str = "admin") -> Iterator[ssl.SSLSocket]:
         """A TLS connection after its handshake."""
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_TIMEOUT)
+        plain = self.connect()
         with self.context(identity).wrap_socket(plain, server_hostname="127.0.0.1") as stream:
             yield stream
 

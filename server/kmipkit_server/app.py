@@ -316,6 +316,7 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
         store,
         frozenset(administrators),
         ignores_unknown=identity.unknown_credentials == "ignore",
+        is_lenient=identity.unknown_credentials is None and is_development,
         sessions=state.sessions,
     )
 

@@ -62,9 +62,11 @@ class IdentityConfig:
     administrators: tuple[str, ...] | None = None
     """The accounts that manage users and groups. The default is ``admin`` and ``administrator`` with
     development certificates, otherwise nobody."""
-    unknown_credentials: str = "refuse"
+    unknown_credentials: str | None = None
     """What the server does with credentials in a request that no user has: ``refuse`` the request, or
-    ``ignore`` the credentials and use the certificate."""
+    ``ignore`` the credentials and use the certificate. The default is ``refuse``; with development
+    certificates, credentials are ignored until the server has its first user, and later those of
+    an administrator who shows the name of an administrator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,7 @@ def check(config: Config, source: str) -> Config:
             f"identity.source must be one of {', '.join(SOURCES)}",
         ),
         (
-            config.identity.unknown_credentials in ("refuse", "ignore"),
+            config.identity.unknown_credentials in (None, "refuse", "ignore"),
             "identity.unknown_credentials must be refuse or ignore",
         ),
         (tls.expired_crl in ("refuse", "warn"), "tls.expired_crl must be refuse or warn"),

@@ -1,11 +1,13 @@
 """Guessing passwords is slow, tells nothing about who exists, and shuts nobody out."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from kmipkit_client import calls, messages
 from kmipkit_server.identity.guessing import (
     FORGET_AFTER,
     FREE_FAILURES,
@@ -14,8 +16,16 @@ from kmipkit_server.identity.guessing import (
     MAX_WAIT,
     Guesses,
 )
+from laboratory import Laboratory
 
 from kmipkit.errors import OperationError
+from kmipkit.model.attribute import Attributes
+from kmipkit.model.attributes import Name
+from kmipkit.model.credentials import Credential, UsernameAndPassword
+from kmipkit.model.payloads.accounts import CreateUserRequest
+from kmipkit.spec.enums import CredentialType, NameType, Operation
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_1, V3_0
 
 
 def play(test: Callable[[Guesses], Awaitable[Any]]) -> float:
@@ -103,3 +113,33 @@ def test_guesses_of_many_names_take_no_memory() -> None:
         assert len(guesses._correct) <= MAX_ENTRIES
 
     play(test)
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path) -> Iterator[Laboratory]:
+    laboratory = Laboratory(tmp_path)
+    laboratory.dispatcher.accounts.is_lenient = True
+    yield laboratory
+    laboratory.close()
+
+
+def result(laboratory: Laboratory, name: str, identity: str = "me") -> str:
+    """What a query with a user name and a wrong password ends with."""
+    credential = Credential(
+        credential_type=CredentialType.USERNAME_AND_PASSWORD,
+        credential_value=UsernameAndPassword(username=name, password="wrong"),
+    )
+    request = messages.request(V2_1, [calls.query(())], credential)
+    [item] = laboratory.send(request, V2_1, identity).batch_items
+    return item.result_message or "success"
+
+
+def test_development_certificates_tell_nothing_about_who_exists(laboratory: Laboratory) -> None:
+    """Clients that always send credentials work until there are users; then all names are alike."""
+    assert result(laboratory, "backup") == "success"
+    name = Name(name_value="backup", name_type=NameType.UNINTERPRETED_TEXT_STRING)
+    request = CreateUserRequest(attributes=Attributes.of((Tag.NAME, name)))
+    laboratory.ask(calls.raw(Operation.CREATE_USER, request), V3_0, "administrator")
+    refusals = {result(laboratory, user) for user in ("backup", "nobody", "administrator")}
+    assert refusals == {"the credentials are not those of a user"}
+    assert result(laboratory, "administrator", "administrator") == "success"

@@ -7,6 +7,7 @@ import ssl
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 from kmipkit_certs import files
@@ -23,9 +24,14 @@ DISCOVER = bytes.fromhex(
 )
 
 
+ADDRESSES = (f"127.1.{number // 250}.{number % 250 + 1}" for number in count())
+"""All of them lead back to this machine."""
+
+
 @pytest.fixture(autouse=True)
-def goes_on_serving(server: RunningServer) -> Iterator[None]:
+def goes_on_serving(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """After each test: no traceback, and a good request is answered."""
+    monkeypatch.setattr(server, "source", next(ADDRESSES))
     before = len(server.lines())
     yield
     with server.raw() as stream:
@@ -150,7 +156,7 @@ def test_who_never_begins_the_handshake_is_sent_away(own_server: RunningServer) 
 
 def test_plain_http_gets_no_service(server: RunningServer) -> None:
     before = len(server.lines())
-    with socket.create_connection(("127.0.0.1", server.port), timeout=ANSWER_TIMEOUT) as plain:
+    with server.connect() as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: kms\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
             while plain.recv(4096):
@@ -170,7 +176,7 @@ def _converse(plain: socket.socket, context: ssl.SSLContext) -> None:
 def refused_handshake(server: RunningServer, context: ssl.SSLContext) -> str:
     """The one line that the server logs for a client that it does not let in."""
     before = len(server.lines())
-    plain = socket.create_connection(("127.0.0.1", server.port), timeout=ANSWER_TIMEOUT)
+    plain = server.connect()
     with pytest.raises((ssl.SSLError, ConnectionError)):
         _converse(plain, context)
     with server.raw() as stream:
