@@ -184,6 +184,8 @@ def test_every_named_algorithm_but_md2_is_there() -> None:
     ids=["ECDSA", "DSA"],
 )
 def test_a_digest_without_hashing_algorithm_fails_where_the_algorithm_needs_one(key: Any) -> None:
+    if not hasattr(utils, "NoDigestInfo"):
+        pytest.skip("needs a newer version of cryptography")
     digest = bytes(32)
     with pytest.raises(OperationError, match="signing failed") as refusal:
         Signer(scheme(key, Parameters()), digested=digest).sign(key)

@@ -145,6 +145,7 @@ def test_names_in_xml_are_those_that_the_rules_make(
 
 
 def test_the_generated_files_are_up_to_date(generator: ModuleType, shared: Path) -> None:
+    pytest.importorskip("ruff", reason="the generator formats with ruff, of the extra check")
     assert generator.main(["--check", str(shared / "spec" / "tables")]) == 0
 
 
