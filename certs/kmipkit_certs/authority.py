@@ -135,12 +135,12 @@ class Authority:
             _builder(now, days)
             .subject_name(subject)
             .issuer_name(self.certificate.subject)
-            .public_key(public_key)  # type: ignore[arg-type]
+            .public_key(public_key)  # type: ignore[arg-type]  # the library refuses other types
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(encipher=isinstance(public_key, rsa.RSAPublicKey)), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purpose.value), critical=False)
             .add_extension(
-                x509.SubjectKeyIdentifier.from_public_key(public_key),  # type: ignore[arg-type]
+                x509.SubjectKeyIdentifier.from_public_key(public_key),  # type: ignore[arg-type]  # the library refuses other types
                 critical=False,
             )
             .add_extension(authority_id, critical=False)

@@ -39,7 +39,7 @@ def as_private_key(key: Any) -> PrivateKey:
         CertificateError: the key has another algorithm.
     """
     if isinstance(key, get_args(PrivateKey)):
-        return key  # type: ignore[no-any-return]
+        return key  # type: ignore[no-any-return]  # get_args() returns Any
     raise CertificateError(f"a {type(key).__name__} is not supported; use {SIGNING_KEYS}")
 
 

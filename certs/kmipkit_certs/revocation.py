@@ -90,7 +90,7 @@ def signer(
 
 def _is_signed_by(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
     try:
-        return crl.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
+        return crl.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # others raise TypeError
     except (TypeError, ValueError, UnsupportedAlgorithm):  # a key of another algorithm
         return False
 

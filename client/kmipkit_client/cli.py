@@ -107,7 +107,7 @@ def command(name: str) -> Callable[[F], click.Command]:
                 return function(kmip_client, **arguments)
 
         run.__doc__ = function.__doc__
-        run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]  # read by click
         return client.command(name)(run)
 
     return decorate

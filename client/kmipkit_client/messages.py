@@ -68,7 +68,7 @@ def common_version(response: ResponseMessage) -> Version | None:
         raise _result(calls.discover_versions(PREFERRED_VERSIONS), item)
     if item.result_status is not ResultStatus.SUCCESS or item.response_payload is None:
         return None
-    supported = {entry.version for entry in item.response_payload.protocol_versions}  # type: ignore[union-attr]
+    supported = {entry.version for entry in item.response_payload.protocol_versions}  # type: ignore[union-attr]  # of Discover Versions
     return next((version for version in PREFERRED_VERSIONS if version in supported), None)
 
 

@@ -32,7 +32,7 @@ class Stream:
     def __init__(self, stream: ByteStream, address: str) -> None:
         self._stream = stream
         self._tls = stream.extra(TLSAttribute.ssl_object)  # noqa: S610 - not Django's
-        self._socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610
+        self._socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django's
         self._address = address
 
     async def send(self, data: bytes, deadline: Deadline) -> None:

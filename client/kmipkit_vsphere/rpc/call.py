@@ -33,7 +33,7 @@ class Request(Message, Generic[A]):
     @classmethod
     def answer(cls) -> Any:
         """The type of the answer."""
-        [kind] = get_args(cls.__orig_bases__[0])  # type: ignore[attr-defined]
+        [kind] = get_args(cls.__orig_bases__[0])  # type: ignore[attr-defined]  # kept by Generic
         return kind
 
     @classmethod
