@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import trio
 
@@ -168,6 +168,15 @@ class Located:
     """The number of objects on all pages."""
 
 
+class Usage(NamedTuple):
+    """How much an owner has in the store."""
+
+    objects: int = 0
+    """Objects that are not destroyed."""
+    size: int = 0
+    """Bytes of material and attributes; also those of destroyed objects, which keep attributes."""
+
+
 class Reader(ABC):
     """A view of the committed state. All methods raise StoreError if the store fails."""
 
@@ -213,6 +222,10 @@ class Transaction(Reader):
     @abstractmethod
     def set_setting(self, name: str, value: bytes | None) -> None:
         """Store something for the server itself; None removes it."""
+
+    @abstractmethod
+    def usage(self, owner: str) -> Usage:
+        """How much an owner has, with the changes of this transaction; it takes no look-up."""
 
     @abstractmethod
     def note_time(self, now: datetime) -> None:

@@ -21,12 +21,14 @@ from kmipkit_server.store.base import (
     StoreError,
     Transaction,
     TransactionLost,
+    Usage,
 )
 from kmipkit_server.store.integrity import Integrity, is_same_mac
 from kmipkit_server.store.sealing import Sealed, Sealer
 from kmipkit_server.store.sqlite import locate
 from kmipkit_server.store.sqlite.attribute_sets import AttributeSets, own_part
 from kmipkit_server.store.sqlite.summary import Summary
+from kmipkit_server.store.sqlite.usages import ROW_SIZE, Usages
 
 # Left joins: an owner or attribute set that was removed makes a damaged object, not a missing one.
 _OBJECT = """
@@ -34,6 +36,11 @@ _OBJECT = """
         o.nonce, o.mac
     FROM objects o LEFT JOIN owners w ON w.number = o.owner LEFT JOIN kinds k ON k.number = o.kind
     WHERE o.id = ?"""
+
+
+_FOR_UPDATE = f"""
+    SELECT seq, owner, kind, mac, data_key, nonce, {ROW_SIZE}, ifnull(length(material), 0)
+    FROM objects WHERE id = ?"""  # noqa: S608 - no value
 
 
 _NAMED = f"""
@@ -224,6 +231,7 @@ class SQLiteTransaction(_View, Transaction):
     ) -> None:
         super().__init__(connection, sealer, integrity, name)
         self.summary = Summary(connection, integrity)
+        self.usages = Usages(connection)
         self._sets = AttributeSets(connection)
         self._released: list[int] = []
         """Data keys that this transaction has deleted."""
@@ -248,13 +256,16 @@ class SQLiteTransaction(_View, Transaction):
                 ),
             )  # fmt: skip
             self.summary.add(mac)
+            self.usages.change(
+                owner, _alive(record), _size(columns[-1], attribute_set.packed, sealed.material)
+            )
             self._add_rows(owner, cursor.lastrowid, index.rows(own))
 
     def update(self, old: Record, new: Record) -> None:
         """Replace an object; only the differences are written."""
         with sqlite_errors(self.name):
-            seq, owner, previous, old_mac, key, nonce = self.connection.execute(
-                "SELECT seq, owner, kind, mac, data_key, nonce FROM objects WHERE id = ?", (new.id,)
+            seq, owner, previous, old_mac, key, nonce, old_size, length = self.connection.execute(
+                _FOR_UPDATE, (new.id,)
             ).fetchone()
             attribute_set, own = self._sets.split(new.attributes)
             columns = _columns(new, own)
@@ -276,6 +287,9 @@ class SQLiteTransaction(_View, Transaction):
                     (*sealed, seq),
                 )
                 self._release_key(key)
+                length = len(sealed.material or b"")
+            size = _size(columns[-1], attribute_set.packed, None) + length
+            self.usages.change(owner, _alive(new) - _alive(old), size - old_size)
             removed, added = index.changed_rows(own_part(old.attributes), own)
             self._remove_rows(owner, seq, removed)
             self._add_rows(owner, seq, added)
@@ -283,9 +297,10 @@ class SQLiteTransaction(_View, Transaction):
     def remove(self, record: Record) -> None:
         """Delete an object with its attributes."""
         with sqlite_errors(self.name):
-            seq, owner, number, mac, key = self.connection.execute(
-                "SELECT seq, owner, kind, mac, data_key FROM objects WHERE id = ?", (record.id,)
+            seq, owner, number, mac, key, _, size, _ = self.connection.execute(
+                _FOR_UPDATE, (record.id,)
             ).fetchone()
+            self.usages.change(owner, -_alive(record), -size)
             self._remove_rows(owner, seq, index.rows(own_part(record.attributes)))
             self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
             self.summary.remove(mac)
@@ -307,18 +322,24 @@ class SQLiteTransaction(_View, Transaction):
                 )
                 self.summary.add(mac)
 
+    def usage(self, owner: str) -> Usage:
+        """How much an owner has, with the changes of this transaction."""
+        return self.usages.of(self.owner_number(owner))
+
     def note_time(self, now: datetime) -> None:
         """Note the time of a request."""
         self.summary.note_time(now)
 
     def committed(self) -> None:
         """After a commit: readers need the data keys that it has deleted no longer."""
+        self.usages.committed()
         for number in self._released:
             self.sealer.forget(number)
         self._released.clear()
 
     def rolled_back(self) -> None:
         """After a rollback: what it has undone must not be used."""
+        self.usages.undo()
         self._released.clear()
         self._clear_caches()
         with sqlite_errors(self.name):
@@ -340,7 +361,7 @@ class SQLiteTransaction(_View, Transaction):
         """A part of the transaction that is rolled back if it ends with an exception."""
         with sqlite_errors(self.name):
             self.connection.execute("SAVEPOINT part")
-        total, released = self.summary.total, len(self._released)
+        total, released, usages = self.summary.total, len(self._released), self.usages.position
         try:
             yield
         except BaseException as error:  # of any kind: it is raised again below
@@ -353,6 +374,7 @@ class SQLiteTransaction(_View, Transaction):
                 self.connection.execute("ROLLBACK TO part")
                 self.connection.execute("RELEASE part")
             self.summary.total = total
+            self.usages.undo(usages)
             del self._released[released:]
             self._clear_caches()
             raise
@@ -408,6 +430,16 @@ class SQLiteTransaction(_View, Transaction):
                 for column in (owner, attribute, field, value, seq, instance)
             ]
             self.connection.execute(_insert_rows(len(part)), values)
+
+
+def _alive(record: Record) -> int:
+    """How much a record counts among the objects of its owner."""
+    return 0 if record.is_destroyed else 1
+
+
+def _size(own: bytes, shared: bytes, material: bytes | None) -> int:
+    """The bytes of an object; :data:`.usages.ROW_SIZE` is the same in SQL."""
+    return len(own) + len(shared) + (0 if material is None else len(material))
 
 
 def _columns(record: Record, own: Attributes) -> tuple[int, int, int | None, int | None, bytes]:
