@@ -305,6 +305,7 @@ def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
         max_attributes=config.limits.attributes,
+        max_located=config.limits.locate_objects,
         anchors=anchors,
     )
 

@@ -98,6 +98,8 @@ class LimitsConfig:
     """Batch items of a request."""
     attributes: int = 500
     """Attribute instances of an object to which clients may add further ones."""
+    locate_objects: int = 100_000
+    """Objects that one Locate may look at, about, and find."""
     objects_per_account: int | None = None
     """Objects of one account that are not destroyed; the default is no limit."""
     bytes_per_account: int | None = None

@@ -367,7 +367,7 @@ def test_attributes_count(laboratory: Laboratory, name: str) -> None:
 
 
 def test_an_account_over_its_quota_can_use_revoke_and_destroy(laboratory: Laboratory) -> None:
-    """A quota that an administrator lowers locks nobody out; a compromised key is revoked all the same."""
+    """A quota that an administrator lowers locks nobody out: a stolen key can be revoked."""
     keys = [laboratory.ask(CREATE) for _ in range(3)]
     limit(laboratory, objects=1, size=1)
     for key in keys[:2]:

@@ -340,7 +340,9 @@ class Dispatcher:
             # Most requests of operations that can write do not: a Get writes only the first time, to
             # clear Fresh. A view costs no transaction; the rare others run twice.
             try:
-                return await self.store.run(run, slow=plan.slow, on_commit=on_commit)
+                return await self.store.run(
+                    run, slow=plan.slow, account=identity.name, on_commit=on_commit
+                )
             except WriteRequired:
                 pass
         try:

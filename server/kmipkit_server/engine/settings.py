@@ -29,5 +29,7 @@ class Settings:
     """Lease Time of new objects (KMIP 1.4 §3.20)."""
     max_attributes: int = 500
     """Attribute instances of an object to which clients may add further ones."""
+    max_located: int = 100_000
+    """Objects that one Locate may look at, about, and find."""
     anchors: tuple[bytes, ...] = ()
     """The certificates (DER) at which a chain must end for Validate to call it valid."""

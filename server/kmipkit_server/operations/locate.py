@@ -11,7 +11,7 @@ from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.objects import groups
 from kmipkit_server.policy import rules
-from kmipkit_server.store.base import Criterion, LocateQuery
+from kmipkit_server.store.base import Criterion, LocateQuery, SearchTooLong
 
 
 def _criterion(call: Call, attribute: Attribute) -> Criterion:
@@ -93,8 +93,12 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
         maximum=maximum,
         storage_status_mask=request.storage_status_mask,
         object_group_member=request.object_group_member,
+        limit=call.settings.max_located,
     )
-    located = groups.locate(call, query)
+    try:
+        located = groups.locate(call, query)
+    except SearchTooLong as error:
+        raise OperationError(ResultReason.SERVER_LIMIT_EXCEEDED, str(error)) from None
     call.identifiers = located.ids
     is_paged = request.offset_items is not None or maximum is not None
     return LocateResponse(

@@ -31,6 +31,10 @@ class ReadingTooLong(Exception):
     """Reading on the event loop would take long: the work runs again elsewhere."""
 
 
+class SearchTooLong(Exception):
+    """A search would look at more objects than its query permits; the text says what to do."""
+
+
 class TransactionLost(StoreError):
     """The store has rolled back the whole transaction, with the changes of other jobs in it."""
 
@@ -157,6 +161,8 @@ class LocateQuery:
     maximum: int | None = None
     storage_status_mask: StorageStatusMask | None = None
     object_group_member: ObjectGroupMember | None = None
+    limit: int | None = None
+    """How many objects the search may look at, and find; about, as it depends on the criteria."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +170,8 @@ class Located:
     """The result of Locate: one page of identifiers, newest object first."""
 
     ids: tuple[str, ...]
-    total: int
-    """The number of objects on all pages."""
+    total: int | None
+    """The number of objects on all pages; None if counting them would take too long."""
 
 
 class Usage(NamedTuple):
@@ -186,7 +192,7 @@ class Reader(ABC):
 
     @abstractmethod
     def locate(self, query: LocateQuery) -> Located:
-        """The objects that meet all criteria."""
+        """The objects that meet all criteria; SearchTooLong if the query does not permit so many."""
 
     @abstractmethod
     def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
@@ -246,13 +252,16 @@ class Store(ABC):
         *,
         writes: bool = False,
         slow: bool = False,
+        account: str = "",
         on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
         """Run ``work`` and return its result once all of its changes are durable.
 
         The store decides where the work runs: on the event loop, in a thread, or in a group with
         other work. The work gets a :class:`Transaction` if it writes, otherwise a :class:`Reader`;
-        ``slow`` work takes more than a few milliseconds. A store may run the work again after a
+        ``slow`` work takes more than a few milliseconds. An account has a share of what the store can
+        do at the same time, and its further work waits for that; the server itself has no name. A
+        store may run the work again after a
         conflict, so that the work must change nothing but the transaction. Other changes belong
         into ``on_commit``, which is called with the result right after the commit, in the order of
         the commits.

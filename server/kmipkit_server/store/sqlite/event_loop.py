@@ -2,17 +2,15 @@
 
 How many objects meet the criteria of a Locate is not known before SQLite has found them. So a look-up
 begins on the event loop, which is fastest for the usual few, and is interrupted after a number of
-steps of SQLite's virtual machine. The work then runs again in a thread, without this limit.
+steps of SQLite's virtual machine, or if it finds many objects, each of which must be checked. The work
+then runs again in a thread.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from kmipkit_server.store.base import Located, LocateQuery, Reader, Record
+from kmipkit_server.store.base import Located, LocateQuery, Reader, ReadingTooLong, Record
 from kmipkit_server.store.sqlite.views import SQLiteReader
 
-MAX_STEPS = 5000
-"""Steps of the virtual machine on the event loop: about half a millisecond."""
+MAX_CHECKED = 32
+"""Results of a Locate that are checked on the event loop."""
 
 
 class EventLoopReader(Reader):
@@ -20,9 +18,6 @@ class EventLoopReader(Reader):
 
     def __init__(self, reader: SQLiteReader) -> None:
         self._reader = reader
-        self._is_limited = False
-        self._calls = 0
-        reader.connection.set_progress_handler(self._on_progress, MAX_STEPS)
 
     def get(self, identifier: str) -> Record | None:
         """See :class:`Reader`; a single look-up."""
@@ -30,29 +25,15 @@ class EventLoopReader(Reader):
 
     def locate(self, query: LocateQuery) -> Located:
         """See :class:`Reader`."""
-        with self._limit():
-            return self._reader.locate(query)
+        located = self._reader.search(query, in_place=True)
+        if len(located.ids) > MAX_CHECKED:
+            raise ReadingTooLong
+        return self._reader.checked(query, located)
 
     def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
-        """See :class:`Reader`."""
-        with self._limit():
-            return self._reader.find_by_name(owner, name)
+        """See :class:`Reader`; a look-up of two objects."""
+        return self._reader.find_by_name(owner, name)
 
     def setting(self, name: str) -> bytes | None:
         """See :class:`Reader`; a single look-up."""
         return self._reader.setting(name)
-
-    @contextmanager
-    def _limit(self) -> Iterator[None]:
-        self._is_limited, self._calls = True, 0
-        try:
-            yield
-        finally:
-            self._is_limited = False
-
-    def _on_progress(self) -> bool:
-        """Whether SQLite interrupts the statement."""
-        # SQLite counts the steps of a statement that it has cached from one use to the next, so that
-        # the first call may come at any time. The second one comes after the whole number of steps.
-        self._calls += 1
-        return self._is_limited and self._calls > 1
