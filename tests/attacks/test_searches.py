@@ -44,7 +44,9 @@ def many_objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteRea
     directory = DataDirectory(tmp_path_factory.mktemp("many"))
     with directory.opened() as store:
         fill(store)
-        yield store.reader
+        reader = store.open_reader()
+        yield reader
+        reader.connection.close()
 
 
 def fill(store: SQLiteDatabase) -> None:
@@ -222,10 +224,12 @@ def test_a_long_list_is_checked_as_well(tmp_path: Path, count: int) -> None:
         index.text("here"),
     )
     with directory.opened() as store:
-        assert "victim" in store.reader.search(by_text(OWNER_KEY, "here")).ids
-        located = store.reader.locate(by_text(OWNER_KEY, "here"))
+        reader = store.open_reader()
+        assert "victim" in reader.search(by_text(OWNER_KEY, "here")).ids
+        located = reader.locate(by_text(OWNER_KEY, "here"))
         assert "victim" not in located.ids
         assert located.total == len(located.ids) == count
+        reader.connection.close()
 
 
 # --- threads -------------------------------------------------------------------------------------
