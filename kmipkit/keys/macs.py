@@ -36,8 +36,31 @@ def _hmac(make: Callable[[], hashes.HashAlgorithm]) -> Callable[[bytes], Context
     return lambda key: hmac.HMAC(key, make())
 
 
+class _CMAC:
+    """A CMAC that lets other threads run between the pieces of its data.
+
+    The library does not release the interpreter lock for CMAC, as it does for ciphers and hashes.
+    """
+
+    def __init__(self, context: cmac.CMAC) -> None:
+        self._context = context
+
+    def update(self, data: bytes) -> None:
+        for start in range(0, len(data), _PIECE):
+            self._context.update(data[start : start + _PIECE])
+
+    def finalize(self) -> bytes:
+        return self._context.finalize()
+
+    def copy(self) -> "_CMAC":
+        return _CMAC(self._context.copy())
+
+
+_PIECE = 8192
+
+
 def _cmac(make: Callable[[bytes], Any]) -> Callable[[bytes], Context]:
-    return lambda key: cmac.CMAC(make(key))
+    return lambda key: _CMAC(cmac.CMAC(make(key)))
 
 
 MACS: Mapping[CryptographicAlgorithm, Callable[[bytes], Context]] = MappingProxyType(
@@ -63,6 +86,22 @@ MACS: Mapping[CryptographicAlgorithm, Callable[[bytes], Context]] = MappingProxy
 _MODES = frozenset({None, BlockCipherMode.CMAC})
 
 
+def selected(
+    algorithm: CryptographicAlgorithm | None, parameters: Parameters
+) -> CryptographicAlgorithm | None:
+    """The algorithm of the code; ``algorithm`` is that of the key."""
+    return parameters.cryptographic_algorithm or algorithm
+
+
+def compute(
+    key: bytes, algorithm: CryptographicAlgorithm | None, parameters: Parameters, data: bytes
+) -> bytes:
+    """The code of all data; arguments and errors as of :func:`begin`."""
+    context = begin(key, algorithm, parameters)
+    context.update(data)
+    return context.finalize()
+
+
 def begin(key: bytes, algorithm: CryptographicAlgorithm | None, parameters: Parameters) -> Context:
     """Begin a code; ``algorithm`` is that of the key, for parameters without one.
 
@@ -71,17 +110,17 @@ def begin(key: bytes, algorithm: CryptographicAlgorithm | None, parameters: Para
             Bad Cryptographic Parameters if there is no algorithm; Cryptographic Failure for a key
             of a length that the algorithm does not permit.
     """
-    selected = parameters.cryptographic_algorithm or algorithm
-    if selected is None:
+    chosen = selected(algorithm, parameters)
+    if chosen is None:
         raise OperationError(
             ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
             "bad Cryptographic Parameters: neither they nor the key have a Cryptographic Algorithm",
         )
-    make = MACS.get(selected)
+    make = MACS.get(chosen)
     if make is None or parameters.block_cipher_mode not in _MODES:
         raise OperationError(
             ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
-            f"a message authentication code with {selected.name} is not supported in this mode",
+            f"a message authentication code with {chosen.name} is not supported in this mode",
         )
-    with foreign_errors(f"{selected.name} does not permit a key of this length"):
+    with foreign_errors(f"{chosen.name} does not permit a key of this length"):
         return make(key)

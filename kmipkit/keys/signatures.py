@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, utils
 
 from kmipkit.errors import OperationError
+from kmipkit.keys import costs
 from kmipkit.keys._border import FAILURES, foreign_errors
 from kmipkit.keys.hashes import hash_of
 from kmipkit.keys.parameters import Parameters
@@ -164,46 +165,73 @@ class Signer:
         else:
             self._message += data
 
-    def digest(self) -> tuple[Parameters, bytes]:
-        """The arguments of :func:`sign_digest`, for a key that signs digests."""
-        data, _ = self._digest_and_arguments()
-        return self._scheme.parameters, data
+    @property
+    def hashing_algorithm(self) -> HashingAlgorithm | None:
+        """The hash of the message; None if the algorithm needs the message itself."""
+        return self._scheme.hashing_algorithm
+
+    def set_digest(self, digest: bytes) -> None:
+        """Take the digest of the whole message in place of its parts."""
+        self._context, self._digested = None, digest
+
+    @property
+    def cost(self) -> float:
+        """About how many milliseconds signing or verifying takes besides an operation of the key."""
+        # Ed448 and ML-DSA hash the message with SHAKE256, Ed25519 hashes it twice.
+        return len(self._message) / costs.MODERATE
+
+    def content(self) -> tuple[Parameters, bytes]:
+        """The arguments of :func:`sign_content` and :func:`verify_content`; no part may follow."""
+        return self._scheme.parameters, self._content()
 
     def sign(self, key: Any) -> bytes:
         """The signature. OperationError: Cryptographic Failure if the hash does not fit the key."""
-        data, arguments = self._digest_and_arguments()
-        with foreign_errors(
-            "signing failed: the parameters do not fit the key", failures=_FAILURES
-        ):
-            signature: bytes = key.sign(data, *arguments)
-        return signature
+        return sign_content(key, *self.content())
 
     def verify(self, key: Any, signature: bytes) -> bool:
         """Whether the signature is valid; one of an impossible length is not."""
-        data, arguments = self._digest_and_arguments()
-        with foreign_errors(
-            "verification failed: the parameters do not fit the key", failures=_FAILURES
-        ):
-            try:
-                key.verify(signature, data, *arguments)
-            except (InvalidSignature, ValueError):
-                return False
-        return True
+        return verify_content(key, *self.content(), signature)
 
-    def _digest_and_arguments(self) -> tuple[bytes, tuple[Any, ...]]:
+    def _content(self) -> bytes:
         if self._scheme.hashes_message:
-            return bytes(self._message), ()
-        hashing = self._scheme.hashing_algorithm
+            return bytes(self._message)
         data = self._digested if self._context is None else self._context.finalize()
         assert data is not None
-        return data, self._scheme.arguments(
-            _no_digest_info() if hashing is None else utils.Prehashed(hash_of(hashing))
-        )
+        return data
 
 
-def sign_digest(key: Any, parameters: Parameters, digest: bytes) -> bytes:
-    """The signature of a digest; errors are those of :class:`Signer`."""
-    return Signer(scheme(key, parameters), digested=digest).sign(key)
+def sign_content(key: Any, parameters: Parameters, content: bytes) -> bytes:
+    """The signature of a digest, or of a message that the key signs itself (:meth:`Signer.content`).
+
+    OperationError: Cryptographic Failure if the hash does not fit the key.
+    """
+    arguments = _arguments(scheme(key, parameters))
+    with foreign_errors("signing failed: the parameters do not fit the key", failures=_FAILURES):
+        signature: bytes = key.sign(content, *arguments)
+    return signature
+
+
+def verify_content(key: Any, parameters: Parameters, content: bytes, signature: bytes) -> bool:
+    """Whether the signature of this content is valid; one of an impossible length is not."""
+    arguments = _arguments(scheme(key, parameters))
+    with foreign_errors(
+        "verification failed: the parameters do not fit the key", failures=_FAILURES
+    ):
+        try:
+            key.verify(signature, content, *arguments)
+        except (InvalidSignature, ValueError):
+            return False
+    return True
+
+
+def _arguments(selected: Scheme) -> tuple[Any, ...]:
+    """The arguments of the library's sign and verify, besides the content."""
+    if selected.hashes_message:
+        return ()
+    hashing = selected.hashing_algorithm
+    return selected.arguments(
+        _no_digest_info() if hashing is None else utils.Prehashed(hash_of(hashing))
+    )
 
 
 def _no_digest_info() -> Any:

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives import keywrap
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import cipher, rsa
+from kmipkit.keys import cipher, costs, rsa
 from kmipkit.keys._border import foreign_errors
 from kmipkit.keys.padding import Random
 from kmipkit.keys.parameters import Parameters
@@ -158,6 +158,14 @@ def unwrap(
         )
     with foreign_errors(UNWRAP_FAILED):
         return method.unwrap(key, wrapped)
+
+
+def wrapping_cost(parameters: Parameters | None, size: int) -> float:
+    """About how many milliseconds it takes to wrap or unwrap ``size`` bytes with a symmetric key."""
+    effective = _symmetric(parameters)
+    if effective.block_cipher_mode in KEY_WRAPS:
+        return costs.key_wrap(size)
+    return costs.encryption(effective.cryptographic_algorithm, size)
 
 
 def _symmetric(parameters: Parameters | None) -> Parameters:

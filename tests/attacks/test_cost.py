@@ -14,7 +14,9 @@ import trio.testing
 from kmipkit_client import ConnectionFailed, OperationFailed, calls, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.engine import computing
+from kmipkit_server.engine.call import Call as ServerCall
 from kmipkit_server.engine.computing import Computer, Outcome, Task, execute
+from kmipkit_server.engine.plan import LARGE_PART
 from kmipkit_server.engine.workers import open_workers
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store import packing, slices
@@ -344,6 +346,27 @@ def test_a_part_of_a_cipher_does_not_run_twice(laboratory: Laboratory) -> None:
     assert encrypted.data
     assert isinstance(pair, OperationFailed)
     assert pair.reason is ResultReason.FEATURE_NOT_SUPPORTED
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_large_part_is_processed_in_a_thread(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """The hash of the earlier parts is in this process, so that no worker can continue it."""
+    threads: set[int] = set()
+    original = ServerCall.part_data
+
+    def part_data(self: Any, request: Any) -> bytes:
+        threads.add(threading.get_ident())
+        return original(self, request)
+
+    monkeypatch.setattr(ServerCall, "part_data", part_data)
+    parameters = CryptographicParameters(hashing_algorithm=HashingAlgorithm.SHA3_512)
+    payload = HashRequest(
+        cryptographic_parameters=parameters, data=bytes(size), init_indicator=True
+    )
+    assert laboratory.ask(calls.raw(Operation.HASH, payload)).correlation_value
+    assert (threads == {threading.get_ident()}) is (size < LARGE_PART)
 
 
 # --- messages with many items --------------------------------------------------------------------

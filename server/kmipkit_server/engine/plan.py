@@ -24,6 +24,18 @@ class Plan(NamedTuple):
     """Whether it must not be deferred."""
 
 
+LARGE_PART = 32 * 1024
+"""Bytes of one of several parts from which on it is processed in a thread. A worker cannot do it, since
+the cipher or hash of the earlier parts is in this process."""
+
+
+def _has_large_part(payload: object) -> bool:
+    if not is_part(payload):
+        return False
+    data = getattr(payload, "data", None)
+    return isinstance(data, bytes) and len(data) > LARGE_PART
+
+
 class Planner:
     """Makes the plans of requests; that of a single item is made once for each operation."""
 
@@ -58,7 +70,7 @@ class Planner:
                 # not run a second time after a WriteRequired.
                 writes = writes or row.writes or is_part(item.request_payload)
                 scans = scans or row.scans
-                slow = slow or row.slow
+                slow = slow or row.slow or _has_large_part(item.request_payload)
                 takes_long = takes_long or row.slow or row.computes
                 is_immediate = is_immediate or row.is_immediate
         # A transaction cannot leave the event loop once a look-up turns out to take long.

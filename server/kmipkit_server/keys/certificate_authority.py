@@ -9,6 +9,7 @@ same names to other objects of the server.
 """
 
 from datetime import datetime
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -49,22 +50,33 @@ SETTING = "certificate authority"
 """The Unique Identifiers of the key and the certificate, each on a line."""
 
 
-def authority(call: Call) -> Authority:
+class AuthorityKey(NamedTuple):
+    """The authority in a form that can be sent to a worker."""
+
+    certificate: bytes
+    key: bytes
+
+    def load(self) -> Authority:
+        """The authority itself."""
+        # The server made the key itself, and nobody else can: it need not be validated.
+        private = load_der_private_key(self.key, password=None, unsafe_skip_rsa_key_validation=True)
+        return Authority(
+            x509.load_der_x509_certificate(self.certificate),
+            private,  # type: ignore[arg-type]  # RSA, as made here
+        )
+
+
+SIGNATURE_COST = costs.rsa_operation(BITS)
+"""Milliseconds that a signature of the authority takes."""
+
+
+def authority(call: Call) -> AuthorityKey:
     """The authority, which is made if there is none yet. Needs a transaction."""
     stored = _stored(call)
     if stored is None:
         return _make(call)
     key, certificate = stored
-    return _loaded(_der(certificate), key_bytes(key))
-
-
-def _loaded(certificate: bytes, key: bytes) -> Authority:
-    # The server made the key itself, and nobody else can: it need not be validated.
-    private = load_der_private_key(key, password=None, unsafe_skip_rsa_key_validation=True)
-    return Authority(
-        x509.load_der_x509_certificate(certificate),
-        private,  # type: ignore[arg-type]  # RSA, as made here
-    )
+    return AuthorityKey(_der(certificate), key_bytes(key))
 
 
 def certificate(call: Call) -> bytes | None:
@@ -92,7 +104,7 @@ def _stored(call: Call) -> tuple[Managed, Managed] | None:
     return None if key is None or certificate is None else (key, certificate)
 
 
-def _make(call: Call) -> Authority:
+def _make(call: Call) -> AuthorityKey:
     certificate_der, der = call.compute(
         _new_authority,
         f"{call.settings.server_name} certificate authority",
@@ -128,7 +140,7 @@ def _make(call: Call) -> Authority:
         )  # fmt: skip
         identifiers.append(managed.id)
     call.transaction.set_setting(SETTING, "\n".join(identifiers).encode())
-    return _loaded(certificate_der, der)
+    return AuthorityKey(certificate_der, der)
 
 
 def _new_authority(name: str, now: datetime) -> tuple[bytes, bytes]:

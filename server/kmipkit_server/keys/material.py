@@ -12,11 +12,17 @@ from typing import Any, NamedTuple, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import costs, signatures, transparent
+from kmipkit.keys import costs, derivation, hashes, macs, signatures, transparent
 from kmipkit.keys.certificates import certificate_key
 from kmipkit.keys.formats import load_private_key, load_public_key
+from kmipkit.keys.parameters import Parameters
 from kmipkit.model.keyblock import KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import Certificate
 from kmipkit.spec.enums import (
@@ -25,8 +31,10 @@ from kmipkit.spec.enums import (
     ObjectType,
     ResultReason,
 )
+from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.computing import MAX_IN_PLACE
 from kmipkit_server.objects.managed import Managed
 
 _Result = TypeVar("_Result")
@@ -104,11 +112,78 @@ def use_rsa_private_key(
     return result
 
 
+def use_public_key(
+    call: Call,
+    key: PublicKeyTypes,
+    function: Callable[..., _Result],
+    *arguments: Any,
+    cost: float = 0.0,
+) -> _Result:
+    """Call a pure function with a public key and further arguments.
+
+    ``cost`` is what the function takes besides an operation with the key, in milliseconds.
+    """
+    cost += costs.public_operation(key)
+    if cost <= MAX_IN_PLACE:
+        return function(key, *arguments)
+    result: _Result = call.compute(
+        _with_public_key, public_bytes(key), function, arguments, cost=cost
+    )
+    return result
+
+
+def public_bytes(key: PublicKeyTypes) -> bytes:
+    """A public key in a form that can be sent to a worker."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def take(call: Call, signer: signatures.Signer, data: bytes) -> None:
+    """Give a signer the whole message, or its digest, which is computed elsewhere if that takes long."""
+    algorithm = signer.hashing_algorithm
+    if algorithm is None:
+        signer.update(data)
+    else:
+        cost = costs.hashing(algorithm, len(data))
+        signer.set_digest(call.compute(hashes.digest, data, algorithm, cost=cost))
+
+
 def sign(call: Call, managed: Managed, key: PrivateKeyTypes, signer: signatures.Signer) -> bytes:
     """The signature by a key of :func:`private_key`, of what the signer has taken."""
-    if not isinstance(key, RSAPrivateKey):
-        return signer.sign(key)
-    return use_private_key(call, managed, signatures.sign_digest, *signer.digest())
+    parameters, data = signer.content()
+    cost = costs.private_operation(key) + signer.cost
+    if isinstance(key, RSAPrivateKey):
+        return use_private_key(call, managed, signatures.sign_content, parameters, data)
+    if cost <= MAX_IN_PLACE:
+        return signatures.sign_content(key, parameters, data)
+    return use_private_key(call, managed, signatures.sign_content, parameters, data, cost=cost)
+
+
+def verify(call: Call, key: PublicKeyTypes, signer: signatures.Signer, signature: bytes) -> bool:
+    """Whether a signature of what the signer has taken is valid, by a key of :func:`public_key`."""
+    content = signer.content()
+    return use_public_key(
+        call, key, signatures.verify_content, *content, signature, cost=signer.cost
+    )
+
+
+def agree(call: Call, private: Managed, public: Managed) -> bytes:
+    """The shared secret of two key pairs."""
+    own, other = private_key(call, private), public_key(public)
+    cost = costs.private_operation(own) + costs.public_operation(other)
+    if cost <= MAX_IN_PLACE:
+        return derivation.agree(own, other)
+    return use_private_key(call, private, _agree, public_bytes(other), cost=cost)
+
+
+def _agree(private: PrivateKeyTypes, public: bytes) -> bytes:
+    return derivation.agree(private, load_der_public_key(public))
+
+
+def mac_of(call: Call, managed: Managed, parameters: Parameters, data: bytes) -> bytes:
+    """The message authentication code of some data with a Symmetric Key or Secret Data."""
+    algorithm = managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
+    cost = costs.mac(macs.selected(algorithm, parameters), len(data))
+    return call.compute(macs.compute, key_bytes(managed), algorithm, parameters, data, cost=cost)
 
 
 def _require_type(managed: Managed, object_type: ObjectType) -> None:
@@ -185,6 +260,12 @@ def _with_key(
     source: _Source, function: Callable[..., _Result], arguments: tuple[Any, ...]
 ) -> _Result:
     return function(_load(source), *arguments)
+
+
+def _with_public_key(
+    encoded: bytes, function: Callable[..., _Result], arguments: tuple[Any, ...]
+) -> _Result:
+    return function(load_der_public_key(encoded), *arguments)
 
 
 def _with_rsa_key(

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kmipkit.errors import OperationError, ProtocolError
 from kmipkit.keys.parameters import Parameters
-from kmipkit.keys.wrap import unwrap, wrap
+from kmipkit.keys.wrap import WrapResult, unwrap, wrap, wrapping_cost
 from kmipkit.lifecycle import describe_state, may_process, may_protect
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.codec import decode, encode
@@ -30,7 +30,13 @@ from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.material import key_bytes, rsa_public_key, use_rsa_private_key
+from kmipkit_server.engine.settings import Random
+from kmipkit_server.keys.material import (
+    key_bytes,
+    rsa_public_key,
+    use_public_key,
+    use_rsa_private_key,
+)
 from kmipkit_server.keys.wrapping_mac import (
     AUTHENTICATING,
     ENCRYPTING,
@@ -84,8 +90,20 @@ def _encrypt(
     if information is None:
         return value, None
     key, parameters = _wrapping_key(call, information)
-    result = wrap(key, parameters, plaintext, random=call.random)
+    if isinstance(key, RSAPublicKey):
+        result = use_public_key(call, key, wrap, parameters, plaintext)
+    else:
+        cost = wrapping_cost(parameters, len(plaintext))
+        result = call.compute(_wrap, key, parameters, plaintext, call.random, cost=cost)
     return result.data, result.iv
+
+
+def _wrap(key: bytes, parameters: Parameters, plaintext: bytes, random: Random) -> WrapResult:
+    return wrap(key, parameters, plaintext, random=random)
+
+
+def _unwrap(key: bytes, parameters: Parameters, wrapped: bytes, iv: bytes | None) -> bytes:
+    return unwrap(key, parameters, wrapped, iv=iv)
 
 
 def _as_bytes(value: KeyValue | bytes) -> bytes:
@@ -253,7 +271,8 @@ def _decrypt(
 ) -> bytes:
     """The plaintext of a wrapped value."""
     if managed.object_type is ObjectType.SYMMETRIC_KEY:
-        return unwrap(key_bytes(managed), parameters, wrapped, iv=iv)
+        cost = wrapping_cost(parameters, len(wrapped))
+        return call.compute(_unwrap, key_bytes(managed), parameters, wrapped, iv, cost=cost)
     if managed.object_type is ObjectType.PRIVATE_KEY:
         return use_rsa_private_key(call, managed, unwrap, parameters, wrapped)
     raise OperationError(

@@ -12,12 +12,12 @@ A symmetric key computes a MAC, a private key a signature, which its public key 
 from hmac import compare_digest
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import macs, signatures
+from kmipkit.keys import signatures
 from kmipkit.model.keyblock import MACSignatureKeyInformation
 from kmipkit.spec.enums import LinkType, ObjectType, ResultReason, WrappingMethod
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.material import key_bytes, private_key, public_key, sign
+from kmipkit_server.keys.material import mac_of, private_key, public_key, sign, take, verify
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import (
@@ -56,14 +56,11 @@ def mac_or_signature(call: Call, information: MACSignatureKeyInformation, data: 
     parameters = parameters_of(managed, information.cryptographic_parameters)
     if managed.object_type in _MAC_KEY_TYPES:
         require_use(call, managed, MAC_GENERATE)
-        algorithm = managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
-        context = macs.begin(key_bytes(managed), algorithm, parameters)
-        context.update(data)
-        return bytes(context.finalize())
+        return mac_of(call, managed, parameters, data)
     require_use(call, managed, SIGN)
     key = private_key(call, managed)
     signer = signatures.Signer(signatures.scheme(key, parameters), digested=None)
-    signer.update(data)
+    take(call, signer, data)
     return sign(call, managed, key, signer)
 
 
@@ -80,17 +77,14 @@ def require_mac_or_signature(
     parameters = parameters_of(managed, information.cryptographic_parameters)
     if managed.object_type in _MAC_KEY_TYPES:
         require_use(call, managed, MAC_VERIFY)
-        algorithm = managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
-        context = macs.begin(key_bytes(managed), algorithm, parameters)
-        context.update(data)
-        is_valid = compare_digest(context.finalize(), expected)
+        is_valid = compare_digest(mac_of(call, managed, parameters, data), expected)
     else:
         verification_key = _public_half(call, managed)
         require_use(call, verification_key, VERIFY)
         key = public_key(verification_key)
         signer = signatures.Signer(signatures.scheme(key, parameters), digested=None)
-        signer.update(data)
-        is_valid = signer.verify(key, expected)
+        take(call, signer, data)
+        is_valid = verify(call, key, signer, expected)
     if not is_valid:
         raise OperationError(
             ResultReason.CRYPTOGRAPHIC_FAILURE,

@@ -1,16 +1,16 @@
 """Certify and Re-certify: certificates by the server's own authority (KMIP 1.4 §4.7, §4.8)."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from kmipkit_certs.authority import (
     LEAF_DAYS,
-    Authority,
     Purpose,
     distinguished_name,
     requested_names,
@@ -19,6 +19,7 @@ from kmipkit_certs.authority import (
 from kmipkit_certs.errors import CertificateError
 
 from kmipkit.errors import OperationError
+from kmipkit.keys import costs
 from kmipkit.keys.certificates import load_certificate
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import Link, Name
@@ -40,7 +41,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import certificate_authority
-from kmipkit_server.keys.material import public_key
+from kmipkit_server.keys.material import public_bytes, public_key
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.derived_attributes import derived_attributes
@@ -60,11 +61,11 @@ SignedRequest = x509.CertificateSigningRequest
 
 def certify(call: Call, request: CertifyRequest) -> CertifyResponse:
     """Make a certificate for a public key, from a certificate request or for the key alone."""
-    signed = _request_in(request)
+    signed = _request_in(call, request)
     source = subject = _subject_of(call, request, signed)
     if signed is None and isinstance(subject.object if subject else None, CertificateRequest):
         assert subject is not None
-        signed, subject = _parse_object(subject), None
+        signed, subject = _parse_object(call, subject), None
     attributes = creation.requested_attributes(call, request.attributes, ObjectType.CERTIFICATE)
     if source is not None:
         attributes = inherited_protection(attributes, (source,), is_copy=True)
@@ -83,9 +84,9 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
         )
     old.require_alive()
     require_not_replaced(call, old)
-    signed = _request_in(request)
+    signed = _request_in(call, request)
     if signed is None and request.certificate_request_unique_identifier is not None:
-        signed = _parse_object(load(call, request.certificate_request_unique_identifier))
+        signed = _parse_object(call, load(call, request.certificate_request_unique_identifier))
     subject = _linked_key(call, old)
     requested = creation.requested_attributes(call, request.attributes, ObjectType.CERTIFICATE)
     inherited = inherited_attributes(call, old, request.offset).without(*_FROM_CERTIFICATE)
@@ -124,22 +125,22 @@ _FROM_CERTIFICATE = (
 # --- the certificate request ---------------------------------------------------------------------
 
 
-def _request_in(request: CertifyRequest | ReCertifyRequest) -> SignedRequest | None:
+def _request_in(call: Call, request: CertifyRequest | ReCertifyRequest) -> SignedRequest | None:
     if request.certificate_request is None:
         return None
     if request.certificate_request_type is None:
         raise OperationError(ResultReason.INVALID_FIELD, "Certificate Request Type is missing")
-    return _parse(request.certificate_request, request.certificate_request_type)
+    return _parse(call, request.certificate_request, request.certificate_request_type)
 
 
-def _parse_object(managed: Managed) -> SignedRequest:
+def _parse_object(call: Call, managed: Managed) -> SignedRequest:
     value = managed.object
     if not isinstance(value, CertificateRequest):
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
             f"the object is {title_with_article(managed.object_type)}, not a Certificate Request",
         )
-    return _parse(value.certificate_request_value, value.certificate_request_type)
+    return _parse(call, value.certificate_request_value, value.certificate_request_type)
 
 
 _LOADERS = {
@@ -151,7 +152,7 @@ _MALFORMED = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 """What the library raises for a request that is malformed, or whose key or signature it lacks."""
 
 
-def _parse(data: bytes, request_type: CertificateRequestType) -> SignedRequest:
+def _parse(call: Call, data: bytes, request_type: CertificateRequestType) -> SignedRequest:
     """The request in these bytes. OperationError: Invalid CSR, or Feature Not Supported.
 
     A request proves that its sender holds the private key, so its signature is checked first: the
@@ -166,17 +167,30 @@ def _parse(data: bytes, request_type: CertificateRequestType) -> SignedRequest:
         )
     try:
         signed = load(data)
-        is_proved = signed.is_signature_valid or _is_proved_by_sha_1(signed)
+        cost = costs.public_operation(signed.public_key())
     except _MALFORMED:
-        raise OperationError(
-            ResultReason.INVALID_CSR,
-            "the certificate request is malformed, or its key is not supported",
-        ) from None
-    if not is_proved:
+        raise _malformed() from None
+    if not call.compute(_is_proved, signed.public_bytes(Encoding.DER), cost=cost):
         raise OperationError(
             ResultReason.INVALID_CSR, "the certificate request is not signed with its own key"
         )
     return signed
+
+
+def _is_proved(data: bytes) -> bool:
+    """Whether a request in DER is signed with its own key."""
+    signed = x509.load_der_x509_csr(data)
+    try:
+        return signed.is_signature_valid or _is_proved_by_sha_1(signed)
+    except _MALFORMED:
+        raise _malformed() from None
+
+
+def _malformed() -> OperationError:
+    return OperationError(
+        ResultReason.INVALID_CSR,
+        "the certificate request is malformed, or its key is not supported",
+    )
 
 
 def _is_proved_by_sha_1(signed: SignedRequest) -> bool:
@@ -229,25 +243,6 @@ def _linked_key(call: Call, certificate: Managed) -> Managed | None:
 def _issue(
     call: Call, subject: Managed | None, signed: SignedRequest | None, attributes: Attributes
 ) -> Certificate:
-    authority = certificate_authority.authority(call)
-    try:
-        certificate = _certificate(call, authority, subject, signed, attributes)
-    except CertificateError as error:  # of the request, or of the name that the attributes give
-        reason = ResultReason.INVALID_FIELD if signed is None else ResultReason.INVALID_CSR
-        raise OperationError(reason, str(error)) from None
-    return Certificate(
-        certificate_type=CertificateType.X_509,
-        certificate_value=certificate.public_bytes(Encoding.DER),
-    )
-
-
-def _certificate(
-    call: Call,
-    authority: Authority,
-    subject: Managed | None,
-    signed: SignedRequest | None,
-    attributes: Attributes,
-) -> x509.Certificate:
     """Sign a certificate.
 
     "If the information in the Certificate Request conflicts with the attributes specified in the
@@ -256,25 +251,55 @@ def _certificate(
     """
     days = _days(call.now, attributes)
     if signed is not None:
-        if subject is not None and _encoded(signed.public_key()) != _encoded(public_key(subject)):
+        key = public_bytes(signed.public_key())
+        if subject is not None and key != public_bytes(public_key(subject)):
             raise OperationError(
                 ResultReason.INVALID_CSR,
                 "the key of the certificate request is not the Public Key to certify",
             )
-        return authority.certify(
-            requested_subject(signed),
-            signed.public_key(),
-            Purpose.BOTH,
-            call.now,
-            days,
-            requested_names(signed),
-        )
-    assert subject is not None
-    if isinstance(subject.object, Certificate):  # Re-certify: the new certificate names the same
-        name = load_certificate(subject.object.certificate_value).subject
+        source = _Source(key, request=signed.public_bytes(Encoding.DER))
     else:
-        name = distinguished_name(_common_name(subject, attributes))
-    return authority.certify(name, public_key(subject), Purpose.BOTH, call.now, days)
+        assert subject is not None
+        key = public_bytes(public_key(subject))
+        if isinstance(subject.object, Certificate):  # Re-certify: the new one names the same
+            source = _Source(key, old=subject.object.certificate_value)
+        else:
+            source = _Source(key, name=_common_name(subject, attributes))
+    authority = certificate_authority.authority(call)
+    value = call.compute(
+        _sign, authority, source, call.now, days, cost=certificate_authority.SIGNATURE_COST
+    )
+    return Certificate(certificate_type=CertificateType.X_509, certificate_value=value)
+
+
+class _Source(NamedTuple):
+    """The public key to certify, and where its names come from."""
+
+    key: bytes
+    request: bytes | None = None
+    old: bytes | None = None
+    """The certificate that is renewed."""
+    name: str = ""
+
+
+def _sign(
+    authority: certificate_authority.AuthorityKey, source: _Source, now: datetime, days: int
+) -> bytes:
+    """The certificate, in DER."""
+    key, names = load_der_public_key(source.key), list[x509.GeneralName]()
+    try:
+        if source.request is not None:
+            request = x509.load_der_x509_csr(source.request)
+            subject, names = requested_subject(request), requested_names(request)
+        elif source.old is not None:
+            subject = load_certificate(source.old).subject
+        else:
+            subject = distinguished_name(source.name)
+        certificate = authority.load().certify(subject, key, Purpose.BOTH, now, days, names)
+    except CertificateError as error:  # of the request, or of the name that the attributes give
+        reason = ResultReason.INVALID_FIELD if source.request is None else ResultReason.INVALID_CSR
+        raise OperationError(reason, str(error)) from None
+    return certificate.public_bytes(Encoding.DER)
 
 
 def _days(now: datetime, attributes: Attributes) -> int:
@@ -298,13 +323,6 @@ def _common_name(subject: Managed, attributes: Attributes) -> str:
         if isinstance(name, Name) and 0 < len(name.name_value) <= 64:
             return name.name_value
     return subject.id
-
-
-def _encoded(key: object) -> bytes:
-    data: bytes = key.public_bytes(  # type: ignore[attr-defined]  # every public key has it
-        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    )
-    return data
 
 
 def _store(

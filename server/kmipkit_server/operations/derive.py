@@ -24,7 +24,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
-from kmipkit_server.keys.material import key_bytes, private_key, public_key
+from kmipkit_server.keys.material import agree, key_bytes
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.derived_attributes import derived_attributes
@@ -172,7 +172,7 @@ def _agree(call: Call, bases: Sequence[Managed]) -> bytes:
             ResultReason.INVALID_FIELD,
             "the Derivation Method Asymmetric Key needs one Private Key and one Public Key",
         )
-    return derivation.agree(private_key(call, private), public_key(public))
+    return agree(call, private, public)
 
 
 def _link_to_derived(call: Call, base: Managed, identifier: str) -> None:

@@ -25,7 +25,12 @@ from kmipkit.spec.titles import title
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last, is_part
 from kmipkit_server.engine.settings import Random
-from kmipkit_server.keys.material import key_bytes, rsa_public_key, use_rsa_private_key
+from kmipkit_server.keys.material import (
+    key_bytes,
+    rsa_public_key,
+    use_public_key,
+    use_rsa_private_key,
+)
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
@@ -38,16 +43,6 @@ def _algorithm(managed: Managed) -> CryptographicAlgorithm:
             ResultReason.ILLEGAL_OPERATION, "the key has no Cryptographic Algorithm"
         )
     return CryptographicAlgorithm(algorithm)
-
-
-_FAST = frozenset(
-    {
-        CryptographicAlgorithm.AES,
-        CryptographicAlgorithm.CHACHA20,
-        CryptographicAlgorithm.CHACHA20POLY1305,
-    }
-)
-"""Ciphers that take a millisecond for the largest message; others take up to fifty times as long."""
 
 
 def _encrypt(
@@ -91,15 +86,15 @@ def _encrypt_symmetric(
         request.iv_counter_nonce,
         request.authenticated_encryption_additional_data or b"",
         call.random,
-        cost=0.0 if algorithm in _FAST else costs.symmetric(len(data)),
+        cost=costs.encryption(algorithm, len(data)),
     )
 
 
 def _encrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: EncryptRequest
 ) -> cipher.Encrypted:
-    key = rsa_public_key(managed)
-    return cipher.Encrypted(data=rsa.encrypt(key, parameters, call.data(request.data)))
+    key, data = rsa_public_key(managed), call.data(request.data)
+    return cipher.Encrypted(data=use_public_key(call, key, rsa.encrypt, parameters, data))
 
 
 def _decrypt_symmetric(
@@ -115,7 +110,7 @@ def _decrypt_symmetric(
         request.iv_counter_nonce,
         request.authenticated_encryption_additional_data or b"",
         request.authenticated_encryption_tag,
-        cost=0.0 if algorithm in _FAST else costs.symmetric(len(data)),
+        cost=costs.encryption(algorithm, len(data)),
     )
 
 

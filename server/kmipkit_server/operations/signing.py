@@ -38,7 +38,10 @@ def _update(
     if request.digested_data is not None:
         return len(request.digested_data)
     data = call.part_data(request)
-    signer.update(data)
+    if is_part(request):
+        signer.update(data)
+    else:
+        material.take(call, signer, data)
     return len(data)
 
 
@@ -73,7 +76,7 @@ def signature_verify(call: Call, request: SignatureVerifyRequest) -> SignatureVe
     if is_last(request):
         if signature is None:
             raise OperationError(ResultReason.INVALID_FIELD, "Signature Data is missing")
-        is_valid = signer.verify(key, signature)
+        is_valid = material.verify(call, key, signer, signature)
         validity = ValidityIndicator.VALID if is_valid else ValidityIndicator.INVALID
     return SignatureVerifyResponse(
         unique_identifier=call.returns(managed.id),

@@ -248,8 +248,13 @@ def test_a_defect_of_ours_is_not_taken_for_a_malformed_certificate(
     with caplog.at_level(logging.ERROR, logger="kmipkit.server"):
         assert result_reason(laboratory, operation, payload) == "INTERNAL_SERVER_ERROR"
     [record] = caplog.records
-    assert record.getMessage() == f"me: internal error in {operation.name.title()}"
-    assert record.exc_info is not None
+    if name == "requested_names":  # in a worker, whose traceback does not travel
+        assert record.getMessage().startswith(
+            "me: internal error in Task(_sign): AttributeError at"
+        )
+    else:
+        assert record.getMessage() == f"me: internal error in {operation.name.title()}"
+        assert record.exc_info is not None
 
 
 def other_certificate() -> bytes:
