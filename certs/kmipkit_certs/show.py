@@ -32,6 +32,7 @@ def facts(certificate: x509.Certificate) -> dict[str, Any]:
         "authority": is_authority(certificate),
         "usage": list(usages(certificate) or ["not restricted"]),
         "SHA-256": certificate.fingerprint(hashes.SHA256()).hex(":"),
+        "identity": f"signed-sha256:{revocation.signed_hash(certificate).hex()}",
     }
 
 

@@ -143,7 +143,7 @@ def describe_certificate(data: bytes) -> CertificateFacts:
             key=public_key_facts(certificate.public_key()),
             subject=_name(certificate, certificate.subject, x509.SubjectAlternativeName),
             issuer=_name(certificate, certificate.issuer, x509.IssuerAlternativeName),
-            serial=_serial(certificate),
+            serial=serial(certificate),
             serial_text=_hexadecimal(certificate.serial_number),
             signature_algorithm=SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
         )
@@ -206,8 +206,8 @@ def _alternative(
     return tuple(element.encoded for element in elements(names.content))
 
 
-def _serial(certificate: x509.Certificate) -> bytes:
-    """The serial number with its leading zeros, which a number does not have."""
+def serial(certificate: x509.Certificate) -> bytes:
+    """The serial number in DER, with its leading zeros, which a number does not have."""
     (body,) = elements(certificate.tbs_certificate_bytes)
     return next(element.encoded for element in elements(body.content) if element.tag == INTEGER)
 

@@ -180,7 +180,7 @@ async def _serve(config: Config, announce: Announce, clock: Clock, workers: Exec
             cleanup.enter_context(listening)
         queue = Notifications(frozenset(config.notify.accounts))
         request_source = RequestSource(store, queue, clock)
-        dispatcher = _dispatcher(config, store, files, clock, queue, workers)
+        dispatcher = _dispatcher(config, store, tls, clock, queue, workers)
         listener = Listener(
             context=lambda: tls.context,
             responder=dispatcher,
@@ -240,16 +240,16 @@ def _revocation_files(config: Config) -> RevocationFiles:
 def _dispatcher(
     config: Config,
     store: Store,
-    files: TLSFiles,
+    tls: TLSSettings,
     clock: Clock,
     queue: Notifications,
     workers: Executor,
 ) -> Dispatcher:
-    server = Server(_settings(config, files.authorities()), _registry(config))
+    server = Server(_settings(config, tls), _registry(config))
     return Dispatcher(
         store=store,
         server=server,
-        accounts=_accounts(config, store, server.state),
+        accounts=_accounts(config, store, server.state, tls.revocations),
         clock=clock,
         seam=_seam(config, queue),
         limits=_message_limits(config),
@@ -295,7 +295,7 @@ def _extra_operations(config: Config) -> Iterator[ServedOperation]:
             yield row
 
 
-def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
+def _settings(config: Config, tls: TLSSettings) -> Settings:
     return Settings(
         vendor="kmipkit",
         server_name=config.kmip.server_name,
@@ -306,11 +306,14 @@ def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
         lease_seconds=config.kmip.lease_seconds,
         max_attributes=config.limits.attributes,
         max_located=config.limits.locate_objects,
-        anchors=anchors,
+        anchors=tls.files.authorities(),
+        revocation=tls.revocations.validity,
     )
 
 
-def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
+def _accounts(
+    config: Config, store: Store, state: ServerState, revocations: Revocations
+) -> Accounts:
     identity, is_development = config.identity, config.tls.cert is None
     administrators = identity.administrators
     if administrators is None:
@@ -321,6 +324,7 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
         ignores_unknown=identity.unknown_credentials == "ignore",
         is_lenient=identity.unknown_credentials is None and is_development,
         sessions=state.sessions,
+        revocation=revocations.reason,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.identity.certificate import SOURCES
+from kmipkit_server.identity.certificate import FINGERPRINT, SOURCES
 
 DEFAULT_PORT = 5696
 """The port that IANA gives to KMIP."""
@@ -262,6 +262,12 @@ def check(config: Config, source: str) -> Config:
         (
             config.identity.source in SOURCES,
             f"identity.source must be one of {', '.join(SOURCES)}",
+        ),
+        (
+            config.identity.source != "fingerprint"
+            or all(name.startswith(FINGERPRINT) for name in config.identity.accounts),
+            f"identity.accounts must have names that begin with {FINGERPRINT}, as kmipkit certs show"
+            " prints them: the hash of a whole certificate can be changed by its holder",
         ),
         (
             config.identity.unknown_credentials in (None, "refuse", "ignore"),

@@ -4,7 +4,6 @@ The account of a certificate owns keys. If an administrator, who manages users, 
 the same account, it would read the keys of everybody.
 """
 
-import hashlib
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import OperationFailed, calls, messages
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
+from kmipkit_server.identity.peer import PeerCertificate
 from laboratory import START, Laboratory
 
 from kmipkit.model.attribute import Attributes
@@ -100,7 +100,7 @@ def test_a_certificate_credential_leads_to_the_account_of_its_user(laboratory: L
     der = issued.public_bytes(Encoding.DER)
     value = Certificate(certificate_type=CertificateType.X_509, certificate_value=der)
     user(laboratory, "victim", CredentialType.CERTIFICATE, value)
-    peer = Identity("mine", certificate=hashlib.sha256(der).digest())
+    peer = Identity("mine", certificate=PeerCertificate.of(issued))
     assert trio.run(laboratory.dispatcher.admit, peer).name == "user:victim"
 
 

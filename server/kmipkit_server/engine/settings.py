@@ -4,13 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from kmipkit.spec.enums import ValidityIndicator
 from kmipkit.spec.versions import Version
+from kmipkit_server.identity.peer import PeerCertificate
 
 Random = Callable[[int], bytes]
 """Returns a number of random bytes."""
 
 Clock = Callable[[], datetime]
 """Returns the current time, with its time zone."""
+
+
+def _never_revoked(_: PeerCertificate) -> ValidityIndicator:
+    return ValidityIndicator.VALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +39,5 @@ class Settings:
     """Objects that one Locate may look at, about, and find."""
     anchors: tuple[bytes, ...] = ()
     """The certificates (DER) at which a chain must end for Validate to call it valid."""
+    revocation: Callable[[PeerCertificate], ValidityIndicator] = _never_revoked
+    """What the revocation lists say about a certificate, for Validate."""

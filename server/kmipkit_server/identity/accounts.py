@@ -33,8 +33,9 @@ from kmipkit_server.identity.directory import Directory, account_of, is_usable
 from kmipkit_server.identity.guessing import Guesses
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.identity.passwords import PasswordChecker
+from kmipkit_server.identity.peer import PeerCertificate
 from kmipkit_server.identity.stored_credential import StoredCredential, unpack_credential
-from kmipkit_server.identity.tickets import Session, Tickets
+from kmipkit_server.identity.tickets import Revocation, Session, Tickets
 from kmipkit_server.store.base import Record, Store
 
 _Result = TypeVar("_Result")
@@ -73,6 +74,8 @@ class Accounts:
     server has no users, and if an administrator shows the name of an administrator."""
     sessions: MutableMapping[bytes, Session] = field(default_factory=dict)
     """The sessions of tickets."""
+    revocation: Revocation = lambda _: None
+    """Why a certificate is not valid any longer; None if it is."""
     guesses: Guesses = field(default_factory=Guesses)
     _passwords: PasswordChecker = field(default_factory=PasswordChecker)
     _checking: trio.CapacityLimiter | None = None
@@ -260,8 +263,13 @@ class Accounts:
     async def _of_ticket(
         self, credential: TicketCredential, now: datetime, operations: int
     ) -> Identity:
-        """The account of a ticket, unless it is that of a user who may no longer log in."""
-        account = Tickets(self.sessions).present(credential.ticket, now, operations)
+        """The account of a ticket, unless it is that of a user who may no longer log in.
+
+        A ticket ends with the certificate on whose connection it was requested.
+        """
+        tickets = Tickets(self.sessions)
+        tickets.end_revoked(credential.ticket, self.revocation)
+        account = tickets.present(credential.ticket, now, operations)
         identifier = account.user
         if identifier is not None:
             user = await self._look_up(lambda directory: directory.reader.get(identifier), now)
@@ -311,14 +319,16 @@ class Accounts:
             self._has_users = await self._look_up(Directory.has_users, now)
         return self._has_users
 
-    async def _user_of_certificate(self, fingerprint: bytes | None, now: datetime) -> Record | None:
+    async def _user_of_certificate(
+        self, certificate: PeerCertificate | None, now: datetime
+    ) -> Record | None:
         """The user whose credential is a certificate."""
-        if fingerprint is None:
+        if certificate is None:
             return None
         # Most servers have no users: they need only this one look-up for a connection.
         if not await self._knows_users(now):
             return None
-        return await self._look_up(lambda each: each.user_of_certificate(fingerprint), now)
+        return await self._look_up(lambda each: each.user_of_certificate(certificate), now)
 
 
 _CHECKS: Mapping[type, _Check] = MappingProxyType(

@@ -6,14 +6,14 @@ that it creates, so several certificates (renewals, members of a cluster) may ha
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from types import MappingProxyType
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtensionOID, NameOID
+from kmipkit_certs.revocation import signed_hash
 
 from kmipkit_server.identity.identity import SYSTEM, USER_PREFIX, Identity
+from kmipkit_server.identity.peer import MALFORMED, PeerCertificate
 
 
 class NoIdentity(Exception):
@@ -65,8 +65,13 @@ def _subject(certificate: x509.Certificate) -> str:
     return name
 
 
+FINGERPRINT = "signed-sha256:"
+"""The beginning of the names of certificates by fingerprint, as in the lists of revoked ones."""
+
+
 def _fingerprint(certificate: x509.Certificate) -> str:
-    return f"sha256:{certificate.fingerprint(SHA256()).hex()}"
+    """The hash of the signed part: its holder could change that of the whole certificate."""
+    return f"{FINGERPRINT}{signed_hash(certificate).hex()}"
 
 
 SOURCES: Mapping[str, Callable[[x509.Certificate], str]] = MappingProxyType(
@@ -117,4 +122,7 @@ class IdentityRule:
             )
         if not name or account == SYSTEM.name:
             raise NoIdentity("the name in the certificate is empty, or that of the server itself")
-        return Identity(account, certificate=sha256(der).digest())
+        try:
+            return Identity(account, certificate=PeerCertificate.of(certificate))
+        except MALFORMED as error:
+            raise NoIdentity(f"the certificate is malformed: {error}") from None

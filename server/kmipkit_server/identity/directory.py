@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from kmipkit.model.codec import decode
+from kmipkit.model.objects import Certificate
 from kmipkit.model.types import NameReference
 from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import Version
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.identity.identity import SYSTEM, USER_PREFIX, Identity
+from kmipkit_server.identity.peer import PeerCertificate
 from kmipkit_server.store.base import Criterion, Damaged, LocateQuery, Reader, Record
 from kmipkit_server.store.criteria import is_met
 
@@ -101,12 +105,19 @@ class Directory(NamedTuple):
         link = Item(Tag.CREDENTIAL_LINK, ItemType.REFERENCE, credential)
         return next(self._usable(ObjectType.USER, Criterion(Tag.CREDENTIAL_LINK, link)), None)
 
-    def user_of_certificate(self, fingerprint: bytes) -> Record | None:
-        """The usable user who is linked to a usable certificate with this SHA-256."""
-        value = Item(Tag.DIGEST_VALUE, ItemType.BYTE_STRING, fingerprint)
-        criterion = Criterion(Tag.DIGEST, Item(Tag.DIGEST, ItemType.STRUCTURE, (value,)))
-        certificates = self._usable(ObjectType.CERTIFICATE, criterion)
-        users = (self.user_with(certificate.id) for certificate in certificates)
+    def user_of_certificate(self, peer: PeerCertificate) -> Record | None:
+        """The usable user who is linked to a usable credential with this certificate."""
+        identifier = (
+            Item(Tag.ISSUER_DISTINGUISHED_NAME, ItemType.BYTE_STRING, peer.encoded_issuer),
+            Item(Tag.CERTIFICATE_SERIAL_NUMBER, ItemType.BYTE_STRING, peer.encoded_serial),
+        )
+        key = Tag.X_509_CERTIFICATE_IDENTIFIER
+        criterion = Criterion(key, Item(key, ItemType.STRUCTURE, identifier))
+        users = (
+            self.user_with(certificate.id)
+            for certificate in self._usable(ObjectType.CERTIFICATE, criterion)
+            if _is_certificate(certificate, peer)
+        )
         return next((user for user in users if user is not None), None)
 
     def has_users(self) -> bool:
@@ -138,3 +149,12 @@ class Directory(NamedTuple):
             log.error("%s", error)
             return None
         return record if is_readable else None
+
+
+def _is_certificate(record: Record, peer: PeerCertificate) -> bool:
+    """Whether a stored certificate is that of a peer."""
+    material = record.material
+    if not material:
+        return False
+    stored = decode(Certificate, material[2:], Version(material[0], material[1]))
+    return PeerCertificate.parse(stored.certificate_value).signed_hash == peer.signed_hash

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from kmipkit.model.payloads.limits import Right
+from kmipkit_server.identity.peer import PeerCertificate
 
 USER_PREFIX = "user:"
 """The beginning of the account names of users; accounts of certificates have other names. Otherwise an
@@ -22,8 +23,8 @@ class Identity:
     """Whether it may manage users, groups, credentials, constraints and defaults."""
     user: str | None = None
     """The Unique Identifier of the user whose account it is; None for the account of a certificate."""
-    certificate: bytes | None = field(default=None, repr=False)
-    """SHA-256 of the client certificate of the connection."""
+    certificate: PeerCertificate | None = field(default=None, repr=False)
+    """The client certificate of the connection."""
     rights: tuple[Right, ...] | None = None
     """The rights of a ticket of Delegated Login; None for all rights of the account."""
     address: str = ""

@@ -4,7 +4,7 @@ A ticket stands for the account to which it was issued, until it expires. Its se
 only, and ends with the process.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from kmipkit.model.credentials import Ticket
 from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import ResultReason, TicketType
 from kmipkit_server.identity.identity import Identity
+from kmipkit_server.identity.peer import PeerCertificate
 from kmipkit_server.identity.shares import require_share
 
 MAX_TICKETS = 4096
@@ -59,6 +60,12 @@ class Session:
     """What is left of the ticket."""
     parent: bytes | None = None
     """The ticket with which this one was requested."""
+    certificate: PeerCertificate | None = None
+    """The client certificate of the connection on which it was requested."""
+
+
+Revocation = Callable[[PeerCertificate], str | None]
+"""Returns why a certificate is not valid any longer; None if it is."""
 
 
 class Tickets:
@@ -101,7 +108,9 @@ class Tickets:
         holder = Identity(
             account.name, account.is_administrator, account.user, rights=rights, ticket=value
         )
-        self._sessions[value] = Session(holder, expires, limits, account.ticket)
+        self._sessions[value] = Session(
+            holder, expires, limits, account.ticket, account.certificate
+        )
         return Ticket(ticket_type=TicketType.LOGIN, ticket_value=value)
 
     def present(self, ticket: Ticket, now: datetime, operations: int) -> Identity:
@@ -129,6 +138,15 @@ class Tickets:
             elif limits != session.limits:
                 self._sessions[each] = replace(session, limits=limits)
         return account
+
+    def end_revoked(self, ticket: Ticket, revocation: Revocation) -> None:
+        """End the sessions behind a ticket that were opened with a certificate that is revoked now.
+
+        Otherwise the thief of a certificate could keep its account by way of a ticket.
+        """
+        for value, session in (self._chain(ticket.ticket_value) or {}).items():
+            if session.certificate is not None and revocation(session.certificate) is not None:
+                del self._sessions[value]
 
     def withdraw(self, ticket: Ticket, account: Identity, now: datetime) -> None:
         """End a ticket, with all that were requested with it.

@@ -31,9 +31,10 @@ from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
+from kmipkit_server.identity.peer import PeerCertificate
 from kmipkit_server.net.connection_log import ConnectionLog
 from kmipkit_server.net.http import HTTPFraming, Reply
-from kmipkit_server.net.revocation import PeerCertificate, Revocations
+from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")

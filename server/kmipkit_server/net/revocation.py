@@ -21,13 +21,14 @@ from kmipkit_certs.revocation import (
     RevocationList,
     entries,
     name_key,
-    signed_hash,
     verified,
 )
 
+from kmipkit.spec.enums import ValidityIndicator
 from kmipkit_server.config import ConfigError
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.identity.certificate import NoIdentity
+from kmipkit_server.identity.peer import MALFORMED, PeerCertificate
 
 log = logging.getLogger("kmipkit.server")
 
@@ -44,38 +45,6 @@ _Stamps = Mapping[Path, tuple[int, int, int] | None]
 
 class Revoked(NoIdentity):
     """The certificate is revoked, or the list of its authority has expired; the text says which."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerCertificate:
-    """What revocation lists may say about a certificate."""
-
-    subject: str
-    issuer: NameKey
-    serial: int
-    signed_hash: bytes
-
-    @classmethod
-    def parse(cls, der: bytes) -> "PeerCertificate":
-        """The parts of a certificate. Revoked: they cannot be compared with the lists."""
-        try:
-            return cls.of(x509.load_der_x509_certificate(der))
-        except _MALFORMED as error:
-            raise Revoked(f"the certificate is malformed: {error}") from None
-
-    @classmethod
-    def of(cls, certificate: x509.Certificate) -> "PeerCertificate":
-        """The parts of a certificate. The library's errors if they are malformed."""
-        return cls(
-            certificate.subject.rfc4514_string(),
-            name_key(certificate.issuer),
-            certificate.serial_number,
-            signed_hash(certificate),
-        )
-
-
-_MALFORMED = (ValueError, TypeError, x509.InvalidVersion)
-"""What the library raises; TypeError for a BIT STRING in a field that must hold text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +111,7 @@ class RevocationFiles:
             revoked = _revoked_authorities(trusted, RevocationLists(serials, hashes))
         except CertificateError as error:
             raise ConfigError(str(error)) from None
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise ConfigError(f"the name of a trusted authority is malformed: {error}") from None
         return RevocationLists(serials, hashes, revoked, _expirations(lists))
 
@@ -233,7 +202,10 @@ class Revocations:
             raise Revoked("the peer sent no certificate")
         peer = self._peers.get(der)
         if peer is None:
-            peer = PeerCertificate.parse(der)
+            try:
+                peer = PeerCertificate.parse(der)
+            except MALFORMED as error:
+                raise Revoked(f"the certificate is malformed: {error}") from None
             if len(self._peers) >= MAX_CACHED:
                 self._peers.clear()
             self._peers[der] = peer
@@ -255,6 +227,13 @@ class Revocations:
             f" {expiration.end:%Y-%m-%d %H:%M} UTC; until there is a newer one, the server accepts no"
             " certificate of this authority"
         )
+
+    def validity(self, peer: PeerCertificate) -> ValidityIndicator:
+        """What the lists say about a certificate; Unknown if the list that would tell has expired."""
+        if self._lists.reason(peer) is not None:
+            return ValidityIndicator.INVALID
+        is_unknown = self.reason(peer) is not None
+        return ValidityIndicator.UNKNOWN if is_unknown else ValidityIndicator.VALID
 
     async def reload(self, authorities: Sequence[bytes]) -> None:
         """Read the files again, for these authorities. ConfigError: nothing has changed."""

@@ -1,7 +1,8 @@
 """Validate: whether certificates form a valid chain (KMIP 1.4 §4.24, KMIP 2.1 §6.1.57).
 
 The chain may come in any order. It is Valid if it ends at an authority whose clients this server
-accepts, or at the server's own authority. A correct chain that ends elsewhere is Unknown.
+accepts, or at the server's own authority. A correct chain that ends elsewhere is Unknown. The lists of
+revoked client certificates apply here, too.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from kmipkit.model.payloads.certify import ValidateRequest, ValidateResponse
 from kmipkit.spec.enums import ResultReason, State, ValidityIndicator
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
+from kmipkit_server.identity.peer import PeerCertificate
 from kmipkit_server.keys import certificate_authority
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
@@ -47,7 +49,23 @@ def validate(call: Call, request: ValidateRequest) -> ValidateResponse:
     else:
         date = request.validity_date or call.now
         validity = call.compute(_validity, chain, anchors, date, cost=cost)
+        validity = _with_revocations(call, chain, validity)
     return ValidateResponse(validity_indicator=validity)
+
+
+def _with_revocations(
+    call: Call, chain: Iterable[bytes], validity: ValidityIndicator
+) -> ValidityIndicator:
+    """The validity of a chain, if the revocation lists are taken into account.
+
+    A revoked certificate is invalid at every date, since its key may have been stolen before.
+    """
+    found = {call.settings.revocation(PeerCertificate.parse(der)) for der in chain}
+    if ValidityIndicator.INVALID in found:
+        return ValidityIndicator.INVALID
+    if ValidityIndicator.UNKNOWN in found and validity is ValidityIndicator.VALID:
+        return ValidityIndicator.UNKNOWN
+    return validity
 
 
 def _own_authority(call: Call) -> list[bytes]:

@@ -16,6 +16,7 @@ from kmipkit_client import OperationFailed, calls, messages
 from kmipkit_server.identity import passwords
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import SYSTEM, Identity
+from kmipkit_server.identity.peer import PeerCertificate
 from laboratory import START, Laboratory
 
 from kmipkit.model.attribute import Attributes
@@ -266,9 +267,10 @@ def test_a_certificate_leads_to_its_user(laboratory: Laboratory) -> None:
     der = issued.certificate.public_bytes(Encoding.DER)
     value = Certificate(certificate_type=CertificateType.X_509, certificate_value=der)
     user(laboratory, "array", credential(laboratory, CredentialType.CERTIFICATE, value))
-    seen = Identity("old name", certificate=hashlib.sha256(der).digest())
+    seen = Identity("old name", certificate=PeerCertificate.of(issued.certificate))
     assert trio.run(laboratory.dispatcher.admit, seen).name == "user:array"
-    other = Identity("old name", certificate=hashlib.sha256(b"another").digest())
+    another = authority.issue("old name", Purpose.CLIENT, START).certificate
+    other = Identity("old name", certificate=PeerCertificate.of(another))
     assert trio.run(laboratory.dispatcher.admit, other).name == "old name"
 
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import OperationFailed, calls, messages
 from kmipkit_server.identity.identity import Identity
+from kmipkit_server.identity.peer import PeerCertificate
 from laboratory import START, Laboratory
 
 from kmipkit.model.attribute import Attributes
@@ -190,7 +191,7 @@ def test_a_certificate_of_the_past_leads_to_no_user(
         laboratory, CredentialType.CERTIFICATE, value, dates if dated == "credential" else ()
     )
     user(laboratory, link, dates if dated == "user" else ())
-    peer = Identity("old name", certificate=hashlib.sha256(CERTIFICATE).digest())
+    peer = Identity("old name", certificate=PeerCertificate.parse(CERTIFICATE))
     laboratory.now = END - timedelta(seconds=60)
     assert trio.run(laboratory.dispatcher.admit, peer).name == "user:array"
     laboratory.now = END

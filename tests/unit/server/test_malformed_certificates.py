@@ -15,7 +15,7 @@ from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_certs.errors import CertificateError
 from kmipkit_client import calls
 from kmipkit_server.engine.reasons import reason_for
-from kmipkit_server.identity import certificate as identity_certificate
+from kmipkit_server.identity import peer
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.operations import certify, validate
 from laboratory import START, Laboratory, reasons
@@ -210,7 +210,7 @@ def test_the_development_authority_refuses_a_malformed_request(name: str) -> Non
 def test_a_defect_in_reading_a_client_certificate_surfaces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(identity_certificate, "sha256", fail)
+    monkeypatch.setattr(peer, "signed_hash", fail)
     with pytest.raises(AttributeError):
         IdentityRule("cn").identify(certificate(bytes))
 
