@@ -4,6 +4,7 @@ The account of a certificate owns keys. If an administrator, who manages users, 
 the same account, it would read the keys of everybody.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import trio
 from cryptography.hazmat.primitives.serialization import Encoding
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import OperationFailed, calls, messages
+from kmipkit_client.calls import Call
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.identity.peer import PeerCertificate
@@ -36,7 +38,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_1, V3_0
+from kmipkit.spec.versions import V1_4, V2_0, V2_1, V3_0, Version
 
 ADMINISTRATOR = "administrator"
 CREATE = calls.create(CryptographicAlgorithm.AES, 128, CryptographicUsageMask.ENCRYPT, None, None)
@@ -175,3 +177,30 @@ def test_a_user_of_an_earlier_server_cannot_be_renamed_to_an_account(
     rename(laboratory, identifier, "array", "victim")
     assert as_user(laboratory, "victim", LOCATE).ids == (own,)
     require_refusal(as_user(laboratory, "victim", calls.get(key, None, None, None)))
+
+
+RENAMINGS: dict[str, Callable[[str, Version], Call[Any]]] = {
+    "modified": lambda identifier, version: calls.modify_attribute(
+        identifier,
+        "Name",
+        name_of(""),
+        0 if version < V2_0 else None,
+        None if version < V2_0 else name_of("own"),
+    ),
+    "added": lambda identifier, _: calls.add_attribute(identifier, "Name", name_of("")),
+    "deleted": lambda identifier, version: calls.delete_attribute(
+        identifier, "Name", 0 if version < V2_0 else None, None
+    ),
+}
+
+
+@pytest.mark.parametrize("version", [V1_4, V2_1, V3_0], ids=str)
+@pytest.mark.parametrize("kind", RENAMINGS)
+def test_a_user_keeps_a_name(laboratory: Laboratory, version: Version, kind: str) -> None:
+    """An empty name is that of the server itself, and no name would lock the user out."""
+    identifier = with_password(laboratory, "own")
+    key = as_user(laboratory, "own", CREATE)
+    with pytest.raises(OperationFailed) as caught:
+        laboratory.ask(RENAMINGS[kind](identifier, version), version, identity=ADMINISTRATOR)
+    assert caught.value.reason is ResultReason.INVALID_FIELD
+    assert as_user(laboratory, "own", LOCATE).ids == (key,)

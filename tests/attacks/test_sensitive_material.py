@@ -200,7 +200,7 @@ MAKERS: dict[str, Make] = {
 
 NOT_APPLICABLE = {
     ("Create Split Key", "not extractable"): "the operation is refused",
-    ("Derive Key", "narrow mask"): "the mask of the base does not limit the derived key",
+    ("Derive Key", "narrow mask"): "a base that is readable does not limit the derived key",
 }
 
 PROTECTION: dict[str, tuple[Attributes, Tag, Any]] = {
@@ -228,6 +228,28 @@ def test_what_is_made_of_an_object_is_as_protected(
     attributes, tag, expected = PROTECTION[protection]
     made = MAKERS[operation](laboratory, attributes)
     assert attribute(laboratory, made, tag) == expected
+
+
+@pytest.mark.parametrize(
+    ("base", "limited"),
+    [
+        ({"sensitive": True}, True),
+        ({"extractable": False}, True),
+        ({"sensitive": True, "extractable": False}, True),
+        ({}, False),
+    ],
+)
+@pytest.mark.parametrize("mask", [NARROW, Mask.DERIVE_KEY])
+def test_a_protected_base_limits_the_use_of_what_is_derived(
+    laboratory: Laboratory, base: dict[str, bool], limited: bool, mask: Mask
+) -> None:
+    """A key that may only encrypt would also decrypt, sign and wrap, by way of a derived one."""
+    others = [each for each in protected(**base) if each.key != Tag.CRYPTOGRAPHIC_USAGE_MASK]
+    attributes = Attributes((*others, *Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, mask))))
+    derived = derive(laboratory, attributes)
+    is_limited = limited and mask == NARROW  # Derive Key alone says nothing about the derived key
+    expected = NARROW if is_limited else WIDE
+    assert attribute(laboratory, derived, Tag.CRYPTOGRAPHIC_USAGE_MASK) == expected
 
 
 @pytest.mark.parametrize("operation", ["Create Split Key", "Join Split Key", "Derive Key"])

@@ -64,7 +64,18 @@ def save(call: Call, old: Managed, new: Managed) -> None:
     """Write a changed object, with the Last Change Date of now (KMIP 1.4 §3.38)."""
     changed = with_history(new).with_attribute(Tag.LAST_CHANGE_DATE, call.now)
     record = changed.record
-    if record.object_type is ObjectType.USER and record.material == b"":
-        # A user of an earlier server, whose account must not follow from the Name any longer.
-        record = record.replace(material=account_name(old.record).encode())
+    if record.object_type is ObjectType.USER:
+        _require_name(changed)
+        if record.material == b"":
+            # A user of an earlier server, whose account must not follow from the Name any longer.
+            record = record.replace(material=account_name(old.record).encode())
     call.transaction.update(old.record, record)
+
+
+def _require_name(user: Managed) -> None:
+    """Refuse a user without a name, with which nobody could log in; no change makes one."""
+    names = user.attributes.all(Tag.NAME)
+    if not names or not all(name.name_value for name in names):
+        raise OperationError(
+            ResultReason.INVALID_FIELD, "a user needs a Name, which cannot be empty"
+        )

@@ -9,6 +9,8 @@ nobody but the server sets them, and they are true only for material that was ne
 from collections.abc import Collection
 
 from kmipkit.model.attribute import Attribute, Attributes
+from kmipkit.spec.enums import ObjectType
+from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.objects.managed import Managed, set_attribute
 
@@ -16,25 +18,45 @@ _CLAIMS = (Tag.ALWAYS_SENSITIVE, Tag.NEVER_EXTRACTABLE)
 
 
 def inherited_protection(
-    attributes: Attributes, sources: Collection[Managed], *, is_copy: bool, masks: bool = True
+    attributes: Attributes,
+    sources: Collection[Managed],
+    *,
+    is_copy: bool,
+    limits: Collection[Managed] | None = None,
 ) -> Attributes:
     """The attributes of an object that is made from others, with the protection of all of these.
 
     ``is_copy`` says that the material of the object is that of the sources, or follows from it, so
-    that it was as visible as theirs. Without ``masks``, the usage masks of the sources do not limit
-    that of the object.
+    that it was as visible as theirs. ``limits`` are the sources whose usage masks limit that of the
+    object; all of them by default.
     """
     if any(source.get(Tag.SENSITIVE) for source in sources):
         attributes = set_attribute(attributes, Tag.SENSITIVE, True)
     if any(source.get(Tag.EXTRACTABLE) is False for source in sources):
         attributes = set_attribute(attributes, Tag.EXTRACTABLE, False)
-    if masks:
-        attributes = _with_narrower_mask(attributes, sources)
+    attributes = _with_narrower_mask(attributes, sources if limits is None else limits)
     if is_copy:
         for claim in _CLAIMS:
             if not all(source.get(claim) for source in sources):
                 attributes = set_attribute(attributes, claim, False)
     return attributes
+
+
+_KEYED_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
+
+
+def limits_derived(base: Managed) -> bool:
+    """Whether the usage mask of a derivation base limits that of the derived key.
+
+    A base that is sensitive or not extractable is to be used for certain purposes only, and a key that
+    is derived from it must not serve others. But a mask with Derive Key alone says that others are to
+    be made from the base, and nothing of their use; and what a key pair may sign or verify is no use of
+    the secret on which two parties agree.
+    """
+    is_protected = bool(base.get(Tag.SENSITIVE)) or base.get(Tag.EXTRACTABLE) is False
+    mask = base.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
+    is_for_more = bool(mask & ~CryptographicUsageMask.DERIVE_KEY)
+    return is_protected and is_for_more and base.object_type in _KEYED_TYPES
 
 
 def _with_narrower_mask(attributes: Attributes, sources: Collection[Managed]) -> Attributes:

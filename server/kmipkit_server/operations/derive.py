@@ -29,7 +29,7 @@ from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
-from kmipkit_server.objects.protection import inherited_protection
+from kmipkit_server.objects.protection import inherited_protection, limits_derived
 from kmipkit_server.objects.usage import DERIVE_KEY, allocate, parameters_of, require_use
 from kmipkit_server.operations.create import raw_key
 
@@ -70,9 +70,8 @@ def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
     for base in bases:
         require_use(call, base, DERIVE_KEY)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
-    # The mask of a base says what the base itself may be used for: a key to derive others from
-    # usually permits nothing else.
-    attributes = inherited_protection(attributes, bases, is_copy=True, masks=False)
+    limits = [base for base in bases if limits_derived(base)]
+    attributes = inherited_protection(attributes, bases, is_copy=True, limits=limits)
     data = _derive(call, bases, request, _length(attributes))
     value = make(data, attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM))
     # The identifier is needed before the object exists: both ends get a Link (KMIP 1.4 §4.6).
