@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from kmipkit import __version__
-from kmipkit.terminal import echo, printable_lines
+from kmipkit.terminal import echo, printable, printable_lines, write_escaped
 
 GROUP = "kmipkit.commands"
 
@@ -67,8 +67,12 @@ class Commands(click.Group):
             sys.exit(stop.exit_code)
         except click.ClickException as error:
             text = io.StringIO()
+            # On one line, since it may name a file of others; but a missing parameter names only ours.
+            escape = printable_lines if isinstance(error, click.MissingParameter) else printable
+            message = escape(error.format_message())
+            error.format_message = lambda: message  # type: ignore[method-assign]  # of this instance
             error.show(text)
-            click.echo(printable_lines(text.getvalue()), nl=False, err=True)
+            write_escaped(printable_lines(text.getvalue()), err=True)
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             sys.exit(EXIT_INTERRUPTED)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from kmipkit.terminal import printable_json, printable_lines, printable_xml
+from kmipkit.terminal import printable_json, printable_lines, printable_xml, write_escaped
 
 if TYPE_CHECKING:
     from kmipkit.ttlv.limits import Limits
@@ -79,7 +79,7 @@ def _show(data: bytes, form: str, show_secrets: bool) -> str | None:
     try:
         if items:
             text = _ESCAPES[form](_WRITERS[form](items, show_secrets))
-            click.echo(text.encode(), nl=False)
+            write_escaped(text)
     except ProtocolError as error:
         return str(error)
     if failed is not None:

@@ -2,10 +2,14 @@
 
 Names, messages and certificates of peers may contain whatever a terminal acts upon: escape sequences
 that clear the screen or change the title, characters that reverse the direction of the text, or line
-ends that forge a further line of output. Every command and the log of the server use these functions.
+ends that forge a further line of output. Every command prints through these functions, and the logs use
+:func:`printable`; a test holds that.
 """
 
 import re
+import sys
+from contextlib import AbstractContextManager
+from typing import Any
 
 import click
 
@@ -38,6 +42,34 @@ def printable_xml(text: str) -> str:
 def echo(text: str, *, err: bool = False) -> None:
     """Print one line."""
     click.echo(printable(text), err=err)
+
+
+def echo_lines(text: str, *, err: bool = False) -> None:
+    """Print several lines, which are all ours: line ends in values of others must be escaped before."""
+    click.echo(printable_lines(text), err=err)
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON."""
+    import json  # most commands need none, and --help is to be fast
+
+    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def write_escaped(text: str, *, err: bool = False) -> None:
+    """Write text in which all is escaped already, without a further line end."""
+    click.echo(text.encode(), nl=False, err=err)
+
+
+def write_data(data: bytes) -> None:
+    """Write data to standard output as they are: the user has asked for them, usually for a file."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+
+
+def progress_bar(label: str, length: int) -> AbstractContextManager[Any]:
+    """A bar on standard error; its method ``update`` moves it."""
+    return click.progressbar(length=length, label=label, file=sys.stderr)
 
 
 _UNUSUAL = re.compile(r"[^\n\x20-\x7e]")

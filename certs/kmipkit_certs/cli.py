@@ -1,6 +1,5 @@
 """``kmipkit certs``: create an authority; issue, sign, revoke, show and check certificates."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kmipkit.terminal import echo, printable_json, printable_lines
+from kmipkit.terminal import echo, echo_json, echo_lines
 from kmipkit_certs.clock import system_clock
 
 if TYPE_CHECKING:
@@ -202,7 +201,7 @@ def _add_to_revocation_list(path: Path, certs: tuple[Path, ...], reason: str, da
     directory = Directory(path)
     certificates = [files.read_certificates(cert)[0] for cert in certs]
     count = directory.revoke(certificates, system_clock(), reason=REASONS[reason], days=days)
-    click.echo(f"revocation list: {directory.revocation_list}, certificates added: {count}")
+    echo(f"revocation list: {directory.revocation_list}, certificates added: {count}")
 
 
 def _add_to_list(own_list: Path, certs: tuple[Path, ...]) -> None:
@@ -214,7 +213,7 @@ def _add_to_list(own_list: Path, certs: tuple[Path, ...]) -> None:
     certificates = [files.read_certificates(cert)[0] for cert in certs]
     new = [each for each in dict.fromkeys(certificates) if signed_hash(each) not in known]
     files.append(own_list, "".join(f"{text_line(each, now)}\n" for each in new).encode())
-    click.echo(f"list: {own_list}, certificates added: {len(new)}")
+    echo(f"list: {own_list}, certificates added: {len(new)}")
 
 
 @certs.command()
@@ -237,9 +236,9 @@ def show(file: Path, as_json: bool) -> None:
     else:
         contents = [facts(certificate) for certificate in files.read_certificates(file)]
     if as_json:
-        click.echo(json.dumps(contents, indent=2))
+        echo_json(contents)
     else:
-        click.echo(printable_lines("\n\n".join(text(rows) for rows in contents)))
+        echo_lines("\n\n".join(text(rows) for rows in contents))
 
 
 @certs.command()
@@ -302,7 +301,7 @@ def check(
 def _report(file: Path, purpose: str, problems: list[str], as_json: bool) -> None:
     if as_json:
         verdict: dict[str, Any] = {"accepted": not problems, "reasons": problems}
-        click.echo(printable_json(json.dumps(verdict, indent=2, ensure_ascii=False)))
+        echo_json(verdict)
     elif problems:
         echo(f"{file}: a peer would reject this certificate:")
         for problem in problems:

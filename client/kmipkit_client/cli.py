@@ -1,14 +1,13 @@
 """``kmipkit client``: the operations of KMIP from the command line."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kmipkit.terminal import echo, printable_json
+from kmipkit.terminal import echo, echo_json, write_data
 
 if TYPE_CHECKING:
     from kmipkit_client import Client
@@ -136,7 +135,7 @@ def _show(value: Any, as_json: bool) -> None:
     from kmipkit_client.parsing import format_lines
 
     if as_json:
-        click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
+        echo_json(value)
     else:
         for line in format_lines(value):
             echo(line)
@@ -272,11 +271,9 @@ def get(kmip_client: "Client", identifier: str, out: Path | None, show: bool) ->
     if out is not None:
         write_secret(out, data)
     if show:
-        click.echo(data.hex())
+        echo(data.hex())
     elif out is None:
-        click.echo(
-            f"{type(value).__name__}, {len(data)} bytes (use --out FILE or --show to get them)"
-        )
+        echo(f"{type(value).__name__}, {len(data)} bytes (use --out FILE or --show to get them)")
 
 
 @command("locate")
@@ -397,7 +394,7 @@ def encrypt(kmip_client: "Client", identifier: str, file: Any) -> None:
 
     encrypted = kmip_client.encrypt(identifier, file.read(), parameters=gcm())
     parts = {"iv": encrypted.iv, "tag": encrypted.tag, "data": encrypted.data}
-    click.echo(json.dumps({name: part.hex() if part else "" for name, part in parts.items()}))
+    echo(json.dumps({name: part.hex() if part else "" for name, part in parts.items()}))
 
 
 @command("decrypt")
@@ -419,4 +416,4 @@ def decrypt(kmip_client: "Client", identifier: str, file: Any) -> None:
         raise click.ClickException(
             f"{file.name}: not the output of kmipkit client encrypt"
         ) from None
-    sys.stdout.buffer.write(kmip_client.decrypt(identifier, data, parameters=gcm(), iv=iv, tag=tag))
+    write_data(kmip_client.decrypt(identifier, data, parameters=gcm(), iv=iv, tag=tag))

@@ -1,11 +1,12 @@
 """``kmipkit vcenter``, ``kmipkit host``, ``kmipkit trust-authority`` and ``kmipkit demo``."""
 
-import json
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from kmipkit.terminal import echo, echo_json, echo_lines
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.rpc.call import Request
@@ -96,7 +97,7 @@ def vcenter_serve(
         raise click.UsageError("--kms-cert, --kms-key and --kms-ca must be used together")
     kms = _credentials(*files) if files else None
     listening = for_users((listen, port), _credentials(cert, key, ca))
-    run_vcenter(data_dir, listening, kms, administrator, click.echo)
+    run_vcenter(data_dir, listening, kms, administrator, echo)
 
 
 class CallGroup(click.Group):
@@ -167,11 +168,11 @@ def _call(context: click.Context, row: "Row", parameters: dict[str, Any]) -> Non
     answer = to_builtins(_send(context, convert(parameters, row.request)))
     as_json = context.obj[3]
     if isinstance(answer, str) and not as_json:
-        click.echo(answer.rstrip("\n"))
+        echo_lines(answer.rstrip("\n"))
     elif as_json:
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        echo_json(answer)
     elif answer not in (None, [], {}):
-        click.echo(text(answer))
+        echo_lines(text(answer))
 
 
 @vcenter_call.command("export-provider")
@@ -203,10 +204,10 @@ def export_provider(
             raise click.BadParameter(f"cannot read {password_file}: {error}") from error
     prepared = _send(context, ExportProvider(provider, password))
     if prepared.warning:
-        click.echo(f"warning: {prepared.warning}", err=True)
+        echo(f"warning: {prepared.warning}", err=True)
     data = _send(context, DownloadBackup(prepared.location.download_token.token))
     write_new(file, data, 0o600)
-    click.echo(f"wrote {file}; the key provider {provider} is backed up")
+    echo(f"wrote {file}; the key provider {provider} is backed up")
 
 
 @click.group()
@@ -264,7 +265,7 @@ def host_serve(
     if (tpm is None) != (image is None):
         raise click.UsageError("--tpm and --image must be used together")
     boot = Boot(tpm, image) if tpm is not None and image is not None else None
-    run_host(name, data_dir, listening, click.echo, boot)
+    run_host(name, data_dir, listening, echo, boot)
 
 
 @click.group("trust-authority")
@@ -319,7 +320,7 @@ def trust_authority_serve(
 
     callers = trust_authority_callers(manager)
     listening = Listening((listen, port), _credentials(cert, key, ca), callers)
-    run_trust_authority(name, data_dir, listening, service_port, click.echo)
+    run_trust_authority(name, data_dir, listening, service_port, echo)
 
 
 @host.command("export-disk")
@@ -394,4 +395,4 @@ def demo(story: str, keep: Path | None) -> None:
     from kmipkit_vsphere.demo.stories import STORIES
     from kmipkit_vsphere.demo.story import play
 
-    play(STORIES[story], keep, click.echo)
+    play(STORIES[story], keep, echo_lines)

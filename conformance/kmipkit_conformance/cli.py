@@ -1,12 +1,11 @@
 """``kmipkit conformance``: list cases, test servers and clients."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kmipkit.terminal import echo
+from kmipkit.terminal import echo, progress_bar
 
 if TYPE_CHECKING:
     from kmipkit_conformance.player import Verdict
@@ -196,7 +195,7 @@ def run(
         _print_profile(profile_verdict)
     for form, file in report_files:
         report.write(form, file, report.Report(verdicts, profile_verdicts))
-    click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
+    echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
 
@@ -245,15 +244,15 @@ def fuzz(
 
     cases = list(load_all((SUITE,), frozenset(), ()))
     findings = 0
-    with click.progressbar(length=count, label="messages", file=sys.stderr) as bar:
+    with progress_bar("messages", count) as bar:
         fuzzer = Fuzzer(
             _target(target, ca, cert, key, timeout), cases, seed, lambda _: bar.update(1)
         )
         for finding in fuzzer.run(count):
             findings += 1
             echo(f"message {finding.number}, {finding.damage}: {finding.problem}")
-            click.echo(f"         {finding.message.hex()}")
-    click.echo(f"{count} messages with seed {seed}, {findings} findings")
+            echo(f"         {finding.message.hex()}")
+    echo(f"{count} messages with seed {seed}, {findings} findings")
     if findings:
         raise click.exceptions.Exit(1)
 

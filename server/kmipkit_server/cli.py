@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kmipkit.terminal import echo
+
 if TYPE_CHECKING:
     from kmipkit_server.config import Config
 
@@ -96,13 +98,13 @@ def _check(config: "Config") -> None:
     from kmipkit_server import app
 
     app.check(config)
-    click.echo("the configuration is valid")
+    echo("the configuration is valid")
 
 
 def _run(config: "Config") -> None:
     from kmipkit_server import app
 
-    app.run(config, announce=click.echo)
+    app.run(config, announce=echo)
 
 
 def _detach(config: "Config") -> None:
@@ -111,11 +113,12 @@ def _detach(config: "Config") -> None:
 
     directory = config.store.directory
     process, ready = background.start(lambda announce: app.run(config, announce), directory)
-    click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
+    echo(ready)
+    echo(f"process {process}, log {directory / background.LOG}")
 
 
 def _stop(config: "Config") -> None:
     from kmipkit_server import app
     from kmipkit_server.process import background
 
-    click.echo(f"stopped: process {background.stop(app.lock(config))}")
+    echo(f"stopped: process {background.stop(app.lock(config))}")

@@ -12,7 +12,8 @@ from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.model.clock import system_clock
 from kmipkit_vsphere.model.encoding import decode
 from kmipkit_vsphere.model.errors import InvalidArgument, VSphereError
-from kmipkit_vsphere.roles.process import Announce, Callers, Listening, log, log_to_stderr, run
+from kmipkit_vsphere.roles.logs import log_to_stderr
+from kmipkit_vsphere.roles.process import Announce, Callers, Listening, log, run
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
 from kmipkit_vsphere.trust_authority.tpm import TPM
 from kmipkit_vsphere.trust_authority.tpm2 import open_tpm

@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -51,10 +50,3 @@ async def _serve(
                 log.info("stopping")
                 break
             nursery.cancel_scope.cancel()
-
-
-def log_to_stderr() -> None:
-    """Write the log to standard error."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )

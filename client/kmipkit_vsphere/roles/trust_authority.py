@@ -6,7 +6,8 @@ from pathlib import Path
 import trio
 
 from kmipkit_vsphere.model.clock import system_clock
-from kmipkit_vsphere.roles.process import Announce, Callers, Listening, log_to_stderr, run
+from kmipkit_vsphere.roles.logs import log_to_stderr
+from kmipkit_vsphere.roles.process import Announce, Callers, Listening, run
 from kmipkit_vsphere.rpc.channel import Server
 from kmipkit_vsphere.trust_authority.trust_authority_host import (
     MANAGER,

@@ -12,7 +12,8 @@ from kmipkit_vsphere.model.errors import KeyProviderError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.kmip_session import Login
-from kmipkit_vsphere.roles.process import Announce, Listening, log_to_stderr, run
+from kmipkit_vsphere.roles.logs import log_to_stderr
+from kmipkit_vsphere.roles.process import Announce, Listening, run
 from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.key_providers import ServerDialer, password_name

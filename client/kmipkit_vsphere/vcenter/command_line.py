@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from kmipkit.terminal import printable
 from kmipkit_vsphere.vcenter.command import Argument, Row
 
 
@@ -141,10 +142,11 @@ def text(value: Any, indent: str = "") -> str:
 
 def _member(name: str, value: Any, indent: str) -> str:
     if isinstance(value, dict | list) and value:
-        return f"{indent}{name}:\n{text(value, indent + '  ')}"
-    return f"{indent}{name}: {_plain(value)}"
+        return f"{indent}{printable(name)}:\n{text(value, indent + '  ')}"
+    return f"{indent}{printable(name)}: {_plain(value)}"
 
 
 def _plain(value: Any) -> str:
+    """A value on one line; line ends in it must not look like further values."""
     names = {None: "none", True: "yes", False: "no"}
-    return names.get(value, str(value)) if not isinstance(value, dict | list) else "none"
+    return printable(names.get(value, str(value))) if not isinstance(value, dict | list) else "none"

@@ -8,13 +8,13 @@ has ended. No file is left behind by a crash, and nothing here waits for a time 
 import fcntl
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from kmipkit.errors import KMIPError
+from kmipkit.terminal import echo
 
 Announce = Callable[[str], None]
 
@@ -78,7 +78,7 @@ def _serve(work: Callable[[Announce], None], log: int, write_end: int) -> int:
         try:
             work(announce)
         except (KMIPError, OSError) as error:
-            print(explain(error), file=sys.stderr)  # noqa: T201 - standard error is the log
+            echo(explain(error), err=True)  # standard error is the log
             if not pipe.closed:
                 pipe.write(_FAILED + explain(error))
             return 1
