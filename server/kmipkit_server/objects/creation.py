@@ -29,15 +29,23 @@ from kmipkit.spec.enums import (
     RNGAlgorithm,
     State,
 )
-from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
+from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1, V1_3
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.objects import attribute_rules, constraints
+from kmipkit_server.objects.application_data import with_application_data
+from kmipkit_server.objects.dates import require_order
+from kmipkit_server.objects.links import require_one_replacement
 from kmipkit_server.objects.managed import Managed, is_multi_instance, pack_object
-from kmipkit_server.objects.names import require_unique_name, template_attributes
+from kmipkit_server.objects.names import (
+    require_distinct_names,
+    require_unique_name,
+    template_attributes,
+)
 from kmipkit_server.objects.protection import without_claims
+from kmipkit_server.objects.protection_storage import OWN_STORAGE, require_own_storage
 from kmipkit_server.objects.usage import with_count
 from kmipkit_server.store.base import Record
 
@@ -62,12 +70,20 @@ def requested_attributes(
     for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
     _refuse_repetition(requested)
-    merged = [with_count(attribute) for attribute in requested]
+    merged = [completed(call, attribute) for attribute in requested]
     for attribute in template_attributes(call, requested.templates):
         if is_multi_instance(attribute.key) or attribute.key not in requested:
             attribute_rules.check_new(attribute, object_type, call.version)
-            merged.append(with_count(attribute))
-    return constraints.with_defaults(call, object_type, Attributes(tuple(merged)))
+            merged.append(completed(call, attribute))
+    attributes = constraints.with_defaults(call, object_type, Attributes(tuple(merged)))
+    require_order(attributes)
+    require_own_storage(attributes)
+    return attributes
+
+
+def completed(call: Call, attribute: Attribute) -> Attribute:
+    """A requested attribute with what the server adds to its value."""
+    return with_application_data(call, with_count(attribute))
 
 
 def with_usage_mask(attributes: Attributes) -> Attributes:
@@ -139,9 +155,7 @@ SET_BY_SERVER: Mapping[Tag, ServerValue] = MappingProxyType(
             identifier.encode()
         ).digest(),
         Tag.LEASE_TIME: lambda call, identifier, requested: call.settings.lease_seconds,
-        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, requested: (
-            ProtectionStorageMask.SOFTWARE
-        ),
+        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, requested: OWN_STORAGE,
     }
 )
 """Attributes that the server gives to every new object, unless the request has them."""
@@ -210,7 +224,11 @@ def store(
     given for objects that belong to the server.
     """
     owner = owner or call.identity
+    if generated:
+        _require_own_origin(attributes)
     attributes = without_claims(attributes)
+    require_distinct_names(attributes)
+    require_one_replacement(attributes)
     require_unique_name(call, attributes, owner=owner.name)
     identifier = identifier or new_identifier(call)
     requested_keys = {attribute.key for attribute in attributes}
@@ -240,6 +258,27 @@ def store(
     managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
     return managed
+
+
+def _require_own_origin(attributes: Attributes) -> None:
+    """Refuse what would not be true of an object that the server generates.
+
+    Its Original Creation Date "SHALL be set by the server and SHALL be the same as the Initial Date",
+    and if the server cannot use a generator that matches a requested Random Number Generator, "then
+    it SHALL fail the request" (KMIP 1.4 §3.43, §3.44; KMIP 2.1 §4.38, §4.46).
+    """
+    if Tag.ORIGINAL_CREATION_DATE in attributes:
+        raise OperationError(
+            ResultReason.ATTRIBUTE_READ_ONLY,
+            "the server sets the Original Creation Date of an object that it generates",
+        )
+    generator = attributes.get(Tag.RANDOM_NUMBER_GENERATOR)
+    if generator is not None and generator != SYSTEM_GENERATOR:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            "the server does not have the requested Random Number Generator; its own one is"
+            " Unspecified, as Query says",
+        )
 
 
 def first_instance(key: AttributeKey, value: Any) -> Attribute:

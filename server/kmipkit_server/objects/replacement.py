@@ -9,6 +9,7 @@ from kmipkit.spec.enums import LinkType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.access import load, save
+from kmipkit_server.objects.dates import ORDERED_DATES, require_order
 from kmipkit_server.objects.managed import Managed, add_instance, is_multi_instance
 from kmipkit_server.objects.protection import inherited_protection
 
@@ -56,6 +57,26 @@ def inherited_attributes(call: Call, old: Managed, offset: int | None) -> Attrib
     return _with(copied, Tag.ACTIVATION_DATE, activation)
 
 
+def require_offset(old: Managed, requested: Attributes, offset: int | None) -> None:
+    """Refuse an Offset that contradicts the dates (KMIP 1.4 §11.5, §11.6, §11.9).
+
+    It "is not permitted to be specified at the same time as any of the Activation Date, Process Start
+    Date, Protect Stop Date, or Deactivation Date attributes", and without an Activation Date of the
+    existing object, it cannot move the other dates.
+    """
+    if offset is None:
+        return
+    if any(tag in requested for tag in (Tag.ACTIVATION_DATE, *SHIFTED_DATES)):
+        raise OperationError(
+            ResultReason.INVALID_MESSAGE, "an Offset and dates cannot be requested together"
+        )
+    if old.get(Tag.ACTIVATION_DATE) is None and any(old.get(tag) for tag in SHIFTED_DATES):
+        raise OperationError(
+            ResultReason.ILLEGAL_OPERATION,
+            "an Offset cannot move the dates of an object that has no Activation Date",
+        )
+
+
 def _with(attributes: Attributes, key: Tag, value: object) -> Attributes:
     return attributes.without(key).plus(Attribute(key, value, 0))
 
@@ -74,7 +95,11 @@ def replacing_attributes(
     call: Call, requested: Attributes, old: Managed, offset: int | None
 ) -> Attributes:
     """The attributes of a new key that replaces another one, and is as protected as that one."""
+    require_offset(old, requested, offset)
     attributes = merged_attributes(requested, inherited_attributes(call, old, offset))
+    # Dates that are only copied may contradict each other, if an operation has set one of them.
+    if any(attribute.key in ORDERED_DATES for attribute in requested):
+        require_order(attributes)
     return inherited_protection(attributes, (old,), is_copy=False)
 
 

@@ -72,8 +72,12 @@ def with_count(attribute: Attribute) -> Attribute:
     limits = attribute.value
     if attribute.key != Tag.USAGE_LIMITS or not isinstance(limits, UsageLimits):
         return attribute
-    unused = limits.replace(usage_limits_count=limits.usage_limits_total)
-    return Attribute(attribute.key, unused, attribute.index)
+    total = limits.usage_limits_total
+    if total is not None and total < 0:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"Usage Limits Total cannot be negative: {total}"
+        )
+    return Attribute(attribute.key, limits.replace(usage_limits_count=total), attribute.index)
 
 
 def require_unused(managed: Managed, key: AttributeKey) -> None:

@@ -3,10 +3,16 @@
 from kmipkit.model.payloads.create import CreateKeyPairRequest, CreateKeyPairResponse
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import pairs
+from kmipkit_server.objects.protection_storage import require_pair_storage
 
 
 def create_key_pair(call: Call, request: CreateKeyPairRequest) -> CreateKeyPairResponse:
     """Make both keys and store them, linked to each other."""
+    require_pair_storage(
+        request.common_protection_storage_masks,
+        request.private_protection_storage_masks,
+        request.public_protection_storage_masks,
+    )
     attributes = pairs.requested_attributes(
         call,
         request.common_attributes,

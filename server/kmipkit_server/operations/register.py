@@ -12,7 +12,8 @@ from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
-from kmipkit_server.objects.foreign_values import require_known
+from kmipkit_server.objects.foreign_values import require_storable
+from kmipkit_server.objects.protection_storage import require_storage
 from kmipkit_server.objects.registrable import REGISTRABLE
 
 
@@ -78,7 +79,8 @@ def _template_attributes(call: Call, value: Template) -> Attributes:
 def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     """Store the object unchanged, with the attributes that follow from it."""
     value = _checked_object(request.object_type, request.object)
-    require_known(value, call.version)
+    require_storable(value, call.version)
+    require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     _check_key_block(attributes, value)
     if isinstance(value, Template) and Tag.NAME not in attributes:
