@@ -59,23 +59,41 @@ MAX_SECRET_BITS = 8192
 def requested_attributes(
     call: Call, attributes: Attributes | None, object_type: ObjectType
 ) -> Attributes:
-    """The attributes that a client requests for a new object, checked.
+    """The attributes of a new object: those that the client requests, and the server's defaults."""
+    return with_defaults(call, object_type, explicit_attributes(call, attributes, object_type))
 
-    Those of templates and the server's defaults are included. An attribute in the request itself
-    replaces the same single-instance attribute of a template (KMIP 1.4 §2.1.8).
+
+def explicit_attributes(
+    call: Call, attributes: Attributes | None, object_type: ObjectType
+) -> Attributes:
+    """The attributes that a client requests for a new object, checked; without the server's defaults.
+
+    Those of templates are included. An attribute in the request itself replaces the same
+    single-instance attribute of a template, and that of a later template the one of an earlier
+    template (KMIP 1.4 §4.2).
     """
-    # Not "or": a request that has only templates has no attributes, and so is false.
     requested = Attributes() if attributes is None else attributes
     attribute_rules.require_room(len(requested), call.settings.max_attributes)
     for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
     _refuse_repetition(requested)
-    merged = [completed(call, attribute) for attribute in requested]
+    if not requested.templates:
+        return Attributes(tuple([completed(call, attribute) for attribute in requested]))
+    of_templates: list[Attribute] = []
     for attribute in template_attributes(call, requested.templates):
-        if is_multi_instance(attribute.key) or attribute.key not in requested:
-            attribute_rules.check_new(attribute, object_type, call.version)
-            merged.append(completed(call, attribute))
-    attributes = constraints.with_defaults(call, object_type, Attributes(tuple(merged)))
+        if not is_multi_instance(attribute.key):
+            if attribute.key in requested:
+                continue
+            of_templates = [each for each in of_templates if each.key != attribute.key]
+        attribute_rules.check_new(attribute, object_type, call.version)
+        of_templates.append(attribute)
+    merged = (*requested, *of_templates)
+    return Attributes(tuple([completed(call, attribute) for attribute in merged]))
+
+
+def with_defaults(call: Call, object_type: ObjectType, explicit: Attributes) -> Attributes:
+    """Requested attributes with the server's defaults; Invalid Field if they contradict each other."""
+    attributes = constraints.with_defaults(call, object_type, explicit)
     require_order(attributes)
     require_own_storage(attributes)
     return attributes

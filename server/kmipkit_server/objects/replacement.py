@@ -1,5 +1,6 @@
 """What a replacement inherits from the object that it replaces (KMIP 1.4 §4.4, §4.5, §4.8)."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from kmipkit.errors import OperationError
@@ -12,6 +13,7 @@ from kmipkit_server.objects.access import load, save
 from kmipkit_server.objects.dates import ORDERED_DATES, require_order
 from kmipkit_server.objects.managed import Managed, add_instance, is_multi_instance
 from kmipkit_server.objects.protection import inherited_protection
+from kmipkit_server.objects.protection_storage import require_own_storage
 
 NOT_COPIED: frozenset[AttributeKey] = frozenset(
     {
@@ -83,12 +85,16 @@ def _with(attributes: Attributes, key: Tag, value: object) -> Attributes:
 
 def merged_attributes(requested: Attributes, inherited: Attributes) -> Attributes:
     """The inherited attributes and the requested ones, which replace or extend them."""
-    not_replaced = (
-        attribute
-        for attribute in inherited
-        if is_multi_instance(attribute.key) or attribute.key not in requested
-    )
-    return Attributes((*not_replaced, *requested))
+    return Attributes((*not_replaced(requested, inherited), *requested))
+
+
+def not_replaced(requested: Attributes, inherited: Attributes) -> Iterator[Attribute]:
+    """The inherited attributes that the requested ones neither replace nor repeat."""
+    for attribute in inherited:
+        if attribute.key not in requested or (
+            is_multi_instance(attribute.key) and attribute.value not in requested.all(attribute.key)
+        ):
+            yield attribute
 
 
 def replacing_attributes(
@@ -96,6 +102,7 @@ def replacing_attributes(
 ) -> Attributes:
     """The attributes of a new key that replaces another one, and is as protected as that one."""
     require_offset(old, requested, offset)
+    require_own_storage(requested)
     attributes = merged_attributes(requested, inherited_attributes(call, old, offset))
     # Dates that are only copied may contradict each other, if an operation has set one of them.
     if any(attribute.key in ORDERED_DATES for attribute in requested):

@@ -51,7 +51,7 @@ from kmipkit_server.objects.replacement import (
     inherited_attributes,
     link_to_replaced,
     link_to_replacement,
-    merged_attributes,
+    not_replaced,
     release_names,
     require_not_replaced,
     require_offset,
@@ -91,16 +91,12 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
         signed = _parse_object(load(call, request.certificate_request_unique_identifier))
     subject = _linked_key(call, old)
     require_storage(request.protection_storage_masks)
-    requested = creation.requested_attributes(call, request.attributes, ObjectType.CERTIFICATE)
+    requested = creation.explicit_attributes(call, request.attributes, ObjectType.CERTIFICATE)
     require_offset(old, requested, request.offset)
     inherited = inherited_attributes(call, old, request.offset).without(*_FROM_CERTIFICATE)
     # Requested names come before inherited ones: the first Name becomes the Common Name.
-    others = (
-        attribute
-        for attribute in merged_attributes(requested, inherited)
-        if attribute not in requested
-    )
-    attributes = inherited_protection(Attributes((*requested, *others)), (old,), is_copy=True)
+    attributes = Attributes((*requested, *not_replaced(requested, inherited)))
+    attributes = inherited_protection(attributes, (old,), is_copy=True)
     value = _issue(call, subject or old, signed, attributes)
     # The names move before the new object is stored, since two objects must not share one.
     nameless = release_names(call, old)

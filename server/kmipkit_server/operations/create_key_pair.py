@@ -13,13 +13,13 @@ def create_key_pair(call: Call, request: CreateKeyPairRequest) -> CreateKeyPairR
         request.private_protection_storage_masks,
         request.public_protection_storage_masks,
     )
-    attributes = pairs.requested_attributes(
+    attributes = pairs.explicit_attributes(
         call,
         request.common_attributes,
         request.private_key_attributes,
         request.public_key_attributes,
     )
-    private, public = pairs.create(call, attributes)
+    private, public = pairs.create(call, pairs.with_defaults(call, attributes))
     return CreateKeyPairResponse(
         private_key_unique_identifier=private.id, public_key_unique_identifier=public.id
     )

@@ -56,7 +56,7 @@ def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
     _require_type(old, ObjectType.SYMMETRIC_KEY, "Re-key")
     require_not_replaced(call, old)
     require_storage(request.protection_storage_masks)
-    requested = creation.requested_attributes(call, request.attributes, ObjectType.SYMMETRIC_KEY)
+    requested = creation.explicit_attributes(call, request.attributes, ObjectType.SYMMETRIC_KEY)
     attributes = replacing_attributes(call, requested, old, request.offset)
     algorithm = CryptographicAlgorithm(attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
     bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
@@ -85,7 +85,7 @@ def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairRes
         request.private_protection_storage_masks,
         request.public_protection_storage_masks,
     )
-    requested = pairs.requested_attributes(
+    requested = pairs.explicit_attributes(
         call,
         request.common_attributes,
         request.private_key_attributes,
