@@ -46,6 +46,7 @@ from kmipkit_server.engine.request import (
     check_header,
     count_items,
     read_request,
+    require_no_critical_extension,
     require_readable,
 )
 from kmipkit_server.engine.response import Response, failure
@@ -167,6 +168,7 @@ class Dispatcher:
         now = self._now()
         try:
             check_header(request)
+            require_no_critical_extension(request)
             authentication = request.header.authentication
             if authentication is not None:
                 identity = await self.accounts.authenticate(
@@ -462,7 +464,10 @@ class Dispatcher:
 
         The whole response is encoded at once if this is the only result.
         """
-        result = response.success(item, self._call(call, row, item))
+        payload = self._call(call, row, item)
+        if item.ephemeral and row.output is not None:
+            payload = response.without_output(payload)
+        result = response.success(item, payload)
         batch = call.batch
         if batch.is_single:
             message = response.message(call.version, [result], call.now, batch.identity.proof)
