@@ -41,6 +41,7 @@ from kmipkit_server.engine.computing import ComputationNeeded, Computer, Results
 from kmipkit_server.engine.multipart import is_part
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import (
+    CriticalExtension,
     Request,
     UnreadableItem,
     check_header,
@@ -177,6 +178,9 @@ class Dispatcher:
             answer = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: authentication failed: %s", identity.name, error.message)
+            answer = _Answer([failure(request.version, error, item) for item in request.items])
+        except CriticalExtension as error:
+            log.warning("%s: bad request: %s", identity.name, error.message)
             answer = _Answer([failure(request.version, error, item) for item in request.items])
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)

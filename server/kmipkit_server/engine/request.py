@@ -115,6 +115,10 @@ def check_header(request: Request) -> None:
         )
 
 
+class CriticalExtension(OperationError):
+    """A critical Message Extension, because of which every item of the message fails."""
+
+
 def require_no_critical_extension(request: Request) -> None:
     """Refuse a whole message with a critical Message Extension, before any item is carried out.
 
@@ -130,7 +134,7 @@ def require_no_critical_extension(request: Request) -> None:
             critical = (each for each in item.message_extensions if each.criticality_indicator)
             vendor = next((each.vendor_identification for each in critical), None)
         if vendor is not None:
-            raise OperationError(
+            raise CriticalExtension(
                 ResultReason.UNKNOWN_MESSAGE_EXTENSION,
                 f"the critical Message Extension of vendor {vendor!r} is not supported",
             )

@@ -12,6 +12,7 @@ from kmipkit.keys.parameters import Parameters
 from kmipkit.keys.wrap import unwrap, wrap
 from kmipkit.lifecycle import describe_state, may_process, may_protect
 from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute_field_types import key_of_name
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.keyblock import (
     EncryptionKeyInformation,
@@ -120,7 +121,10 @@ def _plaintext(
     option: EncodingOption,
 ) -> bytes:
     """The bytes to wrap."""
-    references = specification.attribute_references
+    references = (
+        *(key_of_name(name, call.version) for name in specification.attribute_names),
+        *specification.attribute_references,
+    )
     if option == EncodingOption.NO_ENCODING:
         # "If No Encoding is specified, then the Key Value SHALL NOT contain any attributes"
         # (KMIP 1.4 §2.1.6); the Result Reason is that of KMIP 1.4 §11.12.

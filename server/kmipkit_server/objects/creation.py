@@ -242,8 +242,11 @@ def store(
     given for objects that belong to the server.
     """
     owner = owner or call.identity
+    derived = list(derived)
     if generated:
         _require_own_origin(attributes)
+    else:
+        _require_true(attributes, derived)
     attributes = without_claims(attributes)
     require_distinct_names(attributes)
     require_one_replacement(attributes)
@@ -276,6 +279,28 @@ def store(
     managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
     return managed
+
+
+_DESCRIPTIONS = (
+    Tag.CERTIFICATE_TYPE,
+    Tag.DIGITAL_SIGNATURE_ALGORITHM,
+    Tag.KEY_FORMAT_TYPE,
+    Tag.OPAQUE_DATA_TYPE,
+)
+"""Attributes of the server by which a request may describe the object that it has."""
+
+
+def _require_true(attributes: Attributes, derived: Iterable[tuple[Tag, Any]]) -> None:
+    """Refuse a description of the object that contradicts the object itself (KMIP 1.4 §11.4)."""
+    for key in _DESCRIPTIONS:
+        requested = attributes.all(key)
+        actual = [value for tag, value in derived if tag == key and value is not None]
+        if requested and actual and not set(requested) <= set(actual):
+            raise OperationError(
+                ResultReason.INVALID_FIELD,
+                f"the attribute {attribute_name(key)} contradicts the object, which has"
+                f" {', '.join(map(str, actual))}",
+            )
 
 
 def _require_own_origin(attributes: Attributes) -> None:

@@ -76,6 +76,21 @@ def _template_attributes(call: Call, value: Template) -> Attributes:
     return creation.requested_attributes(call, names, ObjectType.TEMPLATE)
 
 
+_MASKED = frozenset(
+    {
+        ObjectType.SYMMETRIC_KEY,
+        ObjectType.PUBLIC_KEY,
+        ObjectType.PRIVATE_KEY,
+        ObjectType.SPLIT_KEY,
+        ObjectType.PGP_KEY,
+        ObjectType.SECRET_DATA,
+    }
+)
+"""Objects that always have a Cryptographic Usage Mask (KMIP 1.4 §3.19).
+
+What the key of a certificate may be used for, the certificate itself says."""
+
+
 def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     """Store the object unchanged, with the attributes that follow from it."""
     value = _checked_object(request.object_type, request.object)
@@ -88,5 +103,7 @@ def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     derived = call.compute(derived_attributes, value, cost=derivation_cost(value))
     if Tag.LINK not in attributes:
         derived += _wrapping_link(value)
+    if request.object_type in _MASKED:
+        attributes = creation.with_usage_mask(attributes)
     managed = creation.create(call, request.object_type, value, attributes, derived)
     return RegisterResponse(unique_identifier=managed.id)
