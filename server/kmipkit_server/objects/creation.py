@@ -99,9 +99,10 @@ def with_defaults(call: Call, object_type: ObjectType, explicit: Attributes) -> 
     return attributes
 
 
-def completed(call: Call, attribute: Attribute) -> Attribute:
-    """A requested attribute with what the server adds to its value."""
-    return with_application_data(call, with_count(attribute))
+def completed(call: Call, attribute: Attribute, managed: Managed | None = None) -> Attribute:
+    """A requested attribute of a new or existing object with what the server adds to its value."""
+    limits = managed.get(Tag.USAGE_LIMITS) if managed is not None else None
+    return with_application_data(call, with_count(attribute, limits))
 
 
 def with_usage_mask(attributes: Attributes) -> Attributes:
@@ -245,6 +246,9 @@ def store(
     derived = list(derived)
     if generated:
         _require_own_origin(attributes)
+        # "SHALL be set to True when a new object is created on the server unless the client provides
+        # a False value in Register or Import" (KMIP 2.1 §4.24).
+        attributes = attributes.without(Tag.FRESH)
     else:
         _require_true(attributes, derived)
     attributes = without_claims(attributes)

@@ -101,15 +101,29 @@ def _agree(one: CryptographicParameters, other: CryptographicParameters) -> bool
     return True
 
 
-def with_count(attribute: Attribute) -> Attribute:
-    """Usage Limits with the whole total left: the client's count is ignored (KMIP 1.4 §3.21)."""
+def with_count(attribute: Attribute, current: UsageLimits | None = None) -> Attribute:
+    """Usage Limits with the whole total left: the client's count is ignored (KMIP 1.4 §3.21).
+
+    The client sets "Total and/or Unit only"; what it omits remains as in the current limits.
+    """
     limits = attribute.value
     if attribute.key != Tag.USAGE_LIMITS or not isinstance(limits, UsageLimits):
         return attribute
-    total = limits.usage_limits_total
-    if total is not None and total < 0:
+    total, unit = limits.usage_limits_total, limits.usage_limits_unit
+    if current is not None:
+        total = current.usage_limits_total if total is None else total
+        unit = current.usage_limits_unit if unit is None else unit
+    if total is None or unit is None:
+        # A limit without a total or a unit would limit nothing.
+        raise OperationError(
+            R.INVALID_FIELD, "Usage Limits need a Usage Limits Total and a Usage Limits Unit"
+        )
+    if total < 0:
         raise OperationError(R.INVALID_FIELD, f"Usage Limits Total cannot be negative: {total}")
-    return Attribute(attribute.key, limits.replace(usage_limits_count=total), attribute.index)
+    complete = UsageLimits(
+        usage_limits_total=total, usage_limits_count=total, usage_limits_unit=unit
+    )
+    return Attribute(attribute.key, complete, attribute.index)
 
 
 def require_unused(managed: Managed, key: AttributeKey) -> None:

@@ -81,7 +81,7 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
     """Add an instance of an attribute (KMIP 1.4 §4.14)."""
     managed = load_for_change(call, request.unique_identifier)
     attribute_rules.check_add(request.attribute, managed, call.version)
-    new = completed(call, request.attribute)
+    new = completed(call, request.attribute, managed)
     if new.index:
         raise OperationError(
             ResultReason.INVALID_FIELD,
@@ -107,7 +107,7 @@ def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttri
     """Change the value of one instance (KMIP 1.4 §4.15, KMIP 2.1 §6.1.34)."""
     managed = load_for_change(call, request.unique_identifier)
     attribute_rules.check_modify(request.attribute, managed, call.version)
-    new = completed(call, request.attribute)
+    new = completed(call, request.attribute, managed)
     require_unused(managed, new.key)
     old = _instance_to_modify(call, managed, new, request.current_attribute)
     _require_unique(call, managed, new)
@@ -152,7 +152,7 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
     "If it has more than one instance an error is raised."
     """
     managed = load_for_change(call, request.unique_identifier)
-    new = completed(call, request.attribute)
+    new = completed(call, request.attribute, managed)
     instances = managed.instances(reference_to(new, call.version))
     if len(instances) > 1:
         raise OperationError(
