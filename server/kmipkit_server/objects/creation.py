@@ -38,6 +38,7 @@ from kmipkit_server.objects import attribute_rules, constraints
 from kmipkit_server.objects.managed import Managed, is_multi_instance, pack_object
 from kmipkit_server.objects.names import require_unique_name, template_attributes
 from kmipkit_server.objects.protection import without_claims
+from kmipkit_server.objects.quantum_safety import require_quantum_safe
 from kmipkit_server.objects.usage import with_count
 from kmipkit_server.store.base import Record
 
@@ -224,6 +225,8 @@ def store(
         value = None if key in requested_keys else server_value(call, identifier, attributes)
         if value is not None:
             all_attributes.append(first_instance(key, value))
+    if Tag.QUANTUM_SAFE in requested_keys:
+        require_quantum_safe(Attributes(tuple(all_attributes)))
     if owner is not SYSTEM:
         constraints.check(call, object_type, all_attributes)
     record = Record(

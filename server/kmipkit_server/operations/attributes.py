@@ -42,6 +42,7 @@ from kmipkit_server.objects.managed import (
     set_attribute,
 )
 from kmipkit_server.objects.names import require_unique_name
+from kmipkit_server.objects.quantum_safety import require_quantum_safe
 from kmipkit_server.objects.usage import require_unused, with_count
 
 
@@ -80,6 +81,7 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
     managed = load_for_change(call, request.unique_identifier)
     new = with_count(request.attribute)
     attribute_rules.check_add(new, managed, call.version)
+    _require_quantum_safe(managed, new)
     if new.index:
         raise OperationError(
             ResultReason.INVALID_FIELD,
@@ -91,6 +93,11 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
             f"{attribute_name(new.key)} can have one value only, and has one already",
         )
     _require_unique(call, managed, new)
+    if new.key == Tag.NAME and new.value in managed.attributes.all(Tag.NAME):
+        raise OperationError(
+            ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,
+            f"the object already has the Name {new.value.name_value!r}",
+        )
     attribute_rules.require_room(len(managed.attributes) + 1, call.settings.max_attributes)
     attributes, index = add_instance(managed.attributes, new.key, new.value)
     save(call, managed, _activated_if_due(managed.with_attributes(attributes), new.key))
@@ -105,6 +112,7 @@ def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttri
     managed = load_for_change(call, request.unique_identifier)
     new = with_count(request.attribute)
     attribute_rules.check_modify(new, managed, call.version)
+    _require_quantum_safe(managed, new)
     require_unused(managed, new.key)
     old = _instance(managed, new.key, new.index, request.current_attribute)
     _require_unique(call, managed, new)
@@ -158,6 +166,7 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
             " Attribute or Delete Attribute",
         )
     attribute_rules.check_set(new, managed, call.version)
+    _require_quantum_safe(managed, new)
     attributes = set_attribute(managed.attributes, new.key, new.value)
     attribute_rules.require_room(len(attributes), call.settings.max_attributes)
     save(call, managed, _activated_if_due(managed.with_attributes(attributes), new.key))
@@ -194,6 +203,11 @@ def _instance(
         ResultReason.ATTRIBUTE_INSTANCE_NOT_FOUND,
         f"the object has no {attribute_name(key)} {instance}",
     )
+
+
+def _require_quantum_safe(managed: Managed, new: Attribute) -> None:
+    if new.key == Tag.QUANTUM_SAFE and new.value:
+        require_quantum_safe(set_attribute(managed.attributes, new.key, new.value))
 
 
 def _require_unique(call: Call, managed: Managed, new: Attribute) -> None:

@@ -15,7 +15,7 @@ from kmipkit_server.policy import rules
 
 
 def set_constraints(call: Call, request: SetConstraintsRequest) -> SetConstraintsResponse:
-    """Replace the constraints on new objects."""
+    """Replace the constraints on new objects; a request without constraints removes them."""
     rules.require_administrator(call.identity)
     current = constraints.rules_in_force(call)
     constraints.replace_rules(call, current.replace(constraints=request.constraints))

@@ -4,8 +4,9 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute_name
 from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
 from kmipkit.spec.attributes import BY_TAG
-from kmipkit.spec.enums import ObjectClass, ResultReason
+from kmipkit.spec.enums import ObjectClass, ObjectGroupMember, ResultReason
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_0
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.identity.identity import SYSTEM
@@ -81,7 +82,11 @@ def _not_negative(value: int | None, field: str) -> int | None:
 
 
 def locate(call: Call, request: LocateRequest) -> LocateResponse:
-    """Find the client's own objects that meet all criteria, newest first."""
+    """Find the client's own objects that meet all criteria, newest first (KMIP 2.1 §6.1.28).
+
+    1.x does not say in which order. There, fresh members of a group are handed out in the order in
+    which they came, as the official case TC-152 expects.
+    """
     maximum = _not_negative(request.maximum_items, "Maximum Items")
     _limit_criteria(request.attributes or Attributes())
     owner, attributes = _owner(call, request.attributes or Attributes())
@@ -93,6 +98,8 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
         maximum=maximum,
         storage_status_mask=request.storage_status_mask,
         object_group_member=request.object_group_member,
+        oldest_first=call.version < V2_0
+        and request.object_group_member == ObjectGroupMember.GROUP_MEMBER_FRESH,
     )
     located = groups.locate(call, query)
     call.identifiers = located.ids

@@ -157,11 +157,13 @@ class LocateQuery:
     maximum: int | None = None
     storage_status_mask: StorageStatusMask | None = None
     object_group_member: ObjectGroupMember | None = None
+    oldest_first: bool = False
+    """Whether the oldest object comes first, instead of the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The result of Locate: one page of identifiers, newest object first."""
+    """The result of Locate: one page of identifiers, in the order of the query."""
 
     ids: tuple[str, ...]
     total: int

@@ -131,19 +131,20 @@ class _View:
         )
 
     def locate(self, query: LocateQuery) -> Located:
-        """The objects that meet all criteria, newest first."""
+        """The objects that meet all criteria, in the order of the query."""
         owner = self.owner_number(query.owner)
         if owner is None:
             return Located((), 0)
         statement = locate.build_statement(query, owner)
         where = locate.conjunction(statement.conditions)
+        order = "ASC" if query.oldest_first else "DESC"
         limit = -1 if query.maximum is None else query.maximum
         page = statement.values | {"limit": limit, "offset": query.offset}
         with sqlite_errors(self.name):
             ids = tuple(
                 identifier
                 for (identifier,) in self.connection.execute(
-                    f"SELECT id FROM objects WHERE {where} ORDER BY seq DESC"  # noqa: S608 - placeholders
+                    f"SELECT id FROM objects WHERE {where} ORDER BY seq {order}"  # noqa: S608 - placeholders
                     " LIMIT :limit OFFSET :offset",
                     page,
                 )
