@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from kmipkit.spec.enums import Operation
 from kmipkit.spec.enums import ResultReason as R
-from kmipkit.spec.versions import V1_0, V1_4, V2_0, V3_0, Version
+from kmipkit.spec.versions import V1_0, V1_4, V2_0, V2_1, V3_0, Version
 
 NEAREST: Mapping[R, R] = MappingProxyType(
     {
@@ -46,6 +46,7 @@ NEAREST: Mapping[R, R] = MappingProxyType(
         R.USAGE_LIMIT_EXCEEDED: R.PERMISSION_DENIED,
         R.INVALID_CORRELATION_VALUE: R.ITEM_NOT_FOUND,
         R.INVALID_CSR: R.INVALID_FIELD,
+        R.BAD_PASSWORD: R.INVALID_FIELD,
         R.UNKNOWN_ENUMERATION: R.INVALID_FIELD,
         R.UNKNOWN_MESSAGE_EXTENSION: R.FEATURE_NOT_SUPPORTED,
         R.UNKNOWN_TAG: R.INVALID_FIELD,
@@ -90,6 +91,9 @@ OF_OPERATION: Mapping[tuple[Operation, R], tuple[Version, Version, R]] = Mapping
         # The table of Get has no reason for a destroyed object (KMIP 1.4 §11.12), unlike that of
         # Destroy (§11.22); the official case TC-314 expects Item Not Found.
         (Operation.GET, R.OBJECT_DESTROYED): (V1_0, V1_4, R.ITEM_NOT_FOUND),
+        # "Key Format Type is PKCS#12, but [the password is] not Active" (KMIP 2.1 §11.46); the case
+        # TC-PKCS12-2 of 1.4 and 2.0 has the other reasons.
+        (Operation.REGISTER, R.WRONG_KEY_LIFECYCLE_STATE): (V2_1, V3_0, R.BAD_PASSWORD),
         # The mandatory case BL-M-20 of 3.0, after Obliterate; Get has Object Not Found (BL-M-4).
         (Operation.GET_ATTRIBUTES, R.OBJECT_NOT_FOUND): (V3_0, V3_0, R.ITEM_NOT_FOUND),
         # 2.0 still answers as 1.4 if the state of an object forbids the operation: the table of

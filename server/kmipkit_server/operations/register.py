@@ -4,7 +4,7 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attributes, attribute_name
 from kmipkit.model.attributes import Link
 from kmipkit.model.keyblock import KeyBlock
-from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, Template
+from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, PrivateKey, Template
 from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
 from kmipkit.spec.enums import LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
@@ -14,6 +14,7 @@ from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
 from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.registrable import REGISTRABLE
+from kmipkit_server.operations.register_pkcs12 import is_container, opened_container
 
 
 def _checked_object(object_type: ObjectType, value: ManagedObject | None) -> ManagedObject:
@@ -76,13 +77,18 @@ def _template_attributes(call: Call, value: Template) -> Attributes:
 
 
 def register(call: Call, request: RegisterRequest) -> RegisterResponse:
-    """Store the object unchanged, with the attributes that follow from it."""
+    """Store the object unchanged, with the attributes that follow from it.
+
+    A Private Key in the format PKCS#12 is stored as what its container has.
+    """
     value = _checked_object(request.object_type, request.object)
     require_known(value, call.version)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     _check_key_block(attributes, value)
     if isinstance(value, Template) and Tag.NAME not in attributes:
         attributes = Attributes((*attributes, *_template_attributes(call, value)))
+    if isinstance(value, PrivateKey) and is_container(value):
+        value, attributes = opened_container(call, value, attributes)
     derived = call.compute(derived_attributes, value, cost=derivation_cost(value))
     if Tag.LINK not in attributes:
         derived += _wrapping_link(value)
