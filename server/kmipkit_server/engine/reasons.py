@@ -1,15 +1,17 @@
 """Result Reasons by version: which reason replaces one that the client's version does not have.
 
 Handlers raise the most precise reason that any version has. Where the client's version lacks it,
-this table gives the nearest one: KMIP 1.4 §11 for reasons that became more precise in 2.0, KMIP 2.1
-§11.46 for the two reasons that 2.0 removed.
+one table gives the nearest one: KMIP 1.4 §11 for reasons that became more precise in 2.0, KMIP 2.1
+§11.46 for the two reasons that 2.0 removed. Another one has the versions that answer a single
+operation in another way than the rest.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from kmipkit.spec.enums import Operation
 from kmipkit.spec.enums import ResultReason as R
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import V1_0, V1_4, V2_0, V2_1, V3_0, Version
 
 NEAREST: Mapping[R, R] = MappingProxyType(
     {
@@ -44,6 +46,7 @@ NEAREST: Mapping[R, R] = MappingProxyType(
         R.USAGE_LIMIT_EXCEEDED: R.PERMISSION_DENIED,
         R.INVALID_CORRELATION_VALUE: R.ITEM_NOT_FOUND,
         R.INVALID_CSR: R.INVALID_FIELD,
+        R.BAD_PASSWORD: R.INVALID_FIELD,
         R.UNKNOWN_ENUMERATION: R.INVALID_FIELD,
         R.UNKNOWN_MESSAGE_EXTENSION: R.FEATURE_NOT_SUPPORTED,
         R.UNKNOWN_TAG: R.INVALID_FIELD,
@@ -68,8 +71,52 @@ NEAREST: Mapping[R, R] = MappingProxyType(
 )
 
 
-def reason_for(reason: R, version: Version) -> R:
-    """The reason itself if the version has it, otherwise the nearest one that it has."""
+_STATE_MATTERS = (
+    Operation.DESTROY,
+    Operation.ADD_ATTRIBUTE,
+    Operation.MODIFY_ATTRIBUTE,
+    Operation.DELETE_ATTRIBUTE,
+    Operation.SET_ATTRIBUTE,
+    Operation.ADJUST_ATTRIBUTE,
+    Operation.ENCRYPT,
+    Operation.DECRYPT,
+    Operation.SIGN,
+    Operation.SIGNATURE_VERIFY,
+    Operation.MAC,
+    Operation.MAC_VERIFY,
+)
+
+OF_OPERATION: Mapping[tuple[Operation, R], tuple[Version, Version, R]] = MappingProxyType(
+    {
+        # The table of Get has no reason for a destroyed object (KMIP 1.4 §11.12), unlike that of
+        # Destroy (§11.22); the official case TC-314 expects Item Not Found.
+        (Operation.GET, R.OBJECT_DESTROYED): (V1_0, V1_4, R.ITEM_NOT_FOUND),
+        # "Key Format Type is PKCS#12, but [the password is] not Active" (KMIP 2.1 §11.46); the case
+        # TC-PKCS12-2 of 1.4 and 2.0 has the other reasons.
+        (Operation.REGISTER, R.WRONG_KEY_LIFECYCLE_STATE): (V2_1, V3_0, R.BAD_PASSWORD),
+        # The mandatory case BL-M-20 of 3.0, after Obliterate; Get has Object Not Found (BL-M-4).
+        (Operation.GET_ATTRIBUTES, R.OBJECT_NOT_FOUND): (V3_0, V3_0, R.ITEM_NOT_FOUND),
+        # 2.0 still answers as 1.4 if the state of an object forbids the operation: the table of
+        # Modify Attribute lacks Wrong Key Lifecycle State (KMIP 2.0 §6.1.33.1), those of the others
+        # have both reasons, and the mandatory cases AKLC-M-2, -3, CS-BC-M-14 and CS-AC-M-8 expect
+        # Permission Denied.
+        **{
+            (operation, R.WRONG_KEY_LIFECYCLE_STATE): (V2_0, V2_0, R.PERMISSION_DENIED)
+            for operation in _STATE_MATTERS
+        },
+    }
+)
+"""First version, last version and reason, by the operation and the reason that its handler raises."""
+
+
+def reason_for(reason: R, version: Version, operation: Operation | None = None) -> R:
+    """The reason itself if the version has it, otherwise the nearest one that it has.
+
+    The operation, if it is known, may have a reason of its own.
+    """
+    row = OF_OPERATION.get((operation, reason)) if operation is not None else None
+    if row is not None and row[0] <= version <= row[1]:
+        return row[2]
     if reason.known_in(version):
         return reason
     nearest = NEAREST.get(reason)

@@ -4,7 +4,7 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute_name
 from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
 from kmipkit.spec.attributes import BY_TAG
-from kmipkit.spec.enums import ObjectClass, ResultReason
+from kmipkit.spec.enums import ObjectClass, ObjectGroupMember, ResultReason
 from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0
@@ -94,7 +94,11 @@ def _storage_status(call: Call, request: LocateRequest) -> StorageStatusMask | N
 
 
 def locate(call: Call, request: LocateRequest) -> LocateResponse:
-    """Find the client's own objects that meet all criteria, newest first."""
+    """Find the client's own objects that meet all criteria, newest first (KMIP 2.1 §6.1.28).
+
+    1.x does not say in which order. There, fresh members of a group are handed out in the order in
+    which they came, as the official case TC-152 expects.
+    """
     maximum = _not_negative(request.maximum_items, "Maximum Items")
     _limit_criteria(request.attributes or Attributes())
     owner, attributes = _owner(call, request.attributes or Attributes())
@@ -107,6 +111,8 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
         storage_status_mask=_storage_status(call, request),
         object_group_member=request.object_group_member,
         limit=call.settings.max_located,
+        oldest_first=call.version < V2_0
+        and request.object_group_member == ObjectGroupMember.GROUP_MEMBER_FRESH,
     )
     try:
         located = groups.locate(call, query)

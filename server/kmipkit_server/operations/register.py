@@ -4,7 +4,7 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attributes, attribute_name
 from kmipkit.model.attributes import Link
 from kmipkit.model.keyblock import KeyBlock
-from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, Template
+from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, PrivateKey, Template
 from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
 from kmipkit.spec.enums import LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
@@ -15,6 +15,7 @@ from kmipkit_server.objects.derived_attributes import derivation_cost, derived_a
 from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.protection_storage import require_storage
 from kmipkit_server.objects.registrable import REGISTRABLE
+from kmipkit_server.operations.register_pkcs12 import is_container, opened_container
 
 
 def _checked_object(object_type: ObjectType, value: ManagedObject | None) -> ManagedObject:
@@ -92,7 +93,10 @@ What the key of a certificate may be used for, the certificate itself says."""
 
 
 def register(call: Call, request: RegisterRequest) -> RegisterResponse:
-    """Store the object unchanged, with the attributes that follow from it."""
+    """Store the object unchanged, with the attributes that follow from it.
+
+    A Private Key in the format PKCS#12 is stored as what its container has.
+    """
     value = _checked_object(request.object_type, request.object)
     require_storable(value, call.version)
     require_storage(request.protection_storage_masks)
@@ -100,6 +104,8 @@ def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     _check_key_block(attributes, value)
     if isinstance(value, Template) and Tag.NAME not in attributes:
         attributes = Attributes((*attributes, *_template_attributes(call, value)))
+    if isinstance(value, PrivateKey) and is_container(value):
+        value, attributes = opened_container(call, value, attributes)
     derived = call.compute(derived_attributes, value, cost=derivation_cost(value))
     if Tag.LINK not in attributes:
         derived += _wrapping_link(value)
