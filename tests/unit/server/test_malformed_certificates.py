@@ -14,7 +14,6 @@ from cryptography.x509.oid import NameOID
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_certs.errors import CertificateError
 from kmipkit_client import calls
-from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.identity import certificate as identity_certificate
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.operations import certify, validate
@@ -31,6 +30,7 @@ from kmipkit.spec.enums import (
     Operation,
     ResultReason,
 )
+from kmipkit.spec.reasons import reason_for
 from kmipkit.spec.versions import V1_4, V3_0
 
 KEY = ec.generate_private_key(ec.SECP256R1())
