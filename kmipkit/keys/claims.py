@@ -65,14 +65,12 @@ FORMATS: Mapping[ObjectType, frozenset[KeyFormatType]] = MappingProxyType(
 """The Key Format Types of each object type (KMIP 1.4 §2.1.3); extensions come in addition."""
 
 _WITH_ALGORITHM = frozenset(
-    {
-        ObjectType.SYMMETRIC_KEY,
-        ObjectType.PUBLIC_KEY,
-        ObjectType.PRIVATE_KEY,
-        ObjectType.SPLIT_KEY,
-    }
+    {ObjectType.SYMMETRIC_KEY, ObjectType.PUBLIC_KEY, ObjectType.PRIVATE_KEY}
 )
-"""Keys whose algorithm and length must be known (KMIP 1.4 §2.1.3: not Secret Data)."""
+"""Keys whose algorithm and length must be known (KMIP 1.4 §2.1.3: not Secret Data).
+
+The parts of a split key need none in the official cases (TC-SJ-3): the whole key may be no key.
+"""
 
 _ENCRYPTING = frozenset(
     {
@@ -262,8 +260,8 @@ def _compare_size(
     length: int | None,
 ) -> None:
     """The bytes of a symmetric key have the claimed length, which its algorithm permits."""
-    if object_type is ObjectType.SPLIT_KEY:
-        return  # a part may be longer than the key (KMIP 1.4 §2.2.5)
+    if object_type not in (ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA):
+        return  # a part may be longer than the key (KMIP 1.4 §2.2.5), PGP keys are text (§2.2.9)
     lengths = {8 * size}
     if algorithm in _PARITY:
         lengths.add(7 * size)
