@@ -12,10 +12,10 @@ from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, Response
 from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.reasons import reason_for
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
-from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.engine.request import Request, UnreadableItem
 
 
