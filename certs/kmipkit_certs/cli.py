@@ -10,9 +10,11 @@ import click
 
 from kmipkit.terminal import echo, printable_json, printable_lines
 from kmipkit_certs.clock import system_clock
+from kmipkit_certs.options import password_option
 
 if TYPE_CHECKING:
     from kmipkit_certs.authority import Purpose
+    from kmipkit_certs.check import Verdict
 
 FILE = click.Path(path_type=Path)
 
@@ -195,23 +197,24 @@ def revoke(paths: tuple[Path, ...], own_list: Path | None, reason: str, days: in
 
 
 def _add_to_revocation_list(path: Path, certs: tuple[Path, ...], reason: str, days: int) -> None:
-    from kmipkit_certs import files
+    from kmipkit_certs.credentials import load_certificates
     from kmipkit_certs.directory import Directory
     from kmipkit_certs.revocation import REASONS
 
     directory = Directory(path)
-    certificates = [files.read_certificates(cert)[0] for cert in certs]
+    certificates = [load_certificates(cert)[0] for cert in certs]
     count = directory.revoke(certificates, system_clock(), reason=REASONS[reason], days=days)
     click.echo(f"revocation list: {directory.revocation_list}, certificates added: {count}")
 
 
 def _add_to_list(own_list: Path, certs: tuple[Path, ...]) -> None:
     from kmipkit_certs import files
+    from kmipkit_certs.credentials import load_certificates
     from kmipkit_certs.revocation import signed_hash, text_line
 
     now = system_clock()
     known = files.read_revoked(own_list) if own_list.exists() else frozenset()
-    certificates = [files.read_certificates(cert)[0] for cert in certs]
+    certificates = [load_certificates(cert)[0] for cert in certs]
     new = [each for each in dict.fromkeys(certificates) if signed_hash(each) not in known]
     files.append(own_list, "".join(f"{text_line(each, now)}\n" for each in new).encode())
     click.echo(f"list: {own_list}, certificates added: {len(new)}")
@@ -230,12 +233,13 @@ def show(file: Path, as_json: bool) -> None:
       kmipkit certs show pki/ca.crl
     """
     from kmipkit_certs import files
+    from kmipkit_certs.credentials import load_certificates
     from kmipkit_certs.show import facts, revocation_facts, text
 
     if files.is_revocation_list(file):
         contents = [revocation_facts(crl) for crl in files.read_revocation_lists(file)]
     else:
-        contents = [facts(certificate) for certificate in files.read_certificates(file)]
+        contents = [facts(certificate) for certificate in load_certificates(file)]
     if as_json:
         click.echo(json.dumps(contents, indent=2))
     else:
@@ -248,6 +252,14 @@ def show(file: Path, as_json: bool) -> None:
     "--ca", type=FILE, required=True, help="Certificate authorities that the peer trusts."
 )
 @click.option("--key", type=FILE, help="Private key to compare with the certificate.")
+@password_option
+@click.option(
+    "--identity",
+    type=click.Choice(["cn", "san", "cn-or-san", "subject", "fingerprint"]),
+    default="cn",
+    show_default=True,
+    help="Part of a client's certificate that names its account, as in the server's configuration.",
+)
 @click.option(
     "--crl", type=FILE, multiple=True, help="Revocation list of an authority; may be repeated."
 )
@@ -264,6 +276,8 @@ def check(
     file: Path,
     ca: Path,
     key: Path | None,
+    key_password_file: Path | None,
+    identity: str,
     crl: tuple[Path, ...],
     revoked: Path | None,
     host: str | None,
@@ -273,41 +287,57 @@ def check(
 ) -> None:
     """Explain why a peer would reject the certificate in FILE.
 
-    It checks chain, dates, usage, name and algorithm, and with --crl or --revoked also revocation.
-    FILE may contain intermediate certificates after the first. The exit status is 0 if a peer would
-    accept the certificate, else 1.
+    The verdict is that of a TLS handshake with the settings of the key server, or with --server of a
+    client. It also considers the name that leads to the account, and with --crl or --revoked
+    revocation. FILE may contain intermediate certificates and the private key. The exit status is
+    0 if a peer would accept the certificate, else 1.
 
     \b
     Examples:
       kmipkit certs check admin.crt --ca ca.crt --key admin.key
       kmipkit certs check kms.pem --ca company.pem --host kms.example.org
       kmipkit certs check admin.crt --ca ca.crt --crl ca.crl
+      kmipkit certs check array.p12 --ca ca.crt --identity san
     """
-    from kmipkit_certs import files
-    from kmipkit_certs.check import Check, reasons
+    from kmipkit_certs import credentials, files
+    from kmipkit_certs.check import Check, verdict
+    from kmipkit_certs.passwords import from_command_line
 
+    password = from_command_line(key_password_file)
     request = Check(
-        chain=files.read_certificates(file),
-        trusted=files.read_certificates(ca),
+        chain=credentials.load_chain(file, key, password),
+        trusted=credentials.load_certificates(ca, password),
         purpose=_purpose(server or host is not None),
         now=at.replace(tzinfo=UTC) if at else system_clock(),
+        is_present=at is None,
         host=host,
-        key=files.read_key(key) if key else None,
+        key=credentials.load_key(key, password).key if key else None,
+        identity_source=identity,
         revocation_lists=[each for path in crl for each in files.read_revocation_lists(path)],
         revoked=files.read_revoked(revoked) if revoked else frozenset(),
     )
-    _report(file, request.purpose.name.lower(), reasons(request), as_json)
+    _report(file, request.purpose.name.lower(), verdict(request), as_json)
 
 
-def _report(file: Path, purpose: str, problems: list[str], as_json: bool) -> None:
+def _report(file: Path, purpose: str, verdict: "Verdict", as_json: bool) -> None:
     if as_json:
-        verdict: dict[str, Any] = {"accepted": not problems, "reasons": problems}
-        click.echo(printable_json(json.dumps(verdict, indent=2, ensure_ascii=False)))
-    elif problems:
-        echo(f"{file}: a peer would reject this certificate:")
-        for problem in problems:
-            echo(f"  {problem}")
-    else:
+        document: dict[str, Any] = {
+            "accepted": verdict.is_accepted,
+            "openssl": verdict.openssl,
+            "reasons": verdict.reasons,
+            "warnings": verdict.warnings,
+        }
+        click.echo(printable_json(json.dumps(document, indent=2, ensure_ascii=False)))
+    elif verdict.is_accepted:
         echo(f"{file}: valid as a {purpose} certificate")
-    if problems:
+    else:
+        echo(f"{file}: a peer would reject this certificate:")
+        for reason in verdict.reasons:
+            echo(f"  {reason}")
+        if verdict.openssl is not None:
+            echo(f"  (OpenSSL: {verdict.openssl})")
+    if not as_json:
+        for warning in verdict.warnings:
+            echo(f"  warning: {warning}")
+    if not verdict.is_accepted:
         raise click.exceptions.Exit(1)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from kmipkit_certs import files, keypairs, revocation
 from kmipkit_certs.authority import LEAF_DAYS, REVOCATION_LIST_DAYS, Authority, Purpose
+from kmipkit_certs.credentials import load_certificates
 from kmipkit_certs.errors import CertificateError
 
 CA = "ca"
@@ -68,7 +69,7 @@ class Directory:
             raise CertificateError(
                 f"{self.path}: no certificate authority; create one with: kmipkit certs init {self.path}"
             )
-        certificate = files.read_certificates(paths.cert)[0]
+        certificate = load_certificates(paths.cert)[0]
         key = files.read_key(paths.key)
         if key.public_key() != certificate.public_key():
             raise CertificateError(f"{paths.key}: not the private key of {paths.cert}")

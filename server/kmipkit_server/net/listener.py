@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import trio
+from kmipkit_certs.revocation_status import PeerCertificate
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
@@ -33,7 +34,7 @@ from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.connection_log import ConnectionLog
 from kmipkit_server.net.http import HTTPFraming, Reply
-from kmipkit_server.net.revocation import PeerCertificate, Revocations
+from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
