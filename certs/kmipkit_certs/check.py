@@ -101,8 +101,9 @@ def _explained(openssl: str, objections: Sequence[str]) -> list[str]:
     words = openssl.lower()
     default = ("chain", "the chain does not lead to a trusted authority as OpenSSL requires it")
     topic, advice = next((each for part, each in _TOPICS.items() if part in words), default)
-    if any(text.startswith(f"{topic}:") for text in objections):
-        return list(objections)
+    explaining = [text for text in objections if text.startswith(f"{topic}:")]
+    if explaining:  # first what OpenSSL has found first
+        return [*explaining, *(text for text in objections if text not in explaining)]
     return [f"{topic}: {openssl}; {advice}", *objections]
 
 
@@ -112,6 +113,8 @@ def _advice(check: Check) -> Iterator[str]:
         yield from rules.host(check)
     if check.is_present:
         yield from _expires_soon(check.leaf, check.now)
+    if check.leaf.serial_number <= 0:
+        yield "serial: the serial number is not positive (RFC 5280 §4.1.2.2); some peers refuse that"
 
 
 # The server's own certificate ----------------------------------------------------------------------

@@ -8,6 +8,7 @@ were found, so that OpenSSL reads what the user has, with algorithms that this p
 import base64
 import binascii
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -266,7 +267,11 @@ def _read_certificate(contents: Contents, block: _Block, _: Password) -> None:
     # OpenSSL's "TRUSTED CERTIFICATE" has settings of its own after the certificate.
     der = block.der[: _element(block.der, 0)[1]]
     try:
-        contents.certificates.append(x509.load_der_x509_certificate(der))
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # about serial numbers that are not positive
+            contents.certificates.append(x509.load_der_x509_certificate(der))
     except (ValueError, x509.InvalidVersion) as error:
         raise CertificateError(f"malformed certificate{block.place}: {error}") from None
 

@@ -67,7 +67,7 @@ def _chain(check: Check) -> Iterator[str]:
     if problem:
         yield problem
     for depth, authority in enumerate(path[1:]):
-        yield from _authority(authority, depth, is_anchor=authority in check.trusted)
+        yield from _authority(authority, depth, is_root=authority in check.trusted)
 
 
 def _path(check: Check) -> tuple[list[x509.Certificate], str]:
@@ -118,8 +118,10 @@ def _issuer(
 ) -> tuple[x509.Certificate | None, str]:
     name_key = _issuer_key(certificate)
     same_name = [each for each in candidates if _subject_key(each) == name_key]
+    # The library verifies no signatures with SHA-1; another rule says that peers do not either.
+    is_unverifiable = isinstance(_hash(certificate), WEAK_HASHES)
     for candidate in same_name:
-        if has_issued(candidate, certificate):
+        if is_unverifiable or has_issued(candidate, certificate):
             return candidate, ""
     name, issuer = show.name_text(certificate), show.issuer_text(certificate)
     if same_name:
@@ -154,12 +156,11 @@ def incomplete_anchor(
         yield _rootless(authority)
 
 
-def _authority(authority: x509.Certificate, below: int, *, is_anchor: bool) -> Iterator[str]:
+def _authority(authority: x509.Certificate, below: int, *, is_root: bool) -> Iterator[str]:
     constraints = show.extension_value(authority, x509.BasicConstraints)
     name = show.name_text(authority)
-    is_old_root = is_anchor and constraints is None and authority.version is x509.Version.v1
-    if is_old_root:  # X.509 version 1 has no extensions; as a trust anchor it counts
-        return
+    if is_root and is_self_issued(authority) and authority.version is x509.Version.v1:
+        return  # version 1 has no extensions; OpenSSL accepts it as a root, and only there
     if constraints is None or not constraints.ca:
         yield (
             f"chain: {name} signed a certificate, but its Basic Constraints do not make it an authority"
