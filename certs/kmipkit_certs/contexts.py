@@ -40,7 +40,7 @@ def server_context(
     context.num_tickets = 0
     for each in own:
         each.load_into(context)
-    _trust(context, trusted)
+    trust(context, trusted)
     return context
 
 
@@ -63,7 +63,8 @@ def client_context(
     return context
 
 
-def _trust(context: ssl.SSLContext, trusted: Sequence[x509.Certificate]) -> None:
+def trust(context: ssl.SSLContext, trusted: Sequence[x509.Certificate]) -> None:
+    """Make the context trust these authorities. CertificateError if OpenSSL does not accept one."""
     try:
         context.load_verify_locations(cadata=_der(trusted))
     except ssl.SSLError as error:

@@ -8,7 +8,7 @@ import os
 import secrets
 import ssl
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,16 +37,30 @@ class Credentials:
     def load_into(self, context: ssl.SSLContext) -> None:
         """Make the context use them. CertificateError if OpenSSL does not accept them."""
         try:
-            with _as_file(self._certificates(), self.key) as (path, password):
+            with _as_file(self.certificate_pem(), self.key) as (path, password):
                 # Without any password, OpenSSL would ask for one at the terminal.
                 context.load_cert_chain(path, password=password or b"")
         except (ssl.SSLError, ValueError) as error:
             reason = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
             raise CertificateError(f"{self.name} cannot be used: {reason}") from None
 
-    def _certificates(self) -> bytes:
-        pem = serialization.Encoding.PEM
-        return b"".join(certificate.public_bytes(pem) for certificate in self.chain)
+    def certificate_pem(self) -> bytes:
+        """The certificates, as PEM."""
+        return certificates_pem(self.chain)
+
+    def key_pem(self) -> bytes:
+        """The private key as PEM, no longer encrypted.
+
+        Raises:
+            CertificateError: the library cannot decrypt a key of this kind.
+        """
+        return _decrypted(self.key, self.name)
+
+
+def certificates_pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Certificates as PEM."""
+    pem = serialization.Encoding.PEM
+    return b"".join(certificate.public_bytes(pem) for certificate in certificates)
 
 
 def read(path: Path, password: KeyPassword = NO_PASSWORD, *, unlock: bool = True) -> Contents:
@@ -89,6 +103,22 @@ def load_credentials(
     if unknown is not None:  # OpenSSL decides
         return Credentials(tuple(certificates), unknown, name)
     raise CertificateError(_no_match(cert, key, certificates))
+
+
+def parse_credentials(data: bytes, name: str) -> Credentials:
+    """The certificate and the private key in PEM or another format, neither of them encrypted.
+
+    Raises:
+        CertificateError: it is something else, or the key does not belong to a certificate.
+    """
+    contents = parse(data)
+    for key in contents.keys:
+        for certificate in contents.certificates:
+            if _belongs(key, certificate):
+                return Credentials(tuple(_in_order(certificate, contents.certificates)), key, name)
+    raise CertificateError(
+        f"{name}: there is no certificate with the private key that belongs to it"
+    )
 
 
 def load_certificates(path: Path, password: KeyPassword = NO_PASSWORD) -> list[x509.Certificate]:
@@ -218,20 +248,49 @@ def _as_file(certificates: bytes, key: KeyBlock) -> Iterator[tuple[str, bytes | 
     byte of a key gets to a disk. Where the system has no such files, the key is encrypted under a
     password that nothing else knows.
     """
-    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
-        descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
-        try:
-            with os.fdopen(descriptor, "wb", closefd=False) as file:
-                file.write(certificates + key.pem)
-            yield f"/proc/self/fd/{descriptor}", key.password
-        finally:
-            os.close(descriptor)
+    if HAS_MEMORY_FILES:
+        with memory_file(certificates + key.pem) as descriptor:
+            yield memory_path(descriptor), key.password
         return
     pem, password = _encrypted(key)
     with tempfile.NamedTemporaryFile() as temporary:  # its mode is 0600
         temporary.write(certificates + pem)
         temporary.flush()
         yield temporary.name, password
+
+
+HAS_MEMORY_FILES = hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir()
+
+
+@contextmanager
+def memory_file(data: bytes) -> Iterator[int]:
+    """The descriptor of a file in memory, which exists until it is closed (Linux)."""
+    descriptor = os.memfd_create("certificates", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def memory_path(descriptor: int) -> str:
+    """The path of a file in memory, for a process that has it open."""
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _decrypted(key: KeyBlock, name: str) -> bytes:
+    if key.password is None:
+        return key.pem
+    private_bytes = getattr(key.key, "private_bytes", None)
+    if private_bytes is None:
+        raise CertificateError(f"{name}: the private key is not supported: {key.unsupported}")
+    pem: bytes = private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem
 
 
 def _encrypted(key: KeyBlock) -> tuple[bytes, bytes | None]:
