@@ -99,9 +99,9 @@ def read(path: Path) -> bytes:
         raise CertificateError(f"{path}: {error.strerror}") from None
 
 
-def is_revocation_list(path: Path) -> bool:
+def is_revocation_list(path: Path, password: KeyPassword = NO_PASSWORD) -> bool:
     """Whether the file contains certificate revocation lists, in any format."""
-    return bool(credentials.read(path, unlock=False).revocation_lists)
+    return bool(credentials.read(path, password, unlock=False).revocation_lists)
 
 
 def read_revocation_lists(path: Path) -> list[x509.CertificateRevocationList]:

@@ -16,7 +16,7 @@ VARIABLE = "KMIPKIT_KEY_PASSWORD"
 """The environment variable with the password."""
 
 
-@dataclass(slots=True, repr=False)
+@dataclass(slots=True, repr=False, eq=False)
 class KeyPassword:
     """Where the password comes from; it is looked up only when something is encrypted.
 
@@ -51,6 +51,29 @@ class KeyPassword:
             except EOFError:
                 return None
         return self._entered.get(subject)
+
+
+def new_password(file: Path | None, subject: str) -> bytes:
+    """The password for something that is to be encrypted: from a file, or asked for twice.
+
+    Raises:
+        CertificateError: there is neither a file nor a terminal, or the two answers differ.
+    """
+    if file is not None:
+        return _first_line(file)
+    if not sys.stdin.isatty():
+        raise CertificateError(
+            f"there is no password for {subject}, and no terminal to ask for it; give a file with"
+            " --pkcs12-password-file"
+        )
+    try:
+        entered = getpass.getpass(f"New password of {subject}: ")
+        again = getpass.getpass("Again: ")
+    except EOFError:
+        raise CertificateError(f"there is no password for {subject}") from None
+    if entered != again:
+        raise CertificateError("the two passwords differ")
+    return entered.encode()
 
 
 def from_command_line(file: Path | None) -> KeyPassword:

@@ -96,6 +96,12 @@ def lock(config: Config) -> Path:
     return lock_file(config.store.directory / DATABASE)
 
 
+def unlock(config: Config, password: KeyPassword) -> None:
+    """Ask for the password of the server's key now, if it is asked for at all."""
+    if config.tls.cert is not None:
+        _configured_files(config, password).load()
+
+
 def check(config: Config, password: KeyPassword = NO_PASSWORD) -> list[str]:
     """Check whether a start would succeed, without changing anything; errors as of :func:`run`.
 
@@ -188,8 +194,6 @@ def _configured_files(config: Config, password: KeyPassword) -> TLSFiles:
     tls = config.tls
     assert tls.cert is not None
     assert tls.ca is not None
-    if tls.key_password_file is not None and password.file is None:
-        password = replace(password, file=tls.key_password_file)
     return TLSFiles(((tls.cert, tls.key),), tls.ca, password)
 
 
