@@ -78,6 +78,13 @@ def vcenter() -> None:
     show_default=True,
     help="Name in the certificate of an administrator; may be repeated.",
 )
+@click.option(
+    "--poll-interval",
+    type=click.FloatRange(1, 86400),
+    default=300.0,
+    show_default=True,
+    help="Seconds between two polls of the key servers.",
+)
 def vcenter_serve(
     data_dir: Path,
     listen: str,
@@ -91,6 +98,7 @@ def vcenter_serve(
     kms_key_password_file: Path | None,
     kms_ca: Path | None,
     administrator: tuple[str, ...],
+    poll_interval: float,
 ) -> None:
     """Run a vCenter until SIGTERM or Ctrl-C.
 
@@ -109,7 +117,7 @@ def vcenter_serve(
         else None
     )
     listening = for_users((listen, port), _credentials(cert, key, ca, key_password_file))
-    run_vcenter(data_dir, listening, kms, administrator, click.echo)
+    run_vcenter(data_dir, listening, kms, administrator, click.echo, poll_interval)
 
 
 class CallGroup(click.Group):
