@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from kmipkit_client import calls, symmetric_key
 from kmipkit_client.calls import Call
 
+from kmipkit.keys import transparent
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.keyblock import (
@@ -200,6 +201,19 @@ def _get_converted(ask: Ask) -> Call[Any]:
     return calls.get(identifier, KeyFormatType.PKCS_8, None, None)
 
 
+def _transparent_key() -> PrivateKey:
+    """A key in numbers, which the library must check before the server knows their digest."""
+    key = rsa.generate_private_key(65537, 1024)
+    return PrivateKey(
+        key_block=KeyBlock(
+            key_format_type=KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY,
+            key_value=KeyValue(
+                key_material=transparent.dump(key, KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY)
+            ),
+        )
+    )
+
+
 LARGE = bytes(500_000)
 
 
@@ -314,15 +328,19 @@ def _encrypt_with_a_long_exponent(ask: Ask) -> Call[Any]:
     return calls.raw(Operation.ENCRYPT, payload)
 
 
-def _wrapped(ask: Ask, mode: BlockCipherMode) -> tuple[str, KeyWrappingSpecification]:
-    secret = SecretData(
+def secret(data: bytes) -> SecretData:
+    """Secret Data, which may have any length."""
+    return SecretData(
         secret_data_type=SecretDataType.SEED,
         key_block=KeyBlock(
-            key_format_type=KeyFormatType.OPAQUE, key_value=KeyValue(key_material=LARGE)
+            key_format_type=KeyFormatType.OPAQUE, key_value=KeyValue(key_material=data)
         ),
     )
+
+
+def _wrapped(ask: Ask, mode: BlockCipherMode) -> tuple[str, KeyWrappingSpecification]:
     wrapping = _key(ask, AES, 256, Mask.WRAP_KEY | Mask.UNWRAP_KEY)
-    return ask(calls.register(secret, ENCRYPT, None, None)), KeyWrappingSpecification(
+    return ask(calls.register(secret(LARGE), ENCRYPT, None, None)), KeyWrappingSpecification(
         wrapping_method=WrappingMethod.ENCRYPT,
         encryption_key_information=EncryptionKeyInformation(
             unique_identifier=wrapping,
@@ -332,8 +350,8 @@ def _wrapped(ask: Ask, mode: BlockCipherMode) -> tuple[str, KeyWrappingSpecifica
 
 
 def _get_wrapped(ask: Ask) -> Call[Any]:
-    secret, specification = _wrapped(ask, BlockCipherMode.NISTKEYWRAP)
-    payload = GetRequest(unique_identifier=secret, key_wrapping_specification=specification)
+    identifier, specification = _wrapped(ask, BlockCipherMode.NISTKEYWRAP)
+    payload = GetRequest(unique_identifier=identifier, key_wrapping_specification=specification)
     return calls.raw(Operation.GET, payload)
 
 
@@ -384,7 +402,7 @@ ATTACKS: dict[str, Attack] = {
     "Create Split Key": lambda _: calls.raw(Operation.CREATE_SPLIT_KEY, split_request),
     "Derive Key": lambda ask: derive(base_key(ask), 100_000),
     "Sign": lambda ask: sign(register_private_key(ask, rsa_bytes(1024), 1024)),
-    "Register": lambda _: calls.register(private_key(rsa_bytes(1024)), SIGN, None, None),
+    "Register": lambda _: calls.register(_transparent_key(), SIGN, None, None),
     "Encrypt with a slow cipher": _encrypt,
     "Get in another format": _get_converted,
     "MAC with a slow cipher": _mac,

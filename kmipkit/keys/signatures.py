@@ -2,11 +2,13 @@
 
 "Either the Digital Signature Algorithm can be specified or the Cryptographic Algorithm and Hashing
 Algorithm combination" (KMIP 1.4 §3.6): a table maps the former to the latter. The key determines the
-algorithm. All but EdDSA and ML-DSA sign a digest, which may come from the client.
+algorithm. All but EdDSA and ML-DSA sign a digest, which may come from the client. ECDSA and DSA take
+the digest as a number, whatever its length (FIPS 186-5 §6.4.1), so a client that sends one need not
+name its hash; without a hash for a message they use SHA-256, as the official case CS-AC-M-3-ECC does.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -72,6 +74,13 @@ class Scheme:
     hashing_algorithm: HashingAlgorithm | None
     hashes_message: bool = False
     """Whether the algorithm needs the whole message, not a digest (EdDSA, ML-DSA)."""
+    order_bits: int = 0
+    """For ECDSA and DSA, the bits of the order of the group."""
+
+    def hash_of_message(self) -> HashingAlgorithm | None:
+        """The hash with which a message is signed; None if the client must name one."""
+        default = _HASH.SHA_256 if self.order_bits else None
+        return self.hashing_algorithm or default
 
 
 def scheme(key: object, parameters: Parameters) -> Scheme:
@@ -94,9 +103,15 @@ def scheme(key: object, parameters: Parameters) -> Scheme:
         pad = _rsa_padding(padding_method, parameters, hashing, verifying=verifying)
         return Scheme(parameters, lambda digest: (pad, digest), hashing)
     if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
-        return Scheme(parameters, lambda digest: (ec.ECDSA(digest),), hashing)
+        return Scheme(
+            parameters,
+            lambda digest: (ec.ECDSA(digest),),
+            hashing,
+            order_bits=_order_bits(key.curve),
+        )
     if isinstance(key, dsa.DSAPrivateKey | dsa.DSAPublicKey):
-        return Scheme(parameters, lambda digest: (digest,), hashing)
+        order = key.parameters().parameter_numbers().q
+        return Scheme(parameters, lambda digest: (digest,), hashing, order_bits=order.bit_length())
     if not hasattr(key, "sign") and not hasattr(key, "verify"):
         raise _unsupported("a signature by a key for key agreement")
     return Scheme(parameters, lambda _digest: (), None, hashes_message=True)
@@ -136,6 +151,7 @@ class Signer:
         """
         self._scheme = scheme
         self._digested = digested
+        self._has_message = digested is None
         self._message = bytearray()
         self._context: hashes.Hash | None = None
         if digested is not None:
@@ -144,16 +160,18 @@ class Signer:
                     ResultReason.INVALID_FIELD, "this key signs the data, not a digest"
                 )
         elif not scheme.hashes_message:
-            if scheme.hashing_algorithm is None:
+            hashing = scheme.hash_of_message()
+            if hashing is None:
                 raise OperationError(
                     ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
                     "bad Cryptographic Parameters: the Hashing Algorithm is missing",
                 )
-            self._context = hashes.Hash(hash_of(scheme.hashing_algorithm))
+            self._context = hashes.Hash(hash_of(hashing))
 
     def copy(self) -> "Signer":
         """A signer that takes further parts independently of this one."""
         other = Signer(self._scheme, digested=self._digested)
+        other._has_message = self._has_message
         other._message = self._message.copy()
         other._context = None if self._context is None else self._context.copy()
         return other
@@ -168,7 +186,7 @@ class Signer:
     @property
     def hashing_algorithm(self) -> HashingAlgorithm | None:
         """The hash of the message; None if the algorithm needs the message itself."""
-        return self._scheme.hashing_algorithm
+        return self._scheme.hash_of_message()
 
     def set_digest(self, digest: bytes) -> None:
         """Take the digest of the whole message in place of its parts."""
@@ -182,7 +200,10 @@ class Signer:
 
     def content(self) -> tuple[Parameters, bytes]:
         """The arguments of :func:`sign_content` and :func:`verify_content`; no part may follow."""
-        return self._scheme.parameters, self._content()
+        parameters, hashing = self._scheme.parameters, self._scheme.hash_of_message()
+        if self._has_message and self._scheme.hashing_algorithm is None and hashing is not None:
+            parameters = replace(parameters, hashing_algorithm=hashing)
+        return parameters, self._content()
 
     def sign(self, key: Any) -> bytes:
         """The signature. OperationError: Cryptographic Failure if the hash does not fit the key."""
@@ -200,12 +221,47 @@ class Signer:
         return data
 
 
+_SIZES: tuple[hashes.HashAlgorithm, ...] = (
+    hashes.MD5(),  # noqa: S303 - only its size is used
+    hashes.SHA1(),  # noqa: S303
+    hashes.SHA224(),
+    hashes.SHA256(),
+    hashes.SHA384(),
+    hashes.SHA512(),
+)
+
+
+def _as_known_digest(digest: bytes, order_bits: int) -> tuple[bytes, hashes.HashAlgorithm]:
+    """The digest, padded to the size of a hash, without a change to the number that is signed.
+
+    The library takes a digest only with a hash of its size. The number is that of the leftmost
+    ``order_bits`` bits of the digest (FIPS 186-5 §6.4.1): zeros before a short digest do not change
+    it, and after a long one neither.
+    """
+    is_long = 8 * len(digest) >= order_bits
+    if is_long:
+        digest = digest[: -(-order_bits // 8)]
+    for stand_in in _SIZES:
+        size = stand_in.digest_size
+        if size == len(digest) or (is_long and size > len(digest)):
+            return digest.ljust(size, b"\0"), stand_in
+        if len(digest) < size <= order_bits // 8:
+            return digest.rjust(size, b"\0"), stand_in
+    raise _unsupported(f"a digest of {len(digest)} bytes without Hashing Algorithm")
+
+
+def _order_bits(curve: ec.EllipticCurve) -> int:
+    """The bits of the order of a curve, as far as the library tells them."""
+    order = getattr(curve, "group_order", None)
+    return order.bit_length() if isinstance(order, int) else curve.key_size
+
+
 def sign_content(key: Any, parameters: Parameters, content: bytes) -> bytes:
     """The signature of a digest, or of a message that the key signs itself (:meth:`Signer.content`).
 
     OperationError: Cryptographic Failure if the hash does not fit the key.
     """
-    arguments = _arguments(scheme(key, parameters))
+    content, arguments = _arguments(scheme(key, parameters), content)
     with foreign_errors("signing failed: the parameters do not fit the key", failures=_FAILURES):
         signature: bytes = key.sign(content, *arguments)
     return signature
@@ -213,7 +269,7 @@ def sign_content(key: Any, parameters: Parameters, content: bytes) -> bytes:
 
 def verify_content(key: Any, parameters: Parameters, content: bytes, signature: bytes) -> bool:
     """Whether the signature of this content is valid; one of an impossible length is not."""
-    arguments = _arguments(scheme(key, parameters))
+    content, arguments = _arguments(scheme(key, parameters), content)
     with foreign_errors(
         "verification failed: the parameters do not fit the key", failures=_FAILURES
     ):
@@ -224,14 +280,17 @@ def verify_content(key: Any, parameters: Parameters, content: bytes, signature: 
     return True
 
 
-def _arguments(selected: Scheme) -> tuple[Any, ...]:
-    """The arguments of the library's sign and verify, besides the content."""
+def _arguments(selected: Scheme, content: bytes) -> tuple[bytes, tuple[Any, ...]]:
+    """What the library's sign and verify take: the content, and the arguments after it."""
     if selected.hashes_message:
-        return ()
+        return content, ()
     hashing = selected.hashing_algorithm
-    return selected.arguments(
-        _no_digest_info() if hashing is None else utils.Prehashed(hash_of(hashing))
-    )
+    if hashing is not None:
+        return content, selected.arguments(utils.Prehashed(hash_of(hashing)))
+    if selected.order_bits:
+        content, stand_in = _as_known_digest(content, selected.order_bits)
+        return content, selected.arguments(utils.Prehashed(stand_in))
+    return content, selected.arguments(_no_digest_info())
 
 
 def _no_digest_info() -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from cryptography.hazmat.primitives.asymmetric import rsa
 from kmipkit_client import ConnectionFailed, OperationFailed, calls, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.engine import computing
@@ -272,8 +273,8 @@ def test_iterations_count_for_each_block_of_the_output(laboratory: Laboratory) -
 
 def test_a_split_key_has_parts_of_limited_size(laboratory: Laboratory) -> None:
     """A request of some bytes would otherwise store hundreds of times the largest object."""
-    value = costly.private_key(bytes(100_000), bits=1024)
-    identifier = laboratory.ask(calls.register(value, costly.SIGN, None, None))
+    secret = costly.secret(bytes(100_000))
+    identifier = laboratory.ask(calls.register(secret, costly.SIGN, None, None))
     payload = costly.split_request.replace(unique_identifier=identifier)
     with pytest.raises(OperationFailed) as caught:
         laboratory.ask(calls.raw(Operation.CREATE_SPLIT_KEY, payload))
@@ -298,11 +299,31 @@ def test_a_key_is_validated_once(laboratory: Laboratory, monkeypatch: pytest.Mon
     assert [task.function.__name__ for task in tasks] == ["_validate"]
 
 
+def key_with_a_composite_factor() -> bytes:
+    """A key in PKCS #1 whose numbers fit together; but one factor is no prime."""
+    first, second = (rsa.generate_private_key(65537, 1024).private_numbers() for _ in range(2))
+    p, q, e = first.p * first.q, second.p, 65537
+    d = pow(e, -1, (p - 1) * (q - 1))
+    numbers = (0, p * q, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))
+    return _element(0x30, b"".join(_element(2, _bytes(number)) for number in numbers))
+
+
+def _bytes(number: int) -> bytes:
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
+
+
+def _element(tag: int, content: bytes) -> bytes:
+    """An element in DER with a length of up to two bytes."""
+    size = len(content)
+    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    if 128 <= size < 256:
+        length = b"\x81" + bytes([size])
+    return bytes([tag]) + length + content
+
+
 def test_a_key_that_is_not_valid_is_not_used(laboratory: Laboratory) -> None:
     """The library must not compute with a key that nobody has validated: a signature could reveal it."""
-    data = bytearray(costly.rsa_bytes(1024))
-    data[-3] ^= 1  # in the last coefficient
-    identifier = costly.register_private_key(laboratory.ask, bytes(data), 1024)
+    identifier = costly.register_private_key(laboratory.ask, key_with_a_composite_factor(), 1536)
     for _ in range(2):
         with pytest.raises(OperationFailed) as caught:
             laboratory.ask(costly.sign(identifier))

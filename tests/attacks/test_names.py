@@ -11,11 +11,11 @@ import pytest
 import trio
 from cryptography.hazmat.primitives.serialization import Encoding
 from kmipkit_certs.authority import Authority, Purpose
+from kmipkit_certs.revocation_status import PeerCertificate
 from kmipkit_client import OperationFailed, calls, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.identity.peer import PeerCertificate
 from laboratory import START, Laboratory
 
 from kmipkit.model.attribute import Attributes

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from kmipkit_certs.revocation_status import PeerCertificate
+
 from kmipkit.spec.enums import ValidityIndicator
 from kmipkit.spec.versions import Version
-from kmipkit_server.identity.peer import PeerCertificate
 
 Random = Callable[[int], bytes]
 """Returns a number of random bytes."""
@@ -37,6 +38,8 @@ class Settings:
     """Attribute instances of an object to which clients may add further ones."""
     max_located: int = 100_000
     """Objects that one Locate may look at, about, and find."""
+    application_namespaces: tuple[str, ...] = ("kmipkit",)
+    """Namespaces for which the server generates Application Data (KMIP 1.4 §3.36)."""
     anchors: tuple[bytes, ...] = ()
     """The certificates (DER) at which a chain must end for Validate to call it valid."""
     revocation: Callable[[PeerCertificate], ValidityIndicator] = _never_revoked

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import trio
+from kmipkit_certs.revocation_status import PeerCertificate
 
 from kmipkit.errors import OperationError
 from kmipkit.keys.hashes import digest
@@ -33,7 +34,6 @@ from kmipkit_server.identity.directory import Directory, account_of, is_usable
 from kmipkit_server.identity.guessing import Guesses
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.identity.passwords import PasswordChecker
-from kmipkit_server.identity.peer import PeerCertificate
 from kmipkit_server.identity.stored_credential import StoredCredential, unpack_credential
 from kmipkit_server.identity.tickets import Revocation, Session, Tickets
 from kmipkit_server.store.base import Record, Store

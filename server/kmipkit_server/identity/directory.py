@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from kmipkit_certs.identity import USER_PREFIX
+from kmipkit_certs.revocation_status import PeerCertificate
+
 from kmipkit.model.codec import decode
 from kmipkit.model.objects import Certificate
 from kmipkit.model.types import NameReference
@@ -18,8 +21,7 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.tree import Item
-from kmipkit_server.identity.identity import SYSTEM, USER_PREFIX, Identity
-from kmipkit_server.identity.peer import PeerCertificate
+from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.store.base import Criterion, Damaged, LocateQuery, Reader, Record
 from kmipkit_server.store.criteria import is_met
 

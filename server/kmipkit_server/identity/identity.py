@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from kmipkit.model.payloads.limits import Right
-from kmipkit_server.identity.peer import PeerCertificate
+from kmipkit_certs.revocation_status import PeerCertificate
 
-USER_PREFIX = "user:"
-"""The beginning of the account names of users; accounts of certificates have other names. Otherwise an
-administrator could become the account of a certificate, by making a user of its name."""
+from kmipkit.model.payloads.limits import Right
 
 Holder = tuple[str, bytes | None]
 """The name of an account, and the value of a delegated ticket if the request has one."""

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from kmipkit_certs.revocation_status import PeerCertificate
 
 from kmipkit.errors import OperationError
 from kmipkit.keys import costs
@@ -19,7 +20,6 @@ from kmipkit.model.payloads.certify import ValidateRequest, ValidateResponse
 from kmipkit.spec.enums import ResultReason, State, ValidityIndicator
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
-from kmipkit_server.identity.peer import PeerCertificate
 from kmipkit_server.keys import certificate_authority
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed

@@ -163,11 +163,13 @@ class LocateQuery:
     object_group_member: ObjectGroupMember | None = None
     limit: int | None = None
     """How many objects the search may look at, and find; about, as it depends on the criteria."""
+    oldest_first: bool = False
+    """Whether the oldest object comes first, instead of the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The result of Locate: one page of identifiers, newest object first."""
+    """The result of Locate: one page of identifiers, in the order of the query."""
 
     ids: tuple[str, ...]
     total: int | None

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from kmipkit_certs.authority import Authority, Purpose
+from kmipkit_certs.revocation_status import PeerCertificate
 from kmipkit_client import OperationFailed, calls, messages
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.identity.peer import PeerCertificate
 from laboratory import START, Laboratory
 
 from kmipkit.model.attribute import Attributes

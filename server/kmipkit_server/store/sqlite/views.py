@@ -195,7 +195,10 @@ class _View:
         limits = [query.maximum, None if query.limit is None else query.limit + 1]
         limit = min((each for each in limits if each is not None), default=-1)
         page = statement.values | {"limit": limit, "offset": query.offset}
-        sql = f"SELECT id FROM objects WHERE {where} ORDER BY seq DESC LIMIT :limit OFFSET :offset"  # noqa: S608 - placeholders
+        order = "ASC" if query.oldest_first else "DESC"
+        sql = (
+            f"SELECT id FROM objects WHERE {where} ORDER BY seq {order} LIMIT :limit OFFSET :offset"  # noqa: S608 - placeholders
+        )
         with sqlite_errors(self.name):
             return tuple([identifier for (identifier,) in self.connection.execute(sql, page)])
 
