@@ -12,7 +12,7 @@ from pathlib import Path
 from kmipkit_certs import development
 from kmipkit_certs.clock import system_clock
 
-from bench import codec, load, messages, neighbours, servers
+from bench import codec, idle, load, messages, neighbours, servers
 
 SECONDS = 1.5
 ROUNDS = 4
@@ -124,6 +124,7 @@ class Bench:
         )
         rows.append(self._help())
         rows += self._neighbours()
+        rows.append(self._idle())
         return rows
 
     def _codec(self) -> list[Row]:
@@ -235,6 +236,19 @@ class Bench:
             )
             for name, latency in latencies.items()
         ]
+
+    def _idle(self) -> Row:
+        """Memory of idle connections, in the short form."""
+        result = idle.measure(self._folder / "idle", self._pki, idle.SHORT, report_progress)
+        is_served = result.median <= 3 * result.alone and result.percentile_99 <= 100
+        return Row(
+            f"Memory of each of {result.connections:,} idle connections",
+            "",
+            f"{result.kilobytes:.0f} kB",
+            result.kilobytes / idle.MAX_KILOBYTES,
+            "≤ 1",
+            result.kilobytes <= idle.MAX_KILOBYTES and is_served,
+        )
 
     def _help(self) -> Row:
         import subprocess

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,12 +54,14 @@ def start(*arguments: str, cwd: Path = PROJECT) -> Iterator[Server]:
             process.stdout.close()
 
 
-def kmipkit(folder: Path, pki: Path, checkout: Path = PROJECT) -> AbstractContextManager[Server]:
-    """The kmipkit server of a checkout."""
+def kmipkit(
+    folder: Path, pki: Path, checkout: Path = PROJECT, options: Sequence[str] = ()
+) -> AbstractContextManager[Server]:
+    """The kmipkit server of a checkout, with further options."""
     files = ("--tls-cert", "server.crt"), ("--tls-key", "server.key"), ("--tls-ca", "ca.crt")
     tls = [part for option, name in files for part in (option, str(pki / name))]
-    options = ["--port", "0", "--data-dir", str(folder), "--log-level", "warning", *tls]
-    return start("kmipkit", "serve", *options, cwd=checkout)
+    usual = ["--port", "0", "--data-dir", str(folder), "--log-level", "warning", *tls]
+    return start("kmipkit", "serve", *usual, *options, cwd=checkout)
 
 
 def pykmip(folder: Path, pki: Path) -> AbstractContextManager[Server]:

@@ -46,6 +46,7 @@ from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
+from kmipkit_server.net.open_files import permit_connections
 from kmipkit_server.net.revocation import RevocationFiles, Revocations
 from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
@@ -87,6 +88,7 @@ def run(config: Config, announce: Announce, password: KeyPassword = NO_PASSWORD)
     logs.configure(config.log.level)
     gc.set_threshold(GARBAGE_THRESHOLD)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    permit_connections(config.limits.connections)
     gc.freeze()  # modules and classes stay forever: collections need not visit them
     trio.run(partial(serve, config, announce, password=password))
 
