@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
-from kmipkit_vsphere.model.certificates import to_der
+from kmipkit_vsphere.model.certificates import to_der, to_pem
 from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.attestation import AttestationService
@@ -182,3 +182,19 @@ def attest(verifier: AttestationService, tpm: Any, events: Sequence[Event]) -> A
 
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+IMAGE = Image("ESXi", "8.0.3", (("esx-base", "00" * 32), ("vmx", "01" * 32)), ("vmkBootVerbose",))
+OTHER = Image("ESXi", "8.0.2", (("esx-base", "07" * 32),))
+
+
+def good(maker: Maker) -> SoftwareTPM:
+    """A TPM with a certificate of its maker."""
+    tpm = SoftwareTPM()
+    tpm.certificate = maker.certify(tpm.ek)
+    return tpm
+
+
+def anchors(maker: Maker, **more: Any) -> Anchors:
+    """The maker as the only one that is trusted."""
+    return Anchors((to_pem(maker.certificate),), **more)

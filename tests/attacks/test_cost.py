@@ -1,5 +1,6 @@
 """Requests that cost the server much: the others are served meanwhile, and nothing is held for them."""
 
+import itertools
 import logging
 import threading
 import time
@@ -22,25 +23,35 @@ from kmipkit_server.engine.workers import open_workers
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store import packing, slices
 from kmipkit_server.store.sqlite import event_loop
-from laboratory import Laboratory
+from laboratory import START, Laboratory
 from servers import RunningServer
 
 from bench import costly
 from kmipkit.keys import pairs
-from kmipkit.model.attribute import VendorName
+from kmipkit.model.attribute import Attributes, VendorName
 from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import ResponseBatchItem
-from kmipkit.model.payloads.crypto import EncryptRequest, HashRequest
+from kmipkit.model.payloads.certify import CertifyRequest
+from kmipkit.model.payloads.create import CreateKeyPairRequest, CreateRequest
+from kmipkit.model.payloads.crypto import (
+    EncryptRequest,
+    HashRequest,
+    MACRequest,
+    RNGRetrieveRequest,
+)
 from kmipkit.spec.enums import (
     BlockCipherMode,
+    CryptographicAlgorithm,
     HashingAlgorithm,
+    ObjectType,
     Operation,
     ResultReason,
     ResultStatus,
 )
 from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1
 
 ME, OTHER = Identity("me"), Identity("other")
@@ -388,6 +399,77 @@ def test_a_large_part_is_processed_in_a_thread(
     )
     assert laboratory.ask(calls.raw(Operation.HASH, payload)).correlation_value
     assert (threads == {threading.get_ident()}) is (size < LARGE_PART)
+
+
+BATCHES: dict[str, tuple[Call[Any], ...]] = {
+    "a new key that is used": (
+        calls.raw(
+            Operation.CREATE,
+            CreateRequest(
+                object_type=ObjectType.SYMMETRIC_KEY,
+                attributes=Attributes.of(
+                    (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.DES3),
+                    (Tag.CRYPTOGRAPHIC_LENGTH, 168),
+                    (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.MAC_GENERATE),
+                    (Tag.ACTIVATION_DATE, START),
+                ),
+            ),
+        ),
+        calls.raw(Operation.MAC, MACRequest(data=bytes(500_000))),
+    ),
+    "a new pair that is certified": (
+        calls.raw(
+            Operation.CREATE_KEY_PAIR,
+            CreateKeyPairRequest(
+                common_attributes=Attributes.of(
+                    (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.EC),
+                    (Tag.CRYPTOGRAPHIC_LENGTH, 256),
+                    (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.SIGN),
+                ),
+            ),
+        ),
+        calls.raw(Operation.CERTIFY, CertifyRequest(unique_identifier=1)),
+    ),
+    "random data that are hashed": (
+        calls.raw(Operation.RNG_RETRIEVE, RNGRetrieveRequest(data_length=16384)),
+        calls.raw(Operation.RNG_RETRIEVE, RNGRetrieveRequest(data_length=16384)),
+        *(
+            calls.raw(
+                Operation.HASH,
+                HashRequest(
+                    cryptographic_parameters=CryptographicParameters(
+                        hashing_algorithm=HashingAlgorithm.SHA3_512
+                    ),
+                    data=source,
+                ),
+            )
+            for source in (0, 1)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_what_is_random_is_the_same_in_all_runs(
+    laboratory: Laboratory, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A computation with a new random key each time would never have been computed before: the server
+    would run the message again and again, until it has used up its time."""
+    monkeypatch.setattr(computing, "MAX_IN_PLACE", 0.05)
+    if name == "a new pair that is certified":
+        monkeypatch.setattr(computing, "MAX_IN_PLACE", 1.5)
+    tasks: list[str] = []
+
+    def compute(task: Task) -> Outcome:
+        tasks.append(task.function.__name__)
+        return execute(task)
+
+    monkeypatch.setattr(computing, "execute", compute)
+    results = laboratory.batch(*BATCHES[name])
+    assert not [result for result in results if isinstance(result, OperationFailed)]
+    assert 0 < len(tasks) <= 4
+    pairs_of_results = itertools.combinations(results, 2)
+    assert all(one != other for one, other in pairs_of_results), "nothing random is used twice"
 
 
 # --- messages with many items --------------------------------------------------------------------

@@ -5,6 +5,9 @@ ends (:class:`ComputationNeeded`), the dispatcher has the function computed outs
 and the batch runs again, which then has the result. So no computation stops the event loop or holds
 the writer, whatever the operation. The results of one message are its own, and each is used once and
 in order, since a result may be random, such as a new key.
+
+All runs of a message must ask for the same, or the batch would never have all results. So what is random
+in one run is the same in the others: bytes (:meth:`Computing.draw`) and what is computed in place.
 """
 
 import logging
@@ -97,6 +100,8 @@ class Results:
     deadline: float | None = None
     """The time at which the tasks of the message must be done; set when the first one begins."""
     outcomes: list[tuple[Task, Outcome]] = field(default_factory=list)
+    draws: list[bytes] = field(default_factory=list)
+    """Random bytes that a run has used, in their order."""
     resumed: dict[bytes, Computation] = field(default_factory=dict)
     """Operations in several parts that a run has resumed, as they were before."""
 
@@ -104,18 +109,19 @@ class Results:
 class Computing:
     """What one run of a message computes; it uses each result of the message once."""
 
-    __slots__ = ("_results", "_used", "is_repeatable")
+    __slots__ = ("_drawn", "_results", "_used", "is_repeatable")
 
     def __init__(self, results: Results) -> None:
         self._results = results
         self._used: set[int] = set()
+        self._drawn = 0
         self.is_repeatable = True
         """Whether the batch may run again: it has changed nothing that cannot be undone."""
 
     def compute(self, function: Callable[..., _Result], *arguments: Any, cost: float) -> _Result:
         """See :meth:`kmipkit_server.engine.call.Call.compute`."""
         if cost <= MAX_IN_PLACE:
-            return function(*arguments)
+            return self.remember(function, *arguments)
         task = Task(function, arguments)
         outcome = self._next(task)
         if outcome is not None:
@@ -133,14 +139,26 @@ class Computing:
 
     def remember(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """See :meth:`kmipkit_server.engine.call.Call.remember`."""
-        task = Task(function, arguments)
+        return self.repeat(Task(function, arguments), lambda: function(*arguments))
+
+    def repeat(self, task: Task, function: Callable[[], _Result]) -> _Result:
+        """The result of a function that this run calls in place; later runs have the same."""
         outcome = self._next(task)
         if outcome is None:
-            outcome = Outcome(function(*arguments))
+            outcome = Outcome(function())
             self._used.add(len(self._results.outcomes))
             self._results.outcomes.append((task, outcome))
         result: _Result = outcome.result
         return result
+
+    def draw(self, random: Callable[[int], bytes], count: int) -> bytes:
+        """Random bytes; a later run that draws as many at the same place gets the same."""
+        draws, place = self._results.draws, self._drawn
+        self._drawn += 1
+        if place == len(draws) or len(draws[place]) != count:
+            # Another run than before, since the store has changed meanwhile: nothing has to agree.
+            draws[place:] = [random(count)]
+        return draws[place]
 
     def _next(self, task: Task) -> Outcome | None:
         """The first outcome of the task that this run has not used."""

@@ -125,7 +125,10 @@ def use_public_key(
     """
     cost += costs.public_operation(key)
     if cost <= MAX_IN_PLACE:
-        return function(key, *arguments)
+        if call.batch.is_single:
+            return function(key, *arguments)
+        in_place = (function, public_bytes(key), arguments)
+        return call.compute_in_place(in_place, lambda: function(key, *arguments))
     result: _Result = call.compute(
         _with_public_key, public_bytes(key), function, arguments, cost=cost
     )
@@ -154,7 +157,10 @@ def sign(call: Call, managed: Managed, key: PrivateKeyTypes, signer: signatures.
     if isinstance(key, RSAPrivateKey):
         return use_private_key(call, managed, signatures.sign_content, parameters, data)
     if cost <= MAX_IN_PLACE:
-        return signatures.sign_content(key, parameters, data)
+        return call.compute_in_place(
+            (managed.id, parameters, data),
+            lambda: signatures.sign_content(key, parameters, data),
+        )
     return use_private_key(call, managed, signatures.sign_content, parameters, data, cost=cost)
 
 

@@ -30,5 +30,5 @@ def with_application_data(call: Call, attribute: Attribute) -> Attribute:
             f"the server does not generate Application Data for the namespace {namespace!r};"
             " the request must have them",
         )
-    data = str(uuid.UUID(bytes=call.random(16), version=4))
+    data = str(uuid.UUID(bytes=call.draw(16), version=4))
     return Attribute(attribute.key, information.replace(application_data=data), attribute.index)

@@ -194,7 +194,7 @@ SET_IF_GENERATED: Mapping[Tag, ServerValue] = MappingProxyType(
 
 def new_identifier(call: Call) -> str:
     """A new Unique Identifier (KMIP 1.4 §3.1)."""
-    return str(uuid.UUID(bytes=call.random(16), version=4))
+    return str(uuid.UUID(bytes=call.draw(16), version=4))
 
 
 def create(

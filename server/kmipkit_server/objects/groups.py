@@ -63,7 +63,7 @@ def _generate_member(call: Call) -> str:
     key = SymmetricKey(
         key_block=KeyBlock(
             key_format_type=KeyFormatType.RAW,
-            key_value=KeyValue(key_material=generate_key(algorithm, KEY_LENGTH, call.random)),
+            key_value=KeyValue(key_material=generate_key(algorithm, KEY_LENGTH, call.draw)),
             cryptographic_algorithm=algorithm,
             cryptographic_length=KEY_LENGTH,
         )

@@ -93,7 +93,7 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
     require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, object_type)
     attributes = creation.with_usage_mask(attributes)
-    value = make(attributes, call.random)
+    value = make(attributes, call.draw)
     managed = creation.create(
         call, object_type, value, attributes, derived_attributes(value), generated=True
     )

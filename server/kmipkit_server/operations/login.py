@@ -52,7 +52,7 @@ def _ticket(
 ) -> Ticket:
     return call.batch.tickets.issue(
         call.identity,
-        call.random(tickets.SIZE),
+        call.draw(tickets.SIZE),
         call.now,
         _lease_time(call, request.lease_time),
         _limits(request.request_count, request.usage_limits),

@@ -167,7 +167,7 @@ def _generate_random(call: Call, library: Library, parameters: _Input) -> bytes:
     size = parameters.read("I")
     if size > MAX_RANDOM_LENGTH:
         raise _FunctionFailed(Rc.DATA_LEN_RANGE)
-    return struct.pack(">I", size) + call.random(size)
+    return struct.pack(">I", size) + call.draw(size)
 
 
 Function = Callable[[Call, Library, _Input], bytes]
@@ -200,7 +200,7 @@ def pkcs_11(call: Call, request: PKCS11Request) -> PKCS11Response:
         )
     function = request.pkcs_11_function
     is_first = function == PKCS11Function.C_INITIALIZE
-    value = call.random(16) if is_first else request.correlation_value
+    value = call.draw(16) if is_first else request.correlation_value
     code, output = _call_function(call, function, value, request.pkcs_11_input_parameters or b"")
     return PKCS11Response(
         pkcs_11_interface=request.pkcs_11_interface,

@@ -60,9 +60,7 @@ def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
     attributes = replacing_attributes(call, requested, old, request.offset)
     algorithm = CryptographicAlgorithm(attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
     bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
-    key = SymmetricKey(
-        key_block=raw_key(generate_key(algorithm, bits, call.random), algorithm, bits)
-    )
+    key = SymmetricKey(key_block=raw_key(generate_key(algorithm, bits, call.draw), algorithm, bits))
     nameless = release_names(call, old)
     attributes = attributes.plus(Attribute(Tag.LINK, link_to_replaced(old)))
     managed = creation.create(

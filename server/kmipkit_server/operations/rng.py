@@ -23,7 +23,7 @@ def rng_retrieve(call: Call, request: RNGRetrieveRequest) -> RNGRetrieveResponse
             ResultReason.INVALID_FIELD,
             f"Data Length must be 1 to {MAX_LENGTH} bytes, not {request.data_length}",
         )
-    data = call.random(request.data_length)
+    data = call.draw(request.data_length)
     call.returns_data(data)
     return RNGRetrieveResponse(data=data)
 
