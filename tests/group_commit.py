@@ -23,7 +23,7 @@ class ControlledStore(SQLiteDatabase):
     """A store that counts its commits. A test can delay them or make them fail."""
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+        super().__init__(*args)  # type: ignore[arg-type]  # the arguments of open()
         self.transactions = 0
         self.commits = 0
         self.threads: set[int] = set()

@@ -293,7 +293,7 @@ def play(
                 nursery.start_soon(laboratory.store.serve)
                 return laboratory
 
-            scene.make_laboratory = made  # type: ignore[method-assign]
+            scene.make_laboratory = made  # type: ignore[method-assign]  # replaced for this test
             await test(scene)
             for laboratory in started:
                 await laboratory.store.stop()

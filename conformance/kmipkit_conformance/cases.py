@@ -214,9 +214,10 @@ def _version(name: str, messages: list[Item]) -> Version:
         version = Version(int(match["major"]), int(match["minor"]))
         if version in VERSIONS:
             return version
-    header = messages[0].value[0]  # type: ignore[index]
-    numbers = [child.value for child in header.value[0].value]  # type: ignore[union-attr,index]
-    return Version(*numbers)  # type: ignore[arg-type]
+    # A message begins with a header, and that with Protocol Version, a structure of two integers.
+    header = messages[0].value[0]  # type: ignore[index]  # a structure, as above
+    numbers = [child.value for child in header.value[0].value]  # type: ignore[union-attr,index]  # as above
+    return Version(*numbers)  # type: ignore[arg-type]  # integers, as above
 
 
 def _steps(messages: list[Item], marks_of_messages: list[Marks]) -> Iterator[Step]:

@@ -101,7 +101,7 @@ class Comparison:
             yield from self._same_items("ResponseHeader", *items)
 
     def _batch_item(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
-        operation = next((Operation(c.value) for c in children(actual, Tag.OPERATION)), None)  # type: ignore[arg-type]
+        operation = next((Operation(c.value) for c in children(actual, Tag.OPERATION)), None)  # type: ignore[arg-type]  # an enumeration, as the tree was decoded
         self._set_permissions(operation, expected, actual)
         for extension in children(actual, Tag.MESSAGE_EXTENSION):
             if any(child.value for child in children(extension, Tag.CRITICALITY_INDICATOR)):

@@ -469,7 +469,9 @@ def test_what_is_random_is_the_same_in_all_runs(
     assert not [result for result in results if isinstance(result, OperationFailed)]
     assert 0 < len(tasks) <= 4
     pairs_of_results = itertools.combinations(results, 2)
-    assert all(one != other for one, other in pairs_of_results), "nothing random is used twice"
+    assert all(first != second for first, second in pairs_of_results), (
+        "nothing random is used twice"
+    )
 
 
 # --- messages with many items --------------------------------------------------------------------

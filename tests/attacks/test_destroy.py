@@ -204,7 +204,7 @@ def test_a_busy_log_is_emptied_later(directory: DataDirectory) -> None:
         with closing(sqlite3.connect(directory.database, isolation_level=None)) as reading:
             reading.execute("BEGIN")
             reading.execute("SELECT count(*) FROM objects").fetchone()
-            store.begin().connection.execute("PRAGMA busy_timeout = 0")  # type: ignore[attr-defined]
+            store.begin().connection.execute("PRAGMA busy_timeout = 0")  # type: ignore[attr-defined]  # the transaction is that of SQLite
             store.rollback()
             destroy_record(store, "id-1")
             assert store.needs_cleaning

@@ -136,7 +136,7 @@ def test_a_batch_item_id_that_is_no_byte_string(laboratory: Laboratory) -> None:
     identifier = Item(Tag.UNIQUE_BATCH_ITEM_ID, ItemType.TEXT_STRING, "x")
     tree = binary.decode(request(V2_1, Item(Tag.OPERATION, ItemType.ENUMERATION, 24)))
     assert isinstance(tree.value, tuple)
-    damaged = structure(Tag.BATCH_ITEM, *tree.value[1].value[:1], identifier)  # type: ignore[index, misc]
+    damaged = structure(Tag.BATCH_ITEM, *tree.value[1].value[:1], identifier)  # type: ignore[index, misc]  # the tree of a message that was decoded
     item = answer(laboratory, binary.encode(structure(Tag.REQUEST_MESSAGE, tree.value[0], damaged)))
     assert item.unique_batch_item_id is None
 

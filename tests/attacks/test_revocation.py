@@ -61,7 +61,7 @@ class Company:
 
     def load(self, **options: object) -> Revocations:
         sources = {"crls": (self.pki.revocation_list,), **options}
-        return Revocations.load(RevocationFiles(**sources), self.authorities, self.clock)  # type: ignore[arg-type]
+        return Revocations.load(RevocationFiles(**sources), self.authorities, self.clock)  # type: ignore[arg-type]  # fields of several types
 
     def admits(self, revocations: Revocations, name: str) -> bool:
         try:
@@ -286,7 +286,7 @@ def test_over_tls_a_list_of_ones_own_is_read_when_it_changes(
     changed.write_bytes(x509.load_der_x509_certificate(twin(cert)).public_bytes(Encoding.PEM))
     context = ssl.create_default_context(cafile=server.pki.ca)
     context.load_cert_chain(changed, server.pki.files("thief").key)
-    server.context = lambda identity="admin": context  # type: ignore[method-assign]
+    server.context = lambda identity="admin": context  # type: ignore[method-assign]  # replaced for this test
     assert b"server's list" in answer(server, "thief"), "in its other form as well"
 
 

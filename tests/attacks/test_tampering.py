@@ -162,7 +162,7 @@ def test_a_revoked_key_does_not_come_back_with_its_old_row(
     with tampered.server() as server:
         request = RevokeRequest(unique_identifier=tampered.key, revocation_reason=reason)
         server.ask(calls.raw(Operation.REVOKE, request))
-        assert server.record(tampered.key).stored_state is State.COMPROMISED  # type: ignore[union-attr]
+        assert server.record(tampered.key).stored_state is State.COMPROMISED  # type: ignore[union-attr]  # it exists, or the test fails
     tampered.put_row(old)
     caplog.clear()
     with tampered.server():

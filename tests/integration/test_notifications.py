@@ -186,7 +186,7 @@ def test_a_client_in_the_server_role_gets_requests_and_then_its_role_back(
             request, version = decode_request(read_message(stream))
             operations.append(request.batch_items[0].operation)
             if operations[-1] is Operation.PUT:
-                assert request.batch_items[0].request_payload.unique_identifier == key  # type: ignore[union-attr]
+                assert request.batch_items[0].request_payload.unique_identifier == key  # type: ignore[union-attr]  # it exists, or the test fails
             stream.sendall(answer(request, version))
         assert operations == [
             Operation.DISCOVER_VERSIONS,

@@ -40,7 +40,7 @@ def _placeholder(text: str, item_type: ItemType, tag: int) -> ItemValue:
 def _version_of(message: Item) -> Version:
     """From the header itself: some cases have messages of another version than their own."""
     numbers = message.value[0].value[0].value  # type: ignore[union-attr,index]  # trees are untyped
-    return Version(*(number.value for number in numbers))  # type: ignore[arg-type,union-attr]
+    return Version(*(number.value for number in numbers))  # type: ignore[arg-type,union-attr]  # the tree of a message that was decoded
 
 
 def _cases(shared: Path, version: Version) -> Iterator[tuple[str, list[Item]]]:

@@ -96,7 +96,9 @@ def test_attributes_are_listed_read_and_changed(client: Any) -> None:
     assert {"Unique Identifier", "Cryptographic Algorithm", "State", "Name"} <= set(names)
     identifier, found = client.get_attributes(key, ["Cryptographic Length", "Object Type"])
     assert identifier == key
-    assert {str(one.attribute_name): one.attribute_value.value for one in found} == {
+    assert {
+        str(attribute.attribute_name): attribute.attribute_value.value for attribute in found
+    } == {
         "Cryptographic Length": 128,
         "Object Type": enums.ObjectType.SYMMETRIC_KEY,
     }

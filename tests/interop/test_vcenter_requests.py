@@ -70,7 +70,7 @@ def succeeded(data: bytes, *operations: Operation) -> list[Any]:
 @pytest.fixture(scope="module")
 def captured(shared: Path) -> dict[str, bytes]:
     capture = json.loads((shared / "vcenter-capture.json").read_text())
-    return {one["name"]: bytes.fromhex(one["hex"]) for one in capture["requests"]}
+    return {request["name"]: bytes.fromhex(request["hex"]) for request in capture["requests"]}
 
 
 def test_the_captured_requests_get_the_answers_that_vcenter_goes_on_with(
@@ -84,7 +84,7 @@ def test_the_captured_requests_get_the_answers_that_vcenter_goes_on_with(
         [item] = message.batch_items
         assert item.unique_batch_item_id is None, "omitted where the request omits it"
         assert item.result_status is ResultStatus.SUCCESS
-        offered = [found.version for found in item.response_payload.protocol_versions]  # type: ignore[union-attr]
+        offered = [found.version for found in item.response_payload.protocol_versions]  # type: ignore[union-attr]  # it exists, or the test fails
         assert offered == VERSIONS_ANSWERED
 
         [payload] = succeeded(

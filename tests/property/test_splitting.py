@@ -70,7 +70,7 @@ def test_one_altered_part_among_more_than_enough_is_noticed(
 def test_a_part_alone_says_nothing() -> None:
     """With one known part, each byte of the secret is as likely as any other: all 256 occur."""
     scheme = Scheme(M.POLYNOMIAL_SHARING_GF_2_8, 2, 2, 1)
-    firsts = [split(b"\x42", scheme, lambda size, n=n: bytes([n] * size))[0] for n in range(256)]  # type: ignore[misc]
+    firsts = [split(b"\x42", scheme, lambda size, n=n: bytes([n] * size))[0] for n in range(256)]  # type: ignore[misc]  # the default binds the loop variable
     assert len(set(firsts)) == 256
 
 

@@ -32,7 +32,7 @@ def config_complete() -> None:
 
 def thread_model() -> int:
     """One call at a time on a connection; clients may have several connections."""
-    import nbdkit  # type: ignore[import-not-found,unused-ignore]
+    import nbdkit  # type: ignore[import-not-found,unused-ignore]  # only inside nbdkit
 
     return int(nbdkit.THREAD_MODEL_SERIALIZE_REQUESTS)
 

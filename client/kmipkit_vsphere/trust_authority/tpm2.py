@@ -19,7 +19,7 @@ from kmipkit_vsphere.trust_authority.tpm import PCRS, Endorsement, Quote
 SELECTION: Final = "sha256:" + ",".join(map(str, PCRS))
 
 try:
-    import tpm2_pytss as _stack  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    import tpm2_pytss as _stack  # type: ignore[import-untyped,import-not-found,unused-ignore]  # optional, without types
 except (ImportError, RuntimeError):  # RuntimeError: the libraries below it are missing
     _stack = None
 

@@ -35,7 +35,7 @@ def ask(authority: Authority, certificate: x509.Certificate, **changes: object) 
         "now": NOW,
         **changes,
     }
-    return reasons(Check(**arguments))  # type: ignore[arg-type]
+    return reasons(Check(**arguments))  # type: ignore[arg-type]  # fields of several types
 
 
 @pytest.mark.parametrize("algorithm", keypairs.ALGORITHMS)
@@ -121,12 +121,12 @@ def leaf(authority: Authority, key: object, **changes: object) -> x509.Certifica
     return (
         x509.CertificateBuilder()
         .subject_name(distinguished_name("leaf"))
-        .issuer_name(changes.get("issuer", authority.certificate.subject))  # type: ignore[arg-type]
+        .issuer_name(changes.get("issuer", authority.certificate.subject))  # type: ignore[arg-type]  # changes of several types
         .serial_number(7)
         .not_valid_before(NOW)
         .not_valid_after(NOW + timedelta(days=1))
-        .public_key(key)  # type: ignore[arg-type]
-        .sign(signer, hashing)  # type: ignore[arg-type]
+        .public_key(key)  # type: ignore[arg-type]  # a key of any type
+        .sign(signer, hashing)  # type: ignore[arg-type]  # a key of any type
     )
 
 
@@ -179,7 +179,7 @@ def test_intermediate_authorities_sent_with_the_certificate_count(authority: Aut
         .not_valid_after(NOW + timedelta(days=9))
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(authority.key, hashes.SHA256())  # type: ignore[arg-type]
+        .sign(authority.key, hashes.SHA256())  # type: ignore[arg-type]  # the key of an authority
     )
     below = leaf(authority, deep.key.public_key(), signer=key, issuer=intermediate.subject)
     root = Authority.create("r", "ecdsa-p256", NOW)

@@ -56,7 +56,7 @@ def test_a_revocation_adds_to_the_list_and_keeps_what_is_in_it(pki: Directory) -
     }
     [crl] = files.read_revocation_lists(pki.revocation_list)
     assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 3
-    assert crl.is_signature_valid(pki.authority().certificate.public_key())  # type: ignore[arg-type]
+    assert crl.is_signature_valid(pki.authority().certificate.public_key())  # type: ignore[arg-type]  # the key of an authority
     assert sorted(pki.path.glob(".*")) == [], "no temporary file is left"
 
 
@@ -87,7 +87,7 @@ def check(pki: Directory, name: str, **changes: object) -> list[str]:
         "now": NOW,
         **changes,
     }
-    return reasons(Check(**arguments))  # type: ignore[arg-type]
+    return reasons(Check(**arguments))  # type: ignore[arg-type]  # fields of several types
 
 
 def test_check_names_revoked_certificates_and_expired_lists(pki: Directory) -> None:

@@ -112,10 +112,10 @@ def forgetting(work: Callable[[Call, Any], Answer], call: Call, request: Any) ->
     """Reports success, and changes nothing."""
     update = type(call.transaction).update
     try:
-        type(call.transaction).update = lambda *_: None  # type: ignore[assignment, method-assign]
+        type(call.transaction).update = lambda *_: None  # type: ignore[assignment, method-assign]  # replaced for this test
         return work(call, request)
     finally:
-        type(call.transaction).update = update  # type: ignore[method-assign]
+        type(call.transaction).update = update  # type: ignore[method-assign]  # replaced for this test
 
 
 def linkless(work: Callable[[Call, Any], Answer], call: Call, request: Any) -> Answer:

@@ -34,7 +34,7 @@ STREAM = b"".join(
 
 
 def failure(request: object, items: int = 1, identifier: bytes | None = None) -> ResponseMessage:
-    version = request.request_header.protocol_version  # type: ignore[attr-defined]
+    version = request.request_header.protocol_version  # type: ignore[attr-defined]  # the test knows the class
     header = ResponseHeader(protocol_version=version, time_stamp=EPOCH, batch_count=items)
     item = ResponseBatchItem(
         unique_batch_item_id=identifier,

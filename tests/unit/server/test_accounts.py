@@ -197,8 +197,8 @@ def test_no_password_is_in_the_database_or_in_a_representation(laboratory: Labor
     with_password(laboratory, "array", "correct horse battery staple")
     assert "correct horse" not in repr(PasswordCredential(password="correct horse"))
     record = next(
-        laboratory.record(one)
-        for one in laboratory.ask(
+        laboratory.record(attribute)
+        for attribute in laboratory.ask(
             locate({"Object Type": ObjectType.PASSWORD_CREDENTIAL}),
             version=V3_0,
             identity="administrator",

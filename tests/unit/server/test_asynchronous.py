@@ -107,7 +107,7 @@ def test_the_items_of_a_batch_have_values_of_their_own(laboratory: Laboratory) -
     items = put_off(laboratory, CREATE, CREATE, calls.destroy("nothing"), CREATE)
     laboratory.pass_time(seconds=1)
     answers = [poll(laboratory, value_of(item)) for item in items]
-    assert [one.result_status for one in answers[:2]] == [SUCCESS] * 2
+    assert [item.result_status for item in answers[:2]] == [SUCCESS] * 2
     assert answers[2].result_reason is ResultReason.OBJECT_NOT_FOUND
     assert answers[3].result_status is ResultStatus.OPERATION_FAILED, "it stands behind a failure"
 

@@ -430,7 +430,7 @@ def test_the_output_of_an_ephemeral_item_stays_on_the_server(laboratory: Laborat
     first, second = request.batch_items
     ephemeral = request.replace(batch_items=(first.replace(ephemeral=True), second))
     hidden, shown = laboratory.send(ephemeral).batch_items
-    assert hidden.response_payload.data is None  # type: ignore[union-attr]
+    assert hidden.response_payload.data is None  # type: ignore[union-attr]  # it exists, or the test fails
     plain = laboratory.send(request).batch_items
     assert shown.response_payload == plain[1].response_payload
 

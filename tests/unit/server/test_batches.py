@@ -135,7 +135,7 @@ def test_no_answer_holds_what_its_version_does_not_know(
     found: Attributes = laboratory.ask(calls.get_attributes(key, ()), version)
     listed = laboratory.ask(calls.get_attribute_list(key), version)
     assert custom("x-Owner") in found
-    assert {one.key for one in found} == set(listed)
+    assert {attribute.key for attribute in found} == set(listed)
     assert (Tag.ORIGINAL_CREATION_DATE in found) == (version >= V1_2)
     assert (Tag.OPERATION_POLICY_NAME in found) is False, "made by a client of 2.1"
     assert (Tag.SHORT_UNIQUE_IDENTIFIER in found) == (version >= V2_0)
@@ -145,7 +145,7 @@ def test_no_answer_holds_what_its_version_does_not_know(
     answer = laboratory.exchange(encode(request, version))
     assert answer == laboratory.exchange(encode(request, version))
     found = laboratory.ask(calls.query(()), version)
-    assert all(operation.known_in(version) for operation in found.operations)  # type: ignore[attr-defined]
+    assert all(operation.known_in(version) for operation in found.operations)  # type: ignore[attr-defined]  # the test knows the class
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_destroyed_objects_keep_attributes_and_lose_material(laboratory: Laborat
     mask = StorageStatusMask.DESTROYED_STORAGE
     assert laboratory.ask(calls.locate("gone", None, None, None, None, mask)).ids == (key,)
     assert laboratory.ask(create("gone")), "the name is free again"
-    assert laboratory.record(key).material is None  # type: ignore[union-attr]
+    assert laboratory.record(key).material is None  # type: ignore[union-attr]  # it exists, or the test fails
 
 
 def test_compromise_is_remembered_through_destruction(laboratory: Laboratory) -> None:

@@ -83,7 +83,7 @@ def certify(laboratory: Laboratory, **fields: Any) -> str:
 
 def links(laboratory: Laboratory, identifier: str) -> set[tuple[LinkType, str]]:
     found = laboratory.ask(calls.get_attributes(identifier, (Tag.LINK,)))
-    return {(one.link_type, one.linked_object_identifier) for one in found.all(Tag.LINK)}
+    return {(link.link_type, link.linked_object_identifier) for link in found.all(Tag.LINK)}
 
 
 def signed_request(laboratory: Laboratory, private: str, subject: str) -> bytes:
@@ -92,7 +92,7 @@ def signed_request(laboratory: Laboratory, private: str, subject: str) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     alternative = x509.SubjectAlternativeName([x509.DNSName("tape.example")])
     builder = x509.CertificateSigningRequestBuilder().subject_name(name)
-    made = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())  # type: ignore[arg-type]
+    made = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())  # type: ignore[arg-type]  # a key that can sign
     return made.public_bytes(Encoding.DER)
 
 
@@ -222,9 +222,9 @@ def verdict(laboratory: Laboratory, *certificates: x509.Certificate, **fields: A
     values = tuple(
         Certificate(
             certificate_type=CertificateType.X_509,
-            certificate_value=one.public_bytes(Encoding.DER),
+            certificate_value=certificate.public_bytes(Encoding.DER),
         )
-        for one in certificates
+        for certificate in certificates
     )
     request = ValidateRequest(certificates=values, **fields)
     return laboratory.ask(calls.raw(Operation.VALIDATE, request)).validity_indicator

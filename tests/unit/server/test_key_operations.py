@@ -84,7 +84,7 @@ def links(laboratory: Laboratory, identifier: str) -> set[tuple[LinkType, str]]:
 
 
 def names(laboratory: Laboratory, identifier: str) -> list[str]:
-    return [one.name_value for one in attributes_of(laboratory, identifier).all(Tag.NAME)]
+    return [name.name_value for name in attributes_of(laboratory, identifier).all(Tag.NAME)]
 
 
 def material_of(laboratory: Laboratory, identifier: str) -> Any:
@@ -166,7 +166,7 @@ def test_a_pair_is_two_linked_objects(
 def test_the_placeholder_after_a_pair_is_the_private_key(laboratory: Laboratory) -> None:
     made, got = laboratory.batch(
         create_pair(bits=1024), calls.get_attributes(None, ("Object Type",))
-    )  # type: ignore[arg-type]
+    )  # type: ignore[arg-type]  # values of several types
     assert got.get(Tag.OBJECT_TYPE) is ObjectType.PRIVATE_KEY
     assert made.private_key_unique_identifier
 
@@ -356,8 +356,8 @@ def test_secret_data_can_be_derived_and_derived_from(laboratory: Laboratory) -> 
 def test_two_pairs_derive_the_same_key(laboratory: Laboratory) -> None:
     mask = Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, DERIVE))
     made = [laboratory.ask(create_pair(A.ECDH, 256, private=mask, public=mask)) for _ in range(2)]
-    privates = [one.private_key_unique_identifier for one in made]
-    publics = [one.public_key_unique_identifier for one in made]
+    privates = [pair.private_key_unique_identifier for pair in made]
+    publics = [pair.public_key_unique_identifier for pair in made]
     for identifier in (*privates, *publics):
         laboratory.ask(calls.activate(identifier))
     agree = DerivationMethod.ASYMMETRIC_KEY

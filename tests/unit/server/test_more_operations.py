@@ -220,7 +220,9 @@ def test_an_object_moves_from_one_server_to_another(
     assert other.ask(import_(exported, **changes), version).unique_identifier == key
     again = other.ask(export(key), version)
     assert again.object == exported.object
-    mine, theirs = ({one.key: one.value for one in e.attributes} for e in (exported, again))
+    mine, theirs = (
+        {attribute.key: attribute.value for attribute in e.attributes} for e in (exported, again)
+    )
     assert mine == theirs
     assert mine[Tag.STATE] is State.ACTIVE
     assert mine[Tag.INITIAL_DATE] == START

@@ -76,7 +76,7 @@ def test_a_crash_after_the_commit_loses_nothing(directory: DataDirectory, tmp_pa
 def test_a_commit_waits_for_the_disk(directory: DataDirectory) -> None:
     """With less than FULL an acknowledged key could be gone after a power cut."""
     with directory.opened() as store:
-        connection = store.begin().connection  # type: ignore[attr-defined]
+        connection = store.begin().connection  # type: ignore[attr-defined]  # the transaction is that of SQLite
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         store.rollback()

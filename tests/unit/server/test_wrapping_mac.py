@@ -48,8 +48,8 @@ class Keys:
             crypto_calls.create_key_pair(A.ECDSA, 256, None, (M.SIGN, M.VERIFY), (None, None), None)
         )
         self.signing = pair.private
-        for one in (self.kek, self.mac, pair.private, pair.public):
-            ask(calls.activate(one))
+        for key in (self.kek, self.mac, pair.private, pair.public):
+            ask(calls.activate(key))
 
     def specification(self, method: W, by: str, **fields: Any) -> KeyWrappingSpecification:
         encrypts = EncryptionKeyInformation(

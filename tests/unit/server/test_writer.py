@@ -76,7 +76,7 @@ def test_more_jobs_than_the_queue_holds_are_all_done(store: ControlledStore) -> 
     async def test() -> None:
         async with waiting_clients(store) as clients:
             for number in range(MAX_QUEUE_LENGTH + MAX_GROUP_SIZE):
-                clients.send(str(number), lambda transaction, number=number: ran.add(number))  # type: ignore[misc]
+                clients.send(str(number), lambda transaction, number=number: ran.add(number))  # type: ignore[misc]  # the default binds the loop variable
         assert len(clients.answers) == MAX_QUEUE_LENGTH + MAX_GROUP_SIZE
 
     with closing(store):

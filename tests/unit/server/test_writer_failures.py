@@ -90,7 +90,7 @@ def test_a_failed_commit_fails_the_whole_group_and_not_the_next(
 
 def fill_the_disk(store: ControlledStore) -> str:
     """The error that a client gets while the database cannot grow; afterwards it can grow again."""
-    limited = store.begin().connection  # type: ignore[attr-defined]
+    limited = store.begin().connection  # type: ignore[attr-defined]  # the transaction is that of SQLite
     store.rollback()
     (pages,) = limited.execute("PRAGMA page_count").fetchone()
     big = Record("big", "o", ObjectType.SECRET_DATA, State.ACTIVE, Attributes(), bytes(100_000))
@@ -126,7 +126,7 @@ def test_the_error_names_a_full_disk(store: ControlledStore) -> None:
 
 def test_a_locked_database_is_reported(store: ControlledStore, tmp_path: Path) -> None:
     """While another program locks the database there is an error; afterwards the server continues."""
-    store.begin().connection.execute("PRAGMA busy_timeout = 0")  # type: ignore[attr-defined]
+    store.begin().connection.execute("PRAGMA busy_timeout = 0")  # type: ignore[attr-defined]  # the transaction is that of SQLite
     store.rollback()
 
     async def test() -> None:

@@ -107,7 +107,7 @@ async def poll_until(s: Scene, seconds: float, clock: trio.testing.MockClock) ->
         polls.append(trio.current_time() - began)
         await poll()
 
-    s.vcenter.poll_health = recorded  # type: ignore[method-assign]
+    s.vcenter.poll_health = recorded  # type: ignore[method-assign]  # replaced for this test
     async with trio.open_nursery() as nursery:
         for task in background(s.vcenter):
             nursery.start_soon(task)
@@ -142,7 +142,7 @@ def test_a_provider_in_trouble_ends_neither_the_poll_nor_the_others(
         await s.prepare()
         s.add_server("kms2")
         await s.add_kms("SECOND", "kms2")
-        s.servers["kms1"].connect = raising(error)  # type: ignore[method-assign]
+        s.servers["kms1"].connect = raising(error)  # type: ignore[method-assign]  # replaced for this test
         s.forget()
         assert await poll_until(s, 605, clock) == [300, 600]
         assert s.servers["kms2"].seen.connections, "the next provider was polled"
@@ -167,7 +167,7 @@ def test_one_part_of_a_round_does_not_keep_the_others_from_running(
         async def settle_all() -> None:
             done.append("settled")
 
-        s.vcenter.migrations.settle_all = settle_all  # type: ignore[method-assign]
+        s.vcenter.migrations.settle_all = settle_all  # type: ignore[method-assign]  # replaced for this test
         await s.vcenter.run_background_tasks()
         assert done == ["settled"]
 
@@ -189,7 +189,7 @@ def test_one_host_does_not_keep_the_others_from_their_keys(tmp_path: Path) -> No
                 raise Defect
             return await ask(host, request)
 
-        s.vcenter.hosts.call = call  # type: ignore[assignment,method-assign]
+        s.vcenter.hosts.call = call  # type: ignore[assignment,method-assign]  # replaced for this test
         await s.vcenter.run_background_tasks()
         assert s.host("esx01").machines.info("db1").crypto_state == "locked"
         assert s.host("esx02").machines.info("db2").crypto_state == "unlocked"

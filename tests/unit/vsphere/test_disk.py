@@ -170,7 +170,7 @@ def test_two_writes_into_one_sector_are_both_kept(tmp_path: Path) -> None:
     path = tmp_path / "disk"
     path.write_bytes(bytes(512))
     with DiskFile(path, Pausing()) as disk:
-        disk._lock = ObservedLock()  # type: ignore[assignment]
+        disk._lock = ObservedLock()  # type: ignore[assignment]  # replaced for this test
         first = threading.Thread(target=disk.write_at, args=(0, b"first"))
         first.start()
         assert first_has_read.wait(10)

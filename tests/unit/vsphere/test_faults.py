@@ -110,10 +110,10 @@ def test_the_host_stops_answering_at_each_step(tmp_path: Path, operation: str) -
                     raise HostUnreachable(f"host {host.name}: the answer to {name} was lost")
                 return answer
 
-            s.vcenter.hosts.call = call  # type: ignore[method-assign]
+            s.vcenter.hosts.call = call  # type: ignore[method-assign]  # replaced for this test
             with contextlib.suppress(HostUnreachable):
                 await s.call(method, **params)
-            s.vcenter.hosts.call = real  # type: ignore[method-assign]
+            s.vcenter.hosts.call = real  # type: ignore[method-assign]  # replaced for this test
             await settled(s, operation)
 
         play(folder, test).close()
@@ -136,7 +136,7 @@ def test_a_key_server_that_gives_another_key_opens_nothing_and_harms_nothing(
             patch.setattr(StandardKeyProvider, "fetch", wrong)
             with pytest.raises(DamagedData, match="the key server gave another key"):
                 await s.call("CryptoUnlock", name="db1")
-        [event] = [one for one in await s.events() if one["operation"] == "CryptoUnlock"]
+        [event] = [event for event in await s.events() if event["operation"] == "CryptoUnlock"]
         assert event["result"] == "failure"
         s.reboot("esx01")
         await s.vcenter.hosts.synchronise_restarted()

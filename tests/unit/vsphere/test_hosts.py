@@ -362,7 +362,7 @@ def test_a_disk_with_another_key_keeps_its_machine_off_until_the_key_is_there(
         s.add_server("other", s.make_laboratory("others"))
         await s.add_kms("OTHER", "other")
         info = await s.call("AddDisk", name="db1", diskSize=4096, keyProvider="OTHER")
-        assert {one["providerId"] for one in info["keyIds"]} == {"KMS", "OTHER"}
+        assert {key["providerId"] for key in info["keyIds"]} == {"KMS", "OTHER"}
         s.servers["other"].is_up = False
         s.reboot("esx01")
         await s.vcenter.hosts.synchronise_restarted()

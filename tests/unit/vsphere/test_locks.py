@@ -25,7 +25,7 @@ class Gate:
         self._method = method
         self._left = number
         self._real = scene.vcenter.hosts.call
-        scene.vcenter.hosts.call = self._call  # type: ignore[method-assign]
+        scene.vcenter.hosts.call = self._call  # type: ignore[method-assign]  # replaced for this test
 
     async def _call(self, host: HostRecord, request: Request[Any]) -> Any:
         answer = await self._real(host, request)

@@ -318,9 +318,9 @@ def test_the_backup_is_opened_by_openssl_which_finds_the_primary_key(tmp_path: P
     assert content.provider == "NKP"
     (tmp_path / "sealed").write_bytes(content.encrypted_key_derivation_key)
     options = [
-        one
+        part
         for option in ("rsa_padding_mode:oaep", "rsa_oaep_md:sha256", "rsa_mgf1_md:sha256")
-        for one in ("-pkeyopt", option)
+        for part in ("-pkeyopt", option)
     ]
     key_file, sealed = str(tmp_path / "key.pem"), str(tmp_path / "sealed")
     found = openssl("pkeyutl", "-decrypt", "-inkey", key_file, "-in", sealed, *options)

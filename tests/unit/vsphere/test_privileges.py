@@ -238,7 +238,7 @@ def test_r34_events_are_exported_and_filtered(tmp_path: Path) -> None:
         lines = (await s.call("ExportEvents", format="jsonl")).splitlines()
         assert [json.loads(line) for line in lines] == every
         rows = list(csv.DictReader(io.StringIO(await s.call("ExportEvents"))))
-        assert [row["eventTypeId"] for row in rows] == [one["eventTypeId"] for one in every]
+        assert [row["eventTypeId"] for row in rows] == [event["eventTypeId"] for event in every]
         assert {row["entityName"] for row in rows} >= {"db1", "esx01", "KMS"}
         by_ada = await s.events(user="ada")
         assert {event["userName"] for event in by_ada} == {"ada"}

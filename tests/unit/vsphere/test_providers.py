@@ -45,7 +45,7 @@ def test_r01_each_provider_tells_who_takes_part(tmp_path: Path) -> None:
         await s.call("RegisterKmsCluster", clusterId="TKP")
         await s.call("CreateNativeProvider", provider="NKP")
         infos = await s.call("ListKmsClusters")
-        assert {one["clusterId"]: one["participants"] for one in infos} == {
+        assert {info["clusterId"]: info["participants"] for info in infos} == {
             "KMS": ["hosts", "key server", "vCenter"],
             "TKP": ["Key Provider Service", "hosts", "key server"],
             "NKP": ["hosts", "vCenter"],
@@ -63,10 +63,12 @@ def test_r03_requests_go_to_the_servers_of_the_provider(tmp_path: Path) -> None:
         await s.add_kms("OTHER", "other")
         s.forget()
         await s.call("GenerateKey", keyProvider="KMS")
-        assert "CREATE" in [one for log in s.servers["kms1"].seen.connections for one in log]
+        assert "CREATE" in [
+            operation for log in s.servers["kms1"].seen.connections for operation in log
+        ]
         assert s.servers["other"].seen.connections == []
         [first, _] = await s.call("ListKmsClusters")
-        assert [one["name"] for one in first["servers"]] == ["kms1", "kms2"]
+        assert [server["name"] for server in first["servers"]] == ["kms1", "kms2"]
         assert first["servers"][0]["port"] == 5696
 
     play(tmp_path, test).close()
@@ -125,7 +127,7 @@ def test_r13_a_server_of_another_vendor_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidArgument, match=r"'Another Vendor'.*'kmipkit'"):
             await s.add_kms("KMS", "foreign")
         [info] = await s.call("ListKmsClusters")
-        assert [one["name"] for one in info["servers"]] == ["kms1"]
+        assert [server["name"] for server in info["servers"]] == ["kms1"]
         await s.add_kms("KMS", "foreign", anyVendor=True)
         [status] = await s.call("RetrieveKmipServersStatus")
         assert status["overallStatus"] == "yellow"
@@ -141,7 +143,7 @@ def test_r14_a_server_that_lacks_a_key_is_reported(tmp_path: Path) -> None:
         await s.add_kms("KMS", "kms2")
         made = key_id((await s.call("GenerateKey"))["keyId"])
         [status] = await s.call("RetrieveKmipServersStatus")
-        assert [one["status"] for one in status["servers"]] == ["green", "yellow"]
+        assert [server["status"] for server in status["servers"]] == ["green", "yellow"]
         assert f"kms2 does not have key {made}" in status["reasons"][0]
         await s.vcenter.crypto.health.poll()
         await s.vcenter.crypto.health.poll()
@@ -201,7 +203,7 @@ def test_r17_the_nearest_default_decides(tmp_path: Path) -> None:
         await s.call("AddHost", name="esx01", address="h", port=1, parent="cluster/prod")
         await s.call("CreateVM", host="esx01", name="db1", diskSize=4096)
         assert (await s.call("EncryptVM", name="db1"))["providerId"] == "PROD"
-        infos = {one["clusterId"]: one for one in await s.call("ListKmsClusters")}
+        infos = {info["clusterId"]: info for info in await s.call("ListKmsClusters")}
         assert infos["PROD"]["useAsEntityDefault"] == ["cluster/prod"]
         await s.call("SetDefaultKmsCluster", entity="cluster/prod")
         assert await s.call("GetDefaultKmsCluster", **asked) == "SITE"
@@ -218,7 +220,7 @@ def test_r22_r23_vcenter_lists_key_ids_after_a_restart_and_holds_no_keys(tmp_pat
         listed = await s.call("ListKeys")
         s.restart_vcenter()
         assert await s.call("ListKeys") == listed
-        assert [one["providerId"] for one in listed] == ["KMS", "KMS"]
+        assert [key["providerId"] for key in listed] == ["KMS", "KMS"]
         import base64
 
         for found in listed:
@@ -226,7 +228,7 @@ def test_r22_r23_vcenter_lists_key_ids_after_a_restart_and_holds_no_keys(tmp_pat
             for path in s.folder.glob("vcenter*"):
                 data = path.read_bytes()
                 spellings = (key, key.hex().encode(), base64.b64encode(key))
-                assert not any(one in data for one in spellings), path
+                assert not any(spelling in data for spelling in spellings), path
 
     play(tmp_path, test).close()
 
@@ -247,7 +249,7 @@ def test_colours_tell_who_does_not_trust_whom(tmp_path: Path) -> None:
             async def refuse(fault: type[KeyProviderError] = fault) -> Any:
                 raise fault("no trust")
 
-            server.connect = refuse  # type: ignore[method-assign]
+            server.connect = refuse  # type: ignore[method-assign]  # replaced for this test
             [status] = await s.call("RetrieveKmipServersStatus")
             [one] = status["servers"]
             found = (one["clientTrustServer"], one["serverTrustClient"], one["connectionStatus"])
@@ -404,7 +406,7 @@ def test_generated_keys_carry_custom_attributes(tmp_path: Path) -> None:
             customAttributes={"Department": "new"},
         )
         found = await s.ask_kms(calls.get_attributes(made.key_id, ("x-Department",)))
-        assert [one.value for one in found.items] == ["new"]
+        assert [item.value for item in found.items] == ["new"]
 
     play(tmp_path, test).close()
 

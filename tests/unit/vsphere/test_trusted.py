@@ -92,7 +92,7 @@ class Whole:
                 raise HostUnreachable(f"host {host.name} does not answer")
             return await ask(service.management(), request)
 
-        s.vcenter.hosts.call = call  # type: ignore[method-assign]
+        s.vcenter.hosts.call = call  # type: ignore[method-assign]  # replaced for this test
         s.vcenter.trust_authority.authorities = certificate
         for name in ("ta1", "ta2"):
             self.service(name)
@@ -384,7 +384,7 @@ def test_attestation_is_told_by_the_hosts_and_its_changes_are_events(
         host = await w.trusted_host()
         agent = w.use(host)
 
-        host.trusted = agent  # type: ignore[assignment]
+        host.trusted = agent  # type: ignore[assignment]  # replaced for this test
         await w.workload.call("SetMember", group="TrustedAdmins", member="boss")
         document = await w.ta("ExportTrustServices")
         await w.workload.call("ImportTrustServices", "boss", document=document)

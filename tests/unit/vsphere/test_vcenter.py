@@ -73,12 +73,12 @@ class Server:
         if not self.is_up:
             raise KeyServerUnreachable(f"{self.name} is down")
         connection = Server(self.name, self.laboratory, seen=self.seen, requests=self.requests)
-        connection.mine = []  # type: ignore[attr-defined]
-        self.seen.append(connection.mine)  # type: ignore[attr-defined]
+        connection.mine = []  # type: ignore[attr-defined]  # noted on the connection
+        self.seen.append(connection.mine)  # type: ignore[attr-defined]  # noted on the connection
         return connection
 
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
-        self.mine.append(told(request))  # type: ignore[attr-defined]
+        self.mine.append(told(request))  # type: ignore[attr-defined]  # the test knows the class
         self.requests.append(request)
         data = encode(request, V1_1)
         answer = (await self.laboratory.dispatcher.respond(data, Identity(IDENTITY))).data
@@ -114,7 +114,7 @@ class Scene:
         )
 
     def _dial(self, _provider: str, server: ServerRecord) -> Server:
-        return next(one for one in self.servers if one.name == server.name)
+        return next(each for each in self.servers if each.name == server.name)
 
     @asynccontextmanager
     async def _host(self, _host: HostRecord) -> Any:
@@ -123,7 +123,7 @@ class Scene:
     @property
     def seen(self) -> list[tuple[str, ...]]:
         """The connections to the first server so far, forgotten when told."""
-        seen = [tuple(one) for one in self.servers[0].seen]
+        seen = [tuple(call) for call in self.servers[0].seen]
         self.servers[0].seen.clear()
         return seen
 
@@ -144,8 +144,8 @@ class Scene:
         """The material of all keys that vCenter has had made."""
         ids = [key.key_id for key in self.vcenter.crypto.list_keys()]
         return [
-            material(self.laboratory.ask(calls.get(one, None, None, None), identity=IDENTITY))
-            for one in ids
+            material(self.laboratory.ask(calls.get(key, None, None, None), identity=IDENTITY))
+            for key in ids
         ]
 
     def close(self) -> None:
@@ -273,7 +273,7 @@ def test_the_next_server_is_tried_when_one_is_down(scene: Any) -> None:
         await s.vcenter.encryption.encrypt(Caller("root"), "db1")
         [status] = await s.vcenter.crypto.health.status()
         assert status.status == "yellow"
-        assert {one.name: one.reasons for one in status.servers} == {
+        assert {server.name: server.reasons for server in status.servers} == {
             "kms1": ("kms1 is down",),
             "kms2": (),
         }

@@ -306,7 +306,7 @@ def test_the_event_loop_never_waits_for_the_lock_of_the_machines(tmp_path: Path)
         locks = []
         for name in "ab":
             lock = ObservedLock()
-            s.host(name)._open.lock = lock  # type: ignore[assignment]
+            s.host(name)._open.lock = lock  # type: ignore[assignment]  # replaced for this test
             locks.append(lock)
         await s.call("MigrateVM", name="db1", target="b")
         for lock in locks:
