@@ -50,6 +50,7 @@ from kmipkit_server.net.open_files import permit_connections
 from kmipkit_server.net.revocation import RevocationFiles, Revocations
 from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
+from kmipkit_server.operations.rotation import Rotation
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Store
 from kmipkit_server.store.sqlite.database import has_content, lock_file
@@ -169,6 +170,7 @@ async def _serve(
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
                     serving.start_soon(_notifier(config, request_source, tls).run)
+                    serving.start_soon(Rotation(dispatcher).run)
                     serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
                     await _handle_signals(signals, tls, listener)

@@ -24,6 +24,7 @@ from kmipkit_server.engine.asynchronous import (
     is_to_be_deferred,
     values_to_process,
 )
+from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.budget import MessageLimits, require_count
 from kmipkit_server.engine.computing import Computer
 from kmipkit_server.engine.execution import Execution
@@ -163,6 +164,11 @@ class Dispatcher:
             except StoreError as error:
                 results = [self._store_failure(request, deferred.identity, error)]
             self._asynchronous.finish(deferred, items, results)
+
+    async def run_for(self, request: Request, identity: Identity) -> Batch:
+        """Carry out a request of the server's own for an account. StoreError if the store fails."""
+        execution = self._execution(request, self._planner.plan(request), identity, self._now())
+        return await execution.finish(self.store, self.computer)
 
     # --- from a request to its results -----------------------------------------------------------
 

@@ -11,7 +11,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.access import load, save
 from kmipkit_server.objects.dates import ORDERED_DATES, require_order
-from kmipkit_server.objects.managed import Managed, add_instance, is_multi_instance
+from kmipkit_server.objects.managed import Managed, add_instance, is_multi_instance, set_attribute
 from kmipkit_server.objects.protection import inherited_protection
 from kmipkit_server.objects.protection_storage import require_own_storage
 
@@ -32,6 +32,9 @@ NOT_COPIED: frozenset[AttributeKey] = frozenset(
         Tag.ALWAYS_SENSITIVE,
         Tag.NEVER_EXTRACTABLE,
         Tag.KEY_FORMAT_TYPE,
+        Tag.ROTATE_DATE,
+        Tag.ROTATE_GENERATION,
+        Tag.ROTATE_LATEST,
     }
 )
 """Attributes that the replacement gets anew or not at all (KMIP 1.4 §4.4, Table 173)."""
@@ -42,7 +45,7 @@ SHIFTED_DATES = (Tag.PROCESS_START_DATE, Tag.PROTECT_STOP_DATE, Tag.DEACTIVATION
 
 def inherited_attributes(call: Call, old: Managed, offset: int | None) -> Attributes:
     """The attributes that a replacement inherits, with the dates shifted by the offset."""
-    copied = old.attributes.without(*NOT_COPIED)
+    copied = old.attributes.without(*NOT_COPIED).plus(*_rotation(call, old))
     limits = copied.get(Tag.USAGE_LIMITS)
     if isinstance(limits, UsageLimits):
         unused = limits.replace(usage_limits_count=limits.usage_limits_total)
@@ -57,6 +60,17 @@ def inherited_attributes(call: Call, old: Managed, offset: int | None) -> Attrib
             if date is not None:
                 copied = _with(copied, tag, date + (activation - old_activation))
     return _with(copied, Tag.ACTIVATION_DATE, activation)
+
+
+def _rotation(call: Call, old: Managed) -> Iterator[Attribute]:
+    """The place of a replacement in its set of rotated objects.
+
+    Rotate Generation is "the count from zero of the number of automatic rotates or ReKey, ReKeyKeyPair,
+    or ReCertify operations that have occurred in order to create this Managed Object" (KMIP 2.1 §4.50).
+    """
+    yield Attribute(Tag.ROTATE_DATE, call.now, 0)
+    yield Attribute(Tag.ROTATE_GENERATION, (old.get(Tag.ROTATE_GENERATION) or 0) + 1, 0)
+    yield Attribute(Tag.ROTATE_LATEST, True, 0)
 
 
 def require_offset(old: Managed, requested: Attributes, offset: int | None) -> None:
@@ -137,6 +151,9 @@ def link_to_replacement(call: Call, old: Managed, replacement: str) -> None:
     """Link the replaced object to its replacement."""
     link = Link(link_type=LinkType.REPLACEMENT_OBJECT_LINK, linked_object_identifier=replacement)
     attributes, _ = add_instance(old.attributes, Tag.LINK, link)
+    attributes = set_attribute(attributes, Tag.ROTATE_LATEST, False)
+    if attributes.get(Tag.ROTATE_AUTOMATIC):  # from now on, the replacement is rotated
+        attributes = set_attribute(attributes, Tag.ROTATE_AUTOMATIC, False)
     save(call, old, old.with_attributes(attributes))
 
 

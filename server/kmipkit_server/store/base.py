@@ -185,6 +185,16 @@ class Usage(NamedTuple):
     """Bytes of material and attributes; also those of destroyed objects, which keep attributes."""
 
 
+class DueRotation(NamedTuple):
+    """An object that the server is to rotate, unless its attributes say otherwise."""
+
+    identifier: str
+    owner: str
+    object_type: ObjectType
+    position: tuple[int, int]
+    """Its place in the order of all."""
+
+
 class Reader(ABC):
     """A view of the committed state. All methods raise StoreError if the store fails."""
 
@@ -209,6 +219,13 @@ class Reader(ABC):
         """What the server has stored for itself under this name. Damaged if it was changed.
 
         Settings are apart from the objects: no client can name, find or create one.
+        """
+
+    @abstractmethod
+    def due_rotation(self, now: int, after: tuple[int, int]) -> DueRotation | None:
+        """The object that is to be rotated first, of those after a position; (0, 0) for the first.
+
+        ``now`` is in seconds since 1970. See :func:`kmipkit_server.store.rotation.rotation_time`.
         """
 
 

@@ -93,10 +93,17 @@ class SQLiteDatabase:
             return database
 
     def _migrate(self, random: Callable[[int], bytes]) -> None:
-        def protect() -> None:
-            key = random(KEY_SIZE)
-            add_summary(self._writing, self._key_wrapper.wrap(key))
-            protect_rows(SQLiteTransaction(self._writing, self._sealer, Integrity(key), self._name))
+        def finish(version: int) -> None:
+            if version < schema.FIRST_PROTECTED:
+                key = random(KEY_SIZE)
+                add_summary(self._writing, self._key_wrapper.wrap(key))
+            else:
+                key = self._integrity_key()
+            rows = SQLiteTransaction(self._writing, self._sealer, Integrity(key), self._name)
+            if version < schema.FIRST_PROTECTED:
+                protect_rows(rows)
+            if version < schema.FIRST_WITH_ROTATIONS:
+                rows.fill_rotations()
 
         version = schema.version_of(self._writing)
         if not version:
@@ -105,7 +112,7 @@ class SQLiteDatabase:
             self._check_root_key()
             if version < schema.FIRST_PROTECTED:
                 self._require_no_counter()
-        schema.migrate(self._writing, self._name, protect=protect)
+        schema.migrate(self._writing, self._name, finish=finish)
 
     def _require_no_counter(self) -> None:
         """StoreError if this older database cannot be the one that was used last.

@@ -116,10 +116,22 @@ STEPS: tuple[str, ...] = (
         FROM attribute_index i JOIN objects o ON o.seq = i.object
         WHERE i.attribute = '420053' AND i.field = 4325461 AND o.state NOT IN (5, 6);
     """,
+    """
+    -- When the server is to rotate an object (Rotate Automatic).
+    CREATE TABLE rotations (
+        object INTEGER PRIMARY KEY,     -- objects.seq
+        due INTEGER NOT NULL    -- seconds since 1970
+    ) STRICT;
+    CREATE INDEX rotations_by_time ON rotations (due, object);
+    """,
 )
 
 FIRST_PROTECTED = 2
 """The first version whose rows have MACs; they are computed when an older file is migrated."""
+
+
+FIRST_WITH_ROTATIONS = 4
+"""The first version that knows when to rotate an object."""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -132,12 +144,11 @@ def migrate(
     name: str,
     steps: tuple[str, ...] = STEPS,
     *,
-    protect: Callable[[], None] | None = None,
+    finish: Callable[[int], None] | None = None,
 ) -> None:
     """Migrate a database to the newest schema, all steps or none. StoreError if it is too new.
 
-    ``protect`` is called in the transaction, after the last step, if a step leads to
-    :data:`FIRST_PROTECTED`.
+    ``finish`` is called in the transaction, after the last step, with the version of the older file.
     """
     version = version_of(connection)
     if version > len(steps):
@@ -152,8 +163,8 @@ def migrate(
         for number in range(version, len(steps)):
             for statement in _statements(steps[number]):
                 connection.execute(statement)
-        if version < FIRST_PROTECTED and protect is not None:
-            protect()  # it knows the newest schema only
+        if finish is not None:
+            finish(version)  # it knows the newest schema only
         connection.execute(f"PRAGMA user_version = {len(steps)}")
         connection.execute("COMMIT")
     except BaseException:  # of any kind: it is raised again

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache
 
@@ -12,6 +12,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.store import criteria, index, packing
 from kmipkit_server.store.base import (
     Damaged,
+    DueRotation,
     Located,
     LocateQuery,
     Reader,
@@ -24,8 +25,9 @@ from kmipkit_server.store.base import (
     Usage,
 )
 from kmipkit_server.store.integrity import Integrity, is_same_mac
+from kmipkit_server.store.rotation import rotation_time
 from kmipkit_server.store.sealing import Sealed, Sealer
-from kmipkit_server.store.sqlite import locate
+from kmipkit_server.store.sqlite import locate, rotations
 from kmipkit_server.store.sqlite.attribute_sets import AttributeSets, own_part
 from kmipkit_server.store.sqlite.locate import Statement
 from kmipkit_server.store.sqlite.summary import Summary
@@ -267,6 +269,11 @@ class _View:
             raise Damaged(f"the setting {name} was changed in the database")
         return bytes(value)
 
+    def due_rotation(self, now: int, after: tuple[int, int]) -> DueRotation | None:
+        """The object that is to be rotated first, of those after a position."""
+        with sqlite_errors(self.name):
+            return rotations.next_due(self.connection, now, after)
+
     def owner_number(self, owner: str) -> int | None:
         """The number of an owner; None if it has never had an object."""
         number = self._owners.get(owner)
@@ -323,6 +330,7 @@ class SQLiteTransaction(_View, Transaction):
             )
             self._add_rows(owner, cursor.lastrowid, index.rows(own))
             self._add_names(owner, cursor.lastrowid, _live_names(record))
+            rotations.write(self.connection, cursor.lastrowid, None, rotation_time(record))
 
     def update(self, old: Record, new: Record) -> None:
         """Replace an object; only the differences are written."""
@@ -360,6 +368,7 @@ class SQLiteTransaction(_View, Transaction):
             if old_names != new_names:
                 self._remove_names(owner, seq, old_names - new_names)
                 self._add_names(owner, seq, new_names - old_names)
+            rotations.write(self.connection, seq, rotation_time(old), rotation_time(new))
 
     def remove(self, record: Record) -> None:
         """Delete an object with its attributes."""
@@ -370,6 +379,7 @@ class SQLiteTransaction(_View, Transaction):
             self.usages.change(owner, -_alive(record), -size)
             self._remove_rows(owner, seq, index.rows(own_part(record.attributes)))
             self._remove_names(owner, seq, _live_names(record))
+            rotations.write(self.connection, seq, rotation_time(record), None)
             self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
             self.summary.remove(mac)
             self._sets.release(number)
@@ -389,6 +399,20 @@ class SQLiteTransaction(_View, Transaction):
                     "INSERT INTO settings (name, value, mac) VALUES (?, ?, ?)", (name, value, mac)
                 )
                 self.summary.add(mac)
+
+    def fill_rotations(self) -> None:
+        """Find the objects of an older database that are to be rotated."""
+        name = index.name_of(Tag.ROTATE_AUTOMATIC)
+        rows = self.connection.execute(
+            "SELECT o.seq, o.id FROM objects o JOIN kind_index i ON i.kind = o.kind"
+            " WHERE i.attribute = ?",
+            (name,),
+        ).fetchall()
+        for seq, identifier in rows:
+            with suppress(Damaged):
+                record = self.get(identifier)
+                if record is not None:
+                    rotations.write(self.connection, seq, None, rotation_time(record))
 
     def usage(self, owner: str) -> Usage:
         """How much an owner has, with the changes of this transaction."""
