@@ -6,6 +6,8 @@ prose about attributes that describe a new object is in a small table below; abo
 :mod:`kmipkit_server.objects.dates`.
 """
 
+from functools import lru_cache
+
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribute_name
 from kmipkit.model.v3_forms import LINK_TYPES
@@ -70,6 +72,22 @@ def _require(key: AttributeKey, version: Version, right: str, action: str) -> No
 
 def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
     """Refuse an attribute that a client may not give to a new object."""
+    if isinstance(attribute.value, int):
+        # Most attributes of a new object are numbers, and have the same few values in thousands.
+        _check_new_number(attribute.key, attribute.value, object_type, version)
+    else:
+        _check_new_value(attribute, object_type, version)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _check_new_number(
+    key: AttributeKey, value: int, object_type: ObjectType, version: Version
+) -> None:
+    """Check a number, an enumeration, a mask or a Boolean."""
+    _check_new_value(Attribute(key, value), object_type, version)
+
+
+def _check_new_value(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
     if attribute.key in DESCRIBES_NEW_OBJECT:
         _row(attribute.key, version)
     else:

@@ -283,7 +283,8 @@ def store(
     managed = Managed(record, call.now)
     # If the request "contains an Activation Date that has already occurred, then the state
     # immediately transitions from Pre-Active to Active" (KMIP 1.4 §3.22, transition 1).
-    managed = managed.with_state(managed.state)
+    if managed.state is not state:
+        managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
     return managed
 
