@@ -26,6 +26,7 @@ DESCRIBES_NEW_OBJECT = frozenset(
         Tag.CRYPTOGRAPHIC_ALGORITHM,
         Tag.CRYPTOGRAPHIC_LENGTH,
         Tag.CERTIFICATE_TYPE,
+        Tag.CERTIFICATE_LENGTH,
         Tag.DIGITAL_SIGNATURE_ALGORITHM,
         Tag.PROTECTION_STORAGE_MASK,
         Tag.KEY_FORMAT_TYPE,
@@ -33,7 +34,7 @@ DESCRIBES_NEW_OBJECT = frozenset(
     }
 )
 """The tables let only the server set these, but a request for a new object may have them, to describe
-the object (KMIP 1.4 §4.1, §4.3)."""
+the object (KMIP 1.4 §4.1, §4.3, Table 171)."""
 
 
 def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
