@@ -76,7 +76,7 @@ def explicit_attributes(
     attribute_rules.require_room(len(requested), call.settings.max_attributes)
     for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
-    _refuse_repetition(requested)
+    refuse_repetition(requested)
     if not requested.templates:
         return Attributes(tuple([completed(call, attribute) for attribute in requested]))
     of_templates: list[Attribute] = []
@@ -116,7 +116,8 @@ def with_usage_mask(attributes: Attributes) -> Attributes:
     return attributes.plus(mask)
 
 
-def _refuse_repetition(attributes: Iterable[Attribute]) -> None:
+def refuse_repetition(attributes: Iterable[Attribute]) -> None:
+    """Refuse several values of a single-instance attribute."""
     seen: set[AttributeKey] = set()
     for attribute in attributes:
         if attribute.key in seen and not is_multi_instance(attribute.key):
