@@ -71,11 +71,16 @@ def _require(key: AttributeKey, version: Version, right: str, action: str) -> No
 
 def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
     """Refuse an attribute that a client may not give to a new object."""
+    check_default(attribute, version)
+    require_type(attribute.key, object_type, version)
+
+
+def check_default(attribute: Attribute, version: Version) -> None:
+    """Refuse a default that no client could give to a new object (KMIP 2.1 §6.1.53)."""
     if attribute.key in DESCRIBES_NEW_OBJECT:
         _row(attribute.key, version)
     else:
         _require(attribute.key, version, "set_by_client", "set")
-    require_type(attribute.key, object_type, version)
     require_value(attribute, version)
 
 

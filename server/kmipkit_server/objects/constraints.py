@@ -25,6 +25,7 @@ from kmipkit.spec.enums import ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1, V3_0, Version
 from kmipkit_server.engine.call import Call
+from kmipkit_server.objects.object_types import belongs_to
 from kmipkit_server.store.base import Damaged, Reader, Transaction
 
 log = logging.getLogger("kmipkit.server")
@@ -128,7 +129,12 @@ def with_defaults(call: Call, object_type: ObjectType, attributes: Attributes) -
             object_types=(rule.object_type,) if rule.object_type is not None else ()
         )
         if _applies_to(types, rule.object_groups, object_type, attributes):
-            missing = (default for default in rule.attributes if default.key not in attributes)
+            missing = (
+                default
+                for default in rule.attributes
+                if default.key not in attributes
+                and belongs_to(default.key, object_type, call.version)
+            )
             attributes = attributes.plus(*missing)
     return attributes
 

@@ -94,6 +94,8 @@ def explicit_attributes(
 def with_defaults(call: Call, object_type: ObjectType, explicit: Attributes) -> Attributes:
     """Requested attributes with the server's defaults; Invalid Field if they contradict each other."""
     attributes = constraints.with_defaults(call, object_type, explicit)
+    if attributes is not explicit:
+        attributes = Attributes(tuple([completed(call, attribute) for attribute in attributes]))
     require_order(attributes)
     require_own_storage(attributes)
     return attributes

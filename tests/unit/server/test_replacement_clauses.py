@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kmipkit_client import calls
+from kmipkit_client import OperationFailed, calls
+from kmipkit_server.operations.create import raw_key
 from laboratory import START, Laboratory, reasons
 
+from kmipkit.errors import LocalProtocolError
 from kmipkit.model.attribute import Attributes
-from kmipkit.model.attributes import CryptographicParameters, Name, UsageLimits
+from kmipkit.model.attributes import (
+    CryptographicDomainParameters,
+    CryptographicParameters,
+    Name,
+    UsageLimits,
+)
 from kmipkit.model.keyblock import (
     EncryptionKeyInformation,
     KeyBlock,
@@ -25,10 +32,10 @@ from kmipkit.model.payloads.limits import (
     ObjectTypes,
     SetDefaultsRequest,
 )
-from kmipkit.model.payloads.register import RegisterRequest
+from kmipkit.model.payloads.register import ImportRequest, RegisterRequest
 from kmipkit.model.payloads.rekey import ReKeyKeyPairRequest, ReKeyRequest
 from kmipkit.spec import enums as e
-from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_1, V3_0, Version
 
@@ -42,6 +49,14 @@ DATES = (
     Tag.PROTECT_STOP_DATE,
     Tag.DEACTIVATION_DATE,
 )
+
+
+def limits(total: int, count: int | None) -> UsageLimits:
+    return UsageLimits(
+        usage_limits_total=total,
+        usage_limits_count=count,
+        usage_limits_unit=e.UsageLimitsUnit.OBJECT,
+    )
 
 
 @pytest.fixture
@@ -202,6 +217,26 @@ def test_defaults_of_3_0_are_stored_beside_rules_of_2_1(laboratory: Laboratory) 
     assert found.all(Tag.CRYPTOGRAPHIC_PARAMETERS) == [parameters]
 
 
+def test_defaults_are_whole_and_belong_to_the_object(laboratory: Laboratory) -> None:
+    domain = CryptographicDomainParameters(recommended_curve=e.RecommendedCurve.P_256)
+    set_defaults(
+        laboratory,
+        V2_1,
+        (Tag.USAGE_LIMITS, limits(3, None)),
+        (Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS, domain),
+    )
+    found = attributes(laboratory, key(laboratory))
+    assert found.get(Tag.USAGE_LIMITS).usage_limits_count == 3
+    assert Tag.CRYPTOGRAPHIC_DOMAIN_PARAMETERS not in found
+    for tag, value in (
+        (Tag.STATE, e.State.ACTIVE),
+        (Tag.OBJECT_GROUP, None),
+        (Tag.CRYPTOGRAPHIC_ALGORITHM, e.CryptographicAlgorithm(0x7FFFFF01)),
+    ):
+        with pytest.raises((OperationFailed, LocalProtocolError)):
+            set_defaults(laboratory, V2_1, (tag, value))
+
+
 @pytest.mark.parametrize("version", [V1_0, V1_2, V1_4], ids=str)
 def test_a_later_template_precedes_an_earlier_one(laboratory: Laboratory, version: Version) -> None:
     """A request with nothing but names of templates (KMIP 1.4 §2.1.8, §4.2)."""
@@ -282,12 +317,11 @@ def test_wrapping_parameters_agree_with_those_of_the_key(
 
 
 def test_wrapping_counts_against_the_limits(laboratory: Laboratory) -> None:
-    limits = UsageLimits(usage_limits_total=2, usage_limits_unit=e.UsageLimitsUnit.OBJECT)
-    wrapping = wrapping_key(laboratory, (Tag.USAGE_LIMITS, limits))
+    wrapping = wrapping_key(laboratory, (Tag.USAGE_LIMITS, limits(2, None)))
     request = wrapping_request(key(laboratory), wrapping, NIST)
     results = [reason(laboratory, e.Operation.GET, request) for _ in range(3)]
     assert results == ["", "", "PERMISSION_DENIED"]
-    own = wrapping_request(wrapping_key(laboratory, (Tag.USAGE_LIMITS, limits)), "", NIST)
+    own = wrapping_request(wrapping_key(laboratory, (Tag.USAGE_LIMITS, limits(2, None))), "", NIST)
     itself = wrapping_request(str(own.unique_identifier), str(own.unique_identifier), NIST)
     assert reason(laboratory, e.Operation.GET, itself) == ""
     left = attributes(laboratory, str(own.unique_identifier)).get(Tag.USAGE_LIMITS)
@@ -313,3 +347,61 @@ def test_attributes_to_wrap_are_named_in_either_form(
         V2_1,
     ).object
     assert len(wrapped.key_block.key_value) > len(plain.key_block.key_value)
+
+
+# --- Import (KMIP 2.1 §6.1.25) --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        (((Tag.ACTIVATION_DATE, LATER), (Tag.PROCESS_START_DATE, SOON)), "INVALID_FIELD"),
+        # Of an object that was activated, an operation may have set the date.
+        (
+            (
+                (Tag.STATE, e.State.ACTIVE),
+                (Tag.ACTIVATION_DATE, BEFORE),
+                (Tag.PROCESS_START_DATE, BEFORE - timedelta(days=1)),
+            ),
+            "",
+        ),
+        (((Tag.COMMENT, "a"), (Tag.COMMENT, "b")), "ATTRIBUTE_SINGLE_VALUED"),
+        (((Tag.OPAQUE_DATA_TYPE, e.OpaqueDataType(0x80000001)),), "INVALID_ATTRIBUTE"),
+        (((Tag.KEY_FORMAT_TYPE, e.KeyFormatType.PKCS_1),), "INVALID_FIELD"),
+        (((Tag.STATE, e.State(0x77)),), "INVALID_FIELD"),
+        (((Tag.INITIAL_DATE, BEFORE), (Tag.LEASE_TIME, 5)), ""),
+        (((Tag.USAGE_LIMITS, limits(5, 3)),), ""),
+        (((Tag.USAGE_LIMITS, limits(5, 6)),), "INVALID_FIELD"),
+        (((Tag.USAGE_LIMITS, limits(5, -1)),), "INVALID_FIELD"),
+        (((Tag.USAGE_LIMITS, limits(-5, None)),), "INVALID_FIELD"),
+    ],
+)
+def test_an_imported_object_is_consistent(
+    laboratory: Laboratory, pairs: tuple[tuple[Tag, Any], ...], expected: str
+) -> None:
+    block = raw_key(b"k" * 16, e.CryptographicAlgorithm.AES, 128)
+    request = ImportRequest(
+        unique_identifier="imported",
+        object_type=e.ObjectType.SYMMETRIC_KEY,
+        attributes=Attributes.of(*pairs),
+        object=SymmetricKey(key_block=block),
+    )
+    assert reason(laboratory, e.Operation.IMPORT, request) == expected
+
+
+def test_imported_limits_stay_used_and_storage_is_that_of_this_server(
+    laboratory: Laboratory,
+) -> None:
+    request = ImportRequest(
+        unique_identifier="imported",
+        object_type=e.ObjectType.SYMMETRIC_KEY,
+        attributes=Attributes.of(
+            (Tag.USAGE_LIMITS, limits(5, 3)),
+            (Tag.PROTECTION_STORAGE_MASK, ProtectionStorageMask.HARDWARE),
+        ),
+        object=SymmetricKey(key_block=raw_key(b"k" * 16, e.CryptographicAlgorithm.AES, 128)),
+    )
+    ask(laboratory, e.Operation.IMPORT, request, V2_1)
+    found = attributes(laboratory, "imported")
+    assert found.get(Tag.USAGE_LIMITS) == limits(5, 3)
+    assert found.get(Tag.PROTECTION_STORAGE_MASK) == ProtectionStorageMask.SOFTWARE
