@@ -28,6 +28,7 @@ DESCRIBES_NEW_OBJECT = frozenset(
         Tag.CRYPTOGRAPHIC_ALGORITHM,
         Tag.CRYPTOGRAPHIC_LENGTH,
         Tag.CERTIFICATE_TYPE,
+        Tag.CERTIFICATE_LENGTH,
         Tag.DIGITAL_SIGNATURE_ALGORITHM,
         Tag.PROTECTION_STORAGE_MASK,
         Tag.KEY_FORMAT_TYPE,
@@ -35,7 +36,7 @@ DESCRIBES_NEW_OBJECT = frozenset(
     }
 )
 """The tables let only the server set these, but a request for a new object may have them, to describe
-the object (KMIP 1.4 §4.1, §4.3)."""
+the object (KMIP 1.4 §4.1, §4.3, Table 171)."""
 
 
 def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
@@ -88,11 +89,16 @@ def _check_new_number(
 
 
 def _check_new_value(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
+    check_default(attribute, version)
+    require_type(attribute.key, object_type, version)
+
+
+def check_default(attribute: Attribute, version: Version) -> None:
+    """Refuse a default that no client could give to a new object (KMIP 2.1 §6.1.53)."""
     if attribute.key in DESCRIBES_NEW_OBJECT:
         _row(attribute.key, version)
     else:
         _require(attribute.key, version, "set_by_client", "set")
-    require_type(attribute.key, object_type, version)
     require_value(attribute, version)
 
 
