@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import costs, describe, pairs
+from kmipkit.keys import costs, describe, pairs, transparent
 from kmipkit.keys.formats import dump_private_key, dump_public_key
 from kmipkit.model.attribute import Attribute, Attributes, attribute_name
 from kmipkit.model.attributes import CryptographicDomainParameters, Link
@@ -103,15 +104,23 @@ def create(
 
 
 def _new_key(
-    algorithm: CryptographicAlgorithm, length: int | None, curve: RecommendedCurve | None
-) -> tuple[int, bytes, bytes]:
-    """The length of a new pair, and its keys in their default formats."""
+    algorithm: CryptographicAlgorithm,
+    length: int | None,
+    curve: RecommendedCurve | None,
+    formats: tuple[KeyFormatType, KeyFormatType],
+) -> tuple[int, Any, Any]:
+    """The length of a new pair, and its keys in the formats."""
     key = pairs.generate(algorithm, length, curve)
-    private_format, public_format = pairs.FORMATS.get(algorithm, pairs.DEFAULT_FORMATS)
+    private_format, public_format = formats
+    public = key.public_key()
     return (
         describe.private_key_facts(key, algorithm).length,
-        dump_private_key(key, private_format),
-        dump_public_key(key.public_key(), public_format),
+        transparent.dump(key, private_format)
+        if private_format in transparent.FORMATS
+        else dump_private_key(key, private_format),
+        transparent.dump(public, public_format)
+        if public_format in transparent.FORMATS
+        else dump_public_key(public, public_format),
     )
 
 
@@ -126,10 +135,14 @@ def _generate(call: Call, attributes: PairAttributes) -> tuple[_Half, _Half]:
     curve = domain.recommended_curve if isinstance(domain, CryptographicDomainParameters) else None
     length = length if isinstance(length, int) else None
     cost = costs.generation(algorithm, length or pairs.DEFAULT_LENGTH)
-    bits, private_bytes, public_bytes = call.compute(_new_key, algorithm, length, curve, cost=cost)
-    private_format, public_format = pairs.FORMATS.get(algorithm, pairs.DEFAULT_FORMATS)
+    private_default, public_default = pairs.default_formats(algorithm, curve, call.version)
+    private_format = attributes.private.get(Tag.KEY_FORMAT_TYPE) or private_default
+    public_format = attributes.public.get(Tag.KEY_FORMAT_TYPE) or public_default
+    bits, private_material, public_material = call.compute(
+        _new_key, algorithm, length, curve, (private_format, public_format), cost=cost
+    )
 
-    def block(data: bytes, key_format: KeyFormatType) -> KeyBlock:
+    def block(data: Any, key_format: KeyFormatType) -> KeyBlock:
         return KeyBlock(
             key_format_type=key_format,
             key_value=KeyValue(key_material=data),
@@ -137,8 +150,8 @@ def _generate(call: Call, attributes: PairAttributes) -> tuple[_Half, _Half]:
             cryptographic_length=bits,
         )
 
-    private = block(private_bytes, private_format)
-    public = block(public_bytes, public_format)
+    private = block(private_material, private_format)
+    public = block(public_material, public_format)
     return (
         _Half(
             PrivateKey(key_block=private),

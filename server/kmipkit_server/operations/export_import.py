@@ -81,7 +81,8 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         attribute_rules.check_import(attribute, call.version)
     require_known(request.object, call.version)
     value = _object_to_store(call, request)
-    require_true_claims(value, request.attributes)
+    cost = derivation_cost(value)
+    call.compute(require_true_claims, value, request.attributes, cost=cost)
     state = _state(request.attributes)
     attributes = Attributes(
         tuple(
@@ -98,7 +99,7 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         object_type,
         value,
         of_unknown_history(attributes),
-        call.compute(derived_attributes, value, cost=derivation_cost(value)),
+        call.compute(derived_attributes, value, cost=cost),
         identifier=identifier,
         state=state,
     )

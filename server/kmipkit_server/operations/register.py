@@ -63,7 +63,7 @@ def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     value = _checked_object(request.object_type, request.object)
     require_known(value, call.version)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
-    require_true_claims(value, attributes)
+    call.compute(require_true_claims, value, attributes, cost=derivation_cost(value))
     if isinstance(value, Template) and Tag.NAME not in attributes:
         attributes = Attributes((*attributes, *_template_attributes(call, value)))
     derived = call.compute(derived_attributes, value, cost=derivation_cost(value))

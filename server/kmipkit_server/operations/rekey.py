@@ -20,6 +20,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import pairs
+from kmipkit_server.keys.conversion import as_requested
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load_for_change
 from kmipkit_server.objects.derived_attributes import derived_attributes
@@ -56,6 +57,7 @@ def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
     key = SymmetricKey(
         key_block=raw_key(generate_key(algorithm, bits, call.random), algorithm, bits)
     )
+    key = as_requested(key, requested)
     nameless = release_names(call, old)
     attributes = attributes.plus(Attribute(Tag.LINK, link_to_replaced(old)))
     managed = creation.create(
