@@ -13,7 +13,7 @@ from malformed_certificates import certificate, x_509
 
 from kmipkit.keys.claims import FORMATS
 from kmipkit.model.attribute import Attribute, Attributes
-from kmipkit.model.attributes import CryptographicDomainParameters
+from kmipkit.model.attributes import CryptographicDomainParameters, CryptographicParameters
 from kmipkit.model.codec import to_tree
 from kmipkit.model.payloads.create import (
     CreateKeyPairRequest,
@@ -24,6 +24,7 @@ from kmipkit.model.payloads.rekey import DerivationParameters, DeriveKeyRequest,
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     DerivationMethod,
+    HashingAlgorithm,
     KeyFormatType,
     ObjectType,
     Operation,
@@ -122,7 +123,12 @@ def test_derived_and_replacing_keys(laboratory: Laboratory) -> None:
             object_type=T.SYMMETRIC_KEY,
             unique_identifiers=(base,),
             derivation_method=DerivationMethod.HMAC,
-            derivation_parameters=DerivationParameters(derivation_data=(b"data",)),
+            derivation_parameters=DerivationParameters(
+                cryptographic_parameters=CryptographicParameters(
+                    hashing_algorithm=HashingAlgorithm.SHA_256
+                ),
+                derivation_data=(b"data",),
+            ),
             attributes=wanted,
         )
         replace = ReKeyRequest(
