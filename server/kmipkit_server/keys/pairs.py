@@ -32,6 +32,8 @@ class PairAttributes:
 
     private: Attributes
     public: Attributes
+    common_names: frozenset[str] = frozenset()
+    """Names that both keys have, because the request gives them to the pair (KMIP 1.4 §4.2)."""
 
     def shared(self, key: Tag) -> object:
         """A value that both keys have in common (KMIP 1.4 §4.2); Invalid Field if they differ."""
@@ -59,8 +61,15 @@ def requested_attributes(
         return Attributes((*requested, *not_replaced))
 
     return PairAttributes(
-        merge(private, ObjectType.PRIVATE_KEY), merge(public, ObjectType.PUBLIC_KEY)
+        merge(private, ObjectType.PRIVATE_KEY),
+        merge(public, ObjectType.PUBLIC_KEY),
+        names_in(common or Attributes()),
     )
+
+
+def names_in(attributes: Attributes) -> frozenset[str]:
+    """The values of the Name attributes."""
+    return frozenset(name.name_value for name in attributes.all(Tag.NAME))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ def create(
     """
     halves = _generate(call, attributes)
     identifiers = [creation.new_identifier(call) for _ in halves]
-    objects = []
+    objects: list[Managed] = []
     for half, own, other in zip(halves, identifiers, reversed(identifiers), strict=True):
         to_other = Link(link_type=half.link_type, linked_object_identifier=other)
         objects.append(
@@ -97,6 +106,8 @@ def create(
                 derived_attributes(half.value),
                 generated=True,
                 identifier=own,
+                # The first key must have them for itself, the second one shares them.
+                shared_names=attributes.common_names if objects else (),
             )
         )
     private, public = objects

@@ -84,6 +84,8 @@ def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairRes
     attributes = pairs.PairAttributes(
         replacing_attributes(call, requested.private, private, request.offset),
         replacing_attributes(call, requested.public, public, request.offset),
+        requested.common_names
+        | (pairs.names_in(private.attributes) & pairs.names_in(public.attributes)),
     )
     halves = {ObjectType.PRIVATE_KEY: private, ObjectType.PUBLIC_KEY: public}
     nameless = [release_names(call, old) for old in halves.values()]
