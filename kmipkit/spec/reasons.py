@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from kmipkit.spec.enums import Operation as Op
 from kmipkit.spec.enums import ResultReason as R
-from kmipkit.spec.versions import V2_0, Version
+from kmipkit.spec.versions import V1_0, V2_0, V2_1, V3_0, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +23,29 @@ class ReasonRow:
     replacement: R
     operations: frozenset[Op] | None = None
     """The operations to which the row applies; ``None`` for those that no other row names."""
+    since: Version | None = None
+    """The first version of the row, and ..."""
     until: Version | None = None
-    """The last version of the row; ``None`` for all versions that lack the reason."""
+    """... the last one; ``None`` for both means all versions that lack the reason."""
 
     def applies(self, version: Version, operation: Op | None) -> bool:
         """Whether the row decides for this version and operation."""
         if self.operations is not None and operation not in self.operations:
             return False
-        if self.until is not None:
-            return version <= self.until
-        return not self.reason.known_in(version)
+        if self.since is None and self.until is None:
+            return not self.reason.known_in(version)
+        return (self.since or V1_0) <= version and (self.until is None or version <= self.until)
 
 
 def _all(
     reasons: Iterable[R],
     replacement: R,
     *operations: Op,
+    since: Version | None = None,
     until: Version | None = None,
 ) -> tuple[ReasonRow, ...]:
     chosen = frozenset(operations) or None
-    return tuple(ReasonRow(reason, replacement, chosen, until) for reason in reasons)
+    return tuple(ReasonRow(reason, replacement, chosen, since, until) for reason in reasons)
 
 
 _OBJECT_TYPE = (R.INVALID_OBJECT_TYPE, R.ILLEGAL_OBJECT_TYPE)
@@ -74,6 +77,14 @@ ROWS: tuple[ReasonRow, ...] = (
     *_all([R.WRONG_KEY_LIFECYCLE_STATE], R.PERMISSION_DENIED, *_CHANGE_2, until=V2_0),
     # The tables of 2.0 have both reasons; AKLC-M-2-20, CS-AC-M-8-20, CS-BC-M-14-20 expect this one.
     *_all([R.WRONG_KEY_LIFECYCLE_STATE], R.PERMISSION_DENIED, Op.DESTROY, *_CIPHERS, until=V2_0),
+    # The table of Get has no reason for a destroyed object (KMIP 1.4 §11.12), unlike that of Destroy
+    # (§11.22); the case TC-314 expects this one.
+    *_all([R.OBJECT_DESTROYED], R.ITEM_NOT_FOUND, Op.GET),
+    # "Key Format Type is PKCS#12, but [the password is] not Active" (KMIP 2.1 §11.46); the case
+    # TC-PKCS12-2 of 1.4 and 2.0 has the other reasons.
+    *_all([R.WRONG_KEY_LIFECYCLE_STATE], R.BAD_PASSWORD, Op.REGISTER, since=V2_1),
+    # The mandatory case BL-M-20 of 3.0, after Obliterate; Get has Object Not Found (BL-M-4).
+    *_all([R.OBJECT_NOT_FOUND], R.ITEM_NOT_FOUND, Op.GET_ATTRIBUTES, since=V3_0),
     # More precise since 2.0.
     *_all(
         (
