@@ -38,7 +38,8 @@ def format_of(value: ManagedObject) -> KeyFormatType | None:
     )
 
 
-def _require_format(value: ManagedObject, claim: KeyFormatType | None) -> None:
+def require_format(value: ManagedObject, claim: KeyFormatType | None) -> None:
+    """Refuse a claim of another Key Format Type."""
     actual = format_of(value)
     if claim is not None and claim != actual:
         raise OperationError(
@@ -53,7 +54,7 @@ def require_true_claims(value: ManagedObject, attributes: Attributes) -> None:
     algorithm = attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
     length = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH)
     check_claims(value, algorithm, length)
-    _require_format(value, attributes.get(Tag.KEY_FORMAT_TYPE))
+    require_format(value, attributes.get(Tag.KEY_FORMAT_TYPE))
     if not isinstance(value, Certificate):
         return
     if not value.certificate_value:
