@@ -11,7 +11,7 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -178,7 +178,7 @@ async def _serve(config: Config, announce: Announce, clock: Clock, workers: Exec
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
-        queue = Notifications(frozenset(config.notify.accounts))
+        queue = Notifications(frozenset(_notified_accounts(config)))
         request_source = RequestSource(store, queue, clock)
         dispatcher = _dispatcher(config, store, files, clock, queue, workers)
         listener = Listener(
@@ -321,9 +321,16 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     )
 
 
+def _notified_accounts(config: Config) -> Mapping[str, str]:
+    """The accounts that are notified, with their addresses."""
+    if config.notify.accounts is not None:
+        return config.notify.accounts
+    return dict.fromkeys(DEVELOPMENT_ADMINISTRATORS if config.tls.cert is None else (), "")
+
+
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
     files = tls.files
-    addresses = config.notify.accounts
+    addresses = _notified_accounts(config)
     return Notifier(
         queue=request_source.queue,
         message=request_source.message,
