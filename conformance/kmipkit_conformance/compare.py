@@ -179,7 +179,7 @@ class Comparison:
             expected_items, actual_items = (children(payload[0], tag) for payload in payloads)
             if tag in rules.SUPERSETS:
                 yield from self._subset(path, expected_items, actual_items)
-            elif not actual_items and tag not in rules.OPTIONAL:
+            elif not actual_items and tag not in rules.OPTIONAL_IN_QUERY:
                 yield f"{path}/ResponsePayload: {tag_name(tag)} is missing"
 
     def _located(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
