@@ -1,7 +1,7 @@
 """Set-up of cases whose requests contain credentials of several clients: each needs an account.
 
 Devices and users with passwords get accounts by Create Credential and Create User of 3.0, if the
-server supports them; they are destroyed afterwards. A case with one user does not need an account:
+server supports them; they are removed afterwards. A case with one user does not need an account:
 servers may ignore credentials next to a certificate, and its objects are those of the certificate.
 """
 
@@ -20,6 +20,7 @@ from kmipkit.model.payloads.accounts import (
     DeviceCredential,
     PasswordCredential,
 )
+from kmipkit.model.payloads.lifecycle import ObliterateRequest
 from kmipkit.spec.enums import CredentialType, NameType, Operation
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V3_0
@@ -97,7 +98,15 @@ def accounts(target: Target, case: Case, operations: frozenset[Operation] | None
             yield
         finally:
             for identifier in reversed(created):
-                client.destroy(identifier)
+                _remove(client, identifier, operations)
+
+
+def _remove(client: Client, identifier: str, operations: frozenset[Operation] | None) -> None:
+    """Remove an account, if possible with its record: the server is to be as it was before."""
+    if Operation.OBLITERATE in (operations or ()):
+        client.request(Operation.OBLITERATE, ObliterateRequest(unique_identifier=identifier))
+    else:
+        client.destroy(identifier)
 
 
 def _create(client: Client, account: Account) -> list[str]:
