@@ -2,7 +2,7 @@
 
 There are two ways to get them. The tester listens on an address, to which the server is configured to
 connect. Or it opens a connection, on which it takes the server's role with Set Endpoint Role (KMIP 2.1
-§6.1.49): the server then sends what it has, and returns the role. In both, the tester responds with
+§6.1.54): the server then sends what it has, and returns the role. In both, the tester responds with
 Success to everything, as the cases do, and hands the requests over to the case that waits for them.
 """
 
