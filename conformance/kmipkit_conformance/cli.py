@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from kmipkit_certs.options import password_option
 
 from kmipkit.terminal import echo
 
@@ -57,10 +58,15 @@ def _target_options(function: Any) -> Any:
         click.option(
             "--timeout", default=30.0, show_default=True, help="Seconds to wait for a response."
         ),
-        click.option("--key", required=True, type=FILE, help="Private key of the client, PEM."),
-        click.option("--cert", required=True, type=FILE, help="Client certificate, PEM."),
+        password_option,
         click.option(
-            "--ca", required=True, type=FILE, help="Certificate authorities of the server, PEM."
+            "--key", type=FILE, help="Private key, if the file of the certificate has none."
+        ),
+        click.option(
+            "--cert", required=True, type=FILE, help="Client certificate, PEM or PKCS #12."
+        ),
+        click.option(
+            "--ca", required=True, type=FILE, help="Certificate authorities of the server."
         ),
         click.option("--target", required=True, metavar="HOST:PORT", help="The server to test."),
     ):
@@ -160,7 +166,8 @@ def run(
     target: str,
     ca: Path,
     cert: Path,
-    key: Path,
+    key: Path | None,
+    key_password_file: Path | None,
     timeout: float,
     wait: float,
     https: str | None,
@@ -198,10 +205,10 @@ def run(
     report_files = [_report_file(text) for text in reports]
     known_deviations = load_deviations(deviations) if deviations is not None else {}
     https_port, path = _https(https)
-    server = _target(target, ca, cert, key, timeout, https_port, path)
+    server = _target(target, ca, cert, key, key_password_file, timeout, https_port, path)
     offer = query_offer(server)
     verdicts = []
-    with _mailbox(server, offer, listen, listen_cert or cert, listen_key or key) as mailbox:
+    with _mailbox(server, offer, listen, listen_cert, listen_key) as mailbox:
         player = Player(
             server,
             offer,
@@ -226,14 +233,17 @@ def run(
 
 
 def _mailbox(
-    server: "Target", offer: "Offer", listen: str | None, cert: Path, key: Path
+    server: "Target", offer: "Offer", listen: str | None, cert: Path | None, key: Path | None
 ) -> AbstractContextManager["Mailbox"]:
     """Where requests of the server arrive: at the address, or on a connection with changed roles."""
     from kmipkit.spec.enums import Operation
     from kmipkit_conformance.listening import NO_MAILBOX, RoleMailbox, listener
 
     if listen is not None:
-        return listener(_address(listen, "--listen"), server.ca, cert, key)
+        address = _address(listen, "--listen")
+        if cert is None:
+            cert, key = server.cert, server.key
+        return listener(address, server.ca, cert, key, server.password)
     operations = offer.operations or frozenset()
     has_roles = Operation.SET_ENDPOINT_ROLE in operations
     return nullcontext(RoleMailbox(server) if has_roles else NO_MAILBOX)
@@ -273,7 +283,14 @@ def _report_file(text: str) -> tuple[str, Path]:
     help="Seed of the random generator; the same seed sends the same messages.",
 )
 def fuzz(
-    target: str, ca: Path, cert: Path, key: Path, timeout: float, count: int, seed: int
+    target: str,
+    ca: Path,
+    cert: Path,
+    key: Path | None,
+    key_password_file: Path | None,
+    timeout: float,
+    count: int,
+    seed: int,
 ) -> None:
     """Send damaged messages to a server. The exit status is 0 if it handles all of them, else 1.
 
@@ -292,7 +309,10 @@ def fuzz(
     findings = 0
     with click.progressbar(length=count, label="messages", file=sys.stderr) as bar:
         fuzzer = Fuzzer(
-            _target(target, ca, cert, key, timeout), cases, seed, lambda _: bar.update(1)
+            _target(target, ca, cert, key, key_password_file, timeout),
+            cases,
+            seed,
+            lambda _: bar.update(1),
         )
         for finding in fuzzer.run(count):
             findings += 1
@@ -311,16 +331,18 @@ def fuzz(
     metavar="HOST:PORT",
     help="Address to listen on.",
 )
-@click.option("--ca", required=True, type=FILE, help="Certificate authorities of the client, PEM.")
-@click.option("--cert", required=True, type=FILE, help="Server certificate, PEM.")
-@click.option("--key", required=True, type=FILE, help="Private key of the server, PEM.")
+@click.option("--ca", required=True, type=FILE, help="Certificate authorities of the client.")
+@click.option("--cert", required=True, type=FILE, help="Server certificate, PEM or PKCS #12.")
+@click.option("--key", type=FILE, help="Private key, if the file of the certificate has none.")
+@password_option
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the client.")
 @_case_options
 def client(
     listen: str,
     ca: Path,
     cert: Path,
-    key: Path,
+    key: Path | None,
+    key_password_file: Path | None,
     timeout: float,
     folders: tuple[Path, ...],
     versions: tuple[str, ...],
@@ -339,12 +361,14 @@ def client(
     """
     import socket
 
+    from kmipkit_certs.passwords import from_command_line
+
     from kmipkit_conformance.player import Outcome
     from kmipkit_conformance.scripted import ScriptedServer
     from kmipkit_conformance.streams import server_context
 
     host_and_port = _address(listen, "--listen")
-    context = server_context(ca, cert, key)
+    context = server_context(ca, cert, key, from_command_line(key_password_file))
     failed = False
     with socket.create_server(host_and_port) as listening:
         address = "{}:{}".format(*listening.getsockname()[:2])
@@ -361,15 +385,19 @@ def _target(
     text: str,
     ca: Path,
     cert: Path,
-    key: Path,
+    key: Path | None,
+    key_password_file: Path | None,
     timeout: float,
     https_port: int | None = None,
     path: str = PATH,
 ) -> "Target":
+    from kmipkit_certs.passwords import from_command_line
+
     from kmipkit_conformance.target import Target
 
     host, port = _address(text, "--target")
-    return Target(host, port, ca, cert, key, timeout, https_port, path)
+    password = from_command_line(key_password_file)
+    return Target(host, port, ca, cert, key, timeout, password, https_port, path)
 
 
 def _print_profile(verdict: "ProfileVerdict") -> None:

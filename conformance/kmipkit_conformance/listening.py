@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from kmipkit_certs.credentials import NO_PASSWORD
+from kmipkit_certs.passwords import KeyPassword
 from kmipkit_client.settings import LIMITS
 
 from kmipkit.errors import ProtocolError
@@ -165,9 +167,15 @@ class Mail:
         )
 
 
-def listener(address: tuple[str, int], ca: Path, cert: Path, key: Path) -> Listener:
+def listener(
+    address: tuple[str, int],
+    ca: Path,
+    cert: Path,
+    key: Path | None,
+    password: KeyPassword = NO_PASSWORD,
+) -> Listener:
     """A listener with this certificate. ConformanceError if a file cannot be used."""
-    return Listener(address, server_context(ca, cert, key))
+    return Listener(address, server_context(ca, cert, key, password))
 
 
 def _served(stream: ssl.SSLSocket, messages: Iterator[bytes]) -> Iterator[Item]:
