@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -151,7 +151,7 @@ async def _serve(
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
-        queue = Notifications(frozenset(config.notify.accounts))
+        queue = Notifications(frozenset(_notified_accounts(config)))
         request_source = RequestSource(store, queue, clock)
         rule = IdentityRule(config.identity.source, config.identity.accounts)
         dispatcher = _dispatcher(config, store, tls, clock, queue, workers, rule)
@@ -330,8 +330,15 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     )
 
 
+def _notified_accounts(config: Config) -> Mapping[str, str]:
+    """The accounts that are notified, with their addresses."""
+    if config.notify.accounts is not None:
+        return config.notify.accounts
+    return dict.fromkeys(DEVELOPMENT_ADMINISTRATORS if config.tls.cert is None else (), "")
+
+
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
-    addresses = config.notify.accounts
+    addresses = _notified_accounts(config)
     return Notifier(
         queue=request_source.queue,
         message=request_source.message,
