@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     help="Certificate authorities that issue client certificates (PEM).",
 )
 @click.option(
+    "--strict",
+    is_flag=True,
+    default=None,
+    help="Refuse what only later versions than that of a request have.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="Level of the log on standard error.  [default: info]",
@@ -46,6 +52,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     tls_ca: Path | None,
+    strict: bool | None,
     log_level: str | None,
     check_config: bool,
     detach: bool,
@@ -81,6 +88,7 @@ def serve(
         "store": {"directory": data_dir},
         "listen": {"host": host, "port": port},
         "tls": {"cert": tls_cert, "key": tls_key, "ca": tls_ca},
+        "kmip": {"strict": strict},
         "log": {"level": log_level and log_level.upper()},
     }
     action = _check if check_config else _stop if stop else _detach if detach else _run

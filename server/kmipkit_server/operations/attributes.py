@@ -31,7 +31,6 @@ from kmipkit.spec.versions import V2_0, Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import attribute_rules
 from kmipkit_server.objects.access import load, load_for_change, save
-from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import (
     Managed,
     add_instance,
@@ -133,8 +132,6 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
         deleted = _instances(managed, key)
     else:
         deleted = [_instance(managed, key, request.attribute_index, current)]
-    if call.version < V2_0:  # the response repeats the attribute
-        require_known(deleted[0].value, call.version)
     attributes = Attributes(tuple(each for each in managed.attributes if each not in deleted))
     save(call, managed, managed.with_attributes(attributes))
     return DeleteAttributeResponse(

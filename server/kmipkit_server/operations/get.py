@@ -17,7 +17,6 @@ from kmipkit_server.keys.wrapping import unwrap_key_block, wrap_key_block
 from kmipkit_server.keys.wrapping_mac import ENCRYPTING
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.extractable import require_extractable
-from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.same_material import objects_with_material
 
@@ -44,8 +43,10 @@ def _require_known_types(value: ManagedObject, version: Version) -> None:
     """Refuse an object with a type that the version lacks, such as a Certificate Type."""
     for name in field_names(type(value)):
         field = getattr(value, name)
-        if isinstance(field, OpenEnum):
-            require_known(field, version)
+        if isinstance(field, OpenEnum) and not field.known_in(version):
+            raise OperationError(
+                ResultReason.INVALID_FIELD, f"KMIP {version} does not have {field}"
+            )
 
 
 def converted_object(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
