@@ -9,13 +9,13 @@ from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
-from kmipkit.spec.enums import Operation, ResultStatus
+from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.reasons import reason_for
-from kmipkit_server.engine.request import UnreadableItem
+from kmipkit_server.engine.request import Request, UnreadableItem
 
 
 class Response(NamedTuple):
@@ -110,3 +110,37 @@ def message(
         parts.append(part if part is not None else encoded_item(version, item))
     parts.insert(0, _STRUCTURE.pack(_RESPONSE_MESSAGE, sum(map(len, parts))))
     return b"".join(parts)
+
+
+class Answer(NamedTuple):
+    """The results of a request, and as much of the response as is encoded."""
+
+    results: Sequence[ResponseBatchItem]
+    encoded: Sequence[bytes | None] = ()
+    """The results in their encoding, as far as they are encoded."""
+    message: bytes | None = None
+    """The whole response, if it is encoded."""
+    exchanges_roles: bool = False
+
+    def encode(self, version: Version, now: datetime, proof: bytes | None) -> bytes:
+        """The whole response."""
+        if self.message is not None:
+            return self.message
+        return message(version, self.results, now, proof, self.encoded)
+
+
+def refusal_of_size(
+    request: Request, answer: Answer, now: datetime, proof: bytes | None
+) -> ResponseBatchItem | None:
+    """Response Too Large, if the response exceeds the maximum of the request; None if it does not."""
+    maximum = request.header.maximum_response_size
+    if maximum is None:
+        return None
+    size = len(answer.encode(request.version, now, proof))
+    if size <= maximum:
+        return None
+    error = OperationError(
+        ResultReason.RESPONSE_TOO_LARGE,
+        f"the response has {size} bytes or more; the request allows {maximum} at most",
+    )
+    return failure(request.version, error, request.items[0])

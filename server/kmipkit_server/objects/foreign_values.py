@@ -1,9 +1,7 @@
 """Enumeration values that the version of a request does not have.
 
-The decoder keeps every number, since vendors have numbers of their own. A number that only an earlier
-version names would be stored, and then be missing in the responses to the client that has set it. A
-number that only a later version names is stored: a strict server has refused it before, another one
-takes it as meant (``engine/request``).
+The decoder keeps every number, since vendors have numbers of their own. A number that only another
+version names would be stored, and then be missing in the responses to the client that has set it.
 """
 
 from kmipkit.errors import OperationError
@@ -15,7 +13,7 @@ from kmipkit.spec.versions import V2_1, V3_0, Version
 
 
 def require_known(value: object, version: Version) -> None:
-    """Refuse an attribute value or object with a value of earlier versions only (Invalid Field)."""
+    """Refuse an attribute value or object with a value of another version (Invalid Field)."""
     foreign = _foreign(value, version)
     if foreign is not None:
         raise OperationError(ResultReason.INVALID_FIELD, f"KMIP {version} does not have {foreign}")
@@ -24,7 +22,7 @@ def require_known(value: object, version: Version) -> None:
 def _foreign(value: object, version: Version) -> OpenEnum | None:
     if isinstance(value, OpenEnum):
         # A 3.0 message has neither the type of a Name nor that of a Link: they are those of 2.1.
-        is_known = value.known_from(version) or (version == V3_0 and value.known_in(V2_1))
+        is_known = value.known_in(version) or (version == V3_0 and value.known_in(V2_1))
         return None if is_known else value
     parts: list[object] = []
     if isinstance(value, Structure):

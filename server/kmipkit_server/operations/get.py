@@ -1,10 +1,13 @@
 """Get: the object, converted and wrapped as requested (KMIP 1.4 §4.11, KMIP 2.1 §6.1.19)."""
 
+from typing import get_type_hints
+
 from kmipkit.errors import OperationError
 from kmipkit.model.keyblock import KeyBlock
+from kmipkit.model.memo import memoized
 from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.get import GetRequest, GetResponse
-from kmipkit.model.structure import field_names
+from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
@@ -17,6 +20,7 @@ from kmipkit_server.keys.wrapping import unwrap_key_block, wrap_key_block
 from kmipkit_server.keys.wrapping_mac import ENCRYPTING
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.extractable import require_extractable
+from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.same_material import objects_with_material
 
@@ -39,14 +43,21 @@ def _clear_fresh(call: Call, managed: Managed) -> None:
         transaction.update(managed.record, managed.with_attribute(Tag.FRESH, False).record)
 
 
+@memoized
+def _types_in(kind: type[Structure]) -> tuple[str, ...]:
+    """The fields of an object that have a type, such as the Certificate Type."""
+    hints = get_type_hints(kind)
+    return tuple(
+        name
+        for name in field_names(kind)
+        if isinstance(hints[name], type) and issubclass(hints[name], OpenEnum)
+    )
+
+
 def _require_known_types(value: ManagedObject, version: Version) -> None:
-    """Refuse an object with a type that the version lacks, such as a Certificate Type."""
-    for name in field_names(type(value)):
-        field = getattr(value, name)
-        if isinstance(field, OpenEnum) and not field.known_in(version):
-            raise OperationError(
-                ResultReason.INVALID_FIELD, f"KMIP {version} does not have {field}"
-            )
+    """Refuse an object with a type that the version lacks."""
+    for name in _types_in(type(value)):
+        require_known(getattr(value, name), version)
 
 
 def converted_object(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from kmipkit.errors import KMIPError
 from kmipkit_server.store.base import StoreError, Transaction
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.sealing import KEY_SIZE, KeyWrapper, Sealer
 from kmipkit_server.store.sqlite import schema
+from kmipkit_server.store.sqlite.event_loop import EventLoopReader
 from kmipkit_server.store.sqlite.protection import protect_rows
 from kmipkit_server.store.sqlite.summary import add_summary, read_integrity_key
 from kmipkit_server.store.sqlite.views import SQLiteReader, SQLiteTransaction, sqlite_errors
@@ -28,6 +29,9 @@ log = logging.getLogger("kmipkit.server")
 
 SECONDS_BETWEEN_COUNTERS = 60.0
 """How often the counter is stored beside the root key while the server writes."""
+
+
+_Reader = TypeVar("_Reader", bound=SQLiteReader)
 
 
 class SQLiteDatabase:
@@ -61,7 +65,7 @@ class SQLiteDatabase:
             self.clean()  # what a server has destroyed before it crashed
         except StoreError as error:  # such as a full disk, which need not prevent a start
             log.warning("the write-ahead log is not emptied: %s", error)
-        self.reader = self.open_reader()
+        self.reader = self._open(EventLoopReader)
         """A view of the committed state, for the thread that opened the database."""
 
     @classmethod
@@ -172,9 +176,12 @@ class SQLiteDatabase:
 
     def open_reader(self) -> SQLiteReader:
         """Another view of the committed state, with its own connection; close it after use."""
+        return self._open(SQLiteReader)
+
+    def _open(self, view: type[_Reader]) -> _Reader:
         with sqlite_errors(self._name):
             connection = _connect_to_read(self._path)
-        return SQLiteReader(connection, self._sealer, self._integrity, self._name)
+        return view(connection, self._sealer, self._integrity, self._name)
 
     def begin(self) -> Transaction:
         """Open the transaction; there is only one at a time."""

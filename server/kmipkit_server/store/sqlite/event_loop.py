@@ -5,42 +5,39 @@ begins on the event loop, which is fastest for the usual few, and is interrupted
 steps of SQLite's virtual machine. The work then runs again in a thread, without this limit.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kmipkit_server.store.base import Located, LocateQuery, Reader, Record
+from kmipkit_server.store.base import Located, LocateQuery
+from kmipkit_server.store.integrity import Integrity
+from kmipkit_server.store.sealing import Sealer
 from kmipkit_server.store.sqlite.views import SQLiteReader
 
 MAX_STEPS = 5000
 """Steps of the virtual machine on the event loop: about half a millisecond."""
 
 
-class EventLoopReader(Reader):
-    """A view of the committed state that raises ReadingTooLong."""
+class EventLoopReader(SQLiteReader):
+    """A view of the committed state that raises ReadingTooLong. Single look-ups never do."""
 
-    def __init__(self, reader: SQLiteReader) -> None:
-        self._reader = reader
+    def __init__(
+        self, connection: sqlite3.Connection, sealer: Sealer, integrity: Integrity, name: str
+    ) -> None:
+        super().__init__(connection, sealer, integrity, name)
         self._is_limited = False
         self._calls = 0
-        reader.connection.set_progress_handler(self._on_progress, MAX_STEPS)
-
-    def get(self, identifier: str) -> Record | None:
-        """See :class:`Reader`; a single look-up."""
-        return self._reader.get(identifier)
+        connection.set_progress_handler(self._on_progress, MAX_STEPS)
 
     def locate(self, query: LocateQuery) -> Located:
         """See :class:`Reader`."""
         with self._limit():
-            return self._reader.locate(query)
+            return super().locate(query)
 
     def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
         """See :class:`Reader`."""
         with self._limit():
-            return self._reader.find_by_name(owner, name)
-
-    def setting(self, name: str) -> bytes | None:
-        """See :class:`Reader`; a single look-up."""
-        return self._reader.setting(name)
+            return super().find_by_name(owner, name)
 
     @contextmanager
     def _limit(self) -> Iterator[None]:

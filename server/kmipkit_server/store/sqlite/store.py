@@ -18,7 +18,6 @@ from kmipkit_server.store.base import Reader, ReadingTooLong, Store
 from kmipkit_server.store.sealing import KeyWrapper
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
-from kmipkit_server.store.sqlite.event_loop import EventLoopReader
 from kmipkit_server.store.sqlite.views import SQLiteReader
 from kmipkit_server.store.writer import GroupCommit
 
@@ -40,7 +39,7 @@ class SQLiteStore(Store):
     def __init__(self, database: SQLiteDatabase) -> None:
         """Use :meth:`open`."""
         self._database = database
-        self._reader = EventLoopReader(database.reader)
+        self._reader = database.reader
         self._writer = GroupCommit(database)
         self._reading = trio.CapacityLimiter(READING_THREADS)
         self._idle_readers: list[SQLiteReader] = []

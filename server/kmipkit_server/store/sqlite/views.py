@@ -112,21 +112,22 @@ class _View:
         if row is None:
             return None
         id_, owner, object_type, state, own, shared, sealed, key, nonce, mac = row
-        if (
-            owner is None
-            or shared is None
-            or not is_same_mac(
-                mac,
-                self.integrity.of_object(id_, owner, object_type, state, own, shared, key, nonce),
+        # The joins are outer ones, so that a missing row of theirs shows here.
+        attributes = (
+            None
+            if owner is None or shared is None
+            else self.integrity.attributes(
+                id_, owner, object_type, state, own, shared, key, nonce, mac
             )
-        ):
+        )
+        if attributes is None:
             raise damaged_object(id_)
         return Record(
             id_,
             owner,
             _TYPES[object_type] if object_type in _TYPES else ObjectType(object_type),
             _STATES[state],
-            lambda: packing.unpack_all(own, shared),
+            attributes,
             None if sealed is None else lambda: self.sealer.open(key, nonce, sealed, id_),
         )
 

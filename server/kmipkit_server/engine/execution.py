@@ -1,0 +1,314 @@
+"""Carrying out one message: its runs on the store, and the items of each run.
+
+A message whose operations only read runs on a read-only view. Others, and those that turn out to
+write, run in a transaction, and their response is sent when that is durable. The items of a message
+share one transaction, with a savepoint for each, so that a failed item changes nothing, and the
+option Undo can roll all of them back (KMIP 1.4 §6.13).
+"""
+
+import logging
+from datetime import datetime
+
+from kmipkit.errors import OperationError
+from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
+from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason, ResultStatus
+from kmipkit_server.engine import response
+from kmipkit_server.engine.batch import Batch
+from kmipkit_server.engine.budget import Budget, MessageLimits
+from kmipkit_server.engine.call import Call, WriteRequired
+from kmipkit_server.engine.computing import ComputationNeeded, Computer, Results
+from kmipkit_server.engine.plan import Plan
+from kmipkit_server.engine.registry import ServedOperation
+from kmipkit_server.engine.request import Request, UnreadableItem, require_readable
+from kmipkit_server.engine.response import Answer, failure, refusal_of_size
+from kmipkit_server.engine.seam import Seam
+from kmipkit_server.engine.server import Server
+from kmipkit_server.identity.identity import Identity
+from kmipkit_server.store.base import (
+    Damaged,
+    Reader,
+    ReadingTooLong,
+    Store,
+    StoreError,
+    Transaction,
+)
+from kmipkit_server.store.slices import Steps
+
+log = logging.getLogger("kmipkit.server")
+
+STOP, CONTINUE, UNDO = (
+    BatchErrorContinuationOption.STOP,
+    BatchErrorContinuationOption.CONTINUE,
+    BatchErrorContinuationOption.UNDO,
+)
+
+_DAMAGED = OperationError(
+    ResultReason.GENERAL_FAILURE, "an object of the request is damaged in the store of the server"
+)
+
+
+class BatchRolledBack(Exception):
+    """Rolls back the whole transaction of a message; has the batch with the results to send."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+
+class Execution:
+    """One message while it is carried out."""
+
+    __slots__ = (
+        "_budget", "_identity", "_now", "_plan", "_request", "_results", "_runs", "_seam", "_server",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        server: Server,
+        seam: Seam,
+        limits: MessageLimits,
+        request: Request,
+        plan: Plan,
+        identity: Identity,
+        now: datetime,
+    ) -> None:
+        self._server = server
+        self._seam = seam
+        self._request = request
+        self._plan = plan
+        self._identity = identity
+        self._now = now
+        self._budget = Budget(limits)
+        self._results: Results | None = None
+        """The results of computations in earlier runs."""
+        self._runs: list[Batch] = []
+
+    async def finish(self, store: Store, computer: Computer) -> Batch:
+        """Run the message until it has all results of its computations; the batch of the last run."""
+        while True:
+            # The store may call a run several times. Each has a batch of its own, and all of them
+            # are ended, but only that of the committed run is published.
+            try:
+                return await self._run_in(store)
+            except ComputationNeeded as needed:
+                task, self._results = needed.task, needed.results
+            except BatchRolledBack as rollback:
+                batch = rollback.batch
+                batch.exchanges_roles = False
+                self._report(batch)
+                return batch
+            finally:
+                for batch in self._runs:
+                    batch.end()
+                self._runs.clear()
+            await computer.carry_out(task, self._identity.name, self._results)
+
+    async def _run_in(self, store: Store) -> Batch:
+        """Run the message on a view of the store if it can be, otherwise in a transaction.
+
+        Reading must not need a write, which fails on a full disk. What can be noted another time is
+        then not noted; whatever else needs a write is refused.
+        """
+        plan = self._plan
+        if not plan.writes:
+            # Most requests of operations that can write do not: a Get writes only the first time, to
+            # clear Fresh. A view costs no transaction; the rare others run twice.
+            try:
+                return await store.run(self._read, slow=plan.slow, on_commit=self._publish)
+            except WriteRequired:
+                pass
+        try:
+            return await store.run(
+                self._write, writes=True, slow=plan.slow, on_commit=self._publish
+            )
+        except StoreError as error:
+            if plan.writes:
+                raise
+            try:
+                batch = await store.run(self._read_only, on_commit=self._publish)
+            except WriteRequired:
+                raise error from None
+            log.warning("%s: answered, but not noted in the store: %s", self._identity.name, error)
+            return batch
+
+    # --- a run -----------------------------------------------------------------------------------
+
+    def _read(self, store: Reader) -> Batch | Steps[Batch]:
+        """Run the message; WriteRequired if it must write."""
+        return self._run(store)
+
+    def _write(self, transaction: Transaction) -> Batch | Steps[Batch]:
+        """Run the message in a transaction."""
+        transaction.note_time(self._now)
+        return self._run(transaction)
+
+    def _read_only(self, store: Reader) -> Batch | Steps[Batch]:
+        """Run the message without what can be noted another time."""
+        return self._run(store, can_write=False)
+
+    def _run(self, store: Reader | Transaction, *, can_write: bool = True) -> Batch | Steps[Batch]:
+        request = self._request
+        batch = Batch(
+            self._server, self._identity, request.version, self._now, store, self._results,
+            is_single=len(request.items) == 1, can_write=can_write,
+        )  # fmt: skip
+        self._runs.append(batch)
+        if not batch.is_single:
+            return self._steps(batch)
+        result, _ = self._run_item(batch, request.items[0], self._plan.rows[0])
+        batch.results.append(result)
+        if result.result_status is ResultStatus.OPERATION_FAILED:
+            # A single item has no savepoint of its own: the transaction is rolled back.
+            batch.has_failures = True
+            raise BatchRolledBack(batch)
+        if request.header.maximum_response_size is not None:
+            self._require_size(batch)
+        return batch
+
+    def _steps(self, batch: Batch) -> Steps[Batch]:
+        """Carry out the items of a message; between two of them, others may go first."""
+        budget = self._budget
+        budget.begin()
+        try:
+            for item, row in zip(self._request.items, self._plan.rows, strict=True):
+                if batch.results:
+                    budget.end()
+                    yield
+                    budget.begin()
+                if not self._continues(batch, item, row):
+                    break
+        finally:
+            budget.end()
+        self._require_size(batch)
+        return batch
+
+    def _continues(
+        self, batch: Batch, item: RequestBatchItem | UnreadableItem, row: ServedOperation | None
+    ) -> bool:
+        """Carry out an item; whether the batch continues with the next one."""
+        result, encoded = self._run_item(batch, item, row)
+        batch.results.append(result)
+        batch.encoded.append(encoded)
+        header = self._request.header
+        if encoded is not None:
+            batch.size += len(encoded)
+            maximum = header.maximum_response_size
+            if maximum is not None and batch.size > maximum:
+                self._require_size(batch)
+        if result.result_status is not ResultStatus.OPERATION_FAILED:
+            return True
+        batch.has_failures = True
+        option = header.batch_error_continuation_option or STOP
+        if option == UNDO and len(batch.results) > 1:
+            # "If any operation in the request fails, then the server SHALL undo all the
+            # previous operations" (KMIP 1.4 §6.13).
+            batch.results = response.undone(batch.results)
+            batch.encoded = []
+            raise BatchRolledBack(batch)
+        return option == CONTINUE
+
+    # --- an item ---------------------------------------------------------------------------------
+
+    def _run_item(
+        self, batch: Batch, item: RequestBatchItem | UnreadableItem, row: ServedOperation | None
+    ) -> tuple[ResponseBatchItem, bytes | None]:
+        """The result, and its encoding if the item is one of several and succeeded."""
+        try:
+            if not batch.is_single:
+                self._budget.require_time()
+            return self._run_operation(batch, require_readable(item), row)
+        except OperationError as error:
+            return failure(batch.version, error, item), None
+        except Damaged as error:
+            log.error("%s: %s", batch.identity.name, error)
+            return failure(batch.version, _DAMAGED, item), None
+        except (WriteRequired, ComputationNeeded, ReadingTooLong, StoreError):
+            raise
+        except Exception:
+            # Only a defect of the server gets here, so any exception is caught: one bad handler
+            # must not end the connection. The client learns nothing about it, since the text of an
+            # unexpected exception may contain key material of others; the log has the traceback.
+            log.exception(
+                "%s: internal error in %s",
+                batch.identity.name,
+                response.operation_title(item.operation),
+            )
+            defect = OperationError(ResultReason.INTERNAL_SERVER_ERROR, "internal error")
+            return failure(batch.version, defect, item), None
+
+    def _run_operation(
+        self, batch: Batch, item: RequestBatchItem, row: ServedOperation | None
+    ) -> tuple[ResponseBatchItem, bytes | None]:
+        if row is None:
+            raise OperationError(
+                ResultReason.OPERATION_NOT_SUPPORTED,
+                f"{response.operation_title(item.operation)} is not supported in KMIP {batch.version}",
+            )
+        batch.exchanges_roles = False  # only the last item can exchange the roles
+        call = Call(batch, row.operation)
+        if batch.is_single:
+            # No savepoint, and nothing to accept: no other item follows.
+            return self._succeed(call, row, item)
+        with batch.savepoint():
+            success = self._succeed(call, row, item)
+        batch.accept(call.identifiers, call.outputs, row)
+        return success
+
+    def _succeed(
+        self, call: Call, row: ServedOperation, item: RequestBatchItem
+    ) -> tuple[ResponseBatchItem, bytes | None]:
+        """The result of an operation and its encoding, whose size is checked in the transaction.
+
+        The whole response is encoded at once if this is the only result.
+        """
+        for before in self._seam.before:
+            before(call, row, item)
+        payload: object = row.handler(call, item.request_payload)
+        for after in self._seam.after:
+            after(call, row, item)
+        result = response.success(item, payload)
+        batch = call.batch
+        if batch.is_single:
+            message = response.message(call.version, [result], call.now, batch.identity.proof)
+            self._budget.require_size(len(message))
+            batch.message = message
+            return result, None
+        encoded = response.encoded_item(call.version, result)
+        self._budget.require_size(batch.size + len(encoded))
+        return result, encoded
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def _publish(self, batch: Batch) -> None:
+        """After the commit of a run."""
+        batch.publish()
+        self._report(batch)
+
+    def _report(self, batch: Batch) -> None:
+        """Log failures and call the hooks at the end of a request: once, however often it ran."""
+        if batch.has_failures:
+            _log_failures(batch)
+        for finished in self._seam.finished:
+            for item, result in zip(self._request.items, batch.results, strict=False):
+                finished(batch, item, result)
+
+    def _require_size(self, batch: Batch) -> None:
+        """Roll back a batch whose response the client cannot take, so that it has no effect.
+
+        "Indicate the maximum size of a response, in bytes, that the requester SHALL be able to
+        handle" (KMIP 1.4 §6.3, KMIP 2.1 §9.12): a client that is told "failed" must be able to rely
+        on it.
+        """
+        answer = Answer(batch.results, batch.encoded, batch.message)
+        refusal = refusal_of_size(self._request, answer, batch.now, batch.identity.proof)
+        if refusal is not None:
+            batch.results, batch.encoded, batch.message = [refusal], [], None
+            batch.has_failures = True
+            raise BatchRolledBack(batch)
+
+
+def _log_failures(batch: Batch) -> None:
+    for result in batch.results:
+        if result.result_status is ResultStatus.OPERATION_FAILED:
+            reason = result.result_reason.name if result.result_reason else ""
+            operation, message = response.operation_title(result.operation), result.result_message
+            log.info("%s: %s refused: %s: %s", batch.identity.name, operation, reason, message)
