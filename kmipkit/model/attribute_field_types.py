@@ -55,18 +55,21 @@ _VENDOR_TYPES: dict[type, ItemType] = {
 }
 
 
-def _key_of_name(item: Item, place: Place, version: Version) -> AttributeKey:
+def key_of_name(name: str, version: Version) -> AttributeKey:
     """The key of a 1.x attribute name; the vendor is empty if the version does not have the name."""
+    row = BY_NAME.get(name)
+    return row.tag if row is not None and row.known_in(version) else custom(name)
+
+
+def _key_of_item(item: Item, place: Place, version: Version) -> AttributeKey:
+    """The key of an Attribute Name, which may be one of a later version if the judge accepts that."""
     name = _text(item, place)
     row = BY_NAME.get(name)
-    if row is None:
-        return custom(name)
-    message = f"KMIP {version} has no attribute {name!r}"
-    if row.known_in(version) or (
-        row.since > version and place.accepts_later(message, item, Cause.UNKNOWN_ATTRIBUTE)
-    ):
-        return row.tag
-    return custom(name)
+    if row is not None and row.since > version:
+        message = f"KMIP {version} has no attribute {name!r}"
+        if place.accepts_later(message, item, Cause.UNKNOWN_ATTRIBUTE):
+            return row.tag
+    return key_of_name(name, version)
 
 
 def _check_tag(item: Item, place: Place, version: Version) -> None:
@@ -184,7 +187,7 @@ class AttributeType:
     def _read_by_name(self, item: Item, place: Place) -> Attribute:
         allowed = (Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_INDEX, Tag.ATTRIBUTE_VALUE)
         parts = _vendor_parts(item, place, allowed)
-        key = _key_of_name(parts[Tag.ATTRIBUTE_NAME], place, self.version)
+        key = _key_of_item(parts[Tag.ATTRIBUTE_NAME], place, self.version)
         index = parts.get(Tag.ATTRIBUTE_INDEX)
         if index is not None and index.type is not ItemType.INTEGER:
             raise wrong_type("AttributeIndex", (ItemType.INTEGER,), place, index)
@@ -417,7 +420,7 @@ class AttributeReferenceType:
 
     def read(self, item: Item, place: Place, outer: object = None) -> AttributeKey:  # noqa: ARG002
         if item.type is ItemType.TEXT_STRING:
-            return _key_of_name(item, place, self.version)
+            return _key_of_item(item, place, self.version)
         if item.type is ItemType.ENUMERATION:
             assert isinstance(item.value, int)
             return Tag(item.value)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import trio
 
@@ -28,7 +29,14 @@ from kmipkit_server.engine.budget import MessageLimits, require_count
 from kmipkit_server.engine.computing import Computer
 from kmipkit_server.engine.execution import Execution
 from kmipkit_server.engine.plan import Plan, Planner
-from kmipkit_server.engine.request import Request, check_header, count_items, read_request
+from kmipkit_server.engine.request import (
+    CriticalExtension,
+    Request,
+    check_header,
+    count_items,
+    read_request,
+    require_no_critical_extension,
+)
 from kmipkit_server.engine.response import Answer, Response, failure, refusal_of_size
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
@@ -83,16 +91,15 @@ class Dispatcher:
                 request = read_request(data, self.limits, strict=self.strict)
             else:
                 request = await self._read_large(data)
-            if len(request.items) > 1:
-                require_count(len(request.items), self.message_limits)
+            if len(request.items) > 1 or request.later:
+                self._check_unusual(request, identity)
         except (RemoteProtocolError, OperationError) as error:
             log.warning("%s: bad request: %s", identity.name, error)
             return Response(self.refuse(error, data))
-        if request.later:
-            self._version_log.report(identity.name, request)
         now = self._now()
         try:
             check_header(request)
+            require_no_critical_extension(request)
             authentication = request.header.authentication
             if authentication is not None:
                 identity = await self.accounts.authenticate(
@@ -101,6 +108,9 @@ class Dispatcher:
             answer = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: authentication failed: %s", identity.name, error.message)
+            answer = Answer([failure(request.version, error, item) for item in request.items])
+        except CriticalExtension as error:
+            log.warning("%s: bad request: %s", identity.name, error.message)
             answer = Answer([failure(request.version, error, item) for item in request.items])
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)
@@ -112,6 +122,12 @@ class Dispatcher:
             answer = answer if refusal is None else Answer([refusal])
         encoded = answer.encode(request.version, now, identity.proof)
         return Response(encoded, request.version if answer.exchanges_roles else None)
+
+    def _check_unusual(self, request: Request, identity: Identity) -> None:
+        """Refuse too many items, and log what only later versions have."""
+        require_count(len(request.items), self.message_limits)
+        if request.later:
+            self._version_log.report(identity.name, request)
 
     async def _read_large(self, data: bytes) -> Request:
         """Decode a large request. OperationError for one with too many items."""

@@ -265,6 +265,8 @@ class Execution:
         payload: object = row.handler(call, item.request_payload)
         for after in self._seam.after:
             after(call, row, item)
+        if item.ephemeral and row.output is not None:
+            payload = response.without_output(payload)
         result = response.success(item, payload)
         batch = call.batch
         if batch.is_single:

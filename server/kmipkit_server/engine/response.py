@@ -9,6 +9,7 @@ from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
+from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
@@ -42,6 +43,22 @@ def success(item: RequestBatchItem, payload: object) -> ResponseBatchItem:
         result_status=ResultStatus.SUCCESS,
         response_payload=payload,  # type: ignore[arg-type]  # a handler returns a Structure
     )
+
+
+_OUTPUTS = ("data", "mac_data", "signature_data")
+"""The fields that have the output of a cryptographic operation."""
+
+
+def without_output(payload: object) -> object:
+    """The payload of an Ephemeral item.
+
+    "The Data output of the operation should not be returned to the client" (KMIP 2.1 §8.3): only
+    later items of the batch can use it.
+    """
+    if not isinstance(payload, Structure):
+        return payload
+    names = field_names(type(payload))
+    return payload.replace(**{name: None for name in _OUTPUTS if name in names})
 
 
 def failure(

@@ -190,6 +190,7 @@ def _is_x509(value: Certificate) -> bool:
 
 
 def _opaque(value: OpaqueObject) -> Derived:
+    yield Tag.OPAQUE_DATA_TYPE, value.opaque_data_type
     yield Tag.DIGEST, digest(value.opaque_data_value, None)
 
 

@@ -117,6 +117,9 @@ def get(call: Call, request: GetRequest) -> GetResponse:
     managed.require_alive()
     require_get_permitted(managed, request)
     value = converted_object(call, managed, request)
+    if request.key_wrapping_specification is not None:
+        # Wrapping may have counted a use of this very object.
+        managed = load(call, managed.id)
     _clear_fresh(call, managed)
     return GetResponse(
         object_type=managed.object_type, unique_identifier=call.returns(managed.id), object=value

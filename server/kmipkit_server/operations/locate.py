@@ -5,7 +5,9 @@ from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute
 from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import ObjectClass, ResultReason
+from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_0
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.identity.identity import SYSTEM
@@ -80,6 +82,17 @@ def _not_negative(value: int | None, field: str) -> int | None:
     return value
 
 
+def _storage_status(call: Call, request: LocateRequest) -> StorageStatusMask | None:
+    """The Storage Status Mask of the request.
+
+    "The server SHALL NOT return unique identifiers for objects that are destroyed unless the Storage
+    Status Mask field includes the Destroyed Storage indicator" (KMIP 2.1 §6.1.28). 1.x has no such
+    indicator: there the State asks for them.
+    """
+    mask = request.storage_status_mask
+    return StorageStatusMask.ON_LINE_STORAGE if mask is None and call.version >= V2_0 else mask
+
+
 def locate(call: Call, request: LocateRequest) -> LocateResponse:
     """Find the client's own objects that meet all criteria, newest first."""
     maximum = _not_negative(request.maximum_items, "Maximum Items")
@@ -91,7 +104,7 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
         now=call.now,
         offset=_not_negative(request.offset_items, "Offset Items") or 0,
         maximum=maximum,
-        storage_status_mask=request.storage_status_mask,
+        storage_status_mask=_storage_status(call, request),
         object_group_member=request.object_group_member,
     )
     located = groups.locate(call, query)

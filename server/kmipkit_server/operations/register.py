@@ -12,7 +12,8 @@ from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
-from kmipkit_server.objects.foreign_values import require_known
+from kmipkit_server.objects.foreign_values import require_storable
+from kmipkit_server.objects.protection_storage import require_storage
 from kmipkit_server.objects.registrable import REGISTRABLE
 
 
@@ -75,10 +76,26 @@ def _template_attributes(call: Call, value: Template) -> Attributes:
     return creation.requested_attributes(call, names, ObjectType.TEMPLATE)
 
 
+_MASKED = frozenset(
+    {
+        ObjectType.SYMMETRIC_KEY,
+        ObjectType.PUBLIC_KEY,
+        ObjectType.PRIVATE_KEY,
+        ObjectType.SPLIT_KEY,
+        ObjectType.PGP_KEY,
+        ObjectType.SECRET_DATA,
+    }
+)
+"""Objects that always have a Cryptographic Usage Mask (KMIP 1.4 §3.19).
+
+What the key of a certificate may be used for, the certificate itself says."""
+
+
 def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     """Store the object unchanged, with the attributes that follow from it."""
     value = _checked_object(request.object_type, request.object)
-    require_known(value, call.version)
+    require_storable(value, call.version)
+    require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     _check_key_block(attributes, value)
     if isinstance(value, Template) and Tag.NAME not in attributes:
@@ -86,5 +103,7 @@ def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     derived = call.compute(derived_attributes, value, cost=derivation_cost(value))
     if Tag.LINK not in attributes:
         derived += _wrapping_link(value)
+    if request.object_type in _MASKED:
+        attributes = creation.with_usage_mask(attributes)
     managed = creation.create(call, request.object_type, value, attributes, derived)
     return RegisterResponse(unique_identifier=managed.id)

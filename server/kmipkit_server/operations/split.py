@@ -31,6 +31,7 @@ from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.protection import inherited_protection
+from kmipkit_server.objects.protection_storage import require_storage
 from kmipkit_server.operations.create import raw_key
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
@@ -99,6 +100,7 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
             ResultReason.INVALID_OBJECT_TYPE,
             f"Create Split Key makes Split Keys, not {title_with_article(request.object_type)}",
         )
+    require_storage(request.protection_storage_masks)
     requested = creation.requested_attributes(call, request.attributes, ObjectType.SPLIT_KEY)
     secret, attributes = _source(call, request, requested)
     attributes = creation.with_usage_mask(attributes)
@@ -176,6 +178,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
         shares[value.key_part_identifier] = key_bytes(managed)
     scheme = _scheme(parts)
     secret = call.compute(splitting.join, shares, scheme, cost=scheme.cost)
+    require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     value = _joined_object(request, secret, parts[0], attributes)
     attributes = creation.with_usage_mask(attributes)
