@@ -6,17 +6,30 @@ from pathlib import Path
 import pytest
 from kmipkit_client import OperationFailed, calls, symmetric_key
 from laboratory import Laboratory
+from raw_messages import enumeration, request, send, structure, text, values
 
 from kmipkit.model.attributes import CryptographicParameters
+from kmipkit.model.keyblock import KeyWrappingData
 from kmipkit.model.payloads.crypto import (
     DecryptRequest,
     DecryptResponse,
     EncryptRequest,
     EncryptResponse,
 )
-from kmipkit.spec.enums import BlockCipherMode, CryptographicAlgorithm, Operation
+from kmipkit.spec.enums import (
+    BlockCipherMode,
+    CryptographicAlgorithm,
+    EncodingOption,
+    Operation,
+    ResultReason,
+    ResultStatus,
+    WrappingMethod,
+)
+from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.masks import CryptographicUsageMask
-from kmipkit.spec.versions import V1_2, V1_3, V1_4, Version
+from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, Version
+from kmipkit.ttlv.tree import Item
 
 KEY = bytes(range(32))
 IV = bytes(12)
@@ -123,3 +136,37 @@ def test_the_tag_follows_the_last_part(laboratory: Laboratory, size: int) -> Non
         process(encrypted[:-1] + b"?", decrypts=True)
     with pytest.raises(OperationFailed):
         process(encrypted[:7], decrypts=True)
+
+
+def test_parts_are_refused_where_a_response_has_no_correlation_value(
+    laboratory: Laboratory,
+) -> None:
+    payload = structure(
+        Tag.REQUEST_PAYLOAD,
+        text(Tag.UNIQUE_IDENTIFIER, key(laboratory)),
+        structure(
+            Tag.CRYPTOGRAPHIC_PARAMETERS, enumeration(Tag.BLOCK_CIPHER_MODE, BlockCipherMode.CTR)
+        ),
+        Item(Tag.DATA, ItemType.BYTE_STRING, DATA),
+        Item(Tag.IV_COUNTER_NONCE, ItemType.BYTE_STRING, bytes(16)),
+        Item(Tag.INIT_INDICATOR, ItemType.BOOLEAN, True),
+    )
+    assert isinstance(payload.value, tuple)
+    answer = send(laboratory, request(V1_2, (Operation.ENCRYPT, list(payload.value))))
+    assert values(answer, Tag.RESULT_REASON) == [ResultReason.INVALID_FIELD]
+
+
+def test_a_wrapped_key_without_encoding_is_refused_in_1_0(laboratory: Laboratory) -> None:
+    wrapping = KeyWrappingData(
+        wrapping_method=WrappingMethod.ENCRYPT, encoding_option=EncodingOption.NO_ENCODING
+    )
+    block = symmetric_key(KEY).key_block.replace(key_value=bytes(40), key_wrapping_data=wrapping)
+    value = symmetric_key(KEY).replace(key_block=block)
+    identifier = laboratory.ask(calls.register(value, MASK, None, None))
+    for version, status in (
+        (V1_0, ResultStatus.OPERATION_FAILED),
+        (V1_1, ResultStatus.SUCCESS),
+    ):
+        named = text(Tag.UNIQUE_IDENTIFIER, identifier)
+        answer = send(laboratory, request(version, (Operation.GET, [named])))
+        assert values(answer, Tag.RESULT_STATUS) == [status]
