@@ -265,6 +265,7 @@ def _dispatcher(
             cpu_seconds=config.limits.cpu_seconds,
         ),
         computer=Computer(workers, config.limits.workers, config.limits.computation_timeout),
+        strict=config.kmip.strict,
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 

@@ -47,7 +47,7 @@ def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
     else:
         row = BY_TAG.get(Tag.LINK if key in LINK_TYPES else key)
         # Custom Attribute is the row for the rules of vendor attributes, and no name itself.
-        if row is not None and row.known_in(version) and key != Tag.CUSTOM_ATTRIBUTE:
+        if row is not None and row.known_from(version) and key != Tag.CUSTOM_ATTRIBUTE:
             return row
     raise OperationError(
         R.UNSUPPORTED_ATTRIBUTE,
