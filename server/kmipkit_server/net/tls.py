@@ -15,10 +15,11 @@ from kmipkit_certs.check import authority_warnings, server_warnings
 from kmipkit_certs.credentials import Credentials
 from kmipkit_certs.errors import CertificateError
 from kmipkit_certs.passwords import KeyPassword
+from kmipkit_certs.revocation_files import RevocationFiles
 
 from kmipkit_server.config import ConfigError
 from kmipkit_server.engine.settings import Clock
-from kmipkit_server.net.revocation import RevocationFiles, Revocations
+from kmipkit_server.net.revocation import Revocations
 
 log = logging.getLogger("kmipkit.server")
 
