@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import trio
+from kmipkit_certs.credentials import certificates_pem
 
 from kmipkit_vsphere.model.clock import system_clock
 from kmipkit_vsphere.model.errors import KeyProviderError
@@ -58,7 +59,8 @@ def run_vcenter(
         trust=trust,
         administrators=administrators,
     )
-    vcenter.trust_authority.authorities = listening.credentials.authorities.read_text()
+    authorities = certificates_pem(listening.credentials.trusted())
+    vcenter.trust_authority.authorities = authorities.decode()
 
     async def run_background_tasks() -> None:
         while True:
@@ -95,6 +97,7 @@ def _key_servers(store: Store, trust: Trust) -> ServerDialer:
             client.pinned,
             Login(server.user_name, password) if server.user_name and password else None,
             server.timeout or None,
+            client.revocations,
         )
 
     return dial
