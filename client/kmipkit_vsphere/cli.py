@@ -123,6 +123,13 @@ def vcenter() -> None:
     show_default=True,
     help="Name in the certificate of an administrator; may be repeated.",
 )
+@click.option(
+    "--poll-interval",
+    type=click.FloatRange(1, 86400),
+    default=300.0,
+    show_default=True,
+    help="Seconds between two polls of the key servers.",
+)
 def vcenter_serve(
     data_dir: Path,
     listen: str,
@@ -134,6 +141,7 @@ def vcenter_serve(
     kms_ca: Path | None,
     kms_crl: tuple[Path, ...],
     administrator: tuple[str, ...],
+    poll_interval: float,
 ) -> None:
     """Run a vCenter until SIGTERM or Ctrl-C.
 
@@ -152,7 +160,7 @@ def vcenter_serve(
         else None
     )
     listening = for_users((listen, port), credentials)
-    run_vcenter(data_dir, listening, kms, administrator, click.echo)
+    run_vcenter(data_dir, listening, kms, administrator, click.echo, poll_interval)
 
 
 class CallGroup(click.Group):

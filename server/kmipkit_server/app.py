@@ -35,7 +35,7 @@ from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
-from kmipkit_server.engine.hooks import TicketRights
+from kmipkit_server.engine.hooks import Quotas, TicketRights
 from kmipkit_server.engine.notifications import Notifications
 from kmipkit_server.engine.registry import Registry, ServedOperation
 from kmipkit_server.engine.seam import Seam
@@ -234,7 +234,7 @@ def _dispatcher(
         server=server,
         accounts=_accounts(config, store, server.state),
         clock=clock,
-        seam=_seam(queue),
+        seam=_seam(config, queue),
         limits=_message_limits(config),
         message_limits=MessageLimits(
             items=config.limits.batch_items,
@@ -251,10 +251,12 @@ def _registry(config: Config) -> Registry:
     return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
-def _seam(queue: Notifications) -> Seam:
+def _seam(config: Config, queue: Notifications) -> Seam:
     """The hooks around each operation, in the order in which they run."""
+    quotas = Quotas(config.limits.objects_per_account, config.limits.bytes_per_account)
+    quota_hooks = () if quotas == Quotas() else (quotas,)
     notification_hooks = (NotificationHook(queue),) if queue.accounts else ()
-    return Seam((TicketRights(), *notification_hooks))
+    return Seam((TicketRights(), *quota_hooks, *notification_hooks))
 
 
 def _extra_operations(config: Config) -> Iterator[ServedOperation]:
@@ -286,6 +288,7 @@ def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
         max_attributes=config.limits.attributes,
+        max_located=config.limits.locate_objects,
         anchors=anchors,
     )
 

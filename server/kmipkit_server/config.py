@@ -105,6 +105,13 @@ class LimitsConfig:
     """Batch items of a request."""
     attributes: int = 500
     """Attribute instances of an object to which clients may add further ones."""
+    locate_objects: int = 100_000
+    """Objects that one Locate may look at, about, and find."""
+    objects_per_account: int | None = None
+    """Objects of one account that are not destroyed; the default is no limit."""
+    bytes_per_account: int | None = None
+    """Bytes of the objects of one account: their material, and their attributes, which an object keeps
+    when it is destroyed; the default is no limit."""
     cpu_seconds: float = 5.0
     """How long the server computes for the batch items of a request, without its workers."""
     workers: int = 4
