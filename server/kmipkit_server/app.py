@@ -167,6 +167,7 @@ async def _serve(
                 await nursery.start(store.serve)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
+                    serving.start_soon(tls.watch)
                     serving.start_soon(_notifier(config, request_source, tls).run)
                     serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 from certificate_family import CA, Template, issue, key, key_pem, pem, root
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -24,7 +26,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 from kmipkit_certs import files, keypairs
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.passwords import VARIABLE
+from kmipkit_certs.revocation_files import RevocationFiles
 from kmipkit_client import Client, OperationFailed
+from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from servers import ANSWER_TIMEOUT, RunningServer
 
 from kmipkit.spec.enums import ResultReason
@@ -244,3 +248,22 @@ def test_an_alternative_name_can_be_the_account(tmp_path: Path, source: str) -> 
             assert client.locate().ids == ()
     finally:
         server.end()
+
+
+def test_a_certificate_that_expires_while_the_server_runs_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, own(HOST, end=timedelta(days=40)), (root(),))
+    files = TLSFiles(((tmp_path / "kms.pem", None),), tmp_path / "ca.pem")
+    start = trio.testing.MockClock(autojump_threshold=0)
+
+    async def run() -> None:
+        began = trio.current_time()
+        now = lambda: datetime.now(UTC) + timedelta(seconds=trio.current_time() - began)  # noqa: E731
+        settings = TLSSettings.load(files, RevocationFiles(), now)
+        assert caplog.text == ""
+        with trio.move_on_after(timedelta(days=15).total_seconds()):
+            await settings.watch()
+
+    trio.run(run, clock=start)
+    assert 4 <= caplog.text.count("expires on") <= 6

@@ -8,6 +8,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import trio
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from kmipkit_certs import contexts, credentials
@@ -22,6 +23,9 @@ from kmipkit_server.engine.settings import Clock
 from kmipkit_server.net.revocation import Revocations
 
 log = logging.getLogger("kmipkit.server")
+
+WARNING_SECONDS = 24 * 3600.0
+"""Between two log lines about the same certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,12 @@ class TLSSettings:
     def client_context(self) -> ssl.SSLContext:
         """As of :meth:`TLSMaterial.client_context`, with the certificate now in use."""
         return self.material.client_context()
+
+    async def watch(self) -> None:
+        """Warn again once a day, since certificates expire while the server runs."""
+        while True:
+            await trio.sleep(WARNING_SECONDS)
+            self.warn()
 
     def warn(self) -> None:
         """Log why clients may not accept the server's certificates."""
