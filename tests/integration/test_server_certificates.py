@@ -1,6 +1,7 @@
 """What the server says of its own certificate, and to clients whose certificates have no name."""
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -267,3 +268,43 @@ def test_a_certificate_that_expires_while_the_server_runs_is_warned_of(
 
     trio.run(run, clock=start)
     assert 4 <= caplog.text.count("expires on") <= 6
+
+
+def test_the_password_is_asked_for_before_the_server_leaves_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And remembered, so that it can read the key again on SIGHUP."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    chain, trusted = GOOD["issued by a root"]
+    options = write(tmp_path, chain, trusted)
+    secret = BestAvailableEncryption(b"secret")
+    encrypted = OWN.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret)
+    (tmp_path / "kms.pem").write_bytes(pem(chain) + encrypted)
+    command = [sys.executable, "-m", "kmipkit", "serve", "--data-dir", str(tmp_path / "data")]
+    master, terminal = os.openpty()
+    question = f"Password of {tmp_path / 'kms.pem'}: ".encode()
+    asked = b""
+    with subprocess.Popen(
+        [*command, "--port", "0", *options, "--detach"],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        while question not in asked and (more := process.stderr.read1()):
+            asked += more
+        os.write(master, b"secret\n")
+        output, errors = process.communicate(timeout=ANSWER_TIMEOUT)
+    os.close(master)
+    os.close(terminal)
+    assert question in asked
+    match = re.search(rb"process (\d+)", output)
+    assert match is not None, errors
+    log = tmp_path / "data" / "server.log"
+    os.kill(int(match[1]), signal.SIGHUP)
+    deadline = time.monotonic() + ANSWER_TIMEOUT
+    while "certificates reloaded" not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert subprocess.run([*command, "--stop"], capture_output=True).returncode == 0
