@@ -23,6 +23,7 @@ from kmipkit_certs.credentials import NO_PASSWORD
 from kmipkit_certs.development import RSA_SERVER, SERVER
 from kmipkit_certs.directory import Directory
 from kmipkit_certs.passwords import KeyPassword
+from kmipkit_certs.revocation_files import RevocationFiles
 
 from kmipkit import __version__
 from kmipkit.spec.enums import Operation
@@ -47,7 +48,7 @@ from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.keys.certificate_authority import CLIENTS, stored_certificate
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
-from kmipkit_server.net.revocation import RevocationFiles
+from kmipkit_server.net.revocation import load_lists
 from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.table import STANDARD
@@ -113,7 +114,7 @@ def check(config: Config, password: KeyPassword = NO_PASSWORD) -> list[str]:
     material = None if files is None else files.load()
     if material is not None:
         material.server_context()
-    _revocation_files(config).load(() if material is None else material.authorities())
+    load_lists(_revocation_files(config), () if material is None else material.authorities())
     directory = config.store.directory
     existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
@@ -169,6 +170,7 @@ async def _serve(
                 await _restore(store, dispatcher, tls, clock)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
+                    serving.start_soon(tls.watch)
                     serving.start_soon(_notifier(config, request_source, tls).run)
                     serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
