@@ -41,8 +41,8 @@ from kmipkit_server.engine.response import Answer, Response, failure, refusal_of
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
-from kmipkit_server.identity import provisioned
 from kmipkit_server.engine.version_log import VersionLog
+from kmipkit_server.identity import provisioned
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store.base import Store, StoreError
