@@ -9,7 +9,7 @@ from laboratory import Laboratory
 from raw_messages import enumeration, request, send, structure, text, values
 
 from kmipkit.model.attributes import CryptographicParameters
-from kmipkit.model.keyblock import KeyWrappingData
+from kmipkit.model.keyblock import EncryptionKeyInformation, KeyWrappingData
 from kmipkit.model.payloads.crypto import (
     DecryptRequest,
     DecryptResponse,
@@ -158,7 +158,9 @@ def test_parts_are_refused_where_a_response_has_no_correlation_value(
 
 def test_a_wrapped_key_without_encoding_is_refused_in_1_0(laboratory: Laboratory) -> None:
     wrapping = KeyWrappingData(
-        wrapping_method=WrappingMethod.ENCRYPT, encoding_option=EncodingOption.NO_ENCODING
+        wrapping_method=WrappingMethod.ENCRYPT,
+        encryption_key_information=EncryptionKeyInformation(unique_identifier="of another server"),
+        encoding_option=EncodingOption.NO_ENCODING,
     )
     block = symmetric_key(KEY).key_block.replace(key_value=bytes(40), key_wrapping_data=wrapping)
     value = symmetric_key(KEY).replace(key_block=block)
