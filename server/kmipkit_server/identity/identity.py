@@ -1,6 +1,7 @@
 """The account for which a request is carried out."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from kmipkit_certs.revocation_status import PeerCertificate
 
@@ -22,6 +23,8 @@ class Identity:
     """The Unique Identifier of the user whose account it is; None for the account of a certificate."""
     certificate: PeerCertificate | None = field(default=None, repr=False)
     """The client certificate of the connection."""
+    certificate_expires: datetime | None = field(default=None, repr=False)
+    """When that certificate expires."""
     rights: tuple[Right, ...] | None = None
     """The rights of a ticket of Delegated Login; None for all rights of the account."""
     address: str = ""
@@ -30,6 +33,11 @@ class Identity:
     """The value of the ticket with which the request was authenticated."""
     proof: bytes | None = field(default=None, repr=False)
     """The Server Hashed Password of the response (KMIP 2.1 §8.5)."""
+
+    @property
+    def certificate_hash(self) -> bytes:
+        """What identifies the client certificate: the hash of its signed part; empty without one."""
+        return self.certificate.signed_hash if self.certificate is not None else b""
 
     @property
     def holder(self) -> Holder:
