@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import (
 from kmipkit_client import calls, symmetric_key
 from kmipkit_client.calls import Call
 
-from kmipkit.keys import transparent
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.keyblock import (
@@ -222,19 +221,6 @@ def _get_converted(ask: Ask) -> Call[Any]:
     return calls.get(identifier, KeyFormatType.PKCS_8, None, None)
 
 
-def _transparent_key() -> PrivateKey:
-    """A key in numbers, which the library must check before the server knows their digest."""
-    key = rsa.generate_private_key(65537, 1024)
-    return PrivateKey(
-        key_block=KeyBlock(
-            key_format_type=KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY,
-            key_value=KeyValue(
-                key_material=transparent.dump(key, KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY)
-            ),
-        )
-    )
-
-
 LARGE = bytes(500_000)
 
 
@@ -423,7 +409,6 @@ ATTACKS: dict[str, Attack] = {
     "Create Split Key": lambda _: calls.raw(Operation.CREATE_SPLIT_KEY, split_request),
     "Derive Key": lambda ask: derive(base_key(ask), 100_000),
     "Sign": lambda ask: sign(register_private_key(ask, rsa_bytes(1024), 1024)),
-    "Register": lambda _: calls.register(_transparent_key(), SIGN, None, None),
     "Encrypt with a slow cipher": _encrypt,
     "Get in another format": _get_converted,
     "MAC with a slow cipher": _mac,

@@ -11,6 +11,8 @@ from typing import Any
 import old_stores
 import pytest
 import trio
+from kmipkit_certs.authority import Authority, Purpose
+from kmipkit_certs.revocation_status import PeerCertificate
 from kmipkit_client import OperationFailed, calls, messages, opaque_object, symmetric_key
 from kmipkit_client.calls import Call
 from kmipkit_server.config import ConfigError, load
@@ -20,7 +22,7 @@ from kmipkit_server.identity.identity import Identity
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Transaction, Usage
 from kmipkit_server.store.sqlite.usages import Usages
-from laboratory import Laboratory, reasons
+from laboratory import START, Laboratory, reasons
 
 from kmipkit.model.attribute import Attributes, VendorName
 from kmipkit.model.attributes import CryptographicParameters
@@ -28,7 +30,11 @@ from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage
 from kmipkit.model.payloads.accounts import CreateGroupRequest
-from kmipkit.model.payloads.certify import CertifyRequest, ReCertifyRequest
+from kmipkit.model.payloads.certify import (
+    CertifyRequest,
+    ReCertifyRequest,
+    ReProvisionRequest,
+)
 from kmipkit.model.payloads.create import (
     CreateKeyPairRequest,
     CreateSplitKeyRequest,
@@ -220,7 +226,29 @@ def refused(laboratory: Laboratory, call: Call[Any], **options: Any) -> str:
 def test_every_creating_operation_is_here() -> None:
     """An operation that is forgotten is a way around the quota."""
     standard = {row.operation for row in STANDARD if row.creates}
-    assert standard | {Operation.LOCATE} == set(CREATING)
+    assert standard | {Operation.LOCATE} == {*CREATING, Operation.RE_PROVISION}
+
+
+def test_re_provision_has_a_quota_as_well(laboratory: Laboratory) -> None:
+    """It needs a client with a certificate, and makes a key pair with its certificate."""
+    certificate = Authority.create("ca", "ecdsa-p256", START).issue("me", Purpose.CLIENT, START)
+    account = Identity("me", certificate=PeerCertificate.of(certificate.certificate))
+    message = encode(
+        messages.request(V2_1, [calls.raw(Operation.RE_PROVISION, ReProvisionRequest())]), V2_1
+    )
+
+    async def ask() -> Any:
+        async with laboratory.serving():
+            response = await laboratory.dispatcher.respond(message, account)
+        return decode_response(response.data)[0].batch_items[0]
+
+    limit(laboratory, objects=2)
+    assert trio.run(ask).result_reason is ResultReason.SERVER_LIMIT_EXCEEDED
+    assert usage(laboratory) == Usage()
+    limit(laboratory, objects=3)
+    item = trio.run(ask)
+    assert item.result_reason is None, item.result_message
+    assert usage(laboratory).objects == 3
 
 
 @pytest.mark.parametrize("operation", CREATING, ids=lambda operation: operation.name)

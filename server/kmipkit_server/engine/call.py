@@ -9,7 +9,7 @@ from kmipkit.spec.enums import Data, Operation, ResultReason, UniqueIdentifier
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit_server.engine.batch import Batch
-from kmipkit_server.engine.computing import MAX_IN_PLACE, Task
+from kmipkit_server.engine.computing import Task
 from kmipkit_server.engine.multipart import (
     LIFETIME,
     Computation,
@@ -81,8 +81,6 @@ class Call:
         ``function`` is one of a module, and all arguments can be pickled and compared. ``cost`` is an
         estimate in milliseconds. See :mod:`kmipkit_server.engine.computing`.
         """
-        if cost <= MAX_IN_PLACE and self.batch.is_single:
-            return function(*arguments)  # nothing later in the message can depend on it
         return self.batch.computing.compute(function, *arguments, cost=cost)
 
     def compute_in_place(self, key: tuple[Any, ...], function: Callable[[], _Result]) -> _Result:
@@ -90,16 +88,11 @@ class Call:
 
         ``key`` is compared in their place: later runs of the message have the same result.
         """
-        if self.batch.is_single:
-            return function()
         return self.batch.computing.repeat(Task(Call.compute_in_place, key), function)
 
     def draw(self, count: int) -> bytes:
         """Random bytes, which are the same in all runs of the message."""
-        random = self.batch.server.settings.random
-        if self.batch.is_single:
-            return random(count)
-        return self.batch.computing.draw(random, count)
+        return self.batch.computing.draw(self.batch.server.settings.random, count)
 
     def remember(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """The result of a function whose results differ, such as a new key: the same in all runs.

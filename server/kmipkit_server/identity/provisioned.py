@@ -1,9 +1,9 @@
 """Client certificates that Re-Provision has given, and those that they replace (KMIP 2.1 §6.1.48).
 
 A new certificate leads to the account of the old one, whatever the rule for identities says about its
-name. The old one ends. Both are rows of one table, by the hash of the part that the authority has signed,
-since the holder can change the signature. The table is a setting in the store, and in memory while the
-server runs. A row is deleted when its certificate has expired, since TLS then refuses it.
+name. The old one ends. Both are rows of one table, by the hash of the part that the authority has
+signed, since the holder can change the signature. The table is a setting in the store, and in memory
+while the server runs. A row is deleted when its certificate has expired, since TLS then refuses it.
 """
 
 import json
