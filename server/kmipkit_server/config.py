@@ -126,6 +126,9 @@ class KMIPConfig:
     """Choices that the standard leaves to servers."""
 
     server_name: str = "kmipkit"
+    strict: bool = False
+    """Whether to refuse a request with a field, attribute or value that only a later version has. By
+    default, the server does what such a request means, and logs this once for each client."""
     unique_names: bool = True
     """Whether only one object of an account may have a given Name (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600

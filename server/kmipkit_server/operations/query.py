@@ -31,7 +31,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.profiles import claimable
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import PUBLISHED, Version
+from kmipkit.spec.versions import PUBLISHED, V2_0
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
@@ -56,20 +56,18 @@ def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverV
     )
 
 
-def _server_information(call: Call) -> Item:
+def _server_information(call: Call) -> Item | None:
     """Server Information, whose fields each vendor defines (KMIP 1.4 §4.25): name and version.
 
-    KMIP 1.x has no tags for these fields, so the structure is empty there.
+    KMIP 1.x has no tags for these fields. There, it is left out: some clients do not take an empty
+    structure.
     """
+    if call.version < V2_0:
+        return None
     settings = call.settings
-    texts = (
-        (Tag.SERVER_NAME, settings.server_name),
-        (Tag.SERVER_VERSION, settings.software_version),
-    )
     items = (
-        tuple(Item(tag, ItemType.TEXT_STRING, text) for tag, text in texts)
-        if call.version >= Version(2, 0)
-        else ()
+        Item(Tag.SERVER_NAME, ItemType.TEXT_STRING, settings.server_name),
+        Item(Tag.SERVER_VERSION, ItemType.TEXT_STRING, settings.software_version),
     )
     return Item(Tag.SERVER_INFORMATION, ItemType.STRUCTURE, items)
 

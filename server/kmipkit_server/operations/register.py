@@ -11,7 +11,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.claims import require_true_claims
+from kmipkit_server.objects.claims import require_format, require_true_claims
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
 from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.protection_storage import require_storage
@@ -85,8 +85,10 @@ def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     if isinstance(value, PrivateKey) and is_container(value):
+        require_format(value, attributes.get(Tag.KEY_FORMAT_TYPE))
+        attributes = attributes.without(Tag.KEY_FORMAT_TYPE)
         value, attributes = opened_container(call, value, attributes)
-    require_true_claims(value, attributes)
+    call.compute(require_true_claims, value, attributes, cost=derivation_cost(value))
     if isinstance(value, Template) and Tag.NAME not in attributes:
         attributes = Attributes((*attributes, *_template_attributes(call, value)))
     derived = call.compute(derived_attributes, value, cost=derivation_cost(value))
