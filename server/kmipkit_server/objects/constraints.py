@@ -101,14 +101,14 @@ def _damaged() -> RemoteProtocolError:
 
 def rules_in_force(call: Call) -> Rules:
     """The rules in force."""
-    cache = call.batch.staged(call.batch.server.state.caches)
-    cached: Rules | None = cache.get(_CACHE)
+    caches = call.batch.server.state.caches
+    cached: Rules | None = call.batch.view(caches).get(_CACHE)
     if cached is not None:
         return cached
     rules = _read(call.store)
     # A reader may see rules that a transaction is just replacing; it must not cache them.
     if isinstance(call.store, Transaction):
-        cache[_CACHE] = rules
+        call.batch.staged(caches)[_CACHE] = rules
     return rules
 
 

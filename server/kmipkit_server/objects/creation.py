@@ -6,7 +6,7 @@ create objects treat them alike.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
@@ -210,6 +210,7 @@ def create(
     generated: bool = False,
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
+    shared_names: Collection[str] = (),
 ) -> Managed:
     """Store a new object that the operation returns; see :func:`store`."""
     managed = store(
@@ -221,6 +222,7 @@ def create(
         generated=generated,
         identifier=identifier,
         state=state,
+        shared_names=shared_names,
     )
     call.returns(managed.id)
     return managed
@@ -237,6 +239,7 @@ def store(
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
     owner: Identity | None = None,
+    shared_names: Collection[str] = (),
 ) -> Managed:
     """Store a new object of the client.
 
@@ -244,7 +247,7 @@ def store(
     length, digest) and apply unless the request has the same attributes. ``generated`` says that the
     server made the object, and not a client. ``identifier`` is one of :func:`new_identifier` that
     other objects already refer to, or that of an imported object, as ``state`` is. ``owner`` is
-    given for objects that belong to the server.
+    given for objects that belong to the server. ``shared_names`` may be those of other objects.
     """
     owner = owner or call.identity
     derived = list(derived)
@@ -258,7 +261,7 @@ def store(
     attributes = without_claims(attributes)
     require_distinct_names(attributes)
     require_one_replacement(attributes)
-    require_unique_name(call, attributes, owner=owner.name)
+    require_unique_name(call, attributes, owner=owner.name, shared=shared_names)
     identifier = identifier or new_identifier(call)
     requested_keys = {attribute.key for attribute in attributes}
     additional = [
@@ -286,7 +289,8 @@ def store(
     managed = Managed(record, call.now)
     # If the request "contains an Activation Date that has already occurred, then the state
     # immediately transitions from Pre-Active to Active" (KMIP 1.4 §3.22, transition 1).
-    managed = managed.with_state(managed.state)
+    if managed.state is not state:
+        managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
     return managed
 

@@ -93,7 +93,8 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
     creation.refuse_repetition(request.attributes)
     require_storable(request.object, call.version)
     value = _object_to_store(call, request)
-    require_true_claims(value, request.attributes)
+    cost = derivation_cost(value)
+    call.compute(require_true_claims, value, request.attributes, cost=cost)
     state = _state(request.attributes)
     if state is State.PRE_ACTIVE:
         # Of other objects, operations may have set dates, such as that of the activation.
@@ -113,7 +114,7 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         object_type,
         value,
         of_unknown_history(attributes),
-        call.compute(derived_attributes, value, cost=derivation_cost(value)),
+        call.compute(derived_attributes, value, cost=cost),
         identifier=identifier,
         state=state,
     )
