@@ -55,6 +55,7 @@ from kmipkit_server.objects.replacement import (
     release_names,
     require_not_replaced,
     require_offset,
+    require_requested_order,
 )
 
 SignedRequest = x509.CertificateSigningRequest
@@ -96,6 +97,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     inherited = inherited_attributes(call, old, request.offset).without(*_FROM_CERTIFICATE)
     # Requested names come before inherited ones: the first Name becomes the Common Name.
     attributes = Attributes((*requested, *not_replaced(requested, inherited)))
+    require_requested_order(requested, attributes)
     attributes = inherited_protection(attributes, (old,), is_copy=True)
     value = _issue(call, subject or old, signed, attributes)
     # The names move before the new object is stored, since two objects must not share one.
