@@ -147,7 +147,7 @@ DECRYPTERS: Mapping[ObjectType, Decrypter] = MappingProxyType(
 def _require_object_type(managed: Managed, table: Mapping[ObjectType, object], action: str) -> None:
     if managed.object_type not in table:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"an object of type {title(managed.object_type)} cannot {action}",
         )
 

@@ -153,8 +153,8 @@ def test_what_signs_and_verifies_nothing(laboratory: Laboratory) -> None:
     private, public = pair(laboratory)
     symmetric = key(laboratory, M.SIGN | M.VERIFY)
     assert refusal(laboratory, sign(public)) == "INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK"
-    assert refusal(laboratory, sign(symmetric)) == "ILLEGAL_OBJECT_TYPE"
-    assert refusal(laboratory, verify(symmetric, signature_data=b"")) == "ILLEGAL_OBJECT_TYPE"
+    assert refusal(laboratory, sign(symmetric)) == "INVALID_OBJECT_TYPE"
+    assert refusal(laboratory, verify(symmetric, signature_data=b"")) == "INVALID_OBJECT_TYPE"
     assert refusal(laboratory, verify(public)) == "INVALID_FIELD"
     assert refusal(laboratory, sign(private, None)) == "INVALID_FIELD"
     both = sign(private, DATA, digested_data=bytes(32))
