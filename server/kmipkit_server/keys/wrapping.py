@@ -40,7 +40,7 @@ from kmipkit_server.keys.wrapping_mac import (
 )
 from kmipkit_server.objects.access import load_wrapping_key
 from kmipkit_server.objects.managed import Managed, for_version
-from kmipkit_server.objects.usage import allocate, parameters_of, require_match
+from kmipkit_server.objects.usage import allocate, oaep_parameters, parameters_of, require_match
 
 
 def wrap_key_block(
@@ -231,7 +231,8 @@ def _load_wrapping_key(
             ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
             f"the Cryptographic Usage Mask of the wrapping key does not have {usage.names()[0]}",
         )
-    return managed, parameters_of(managed, information.cryptographic_parameters)
+    parameters = parameters_of(managed, information.cryptographic_parameters)
+    return managed, oaep_parameters(call, parameters)
 
 
 def _wrapping_key(

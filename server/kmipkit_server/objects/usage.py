@@ -17,6 +17,7 @@ from kmipkit.spec.enums import ResultReason as R
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
+from kmipkit.spec.versions import V1_4
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.access import save
 from kmipkit_server.objects.managed import Managed
@@ -80,6 +81,11 @@ def parameters_of(managed: Managed, requested: CryptographicParameters | None) -
     """The requested parameters, or else the first instance of the key's (KMIP 1.4 §4.29)."""
     parameters = requested or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
     return Parameters.of(parameters) if parameters is not None else Parameters()
+
+
+def oaep_parameters(call: Call, parameters: Parameters) -> Parameters:
+    """The parameters of RSA encryption, with the hash of the mask before 1.4."""
+    return parameters.before_mask_generators() if call.version < V1_4 else parameters
 
 
 def require_match(

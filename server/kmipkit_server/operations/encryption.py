@@ -28,7 +28,14 @@ from kmipkit_server.engine.settings import Random
 from kmipkit_server.keys.material import key_bytes, rsa_public_key, use_rsa_private_key
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
+from kmipkit_server.objects.usage import (
+    DECRYPT,
+    ENCRYPT,
+    allocate,
+    oaep_parameters,
+    parameters_of,
+    require_use,
+)
 
 
 def _algorithm(managed: Managed) -> CryptographicAlgorithm:
@@ -99,7 +106,9 @@ def _encrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: EncryptRequest
 ) -> cipher.Encrypted:
     key = rsa_public_key(managed)
-    return cipher.Encrypted(data=rsa.encrypt(key, parameters, call.data(request.data)))
+    return cipher.Encrypted(
+        data=rsa.encrypt(key, oaep_parameters(call, parameters), call.data(request.data))
+    )
 
 
 def _decrypt_symmetric(
@@ -122,6 +131,7 @@ def _decrypt_symmetric(
 def _decrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
 ) -> bytes:
+    parameters = oaep_parameters(call, parameters)
     return use_rsa_private_key(call, managed, rsa.decrypt, parameters, call.data(request.data))
 
 
