@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +23,7 @@ from kmipkit_certs.credentials import NO_PASSWORD
 from kmipkit_certs.development import RSA_SERVER, SERVER
 from kmipkit_certs.directory import Directory
 from kmipkit_certs.passwords import KeyPassword
+from kmipkit_certs.revocation_files import RevocationFiles
 
 from kmipkit import __version__
 from kmipkit.spec.enums import Operation
@@ -47,7 +48,7 @@ from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.keys.certificate_authority import CLIENTS, stored_certificate
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
-from kmipkit_server.net.revocation import RevocationFiles
+from kmipkit_server.net.revocation import load_lists
 from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.table import STANDARD
@@ -113,7 +114,7 @@ def check(config: Config, password: KeyPassword = NO_PASSWORD) -> list[str]:
     material = None if files is None else files.load()
     if material is not None:
         material.server_context()
-    _revocation_files(config).load(() if material is None else material.authorities())
+    load_lists(_revocation_files(config), () if material is None else material.authorities())
     directory = config.store.directory
     existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
@@ -151,7 +152,7 @@ async def _serve(
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
-        queue = Notifications(frozenset(config.notify.accounts))
+        queue = Notifications(frozenset(_notified_accounts(config)))
         request_source = RequestSource(store, queue, clock)
         rule = IdentityRule(config.identity.source, config.identity.accounts)
         dispatcher = _dispatcher(config, store, tls, clock, queue, workers, rule)
@@ -169,6 +170,7 @@ async def _serve(
                 await _restore(store, dispatcher, tls, clock)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
+                    serving.start_soon(tls.watch)
                     serving.start_soon(_notifier(config, request_source, tls).run)
                     serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
@@ -265,6 +267,7 @@ def _dispatcher(
             cpu_seconds=config.limits.cpu_seconds,
         ),
         computer=Computer(workers, config.limits.workers, config.limits.computation_timeout),
+        strict=config.kmip.strict,
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 
@@ -330,8 +333,15 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     )
 
 
+def _notified_accounts(config: Config) -> Mapping[str, str]:
+    """The accounts that are notified, with their addresses."""
+    if config.notify.accounts is not None:
+        return config.notify.accounts
+    return dict.fromkeys(DEVELOPMENT_ADMINISTRATORS if config.tls.cert is None else (), "")
+
+
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
-    addresses = config.notify.accounts
+    addresses = _notified_accounts(config)
     return Notifier(
         queue=request_source.queue,
         message=request_source.message,

@@ -9,7 +9,7 @@ from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.get import GetRequest, GetResponse
 from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enumeration import OpenEnum
-from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
+from kmipkit.spec.enums import EncodingOption, KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title, title_with_article
 from kmipkit.spec.versions import Version
@@ -76,6 +76,21 @@ def _object_without_key(
     return value
 
 
+def _require_known_encoding(block: KeyBlock, version: Version) -> None:
+    """Refuse a wrapped key of which the client could not see that it is not encoded.
+
+    "If not present, the wrapped Key Value SHALL be TTLV encoded" (KMIP 1.1 §2.1.5); in 1.0 the option
+    cannot be present.
+    """
+    data = block.key_wrapping_data
+    option = data.encoding_option if data is not None else None
+    if option == EncodingOption.NO_ENCODING and not Tag.ENCODING_OPTION.known_in(version):
+        raise OperationError(
+            ResultReason.ENCODING_OPTION_ERROR,
+            f"the wrapped key has no encoding; KMIP {version} has no Encoding Option",
+        )
+
+
 def converted_object(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
     """The object in the requested format and wrapping."""
     if not managed.object_type.known_in(call.version):
@@ -103,6 +118,7 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             block = convert_key_block(block, value, request)
     if request.key_wrapping_specification is not None:
         block = wrap_key_block(call, managed, block, request.key_wrapping_specification)
+    _require_known_encoding(block, call.version)
     if not block.key_format_type.known_in(call.version):
         raise OperationError(
             ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,

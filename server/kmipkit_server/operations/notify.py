@@ -65,6 +65,8 @@ class NotificationHook(Hook):
 def _notifications(
     row: ServedOperation, request: object, result: ResponseBatchItem, version: Version
 ) -> Iterator[Notification]:
+    if not row.creates and row.changes is None:
+        return
     payload = result.response_payload
     identifiers = [getattr(payload, name, None) for name in _IDENTIFIERS]
     identifiers += getattr(payload, "unique_identifiers", ())  # of the parts of a split key

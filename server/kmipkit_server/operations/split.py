@@ -29,6 +29,7 @@ from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.extractable import require_extractable
+from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.protection import inherited_protection
 from kmipkit_server.objects.protection_storage import require_storage
@@ -199,6 +200,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
     scheme = _scheme([(part, _polynomial(each)) for part, each in zip(parts, objects, strict=True)])
     secret = call.compute(splitting.join, shares, scheme, cost=scheme.cost)
     require_storage(request.protection_storage_masks)
+    require_storable(request.secret_data_type, call.version)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     value = as_requested(_joined_object(call, request, secret, parts[0], attributes), attributes)
     attributes = creation.with_usage_mask(attributes)
