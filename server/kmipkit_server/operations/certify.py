@@ -82,7 +82,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     old = load_for_change(call, request.unique_identifier)
     if old.object_type is not ObjectType.CERTIFICATE:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"Re-certify renews a Certificate, not {title_with_article(old.object_type)}",
         )
     old.require_alive()
