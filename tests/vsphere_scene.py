@@ -273,7 +273,11 @@ class _Channel:
         return await ask({**host_calls(host), **migrations.rows()}, request)
 
 
-def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:
+def play(
+    folder: Path,
+    test: Callable[[Scene], Awaitable[None]],
+    clock: trio.abc.Clock | None = None,
+) -> Scene:
     """Run a test in a scene, with the writers of all key servers that it makes."""
     scene = Scene(folder)
 
@@ -295,7 +299,7 @@ def play(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> Scene:
                 await laboratory.store.stop()
 
     try:
-        trio.run(work)
+        trio.run(work, clock=clock)
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
     return scene

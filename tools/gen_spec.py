@@ -194,6 +194,7 @@ ATTRIBUTES_3_0 = {
     "Split Key Base Link": ("smd", True),
     "Joined Split Key Parts Link": ("smd", True),
     "Certificate Request Link": ("smd", True),
+    "Split Key Polynomial": ("s", False),
 }
 # Attributes whose tag 3.0 does not have: its groups are objects, with links to them.
 UNTIL_2_1 = {"Object Group"}

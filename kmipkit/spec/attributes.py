@@ -649,6 +649,7 @@ ATTRIBUTES = (
     AttributeSpec(
         Tag.CERTIFICATE_REQUEST_LINK, "Certificate Request Link", V3_0, None, True, "", "smd"
     ),
+    AttributeSpec(Tag.SPLIT_KEY_POLYNOMIAL, "Split Key Polynomial", V3_0, None, False, "", "s"),
 )
 """The attributes of KMIP 1.4 §3 and KMIP 2.1 §4, in that order, and those of 3.0."""
 

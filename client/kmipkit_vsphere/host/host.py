@@ -83,11 +83,14 @@ class Host:
         return host
 
     def restore(self) -> list[str]:
-        """After a reboot, do what is possible without vCenter (R11); the unlocked machines.
+        """Do what is possible without vCenter (R11); returns the machines that this unlocked.
 
-        See :meth:`HostKeys.restore` for the keys that are available.
+        It may be repeated, and is cheap on a host that has no keys of its own. See
+        :meth:`HostKeys.restore` for the keys that are available.
         """
-        return self.machines.unlock_all() if self.keys.restore() else []
+        if not self.keys.can_restore() or not self.keys.restore():
+            return []
+        return self.machines.unlock_all()
 
     def info(self) -> HostDescription:
         """Identity and encryption mode."""

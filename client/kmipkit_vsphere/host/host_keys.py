@@ -39,6 +39,8 @@ class HostKeys:
         self.sources = KeySources(config)
         self.persistence = KeyPersistence(config)
         self._mode_lock = threading.Lock()
+        self._waiting_for = ""
+        """Why the host key could not be had the last time, so that the log has it once."""
 
     # Encryption mode -----------------------------------------------------------------------------
 
@@ -87,11 +89,15 @@ class HostKeys:
         if self.persistence.is_enabled or self.sources.has(key.key_id.provider_id):
             self._config.set(_HOST_KEY, key.key_id)
 
+    def can_restore(self) -> bool:
+        """Whether this host can have keys that vCenter did not bring."""
+        return self.sources.any() or self.persistence.is_enabled
+
     def restore(self) -> bool:
         """After a reboot, return to encryption mode without vCenter, if that is possible (R11).
 
         This uses persisted keys, and those of native and trusted providers. False if the host key
-        cannot be had now: then vCenter must bring it.
+        cannot be had now: then vCenter must bring it, or a later call gets it.
         """
         with self._mode_lock:
             host_key_id = self._config.read(_HOST_KEY, CryptoKeyId)
@@ -103,7 +109,9 @@ class HostKeys:
                 if host_key is None:
                     host_key = self.sources.get(host_key_id.provider_id).key(host_key_id)
             except VSphereError as failure:
-                log.info("waiting for vCenter to bring the host key: %s", failure.message)
+                if failure.message != self._waiting_for:
+                    self._waiting_for = failure.message
+                    log.info("without the host key until vCenter brings it: %s", failure.message)
                 return False
             self.crypto.prepare()
             self.crypto.enable(host_key)
@@ -141,10 +149,28 @@ class HostKeys:
         return NewKey(self.crypto.key(key_id), key_id, machine_id)
 
     def fetch(self, key_ids: Iterable[CryptoKeyId]) -> None:
-        """Fetch the keys that are not in the cache from their sources, where there are any."""
+        """Fetch the keys that are not in the cache from their sources, where there are any.
+
+        A key that cannot be had keeps none of the others away; the first failure is raised at the
+        end.
+        """
+        failures = self.try_fetch(key_ids)
+        for failure in failures.values():
+            raise failure
+
+    def try_fetch(self, key_ids: Iterable[CryptoKeyId]) -> dict[CryptoKeyId, VSphereError]:
+        """Fetch the same keys; returns why those that are missing cannot be had."""
+        failures: dict[CryptoKeyId, VSphereError] = {}
         if self.crypto.state is not CryptoState.SAFE:
-            return
+            return failures
         cached = set(self.crypto.list_keys())
         for key_id in key_ids:
-            if key_id not in cached and self.sources.has(key_id.provider_id):
-                self.crypto.add_keys([self.sources.get(key_id.provider_id).key(key_id)])
+            if key_id in cached or not self.sources.has(key_id.provider_id):
+                continue
+            try:
+                key = self.sources.get(key_id.provider_id).key(key_id)
+            except VSphereError as failure:
+                failures[key_id] = failure
+            else:
+                self.crypto.add_keys([key])
+        return failures

@@ -48,6 +48,10 @@ class KeySources:
         """Whether this host gets keys of the provider itself."""
         return provider_id in self._sources
 
+    def any(self) -> bool:
+        """Whether this host gets keys of any provider itself."""
+        return bool(self._sources)
+
     def get(self, provider_id: str) -> KeySource:
         """The source of a provider; :class:`InvalidState` if this host has none for it."""
         source = self._sources.get(provider_id)

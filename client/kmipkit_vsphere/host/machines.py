@@ -1,5 +1,6 @@
 """The machines of a host as vCenter manages them: create, encrypt, clone, change disks, unlock."""
 
+import logging
 from collections.abc import Iterable
 from typing import Final
 from uuid import UUID, uuid4
@@ -13,9 +14,11 @@ from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
-    DamagedData,
+    AttestationFailed,
     InvalidArgument,
     InvalidState,
+    KeyServerUnreachable,
+    NotAttested,
     VSphereError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
@@ -23,6 +26,8 @@ from kmipkit_vsphere.model.migration_spec import EncryptionMode
 
 MIGRATE_ENCRYPTION: Final = "migrate.encryptionMode"
 """The setting of the ``.vmx`` that holds ``migrateEncryption`` (vsphere.md §2.6)."""
+
+log = logging.getLogger("kmipkit.vsphere.host")
 
 
 class MachineManager:
@@ -38,6 +43,8 @@ class MachineManager:
         self._keys = keys
         self._machines = machines
         self._power = power
+        self._released: set[str] = set()
+        """Machines that vCenter removed from its inventory: the host opens none of them by itself."""
 
     # What there is -------------------------------------------------------------------------------
 
@@ -67,11 +74,13 @@ class MachineManager:
         return [self._info_or_damage(name) for name in self._datastore.names()]
 
     def _info_or_damage(self, name: str) -> MachineInfo:
-        # A damaged machine must not keep the others from being listed.
+        # Whatever is wrong with one machine must not keep the others from being listed.
         try:
             return self.info(name)
-        except DamagedData as damage:
+        except VSphereError as damage:
             return MachineInfo.damaged(name, damage.message)
+        except (OSError, ValueError) as error:
+            return MachineInfo.damaged(name, f"its files cannot be read: {error}")
 
     def create(
         self, name: str, disk_size: int, sector_size: int = 512, uuid: UUID | None = None
@@ -180,6 +189,7 @@ class MachineManager:
         Raises :class:`EncryptionKeyRequired` with the missing keys: the machine stays locked.
         """
         self._machines.open(name)
+        self._released.discard(name)
         return self.info(name)
 
     def lock(self, name: str) -> None:
@@ -187,16 +197,33 @@ class MachineManager:
         with self._machines.lock:
             self._machines.check_idle(name)
             self._close_powered_off(name)
+            self._released.add(name)
 
     def unlock_all(self) -> list[str]:
         """Unlock every machine whose keys are available; returns the names of those."""
-        return [info.name for info in self.list_all() if self._try_unlock(info)]
+        unreachable: set[str] = set()
+        return [info.name for info in self.list_all() if self._try_unlock(info, unreachable)]
 
-    def _try_unlock(self, info: MachineInfo) -> bool:
-        if info.crypto_state is not MachineState.LOCKED:
+    def _try_unlock(self, info: MachineInfo, unreachable: set[str]) -> bool:
+        if info.crypto_state is not MachineState.LOCKED or info.name in self._released:
+            return False
+        if not self._fetch(info.key_ids, unreachable):
             return False
         try:
             self.unlock(info.name)
-        except VSphereError:  # it stays locked until its keys are there
+        except (VSphereError, OSError, ValueError) as failure:  # the others go on
+            log.debug("%s stays locked: %s", info.name, failure)
             return False
         return True
+
+    def _fetch(self, key_ids: Iterable[CryptoKeyId], unreachable: set[str]) -> bool:
+        """Fetch keys before the lock is taken that opening needs: a service may take long to answer.
+
+        False if a provider does not answer; its other keys are not asked for in this round.
+        """
+        missing = [key for key in key_ids if key.provider_id not in unreachable]
+        failures = self._keys.try_fetch(missing)
+        for key_id, failure in failures.items():
+            if isinstance(failure, KeyServerUnreachable | NotAttested | AttestationFailed):
+                unreachable.add(key_id.provider_id)
+        return not any(key.provider_id in unreachable for key in key_ids)

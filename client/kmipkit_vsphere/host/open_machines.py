@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
 from kmipkit_vsphere.host.machine import OpenMachine
-from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.model.errors import EncryptionKeyRequired, InvalidState
 
 
 class OpenMachines:
@@ -51,11 +51,16 @@ class OpenMachines:
             if opened is not None and opened.disks.keys() == machine.disks.keys():
                 return opened
             self.check_idle(name)
-            self._keys.fetch(machine.key_ids())
-            if opened is None:
-                opened = self._open[name] = machine.open(self._keys.crypto.keys())
-            else:
-                opened.open_disks(machine, self._keys.crypto.keys())
+            # Each key by itself: one that a disk alone needs does not keep the home locked.
+            failures = self._keys.try_fetch(machine.key_ids())
+            try:
+                if opened is None:
+                    opened = self._open[name] = machine.open(self._keys.crypto.keys())
+                else:
+                    opened.open_disks(machine, self._keys.crypto.keys())
+            except EncryptionKeyRequired as locked:
+                causes = (failures[key] for key in locked.required_key if key in failures)
+                raise next(causes, locked) from None
             return opened
 
     def close(self, name: str) -> None:

@@ -30,7 +30,8 @@ class TLSKeyServer:
 
     With ``pinned`` certificates (DER) the server must show one of these, with any name; without, its
     certificate must be valid for ``address``.
-    ``timeout`` is in seconds for one answer; None: 30.
+    ``timeout`` is in seconds for one answer; None: 30. ``problem`` is what is wrong with the settings
+    of this server, such as a missing password: then it cannot be reached.
     """
 
     name: str
@@ -40,9 +41,12 @@ class TLSKeyServer:
     pinned: frozenset[bytes] = frozenset()
     login: Login | None = None
     timeout: float | None = None
+    problem: str | None = None
 
     async def connect(self) -> "TLSConnection":
         """Connect and shake hands; :class:`KeyServerUnreachable` if that fails or takes too long."""
+        if self.problem is not None:
+            raise KeyServerUnreachable(f"{self._where}: {self.problem}")
         stream = await self._handshake(await self._connect())
         certificate = stream.getpeercert(binary_form=True)
         if self.pinned and certificate not in self.pinned:

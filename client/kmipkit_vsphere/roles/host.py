@@ -1,6 +1,7 @@
 """The process of an ESXi host."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,14 +12,25 @@ from kmipkit_vsphere.host.service import GUEST, MANAGEMENT, host_calls
 from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.model.clock import system_clock
 from kmipkit_vsphere.model.encoding import decode
-from kmipkit_vsphere.model.errors import InvalidArgument, VSphereError
-from kmipkit_vsphere.roles.process import Announce, Callers, Listening, log, log_to_stderr, run
+from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.roles.process import (
+    Announce,
+    Callers,
+    Listening,
+    Task,
+    log,
+    log_to_stderr,
+    repeat,
+    run,
+)
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
 from kmipkit_vsphere.trust_authority.tpm import TPM
 from kmipkit_vsphere.trust_authority.tpm2 import open_tpm
 from kmipkit_vsphere.vmotion.migrations import Migrations
 from kmipkit_vsphere.vmotion.service import MigrationCalls
 
+RESTORE_INTERVAL: Final = 5.0
+"""Seconds between two attempts to get the keys that are missing without vCenter."""
 MOUNT_INTERVAL: Final = 5.0
 """Seconds between two attempts to mount the disk group."""
 
@@ -51,27 +63,33 @@ def run_host(
             system_clock,
         )
 
-    async def restore() -> None:
-        for machine in await trio.to_thread.run_sync(host.restore):
-            log.info("unlocked %s without vCenter", machine)
-
-    async def mount_vsan() -> None:
-        while True:
-            try:
-                if await host.vsan.mount():
-                    log.info("the disk group is mounted")
-            except VSphereError as failure:
-                log.warning("the disk group cannot be mounted: %s", failure.message)
-            await trio.sleep(MOUNT_INTERVAL)
-
     try:
         migrations = Migrations(host.migration, listening.address[0])
         rows = {**host_calls(host), **MigrationCalls(migrations).rows()}
-        run(f"host {name}", rows, listening, announce, (restore, mount_vsan, migrations.run))
+        run(f"host {name}", rows, listening, announce, (*background(host), migrations.run))
     finally:
         host.close()
         if tpm is not None:
             tpm.close()
+
+
+def background(host: Host) -> tuple[Task, ...]:
+    """What a host does without being asked, for as long as it runs."""
+
+    async def restore() -> None:
+        # Not only at the boot: the services of a trust authority, or its key server, may be down
+        # then, and nobody else brings a trusted host its keys.
+        for machine in await trio.to_thread.run_sync(host.restore):
+            log.info("unlocked %s without vCenter", machine)
+
+    async def mount_vsan() -> None:
+        if await host.vsan.mount():
+            log.info("the disk group is mounted")
+
+    return (
+        partial(repeat, "keys without vCenter", restore, RESTORE_INTERVAL),
+        partial(repeat, "the disk group cannot be mounted", mount_vsan, MOUNT_INTERVAL),
+    )
 
 
 def _measure(boot: Boot, tpm: TPM) -> list[Event]:

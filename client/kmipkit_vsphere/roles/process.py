@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.call import Rows
 from kmipkit_vsphere.rpc.tls import Credentials
@@ -51,6 +52,21 @@ async def _serve(
                 log.info("stopping")
                 break
             nursery.cancel_scope.cancel()
+
+
+async def repeat(
+    title: str, work: Callable[[], Awaitable[object]], interval: float, *, at_once: bool = True
+) -> None:
+    """Do background work for ever, with a pause of ``interval`` seconds; a failure is logged.
+
+    Without ``at_once`` it begins with a pause.
+    """
+    if not at_once:
+        await trio.sleep(interval)
+    while True:
+        with contained(log, title):
+            await work()
+        await trio.sleep(interval)
 
 
 def log_to_stderr() -> None:

@@ -1,22 +1,22 @@
 """The process of a vCenter."""
 
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import trio
-
 from kmipkit_vsphere.model.clock import system_clock
-from kmipkit_vsphere.model.errors import KeyProviderError
+from kmipkit_vsphere.model.errors import InvalidState, VSphereError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.kmip_session import Login
-from kmipkit_vsphere.roles.process import Announce, Listening, log_to_stderr, run
+from kmipkit_vsphere.roles.process import Announce, Listening, Task, log_to_stderr, repeat, run
 from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.key_providers import ServerDialer, password_name
-from kmipkit_vsphere.vcenter.key_server_trust import Trust
+from kmipkit_vsphere.vcenter.key_server_trust import ClientTrust, Trust
 from kmipkit_vsphere.vcenter.service import USER, VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -34,6 +34,7 @@ def run_vcenter(
     key_server: Credentials | None,
     administrators: Iterable[str],
     announce: Announce,
+    poll_interval: float = POLL_INTERVAL,
 ) -> None:
     """Run a vCenter until it is stopped.
 
@@ -60,44 +61,59 @@ def run_vcenter(
     )
     vcenter.trust_authority.authorities = listening.credentials.authorities.read_text()
 
-    async def run_background_tasks() -> None:
-        while True:
-            await vcenter.run_background_tasks()
-            await trio.sleep(BACKGROUND_INTERVAL)
-
-    async def poll_health() -> None:
-        while True:
-            await trio.sleep(POLL_INTERVAL)
-            await vcenter.poll_health()
-
     try:
         rows = VCenterService(vcenter).rows()
-        run("vCenter", rows, listening, announce, (run_background_tasks, poll_health))
+        run("vCenter", rows, listening, announce, background(vcenter, poll_interval))
     finally:
         store.close()
+
+
+def background(vcenter: VCenter, poll_interval: float = POLL_INTERVAL) -> tuple[Task, ...]:
+    """What vCenter does without being asked, for as long as it runs."""
+    return (
+        partial(repeat, "background work", vcenter.run_background_tasks, BACKGROUND_INTERVAL),
+        partial(repeat, "the health poll", vcenter.poll_health, poll_interval, at_once=False),
+    )
 
 
 def _key_servers(store: Store, trust: Trust) -> ServerDialer:
     """Key servers over TLS, with the certificates and the login of their provider."""
 
     def dial(provider: str, server: ServerRecord) -> TLSKeyServer:
-        client = trust.for_provider(provider)
-        password = store.secrets.get(password_name(provider, server.name))
-        if server.user_name and password is None:
-            raise KeyProviderError(
-                f"the password of user {server.user_name} for key server {server.name} is missing"
-            )
+        # What is wrong with the settings of a server is a reason why it cannot be reached: the
+        # other servers of its provider, and the other providers, have nothing to do with it.
+        problem: str | None = None
+        client = ClientTrust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), frozenset())
+        login: Login | None = None
+        try:
+            client = trust.for_provider(provider)
+            login = _login(store, provider, server)
+        except VSphereError as failure:
+            problem = failure.message
         return TLSKeyServer(
             server.name,
             server.address,
             server.port,
             client.context,
             client.pinned,
-            Login(server.user_name, password) if server.user_name and password else None,
+            login,
             server.timeout or None,
+            problem,
         )
 
     return dial
+
+
+def _login(store: Store, provider: str, server: ServerRecord) -> Login | None:
+    if not server.user_name:
+        return None
+    password = store.secrets.get(password_name(provider, server.name))
+    if password is None:
+        raise InvalidState(
+            f"the password of user {server.user_name} is missing; set it with update-key-server"
+            " --password-file"
+        )
+    return Login(server.user_name, password)
 
 
 def for_users(address: tuple[str, int], credentials: Credentials) -> Listening:

@@ -19,6 +19,7 @@ import msgspec
 import trio
 
 from kmipkit.places import Full, Places
+from kmipkit_vsphere.model.defects import contained, describe
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import (
     InternalFault,
@@ -170,7 +171,8 @@ async def connect(address: tuple[str, int], name: str, credentials: Credentials)
     where = f"{name} at {address[0]}:{address[1]}"
     context = credentials.client_context()
     tcp = await _connect(address, where)
-    stream = trio.SSLStream(tcp, context, server_hostname=name)
+    # Frames say their length themselves, so the end of TCP between two of them ends TLS as well.
+    stream = trio.SSLStream(tcp, context, server_hostname=name, https_compatible=True)
     try:
         with trio.fail_after(HANDSHAKE_TIMEOUT):
             await stream.do_handshake()
@@ -235,19 +237,12 @@ async def _answer(
     except Exception as defect:
         # A defect must not end the other connections. Only its kind and its place are logged: its
         # text could hold what was passed in.
-        log.error("%s failed: %s at %s", call.method, type(defect).__name__, _at(defect))
+        log.error("%s failed: %s", call.method, describe(defect))
         return ErrorFrame(call.id, _INTERNAL)
     return ResultFrame(call.id, msgspec.Raw(result))
 
 
 _INTERNAL: Final = FaultFrame(InternalFault.__name__, "an internal error; see the log")
-
-
-def _at(defect: BaseException) -> str:
-    where = defect.__traceback__
-    while where is not None and where.tb_next is not None:
-        where = where.tb_next
-    return f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "unknown"
 
 
 async def _run(call: CallFrame, caller: str, roles: frozenset[str], rows: Rows) -> Any:
@@ -332,7 +327,8 @@ class Server:
         connection = _Connection(_address(tcp), trio.current_time())
         try:
             self._places.enter(connection)
-            with connection.scope:
+            # One connection never ends the others: the certificates may have become unreadable.
+            with connection.scope, contained(log, f"the connection from {connection.address}"):
                 await self._handle(tcp, connection)
             if connection.scope.cancelled_caught:
                 log.warning("%s: closed: %s", connection.address, connection.ended_by)
@@ -344,7 +340,8 @@ class Server:
                 await trio.aclose_forcefully(tcp)
 
     async def _handle(self, tcp: trio.abc.Stream, connection: "_Connection") -> None:
-        stream = trio.SSLStream(tcp, self._context(), server_side=True)
+        # A caller that is done closes TCP; frames say their length, so nothing can be cut off unseen.
+        stream = trio.SSLStream(tcp, self._context(), server_side=True, https_compatible=True)
         names = await self._shake_hands(stream)
         if names is None:
             await trio.aclose_forcefully(tcp)

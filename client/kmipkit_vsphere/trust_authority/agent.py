@@ -4,7 +4,7 @@ It tries the Trust Authority hosts in their order: the next one if a service doe
 refusal is final. A token is renewed when two thirds of its life are over.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from kmipkit_vsphere.calls.host import HostAttestation
 from kmipkit_vsphere.model.clock import Clock
-from kmipkit_vsphere.model.errors import KeyServerUnreachable, RPCError, VSphereError
+from kmipkit_vsphere.model.errors import (
+    KeyServerUnreachable,
+    NotAttested,
+    RPCError,
+    VSphereError,
+)
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.rpc.call import Channel, Request
 from kmipkit_vsphere.trust_authority import token
@@ -79,23 +84,40 @@ class TrustedAgent:
 
     async def new_key(self, provider_id: str) -> CryptoKeyPlain:
         """A new key of a trusted provider; its id is the wrapped key (R9)."""
-        session = await self._attested()
-        request = NewKey(provider_id, session.token)
-        return _open(session, provider_id, await self._call(request))
+        return await self._with_token(provider_id, lambda token: NewKey(provider_id, token))
 
     async def key(self, key_id: CryptoKeyId) -> CryptoKeyPlain:
         """The key of this id."""
+        provider_id = key_id.provider_id
+        return await self._with_token(
+            provider_id, lambda token: UnwrapKey(provider_id, key_id.key_id, token)
+        )
+
+    async def _with_token(
+        self, provider_id: str, request: Callable[[str], Request[SealedKey]]
+    ) -> CryptoKeyPlain:
+        """The key for a request with a token; one that is refused is replaced once.
+
+        A token is refused long before its end if the Attestation Service was set up anew.
+        """
         session = await self._attested()
-        request = UnwrapKey(key_id.provider_id, key_id.key_id, session.token)
-        return _open(session, key_id.provider_id, await self._call(request))
+        try:
+            sealed = await self._call(request(session.token))
+        except NotAttested:
+            session = await self._attested(instead_of=session)
+            sealed = await self._call(request(session.token))
+        return _open(session, provider_id, sealed)
 
     async def attest(self) -> HostAttestation:
         """The attestation status, after an attempt to attest if there is no fresh token."""
         await self._attested()
         return self.status()
 
-    async def _attested(self) -> _Session:
+    async def _attested(self, instead_of: _Session | None = None) -> _Session:
+        """A session with a fresh token, and another one than that which was refused."""
         async with self._lock:
+            if instead_of is not None and self._session is instead_of:
+                self._session = None
             if self._session is None or not self._session.is_fresh(self._clock()):
                 try:
                     self._session = await self._attest()

@@ -112,9 +112,13 @@ async def check_server(
         await check(server)
         if interactive:
             await probe(server)
+        certificate = x509.load_der_x509_certificate(der) if der else None
     except KeyProviderError as failure:
         return _red(server.name, failure)
-    certificate = x509.load_der_x509_certificate(der) if der else None
+    except ValueError as error:  # OpenSSL accepts certificates that are not quite as they must be
+        return _red(
+            server.name, KeyProviderError(f"the certificate of {server.name} is malformed: {error}")
+        )
     status = replace(green, certificate=certificate)
     expiry = expiry_warning(certificate, now)
     return status.with_warning(f"the certificate of {server.name} {expiry}") if expiry else status

@@ -16,8 +16,9 @@ from kmipkit_vsphere.calls.machines import (
     SettleMigration,
     StartMigration,
 )
+from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.encoding import decode, encode
-from kmipkit_vsphere.model.errors import HostUnreachable, MigrationBroken, NotFound, VSphereError
+from kmipkit_vsphere.model.errors import MigrationBroken, VSphereError
 from kmipkit_vsphere.model.message import Message
 from kmipkit_vsphere.model.migration_spec import MigrationSpec
 from kmipkit_vsphere.model.records import HostRecord
@@ -99,7 +100,5 @@ class MigrationManager:
         for migration_id, text in self._store.providers.settings(_RECORDS).items():
             if migration_id in self._running:
                 continue
-            try:
+            with contained(log, f"migration {migration_id} is in doubt"):
                 await self._settle(migration_id, decode(text.encode(), MigrationRecord))
-            except (HostUnreachable, NotFound) as failure:
-                log.warning("migration %s is in doubt: %s", migration_id, failure.message)

@@ -1,6 +1,7 @@
 """Native key providers of a vCenter: creation, push to hosts, backup, restore (vsphere.md §8)."""
 
 import hmac
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ import trio
 from kmipkit_vsphere.calls.host import HostInfo
 from kmipkit_vsphere.calls.key_providers import RemoveKeyProvider, SetKeyProvider
 from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
@@ -44,6 +46,8 @@ from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.store import Store
 
 A = TypeVar("A")
+
+log = logging.getLogger("kmipkit.vsphere.vcenter")
 
 TOKEN_LIFE: Final = timedelta(minutes=1)
 REMIND_EVERY: Final = timedelta(hours=24)
@@ -158,7 +162,8 @@ class NativeProviders:
         """Push every native provider to the hosts that lack it, or to one host."""
         for record in self._store.providers.all():
             if record.type is ManagementType.NATIVE and (only or record.details.missing_hosts):
-                await self.push(record.id, only)
+                with contained(log, f"the key provider {record.id}"):
+                    await self.push(record.id, only)
 
     # Backup --------------------------------------------------------------------------------------
 

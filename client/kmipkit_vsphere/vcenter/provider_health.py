@@ -1,12 +1,14 @@
 """The health poll of key providers, whose changes become events (vsphere.md §3.4, §4.4)."""
 
+import logging
 from typing import Final
 
 from cryptography import x509
 
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.colour import Colour
-from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.model.defects import contained, describe
+from kmipkit_vsphere.model.errors import InvalidArgument, VSphereError
 from kmipkit_vsphere.model.records import ManagementType, ProviderRecord
 from kmipkit_vsphere.providers import native
 from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
@@ -21,6 +23,8 @@ from kmipkit_vsphere.vcenter.health import (
 )
 from kmipkit_vsphere.vcenter.key_providers import KeyProviders
 from kmipkit_vsphere.vcenter.store import Store
+
+log = logging.getLogger("kmipkit.vsphere.vcenter")
 
 
 class ProviderHealth:
@@ -55,12 +59,25 @@ class ProviderHealth:
             del self._last[provider_id]
         for record in records:
             if record.type is ManagementType.STANDARD:
-                status = await self._status(record.id)
-                self._report_servers(record.id, status.servers)
-                self._report_client_certificate(record.id, status.client_certificate)
+                with contained(log, f"the health poll of the key provider {record.id}"):
+                    status = await self._status(record.id)
+                    self._report_servers(record.id, status.servers or _without_servers(status))
+                    self._report_client_certificate(record.id, status.client_certificate)
 
     async def _status(self, provider_id: str, *, interactive: bool = False) -> ProviderStatus:
+        """The status of one provider: whatever is wrong with it is its colour, and a reason."""
         record = self._store.providers.get(provider_id)
+        try:
+            return await self._checked_status(record, interactive=interactive)
+        except VSphereError as failure:
+            return ProviderStatus(provider_id, Colour.RED, record.type, reasons=(failure.message,))
+        except Exception as defect:
+            log.error("the status of the key provider %s: %s", provider_id, describe(defect))
+            reason = "its status cannot be determined: an internal error; see the log of vCenter"
+            return ProviderStatus(provider_id, Colour.RED, record.type, reasons=(reason,))
+
+    async def _checked_status(self, record: ProviderRecord, *, interactive: bool) -> ProviderStatus:
+        provider_id = record.id
         if record.type is not ManagementType.STANDARD:
             colour, reason = _COLOURS[record.type](record)
             return ProviderStatus(provider_id, colour, record.type, reasons=(reason,))
@@ -123,6 +140,13 @@ class ProviderHealth:
         if expiry_warning(server.certificate, self._clock()):
             return "vecs.KMSServerCertExpirationEvent"
         return "kms.crypto.SendKeyError.KeyMissingOnKMS"
+
+
+def _without_servers(status: ProviderStatus) -> tuple[ServerStatus, ...]:
+    """A provider whose servers are not known, as one server, so that its reasons are reported."""
+    if not status.reasons:
+        return ()
+    return (ServerStatus("", status.status, "notConnected", reasons=status.reasons),)
 
 
 def _trusted_colour(record: ProviderRecord) -> tuple[Colour, str]:

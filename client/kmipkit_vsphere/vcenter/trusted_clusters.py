@@ -4,6 +4,7 @@ It only passes on the addresses of the trust authority's services: it has neithe
 key server nor a token, and no key passes through it (R25).
 """
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +14,7 @@ from kmipkit_vsphere.calls.host import (
     HostAttestation,
     TrustServices,
 )
+from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, VSphereError
 from kmipkit_vsphere.model.records import HostRecord
@@ -22,6 +24,8 @@ from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.instance import Instance
 from kmipkit_vsphere.vcenter.store import Store
+
+log = logging.getLogger("kmipkit.vsphere.vcenter")
 
 _SERVICES: Final = "trustedServices"
 _CLUSTER: Final = "trustedCluster/"
@@ -107,7 +111,8 @@ class TrustedClusters:
     async def poll(self) -> None:
         """Ask the hosts of all trusted clusters; changes become events."""
         for cluster in self._store.providers.settings(_CLUSTER):
-            await self.attestation(cluster)
+            with contained(log, f"the trusted cluster {cluster}"):
+                await self.attestation(cluster)
 
     def _report(self, host: HostRecord, status: HostAttestation) -> None:
         if self._last_status.get(host.name) == status.status:

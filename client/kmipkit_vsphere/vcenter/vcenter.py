@@ -5,9 +5,11 @@ messages are in :mod:`kmipkit_vsphere.providers.kmip_session`, the jobs in the p
 order of the jobs that encrypt a machine in :mod:`kmipkit_vsphere.vcenter.encryption`.
 """
 
+import logging
 from collections.abc import Iterable
 
 from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.encryption import MachineEncryption
@@ -23,6 +25,8 @@ from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.trust_authority import TrustAuthorityCluster
 from kmipkit_vsphere.vcenter.trusted_clusters import TrustedClusters
 from kmipkit_vsphere.vcenter.vsan import VsanClusters
+
+log = logging.getLogger("kmipkit.vsphere.vcenter")
 
 
 class VCenter:
@@ -63,12 +67,18 @@ class VCenter:
 
     async def run_background_tasks(self) -> None:
         """One round: keys for hosts that restarted, native providers, migrations in doubt."""
-        await self.hosts.synchronise_restarted()
-        await self.natives.push_all()
-        await self.migrations.settle_all()
+        with contained(log, "keys for hosts that restarted"):
+            await self.hosts.synchronise_restarted()
+        with contained(log, "native key providers"):
+            await self.natives.push_all()
+        with contained(log, "migrations in doubt"):
+            await self.migrations.settle_all()
 
     async def poll_health(self) -> None:
         """One round of health polls, whose changes become events."""
-        await self.crypto.health.poll()
-        self.natives.remind()
-        await self.trusted_clusters.poll()
+        with contained(log, "the health of key providers"):
+            await self.crypto.health.poll()
+        with contained(log, "native key providers without a backup"):
+            self.natives.remind()
+        with contained(log, "the attestation of trusted clusters"):
+            await self.trusted_clusters.poll()

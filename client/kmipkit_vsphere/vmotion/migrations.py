@@ -13,6 +13,7 @@ import trio
 
 from kmipkit_vsphere.calls.machines import MigrationAddress, MigrationEnd
 from kmipkit_vsphere.host.migration_support import MigrationSupport, QuiescedMachine
+from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.errors import InvalidState, MigrationBroken, VSphereError
 from kmipkit_vsphere.model.migration_spec import MigrationSpec
 from kmipkit_vsphere.vmotion import staging
@@ -22,6 +23,14 @@ WAIT: Final = 60.0
 """Seconds that a target waits for the source to connect."""
 
 log = logging.getLogger("kmipkit.vsphere.host")
+
+
+async def _accept(listener: trio.SocketListener) -> trio.SocketStream:
+    """The connection of the source; then nobody else can connect."""
+    async with listener:
+        with trio.move_on_after(WAIT):
+            return await listener.accept()
+    raise MigrationBroken(f"the source did not connect within {WAIT:.0f} s")
 
 
 @dataclass
@@ -69,17 +78,10 @@ class Migrations:
         self, listener: trio.SocketListener, spec: MigrationSpec, incoming: _Incoming
     ) -> None:
         try:
-            with incoming.scope:
-                async with listener:
-                    with trio.fail_after(WAIT):
-                        stream = await listener.accept()
-                async with stream:
+            with contained(log, f"migration {spec.migration_id}"), incoming.scope:
+                async with await _accept(listener) as stream:
                     name = await receive(stream, spec, self._host.folder, self._take_into_use)
                     log.info("migration %s: received the machine %s", spec.migration_id, name)
-        except trio.TooSlowError:
-            log.warning("migration %s: the source did not connect", spec.migration_id)
-        except (VSphereError, OSError) as failure:
-            log.warning("migration %s: %s", spec.migration_id, failure)
         finally:
             spec.erase()
             incoming.ended.set()

@@ -113,7 +113,12 @@ class Execution:
             # Most requests of operations that can write do not: a Get writes only the first time, to
             # clear Fresh. A view costs no transaction; the rare others run twice.
             try:
-                return await store.run(self._read, slow=plan.slow, on_commit=self._publish)
+                return await store.run(
+                    self._read,
+                    slow=plan.slow,
+                    account=self._identity.name,
+                    on_commit=self._publish,
+                )
             except WriteRequired:
                 pass
         try:

@@ -12,10 +12,10 @@ from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, Response
 from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.reasons import reason_for
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
-from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.engine.request import Request, UnreadableItem
 
 
@@ -67,11 +67,12 @@ def failure(
     item: RequestBatchItem | UnreadableItem | None = None,
 ) -> ResponseBatchItem:
     """The batch item of an operation that failed, or for a message that failed as a whole."""
+    operation = item.operation if item else None
     return ResponseBatchItem(
-        operation=item.operation if item else None,
+        operation=operation,
         unique_batch_item_id=item.unique_batch_item_id if item else None,
         result_status=ResultStatus.OPERATION_FAILED,
-        result_reason=reason_for(error.reason, version),
+        result_reason=reason_for(error.reason, version, operation),
         result_message=error.message,
         response_payload=getattr(error, "payload", None),
     )

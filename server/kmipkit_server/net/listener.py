@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import trio
+from kmipkit_certs.revocation_status import PeerCertificate
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
@@ -33,7 +34,7 @@ from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.connection_log import ConnectionLog
 from kmipkit_server.net.http import HTTPFraming, Reply
-from kmipkit_server.net.revocation import PeerCertificate, Revocations
+from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
@@ -405,21 +406,30 @@ class Listener:
         """Refuse the first request of a client whose certificate is valid but names nobody.
 
         The refusal is a KMIP response, since Python's ssl module cannot send the TLS alert for it
-        (access_denied).
+        (access_denied). A request that cannot be read gets it, too; what is only HTTP gets its reply.
         """
         connection.waiting_for = _REST_OF_REQUEST
         connection.deadline = trio.current_time() + self.limits.message_timeout
         data = await stream.receive_some()
         framing = _framing(data, self.limits.messages)
         framing.feed(data)
-        while not isinstance(request := framing.next_message(), bytes):
-            if request is not Signal.NEED_DATA:
+        while True:
+            try:
+                request = framing.next_message()
+            except RemoteProtocolError as error:
+                request = error
+            if request is Signal.NEED_DATA:
+                framing.feed(await stream.receive_some())
+            elif isinstance(request, Signal):
                 return
-            framing.feed(await stream.receive_some())
-        error = OperationError(ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, str(refusal))
-        await self._send(
-            stream, connection, framing.response(self.responder.refuse(error, request))
-        )
+            elif isinstance(request, Reply):
+                if not await self._reply(stream, connection, request):
+                    return
+            else:
+                break
+        refused = OperationError(ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, str(refusal))
+        response = self.responder.refuse(refused, request if isinstance(request, bytes) else b"")
+        await self._send(stream, connection, framing.response(response))
 
     async def _respond_all(
         self, framing: Framing, stream: TLSStream, connection: _Connection, identity: Identity

@@ -46,6 +46,7 @@ from kmipkit_server.objects.names import (
 )
 from kmipkit_server.objects.protection import without_claims
 from kmipkit_server.objects.protection_storage import OWN_STORAGE, require_own_storage
+from kmipkit_server.objects.quantum_safety import require_quantum_safe
 from kmipkit_server.objects.usage import with_count
 from kmipkit_server.store.base import Record
 
@@ -267,6 +268,8 @@ def store(
         value = None if key in requested_keys else server_value(call, identifier, attributes)
         if value is not None:
             all_attributes.append(first_instance(key, value))
+    if Tag.QUANTUM_SAFE in requested_keys:
+        require_quantum_safe(Attributes(tuple(all_attributes)))
     if owner is not SYSTEM:
         constraints.check(call, object_type, all_attributes)
     record = Record(

@@ -7,7 +7,9 @@ version names is stored: a strict server has refused it before, another one take
 (``engine/request``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from types import NoneType
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes
@@ -20,6 +22,9 @@ _EXTENSION = 8
 """The first four bits of a vendor's number: "Extensions, 8XXXXXXX" (KMIP 1.4 §9.1.1.4, §9.1.3.2)."""
 
 _Test = Callable[[OpenEnum, Version], bool]
+
+_PLAIN = frozenset({bool, bytes, datetime, int, str, NoneType})
+"""Types without parts. Most values have one of them, and each new object is looked through."""
 
 
 def require_known(value: object, version: Version) -> None:
@@ -54,14 +59,20 @@ def _require(value: object, version: Version, test: _Test) -> None:
 
 def _foreign(value: object, version: Version, test: _Test) -> OpenEnum | None:
     """The first value inside a value that fails the test."""
+    if type(value) in _PLAIN:
+        return None
     if isinstance(value, OpenEnum):
         return None if test(value, version) else value
-    parts: list[object] = []
+    for part in _parts(value):
+        foreign = _foreign(part, version, test)
+        if foreign is not None:
+            return foreign
+    return None
+
+
+def _parts(value: object) -> Iterable[object]:
     if isinstance(value, Structure):
-        parts += [getattr(value, name) for name in field_names(type(value))]
-    elif isinstance(value, tuple | Attributes):
-        parts += value
-    elif isinstance(value, Attribute):
-        parts.append(value.value)
-    foreign = (_foreign(part, version, test) for part in parts)
-    return next((each for each in foreign if each is not None), None)
+        return [getattr(value, name) for name in field_names(type(value))]
+    if isinstance(value, tuple | Attributes):
+        return value
+    return (value.value,) if isinstance(value, Attribute) else ()

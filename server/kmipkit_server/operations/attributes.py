@@ -41,8 +41,10 @@ from kmipkit_server.objects.managed import (
     is_multi_instance,
     reference_to,
     refers_to,
+    set_attribute,
 )
 from kmipkit_server.objects.names import require_distinct_names, require_unique_name
+from kmipkit_server.objects.quantum_safety import require_quantum_safe
 from kmipkit_server.objects.usage import require_unused
 
 
@@ -81,6 +83,7 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
     managed = load_for_change(call, request.unique_identifier)
     attribute_rules.check_add(request.attribute, managed, call.version)
     new = completed(call, request.attribute, managed)
+    _require_quantum_safe(managed, new)
     if new.index:
         raise OperationError(
             ResultReason.INVALID_FIELD,
@@ -107,6 +110,7 @@ def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttri
     managed = load_for_change(call, request.unique_identifier)
     attribute_rules.check_modify(request.attribute, managed, call.version)
     new = completed(call, request.attribute, managed)
+    _require_quantum_safe(managed, new)
     require_unused(managed, new.key)
     old = _instance_to_modify(call, managed, new, request.current_attribute)
     _require_unique(call, managed, new)
@@ -160,6 +164,7 @@ def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttribut
     attribute_rules.check_set(new, managed, call.version)
     require_unused(managed, new.key)
     _require_unique(call, managed, new)
+    _require_quantum_safe(managed, new)
     if instances:
         attributes = _with_value(managed.attributes, instances[0], new.value)
     else:
@@ -231,6 +236,11 @@ def _instance_to_modify(
             " name the one to change by Current Attribute",
         )
     return _instance(managed, new.key, new.index, current)
+
+
+def _require_quantum_safe(managed: Managed, new: Attribute) -> None:
+    if new.key == Tag.QUANTUM_SAFE and new.value:
+        require_quantum_safe(set_attribute(managed.attributes, new.key, new.value))
 
 
 def _require_unique(call: Call, managed: Managed, new: Attribute) -> None:

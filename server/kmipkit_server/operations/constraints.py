@@ -16,7 +16,7 @@ from kmipkit_server.policy import rules
 
 
 def set_constraints(call: Call, request: SetConstraintsRequest) -> SetConstraintsResponse:
-    """Replace the constraints on new objects."""
+    """Replace the constraints on new objects; a request without constraints removes them."""
     rules.require_administrator(call.identity)
     require_storable(request.constraints, call.version)
     current = constraints.rules_in_force(call)

@@ -22,6 +22,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
+from kmipkit_server.objects.claims import require_true_claims
 from kmipkit_server.objects.dates import require_order
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
 from kmipkit_server.objects.foreign_values import require_storable
@@ -89,6 +90,7 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
     require_order(request.attributes)
     require_storable(request.object, call.version)
     value = _object_to_store(call, request)
+    require_true_claims(value, request.attributes)
     state = _state(request.attributes)
     attributes = Attributes(
         tuple(

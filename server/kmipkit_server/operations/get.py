@@ -90,10 +90,8 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             raise OperationError(ResultReason.ILLEGAL_OPERATION, "only keys can be wrapped")
         return value
     if block.key_value is None:
-        raise OperationError(
-            ResultReason.KEY_VALUE_NOT_PRESENT,
-            "the server stores only the attributes of this key, not its value",
-        )
+        _require_no_conversion(block, request)
+        return value
     if request.key_wrap_type == KeyWrapType.NOT_WRAPPED:
         block = _unwrapped(call, block, request)
     if request.key_format_type == KeyFormatType.PKCS_12 != block.key_format_type:
@@ -114,6 +112,22 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             f" {title(block.key_format_type)}; request another one",
         )
     return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)
+
+
+def _require_no_conversion(block: KeyBlock, request: GetRequest) -> None:
+    """Refuse to convert or wrap a key whose value is not on the server.
+
+    Get returns the rest of its Key Block, as the official cases TC-MDO-1 and -3 expect.
+    """
+    requested = request.key_format_type
+    if request.key_wrapping_specification is not None or requested not in (
+        None,
+        block.key_format_type,
+    ):
+        raise OperationError(
+            ResultReason.KEY_VALUE_NOT_PRESENT,
+            "the server stores only the attributes of this key, not its value",
+        )
 
 
 def _unwrapped(call: Call, block: KeyBlock, request: GetRequest) -> KeyBlock:

@@ -99,7 +99,7 @@ def obliterate(call: Call, request: ObliterateRequest) -> ObliterateResponse:
     if managed.state not in DESTROYED_STATES and managed.object_type not in _STATELESS:
         managed.after(Event.DESTROY)  # refuses what Destroy would refuse, such as an Active key
     call.transaction.remove(managed.record)
-    return ObliterateResponse(unique_identifier=managed.id)
+    return ObliterateResponse()
 
 
 def archive(call: Call, request: ArchiveRequest) -> ArchiveResponse:

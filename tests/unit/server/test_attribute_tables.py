@@ -119,7 +119,7 @@ VALUES: Mapping[str, Any] = {
     "Protection Level": e.ProtectionLevel.HIGH,
     "Protection Period": 60,
     "Protection Storage Mask": ProtectionStorageMask.SOFTWARE,
-    "Quantum Safe": True,
+    "Quantum Safe": False,
     "Rotate Automatic": True,
     "Rotate Date": START,
     "Rotate Generation": 1,
