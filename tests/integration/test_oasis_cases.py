@@ -1,4 +1,4 @@
-"""The official test cases, played by our tester against our server over TLS.
+"""The official test cases, played by our tester against our server over TLS, which is strict.
 
 Every case passes except those listed here with the reason, and those that are not played: errata, and
 cases that need a listener or a case which was not published with them. A row whose case passes fails
@@ -39,6 +39,7 @@ PASSED = {"1.0": 38, "1.1": 43, "1.2": 64, "1.3": 57, "1.4": 79, "2.0": 32, "2.1
 def test_official_cases_pass(
     own_server: RunningServer, shared: Path, tmp_path: Path, version: Version
 ) -> None:
+    own_server.arguments = ["--strict"]
     server = own_server.start()
     files = server.credentials()
     report = tmp_path / "report.json"
