@@ -1,5 +1,6 @@
 """``kmipkit vcenter``, ``kmipkit host``, ``kmipkit trust-authority`` and ``kmipkit demo``."""
 
+import functools
 import json
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
@@ -19,15 +20,46 @@ F = TypeVar("F", bound=Callable[..., Any])
 STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter")
 
 
-def certificate_options(function: F) -> F:
-    """``--cert``, ``--key``, ``--key-password-file`` and ``--ca``."""
-    for name, is_required, text in (
-        ("--ca", True, "Authorities of the other roles."),
-        ("--key", False, "Private key, if the file of the certificate has none."),
-        ("--cert", True, "Own certificate, PEM or PKCS #12."),
+def certificate_options(function: Callable[..., None]) -> Callable[..., None]:
+    """``--cert``, ``--key``, ``--ca`` and others, which the function gets as ``credentials``."""
+
+    @functools.wraps(function)
+    def run(
+        *arguments: Any,
+        cert: Path,
+        key: Path | None,
+        ca: Path,
+        key_password_file: Path | None,
+        crl: tuple[Path, ...],
+        revoked: Path | None,
+        **options: Any,
+    ) -> None:
+        credentials = _credentials(cert, key, ca, key_password_file, crl, revoked)
+        function(*arguments, credentials=credentials, **options)
+
+    for option in (
+        click.option(
+            "--revoked",
+            type=FILE,
+            help="Further revoked certificates, as of kmipkit certs revoke --list.",
+        ),
+        click.option(
+            "--crl",
+            type=FILE,
+            multiple=True,
+            help="Revocation list of an authority; may be repeated.",
+        ),
+        click.option("--ca", type=FILE, required=True, help="Authorities of the other roles."),
+        password_option,
+        click.option(
+            "--key", type=FILE, help="Private key, if the file of the certificate has none."
+        ),
+        click.option(
+            "--cert", type=FILE, required=True, help="Own certificate, PEM, DER or PKCS #12."
+        ),
     ):
-        function = click.option(name, type=FILE, required=is_required, help=text)(function)
-    return password_option(function)
+        option(run)  # adds to the parameters of the function
+    return run
 
 
 def listen_options(function: F) -> F:
@@ -38,13 +70,20 @@ def listen_options(function: F) -> F:
 
 
 def _credentials(
-    cert: Path, key: Path | None, ca: Path, password_file: Path | None
+    cert: Path,
+    key: Path | None,
+    ca: Path,
+    password_file: Path | None,
+    crls: tuple[Path, ...] = (),
+    revoked: Path | None = None,
 ) -> "Credentials":
     from kmipkit_certs.passwords import from_command_line
+    from kmipkit_certs.revocation_files import RevocationFiles
 
     from kmipkit_vsphere.rpc.tls import Credentials
 
-    return Credentials(cert, key, ca, from_command_line(password_file))
+    password = from_command_line(password_file)
+    return Credentials(cert, key, ca, password, RevocationFiles(crls, revoked))
 
 
 @click.group()
@@ -72,6 +111,12 @@ def vcenter() -> None:
 )
 @click.option("--kms-ca", type=FILE, help="Authorities of the key servers.")
 @click.option(
+    "--kms-crl",
+    type=FILE,
+    multiple=True,
+    help="Revocation list of such an authority; may be repeated.",
+)
+@click.option(
     "--administrator",
     multiple=True,
     default=("administrator",),
@@ -89,14 +134,12 @@ def vcenter_serve(
     data_dir: Path,
     listen: str,
     port: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
     kms_cert: Path | None,
     kms_key: Path | None,
     kms_key_password_file: Path | None,
     kms_ca: Path | None,
+    kms_crl: tuple[Path, ...],
     administrator: tuple[str, ...],
     poll_interval: float,
 ) -> None:
@@ -112,11 +155,11 @@ def vcenter_serve(
     if (kms_cert is None) is not (kms_ca is None) or (kms_key is not None and kms_cert is None):
         raise click.UsageError("--kms-cert, --kms-key and --kms-ca must be used together")
     kms = (
-        _credentials(kms_cert, kms_key, kms_ca, kms_key_password_file)
+        _credentials(kms_cert, kms_key, kms_ca, kms_key_password_file, kms_crl)
         if kms_cert is not None and kms_ca is not None
         else None
     )
-    listening = for_users((listen, port), _credentials(cert, key, ca, key_password_file))
+    listening = for_users((listen, port), credentials)
     run_vcenter(data_dir, listening, kms, administrator, click.echo, poll_interval)
 
 
@@ -149,10 +192,7 @@ def vcenter_call(
     context: click.Context,
     where: str,
     name: str,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
     as_json: bool,
 ) -> None:
     """Call a vCenter.
@@ -163,7 +203,7 @@ def vcenter_call(
       kmipkit vcenter call ... --json events
     """
     address = _host_and_port(where, "--vcenter")
-    context.obj = (address, name, _credentials(cert, key, ca, key_password_file), as_json)
+    context.obj = (address, name, credentials, as_json)
 
 
 def _host_and_port(where: str, option: str) -> tuple[str, int]:
@@ -269,10 +309,7 @@ def host_serve(
     data_dir: Path,
     listen: str,
     port: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
     manager: tuple[str, ...],
     guest: tuple[str, ...],
     tpm: str | None,
@@ -289,7 +326,7 @@ def host_serve(
     from kmipkit_vsphere.roles.process import Listening
 
     callers = host_callers(manager, guest)
-    listening = Listening((listen, port), _credentials(cert, key, ca, key_password_file), callers)
+    listening = Listening((listen, port), credentials, callers)
     if (tpm is None) != (image is None):
         raise click.UsageError("--tpm and --image must be used together")
     boot = Boot(tpm, image) if tpm is not None and image is not None else None
@@ -331,10 +368,7 @@ def trust_authority_serve(
     listen: str,
     port: int,
     service_port: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
     manager: tuple[str, ...],
 ) -> None:
     """Run an Attestation Service and a Key Provider Service until SIGTERM or Ctrl-C.
@@ -348,7 +382,7 @@ def trust_authority_serve(
     from kmipkit_vsphere.roles.trust_authority import run_trust_authority, trust_authority_callers
 
     callers = trust_authority_callers(manager)
-    listening = Listening((listen, port), _credentials(cert, key, ca, key_password_file), callers)
+    listening = Listening((listen, port), credentials, callers)
     run_trust_authority(name, data_dir, listening, service_port, click.echo)
 
 
@@ -369,10 +403,7 @@ def export_disk(
     socket: Path | None,
     port: int | None,
     readonly: bool,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
 ) -> None:
     """Export a disk of an unlocked machine as a network block device, with nbdkit.
 
@@ -390,8 +421,7 @@ def export_disk(
     if (socket is None) == (port is None):
         raise click.UsageError("give either --socket or --port")
     address = _host_and_port(where, "--host")
-    files = _credentials(cert, key, ca, key_password_file)
-    status = run(Export(name, address, files, machine, disk, socket, port, readonly))
+    status = run(Export(name, address, credentials, machine, disk, socket, port, readonly))
     if status:
         raise click.exceptions.Exit(status)
 

@@ -21,6 +21,7 @@ from kmipkit.model.payloads.query import (
     QueryResponse,
 )
 from kmipkit.spec.enums import (
+    ClientRegistrationMethod,
     DestroyAction,
     Operation,
     QueryFunction,
@@ -107,6 +108,16 @@ def _profiles(call: Call) -> tuple[ProfileInformation, ...]:
     )
 
 
+REGISTRATION_METHODS = (
+    ClientRegistrationMethod.SERVER_PRE_GENERATED,
+    ClientRegistrationMethod.SERVER_ON_DEMAND,
+    ClientRegistrationMethod.CLIENT_GENERATED,
+    ClientRegistrationMethod.CLIENT_REGISTERED,
+)
+"""How clients get keys and certificates (KMIP 2.1 §11.10): a client with a user name and password gets
+those that were registered for it; Create Key Pair and Certify make them on demand, and Certify takes
+a request of the client; Register and Create Credential take a certificate."""
+
 ALGORITHMS = frozenset(LENGTHS) | frozenset(GENERATORS)
 """Algorithms of the keys that the server makes."""
 
@@ -139,6 +150,9 @@ RESPONSE_FIELDS: Mapping[QueryFunction, tuple[ResponseField, ...]] = MappingProx
         QueryFunction.QUERY_PROFILES: (("profile_information", _profiles),),
         QueryFunction.QUERY_DEFAULTS_INFORMATION: (
             ("defaults_information", lambda call: constraints.rules_in_force(call).defaults),
+        ),
+        QueryFunction.QUERY_CLIENT_REGISTRATION_METHODS: (
+            ("client_registration_methods", lambda call: REGISTRATION_METHODS),
         ),
         QueryFunction.QUERY_CAPABILITIES: (("capability_information", _capabilities),),
     }
