@@ -1,4 +1,4 @@
-"""All official test cases, played by our tester against our server over TLS.
+"""All official test cases, played by our tester against our server over TLS, which is strict.
 
 Every case passes except those listed here: errata without a correction, and answers that the standard
 leaves to the server, of which another case has the one of our server. A row whose case passes fails the
@@ -43,6 +43,7 @@ SKIPPED = {
 def test_official_cases_pass(
     own_server: RunningServer, shared: Path, tmp_path: Path, version: Version
 ) -> None:
+    own_server.arguments = ["--strict"]
     server = own_server.start()
     report = tmp_path / "report.json"
     arguments = ["run", "--target", f"127.0.0.1:{server.port}", "--report", f"json:{report}"]
