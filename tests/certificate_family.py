@@ -410,3 +410,13 @@ def key_pem(private: Any) -> bytes:
     )
     assert isinstance(data, bytes)
     return data
+
+
+def weak_request(digest: hashes.HashAlgorithm, algorithm: str) -> bytes:
+    """A certificate request in DER with RSA and a hash that the library itself does not take."""
+    private = key("rsa", "request")
+    made = x509.CertificateSigningRequestBuilder().subject_name(_name("array"))
+    signed = made.sign(private, hashes.SHA256()).tbs_certrequest_bytes
+    signature = private.sign(signed, padding.PKCS1v15(), digest)
+    oid = element(0x30, bytes.fromhex(algorithm) + b"\x05\0")
+    return element(0x30, signed + oid + element(3, b"\0" + signature))
