@@ -94,6 +94,8 @@ class TLSSettings:
     context: ssl.SSLContext
     revocations: Revocations
     clock: Clock
+    further: tuple[x509.Certificate, ...] = ()
+    """Authorities of clients that the files do not have: that of Re-Provision."""
 
     @classmethod
     def load(cls, files: TLSFiles, revocations: RevocationFiles, clock: Clock) -> "TLSSettings":
@@ -110,8 +112,17 @@ class TLSSettings:
         material = self.files.load()
         context = material.server_context()
         await self.revocations.reload(material.authorities())
+        if self.further:
+            contexts.trust(context, self.further)
         self.material, self.context = material, context
         self.warn()
+
+    def trust(self, authority: bytes) -> None:
+        """Accept clients of a further authority, also after a reload."""
+        certificate = x509.load_der_x509_certificate(authority)
+        if certificate not in self.further:
+            self.further += (certificate,)
+            contexts.trust(self.context, (certificate,))
 
     def client_context(self) -> ssl.SSLContext:
         """As of :meth:`TLSMaterial.client_context`, with the certificate now in use."""
