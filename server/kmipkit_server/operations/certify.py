@@ -15,6 +15,7 @@ from kmipkit_certs.authority import (
     distinguished_name,
     requested_names,
     requested_subject,
+    unverified_hash,
 )
 from kmipkit_certs.errors import CertificateError
 
@@ -176,10 +177,16 @@ def parse_request(data: bytes, request_type: CertificateRequestType) -> SignedRe
             "the certificate request is malformed, or its key is not supported",
         ) from None
     if not is_proved:
-        raise OperationError(
-            ResultReason.INVALID_CSR, "the certificate request is not signed with its own key"
-        )
+        raise OperationError(ResultReason.INVALID_CSR, _why_not_proved(signed))
     return signed
+
+
+def _why_not_proved(signed: SignedRequest) -> str:
+    name = unverified_hash(signed)
+    is_verified = name == "SHA-1" and isinstance(signed.public_key(), RSAPublicKey)
+    if name is None or is_verified:
+        return "the certificate request is not signed with its own key"
+    return f"the certificate request is signed with {name}, which is not verified; use SHA-256"
 
 
 def _is_proved_by_sha_1(signed: SignedRequest) -> bool:
