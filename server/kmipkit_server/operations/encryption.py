@@ -37,7 +37,14 @@ from kmipkit_server.keys.material import (
 )
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
+from kmipkit_server.objects.usage import (
+    DECRYPT,
+    ENCRYPT,
+    allocate,
+    oaep_parameters,
+    parameters_of,
+    require_use,
+)
 
 
 def _algorithm(managed: Managed) -> CryptographicAlgorithm:
@@ -98,6 +105,7 @@ def _encrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: EncryptRequest
 ) -> cipher.Encrypted:
     key, data = rsa_public_key(managed), call.data(request.data)
+    parameters = oaep_parameters(call, parameters)
     return cipher.Encrypted(data=use_public_key(call, key, rsa.encrypt, parameters, data))
 
 
@@ -124,6 +132,7 @@ def _decrypt_symmetric(
 def _decrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
 ) -> bytes:
+    parameters = oaep_parameters(call, parameters)
     return use_rsa_private_key(call, managed, rsa.decrypt, parameters, call.data(request.data))
 
 
@@ -158,7 +167,7 @@ def _tag_follows(call: Call, request: DecryptRequest) -> bool:
 def _require_object_type(managed: Managed, table: Mapping[ObjectType, object], action: str) -> None:
     if managed.object_type not in table:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"an object of type {title(managed.object_type)} cannot {action}",
         )
 
