@@ -17,7 +17,10 @@ from raw_messages import (
     text,
     values,
 )
+from sample_items import item_of, structure_of
 
+from kmipkit.model import operations
+from kmipkit.model.plan import later_plans, plan
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     ObjectType,
@@ -26,8 +29,9 @@ from kmipkit.spec.enums import (
     ResultStatus,
 )
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.operation_spec import Side
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_0, Version
+from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_0, VERSIONS, Version
 from kmipkit.ttlv.tree import Item
 
 
@@ -190,3 +194,34 @@ def test_the_response_to_an_operation_of_a_later_version_repeats_it(
                     assert values(answer, Tag.RESULT_REASON) == [
                         ResultReason.OPERATION_NOT_SUPPORTED
                     ]
+
+
+def later_payloads(version: Version) -> Iterator[tuple[Operation, Item]]:
+    """Requests of every operation, each with one field in a form that only later versions have."""
+    for operation in Operation:
+        payload = operations.request_payload(operation, version)
+        row = operations.row(operation)
+        if payload is None or row is None or not row.sides & Side.FROM_CLIENT:
+            continue
+        for forms in later_plans(payload, version).values():
+            for field in forms[:1]:
+                item = item_of(field.forms[0].tag, field.forms[0].field_type)
+                if not any(own.takes(item) for own in plan(payload, version)):
+                    yield (
+                        operation,
+                        structure_of(Tag.REQUEST_PAYLOAD, payload, version, replaced=field),
+                    )
+
+
+@pytest.mark.parametrize("version", VERSIONS[:-1], ids=str)
+def test_no_field_of_a_later_version_is_an_internal_error(
+    laboratory: Laboratory, version: Version, caplog: pytest.LogCaptureFixture
+) -> None:
+    payloads = list(later_payloads(version))
+    assert len(payloads) > 10 or version >= V2_0
+    for operation, payload in payloads:
+        assert isinstance(payload.value, tuple)
+        answer = send(laboratory, request(version, (operation, list(payload.value))))
+        assert values(answer, Tag.OPERATION)[0] == operation
+        assert "internal error" not in values(answer, Tag.RESULT_MESSAGE), operation
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
