@@ -10,6 +10,8 @@ from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1, VERSIONS, Version
 from kmipkit.ttlv import binary, json, xml
+from kmipkit.ttlv.limits import DEFAULT_LIMITS
+from kmipkit.ttlv.partial import decode_available
 from kmipkit.ttlv.printer import format_item
 from kmipkit.ttlv.tree import Item
 
@@ -62,3 +64,16 @@ def test_they_are_refused_elsewhere() -> None:
     for parse, dump in ((xml.parse, xml.dump), (json.parse, json.dump)):
         with pytest.raises(RemoteProtocolError):
             parse(dump(beside))
+
+
+def test_the_part_of_a_message_that_is_cut_off_has_them() -> None:
+    data = binary.encode(EXTENSION)
+    part = decode_available(data[:-8], DEFAULT_LIMITS)
+    assert part is not None
+    assert isinstance(part.value, tuple)
+    vendor = part.value[2]
+    assert vendor.value == (FREE[0], Item(0x123456, ItemType.STRUCTURE, ()))
+    damaged = data.replace(b"\x42\x00\x26", b"\x13\x00\x26")
+    before = decode_available(damaged, DEFAULT_LIMITS)
+    assert before is not None
+    assert before.value == part.value[:1]

@@ -17,7 +17,11 @@ from raw_messages import (
     text,
     values,
 )
+from sample_items import item_of, structure_of
 
+from kmipkit.model import operations
+from kmipkit.model.plan import later_plans, plan, value_type
+from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     ObjectType,
@@ -26,8 +30,9 @@ from kmipkit.spec.enums import (
     ResultStatus,
 )
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.operation_spec import Side
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_0, Version
+from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_0, VERSIONS, Version
 from kmipkit.ttlv.tree import Item
 
 
@@ -190,3 +195,71 @@ def test_the_response_to_an_operation_of_a_later_version_repeats_it(
                     assert values(answer, Tag.RESULT_REASON) == [
                         ResultReason.OPERATION_NOT_SUPPORTED
                     ]
+
+
+def later_payloads(version: Version) -> Iterator[tuple[Operation, Item]]:
+    """Requests of every operation, each with one field in a form that only later versions have."""
+    for operation in Operation:
+        payload = operations.request_payload(operation, version)
+        row = operations.row(operation)
+        if payload is None or row is None or not row.sides & Side.FROM_CLIENT:
+            continue
+        for forms in later_plans(payload, version).values():
+            for field in forms[:1]:
+                item = item_of(field.forms[0].tag, field.forms[0].field_type)
+                if not any(own.takes(item) for own in plan(payload, version)):
+                    yield (
+                        operation,
+                        structure_of(Tag.REQUEST_PAYLOAD, payload, version, replaced=field),
+                    )
+
+
+@pytest.mark.parametrize("version", VERSIONS[:-1], ids=str)
+def test_no_field_of_a_later_version_is_an_internal_error(
+    laboratory: Laboratory, version: Version, caplog: pytest.LogCaptureFixture
+) -> None:
+    payloads = list(later_payloads(version))
+    assert len(payloads) > 10 or version >= V2_0
+    for operation, payload in payloads:
+        assert isinstance(payload.value, tuple)
+        answer = send(laboratory, request(version, (operation, list(payload.value))))
+        assert values(answer, Tag.OPERATION)[0] == operation
+        assert "internal error" not in values(answer, Tag.RESULT_MESSAGE), operation
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def later_attributes(version: Version) -> Iterator[Item]:
+    """An attribute of each kind that only later versions have, in the form of 1.x."""
+    for row in BY_TAG.values():
+        if row.since > version:
+            first = next(later for later in VERSIONS if row.known_in(later))
+            field_type = value_type(row.tag, first)
+            if field_type is not None:
+                yield attribute(row.name, item_of(Tag.ATTRIBUTE_VALUE, field_type))
+
+
+@pytest.mark.parametrize("version", VERSIONS[:5], ids=str)
+def test_no_attribute_of_a_later_version_is_an_internal_error(
+    laboratory: Laboratory, version: Version, caplog: pytest.LogCaptureFixture
+) -> None:
+    attributes = list(later_attributes(version))
+    assert len(attributes) > 10
+    identifier = find(send(laboratory, create(version)), Tag.UNIQUE_IDENTIFIER)[0]
+    statuses = []
+    for each in attributes:
+        assert isinstance(each.value, tuple)
+        name = each.value[0]
+        for data in (
+            create(version, each),
+            request(version, (Operation.ADD_ATTRIBUTE, [identifier, each])),
+            request(version, (Operation.MODIFY_ATTRIBUTE, [identifier, each])),
+            request(version, (Operation.GET_ATTRIBUTES, [identifier, name])),
+            request(version, (Operation.LOCATE, [each])),
+            request(version, (Operation.DELETE_ATTRIBUTE, [identifier, name])),
+        ):
+            answer = send(laboratory, data)
+            statuses += values(answer, Tag.RESULT_STATUS)
+            assert not find(answer, Tag.ATTRIBUTE)
+            assert "internal error" not in values(answer, Tag.RESULT_MESSAGE), name.value
+    assert statuses.count(ResultStatus.SUCCESS) > len(statuses) // 2
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
