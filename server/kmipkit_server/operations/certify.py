@@ -56,6 +56,7 @@ from kmipkit_server.objects.replacement import (
     release_names,
     require_not_replaced,
     require_offset,
+    require_requested_order,
 )
 
 SignedRequest = x509.CertificateSigningRequest
@@ -82,7 +83,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     old = load_for_change(call, request.unique_identifier)
     if old.object_type is not ObjectType.CERTIFICATE:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"Re-certify renews a Certificate, not {title_with_article(old.object_type)}",
         )
     old.require_alive()
@@ -97,6 +98,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     inherited = inherited_attributes(call, old, request.offset).without(*_FROM_CERTIFICATE)
     # Requested names come before inherited ones: the first Name becomes the Common Name.
     attributes = Attributes((*requested, *not_replaced(requested, inherited)))
+    require_requested_order(requested, attributes)
     attributes = inherited_protection(attributes, (old,), is_copy=True)
     value = _issue(call, subject or old, signed, attributes)
     # The names move before the new object is stored, since two objects must not share one.
