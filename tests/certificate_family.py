@@ -115,13 +115,13 @@ def element(tag: int, content: bytes) -> bytes:
 
 def elements(data: bytes) -> list[bytes]:
     """The elements in the content of an element."""
-    found = []
+    parts = []
     data = data[_start(data) :]
     while data:
         end = _start(data) + _size(data)
-        found.append(data[:end])
+        parts.append(data[:end])
         data = data[end:]
-    return found
+    return parts
 
 
 def _start(data: bytes) -> int:
