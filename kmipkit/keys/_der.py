@@ -46,6 +46,14 @@ def elements(data: bytes) -> Iterator[Element]:
         position += length
 
 
+def first(data: bytes) -> Element:
+    """The first element in ``data``; ``ValueError`` if there is none."""
+    element = next(elements(data), None)
+    if element is None:
+        raise ValueError("an element is missing")
+    return element
+
+
 def sequence(data: bytes, most: int = 64) -> list[Element]:
     """The elements in the one SEQUENCE that ``data`` is; ``ValueError`` if it is not one.
 

@@ -24,6 +24,7 @@ from kmipkit.keys._der import (
     SEQUENCE,
     Element,
     elements,
+    first,
     integer,
     object_identifier,
     require_nested,
@@ -192,7 +193,7 @@ def _parts(data: bytes) -> _Parts:
     if (body.tag, algorithm.tag, signature.tag) != (SEQUENCE, SEQUENCE, BIT_STRING):
         raise ValueError("not a Certificate")
     fields = list(elements(body.content))
-    if fields[0].tag == CONTEXT_0:
+    if fields and fields[0].tag == CONTEXT_0:
         [version] = elements(fields.pop(0).content)
         if integer(version) not in range(3):
             raise ValueError("not a version of X.509")
@@ -205,7 +206,7 @@ def _parts(data: bytes) -> _Parts:
         issuer=issuer.encoded,
         subject=subject.encoded,
         public_key=key.encoded,
-        signature_algorithm=object_identifier(next(elements(algorithm.content))),
+        signature_algorithm=object_identifier(first(algorithm.content)),
         extensions=dict(_alternative_names(more)),
     )
 

@@ -22,6 +22,7 @@ from kmipkit.keys._der import (
     Element,
     bits,
     elements,
+    first,
     integer,
     integers,
     object_identifier,
@@ -141,7 +142,7 @@ def _pkcs_8(data: bytes) -> Contents:
     require_nested(data)
     parts = sequence(data)
     if [part.tag for part in parts] == [SEQUENCE, OCTET_STRING]:
-        object_identifier(next(elements(parts[0].content)))
+        object_identifier(first(parts[0].content))
         return _UNKNOWN
     version, algorithm, key, *_ = parts
     if integer(version) not in (0, 1) or algorithm.tag != SEQUENCE or key.tag != OCTET_STRING:

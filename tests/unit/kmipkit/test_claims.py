@@ -1,6 +1,7 @@
 """Claims about supplied objects: what is true is accepted, everything else refused or not visible."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -402,3 +403,21 @@ def test_garbage_is_no_certificate_request(
         certificate_request_type=request_type, certificate_request_value=data
     )
     assert refusal(request) is ResultReason.INVALID_FIELD
+
+
+@given(
+    st.sampled_from(NAMES),
+    st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(max_size=3)), min_size=1, max_size=4),
+    st.data(),
+)
+def test_changed_bytes_are_a_key_or_refused(
+    name: str, changes: list[tuple[int, bytes]], data: st.DataObject
+) -> None:
+    """Whatever is wrong with it, reading a key raises nothing but our error."""
+    samples = [form for form in forms(name) if isinstance(form[2], bytes)]
+    cls, key_format, material = data.draw(st.sampled_from(samples))
+    for position, replacement in changes:
+        place = position % (len(material) + 1)
+        material = material[:place] + replacement + material[place + len(replacement or b"x") :]
+    with suppress(OperationError):
+        check_claims(cls(key_block=block(key_format, material)))
