@@ -6,7 +6,7 @@ import click
 
 from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
 from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText
-from kmipkit_vsphere.model.message import Message, Port, Text
+from kmipkit_vsphere.model.message import Message, Port, Text, field
 from kmipkit_vsphere.model.records import ROOT, CryptoMode
 from kmipkit_vsphere.vcenter.calls.arguments import HOST, KEY_PROVIDER, NAME
 from kmipkit_vsphere.vcenter.command import (
@@ -116,8 +116,22 @@ class RemoveHost(VCenterRequest[None]):
     name: Text
 
 
-class ReconnectHost(VCenterRequest[list[str]]):
-    """Connect to a host again and give it its keys; prints the machines that this unlocked."""
+class UnlockResult(Message, omit_defaults=True):
+    """Whether a machine that was locked was unlocked; if it, or a disk of it, was not, why."""
+
+    machine: str
+    unlocked: bool
+    locked_disks: list[int] = field(default_factory=list)
+    reason: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of the machine is locked any more."""
+        return self.unlocked and not self.locked_disks
+
+
+class ReconnectHost(VCenterRequest[list[UnlockResult]]):
+    """Connect to a host again and give it its keys; prints what became of each locked machine."""
 
     name: Text
     address: Text | None = None

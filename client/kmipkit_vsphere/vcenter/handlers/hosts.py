@@ -26,6 +26,7 @@ from kmipkit_vsphere.vcenter.calls.hosts import (
     RemoveHost,
     SetCryptoMode,
     SetKeyPersistence,
+    UnlockResult,
 )
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -101,7 +102,9 @@ async def remove_host(vcenter: VCenter, _caller: Caller, request: RemoveHost) ->
 
 
 @ReconnectHost.handler
-async def reconnect_host(vcenter: VCenter, caller: Caller, request: ReconnectHost) -> list[str]:
+async def reconnect_host(
+    vcenter: VCenter, caller: Caller, request: ReconnectHost
+) -> list[UnlockResult]:
     unlocked = await vcenter.hosts.reconnect(caller, request.name, request.address, request.port)
     await vcenter.natives.push_all()
     return unlocked
