@@ -26,11 +26,12 @@ algorithm_option = click.option(
 
 
 def purpose_option(function: Callable[..., None]) -> Callable[..., None]:
-    """``--server`` or ``--client``."""
+    """``--server``, ``--client`` or ``--both``."""
     server = click.option(
         "--server/--client", default=False, help="Side of the connection.  [default: client]"
     )
-    return server(function)
+    both = click.option("--both", is_flag=True, help="Both sides, for one who calls and is called.")
+    return server(both(function))
 
 
 def days_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -44,9 +45,11 @@ def days_option(function: Callable[..., None]) -> Callable[..., None]:
     )(function)
 
 
-def _purpose(server: bool) -> "Purpose":
+def _purpose(server: bool, both: bool = False) -> "Purpose":
     from kmipkit_certs.authority import Purpose
 
+    if both:
+        return Purpose.BOTH
     return Purpose.SERVER if server else Purpose.CLIENT
 
 
@@ -92,7 +95,13 @@ def init(directory: Path, name: str, algorithm: str) -> None:
 @algorithm_option
 @days_option
 def issue(
-    directory: Path, name: str, san: tuple[str, ...], server: bool, algorithm: str, days: int
+    directory: Path,
+    name: str,
+    san: tuple[str, ...],
+    server: bool,
+    both: bool,
+    algorithm: str,
+    days: int,
 ) -> None:
     """Create a key and its certificate, signed by the authority in DIRECTORY.
 
@@ -103,14 +112,15 @@ def issue(
     Examples:
       kmipkit certs issue pki kms.example.org --server
       kmipkit certs issue pki kms --server --san localhost --san 127.0.0.1
+      kmipkit certs issue pki vcenter --both
       kmipkit certs issue pki tape-library --algorithm rsa-2048 --days 365
     """
     from kmipkit_certs.directory import Directory
 
-    alternative = san or ((name,) if server else ())
+    alternative = san or ((name,) if server or both else ())
     files = Directory(directory).issue(
         name,
-        _purpose(server),
+        _purpose(server, both),
         system_clock(),
         alternative=alternative,
         algorithm=algorithm,
@@ -125,7 +135,9 @@ def issue(
 @click.option("--out", type=FILE, help="File to write.  [default: REQUEST with the suffix .crt]")
 @purpose_option
 @days_option
-def sign(directory: Path, request: Path, out: Path | None, server: bool, days: int) -> None:
+def sign(
+    directory: Path, request: Path, out: Path | None, server: bool, both: bool, days: int
+) -> None:
     """Sign a certificate REQUEST (CSR), as a vCenter or a storage array exports it.
 
     Subject and alternative names come from the request. The usage comes from the options.
@@ -141,7 +153,7 @@ def sign(directory: Path, request: Path, out: Path | None, server: bool, days: i
     certificate = (
         Directory(directory)
         .authority()
-        .sign(files.read_request(request), _purpose(server), system_clock(), days=days)
+        .sign(files.read_request(request), _purpose(server, both), system_clock(), days=days)
     )
     target = out or request.with_suffix(".crt")
     files.write_certificate(target, certificate)
@@ -289,7 +301,7 @@ def check(
     request = Check(
         chain=files.read_certificates(file),
         trusted=files.read_certificates(ca),
-        purpose=_purpose(server or host is not None),
+        purpose=_purpose(server or host is not None, False),
         now=at.replace(tzinfo=UTC) if at else system_clock(),
         host=host,
         key=files.read_key(key) if key else None,

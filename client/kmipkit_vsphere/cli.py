@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
@@ -203,18 +203,81 @@ def export_provider(
 
     if file.exists():
         raise click.BadParameter(f"{file} exists already", param_hint="FILE")
-    password = None
-    if password_file is not None:
-        try:
-            password = SecretText(password_file.read_bytes().rstrip(b"\r\n"))
-        except OSError as error:
-            raise click.BadParameter(f"cannot read {password_file}: {error}") from error
+    password = None if password_file is None else SecretText(_password(password_file))
     prepared = _send(context, ExportProvider(provider, password))
     if prepared.warning:
         click.echo(f"warning: {prepared.warning}", err=True)
     data = _send(context, DownloadBackup(prepared.location.download_token.token))
     write_new(file, data, 0o600)
     click.echo(f"wrote {file}; the key provider {provider} is backed up")
+
+
+@vcenter_call.command("export-core-dump")
+@click.argument("host_name", metavar="HOST")
+@click.argument("dump")
+@click.argument("file", type=FILE)
+@click.option("--password-file", type=FILE, required=True, help="File with a password for it.")
+@click.pass_context
+def export_core_dump(
+    context: click.Context, host_name: str, dump: str, file: Path, password_file: Path
+) -> None:
+    """Write a core dump to FILE, protected by a password instead of a key, mode 0600.
+
+    \b
+    Examples:
+      kmipkit vcenter call ... core-dumps esx01
+      kmipkit vcenter call ... export-core-dump esx01 hostd-zdump.20260131T120000 dump --password-file p
+      kmipkit host open-core-dump dump dump.raw --password-file p
+    """
+    from kmipkit_certs.files import write_new
+
+    from kmipkit_vsphere.model.keys import SecretText
+    from kmipkit_vsphere.vcenter.calls.hosts import ExportCoreDump
+
+    if file.exists():
+        raise click.BadParameter(f"{file} exists already", param_hint="FILE")
+    password = SecretText(_password(password_file))
+    write_new(file, _send(context, ExportCoreDump(host_name, dump, password)), 0o600)
+    click.echo(f"wrote {file}")
+
+
+def _password(file: Path) -> bytes:
+    return _content(file).rstrip(b"\r\n")
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {file}: {error}") from error
+
+
+@vcenter.command("init-lab")
+@click.argument("directory", type=FILE)
+@click.option(
+    "--host", "hosts", multiple=True, default=("esx01", "esx02"), show_default=True, help="Hosts."
+)
+@click.option("--kms-port", type=click.IntRange(1, 65535), default=5696, show_default=True)
+@click.option(
+    "--first-port",
+    type=click.IntRange(1, 65000),
+    default=5989,
+    show_default=True,
+    help="Port of vCenter; the hosts have the next ones.",
+)
+def init_lab(directory: Path, hosts: tuple[str, ...], kms_port: int, first_port: int) -> None:
+    """Make a laboratory in a new DIRECTORY: certificates for all roles, and their commands.
+
+    \b
+    Examples:
+      kmipkit vcenter init-lab lab
+      lab/bin/kms & lab/bin/vcenter & lab/bin/esx01 &
+      lab/bin/call add-key-server KMS kms1 127.0.0.1
+    """
+    from kmipkit_vsphere.demo.by_hand import make
+
+    for line in make(directory, hosts, kms_port, first_port):
+        click.echo(line)
 
 
 @click.group()
@@ -330,13 +393,115 @@ def trust_authority_serve(
     run_trust_authority(name, data_dir, listening, service_port, click.echo)
 
 
+def guest_options(function: F) -> F:
+    """Which disk of which host, and the certificate of a guest."""
+    disk = click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
+    name = click.option("--name", required=True, help="Name of the host, as in its certificate.")
+    where = click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
+    return where(name(disk(certificate_options(function))))
+
+
+@host.command("read-disk")
+@click.argument("machine")
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--length", type=click.IntRange(0), help="Bytes.  [default: up to the end]")
+@click.option("--out", type=FILE, help="File to write.  [default: standard output]")
+@guest_options
+def read_disk(
+    machine: str,
+    offset: int,
+    length: int | None,
+    out: Path | None,
+    where: str,
+    name: str,
+    disk: int,
+    cert: Path,
+    key: Path,
+    ca: Path,
+) -> None:
+    """Read from a disk of a machine, as its guest sees it.
+
+    \b
+    Example:
+      kmipkit host read-disk db1 --length 512 --host 127.0.0.1:5990 --name esx01 \\
+          --cert guest.crt --key guest.key --ca roles-ca.crt
+    """
+    from kmipkit_vsphere.nbd.guest import GuestDisk
+
+    guest = GuestDisk(
+        _host_and_port(where, "--host"), name, _credentials(cert, key, ca), machine, disk
+    )
+    with click.open_file(str(out) if out is not None else "-", "wb") as target:
+        for data in guest.read(offset, length):
+            target.write(data)
+
+
+@host.command("write-disk")
+@click.argument("machine")
+@click.argument("file", type=click.File("rb"))
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
+@guest_options
+def write_disk(
+    machine: str,
+    file: BinaryIO,
+    offset: int,
+    where: str,
+    name: str,
+    disk: int,
+    cert: Path,
+    key: Path,
+    ca: Path,
+) -> None:
+    """Write FILE (- for standard input) to a disk of a machine, as its guest.
+
+    \b
+    Example:
+      kmipkit host write-disk db1 letter.txt --offset 4096 --host 127.0.0.1:5990 --name esx01 \\
+          --cert guest.crt --key guest.key --ca roles-ca.crt
+    """
+    from kmipkit_vsphere.nbd.guest import GuestDisk
+
+    guest = GuestDisk(
+        _host_and_port(where, "--host"), name, _credentials(cert, key, ca), machine, disk
+    )
+    click.echo(f"wrote {guest.write(offset, file)} bytes")
+
+
+@host.command("open-core-dump")
+@click.argument("file", type=FILE)
+@click.argument("out", type=FILE)
+@click.option("--password-file", type=FILE, required=True, help="File with its password.")
+def open_core_dump(file: Path, out: Path, password_file: Path) -> None:
+    """Decrypt an exported core dump: write its content to OUT, mode 0600.
+
+    \b
+    Example:
+      kmipkit host open-core-dump dump dump.raw --password-file secret
+    """
+    from kmipkit_certs.files import write_new
+
+    from kmipkit_vsphere.host.core_dumps import open_exported
+
+    if out.exists():
+        raise click.BadParameter(f"{out} exists already", param_hint="OUT")
+    data = open_exported(_content(file), _password(password_file).decode())
+    write_new(out, data, 0o600)
+    click.echo(f"wrote {out}")
+
+
 @host.command("export-disk")
 @click.argument("machine")
 @click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
 @click.option("--name", required=True, help="Name of the host, as in its certificate.")
 @click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
 @click.option("--socket", type=FILE, help="Unix socket for clients.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 for clients.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port for clients.")
+@click.option("--listen", default="127.0.0.1", show_default=True, help="Address of that port.")
+@click.option(
+    "--tls-certificates",
+    type=FILE,
+    help="Directory for TLS with clients: ca-cert.pem, server-cert.pem, server-key.pem.",
+)
 @click.option("--readonly", is_flag=True, help="Refuse writes.")
 @certificate_options
 def export_disk(
@@ -346,6 +511,8 @@ def export_disk(
     disk: int,
     socket: Path | None,
     port: int | None,
+    listen: str,
+    tls_certificates: Path | None,
     readonly: bool,
     cert: Path,
     key: Path,
@@ -353,8 +520,8 @@ def export_disk(
 ) -> None:
     """Export a disk of an unlocked machine as a network block device, with nbdkit.
 
-    Clients see plain text; the file on the datastore stays ciphertext. The certificate must be that
-    of a guest of the host.
+    Clients see plain text; the file on the datastore stays ciphertext. So an address other than that
+    of this computer needs TLS. The certificate must be that of a guest of the host.
 
     \b
     Examples:
@@ -368,7 +535,10 @@ def export_disk(
         raise click.UsageError("give either --socket or --port")
     address = _host_and_port(where, "--host")
     files = _credentials(cert, key, ca)
-    status = run(Export(name, address, files, machine, disk, socket, port, readonly))
+    export = Export(
+        name, address, files, machine, disk, socket, port, readonly, listen, tls_certificates
+    )
+    status = run(export)
     if status:
         raise click.exceptions.Exit(status)
 

@@ -217,6 +217,7 @@ ROWS: Final = (
         "set-crypto-mode",
         (NAME, Argument("MODE", "cryptoMode", click.Choice([mode.value for mode in CryptoMode]))),
         "set-crypto-mode production forceEnable",
+        records=True,
     ),
     Row(
         EncryptVsan,
@@ -244,8 +245,17 @@ ROWS: Final = (
             Argument("--parent", "parent", help="Such as cluster/production."),
         ),
         "add-host esx01 192.0.2.11 5989",
+        records=True,
     ),
-    Row(RemoveHost, Privilege.ADD_HOST, NAMED_HOST, "remove-host", (NAME,), "remove-host esx01"),
+    Row(
+        RemoveHost,
+        Privilege.ADD_HOST,
+        NAMED_HOST,
+        "remove-host",
+        (NAME,),
+        "remove-host esx01",
+        records=True,
+    ),
     Row(
         ReconnectHost,
         Privilege.RECONNECT_HOST,
@@ -289,6 +299,7 @@ ROWS: Final = (
             Argument("--remove-all-stored-keys", "removeAllStoredKeys", bool),
         ),
         "key-persistence esx01 --enable",
+        records=True,
     ),
     Row(
         DumpCore,
@@ -299,5 +310,5 @@ ROWS: Final = (
         "dump-core esx01 hostd",
     ),
     Row(ListCoreDumps, Privilege.DIAGNOSTICS, ON_HOST, "core-dumps", (HOST,), "core-dumps esx01"),
-    Row(ExportCoreDump, Privilege.DIAGNOSTICS, ON_HOST),
+    Row(ExportCoreDump, Privilege.DIAGNOSTICS, ON_HOST, records=True),
 )

@@ -230,6 +230,7 @@ ROWS: Final = (
         "migrate-encryption",
         (NAME, Argument("MODE", "migrateEncryption", _MODES)),
         "migrate-encryption web1 required",
+        records=True,
     ),
     Row(
         MigrateVM,
