@@ -94,7 +94,7 @@ def located_by_filter(records: list[Record], query: LocateQuery) -> Located:
     keys = dict.fromkeys(criterion.key for criterion in query.criteria)
     identifiers = [
         record.id
-        for record in reversed(records)
+        for record in (records if query.oldest_first else reversed(records))
         if record.owner == query.owner
         and is_in_storage(record, query)
         and (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "vectors" / "stores"
 FIRST = FOLDER / "schema-1.sql"
+SECOND = FOLDER / "schema-2.sql"
 
 
 def restore(source: Path, folder: Path) -> str:

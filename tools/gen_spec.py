@@ -175,6 +175,9 @@ SHARED_ENUMERATIONS = {
 }
 
 # The tables extracted for 2.1 name one row for all of these (KMIP 1.4 §9.1.3.1, KMIP 2.1 §4.6).
+CERTIFICATE_TYPES = ', "Certificates", "Certificates"'
+"""The object types of the Certificate Attributes (KMIP 2.1 §4.6)."""
+
 CERTIFICATE_FIELDS = re.compile(
     r"Certificate (Subject|Issuer) (CN|O|OU|Email|C|ST|L|UID|DC|"
     r"Serial Number|Title|DN Qualifier)$"
@@ -191,6 +194,7 @@ ATTRIBUTES_3_0 = {
     "Split Key Base Link": ("smd", True),
     "Joined Split Key Parts Link": ("smd", True),
     "Certificate Request Link": ("smd", True),
+    "Split Key Polynomial": ("s", False),
 }
 # Attributes whose tag 3.0 does not have: its groups are objects, with links to them.
 UNTIL_2_1 = {"Object Group"}
@@ -431,9 +435,15 @@ def letters(rules: dict[str, Any] | None) -> str:
     )
 
 
+def object_types(rules: dict[str, Any]) -> str:
+    """The types of the objects that may have an attribute, as printed; empty for all objects."""
+    types = rules.get("applies_to_object_types") or ""
+    return "" if types == "All Objects" else str(types)
+
+
 def attribute_rows(source: Source) -> Iterator[str]:
     tags = {row["name"]: row for row in source.tags}
-    form = '    AttributeSpec(Tag.{}, "{}", {}, {}, {}, "{}", "{}"),'
+    form = '    AttributeSpec(Tag.{}, "{}", {}, {}, {}, "{}", "{}"{}),'
     for row in source.attributes:
         spec_1_4, spec_2_1 = row["spec"].get("1.4"), row["spec"].get("2.1")
         if row["name"] not in tags:
@@ -443,17 +453,22 @@ def attribute_rows(source: Source) -> Iterator[str]:
         permissions = [
             letters((spec or spec_1_4 or spec_2_1)["rules"]) for spec in (spec_1_4, spec_2_1)
         ]
+        types = [
+            object_types((spec or spec_1_4 or spec_2_1)["rules"]) for spec in (spec_1_4, spec_2_1)
+        ]
+        restricted = "".join(f', "{each}"' for each in types) if any(types) else ""
         multi = bool((spec_2_1 or spec_1_4)["multi_instance"])
         until = "V1_4" if spec_2_1 is None else "V2_1" if row["name"] in UNTIL_2_1 else None
         yield form.format(
-            python_name(row["name"]), row["name"], version(since), until, multi, *permissions
-        )
+            python_name(row["name"]), row["name"], version(since), until, multi, *permissions,
+            restricted,
+        )  # fmt: skip
     for name, tag in tags.items():
         if CERTIFICATE_FIELDS.match(name):
             since = version(tag["first_version"])
-            yield form.format(python_name(name), name, since, None, True, "", "")
+            yield form.format(python_name(name), name, since, None, True, "", "", CERTIFICATE_TYPES)
     for name, (rules, several) in ATTRIBUTES_3_0.items():
-        yield form.format(python_name(name), name, "V3_0", None, several, "", rules)
+        yield form.format(python_name(name), name, "V3_0", None, several, "", rules, "")
 
 
 def attributes_module(source: Source) -> str:

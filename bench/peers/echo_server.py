@@ -9,7 +9,7 @@ from pathlib import Path
 
 import trio
 from kmipkit_server.net.listener import open_sockets
-from kmipkit_server.net.tls import server_context
+from kmipkit_server.net.tls import TLSFiles
 from kmipkit_server.net.transport import TLSFailure, TLSStream
 
 from kmipkit.connection import Framer, Signal
@@ -47,7 +47,8 @@ async def answer(plain: trio.socket.SocketType, context: ssl.SSLContext) -> None
 
 
 async def main(pki: Path) -> None:
-    context = server_context(pki / "server.crt", pki / "server.key", pki / "ca.crt")
+    files = TLSFiles(((pki / "server.crt", pki / "server.key"),), pki / "ca.crt")
+    context = files.load().server_context()
     [listening] = open_sockets("127.0.0.1", 0)
     print("ready", listening.getsockname()[1], flush=True)
     await serve(context, trio.socket.from_stdlib_socket(listening))

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -108,8 +110,7 @@ class Authority:
         Raises:
             CertificateError: the request is not signed with its own key, or is malformed.
         """
-        if not request.is_signature_valid:
-            raise CertificateError("the request is not signed by the key in it")
+        _require_proof(request)
         names = requested_names(request)
         return self.certify(
             requested_subject(request), request.public_key(), purpose, now, days, names
@@ -175,6 +176,27 @@ class Authority:
         for entry in revoked:
             builder = builder.add_revoked_certificate(entry)
         return builder.sign(self.key, keypairs.signature_hash(self.key))
+
+
+def _require_proof(request: x509.CertificateSigningRequest) -> None:
+    """CertificateError: the request does not prove that its sender has the private key."""
+    try:
+        digest = request.signature_hash_algorithm
+        is_proved = request.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateError(
+            f"the signature of the request cannot be verified: {error}; make the request again with an"
+            " RSA or ECDSA key and SHA-256"
+        ) from None
+    if isinstance(digest, hashes.SHA1 | hashes.MD5):
+        # The library calls every such signature invalid, whether or not the key fits.
+        name = "MD5" if isinstance(digest, hashes.MD5) else "SHA-1"
+        raise CertificateError(
+            f"the request is signed with {name}, which is no longer verified; make the"
+            " request again with SHA-256"
+        )
+    if not is_proved:
+        raise CertificateError("the request is not signed by the key in it")
 
 
 def requested_subject(request: x509.CertificateSigningRequest) -> x509.Name:

@@ -1,6 +1,7 @@
 """``kmipkit certs``: create an authority; issue, sign, revoke, show and check certificates."""
 
 import json
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,11 @@ import click
 
 from kmipkit.terminal import echo, printable_json, printable_lines
 from kmipkit_certs.clock import system_clock
+from kmipkit_certs.options import password_option
 
 if TYPE_CHECKING:
     from kmipkit_certs.authority import Purpose
+    from kmipkit_certs.check import Verdict
 
 FILE = click.Path(path_type=Path)
 
@@ -43,6 +46,21 @@ def days_option(function: Callable[..., None]) -> Callable[..., None]:
         show_default=True,
         help="Days for which the certificate is valid.",
     )(function)
+
+
+def pkcs12_options(function: Callable[..., None]) -> Callable[..., None]:
+    """``--pkcs12-password-file`` and ``--pkcs12-old``."""
+    file = click.option(
+        "--pkcs12-password-file",
+        type=FILE,
+        help="File whose first line is the password of the PKCS #12 file.  [default: asked for]",
+    )
+    old = click.option(
+        "--pkcs12-old",
+        is_flag=True,
+        help="Encrypt with Triple DES and SHA-1, for devices that read nothing better.",
+    )
+    return file(old(function))
 
 
 def _purpose(server: bool, both: bool = False) -> "Purpose":
@@ -94,6 +112,9 @@ def init(directory: Path, name: str, algorithm: str) -> None:
 @purpose_option
 @algorithm_option
 @days_option
+@click.option("--pkcs12", is_flag=True, help="Also write NAME.p12, for devices that want PKCS #12.")
+@pkcs12_options
+@password_option
 def issue(
     directory: Path,
     name: str,
@@ -102,11 +123,18 @@ def issue(
     both: bool,
     algorithm: str,
     days: int,
+    pkcs12: bool,
+    pkcs12_password_file: Path | None,
+    pkcs12_old: bool,
+    key_password_file: Path | None,
 ) -> None:
     """Create a key and its certificate, signed by the authority in DIRECTORY.
 
     NAME becomes the Common Name and the name of both files. Without --san, a server's certificate
     also has NAME as alternative name.
+
+    With --pkcs12, a third file has the key, the certificate and that of the authority, encrypted
+    with a password.
 
     \b
     Examples:
@@ -114,11 +142,16 @@ def issue(
       kmipkit certs issue pki kms --server --san localhost --san 127.0.0.1
       kmipkit certs issue pki vcenter --both
       kmipkit certs issue pki tape-library --algorithm rsa-2048 --days 365
+      kmipkit certs issue pki array7 --pkcs12 --pkcs12-password-file secret
     """
     from kmipkit_certs.directory import Directory
+    from kmipkit_certs.passwords import from_command_line, new_password
 
+    target = Directory(directory, from_command_line(key_password_file))
+    store = target.pkcs12(name) if pkcs12 else None
+    password = new_password(pkcs12_password_file, str(store)) if store is not None else b""
     alternative = san or ((name,) if server or both else ())
-    files = Directory(directory).issue(
+    files = target.issue(
         name,
         _purpose(server, both),
         system_clock(),
@@ -127,6 +160,57 @@ def issue(
         days=days,
     )
     echo(f"certificate: {files.cert}, private key: {files.key}")
+    if store is not None:
+        _write_pkcs12(store, files.cert, files.key, target.ca, password, pkcs12_old, None)
+
+
+def _write_pkcs12(
+    path: Path,
+    cert: Path,
+    key: Path | None,
+    ca: Path | None,
+    password: bytes,
+    is_old: bool,
+    key_password_file: Path | None,
+) -> None:
+    from kmipkit_certs import credentials, files, pkcs12_file
+    from kmipkit_certs.passwords import from_command_line
+
+    key_password = from_command_line(key_password_file)
+    own = credentials.load_credentials(cert, key, key_password)
+    authorities = [] if ca is None else credentials.load_certificates(ca, key_password)
+    data = pkcs12_file.pack(own, authorities, path.stem, password, for_old_devices=is_old)
+    files.write_new(path, data, files.SECRET)
+    echo(f"PKCS #12: {path}")
+
+
+@certs.command()
+@click.argument("cert", type=FILE)
+@click.argument("file", type=FILE)
+@click.option("--key", type=FILE, help="Private key, if CERT does not have it.")
+@click.option("--ca", type=FILE, help="Certificates of authorities to add.")
+@pkcs12_options
+@password_option
+def export(
+    cert: Path,
+    file: Path,
+    key: Path | None,
+    ca: Path | None,
+    pkcs12_password_file: Path | None,
+    pkcs12_old: bool,
+    key_password_file: Path | None,
+) -> None:
+    """Write the certificate in CERT with its chain and private key to FILE, as PKCS #12.
+
+    \b
+    Examples:
+      kmipkit certs export pki/array7.crt array7.p12 --key pki/array7.key --ca pki/ca.crt
+      kmipkit certs export array7.pem array7.p12 --pkcs12-old --pkcs12-password-file secret
+    """
+    from kmipkit_certs.passwords import new_password
+
+    password = new_password(pkcs12_password_file, str(file))
+    _write_pkcs12(file, cert, key, ca, password, pkcs12_old, key_password_file)
 
 
 @certs.command()
@@ -135,8 +219,15 @@ def issue(
 @click.option("--out", type=FILE, help="File to write.  [default: REQUEST with the suffix .crt]")
 @purpose_option
 @days_option
+@password_option
 def sign(
-    directory: Path, request: Path, out: Path | None, server: bool, both: bool, days: int
+    directory: Path,
+    request: Path,
+    out: Path | None,
+    server: bool,
+    both: bool,
+    days: int,
+    key_password_file: Path | None,
 ) -> None:
     """Sign a certificate REQUEST (CSR), as a vCenter or a storage array exports it.
 
@@ -149,9 +240,10 @@ def sign(
     """
     from kmipkit_certs import files
     from kmipkit_certs.directory import Directory
+    from kmipkit_certs.passwords import from_command_line
 
     certificate = (
-        Directory(directory)
+        Directory(directory, from_command_line(key_password_file))
         .authority()
         .sign(files.read_request(request), _purpose(server, both), system_clock(), days=days)
     )
@@ -185,7 +277,14 @@ def sign(
     show_default=True,
     help="Days for which the revocation list is valid.",
 )
-def revoke(paths: tuple[Path, ...], own_list: Path | None, reason: str, days: int) -> None:
+@password_option
+def revoke(
+    paths: tuple[Path, ...],
+    own_list: Path | None,
+    reason: str,
+    days: int,
+    key_password_file: Path | None,
+) -> None:
     """Revoke the certificates in the files CERT.
 
     The authority in DIRECTORY signs its revocation list anew: ca.crl, which servers read. Without a
@@ -203,27 +302,31 @@ def revoke(paths: tuple[Path, ...], own_list: Path | None, reason: str, days: in
     if own_list is not None:
         _add_to_list(own_list, paths)
     else:
-        _add_to_revocation_list(paths[0], paths[1:], reason, days)
+        _add_to_revocation_list(paths[0], paths[1:], reason, days, key_password_file)
 
 
-def _add_to_revocation_list(path: Path, certs: tuple[Path, ...], reason: str, days: int) -> None:
-    from kmipkit_certs import files
+def _add_to_revocation_list(
+    path: Path, certs: tuple[Path, ...], reason: str, days: int, key_password_file: Path | None
+) -> None:
+    from kmipkit_certs.credentials import load_certificates
     from kmipkit_certs.directory import Directory
+    from kmipkit_certs.passwords import from_command_line
     from kmipkit_certs.revocation import REASONS
 
-    directory = Directory(path)
-    certificates = [files.read_certificates(cert)[0] for cert in certs]
+    directory = Directory(path, from_command_line(key_password_file))
+    certificates = [load_certificates(cert)[0] for cert in certs]
     count = directory.revoke(certificates, system_clock(), reason=REASONS[reason], days=days)
     click.echo(f"revocation list: {directory.revocation_list}, certificates added: {count}")
 
 
 def _add_to_list(own_list: Path, certs: tuple[Path, ...]) -> None:
     from kmipkit_certs import files
+    from kmipkit_certs.credentials import load_certificates
     from kmipkit_certs.revocation import signed_hash, text_line
 
     now = system_clock()
     known = files.read_revoked(own_list) if own_list.exists() else frozenset()
-    certificates = [files.read_certificates(cert)[0] for cert in certs]
+    certificates = [load_certificates(cert)[0] for cert in certs]
     new = [each for each in dict.fromkeys(certificates) if signed_hash(each) not in known]
     files.append(own_list, "".join(f"{text_line(each, now)}\n" for each in new).encode())
     click.echo(f"list: {own_list}, certificates added: {len(new)}")
@@ -232,7 +335,8 @@ def _add_to_list(own_list: Path, certs: tuple[Path, ...]) -> None:
 @certs.command()
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of objects.")
-def show(file: Path, as_json: bool) -> None:
+@password_option
+def show(file: Path, as_json: bool, key_password_file: Path | None) -> None:
     """Show the contents of the certificates, or of the revocation lists, in FILE.
 
     \b
@@ -242,12 +346,15 @@ def show(file: Path, as_json: bool) -> None:
       kmipkit certs show pki/ca.crl
     """
     from kmipkit_certs import files
+    from kmipkit_certs.credentials import load_certificates
+    from kmipkit_certs.passwords import from_command_line
     from kmipkit_certs.show import facts, revocation_facts, text
 
-    if files.is_revocation_list(file):
+    password = from_command_line(key_password_file)
+    if files.is_revocation_list(file, password):
         contents = [revocation_facts(crl) for crl in files.read_revocation_lists(file)]
     else:
-        contents = [facts(certificate) for certificate in files.read_certificates(file)]
+        contents = [facts(certificate) for certificate in load_certificates(file, password)]
     if as_json:
         click.echo(json.dumps(contents, indent=2))
     else:
@@ -260,6 +367,14 @@ def show(file: Path, as_json: bool) -> None:
     "--ca", type=FILE, required=True, help="Certificate authorities that the peer trusts."
 )
 @click.option("--key", type=FILE, help="Private key to compare with the certificate.")
+@password_option
+@click.option(
+    "--identity",
+    type=click.Choice(["cn", "san", "cn-or-san", "subject", "fingerprint"]),
+    default="cn",
+    show_default=True,
+    help="Part of a client's certificate that names its account, as in the server's configuration.",
+)
 @click.option(
     "--crl", type=FILE, multiple=True, help="Revocation list of an authority; may be repeated."
 )
@@ -276,6 +391,8 @@ def check(
     file: Path,
     ca: Path,
     key: Path | None,
+    key_password_file: Path | None,
+    identity: str,
     crl: tuple[Path, ...],
     revoked: Path | None,
     host: str | None,
@@ -285,41 +402,60 @@ def check(
 ) -> None:
     """Explain why a peer would reject the certificate in FILE.
 
-    It checks chain, dates, usage, name and algorithm, and with --crl or --revoked also revocation.
-    FILE may contain intermediate certificates after the first. The exit status is 0 if a peer would
-    accept the certificate, else 1.
+    The verdict is that of a TLS handshake with the settings of the key server, or with --server of a
+    client. It also considers the name that leads to the account, and with --crl or --revoked
+    revocation. FILE may contain intermediate certificates and the private key. The exit status is
+    0 if a peer would accept the certificate, else 1.
 
     \b
     Examples:
       kmipkit certs check admin.crt --ca ca.crt --key admin.key
       kmipkit certs check kms.pem --ca company.pem --host kms.example.org
       kmipkit certs check admin.crt --ca ca.crt --crl ca.crl
+      kmipkit certs check array.p12 --ca ca.crt --identity san
     """
-    from kmipkit_certs import files
-    from kmipkit_certs.check import Check, reasons
+    from kmipkit_certs import credentials, files
+    from kmipkit_certs.check import Check, verdict
+    from kmipkit_certs.passwords import from_command_line
 
+    password = from_command_line(key_password_file)
     request = Check(
-        chain=files.read_certificates(file),
-        trusted=files.read_certificates(ca),
-        purpose=_purpose(server or host is not None, False),
+        chain=credentials.load_chain(file, key, password),
+        trusted=credentials.load_certificates(ca, password),
+        purpose=_purpose(server or host is not None),
         now=at.replace(tzinfo=UTC) if at else system_clock(),
+        is_present=at is None,
         host=host,
-        key=files.read_key(key) if key else None,
+        key=credentials.load_key(key, password).key if key else None,
+        identity_source=identity,
         revocation_lists=[each for path in crl for each in files.read_revocation_lists(path)],
         revoked=files.read_revoked(revoked) if revoked else frozenset(),
     )
-    _report(file, request.purpose.name.lower(), reasons(request), as_json)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the library's about serial numbers; we warn
+        result = verdict(request)
+    _report(file, request.purpose.name.lower(), result, as_json)
 
 
-def _report(file: Path, purpose: str, problems: list[str], as_json: bool) -> None:
+def _report(file: Path, purpose: str, verdict: "Verdict", as_json: bool) -> None:
     if as_json:
-        verdict: dict[str, Any] = {"accepted": not problems, "reasons": problems}
-        click.echo(printable_json(json.dumps(verdict, indent=2, ensure_ascii=False)))
-    elif problems:
-        echo(f"{file}: a peer would reject this certificate:")
-        for problem in problems:
-            echo(f"  {problem}")
-    else:
+        document: dict[str, Any] = {
+            "accepted": verdict.is_accepted,
+            "openssl": verdict.openssl,
+            "reasons": verdict.reasons,
+            "warnings": verdict.warnings,
+        }
+        click.echo(printable_json(json.dumps(document, indent=2, ensure_ascii=False)))
+    elif verdict.is_accepted:
         echo(f"{file}: valid as a {purpose} certificate")
-    if problems:
+    else:
+        echo(f"{file}: a peer would reject this certificate:")
+        for reason in verdict.reasons:
+            echo(f"  {reason}")
+        if verdict.openssl is not None:
+            echo(f"  (OpenSSL: {verdict.openssl})")
+    if not as_json:
+        for warning in verdict.warnings:
+            echo(f"  warning: {warning}")
+    if not verdict.is_accepted:
         raise click.exceptions.Exit(1)

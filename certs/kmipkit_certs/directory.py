@@ -4,7 +4,7 @@ From the first revocation on, there is ca.crl as well."""
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from kmipkit_certs import files, keypairs, revocation
 from kmipkit_certs.authority import LEAF_DAYS, REVOCATION_LIST_DAYS, Authority, Purpose
+from kmipkit_certs.credentials import NO_PASSWORD, load_certificates
 from kmipkit_certs.errors import CertificateError
+from kmipkit_certs.passwords import KeyPassword
 
 CA = "ca"
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]|^\.|^-")
@@ -33,6 +35,8 @@ class Directory:
     """Names, writes and reads the files."""
 
     path: Path
+    password: KeyPassword = field(default=NO_PASSWORD, compare=False)
+    """The password of the authority's key, if it is encrypted."""
 
     @property
     def ca(self) -> Path:
@@ -52,6 +56,13 @@ class Directory:
             )
         return Files(self.path / f"{name}.crt", self.path / f"{name}.key")
 
+    def pkcs12(self, name: str) -> Path:
+        """The PKCS #12 file of a name. CertificateError if it exists already."""
+        path = self.files(name).cert.with_name(f"{name}.p12")
+        if path.exists():
+            raise CertificateError(f"{path}: the file already exists and is not overwritten")
+        return path
+
     def init(self, name: str, algorithm: str, now: datetime) -> Files:
         """Create the authority. CertificateError if there is one already."""
         try:
@@ -68,8 +79,8 @@ class Directory:
             raise CertificateError(
                 f"{self.path}: no certificate authority; create one with: kmipkit certs init {self.path}"
             )
-        certificate = files.read_certificates(paths.cert)[0]
-        key = files.read_key(paths.key)
+        certificate = load_certificates(paths.cert)[0]
+        key = files.read_key(paths.key, self.password)
         if key.public_key() != certificate.public_key():
             raise CertificateError(f"{paths.key}: not the private key of {paths.cert}")
         return Authority(certificate, key)

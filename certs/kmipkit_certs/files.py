@@ -1,19 +1,20 @@
-"""Reading and writing PEM files; private keys are 0600 from the first byte."""
+"""Reading and writing files; private keys are 0600 from the first byte."""
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from kmipkit_certs import revocation
+from kmipkit_certs import credentials, revocation
+from kmipkit_certs.credentials import NO_PASSWORD
 from kmipkit_certs.errors import CertificateError
+from kmipkit_certs.formats import Contents
 from kmipkit_certs.keypairs import PrivateKey, as_private_key
+from kmipkit_certs.passwords import KeyPassword
 
 SECRET = 0o600
 PUBLIC = 0o644
@@ -98,53 +99,21 @@ def read(path: Path) -> bytes:
         raise CertificateError(f"{path}: {error.strerror}") from None
 
 
-def read_certificates(path: Path) -> list[x509.Certificate]:
-    """All certificates in a file, PEM or DER, in its order; at least one.
-
-    Raises:
-        CertificateError: the file cannot be read, or contains something else.
-    """
-    data = read(path)
-    try:
-        if b"-----BEGIN CERTIFICATE-----" in data:
-            return x509.load_pem_x509_certificates(data)
-        if b"-----BEGIN " not in data:
-            return [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
-        raise CertificateError(f"{path}: malformed certificate: {error}") from None
-    raise CertificateError(f"{path}: contains {_content(data)}, not a certificate")
-
-
-_PEM_CRL = re.compile(b"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
-
-
-def is_revocation_list(path: Path) -> bool:
-    """Whether the file contains certificate revocation lists, PEM or DER."""
-    data = read(path)
-    if b"-----BEGIN " in data:
-        return _PEM_CRL.search(data) is not None
-    try:
-        x509.load_der_x509_crl(data)
-    except ValueError:
-        return False
-    return True
+def is_revocation_list(path: Path, password: KeyPassword = NO_PASSWORD) -> bool:
+    """Whether the file contains certificate revocation lists, in any format."""
+    return bool(credentials.read(path, password, unlock=False).revocation_lists)
 
 
 def read_revocation_lists(path: Path) -> list[x509.CertificateRevocationList]:
-    """All certificate revocation lists in a file, PEM or DER; at least one.
+    """All certificate revocation lists in a file, in any format; at least one.
 
     Raises:
         CertificateError: the file cannot be read, or contains something else.
     """
-    data = read(path)
-    try:
-        if b"-----BEGIN " not in data:
-            return [x509.load_der_x509_crl(data)]
-        lists = [x509.load_pem_x509_crl(block) for block in _PEM_CRL.findall(data)]
-    except ValueError as error:
-        raise CertificateError(f"{path}: malformed revocation list: {error}") from None
-    if not lists or len(lists) != data.count(b"-----BEGIN "):
-        raise CertificateError(f"{path}: contains {_content(data)}, not only revocation lists")
+    contents = credentials.read(path, unlock=False)
+    lists, contents.revocation_lists = contents.revocation_lists, []
+    if not lists or contents != Contents():
+        raise CertificateError(f"{path}: contains {contents.describe()}, not only revocation lists")
     return lists
 
 
@@ -163,50 +132,25 @@ def read_revoked(path: Path) -> frozenset[bytes]:
         raise CertificateError(f"{path}: {error}") from None
 
 
-def read_key(path: Path) -> PrivateKey:
-    """The private key of a file.
+def read_key(path: Path, password: KeyPassword = NO_PASSWORD) -> PrivateKey:
+    """The private key of a file, if it can sign certificates.
 
     Raises:
         CertificateError: the file cannot be read, or contains something else.
     """
-    data = read(path)
-    load = (
-        serialization.load_pem_private_key
-        if b"-----BEGIN " in data
-        else serialization.load_der_private_key
-    )
-    try:
-        return as_private_key(load(data, None))
-    except TypeError:
-        raise CertificateError(
-            f"{path}: the private key is encrypted; remove its passphrase"
-        ) from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise CertificateError(f"{path}: contains {_content(data)}, not a private key") from None
+    block = credentials.load_key(path, password)
+    if block.key is None:
+        raise CertificateError(f"{path}: the private key is not supported: {block.unsupported}")
+    return as_private_key(block.key)
 
 
 def read_request(path: Path) -> x509.CertificateSigningRequest:
-    """The certificate signing request of a file, PEM or DER.
+    """The certificate signing request of a file, in any format.
 
     Raises:
         CertificateError: the file cannot be read, or contains something else.
     """
-    data = read(path)
-    load = x509.load_pem_x509_csr if b"-----BEGIN " in data else x509.load_der_x509_csr
-    try:
-        return load(data)
-    except ValueError:
-        content = _content(data)
-        raise CertificateError(f"{path}: contains {content}, not a certificate request") from None
-
-
-def _content(data: bytes) -> str:
-    marks = {
-        b"PRIVATE KEY-----": "a private key",
-        b"-----BEGIN CERTIFICATE REQUEST": "a certificate request",
-        b"-----BEGIN NEW CERTIFICATE REQUEST": "a certificate request",
-        b"-----BEGIN CERTIFICATE-----": "a certificate",
-        b"-----BEGIN X509 CRL-----": "a revocation list",
-        b"-----BEGIN ": "other PEM data",
-    }
-    return next((name for mark, name in marks.items() if mark in data), "unknown data")
+    contents = credentials.read(path, unlock=False)
+    if not contents.requests:
+        raise CertificateError(f"{path}: contains {contents.describe()}, not a certificate request")
+    return contents.requests[0]

@@ -177,6 +177,10 @@ def parse_lines(text: str) -> frozenset[bytes]:
     return frozenset(hashes)
 
 
+NO_PATH = Path()
+"""For a list that is not from a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class RevocationList:
     """A CRL whose signature is verified, and the file that it is from."""

@@ -115,8 +115,28 @@ def signature_name(certificate: x509.Certificate | x509.CertificateRevocationLis
 def extension_value(
     certificate: x509.Certificate | x509.CertificateRevocationList, extension: type[Any]
 ) -> Any:
-    """The value of an extension, or None."""
+    """The value of an extension, or None; None also if an extension is malformed."""
     try:
         return certificate.extensions.get_extension_for_class(extension).value
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, *MALFORMED_EXTENSIONS):
         return None
+
+
+MALFORMED_EXTENSIONS = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What the library raises for extensions that it cannot read."""
+
+
+def name_text(certificate: x509.Certificate) -> str:
+    """The subject in quotes, for messages."""
+    try:
+        return repr(certificate.subject.rfc4514_string())
+    except (ValueError, TypeError):  # TypeError for a BIT STRING in place of text
+        return "the certificate with a malformed subject"
+
+
+def issuer_text(certificate: x509.Certificate) -> str:
+    """The issuer in quotes, for messages."""
+    try:
+        return repr(certificate.issuer.rfc4514_string())
+    except (ValueError, TypeError):
+        return "an authority with a malformed name"

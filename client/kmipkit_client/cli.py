@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from kmipkit_certs.options import password_option
 
 from kmipkit.terminal import echo, printable_json
 
@@ -41,11 +42,17 @@ def attribute_option(function: F) -> F:
     metavar="HOST:PORT",
     help="Address of the key server.",
 )
+@click.option("--ca", type=FILE, envvar="KMIPKIT_CA", help="Certificate authorities of the server.")
 @click.option(
-    "--ca", type=FILE, envvar="KMIPKIT_CA", help="Certificate authorities of the server, PEM."
+    "--cert", type=FILE, envvar="KMIPKIT_CERT", help="Client certificate, PEM or PKCS #12."
 )
-@click.option("--cert", type=FILE, envvar="KMIPKIT_CERT", help="Client certificate, PEM.")
-@click.option("--key", type=FILE, envvar="KMIPKIT_KEY", help="Private key of the client, PEM.")
+@click.option(
+    "--key",
+    type=FILE,
+    envvar="KMIPKIT_KEY",
+    help="Private key of the client, if the file of the certificate does not have it.",
+)
+@password_option
 @click.option(
     "--kmip",
     type=click.Choice(VERSIONS),
@@ -59,13 +66,14 @@ def client(
     ca: Path | None,
     cert: Path | None,
     key: Path | None,
+    key_password_file: Path | None,
     kmip: str | None,
     timeout: float,
 ) -> None:
     """Send requests to a KMIP server.
 
     The environment variables KMIPKIT_SERVER, KMIPKIT_CA, KMIPKIT_CERT and KMIPKIT_KEY set the
-    defaults of the options.
+    defaults of the options; KMIPKIT_KEY_PASSWORD is the password of an encrypted key.
 
     \b
     Examples:
@@ -80,16 +88,17 @@ def client(
         raise click.BadParameter(f"{server!r} is not HOST:PORT", param_hint="--server")
 
     def connect() -> "Client":
+        from kmipkit_certs.passwords import from_command_line
+
         from kmipkit.spec.versions import Version
         from kmipkit_client import Client
+        from kmipkit_client.settings import tls_context
 
         version = Version(*map(int, kmip.split("."))) if kmip else None
         return Client(
             host.strip("[]"),
             int(port),
-            ca=ca,
-            cert=cert,
-            key=key,
+            context=tls_context(ca, cert, key, from_command_line(key_password_file)),
             version=version,
             timeout=timeout,
         )

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kmipkit.model.credentials import Credential
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import Limits
 from kmipkit_client._network.deadline import SYSTEM_CLOCK, Clock
 from kmipkit_client.errors import ClientError
+
+if TYPE_CHECKING:
+    from kmipkit_certs.passwords import KeyPassword
 
 File = str | PathLike[str]
 
@@ -40,25 +44,45 @@ class Settings:
     clock: Clock = SYSTEM_CLOCK
 
 
-def tls_context(ca: File | None, cert: File | None, key: File | None) -> ssl.SSLContext:
-    """A context for mutual TLS from PEM files; without ``ca``, the system's authorities are trusted.
+def tls_context(
+    ca: File | None,
+    cert: File | None,
+    key: File | None,
+    password: "KeyPassword | str | bytes | None" = None,
+) -> ssl.SSLContext:
+    """A context for mutual TLS.
+
+    Args:
+        ca: the authorities of the server; without it, those of the system.
+        cert: the client's certificate, PEM, DER or PKCS #12.
+        key: its private key, if that is not in the same file.
+        password: the password of the private key, or of a PKCS #12 file.
 
     Raises:
         ClientError: a file is missing or not valid.
     """
+    # Here, since a client with a context of its own needs none of this.
+    from kmipkit_certs.contexts import client_context
+    from kmipkit_certs.credentials import load_certificates, load_credentials
+    from kmipkit_certs.errors import CertificateError
+    from kmipkit_certs.passwords import KeyPassword
+
     files = {"ca": ca, "cert": cert, "key": key}
+    missing = {name: file for name, file in files.items() if file and not Path(file).exists()}
+    if missing:
+        raise ClientError(f"no such file: {_listed(missing)}")
+    secret = password if isinstance(password, KeyPassword) else KeyPassword(password)
     try:
-        context = ssl.create_default_context(cafile=ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if cert is not None:
-            context.load_cert_chain(cert, key)
-    except FileNotFoundError:  # which does not say which file
-        missing = {name: file for name, file in files.items() if file and not Path(file).exists()}
-        raise ClientError(f"no such file: {_listed(missing or files)}") from None
-    except (OSError, ssl.SSLError) as error:
+        trusted = None if ca is None else load_certificates(Path(ca), secret)
+        own = (
+            None
+            if cert is None
+            else load_credentials(Path(cert), None if key is None else Path(key), secret)
+        )
+        return client_context(own, trusted)
+    except CertificateError as error:
         listed = _listed(files)
         raise ClientError(f"cannot use these certificate files ({listed}): {error}") from None
-    return context
 
 
 def _listed(files: Mapping[str, File | None]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
+from kmipkit_certs.options import password_option
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.rpc.call import Request
@@ -19,14 +20,14 @@ STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vce
 
 
 def certificate_options(function: F) -> F:
-    """``--cert``, ``--key`` and ``--ca``."""
-    for name, text in (
-        ("--ca", "Authorities of the other roles, PEM."),
-        ("--key", "Private key of the certificate, PEM."),
-        ("--cert", "Own certificate, PEM."),
+    """``--cert``, ``--key``, ``--key-password-file`` and ``--ca``."""
+    for name, is_required, text in (
+        ("--ca", True, "Authorities of the other roles."),
+        ("--key", False, "Private key, if the file of the certificate has none."),
+        ("--cert", True, "Own certificate, PEM or PKCS #12."),
     ):
-        function = click.option(name, type=FILE, required=True, help=text)(function)
-    return function
+        function = click.option(name, type=FILE, required=is_required, help=text)(function)
+    return password_option(function)
 
 
 def listen_options(function: F) -> F:
@@ -36,10 +37,14 @@ def listen_options(function: F) -> F:
     return listen(port(function))
 
 
-def _credentials(cert: Path, key: Path, ca: Path) -> "Credentials":
+def _credentials(
+    cert: Path, key: Path | None, ca: Path, password_file: Path | None
+) -> "Credentials":
+    from kmipkit_certs.passwords import from_command_line
+
     from kmipkit_vsphere.rpc.tls import Credentials
 
-    return Credentials(cert, key, ca)
+    return Credentials(cert, key, ca, from_command_line(password_file))
 
 
 @click.group()
@@ -61,8 +66,11 @@ def vcenter() -> None:
 @click.option(
     "--kms-cert", type=FILE, help="KMIP client certificate, for providers without their own."
 )
-@click.option("--kms-key", type=FILE, help="Private key of that certificate, PEM.")
-@click.option("--kms-ca", type=FILE, help="Authorities of the key servers, PEM.")
+@click.option("--kms-key", type=FILE, help="Private key, if the file of that certificate has none.")
+@click.option(
+    "--kms-key-password-file", type=FILE, help="As --key-password-file, for that private key."
+)
+@click.option("--kms-ca", type=FILE, help="Authorities of the key servers.")
 @click.option(
     "--administrator",
     multiple=True,
@@ -82,10 +90,12 @@ def vcenter_serve(
     listen: str,
     port: int,
     cert: Path,
-    key: Path,
+    key: Path | None,
     ca: Path,
+    key_password_file: Path | None,
     kms_cert: Path | None,
     kms_key: Path | None,
+    kms_key_password_file: Path | None,
     kms_ca: Path | None,
     administrator: tuple[str, ...],
     poll_interval: float,
@@ -99,11 +109,14 @@ def vcenter_serve(
     """
     from kmipkit_vsphere.roles.vcenter import for_users, run_vcenter
 
-    files = [file for file in (kms_cert, kms_key, kms_ca) if file is not None]
-    if len(files) not in (0, 3):
+    if (kms_cert is None) is not (kms_ca is None) or (kms_key is not None and kms_cert is None):
         raise click.UsageError("--kms-cert, --kms-key and --kms-ca must be used together")
-    kms = _credentials(*files) if files else None
-    listening = for_users((listen, port), _credentials(cert, key, ca))
+    kms = (
+        _credentials(kms_cert, kms_key, kms_ca, kms_key_password_file)
+        if kms_cert is not None and kms_ca is not None
+        else None
+    )
+    listening = for_users((listen, port), _credentials(cert, key, ca, key_password_file))
     run_vcenter(data_dir, listening, kms, administrator, click.echo, poll_interval)
 
 
@@ -133,7 +146,14 @@ class CallGroup(click.Group):
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @click.pass_context
 def vcenter_call(
-    context: click.Context, where: str, name: str, cert: Path, key: Path, ca: Path, as_json: bool
+    context: click.Context,
+    where: str,
+    name: str,
+    cert: Path,
+    key: Path | None,
+    ca: Path,
+    key_password_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Call a vCenter.
 
@@ -143,7 +163,7 @@ def vcenter_call(
       kmipkit vcenter call ... --json events
     """
     address = _host_and_port(where, "--vcenter")
-    context.obj = (address, name, _credentials(cert, key, ca), as_json)
+    context.obj = (address, name, _credentials(cert, key, ca, key_password_file), as_json)
 
 
 def _host_and_port(where: str, option: str) -> tuple[str, int]:
@@ -313,8 +333,9 @@ def host_serve(
     listen: str,
     port: int,
     cert: Path,
-    key: Path,
+    key: Path | None,
     ca: Path,
+    key_password_file: Path | None,
     manager: tuple[str, ...],
     guest: tuple[str, ...],
     tpm: str | None,
@@ -331,7 +352,7 @@ def host_serve(
     from kmipkit_vsphere.roles.process import Listening
 
     callers = host_callers(manager, guest)
-    listening = Listening((listen, port), _credentials(cert, key, ca), callers)
+    listening = Listening((listen, port), _credentials(cert, key, ca, key_password_file), callers)
     if (tpm is None) != (image is None):
         raise click.UsageError("--tpm and --image must be used together")
     boot = Boot(tpm, image) if tpm is not None and image is not None else None
@@ -374,8 +395,9 @@ def trust_authority_serve(
     port: int,
     service_port: int,
     cert: Path,
-    key: Path,
+    key: Path | None,
     ca: Path,
+    key_password_file: Path | None,
     manager: tuple[str, ...],
 ) -> None:
     """Run an Attestation Service and a Key Provider Service until SIGTERM or Ctrl-C.
@@ -389,7 +411,7 @@ def trust_authority_serve(
     from kmipkit_vsphere.roles.trust_authority import run_trust_authority, trust_authority_callers
 
     callers = trust_authority_callers(manager)
-    listening = Listening((listen, port), _credentials(cert, key, ca), callers)
+    listening = Listening((listen, port), _credentials(cert, key, ca, key_password_file), callers)
     run_trust_authority(name, data_dir, listening, service_port, click.echo)
 
 
@@ -416,8 +438,9 @@ def read_disk(
     name: str,
     disk: int,
     cert: Path,
-    key: Path,
+    key: Path | None,
     ca: Path,
+    key_password_file: Path | None,
 ) -> None:
     """Read from a disk of a machine, as its guest sees it.
 
@@ -428,9 +451,8 @@ def read_disk(
     """
     from kmipkit_vsphere.nbd.guest import GuestDisk
 
-    guest = GuestDisk(
-        _host_and_port(where, "--host"), name, _credentials(cert, key, ca), machine, disk
-    )
+    credentials = _credentials(cert, key, ca, key_password_file)
+    guest = GuestDisk(_host_and_port(where, "--host"), name, credentials, machine, disk)
     with click.open_file(str(out) if out is not None else "-", "wb") as target:
         for data in guest.read(offset, length):
             target.write(data)
@@ -449,8 +471,9 @@ def write_disk(
     name: str,
     disk: int,
     cert: Path,
-    key: Path,
+    key: Path | None,
     ca: Path,
+    key_password_file: Path | None,
 ) -> None:
     """Write FILE (- for standard input) to a disk of a machine, as its guest.
 
@@ -461,9 +484,8 @@ def write_disk(
     """
     from kmipkit_vsphere.nbd.guest import GuestDisk
 
-    guest = GuestDisk(
-        _host_and_port(where, "--host"), name, _credentials(cert, key, ca), machine, disk
-    )
+    credentials = _credentials(cert, key, ca, key_password_file)
+    guest = GuestDisk(_host_and_port(where, "--host"), name, credentials, machine, disk)
     click.echo(f"wrote {guest.write(offset, file)} bytes")
 
 
@@ -515,8 +537,9 @@ def export_disk(
     tls_certificates: Path | None,
     readonly: bool,
     cert: Path,
-    key: Path,
+    key: Path | None,
     ca: Path,
+    key_password_file: Path | None,
 ) -> None:
     """Export a disk of an unlocked machine as a network block device, with nbdkit.
 
@@ -534,7 +557,7 @@ def export_disk(
     if (socket is None) == (port is None):
         raise click.UsageError("give either --socket or --port")
     address = _host_and_port(where, "--host")
-    files = _credentials(cert, key, ca)
+    files = _credentials(cert, key, ca, key_password_file)
     export = Export(
         name, address, files, machine, disk, socket, port, readonly, listen, tls_certificates
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from kmipkit_certs.options import password_option
 
 from kmipkit.terminal import echo
 
@@ -54,10 +55,15 @@ def _target_options(function: Any) -> Any:
         click.option(
             "--timeout", default=30.0, show_default=True, help="Seconds to wait for a response."
         ),
-        click.option("--key", required=True, type=FILE, help="Private key of the client, PEM."),
-        click.option("--cert", required=True, type=FILE, help="Client certificate, PEM."),
+        password_option,
         click.option(
-            "--ca", required=True, type=FILE, help="Certificate authorities of the server, PEM."
+            "--key", type=FILE, help="Private key, if the file of the certificate has none."
+        ),
+        click.option(
+            "--cert", required=True, type=FILE, help="Client certificate, PEM or PKCS #12."
+        ),
+        click.option(
+            "--ca", required=True, type=FILE, help="Certificate authorities of the server."
         ),
         click.option("--target", required=True, metavar="HOST:PORT", help="The server to test."),
     ):
@@ -143,7 +149,8 @@ def run(
     target: str,
     ca: Path,
     cert: Path,
-    key: Path,
+    key: Path | None,
+    key_password_file: Path | None,
     timeout: float,
     wait: float,
     https: str | None,
@@ -177,7 +184,7 @@ def run(
     report_files = [_report_file(text) for text in reports]
     known_deviations = load_deviations(deviations) if deviations is not None else {}
     https_port, path = _https(https)
-    server = _target(target, ca, cert, key, timeout, https_port, path)
+    server = _target(target, ca, cert, key, key_password_file, timeout, https_port, path)
     player = Player(
         server,
         query_offer(server),
@@ -228,7 +235,14 @@ def _report_file(text: str) -> tuple[str, Path]:
     help="Seed of the random generator; the same seed sends the same messages.",
 )
 def fuzz(
-    target: str, ca: Path, cert: Path, key: Path, timeout: float, count: int, seed: int
+    target: str,
+    ca: Path,
+    cert: Path,
+    key: Path | None,
+    key_password_file: Path | None,
+    timeout: float,
+    count: int,
+    seed: int,
 ) -> None:
     """Send damaged messages to a server. The exit status is 0 if it handles all of them, else 1.
 
@@ -247,7 +261,10 @@ def fuzz(
     findings = 0
     with click.progressbar(length=count, label="messages", file=sys.stderr) as bar:
         fuzzer = Fuzzer(
-            _target(target, ca, cert, key, timeout), cases, seed, lambda _: bar.update(1)
+            _target(target, ca, cert, key, key_password_file, timeout),
+            cases,
+            seed,
+            lambda _: bar.update(1),
         )
         for finding in fuzzer.run(count):
             findings += 1
@@ -266,16 +283,18 @@ def fuzz(
     metavar="HOST:PORT",
     help="Address to listen on.",
 )
-@click.option("--ca", required=True, type=FILE, help="Certificate authorities of the client, PEM.")
-@click.option("--cert", required=True, type=FILE, help="Server certificate, PEM.")
-@click.option("--key", required=True, type=FILE, help="Private key of the server, PEM.")
+@click.option("--ca", required=True, type=FILE, help="Certificate authorities of the client.")
+@click.option("--cert", required=True, type=FILE, help="Server certificate, PEM or PKCS #12.")
+@click.option("--key", type=FILE, help="Private key, if the file of the certificate has none.")
+@password_option
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the client.")
 @_case_options
 def client(
     listen: str,
     ca: Path,
     cert: Path,
-    key: Path,
+    key: Path | None,
+    key_password_file: Path | None,
     timeout: float,
     folders: tuple[Path, ...],
     versions: tuple[str, ...],
@@ -294,13 +313,15 @@ def client(
     """
     import socket
 
+    from kmipkit_certs.passwords import from_command_line
+
     from kmipkit_conformance.player import Outcome
     from kmipkit_conformance.scripted import ScriptedServer, server_context
 
     host, separator, port = listen.rpartition(":")
     if not separator or not port.isdecimal():
         raise click.BadParameter(f"{listen!r} is not HOST:PORT", param_hint="--listen")
-    context = server_context(ca, cert, key)
+    context = server_context(ca, cert, key, from_command_line(key_password_file))
     failed = False
     with socket.create_server((host.strip("[]"), int(port))) as listening:
         address = "{}:{}".format(*listening.getsockname()[:2])
@@ -317,17 +338,21 @@ def _target(
     text: str,
     ca: Path,
     cert: Path,
-    key: Path,
+    key: Path | None,
+    key_password_file: Path | None,
     timeout: float,
     https_port: int | None = None,
     path: str = PATH,
 ) -> "Target":
+    from kmipkit_certs.passwords import from_command_line
+
     from kmipkit_conformance.target import Target
 
     host, separator, port = text.rpartition(":")
     if not separator or not port.isdecimal():
         raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--target")
-    return Target(host.strip("[]"), int(port), ca, cert, key, timeout, https_port, path)
+    password = from_command_line(key_password_file)
+    return Target(host.strip("[]"), int(port), ca, cert, key, timeout, password, https_port, path)
 
 
 def _print_profile(verdict: "ProfileVerdict") -> None:

@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kmipkit_certs.contexts import trust
+from kmipkit_certs.credentials import NO_PASSWORD, load_certificates, load_credentials
+from kmipkit_certs.errors import CertificateError
+from kmipkit_certs.passwords import KeyPassword
 from kmipkit_client.settings import LIMITS
 
 from kmipkit.connection import Framer, Signal
@@ -149,13 +153,15 @@ def _with_time_stamp(header: Item, now: int) -> Item:
     return Item(header.tag, header.type, parts)
 
 
-def server_context(ca: Path, cert: Path, key: Path) -> ssl.SSLContext:
+def server_context(
+    ca: Path, cert: Path, key: Path | None, password: KeyPassword = NO_PASSWORD
+) -> ssl.SSLContext:
     """TLS settings for the client under test, which must present a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(cert, key)
-        context.load_verify_locations(ca)
-    except (OSError, ssl.SSLError) as error:
-        raise ConformanceError(f"{cert}, {key}, {ca}: {error}") from None
     context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        load_credentials(cert, key, password).load_into(context)
+        trust(context, load_certificates(ca, password))
+    except CertificateError as error:
+        raise ConformanceError(str(error)) from None
     return context

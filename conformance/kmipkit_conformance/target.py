@@ -2,11 +2,12 @@
 
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from kmipkit_certs.passwords import KeyPassword
 from kmipkit_client import Client
 from kmipkit_client.errors import ClientError
 from kmipkit_client.settings import LIMITS, tls_context
@@ -27,8 +28,10 @@ class Target:
     port: int
     ca: Path
     cert: Path
-    key: Path
+    key: Path | None
     timeout: float = 30.0
+    password: KeyPassword = field(default_factory=KeyPassword)
+    """The password of the private key."""
     https_port: int | None = None
     """The port of KMIP over HTTPS; by default the same port."""
     path: str = PATH
@@ -38,12 +41,14 @@ class Target:
         return Client(
             self.host,
             self.port,
-            ca=self.ca,
-            cert=self.cert,
-            key=self.key,
+            context=self.context(),
             timeout=self.timeout,
             version=version,
         )
+
+    def context(self) -> ssl.SSLContext:
+        """TLS settings with these certificates. ClientError: a file cannot be used."""
+        return tls_context(self.ca, self.cert, self.key, self.password)
 
     def connect(self, suite: Suite | None = None, media: str | None = None) -> "TargetConnection":
         """Connect, with only the cipher suites of ``suite``. ConformanceError if that is not possible.
@@ -58,7 +63,7 @@ class Target:
     def _stream(self, suite: Suite | None, port: int) -> ssl.SSLSocket:
         address = f"{self.host}:{port}"
         try:
-            context = tls_context(self.ca, self.cert, self.key)
+            context = self.context()
             if suite is not None:
                 suite.restrict(context)
             plain = socket.create_connection((self.host, port), timeout=self.timeout)

@@ -1,4 +1,4 @@
-"""Enough DER to distinguish structures (X.690 §8.1); the library parses their contents."""
+"""Enough DER to distinguish structures and to read numbers (X.690 §8); the library does the rest."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,7 +13,13 @@ class Element(NamedTuple):
     """The element with its tag and length."""
 
 
-INTEGER, OCTET_STRING, SEQUENCE = 0x02, 0x04, 0x30
+INTEGER, BIT_STRING, OCTET_STRING, NULL, OBJECT_IDENTIFIER = 0x02, 0x03, 0x04, 0x05, 0x06
+SEQUENCE, SET = 0x30, 0x31
+CONTEXT_0, CONTEXT_3 = 0xA0, 0xA3
+"""The constructed context-specific tags [0] and [3]."""
+
+_CONSTRUCTED = 0x20
+_MAX_DEPTH = 32
 
 
 def elements(data: bytes) -> Iterator[Element]:
@@ -37,12 +43,60 @@ def elements(data: bytes) -> Iterator[Element]:
         position += length
 
 
+def sequence(data: bytes) -> list[Element]:
+    """The elements in the one SEQUENCE that ``data`` is; ``ValueError`` if it is not one."""
+    outer = list(elements(data))
+    if len(outer) != 1 or outer[0].tag != SEQUENCE:
+        raise ValueError("the data is not one SEQUENCE")
+    return list(elements(outer[0].content))
+
+
 def shape(data: bytes) -> tuple[int, ...]:
     """The tags of the elements in the SEQUENCE ``data``; empty if it is not one SEQUENCE."""
     try:
-        outer = list(elements(data))
-        if len(outer) != 1 or outer[0].tag != SEQUENCE:
-            return ()
-        return tuple(element.tag for element in elements(outer[0].content))
+        return tuple(element.tag for element in sequence(data))
     except ValueError:
         return ()
+
+
+def require_nested(data: bytes, depth: int = 0) -> None:
+    """Check that every constructed element consists of elements; ``ValueError`` if not."""
+    if depth > _MAX_DEPTH:
+        raise ValueError("elements are nested too deeply")
+    for element in elements(data):
+        if element.tag & _CONSTRUCTED:
+            require_nested(element.content, depth + 1)
+
+
+def integer(element: Element) -> int:
+    """The value of an INTEGER; ``ValueError`` for another element."""
+    if element.tag != INTEGER or not element.content:
+        raise ValueError("the element is not an INTEGER")
+    return int.from_bytes(element.content, "big", signed=True)
+
+
+def integers(elements_: list[Element]) -> list[int]:
+    """The values of INTEGERs."""
+    return [integer(element) for element in elements_]
+
+
+def bits(element: Element) -> bytes:
+    """The whole bytes of a BIT STRING; ``ValueError`` for another element."""
+    if element.tag != BIT_STRING or element.content[:1] != b"\0":
+        raise ValueError("the element is not a BIT STRING of whole bytes")
+    return element.content[1:]
+
+
+def object_identifier(element: Element) -> str:
+    """An OBJECT IDENTIFIER in dotted form; ``ValueError`` for another element."""
+    content = element.content
+    if element.tag != OBJECT_IDENTIFIER or not content or content[-1] & 0x80:
+        raise ValueError("the element is not an OBJECT IDENTIFIER")
+    arcs, arc = [], 0
+    for byte in content:
+        arc = arc << 7 | byte & 0x7F
+        if not byte & 0x80:
+            arcs.append(arc)
+            arc = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:])))

@@ -5,16 +5,30 @@ because versions differ: text by RFC 4514, DER, and single fields.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from kmipkit.keys._border import FAILURES, foreign_errors
-from kmipkit.keys._der import INTEGER, elements
+from kmipkit.keys._der import (
+    BIT_STRING,
+    CONTEXT_0,
+    CONTEXT_3,
+    SEQUENCE,
+    Element,
+    elements,
+    integer,
+    object_identifier,
+    require_nested,
+    sequence,
+)
+from kmipkit.keys.contents import read_subject_public_key
 from kmipkit.keys.describe import KeyFacts, public_key_facts
 from kmipkit.spec.enums import CertificateType, DigitalSignatureAlgorithm, ResultReason
 from kmipkit.spec.tags import Tag
@@ -95,6 +109,8 @@ class CertificateFacts:
     """``None`` for an algorithm that KMIP has no value for, such as Ed25519."""
 
 
+_NOT_X_509 = "Certificate Value is not an X.509 certificate in DER"
+
 _MALFORMED = (
     *FAILURES,
     x509.InvalidVersion,
@@ -115,7 +131,7 @@ def load_certificate(data: bytes) -> x509.Certificate:
             Unsupported Cryptographic Parameters for an algorithm that the library does not support.
     """
     with foreign_errors(
-        "Certificate Value is not an X.509 certificate in DER",
+        _NOT_X_509,
         ResultReason.INVALID_FIELD,
         # TypeError: a name has a BIT STRING in a field that must hold text.
         failures=(*_MALFORMED, TypeError),
@@ -126,27 +142,110 @@ def load_certificate(data: bytes) -> x509.Certificate:
         return certificate
 
 
+_UNSUPPORTED_KEY: tuple[type[Exception], ...] = (UnsupportedAlgorithm, *FAILURES)
+"""What the library raises for a public key that it does not support."""
+
+
+class _Parts(NamedTuple):
+    """The parts of a certificate in DER (RFC 5280 §4.1), read without the library."""
+
+    serial: bytes
+    issuer: bytes
+    subject: bytes
+    public_key: bytes
+    signature_algorithm: str
+    extensions: Mapping[str, bytes]
+    """Object identifier -> value, for those of Alternative Names."""
+
+
 def describe_certificate(data: bytes) -> CertificateFacts:
-    """The facts of a certificate in DER.
+    """The facts of a certificate in DER; those that cannot be read are empty or ``None``.
+
+    The library lacks some algorithms, curves and forms of names, with which a certificate is valid
+    nevertheless.
 
     Raises:
-        OperationError: Invalid Field if ``data`` is not an X.509 certificate;
-            Unsupported Cryptographic Parameters for a public key that the library does not support.
+        OperationError: Invalid Field if ``data`` is not an X.509 certificate.
     """
-    certificate = load_certificate(data)
-    with foreign_errors(
-        "Certificate Value is not an X.509 certificate in DER", ResultReason.INVALID_FIELD
-    ):
+    with foreign_errors(_NOT_X_509, ResultReason.INVALID_FIELD):
+        parts = _parts(data)
+    certificate = _readable(data)
+    with foreign_errors(_NOT_X_509, ResultReason.INVALID_FIELD):
         return CertificateFacts(
             certificate_type=CertificateType.X_509,
             length=len(data),
-            key=public_key_facts(certificate.public_key()),
-            subject=_name(certificate, certificate.subject, x509.SubjectAlternativeName),
-            issuer=_name(certificate, certificate.issuer, x509.IssuerAlternativeName),
-            serial=_serial(certificate),
+            key=_key(certificate, parts.public_key),
+            subject=_name(certificate.subject, parts, _SUBJECT_NAMES),
+            issuer=_name(certificate.issuer, parts, _ISSUER_NAMES),
+            serial=parts.serial,
             serial_text=_hexadecimal(certificate.serial_number),
-            signature_algorithm=SIGNATURE_ALGORITHMS.get(certificate.signature_algorithm_oid),
+            signature_algorithm=SIGNATURE_ALGORITHMS.get(
+                x509.ObjectIdentifier(parts.signature_algorithm)
+            ),
         )
+
+
+def _parts(data: bytes) -> _Parts:
+    require_nested(data)
+    body, algorithm, signature = sequence(data)
+    if (body.tag, algorithm.tag, signature.tag) != (SEQUENCE, SEQUENCE, BIT_STRING):
+        raise ValueError("not a Certificate")
+    fields = list(elements(body.content))
+    if fields[0].tag == CONTEXT_0:
+        [version] = elements(fields.pop(0).content)
+        if integer(version) not in range(3):
+            raise ValueError("not a version of X.509")
+    serial, _algorithm, issuer, validity, subject, key, *more = fields
+    integer(serial)
+    if {issuer.tag, validity.tag, subject.tag, key.tag} != {SEQUENCE}:
+        raise ValueError("not a TBSCertificate")
+    return _Parts(
+        serial=serial.encoded,
+        issuer=issuer.encoded,
+        subject=subject.encoded,
+        public_key=key.encoded,
+        signature_algorithm=object_identifier(next(elements(algorithm.content))),
+        extensions=dict(_alternative_names(more)),
+    )
+
+
+_SUBJECT_NAMES, _ISSUER_NAMES = "2.5.29.17", "2.5.29.18"
+
+
+def _alternative_names(fields: list[Element]) -> Iterator[tuple[str, bytes]]:
+    for field in fields:
+        if field.tag != CONTEXT_3:
+            continue
+        [extensions] = elements(field.content)
+        for extension in elements(extensions.content):
+            identifier, *_critical, value = elements(extension.content)
+            name = object_identifier(identifier)
+            if name in (_SUBJECT_NAMES, _ISSUER_NAMES):
+                yield name, value.content
+
+
+def _readable(data: bytes) -> x509.Certificate:
+    """The certificate, also if it has alternative names of a kind that the library lacks.
+
+    A certificate that the library rejects because it violates RFC 5280 is not valid.
+    """
+    with foreign_errors(_NOT_X_509, ResultReason.INVALID_FIELD, failures=(*_MALFORMED, TypeError)):
+        certificate = x509.load_der_x509_certificate(data)
+        for part in ("subject", "issuer"):
+            getattr(certificate, part)
+        with suppress(x509.UnsupportedGeneralNameType):
+            len(certificate.extensions)
+        return certificate
+
+
+def _key(certificate: x509.Certificate, public_key: bytes) -> KeyFacts:
+    """The facts of the public key, as far as they are known."""
+    try:
+        return public_key_facts(certificate.public_key())
+    except _UNSUPPORTED_KEY:
+        pass
+    found = read_subject_public_key(public_key)
+    return KeyFacts(found.algorithm, found.length or 0)
 
 
 def certificate_key(data: bytes) -> CertificatePublicKeyTypes:
@@ -168,7 +267,8 @@ def certificate_attributes(data: bytes) -> Iterator[tuple[Tag, Any]]:
     facts = describe_certificate(data)
     if facts.key.algorithm is not None:
         yield Tag.CRYPTOGRAPHIC_ALGORITHM, facts.key.algorithm
-    yield Tag.CRYPTOGRAPHIC_LENGTH, facts.key.length
+    if facts.key.length:
+        yield Tag.CRYPTOGRAPHIC_LENGTH, facts.key.length
     if facts.signature_algorithm is not None:
         yield Tag.DIGITAL_SIGNATURE_ALGORITHM, facts.signature_algorithm
     for side, name in (("SUBJECT", facts.subject), ("ISSUER", facts.issuer)):
@@ -176,11 +276,7 @@ def certificate_attributes(data: bytes) -> Iterator[tuple[Tag, Any]]:
             yield Tag[f"CERTIFICATE_{side}_{field.upper().replace(' ', '_')}"], value
 
 
-def _name(
-    certificate: x509.Certificate,
-    name: x509.Name,
-    alternative: type[x509.SubjectAlternativeName] | type[x509.IssuerAlternativeName],
-) -> NameFacts:
+def _name(name: x509.Name, parts: _Parts, alternative: str) -> NameFacts:
     fields = (
         (NAME_FIELDS[attribute.oid], attribute.value)
         for attribute in name
@@ -188,28 +284,16 @@ def _name(
     )
     return NameFacts(
         text=name.rfc4514_string(),
-        der=name.public_bytes(),
+        der=parts.issuer if alternative == _ISSUER_NAMES else parts.subject,
         fields=tuple((field, value) for field, value in fields if isinstance(value, str)),
-        alternative=_alternative(certificate, alternative),
+        alternative=_general_names(parts.extensions.get(alternative)),
     )
 
 
-def _alternative(
-    certificate: x509.Certificate,
-    extension_type: type[x509.SubjectAlternativeName] | type[x509.IssuerAlternativeName],
-) -> tuple[bytes, ...]:
-    try:
-        extension = certificate.extensions.get_extension_for_class(extension_type)
-    except x509.ExtensionNotFound:
+def _general_names(extension: bytes | None) -> tuple[bytes, ...]:
+    if extension is None:
         return ()
-    (names,) = elements(extension.value.public_bytes())
-    return tuple(element.encoded for element in elements(names.content))
-
-
-def _serial(certificate: x509.Certificate) -> bytes:
-    """The serial number with its leading zeros, which a number does not have."""
-    (body,) = elements(certificate.tbs_certificate_bytes)
-    return next(element.encoded for element in elements(body.content) if element.tag == INTEGER)
+    return tuple(element.encoded for element in sequence(extension))
 
 
 def _hexadecimal(number: int) -> str:

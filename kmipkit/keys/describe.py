@@ -61,7 +61,7 @@ class KeyFacts:
     algorithm: CryptographicAlgorithm | None
     """``None`` if the bytes do not show it and the caller does not know it."""
     length: int
-    """Cryptographic Length, in bits."""
+    """Cryptographic Length, in bits; 0 if the bytes do not show it."""
     curve: RecommendedCurve | None = None
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, ChaCha20Poly1305
 
 from kmipkit.errors import OperationError
 from kmipkit.keys import _library
+from kmipkit.keys.chacha_poly import TAG_SIZE, ChaChaPoly
 from kmipkit.keys.parameters import Parameters
 from kmipkit.spec.enums import BlockCipherMode, CryptographicAlgorithm, ResultReason
 
@@ -58,7 +59,7 @@ class Rule:
     """The shortest data that can be encrypted."""
     expand: Callable[[bytes, Parameters, int], bytes] = lambda iv, _parameters, _length: iv
     """The initial block of the cipher, from the IV, the parameters and the length of the data."""
-    in_parts: Callable[[bytes, bytes, bytes | None], Cipher[Any]] | None = None
+    in_parts: Callable[[bytes, bytes, bytes | None], Cipher[Any] | ChaChaPoly] | None = None
     """The cipher of the library from key, initial block and tag; None if it needs all data at once."""
 
 
@@ -306,14 +307,31 @@ _ONE_TIME_PAD = Rule(
     open=lambda key, iv, data, additional, tag: _xor_pad(key, data),
 )
 
-_SEAL_POLY, _OPEN_POLY = _with_appended_tag(lambda key, _tag_length: ChaCha20Poly1305(key))
+
+def _seal_poly(
+    key: bytes, iv: bytes, data: bytes, additional: bytes, tag_length: int
+) -> tuple[bytes, bytes]:
+    sealed = ChaCha20Poly1305(key).encrypt(iv, data, additional)
+    return sealed[: len(data)], sealed[len(data) :][:tag_length]
+
+
+def _open_poly(key: bytes, iv: bytes, data: bytes, additional: bytes, tag: bytes) -> bytes:
+    if len(tag) == TAG_SIZE:
+        return ChaCha20Poly1305(key).decrypt(iv, data + tag, additional)
+    context = ChaChaPoly(key, iv, tag).decryptor()
+    context.authenticate_additional_data(additional)
+    return context.update(data) + context.finalize()
+
+
 _CHACHA_POLY = Rule(
     key_lengths=(32,),
-    seal=_SEAL_POLY,
-    open=_OPEN_POLY,
+    seal=_seal_poly,
+    open=_open_poly,
+    in_parts=ChaChaPoly,
     iv_lengths=(12,),
     default_iv_length=_always(12),
-    tag_lengths=(16,),
+    # RFC 8439 has 16 only; the mandatory case CS-BC-M-CHACHA20POLY1305-1 decrypts with 12.
+    tag_lengths=range(12, 17),
 )
 
 RULES: Mapping[tuple[CryptographicAlgorithm, BlockCipherMode | None], Rule] = MappingProxyType(

@@ -2,7 +2,9 @@
 
 "Either the Digital Signature Algorithm can be specified or the Cryptographic Algorithm and Hashing
 Algorithm combination" (KMIP 1.4 §3.6): a table maps the former to the latter. The key determines the
-algorithm. All but EdDSA and ML-DSA sign a digest, which may come from the client.
+algorithm. All but EdDSA and ML-DSA sign a digest, which may come from the client. ECDSA and DSA take
+the digest as a number, whatever its length (FIPS 186-5 §6.4.1), so a client that sends one need not
+name its hash; without a hash for a message they use SHA-256, as the official case CS-AC-M-3-ECC does.
 """
 
 from collections.abc import Callable, Mapping
@@ -71,6 +73,13 @@ class Scheme:
     hashing_algorithm: HashingAlgorithm | None
     hashes_message: bool = False
     """Whether the algorithm needs the whole message, not a digest (EdDSA, ML-DSA)."""
+    order_bits: int = 0
+    """For ECDSA and DSA, the bits of the order of the group."""
+
+    def hash_of_message(self) -> HashingAlgorithm | None:
+        """The hash with which a message is signed; None if the client must name one."""
+        default = _HASH.SHA_256 if self.order_bits else None
+        return self.hashing_algorithm or default
 
 
 def scheme(key: object, parameters: Parameters) -> Scheme:
@@ -93,9 +102,15 @@ def scheme(key: object, parameters: Parameters) -> Scheme:
         pad = _rsa_padding(padding_method, parameters, hashing, verifying=verifying)
         return Scheme(parameters, lambda digest: (pad, digest), hashing)
     if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
-        return Scheme(parameters, lambda digest: (ec.ECDSA(digest),), hashing)
+        return Scheme(
+            parameters,
+            lambda digest: (ec.ECDSA(digest),),
+            hashing,
+            order_bits=_order_bits(key.curve),
+        )
     if isinstance(key, dsa.DSAPrivateKey | dsa.DSAPublicKey):
-        return Scheme(parameters, lambda digest: (digest,), hashing)
+        order = key.parameters().parameter_numbers().q
+        return Scheme(parameters, lambda digest: (digest,), hashing, order_bits=order.bit_length())
     if not hasattr(key, "sign") and not hasattr(key, "verify"):
         raise _unsupported("a signature by a key for key agreement")
     return Scheme(parameters, lambda _digest: (), None, hashes_message=True)
@@ -143,12 +158,13 @@ class Signer:
                     ResultReason.INVALID_FIELD, "this key signs the data, not a digest"
                 )
         elif not scheme.hashes_message:
-            if scheme.hashing_algorithm is None:
+            hashing = scheme.hash_of_message()
+            if hashing is None:
                 raise OperationError(
                     ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
                     "bad Cryptographic Parameters: the Hashing Algorithm is missing",
                 )
-            self._context = hashes.Hash(hash_of(scheme.hashing_algorithm))
+            self._context = hashes.Hash(hash_of(hashing))
 
     def copy(self) -> "Signer":
         """A signer that takes further parts independently of this one."""
@@ -193,12 +209,52 @@ class Signer:
     def _digest_and_arguments(self) -> tuple[bytes, tuple[Any, ...]]:
         if self._scheme.hashes_message:
             return bytes(self._message), ()
-        hashing = self._scheme.hashing_algorithm
-        data = self._digested if self._context is None else self._context.finalize()
-        assert data is not None
-        return data, self._scheme.arguments(
-            _no_digest_info() if hashing is None else utils.Prehashed(hash_of(hashing))
-        )
+        if self._context is not None:
+            data, hashing = self._context.finalize(), self._scheme.hash_of_message()
+        else:
+            assert self._digested is not None
+            data, hashing = self._digested, self._scheme.hashing_algorithm
+        if hashing is not None:
+            return data, self._scheme.arguments(utils.Prehashed(hash_of(hashing)))
+        if self._scheme.order_bits:
+            data, stand_in = _as_known_digest(data, self._scheme.order_bits)
+            return data, self._scheme.arguments(utils.Prehashed(stand_in))
+        return data, self._scheme.arguments(_no_digest_info())
+
+
+_SIZES: tuple[hashes.HashAlgorithm, ...] = (
+    hashes.MD5(),  # noqa: S303 - only its size is used
+    hashes.SHA1(),  # noqa: S303
+    hashes.SHA224(),
+    hashes.SHA256(),
+    hashes.SHA384(),
+    hashes.SHA512(),
+)
+
+
+def _as_known_digest(digest: bytes, order_bits: int) -> tuple[bytes, hashes.HashAlgorithm]:
+    """The digest, padded to the size of a hash, without a change to the number that is signed.
+
+    The library takes a digest only with a hash of its size. The number is that of the leftmost
+    ``order_bits`` bits of the digest (FIPS 186-5 §6.4.1): zeros before a short digest do not change
+    it, and after a long one neither.
+    """
+    is_long = 8 * len(digest) >= order_bits
+    if is_long:
+        digest = digest[: -(-order_bits // 8)]
+    for stand_in in _SIZES:
+        size = stand_in.digest_size
+        if size == len(digest) or (is_long and size > len(digest)):
+            return digest.ljust(size, b"\0"), stand_in
+        if len(digest) < size <= order_bits // 8:
+            return digest.rjust(size, b"\0"), stand_in
+    raise _unsupported(f"a digest of {len(digest)} bytes without Hashing Algorithm")
+
+
+def _order_bits(curve: ec.EllipticCurve) -> int:
+    """The bits of the order of a curve, as far as the library tells them."""
+    order = getattr(curve, "group_order", None)
+    return order.bit_length() if isinstance(order, int) else curve.key_size
 
 
 def sign_digest(key: Any, parameters: Parameters, digest: bytes) -> bytes:

@@ -15,11 +15,12 @@ of 256 bytes multiplies each byte of a whole part.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Protocol
 
 from kmipkit.errors import OperationError
 from kmipkit.keys.padding import Random
-from kmipkit.spec.enums import ResultReason, SplitKeyMethod
+from kmipkit.spec.enums import ResultReason, SplitKeyMethod, SplitKeyPolynomial
 
 MAX_PARTS = 255
 """GF(2^8) has 255 places other than 0, which is that of the secret."""
@@ -28,41 +29,59 @@ MAX_PRIME_BITS = 16384
 """The size of the largest Prime Field Size; a larger one would take seconds for each part."""
 
 
-# --- GF(2^8) as in FIPS 197: x^8 + x^4 + x^3 + x + 1 ------------------------------------------------
+# --- GF(2^8) ---------------------------------------------------------------------------------------
 
 
-def _times_x(value: int) -> int:
-    return (value << 1) ^ (0x11B if value & 0x80 else 0)
+class Field:
+    """GF(2^8), represented by the polynomials modulo an irreducible one."""
 
+    def __init__(self, polynomial: int, generator: int) -> None:
+        """``generator`` is an element whose powers are all elements other than 0."""
+        # Twice as many powers as elements, so that the sum of two logarithms needs no reduction.
+        self._powers, self._logarithms, value = [0] * 510, [0] * 256, 1
+        for exponent in range(255):
+            self._powers[exponent] = self._powers[exponent + 255] = value
+            self._logarithms[value] = exponent
+            times_x = (value << 1) ^ (polynomial if value & 0x80 else 0)
+            value = times_x ^ (value if generator & 1 else 0)
 
-def _powers() -> tuple[list[int], list[int]]:
-    """The powers of the generator x + 1, and the logarithms to that base."""
-    # Twice as many powers as elements, so that the sum of two logarithms needs no reduction.
-    powers, logarithms, value = [0] * 510, [0] * 256, 1
-    for exponent in range(255):
-        powers[exponent] = powers[exponent + 255] = value
-        logarithms[value] = exponent
-        value ^= _times_x(value)
-    return powers, logarithms
+    def multiply(self, a: int, b: int) -> int:
+        """The product of two elements."""
+        if not a or not b:  # 0 has no logarithm
+            return 0
+        return self._powers[self._logarithms[a] + self._logarithms[b]]
 
+    def invert(self, value: int) -> int:
+        """The inverse of an element other than 0."""
+        return self._powers[255 - self._logarithms[value]]
 
-_POWERS, _LOGARITHMS = _powers()
-
-
-def multiply(a: int, b: int) -> int:
-    """The product of two elements of GF(2^8)."""
-    return _POWERS[_LOGARITHMS[a] + _LOGARITHMS[b]] if a and b else 0  # 0 has no logarithm
-
-
-def invert(value: int) -> int:
-    """The inverse of an element of GF(2^8) other than 0."""
-    return _POWERS[255 - _LOGARITHMS[value]]
+    def products(self, factor: int) -> bytes:
+        """The products of a factor with all elements, for bytes.translate()."""
+        return _products(self, factor)
 
 
 @cache
-def _products(factor: int) -> bytes:
-    """The products of a factor with all elements of GF(2^8), for bytes.translate()."""
-    return bytes(multiply(factor, value) for value in range(256))
+def _products(field: Field, factor: int) -> bytes:
+    return bytes(field.multiply(factor, value) for value in range(256))
+
+
+FIELDS: Mapping[SplitKeyPolynomial, Field] = MappingProxyType(
+    {
+        SplitKeyPolynomial.POLYNOMIAL_283: Field(0x11B, generator=3),
+        SplitKeyPolynomial.POLYNOMIAL_285: Field(0x11D, generator=2),
+    }
+)
+"""x^8 + x^4 + x^3 + x + 1, that of FIPS 197, and x^8 + x^4 + x^3 + x^2 + 1."""
+
+POLYNOMIALS: Mapping[SplitKeyMethod, SplitKeyPolynomial] = MappingProxyType(
+    {
+        SplitKeyMethod.POLYNOMIAL_SHARING_GF_2_8: SplitKeyPolynomial.POLYNOMIAL_285,
+        SplitKeyMethod.POLYNOMIAL_SHARING_GF_2_16: SplitKeyPolynomial.POLYNOMIAL_283,
+    }
+)
+"""The field of each method. The official case TC-SJ-3 of 1.2 to 2.1 has the second one for GF(2^8), and
+KMIP 2.0 and 2.1 print both: the number 285 and a reference to FIPS 197 (KMIP 2.1 §13.1). The parts of
+GF(2^16), for which there is no case, stay those of KMIP 1.4 §2.2.5."""
 
 
 # --- polynomials -----------------------------------------------------------------------------------
@@ -78,8 +97,11 @@ class _Polynomials(Protocol):
         """Their values at a place, from their values at as many places as they have coefficients."""
 
 
+@dataclass(frozen=True, slots=True)
 class _Binary:
     """Over GF(2^8) and GF(2^16), with the pieces of a secret side by side."""
+
+    field: Field
 
     def split(self, secret: bytes, parts: int, threshold: int, random: Random) -> list[bytes]:
         coefficients = [secret, *(random(len(secret)) for _ in range(threshold - 1))]
@@ -88,26 +110,25 @@ class _Binary:
             power = 1
             terms = []
             for coefficient in coefficients:
-                terms.append(coefficient.translate(_products(power)))
-                power = multiply(power, place)
+                terms.append(coefficient.translate(self.field.products(power)))
+                power = self.field.multiply(power, place)
             shares.append(_xor(terms))
         return shares
 
     def at(self, place: int, shares: Mapping[int, bytes]) -> bytes:
         return _xor(
-            share.translate(_products(self._weight(place, at, shares)))
+            share.translate(self.field.products(self._weight(place, at, shares)))
             for at, share in shares.items()
         )
 
-    @staticmethod
-    def _weight(place: int, at: int, places: Mapping[int, object]) -> int:
+    def _weight(self, place: int, at: int, places: Mapping[int, object]) -> int:
         """The factor of the value at one of the places, by Lagrange's formula."""
         numerator = denominator = 1
         for other in places:
             if other != at:
-                numerator = multiply(numerator, place ^ other)
-                denominator = multiply(denominator, at ^ other)
-        return multiply(numerator, invert(denominator))
+                numerator = self.field.multiply(numerator, place ^ other)
+                denominator = self.field.multiply(denominator, at ^ other)
+        return self.field.multiply(numerator, self.field.invert(denominator))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +201,8 @@ class Scheme:
     threshold: int
     length: int
     prime: int | None = None
+    polynomial: SplitKeyPolynomial | None = None
+    """That of a binary field, if it is not the one in :data:`POLYNOMIALS`."""
 
     def check(self) -> None:
         """Refuse parameters that do not fit together. Feature Not Supported for other methods."""
@@ -227,7 +250,7 @@ class Scheme:
         if self.method == SplitKeyMethod.POLYNOMIAL_SHARING_PRIME_FIELD:
             assert self.prime is not None
             return _Prime(self.prime, self.length)
-        return _Binary()
+        return _Binary(FIELDS[self.polynomial or POLYNOMIALS[self.method]])
 
 
 def split(secret: bytes, scheme: Scheme, random: Random) -> list[bytes]:

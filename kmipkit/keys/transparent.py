@@ -6,7 +6,7 @@ how to write it.
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -24,7 +24,10 @@ from kmipkit.model.keyblock import (
     TransparentRSAPrivateKey,
     TransparentRSAPublicKey,
 )
+from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enums import KeyFormatType, RecommendedCurve, ResultReason
+
+_Structure = TypeVar("_Structure")
 
 CURVES: Mapping[RecommendedCurve, type[ec.EllipticCurve]] = MappingProxyType(
     {
@@ -137,6 +140,28 @@ def is_transparent(material: object) -> bool:
     return type(material) in _READERS
 
 
+def unsigned(material: _Structure) -> _Structure:
+    """The structure with its numbers read as unsigned.
+
+    No number of a key is negative. Some clients omit the leading zero byte of a number whose first
+    bit is set, so that it looks negative in two's complement (KMIP 1.4 §9.1.1.4).
+    """
+    if not isinstance(material, Structure):
+        return material
+    numbers: dict[str, Any] = {
+        name: _unsigned(value)
+        for name in field_names(type(material))
+        if isinstance(value := getattr(material, name), int) and value < 0
+    }
+    return material.replace(**numbers) if numbers else material
+
+
+def _unsigned(number: int) -> int:
+    """A negative number as unsigned, in the multiple of eight bytes that its encoding has."""
+    octets = 8 * ((~number).bit_length() // 64 + 1)
+    return int.from_bytes(number.to_bytes(octets, "big", signed=True), "big")
+
+
 def load(material: object, *, is_validated: bool = False) -> Any:
     """The key as an object of the library.
 
@@ -146,6 +171,7 @@ def load(material: object, *, is_validated: bool = False) -> Any:
         OperationError: Invalid Field for numbers that are not a valid key; Unsupported Cryptographic
             Parameters for a curve that the library does not support.
     """
+    material = unsigned(material)
     with foreign_errors("the numbers are not a valid key", ResultReason.INVALID_FIELD):
         if isinstance(material, TransparentRSAPrivateKey):
             return _rsa_private(material, is_validated=is_validated)

@@ -117,6 +117,10 @@ class Attributes:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __bool__(self) -> bool:
+        """Whether there is anything in the list: names of templates are, too (KMIP 1.3 §2.1.8)."""
+        return bool(self.items or self.templates)
+
     def __contains__(self, key: object) -> bool:
         return key in self._first_values()
 

@@ -303,6 +303,7 @@ ATTRIBUTE_TYPES: Mapping[Tag, Any] = MappingProxyType(
         Tag.ROTATE_OFFSET: Interval,
         Tag.SHORT_UNIQUE_IDENTIFIER: bytes,
         Tag.OBJECT_CLASS: enums.ObjectClass,
+        Tag.SPLIT_KEY_POLYNOMIAL: enums.SplitKeyPolynomial,
         **dict.fromkeys(_TEXT, str),
         **dict.fromkeys(_DATES, datetime),
         **dict.fromkeys(_FLAGS, bool),

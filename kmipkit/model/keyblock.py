@@ -203,11 +203,14 @@ class KeyWrappingSpecification(Structure):
     mac_signature_key_information: Annotated[
         MACSignatureKeyInformation | None, Wire(Tag.MAC_SIGNATURE_KEY_INFORMATION)
     ] = None
+    attribute_names: Annotated[tuple[str, ...], Wire(Tag.ATTRIBUTE_NAME, since=V2_0)] = ()
+    """The attributes to wrap with the key, as texts: so 2.x writes them (2.1 §7.18)."""
     attribute_references: Annotated[
         tuple[AttributeReference, ...],
         Wire(Tag.ATTRIBUTE_NAME, until=V1_4),
         Wire(Tag.ATTRIBUTE_REFERENCE, since=V2_0),
     ] = ()
+    """The same as references, as in all other structures of 2.x: some clients write them so."""
     encoding_option: Annotated[
         enums.EncodingOption | None, Wire(Tag.ENCODING_OPTION, since=V1_1)
     ] = None

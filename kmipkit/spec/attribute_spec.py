@@ -27,11 +27,19 @@ class AttributeSpec(NamedTuple):
     """What clients may do in 1.x: ``s`` set it first, ``m`` modify it, ``d`` delete it."""
     rules_2: str
     """The same for 2.x."""
+    object_types_1: str = ""
+    """The types of the objects that may have it in 1.x, as printed; empty for all objects."""
+    object_types_2: str = ""
+    """The same for 2.x."""
 
     def rules(self, version: Version) -> Rules:
         """What clients of this version may do."""
         letters = self.rules_2 if version >= V2_0 else self.rules_1
         return Rules("s" in letters, "m" in letters, "d" in letters)
+
+    def object_types(self, version: Version) -> str:
+        """The types of the objects that may have it in this version; empty for all objects."""
+        return self.object_types_2 if version >= V2_0 else self.object_types_1
 
     def known_in(self, version: Version) -> bool:
         """Whether this version has the attribute."""

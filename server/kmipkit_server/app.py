@@ -9,18 +9,20 @@ import gc
 import logging
 import os
 import signal
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from kmipkit_certs.credentials import NO_PASSWORD
+from kmipkit_certs.development import SERVER
+from kmipkit_certs.directory import Directory
+from kmipkit_certs.passwords import KeyPassword
 
 from kmipkit import __version__
 from kmipkit.spec.enums import Operation
@@ -32,7 +34,7 @@ from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
-from kmipkit_server.engine.hooks import TicketRights
+from kmipkit_server.engine.hooks import Quotas, TicketRights
 from kmipkit_server.engine.notifications import Notifications
 from kmipkit_server.engine.registry import Registry, ServedOperation
 from kmipkit_server.engine.seam import Seam
@@ -44,8 +46,8 @@ from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
-from kmipkit_server.net.revocation import RevocationFiles, Revocations
-from kmipkit_server.net.tls import client_context, server_context
+from kmipkit_server.net.revocation import RevocationFiles
+from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Store
@@ -72,53 +74,6 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class TLSFiles:
-    """The server's certificate, its key, and the authorities of its clients."""
-
-    cert: Path
-    key: Path
-    ca: Path
-
-    def authorities(self) -> tuple[bytes, ...]:
-        """The authorities' certificates in DER. ConfigError if one is malformed."""
-        return _authorities(self.ca)
-
-    def context(self) -> ssl.SSLContext:
-        """TLS settings from the current content of the files."""
-        return server_context(self.cert, self.key, self.ca)
-
-
-def _authorities(ca: Path) -> tuple[bytes, ...]:
-    try:
-        certificates = x509.load_pem_x509_certificates(ca.read_bytes())
-    except (ValueError, x509.InvalidVersion) as error:
-        raise ConfigError(f"{ca} contains a malformed certificate: {error}") from None
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
-
-
-@dataclass(slots=True)
-class TLSSettings:
-    """The TLS settings in use."""
-
-    files: TLSFiles
-    context: ssl.SSLContext
-    revocations: Revocations
-
-    @classmethod
-    def load(cls, config: Config, files: TLSFiles, clock: Clock) -> "TLSSettings":
-        """The settings from the files. ConfigError names one that is not usable."""
-        context = files.context()
-        revocations = Revocations.load(_revocation_files(config), files.authorities(), clock)
-        return cls(files, context, revocations)
-
-    async def reload(self) -> None:
-        """Read all files again. ConfigError if one is not usable; then nothing has changed."""
-        context = self.files.context()
-        await self.revocations.reload(self.files.authorities())
-        self.context = context
-
-
 SWITCH_INTERVAL = 0.0002
 """Seconds after which a thread that computes lets the event loop go on; Python's default is 0.005."""
 
@@ -127,13 +82,13 @@ GARBAGE_THRESHOLD = 50_000
 Python's default of 700, the collections take a tenth of the time."""
 
 
-def run(config: Config, announce: Announce) -> None:
+def run(config: Config, announce: Announce, password: KeyPassword = NO_PASSWORD) -> None:
     """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start."""
     logs.configure(config.log.level)
     gc.set_threshold(GARBAGE_THRESHOLD)
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()  # modules and classes stay forever: collections need not visit them
-    trio.run(serve, config, announce)
+    trio.run(partial(serve, config, announce, password=password))
 
 
 def lock(config: Config) -> Path:
@@ -141,33 +96,50 @@ def lock(config: Config) -> Path:
     return lock_file(config.store.directory / DATABASE)
 
 
-def check(config: Config) -> None:
-    """Check whether a start would succeed, without changing anything; errors as of :func:`run`."""
-    _registry(config)
+def unlock(config: Config, password: KeyPassword) -> None:
+    """Ask for the password of the server's key now, if it is asked for at all."""
     if config.tls.cert is not None:
-        _configured_files(config).context()
-    ca = config.tls.ca or config.store.directory / CERTIFICATES / "ca.crt"
-    has_authorities = config.tls.ca is not None or ca.exists()  # else the first start makes one
-    _revocation_files(config).load(_authorities(ca) if has_authorities else ())
+        _configured_files(config, password).load()
+
+
+def check(config: Config, password: KeyPassword = NO_PASSWORD) -> list[str]:
+    """Check whether a start would succeed, without changing anything; errors as of :func:`run`.
+
+    The result are the warnings that a start would log.
+    """
+    _registry(config)
+    files = _existing_files(config, password)
+    material = None if files is None else files.load()
+    if material is not None:
+        material.server_context()
+    _revocation_files(config).load(() if material is None else material.authorities())
     directory = config.store.directory
     existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ConfigError(f"{directory}: {existing} is not a directory")
     if not os.access(existing, os.W_OK):
         raise ConfigError(f"{directory}: no permission to write to {existing}")
+    return [] if material is None else material.warnings(system_clock)
 
 
-async def serve(config: Config, announce: Announce, clock: Clock = system_clock) -> None:
+async def serve(
+    config: Config,
+    announce: Announce,
+    clock: Clock = system_clock,
+    password: KeyPassword = NO_PASSWORD,
+) -> None:
     """Serve until cancelled or stopped by a signal; see :func:`run`."""
     async with open_workers() as workers:
-        await _serve(config, announce, clock, workers)
+        await _serve(config, announce, clock, password, workers)
     log.info("stopped")
 
 
-async def _serve(config: Config, announce: Announce, clock: Clock, workers: Executor) -> None:
+async def _serve(
+    config: Config, announce: Announce, clock: Clock, password: KeyPassword, workers: Executor
+) -> None:
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files = _tls_files(config, clock)
-    tls = TLSSettings.load(config, files, clock)
+    files = _tls_files(config, clock, password)
+    tls = TLSSettings.load(files, _revocation_files(config), clock)
     database = config.store.directory / DATABASE
     vault = FileVault.open(config.root_key, may_create=not has_content(database))
     with ExitStack() as cleanup:
@@ -180,7 +152,7 @@ async def _serve(config: Config, announce: Announce, clock: Clock, workers: Exec
             cleanup.enter_context(listening)
         queue = Notifications(frozenset(config.notify.accounts))
         request_source = RequestSource(store, queue, clock)
-        dispatcher = _dispatcher(config, store, files, clock, queue, workers)
+        dispatcher = _dispatcher(config, store, tls, clock, queue, workers)
         listener = Listener(
             context=lambda: tls.context,
             responder=dispatcher,
@@ -204,9 +176,9 @@ async def _serve(config: Config, announce: Announce, clock: Clock, workers: Exec
                 await store.stop()
 
 
-def _tls_files(config: Config, clock: Clock) -> TLSFiles:
+def _tls_files(config: Config, clock: Clock, password: KeyPassword) -> TLSFiles:
     if config.tls.cert is not None:
-        return _configured_files(config)
+        return _configured_files(config, password)
     from kmipkit_certs.development import ensure
 
     certificates = ensure(
@@ -215,15 +187,25 @@ def _tls_files(config: Config, clock: Clock) -> TLSFiles:
         clients=(ADMIN,),
         clock=clock,
     )
-    return TLSFiles(certificates.server_cert, certificates.server_key, certificates.ca)
+    return TLSFiles(((certificates.server_cert, certificates.server_key),), certificates.ca)
 
 
-def _configured_files(config: Config) -> TLSFiles:
+def _configured_files(config: Config, password: KeyPassword) -> TLSFiles:
     tls = config.tls
     assert tls.cert is not None
-    assert tls.key is not None
     assert tls.ca is not None
-    return TLSFiles(tls.cert, tls.key, tls.ca)
+    return TLSFiles(((tls.cert, tls.key),), tls.ca, password)
+
+
+def _existing_files(config: Config, password: KeyPassword) -> TLSFiles | None:
+    """The files that a start would use; None if it would first make those of the development PKI."""
+    if config.tls.cert is not None:
+        return _configured_files(config, password)
+    directory = Directory(config.store.directory / CERTIFICATES)
+    server = directory.files(SERVER)
+    if not directory.ca.exists() or not server.cert.exists():
+        return None
+    return TLSFiles(((server.cert, server.key),), directory.ca)
 
 
 def _revocation_files(config: Config) -> RevocationFiles:
@@ -240,18 +222,18 @@ def _revocation_files(config: Config) -> RevocationFiles:
 def _dispatcher(
     config: Config,
     store: Store,
-    files: TLSFiles,
+    tls: TLSSettings,
     clock: Clock,
     queue: Notifications,
     workers: Executor,
 ) -> Dispatcher:
-    server = Server(_settings(config, files.authorities()), _registry(config))
+    server = Server(_settings(config, tls.material.authorities()), _registry(config))
     return Dispatcher(
         store=store,
         server=server,
         accounts=_accounts(config, store, server.state),
         clock=clock,
-        seam=_seam(queue),
+        seam=_seam(config, queue),
         limits=_message_limits(config),
         message_limits=MessageLimits(
             items=config.limits.batch_items,
@@ -268,10 +250,12 @@ def _registry(config: Config) -> Registry:
     return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
-def _seam(queue: Notifications) -> Seam:
+def _seam(config: Config, queue: Notifications) -> Seam:
     """The hooks around each operation, in the order in which they run."""
+    quotas = Quotas(config.limits.objects_per_account, config.limits.bytes_per_account)
+    quota_hooks = () if quotas == Quotas() else (quotas,)
     notification_hooks = (NotificationHook(queue),) if queue.accounts else ()
-    return Seam((TicketRights(), *notification_hooks))
+    return Seam((TicketRights(), *quota_hooks, *notification_hooks))
 
 
 def _extra_operations(config: Config) -> Iterator[ServedOperation]:
@@ -303,6 +287,7 @@ def _settings(config: Config, anchors: tuple[bytes, ...] = ()) -> Settings:
         unique_names=config.kmip.unique_names,
         lease_seconds=config.kmip.lease_seconds,
         max_attributes=config.limits.attributes,
+        max_located=config.limits.locate_objects,
         anchors=anchors,
     )
 
@@ -322,13 +307,12 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
 
 
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
-    files = tls.files
     addresses = config.notify.accounts
     return Notifier(
         queue=request_source.queue,
         message=request_source.message,
         addresses={account: address(text) for account, text in addresses.items() if text},
-        context=lambda: client_context(files.cert, files.key, files.ca),
+        context=tls.client_context,
         revocations=tls.revocations,
         limits=_message_limits(config),
     )

@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from kmipkit_certs.options import password_option
+
+from kmipkit.terminal import printable
 
 if TYPE_CHECKING:
+    from kmipkit_certs.passwords import KeyPassword
+
     from kmipkit_server.config import Config
 
 
@@ -23,12 +28,19 @@ if TYPE_CHECKING:
 )
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0: any free port.  [default: 5696]")
-@click.option("--tls-cert", type=click.Path(path_type=Path), help="Server certificate (PEM).")
-@click.option("--tls-key", type=click.Path(path_type=Path), help="Key of the certificate (PEM).")
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path), help="Server certificate, PEM or PKCS #12."
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    help="Private key, if the file of the certificate has none.",
+)
+@password_option
 @click.option(
     "--tls-ca",
     type=click.Path(path_type=Path),
-    help="Certificate authorities that issue client certificates (PEM).",
+    help="Certificate authorities that issue client certificates.",
 )
 @click.option(
     "--log-level",
@@ -45,6 +57,7 @@ def serve(
     port: int | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    key_password_file: Path | None,
     tls_ca: Path | None,
     log_level: str | None,
     check_config: bool,
@@ -73,6 +86,8 @@ def serve(
           --tls-cert server.crt --tls-key server.key --tls-ca clients-ca.crt
       kmipkit serve --config /etc/kmipkit.toml --check-config
     """
+    from kmipkit_certs.passwords import from_command_line
+
     from kmipkit.errors import KMIPError
     from kmipkit_server import config as configuration
     from kmipkit_server.process import background
@@ -86,35 +101,41 @@ def serve(
     action = _check if check_config else _stop if stop else _detach if detach else _run
     try:
         from_file = configuration.load(config) if config else configuration.Config()
-        action(configuration.with_options(from_file, options))
+        loaded = configuration.with_options(from_file, options)
+        password_file = key_password_file or loaded.tls.key_password_file
+        action(loaded, from_command_line(password_file))
     except (KMIPError, OSError) as error:
         raise click.ClickException(background.explain(error)) from None
     sys.stdout.flush()
 
 
-def _check(config: "Config") -> None:
+def _check(config: "Config", password: "KeyPassword") -> None:
     from kmipkit_server import app
 
-    app.check(config)
+    for warning in app.check(config, password):
+        click.echo(printable(f"warning: {warning}"), err=True)
     click.echo("the configuration is valid")
 
 
-def _run(config: "Config") -> None:
+def _run(config: "Config", password: "KeyPassword") -> None:
     from kmipkit_server import app
 
-    app.run(config, announce=click.echo)
+    app.run(config, click.echo, password)
 
 
-def _detach(config: "Config") -> None:
+def _detach(config: "Config", password: "KeyPassword") -> None:
     from kmipkit_server import app
     from kmipkit_server.process import background
 
+    app.unlock(config, password)  # while there is a terminal
     directory = config.store.directory
-    process, ready = background.start(lambda announce: app.run(config, announce), directory)
+    process, ready = background.start(
+        lambda announce: app.run(config, announce, password), directory
+    )
     click.echo(f"{ready}\nprocess {process}, log {directory / background.LOG}")
 
 
-def _stop(config: "Config") -> None:
+def _stop(config: "Config", _: "KeyPassword") -> None:
     from kmipkit_server import app
     from kmipkit_server.process import background
 

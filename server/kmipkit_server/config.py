@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from kmipkit_certs.identity import SOURCES
+
 from kmipkit.errors import KMIPError
-from kmipkit_server.identity.certificate import SOURCES
 
 DEFAULT_PORT = 5696
 """The port that IANA gives to KMIP."""
@@ -38,10 +39,16 @@ class ListenConfig:
 
 @dataclass(frozen=True, slots=True)
 class TLSConfig:
-    """The server's certificate, and the authorities that issue client certificates (PEM files)."""
+    """The server's certificate, and the authorities that issue client certificates.
+
+    The files may be PEM, DER, PKCS #7 or PKCS #12.
+    """
 
     cert: Path | None = None
     key: Path | None = None
+    """None if the key is in the same file as the certificate."""
+    key_password_file: Path | None = None
+    """A file whose first line is the password of the key."""
     ca: Path | None = None
     crl: tuple[Path, ...] = ()
     """Revocation lists of these authorities (PEM or DER)."""
@@ -98,6 +105,13 @@ class LimitsConfig:
     """Batch items of a request."""
     attributes: int = 500
     """Attribute instances of an object to which clients may add further ones."""
+    locate_objects: int = 100_000
+    """Objects that one Locate may look at, about, and find."""
+    objects_per_account: int | None = None
+    """Objects of one account that are not destroyed; the default is no limit."""
+    bytes_per_account: int | None = None
+    """Bytes of the objects of one account: their material, and their attributes, which an object keeps
+    when it is destroyed; the default is no limit."""
     cpu_seconds: float = 5.0
     """How long the server computes for the batch items of a request, without its workers."""
     workers: int = 4
@@ -249,7 +263,6 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 def check(config: Config, source: str) -> Config:
     """The same configuration; ConfigError if a value is not valid. ``source`` is where it is from."""
     tls = config.tls
-    tls_files = [name for name in ("cert", "key", "ca") if getattr(tls, name) is not None]
     rules = (
         (0 <= config.listen.port <= 65535, "listen.port must be 0 to 65535"),
         (
@@ -266,7 +279,11 @@ def check(config: Config, source: str) -> Config:
             for account, text in config.notify.accounts.items()
         ),
         (config.log.level in LEVELS, f"log.level must be one of {', '.join(LEVELS)}"),
-        (len(tls_files) in {0, 3}, "tls needs all of cert, key and ca, or none of them"),
+        (
+            (tls.cert is None) is (tls.ca is None) and (tls.key is None or tls.cert is not None),
+            "tls needs all of cert, key and ca, or none of them; key may be left out if"
+            " the file of cert has it",
+        ),
         (config.limits.max_message >= 1024, "limits.max_message must be at least 1024 bytes"),
         (config.limits.connections >= 1, "limits.connections must be at least 1"),
         (config.kmip.asynchronous_delay >= 0, "kmip.asynchronous_delay must be 0 or more"),

@@ -406,13 +406,13 @@ def test_a_look_up_of_many_objects_leaves_the_event_loop(
 ) -> None:
     """500 Locates of everything in one message would otherwise stop service for seconds."""
     threads: set[int] = set()
-    located = event_loop.SQLiteReader.locate
+    original = event_loop.SQLiteReader.search
 
-    def locate(self: Any, query: Any) -> Any:
+    def search(self: Any, query: Any, **options: Any) -> Any:
         threads.add(threading.get_ident())
-        return located(self, query)
+        return original(self, query, **options)
 
-    monkeypatch.setattr(event_loop.SQLiteReader, "locate", locate)
+    monkeypatch.setattr(event_loop.SQLiteReader, "search", search)
     laboratory.batch(*[costly.create] * 20)
     assert len(laboratory.ask(EVERYTHING).ids) == 20
     assert threads == {threading.get_ident()}, "few objects stay on the event loop"

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 from cryptography.hazmat.primitives.serialization import Encoding
-from kmipkit_certs import files
 from kmipkit_certs.authority import Authority, Purpose
+from kmipkit_certs.credentials import load_certificates
 from kmipkit_certs.directory import Directory
 from kmipkit_certs.revocation import text_line
 from kmipkit_client import calls, messages
@@ -47,7 +47,7 @@ class Company:
         self.pki.init("company CA", "ecdsa-p256", NOW)
         for name in ("thief", "honest"):
             self.pki.issue(name, Purpose.CLIENT, NOW)
-            self.clients[name] = files.read_certificates(self.pki.files(name).cert)[0]
+            self.clients[name] = load_certificates(self.pki.files(name).cert)[0]
 
     def clock(self) -> datetime:
         return self.now
@@ -249,7 +249,7 @@ def test_over_tls_a_revocation_ends_open_connections_and_refuses_new_ones(
     with server.raw("thief") as open_one, server.raw("honest") as other:
         assert exchange(open_one, QUERY)
         assert exchange(other, QUERY)
-        server.pki.revoke([files.read_certificates(server.pki.files("thief").cert)[0]], now())
+        server.pki.revoke([load_certificates(server.pki.files("thief").cert)[0]], now())
         server.signal(signal.SIGHUP)
         open_one.settimeout(ANSWER_TIMEOUT)
         assert open_one.recv(1) == b"", "ended by the server"
@@ -277,7 +277,7 @@ def test_over_tls_a_list_of_ones_own_is_read_when_it_changes(
     own_server.arguments = ("--config", str(config))
     server = own_server.start()
     assert b"server's list" not in answer(server, "thief")
-    cert = files.read_certificates(server.pki.files("thief").cert)[0]
+    cert = load_certificates(server.pki.files("thief").cert)[0]
     revoked.write_text(text_line(cert, now()) + "\n")
     end = time.monotonic() + ANSWER_TIMEOUT
     while b"server's list" not in answer(server, "thief"):

@@ -55,7 +55,12 @@ ALL_USES = CryptographicUsageMask(0xFFFFF)
 CREATE = calls.create(CryptographicAlgorithm.AES, 128, ALL_USES, None, None)
 LOCATE = calls.locate(None, None, None, None, None, None)
 LOGIN = calls.raw(Operation.LOGIN, LoginRequest())
-REFUSED = (ResultReason.NOT_AUTHORISED, ResultReason.PERMISSION_DENIED, ResultReason.INVALID_TICKET)
+REFUSED = (
+    ResultReason.NOT_AUTHORISED,
+    ResultReason.PERMISSION_DENIED,
+    ResultReason.INVALID_TICKET,
+    ResultReason.USAGE_LIMIT_EXCEEDED,
+)
 
 
 def right(*operations: Operation, objects: tuple[str, ...] | None = None) -> Right:

@@ -46,9 +46,13 @@ async def exported(host: Host, lab: Laboratory, socket: Path, *command: str) -> 
     async with trio.open_nursery() as nursery:
         address = await nursery.start(server.serve, ("127.0.0.1", 0))
         export = Export(HOST, address, lab.role(GUEST), "db1", socket=socket)
-        nbdkit = await trio.lowlevel.open_process(
-            export.command(), stderr=subprocess.PIPE, env=ENVIRONMENT
-        )
+        with export.files() as files:
+            nbdkit = await trio.lowlevel.open_process(
+                export.command(files),
+                stderr=subprocess.PIPE,
+                env=ENVIRONMENT,
+                pass_fds=files.descriptors,
+            )
         try:
             with trio.fail_after(ANSWER_TIMEOUT):
                 while not await trio.Path(socket).exists():

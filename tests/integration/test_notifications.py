@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kmipkit_certs import files
 from kmipkit_certs.authority import Purpose
+from kmipkit_certs.credentials import load_certificates
 from servers import ANSWER_TIMEOUT, RunningServer, exchange, read_message
 
 from kmipkit.model.codec import encode
@@ -155,7 +155,7 @@ def test_a_listening_client_with_a_revoked_certificate_gets_nothing(
 ) -> None:
     """Put sends the key itself: it must not go to whoever has stolen the client's certificate."""
     pki = own_server.pki
-    pki.revoke(files.read_certificates(pki.files("listener").cert), datetime.now(UTC))
+    pki.revoke(load_certificates(pki.files("listener").cert), datetime.now(UTC))
     server = configured(own_server, tmp_path, f"127.0.0.1:{listening.port}")
     refusal = "cannot deliver notifications: the certificate of 'CN=listener' was revoked"
     with server.client() as client:

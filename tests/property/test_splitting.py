@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmipkit.errors import OperationError
-from kmipkit.keys.splitting import Scheme, invert, join, multiply, split
-from kmipkit.spec.enums import ResultReason, SplitKeyMethod
+from kmipkit.keys.splitting import FIELDS, Field, Scheme, join, split
+from kmipkit.spec.enums import ResultReason, SplitKeyMethod, SplitKeyPolynomial
 
 PRIME = (1 << 521) - 1
 M = SplitKeyMethod
@@ -77,14 +77,34 @@ def test_a_part_alone_says_nothing() -> None:
 elements = st.integers(0, 255)
 
 
-@given(elements, elements, elements)
-def test_the_field_is_a_field(a: int, b: int, c: int) -> None:
+@given(st.sampled_from(list(FIELDS.values())), elements, elements, elements)
+def test_the_field_is_a_field(field: Field, a: int, b: int, c: int) -> None:
+    multiply = field.multiply
     assert multiply(a, b) == multiply(b, a)
     assert multiply(multiply(a, b), c) == multiply(a, multiply(b, c))
     assert multiply(a, b ^ c) == multiply(a, b) ^ multiply(a, c)
     assert multiply(a, 1) == a
     if a:
-        assert multiply(a, invert(a)) == 1
+        assert multiply(a, field.invert(a)) == 1
+
+
+multiply = FIELDS[SplitKeyPolynomial.POLYNOMIAL_283].multiply
+
+
+def test_the_polynomial_of_the_official_cases() -> None:
+    """TC-SJ-3: x^8 is the rest of the polynomial 285, and lines through two points give the key."""
+    assert FIELDS[SplitKeyPolynomial.POLYNOMIAL_285].multiply(0x80, 2) == 0x1D
+    scheme = Scheme(M.POLYNOMIAL_SHARING_GF_2_8, 4, 2, 1)
+    assert join({1: b"\x66", 3: b"\xa8"}, scheme) == b"\x01"
+
+
+def test_parts_of_the_other_polynomial_are_joined_with_it() -> None:
+    scheme = Scheme(
+        M.POLYNOMIAL_SHARING_GF_2_8, 3, 3, 16, polynomial=SplitKeyPolynomial.POLYNOMIAL_283
+    )
+    secret = bytes(range(16))
+    shares = dict(enumerate(split(secret, scheme, os.urandom), 1))
+    assert join(shares, scheme) == secret
 
 
 def multiply_16(a: int, b: int) -> int:

@@ -143,7 +143,6 @@ def test_a_counter_does_not_run_over_from_one_part_to_the_next() -> None:
     [
         (AES, BlockCipherMode.CCM),
         (AES, BlockCipherMode.XTS),
-        (CryptographicAlgorithm.CHACHA20POLY1305, None),
     ],
 )
 def test_modes_that_need_all_data_say_so(

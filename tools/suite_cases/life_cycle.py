@@ -20,7 +20,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, Version
+from kmipkit.spec.versions import V2_0, V3_0, Version
 from suite_cases.steps import (
     CORRELATION_VALUE,
     KEY,
@@ -118,7 +118,9 @@ def missing_objects(version: Version) -> Iterator[Step]:
         (Operation.OBLITERATE, lifecycle.ObliterateRequest(unique_identifier=absent)),
     ):
         if BY_OPERATION[operation].known_in(version):
-            yield Step(operation, request, reason)
+            # As the official case BL-M-20 of 3.0 expects of Get Attributes.
+            is_exception = version >= V3_0 and operation is Operation.GET_ATTRIBUTES
+            yield Step(operation, request, ResultReason.ITEM_NOT_FOUND if is_exception else reason)
 
 
 def asynchronous(version: Version) -> Iterator[Step]:

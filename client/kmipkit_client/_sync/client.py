@@ -65,7 +65,7 @@ class Client(Operations):
             host=host,
             port=port,
             context=context or tls_context(ca, cert, key),
-            server_name=server_name or host,
+            server_name=(server_name or host).rstrip("."),  # RFC 6066 §3: TLS has it without
             version=version,
             credential=credential,
             connect_timeout=connect_timeout,

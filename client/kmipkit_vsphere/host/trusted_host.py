@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,7 @@ class TrustedHost:
     def _use(self, services: TrustServices) -> None:
         write_secret(self._authorities, services.authorities.encode())
         files = self._credentials
-        credentials = Credentials(files.certificate, files.key, self._authorities)
+        credentials = replace(files, authorities=self._authorities)
         dialers: list[ServiceDialer] = [
             TLSDialer(service, credentials) for service in services.services
         ]

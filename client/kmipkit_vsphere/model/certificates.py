@@ -1,12 +1,12 @@
 """Certificates and their private keys, as they pass between vCenter, hosts and key servers."""
 
-import secrets
 import ssl
-import tempfile
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from kmipkit_certs import keypairs
+from kmipkit_certs import formats, keypairs
+from kmipkit_certs.credentials import parse_credentials
+from kmipkit_certs.errors import CertificateError
 from kmipkit_certs.keypairs import PrivateKey
 
 from kmipkit_vsphere.model.errors import InvalidArgument
@@ -14,29 +14,24 @@ from kmipkit_vsphere.model.keys import Secret
 
 
 def load_pair(context: ssl.SSLContext, certificate: str, key: Secret) -> None:
-    """Give a context its certificate and private key (both PEM).
-
-    :mod:`ssl` reads them from a file only; the key goes there encrypted under a password that
-    exists for this call.
-    """
-    password = secrets.token_urlsafe(32).encode()
-    sealed = parse_private_key(key.reveal()).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(password),
-    )
-    with tempfile.NamedTemporaryFile() as file:  # made with mode 0600
-        file.write(certificate.encode() + sealed)
-        file.flush()
-        context.load_cert_chain(file.name, password=password)
+    """Give a context its certificate and private key (both PEM)."""
+    try:
+        parse_credentials(
+            certificate.encode() + b"\n" + key.reveal(), "the client certificate"
+        ).load_into(context)
+    except CertificateError as error:
+        raise InvalidArgument(str(error)) from None
 
 
 def parse_certificate(pem: str) -> x509.Certificate:
     """A certificate from PEM; :class:`InvalidArgument` for anything else."""
     try:
-        return x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:
-        raise InvalidArgument("this is not a certificate in PEM") from None
+        certificates = formats.parse(pem.encode(), unlock=False).certificates
+    except CertificateError as error:
+        raise InvalidArgument(f"this is not a certificate in PEM: {error}") from None
+    if not certificates:
+        raise InvalidArgument("this is not a certificate in PEM")
+    return certificates[0]
 
 
 def to_pem(certificate: x509.Certificate) -> str:
@@ -50,7 +45,9 @@ def to_der(certificate: x509.Certificate) -> bytes:
 
 
 def parse_private_key(pem: bytes) -> PrivateKey:
+    """A private key from PEM; :class:`InvalidArgument` for anything else."""
     try:
-        return keypairs.as_private_key(serialization.load_pem_private_key(pem, None))
-    except (ValueError, TypeError):
-        raise InvalidArgument("this is not an unencrypted private key in PEM") from None
+        keys = formats.parse(pem).keys
+        return keypairs.as_private_key(keys[0].key if keys else None)
+    except CertificateError as error:
+        raise InvalidArgument(f"this is not an unencrypted private key in PEM: {error}") from None

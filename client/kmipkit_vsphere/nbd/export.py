@@ -4,10 +4,18 @@ import ipaddress
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from kmipkit_certs.credentials import (
+    HAS_MEMORY_FILES,
+    certificates_pem,
+    memory_file,
+    memory_path,
+)
 
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState
 from kmipkit_vsphere.rpc.tls import Credentials
@@ -15,6 +23,16 @@ from kmipkit_vsphere.rpc.tls import Credentials
 PLUGIN: Final = Path(__file__).with_name("plugin.py")
 ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 """nbdkit's Python finds its library through the first ``python3`` of the path: the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Paths of PEM files, and the descriptors that nbdkit must inherit for them."""
+
+    certificate: str
+    key: str
+    authorities: str
+    descriptors: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +58,7 @@ class Export:
                 " loopback address or a socket"
             )
 
-    def command(self) -> Sequence[str]:
+    def command(self, files: Files) -> Sequence[str]:
         """The command line of nbdkit."""
         endpoint: tuple[str, ...] = (
             ("-U", str(self.socket)) if self.socket else ("-i", self.listen, "-p", str(self.port))
@@ -48,7 +66,6 @@ class Export:
         if self.tls_certificates is not None:
             folder = self.tls_certificates.absolute()
             endpoint += ("--tls=require", f"--tls-certificates={folder}", "--tls-verify-peer")
-        files = self.credentials
         return (
             *("nbdkit", "--foreground", "--exit-with-parent", *endpoint),
             *(("--readonly",) if self.readonly else ()),
@@ -58,10 +75,27 @@ class Export:
             f"host={self.host}",
             f"machine={self.machine}",
             f"disk={self.disk}",
-            f"cert={files.certificate.absolute()}",
-            f"key={files.key.absolute()}",
-            f"ca={files.authorities.absolute()}",
+            f"cert={files.certificate}",
+            f"key={files.key}",
+            f"ca={files.authorities}",
         )
+
+    @contextmanager
+    def files(self) -> Iterator[Files]:
+        """What nbdkit's Python reads: unencrypted PEM, in memory, so that no key gets to a disk."""
+        paths = self.credentials
+        if not HAS_MEMORY_FILES:
+            own = paths.certificate.absolute()
+            key = (paths.key or own).absolute()
+            yield Files(str(own), str(key), str(paths.authorities.absolute()), ())
+            return
+        loaded, trusted = paths.own(), certificates_pem(paths.trusted())
+        with (
+            memory_file(loaded.certificate_pem() + loaded.key_pem()) as first,
+            memory_file(trusted) as second,
+        ):
+            pair = memory_path(first)
+            yield Files(pair, pair, memory_path(second), (first, second))
 
 
 def _is_loopback(address: str) -> bool:
@@ -80,12 +114,17 @@ def run(export: Export) -> int:
         raise InvalidState(
             "nbdkit is not installed; on Debian: apt install nbdkit nbdkit-plugin-python"
         )
-    command = export.command()
-    process = subprocess.Popen(command, stdout=sys.stderr, env=ENVIRONMENT)  # noqa: S603
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        process.terminate()  # no effect if it has ended
-        process.wait()
+    with export.files() as files:
+        process = subprocess.Popen(  # noqa: S603 - the command is made above
+            export.command(files),
+            stdout=sys.stderr,
+            env=ENVIRONMENT,
+            pass_fds=files.descriptors,
+        )
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            process.terminate()  # no effect if it has ended
+            process.wait()

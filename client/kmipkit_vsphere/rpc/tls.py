@@ -6,20 +6,29 @@ certificate of the same authority); the called side maps the caller's name to it
 
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from kmipkit_certs.contexts import trust
+from kmipkit_certs.credentials import Credentials as LoadedCredentials
+from kmipkit_certs.credentials import load_certificates, load_credentials
+from kmipkit_certs.errors import CertificateError
+from kmipkit_certs.passwords import KeyPassword
 
 from kmipkit_vsphere.model.errors import InvalidArgument
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """PEM files: own certificate (chain), its private key, and the authorities to trust."""
+    """Files: own certificate (chain), its private key, and the authorities to trust."""
 
     certificate: Path
-    key: Path
+    key: Path | None
+    """None if it is in the file of the certificate."""
     authorities: Path
+    password: KeyPassword = field(default_factory=KeyPassword, compare=False)
 
     def server_context(self) -> ssl.SSLContext:
         """For the called side; a caller without a trusted certificate fails the handshake."""
@@ -33,15 +42,43 @@ class Credentials:
 
     def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_cert_chain(self.certificate, self.key)
-            context.load_verify_locations(self.authorities)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidArgument(
-                f"cannot use the certificate {self.certificate} with key {self.key} and "
-                f"authorities {self.authorities}: {error}"
-            ) from None
+        self.load_own(context)
+        self.load_trusted(context)
         return context
+
+    def load_own(self, context: ssl.SSLContext) -> None:
+        """Give a context the certificate and its key; :class:`InvalidArgument` if that fails."""
+        try:
+            self.own().load_into(context)
+        except CertificateError as error:
+            raise self._unusable(error) from None
+
+    def load_trusted(self, context: ssl.SSLContext) -> None:
+        """Make a context trust the authorities; :class:`InvalidArgument` if that fails."""
+        try:
+            trust(context, self.trusted())
+        except CertificateError as error:
+            raise self._unusable(error) from None
+
+    def own(self) -> LoadedCredentials:
+        """The certificate with its key; :class:`InvalidArgument` if they cannot be used."""
+        try:
+            return load_credentials(self.certificate, self.key, self.password)
+        except CertificateError as error:
+            raise self._unusable(error) from None
+
+    def trusted(self) -> list[x509.Certificate]:
+        """The certificates of the authorities; :class:`InvalidArgument` if they cannot be used."""
+        try:
+            return load_certificates(self.authorities, self.password)
+        except CertificateError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: CertificateError) -> InvalidArgument:
+        return InvalidArgument(
+            f"cannot use the certificate {self.certificate} with key {self.key} and authorities"
+            f" {self.authorities}: {error}"
+        )
 
 
 def certificate_names(certificate: dict[str, Any] | None) -> frozenset[str]:

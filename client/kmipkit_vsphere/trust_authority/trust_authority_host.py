@@ -146,7 +146,7 @@ class TrustAuthorityHost:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.verify_mode = ssl.CERT_REQUIRED
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(credentials.certificate, credentials.key)
+        credentials.load_own(context)
         principals = "".join(self.configuration.principals.values())
         if principals:
             context.load_verify_locations(cadata=principals)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 from kmipkit_certs import keypairs
 from kmipkit_certs.authority import Authority, Purpose, distinguished_name
+from kmipkit_certs.credentials import certificates_pem
 from kmipkit_certs.keypairs import PrivateKey
 
 from kmipkit_vsphere.model.certificates import (
@@ -149,7 +150,7 @@ class Trust:
         if own is not None:
             return parse_certificate(own)
         if self._default is not None:
-            return parse_certificate(self._default.certificate.read_text())
+            return self._default.own().chain[0]
         return None
 
     def client_pair(self, provider: str) -> tuple[str, Secret] | None:
@@ -212,7 +213,7 @@ class Trust:
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             context.load_verify_locations(cadata="".join(map(to_pem, uploaded)))
         elif own is not None and self._default is not None:
-            context.load_verify_locations(self._default.authorities)
+            self._default.load_trusted(context)
         return ClientTrust(context, frozenset(to_der(certificate) for certificate in uploaded))
 
     def access(self, provider: str) -> KmipAccess:
@@ -222,8 +223,8 @@ class Trust:
         """
         pair = self.client_pair(provider)
         if pair is None and self._default is not None:
-            default = self._default
-            pair = default.certificate.read_text(), Secret(default.key.read_bytes())
+            default = self._default.own()
+            pair = default.certificate_pem().decode(), Secret(default.key_pem())
         if pair is None:
             raise InvalidState(f"the key provider {provider} has no client certificate to push")
         uploaded = self.server_certificates(provider)
@@ -239,7 +240,7 @@ class Trust:
             private_key=SecretText(key.reveal()),
             trusted="".join(map(to_pem, uploaded))
             if uploaded or self._default is None
-            else self._default.authorities.read_text(),
+            else certificates_pem(self._default.trusted()).decode(),
             is_pinned=bool(uploaded),
         )
 

@@ -261,7 +261,10 @@ class RNGRetrieveRequest(Structure):
 class RNGRetrieveResponse(Structure):
     """Random bytes (1.4 §4.35, 2.1 §6.1.49)."""
 
-    data: Annotated[bytes, Wire(Tag.DATA)]
+    data: Annotated[
+        bytes | None, Wire(Tag.DATA, until=V1_4, required=True), Wire(Tag.DATA, since=V2_0)
+    ] = None
+    """Absent in the result of an Ephemeral item (2.1 §8.3)."""
 
 
 @structure()

@@ -75,8 +75,8 @@ class ObliterateRequest(ObjectRequest):
 
 
 @structure()
-class ObliterateResponse(ObjectResponse):
-    """The obliterated object."""
+class ObliterateResponse(Structure):
+    """No fields (3.0): the object no longer exists, not even by its identifier."""
 
 
 @structure()

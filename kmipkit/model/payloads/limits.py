@@ -98,9 +98,13 @@ class Rights(Structure):
 
 @structure()
 class SetConstraintsRequest(Structure):
-    """Replace the constraints (2.1 §6.1.52)."""
+    """Replace the constraints (2.1 §6.1.52).
 
-    constraints: Annotated[Constraints, Wire(Tag.CONSTRAINTS)]
+    The table says that Constraints are required, and the official case TC-MD-24-21 removes all
+    constraints with a request that has none, as Set Defaults does (2.1 §6.1.53).
+    """
+
+    constraints: Annotated[Constraints | None, Wire(Tag.CONSTRAINTS)] = None
 
 
 @structure()

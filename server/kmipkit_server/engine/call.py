@@ -17,7 +17,7 @@ from kmipkit_server.engine.multipart import (
     is_part,
 )
 from kmipkit_server.engine.settings import Random, Settings
-from kmipkit_server.store.base import Transaction
+from kmipkit_server.store.base import Transaction, Usage
 
 _Result = TypeVar("_Result")
 
@@ -31,7 +31,7 @@ class Call:
 
     __slots__ = (
         "batch", "has_loaded", "identifiers", "identity", "now", "operation", "outputs", "store",
-        "version",
+        "usage", "version",
     )  # fmt: skip
 
     def __init__(self, batch: Batch, operation: Operation) -> None:
@@ -48,6 +48,8 @@ class Call:
         """Data that this operation returns."""
         self.has_loaded = False
         """Whether it has loaded an object that the identity may use."""
+        self.usage: Usage | None = None
+        """What the account had in the store before the operation, if a hook has noted it."""
 
     @property
     def settings(self) -> Settings:

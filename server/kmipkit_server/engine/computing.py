@@ -9,8 +9,7 @@ in order, since a result may be random, such as a new key.
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -19,6 +18,7 @@ import trio
 from kmipkit.errors import OperationError
 from kmipkit.spec.enums import ResultReason
 from kmipkit_server.engine.multipart import Computation
+from kmipkit_server.store.places import Places
 
 log = logging.getLogger("kmipkit.server")
 
@@ -159,40 +159,6 @@ class Computing:
             self._results.resumed[value] = copy
 
 
-class Accounts:
-    """The places of an executor, shared among accounts.
-
-    An account may use half of the places at the same time. Its further tasks wait for these, and not
-    for a place, so that those of other accounts begin meanwhile.
-    """
-
-    def __init__(self, places: int) -> None:
-        self._places = trio.CapacityLimiter(places)
-        self._share = max(1, places // 2)
-        self._accounts: dict[str, _Account] = {}
-
-    @asynccontextmanager
-    async def place(self, name: str) -> AsyncIterator[None]:
-        """A place for a task of an account; waits for one."""
-        account = self._accounts.get(name)
-        if account is None:
-            account = self._accounts[name] = _Account(trio.CapacityLimiter(self._share))
-        account.tasks += 1
-        try:
-            async with account.places, self._places:
-                yield
-        finally:
-            account.tasks -= 1
-            if not account.tasks:
-                del self._accounts[name]
-
-
-@dataclass(slots=True)
-class _Account:
-    places: trio.CapacityLimiter
-    tasks: int = 0
-
-
 @dataclass(slots=True)
 class Computer:
     """Computes the tasks of all messages."""
@@ -202,10 +168,10 @@ class Computer:
     """Tasks at the same time."""
     seconds: float = 60.0
     """How long the tasks of one message may take in all, with their waiting for a place."""
-    _accounts: Accounts = field(init=False)
+    _places: Places = field(init=False)
 
     def __post_init__(self) -> None:
-        self._accounts = Accounts(self.places)
+        self._places = Places(self.places)
 
     async def carry_out(self, task: Task, account: str, results: Results) -> None:
         """Compute a task, and add its outcome."""
@@ -213,7 +179,7 @@ class Computer:
             results.deadline = trio.current_time() + self.seconds
         outcome = None
         with trio.move_on_at(results.deadline):
-            async with self._accounts.place(account):
+            async with self._places.take(account):
                 outcome = await self.executor.run(task)
         if outcome is None:
             text = (

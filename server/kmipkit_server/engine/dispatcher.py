@@ -28,7 +28,14 @@ from kmipkit_server.engine.budget import MessageLimits, require_count
 from kmipkit_server.engine.computing import Computer
 from kmipkit_server.engine.execution import Execution
 from kmipkit_server.engine.plan import Plan, Planner
-from kmipkit_server.engine.request import Request, check_header, count_items, read_request
+from kmipkit_server.engine.request import (
+    CriticalExtension,
+    Request,
+    check_header,
+    count_items,
+    read_request,
+    require_no_critical_extension,
+)
 from kmipkit_server.engine.response import Answer, Response, failure, refusal_of_size
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
@@ -86,6 +93,7 @@ class Dispatcher:
         now = self._now()
         try:
             check_header(request)
+            require_no_critical_extension(request)
             authentication = request.header.authentication
             if authentication is not None:
                 identity = await self.accounts.authenticate(
@@ -94,6 +102,9 @@ class Dispatcher:
             answer = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: authentication failed: %s", identity.name, error.message)
+            answer = Answer([failure(request.version, error, item) for item in request.items])
+        except CriticalExtension as error:
+            log.warning("%s: bad request: %s", identity.name, error.message)
             answer = Answer([failure(request.version, error, item) for item in request.items])
         except OperationError as error:
             log.warning("%s: bad request: %s", identity.name, error.message)

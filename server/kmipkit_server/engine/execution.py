@@ -113,7 +113,12 @@ class Execution:
             # Most requests of operations that can write do not: a Get writes only the first time, to
             # clear Fresh. A view costs no transaction; the rare others run twice.
             try:
-                return await store.run(self._read, slow=plan.slow, on_commit=self._publish)
+                return await store.run(
+                    self._read,
+                    slow=plan.slow,
+                    account=self._identity.name,
+                    on_commit=self._publish,
+                )
             except WriteRequired:
                 pass
         try:
@@ -265,6 +270,8 @@ class Execution:
         payload: object = row.handler(call, item.request_payload)
         for after in self._seam.after:
             after(call, row, item)
+        if item.ephemeral and row.output is not None:
+            payload = response.without_output(payload)
         result = response.success(item, payload)
         batch = call.batch
         if batch.is_single:

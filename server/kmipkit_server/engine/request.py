@@ -32,6 +32,8 @@ class UnreadableItem:
     error: RemoteProtocolError
     operation: Operation | None
     unique_batch_item_id: bytes | None
+    critical_extension: str | None = None
+    """The vendor of a critical Message Extension that it has all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,18 @@ def _read_item(part: Item, version: Version) -> RequestBatchItem | UnreadableIte
             error,
             Operation(code) if isinstance(code, int) else None,
             identifier if isinstance(identifier, bytes) else None,
+            _critical_extension(children),
         )
+
+
+def _critical_extension(children: tuple[Item, ...]) -> str | None:
+    """The vendor of a critical Message Extension of an item that cannot be read as a whole."""
+    for child in children:
+        if child.tag == Tag.MESSAGE_EXTENSION and isinstance(child.value, tuple):
+            parts = {part.tag: part.value for part in child.value}
+            if parts.get(Tag.CRITICALITY_INDICATOR) is True:
+                return str(parts.get(Tag.VENDOR_IDENTIFICATION, "unknown"))
+    return None
 
 
 def check_header(request: Request) -> None:
@@ -102,18 +115,33 @@ def check_header(request: Request) -> None:
         )
 
 
-def require_readable(item: RequestBatchItem | UnreadableItem) -> RequestBatchItem:
-    """The item itself; OperationError if it is malformed or has a critical Message Extension.
+class CriticalExtension(OperationError):
+    """A critical Message Extension, because of which every item of the message fails."""
 
-    The server knows no Message Extension, and must not ignore a critical one (KMIP 1.4 §6.16).
+
+def require_no_critical_extension(request: Request) -> None:
+    """Refuse a whole message with a critical Message Extension, before any item is carried out.
+
+    The server knows no Message Extension: "If the indicator is True (i.e., Critical), and the receiver
+    does not understand the extension, then the receiver SHALL reject the entire message" (KMIP 1.4
+    §6.16, KMIP 2.1 §9.13).
     """
+    for item in request.items:
+        vendor = None
+        if isinstance(item, UnreadableItem):
+            vendor = item.critical_extension
+        elif item.message_extensions:
+            critical = (each for each in item.message_extensions if each.criticality_indicator)
+            vendor = next((each.vendor_identification for each in critical), None)
+        if vendor is not None:
+            raise CriticalExtension(
+                ResultReason.UNKNOWN_MESSAGE_EXTENSION,
+                f"the critical Message Extension of vendor {vendor!r} is not supported",
+            )
+
+
+def require_readable(item: RequestBatchItem | UnreadableItem) -> RequestBatchItem:
+    """The item itself; OperationError if it is malformed."""
     if isinstance(item, UnreadableItem):
         raise OperationError(item.error.reason, str(item.error))
-    for extension in item.message_extensions:
-        if extension.criticality_indicator:
-            raise OperationError(
-                ResultReason.FEATURE_NOT_SUPPORTED,
-                f"the critical Message Extension of vendor {extension.vendor_identification!r} is not"
-                " supported",
-            )
     return item

@@ -9,12 +9,13 @@ from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
+from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.reasons import reason_for
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
-from kmipkit_server.engine.reasons import reason_for
 from kmipkit_server.engine.request import Request, UnreadableItem
 
 
@@ -44,17 +45,34 @@ def success(item: RequestBatchItem, payload: object) -> ResponseBatchItem:
     )
 
 
+_OUTPUTS = ("data", "mac_data", "signature_data")
+"""The fields that have the output of a cryptographic operation."""
+
+
+def without_output(payload: object) -> object:
+    """The payload of an Ephemeral item.
+
+    "The Data output of the operation should not be returned to the client" (KMIP 2.1 §8.3): only
+    later items of the batch can use it.
+    """
+    if not isinstance(payload, Structure):
+        return payload
+    names = field_names(type(payload))
+    return payload.replace(**{name: None for name in _OUTPUTS if name in names})
+
+
 def failure(
     version: Version,
     error: OperationError,
     item: RequestBatchItem | UnreadableItem | None = None,
 ) -> ResponseBatchItem:
     """The batch item of an operation that failed, or for a message that failed as a whole."""
+    operation = item.operation if item else None
     return ResponseBatchItem(
-        operation=item.operation if item else None,
+        operation=operation,
         unique_batch_item_id=item.unique_batch_item_id if item else None,
         result_status=ResultStatus.OPERATION_FAILED,
-        result_reason=reason_for(error.reason, version),
+        result_reason=reason_for(error.reason, version, operation),
         result_message=error.message,
         response_payload=getattr(error, "payload", None),
     )

@@ -4,80 +4,19 @@ The configuration says which part of the certificate names the client. An identi
 that it creates, so several certificates (renewals, members of a cluster) may have the same identity.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from types import MappingProxyType
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import ExtensionOID, NameOID
+from kmipkit_certs.identity import NoName, client_name, require_not_reserved
 
-from kmipkit_server.identity.identity import SYSTEM, USER_PREFIX, Identity
+from kmipkit_server.identity.identity import SYSTEM, Identity
 
 
 class NoIdentity(Exception):
     """The certificate does not name a client; the text says why."""
 
-
-def _subject_of(certificate: x509.Certificate) -> x509.Name:
-    """The subject. The library raises TypeError for a BIT STRING in a field that must hold text."""
-    try:
-        return certificate.subject
-    except (ValueError, TypeError) as error:
-        raise NoIdentity(f"the subject of the certificate is malformed: {error}") from None
-
-
-def _common_name(certificate: x509.Certificate) -> str:
-    names = _subject_of(certificate).get_attributes_for_oid(NameOID.COMMON_NAME)
-    if not names or not names[0].value:
-        raise NoIdentity("the subject of the certificate has no Common Name")
-    value = names[0].value
-    return value if isinstance(value, str) else value.decode("utf-8", "replace")
-
-
-def _alternative_name(certificate: x509.Certificate) -> str:
-    try:
-        extension = certificate.extensions.get_extension_for_oid(
-            ExtensionOID.SUBJECT_ALTERNATIVE_NAME
-        )
-    except x509.ExtensionNotFound:
-        raise NoIdentity("the certificate has no Subject Alternative Name") from None
-    except _MALFORMED_EXTENSIONS as error:
-        raise NoIdentity(f"an extension of the certificate is malformed: {error}") from None
-    names = extension.value
-    assert isinstance(names, x509.SubjectAlternativeName)
-    for general in names:
-        if isinstance(general, x509.DNSName | x509.RFC822Name | x509.UniformResourceIdentifier):
-            return general.value
-        if isinstance(general, x509.IPAddress):
-            return str(general.value)
-    raise NoIdentity("no Subject Alternative Name is a host, address, e-mail address or URI")
-
-
-_MALFORMED_EXTENSIONS = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
-
-
-def _subject(certificate: x509.Certificate) -> str:
-    name = _subject_of(certificate).rfc4514_string()
-    if not name:
-        raise NoIdentity("the subject of the certificate is empty")
-    return name
-
-
-def _fingerprint(certificate: x509.Certificate) -> str:
-    return f"sha256:{certificate.fingerprint(SHA256()).hex()}"
-
-
-SOURCES: Mapping[str, Callable[[x509.Certificate], str]] = MappingProxyType(
-    {
-        "cn": _common_name,
-        "san": _alternative_name,
-        "subject": _subject,
-        "fingerprint": _fingerprint,
-    }
-)
-"""The parts of a certificate that may name a client, by their names in the configuration."""
 
 MAX_CACHED = 1024
 """Certificates whose identity is cached, so that a new connection need not parse them again."""
@@ -108,13 +47,13 @@ class IdentityRule:
             certificate = x509.load_der_x509_certificate(der)
         except (ValueError, x509.InvalidVersion) as error:
             raise NoIdentity(f"the certificate is malformed: {error}") from None
-        name = SOURCES[self.source](certificate)
+        try:
+            name = client_name(certificate, self.source)
+            if name not in self.accounts:
+                require_not_reserved(name)
+        except NoName as error:
+            raise NoIdentity(str(error)) from None
         account = self.accounts.get(name, name)
-        if name not in self.accounts and name.startswith(USER_PREFIX):
-            raise NoIdentity(
-                f"the name in the certificate begins with {USER_PREFIX!r}, as only the accounts of"
-                " users do"
-            )
-        if not name or account == SYSTEM.name:
-            raise NoIdentity("the name in the certificate is empty, or that of the server itself")
+        if account == SYSTEM.name:
+            raise NoIdentity("the account of the certificate is that of the server itself")
         return Identity(account, certificate=sha256(der).digest())

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from kmipkit_certs.identity import USER_PREFIX
+
 from kmipkit.model.types import NameReference
 from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
-from kmipkit_server.identity.identity import SYSTEM, USER_PREFIX, Identity
+from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.store.base import Criterion, Damaged, LocateQuery, Reader, Record
 from kmipkit_server.store.criteria import is_met
 

@@ -4,10 +4,6 @@ from dataclasses import dataclass, field
 
 from kmipkit.model.payloads.limits import Right
 
-USER_PREFIX = "user:"
-"""The beginning of the account names of users; accounts of certificates have other names. Otherwise an
-administrator could become the account of a certificate, by making a user of its name."""
-
 Holder = tuple[str, bytes | None]
 """The name of an account, and the value of a delegated ticket if the request has one."""
 

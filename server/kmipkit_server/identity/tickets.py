@@ -1,10 +1,12 @@
 """Tickets of Login and Delegated Login (KMIP 2.1 §6.1.12, §6.1.30, §6.1.31).
 
 A ticket stands for the account to which it was issued, until it expires. Its session is in memory
-only, and ends with the process.
+only, and ends with the process. A ticket whose requests are used up is remembered until it expires,
+so that its holder gets the right Result Reason: Usage Limit Exceeded, "the usage limits or request
+count has been exceeded" (KMIP 2.1 §11.46).
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -81,10 +83,19 @@ class Tickets:
         limits: Limits,
         rights: tuple[Right, ...] | None,
     ) -> Ticket:
-        """A new ticket. OperationError: Server Limit Exceeded if there are too many, Invalid Ticket
-        if the ticket of the request has no further request to pass on."""
+        """A new ticket.
+
+        OperationError: Server Limit Exceeded if there are too many, Usage Limit Exceeded if the
+        ticket of the request has no further request to pass on, Invalid Ticket if it has ended.
+        """
         self._remove_expired(now)
-        holders = [session.account.name for session in self._sessions.values()]
+        if len(self._sessions) >= MAX_TICKETS:
+            self._remove(lambda session: session.limits.are_used_up)
+        holders = [
+            session.account.name
+            for session in self._sessions.values()
+            if not session.limits.are_used_up
+        ]
         require_share(
             "valid tickets",
             holders.count(account.name), MAX_TICKETS_PER_ACCOUNT, len(holders), MAX_TICKETS,
@@ -94,8 +105,9 @@ class Tickets:
             chain = self._chain(account.ticket)
             if chain is None:
                 raise OperationError(
-                    ResultReason.INVALID_TICKET, "the ticket of the request is used up"
+                    ResultReason.INVALID_TICKET, "the ticket of the request is invalid"
                 )
+            _require_more_uses(chain.values(), 0)
             expires = min(expires, *(session.expires for session in chain.values()))
         # The certificate and the proof belong to the connection of this request, not to the ticket.
         holder = Identity(
@@ -107,7 +119,7 @@ class Tickets:
     def present(self, ticket: Ticket, now: datetime, operations: int) -> Identity:
         """The account of a ticket. This uses one of its requests, and a number of operations.
 
-        OperationError: Invalid Ticket.
+        OperationError: Invalid Ticket, Usage Limit Exceeded.
         """
         self._remove_expired(now)
         value = ticket.ticket_value
@@ -116,19 +128,12 @@ class Tickets:
             raise OperationError(
                 ResultReason.INVALID_TICKET, "the ticket is invalid or has expired"
             )
-        if any(session.limits.are_exceeded_by(operations) for session in chain.values()):
-            raise OperationError(
-                ResultReason.INVALID_TICKET,
-                f"the ticket does not permit {operations} more operations",
-            )
-        account = chain[value].account
+        _require_more_uses(chain.values(), operations)
         for each, session in chain.items():
             limits = session.limits.after(operations)
-            if limits.are_used_up:
-                del self._sessions[each]
-            elif limits != session.limits:
+            if limits != session.limits:
                 self._sessions[each] = replace(session, limits=limits)
-        return account
+        return chain[value].account
 
     def withdraw(self, ticket: Ticket, account: Identity, now: datetime) -> None:
         """End a ticket, with all that were requested with it.
@@ -159,6 +164,20 @@ class Tickets:
         return chain
 
     def _remove_expired(self, now: datetime) -> None:
-        expired = [value for value, session in self._sessions.items() if session.expires < now]
-        for value in expired:
+        self._remove(lambda session: session.expires < now)
+
+    def _remove(self, condition: Callable[[Session], bool]) -> None:
+        for value in [value for value, session in self._sessions.items() if condition(session)]:
             del self._sessions[value]
+
+
+def _require_more_uses(sessions: Iterable[Session], operations: int) -> None:
+    """Refuse a request with more operations than one of the tickets still permits."""
+    for session in sessions:
+        if session.limits.are_used_up:
+            raise OperationError(ResultReason.USAGE_LIMIT_EXCEEDED, "the ticket is used up")
+        if session.limits.are_exceeded_by(operations):
+            raise OperationError(
+                ResultReason.USAGE_LIMIT_EXCEEDED,
+                f"the ticket does not permit {operations} more operations",
+            )

@@ -43,22 +43,30 @@ class PairAttributes:
         return values.pop() if values else None
 
 
-def requested_attributes(
+def explicit_attributes(
     call: Call, common: Attributes | None, private: Attributes | None, public: Attributes | None
 ) -> PairAttributes:
     """The requested attributes: those of one key replace the common ones (KMIP 1.4 §4.2)."""
 
     def merge(own: Attributes | None, object_type: ObjectType) -> Attributes:
-        requested = creation.requested_attributes(call, own, object_type)
+        requested = creation.explicit_attributes(call, own, object_type)
         not_replaced = (
             attribute
-            for attribute in creation.requested_attributes(call, common, object_type)
+            for attribute in creation.explicit_attributes(call, common, object_type)
             if is_multi_instance(attribute.key) or attribute.key not in requested
         )
         return Attributes((*requested, *not_replaced))
 
     return PairAttributes(
         merge(private, ObjectType.PRIVATE_KEY), merge(public, ObjectType.PUBLIC_KEY)
+    )
+
+
+def with_defaults(call: Call, attributes: PairAttributes) -> PairAttributes:
+    """The attributes with the server's defaults for those that the client omits."""
+    return PairAttributes(
+        creation.with_defaults(call, ObjectType.PRIVATE_KEY, attributes.private),
+        creation.with_defaults(call, ObjectType.PUBLIC_KEY, attributes.public),
     )
 
 

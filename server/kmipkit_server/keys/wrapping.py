@@ -12,6 +12,7 @@ from kmipkit.keys.parameters import Parameters
 from kmipkit.keys.wrap import unwrap, wrap
 from kmipkit.lifecycle import describe_state, may_process, may_protect
 from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute_field_types import key_of_name
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.keyblock import (
     EncryptionKeyInformation,
@@ -39,7 +40,7 @@ from kmipkit_server.keys.wrapping_mac import (
 )
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed, for_version
-from kmipkit_server.objects.usage import parameters_of
+from kmipkit_server.objects.usage import allocate, parameters_of, require_match
 
 
 def wrap_key_block(
@@ -83,7 +84,7 @@ def _encrypt(
     information = specification.encryption_key_information
     if information is None:
         return value, None
-    key, parameters = _wrapping_key(call, information)
+    key, parameters = _wrapping_key(call, information, len(plaintext))
     result = wrap(key, parameters, plaintext, random=call.random)
     return result.data, result.iv
 
@@ -120,7 +121,10 @@ def _plaintext(
     option: EncodingOption,
 ) -> bytes:
     """The bytes to wrap."""
-    references = specification.attribute_references
+    references = (
+        *(key_of_name(name, call.version) for name in specification.attribute_names),
+        *specification.attribute_references,
+    )
     if option == EncodingOption.NO_ENCODING:
         # "If No Encoding is specified, then the Key Value SHALL NOT contain any attributes"
         # (KMIP 1.4 §2.1.6); the Result Reason is that of KMIP 1.4 §11.12.
@@ -228,15 +232,22 @@ def _load_wrapping_key(
 
 
 def _wrapping_key(
-    call: Call, information: EncryptionKeyInformation
+    call: Call, information: EncryptionKeyInformation, size: int
 ) -> tuple[bytes | RSAPublicKey, Parameters]:
+    """The key that wraps, and the parameters; the use counts against the limits of the key.
+
+    Wrapping applies protection, as encryption does (KMIP 1.4 §3.21).
+    """
     managed, parameters = _load_wrapping_key(call, information, CryptographicUsageMask.WRAP_KEY)
+    # The Result Reason is that of KMIP 1.4 §11.12.
+    require_match(managed, information.cryptographic_parameters, ResultReason.ITEM_NOT_FOUND)
     protect_stop_date = managed.get(Tag.PROTECT_STOP_DATE)
     if not may_protect(managed.state, call.now, protect_stop_date=protect_stop_date):
         raise OperationError(
             ResultReason.WRONG_KEY_LIFECYCLE_STATE,
             f"the wrapping key is {describe_state(managed.state)} and may not be used to wrap now",
         )
+    allocate(call, managed, size)
     if managed.object_type is ObjectType.SYMMETRIC_KEY:
         return key_bytes(managed), parameters
     if managed.object_type is ObjectType.PUBLIC_KEY:

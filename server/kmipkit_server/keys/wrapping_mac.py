@@ -25,7 +25,9 @@ from kmipkit_server.objects.usage import (
     MAC_VERIFY,
     SIGN,
     VERIFY,
+    allocate,
     parameters_of,
+    require_match,
     require_use,
 )
 
@@ -53,14 +55,17 @@ _MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 def mac_or_signature(call: Call, information: MACSignatureKeyInformation, data: bytes) -> bytes:
     """The MAC or signature of some bytes, by a key that may be used for it now."""
     managed = _key(call, information)
+    require_match(managed, information.cryptographic_parameters, ResultReason.ITEM_NOT_FOUND)
     parameters = parameters_of(managed, information.cryptographic_parameters)
     if managed.object_type in _MAC_KEY_TYPES:
         require_use(call, managed, MAC_GENERATE)
+        allocate(call, managed, len(data))
         algorithm = managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
         context = macs.begin(key_bytes(managed), algorithm, parameters)
         context.update(data)
         return bytes(context.finalize())
     require_use(call, managed, SIGN)
+    allocate(call, managed, len(data))
     key = private_key(call, managed)
     signer = signatures.Signer(signatures.scheme(key, parameters), digested=None)
     signer.update(data)

@@ -18,9 +18,10 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import trio
+from kmipkit_certs.revocation_status import PeerCertificate
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
@@ -33,16 +34,14 @@ from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.connection_log import ConnectionLog
 from kmipkit_server.net.http import HTTPFraming, Reply
-from kmipkit_server.net.revocation import PeerCertificate, Revocations
+from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
 
-_Result = TypeVar("_Result")
-
 BACKLOG = 512
 LARGE_TEXT = 16 * 1024
-"""Bytes of a message in XML or JSON that take more than a few milliseconds to translate."""
+"""Bytes of a message in XML or JSON that take more than a few milliseconds to translate, in a thread."""
 MAX_REJECTING = 64
 """Connections beyond the limit that get an alert at the same time; others are closed without one."""
 _INTERNAL_ERROR_ALERT = bytes.fromhex("15 0303 0002 02 50")
@@ -407,21 +406,30 @@ class Listener:
         """Refuse the first request of a client whose certificate is valid but names nobody.
 
         The refusal is a KMIP response, since Python's ssl module cannot send the TLS alert for it
-        (access_denied).
+        (access_denied). A request that cannot be read gets it, too; what is only HTTP gets its reply.
         """
         connection.waiting_for = _REST_OF_REQUEST
         connection.deadline = trio.current_time() + self.limits.message_timeout
         data = await stream.receive_some()
         framing = _framing(data, self.limits.messages)
         framing.feed(data)
-        while not isinstance(request := framing.next_message(), bytes):
-            if request is not Signal.NEED_DATA:
+        while True:
+            try:
+                request = framing.next_message()
+            except RemoteProtocolError as error:
+                request = error
+            if request is Signal.NEED_DATA:
+                framing.feed(await stream.receive_some())
+            elif isinstance(request, Signal):
                 return
-            framing.feed(await stream.receive_some())
-        error = OperationError(ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, str(refusal))
-        await self._send(
-            stream, connection, framing.response(self.responder.refuse(error, request))
-        )
+            elif isinstance(request, Reply):
+                if not await self._reply(stream, connection, request):
+                    return
+            else:
+                break
+        refused = OperationError(ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, str(refusal))
+        response = self.responder.refuse(refused, request if isinstance(request, bytes) else b"")
+        await self._send(stream, connection, framing.response(response))
 
     async def _respond_all(
         self, framing: Framing, stream: TLSStream, connection: _Connection, identity: Identity
@@ -429,7 +437,10 @@ class Listener:
         """Respond to all complete messages; False if the connection is to be closed."""
         while True:
             try:
-                data = await _unless_large(framing.next_message, size=framing.unread)
+                if framing.unread < LARGE_TEXT:
+                    data = framing.next_message()
+                else:
+                    data = await trio.to_thread.run_sync(framing.next_message)
             except RemoteProtocolError as error:
                 if error.cause is not Cause.CLOSED:
                     await self._send(stream, connection, self.responder.refuse(error, b""))
@@ -442,19 +453,26 @@ class Listener:
                 continue
             connection.waiting_for = _RESPONSE
             connection.deadline = float("inf")  # the client is not at fault if this takes long
-            if isinstance(data, bytes):
-                response = await self.responder.respond(data, identity)
+            response = (
+                await self.responder.respond(data, identity)
+                if isinstance(data, bytes)
+                else self._refusal(data, identity)
+            )
+            if framing.is_text and len(response.data) >= LARGE_TEXT:
+                encoded = await trio.to_thread.run_sync(framing.response, response.data)
             else:
-                log.warning("%s: bad request: %s", identity.name, data)
-                response = Response(self.responder.refuse(data, b""))
-            size = len(response.data) if framing.is_text else 0
-            encoded = await _unless_large(framing.response, response.data, size=size)
+                encoded = framing.response(response.data)
             await self._send(stream, connection, encoded)
-            if response.role_change is not None:
-                if not isinstance(framing, TTLVFraming):
-                    return False  # in HTTP, only the client can send requests
-                version = response.role_change
-                await self._act_as_client(framing, stream, connection, identity, version)
+            version = response.role_change
+            if version is not None and not await self._act_as_client(
+                framing, stream, connection, identity, version
+            ):
+                return False
+
+    def _refusal(self, error: RemoteProtocolError, identity: Identity) -> Response:
+        """The response to a message that cannot be translated to TTLV."""
+        log.warning("%s: bad request: %s", identity.name, error)
+        return Response(self.responder.refuse(error, b""))
 
     async def _reply(self, stream: TLSStream, connection: _Connection, reply: Reply) -> bool:
         """Send a reply of HTTP; False if the connection is to be closed."""
@@ -470,17 +488,20 @@ class Listener:
         connection: _Connection,
         identity: Identity,
         version: Version,
-    ) -> None:
-        """Act as the client until the roles are exchanged again."""
+    ) -> bool:
+        """Act as the client until the roles are exchanged again; False if that is not possible."""
+        if not isinstance(framing, TTLVFraming):
+            return False  # in HTTP, only the client can send requests
         async for request in self.requests(identity.name, version):
             await self._send(stream, connection, request)
             connection.waiting_for = _CLIENT_RESPONSE
             connection.deadline = trio.current_time() + self.limits.message_timeout
             while not isinstance(message := framing.next_message(), bytes):
                 if message is Signal.CLOSED:
-                    return
+                    return True
                 framing.feed(await stream.receive_some())
             self.responder.on_response(identity, message)
+        return True
 
     async def _send(self, stream: TLSStream, connection: _Connection, data: bytes) -> None:
         if data:
@@ -498,13 +519,6 @@ class TTLVFraming(Framer):
     def response(self, message: bytes) -> bytes:
         """The message itself."""
         return message
-
-
-async def _unless_large(function: Callable[..., _Result], *arguments: bytes, size: int) -> _Result:
-    """Translate a message; a large one in a thread, since text takes long to read and write."""
-    if size < LARGE_TEXT:
-        return function(*arguments)
-    return await trio.to_thread.run_sync(function, *arguments)
 
 
 def _framing(first: bytes, limits: Limits) -> Framing:

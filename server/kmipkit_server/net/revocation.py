@@ -6,24 +6,17 @@ what it has: a damaged file must not bring a revoked certificate back.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import trio
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kmipkit_certs import files as certificate_files
 from kmipkit_certs.errors import CertificateError
-from kmipkit_certs.revocation import (
-    NameKey,
-    RevocationList,
-    entries,
-    name_key,
-    signed_hash,
-    verified,
-)
+from kmipkit_certs.revocation import NameKey, verified
+from kmipkit_certs.revocation_status import Expiration, PeerCertificate, RevocationLists
 
 from kmipkit_server.config import ConfigError
 from kmipkit_server.engine.settings import Clock
@@ -46,72 +39,16 @@ class Revoked(NoIdentity):
     """The certificate is revoked, or the list of its authority has expired; the text says which."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerCertificate:
-    """What revocation lists may say about a certificate."""
-
-    subject: str
-    issuer: NameKey
-    serial: int
-    signed_hash: bytes
-
-    @classmethod
-    def parse(cls, der: bytes) -> "PeerCertificate":
-        """The parts of a certificate. Revoked: they cannot be compared with the lists."""
-        try:
-            return cls.of(x509.load_der_x509_certificate(der))
-        except _MALFORMED as error:
-            raise Revoked(f"the certificate is malformed: {error}") from None
-
-    @classmethod
-    def of(cls, certificate: x509.Certificate) -> "PeerCertificate":
-        """The parts of a certificate. The library's errors if they are malformed."""
-        return cls(
-            certificate.subject.rfc4514_string(),
-            name_key(certificate.issuer),
-            certificate.serial_number,
-            signed_hash(certificate),
-        )
-
-
 _MALFORMED = (ValueError, TypeError, x509.InvalidVersion)
 """What the library raises; TypeError for a BIT STRING in a field that must hold text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expiration:
-    """When the newest list of an authority expires."""
-
-    path: Path
-    issuer: str
-    end: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class RevocationLists:
-    """The content of all files, as it was when they were read."""
-
-    serials: Mapping[NameKey, Mapping[int, str]] = field(default_factory=dict)
-    """When and why, by issuer and serial number."""
-    hashes: frozenset[bytes] = frozenset()
-    """The certificates in the list of the server's own."""
-    authorities: Mapping[NameKey, str] = field(default_factory=dict)
-    """Authorities among the trusted ones that are revoked themselves, and why."""
-    expirations: Mapping[NameKey, Expiration] = field(default_factory=dict)
-
-    def reason(self, peer: PeerCertificate) -> str | None:
-        """Why the certificate is revoked; None if it is not."""
-        revocation = self.serials.get(peer.issuer, {}).get(peer.serial)
-        if revocation is not None:
-            return f"the certificate of {peer.subject!r} was revoked on {revocation}"
-        if peer.signed_hash in self.hashes:
-            return f"the certificate of {peer.subject!r} is in the server's list of revoked ones"
-        authority = self.authorities.get(peer.issuer)
-        return None if authority is None else f"its authority is not valid: {authority}"
-
-    def expired(self, now: datetime) -> dict[NameKey, Expiration]:
-        """The authorities whose newest list has expired."""
-        return {name: each for name, each in self.expirations.items() if now > each.end}
+def _parse(der: bytes) -> PeerCertificate:
+    """The parts of a certificate. Revoked: they cannot be compared with the lists."""
+    try:
+        return PeerCertificate.of(x509.load_der_x509_certificate(der))
+    except _MALFORMED as error:
+        raise Revoked(f"the certificate is malformed: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +74,12 @@ class RevocationFiles:
                 for path in self._existing_crls()
                 for each in verified(path, certificate_files.read_revocation_lists(path), trusted)
             ]
-            serials = _serials(lists)
             hashes = certificate_files.read_revoked(self.revoked) if self.revoked else frozenset()
-            revoked = _revoked_authorities(trusted, RevocationLists(serials, hashes))
+            return RevocationLists.of(lists, hashes, trusted)
         except CertificateError as error:
             raise ConfigError(str(error)) from None
         except _MALFORMED as error:
             raise ConfigError(f"the name of a trusted authority is malformed: {error}") from None
-        return RevocationLists(serials, hashes, revoked, _expirations(lists))
 
     def _existing_crls(self) -> tuple[Path, ...]:
         optional = self.optional_crl
@@ -163,42 +98,6 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def _serials(lists: Iterable[RevocationList]) -> dict[NameKey, dict[int, str]]:
-    serials: dict[NameKey, dict[int, str]] = {}
-    for each in lists:
-        serials.setdefault(name_key(each.crl.issuer), {}).update(entries(each.crl))
-    return serials
-
-
-def _revoked_authorities(
-    trusted: Iterable[x509.Certificate], lists: RevocationLists
-) -> dict[NameKey, str]:
-    reasons = ((name_key(each.subject), lists.reason(PeerCertificate.of(each))) for each in trusted)
-    return {name: reason for name, reason in reasons if reason is not None}
-
-
-def _expirations(lists: Iterable[RevocationList]) -> dict[NameKey, Expiration]:
-    """By the newest list of each key; of authorities with one name, by the one that is worst off."""
-    newest: dict[tuple[NameKey, bytes], Expiration | None] = {}
-    for each in lists:
-        public_key = each.authority.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        )
-        key = (name_key(each.crl.issuer), public_key)
-        end = each.crl.next_update_utc
-        known = newest.get(key)
-        if end is None:  # the list does not expire
-            newest[key] = None
-        elif key not in newest or (known is not None and end > known.end):
-            newest[key] = Expiration(each.path, each.issuer, end)
-    expirations: dict[NameKey, Expiration] = {}
-    for (name, _), expiration in newest.items():
-        if expiration is not None:
-            other = expirations.get(name, expiration)
-            expirations[name] = min(expiration, other, key=lambda each: each.end)
-    return expirations
 
 
 @dataclass(slots=True)
@@ -233,7 +132,7 @@ class Revocations:
             raise Revoked("the peer sent no certificate")
         peer = self._peers.get(der)
         if peer is None:
-            peer = PeerCertificate.parse(der)
+            peer = _parse(der)
             if len(self._peers) >= MAX_CACHED:
                 self._peers.clear()
             self._peers[der] = peer
@@ -247,14 +146,7 @@ class Revocations:
         reason = self._lists.reason(peer)
         if reason is not None or not self.files.refuses_expired:
             return reason
-        expiration = self._lists.expirations.get(peer.issuer)
-        if expiration is None or self.clock() <= expiration.end:
-            return None
-        return (
-            f"the revocation list of {expiration.issuer!r} expired on"
-            f" {expiration.end:%Y-%m-%d %H:%M} UTC; until there is a newer one, the server accepts no"
-            " certificate of this authority"
-        )
+        return self._lists.expiration_reason(peer, self.clock())
 
     async def reload(self, authorities: Sequence[bytes]) -> None:
         """Read the files again, for these authorities. ConfigError: nothing has changed."""

@@ -1,57 +1,118 @@
-"""TLS settings of the server: mutual authentication, TLS 1.2 and 1.3 (KMIP profiles 2.1 §3)."""
+"""The server's certificates and its TLS settings, from the files in the configuration.
 
+:mod:`kmipkit_certs.contexts` makes the settings, so that ``kmipkit certs check`` uses the same ones.
+"""
+
+import logging
 import ssl
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from kmipkit_certs import contexts, credentials
+from kmipkit_certs.check import authority_warnings, server_warnings
+from kmipkit_certs.credentials import Credentials
+from kmipkit_certs.errors import CertificateError
+from kmipkit_certs.passwords import KeyPassword
+
 from kmipkit_server.config import ConfigError
+from kmipkit_server.engine.settings import Clock
+from kmipkit_server.net.revocation import RevocationFiles, Revocations
 
-CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:DHE+AES:RSA+AES:!aNULL"
-"""The cipher suites of TLS 1.2, best first. Storage arrays and tape libraries need the last ones:
-the KMIP profiles require TLS_RSA_WITH_AES_128_CBC_SHA and similar suites."""
-
-
-def server_context(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
-    """The settings for accepted connections. ConfigError names the file that is not usable."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.set_ciphers(CIPHERS)
-    # Without session resumption, every connection verifies the client certificate, so that a change
-    # of the authorities takes effect for all new connections.
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.num_tickets = 0
-    for path in (cert, key, ca):
-        _require_readable(path)
-    try:
-        context.load_cert_chain(cert, key, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
-        reason = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
-        raise ConfigError(f"{cert} and {key} cannot be used together: {reason}") from None
-    try:
-        context.load_verify_locations(ca)
-    except ssl.SSLError:
-        raise ConfigError(f"{ca} does not contain a certificate in PEM") from None
-    return context
+log = logging.getLogger("kmipkit.server")
 
 
-def client_context(cert: Path, key: Path, ca: Path) -> ssl.SSLContext:
-    """The settings for connections to clients that listen, with the server's own certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(ca)
-    context.load_cert_chain(cert, key, password=_no_password)
-    return context
+@dataclass(frozen=True, slots=True)
+class TLSFiles:
+    """The files of the server's certificates, and of the authorities of its clients."""
+
+    pairs: tuple[tuple[Path, Path | None], ...]
+    """Certificate and key of each kind; None if the key is in the file of the certificate."""
+    ca: Path
+    password: KeyPassword = field(default_factory=KeyPassword)
+
+    def load(self) -> "TLSMaterial":
+        """The current contents. ConfigError names a file that is not usable."""
+        try:
+            own = tuple(
+                credentials.load_credentials(cert, key, self.password) for cert, key in self.pairs
+            )
+            trusted = tuple(credentials.load_certificates(self.ca, self.password))
+        except CertificateError as error:
+            raise ConfigError(str(error)) from None
+        return TLSMaterial(own, trusted, self.ca)
 
 
-def _no_password() -> str:
-    raise ValueError(
-        "the key has a passphrase; remove it, and let only the server's user read the file"
-    )
+@dataclass(frozen=True, slots=True, repr=False)
+class TLSMaterial:
+    """The server's certificates with their keys, and the authorities of its clients."""
+
+    own: tuple[Credentials, ...]
+    trusted: tuple[x509.Certificate, ...]
+    ca: Path
+    """The file of the authorities, for messages."""
+
+    def authorities(self) -> tuple[bytes, ...]:
+        """The authorities' certificates in DER."""
+        return tuple(certificate.public_bytes(Encoding.DER) for certificate in self.trusted)
+
+    def server_context(self) -> ssl.SSLContext:
+        """The settings for accepted connections. ConfigError if OpenSSL refuses a certificate."""
+        try:
+            return contexts.server_context(self.own, self.trusted)
+        except CertificateError as error:
+            raise ConfigError(str(error)) from None
+
+    def client_context(self) -> ssl.SSLContext:
+        """The settings for connections to clients that listen, with the server's own certificate."""
+        try:
+            return contexts.client_context(self.own[0], self.trusted)
+        except CertificateError as error:
+            raise ConfigError(str(error)) from None
+
+    def warnings(self, clock: Clock) -> list[str]:
+        """Why clients may not accept the server, or it may refuse all of them."""
+        return [
+            f"{each.name}: {text}"
+            for each in self.own
+            for text in server_warnings(each.chain, self.trusted, clock())
+        ] + [f"{self.ca}: {text}" for text in authority_warnings(self.trusted, clock())]
 
 
-def _require_readable(path: Path) -> None:
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+@dataclass(slots=True)
+class TLSSettings:
+    """The TLS settings in use."""
+
+    files: TLSFiles
+    material: TLSMaterial
+    context: ssl.SSLContext
+    revocations: Revocations
+    clock: Clock
+
+    @classmethod
+    def load(cls, files: TLSFiles, revocations: RevocationFiles, clock: Clock) -> "TLSSettings":
+        """The settings from the files. ConfigError names one that is not usable."""
+        material = files.load()
+        context = material.server_context()
+        loaded = Revocations.load(revocations, material.authorities(), clock)
+        settings = cls(files, material, context, loaded, clock)
+        settings.warn()
+        return settings
+
+    async def reload(self) -> None:
+        """Read all files again. ConfigError if one is not usable; then nothing has changed."""
+        material = self.files.load()
+        context = material.server_context()
+        await self.revocations.reload(material.authorities())
+        self.material, self.context = material, context
+        self.warn()
+
+    def client_context(self) -> ssl.SSLContext:
+        """As of :meth:`TLSMaterial.client_context`, with the certificate now in use."""
+        return self.material.client_context()
+
+    def warn(self) -> None:
+        """Log why clients may not accept the server's certificates."""
+        for text in self.material.warnings(self.clock):
+            log.warning("%s", text)

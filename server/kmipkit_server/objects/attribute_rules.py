@@ -2,24 +2,24 @@
 
 The tables (KMIP 1.4 §3, KMIP 2.1 §4) say for each attribute whether a client may set it first,
 modify it and delete it. This module enforces these rules. What the standard says about them in
-prose (states, and attributes that describe a new object) is in two small tables below.
+prose about attributes that describe a new object is in a small table below; about dates, in
+:mod:`kmipkit_server.objects.dates`.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from kmipkit.errors import OperationError
-from kmipkit.lifecycle import describe_state
 from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribute_name
 from kmipkit.model.v3_forms import LINK_TYPES
 from kmipkit.spec.attribute_spec import AttributeSpec
 from kmipkit.spec.attributes import BY_TAG
-from kmipkit.spec.enums import ObjectType, ResultReason, State
+from kmipkit.spec.enums import ObjectType
+from kmipkit.spec.enums import ResultReason as R
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import V2_0, Version
 from kmipkit.ttlv.tree import Item
-from kmipkit_server.objects.foreign_values import require_known
+from kmipkit_server.objects.dates import require_changeable
+from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.objects.object_types import require_type
 
 DESCRIBES_NEW_OBJECT = frozenset(
     {
@@ -35,19 +35,6 @@ DESCRIBES_NEW_OBJECT = frozenset(
 """The tables let only the server set these, but a request for a new object may have them, to describe
 the object (KMIP 1.4 §4.1, §4.3)."""
 
-_BEFORE_ACTIVATION = frozenset({State.PRE_ACTIVE})
-_BEFORE_DEACTIVATION = frozenset({State.PRE_ACTIVE, State.ACTIVE})
-
-MODIFIABLE_STATES: Mapping[Tag, frozenset[State]] = MappingProxyType(
-    {
-        Tag.ACTIVATION_DATE: _BEFORE_ACTIVATION,
-        Tag.PROCESS_START_DATE: _BEFORE_DEACTIVATION,
-        Tag.PROTECT_STOP_DATE: _BEFORE_DEACTIVATION,
-        Tag.DEACTIVATION_DATE: _BEFORE_DEACTIVATION,
-    }
-)
-"""The states in which a client may change a date (KMIP 1.4 §3.24 to §3.27)."""
-
 
 def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
     """The row of a standard attribute, None for a vendor attribute. Refuses unknown names."""
@@ -60,7 +47,7 @@ def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
         if row is not None and row.known_in(version) and key != Tag.CUSTOM_ATTRIBUTE:
             return row
     raise OperationError(
-        ResultReason.UNSUPPORTED_ATTRIBUTE,
+        R.UNSUPPORTED_ATTRIBUTE,
         f"KMIP {version} has no attribute {attribute_name(key)!r}",
     )
 
@@ -77,37 +64,45 @@ def _require(key: AttributeKey, version: Version, right: str, action: str) -> No
         is_allowed = isinstance(key, VendorName) and key.vendor != "y"
     if not is_allowed:
         raise OperationError(
-            ResultReason.ATTRIBUTE_READ_ONLY, f"a client cannot {action} {attribute_name(key)}"
+            R.ATTRIBUTE_READ_ONLY, f"a client cannot {action} {attribute_name(key)}"
         )
 
 
-def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:  # noqa: ARG001
+def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
     """Refuse an attribute that a client may not give to a new object."""
     if attribute.key in DESCRIBES_NEW_OBJECT:
         _row(attribute.key, version)
     else:
         _require(attribute.key, version, "set_by_client", "set")
+    require_type(attribute.key, object_type, version)
     require_value(attribute, version)
 
 
-def check_import(attribute: Attribute, version: Version) -> None:
-    """Refuse an attribute that no object can have; Import may set all others (KMIP 2.1 §6.1.25)."""
+def check_import(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
+    """Refuse an attribute that no object of the type can have.
+
+    Import may set all others, those of the server included (KMIP 2.1 §6.1.25).
+    """
     _row(attribute.key, version)
+    require_type(attribute.key, object_type, version)
     require_value(attribute, version)
 
 
 def check_add(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse an attribute that a client may not add to an existing object."""
     _require(attribute.key, version, "set_by_client", "add")
+    # "Attempt to add an attribute that is not supported for this object" (KMIP 1.4 §11.15).
+    reason = R.PERMISSION_DENIED if version < V2_0 else R.INVALID_ATTRIBUTE
+    require_type(attribute.key, managed.object_type, version, reason)
     require_value(attribute, version)
-    _require_state(attribute.key, managed)
+    require_changeable(attribute.key, managed)
 
 
 def check_modify(attribute: Attribute, managed: Managed, version: Version) -> None:
     """Refuse a change that a client may not make."""
     _require(attribute.key, version, "modifiable_by_client", "change")
     require_value(attribute, version)
-    _require_state(attribute.key, managed)
+    require_changeable(attribute.key, managed)
 
 
 def check_set(attribute: Attribute, managed: Managed, version: Version) -> None:
@@ -124,31 +119,20 @@ def check_delete(key: AttributeKey, managed: Managed, version: Version) -> None:
 def require_value(attribute: Attribute, version: Version) -> None:
     """Refuse an attribute without a value, as only Notify has it, or with one of another version."""
     if attribute.value is None:
-        raise OperationError(
-            ResultReason.INVALID_FIELD, f"{attribute_name(attribute.key)} has no value"
-        )
+        raise OperationError(R.INVALID_FIELD, f"{attribute_name(attribute.key)} has no value")
     if isinstance(attribute.key, Tag) and isinstance(attribute.value, Item):
         # A tag that is no attribute, or an attribute in the form of another version.
         raise OperationError(
-            ResultReason.UNSUPPORTED_ATTRIBUTE,
+            R.UNSUPPORTED_ATTRIBUTE,
             f"KMIP {version} has no attribute {attribute_name(attribute.key)} with such a value",
         )
-    require_known(attribute.value, version)
+    require_storable(attribute.value, version)
 
 
 def require_room(count: int, maximum: int) -> None:
     """Refuse an object with too many attribute instances."""
     if count > maximum:
         raise OperationError(
-            ResultReason.SERVER_LIMIT_EXCEEDED,
+            R.SERVER_LIMIT_EXCEEDED,
             f"the object would have {count} attributes; the server stores {maximum} at most",
-        )
-
-
-def _require_state(key: AttributeKey, managed: Managed) -> None:
-    states = MODIFIABLE_STATES.get(key) if isinstance(key, Tag) else None
-    if states is not None and managed.state not in states:
-        raise OperationError(
-            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
-            f"{attribute_name(key)} cannot be changed in the state {describe_state(managed.state)}",
         )

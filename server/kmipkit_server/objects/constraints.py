@@ -1,16 +1,17 @@
 """Constraints and defaults for new objects, which administrators set (KMIP 2.1 §6.1.52, §6.1.53).
 
-They are one setting in the store. It is cached until it changes, so that only the first Create reads
+They are one setting in the store, which is cached until it changes, so that only the first Create reads
 it. Rules that cannot be read do not apply, so that clients are served until an administrator has set
 them again; the log says so. The batch stages the cache, like everything outside the
 transaction: uncommitted rules do not affect other clients.
 """
 
 import logging
+import struct
 from collections.abc import Iterable
 from typing import Annotated
 
-from kmipkit.errors import OperationError, RemoteProtocolError
+from kmipkit.errors import LocalProtocolError, OperationError, RemoteProtocolError
 from kmipkit.model.attribute import Attribute, Attributes, attribute_name
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.payloads.limits import (
@@ -22,7 +23,7 @@ from kmipkit.model.payloads.limits import (
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.enums import ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_1
+from kmipkit.spec.versions import V2_1, V3_0, Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.store.base import Damaged, Reader, Transaction
 
@@ -34,10 +35,58 @@ _CACHE = "constraints"
 
 @structure()
 class Rules(Structure):
-    """Constraints and defaults as they are stored."""
+    """Constraints and defaults."""
 
     constraints: Annotated[Constraints | None, Wire(Tag.CONSTRAINTS)] = None
     defaults: Annotated[DefaultsInformation | None, Wire(Tag.DEFAULTS_INFORMATION)] = None
+
+
+_VERSIONS = (V2_1, V3_0)
+"""The versions in whose encoding rules are stored, in the order in which they are tried."""
+
+_HEAD = struct.Struct(">BBI")
+"""Before each of the two rules: the version of its encoding, and its size."""
+
+_OLD_FORM = Tag.REQUEST_PAYLOAD >> 16
+"""The first byte of what earlier releases stored: the encoding of both rules in 2.1."""
+
+
+def pack_rules(rules: Rules) -> bytes:
+    """The stored form: each of the two rules in the encoding of the version that has its values."""
+    return b"".join(
+        _HEAD.pack(*version, len(data)) + data
+        for version, data in (
+            _encoded(Rules(constraints=rules.constraints)),
+            _encoded(Rules(defaults=rules.defaults)),
+        )
+    )
+
+
+def _encoded(rules: Rules) -> tuple[Version, bytes]:
+    for version in _VERSIONS:
+        try:
+            return version, encode(rules, version, tag=Tag.REQUEST_PAYLOAD)
+        except LocalProtocolError:
+            continue
+    raise OperationError(
+        ResultReason.INVALID_FIELD, "the request has values of different versions of KMIP"
+    )
+
+
+def unpack_rules(stored: bytes) -> Rules:
+    """The rules of :func:`pack_rules`, or of an earlier release. RemoteProtocolError if damaged."""
+    if stored[0] == _OLD_FORM:
+        return decode(Rules, stored, V2_1, tag=Tag.REQUEST_PAYLOAD)
+    rules, at = Rules(), 0
+    while at < len(stored):
+        major, minor, size = _HEAD.unpack_from(stored, at)
+        at += _HEAD.size + size
+        part = decode(Rules, stored[at - size : at], Version(major, minor), tag=Tag.REQUEST_PAYLOAD)
+        rules = rules.replace(
+            constraints=part.constraints or rules.constraints,
+            defaults=part.defaults or rules.defaults,
+        )
+    return rules
 
 
 def rules_in_force(call: Call) -> Rules:
@@ -56,7 +105,7 @@ def rules_in_force(call: Call) -> Rules:
 def _read(store: Reader) -> Rules:
     try:
         stored = store.setting(SETTING)
-        return Rules() if stored is None else decode(Rules, stored, V2_1, tag=Tag.REQUEST_PAYLOAD)
+        return Rules() if stored is None else unpack_rules(stored)
     except (Damaged, RemoteProtocolError) as error:
         log.warning(
             "the constraints and defaults cannot be read and do not apply; set them again: %s",
@@ -67,7 +116,7 @@ def _read(store: Reader) -> Rules:
 
 def replace_rules(call: Call, rules: Rules) -> None:
     """Store other rules, which apply from the commit on."""
-    call.transaction.set_setting(SETTING, encode(rules, V2_1, tag=Tag.REQUEST_PAYLOAD))
+    call.transaction.set_setting(SETTING, pack_rules(rules))
     call.batch.staged(call.batch.server.state.caches)[_CACHE] = rules
 
 

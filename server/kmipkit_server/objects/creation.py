@@ -29,15 +29,24 @@ from kmipkit.spec.enums import (
     RNGAlgorithm,
     State,
 )
-from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
+from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1, V1_3
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.objects import attribute_rules, constraints
+from kmipkit_server.objects.application_data import with_application_data
+from kmipkit_server.objects.dates import require_order
+from kmipkit_server.objects.links import require_one_replacement
 from kmipkit_server.objects.managed import Managed, is_multi_instance, pack_object
-from kmipkit_server.objects.names import require_unique_name, template_attributes
+from kmipkit_server.objects.names import (
+    require_distinct_names,
+    require_unique_name,
+    template_attributes,
+)
 from kmipkit_server.objects.protection import without_claims
+from kmipkit_server.objects.protection_storage import OWN_STORAGE, require_own_storage
+from kmipkit_server.objects.quantum_safety import require_quantum_safe
 from kmipkit_server.objects.usage import with_count
 from kmipkit_server.store.base import Record
 
@@ -51,23 +60,50 @@ MAX_SECRET_BITS = 8192
 def requested_attributes(
     call: Call, attributes: Attributes | None, object_type: ObjectType
 ) -> Attributes:
-    """The attributes that a client requests for a new object, checked.
+    """The attributes of a new object: those that the client requests, and the server's defaults."""
+    return with_defaults(call, object_type, explicit_attributes(call, attributes, object_type))
 
-    Those of templates and the server's defaults are included. An attribute in the request itself
-    replaces the same single-instance attribute of a template (KMIP 1.4 §2.1.8).
+
+def explicit_attributes(
+    call: Call, attributes: Attributes | None, object_type: ObjectType
+) -> Attributes:
+    """The attributes that a client requests for a new object, checked; without the server's defaults.
+
+    Those of templates are included. An attribute in the request itself replaces the same
+    single-instance attribute of a template, and that of a later template the one of an earlier
+    template (KMIP 1.4 §4.2).
     """
-    # Not "or": a request that has only templates has no attributes, and so is false.
     requested = Attributes() if attributes is None else attributes
     attribute_rules.require_room(len(requested), call.settings.max_attributes)
     for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
     _refuse_repetition(requested)
-    merged = [with_count(attribute) for attribute in requested]
+    if not requested.templates:
+        return Attributes(tuple([completed(call, attribute) for attribute in requested]))
+    of_templates: list[Attribute] = []
     for attribute in template_attributes(call, requested.templates):
-        if is_multi_instance(attribute.key) or attribute.key not in requested:
-            attribute_rules.check_new(attribute, object_type, call.version)
-            merged.append(with_count(attribute))
-    return constraints.with_defaults(call, object_type, Attributes(tuple(merged)))
+        if not is_multi_instance(attribute.key):
+            if attribute.key in requested:
+                continue
+            of_templates = [each for each in of_templates if each.key != attribute.key]
+        attribute_rules.check_new(attribute, object_type, call.version)
+        of_templates.append(attribute)
+    merged = (*requested, *of_templates)
+    return Attributes(tuple([completed(call, attribute) for attribute in merged]))
+
+
+def with_defaults(call: Call, object_type: ObjectType, explicit: Attributes) -> Attributes:
+    """Requested attributes with the server's defaults; Invalid Field if they contradict each other."""
+    attributes = constraints.with_defaults(call, object_type, explicit)
+    require_order(attributes)
+    require_own_storage(attributes)
+    return attributes
+
+
+def completed(call: Call, attribute: Attribute, managed: Managed | None = None) -> Attribute:
+    """A requested attribute of a new or existing object with what the server adds to its value."""
+    limits = managed.get(Tag.USAGE_LIMITS) if managed is not None else None
+    return with_application_data(call, with_count(attribute, limits))
 
 
 def with_usage_mask(attributes: Attributes) -> Attributes:
@@ -139,9 +175,7 @@ SET_BY_SERVER: Mapping[Tag, ServerValue] = MappingProxyType(
             identifier.encode()
         ).digest(),
         Tag.LEASE_TIME: lambda call, identifier, requested: call.settings.lease_seconds,
-        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, requested: (
-            ProtectionStorageMask.SOFTWARE
-        ),
+        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, requested: OWN_STORAGE,
     }
 )
 """Attributes that the server gives to every new object, unless the request has them."""
@@ -210,7 +244,17 @@ def store(
     given for objects that belong to the server.
     """
     owner = owner or call.identity
+    derived = list(derived)
+    if generated:
+        _require_own_origin(attributes)
+        # "SHALL be set to True when a new object is created on the server unless the client provides
+        # a False value in Register or Import" (KMIP 2.1 §4.24).
+        attributes = attributes.without(Tag.FRESH)
+    else:
+        _require_true(attributes, derived)
     attributes = without_claims(attributes)
+    require_distinct_names(attributes)
+    require_one_replacement(attributes)
     require_unique_name(call, attributes, owner=owner.name)
     identifier = identifier or new_identifier(call)
     requested_keys = {attribute.key for attribute in attributes}
@@ -224,6 +268,8 @@ def store(
         value = None if key in requested_keys else server_value(call, identifier, attributes)
         if value is not None:
             all_attributes.append(first_instance(key, value))
+    if Tag.QUANTUM_SAFE in requested_keys:
+        require_quantum_safe(Attributes(tuple(all_attributes)))
     if owner is not SYSTEM:
         constraints.check(call, object_type, all_attributes)
     record = Record(
@@ -240,6 +286,49 @@ def store(
     managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
     return managed
+
+
+_DESCRIPTIONS = (
+    Tag.CERTIFICATE_TYPE,
+    Tag.DIGITAL_SIGNATURE_ALGORITHM,
+    Tag.KEY_FORMAT_TYPE,
+    Tag.OPAQUE_DATA_TYPE,
+)
+"""Attributes of the server by which a request may describe the object that it has."""
+
+
+def _require_true(attributes: Attributes, derived: Iterable[tuple[Tag, Any]]) -> None:
+    """Refuse a description of the object that contradicts the object itself (KMIP 1.4 §11.4)."""
+    for key in _DESCRIPTIONS:
+        requested = attributes.all(key)
+        actual = [value for tag, value in derived if tag == key and value is not None]
+        if requested and actual and not set(requested) <= set(actual):
+            raise OperationError(
+                ResultReason.INVALID_FIELD,
+                f"the attribute {attribute_name(key)} contradicts the object, which has"
+                f" {', '.join(map(str, actual))}",
+            )
+
+
+def _require_own_origin(attributes: Attributes) -> None:
+    """Refuse what would not be true of an object that the server generates.
+
+    Its Original Creation Date "SHALL be set by the server and SHALL be the same as the Initial Date",
+    and if the server cannot use a generator that matches a requested Random Number Generator, "then
+    it SHALL fail the request" (KMIP 1.4 §3.43, §3.44; KMIP 2.1 §4.38, §4.46).
+    """
+    if Tag.ORIGINAL_CREATION_DATE in attributes:
+        raise OperationError(
+            ResultReason.ATTRIBUTE_READ_ONLY,
+            "the server sets the Original Creation Date of an object that it generates",
+        )
+    generator = attributes.get(Tag.RANDOM_NUMBER_GENERATOR)
+    if generator is not None and generator != SYSTEM_GENERATOR:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            "the server does not have the requested Random Number Generator; its own one is"
+            " Unspecified, as Query says",
+        )
 
 
 def first_instance(key: AttributeKey, value: Any) -> Attribute:

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import LocalProtocolError, OperationError
-from kmipkit.keys import certificates, costs, describe, formats, transparent
+from kmipkit.keys import certificates, contents, costs, formats, transparent
+from kmipkit.keys.contents import Contents
 from kmipkit.keys.transparent import is_transparent
 from kmipkit.model.attributes import (
     CertificateIdentifier,
@@ -41,6 +42,8 @@ from kmipkit.spec.versions import V2_1
 from kmipkit.ttlv import binary
 from kmipkit_server.objects.creation import digest
 from kmipkit_server.objects.managed import STORED_VERSIONS
+
+KeyObject = SymmetricKey | SecretData | SplitKey | PGPKey | PrivateKey | PublicKey
 
 Derived = Iterator[tuple[Tag, Any]]
 """Attributes and their values."""
@@ -108,9 +111,15 @@ def _tree(value: KeyValue) -> Any:
     )
 
 
-def _key_block(block: KeyBlock) -> Derived:
-    yield Tag.CRYPTOGRAPHIC_ALGORITHM, block.cryptographic_algorithm
-    yield Tag.CRYPTOGRAPHIC_LENGTH, block.cryptographic_length
+def _key_block(value: KeyObject) -> Derived:
+    block = value.key_block
+    algorithm, length = block.cryptographic_algorithm, block.cryptographic_length
+    if algorithm is None or length is None:
+        shown = _contents(value)
+        algorithm = shown.algorithm if algorithm is None else algorithm
+        length = shown.length if length is None else length
+    yield Tag.CRYPTOGRAPHIC_ALGORITHM, algorithm
+    yield Tag.CRYPTOGRAPHIC_LENGTH, length
     data = digested_bytes(block)
     if data is not None:
         yield Tag.DIGEST, digest(data, block.key_format_type)
@@ -121,23 +130,14 @@ def _key_block(block: KeyBlock) -> Derived:
         yield Tag.KEY_FORMAT_TYPE, block.key_format_type
 
 
-def _key(value: SymmetricKey | SecretData | SplitKey | PGPKey) -> Derived:
-    block = value.key_block
-    yield from _key_block(block)
-
-
-def _asymmetric(value: PrivateKey | PublicKey) -> Derived:
-    block = value.key_block
-    yield from _key_block(block)
-    material = block.key_value.key_material if isinstance(block.key_value, KeyValue) else None
-    if block.cryptographic_algorithm is not None or not isinstance(material, bytes):
-        return
-    try:
-        key = describe.describe_key(material, block.key_format_type, OBJECT_TYPE_OF[type(value)])
-    except OperationError:
-        return  # the library cannot read the key; the server stores it unchanged
-    yield Tag.CRYPTOGRAPHIC_ALGORITHM, key.algorithm
-    yield Tag.CRYPTOGRAPHIC_LENGTH, key.length
+def _contents(value: KeyObject) -> Contents:
+    """What an asymmetric key that is not wrapped says about itself."""
+    key = value.key_block.key_value
+    if not isinstance(value, PrivateKey | PublicKey) or not isinstance(key, KeyValue):
+        return Contents()
+    return contents.read(
+        key.key_material, value.key_block.key_format_type, OBJECT_TYPE_OF[type(value)]
+    )
 
 
 def _certificate(value: Certificate) -> Derived:
@@ -152,10 +152,7 @@ def _certificate(value: Certificate) -> Derived:
 
 def _x509(data: bytes) -> Derived:
     """Names, serial number and key of a certificate, in the forms of all versions."""
-    try:
-        certificate = certificates.describe_certificate(data)
-    except OperationError as error:
-        raise OperationError(ResultReason.INVALID_FIELD, error.message) from None
+    certificate = certificates.describe_certificate(data)
     yield from certificates.certificate_attributes(data)
     subject, issuer = certificate.subject, certificate.issuer
     yield (
@@ -190,6 +187,7 @@ def _is_x509(value: Certificate) -> bool:
 
 
 def _opaque(value: OpaqueObject) -> Derived:
+    yield Tag.OPAQUE_DATA_TYPE, value.opaque_data_type
     yield Tag.DIGEST, digest(value.opaque_data_value, None)
 
 
@@ -199,12 +197,12 @@ def _request(value: CertificateRequest) -> Derived:
 
 DERIVATIONS: Mapping[type, Callable[[Any], Derived]] = MappingProxyType(
     {
-        SymmetricKey: _key,
-        SecretData: _key,
-        SplitKey: _key,
-        PGPKey: _key,
-        PrivateKey: _asymmetric,
-        PublicKey: _asymmetric,
+        SymmetricKey: _key_block,
+        SecretData: _key_block,
+        SplitKey: _key_block,
+        PGPKey: _key_block,
+        PrivateKey: _key_block,
+        PublicKey: _key_block,
         Certificate: _certificate,
         CertificateRequest: _request,
         OpaqueObject: _opaque,
@@ -215,18 +213,13 @@ DERIVATIONS: Mapping[type, Callable[[Any], Derived]] = MappingProxyType(
 def derivation_cost(value: ManagedObject) -> float:
     """About how many milliseconds :func:`derived_attributes` takes for an object of a client.
 
-    A private key is validated if its algorithm and length, or its digests, follow from its content.
+    A transparent private key is validated if its digests follow from its content.
     """
     if isinstance(value, Certificate):
         return costs.symmetric(len(value.certificate_value))
     if not isinstance(value, PrivateKey) or not isinstance(value.key_block.key_value, KeyValue):
         return 0.0
-    block, material = value.key_block, value.key_block.key_value.key_material
-    if isinstance(material, bytes):
-        if block.cryptographic_algorithm is not None:
-            return 0.0
-        return costs.rsa_validation(costs.rsa_bits(len(material)))
-    modulus = getattr(material, "modulus", None)
+    modulus = getattr(value.key_block.key_value.key_material, "modulus", None)
     return costs.rsa_validation(modulus.bit_length()) if isinstance(modulus, int) else 0.0
 
 

@@ -36,6 +36,17 @@ def require_unique_name(
             )
 
 
+def require_distinct_names(attributes: Attributes) -> None:
+    """Refuse an object with the same Name twice (Non Unique Name Attribute)."""
+    if Tag.NAME not in attributes:
+        return
+    values = [name.name_value for name in attributes.all(Tag.NAME)]
+    if len(set(values)) != len(values):
+        raise OperationError(
+            ResultReason.NON_UNIQUE_NAME_ATTRIBUTE, "an object cannot have the same Name twice"
+        )
+
+
 def template_attributes(call: Call, templates: Iterable[Name]) -> list[Attribute]:
     """The attributes of the named templates (KMIP 1.4 §2.1.8); Item Not Found if one is missing."""
     attributes: list[Attribute] = []

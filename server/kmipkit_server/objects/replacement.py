@@ -1,5 +1,6 @@
 """What a replacement inherits from the object that it replaces (KMIP 1.4 §4.4, §4.5, §4.8)."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from kmipkit.errors import OperationError
@@ -9,8 +10,10 @@ from kmipkit.spec.enums import LinkType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.access import load, save
+from kmipkit_server.objects.dates import ORDERED_DATES, require_order
 from kmipkit_server.objects.managed import Managed, add_instance, is_multi_instance
 from kmipkit_server.objects.protection import inherited_protection
+from kmipkit_server.objects.protection_storage import require_own_storage
 
 NOT_COPIED: frozenset[AttributeKey] = frozenset(
     {
@@ -56,25 +59,54 @@ def inherited_attributes(call: Call, old: Managed, offset: int | None) -> Attrib
     return _with(copied, Tag.ACTIVATION_DATE, activation)
 
 
+def require_offset(old: Managed, requested: Attributes, offset: int | None) -> None:
+    """Refuse an Offset that contradicts the dates (KMIP 1.4 §11.5, §11.6, §11.9).
+
+    It "is not permitted to be specified at the same time as any of the Activation Date, Process Start
+    Date, Protect Stop Date, or Deactivation Date attributes", and without an Activation Date of the
+    existing object, it cannot move the other dates.
+    """
+    if offset is None:
+        return
+    if any(tag in requested for tag in (Tag.ACTIVATION_DATE, *SHIFTED_DATES)):
+        raise OperationError(
+            ResultReason.INVALID_MESSAGE, "an Offset and dates cannot be requested together"
+        )
+    if old.get(Tag.ACTIVATION_DATE) is None and any(old.get(tag) for tag in SHIFTED_DATES):
+        raise OperationError(
+            ResultReason.ILLEGAL_OPERATION,
+            "an Offset cannot move the dates of an object that has no Activation Date",
+        )
+
+
 def _with(attributes: Attributes, key: Tag, value: object) -> Attributes:
     return attributes.without(key).plus(Attribute(key, value, 0))
 
 
 def merged_attributes(requested: Attributes, inherited: Attributes) -> Attributes:
     """The inherited attributes and the requested ones, which replace or extend them."""
-    not_replaced = (
-        attribute
-        for attribute in inherited
-        if is_multi_instance(attribute.key) or attribute.key not in requested
-    )
-    return Attributes((*not_replaced, *requested))
+    return Attributes((*not_replaced(requested, inherited), *requested))
+
+
+def not_replaced(requested: Attributes, inherited: Attributes) -> Iterator[Attribute]:
+    """The inherited attributes that the requested ones neither replace nor repeat."""
+    for attribute in inherited:
+        if attribute.key not in requested or (
+            is_multi_instance(attribute.key) and attribute.value not in requested.all(attribute.key)
+        ):
+            yield attribute
 
 
 def replacing_attributes(
     call: Call, requested: Attributes, old: Managed, offset: int | None
 ) -> Attributes:
     """The attributes of a new key that replaces another one, and is as protected as that one."""
+    require_offset(old, requested, offset)
+    require_own_storage(requested)
     attributes = merged_attributes(requested, inherited_attributes(call, old, offset))
+    # Dates that are only copied may contradict each other, if an operation has set one of them.
+    if any(attribute.key in ORDERED_DATES for attribute in requested):
+        require_order(attributes)
     return inherited_protection(attributes, (old,), is_copy=False)
 
 

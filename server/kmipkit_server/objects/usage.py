@@ -11,7 +11,9 @@ from kmipkit.keys.parameters import Parameters
 from kmipkit.lifecycle import describe_state, may_process, may_protect
 from kmipkit.model.attribute import Attribute, AttributeKey
 from kmipkit.model.attributes import CryptographicParameters, UsageLimits
-from kmipkit.spec.enums import ResultReason, UsageLimitsUnit
+from kmipkit.model.structure import field_names
+from kmipkit.spec.enums import ResultReason as R
+from kmipkit.spec.enums import UsageLimitsUnit
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
@@ -45,7 +47,7 @@ def require_use(call: Call, managed: Managed, use: Use) -> None:
     mask = managed.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
     if use.mask not in mask:
         raise OperationError(
-            ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
+            R.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
             f"the Cryptographic Usage Mask of the key does not permit it to {use.action}",
         )
     if use.protects:
@@ -56,7 +58,7 @@ def require_use(call: Call, managed: Managed, use: Use) -> None:
         is_allowed = may_process(managed.state, call.now, process_start_date=process_start_date)
     if not is_allowed:
         raise OperationError(
-            ResultReason.WRONG_KEY_LIFECYCLE_STATE,
+            R.WRONG_KEY_LIFECYCLE_STATE,
             f"the key is {describe_state(managed.state)} and may not be used to {use.action} now",
         )
 
@@ -67,13 +69,61 @@ def parameters_of(managed: Managed, requested: CryptographicParameters | None) -
     return Parameters.of(parameters) if parameters is not None else Parameters()
 
 
-def with_count(attribute: Attribute) -> Attribute:
-    """Usage Limits with the whole total left: the client's count is ignored (KMIP 1.4 §3.21)."""
+def require_match(
+    managed: Managed,
+    requested: CryptographicParameters | None,
+    reason: R = R.BAD_CRYPTOGRAPHIC_PARAMETERS,
+) -> None:
+    """Refuse parameters that contradict every instance of the key's.
+
+    "If Cryptographic Parameters are specified [...], then the server SHALL verify that they match one
+    of the instances of the Cryptographic Parameters attribute of the corresponding key" (KMIP 1.4
+    §2.1.6, §4.6). Fields that only one side has contradict nothing. A key without the attribute
+    permits all parameters, as the official cases of Derive Key need it, and other servers do.
+    """
+    instances = managed.instances(Tag.CRYPTOGRAPHIC_PARAMETERS)
+    if requested is None or not instances:
+        return
+    if any(_agree(requested, instance.value) for instance in instances):
+        return
+    raise OperationError(
+        reason,
+        "the Cryptographic Parameters of the request do not match those of the key",
+    )
+
+
+def _agree(one: CryptographicParameters, other: CryptographicParameters) -> bool:
+    """Whether no field has different values in the two."""
+    for name in field_names(CryptographicParameters):
+        values = {getattr(one, name), getattr(other, name)} - {None}
+        if len(values) > 1:
+            return False
+    return True
+
+
+def with_count(attribute: Attribute, current: UsageLimits | None = None) -> Attribute:
+    """Usage Limits with the whole total left: the client's count is ignored (KMIP 1.4 §3.21).
+
+    The client sets "Total and/or Unit only"; what it omits remains as in the current limits.
+    """
     limits = attribute.value
     if attribute.key != Tag.USAGE_LIMITS or not isinstance(limits, UsageLimits):
         return attribute
-    unused = limits.replace(usage_limits_count=limits.usage_limits_total)
-    return Attribute(attribute.key, unused, attribute.index)
+    total, unit = limits.usage_limits_total, limits.usage_limits_unit
+    if current is not None:
+        total = current.usage_limits_total if total is None else total
+        unit = current.usage_limits_unit if unit is None else unit
+    if total is None or unit is None:
+        # A limit without a total or a unit would limit nothing.
+        raise OperationError(
+            R.INVALID_FIELD, "Usage Limits need a Usage Limits Total and a Usage Limits Unit"
+        )
+    if total < 0:
+        raise OperationError(R.INVALID_FIELD, f"Usage Limits Total cannot be negative: {total}")
+    complete = UsageLimits(
+        usage_limits_total=total, usage_limits_count=total, usage_limits_unit=unit
+    )
+    return Attribute(attribute.key, complete, attribute.index)
 
 
 def require_unused(managed: Managed, key: AttributeKey) -> None:
@@ -81,7 +131,7 @@ def require_unused(managed: Managed, key: AttributeKey) -> None:
     limits = managed.get(Tag.USAGE_LIMITS) if key == Tag.USAGE_LIMITS else None
     if limits is not None and limits.usage_limits_count != limits.usage_limits_total:
         raise OperationError(
-            ResultReason.ATTRIBUTE_READ_ONLY,
+            R.ATTRIBUTE_READ_ONLY,
             "Usage Limits cannot be changed after the first use of the key",
         )
 
@@ -99,7 +149,7 @@ def allocate(call: Call, managed: Managed, size: int, *, objects: int = 1) -> No
     remaining = limits.usage_limits_count - amount
     if remaining < 0:
         raise OperationError(
-            ResultReason.PERMISSION_DENIED,
+            R.PERMISSION_DENIED,
             f"the operation needs {amount} of the Usage Limits of the key, which has only"
             f" {limits.usage_limits_count} left",
         )

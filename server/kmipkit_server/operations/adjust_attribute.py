@@ -19,6 +19,7 @@ from kmipkit.spec.versions import Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import attribute_rules
 from kmipkit_server.objects.access import load_for_change, save
+from kmipkit_server.objects.dates import activated_if_due, require_order_with
 from kmipkit_server.objects.managed import Managed, set_attribute
 
 _NUMBERS = (ItemType.INTEGER, ItemType.LONG_INTEGER, ItemType.BIG_INTEGER)
@@ -140,5 +141,7 @@ def adjust_attribute(call: Call, request: AdjustAttributeRequest) -> AdjustAttri
         ) from None
     attribute_rules.check_set(Attribute(key, value), managed, call.version)
     _check(key, value, call.version)
-    save(call, managed, managed.with_attributes(set_attribute(managed.attributes, key, value)))
+    attributes = set_attribute(managed.attributes, key, value)
+    require_order_with(attributes, key)
+    save(call, managed, activated_if_due(managed.with_attributes(attributes), key))
     return AdjustAttributeResponse(unique_identifier=call.returns(managed.id))

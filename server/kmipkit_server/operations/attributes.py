@@ -25,13 +25,16 @@ from kmipkit.model.payloads.attributes import (
     SetAttributeRequest,
     SetAttributeResponse,
 )
-from kmipkit.spec.enums import ResultReason, State
+from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0, Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import attribute_rules
 from kmipkit_server.objects.access import load, load_for_change, save
+from kmipkit_server.objects.creation import completed
+from kmipkit_server.objects.dates import activated_if_due, require_order_with
 from kmipkit_server.objects.foreign_values import require_known
+from kmipkit_server.objects.links import require_one_replacement
 from kmipkit_server.objects.managed import (
     Managed,
     add_instance,
@@ -41,8 +44,9 @@ from kmipkit_server.objects.managed import (
     refers_to,
     set_attribute,
 )
-from kmipkit_server.objects.names import require_unique_name
-from kmipkit_server.objects.usage import require_unused, with_count
+from kmipkit_server.objects.names import require_distinct_names, require_unique_name
+from kmipkit_server.objects.quantum_safety import require_quantum_safe
+from kmipkit_server.objects.usage import require_unused
 
 
 def get_attributes(call: Call, request: GetAttributesRequest) -> GetAttributesResponse:
@@ -78,8 +82,9 @@ def get_attribute_list(call: Call, request: GetAttributeListRequest) -> GetAttri
 def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeResponse:
     """Add an instance of an attribute (KMIP 1.4 §4.14)."""
     managed = load_for_change(call, request.unique_identifier)
-    new = with_count(request.attribute)
-    attribute_rules.check_add(new, managed, call.version)
+    attribute_rules.check_add(request.attribute, managed, call.version)
+    new = completed(call, request.attribute, managed)
+    _require_quantum_safe(managed, new)
     if new.index:
         raise OperationError(
             ResultReason.INVALID_FIELD,
@@ -93,7 +98,8 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
     _require_unique(call, managed, new)
     attribute_rules.require_room(len(managed.attributes) + 1, call.settings.max_attributes)
     attributes, index = add_instance(managed.attributes, new.key, new.value)
-    save(call, managed, _activated_if_due(managed.with_attributes(attributes), new.key))
+    _require_consistent(attributes, new)
+    save(call, managed, activated_if_due(managed.with_attributes(attributes), new.key))
     return AddAttributeResponse(
         unique_identifier=call.returns(managed.id),
         attribute=for_version(call.version, Attribute(new.key, new.value, index)),
@@ -103,17 +109,18 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
 def modify_attribute(call: Call, request: ModifyAttributeRequest) -> ModifyAttributeResponse:
     """Change the value of one instance (KMIP 1.4 §4.15, KMIP 2.1 §6.1.34)."""
     managed = load_for_change(call, request.unique_identifier)
-    new = with_count(request.attribute)
-    attribute_rules.check_modify(new, managed, call.version)
+    attribute_rules.check_modify(request.attribute, managed, call.version)
+    new = completed(call, request.attribute, managed)
+    _require_quantum_safe(managed, new)
     require_unused(managed, new.key)
-    old = _instance(managed, new.key, new.index, request.current_attribute)
+    old = _instance_to_modify(call, managed, new, request.current_attribute)
     _require_unique(call, managed, new)
-    changed = Attribute(new.key, new.value, old.index)
-    attributes = Attributes(tuple(changed if each is old else each for each in managed.attributes))
-    save(call, managed, _activated_if_due(managed.with_attributes(attributes), new.key))
+    attributes = _with_value(managed.attributes, old, new.value)
+    _require_consistent(attributes, new)
+    save(call, managed, activated_if_due(managed.with_attributes(attributes), new.key))
     return ModifyAttributeResponse(
         unique_identifier=call.returns(managed.id),
-        attribute=_for_response(changed, new.index, call.version),
+        attribute=_for_response(Attribute(new.key, new.value, old.index), new.index, call.version),
     )
 
 
@@ -144,24 +151,37 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
 
 
 def set_attribute_value(call: Call, request: SetAttributeRequest) -> SetAttributeResponse:
-    """Set a single-instance attribute, whether it has a value or not (KMIP 2.1 §6.1.51)."""
+    """Add an attribute, or change its only instance (KMIP 2.1 §6.1.51).
+
+    "If it has more than one instance an error is raised."
+    """
     managed = load_for_change(call, request.unique_identifier)
-    new = with_count(request.attribute)
-    require_unused(managed, new.key)
-    # A vendor attribute may have several instances, but with one it can be set like the others.
-    if is_multi_instance(new.key) and (
-        isinstance(new.key, Tag) or len(managed.instances(new.key)) > 1
-    ):
+    new = completed(call, request.attribute, managed)
+    instances = managed.instances(reference_to(new, call.version))
+    if len(instances) > 1:
         raise OperationError(
             ResultReason.MULTI_VALUED_ATTRIBUTE,
-            f"{attribute_name(new.key)} can have several values; use Add Attribute, Modify"
+            f"the object has several values for {attribute_name(new.key)}; use Add Attribute, Modify"
             " Attribute or Delete Attribute",
         )
     attribute_rules.check_set(new, managed, call.version)
-    attributes = set_attribute(managed.attributes, new.key, new.value)
+    require_unused(managed, new.key)
+    _require_unique(call, managed, new)
+    _require_quantum_safe(managed, new)
+    if instances:
+        attributes = _with_value(managed.attributes, instances[0], new.value)
+    else:
+        attributes, _ = add_instance(managed.attributes, new.key, new.value)
+    _require_consistent(attributes, new)
     attribute_rules.require_room(len(attributes), call.settings.max_attributes)
-    save(call, managed, _activated_if_due(managed.with_attributes(attributes), new.key))
+    save(call, managed, activated_if_due(managed.with_attributes(attributes), new.key))
     return SetAttributeResponse(unique_identifier=call.returns(managed.id))
+
+
+def _with_value(attributes: Attributes, old: Attribute, value: object) -> Attributes:
+    """The attributes with another value of one instance."""
+    changed = Attribute(old.key, value, old.index)
+    return Attributes(tuple(changed if each is old else each for each in attributes))
 
 
 def _for_response(attribute: Attribute, index: int | None, version: Version) -> Attribute:
@@ -196,13 +216,45 @@ def _instance(
     )
 
 
+def _instance_to_modify(
+    call: Call, managed: Managed, new: Attribute, current: Attribute | None
+) -> Attribute:
+    """The instance that Modify Attribute changes.
+
+    In 1.x, it is that of the index, and an attribute that the object does not have is an Invalid
+    Field (KMIP 1.4 §11.16). In 2.x: "If no Current Attribute is specified in the request, then if
+    there is only a single instance of the Attribute it SHALL be selected [...], and if there are
+    multiple instances of the Attribute an error SHALL be returned" (KMIP 2.1 §6.1.34).
+    """
+    instances = managed.instances(new.key)
+    if call.version < V2_0 and not instances:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"the object does not have the attribute {attribute_name(new.key)}; add it first",
+        )
+    if call.version >= V2_0 and current is None and len(instances) > 1:
+        raise OperationError(
+            ResultReason.MULTI_VALUED_ATTRIBUTE,
+            f"the object has several values for {attribute_name(new.key)};"
+            " name the one to change by Current Attribute",
+        )
+    return _instance(managed, new.key, new.index, current)
+
+
+def _require_quantum_safe(managed: Managed, new: Attribute) -> None:
+    if new.key == Tag.QUANTUM_SAFE and new.value:
+        require_quantum_safe(set_attribute(managed.attributes, new.key, new.value))
+
+
 def _require_unique(call: Call, managed: Managed, new: Attribute) -> None:
     if new.key == Tag.NAME:
         require_unique_name(call, Attributes((new,)), own=managed.id, owner=managed.record.owner)
 
 
-def _activated_if_due(managed: Managed, key: AttributeKey) -> Managed:
-    """In the state to which a new Activation Date leads (KMIP 1.4 §3.22, transitions 4 and 6)."""
-    if key == Tag.ACTIVATION_DATE and managed.record.stored_state is State.PRE_ACTIVE:
-        return managed.with_state(managed.state)
-    return managed
+def _require_consistent(attributes: Attributes, new: Attribute) -> None:
+    """Refuse a value that contradicts another attribute of the object."""
+    require_order_with(attributes, new.key)
+    if new.key == Tag.NAME:
+        require_distinct_names(attributes)
+    elif new.key == Tag.LINK:
+        require_one_replacement(attributes)

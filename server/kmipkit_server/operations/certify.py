@@ -46,13 +46,15 @@ from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
 from kmipkit_server.objects.protection import inherited_protection
+from kmipkit_server.objects.protection_storage import require_storage
 from kmipkit_server.objects.replacement import (
     inherited_attributes,
     link_to_replaced,
     link_to_replacement,
-    merged_attributes,
+    not_replaced,
     release_names,
     require_not_replaced,
+    require_offset,
 )
 
 SignedRequest = x509.CertificateSigningRequest
@@ -65,6 +67,7 @@ def certify(call: Call, request: CertifyRequest) -> CertifyResponse:
     if signed is None and isinstance(subject.object if subject else None, CertificateRequest):
         assert subject is not None
         signed, subject = _parse_object(subject), None
+    require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, ObjectType.CERTIFICATE)
     if source is not None:
         attributes = inherited_protection(attributes, (source,), is_copy=True)
@@ -87,15 +90,13 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     if signed is None and request.certificate_request_unique_identifier is not None:
         signed = _parse_object(load(call, request.certificate_request_unique_identifier))
     subject = _linked_key(call, old)
-    requested = creation.requested_attributes(call, request.attributes, ObjectType.CERTIFICATE)
+    require_storage(request.protection_storage_masks)
+    requested = creation.explicit_attributes(call, request.attributes, ObjectType.CERTIFICATE)
+    require_offset(old, requested, request.offset)
     inherited = inherited_attributes(call, old, request.offset).without(*_FROM_CERTIFICATE)
     # Requested names come before inherited ones: the first Name becomes the Common Name.
-    others = (
-        attribute
-        for attribute in merged_attributes(requested, inherited)
-        if attribute not in requested
-    )
-    attributes = inherited_protection(Attributes((*requested, *others)), (old,), is_copy=True)
+    attributes = Attributes((*requested, *not_replaced(requested, inherited)))
+    attributes = inherited_protection(attributes, (old,), is_copy=True)
     value = _issue(call, subject or old, signed, attributes)
     # The names move before the new object is stored, since two objects must not share one.
     nameless = release_names(call, old)

@@ -37,6 +37,7 @@ def _denies_lease(managed: Managed, requested: int | None) -> bool:
 def check(call: Call, request: CheckRequest) -> CheckResponse:
     """Return the identifier, or fail with the values that the object denies."""
     managed = load(call, request.unique_identifier)
+    managed.require_alive()
     denied = CheckResponse(
         usage_limits_count=(
             request.usage_limits_count

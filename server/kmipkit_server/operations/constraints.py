@@ -11,12 +11,14 @@ from kmipkit.model.payloads.limits import (
 )
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import constraints
+from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.policy import rules
 
 
 def set_constraints(call: Call, request: SetConstraintsRequest) -> SetConstraintsResponse:
-    """Replace the constraints on new objects."""
+    """Replace the constraints on new objects; a request without constraints removes them."""
     rules.require_administrator(call.identity)
+    require_storable(request.constraints, call.version)
     current = constraints.rules_in_force(call)
     constraints.replace_rules(call, current.replace(constraints=request.constraints))
     return SetConstraintsResponse()
@@ -31,6 +33,7 @@ def get_constraints(call: Call, request: GetConstraintsRequest) -> GetConstraint
 def set_defaults(call: Call, request: SetDefaultsRequest) -> SetDefaultsResponse:
     """Replace the defaults of new objects; a request without defaults removes them."""
     rules.require_administrator(call.identity)
+    require_storable(request.defaults_information, call.version)
     current = constraints.rules_in_force(call)
     constraints.replace_rules(call, current.replace(defaults=request.defaults_information))
     return SetDefaultsResponse()

@@ -22,6 +22,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.settings import Random
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.protection_storage import require_storage
 
 
 def raw_key(data: bytes, algorithm: CryptographicAlgorithm | None, bits: int) -> KeyBlock:
@@ -89,6 +90,7 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
             ResultReason.INVALID_OBJECT_TYPE,
             f"Create makes Symmetric Keys and Secret Data, not {title_with_article(object_type)}",
         )
+    require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, object_type)
     attributes = creation.with_usage_mask(attributes)
     value = make(attributes, call.random)

@@ -30,7 +30,13 @@ from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
 from kmipkit_server.objects.protection import inherited_protection
-from kmipkit_server.objects.usage import DERIVE_KEY, allocate, parameters_of, require_use
+from kmipkit_server.objects.usage import (
+    DERIVE_KEY,
+    allocate,
+    parameters_of,
+    require_match,
+    require_use,
+)
 from kmipkit_server.operations.create import raw_key
 
 
@@ -117,6 +123,9 @@ def _derive(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, len
         return derivation.first_bytes(_agree(call, bases), length)
     parameters = request.derivation_parameters
     key, data = _sources(bases, parameters.derivation_data)
+    # "If a key is derived using HMAC, then [...] the Cryptographic Parameters are ignored" (§4.6).
+    if key is not None and request.derivation_method != DerivationMethod.HMAC:
+        require_match(key, parameters.cryptographic_parameters)
     inputs = derivation.Inputs(
         key=key_bytes(key) if key is not None else None,
         algorithm=key.get(Tag.CRYPTOGRAPHIC_ALGORITHM) if key is not None else None,

@@ -22,8 +22,10 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
+from kmipkit_server.objects.claims import require_true_claims
+from kmipkit_server.objects.dates import require_order
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
-from kmipkit_server.objects.foreign_values import require_known
+from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.protection import inherited_protection, of_unknown_history
 from kmipkit_server.objects.registrable import REGISTRABLE
@@ -53,7 +55,14 @@ def export(call: Call, request: ExportRequest) -> ExportResponse:
     )
 
 
-_COLUMNS = (Tag.UNIQUE_IDENTIFIER, Tag.OBJECT_TYPE, Tag.STATE)
+_NOT_TAKEN_OVER = (
+    Tag.UNIQUE_IDENTIFIER,
+    Tag.OBJECT_TYPE,
+    Tag.STATE,
+    Tag.OBJECT_CLASS,
+    Tag.PROTECTION_STORAGE_MASK,
+)
+"""Attributes that follow from other parts of the record, or say where this server stores it."""
 
 
 def import_(call: Call, request: ImportRequest) -> ImportResponse:
@@ -77,15 +86,17 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         _replace(call, identifier, allowed=bool(request.replace_existing))
     attribute_rules.require_room(len(request.attributes), call.settings.max_attributes)
     for attribute in request.attributes:
-        attribute_rules.check_import(attribute, call.version)
-    require_known(request.object, call.version)
+        attribute_rules.check_import(attribute, object_type, call.version)
+    require_order(request.attributes)
+    require_storable(request.object, call.version)
     value = _object_to_store(call, request)
+    require_true_claims(value, request.attributes)
     state = _state(request.attributes)
     attributes = Attributes(
         tuple(
             Attribute(attribute.key, attribute.value, attribute.index)
             for attribute in request.attributes
-            if attribute.key not in _COLUMNS
+            if attribute.key not in _NOT_TAKEN_OVER
         )
     )
     if value is not request.object:

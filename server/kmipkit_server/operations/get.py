@@ -75,10 +75,8 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             raise OperationError(ResultReason.ILLEGAL_OPERATION, "only keys can be wrapped")
         return value
     if block.key_value is None:
-        raise OperationError(
-            ResultReason.KEY_VALUE_NOT_PRESENT,
-            "the server stores only the attributes of this key, not its value",
-        )
+        _require_no_conversion(block, request)
+        return value
     if request.key_wrap_type == KeyWrapType.NOT_WRAPPED:
         block = _unwrapped(call, block, request)
     if request.key_format_type == KeyFormatType.PKCS_12 != block.key_format_type:
@@ -100,6 +98,22 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
     return value if block is getattr(value, "key_block", None) else value.replace(key_block=block)
 
 
+def _require_no_conversion(block: KeyBlock, request: GetRequest) -> None:
+    """Refuse to convert or wrap a key whose value is not on the server.
+
+    Get returns the rest of its Key Block, as the official cases TC-MDO-1 and -3 expect.
+    """
+    requested = request.key_format_type
+    if request.key_wrapping_specification is not None or requested not in (
+        None,
+        block.key_format_type,
+    ):
+        raise OperationError(
+            ResultReason.KEY_VALUE_NOT_PRESENT,
+            "the server stores only the attributes of this key, not its value",
+        )
+
+
 def _unwrapped(call: Call, block: KeyBlock, request: GetRequest) -> KeyBlock:
     """The key block unwrapped, unless the key is that of an object that must not leave in clear."""
     unwrapped = unwrap_key_block(call, block)
@@ -117,6 +131,9 @@ def get(call: Call, request: GetRequest) -> GetResponse:
     managed.require_alive()
     require_get_permitted(managed, request)
     value = converted_object(call, managed, request)
+    if request.key_wrapping_specification is not None:
+        # Wrapping may have counted a use of this very object.
+        managed = load(call, managed.id)
     _clear_fresh(call, managed)
     return GetResponse(
         object_type=managed.object_type, unique_identifier=call.returns(managed.id), object=value

@@ -9,7 +9,7 @@ from kmipkit.model.payloads.lifecycle import (
     ObtainLeaseRequest,
     ObtainLeaseResponse,
 )
-from kmipkit.spec.enums import ResultReason
+from kmipkit.spec.enums import ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.access import load, load_for_change
@@ -17,9 +17,17 @@ from kmipkit_server.objects.usage import allocate
 
 
 def obtain_lease(call: Call, request: ObtainLeaseRequest) -> ObtainLeaseResponse:
-    """Return how long the client may use the object, and when it last changed."""
+    """Return how long the client may use the object, and when it last changed.
+
+    There is no new lease for a compromised object: "if the server determines that a new lease SHALL
+    NOT be issued", the request fails with Permission Denied (KMIP 1.4 §4.17, §11.18).
+    """
     managed = load(call, request.unique_identifier)
     managed.require_alive()
+    if managed.state is State.COMPROMISED:
+        raise OperationError(
+            ResultReason.PERMISSION_DENIED, "the object is compromised: there is no lease for it"
+        )
     return ObtainLeaseResponse(
         unique_identifier=call.returns(managed.id),
         lease_time=managed.get(Tag.LEASE_TIME) or 0,

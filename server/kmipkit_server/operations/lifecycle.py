@@ -22,6 +22,7 @@ from kmipkit.spec.enums import ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.access import load_for_change, save
+from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.managed import Managed
 
 _STATELESS = frozenset({ObjectType.TEMPLATE})
@@ -50,6 +51,7 @@ def revoke(call: Call, request: RevokeRequest) -> RevokeResponse:
     """Deactivate an object, or mark it compromised (KMIP 1.4 §4.20)."""
     managed = _load_stateful(call, request.unique_identifier)
     reason = request.revocation_reason
+    require_storable(reason, call.version)
     occurrence = request.compromise_occurrence_date
     is_compromised = reason.revocation_reason_code in COMPROMISES
     if occurrence is not None and not is_compromised:
@@ -97,7 +99,7 @@ def obliterate(call: Call, request: ObliterateRequest) -> ObliterateResponse:
     if managed.state not in DESTROYED_STATES and managed.object_type not in _STATELESS:
         managed.after(Event.DESTROY)  # refuses what Destroy would refuse, such as an Active key
     call.transaction.remove(managed.record)
-    return ObliterateResponse(unique_identifier=managed.id)
+    return ObliterateResponse()
 
 
 def archive(call: Call, request: ArchiveRequest) -> ArchiveResponse:

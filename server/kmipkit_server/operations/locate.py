@@ -4,14 +4,16 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes, VendorName, attribute_name
 from kmipkit.model.payloads.locate import LocateRequest, LocateResponse
 from kmipkit.spec.attributes import BY_TAG
-from kmipkit.spec.enums import ObjectClass, ResultReason
+from kmipkit.spec.enums import ObjectClass, ObjectGroupMember, ResultReason
+from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.versions import V2_0
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.objects import groups
 from kmipkit_server.policy import rules
-from kmipkit_server.store.base import Criterion, LocateQuery
+from kmipkit_server.store.base import Criterion, LocateQuery, SearchTooLong
 
 
 def _criterion(call: Call, attribute: Attribute) -> Criterion:
@@ -80,8 +82,23 @@ def _not_negative(value: int | None, field: str) -> int | None:
     return value
 
 
+def _storage_status(call: Call, request: LocateRequest) -> StorageStatusMask | None:
+    """The Storage Status Mask of the request.
+
+    "The server SHALL NOT return unique identifiers for objects that are destroyed unless the Storage
+    Status Mask field includes the Destroyed Storage indicator" (KMIP 2.1 §6.1.28). 1.x has no such
+    indicator: there the State asks for them.
+    """
+    mask = request.storage_status_mask
+    return StorageStatusMask.ON_LINE_STORAGE if mask is None and call.version >= V2_0 else mask
+
+
 def locate(call: Call, request: LocateRequest) -> LocateResponse:
-    """Find the client's own objects that meet all criteria, newest first."""
+    """Find the client's own objects that meet all criteria, newest first (KMIP 2.1 §6.1.28).
+
+    1.x does not say in which order. There, fresh members of a group are handed out in the order in
+    which they came, as the official case TC-152 expects.
+    """
     maximum = _not_negative(request.maximum_items, "Maximum Items")
     _limit_criteria(request.attributes or Attributes())
     owner, attributes = _owner(call, request.attributes or Attributes())
@@ -91,10 +108,16 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
         now=call.now,
         offset=_not_negative(request.offset_items, "Offset Items") or 0,
         maximum=maximum,
-        storage_status_mask=request.storage_status_mask,
+        storage_status_mask=_storage_status(call, request),
         object_group_member=request.object_group_member,
+        limit=call.settings.max_located,
+        oldest_first=call.version < V2_0
+        and request.object_group_member == ObjectGroupMember.GROUP_MEMBER_FRESH,
     )
-    located = groups.locate(call, query)
+    try:
+        located = groups.locate(call, query)
+    except SearchTooLong as error:
+        raise OperationError(ResultReason.SERVER_LIMIT_EXCEEDED, str(error)) from None
     call.identifiers = located.ids
     is_paged = request.offset_items is not None or maximum is not None
     return LocateResponse(

@@ -128,6 +128,9 @@ RESPONSE_FIELDS: Mapping[QueryFunction, tuple[ResponseField, ...]] = MappingProx
             ("vendor_identification", lambda call: call.settings.vendor),
             ("server_information", _server_information),
         ),
+        QueryFunction.QUERY_APPLICATION_NAMESPACES: (
+            ("application_namespaces", lambda call: call.settings.application_namespaces),
+        ),
         QueryFunction.QUERY_RNGS: (
             (
                 # The operating system does not say how its generator is built.

@@ -1,19 +1,22 @@
 """Register: store an object that the client supplies (KMIP 1.4 §4.3, KMIP 2.1 §6.1.43)."""
 
 from kmipkit.errors import OperationError
-from kmipkit.model.attribute import Attributes, attribute_name
+from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import Link
 from kmipkit.model.keyblock import KeyBlock
-from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, Template
+from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject, PrivateKey, Template
 from kmipkit.model.payloads.register import RegisterRequest, RegisterResponse
 from kmipkit.spec.enums import LinkType, ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
+from kmipkit_server.objects.claims import require_true_claims
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
-from kmipkit_server.objects.foreign_values import require_known
+from kmipkit_server.objects.foreign_values import require_storable
+from kmipkit_server.objects.protection_storage import require_storage
 from kmipkit_server.objects.registrable import REGISTRABLE
+from kmipkit_server.operations.register_pkcs12 import is_container, opened_container
 
 
 def _checked_object(object_type: ObjectType, value: ManagedObject | None) -> ManagedObject:
@@ -33,24 +36,6 @@ def _checked_object(object_type: ObjectType, value: ManagedObject | None) -> Man
             f" {title_with_article(OBJECT_TYPE_OF[type(value)])}",
         )
     return value
-
-
-def _check_key_block(attributes: Attributes, value: ManagedObject) -> None:
-    """Refuse an algorithm or length that differs from the key block's (KMIP 1.4 §4.3)."""
-    block = getattr(value, "key_block", None)
-    if not isinstance(block, KeyBlock):
-        return
-    for tag, in_block in (
-        (Tag.CRYPTOGRAPHIC_ALGORITHM, block.cryptographic_algorithm),
-        (Tag.CRYPTOGRAPHIC_LENGTH, block.cryptographic_length),
-    ):
-        attribute = attributes.get(tag)
-        if attribute is not None and in_block is not None and attribute != in_block:
-            raise OperationError(
-                ResultReason.INVALID_FIELD,
-                f"the attribute {attribute_name(tag)} is {attribute!s},"
-                f" but the key block has {in_block!s}",
-            )
 
 
 def _wrapping_link(value: ManagedObject) -> list[tuple[Tag, Link]]:
@@ -75,16 +60,39 @@ def _template_attributes(call: Call, value: Template) -> Attributes:
     return creation.requested_attributes(call, names, ObjectType.TEMPLATE)
 
 
+_MASKED = frozenset(
+    {
+        ObjectType.SYMMETRIC_KEY,
+        ObjectType.PUBLIC_KEY,
+        ObjectType.PRIVATE_KEY,
+        ObjectType.SPLIT_KEY,
+        ObjectType.PGP_KEY,
+        ObjectType.SECRET_DATA,
+    }
+)
+"""Objects that always have a Cryptographic Usage Mask (KMIP 1.4 §3.19).
+
+What the key of a certificate may be used for, the certificate itself says."""
+
+
 def register(call: Call, request: RegisterRequest) -> RegisterResponse:
-    """Store the object unchanged, with the attributes that follow from it."""
+    """Store the object unchanged, with the attributes that follow from it.
+
+    A Private Key in the format PKCS#12 is stored as what its container has.
+    """
     value = _checked_object(request.object_type, request.object)
-    require_known(value, call.version)
+    require_storable(value, call.version)
+    require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
-    _check_key_block(attributes, value)
+    require_true_claims(value, attributes)
     if isinstance(value, Template) and Tag.NAME not in attributes:
         attributes = Attributes((*attributes, *_template_attributes(call, value)))
+    if isinstance(value, PrivateKey) and is_container(value):
+        value, attributes = opened_container(call, value, attributes)
     derived = call.compute(derived_attributes, value, cost=derivation_cost(value))
     if Tag.LINK not in attributes:
         derived += _wrapping_link(value)
+    if request.object_type in _MASKED:
+        attributes = creation.with_usage_mask(attributes)
     managed = creation.create(call, request.object_type, value, attributes, derived)
     return RegisterResponse(unique_identifier=managed.id)

@@ -24,6 +24,7 @@ from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load_for_change
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.objects.protection_storage import require_pair_storage, require_storage
 from kmipkit_server.objects.replacement import (
     link_to_replaced,
     link_to_replacement,
@@ -42,6 +43,11 @@ def _require_type(managed: Managed, object_type: ObjectType, operation_name: str
             f" not {title_with_article(managed.object_type)}",
         )
     managed.require_alive()
+    if managed.key_block.key_value is None:
+        raise OperationError(
+            ResultReason.KEY_VALUE_NOT_PRESENT,
+            "the server stores only the attributes of this key, so that it cannot be replaced",
+        )
 
 
 def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
@@ -49,7 +55,8 @@ def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
     old = load_for_change(call, request.unique_identifier)
     _require_type(old, ObjectType.SYMMETRIC_KEY, "Re-key")
     require_not_replaced(call, old)
-    requested = creation.requested_attributes(call, request.attributes, ObjectType.SYMMETRIC_KEY)
+    require_storage(request.protection_storage_masks)
+    requested = creation.explicit_attributes(call, request.attributes, ObjectType.SYMMETRIC_KEY)
     attributes = replacing_attributes(call, requested, old, request.offset)
     algorithm = CryptographicAlgorithm(attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM) or 0)
     bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH) or 0
@@ -73,7 +80,12 @@ def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairRes
     _require_type(public, ObjectType.PUBLIC_KEY, "Re-key Key Pair")
     for old in (private, public):
         require_not_replaced(call, old)
-    requested = pairs.requested_attributes(
+    require_pair_storage(
+        request.common_protection_storage_masks,
+        request.private_protection_storage_masks,
+        request.public_protection_storage_masks,
+    )
+    requested = pairs.explicit_attributes(
         call,
         request.common_attributes,
         request.private_key_attributes,

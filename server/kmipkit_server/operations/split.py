@@ -19,6 +19,7 @@ from kmipkit.spec.enums import (
     ObjectType,
     ResultReason,
     SecretDataType,
+    SplitKeyPolynomial,
     State,
 )
 from kmipkit.spec.tags import Tag
@@ -31,6 +32,7 @@ from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.protection import inherited_protection
+from kmipkit_server.objects.protection_storage import require_storage
 from kmipkit_server.operations.create import raw_key
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
@@ -99,6 +101,7 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
             ResultReason.INVALID_OBJECT_TYPE,
             f"Create Split Key makes Split Keys, not {title_with_article(request.object_type)}",
         )
+    require_storage(request.protection_storage_masks)
     requested = creation.requested_attributes(call, request.attributes, ObjectType.SPLIT_KEY)
     secret, attributes = _source(call, request, requested)
     attributes = creation.with_usage_mask(attributes)
@@ -116,6 +119,11 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
         )
     shares = call.compute(splitting.split, secret, scheme, call.random, cost=scheme.cost)
     identifiers = []
+    polynomial = splitting.POLYNOMIALS.get(scheme.method)
+    if polynomial is not None:
+        attributes = attributes.without(Tag.SPLIT_KEY_POLYNOMIAL).plus(
+            creation.first_instance(Tag.SPLIT_KEY_POLYNOMIAL, polynomial)
+        )
     for number, share in enumerate(shares, 1):
         value = SplitKey(
             split_key_parts=scheme.parts,
@@ -133,7 +141,20 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
     return CreateSplitKeyResponse(unique_identifiers=tuple(identifiers))
 
 
-def _scheme(parts: list[SplitKey]) -> splitting.Scheme:
+def _polynomial(managed: Managed) -> SplitKeyPolynomial | None:
+    """The polynomial of a part in a binary field; None for the usual one.
+
+    Before Split Key Polynomial, this server generated parts with that of FIPS 197. It also is the
+    only one that sets Random Number Generator.
+    """
+    polynomial = managed.get(Tag.SPLIT_KEY_POLYNOMIAL)
+    if isinstance(polynomial, SplitKeyPolynomial):
+        return polynomial
+    is_generated = managed.get(Tag.RANDOM_NUMBER_GENERATOR) is not None
+    return SplitKeyPolynomial.POLYNOMIAL_283 if is_generated else None
+
+
+def _scheme(parts: list[tuple[SplitKey, SplitKeyPolynomial | None]]) -> splitting.Scheme:
     """The scheme of the split, the same in all parts; Invalid Field if the parts differ in it.
 
     Shares of different keys join to a wrong secret without any error; that their schemes differ is
@@ -146,8 +167,9 @@ def _scheme(parts: list[SplitKey]) -> splitting.Scheme:
             part.split_key_threshold,
             (part.key_block.cryptographic_length or 0) // 8,
             part.prime_field_size,
+            polynomial or splitting.POLYNOMIALS.get(part.split_key_method),
         )
-        for part in parts
+        for part, polynomial in parts
     }
     if len(schemes) != 1:
         raise OperationError(
@@ -174,8 +196,9 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
         objects.append(managed)
         parts.append(value)
         shares[value.key_part_identifier] = key_bytes(managed)
-    scheme = _scheme(parts)
+    scheme = _scheme([(part, _polynomial(each)) for part, each in zip(parts, objects, strict=True)])
     secret = call.compute(splitting.join, shares, scheme, cost=scheme.cost)
+    require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
     value = _joined_object(request, secret, parts[0], attributes)
     attributes = creation.with_usage_mask(attributes)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import trio
 
@@ -29,6 +29,10 @@ class StoreError(KMIPError):
 
 class ReadingTooLong(Exception):
     """Reading on the event loop would take long: the work runs again elsewhere."""
+
+
+class SearchTooLong(Exception):
+    """A search would look at more objects than its query permits; the text says what to do."""
 
 
 class TransactionLost(StoreError):
@@ -157,15 +161,28 @@ class LocateQuery:
     maximum: int | None = None
     storage_status_mask: StorageStatusMask | None = None
     object_group_member: ObjectGroupMember | None = None
+    limit: int | None = None
+    """How many objects the search may look at, and find; about, as it depends on the criteria."""
+    oldest_first: bool = False
+    """Whether the oldest object comes first, instead of the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The result of Locate: one page of identifiers, newest object first."""
+    """The result of Locate: one page of identifiers, in the order of the query."""
 
     ids: tuple[str, ...]
-    total: int
-    """The number of objects on all pages."""
+    total: int | None
+    """The number of objects on all pages; None if counting them would take too long."""
+
+
+class Usage(NamedTuple):
+    """How much an owner has in the store."""
+
+    objects: int = 0
+    """Objects that are not destroyed."""
+    size: int = 0
+    """Bytes of material and attributes; also those of destroyed objects, which keep attributes."""
 
 
 class Reader(ABC):
@@ -177,7 +194,7 @@ class Reader(ABC):
 
     @abstractmethod
     def locate(self, query: LocateQuery) -> Located:
-        """The objects that meet all criteria."""
+        """The objects that meet all criteria; SearchTooLong if the query does not permit so many."""
 
     @abstractmethod
     def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
@@ -215,6 +232,10 @@ class Transaction(Reader):
         """Store something for the server itself; None removes it."""
 
     @abstractmethod
+    def usage(self, owner: str) -> Usage:
+        """How much an owner has, with the changes of this transaction; it takes no look-up."""
+
+    @abstractmethod
     def note_time(self, now: datetime) -> None:
         """Note the time of a request, for :attr:`Store.newest_time`."""
 
@@ -233,13 +254,16 @@ class Store(ABC):
         *,
         writes: bool = False,
         slow: bool = False,
+        account: str = "",
         on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
         """Run ``work`` and return its result once all of its changes are durable.
 
         The store decides where the work runs: on the event loop, in a thread, or in a group with
         other work. The work gets a :class:`Transaction` if it writes, otherwise a :class:`Reader`;
-        ``slow`` work takes more than a few milliseconds. A store may run the work again after a
+        ``slow`` work takes more than a few milliseconds. An account has a share of what the store can
+        do at the same time, and its further work waits for that; the server itself has no name. A
+        store may run the work again after a
         conflict, so that the work must change nothing but the transaction. Other changes belong
         into ``on_commit``, which is called with the result right after the commit, in the order of
         the commits.

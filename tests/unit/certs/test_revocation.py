@@ -13,6 +13,7 @@ from kmipkit_certs import files, keypairs, revocation
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_certs.check import Check, reasons
 from kmipkit_certs.cli import certs
+from kmipkit_certs.credentials import load_certificates
 from kmipkit_certs.directory import Directory
 from kmipkit_certs.errors import CertificateError
 
@@ -29,7 +30,7 @@ def pki(tmp_path: Path) -> Directory:
 
 
 def certificate(pki: Directory, name: str) -> x509.Certificate:
-    return files.read_certificates(pki.files(name).cert)[0]
+    return load_certificates(pki.files(name).cert)[0]
 
 
 def run(*arguments: object) -> tuple[int, str]:
@@ -94,12 +95,12 @@ def test_check_names_revoked_certificates_and_expired_lists(pki: Directory) -> N
     crls = files.read_revocation_lists(pki.revocation_list)
     assert check(pki, "good", revocation_lists=crls) == []
     [reason] = check(pki, "lost", revocation_lists=crls)
-    assert reason == "revocation: 'CN=lost' was revoked on 2026-11-23; issue a new one"
+    assert reason == "revocation: the certificate of 'CN=lost' was revoked on 2026-11-23"
     [reason] = check(pki, "good", revocation_lists=crls, now=NOW + timedelta(days=31))
     assert "expired on 2026-12-23" in reason
     own = frozenset({revocation.signed_hash(certificate(pki, "good"))})
     [reason] = check(pki, "good", revoked=own)
-    assert reason == "revocation: 'CN=good' is in the list of revoked certificates"
+    assert "'CN=good' is in the server's list of revoked ones" in reason
     stranger = Authority.create("a stranger", "ecdsa-p256", NOW).sign_revocation_list([], 1, NOW)
     [reason] = check(pki, "good", revocation_lists=[stranger])
     assert "not among the trusted authorities" in reason

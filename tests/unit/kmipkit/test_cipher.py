@@ -185,6 +185,31 @@ def test_a_chacha20_key_may_be_used_with_poly1305() -> None:
     assert len(sealed.tag or b"") == 16
 
 
+@pytest.mark.parametrize("size", range(12, 17))
+def test_chacha20_poly1305_takes_the_first_bytes_of_a_tag(size: int) -> None:
+    """The mandatory case CS-BC-M-CHACHA20POLY1305-1; RFC 8439 §2.8.2 has the whole tag."""
+    algorithm = CryptographicAlgorithm.CHACHA20POLY1305
+    key, nonce = bytes(range(0x80, 0xA0)), bytes.fromhex("070000004041424344454647")
+    additional = bytes.fromhex("50515253c0c1c2c3c4c5c6c7")
+    data = (
+        b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the"
+        b" future, sunscreen would be it."
+    )
+    parameters = Parameters(block_cipher_mode=MODE.AEAD, tag_length=size)
+    sealed = cipher.encrypt(
+        key, algorithm, parameters, data,
+        iv=nonce, additional_data=additional, random=no_random,
+    )  # fmt: skip
+    assert sealed.tag == bytes.fromhex("1ae10b594f09e26a7e902ecbd0600691")[:size]
+    arguments = (key, algorithm, parameters, sealed.data)
+    opened = cipher.decrypt(*arguments, iv=nonce, additional_data=additional, tag=sealed.tag)
+    assert opened == data
+    wrong = bytes([sealed.tag[0] ^ 1]) + sealed.tag[1:]
+    with pytest.raises(OperationError) as caught:
+        cipher.decrypt(*arguments, iv=nonce, additional_data=additional, tag=wrong)
+    assert caught.value.reason is ResultReason.CRYPTOGRAPHIC_FAILURE
+
+
 BAD = ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS
 UNSUPPORTED = ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS
 FIELD = ResultReason.INVALID_FIELD

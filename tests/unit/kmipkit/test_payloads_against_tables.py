@@ -79,6 +79,12 @@ EXCEPTIONS: dict[tuple[str, Tag | str], tuple[str, Version, Version, str]] = {
     ("SignatureVerifyResponse", Tag.VALIDITY_INDICATOR): (
         LENIENT, V1_3, V1_4, "unknown before the last part of a stream; 2.0 says so"
     ),
+    ("RNGRetrieveResponse", Tag.DATA): (
+        LENIENT, V2_0, V2_1, "absent in the result of an Ephemeral item (2.1 §8.3)"
+    ),
+    ("SetConstraintsRequest", Tag.CONSTRAINTS): (
+        LENIENT, V2_1, V2_1, "the official case TC-MD-24 removes all constraints without any"
+    ),
     ("CheckResponse", Tag.UNIQUE_IDENTIFIER): (
         LENIENT, V1_0, V1_0, "later versions say: unless a failure"
     ),

@@ -1,5 +1,6 @@
 """Signatures: what is signed here verifies by the library alone, and the other way round."""
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -178,21 +179,38 @@ def test_every_named_algorithm_but_md2_is_there() -> None:
     assert missing == {DigitalSignatureAlgorithm.MD2_WITH_RSA_ENCRYPTION}
 
 
-@pytest.mark.parametrize(
-    "key",
-    [P256, DSA],
-    ids=["ECDSA", "DSA"],
-)
-def test_a_digest_without_hashing_algorithm_fails_where_the_algorithm_needs_one(key: Any) -> None:
-    if not hasattr(utils, "NoDigestInfo"):
-        pytest.skip("needs a newer version of cryptography")
-    digest = bytes(32)
-    with pytest.raises(OperationError, match="signing failed") as refusal:
-        Signer(scheme(key, Parameters()), digested=digest).sign(key)
-    assert refusal.value.reason is ResultReason.CRYPTOGRAPHIC_FAILURE
-    public = key.public_key()
-    with pytest.raises(OperationError, match="verification failed"):
-        Signer(scheme(public, Parameters()), digested=digest).verify(public, bytes(64))
+P521 = ec.generate_private_key(ec.SECP521R1())
+
+
+@pytest.mark.parametrize("size", [1, 16, 20, 24, 28, 32, 40, 48, 64, 200])
+@pytest.mark.parametrize("key", [P256, DSA, P521], ids=["P-256", "DSA", "P-521"])
+def test_a_digest_of_any_length_is_signed_without_hashing_algorithm(key: Any, size: int) -> None:
+    """FIPS 186-5 §6.4.1; the official case TC-ECDSA-SIGN-DIGESTEDDATA has one of 16 bytes."""
+    public, digest = key.public_key(), bytes(range(1, size + 1))
+    if key is P521 and size > 64:
+        with pytest.raises(OperationError, match="a digest of 66 bytes"):
+            Signer(scheme(key, Parameters()), digested=digest).sign(key)
+        return
+    signature = Signer(scheme(key, Parameters()), digested=digest).sign(key)
+    assert Signer(scheme(public, Parameters()), digested=digest).verify(public, signature)
+    other = bytes([digest[0] ^ 1]) + digest[1:]
+    assert not Signer(scheme(public, Parameters()), digested=other).verify(public, signature)
+
+
+@pytest.mark.parametrize("key", [P256, DSA], ids=["ECDSA", "DSA"])
+def test_a_digest_of_a_known_length_is_that_of_the_hash(key: Any) -> None:
+    digest = sha256(MESSAGE).digest()
+    signature = Signer(scheme(key, Parameters()), digested=digest).sign(key)
+    named = Parameters(hashing_algorithm=HashingAlgorithm.SHA_256)
+    assert signer(key.public_key(), named, MESSAGE).verify(key.public_key(), signature)
+
+
+@pytest.mark.parametrize("key", [P256, DSA], ids=["ECDSA", "DSA"])
+def test_the_default_hash_of_a_message_is_sha_256(key: Any) -> None:
+    """The mandatory case CS-AC-M-3-ECC of 1.3."""
+    signature = signer(key, Parameters(), MESSAGE).sign(key)
+    named = Parameters(hashing_algorithm=HashingAlgorithm.SHA_256)
+    assert signer(key.public_key(), named, MESSAGE).verify(key.public_key(), signature)
 
 
 def test_a_key_for_key_agreement_does_not_sign() -> None:

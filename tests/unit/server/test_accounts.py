@@ -347,15 +347,26 @@ def test_a_ticket_stands_for_its_account_until_it_is_withdrawn(laboratory: Labor
     assert reason(error) is ResultReason.INVALID_TICKET
 
 
-def test_a_ticket_ends_with_its_lease_and_with_its_requests(laboratory: Laboratory) -> None:
-    short, few = login(laboratory, lease_time=60), login(laboratory, request_count=2)
+def test_a_ticket_ends_with_its_lease(laboratory: Laboratory) -> None:
+    short = login(laboratory, lease_time=60)
+    laboratory.pass_time(seconds=61)
+    with pytest.raises(OperationFailed) as error:
+        ask(laboratory, CREATE, ticket(short))
+    assert reason(error) is ResultReason.INVALID_TICKET
+
+
+def test_a_ticket_whose_requests_are_used_up_says_so(laboratory: Laboratory) -> None:
+    """KMIP 2.1 §11.46, as the official cases TC-LOGIN-3 and TC-DLOGIN-1 expect."""
+    few = login(laboratory, request_count=2)
     for _ in range(2):
         assert ask(laboratory, CREATE, ticket(few))
-    laboratory.pass_time(seconds=61)
-    for used_up in (short, few):
-        with pytest.raises(OperationFailed) as error:
-            ask(laboratory, CREATE, ticket(used_up))
-        assert reason(error) is ResultReason.INVALID_TICKET
+    with pytest.raises(OperationFailed) as error:
+        ask(laboratory, CREATE, ticket(few))
+    assert reason(error) is ResultReason.USAGE_LIMIT_EXCEEDED
+    laboratory.pass_time(days=1)
+    with pytest.raises(OperationFailed) as error:
+        ask(laboratory, CREATE, ticket(few))
+    assert reason(error) is ResultReason.INVALID_TICKET
 
 
 def test_a_delegated_ticket_allows_what_it_names_and_no_more(laboratory: Laboratory) -> None:

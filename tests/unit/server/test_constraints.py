@@ -171,3 +171,15 @@ def test_the_default_group_never_runs_out_of_fresh_keys(laboratory: Laboratory) 
     assert second != first
     other = laboratory.ask(members("no such group", ObjectGroupMember.GROUP_MEMBER_FRESH))
     assert other.unique_identifiers == ()
+
+
+def test_a_request_without_constraints_removes_them_all(laboratory: Laboratory) -> None:
+    """The official case TC-MD-24: the rules must not stay for everybody after it."""
+    key_256 = Attributes.of((Tag.CRYPTOGRAPHIC_LENGTH, 256))
+    rule = Constraint(object_types=KEYS, attributes=key_256)
+    laboratory.ask(constrain(rule), identity="administrator")
+    with pytest.raises(OperationFailed):
+        laboratory.ask(aes(128))
+    nothing = calls.raw(Operation.SET_CONSTRAINTS, SetConstraintsRequest())
+    laboratory.ask(nothing, identity="administrator")
+    assert laboratory.ask(aes(128))

@@ -16,14 +16,14 @@ from group_commit import ControlledStore, insert_job, stored
 from kmipkit_certs.development import ensure
 from kmipkit_certs.directory import Directory
 from kmipkit_client import calls
-from kmipkit_server.app import TLSFiles, system_clock
+from kmipkit_server.app import system_clock
 from kmipkit_server.config import ConfigError
 from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.listener import Listener, open_sockets
 from kmipkit_server.net.revocation import RevocationFiles, Revocations
-from kmipkit_server.net.tls import server_context
+from kmipkit_server.net.tls import TLSFiles
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.writer import GroupCommit
 from laboratory import Laboratory, reasons
@@ -126,7 +126,7 @@ def test_a_defect_ends_its_connection_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = ensure(tmp_path, hosts=("127.0.0.1",), clients=("me",), clock=lambda: datetime.now(UTC))
-    context = server_context(files.server_cert, files.server_key, files.ca)
+    context = TLSFiles(((files.server_cert, files.server_key),), files.ca).load().server_context()
     client = ssl.create_default_context(cafile=files.ca)
     mine = Directory(tmp_path).files("me")
     client.load_cert_chain(mine.cert, mine.key)
@@ -165,6 +165,6 @@ def test_a_malformed_authority_is_a_mistake_of_the_configuration(tmp_path: Path)
     text = files.ca.read_text()
     damaged = tmp_path / "damaged.crt"
     damaged.write_text(text.replace("\nM", "\nA", 1))
-    authorities = TLSFiles(files.server_cert, files.server_key, damaged)
-    with pytest.raises(ConfigError, match=r"damaged\.crt contains a malformed certificate"):
-        authorities.authorities()
+    authorities = TLSFiles(((files.server_cert, files.server_key),), damaged)
+    with pytest.raises(ConfigError, match=r"damaged\.crt: malformed certificate"):
+        authorities.load()

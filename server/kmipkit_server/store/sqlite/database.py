@@ -60,6 +60,7 @@ class SQLiteDatabase:
         self._integrity = Integrity(self._integrity_key())
         self._transaction = SQLiteTransaction(writing, self._sealer, self._integrity, self._name)
         self._transaction.summary.check(self._name)
+        self._transaction.usages.read()
         self._check_counter()
         try:
             self.clean()  # what a server has destroyed before it crashed

@@ -103,6 +103,19 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX objects_of_kind ON objects (kind, owner, seq);
     CREATE INDEX objects_of_data_key ON objects (data_key) WHERE data_key IS NOT NULL;
     """,
+    """
+    -- The names of objects that are not destroyed: a look-up by name need not pass over the others.
+    CREATE TABLE live_names (
+        owner INTEGER NOT NULL,
+        value BLOB NOT NULL,    -- as in attribute_index
+        object INTEGER NOT NULL,        -- objects.seq
+        PRIMARY KEY (owner, value, object)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO live_names
+        SELECT DISTINCT i.owner, i.value, i.object
+        FROM attribute_index i JOIN objects o ON o.seq = i.object
+        WHERE i.attribute = '420053' AND i.field = 4325461 AND o.state NOT IN (5, 6);
+    """,
 )
 
 FIRST_PROTECTED = 2
@@ -123,7 +136,8 @@ def migrate(
 ) -> None:
     """Migrate a database to the newest schema, all steps or none. StoreError if it is too new.
 
-    ``protect`` is called in the transaction after the step to :data:`FIRST_PROTECTED`.
+    ``protect`` is called in the transaction, after the last step, if a step leads to
+    :data:`FIRST_PROTECTED`.
     """
     version = version_of(connection)
     if version > len(steps):
@@ -138,8 +152,8 @@ def migrate(
         for number in range(version, len(steps)):
             for statement in _statements(steps[number]):
                 connection.execute(statement)
-            if number + 1 == FIRST_PROTECTED and protect is not None:
-                protect()
+        if version < FIRST_PROTECTED and protect is not None:
+            protect()  # it knows the newest schema only
         connection.execute(f"PRAGMA user_version = {len(steps)}")
         connection.execute("COMMIT")
     except BaseException:  # of any kind: it is raised again

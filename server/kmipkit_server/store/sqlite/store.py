@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import trio
 
 from kmipkit_server.store.base import Reader, ReadingTooLong, Store
+from kmipkit_server.store.places import Places
 from kmipkit_server.store.sealing import KeyWrapper
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
@@ -24,7 +25,8 @@ from kmipkit_server.store.writer import GroupCommit
 _Result = TypeVar("_Result")
 
 READING_THREADS = 4
-"""Threads for slow work that only reads, each with a connection of its own."""
+"""Threads for slow work that only reads, each with a connection of its own; one account uses half of
+them at most."""
 
 
 def _is_cancelled() -> bool:
@@ -41,7 +43,8 @@ class SQLiteStore(Store):
         self._database = database
         self._reader = database.reader
         self._writer = GroupCommit(database)
-        self._reading = trio.CapacityLimiter(READING_THREADS)
+        self._places = Places(READING_THREADS)
+        self._threads = trio.CapacityLimiter(READING_THREADS)
         self._idle_readers: list[SQLiteReader] = []
 
     @classmethod
@@ -57,13 +60,14 @@ class SQLiteStore(Store):
         *,
         writes: bool = False,
         slow: bool = False,
+        account: str = "",
         on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
         """Run a piece of work; see :meth:`.base.Store.run`."""
         if writes:
             return await self._writer.submit(work, slow=slow, on_commit=on_commit)
         if slow:
-            result = await self._read_slowly(work)
+            result = await self._read_slowly(work, account)
         else:
             try:
                 outcome: Any = work(self._reader)
@@ -71,7 +75,7 @@ class SQLiteStore(Store):
                 is_done = not isinstance(outcome, GeneratorType)
                 result = outcome if is_done else await finish(outcome)
             except ReadingTooLong:
-                result = await self._read_slowly(work)
+                result = await self._read_slowly(work, account)
         if on_commit is not None:
             on_commit(result)
         return result
@@ -99,10 +103,13 @@ class SQLiteStore(Store):
         self._idle_readers.clear()
         self._database.close()
 
-    async def _read_slowly(self, work: Callable[[Any], _Result | Steps[_Result]]) -> _Result:
-        result: _Result = await trio.to_thread.run_sync(
-            self._read_in_thread, work, limiter=self._reading
-        )
+    async def _read_slowly(
+        self, work: Callable[[Any], _Result | Steps[_Result]], account: str
+    ) -> _Result:
+        async with self._places.take(account):
+            result: _Result = await trio.to_thread.run_sync(
+                self._read_in_thread, work, limiter=self._threads
+            )
         return result
 
     def _read_in_thread(self, work: Callable[[Reader], _Result | Steps[_Result]]) -> Any:

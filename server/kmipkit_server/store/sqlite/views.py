@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 
-from kmipkit.lifecycle import DESTROYED_STATES
 from kmipkit.model.attribute import Attributes
 from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.tags import Tag
@@ -18,15 +17,19 @@ from kmipkit_server.store.base import (
     Reader,
     ReadingTooLong,
     Record,
+    SearchTooLong,
     StoreError,
     Transaction,
     TransactionLost,
+    Usage,
 )
 from kmipkit_server.store.integrity import Integrity, is_same_mac
 from kmipkit_server.store.sealing import Sealed, Sealer
 from kmipkit_server.store.sqlite import locate
 from kmipkit_server.store.sqlite.attribute_sets import AttributeSets, own_part
+from kmipkit_server.store.sqlite.locate import Statement
 from kmipkit_server.store.sqlite.summary import Summary
+from kmipkit_server.store.sqlite.usages import ROW_SIZE, Usages
 
 # Left joins: an owner or attribute set that was removed makes a damaged object, not a missing one.
 _OBJECT = """
@@ -36,11 +39,14 @@ _OBJECT = """
     WHERE o.id = ?"""
 
 
-_NAMED = f"""
-    SELECT o.id FROM attribute_index i JOIN objects o ON o.seq = i.object
-    WHERE i.owner = ? AND i.attribute = '{index.name_of(Tag.NAME)}' AND i.field = {Tag.NAME_VALUE:d}
-    AND i.value = ? AND o.state NOT IN ({", ".join(f"{state:d}" for state in DESTROYED_STATES)})
-    ORDER BY o.seq DESC LIMIT 2"""  # noqa: S608 - numbers of the standard
+_FOR_UPDATE = f"""
+    SELECT seq, owner, kind, mac, data_key, nonce, {ROW_SIZE}, ifnull(length(material), 0)
+    FROM objects WHERE id = ?"""  # noqa: S608 - no value
+
+
+_NAMED = """
+    SELECT o.id FROM live_names n JOIN objects o ON o.seq = n.object
+    WHERE n.owner = ? AND n.value = ? ORDER BY n.object DESC LIMIT 2"""
 
 _TYPES = {int(member): member for member in ObjectType}
 _STATES = {int(member): member for member in State}
@@ -50,9 +56,17 @@ _ROWS_PER_INSERT = 64
 """Index rows that one statement inserts; this takes two thirds of the time of single inserts."""
 
 
-MAX_CHECKED = 32
+MAX_CHECKED = 1000
 """Results of a Locate that are compared with its criteria, since nothing protects the index itself. A
-longer result is a list to choose from; each object is checked when it is read."""
+client that wants more, checked as well, asks for them in pages."""
+
+STEPS_PER_TICK = 5000
+"""Steps of SQLite's virtual machine between two calls of the progress handler: half a millisecond."""
+TICKS_IN_PLACE = 1
+"""Ticks on the event loop. SQLite counts the steps of a statement that it has cached from one use to
+the next, so that the first tick may come at any time, and the second after the whole number of steps."""
+STEPS_PER_OBJECT = 50
+"""Steps that a search may take for each object that it may look at. A few criteria take half of them."""
 
 
 @cache
@@ -104,6 +118,16 @@ class _View:
         self.integrity = integrity
         self.name = name
         self._owners: dict[str, int] = {}
+        self._ticks: int | None = None
+        """Ticks until the current search is interrupted; None if nothing interrupts it."""
+        connection.set_progress_handler(self._on_tick, STEPS_PER_TICK)
+
+    def _on_tick(self) -> bool:
+        """Whether SQLite interrupts the statement."""
+        if self._ticks is None:
+            return False
+        self._ticks -= 1
+        return self._ticks < 0
 
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier."""
@@ -133,33 +157,77 @@ class _View:
 
     def locate(self, query: LocateQuery) -> Located:
         """The objects that meet all criteria, newest first."""
+        return self.checked(query, self.search(query))
+
+    def search(self, query: LocateQuery, *, in_place: bool = False) -> Located:
+        """The objects that meet all criteria according to the index.
+
+        ``in_place`` is for the event loop: ReadingTooLong if it takes long.
+        """
         owner = self.owner_number(query.owner)
         if owner is None:
             return Located((), 0)
-        statement = locate.build_statement(query, owner)
-        where = locate.conjunction(statement.conditions)
-        limit = -1 if query.maximum is None else query.maximum
-        page = statement.values | {"limit": limit, "offset": query.offset}
-        with sqlite_errors(self.name):
-            ids = tuple(
-                identifier
-                for (identifier,) in self.connection.execute(
-                    f"SELECT id FROM objects WHERE {where} ORDER BY seq DESC"  # noqa: S608 - placeholders
-                    " LIMIT :limit OFFSET :offset",
-                    page,
-                )
+        self._ticks = TICKS_IN_PLACE if in_place else _ticks(query)
+        try:
+            statement = locate.build_statement(query, owner)
+            ids = self._page(query, statement)
+            is_whole = query.maximum is None and not query.offset
+            total = len(ids) if is_whole else self._total(statement, in_place=in_place)
+        except ReadingTooLong:
+            if in_place or query.limit is None:
+                raise
+            raise SearchTooLong(
+                f"the search would look at more than {query.limit} objects, which is the maximum;"
+                " use criteria that fewer objects meet, such as a Name"
+            ) from None
+        finally:
+            self._ticks = None
+        if query.limit is not None and len(ids) > query.limit:
+            raise SearchTooLong(
+                f"more than {query.limit} objects meet the criteria, which is the maximum; use more"
+                " criteria, or Maximum Items and Offset Items"
             )
-            if query.maximum is None and not query.offset:
-                total = len(ids)
-            else:
+        return Located(ids, total)
+
+    def _page(self, query: LocateQuery, statement: Statement) -> tuple[str, ...]:
+        where = locate.conjunction(statement.conditions)
+        # One more than permitted, to know that there are more.
+        limits = [query.maximum, None if query.limit is None else query.limit + 1]
+        limit = min((each for each in limits if each is not None), default=-1)
+        page = statement.values | {"limit": limit, "offset": query.offset}
+        order = "ASC" if query.oldest_first else "DESC"
+        sql = (
+            f"SELECT id FROM objects WHERE {where} ORDER BY seq {order} LIMIT :limit OFFSET :offset"  # noqa: S608 - placeholders
+        )
+        with sqlite_errors(self.name):
+            return tuple([identifier for (identifier,) in self.connection.execute(sql, page)])
+
+    def _total(self, statement: Statement, *, in_place: bool) -> int | None:
+        """The number of objects on all pages.
+
+        "A server MAY elect to omit this value from the Response if it is unable or unwilling to
+        determine the total count of matched items" (KMIP 1.4 §4.9, KMIP 2.1 §6.1.28).
+        """
+        where = locate.conjunction(statement.conditions)
+        try:
+            with sqlite_errors(self.name):
                 (total,) = self.connection.execute(
                     f"SELECT count(*) FROM objects WHERE {where}",  # noqa: S608 - placeholders
                     statement.values,
                 ).fetchone()
-        if len(ids) > MAX_CHECKED:
-            return Located(ids, total)
-        checked = tuple(each for each in ids if self._is_met(query, each))
-        return Located(checked, total - len(ids) + len(checked))
+        except ReadingTooLong:
+            if in_place:
+                raise
+            return None
+        return int(total)
+
+    def checked(self, query: LocateQuery, located: Located) -> Located:
+        """The result of a search without objects that do not meet the criteria."""
+        ids, rest = located.ids[:MAX_CHECKED], located.ids[MAX_CHECKED:]
+        checked = tuple([each for each in ids if self._is_met(query, each)])
+        if located.total is None or len(checked) == len(ids):
+            return Located(checked + rest, located.total)
+        return Located(checked + rest, located.total - len(ids) + len(checked))
 
     def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
         """Up to two objects with this name."""
@@ -225,6 +293,7 @@ class SQLiteTransaction(_View, Transaction):
     ) -> None:
         super().__init__(connection, sealer, integrity, name)
         self.summary = Summary(connection, integrity)
+        self.usages = Usages(connection)
         self._sets = AttributeSets(connection)
         self._released: list[int] = []
         """Data keys that this transaction has deleted."""
@@ -249,13 +318,17 @@ class SQLiteTransaction(_View, Transaction):
                 ),
             )  # fmt: skip
             self.summary.add(mac)
+            self.usages.change(
+                owner, _alive(record), _size(columns[-1], attribute_set.packed, sealed.material)
+            )
             self._add_rows(owner, cursor.lastrowid, index.rows(own))
+            self._add_names(owner, cursor.lastrowid, _live_names(record))
 
     def update(self, old: Record, new: Record) -> None:
         """Replace an object; only the differences are written."""
         with sqlite_errors(self.name):
-            seq, owner, previous, old_mac, key, nonce = self.connection.execute(
-                "SELECT seq, owner, kind, mac, data_key, nonce FROM objects WHERE id = ?", (new.id,)
+            seq, owner, previous, old_mac, key, nonce, old_size, length = self.connection.execute(
+                _FOR_UPDATE, (new.id,)
             ).fetchone()
             attribute_set, own = self._sets.split(new.attributes)
             columns = _columns(new, own)
@@ -277,17 +350,26 @@ class SQLiteTransaction(_View, Transaction):
                     (*sealed, seq),
                 )
                 self._release_key(key)
+                length = len(sealed.material or b"")
+            size = _size(columns[-1], attribute_set.packed, None) + length
+            self.usages.change(owner, _alive(new) - _alive(old), size - old_size)
             removed, added = index.changed_rows(own_part(old.attributes), own)
             self._remove_rows(owner, seq, removed)
             self._add_rows(owner, seq, added)
+            old_names, new_names = _live_names(old), _live_names(new)
+            if old_names != new_names:
+                self._remove_names(owner, seq, old_names - new_names)
+                self._add_names(owner, seq, new_names - old_names)
 
     def remove(self, record: Record) -> None:
         """Delete an object with its attributes."""
         with sqlite_errors(self.name):
-            seq, owner, number, mac, key = self.connection.execute(
-                "SELECT seq, owner, kind, mac, data_key FROM objects WHERE id = ?", (record.id,)
+            seq, owner, number, mac, key, _, size, _ = self.connection.execute(
+                _FOR_UPDATE, (record.id,)
             ).fetchone()
+            self.usages.change(owner, -_alive(record), -size)
             self._remove_rows(owner, seq, index.rows(own_part(record.attributes)))
+            self._remove_names(owner, seq, _live_names(record))
             self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
             self.summary.remove(mac)
             self._sets.release(number)
@@ -308,18 +390,24 @@ class SQLiteTransaction(_View, Transaction):
                 )
                 self.summary.add(mac)
 
+    def usage(self, owner: str) -> Usage:
+        """How much an owner has, with the changes of this transaction."""
+        return self.usages.of(self.owner_number(owner))
+
     def note_time(self, now: datetime) -> None:
         """Note the time of a request."""
         self.summary.note_time(now)
 
     def committed(self) -> None:
         """After a commit: readers need the data keys that it has deleted no longer."""
+        self.usages.committed()
         for number in self._released:
             self.sealer.forget(number)
         self._released.clear()
 
     def rolled_back(self) -> None:
         """After a rollback: what it has undone must not be used."""
+        self.usages.undo()
         self._released.clear()
         self._clear_caches()
         with sqlite_errors(self.name):
@@ -341,7 +429,7 @@ class SQLiteTransaction(_View, Transaction):
         """A part of the transaction that is rolled back if it ends with an exception."""
         with sqlite_errors(self.name):
             self.connection.execute("SAVEPOINT part")
-        total, released = self.summary.total, len(self._released)
+        total, released, usages = self.summary.total, len(self._released), self.usages.position
         try:
             yield
         except BaseException as error:  # of any kind: it is raised again below
@@ -354,6 +442,7 @@ class SQLiteTransaction(_View, Transaction):
                 self.connection.execute("ROLLBACK TO part")
                 self.connection.execute("RELEASE part")
             self.summary.total = total
+            self.usages.undo(usages)
             del self._released[released:]
             self._clear_caches()
             raise
@@ -409,6 +498,42 @@ class SQLiteTransaction(_View, Transaction):
                 for column in (owner, attribute, field, value, seq, instance)
             ]
             self.connection.execute(_insert_rows(len(part)), values)
+
+    def _add_names(self, owner: int, seq: int | None, names: frozenset[bytes]) -> None:
+        for name in names:
+            self.connection.execute(
+                "INSERT OR IGNORE INTO live_names (owner, value, object) VALUES (?, ?, ?)",
+                (owner, name, seq),
+            )
+
+    def _remove_names(self, owner: int, seq: int, names: frozenset[bytes]) -> None:
+        for name in names:
+            self.connection.execute(
+                "DELETE FROM live_names WHERE owner = ? AND value = ? AND object = ?",
+                (owner, name, seq),
+            )
+
+
+def _ticks(query: LocateQuery) -> int | None:
+    """How many ticks a search away from the event loop may take."""
+    return None if query.limit is None else 1 + query.limit * STEPS_PER_OBJECT // STEPS_PER_TICK
+
+
+def _live_names(record: Record) -> frozenset[bytes]:
+    """The names of a record in their indexed form; none if it is destroyed."""
+    if record.is_destroyed:
+        return frozenset()
+    return frozenset([index.text(name.name_value) for name in record.attributes.all(Tag.NAME)])
+
+
+def _alive(record: Record) -> int:
+    """How much a record counts among the objects of its owner."""
+    return 0 if record.is_destroyed else 1
+
+
+def _size(own: bytes, shared: bytes, material: bytes | None) -> int:
+    """The bytes of an object; :data:`.usages.ROW_SIZE` is the same in SQL."""
+    return len(own) + len(shared) + (0 if material is None else len(material))
 
 
 def _columns(record: Record, own: Attributes) -> tuple[int, int, int | None, int | None, bytes]:

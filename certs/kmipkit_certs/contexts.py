@@ -1,0 +1,76 @@
+"""TLS settings: the server's, and those of a client (KMIP Profiles 2.1 §3: TLS 1.2 and later).
+
+The server, the client and ``kmipkit certs check`` take their settings from here, so that what is checked
+is what happens.
+"""
+
+import ssl
+from collections.abc import Sequence
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from kmipkit_certs.credentials import Credentials
+from kmipkit_certs.errors import CertificateError
+
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:DHE+AES:RSA+AES:!aNULL"
+"""The server's cipher suites of TLS 1.2, best first. Storage arrays and tape libraries need the last
+ones: the KMIP profiles require TLS_RSA_WITH_AES_128_CBC_SHA and similar suites."""
+
+
+def server_context(
+    own: Sequence[Credentials], trusted: Sequence[x509.Certificate]
+) -> ssl.SSLContext:
+    """The settings for accepted connections: mutual authentication.
+
+    Args:
+        own: the server's certificates, at most one for each kind of key.
+        trusted: the authorities whose clients may connect.
+
+    Raises:
+        CertificateError: OpenSSL does not accept one of them.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.set_ciphers(CIPHERS)
+    # Without session resumption, every connection verifies the client certificate, so that a change
+    # of the authorities takes effect for all new connections.
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.num_tickets = 0
+    for each in own:
+        each.load_into(context)
+    trust(context, trusted)
+    return context
+
+
+def client_context(
+    own: Credentials | None, trusted: Sequence[x509.Certificate] | None
+) -> ssl.SSLContext:
+    """The settings for connections to servers; the system's authorities if ``trusted`` is None.
+
+    Raises:
+        CertificateError: OpenSSL does not accept one of the certificates.
+    """
+    context = (
+        ssl.create_default_context()
+        if trusted is None
+        else ssl.create_default_context(cadata=_der(trusted))
+    )
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if own is not None:
+        own.load_into(context)
+    return context
+
+
+def trust(context: ssl.SSLContext, trusted: Sequence[x509.Certificate]) -> None:
+    """Make the context trust these authorities. CertificateError if OpenSSL does not accept one."""
+    try:
+        context.load_verify_locations(cadata=_der(trusted))
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        raise CertificateError(f"the trusted authorities cannot be used: {reason}") from None
+
+
+def _der(certificates: Sequence[x509.Certificate]) -> bytes:
+    return b"".join(certificate.public_bytes(Encoding.DER) for certificate in certificates)

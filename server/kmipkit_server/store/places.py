@@ -1,0 +1,41 @@
+"""Places for tasks that run at the same time, such as threads that read, shared among accounts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+
+class Places:
+    """Places for tasks, shared among accounts.
+
+    An account may use half of the places at the same time. Its further tasks wait for these, and not
+    for a place, so that those of other accounts begin meanwhile.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._places = trio.CapacityLimiter(places)
+        self._share = max(1, places // 2)
+        self._accounts: dict[str, _Account] = {}
+
+    @asynccontextmanager
+    async def take(self, name: str) -> AsyncIterator[None]:
+        """A place for a task of an account; waits for one."""
+        account = self._accounts.get(name)
+        if account is None:
+            account = self._accounts[name] = _Account(trio.CapacityLimiter(self._share))
+        account.tasks += 1
+        try:
+            async with account.places, self._places:
+                yield
+        finally:
+            account.tasks -= 1
+            if not account.tasks:
+                del self._accounts[name]
+
+
+@dataclass(slots=True)
+class _Account:
+    places: trio.CapacityLimiter
+    tasks: int = 0

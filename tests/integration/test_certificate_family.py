@@ -1,0 +1,103 @@
+"""What ``kmipkit certs check`` says is what the server does: a family of certificates through both."""
+
+import json
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from certificate_family import Member, key_pem, members, pem
+from click.testing import CliRunner
+from kmipkit_certs.cli import certs
+from kmipkit_client import calls, messages
+from servers import ANSWER_TIMEOUT, RunningServer, exchange
+
+from kmipkit.model.codec import encode
+from kmipkit.model.envelope import decode_response
+from kmipkit.spec.enums import ResultStatus
+from kmipkit.spec.versions import V1_4
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose authorities change."""
+    folder = tmp_path_factory.mktemp("family")
+    first = RunningServer(folder / "made").start()
+    first.end()
+    own = first.pki.files("server")
+    (folder / "trusted.pem").write_bytes(first.pki.ca.read_bytes())
+    running = RunningServer(
+        folder / "data",
+        ("--tls-cert", str(own.cert), "--tls-key", str(own.key),
+         "--tls-ca", str(folder / "trusted.pem")),
+    )  # fmt: skip
+    running.start()
+    yield running
+    running.end()
+
+
+def trust(server: RunningServer, data: bytes) -> None:
+    path = server.folder.parent / "trusted.pem"
+    if path.read_bytes() == data:
+        return
+    path.write_bytes(data)
+    before = sum("reloaded" in line for line in server.lines())
+    server.signal(signal.SIGHUP)
+    deadline = time.monotonic() + ANSWER_TIMEOUT
+    while sum("reloaded" in line for line in server.lines()) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "certificates reloaded" in server.lines()[-1], server.lines()[-1]
+
+
+def serves(server: RunningServer, member: Member, folder: Path) -> bool:
+    """Whether the server answers a request over real TLS, whatever the client itself thinks."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    try:
+        context.load_cert_chain(folder / "client.pem")
+        plain = socket.create_connection(("127.0.0.1", server.port), ANSWER_TIMEOUT)
+        with context.wrap_socket(plain) as stream:
+            data = exchange(stream, REQUEST)
+    except (ssl.SSLError, ConnectionError):
+        return False
+    response, _ = decode_response(data)
+    return response.batch_items[0].result_status is ResultStatus.SUCCESS
+
+
+REQUEST = encode(messages.request(V1_4, [calls.discover_versions()]), V1_4)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:UserWarning")
+def test_check_accepts_exactly_what_the_server_serves(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    """The verdict of the command line against an answer over real TLS, for the whole family."""
+    differences, served = {}, []
+    family = list(members())
+    for member in sorted(family, key=lambda each: pem(each.trusted)):  # one reload for each trust
+        (tmp_path / "client.pem").write_bytes(pem(member.chain) + key_pem(member.key))
+        (tmp_path / "ca.pem").write_bytes(pem(member.trusted))
+        trust(server, pem(member.trusted))
+        before = len(server.lines())
+        is_served = serves(server, member, tmp_path)
+        arguments = ["check", tmp_path / "client.pem", "--ca", tmp_path / "ca.pem", "--json"]
+        result = CliRunner().invoke(certs, list(map(str, arguments)))
+        verdict = json.loads(result.output)
+        assert verdict["accepted"] is (result.exit_code == 0)
+        assert bool(verdict["reasons"]) is not verdict["accepted"]
+        log = "\n".join(server.lines()[before:])
+        served.append(is_served)
+        if verdict["accepted"] is not is_served:
+            differences[member.name] = (is_served, verdict, log)
+        elif verdict["openssl"] is not None and "certificate refused: " in log:
+            assert f"certificate refused: {verdict['openssl']}" in log, member.name
+    assert differences == {}
+    names = [member.name for member in family]
+    assert len(set(names)) == len(names) > 150
+    assert served.count(True) > 50
+    assert served.count(False) > 50
