@@ -1,50 +1,28 @@
 """``kmipkit vcenter``, ``kmipkit host``, ``kmipkit trust-authority`` and ``kmipkit demo``."""
 
 import json
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from kmipkit_certs.options import password_option
+
+from kmipkit_vsphere.cli_disks import export_disk, open_core_dump, read_disk, write_disk
+from kmipkit_vsphere.cli_options import (
+    FILE,
+    certificate_options,
+    credentials,
+    host_and_port,
+    listen_options,
+    password,
+)
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.rpc.call import Request
-    from kmipkit_vsphere.rpc.tls import Credentials
     from kmipkit_vsphere.vcenter.command import Row
 
-FILE = click.Path(path_type=Path)
 A = TypeVar("A")
-F = TypeVar("F", bound=Callable[..., Any])
 STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter")
-
-
-def certificate_options(function: F) -> F:
-    """``--cert``, ``--key``, ``--key-password-file`` and ``--ca``."""
-    for name, is_required, text in (
-        ("--ca", True, "Authorities of the other roles."),
-        ("--key", False, "Private key, if the file of the certificate has none."),
-        ("--cert", True, "Own certificate, PEM or PKCS #12."),
-    ):
-        function = click.option(name, type=FILE, required=is_required, help=text)(function)
-    return password_option(function)
-
-
-def listen_options(function: F) -> F:
-    """``--listen`` and ``--port``."""
-    port = click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True)
-    listen = click.option("--listen", default="127.0.0.1", show_default=True, help="Address.")
-    return listen(port(function))
-
-
-def _credentials(
-    cert: Path, key: Path | None, ca: Path, password_file: Path | None
-) -> "Credentials":
-    from kmipkit_certs.passwords import from_command_line
-
-    from kmipkit_vsphere.rpc.tls import Credentials
-
-    return Credentials(cert, key, ca, from_command_line(password_file))
 
 
 @click.group()
@@ -112,11 +90,11 @@ def vcenter_serve(
     if (kms_cert is None) is not (kms_ca is None) or (kms_key is not None and kms_cert is None):
         raise click.UsageError("--kms-cert, --kms-key and --kms-ca must be used together")
     kms = (
-        _credentials(kms_cert, kms_key, kms_ca, kms_key_password_file)
+        credentials(kms_cert, kms_key, kms_ca, kms_key_password_file)
         if kms_cert is not None and kms_ca is not None
         else None
     )
-    listening = for_users((listen, port), _credentials(cert, key, ca, key_password_file))
+    listening = for_users((listen, port), credentials(cert, key, ca, key_password_file))
     run_vcenter(data_dir, listening, kms, administrator, click.echo, poll_interval)
 
 
@@ -162,15 +140,8 @@ def vcenter_call(
       kmipkit vcenter call --vcenter 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
       kmipkit vcenter call ... --json events
     """
-    address = _host_and_port(where, "--vcenter")
-    context.obj = (address, name, _credentials(cert, key, ca, key_password_file), as_json)
-
-
-def _host_and_port(where: str, option: str) -> tuple[str, int]:
-    host, separator, port = where.rpartition(":")
-    if not separator or not port.isdecimal():
-        raise click.BadParameter(f"{where!r} is not HOST:PORT", param_hint=option)
-    return host.strip("[]"), int(port)
+    address = host_and_port(where, "--vcenter")
+    context.obj = (address, name, credentials(cert, key, ca, key_password_file), as_json)
 
 
 def _send(context: click.Context, request: "Request[A]") -> "A":
@@ -223,8 +194,8 @@ def export_provider(
 
     if file.exists():
         raise click.BadParameter(f"{file} exists already", param_hint="FILE")
-    password = None if password_file is None else SecretText(_password(password_file))
-    prepared = _send(context, ExportProvider(provider, password))
+    secret = None if password_file is None else SecretText(password(password_file))
+    prepared = _send(context, ExportProvider(provider, secret))
     if prepared.warning:
         click.echo(f"warning: {prepared.warning}", err=True)
     data = _send(context, DownloadBackup(prepared.location.download_token.token))
@@ -256,20 +227,9 @@ def export_core_dump(
 
     if file.exists():
         raise click.BadParameter(f"{file} exists already", param_hint="FILE")
-    password = SecretText(_password(password_file))
-    write_new(file, _send(context, ExportCoreDump(host_name, dump, password)), 0o600)
+    request = ExportCoreDump(host_name, dump, SecretText(password(password_file)))
+    write_new(file, _send(context, request), 0o600)
     click.echo(f"wrote {file}")
-
-
-def _password(file: Path) -> bytes:
-    return _content(file).rstrip(b"\r\n")
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise click.BadParameter(f"cannot read {file}: {error}") from error
 
 
 @vcenter.command("init-lab")
@@ -352,11 +312,15 @@ def host_serve(
     from kmipkit_vsphere.roles.process import Listening
 
     callers = host_callers(manager, guest)
-    listening = Listening((listen, port), _credentials(cert, key, ca, key_password_file), callers)
+    listening = Listening((listen, port), credentials(cert, key, ca, key_password_file), callers)
     if (tpm is None) != (image is None):
         raise click.UsageError("--tpm and --image must be used together")
     boot = Boot(tpm, image) if tpm is not None and image is not None else None
     run_host(name, data_dir, listening, click.echo, boot)
+
+
+for command in (read_disk, write_disk, open_core_dump, export_disk):
+    host.add_command(command)
 
 
 @click.group("trust-authority")
@@ -411,159 +375,8 @@ def trust_authority_serve(
     from kmipkit_vsphere.roles.trust_authority import run_trust_authority, trust_authority_callers
 
     callers = trust_authority_callers(manager)
-    listening = Listening((listen, port), _credentials(cert, key, ca, key_password_file), callers)
+    listening = Listening((listen, port), credentials(cert, key, ca, key_password_file), callers)
     run_trust_authority(name, data_dir, listening, service_port, click.echo)
-
-
-def guest_options(function: F) -> F:
-    """Which disk of which host, and the certificate of a guest."""
-    disk = click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
-    name = click.option("--name", required=True, help="Name of the host, as in its certificate.")
-    where = click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
-    return where(name(disk(certificate_options(function))))
-
-
-@host.command("read-disk")
-@click.argument("machine")
-@click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--length", type=click.IntRange(0), help="Bytes.  [default: up to the end]")
-@click.option("--out", type=FILE, help="File to write.  [default: standard output]")
-@guest_options
-def read_disk(
-    machine: str,
-    offset: int,
-    length: int | None,
-    out: Path | None,
-    where: str,
-    name: str,
-    disk: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
-) -> None:
-    """Read from a disk of a machine, as its guest sees it.
-
-    \b
-    Example:
-      kmipkit host read-disk db1 --length 512 --host 127.0.0.1:5990 --name esx01 \\
-          --cert guest.crt --key guest.key --ca roles-ca.crt
-    """
-    from kmipkit_vsphere.nbd.guest import GuestDisk
-
-    credentials = _credentials(cert, key, ca, key_password_file)
-    guest = GuestDisk(_host_and_port(where, "--host"), name, credentials, machine, disk)
-    with click.open_file(str(out) if out is not None else "-", "wb") as target:
-        for data in guest.read(offset, length):
-            target.write(data)
-
-
-@host.command("write-disk")
-@click.argument("machine")
-@click.argument("file", type=click.File("rb"))
-@click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
-@guest_options
-def write_disk(
-    machine: str,
-    file: BinaryIO,
-    offset: int,
-    where: str,
-    name: str,
-    disk: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
-) -> None:
-    """Write FILE (- for standard input) to a disk of a machine, as its guest.
-
-    \b
-    Example:
-      kmipkit host write-disk db1 letter.txt --offset 4096 --host 127.0.0.1:5990 --name esx01 \\
-          --cert guest.crt --key guest.key --ca roles-ca.crt
-    """
-    from kmipkit_vsphere.nbd.guest import GuestDisk
-
-    credentials = _credentials(cert, key, ca, key_password_file)
-    guest = GuestDisk(_host_and_port(where, "--host"), name, credentials, machine, disk)
-    click.echo(f"wrote {guest.write(offset, file)} bytes")
-
-
-@host.command("open-core-dump")
-@click.argument("file", type=FILE)
-@click.argument("out", type=FILE)
-@click.option("--password-file", type=FILE, required=True, help="File with its password.")
-def open_core_dump(file: Path, out: Path, password_file: Path) -> None:
-    """Decrypt an exported core dump: write its content to OUT, mode 0600.
-
-    \b
-    Example:
-      kmipkit host open-core-dump dump dump.raw --password-file secret
-    """
-    from kmipkit_certs.files import write_new
-
-    from kmipkit_vsphere.host.core_dumps import open_exported
-
-    if out.exists():
-        raise click.BadParameter(f"{out} exists already", param_hint="OUT")
-    data = open_exported(_content(file), _password(password_file).decode())
-    write_new(out, data, 0o600)
-    click.echo(f"wrote {out}")
-
-
-@host.command("export-disk")
-@click.argument("machine")
-@click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
-@click.option("--name", required=True, help="Name of the host, as in its certificate.")
-@click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
-@click.option("--socket", type=FILE, help="Unix socket for clients.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port for clients.")
-@click.option("--listen", default="127.0.0.1", show_default=True, help="Address of that port.")
-@click.option(
-    "--tls-certificates",
-    type=FILE,
-    help="Directory for TLS with clients: ca-cert.pem, server-cert.pem, server-key.pem.",
-)
-@click.option("--readonly", is_flag=True, help="Refuse writes.")
-@certificate_options
-def export_disk(
-    machine: str,
-    where: str,
-    name: str,
-    disk: int,
-    socket: Path | None,
-    port: int | None,
-    listen: str,
-    tls_certificates: Path | None,
-    readonly: bool,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
-) -> None:
-    """Export a disk of an unlocked machine as a network block device, with nbdkit.
-
-    Clients see plain text; the file on the datastore stays ciphertext. So an address other than that
-    of this computer needs TLS. The certificate must be that of a guest of the host.
-
-    \b
-    Examples:
-      kmipkit host export-disk db1 --host 127.0.0.1:5989 --name esx01 --socket /run/db1.sock \\
-          --cert guest.crt --key guest.key --ca roles-ca.crt
-      qemu-img convert nbd+unix:///?socket=/run/db1.sock db1.raw
-    """
-    from kmipkit_vsphere.nbd.export import Export, run
-
-    if (socket is None) == (port is None):
-        raise click.UsageError("give either --socket or --port")
-    address = _host_and_port(where, "--host")
-    files = _credentials(cert, key, ca, key_password_file)
-    export = Export(
-        name, address, files, machine, disk, socket, port, readonly, listen, tls_certificates
-    )
-    status = run(export)
-    if status:
-        raise click.exceptions.Exit(status)
 
 
 @click.command()
