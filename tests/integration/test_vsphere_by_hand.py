@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -136,6 +137,32 @@ def test_the_steps_that_init_lab_prints(lab: Lab) -> None:
     )
     assert read.encode() == DATA
     assert "Encrypt" in lab.call("events")
+
+
+def test_the_ten_lines_of_the_page(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "vsphere.md").read_text()
+    [block] = re.findall(
+        r"^```sh\n(kmipkit vcenter init-lab.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    init, start, *lines = block.splitlines()
+    assert len(lines) == 8, "ten lines"
+    by_hand = Lab(tmp_path / "lab")
+    port = by_hand.kms_port
+    try:
+        assert init == "kmipkit vcenter init-lab lab"
+        by_hand.make()
+        for name in re.findall(r"lab/bin/(\w+) &", start):
+            by_hand.start(name)
+        for line in lines:
+            ports = line.replace("5990", str(port + 2)).replace("5991", str(port + 3))
+            if "add-key-server" in line:
+                ports += f" --port {port}"
+            text = by_hand.run("sh", "-c", f"cd {shlex.quote(str(tmp_path))} && {ports}")
+            if "read-disk" in line:
+                assert text == "salaries 2026"
+        assert "Migrate" in by_hand.call("events")
+    finally:
+        by_hand.stop()
 
 
 def test_the_log_has_no_warning_about_ordinary_calls(lab: Lab) -> None:
