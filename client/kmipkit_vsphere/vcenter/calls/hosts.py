@@ -245,17 +245,8 @@ ROWS: Final = (
             Argument("--parent", "parent", help="Such as cluster/production."),
         ),
         "add-host esx01 192.0.2.11 5989",
-        records=True,
     ),
-    Row(
-        RemoveHost,
-        Privilege.ADD_HOST,
-        NAMED_HOST,
-        "remove-host",
-        (NAME,),
-        "remove-host esx01",
-        records=True,
-    ),
+    Row(RemoveHost, Privilege.ADD_HOST, NAMED_HOST, "remove-host", (NAME,), "remove-host esx01"),
     Row(
         ReconnectHost,
         Privilege.RECONNECT_HOST,

@@ -282,7 +282,6 @@ ROWS: Final = (
         command="add-key-server",
         arguments=(*_SERVER, _ANY_VENDOR),
         example="add-key-server KMS kms1 192.0.2.7",
-        records=True,
     ),
     Row(
         UpdateKmipServer,
