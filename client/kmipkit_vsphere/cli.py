@@ -214,11 +214,11 @@ def export_core_dump(
 ) -> None:
     """Write a core dump to FILE, protected by a password instead of a key, mode 0600.
 
+    core-dumps lists them; kmipkit host open-core-dump decrypts the file.
+
     \b
-    Examples:
-      kmipkit vcenter call ... core-dumps esx01
+    Example:
       kmipkit vcenter call ... export-core-dump esx01 hostd-zdump.20260131T120000 dump --password-file p
-      kmipkit host open-core-dump dump dump.raw --password-file p
     """
     from kmipkit_certs.files import write_new
 

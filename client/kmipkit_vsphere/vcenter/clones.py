@@ -2,24 +2,30 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Final
 
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import HostUnreachable, VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.message import Message
+from kmipkit_vsphere.rpc.channel import CALL_TIMEOUT
 from kmipkit_vsphere.vcenter.store import Store
+
+PATIENCE: Final = timedelta(seconds=CALL_TIMEOUT)
+"""How long a host that was asked for a copy may still be making it."""
 
 _SETTING: Final = "clone/"
 
 
 class CloneRecord(Message):
-    """A clone that has begun: its source, its name, and the host that makes it."""
+    """A clone that has begun: its source, its name, the host that makes it, and since when."""
 
     source: str
     new_name: str
     host: str
     key_ids: list[CryptoKeyId]
+    since: datetime
 
 
 class Clones:
@@ -54,6 +60,10 @@ class Clones:
     def interrupted(self) -> list[CloneRecord]:
         """Those that no call works on."""
         return [record for record in self.all() if record.new_name not in self._running]
+
+    def is_over(self, record: CloneRecord, now: datetime) -> bool:
+        """Whether a copy that is not there will not come any more: its host had time enough."""
+        return now - record.since > PATIENCE
 
     def end(self, record: CloneRecord) -> None:
         """Forget a clone that is over."""

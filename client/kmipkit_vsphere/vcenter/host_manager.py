@@ -184,6 +184,9 @@ class HostManager(HostEncryption):
                 is_complete = False  # another call works on it, and gives it its keys
                 continue
             async with self._locks.machine(record.name):
+                if record not in self._inventory.machines():
+                    is_complete = False  # it has changed, or moved away, since it was listed
+                    continue
                 result = await self._unlock_registered(
                     caller, host, machines[record.name], record.key_id, failures
                 )

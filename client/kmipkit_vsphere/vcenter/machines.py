@@ -8,6 +8,7 @@ from msgspec import structs
 from kmipkit_vsphere.calls import machines as host_calls
 from kmipkit_vsphere.calls.host import HostInfo
 from kmipkit_vsphere.calls.machines import MachineInfo, MachineState, PowerState
+from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
@@ -45,7 +46,9 @@ class Machines:
         encryption: MachineEncryption,
         migrations: MigrationManager,
         locks: Locks,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._inventory = store.inventory
         self._crypto = crypto
         self._hosts = hosts
@@ -92,7 +95,8 @@ class Machines:
                 failures = await self._hosts.push_for(caller, host, info.key_ids)
                 for failure in failures.values():
                     raise failure
-                with self._clones.running(CloneRecord(name, new_name, host.name, info.key_ids)):
+                record = CloneRecord(name, new_name, host.name, info.key_ids, self._clock())
+                with self._clones.running(record):
                     copy = await self._hosts.call(host, host_calls.CloneMachine(name, new_name))
                     self._add_clone(name, copy)
             if machine.key_id is not None:
@@ -113,7 +117,8 @@ class Machines:
                 names = {machine.name for machine in self._inventory.machines()}
                 if copy is not None and record.source in names and record.new_name not in names:
                     self._add_clone(record.source, copy)
-                self._clones.end(record)
+                if copy is not None or self._clones.is_over(record, self._clock()):
+                    self._clones.end(record)
 
     async def add_disk(
         self,

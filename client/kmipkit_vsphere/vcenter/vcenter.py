@@ -56,7 +56,7 @@ class VCenter:
         self.encryption = MachineEncryption(store, self.crypto, self.hosts, self.natives, locks)
         self.migrations = MigrationManager(store, self.hosts)
         self.machines = Machines(
-            store, self.crypto, self.hosts, self.encryption, self.migrations, locks
+            store, self.crypto, self.hosts, self.encryption, self.migrations, locks, clock
         )
         self.vsan = VsanClusters(store, self.crypto, self.hosts, instance)
         self.trust_authority = TrustAuthorityCluster(store, instance, self.hosts, trust)

@@ -107,7 +107,7 @@ async def staged(s: Scene, purpose: str) -> tuple[CryptoKeyId, str, str]:
 
 async def clone_in_progress(s: Scene) -> tuple[CryptoKeyId, str, str]:
     key = await generated(s)
-    record = CloneRecord("db1", "db2", "esx01", [key])
+    record = CloneRecord("db1", "db2", "esx01", [key], s.now)
     Clones(s.store).running(record).__enter__()
     return key, "encryptedVMs", "db2"
 

@@ -142,8 +142,12 @@ def test_a_clone_that_never_was_made_is_forgotten(tmp_path: Path) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
         clones = Clones(s.store)
-        with pytest.raises(HostUnreachable), clones.running(CloneRecord("db1", "db2", "esx01", [])):
+        record = CloneRecord("db1", "db2", "esx01", [], s.now)
+        with pytest.raises(HostUnreachable), clones.running(record):
             raise HostUnreachable("down")
+        await s.vcenter.run_background_tasks()
+        assert clones.all() == [record], "the host may still be making it"
+        s.pass_time(minutes=11)
         await s.vcenter.run_background_tasks()
         assert clones.all() == []
         await s.call("CloneVM", name="db1", newName="db2")

@@ -66,6 +66,10 @@ def test_r03_requests_go_to_the_servers_of_the_provider(tmp_path: Path) -> None:
         await s.call("GenerateKey", keyProvider="KMS")
         assert "CREATE" in [one for log in s.servers["kms1"].seen.connections for one in log]
         assert s.servers["other"].seen.connections == []
+        s.forget()
+        await s.call("GenerateKey", keyProvider="OTHER")
+        assert "CREATE" in [one for log in s.servers["other"].seen.connections for one in log]
+        assert s.servers["kms1"].seen.connections == []
         [first, _] = await s.call("ListKmsClusters")
         assert [one["name"] for one in first["servers"]] == ["kms1", "kms2"]
         assert first["servers"][0]["port"] == 5696
@@ -159,6 +163,23 @@ def test_r14_any_server_delivers_a_key_that_was_made_on_another(tmp_path: Path) 
         await s.add_kms("KMS", "kms2")
         made = key_id((await s.call("GenerateKey"))["keyId"])
         s.servers["kms1"].is_up = False
+        fetched = await s.vcenter.crypto.providers.standard("KMS").fetch(made)
+        assert fetched.key_data == Secret(await s.key_on_kms(made.key_id))
+
+    play(tmp_path, test).close()
+
+
+def test_r14_a_server_that_lacks_a_key_does_not_hide_it_on_the_others(tmp_path: Path) -> None:
+    """Replication may lag: the next server of the provider is asked."""
+
+    async def test(s: Scene) -> None:
+        await s.prepare()
+        s.add_server("lagging", s.make_laboratory("lagging"))
+        s.add_server("kms2")
+        made = key_id((await s.call("GenerateKey"))["keyId"])
+        await s.call("RemoveKmipServer", clusterId="KMS", serverName="kms1")
+        for name in ("lagging", "kms2"):
+            await s.add_kms("KMS", name)
         fetched = await s.vcenter.crypto.providers.standard("KMS").fetch(made)
         assert fetched.key_data == Secret(await s.key_on_kms(made.key_id))
 

@@ -18,7 +18,7 @@ from kmipkit_vsphere.vcenter.command import (
     VCenterRequest,
 )
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command_line import PORT
+from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 # The inventory -----------------------------------------------------------------------------------
@@ -301,5 +301,18 @@ ROWS: Final = (
         "dump-core esx01 hostd",
     ),
     Row(ListCoreDumps, Privilege.DIAGNOSTICS, ON_HOST, "core-dumps", (HOST,), "core-dumps esx01"),
-    Row(ExportCoreDump, Privilege.DIAGNOSTICS, ON_HOST, records=True),
+    # The command line has a command of its own for it, which writes the answer to a file.
+    Row(
+        ExportCoreDump,
+        Privilege.DIAGNOSTICS,
+        ON_HOST,
+        "export-core-dump",
+        (
+            HOST,
+            Argument("DUMP", "file"),
+            Argument("--password-file", "password", PASSWORD_FILE, help="A password for it."),
+        ),
+        "export-core-dump esx01 hostd-zdump.20260131T120000 --password-file secret",
+        records=True,
+    ),
 )
