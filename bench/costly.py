@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from math import gcd
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -109,9 +110,9 @@ def rsa_bytes(bits: int) -> bytes:
     return key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
-def private_key(data: bytes, *, bits: int | None = None) -> PrivateKey:
-    """A private key object; without a number of bits, the server must look into it."""
-    algorithm = CryptographicAlgorithm.RSA if bits else None
+def private_key(data: bytes, *, bits: int) -> PrivateKey:
+    """A private key object."""
+    algorithm = CryptographicAlgorithm.RSA
     return PrivateKey(
         key_block=KeyBlock(
             key_format_type=KeyFormatType.PKCS_1,
@@ -120,6 +121,26 @@ def private_key(data: bytes, *, bits: int | None = None) -> PrivateKey:
             cryptographic_length=bits,
         )
     )
+
+
+def invalid_rsa_bytes() -> bytes:
+    """A private key whose numbers fit together, but whose factors are not prime."""
+    e, p, q = 65537, *(2**512 - 569 - 2 * n for n in (100, 206))
+    while gcd(e, (p - 1) * (q - 1)) != 1:
+        p -= 2
+    d = pow(e, -1, (p - 1) * (q - 1))
+    numbers = (0, p * q, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))
+    return _der(0x30, b"".join(_der(0x02, _octets(number)) for number in numbers))
+
+
+def _octets(number: int) -> bytes:
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    size = len(content)
+    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes([tag]) + length + content
 
 
 def register_private_key(ask: Ask, data: bytes, bits: int) -> str:
@@ -177,7 +198,6 @@ ATTACKS: dict[str, Attack] = {
     "Create Split Key": lambda _: calls.raw(Operation.CREATE_SPLIT_KEY, split_request),
     "Derive Key": lambda ask: derive(base_key(ask), 100_000),
     "Sign": lambda ask: sign(register_private_key(ask, rsa_bytes(1024), 1024)),
-    "Register": lambda _: calls.register(private_key(rsa_bytes(1024)), SIGN, None, None),
     "Encrypt with a slow cipher": _encrypt,
     "Get in another format": _get_converted,
 }

@@ -2,7 +2,8 @@
 
 The first bytes of the input determine its encoding: XML and JSON begin with a bracket, binary TTLV has
 a control character as fourth byte (the item type), and other input is hexadecimal if it consists of
-hexadecimal digits, else base64. Keys are redacted unless requested.
+hexadecimal digits, else base64 or one of the forms of :mod:`kmipkit.dumps`. Keys are redacted unless
+requested.
 """
 
 import binascii
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from kmipkit.errors import RemoteProtocolError
 from kmipkit.terminal import printable_json, printable_lines, printable_xml
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 MAX_INPUT = 64 << 20
 """The maximum input in bytes: more than any server accepts, but less than a core dump."""
 
-_FORMS = "hexadecimal, base64, binary TTLV, XML or JSON"
+_FORMS = "hexadecimal, a dump, an array or string of a program, base64, binary TTLV, XML or JSON"
 
 
 @click.command(short_help="Show messages, without keys.")
@@ -37,8 +39,10 @@ _FORMS = "hexadecimal, base64, binary TTLV, XML or JSON"
 def decode(file: BinaryIO, form: str | None, as_json: bool, show_secrets: bool) -> None:
     """Show the KMIP messages in FILE, or in standard input.
 
-    The input is hexadecimal (with blanks, line ends or 0x), base64, binary TTLV, XML or JSON, and may
-    contain several messages. Key material and passwords are shown as <redacted>.
+    The input is hexadecimal (with blanks, line ends, 0x or comments after #), base64, binary TTLV, XML
+    or JSON; a dump of xxd, hexdump -C, tcpdump or Wireshark; a string or an array of Python, C, Go,
+    Rust or Java; or a log with such strings. It may contain several messages. Of a message that is
+    cut off, the part that is there is shown. Key material and passwords are shown as <redacted>.
 
     \b
     Examples:
@@ -76,6 +80,10 @@ def _show(data: bytes, form: str, show_secrets: bool) -> str | None:
             items.append(item)  # noqa: PERF402 - keeps the messages before an error
     except ProtocolError as error:
         failed = error
+    number = len(items) + 1
+    part = failed.part if isinstance(failed, Incomplete) else None
+    if part is not None:
+        items.append(part)
     try:
         if items:
             text = _ESCAPES[form](_WRITERS[form](items, show_secrets))
@@ -83,16 +91,17 @@ def _show(data: bytes, form: str, show_secrets: bool) -> str | None:
     except ProtocolError as error:
         return str(error)
     if failed is not None:
-        return f"message {len(items) + 1}: {failed}" if items else str(failed)
+        return f"message {number}: {failed}" if number > 1 else str(failed)
     return None if items else "the input contains no message"
 
 
 def read_messages(data: bytes) -> "Iterator[Item]":
     """The messages in ``data``, in any encoding.
 
-    Raises RemoteProtocolError for a malformed message, after the messages before it.
+    Raises RemoteProtocolError for a malformed message, after the messages before it. If the message is
+    cut off, the error has the attribute ``part``: the items that are there.
     """
-    from kmipkit.errors import Cause, RemoteProtocolError
+    from kmipkit.errors import Cause
     from kmipkit.ttlv import json, xml
     from kmipkit.ttlv.limits import Limits
 
@@ -102,34 +111,58 @@ def read_messages(data: bytes) -> "Iterator[Item]":
         raise RemoteProtocolError("the input is empty", cause=Cause.TRUNCATED)
     if text.startswith(b"<"):
         return iter(xml.parse_all(text, limits))
-    if text.startswith((b"{", b"[")):
+    if re.match(rb"[{\[]\s*[\"{]", text):
         return iter(json.parse_all(text, limits))
-    return _split(_to_binary(data, text), limits)
-
-
-def _to_binary(data: bytes, text: bytes) -> bytes:
-    """The binary messages; ``text`` is the data without byte order mark and surrounding blanks."""
-    from kmipkit.errors import Cause, RemoteProtocolError
-
     if len(data) > 3 and data[0] in b"\x42\x54" and data[3] < 0x20:
-        return data
-    digits = re.sub(rb"0[xX]|[\s|:,;]+", b"", text)
+        return _split(data, limits)
+    return _read_text(text, limits)
+
+
+def _read_text(text: bytes, limits: "Limits") -> "Iterator[Item]":
+    """The messages in a text that is neither XML nor JSON."""
+    from kmipkit.dumps import columns, embedded, hexadecimal
+    from kmipkit.errors import Cause
+    from kmipkit.ttlv import json
+
+    characters = text.decode("utf-8", "replace")
+    data = columns(characters)
+    if data:
+        return _split(data, limits)
+    digits = hexadecimal(characters)
+    if digits is not None:
+        return _read_digits(digits, limits)
     try:
-        if re.fullmatch(rb"[0-9A-Fa-f]+", digits):
-            return binascii.unhexlify(digits)
         # Both alphabets of base64: the standard one, and that for URLs.
         plain = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/"))
-        return binascii.a2b_base64(plain, strict_mode=True)
+        return _split(binascii.a2b_base64(plain, strict_mode=True), limits)
     except binascii.Error:
-        message = f"the input is not {_FORMS}"
-        if re.fullmatch(rb"[0-9A-Fa-f]+", digits):
-            message = f"the number of hexadecimal digits ({len(digits)}) is odd"
-        raise RemoteProtocolError(message, cause=Cause.NOT_KMIP) from None
+        pass
+    data = embedded(characters)
+    if data is not None:
+        return _split(data, limits)
+    if text.startswith((b"{", b"[")):
+        return iter(json.parse_all(text, limits))
+    raise RemoteProtocolError(f"the input is not {_FORMS}", cause=Cause.NOT_KMIP)
+
+
+def _read_digits(digits: str, limits: "Limits") -> "Iterator[Item]":
+    """The messages in hexadecimal digits, the last of which may be missing."""
+    from kmipkit.errors import Cause
+
+    yield from _split(binascii.unhexlify(digits[: len(digits) // 2 * 2]), limits)
+    if len(digits) % 2:
+        message = f"the number of hexadecimal digits ({len(digits)}) is odd"
+        raise RemoteProtocolError(message, cause=Cause.NOT_KMIP)
+
+
+class Incomplete(RemoteProtocolError):
+    """A message that is cut off; ``part`` has what is there of it."""
+
+    part: "Item | None" = None
 
 
 def _split(data: bytes, limits: "Limits") -> "Iterator[Item]":
     """The items in binary form, one after the other."""
-    from kmipkit.errors import RemoteProtocolError
     from kmipkit.ttlv import binary, framing
 
     start = 0
@@ -143,8 +176,18 @@ def _split(data: bytes, limits: "Limits") -> "Iterator[Item]":
         except RemoteProtocolError as error:
             if error.offset is not None:
                 error.offset += start
+            if stop > len(data):
+                raise _incomplete(error, data[start:], limits) from None
             raise
         start = stop
+
+
+def _incomplete(error: RemoteProtocolError, data: bytes, limits: "Limits") -> Incomplete:
+    from kmipkit.ttlv.partial import decode_available
+
+    incomplete = Incomplete(error.message, cause=error.cause, path=error.path, offset=error.offset)
+    incomplete.part = decode_available(data, limits)
+    return incomplete
 
 
 def _to_text(items: "list[Item]", show_secrets: bool) -> str:

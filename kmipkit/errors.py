@@ -42,6 +42,8 @@ class Cause(Enum):
     UNEXPECTED_FIELD = auto()
     WRONG_VERSION = auto()
     """A field or value that does not exist in the version of the message."""
+    UNKNOWN_ATTRIBUTE = auto()
+    """An attribute that the version of the message does not have."""
     UNSUPPORTED_VERSION = auto()
     """A protocol version that this side does not support (KMIP 1.4 §6.1)."""
     UNEXPECTED_MESSAGE = auto()
@@ -56,6 +58,7 @@ REASONS: Mapping[Cause, ResultReason] = MappingProxyType(
         Cause.UNSUPPORTED_VERSION: ResultReason.UNSUPPORTED_PROTOCOL_VERSION,
         Cause.BAD_VALUE: ResultReason.INVALID_FIELD,
         Cause.WRONG_VERSION: ResultReason.INVALID_FIELD,
+        Cause.UNKNOWN_ATTRIBUTE: ResultReason.UNSUPPORTED_ATTRIBUTE,
     }
 )
 """Result Reason of each cause; Invalid Message (KMIP 1.4 §9.1.3.2.29) for those not listed."""

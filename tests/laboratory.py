@@ -49,6 +49,7 @@ class Laboratory:
         now: datetime = START,
         message_limits: MessageLimits = MessageLimits(),  # noqa: B008 - immutable
         computer: Computer | None = None,
+        strict: bool = False,
         **settings: Any,
     ) -> None:
         """``delay`` is the time in seconds until asynchronous requests are carried out."""
@@ -67,6 +68,7 @@ class Laboratory:
             seam=Seam(hooks),
             message_limits=message_limits,
             computer=computer or Computer(),
+            strict=strict,
             asynchronous_delay=timedelta(seconds=delay),
         )
 

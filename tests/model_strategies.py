@@ -105,6 +105,11 @@ def _enumerated(field_type: EnumerationType) -> st.SearchStrategy[Any]:
     return st.one_of(st.sampled_from(known), vendors) if known else vendors
 
 
+def _mask(field_type: MaskType) -> st.SearchStrategy[Any]:
+    bits = 0xFFFFFFFF & ~field_type.later_bits
+    return st.integers(0, 0xFFFFFFFF).map(lambda number: field_type.mask(number & bits))
+
+
 def _item(tag: int) -> st.SearchStrategy[Item]:
     """A tree, as an unknown operation's payload or a vendor's extension has it."""
     leaf = st.one_of(
@@ -180,7 +185,7 @@ _SIMPLE: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
         )
     ),
     EnumerationType: _enumerated,
-    MaskType: lambda field_type: st.integers(0, (1 << 32) - 1).map(field_type.mask),
+    MaskType: _mask,
     DateTimeType: _moment,
     AttributeListType: lambda field_type: _attributes(field_type.attribute_type),
     AttributeType: _attribute,

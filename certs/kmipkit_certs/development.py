@@ -10,7 +10,9 @@ from kmipkit_certs.authority import Purpose
 from kmipkit_certs.directory import CA, Directory
 
 AUTHORITY_NAME = "kmipkit development CA"
-SERVER = "server"
+SERVER, RSA_SERVER = "server", "server-rsa"
+RSA_ALGORITHM = "rsa-2048"
+"""The algorithm of the server's second certificate: the mandatory suites of TLS 1.2 need RSA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,9 @@ class Development:
     ca: Path
     server_cert: Path
     server_key: Path
+    rsa_cert: Path
+    rsa_key: Path
+    """The server's second certificate and its key, for clients that know only RSA."""
 
 
 def ensure(
@@ -30,7 +35,10 @@ def ensure(
     clock: Callable[[], datetime],
     algorithm: str = keypairs.DEFAULT_ALGORITHM,
 ) -> Development:
-    """Create what is missing: an authority, a server certificate for ``hosts``, client certificates.
+    """Create what is missing: an authority, server certificates for ``hosts``, client certificates.
+
+    The server has two certificates, of ``algorithm`` and RSA: TLS selects the one that the client
+    supports. A directory of an earlier version gets the second one.
 
     Existing files stay as they are; a start that was interrupted is completed.
 
@@ -42,14 +50,17 @@ def ensure(
         directory.files(CA).key.unlink(missing_ok=True)
         directory.init(AUTHORITY_NAME, algorithm, clock())
     certificates = [
-        (SERVER, Purpose.BOTH, hosts),
-        *((name, Purpose.CLIENT, ()) for name in clients),
+        (SERVER, Purpose.BOTH, hosts, algorithm),
+        (RSA_SERVER, Purpose.BOTH, hosts, RSA_ALGORITHM),
+        *((name, Purpose.CLIENT, (), algorithm) for name in clients),
     ]
-    for name, purpose, alternative in certificates:
+    for name, purpose, alternative, own_algorithm in certificates:
         paths = directory.files(name)
         if not paths.cert.exists():
             # The key is written first: without its certificate nobody has used it.
             paths.key.unlink(missing_ok=True)
-            directory.issue(name, purpose, clock(), alternative=alternative, algorithm=algorithm)
-    server = directory.files(SERVER)
-    return Development(directory.ca, server.cert, server.key)
+            directory.issue(
+                name, purpose, clock(), alternative=alternative, algorithm=own_algorithm
+            )
+    server, second = directory.files(SERVER), directory.files(RSA_SERVER)
+    return Development(directory.ca, server.cert, server.key, second.cert, second.key)

@@ -293,11 +293,13 @@ def _read_revocation_list(contents: Contents, block: _Block, _: Password) -> Non
 def _read_pkcs7(contents: Contents, block: _Block, _: Password) -> None:
     try:
         contents.certificates += pkcs7.load_der_pkcs7_certificates(block.der)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise CertificateError(f"PKCS #7 without readable certificates: {error}") from None
 
 
 def _read_key(contents: Contents, block: _Block, password: Password) -> None:
+    if block.headers:
+        _require_whole_headers(block)
     is_encrypted = block.label.startswith("ENCRYPTED") or b"ENCRYPTED" in block.headers
     secret = _require_password(password, "the private key") if is_encrypted else None
     try:
@@ -312,6 +314,21 @@ def _read_key(contents: Contents, block: _Block, password: Password) -> None:
         raise CertificateError(f"the private key{block.place} cannot be read: {reason}") from None
     else:
         contents.keys.append(KeyBlock(block.pem, secret, key))
+
+
+_CIPHER = re.compile(rb"^DEK-Info:\s*(?P<cipher>[A-Za-z0-9-]+),(?P<iv>[0-9A-Fa-f]+)$", re.MULTILINE)
+
+
+def _require_whole_headers(block: _Block) -> None:
+    """CertificateError: there is no whole initialization vector, with which the library panics."""
+    match = _CIPHER.search(block.headers)
+    if match is None:
+        if b"ENCRYPTED" in block.headers:
+            raise CertificateError(f"the headers of the private key{block.place} are damaged")
+        return
+    digits = 16 if match["cipher"].upper().startswith((b"DES", b"RC2", b"BF", b"IDEA")) else 32
+    if len(match["iv"]) != digits:
+        raise CertificateError(f"the headers of the private key{block.place} are damaged")
 
 
 def _read_pkcs12(contents: Contents, block: _Block, password: Password) -> None:

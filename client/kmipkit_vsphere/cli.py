@@ -11,14 +11,15 @@ from kmipkit_vsphere.cli_disks import export_disk, open_core_dump, read_disk, wr
 from kmipkit_vsphere.cli_options import (
     FILE,
     certificate_options,
-    credentials,
     host_and_port,
     listen_options,
+    make_credentials,
     password,
 )
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.rpc.call import Request
+    from kmipkit_vsphere.rpc.tls import Credentials
     from kmipkit_vsphere.vcenter.command import Row
 
 A = TypeVar("A")
@@ -50,6 +51,12 @@ def vcenter() -> None:
 )
 @click.option("--kms-ca", type=FILE, help="Authorities of the key servers.")
 @click.option(
+    "--kms-crl",
+    type=FILE,
+    multiple=True,
+    help="Revocation list of such an authority; may be repeated.",
+)
+@click.option(
     "--administrator",
     multiple=True,
     default=("administrator",),
@@ -67,14 +74,12 @@ def vcenter_serve(
     data_dir: Path,
     listen: str,
     port: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
     kms_cert: Path | None,
     kms_key: Path | None,
     kms_key_password_file: Path | None,
     kms_ca: Path | None,
+    kms_crl: tuple[Path, ...],
     administrator: tuple[str, ...],
     poll_interval: float,
 ) -> None:
@@ -90,11 +95,11 @@ def vcenter_serve(
     if (kms_cert is None) is not (kms_ca is None) or (kms_key is not None and kms_cert is None):
         raise click.UsageError("--kms-cert, --kms-key and --kms-ca must be used together")
     kms = (
-        credentials(kms_cert, kms_key, kms_ca, kms_key_password_file)
+        make_credentials(kms_cert, kms_key, kms_ca, kms_key_password_file, kms_crl)
         if kms_cert is not None and kms_ca is not None
         else None
     )
-    listening = for_users((listen, port), credentials(cert, key, ca, key_password_file))
+    listening = for_users((listen, port), credentials)
     run_vcenter(data_dir, listening, kms, administrator, click.echo, poll_interval)
 
 
@@ -127,10 +132,7 @@ def vcenter_call(
     context: click.Context,
     where: str,
     name: str,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
     as_json: bool,
 ) -> None:
     """Call a vCenter.
@@ -141,7 +143,7 @@ def vcenter_call(
       kmipkit vcenter call ... --json events
     """
     address = host_and_port(where, "--vcenter")
-    context.obj = (address, name, credentials(cert, key, ca, key_password_file), as_json)
+    context.obj = (address, name, credentials, as_json)
 
 
 def _send(context: click.Context, request: "Request[A]") -> "A":
@@ -292,10 +294,7 @@ def host_serve(
     data_dir: Path,
     listen: str,
     port: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
     manager: tuple[str, ...],
     guest: tuple[str, ...],
     tpm: str | None,
@@ -312,7 +311,7 @@ def host_serve(
     from kmipkit_vsphere.roles.process import Listening
 
     callers = host_callers(manager, guest)
-    listening = Listening((listen, port), credentials(cert, key, ca, key_password_file), callers)
+    listening = Listening((listen, port), credentials, callers)
     if (tpm is None) != (image is None):
         raise click.UsageError("--tpm and --image must be used together")
     boot = Boot(tpm, image) if tpm is not None and image is not None else None
@@ -358,10 +357,7 @@ def trust_authority_serve(
     listen: str,
     port: int,
     service_port: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
     manager: tuple[str, ...],
 ) -> None:
     """Run an Attestation Service and a Key Provider Service until SIGTERM or Ctrl-C.
@@ -375,7 +371,7 @@ def trust_authority_serve(
     from kmipkit_vsphere.roles.trust_authority import run_trust_authority, trust_authority_callers
 
     callers = trust_authority_callers(manager)
-    listening = Listening((listen, port), credentials(cert, key, ca, key_password_file), callers)
+    listening = Listening((listen, port), credentials, callers)
     run_trust_authority(name, data_dir, listening, service_port, click.echo)
 
 

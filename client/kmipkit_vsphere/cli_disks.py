@@ -1,22 +1,24 @@
 """Commands on the disks and core dumps of a host, for ``kmipkit host``."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from kmipkit_vsphere.cli_options import (
     FILE,
-    F,
     certificate_options,
     content,
-    credentials,
     host_and_port,
     password,
 )
 
+if TYPE_CHECKING:
+    from kmipkit_vsphere.rpc.tls import Credentials
 
-def guest_options(function: F) -> F:
+
+def guest_options(function: Callable[..., None]) -> Callable[..., None]:
     """Which disk of which host, and the certificate of a guest."""
     disk = click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
     name = click.option("--name", required=True, help="Name of the host, as in its certificate.")
@@ -38,10 +40,7 @@ def read_disk(
     where: str,
     name: str,
     disk: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
 ) -> None:
     """Read from a disk of a machine, as its guest sees it.
 
@@ -52,8 +51,7 @@ def read_disk(
     """
     from kmipkit_vsphere.nbd.guest import GuestDisk
 
-    files = credentials(cert, key, ca, key_password_file)
-    guest = GuestDisk(host_and_port(where, "--host"), name, files, machine, disk)
+    guest = GuestDisk(host_and_port(where, "--host"), name, credentials, machine, disk)
     with click.open_file(str(out) if out is not None else "-", "wb") as target:
         for data in guest.read(offset, length):
             target.write(data)
@@ -71,10 +69,7 @@ def write_disk(
     where: str,
     name: str,
     disk: int,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
 ) -> None:
     """Write FILE (- for standard input) to a disk of a machine, as its guest.
 
@@ -85,8 +80,7 @@ def write_disk(
     """
     from kmipkit_vsphere.nbd.guest import GuestDisk
 
-    files = credentials(cert, key, ca, key_password_file)
-    guest = GuestDisk(host_and_port(where, "--host"), name, files, machine, disk)
+    guest = GuestDisk(host_and_port(where, "--host"), name, credentials, machine, disk)
     click.echo(f"wrote {guest.write(offset, file)} bytes")
 
 
@@ -137,10 +131,7 @@ def export_disk(
     listen: str,
     tls_certificates: Path | None,
     readonly: bool,
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    key_password_file: Path | None,
+    credentials: "Credentials",
 ) -> None:
     """Export a disk of an unlocked machine as a network block device, with nbdkit.
 
@@ -158,9 +149,8 @@ def export_disk(
     if (socket is None) == (port is None):
         raise click.UsageError("give either --socket or --port")
     address = host_and_port(where, "--host")
-    files = credentials(cert, key, ca, key_password_file)
     export = Export(
-        name, address, files, machine, disk, socket, port, readonly, listen, tls_certificates
+        name, address, credentials, machine, disk, socket, port, readonly, listen, tls_certificates
     )
     status = run(export)
     if status:

@@ -1,5 +1,6 @@
 """What the commands of all roles share: options, and files that are named on the command line."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,15 +15,46 @@ FILE = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def certificate_options(function: F) -> F:
-    """``--cert``, ``--key``, ``--key-password-file`` and ``--ca``."""
-    for name, is_required, text in (
-        ("--ca", True, "Authorities of the other roles."),
-        ("--key", False, "Private key, if the file of the certificate has none."),
-        ("--cert", True, "Own certificate, PEM or PKCS #12."),
+def certificate_options(function: Callable[..., None]) -> Callable[..., None]:
+    """``--cert``, ``--key``, ``--ca`` and others, which the function gets as ``credentials``."""
+
+    @functools.wraps(function)
+    def run(
+        *arguments: Any,
+        cert: Path,
+        key: Path | None,
+        ca: Path,
+        key_password_file: Path | None,
+        crl: tuple[Path, ...],
+        revoked: Path | None,
+        **options: Any,
+    ) -> None:
+        credentials = make_credentials(cert, key, ca, key_password_file, crl, revoked)
+        function(*arguments, credentials=credentials, **options)
+
+    for option in (
+        click.option(
+            "--revoked",
+            type=FILE,
+            help="Further revoked certificates, as of kmipkit certs revoke --list.",
+        ),
+        click.option(
+            "--crl",
+            type=FILE,
+            multiple=True,
+            help="Revocation list of an authority; may be repeated.",
+        ),
+        click.option("--ca", type=FILE, required=True, help="Authorities of the other roles."),
+        password_option,
+        click.option(
+            "--key", type=FILE, help="Private key, if the file of the certificate has none."
+        ),
+        click.option(
+            "--cert", type=FILE, required=True, help="Own certificate, PEM, DER or PKCS #12."
+        ),
     ):
-        function = click.option(name, type=FILE, required=is_required, help=text)(function)
-    return password_option(function)
+        option(run)  # adds to the parameters of the function
+    return run
 
 
 def listen_options(function: F) -> F:
@@ -32,15 +64,22 @@ def listen_options(function: F) -> F:
     return listen(port(function))
 
 
-def credentials(
-    cert: Path, key: Path | None, ca: Path, password_file: Path | None
+def make_credentials(
+    cert: Path,
+    key: Path | None,
+    ca: Path,
+    password_file: Path | None,
+    crls: tuple[Path, ...] = (),
+    revoked: Path | None = None,
 ) -> "Credentials":
     """The files of a certificate; its password is asked for if it has one and no file."""
     from kmipkit_certs.passwords import from_command_line
+    from kmipkit_certs.revocation_files import RevocationFiles
 
     from kmipkit_vsphere.rpc.tls import Credentials
 
-    return Credentials(cert, key, ca, from_command_line(password_file))
+    password = from_command_line(password_file)
+    return Credentials(cert, key, ca, password, RevocationFiles(crls, revoked))
 
 
 def host_and_port(where: str, option: str) -> tuple[str, int]:

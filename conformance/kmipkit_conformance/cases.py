@@ -1,9 +1,8 @@
 """Test cases from files."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,10 +17,7 @@ from kmipkit_conformance import placeholders
 from kmipkit_conformance.errata import CORRECTIONS
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.markers import NO_MARKS, Marks, marks
-from kmipkit_conformance.security import SUITES
-
-INDEX = "index.json"
-"""An optional file next to the cases, with what each requires: ``setup``, ``depends_on`` and so on."""
+from kmipkit_conformance.security import QUANTUM_SAFE, SUITE_B_128, SUITE_B_192
 
 SUITE = Path(__file__).parent / "suite"
 """The cases that come with the tester."""
@@ -38,6 +34,24 @@ class Step:
     marks: Marks = NO_MARKS
     """The marks of the request."""
 
+    @property
+    def operations(self) -> list[Operation]:
+        """The operations of the request, in their order."""
+        return [
+            Operation(child.value)  # type: ignore[arg-type]  # an enumeration's value
+            for item in children(self.request, Tag.BATCH_ITEM)
+            for child in children(item, Tag.OPERATION)
+        ]
+
+    @property
+    def is_from_server(self) -> bool:
+        """Whether the server sends the request, and the client responds (KMIP 1.4 §5)."""
+        return bool(self.operations) and set(self.operations) <= SENT_BY_SERVER
+
+
+SENT_BY_SERVER = frozenset({Operation.NOTIFY, Operation.PUT})
+"""Operations that only servers request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -46,17 +60,10 @@ class Case:
     name: str
     version: Version
     steps: tuple[Step, ...]
-    needs: str = ""
-    """Requirements beyond a client and a server, as text; usually there are none."""
     transport: str = "tls"
     """``tls``, ``https``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
     encoding: str = "ttlv"
     """A key of :data:`ENCODINGS`."""
-    waits: bool = False
-    """Whether it reads an object until a date has changed the object. The file may not say in which
-    step."""
-    depends_on: tuple[str, ...] = ()
-    """Names of cases whose objects it uses."""
 
     @property
     def family(self) -> str:
@@ -64,12 +71,12 @@ class Case:
         return re.split(r"-[MO]-|-[0-9]", self.name, maxsplit=1)[0]
 
     def operations(self) -> set[Operation]:
-        """The operations in its requests."""
+        """The operations that the client requests."""
         return {
-            Operation(child.value)  # type: ignore[arg-type]  # an enumeration's value
+            operation
             for step in self.steps
-            for item in children(step.request, Tag.BATCH_ITEM)
-            for child in children(item, Tag.OPERATION)
+            if not step.is_from_server
+            for operation in step.operations
         }
 
 
@@ -90,10 +97,8 @@ def load_all(
     for folder in folders:
         if not folder.exists():
             raise ConformanceError(f"{folder}: no such file or directory")
-        entries = index_of(folder)
-        paths = [folder] if folder.is_file() else sorted(folder.rglob("*.xml"))
-        for path in paths:
-            case = load(path, entries.get(path.stem, {}))
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*.xml")):
+            case = load(path)
             has_version = not versions or case.version in versions
             if has_version and (not profiles or _matches(case, profiles)):
                 yield case
@@ -103,85 +108,27 @@ def _matches(case: Case, profiles: tuple[str, ...]) -> bool:
     return any(case.family == profile or case.name.startswith(profile) for profile in profiles)
 
 
-def find(folders: Iterable[Path], name: str) -> Case | None:
-    """The case with this name, below one of the folders or below the folder of its index."""
-    for folder in folders:
-        entries = index_of(folder)
-        roots = [folder, *_index_folders(folder)]
-        for root in roots:
-            path = next(iter(root.rglob(f"{name}.xml")), None) if root.is_dir() else None
-            if path is not None:
-                return load(path, entries.get(name, {}))
-    return None
-
-
-def _index_folders(folder: Path) -> list[Path]:
-    """The folder that contains the index of this one, if there is one."""
-    places = (folder, *folder.resolve().parents)
-    return [place for place in places if (place / INDEX).is_file()][:1]
-
-
-def index_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """The entries of the index in the folder or above it, by the name of the case."""
-    for place in _index_folders(folder):
-        cases = json.loads((place / INDEX).read_text(encoding="utf-8"))["cases"]
-        return {case["id"]: case for case in cases}
-    return {}
-
-
 ENCODINGS: Mapping[str, str] = MappingProxyType(
     {"ttlv": media.TTLV, "xml": media.XML, "json": media.JSON}
 )
 """The media type of each encoding."""
 
-_SETUP_CASES = {"run after the TC-OTP cases": "TC-OTP-SETUP-1-13"}
-"""Set-ups that another case provides, although the index does not list it as a dependency."""
-
-_SUPPORTED_SETUPS = (
-    "Maximum Response Size",
-    "TLS 1.2 with the Suite B",
-    "TLS 1.3 (Quantum Safe",
-    "several clients",
-    "asynchronous:",
-    "waits in real time",
-    "administrator account",
-    "Device credentials",
-    "client registration",
-    "Login / Delegated Login",
-    "server must be able to issue certificates",
-    "needs the secret data",
-    "needs a server that keeps/pre-generates fresh objects",
-    "run after the TC-OTP cases",
-    "send over HTTPS",
-    "send the messages in the XML encoding",
-    "send the messages in the JSON encoding",
-    "the case file itself only shows the XML form",
+TRANSPORTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "MSGENC-HTTPS": ("https", "ttlv"),
+        "MSGENC-XML": ("https", "xml"),
+        "MSGENC-JSON": ("https", "json"),
+        "SUITEB_128": (SUITE_B_128, "ttlv"),
+        "SUITEB_192": (SUITE_B_192, "ttlv"),
+        "QS": (QUANTUM_SAFE, "ttlv"),
+    }
 )
-"""Set-ups that the player provides, by the first words of their texts in an index."""
+"""Transport and encoding of the families that need others than TTLV over any TLS. The files of these
+cases do not say so; their names do, as the profiles explain (Profiles 2.1 §5.3 to §5.5, §5.14)."""
 
 
-def _needs(entry: dict[str, Any]) -> str:
-    needs = [text for text in entry.get("setup", ()) if not text.startswith(_SUPPORTED_SETUPS)]
-    if entry.get("server_to_client"):
-        needs.append("messages from the server to a client")
-    if _transport(entry) is None:
-        needs.append(f"the transport {' or '.join(entry['transports'])}")
-    return "; ".join(dict.fromkeys(needs))
-
-
-def _transport(entry: dict[str, Any]) -> str | None:
-    """The first transport of the entry that the player supports; None if it supports none of them."""
-    supported = ("tls", "https", *SUITES)
-    return next((name for name in entry.get("transports", ["tls"]) if name in supported), None)
-
-
-def _encoding(entry: dict[str, Any]) -> str:
-    return next((name for name in entry.get("encodings", ()) if name in ENCODINGS), "ttlv")
-
-
-def load(path: Path, entry: dict[str, Any] | None = None) -> Case:
-    """One case; ``entry`` is its entry in an index. ConformanceError if the file cannot be read."""
-    entry = entry or {}
+def load(path: Path) -> Case:
+    """One case. ConformanceError if the file cannot be read."""
     try:
         data = path.read_bytes()
         text = data.decode("utf-8", "replace")
@@ -192,19 +139,13 @@ def load(path: Path, entry: dict[str, Any] | None = None) -> Case:
         raise ConformanceError(f"{path}: {error.strerror}") from None
     except ProtocolError as error:
         raise ConformanceError(f"{path}: {error}") from None
-    return Case(
+    case = Case(
         path.stem,
         _version(path.stem, messages),
         tuple(_steps(messages, list(marks(text)))),
-        _needs(entry),
-        _transport(entry) or "tls",
-        _encoding(entry),
-        any(text.startswith("waits in real time") for text in entry.get("setup", ())),
-        (
-            *entry.get("depends_on", ()),
-            *(_SETUP_CASES[text] for text in entry.get("setup", ()) if text in _SETUP_CASES),
-        ),
     )
+    transport, encoding = TRANSPORTS.get(case.family, (case.transport, case.encoding))
+    return replace(case, transport=transport, encoding=encoding)
 
 
 def _version(name: str, messages: list[Item]) -> Version:

@@ -1,6 +1,7 @@
 """``kmipkit conformance``: list cases, test servers and clients."""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ from kmipkit_certs.options import password_option
 from kmipkit.terminal import echo
 
 if TYPE_CHECKING:
+    from kmipkit_conformance.listening import Mailbox
     from kmipkit_conformance.player import Verdict
     from kmipkit_conformance.profiles import ProfileVerdict
+    from kmipkit_conformance.support import Offer
     from kmipkit_conformance.target import Target
 
 FILE = click.Path(path_type=Path)
@@ -127,6 +130,20 @@ def list_cases(
     help="Encoding of all cases; XML and JSON use HTTPS.  [default: as each case specifies]",
 )
 @click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Address to which the server sends Notify and Put."
+    "  [default: none; the tester uses Set Endpoint Role]",
+)
+@click.option(
+    "--listen-cert",
+    type=FILE,
+    help="Certificate that the tester shows the server that connects, PEM.  [default: --cert]",
+)
+@click.option(
+    "--listen-key", type=FILE, help="Private key of --listen-cert, PEM.  [default: --key]"
+)
+@click.option(
     "--wait",
     default=180.0,
     show_default=True,
@@ -155,6 +172,9 @@ def run(
     wait: float,
     https: str | None,
     encoding: str | None,
+    listen: str | None,
+    listen_cert: Path | None,
+    listen_key: Path | None,
     deviations: Path | None,
     reports: tuple[str, ...],
     folders: tuple[Path, ...],
@@ -174,7 +194,8 @@ def run(
       kmipkit conformance run ... --deviations vendor.toml --report junit:results.xml
     """
     from kmipkit_conformance import report
-    from kmipkit_conformance.cases import SUITE, find
+    from kmipkit_conformance.cases import SUITE
+    from kmipkit_conformance.chains import Library
     from kmipkit_conformance.deviations import apply
     from kmipkit_conformance.deviations import load as load_deviations
     from kmipkit_conformance.player import Outcome, Player
@@ -185,20 +206,23 @@ def run(
     known_deviations = load_deviations(deviations) if deviations is not None else {}
     https_port, path = _https(https)
     server = _target(target, ca, cert, key, key_password_file, timeout, https_port, path)
-    player = Player(
-        server,
-        query_offer(server),
-        find=lambda name: find(folders or (SUITE,), name),
-        repeat_timeout=wait,
-        encoding=encoding,
-    )
+    offer = query_offer(server)
     verdicts = []
-    for case in _load_cases(folders, versions, profiles):
-        verdict = apply(player.play(case), known_deviations)
-        _print_verdict(verdict)
-        verdicts.append(verdict)
-        player.clean_up()
-    profile_verdicts = list(judge_profiles(verdicts, player.offer))
+    with _mailbox(server, offer, listen, listen_cert, listen_key) as mailbox:
+        player = Player(
+            server,
+            offer,
+            library=Library(folders or (SUITE,)),
+            mailbox=mailbox,
+            repeat_timeout=wait,
+            encoding=encoding,
+        )
+        for case in _load_cases(folders, versions, profiles):
+            verdict = apply(player.play(case), known_deviations)
+            _print_verdict(verdict)
+            verdicts.append(verdict)
+            player.clean_up()
+    profile_verdicts = list(judge_profiles(verdicts, offer))
     for profile_verdict in profile_verdicts:
         _print_profile(profile_verdict)
     for form, file in report_files:
@@ -206,6 +230,30 @@ def run(
     click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
+
+
+def _mailbox(
+    server: "Target", offer: "Offer", listen: str | None, cert: Path | None, key: Path | None
+) -> AbstractContextManager["Mailbox"]:
+    """Where requests of the server arrive: at the address, or on a connection with changed roles."""
+    from kmipkit.spec.enums import Operation
+    from kmipkit_conformance.listening import NO_MAILBOX, RoleMailbox, listener
+
+    if listen is not None:
+        address = _address(listen, "--listen")
+        if cert is None:
+            cert, key = server.cert, server.key
+        return listener(address, server.ca, cert, key, server.password)
+    operations = offer.operations or frozenset()
+    has_roles = Operation.SET_ENDPOINT_ROLE in operations
+    return nullcontext(RoleMailbox(server) if has_roles else NO_MAILBOX)
+
+
+def _address(text: str, option: str) -> tuple[str, int]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
+    return host.strip("[]"), int(port)
 
 
 def _https(text: str | None) -> tuple[int | None, str]:
@@ -316,14 +364,13 @@ def client(
     from kmipkit_certs.passwords import from_command_line
 
     from kmipkit_conformance.player import Outcome
-    from kmipkit_conformance.scripted import ScriptedServer, server_context
+    from kmipkit_conformance.scripted import ScriptedServer
+    from kmipkit_conformance.streams import server_context
 
-    host, separator, port = listen.rpartition(":")
-    if not separator or not port.isdecimal():
-        raise click.BadParameter(f"{listen!r} is not HOST:PORT", param_hint="--listen")
+    host_and_port = _address(listen, "--listen")
     context = server_context(ca, cert, key, from_command_line(key_password_file))
     failed = False
-    with socket.create_server((host.strip("[]"), int(port))) as listening:
+    with socket.create_server(host_and_port) as listening:
         address = "{}:{}".format(*listening.getsockname()[:2])
         for case in _load_cases(folders, versions, profiles):
             echo(f"waiting  {case.name} on {address}")
@@ -348,11 +395,9 @@ def _target(
 
     from kmipkit_conformance.target import Target
 
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isdecimal():
-        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint="--target")
+    host, port = _address(text, "--target")
     password = from_command_line(key_password_file)
-    return Target(host.strip("[]"), int(port), ca, cert, key, timeout, password, https_port, path)
+    return Target(host, port, ca, cert, key, timeout, password, https_port, path)
 
 
 def _print_profile(verdict: "ProfileVerdict") -> None:

@@ -78,6 +78,32 @@ class Comparison:
         for number, pair in enumerate(zip(*items, strict=True)):
             yield from self._structure(f"BatchItem[{number}]", *pair)
 
+    def sent_differences(self, expected: Item, actual: Item) -> Iterator[str]:
+        """How a Notify or Put of the server differs from the expected one.
+
+        The rules are those of responses: the server chooses key material, dates and identifiers.
+        """
+        versions = [
+            [version for header in children(message, Tag.REQUEST_HEADER)
+             for version in children(header, Tag.PROTOCOL_VERSION)]
+            for message in (expected, actual)
+        ]  # fmt: skip
+        yield from self._same_items("RequestHeader", *versions)
+        items = [children(message, Tag.BATCH_ITEM) for message in (expected, actual)]
+        if len(items[0]) != len(items[1]):
+            yield f"{len(items[0])} batch items expected, {len(items[1])} received"
+            return
+        for number, pair in enumerate(zip(*items, strict=True)):
+            payloads = children(pair[1], Tag.REQUEST_PAYLOAD)
+            identifiers = {
+                child.value
+                for payload in payloads
+                for child in children(payload, Tag.UNIQUE_IDENTIFIER)
+            }
+            self._varies = bool(identifiers & self.generated)
+            self._optional, self._any_value = rules.OPTIONAL, rules.ANY_VALUE
+            yield from self._structure(f"BatchItem[{number}]", *pair)
+
     def _message(self, expected: Item, actual: Item) -> Iterator[str]:
         if actual.tag != Tag.RESPONSE_MESSAGE or not isinstance(actual.value, tuple):
             yield "the message is not a ResponseMessage"
@@ -153,7 +179,7 @@ class Comparison:
             expected_items, actual_items = (children(payload[0], tag) for payload in payloads)
             if tag in rules.SUPERSETS:
                 yield from self._subset(path, expected_items, actual_items)
-            elif not actual_items and tag not in rules.OPTIONAL:
+            elif not actual_items and tag not in rules.OPTIONAL_IN_QUERY:
                 yield f"{path}/ResponsePayload: {tag_name(tag)} is missing"
 
     def _located(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
@@ -299,6 +325,9 @@ def _required(
 ) -> tuple[Sequence[Item], Sequence[Item]]:
     """The items that must correspond; optional items only if both sides have them."""
     common = {child.tag for child in _inner(expected)} & {child.tag for child in _inner(actual)}
+    if _is_digest(expected):
+        # Servers need not give the format of a certificate or opaque object (KMIP 1.4 §3.17).
+        optional |= _OPTIONAL_IN_DIGEST
 
     def is_required(child: Item) -> bool:
         # An index of 0 may be left out (KMIP 1.4 §2.1.1).
@@ -307,6 +336,15 @@ def _required(
         return child.tag not in optional or child.tag in common
 
     return list(filter(is_required, _inner(expected))), list(filter(is_required, _inner(actual)))
+
+
+_OPTIONAL_IN_DIGEST = frozenset({Tag.KEY_FORMAT_TYPE})
+
+
+def _is_digest(expected: Item) -> bool:
+    """Whether an item is a digest of which no format is expected."""
+    tags = [child.tag for child in _inner(expected)]
+    return tags == [Tag.HASHING_ALGORITHM, Tag.DIGEST_VALUE]
 
 
 def _inner(item: Item) -> tuple[Item, ...]:

@@ -7,6 +7,7 @@ is read into a value of the item's own Python type, so that a tree with placehol
 import os
 import re
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +72,15 @@ def read(text: str, item_type: ItemType, tag: int) -> ItemValue:
     return symbol
 
 
+def symbols(item: Item) -> Iterator[Symbol]:
+    """The placeholders in an item, at any depth; times relative to now are none."""
+    if isinstance(item.value, tuple):
+        for child in item.value:
+            yield from symbols(child)
+    elif isinstance(item.value, Symbol):
+        yield item.value
+
+
 def readable(item: Item) -> Item:
     """The tree with each placeholder as its text in the case."""
     value = item.value
@@ -94,15 +104,18 @@ class Bindings:
     sent_dates: set[int] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
     """The times of the steps so far."""
+    shift: int = 0
+    """Seconds by which the dates in requests lie in the past, so that a case need not wait."""
 
     def at(self, now: int) -> None:
         """Set the time of the next step: the value of ``$NOW`` in its request."""
-        self.now = now
+        self.now = now - self.shift
         self.times.append(now)
 
     def is_now(self, offset: int, value: int, tolerance: int) -> bool:
         """Whether a date is ``$NOW`` plus ``offset`` seconds; ``$NOW`` may be the time of any step."""
-        return any(abs(now + offset - value) <= tolerance for now in (*self.times, self.now))
+        times = {*self.times, *(now - self.shift for now in self.times), self.now}
+        return any(abs(now + offset - value) <= tolerance for now in times)
 
     def fill(self, item: Item) -> Item:
         """The request with values in place of its placeholders."""

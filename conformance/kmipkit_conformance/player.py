@@ -9,16 +9,19 @@ from functools import cache
 from kmipkit_client import OperationFailed
 
 from kmipkit.errors import ProtocolError
-from kmipkit.spec.enums import Operation, ResultStatus, RevocationReasonCode
+from kmipkit.spec.enums import ResultStatus, RevocationReasonCode
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
+from kmipkit_conformance import waiting
+from kmipkit_conformance.accounts import accounts
 from kmipkit_conformance.cases import ENCODINGS, Case, Step, children
+from kmipkit_conformance.chains import Library
 from kmipkit_conformance.clock import SYSTEM_CLOCK, Clock
 from kmipkit_conformance.compare import Comparison
-from kmipkit_conformance.devices import accounts
-from kmipkit_conformance.errata import ERRATA
+from kmipkit_conformance.errata import ERRATA, alternatives_of
 from kmipkit_conformance.errors import ConformanceError, NoAnswer
+from kmipkit_conformance.listening import NO_MAILBOX, Mail, Mailbox
 from kmipkit_conformance.placeholders import Bindings
 from kmipkit_conformance.security import SUITES
 from kmipkit_conformance.support import UNKNOWN, Offer
@@ -61,33 +64,68 @@ class Player:
     target: Target
     offer: Offer = UNKNOWN
     clock: Clock = SYSTEM_CLOCK
-    find: Callable[[str], Case | None] = lambda name: None
-    """Finds the cases that others depend on."""
+    library: Library = field(default_factory=lambda: Library(()))
+    """All cases at hand, among which are those that others depend on."""
+    mailbox: Mailbox = NO_MAILBOX
+    """Where Notify and Put requests of the target arrive."""
     repeat_timeout: float = 180.0
     """Seconds after which a step is not repeated any more."""
     encoding: str | None = None
     """The encoding of all cases; None for that of each case."""
     created: set[str] = field(default_factory=set)
     """Objects that the cases so far have created; some may have been destroyed since."""
+    generated: set[str] = field(default_factory=set)
+    """Those of them whose value the server chose. A case may look at an object of another one."""
 
     def play(self, case: Case) -> Verdict:
         """Play one case on a connection of its own. ConformanceError if there is no connection."""
-        if case.needs:
-            return Verdict(case, Outcome.SKIPPED, (f"needs {case.needs}",))
+        obstacle = self._obstacle(case)
+        if obstacle is not None:
+            return Verdict(case, Outcome.SKIPPED, (obstacle,))
+        obstacle = self._play_dependencies(case)
+        if obstacle is not None:
+            return Verdict(case, Outcome.SKIPPED, (obstacle,))
+        seconds = waiting.shift(case)
+        verdict = self._attempt(case, seconds)
+        if seconds and verdict.outcome is Outcome.FAILED:
+            # The target may not accept dates in the past: wait as long as the case does.
+            self.clean_up()
+            verdict = self._attempt(case, 0)
+        return verdict if verdict.outcome is Outcome.PASSED else self._or_alternative(verdict)
+
+    def _obstacle(self, case: Case) -> str | None:
+        """Why the case cannot be played, apart from the objects of other cases."""
         if case.name in ERRATA:
-            return Verdict(case, Outcome.SKIPPED, (f"erratum: {ERRATA[case.name]}",))
+            return f"erratum: {ERRATA[case.name]}"
         if self.offer.versions is not None and case.version not in self.offer.versions:
-            return Verdict(
-                case, Outcome.SKIPPED, (f"the server does not support KMIP {case.version}",)
-            )
+            return f"the server does not support KMIP {case.version}"
         supported = self.offer.operations
         missing = case.operations() - supported if supported is not None else ()
         if missing:
             names = ", ".join(sorted(operation.name for operation in missing))
-            return Verdict(case, Outcome.SKIPPED, (f"the server does not support {names}",))
-        obstacle = self._play_dependencies(case)
-        if obstacle is not None:
-            return Verdict(case, Outcome.SKIPPED, (obstacle,))
+            return f"the server does not support {names}"
+        if self.mailbox is NO_MAILBOX and any(step.is_from_server for step in case.steps):
+            return "the server sends requests; use --listen, or a server with Set Endpoint Role"
+        return None
+
+    def _or_alternative(self, verdict: Verdict) -> Verdict:
+        """The verdict on a failed case, unless the target passes an alternative to it."""
+        names, reason = alternatives_of(verdict.case.name)
+        for name in names:
+            alternative = self.library.named(name)
+            if alternative is None:
+                continue
+            self.clean_up()
+            if self._play_dependencies(alternative) is None and (
+                self._attempt(alternative, 0).outcome is Outcome.PASSED
+            ):
+                return Verdict(
+                    verdict.case, Outcome.SKIPPED, (f"the server behaves as in {name}: {reason}",)
+                )
+        return verdict
+
+    def _attempt(self, case: Case, shift: int) -> Verdict:
+        """Play the steps of a case, with dates that lie so many seconds further in the past."""
         started = self.clock.now()
         suite = SUITES.get(case.transport)
         try:
@@ -95,11 +133,12 @@ class Player:
                 accounts(self.target, case, self.offer.operations),
                 ExitStack() as connections,
             ):
-                step, reasons, actual = self._steps(case, self._connections(case, connections))
+                steps = self._steps(case, self._connections(case, connections), shift)
         except ConformanceError as error:
             if suite is None:  # the target cannot be reached: no other case can be played either
                 raise
-            step, reasons, actual = 0, [str(error)], None
+            steps = 0, [str(error)], None
+        step, reasons, actual = steps
         outcome = Outcome.FAILED if reasons else Outcome.PASSED
         expected = case.steps[step].response if reasons else None
         seconds = self.clock.now() - started
@@ -112,13 +151,15 @@ class Player:
 
     def _play_dependencies(self, case: Case) -> str | None:
         """Play the cases that this one depends on. The result says why that is not possible."""
-        for name in case.depends_on:
-            dependency = self.find(name)
-            if dependency is None:
-                return f"needs the objects of {name}, which was not found"
-            verdict = self.play(dependency)
-            if verdict.outcome is not Outcome.PASSED:
-                return f"needs the objects of {name}, which did not pass"
+        providers, are_all = self.library.providers(case)
+        if not are_all:
+            return "needs objects that another case leaves, which was not found"
+        for provider in providers:
+            obstacle = self._obstacle(provider) or self._play_dependencies(provider)
+            if obstacle is not None:
+                return f"needs the objects of {provider.name}: {obstacle}"
+            if self._attempt(provider, 0).outcome is not Outcome.PASSED:
+                return f"needs the objects of {provider.name}, which did not pass"
         return None
 
     def clean_up(self) -> None:
@@ -143,22 +184,26 @@ class Player:
         return connection
 
     def _steps(
-        self, case: Case, connection: Callable[[str], TargetConnection]
+        self, case: Case, connection: Callable[[str], TargetConnection], shift: int
     ) -> tuple[int, list[str], Item | None]:
         """The step that failed, the reasons and the response; no reasons if all steps passed."""
-        bindings = Bindings(now=int(self.clock.now()))
-        comparison = Comparison(bindings)
+        bindings = Bindings(now=int(self.clock.now()), shift=shift)
+        comparison = Comparison(bindings, self.generated)
+        waits = waiting.waiting_step(case)
+        mail = Mail(self.mailbox, comparison)
+        if any(step.is_from_server for step in case.steps):
+            self.mailbox.collect()  # what earlier cases have caused
         for number, step in enumerate(case.steps):
             deadline = self.clock.now() + self.repeat_timeout
             interval = FIRST_INTERVAL
             while True:
                 comparison.bindings.at(int(self.clock.now()))
-                reasons, repeat, actual = self._step(
-                    step, comparison, connection(step.marks.client)
-                )
-                # A case may wait for a date to change the state of an object. Its file does not say
-                # which step that is, so any step that only reads may be repeated.
-                repeat = repeat or (bool(reasons) and case.waits and _only_reads_attributes(step))
+                if step.is_from_server:
+                    reasons, repeat, actual = mail.step(step)
+                else:
+                    result = self._step(step, comparison, connection(step.marks.client))
+                    reasons, repeat, actual = result
+                repeat = repeat or (bool(reasons) and number == waits)
                 if not repeat or self.clock.now() >= deadline:
                     break
                 self.clock.sleep(interval)
@@ -182,15 +227,6 @@ class Player:
         reasons = comparison.differences(step, response)
         waits = step.marks.repeated or (is_pending(response) and not is_pending(step.response))
         return reasons, bool(reasons) and waits, response
-
-
-def _only_reads_attributes(step: Step) -> bool:
-    """Whether a step only reads attributes, so that it may be repeated."""
-    return all(
-        child.value == Operation.GET_ATTRIBUTES
-        for item in children(step.request, Tag.BATCH_ITEM)
-        for child in children(item, Tag.OPERATION)
-    )
 
 
 def is_pending(message: Item) -> bool:

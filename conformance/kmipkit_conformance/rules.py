@@ -49,6 +49,10 @@ OPTIONAL = frozenset(
 )
 """Items that may be in one response only; a critical extension is checked separately."""
 
+OPTIONAL_IN_QUERY = OPTIONAL | {Tag.VALIDATION_INFORMATION}
+"""The same for Query: "zero or more Validation Information fields SHALL be returned" (KMIP 1.4
+§4.25)."""
+
 OPTIONAL_OF_CLIENT = frozenset(
     {
         Tag.AUTHENTICATION,

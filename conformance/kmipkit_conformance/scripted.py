@@ -9,18 +9,11 @@ import os
 import socket
 import ssl
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from kmipkit_certs.contexts import trust
-from kmipkit_certs.credentials import NO_PASSWORD, load_certificates, load_credentials
-from kmipkit_certs.errors import CertificateError
-from kmipkit_certs.passwords import KeyPassword
 from kmipkit_client.settings import LIMITS
 
-from kmipkit.connection import Framer, Signal
 from kmipkit.errors import ProtocolError
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
@@ -28,9 +21,9 @@ from kmipkit.ttlv.tree import Item
 from kmipkit_conformance.cases import Case, children
 from kmipkit_conformance.clock import SYSTEM_CLOCK, Clock
 from kmipkit_conformance.compare import Comparison
-from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.placeholders import Bindings, BytesSymbol, NumberSymbol, Symbol
 from kmipkit_conformance.player import Outcome, Verdict
+from kmipkit_conformance.streams import received
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +37,8 @@ class ScriptedServer:
 
     def play(self, case: Case) -> Verdict:
         """Play a case with the next client that connects."""
+        if any(step.is_from_server for step in case.steps):
+            return Verdict(case, Outcome.SKIPPED, ("the server sends requests to the client",))
         started = self.clock.now()
         try:
             step, reasons, actual = self._steps(case)
@@ -62,7 +57,7 @@ class ScriptedServer:
         connection.settimeout(self.timeout)
         script = Script(Bindings(now=int(self.clock.now())))
         with self.context.wrap_socket(connection, server_side=True) as stream:
-            messages = _messages(stream)
+            messages = received(stream)
             for number, step in enumerate(case.steps):
                 try:
                     request = binary.decode(next(messages), LIMITS)
@@ -77,18 +72,6 @@ class ScriptedServer:
                     return number, reasons, request
                 stream.sendall(binary.encode(script.answer(step.response, request)))
         return len(case.steps), [], None
-
-
-def _messages(stream: ssl.SSLSocket) -> Iterator[bytes]:
-    framer = Framer(LIMITS)
-    while True:
-        data = framer.next_message()
-        if isinstance(data, bytes):
-            yield data
-        elif data is Signal.CLOSED:
-            return
-        else:
-            framer.feed(stream.recv(65536))
 
 
 @dataclass(slots=True)
@@ -151,17 +134,3 @@ def _with_time_stamp(header: Item, now: int) -> Item:
         for child in header.value
     )
     return Item(header.tag, header.type, parts)
-
-
-def server_context(
-    ca: Path, cert: Path, key: Path | None, password: KeyPassword = NO_PASSWORD
-) -> ssl.SSLContext:
-    """TLS settings for the client under test, which must present a certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        load_credentials(cert, key, password).load_into(context)
-        trust(context, load_certificates(ca, password))
-    except CertificateError as error:
-        raise ConformanceError(str(error)) from None
-    return context

@@ -1,7 +1,6 @@
 """TLS as some profiles require it: protocol versions and cipher suites, as a table.
 
-Most cases accept whatever client and server negotiate. The names are those of the transports in an
-index of cases.
+Most cases accept whatever client and server negotiate.
 """
 
 import ssl
@@ -30,15 +29,15 @@ class Suite:
         return cipher is not None and cipher[0] in self.ciphers
 
 
+SUITE_B_128 = "Suite B at 128 bits"
+SUITE_B_192 = "Suite B at 192 bits"
+QUANTUM_SAFE = "the Quantum Safe authentication suite"
+
 SUITES: Mapping[str, Suite] = MappingProxyType(
     {
-        "tls1.2 with Suite B (128) cipher suites": Suite(
-            ssl.TLSVersion.TLSv1_2, frozenset({"ECDHE-ECDSA-AES128-GCM-SHA256"})
-        ),
-        "tls1.2 with Suite B (192) cipher suites": Suite(
-            ssl.TLSVersion.TLSv1_2, frozenset({"ECDHE-ECDSA-AES256-GCM-SHA384"})
-        ),
-        "tls1.3 (Quantum Safe authentication suite)": Suite(
+        SUITE_B_128: Suite(ssl.TLSVersion.TLSv1_2, frozenset({"ECDHE-ECDSA-AES128-GCM-SHA256"})),
+        SUITE_B_192: Suite(ssl.TLSVersion.TLSv1_2, frozenset({"ECDHE-ECDSA-AES256-GCM-SHA384"})),
+        QUANTUM_SAFE: Suite(
             ssl.TLSVersion.TLSv1_3,
             frozenset({"TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_256_GCM_SHA384"}),
         ),

@@ -60,6 +60,10 @@ class Target:
             return TargetConnection(stream, TTLVChannel(stream))
         return TargetConnection(stream, HTTPSChannel(stream, media, self.path, LIMITS))
 
+    def stream(self) -> ssl.SSLSocket:
+        """A TLS connection for messages that are not those of a case. ConformanceError as above."""
+        return self._stream(None, self.port)
+
     def _stream(self, suite: Suite | None, port: int) -> ssl.SSLSocket:
         address = f"{self.host}:{port}"
         try:

@@ -1,6 +1,7 @@
 """Enough DER to distinguish structures and to read numbers (X.690 §8); the library does the rest."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 
@@ -20,6 +21,8 @@ CONTEXT_0, CONTEXT_3 = 0xA0, 0xA3
 
 _CONSTRUCTED = 0x20
 _MAX_DEPTH = 32
+MAX_ELEMENTS = 20_000
+"""Elements in nested structures at most: reading more takes long."""
 
 
 def elements(data: bytes) -> Iterator[Element]:
@@ -43,12 +46,18 @@ def elements(data: bytes) -> Iterator[Element]:
         position += length
 
 
-def sequence(data: bytes) -> list[Element]:
-    """The elements in the one SEQUENCE that ``data`` is; ``ValueError`` if it is not one."""
-    outer = list(elements(data))
+def sequence(data: bytes, most: int = 64) -> list[Element]:
+    """The elements in the one SEQUENCE that ``data`` is; ``ValueError`` if it is not one.
+
+    No structure that is read here has more than ``most`` elements.
+    """
+    outer = list(islice(elements(data), 2))
     if len(outer) != 1 or outer[0].tag != SEQUENCE:
         raise ValueError("the data is not one SEQUENCE")
-    return list(elements(outer[0].content))
+    inner = list(islice(elements(outer[0].content), most + 1))
+    if len(inner) > most:
+        raise ValueError("the SEQUENCE has too many elements")
+    return inner
 
 
 def shape(data: bytes) -> tuple[int, ...]:
@@ -59,13 +68,19 @@ def shape(data: bytes) -> tuple[int, ...]:
         return ()
 
 
-def require_nested(data: bytes, depth: int = 0) -> None:
+def require_nested(data: bytes) -> None:
     """Check that every constructed element consists of elements; ``ValueError`` if not."""
-    if depth > _MAX_DEPTH:
-        raise ValueError("elements are nested too deeply")
-    for element in elements(data):
-        if element.tag & _CONSTRUCTED:
-            require_nested(element.content, depth + 1)
+    pending, count = [(data, 0)], 0
+    while pending:
+        content, depth = pending.pop()
+        if depth > _MAX_DEPTH:
+            raise ValueError("elements are nested too deeply")
+        for element in elements(content):
+            count += 1
+            if count > MAX_ELEMENTS:
+                raise ValueError("there are too many elements")
+            if element.tag & _CONSTRUCTED:
+                pending.append((element.content, depth + 1))
 
 
 def integer(element: Element) -> int:

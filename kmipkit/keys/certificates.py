@@ -20,6 +20,7 @@ from kmipkit.keys._der import (
     BIT_STRING,
     CONTEXT_0,
     CONTEXT_3,
+    MAX_ELEMENTS,
     SEQUENCE,
     Element,
     elements,
@@ -293,7 +294,7 @@ def _name(name: x509.Name, parts: _Parts, alternative: str) -> NameFacts:
 def _general_names(extension: bytes | None) -> tuple[bytes, ...]:
     if extension is None:
         return ()
-    return tuple(element.encoded for element in sequence(extension))
+    return tuple(element.encoded for element in sequence(extension, MAX_ELEMENTS))
 
 
 def _hexadecimal(number: int) -> str:

@@ -2,7 +2,8 @@
 
 Everything particular to an algorithm is a row of `rules`; this file finds the row, checks the
 request by it (key, IV, tag, padding), runs it, and maps failures to Result Reasons. The tag is
-separate from the ciphertext, as in the messages of KMIP 1.4 and later.
+separate from the ciphertext, as in the messages of KMIP 1.4 and later; :func:`detach_tag` is for
+earlier ones, where it follows the ciphertext.
 
 Two reasons are less specific than those of KMIP 2.1 §11.46. The mandatory cases of the
 baseline cryptographic profiles fix them for all versions: a missing IV is an Invalid Message
@@ -44,6 +45,12 @@ class Encrypted:
     """The generated IV; ``None`` if the caller specified it or the mode uses none."""
     tag: bytes | None = None
     """The authentication tag of a mode that has one."""
+
+    def with_attached_tag(self) -> "Encrypted":
+        """The same with the tag behind the data."""
+        if self.tag is None:
+            return self
+        return Encrypted(data=self.data + self.tag, iv=self.iv)
 
 
 def encrypt(
@@ -106,6 +113,32 @@ def decrypt(
     return unpad(prepared.padding, plaintext, rule.block) if rule.pads else plaintext
 
 
+def detach_tag(
+    algorithm: CryptographicAlgorithm, parameters: Parameters, data: bytes
+) -> tuple[bytes, bytes | None]:
+    """Data and tag, where the tag follows the data; no tag if the mode has none.
+
+    The length of the tag is the Tag Length of the parameters, or else the longest of the mode, as in
+    :func:`encrypt`.
+    """
+    length = attached_tag_length(algorithm, parameters)
+    if not length:
+        return data, None
+    if len(data) < length:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"Data has {len(data)} bytes, but ends with a tag of {length} bytes",
+        )
+    return data[:-length], data[-length:]
+
+
+def attached_tag_length(algorithm: CryptographicAlgorithm, parameters: Parameters) -> int:
+    """The length of a tag that follows the data; 0 if the mode has none, or is not supported."""
+    key = (parameters.cryptographic_algorithm or algorithm, parameters.block_cipher_mode)
+    rule = RULES.get(key)
+    return _tag_length(rule, parameters.tag_length) if rule is not None else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A request that fits the rule of its algorithm and mode."""
@@ -145,12 +178,15 @@ def prepare_decryption(
     iv: bytes | None,
     additional_data: bytes,
     tag: bytes | None,
+    *,
+    tag_follows: bool = False,
 ) -> Prepared:
-    """Everything of :func:`decrypt` that does not depend on the data."""
+    """Everything of :func:`decrypt` that does not depend on the data, which ``tag_follows`` or not."""
     rule = _rule(key, algorithm, parameters)
     padding = _padding(rule, parameters)
     _check_additional(rule, additional_data)
-    _check_tag(rule, parameters, tag)
+    if not tag_follows:
+        _check_tag(rule, parameters, tag)
     actual_iv = iv if iv is not None else b""
     _check_iv(rule, actual_iv)
     return Prepared(rule, padding, actual_iv)

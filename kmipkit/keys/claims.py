@@ -191,7 +191,8 @@ def _check_wrapping(block: KeyBlock) -> None:
     """Key Wrapping Data is complete, and present for a wrapped key (KMIP 1.4 §2.1.3, §2.1.5)."""
     data = block.key_wrapping_data
     if data is None:
-        if isinstance(block.key_value, bytes):
+        # A PKCS#12 container is encrypted without Key Wrapping Data.
+        if isinstance(block.key_value, bytes) and block.key_format_type != _F.PKCS_12:
             raise _invalid("Key Value is a byte string, so the key block needs Key Wrapping Data")
         return
     if data.encryption_key_information is None and data.mac_signature_key_information is None:

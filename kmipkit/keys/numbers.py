@@ -11,6 +11,10 @@ from kmipkit.spec.enums import RecommendedCurve
 _Contents = tuple[Algorithm, int | None]
 
 
+MAX_VERIFIED = 16_384
+"""The longest number whose relations are computed, in bits: more takes too long."""
+
+
 def _require(is_valid: bool, relation: str) -> None:
     if not is_valid:
         raise ValueError(f"the numbers violate {relation}")
@@ -27,6 +31,8 @@ def rsa_contents(
     coefficient: int | None = None,
 ) -> _Contents:
     """An RSA key with the numbers of PKCS#1 that are known (RFC 8017 §3)."""
+    if n.bit_length() > MAX_VERIFIED:
+        return Algorithm.RSA, n.bit_length()
     _require(n > 3 and n % 2 == 1, "modulus > 3 and odd")
     _require(e is None or (1 < e < n and e % 2 == 1), "1 < public exponent < modulus, and odd")
     _require(d is None or 0 < d < n, "0 < private exponent < modulus")
@@ -42,6 +48,7 @@ def rsa_contents(
         if exponent is not None and d is not None:
             _require(exponent == d % (prime - 1), "a prime exponent = d (mod prime - 1)")
     if coefficient is not None and p is not None and q is not None:
+        _require(0 < coefficient < p, "0 < coefficient < p")
         _require(coefficient * q % p == 1 % p, "q * coefficient = 1 (mod p)")
     return Algorithm.RSA, n.bit_length()
 
@@ -50,6 +57,8 @@ def dsa_contents(
     p: int, q: int, g: int, *, x: int | None = None, y: int | None = None
 ) -> _Contents:
     """A DSA key (FIPS 186-4 §4.1)."""
+    if p.bit_length() > MAX_VERIFIED:
+        return Algorithm.DSA, p.bit_length()
     _require(1 < q < p and (p - 1) % q == 0, "q divides p - 1")
     _require(1 < g < p, "1 < g < p")
     _require(x is None or 0 < x < q, "0 < x < q")
@@ -67,10 +76,12 @@ def dh_contents(
     y: int | None = None,
 ) -> _Contents:
     """A Diffie-Hellman key (KMIP 1.4 §2.1.7: P = JQ + 1)."""
+    if p.bit_length() > MAX_VERIFIED:
+        return Algorithm.DH, p.bit_length()
     _require(p > 3 and p % 2 == 1, "p > 3 and odd")
     _require(1 < g < p, "1 < g < p")
     _require(q is None or (1 < q < p and (p - 1) % q == 0), "q divides p - 1")
-    _require(q is None or j is None or p == j * q + 1, "p = j * q + 1")
+    _require(q is None or j is None or (0 < j < p and p == j * q + 1), "p = j * q + 1")
     _require(x is None or 0 < x < p, "0 < x < p")
     _require(y is None or 1 < y < p, "1 < y < p")
     return Algorithm.DH, p.bit_length()

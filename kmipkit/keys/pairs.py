@@ -19,6 +19,7 @@ from kmipkit.spec.enums import (
     RecommendedCurve,
     ResultReason,
 )
+from kmipkit.spec.versions import V2_0, Version
 
 CURVES: Mapping[RecommendedCurve, Callable[[], PrivateKeyTypes]] = MappingProxyType(
     {
@@ -66,14 +67,14 @@ DEFAULT_LENGTH = 2048
 
 def _rsa(request: Request) -> PrivateKeyTypes:
     # More bits take minutes; fewer are not secure.
-    length = _check_length(request.length or DEFAULT_LENGTH, range(1024, 8193, 8), "RSA")
+    length = DEFAULT_LENGTH if request.length is None else request.length
+    length = _check_length(length, range(1024, 8193, 8), "RSA")
     return rsa.generate_private_key(public_exponent=65537, key_size=length)
 
 
 def _dsa(request: Request) -> PrivateKeyTypes:
-    return dsa.generate_private_key(
-        _check_length(request.length or DEFAULT_LENGTH, (1024, 2048, 3072), "DSA")
-    )
+    length = DEFAULT_LENGTH if request.length is None else request.length
+    return dsa.generate_private_key(_check_length(length, (1024, 2048, 3072), "DSA"))
 
 
 def _signing_curve(request: Request) -> PrivateKeyTypes:
@@ -86,10 +87,10 @@ def _signing_curve(request: Request) -> PrivateKeyTypes:
 
 
 def _on_curve(request: Request) -> PrivateKeyTypes:
-    curve = (
-        request.curve
-        or _BY_LENGTH[_check_length(request.length or 256, tuple(_BY_LENGTH), "curves")]
-    )
+    curve = request.curve
+    if curve is None:
+        length = 256 if request.length is None else request.length
+        curve = _BY_LENGTH[_check_length(length, tuple(_BY_LENGTH), "curves")]
     make = CURVES.get(curve)
     if make is None:
         raise OperationError(
@@ -116,15 +117,42 @@ GENERATORS: Mapping[CryptographicAlgorithm, Callable[[Request], PrivateKeyTypes]
 )
 """Cryptographic Algorithm -> function that generates a private key."""
 
-FORMATS: Mapping[CryptographicAlgorithm, tuple[KeyFormatType, KeyFormatType]] = MappingProxyType(
+_F = KeyFormatType
+_Formats = tuple[KeyFormatType, KeyFormatType]
+
+FORMATS: Mapping[CryptographicAlgorithm, _Formats] = MappingProxyType(
     {
-        _ALGORITHM.RSA: (KeyFormatType.PKCS_1, KeyFormatType.PKCS_1),
-        _ALGORITHM.ECDSA: (KeyFormatType.ECPRIVATEKEY, KeyFormatType.X_509),
+        _ALGORITHM.RSA: (_F.PKCS_1, _F.PKCS_1),
+        _ALGORITHM.ECDSA: (_F.ECPRIVATEKEY, _F.X_509),
     }
 )
-"""Default formats of private and public key; PKCS#8 and X.509 for all others (KMIP 2.1 §4.26)."""
+"""Formats of private and public key in 1.x, which has no rule; PKCS#8 and X.509 for all others."""
 
-DEFAULT_FORMATS = (KeyFormatType.PKCS_8, KeyFormatType.X_509)
+_TRANSPARENT_EC = (_F.TRANSPARENT_EC_PRIVATE_KEY, _F.TRANSPARENT_EC_PUBLIC_KEY)
+
+FORMATS_2: Mapping[CryptographicAlgorithm, _Formats] = MappingProxyType(
+    {
+        _ALGORITHM.RSA: (_F.PKCS_1, _F.PKCS_1),
+        _ALGORITHM.DSA: (_F.TRANSPARENT_DSA_PRIVATE_KEY, _F.TRANSPARENT_DSA_PUBLIC_KEY),
+        _ALGORITHM.ECDSA: _TRANSPARENT_EC,
+        _ALGORITHM.ECDH: _TRANSPARENT_EC,
+        _ALGORITHM.ECMQV: _TRANSPARENT_EC,
+        _ALGORITHM.EC: _TRANSPARENT_EC,
+    }
+)
+"""The default formats since 2.0 (KMIP 2.1 §4.26, Table 81). It has none for Edwards curves."""
+
+DEFAULT_FORMATS = (_F.PKCS_8, _F.X_509)
+
+
+def default_formats(
+    algorithm: CryptographicAlgorithm, curve: RecommendedCurve | None, version: Version
+) -> _Formats:
+    """The formats of the keys of a pair if the request names none."""
+    rows = FORMATS if version < V2_0 else FORMATS_2
+    if curve in _MONTGOMERY:  # their points are not those of Q String (RFC 7748)
+        return DEFAULT_FORMATS
+    return rows.get(algorithm, DEFAULT_FORMATS)
 
 
 def generate(

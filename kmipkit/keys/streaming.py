@@ -104,9 +104,18 @@ class Decryption:
         iv: bytes | None,
         additional_data: bytes,
         tag: bytes | None,
+        tag_length: int = 0,
     ) -> None:
-        """Errors as of :class:`Encryption`; the tag comes with the first part (KMIP 2.1 §6.1.11)."""
-        prepared = prepare_decryption(key, algorithm, parameters, iv, additional_data, tag)
+        """Errors as of :class:`Encryption`.
+
+        The tag comes with the first part (KMIP 2.1 §6.1.11), or is the end of the last part, if it has
+        a ``tag_length``.
+        """
+        prepared = prepare_decryption(
+            key, algorithm, parameters, iv, additional_data, tag, tag_follows=tag_length > 0
+        )
+        self._tag_length = tag_length
+        self._end = b""
         self._parts = _Parts(
             prepared, parameters, _cipher(prepared, key, parameters, tag).decryptor()
         )
@@ -116,6 +125,9 @@ class Decryption:
 
     def update(self, data: bytes) -> bytes:
         """Decrypt the next part, and return the data that are complete."""
+        if self._tag_length:
+            data = self._end + data
+            data, self._end = data[: -self._tag_length], data[-self._tag_length :]
         return self._parts.advance(data, self._hold, DECRYPTION_FAILED)
 
     def finish(self, data: bytes) -> bytes:
@@ -124,8 +136,17 @@ class Decryption:
         parts, prepared = self._parts, self._parts.prepared
         if prepared.rule.pads:
             check_whole_blocks(prepared.rule, len(parts.waiting))
+        if len(self._end) < self._tag_length:
+            raise OperationError(
+                ResultReason.INVALID_FIELD,
+                f"Data has {len(self._end)} bytes, but ends with a tag of {self._tag_length} bytes",
+            )
         with foreign_errors(DECRYPTION_FAILED):
-            end = parts.context.update(parts.waiting) + parts.context.finalize()
+            end = parts.context.update(parts.waiting)
+            if self._tag_length:
+                end += parts.context.finalize_with_tag(self._end)
+            else:
+                end += parts.context.finalize()
         return decrypted + (
             unpad(prepared.padding, end, prepared.rule.block) if prepared.rule.pads else end
         )

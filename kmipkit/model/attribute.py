@@ -7,7 +7,7 @@ and the 2.x vendor attribute with Vendor Identification "x" and Attribute Name "
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kmipkit.spec.attributes import BY_TAG
@@ -124,6 +124,10 @@ class Attributes:
     def __contains__(self, key: object) -> bool:
         return key in self._first_values()
 
+    def has_any(self, keys: frozenset[AttributeKey]) -> bool:
+        """Whether there is an attribute with one of these keys."""
+        return not keys.isdisjoint(self._first_values())
+
     def get(self, key: AttributeKey) -> Any:
         """The value of the first instance, or None."""
         return self._first_values().get(key)
@@ -142,16 +146,19 @@ class Attributes:
 
     def plus(self, *instances: Attribute) -> "Attributes":
         """A copy with these instances appended."""
-        return replace(self, items=(*self.items, *instances))
+        return Attributes((*self.items, *instances), self.templates)
 
     def only(self, keys: Iterable[AttributeKey]) -> "Attributes":
         """A copy with only the attributes of these keys."""
         included = frozenset(keys)
-        return replace(self, items=tuple(item for item in self.items if item.key in included))
+        return Attributes(
+            tuple([item for item in self.items if item.key in included]), self.templates
+        )
 
     def without(self, *keys: AttributeKey) -> "Attributes":
-        """A copy without the attributes of these keys."""
-        return replace(self, items=tuple(item for item in self.items if item.key not in keys))
+        """The attributes without those of these keys."""
+        kept = tuple([item for item in self.items if item.key not in keys])
+        return self if len(kept) == len(self.items) else Attributes(kept, self.templates)
 
 
 _set_items = Attributes.__dict__["items"].__set__

@@ -61,6 +61,28 @@ def key_of_name(name: str, version: Version) -> AttributeKey:
     return row.tag if row is not None and row.known_in(version) else custom(name)
 
 
+def _key_of_item(item: Item, place: Place, version: Version) -> AttributeKey:
+    """The key of an Attribute Name, which may be one of a later version if the judge accepts that."""
+    name = _text(item, place)
+    row = BY_NAME.get(name)
+    if row is not None and row.since > version:
+        message = f"KMIP {version} has no attribute {name!r}"
+        if place.accepts_later(message, item, Cause.UNKNOWN_ATTRIBUTE):
+            return row.tag
+    return key_of_name(name, version)
+
+
+def _check_tag(item: Item, place: Place, version: Version) -> None:
+    """Let the judge decide about the tag of an attribute that only a later version has."""
+    row = BY_TAG.get(Tag(item.tag))
+    is_later = row.since > version if row else item.tag in LINK_TYPES and version < V3_0
+    if place.judge is None or not is_later:
+        return
+    message = f"KMIP {version} has no attribute {tag_name(item.tag)}"
+    if not place.accepts_later(message, item, Cause.UNKNOWN_ATTRIBUTE):
+        raise remote_error(Cause.UNKNOWN_ATTRIBUTE, message, place, item)
+
+
 def vendor_value(item: Item) -> Any:
     """The value of a vendor attribute in plain Python, if its type permits that, or else its tree."""
     if item.type in _VENDOR_TYPES.values():
@@ -102,17 +124,20 @@ def _text(item: Item, place: Place) -> str:
 
 
 def _vendor_parts(item: Item, place: Place, allowed: tuple[Tag, ...]) -> dict[int, Item]:
-    """The children of an Attribute structure by tag, in order and without repetition."""
+    """The children of an Attribute structure by tag, in order and without repetition.
+
+    At a tolerant place, the order does not matter, and other items are ignored.
+    """
     assert isinstance(item.value, tuple)
     tags = [child.tag for child in item.value]
-    if tags != [tag for tag in allowed if tag in tags]:
+    if not place.tolerant and tags != [tag for tag in allowed if tag in tags]:
         expected = ", ".join(tag_name(tag) for tag in allowed)
         raise remote_error(
             Cause.UNEXPECTED_FIELD, f"expected {expected}, in this order", place, item
         )
     if Tag.ATTRIBUTE_NAME not in tags:
         raise remote_error(Cause.MISSING_FIELD, "AttributeName is missing", place, item)
-    return {child.tag: child for child in item.value}
+    return {child.tag: child for child in reversed(item.value)}
 
 
 def _check_class(value: object, place: Place) -> None:
@@ -130,6 +155,8 @@ class AttributeType:
 
     version: Version
     value_type: ValueTypeLookup
+    later_value_type: ValueTypeLookup
+    """The same for the first later version that has the attribute."""
     generic: bool = False
     item_types: frozenset[ItemType] = _STRUCTURE
 
@@ -160,7 +187,7 @@ class AttributeType:
     def _read_by_name(self, item: Item, place: Place) -> Attribute:
         allowed = (Tag.ATTRIBUTE_NAME, Tag.ATTRIBUTE_INDEX, Tag.ATTRIBUTE_VALUE)
         parts = _vendor_parts(item, place, allowed)
-        key = key_of_name(_text(parts[Tag.ATTRIBUTE_NAME], place), self.version)
+        key = _key_of_item(parts[Tag.ATTRIBUTE_NAME], place, self.version)
         index = parts.get(Tag.ATTRIBUTE_INDEX)
         if index is not None and index.type is not ItemType.INTEGER:
             raise wrong_type("AttributeIndex", (ItemType.INTEGER,), place, index)
@@ -174,6 +201,7 @@ class AttributeType:
         """The attribute of one item of a 2.x Attributes structure."""
         inside = place.enter(item.tag)
         if item.tag != Tag.ATTRIBUTE:
+            _check_tag(item, inside, self.version)
             if item.tag in LINK_TYPES:
                 return self._read_link(item, inside)
             key = Tag(item.tag)
@@ -238,6 +266,8 @@ class AttributeType:
         if isinstance(key, VendorName):
             return vendor_value(item)
         field_type = self.value_type(key)
+        if field_type is None and place.judge is not None:
+            field_type = self.later_value_type(key)
         if field_type is None:
             return item
         if item.type not in field_type.item_types:
@@ -329,23 +359,27 @@ class AttributeListType:
             return Attributes(
                 tuple(self.attribute_type.read_by_tag(child, place) for child in item.value)
             )
-        tags = [child.tag for child in item.value]
+        children = item.value
+        if place.tolerant:
+            ordered = sorted(children, key=lambda child: child.tag != Tag.NAME)
+            children = tuple(each for each in ordered if each.tag in (Tag.NAME, Tag.ATTRIBUTE))
+        tags = [child.tag for child in children]
         names = tags.count(Tag.NAME)
         if tags != [Tag.NAME] * names + [Tag.ATTRIBUTE] * (len(tags) - names):
             message = f"{tag_name(item.tag)} has only Names, followed by Attributes"
             raise remote_error(Cause.UNEXPECTED_FIELD, message, place, item)
-        for child in item.value:
+        for child in children:
             if child.type is not ItemType.STRUCTURE:
                 raise wrong_type(tag_name(child.tag), _STRUCTURE, place.enter(child.tag), child)
         read = self.attribute_type.read
         return Attributes(
             tuple(
                 read(child, place.enter(Tag.ATTRIBUTE, index))
-                for index, child in enumerate(item.value[names:])
+                for index, child in enumerate(children[names:])
             ),
             tuple(
                 self.template_type.read(child, place.enter(Tag.NAME, index))
-                for index, child in enumerate(item.value[:names])
+                for index, child in enumerate(children[:names])
             ),
         )
 
@@ -386,7 +420,7 @@ class AttributeReferenceType:
 
     def read(self, item: Item, place: Place, outer: object = None) -> AttributeKey:  # noqa: ARG002
         if item.type is ItemType.TEXT_STRING:
-            return key_of_name(_text(item, place), self.version)
+            return _key_of_item(item, place, self.version)
         if item.type is ItemType.ENUMERATION:
             assert isinstance(item.value, int)
             return Tag(item.value)

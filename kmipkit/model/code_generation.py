@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from kmipkit.errors import RemoteProtocolError
 from kmipkit.model.field_types import (
     EPOCH,
     DateTimeType,
@@ -19,12 +20,18 @@ from kmipkit.model.field_types import (
     MaskType,
     PrimitiveType,
 )
+from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.item_types import ItemType
 from kmipkit.ttlv.limits import Limits
 
 
 class Fallback(Exception):
     """A compiled function leaves the decision to the reference codec."""
+
+
+def leave_to_reference(error: RemoteProtocolError) -> bool:
+    """The judge of the compiled codec, which leaves what only a later version has to the reference."""
+    raise Fallback from error
 
 
 COMMON_NAMES: dict[str, Any] = {
@@ -161,20 +168,22 @@ def read_lines(field_type: FieldType, names: Namespace) -> tuple[str, ...] | Non
         case PrimitiveType():
             return _READ_PRIMITIVE[field_type.item_type]
         case EnumerationType():
-            members = names.add("members", field_type.enumeration._value2member_map_)
-            enumeration = names.add("enumeration", field_type.enumeration)
+            members = names.add("members", _members(field_type))
+            other = names.add("other", _other_values(field_type))
             return (
                 "v, pad = read_word(buf, pos + 8)",
                 _CHECK_4_BYTES,
                 # A look-up in the table is faster than a call of the enumeration, which only numbers
                 # without a name need.
-                f"v = {members}[v] if v in {members} else {enumeration}(v)",
+                f"v = {members}[v] if v in {members} else {other}(v)",
                 "pos += 16",
             )
         case MaskType():
             mask = names.add("mask", field_type.mask)
             word = "v, pad = read_word(buf, pos + 8)"
-            return (word, _CHECK_4_BYTES, f"v = {mask}(v)", "pos += 16")
+            later = field_type.later_bits
+            check = (f"if v & {later}: raise Fallback",) if later else ()
+            return (word, _CHECK_4_BYTES, *check, f"v = {mask}(v)", "pos += 16")
         case DateTimeType():
             unit = names.add("unit", field_type.unit)
             return (
@@ -184,6 +193,24 @@ def read_lines(field_type: FieldType, names: Namespace) -> tuple[str, ...] | Non
                 "pos += 16",
             )
     return None
+
+
+def _members(field_type: EnumerationType) -> dict[int, OpenEnum]:
+    """The values of an enumeration by number, without those that only a later version has."""
+    return {int(each): each for each in field_type.enumeration if not field_type.is_later(each)}
+
+
+def _other_values(field_type: EnumerationType) -> Callable[[int], OpenEnum]:
+    """The function for other numbers. Values of later versions are left to the reference codec."""
+    later = frozenset(int(each) for each in field_type.enumeration if field_type.is_later(each))
+    enumeration = field_type.enumeration
+
+    def value(number: int) -> OpenEnum:
+        if number in later:
+            raise Fallback
+        return enumeration(number)
+
+    return value
 
 
 def write_lines(
@@ -202,9 +229,7 @@ def write_lines(
             check = f"if v.__class__ is not {enumeration}: raise Fallback"
             put = f"put(put_word({head(tag, ItemType.ENUMERATION)}, 4, v, 0))"
             unknown = frozenset(
-                int(member)
-                for member in field_type.enumeration
-                if not member.known_in(field_type.version)
+                int(member) for member in field_type.enumeration if not field_type.has(member)
             )
             if not unknown:
                 return (check, put)
@@ -213,7 +238,8 @@ def write_lines(
                 return (check, f"if v in {excluded}: raise Fallback", put)
             return (check, f"if v not in {excluded}: {put}")
         case MaskType():
-            return (f"put(put_word({head(tag, ItemType.INTEGER)}, 4, v, 0))",)
+            bits = "v" if strict or not field_type.later_bits else f"v & {~field_type.later_bits}"
+            return (f"put(put_word({head(tag, ItemType.INTEGER)}, 4, {bits}, 0))",)
         case DateTimeType():
             unit = names.add("unit", field_type.unit)
             return (f"put(put_long({head(tag, field_type.item_type)}, 8, (v - EPOCH) // {unit}))",)

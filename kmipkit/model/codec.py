@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.model.code_generation import UNREADABLE, UNWRITABLE, WRONG_CLASS, head
 from kmipkit.model.compiled import structure_reader, structure_writer
-from kmipkit.model.field_types import Place
+from kmipkit.model.field_types import Place, VersionJudge
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import field_type_of
 from kmipkit.model.structure import Structure
@@ -61,11 +61,14 @@ def decode(
     tag: Tag | None = None,
     limits: Limits = DEFAULT_LIMITS,
     tolerant: bool = False,
+    judge: VersionJudge | None = None,
 ) -> _AnyStructure:
     """The structure that these bytes encode.
 
-    With ``tolerant``, standard items that this version does not permit become extensions; clients use
-    it, because servers may be newer or inexact. Raises RemoteProtocolError, with path and offset.
+    With ``tolerant``, items may have any order, and standard items that this version does not permit
+    become extensions; clients use it, because servers may be newer or inexact. ``judge`` decides about
+    fields, attributes and values that only a later version has; servers use it. Raises
+    RemoteProtocolError, with path and offset.
     """
     # Outside the "try": an error while compiling is ours, not the peer's.
     read, root, expected = _reader(cls, version, tag)
@@ -79,7 +82,8 @@ def decode(
             return structure
     except UNREADABLE:
         pass
-    return from_tree(cls, binary.decode(data, limits), version, tag=root, tolerant=tolerant)
+    item = binary.decode(data, limits)
+    return from_tree(cls, item, version, tag=root, tolerant=tolerant, judge=judge)
 
 
 def from_tree(
@@ -89,6 +93,7 @@ def from_tree(
     *,
     tag: Tag | None = None,
     tolerant: bool = False,
+    judge: VersionJudge | None = None,
 ) -> _AnyStructure:
     """The structure of a tree: the reference decoder."""
     root = _tag_of(cls, tag)
@@ -98,7 +103,7 @@ def from_tree(
             cause=Cause.UNEXPECTED_MESSAGE,
             offset=item.offset if item.offset >= 0 else None,
         )
-    place = Place(tag_name(root), tolerant=tolerant)
+    place = Place(tag_name(root), tolerant=tolerant, judge=judge)
     structure: _AnyStructure = field_type_of(cls, version).read(item, place)
     return structure
 

@@ -20,6 +20,7 @@ from kmipkit.model.code_generation import (
     Fallback,
     Namespace,
     head,
+    leave_to_reference,
     read_lines,
     write_lines,
 )
@@ -212,7 +213,7 @@ def _dependent_reader(field_type: DependentType) -> Reader:
 
 
 def _generic_reader(field_type: FieldType) -> Reader:
-    place = Place()
+    place = Place(judge=leave_to_reference)
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Any:
         if stop > len(buf):

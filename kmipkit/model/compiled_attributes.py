@@ -25,6 +25,7 @@ from kmipkit.model.code_generation import (
     WRONG_CLASS,
     Fallback,
     head,
+    leave_to_reference,
 )
 from kmipkit.model.field_types import FieldType, Place
 from kmipkit.spec.attributes import BY_TAG
@@ -188,7 +189,7 @@ def _tagged_item_reader(
     field_type: AttributeType, make: MakeReaders
 ) -> Callable[[bytes, int, int], Any]:
     lookup = _tagged_item_readers(field_type, make)
-    place = Place()
+    place = Place(judge=leave_to_reference)
 
     def read(buf: bytes, pos: int, stop: int) -> Attribute:
         number, length = read_head(buf, pos)

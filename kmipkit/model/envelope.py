@@ -8,6 +8,7 @@ import struct
 
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.model.codec import decode
+from kmipkit.model.field_types import VersionJudge
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
@@ -75,11 +76,11 @@ def _version_of(data: bytes, root: Tag) -> Version:
 
 
 def decode_request(
-    data: bytes, *, limits: Limits = DEFAULT_LIMITS
+    data: bytes, *, limits: Limits = DEFAULT_LIMITS, judge: VersionJudge | None = None
 ) -> tuple[RequestMessage, Version]:
     """A request message and its version; RemoteProtocolError if it is not one."""
     version = _version_of(data, Tag.REQUEST_MESSAGE)
-    return decode(RequestMessage, data, version, limits=limits), version
+    return decode(RequestMessage, data, version, limits=limits, judge=judge), version
 
 
 def decode_response(

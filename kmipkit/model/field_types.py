@@ -8,9 +8,11 @@ are simple, and have all errors. :mod:`kmipkit.model.plan` derives them from Pyt
 enclosing structure that selects the class of a field inside.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any, Protocol
 
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
@@ -26,6 +28,15 @@ SECOND = timedelta(seconds=1)
 MICROSECOND = timedelta(microseconds=1)
 
 
+VersionJudge = Callable[[RemoteProtocolError], bool]
+"""Decides about a field, attribute or value of a request that only a later version has.
+
+It gets the error that refuses it. True accepts what the client evidently means; with False it is read
+as in the version of the message, which refuses fields and values. The judge may also raise the error.
+Without a judge, values of enumerations are accepted, fields and attributes are not.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The place of a value in a message."""
@@ -35,13 +46,20 @@ class Place:
     """For encoding: a field or value that the version does not have is an error; otherwise it is left
     out."""
     tolerant: bool = False
-    """For decoding: standard items that the structure does not have become extensions."""
+    """For decoding: items may have any order, and standard items that the structure does not have become
+    extensions."""
+    judge: VersionJudge | None = None
+    """For decoding: decides about fields, attributes and values that only a later version has."""
 
     def enter(self, tag: int, index: int | None = None) -> "Place":
         """The place of a child item."""
         name = tag_name(tag) if index is None else f"{tag_name(tag)}[{index}]"
         path = f"{self.path}/{name}" if self.path else name
-        return Place(path, self.strict, self.tolerant)
+        return Place(path, self.strict, self.tolerant, self.judge)
+
+    def accepts_later(self, message: str, item: Item, cause: Cause = Cause.WRONG_VERSION) -> bool:
+        """Whether to accept what only a later version has; ``message`` says what the version lacks."""
+        return self.judge is not None and self.judge(remote_error(cause, message, self, item))
 
 
 def remote_error(cause: Cause, message: str, place: Place, item: Item) -> RemoteProtocolError:
@@ -121,21 +139,36 @@ class EnumerationType:
 
     enumeration: type[OpenEnum]
     version: Version
+    any_version: bool = False
+    """Whether the field may have the values of all versions."""
     item_types: frozenset[ItemType] = frozenset((ItemType.ENUMERATION,))
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, self.enumeration)
 
+    def has(self, value: OpenEnum) -> bool:
+        """Whether the version has this value; true for numbers without a name."""
+        return self.any_version or value.known_in(self.version)
+
+    def is_later(self, value: OpenEnum) -> bool:
+        """Whether only a later version has this value."""
+        return not self.any_version and value.since > self.version
+
     def read(self, item: Item, place: Place, outer: object = None) -> OpenEnum:  # noqa: ARG002
         assert isinstance(item.value, int)
-        return self.enumeration(item.value)
+        value = self.enumeration(item.value)
+        if place.judge is not None and self.is_later(value):
+            message = f"KMIP {self.version} does not have {value}"
+            if not place.accepts_later(message, item):
+                raise remote_error(Cause.WRONG_VERSION, message, place, item)
+        return value
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
         if not isinstance(value, self.enumeration):
             raise local_error(
                 f"expected {self.enumeration.__name__}, not {type(value).__name__}", place
             )
-        if not value.known_in(self.version):
+        if not self.has(value):
             if place.strict:
                 raise local_error(f"KMIP {self.version} has no {value}", place, Cause.WRONG_VERSION)
             return None
@@ -147,19 +180,31 @@ class MaskType:
     """A bit mask in an Integer, whose 32 bits are unsigned (KMIP 1.4 §9.1.3.3)."""
 
     mask: type[OpenMask]
+    version: Version
     item_types: frozenset[ItemType] = frozenset((ItemType.INTEGER,))
+
+    @property
+    def later_bits(self) -> int:
+        """The bits that only a later version has."""
+        later = (bit.value for bit in self.mask.bits() if bit.since > self.version)
+        return reduce(operator.or_, later, 0)
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, self.mask)
 
     def read(self, item: Item, place: Place, outer: object = None) -> OpenMask:  # noqa: ARG002
         assert isinstance(item.value, int)
-        return self.mask(item.value & 0xFFFFFFFF)
+        value = self.mask(item.value & 0xFFFFFFFF)
+        if place.judge is not None and (later := value & self.later_bits):
+            message = f"KMIP {self.version} does not have {later!r}"
+            if not place.accepts_later(message, item):
+                raise remote_error(Cause.WRONG_VERSION, message, place, item)
+        return value
 
     def write(self, tag: int, value: Any, place: Place) -> Item:
         if not isinstance(value, self.mask):
             raise local_error(f"expected {self.mask.__name__}, not {type(value).__name__}", place)
-        number = int(value)
+        number = int(value) if place.strict else int(value) & ~self.later_bits
         return Item(tag, ItemType.INTEGER, number - (1 << 32) if number >> 31 else number)
 
 
@@ -248,6 +293,8 @@ class DependentType:
     unknown."""
 
     resolve: Callable[[Any], FieldType]
+    resolve_later: Callable[[Any], FieldType]
+    """As ``resolve``, but as in the first later version that has the value."""
     type_of_class: Callable[[type], FieldType]
     item_types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
 
@@ -255,7 +302,9 @@ class DependentType:
         return True
 
     def read(self, item: Item, place: Place, outer: object = None) -> Any:
-        return self.resolve(outer).read(item, place, outer)
+        # The judge has decided about the value of the other field already.
+        resolve = self.resolve if place.judge is None else self.resolve_later
+        return resolve(outer).read(item, place, outer)
 
     def write(self, tag: int, value: Any, place: Place) -> Item | None:
         if isinstance(value, Item):

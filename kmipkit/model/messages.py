@@ -24,7 +24,7 @@ class MessageExtension(Structure):
 class RequestBatchItem(Structure):
     """One operation of a request. The payload of an unknown operation is a tree."""
 
-    operation: Annotated[Operation, Wire(Tag.OPERATION)]
+    operation: Annotated[Operation, Wire(Tag.OPERATION, any_version=True)]
     ephemeral: Annotated[bool | None, Wire(Tag.EPHEMERAL, since=V2_0)] = None
     unique_batch_item_id: Annotated[bytes | None, Wire(Tag.UNIQUE_BATCH_ITEM_ID)] = None
     request_payload: Annotated[
@@ -38,7 +38,7 @@ class RequestBatchItem(Structure):
 class ResponseBatchItem(Structure):
     """The result of one operation."""
 
-    operation: Annotated[Operation | None, Wire(Tag.OPERATION)] = None
+    operation: Annotated[Operation | None, Wire(Tag.OPERATION, any_version=True)] = None
     unique_batch_item_id: Annotated[bytes | None, Wire(Tag.UNIQUE_BATCH_ITEM_ID)] = None
     result_status: Annotated[ResultStatus, Wire(Tag.RESULT_STATUS)]
     result_reason: Annotated[ResultReason | None, Wire(Tag.RESULT_REASON)] = None

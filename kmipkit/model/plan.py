@@ -37,10 +37,10 @@ from kmipkit.model.types import Identifier
 from kmipkit.model.v3_forms import NameTextType, ObjectReferenceType
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enumeration import OpenEnum, OpenMask
-from kmipkit.spec.enums import NameType, RotateNameType, UniqueIdentifier
+from kmipkit.spec.enums import NameType, Operation, RotateNameType, UniqueIdentifier
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, V3_0, Version
+from kmipkit.spec.versions import V2_0, V3_0, VERSIONS, Version
 from kmipkit.ttlv.tree import Item
 
 _PRIMITIVES: dict[Any, FieldType] = {
@@ -81,6 +81,17 @@ def plan(cls: type[Structure], version: Version) -> tuple[FieldPlan, ...]:
         for field in fields(cls)
         if field.name != "extensions"
     )
+
+
+@memoized
+def later_plans(cls: type[Structure], version: Version) -> dict[str, tuple[FieldPlan, ...]]:
+    """The plans that the fields of a class have in later versions, oldest version first."""
+    plans = [plan(cls, later) for later in VERSIONS if later > version]
+    # All plans of a class have the same fields, in the same order.
+    return {
+        field[0].name: tuple(form for form in field if form.forms)
+        for field in zip(*plans, strict=True)
+    }
 
 
 def _field_plan(
@@ -131,6 +142,8 @@ def _forms(python: Any, wire: Wire, metadata: list[Any], version: Version) -> tu
         return (Form(wire.tag, _dependent_type(python, wire, version)),)
     if python is Attributes:
         return (Form(wire.tag, _attributes_type(wire, version)),)
+    if wire.any_version:
+        return (Form(wire.tag, EnumerationType(python, version, any_version=True)),)
     item_type = _item_type(metadata)
     return (
         Form(wire.tag, _BY_ITEM_TYPE[item_type] if item_type else field_type_of(python, version)),
@@ -142,12 +155,23 @@ def _item_type(metadata: list[Any]) -> ItemType | None:
 
 
 def _attributes_type(wire: Wire, version: Version) -> FieldType:
-    attribute_type = AttributeType(version, partial(value_type, version=version), wire.generic)
+    attribute_type = _attribute_type(version, wire.generic)
     return (
         attribute_type
         if wire.spread
         else AttributeListType(attribute_type, field_type_of(Name, version))
     )
+
+
+def _attribute_type(version: Version, generic: bool = False) -> AttributeType:
+    values, later = (partial(f, version=version) for f in (value_type, later_value_type))
+    return AttributeType(version, values, later, generic)
+
+
+def later_value_type(tag: Tag, version: Version) -> FieldType | None:
+    """The field type of an attribute's value in the first later version that has the attribute."""
+    later = (value_type(tag, each) for each in VERSIONS if each > version)
+    return next((field_type for field_type in later if field_type is not None), None)
 
 
 def value_type(tag: Tag, version: Version) -> FieldType | None:
@@ -188,12 +212,20 @@ def _dependent_type(python: Any, wire: Wire, version: Version) -> FieldType:
         cls = choose(selector, version)
         return GenericType() if cls is None else field_type_of(cls, version)
 
+    def resolve_later(selector: Any) -> FieldType:
+        # An operation that the version does not have is not supported, whatever its payload is.
+        is_later = isinstance(selector, OpenEnum) and not isinstance(selector, Operation)
+        first = max(version, selector.since) if is_later else version
+        cls = choose(selector, first)
+        return GenericType() if cls is None else field_type_of(cls, first)
+
     plain = tuple(
         field_type_of(option, version)
         for option in _options(python)
         if option is not Item and not (isinstance(option, type) and issubclass(option, Structure))
     )
-    dependent = DependentType(resolve, partial(field_type_of, version=version))
+    type_of_class = partial(field_type_of, version=version)
+    dependent = DependentType(resolve, resolve_later, type_of_class)
     return ChoiceType((*plain, dependent)) if plain else dependent
 
 
@@ -223,10 +255,12 @@ def field_type_of(python: Any, version: Version) -> FieldType:
     if get_origin(python) in (Union, types.UnionType):
         return ChoiceType(tuple(field_type_of(option, version) for option in get_args(python)))
     if python is Attribute:
-        return AttributeType(version, partial(value_type, version=version))
+        return _attribute_type(version)
     if issubclass(python, OpenEnum):
         return EnumerationType(python, version)
     if issubclass(python, OpenMask):
-        return MaskType(python)
+        return MaskType(python, version)
     assert issubclass(python, Structure), f"{python!r} has no form on the wire"
-    return StructureType(python, version, partial(plan, python, version))
+    return StructureType(
+        python, version, partial(plan, python, version), partial(later_plans, python, version)
+    )

@@ -5,12 +5,12 @@ vendor items among the declared ones, or raises an error that says what is wrong
 fields of a structure have the order of the standard (KMIP 1.4 §9.1.1.4).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kmipkit.errors import Cause
-from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.field_types import FieldType, Place, local_error, remote_error, wrong_type
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
@@ -53,6 +53,11 @@ class FieldPlan:
         """The form with this tag, if the field has one."""
         return next((form for form in self.forms if form.tag == tag), None)
 
+    def takes(self, item: Item) -> bool:
+        """Whether the field may have an item with this tag and type."""
+        form = self.form_of(item.tag)
+        return form is not None and item.type in form.field_type.item_types
+
     @property
     def label(self) -> str:
         """The name of the field in the standard, for messages."""
@@ -66,6 +71,8 @@ class StructureType:
     cls: type[Structure]
     version: Version
     plan: Callable[[], tuple[FieldPlan, ...]]
+    later_plans: Callable[[], Mapping[str, tuple[FieldPlan, ...]]]
+    """The plans of each field in later versions, oldest version first."""
     item_types: frozenset[ItemType] = frozenset((ItemType.STRUCTURE,))
 
     def accepts(self, value: object) -> bool:
@@ -74,6 +81,21 @@ class StructureType:
     def field_of(self, tag: int) -> FieldPlan | None:
         """The field that may appear under this tag, if there is one."""
         return next((field for field in self.plan() if field.form_of(tag)), None)
+
+    def _plan_for(self, field: FieldPlan, item: Item, place: Place) -> FieldPlan:
+        """The plan by which to read a field that may begin with this item.
+
+        It is that of a later version if only that one has the item at this place, and is accepted.
+        """
+        if place.judge is None or any(each.takes(item) for each in self.plan()):
+            return field
+        plans = self.later_plans().get(field.name, ())
+        later = next((each for each in plans if each.takes(item)), None)
+        message = f"KMIP {self.version} does not have {tag_name(item.tag)} here"
+        inside = place.enter(item.tag)
+        if later is None or not inside.accepts_later(message, item, Cause.UNEXPECTED_FIELD):
+            return field
+        return later
 
     def read(self, item: Item, place: Place, outer: object = None) -> Structure:
         assert isinstance(item.value, tuple)
@@ -88,19 +110,22 @@ class StructureType:
     def _read_field(
         self, field: FieldPlan, children: "_Children", values: dict[str, Any]
     ) -> object:
+        child = children.peek()
+        plan = field if child is None else self._plan_for(field, child, children.place)
         elements: list[Any] = []
-        while (child := children.peek()) and (form := field.form_of(child.tag)):
-            place = children.place.enter(child.tag, len(elements) if field.many else None)
+        while child is not None and (form := plan.form_of(child.tag)):
+            place = children.place.enter(child.tag, len(elements) if plan.many else None)
             if child.type not in form.field_type.item_types:
                 raise wrong_type(tag_name(form.tag), form.field_type.item_types, place, child)
-            selector = values[field.by] if field.by else values.get(field.passes)
+            selector = values[plan.by] if plan.by else values.get(plan.passes)
             elements.append(form.field_type.read(child, place, selector))
             children.advance()
-            if not field.many:
+            if not plan.many:
                 return elements[0]
+            child = children.peek()
         if field.required and not elements:
             raise children.missing(field)
-        if field.spread and elements:
+        if plan.spread and elements:
             return Attributes(tuple(elements))
         return tuple(elements) if field.repeated else field.default
 
@@ -133,7 +158,10 @@ class StructureType:
             for index, element in enumerate(values)
             for form in [_form_for(field, element)]
         ]
-        if field.required and not field.many and items == [None]:
+        # A response repeats the attribute that a client has set. If only a later version has it, it is
+        # left out nevertheless.
+        is_needed = place.strict or not isinstance(value, Attribute)
+        if field.required and not field.many and items == [None] and is_needed:
             message = f"KMIP {self.version} does not have this value of {field.label}"
             raise local_error(message, place, Cause.WRONG_VERSION)
         return [item for item in items if item is not None]
@@ -148,7 +176,8 @@ def _form_for(field: FieldPlan, value: object) -> Form:
 class _Children:
     """The items of a structure, in their order.
 
-    Vendor items that the structure does not declare become extensions, wherever they are.
+    Vendor items that the structure does not declare become extensions, wherever they are. If the place
+    is tolerant, the items may have any order, and those that no field reads become extensions, too.
     """
 
     def __init__(self, parent: Item, place: Place, structure: StructureType) -> None:
@@ -159,6 +188,14 @@ class _Children:
         self.structure = structure
         self.position = 0
         self.extensions: list[Item] = []
+        if place.tolerant:
+            self.items = tuple(sorted(parent.value, key=self._rank))
+
+    def _rank(self, item: Item) -> int:
+        """The place of an item in the order of the standard; undeclared items are last."""
+        fields = self.structure.plan()
+        ranks = (rank for rank, field in enumerate(fields) if field.form_of(item.tag))
+        return next(ranks, len(fields))
 
     def peek(self) -> Item | None:
         while self.position < len(self.items):

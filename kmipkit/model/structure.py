@@ -44,9 +44,10 @@ class Wire:
     ``tag`` can be omitted if the classes of the field have their own tags, as managed objects have.
     ``as_`` overrides the Python type in these versions, and ``required`` overrides the annotation.
     ``spread`` and ``generic`` are for attributes: with ``spread`` each attribute is an item of the
-    structure itself, with ``generic`` values remain trees. ``by`` names the field whose value
-    selects the class, through ``choose``; ``passes`` names the field whose value is passed into the
-    structure, where ``by="outer"`` refers to it.
+    structure itself, with ``generic`` values remain trees. ``any_version`` is for an enumeration that
+    repeats what the peer sent, so that it has the values of all versions. ``by`` names the field whose
+    value selects the class, through ``choose``; ``passes`` names the field whose value is passed into
+    the structure, where ``by="outer"`` refers to it.
     """
 
     tag: Tag | None = None
@@ -56,6 +57,7 @@ class Wire:
     required: bool | None = None
     spread: bool = False
     generic: bool = False
+    any_version: bool = False
     by: str = ""
     choose: Chooser | None = None
     passes: str = ""

@@ -33,14 +33,21 @@ class AttributeSpec(NamedTuple):
     """The same for 2.x."""
 
     def rules(self, version: Version) -> Rules:
-        """What clients of this version may do."""
-        letters = self.rules_2 if version >= V2_0 else self.rules_1
+        """What clients of this version may do.
+
+        For an attribute that only a later version has, these are the rules of its first version.
+        """
+        letters = self.rules_2 if max(version, self.since) >= V2_0 else self.rules_1
         return Rules("s" in letters, "m" in letters, "d" in letters)
 
     def object_types(self, version: Version) -> str:
         """The types of the objects that may have it in this version; empty for all objects."""
-        return self.object_types_2 if version >= V2_0 else self.object_types_1
+        return self.object_types_2 if max(version, self.since) >= V2_0 else self.object_types_1
 
     def known_in(self, version: Version) -> bool:
         """Whether this version has the attribute."""
         return self.since <= version and (self.until is None or version <= self.until)
+
+    def known_from(self, version: Version) -> bool:
+        """Whether this version or a later one has the attribute."""
+        return self.until is None or version <= self.until

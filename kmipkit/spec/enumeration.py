@@ -60,6 +60,10 @@ class OpenEnum(IntEnum, metaclass=_OpenType):
         """Whether this version has the value; true for numbers without a name."""
         return self.since <= version and (self.until is None or version <= self.until)
 
+    def known_from(self, version: Version) -> bool:
+        """Whether this version or a later one has the value."""
+        return self.until is None or version <= self.until
+
     def __str__(self) -> str:
         return f"{type(self).__name__}.{self._name_}"
 

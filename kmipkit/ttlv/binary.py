@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeAlias
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
-from kmipkit.ttlv.framing import HEADER_SIZE, TAG_PREFIXES, message_length
+from kmipkit.ttlv.framing import HEADER_SIZE, TAG_PREFIXES, WITH_ANY_TAGS, message_length
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit.ttlv.paths import step, type_phrase
 from kmipkit.ttlv.tree import Item, ItemValue
@@ -189,7 +189,7 @@ class _Reader:
             form, tag = forms(head & 0xFF), head >> 8
             start = pos + HEADER_SIZE
             stop = start + (length + 7 & ~7)
-            if form is None or stop > end or tag >> 16 not in TAG_PREFIXES:
+            if form is None or stop > end or not (tag >> 16 in TAG_PREFIXES or self._is_free()):
                 raise self._bad_header(pos)
             item_type, fixed, unit, read, _ = form
             if length % unit if fixed is None else length != fixed:
@@ -208,6 +208,10 @@ class _Reader:
             pos = stop
         return current.items[0]
 
+    def _is_free(self) -> bool:
+        """Whether the open structures permit any tag inside."""
+        return any(structure.tag in WITH_ANY_TAGS for structure in self.stack)
+
     def _open(self, structure: _Open) -> _Open:
         if len(self.stack) > self.limits.max_depth:
             message = f"structures are nested more than {self.limits.max_depth} deep"
@@ -225,7 +229,7 @@ class _Reader:
             return self._error(Cause.TRUNCATED, message, pos)
         head, length = _read_head(self.data, pos)
         tag, number = head >> 8, head & 0xFF
-        if tag >> 16 not in TAG_PREFIXES:
+        if tag >> 16 not in TAG_PREFIXES and not self._is_free():
             message = f"a tag begins with 42 or 54, not with {tag >> 16:02X}"
             return self._error(Cause.BAD_TAG, message, pos)
         if number not in _FORMS:

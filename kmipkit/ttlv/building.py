@@ -12,7 +12,7 @@ from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_number
 from kmipkit.ttlv.binary import encode
-from kmipkit.ttlv.framing import HEADER_SIZE, TAG_PREFIXES
+from kmipkit.ttlv.framing import HEADER_SIZE, TAG_PREFIXES, WITH_ANY_TAGS
 from kmipkit.ttlv.limits import Limits
 from kmipkit.ttlv.paths import step
 from kmipkit.ttlv.text import TYPES, meaning, read_value
@@ -56,7 +56,8 @@ class Builder:
         tag = tag_number(name)
         if tag is None:
             raise self.error(Cause.BAD_TAG, f"unknown tag {name[:80]!r}")
-        if tag >> 16 not in TAG_PREFIXES:
+        is_free = any(open_tag in WITH_ANY_TAGS for open_tag, _ in self._open)
+        if tag >> 16 not in TAG_PREFIXES and not is_free:
             message = f"a tag begins with 42 or 54, not with {tag >> 16:02X}"
             raise self.error(Cause.BAD_TAG, message)
         return tag

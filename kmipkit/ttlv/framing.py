@@ -8,6 +8,7 @@ import struct
 
 from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 
 HEADER_SIZE = 8
@@ -15,6 +16,10 @@ HEADER_SIZE = 8
 
 TAG_PREFIXES = frozenset((0x42, 0x54))
 """First byte of a tag: that of the standard, and that of extensions (KMIP 1.4 §9.1.1.1)."""
+
+WITH_ANY_TAGS = frozenset((Tag.VENDOR_EXTENSION, Tag.SERVER_INFORMATION))
+"""Structures whose contents each vendor defines (KMIP 1.4 §6.16, §4.25). Some vendors use other tags
+there, as does a published test case (TC-71-11: 014242); a receiver ignores what it does not know."""
 
 _METHODS = ("GET ", "POST ", "PUT ", "HEAD ", "OPTIONS ", "DELETE ", "CONNECT ", "PATCH ", "TRACE ")
 

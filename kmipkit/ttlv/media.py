@@ -31,12 +31,21 @@ def _text(module: object) -> Media:
 
 
 TTLV, XML, JSON = "application/octet-stream", "text/xml", "application/json"
+APPLICATION_XML = "application/xml"
+"""The other registered media type of XML (RFC 7303 §9.2), which some clients use."""
 
 MEDIA: Mapping[str, Media] = MappingProxyType(
     {
         TTLV: Media(to_ttlv=lambda body, limits: body, from_ttlv=lambda data, limits: data),
         XML: _text(xml),
+        APPLICATION_XML: _text(xml),
         JSON: _text(json),
     }
 )
 """The media types of KMIP over HTTPS."""
+
+
+def media_type_of(body: bytes) -> str:
+    """The media type of a message, from its first character."""
+    start = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return {b"<": XML, b"{": JSON, b"[": JSON}.get(start, TTLV)

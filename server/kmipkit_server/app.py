@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,9 +20,10 @@ from pkgutil import resolve_name
 
 import trio
 from kmipkit_certs.credentials import NO_PASSWORD
-from kmipkit_certs.development import SERVER
+from kmipkit_certs.development import RSA_SERVER, SERVER
 from kmipkit_certs.directory import Directory
 from kmipkit_certs.passwords import KeyPassword
+from kmipkit_certs.revocation_files import RevocationFiles
 
 from kmipkit import __version__
 from kmipkit.spec.enums import Operation
@@ -45,9 +46,10 @@ from kmipkit_server.engine.state import ServerState
 from kmipkit_server.engine.workers import open_workers
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
+from kmipkit_server.keys.certificate_authority import CLIENTS, stored_certificate
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
-from kmipkit_server.net.revocation import RevocationFiles
+from kmipkit_server.net.revocation import load_lists
 from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.table import STANDARD
@@ -113,7 +115,7 @@ def check(config: Config, password: KeyPassword = NO_PASSWORD) -> list[str]:
     material = None if files is None else files.load()
     if material is not None:
         material.server_context()
-    _revocation_files(config).load(() if material is None else material.authorities())
+    load_lists(_revocation_files(config), () if material is None else material.authorities())
     directory = config.store.directory
     existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if not existing.is_dir():
@@ -151,22 +153,25 @@ async def _serve(
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
-        queue = Notifications(frozenset(config.notify.accounts))
+        queue = Notifications(frozenset(_notified_accounts(config)))
         request_source = RequestSource(store, queue, clock)
-        dispatcher = _dispatcher(config, store, tls, clock, queue, workers)
+        rule = IdentityRule(config.identity.source, config.identity.accounts)
+        dispatcher = _dispatcher(config, store, tls, clock, queue, workers, rule)
         listener = Listener(
             context=lambda: tls.context,
             responder=dispatcher,
             requests=request_source.requests,
-            identity_rule=IdentityRule(config.identity.source, config.identity.accounts),
+            identity_rule=rule,
             revocations=tls.revocations,
             limits=_connection_limits(config),
         )
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(store.serve)
+                await _restore(store, dispatcher, tls, clock)
                 async with trio.open_nursery() as serving:
                     serving.start_soon(listener.serve, sockets)
+                    serving.start_soon(tls.watch)
                     serving.start_soon(_notifier(config, request_source, tls).run)
                     serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets[0].getsockname(), files))
@@ -175,6 +180,15 @@ async def _serve(
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
                 await store.stop()
+
+
+async def _restore(store: Store, dispatcher: Dispatcher, tls: TLSSettings, clock: Clock) -> None:
+    """Restore what the server has in memory besides its configuration."""
+    now = clock()
+    authority = await store.run(lambda reader: stored_certificate(reader, CLIENTS, now))
+    if authority is not None:
+        tls.trust(authority)
+    await dispatcher.restore()
 
 
 def _tls_files(config: Config, clock: Clock, password: KeyPassword) -> TLSFiles:
@@ -188,7 +202,11 @@ def _tls_files(config: Config, clock: Clock, password: KeyPassword) -> TLSFiles:
         clients=(ADMIN,),
         clock=clock,
     )
-    return TLSFiles(((certificates.server_cert, certificates.server_key),), certificates.ca)
+    pairs = (
+        (certificates.server_cert, certificates.server_key),
+        (certificates.rsa_cert, certificates.rsa_key),
+    )
+    return TLSFiles(pairs, certificates.ca)
 
 
 def _configured_files(config: Config, password: KeyPassword) -> TLSFiles:
@@ -203,10 +221,12 @@ def _existing_files(config: Config, password: KeyPassword) -> TLSFiles | None:
     if config.tls.cert is not None:
         return _configured_files(config, password)
     directory = Directory(config.store.directory / CERTIFICATES)
-    server = directory.files(SERVER)
-    if not directory.ca.exists() or not server.cert.exists():
-        return None
-    return TLSFiles(((server.cert, server.key),), directory.ca)
+    pairs = tuple(
+        (files.cert, files.key)
+        for files in map(directory.files, (SERVER, RSA_SERVER))
+        if files.cert.exists()
+    )
+    return TLSFiles(pairs, directory.ca) if pairs and directory.ca.exists() else None
 
 
 def _revocation_files(config: Config) -> RevocationFiles:
@@ -227,8 +247,14 @@ def _dispatcher(
     clock: Clock,
     queue: Notifications,
     workers: Executor,
+    rule: IdentityRule,
 ) -> Dispatcher:
-    server = Server(_settings(config, tls.material.authorities()), _registry(config))
+    server = Server(
+        _settings(config, tls.material.authorities()),
+        _registry(config),
+        account_of=rule.account_of,
+        trust=tls.trust,
+    )
     return Dispatcher(
         store=store,
         server=server,
@@ -242,6 +268,7 @@ def _dispatcher(
             cpu_seconds=config.limits.cpu_seconds,
         ),
         computer=Computer(workers, config.limits.workers, config.limits.computation_timeout),
+        strict=config.kmip.strict,
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 
@@ -307,8 +334,15 @@ def _accounts(config: Config, store: Store, state: ServerState) -> Accounts:
     )
 
 
+def _notified_accounts(config: Config) -> Mapping[str, str]:
+    """The accounts that are notified, with their addresses."""
+    if config.notify.accounts is not None:
+        return config.notify.accounts
+    return dict.fromkeys(DEVELOPMENT_ADMINISTRATORS if config.tls.cert is None else (), "")
+
+
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
-    addresses = config.notify.accounts
+    addresses = _notified_accounts(config)
     return Notifier(
         queue=request_source.queue,
         message=request_source.message,

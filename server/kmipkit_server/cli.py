@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     help="Certificate authorities that issue client certificates.",
 )
 @click.option(
+    "--strict",
+    is_flag=True,
+    default=None,
+    help="Refuse what only later versions than that of a request have.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="Level of the log on standard error.  [default: info]",
@@ -59,6 +65,7 @@ def serve(
     tls_key: Path | None,
     key_password_file: Path | None,
     tls_ca: Path | None,
+    strict: bool | None,
     log_level: str | None,
     check_config: bool,
     detach: bool,
@@ -96,6 +103,7 @@ def serve(
         "store": {"directory": data_dir},
         "listen": {"host": host, "port": port},
         "tls": {"cert": tls_cert, "key": tls_key, "ca": tls_ca},
+        "kmip": {"strict": strict},
         "log": {"level": log_level and log_level.upper()},
     }
     action = _check if check_config else _stop if stop else _detach if detach else _run

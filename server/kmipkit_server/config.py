@@ -126,6 +126,9 @@ class KMIPConfig:
     """Choices that the standard leaves to servers."""
 
     server_name: str = "kmipkit"
+    strict: bool = False
+    """Whether to refuse a request with a field, attribute or value that only a later version has. By
+    default, the server does what such a request means, and logs this once for each client."""
     unique_names: bool = True
     """Whether only one object of an account may have a given Name (KMIP 1.4 §3.2)."""
     lease_seconds: int = 3600
@@ -143,9 +146,10 @@ class KMIPConfig:
 class NotifyConfig:
     """The accounts that the server notifies of new and changed objects (Notify and Put)."""
 
-    accounts: Mapping[str, str] = field(default_factory=dict)
+    accounts: Mapping[str, str] | None = None
     """HOST:PORT at which a client of the account listens with TLS; empty if the client exchanges
-    roles with the server on its own connection (Set Endpoint Role)."""
+    roles with the server on its own connection (Set Endpoint Role). The default is nobody; with
+    development certificates, the administrators, who exchange roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +280,7 @@ def check(config: Config, source: str) -> Config:
         (tls.expired_crl in ("refuse", "warn"), "tls.expired_crl must be refuse or warn"),
         *(
             (not text or _ADDRESS.fullmatch(text), f"notify.accounts.{account} must be HOST:PORT")
-            for account, text in config.notify.accounts.items()
+            for account, text in (config.notify.accounts or {}).items()
         ),
         (config.log.level in LEVELS, f"log.level must be one of {', '.join(LEVELS)}"),
         (

@@ -28,14 +28,18 @@ from kmipkit.model.attribute import VendorName
 from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
+from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.messages import ResponseBatchItem
+from kmipkit.model.objects import SecretData
 from kmipkit.model.payloads.crypto import EncryptRequest, HashRequest
 from kmipkit.spec.enums import (
     BlockCipherMode,
     HashingAlgorithm,
+    KeyFormatType,
     Operation,
     ResultReason,
     ResultStatus,
+    SecretDataType,
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.versions import V2_1
@@ -270,7 +274,12 @@ def test_iterations_count_for_each_block_of_the_output(laboratory: Laboratory) -
 
 def test_a_split_key_has_parts_of_limited_size(laboratory: Laboratory) -> None:
     """A request of some bytes would otherwise store hundreds of times the largest object."""
-    value = costly.private_key(bytes(100_000), bits=1024)
+    value = SecretData(
+        secret_data_type=SecretDataType.SEED,
+        key_block=KeyBlock(
+            key_format_type=KeyFormatType.RAW, key_value=KeyValue(key_material=bytes(100_000))
+        ),
+    )
     identifier = laboratory.ask(calls.register(value, costly.SIGN, None, None))
     payload = costly.split_request.replace(unique_identifier=identifier)
     with pytest.raises(OperationFailed) as caught:
@@ -298,9 +307,8 @@ def test_a_key_is_validated_once(laboratory: Laboratory, monkeypatch: pytest.Mon
 
 def test_a_key_that_is_not_valid_is_not_used(laboratory: Laboratory) -> None:
     """The library must not compute with a key that nobody has validated: a signature could reveal it."""
-    data = bytearray(costly.rsa_bytes(1024))
-    data[-3] ^= 1  # in the last coefficient
-    identifier = costly.register_private_key(laboratory.ask, bytes(data), 1024)
+    data = costly.invalid_rsa_bytes()
+    identifier = costly.register_private_key(laboratory.ask, data, 1024)
     for _ in range(2):
         with pytest.raises(OperationFailed) as caught:
             laboratory.ask(costly.sign(identifier))

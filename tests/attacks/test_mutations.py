@@ -8,11 +8,13 @@ Each find is kept as a regression test, with the message that showed it.
 from collections.abc import Iterator
 
 import pytest
+import trio
 from kmipkit_client import calls, messages, symmetric_key
+from kmipkit_server.store.base import Transaction
 from laboratory import Laboratory
 from mutations import Mutations, problems, suite_requests
 
-from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import Link
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
@@ -146,10 +148,24 @@ def test_a_batch_item_id_that_is_no_byte_string(laboratory: Laboratory) -> None:
 def test_a_link_that_another_version_lacks(
     laboratory: Laboratory, reader: Version, link_type: int
 ) -> None:
-    """Found with Link Type 2: the response in 3.0 could not be encoded, and was not sent."""
+    """Found with Link Type 2: the response in 3.0 could not be encoded, and was not sent.
+
+    Earlier releases stored reserved types, too.
+    """
     key = laboratory.ask(CREATE)
     link = Link(link_type=LinkType(link_type), linked_object_identifier="another")
-    laboratory.ask(calls.add_attribute(key, "Link", link), version=V2_1)
+
+    def store_link(transaction: Transaction) -> None:
+        record = transaction.get(key)
+        assert record is not None
+        attributes = record.attributes.plus(Attribute(Tag.LINK, link, 0))
+        transaction.update(record, record.replace(attributes=attributes))
+
+    async def work() -> None:
+        async with laboratory.serving():
+            await laboratory.store.run(store_link, writes=True)
+
+    trio.run(work)
     message = encode(messages.request(reader, [calls.get_attributes(key, ())]), reader)
     assert answer(laboratory, message).result_status is ResultStatus.SUCCESS
 

@@ -21,10 +21,11 @@ from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_certs.credentials import load_certificates
 from kmipkit_certs.directory import Directory
 from kmipkit_certs.revocation import text_line
+from kmipkit_certs.revocation_files import RevocationFiles
 from kmipkit_client import calls, messages
 from kmipkit_server.cli import serve
 from kmipkit_server.config import ConfigError
-from kmipkit_server.net.revocation import RevocationFiles, Revocations, Revoked
+from kmipkit_server.net.revocation import Revocations, Revoked
 from servers import ANSWER_TIMEOUT, RunningServer, exchange
 
 from kmipkit.model.codec import encode

@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 from documents import blocks
+from kmipkit_client import OperationFailed
 from kmipkit_server.config import Config, load
 from servers import RunningServer
+
+from kmipkit.model.credentials import Credential, UsernameAndPassword
+from kmipkit.spec.enums import CredentialType, CryptographicAlgorithm
+from kmipkit.spec.versions import V1_0, V1_1, V1_4
 
 
 def here(server: RunningServer, text: str) -> str:
@@ -99,6 +104,30 @@ def test_the_python_examples_work(
 ) -> None:
     script = here(own_server, blocks(document, "python")[number])
     assert run([sys.executable, "-c", script], folder, own_server)
+
+
+def test_the_user_of_the_example_logs_in_with_1_x(own_server: RunningServer, folder: Path) -> None:
+    script = here(own_server, blocks("docs/server.md", "python")[0])
+    assert run([sys.executable, "-c", script], folder, own_server)
+    login = UsernameAndPassword(username="array", password="the password of the array")
+    credential = Credential(
+        credential_type=CredentialType.USERNAME_AND_PASSWORD, credential_value=login
+    )
+    for version in (V1_0, V1_1, V1_4):
+        with own_server.client("me", version=version, credential=credential) as kms:
+            kms.create(CryptographicAlgorithm.AES, 256)
+            kms.create(CryptographicAlgorithm.AES, 256)
+    with own_server.client("me") as kms:
+        assert not kms.locate().ids, "they belong to the user"
+    wrong = Credential(
+        credential_type=CredentialType.USERNAME_AND_PASSWORD,
+        credential_value=login.replace(password="another"),
+    )
+    with (
+        own_server.client("me", version=V1_1, credential=wrong) as kms,
+        pytest.raises(OperationFailed),
+    ):
+        kms.locate()
 
 
 def test_every_documented_configuration_key_exists_and_every_key_is_documented(

@@ -13,6 +13,7 @@ from certificate_family import Member, key_pem, members, pem
 from click.testing import CliRunner
 from kmipkit_certs.cli import certs
 from kmipkit_client import calls, messages
+from kmipkit_client.settings import tls_context
 from servers import ANSWER_TIMEOUT, RunningServer, exchange
 
 from kmipkit.model.codec import encode
@@ -101,3 +102,52 @@ def test_check_accepts_exactly_what_the_server_serves(
     assert len(set(names)) == len(names) > 150
     assert served.count(True) > 50
     assert served.count(False) > 50
+
+
+def connects(folder: Path, host: str | None) -> bool:
+    """Whether our client finishes a handshake with a server that shows the certificate."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.set_ciphers("DEFAULT:@SECLEVEL=0")
+    client = tls_context(folder / "ca.pem", None, None)
+    client.check_hostname = host is not None
+    try:
+        server.load_cert_chain(folder / "client.pem")
+    except ssl.SSLError:
+        return False
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname=host),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    while ends:
+        for end in list(ends):
+            try:
+                end.do_handshake()
+                ends.remove(end)
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError:
+                return False
+    return True
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:UserWarning")
+@pytest.mark.parametrize("host", [None, "array.example", "other.example"])
+def test_check_accepts_exactly_the_servers_that_our_client_accepts(
+    tmp_path: Path, host: str | None
+) -> None:
+    differences = {}
+    count = 0
+    for member in members():
+        (tmp_path / "client.pem").write_bytes(pem(member.chain) + key_pem(member.key))
+        (tmp_path / "ca.pem").write_bytes(pem(member.trusted))
+        is_accepted = connects(tmp_path, host)
+        name = ("--server",) if host is None else ("--host", host)
+        arguments = [tmp_path / "client.pem", "--ca", tmp_path / "ca.pem", "--json", *name]
+        result = CliRunner().invoke(certs, ["check", *map(str, arguments)])
+        verdict = json.loads(result.output)
+        count += is_accepted
+        if verdict["accepted"] is not is_accepted:
+            differences[member.name] = (is_accepted, verdict)
+    assert differences == {}
+    assert count > 3 or host == "other.example"

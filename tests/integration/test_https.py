@@ -89,6 +89,19 @@ def test_each_encoding_is_answered_in_kind(browser: Browser, content_type: str) 
         assert versions(answer) > 5
 
 
+@pytest.mark.parametrize("content_type", TYPES)
+def test_a_client_may_leave_the_type_open_and_end_the_path_with_a_slash(
+    browser: Browser, content_type: str
+) -> None:
+    kind = media.MEDIA[content_type]
+    body = kind.from_ttlv(question(), DEFAULT_LIMITS)
+    response = browser.post(body, "*/*", "/kmip/")
+    answer = binary.decode(kind.to_ttlv(response.read(), DEFAULT_LIMITS))
+    assert response.status == 200
+    assert response.getheader("Content-Type") == media.media_type_of(body)
+    assert versions(answer) > 5
+
+
 def test_ttlv_without_http_goes_on_at_the_same_port(server: RunningServer) -> None:
     with server.client() as client:
         assert client.discover_versions()

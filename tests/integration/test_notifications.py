@@ -200,10 +200,11 @@ def test_a_client_in_the_server_role_gets_requests_and_then_its_role_back(
 
 
 def test_nothing_is_stored_for_accounts_without_notifications(own_server: RunningServer) -> None:
+    """With development certificates, only the administrators have notifications by default."""
     server = own_server.start()
-    with server.client() as client:
+    with server.client("somebody") as client:
         client.create(AES, 256)
-    with server.raw() as stream:
+    with server.raw("somebody") as stream:
         exchange(stream, set_role())
         request, _ = decode_request(read_message(stream))
         stream.sendall(answer(request, V2_1))

@@ -1,6 +1,7 @@
 """What the server says of its own certificate, and to clients whose certificates have no name."""
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 from certificate_family import CA, Template, issue, key, key_pem, pem, root
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -24,7 +27,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 from kmipkit_certs import files, keypairs
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.passwords import VARIABLE
+from kmipkit_certs.revocation_files import RevocationFiles
 from kmipkit_client import Client, OperationFailed
+from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from servers import ANSWER_TIMEOUT, RunningServer
 
 from kmipkit.spec.enums import ResultReason
@@ -244,3 +249,62 @@ def test_an_alternative_name_can_be_the_account(tmp_path: Path, source: str) -> 
             assert client.locate().ids == ()
     finally:
         server.end()
+
+
+def test_a_certificate_that_expires_while_the_server_runs_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, own(HOST, end=timedelta(days=40)), (root(),))
+    files = TLSFiles(((tmp_path / "kms.pem", None),), tmp_path / "ca.pem")
+    start = trio.testing.MockClock(autojump_threshold=0)
+
+    async def run() -> None:
+        began = trio.current_time()
+        now = lambda: datetime.now(UTC) + timedelta(seconds=trio.current_time() - began)  # noqa: E731
+        settings = TLSSettings.load(files, RevocationFiles(), now)
+        assert caplog.text == ""
+        with trio.move_on_after(timedelta(days=15).total_seconds()):
+            await settings.watch()
+
+    trio.run(run, clock=start)
+    assert 4 <= caplog.text.count("expires on") <= 6
+
+
+def test_the_password_is_asked_for_before_the_server_leaves_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And remembered, so that it can read the key again on SIGHUP."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    chain, trusted = GOOD["issued by a root"]
+    options = write(tmp_path, chain, trusted)
+    secret = BestAvailableEncryption(b"secret")
+    encrypted = OWN.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret)
+    (tmp_path / "kms.pem").write_bytes(pem(chain) + encrypted)
+    command = [sys.executable, "-m", "kmipkit", "serve", "--data-dir", str(tmp_path / "data")]
+    master, terminal = os.openpty()
+    question = f"Password of {tmp_path / 'kms.pem'}: ".encode()
+    asked = b""
+    with subprocess.Popen(
+        [*command, "--port", "0", *options, "--detach"],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        while question not in asked and (more := process.stderr.read1()):
+            asked += more
+        os.write(master, b"secret\n")
+        output, errors = process.communicate(timeout=ANSWER_TIMEOUT)
+    os.close(master)
+    os.close(terminal)
+    assert question in asked
+    match = re.search(rb"process (\d+)", output)
+    assert match is not None, errors
+    log = tmp_path / "data" / "server.log"
+    os.kill(int(match[1]), signal.SIGHUP)
+    deadline = time.monotonic() + ANSWER_TIMEOUT
+    while "certificates reloaded" not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert subprocess.run([*command, "--stop"], capture_output=True).returncode == 0

@@ -26,8 +26,10 @@ from kmipkit.spec.enums import (
     ResultReason,
 )
 
-FOLDER = Path(__file__).parents[2] / ".." / "shared" / "oasis"
+FOLDER = Path(__file__).parents[2] / ".." / "shared" / "oasis-all"
 WRONG_CIPHERTEXT = {"CS-BC-M-6-12", "CS-BC-M-6-13"}
+OF_THE_KEY = {"PermissionDenied", "WrongKeyLifecycleState"}
+"""Reasons for which the state or the mask of the key decides."""
 STREAM = {"CorrelationValue", "InitIndicator", "FinalIndicator"}
 CASES = [
     path
@@ -100,6 +102,8 @@ class Player:
             structure = _attribute(made_by, "Cryptographic Parameters")
         parameters = Parameters() if structure is None else _parameters(structure)
         expected = _text(answer, "ResultReason")
+        if expected in OF_THE_KEY:
+            return
         if expected is not None:
             with pytest.raises(OperationError) as caught:
                 self.run(request, answer, made_by, material, parameters)
@@ -152,7 +156,9 @@ class Player:
             made_here = material is None or sealed.iv is not None
             assert len(sealed.data) == len(expected) // 2
             assert made_here or sealed.data.hex() == expected
-        assert (sealed.tag or b"").hex() == (_text(answer, "AuthenticatedEncryptionTag") or "")
+        self.bound["AuthenticatedEncryptionTag"] = sealed.tag or b""
+        tag = _text(answer, "AuthenticatedEncryptionTag") or ""
+        assert tag.startswith("$") or (sealed.tag or b"").hex() == tag
 
 
 def _attribute(request: ET.Element, name: str) -> ET.Element | None:
@@ -184,4 +190,4 @@ def test_case(path: Path) -> None:
         elif operation in {"Encrypt", "Decrypt"} and not STREAM & {i.tag for i in request.iter()}:
             player.use(request, answer)
     if not player.played:
-        pytest.skip("the case has streams only")
+        pytest.skip("the case has streams, or what the key does not permit")

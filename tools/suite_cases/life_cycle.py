@@ -20,7 +20,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.operations import BY_OPERATION
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, V3_0, Version
+from kmipkit.spec.versions import V2_0, V2_1, V3_0, Version
 from suite_cases.steps import (
     CORRELATION_VALUE,
     KEY,
@@ -61,7 +61,9 @@ def reasons(version: Version) -> Iterator[Step]:
     yield activate_object(0)
     not_now = reason(ResultReason.PERMISSION_DENIED, ResultReason.WRONG_KEY_LIFECYCLE_STATE)
     yield Step(Operation.ACTIVATE, lifecycle.ActivateRequest(unique_identifier=uid(0)), not_now)
-    yield Step(Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=uid(0)), not_now)
+    # The mandatory case AKLC-M-2 of 2.0 still expects the reason of 1.x.
+    active = not_now if version >= V2_1 else ResultReason.PERMISSION_DENIED
+    yield Step(Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=uid(0)), active)
     yield from revoke_and_destroy(0)
 
 

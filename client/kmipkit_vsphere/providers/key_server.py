@@ -16,8 +16,14 @@ import trio
 from kmipkit.connection import Connection, Response
 from kmipkit.errors import ProtocolError
 from kmipkit.model.messages import RequestMessage, ResponseMessage
-from kmipkit_vsphere.model.errors import ClientNotTrusted, KeyServerUnreachable, ServerNotTrusted
+from kmipkit_vsphere.model.errors import (
+    ClientNotTrusted,
+    KeyServerUnreachable,
+    RPCError,
+    ServerNotTrusted,
+)
 from kmipkit_vsphere.providers.kmip_session import Login
+from kmipkit_vsphere.rpc.revocation import PeerRevocations
 
 CONNECT_TIMEOUT: Final = 5.0
 IO_TIMEOUT: Final = 30.0
@@ -42,6 +48,8 @@ class TLSKeyServer:
     login: Login | None = None
     timeout: float | None = None
     problem: str | None = None
+    revocations: PeerRevocations | None = None
+    """Certificates of servers that their authority has revoked."""
 
     async def connect(self) -> "TLSConnection":
         """Connect and shake hands; :class:`KeyServerUnreachable` if that fails or takes too long."""
@@ -55,6 +63,12 @@ class TLSKeyServer:
                 f"{self._where}: its certificate is not the one that was uploaded. If the server has a"
                 " new one, check it (server-certificate) and upload it (trust-server)"
             )
+        if self.revocations is not None:
+            try:
+                self.revocations.require_valid(certificate)
+            except RPCError as error:
+                await trio.aclose_forcefully(stream)
+                raise ServerNotTrusted(f"{self._where}: {error.message}") from None
         return TLSConnection(stream, self._where, certificate, self._answer_timeout)
 
     async def retrieve_certificate(self) -> bytes | None:

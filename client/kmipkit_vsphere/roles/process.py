@@ -41,7 +41,8 @@ async def _serve(
     title: str, rows: Rows, listening: Listening, announce: Announce, tasks: Iterable[Task]
 ) -> None:
     context = listening.credentials.server_context()
-    server = channel.Server(rows, listening.callers, context, listening.everybody)
+    revocations = listening.credentials.revocations()
+    server = channel.Server(rows, listening.callers, context, listening.everybody, revocations)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             host, port = await nursery.start(server.serve, listening.address)

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from kmipkit_certs.credentials import certificates_pem
+
 from kmipkit_vsphere.model.clock import system_clock
 from kmipkit_vsphere.model.errors import InvalidState, VSphereError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
@@ -59,7 +61,8 @@ def run_vcenter(
         trust=trust,
         administrators=administrators,
     )
-    vcenter.trust_authority.authorities = listening.credentials.authorities.read_text()
+    authorities = certificates_pem(listening.credentials.trusted())
+    vcenter.trust_authority.authorities = authorities.decode()
 
     try:
         rows = VCenterService(vcenter).rows()
@@ -99,6 +102,7 @@ def _key_servers(store: Store, trust: Trust) -> ServerDialer:
             login,
             server.timeout or None,
             problem,
+            client.revocations,
         )
 
     return dial

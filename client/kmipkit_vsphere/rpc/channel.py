@@ -32,6 +32,7 @@ from kmipkit_vsphere.model.errors import (
 from kmipkit_vsphere.model.message import Message, field
 from kmipkit_vsphere.rpc.call import Request, Rows
 from kmipkit_vsphere.rpc.frames import FrameStream
+from kmipkit_vsphere.rpc.revocation import PeerRevocations
 from kmipkit_vsphere.rpc.tls import Credentials, certificate_names
 
 HANDSHAKE_TIMEOUT: Final = 30.0
@@ -170,14 +171,18 @@ async def connect(address: tuple[str, int], name: str, credentials: Credentials)
     """
     where = f"{name} at {address[0]}:{address[1]}"
     context = credentials.client_context()
+    revocations = credentials.revocations()
     tcp = await _connect(address, where)
     # Frames say their length themselves, so the end of TCP between two of them ends TLS as well.
     stream = trio.SSLStream(tcp, context, server_hostname=name, https_compatible=True)
     try:
         with trio.fail_after(HANDSHAKE_TIMEOUT):
             await stream.do_handshake()
+        revocations.require_valid(stream.getpeercert(binary_form=True))
     except BaseException as error:
         await trio.aclose_forcefully(tcp)
+        if isinstance(error, RPCError):
+            raise RPCError(f"{where} is not trusted: {error.message}") from None
         if isinstance(error, trio.TooSlowError):
             reason = f"no answer within {HANDSHAKE_TIMEOUT:.0f} s"
         elif isinstance(error, trio.BrokenResourceError | ssl.SSLError):
@@ -203,11 +208,13 @@ async def serve_stream(
     roles: frozenset[str],
     rows: Rows,
     listens: Callable[[bool], None] = lambda _: None,
+    require_valid: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer the calls on one connection until the caller closes it.
 
     ``listens`` is called with True when the connection begins to wait for a call, and with False
-    when there is one.
+    when there is one. ``require_valid`` raises :class:`RPCError` before a call if the caller's
+    certificate has been revoked.
     """
     frames = FrameStream(stream)
     try:
@@ -218,6 +225,7 @@ async def serve_stream(
             if idle.cancelled_caught or data is None:
                 return
             listens(False)
+            require_valid()
             await frames.send(await _answer(_parse(data, CallFrame), caller, roles, rows))
     except RPCError as error:
         log.warning("%s: %s", caller, error)
@@ -300,8 +308,10 @@ class Server:
         callers: Mapping[str, frozenset[str]],
         context: ssl.SSLContext | Callable[[], ssl.SSLContext],
         everybody: frozenset[str] = frozenset(),
+        revocations: PeerRevocations | None = None,
     ) -> None:
         self._everybody = everybody
+        self._revocations = revocations or PeerRevocations.none()
         self._rows = rows
         self._callers = callers
         self._context = context if callable(context) else lambda: context
@@ -351,7 +361,15 @@ class Server:
         caller = known[0] if known else ", ".join(sorted(names)) or "a caller without a name"
         self._places.authenticated(connection, caller)
         connection.is_authenticated = True
-        await serve_stream(stream, caller, roles | self._everybody, self._rows, connection.listens)
+        certificate = stream.getpeercert(binary_form=True)
+        await serve_stream(
+            stream,
+            caller,
+            roles | self._everybody,
+            self._rows,
+            connection.listens,
+            lambda: self._revocations.require_valid(certificate),
+        )
 
     async def _shake_hands(
         self, stream: "trio.SSLStream[trio.abc.Stream]"
@@ -361,6 +379,11 @@ class Server:
                 await stream.do_handshake()
             except (trio.BrokenResourceError, ssl.SSLError) as error:
                 log.warning("a TLS handshake failed: %s", error.__cause__ or error)
+                return None
+            try:
+                self._revocations.require_valid(stream.getpeercert(binary_form=True))
+            except RPCError as error:
+                log.warning("a caller was refused: %s", error.message)
                 return None
             return certificate_names(stream.getpeercert())
         log.warning("a TLS handshake took longer than %.0f s", HANDSHAKE_TIMEOUT)

@@ -16,8 +16,10 @@ from kmipkit_certs.credentials import Credentials as LoadedCredentials
 from kmipkit_certs.credentials import load_certificates, load_credentials
 from kmipkit_certs.errors import CertificateError
 from kmipkit_certs.passwords import KeyPassword
+from kmipkit_certs.revocation_files import RevocationFiles
 
 from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.rpc.revocation import PeerRevocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Credentials:
     """None if it is in the file of the certificate."""
     authorities: Path
     password: KeyPassword = field(default_factory=KeyPassword, compare=False)
+    revocation_files: RevocationFiles = field(default_factory=RevocationFiles)
+    """Lists of revoked certificates of the authorities."""
 
     def server_context(self) -> ssl.SSLContext:
         """For the called side; a caller without a trusted certificate fails the handshake."""
@@ -59,6 +63,10 @@ class Credentials:
             trust(context, self.trusted())
         except CertificateError as error:
             raise self._unusable(error) from None
+
+    def revocations(self) -> PeerRevocations:
+        """The peers that are revoked; :class:`InvalidArgument` if a list cannot be used."""
+        return PeerRevocations(self.revocation_files, self.trusted())
 
     def own(self) -> LoadedCredentials:
         """The certificate with its key; :class:`InvalidArgument` if they cannot be used."""

@@ -32,6 +32,7 @@ from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, NotFound
 from kmipkit_vsphere.model.keys import Secret, SecretText, escaped
 from kmipkit_vsphere.model.records import ProviderDetails
 from kmipkit_vsphere.providers.kmip_access import KmipAccess, ServerAddress
+from kmipkit_vsphere.rpc.revocation import PeerRevocations
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.store import Store
 
@@ -54,6 +55,8 @@ class ClientTrust(NamedTuple):
 
     context: ssl.SSLContext
     pinned: frozenset[bytes]
+    revocations: PeerRevocations | None = None
+    """None if the servers are pinned: then no authority is involved."""
 
 
 class Trust:
@@ -214,7 +217,9 @@ class Trust:
             context.load_verify_locations(cadata="".join(map(to_pem, uploaded)))
         elif own is not None and self._default is not None:
             self._default.load_trusted(context)
-        return ClientTrust(context, frozenset(to_der(certificate) for certificate in uploaded))
+        pinned = frozenset(to_der(certificate) for certificate in uploaded)
+        revocations = None if self._default is None or pinned else self._default.revocations()
+        return ClientTrust(context, pinned, revocations)
 
     def access(self, provider: str) -> KmipAccess:
         """What a vSAN or Trust Authority host needs to reach the key servers of a provider.

@@ -5,7 +5,7 @@ again after a conflict with others. So each run has a Batch of its own. What a r
 the transaction is staged: it is published after the commit, and discarded with a rollback.
 """
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, TypeVar
@@ -109,6 +109,10 @@ class Batch:
         if table is None:
             table = self._staged[id(shared)] = Staged(shared)
         return table
+
+    def view(self, shared: MutableMapping[_Key, _Value]) -> Mapping[_Key, _Value]:
+        """The same for reading only, which costs nothing if this batch has changed no table."""
+        return shared if self._staged is None else self.staged(shared)
 
     @property
     def tickets(self) -> Tickets:

@@ -6,6 +6,7 @@ from typing import Any, NoReturn, TypeVar
 from kmipkit.errors import OperationError
 from kmipkit.model.types import NameReference
 from kmipkit.spec.enums import Data, Operation, ResultReason, UniqueIdentifier
+from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.multipart import (
@@ -190,6 +191,13 @@ class Call:
         """Keep a computation for its next part; the Correlation Value, None after the last part."""
         if is_last(request):
             return None
+        if not Tag.CORRELATION_VALUE.known_in(self.version):
+            # Without a Correlation Value, the client could not send the next part, and would lose
+            # what waits for it.
+            raise OperationError(
+                ResultReason.INVALID_FIELD,
+                f"KMIP {self.version} has no operations in several parts",
+            )
         value = request.correlation_value or self.random(16)
         self.suspend_as(value, context, identifier)
         return value

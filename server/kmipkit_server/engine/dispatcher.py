@@ -6,8 +6,9 @@ its items are carried out is in :mod:`kmipkit_server.engine.execution`.
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import trio
 
@@ -40,6 +41,8 @@ from kmipkit_server.engine.response import Answer, Response, failure, refusal_of
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
+from kmipkit_server.engine.version_log import VersionLog
+from kmipkit_server.identity import provisioned
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store.base import Store, StoreError
@@ -62,31 +65,64 @@ class Dispatcher:
     limits: Limits = DEFAULT_LIMITS
     message_limits: MessageLimits = MessageLimits()  # noqa: RUF009 - immutable
     computer: Computer = field(default_factory=Computer)
+    strict: bool = False
+    """Whether to refuse fields, attributes and values that only a later version than that of the request
+    has."""
     asynchronous_delay: timedelta = timedelta(0)
     """How long an asynchronous request is not carried out, so that it can be cancelled."""
 
     _planner: Planner = field(init=False)
+    _is_restored: bool = False
     _reading: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(2))
     """The threads that decode large requests."""
+    _version_log: VersionLog = field(default_factory=VersionLog)
 
     def __post_init__(self) -> None:
         self._planner = Planner(self.server.registry)
 
     # --- the interface for connections -----------------------------------------------------------
 
+    async def restore(self) -> None:
+        """Read from the store what the server has in memory; done once, before the first request."""
+        data = await self.store.run(lambda reader: reader.setting(provisioned.SETTING))
+        if data is not None:
+            self.server.state.provisioned.update(provisioned.unpack(data))
+        self._is_restored = True
+
     async def admit(self, identity: Identity) -> Identity:
         """The account of a new connection."""
+        if not self._is_restored:
+            await self.restore()
+        row = self.server.state.provisioned.get(identity.certificate or b"")
+        if row is not None:
+            identity = replace(identity, name=row.account)
         return await self.accounts.admit(identity, self._now())
+
+    async def _authenticate(self, request: Request, identity: Identity, now: datetime) -> Identity:
+        """The account of a request that has credentials, or whose certificate may have ended."""
+        self._require_credential(identity, now)
+        authentication = request.header.authentication
+        return await self.accounts.authenticate(identity, authentication, now, len(request.items))
+
+    def _require_credential(self, identity: Identity, now: datetime) -> None:
+        """Refuse a client whose certificate was replaced: it "SHALL be made invalid and cannot be used
+        in future KMIP requests" (KMIP 2.1 §6.1.48)."""
+        row = self.server.state.provisioned.get(identity.certificate or b"")
+        if row is not None and row.ends <= now:
+            raise AuthenticationError(
+                ResultReason.AUTHENTICATION_NOT_SUCCESSFUL,
+                "the client certificate has been replaced by Re-Provision",
+            )
 
     async def respond(self, data: bytes, identity: Identity) -> Response:
         """The response to a whole message. Malformed input never raises an exception."""
         try:
             if len(data) < LARGE_MESSAGE:
-                request = read_request(data, self.limits)
+                request = read_request(data, self.limits, strict=self.strict)
             else:
                 request = await self._read_large(data)
-            if len(request.items) > 1:
-                require_count(len(request.items), self.message_limits)
+            if len(request.items) > 1 or request.later:
+                self._check_unusual(request, identity)
         except (RemoteProtocolError, OperationError) as error:
             log.warning("%s: bad request: %s", identity.name, error)
             return Response(self.refuse(error, data))
@@ -94,11 +130,8 @@ class Dispatcher:
         try:
             check_header(request)
             require_no_critical_extension(request)
-            authentication = request.header.authentication
-            if authentication is not None:
-                identity = await self.accounts.authenticate(
-                    identity, authentication, now, len(request.items)
-                )
+            if request.header.authentication is not None or self.server.state.provisioned:
+                identity = await self._authenticate(request, identity, now)
             answer = await self._carry_out(request, identity, now)
         except AuthenticationError as error:
             log.warning("%s: authentication failed: %s", identity.name, error.message)
@@ -117,10 +150,17 @@ class Dispatcher:
         encoded = answer.encode(request.version, now, identity.proof)
         return Response(encoded, request.version if answer.exchanges_roles else None)
 
+    def _check_unusual(self, request: Request, identity: Identity) -> None:
+        """Refuse too many items, and log what only later versions have."""
+        require_count(len(request.items), self.message_limits)
+        if request.later:
+            self._version_log.report(identity.name, request)
+
     async def _read_large(self, data: bytes) -> Request:
         """Decode a large request. OperationError for one with too many items."""
         require_count(count_items(data), self.message_limits)
-        return await trio.to_thread.run_sync(read_request, data, self.limits, limiter=self._reading)
+        read = partial(read_request, data, self.limits, strict=self.strict)
+        return await trio.to_thread.run_sync(read, limiter=self._reading)
 
     def on_response(self, identity: Identity, data: bytes) -> None:
         """Log a client's response to a request of the server. RemoteProtocolError if it is none."""

@@ -3,6 +3,10 @@
 A well-formed message is decoded at once. If that fails, its items are decoded one by one: "error
 parsing batch item or payload within batch item: batch item fails" (KMIP 1.4 §11.1), and the others
 are carried out. Only a message without a header or without items fails as a whole.
+
+Some clients send a field, attribute or value that only a later version has: Percona Server and MySQL
+speak 1.0 and page each Locate with Offset Items, which came with 1.3. Unless the server is strict,
+what such a client means is clear and is carried out. Responses never have it.
 """
 
 import struct
@@ -11,6 +15,7 @@ from dataclasses import dataclass
 from kmipkit.errors import Cause, OperationError, RemoteProtocolError
 from kmipkit.model.codec import from_tree
 from kmipkit.model.envelope import decode_request, peek_version
+from kmipkit.model.field_types import VersionJudge
 from kmipkit.model.headers import RequestHeader
 from kmipkit.model.messages import RequestBatchItem
 from kmipkit.spec.enums import Operation, ResultReason
@@ -43,15 +48,31 @@ class Request:
     version: Version
     header: RequestHeader
     items: tuple[RequestBatchItem | UnreadableItem, ...]
+    later: tuple[RemoteProtocolError, ...] = ()
+    """What only later versions have and the server accepts nevertheless, as the errors that would refuse
+    it."""
 
 
-def read_request(data: bytes, limits: Limits) -> Request:
-    """Decode a request; RemoteProtocolError if it has no header or no items."""
+def read_request(data: bytes, limits: Limits, *, strict: bool = False) -> Request:
+    """Decode a request; RemoteProtocolError if it has no header or no items.
+
+    With ``strict``, what only a later version has is refused.
+    """
     try:
-        message, version = decode_request(data, limits=limits)
+        message, version = decode_request(data, limits=limits, judge=_refuse if strict else _stop)
     except RemoteProtocolError:
-        return _read_parts(data, limits)
+        return _read_parts(data, limits, strict)
     return Request(version, message.request_header, message.batch_items)
+
+
+def _refuse(_error: RemoteProtocolError) -> bool:
+    """Accept nothing that only a later version has."""
+    return False
+
+
+def _stop(error: RemoteProtocolError) -> bool:
+    """Leave the decision to :func:`_read_parts`, so that other requests need no list."""
+    raise error
 
 
 def count_items(data: bytes) -> int:
@@ -64,20 +85,30 @@ def count_items(data: bytes) -> int:
     return count
 
 
-def _read_parts(data: bytes, limits: Limits) -> Request:
+def _read_parts(data: bytes, limits: Limits, strict: bool) -> Request:
     version = peek_version(data)
     root = binary.decode(data, limits)
     parts = root.value if isinstance(root.value, tuple) else ()
     if version not in VERSIONS or len(parts) < 2 or any(p.tag != Tag.BATCH_ITEM for p in parts[1:]):
         decode_request(data, limits=limits)  # raises the error that names the fault
         raise RemoteProtocolError("the message has no batch item", cause=Cause.MISSING_FIELD)
-    header = from_tree(RequestHeader, parts[0], version, tag=Tag.REQUEST_HEADER)
-    return Request(version, header, tuple(_read_item(part, version) for part in parts[1:]))
+    later: list[RemoteProtocolError] = []
+
+    def note(error: RemoteProtocolError) -> bool:
+        later.append(error)
+        return True
+
+    judge = _refuse if strict else note
+    header = from_tree(RequestHeader, parts[0], version, tag=Tag.REQUEST_HEADER, judge=judge)
+    items = tuple(_read_item(part, version, judge) for part in parts[1:])
+    return Request(version, header, items, tuple(later))
 
 
-def _read_item(part: Item, version: Version) -> RequestBatchItem | UnreadableItem:
+def _read_item(
+    part: Item, version: Version, judge: VersionJudge
+) -> RequestBatchItem | UnreadableItem:
     try:
-        return from_tree(RequestBatchItem, part, version, tag=Tag.BATCH_ITEM)
+        return from_tree(RequestBatchItem, part, version, tag=Tag.BATCH_ITEM, judge=judge)
     except RemoteProtocolError as error:
         children = part.value if isinstance(part.value, tuple) else ()
         by_type = {(child.tag, child.type): child.value for child in children}

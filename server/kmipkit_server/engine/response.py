@@ -1,5 +1,6 @@
 """Responses: batch items for successes and failures, and the message around them."""
 
+import logging
 import struct
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +17,10 @@ from kmipkit.spec.reasons import reason_for
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
+from kmipkit_server.engine.correlation import server_correlation_value
 from kmipkit_server.engine.request import Request, UnreadableItem
+
+log = logging.getLogger("kmipkit.server")
 
 
 class Response(NamedTuple):
@@ -114,9 +118,14 @@ def message(
 
     ``encoded`` has the items that are encoded already, in their places.
     """
+    correlation_value = server_correlation_value(version)
+    if correlation_value is not None and log.isEnabledFor(logging.DEBUG):
+        operations = ", ".join(operation_title(item.operation) for item in items)
+        log.debug("response %s to %s", correlation_value, operations)
     header = ResponseHeader(
         protocol_version=ProtocolVersion.of(version),
         time_stamp=now,
+        server_correlation_value=correlation_value,
         server_hashed_password=proof,
         batch_count=len(items),
     )

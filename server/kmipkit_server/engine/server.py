@@ -1,5 +1,6 @@
 """The server as all requests see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kmipkit_server.engine.registry import Registry
@@ -14,3 +15,7 @@ class Server:
     settings: Settings
     registry: Registry
     state: ServerState = field(default_factory=ServerState)
+    account_of: Callable[[bytes], str | None] = lambda _certificate: None
+    """The account that a client certificate (DER) names by itself; ``None`` if it names none."""
+    trust: Callable[[bytes], None] = lambda _certificate: None
+    """Accept client certificates of a further authority (DER)."""

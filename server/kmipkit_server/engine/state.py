@@ -5,6 +5,7 @@ from typing import Any
 
 from kmipkit_server.engine.asynchronous import Deferral
 from kmipkit_server.engine.multipart import Computation
+from kmipkit_server.identity.provisioned import Provisioned
 from kmipkit_server.identity.tickets import Session
 
 
@@ -22,5 +23,7 @@ class ServerState:
     """The member of an object group that was located last as its default, by owner and query."""
     validated_keys: set[bytes] = field(default_factory=set)
     """Digests of private keys that have been validated. They are facts, which no rollback undoes."""
+    provisioned: dict[bytes, Provisioned] = field(default_factory=dict)
+    """Client certificates that were replaced, or replace others, by SHA-256."""
     caches: dict[str, Any] = field(default_factory=dict)
     """Content of the store that is needed again and again, by the name of its cache."""

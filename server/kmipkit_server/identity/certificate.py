@@ -42,6 +42,13 @@ class IdentityRule:
             self._cache[certificate] = identity
         return identity
 
+    def account_of(self, certificate: bytes) -> str | None:
+        """The account that a certificate names; ``None`` if it names none."""
+        try:
+            return self._read(certificate).name
+        except NoIdentity:
+            return None
+
     def _read(self, der: bytes) -> Identity:
         try:
             certificate = x509.load_der_x509_certificate(der)
@@ -56,4 +63,8 @@ class IdentityRule:
         account = self.accounts.get(name, name)
         if account == SYSTEM.name:
             raise NoIdentity("the account of the certificate is that of the server itself")
-        return Identity(account, certificate=sha256(der).digest())
+        return Identity(
+            account,
+            certificate=sha256(der).digest(),
+            certificate_expires=certificate.not_valid_after_utc,
+        )

@@ -1,6 +1,7 @@
 """The account for which a request is carried out."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from kmipkit.model.payloads.limits import Right
 
@@ -20,6 +21,8 @@ class Identity:
     """The Unique Identifier of the user whose account it is; None for the account of a certificate."""
     certificate: bytes | None = field(default=None, repr=False)
     """SHA-256 of the client certificate of the connection."""
+    certificate_expires: datetime | None = field(default=None, repr=False)
+    """When that certificate expires."""
     rights: tuple[Right, ...] | None = None
     """The rights of a ticket of Delegated Login; None for all rights of the account."""
     address: str = ""

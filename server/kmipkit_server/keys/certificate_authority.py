@@ -1,14 +1,18 @@
-"""The certificate authority of Certify: a key and a certificate among the server's own objects.
+"""The server's certificate authorities: a key and a certificate each, among the server's own objects.
 
-Both are made for the first Certify request, and stored like all objects: sealed, and in the
-transaction of the request. They belong to the server, so that administrators can find and get the
-certificate. The key is sensitive and not extractable, so that nobody can get it.
+That of Certify issues certificates for any purpose, that of Re-Provision only those of clients. They are
+apart: only the second can make somebody a client of this server.
+
+Key and certificate are made for the first request that needs them, and stored like all objects: sealed,
+and in the transaction of the request. They belong to the server, so that administrators can find and get
+the certificate. The key is sensitive and not extractable, so that nobody can get it.
 
 A setting says which two objects they are. Their names are for administrators only, who can give the
 same names to other objects of the server.
 """
 
 from datetime import datetime
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
@@ -39,21 +43,34 @@ from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, pack_object
+from kmipkit_server.store.base import Reader
 
-NAME, KEY_NAME = "certificate authority", "certificate authority key"
 ALGORITHM, BITS = "rsa-3072", 3072
 """RSA, since every client can verify its signatures."""
 
 
-SETTING = "certificate authority"
-"""The Unique Identifiers of the key and the certificate, each on a line."""
+class Kind(NamedTuple):
+    """One of the authorities."""
+
+    name: str
+    """The Name of the certificate, and of the setting with the Unique Identifiers of the key and the
+    certificate, each on a line."""
+
+    @property
+    def key_name(self) -> str:
+        """The Name of the key."""
+        return f"{self.name} key"
 
 
-def authority(call: Call) -> Authority:
+CERTIFY, CLIENTS = Kind("certificate authority"), Kind("client certificate authority")
+NAME, KEY_NAME, SETTING = CERTIFY.name, CERTIFY.key_name, CERTIFY.name
+
+
+def authority(call: Call, kind: Kind = CERTIFY) -> Authority:
     """The authority, which is made if there is none yet. Needs a transaction."""
-    stored = _stored(call)
+    stored = _stored(call.store, kind, call.now)
     if stored is None:
-        return _make(call)
+        return _make(call, kind)
     key, certificate = stored
     return _loaded(_der(certificate), key_bytes(key))
 
@@ -68,8 +85,13 @@ def _loaded(certificate: bytes, key: bytes) -> Authority:
 
 
 def certificate(call: Call) -> bytes | None:
-    """The authority's certificate in DER, if there is an authority."""
-    stored = _stored(call)
+    """The certificate of Certify's authority in DER, if there is one."""
+    return stored_certificate(call.store, CERTIFY, call.now)
+
+
+def stored_certificate(store: Reader, kind: Kind, now: datetime) -> bytes | None:
+    """The certificate of an authority in DER, if there is one."""
+    stored = _stored(store, kind, now)
     return _der(stored[1]) if stored is not None else None
 
 
@@ -79,23 +101,23 @@ def _der(certificate: Managed) -> bytes:
     return value.certificate_value
 
 
-def _stored(call: Call) -> tuple[Managed, Managed] | None:
+def _stored(store: Reader, kind: Kind, now: datetime) -> tuple[Managed, Managed] | None:
     """The key and the certificate; None if an administrator has destroyed or obliterated one."""
-    setting = call.store.setting(SETTING)
+    setting = store.setting(kind.name)
     if setting is None:
         return None
-    records = [call.store.get(identifier) for identifier in setting.decode().split("\n")]
+    records = [store.get(identifier) for identifier in setting.decode().split("\n")]
     key, certificate = (
-        None if record is None or record.is_destroyed else Managed(record, call.now)
+        None if record is None or record.is_destroyed else Managed(record, now)
         for record in records
     )
     return None if key is None or certificate is None else (key, certificate)
 
 
-def _make(call: Call) -> Authority:
+def _make(call: Call, kind: Kind) -> Authority:
     certificate_der, der = call.compute(
         _new_authority,
-        f"{call.settings.server_name} certificate authority",
+        f"{call.settings.server_name} {kind.name}",
         call.now,
         cost=costs.generation(CryptographicAlgorithm.RSA, BITS),
     )
@@ -113,8 +135,8 @@ def _make(call: Call) -> Authority:
     )
     identifiers = []
     for object_type, name, value, is_sensitive in (
-        (ObjectType.PRIVATE_KEY, KEY_NAME, key, True),
-        (ObjectType.CERTIFICATE, NAME, public, False),
+        (ObjectType.PRIVATE_KEY, kind.key_name, key, True),
+        (ObjectType.CERTIFICATE, kind.name, public, False),
     ):
         attributes = Attributes.of(
             (Tag.NAME, Name(name_value=name, name_type=NameType.UNINTERPRETED_TEXT_STRING)),
@@ -127,7 +149,7 @@ def _make(call: Call) -> Authority:
             generated=True, owner=SYSTEM,
         )  # fmt: skip
         identifiers.append(managed.id)
-    call.transaction.set_setting(SETTING, "\n".join(identifiers).encode())
+    call.transaction.set_setting(kind.name, "\n".join(identifiers).encode())
     return _loaded(certificate_der, der)
 
 

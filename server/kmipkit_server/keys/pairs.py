@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import costs, describe, pairs
+from kmipkit.keys import costs, describe, pairs, transparent
 from kmipkit.keys.formats import dump_private_key, dump_public_key
 from kmipkit.model.attribute import Attribute, Attributes, attribute_name
 from kmipkit.model.attributes import CryptographicDomainParameters, Link
@@ -31,6 +32,8 @@ class PairAttributes:
 
     private: Attributes
     public: Attributes
+    common_names: frozenset[str] = frozenset()
+    """Names that both keys have, because the request gives them to the pair (KMIP 1.4 §4.2)."""
 
     def shared(self, key: Tag) -> object:
         """A value that both keys have in common (KMIP 1.4 §4.2); Invalid Field if they differ."""
@@ -58,8 +61,15 @@ def explicit_attributes(
         return Attributes((*requested, *not_replaced))
 
     return PairAttributes(
-        merge(private, ObjectType.PRIVATE_KEY), merge(public, ObjectType.PUBLIC_KEY)
+        merge(private, ObjectType.PRIVATE_KEY),
+        merge(public, ObjectType.PUBLIC_KEY),
+        names_in(common or Attributes()),
     )
+
+
+def names_in(attributes: Attributes) -> frozenset[str]:
+    """The values of the Name attributes."""
+    return frozenset(name.name_value for name in attributes.all(Tag.NAME))
 
 
 def with_defaults(call: Call, attributes: PairAttributes) -> PairAttributes:
@@ -67,6 +77,7 @@ def with_defaults(call: Call, attributes: PairAttributes) -> PairAttributes:
     return PairAttributes(
         creation.with_defaults(call, ObjectType.PRIVATE_KEY, attributes.private),
         creation.with_defaults(call, ObjectType.PUBLIC_KEY, attributes.public),
+        attributes.common_names,
     )
 
 
@@ -92,7 +103,7 @@ def create(
     """
     halves = _generate(call, attributes)
     identifiers = [creation.new_identifier(call) for _ in halves]
-    objects = []
+    objects: list[Managed] = []
     for half, own, other in zip(halves, identifiers, reversed(identifiers), strict=True):
         to_other = Link(link_type=half.link_type, linked_object_identifier=other)
         objects.append(
@@ -104,6 +115,8 @@ def create(
                 derived_attributes(half.value),
                 generated=True,
                 identifier=own,
+                # The first key must have them for itself, the second one shares them.
+                shared_names=attributes.common_names if objects else (),
             )
         )
     private, public = objects
@@ -111,15 +124,23 @@ def create(
 
 
 def _new_key(
-    algorithm: CryptographicAlgorithm, length: int | None, curve: RecommendedCurve | None
-) -> tuple[int, bytes, bytes]:
-    """The length of a new pair, and its keys in their default formats."""
+    algorithm: CryptographicAlgorithm,
+    length: int | None,
+    curve: RecommendedCurve | None,
+    formats: tuple[KeyFormatType, KeyFormatType],
+) -> tuple[int, Any, Any]:
+    """The length of a new pair, and its keys in the formats."""
     key = pairs.generate(algorithm, length, curve)
-    private_format, public_format = pairs.FORMATS.get(algorithm, pairs.DEFAULT_FORMATS)
+    private_format, public_format = formats
+    public = key.public_key()
     return (
         describe.private_key_facts(key, algorithm).length,
-        dump_private_key(key, private_format),
-        dump_public_key(key.public_key(), public_format),
+        transparent.dump(key, private_format)
+        if private_format in transparent.FORMATS
+        else dump_private_key(key, private_format),
+        transparent.dump(public, public_format)
+        if public_format in transparent.FORMATS
+        else dump_public_key(public, public_format),
     )
 
 
@@ -134,10 +155,14 @@ def _generate(call: Call, attributes: PairAttributes) -> tuple[_Half, _Half]:
     curve = domain.recommended_curve if isinstance(domain, CryptographicDomainParameters) else None
     length = length if isinstance(length, int) else None
     cost = costs.generation(algorithm, length or pairs.DEFAULT_LENGTH)
-    bits, private_bytes, public_bytes = call.compute(_new_key, algorithm, length, curve, cost=cost)
-    private_format, public_format = pairs.FORMATS.get(algorithm, pairs.DEFAULT_FORMATS)
+    private_default, public_default = pairs.default_formats(algorithm, curve, call.version)
+    private_format = attributes.private.get(Tag.KEY_FORMAT_TYPE) or private_default
+    public_format = attributes.public.get(Tag.KEY_FORMAT_TYPE) or public_default
+    bits, private_material, public_material = call.compute(
+        _new_key, algorithm, length, curve, (private_format, public_format), cost=cost
+    )
 
-    def block(data: bytes, key_format: KeyFormatType) -> KeyBlock:
+    def block(data: Any, key_format: KeyFormatType) -> KeyBlock:
         return KeyBlock(
             key_format_type=key_format,
             key_value=KeyValue(key_material=data),
@@ -145,8 +170,8 @@ def _generate(call: Call, attributes: PairAttributes) -> tuple[_Half, _Half]:
             cryptographic_length=bits,
         )
 
-    private = block(private_bytes, private_format)
-    public = block(public_bytes, public_format)
+    private = block(private_material, private_format)
+    public = block(public_material, public_format)
     return (
         _Half(
             PrivateKey(key_block=private),

@@ -11,10 +11,15 @@ import h11
 from kmipkit.connection import Signal
 from kmipkit.errors import RemoteProtocolError
 from kmipkit.ttlv.limits import Limits
-from kmipkit.ttlv.media import MEDIA, TTLV, Media
+from kmipkit.ttlv.media import MEDIA, TTLV, Media, media_type_of
 
 TARGET = b"/kmip"
 """The path, as the profile recommends."""
+
+_TARGETS = frozenset((TARGET, TARGET + b"/"))
+
+_ANY = "*/*"
+"""A Content-Type of clients that leave the type of the body open; its first character shows it."""
 
 TEXT_SIZE_FACTOR = 4
 """How many times larger than TTLV an XML or JSON body may be: names and hex digits take space."""
@@ -119,13 +124,13 @@ class HTTPFraming:
         self._request = request
         self._body.clear()
         self._content_type = TTLV
-        if request.target.partition(b"?")[0] != TARGET:
+        if request.target.partition(b"?")[0] not in _TARGETS:
             raise _HTTPError(404, f"this server has only {TARGET.decode()}")
         if request.method != b"POST":
             raise _HTTPError(405, f"{TARGET.decode()} supports only POST", ("Allow", "POST"))
         header = dict(request.headers).get(b"content-type", TTLV.encode())
         self._content_type = header.partition(b";")[0].strip().lower().decode("latin-1")
-        if self._content_type not in MEDIA:
+        if self._content_type not in MEDIA and self._content_type != _ANY:
             self._content_type = TTLV
             raise _HTTPError(415, f"Content-Type must be one of {', '.join(MEDIA)}")
 
@@ -140,6 +145,8 @@ class HTTPFraming:
         body = bytes(self._body)
         self._request = None
         self._body.clear()
+        if self._content_type == _ANY:
+            self._content_type = media_type_of(body)
         try:
             return self._media.to_ttlv(body, self._limits)
         except RemoteProtocolError as error:

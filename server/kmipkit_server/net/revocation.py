@@ -13,9 +13,9 @@ from pathlib import Path
 
 import trio
 from cryptography import x509
-from kmipkit_certs import files as certificate_files
 from kmipkit_certs.errors import CertificateError
-from kmipkit_certs.revocation import NameKey, verified
+from kmipkit_certs.revocation import NameKey
+from kmipkit_certs.revocation_files import RevocationFiles, Stamps
 from kmipkit_certs.revocation_status import Expiration, PeerCertificate, RevocationLists
 
 from kmipkit_server.config import ConfigError
@@ -30,9 +30,6 @@ WARNING_INTERVAL = timedelta(days=1)
 """Between two log lines about the same expired list."""
 MAX_CACHED = 1024
 """Certificates that are not parsed again for a new connection."""
-
-_Stamps = Mapping[Path, tuple[int, int, int] | None]
-"""What changes with the content of a file; None for a file that does not exist."""
 
 
 class Revoked(NoIdentity):
@@ -51,53 +48,12 @@ def _parse(der: bytes) -> PeerCertificate:
         raise Revoked(f"the certificate is malformed: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class RevocationFiles:
-    """The files with revocations, as configured."""
-
-    crls: tuple[Path, ...] = ()
-    revoked: Path | None = None
-    optional_crl: Path | None = None
-    """A CRL that need not exist: that of the development PKI."""
-    refuses_expired: bool = True
-
-    def load(self, authorities: Sequence[bytes]) -> RevocationLists:
-        """Read and verify all files. ConfigError if one is not usable.
-
-        Args:
-            authorities: The trusted authorities in DER, under one of which each CRL must verify.
-        """
-        try:
-            trusted = [x509.load_der_x509_certificate(each) for each in authorities]
-            lists = [
-                each
-                for path in self._existing_crls()
-                for each in verified(path, certificate_files.read_revocation_lists(path), trusted)
-            ]
-            hashes = certificate_files.read_revoked(self.revoked) if self.revoked else frozenset()
-            return RevocationLists.of(lists, hashes, trusted)
-        except CertificateError as error:
-            raise ConfigError(str(error)) from None
-        except _MALFORMED as error:
-            raise ConfigError(f"the name of a trusted authority is malformed: {error}") from None
-
-    def _existing_crls(self) -> tuple[Path, ...]:
-        optional = self.optional_crl
-        has_optional = optional is not None and optional.exists()
-        return (*self.crls, optional) if optional is not None and has_optional else self.crls
-
-    def stamps(self) -> _Stamps:
-        """The present stamps of all files, to see whether they have changed."""
-        paths = (*self.crls, self.revoked, self.optional_crl)
-        return {path: _stamp(path) for path in paths if path is not None}
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def load_lists(files: RevocationFiles, authorities: Sequence[bytes]) -> RevocationLists:
+    """Read and verify all files; see :meth:`RevocationFiles.load`. ConfigError if one is not usable."""
     try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+        return files.load(list(map(x509.load_der_x509_certificate, authorities)))
+    except CertificateError as error:
+        raise ConfigError(str(error)) from None
 
 
 @dataclass(slots=True)
@@ -108,7 +64,7 @@ class Revocations:
     clock: Clock
     _authorities: Sequence[bytes] = ()
     _lists: RevocationLists = field(default_factory=RevocationLists)
-    _stamps: _Stamps = field(default_factory=dict)
+    _stamps: Stamps = field(default_factory=dict)
     _present: Sequence[Path] = ()
     """The files that existed when they were read: if one is lost later, that is an error."""
     _expired: Mapping[NameKey, Expiration] = field(default_factory=dict)
@@ -123,7 +79,7 @@ class Revocations:
         """Read the files for the first time. ConfigError if one is not usable."""
         revocations = cls(files, clock)
         stamps = files.stamps()
-        revocations._accept(files.load(authorities), authorities, stamps)
+        revocations._accept(load_lists(files, authorities), authorities, stamps)
         return revocations
 
     def require_valid(self, der: bytes | None) -> PeerCertificate:
@@ -155,12 +111,10 @@ class Revocations:
             lost = [str(path) for path in self._present if stamps[path] is None]
             if lost:
                 raise ConfigError(f"{lost[0]}: the file no longer exists")
-            lists = await trio.to_thread.run_sync(self.files.load, authorities)
+            lists = await trio.to_thread.run_sync(load_lists, self.files, authorities)
             self._accept(lists, authorities, stamps)
 
-    def _accept(
-        self, lists: RevocationLists, authorities: Sequence[bytes], stamps: _Stamps
-    ) -> None:
+    def _accept(self, lists: RevocationLists, authorities: Sequence[bytes], stamps: Stamps) -> None:
         self._lists, self._authorities, self._stamps = lists, authorities, stamps
         self._present = [path for path, stamp in stamps.items() if stamp is not None]
         self._note_expirations()

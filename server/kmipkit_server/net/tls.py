@@ -8,6 +8,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import trio
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from kmipkit_certs import contexts, credentials
@@ -15,12 +16,16 @@ from kmipkit_certs.check import authority_warnings, server_warnings
 from kmipkit_certs.credentials import Credentials
 from kmipkit_certs.errors import CertificateError
 from kmipkit_certs.passwords import KeyPassword
+from kmipkit_certs.revocation_files import RevocationFiles
 
 from kmipkit_server.config import ConfigError
 from kmipkit_server.engine.settings import Clock
-from kmipkit_server.net.revocation import RevocationFiles, Revocations
+from kmipkit_server.net.revocation import Revocations
 
 log = logging.getLogger("kmipkit.server")
+
+WARNING_SECONDS = 24 * 3600.0
+"""Between two log lines about the same certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class TLSSettings:
     context: ssl.SSLContext
     revocations: Revocations
     clock: Clock
+    further: tuple[x509.Certificate, ...] = ()
+    """Authorities of clients that the files do not have: that of Re-Provision."""
 
     @classmethod
     def load(cls, files: TLSFiles, revocations: RevocationFiles, clock: Clock) -> "TLSSettings":
@@ -105,12 +112,27 @@ class TLSSettings:
         material = self.files.load()
         context = material.server_context()
         await self.revocations.reload(material.authorities())
+        if self.further:
+            contexts.trust(context, self.further)
         self.material, self.context = material, context
         self.warn()
+
+    def trust(self, authority: bytes) -> None:
+        """Accept clients of a further authority, also after a reload."""
+        certificate = x509.load_der_x509_certificate(authority)
+        if certificate not in self.further:
+            self.further += (certificate,)
+            contexts.trust(self.context, (certificate,))
 
     def client_context(self) -> ssl.SSLContext:
         """As of :meth:`TLSMaterial.client_context`, with the certificate now in use."""
         return self.material.client_context()
+
+    async def watch(self) -> None:
+        """Warn again once a day, since certificates expire while the server runs."""
+        while True:
+            await trio.sleep(WARNING_SECONDS)
+            self.warn()
 
     def warn(self) -> None:
         """Log why clients may not accept the server's certificates."""

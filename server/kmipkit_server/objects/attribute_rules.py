@@ -6,6 +6,8 @@ prose about attributes that describe a new object is in a small table below; abo
 :mod:`kmipkit_server.objects.dates`.
 """
 
+from functools import lru_cache
+
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribute_name
 from kmipkit.model.v3_forms import LINK_TYPES
@@ -26,6 +28,7 @@ DESCRIBES_NEW_OBJECT = frozenset(
         Tag.CRYPTOGRAPHIC_ALGORITHM,
         Tag.CRYPTOGRAPHIC_LENGTH,
         Tag.CERTIFICATE_TYPE,
+        Tag.CERTIFICATE_LENGTH,
         Tag.DIGITAL_SIGNATURE_ALGORITHM,
         Tag.PROTECTION_STORAGE_MASK,
         Tag.KEY_FORMAT_TYPE,
@@ -33,7 +36,7 @@ DESCRIBES_NEW_OBJECT = frozenset(
     }
 )
 """The tables let only the server set these, but a request for a new object may have them, to describe
-the object (KMIP 1.4 §4.1, §4.3)."""
+the object (KMIP 1.4 §4.1, §4.3, Table 171)."""
 
 
 def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
@@ -44,7 +47,7 @@ def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
     else:
         row = BY_TAG.get(Tag.LINK if key in LINK_TYPES else key)
         # Custom Attribute is the row for the rules of vendor attributes, and no name itself.
-        if row is not None and row.known_in(version) and key != Tag.CUSTOM_ATTRIBUTE:
+        if row is not None and row.known_from(version) and key != Tag.CUSTOM_ATTRIBUTE:
             return row
     raise OperationError(
         R.UNSUPPORTED_ATTRIBUTE,
@@ -70,11 +73,32 @@ def _require(key: AttributeKey, version: Version, right: str, action: str) -> No
 
 def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
     """Refuse an attribute that a client may not give to a new object."""
+    if isinstance(attribute.value, int):
+        # Most attributes of a new object are numbers, and have the same few values in thousands.
+        _check_new_number(attribute.key, attribute.value, object_type, version)
+    else:
+        _check_new_value(attribute, object_type, version)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _check_new_number(
+    key: AttributeKey, value: int, object_type: ObjectType, version: Version
+) -> None:
+    """Check a number, an enumeration, a mask or a Boolean."""
+    _check_new_value(Attribute(key, value), object_type, version)
+
+
+def _check_new_value(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
+    check_default(attribute, version)
+    require_type(attribute.key, object_type, version)
+
+
+def check_default(attribute: Attribute, version: Version) -> None:
+    """Refuse a default that no client could give to a new object (KMIP 2.1 §6.1.53)."""
     if attribute.key in DESCRIBES_NEW_OBJECT:
         _row(attribute.key, version)
     else:
         _require(attribute.key, version, "set_by_client", "set")
-    require_type(attribute.key, object_type, version)
     require_value(attribute, version)
 
 

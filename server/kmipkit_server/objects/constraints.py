@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 from typing import Annotated
 
-from kmipkit.errors import LocalProtocolError, OperationError, RemoteProtocolError
+from kmipkit.errors import Cause, LocalProtocolError, OperationError, RemoteProtocolError
 from kmipkit.model.attribute import Attribute, Attributes, attribute_name
 from kmipkit.model.codec import decode, encode
 from kmipkit.model.payloads.limits import (
@@ -25,6 +25,7 @@ from kmipkit.spec.enums import ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1, V3_0, Version
 from kmipkit_server.engine.call import Call
+from kmipkit_server.objects.object_types import belongs_to
 from kmipkit_server.store.base import Damaged, Reader, Transaction
 
 log = logging.getLogger("kmipkit.server")
@@ -47,7 +48,7 @@ _VERSIONS = (V2_1, V3_0)
 _HEAD = struct.Struct(">BBI")
 """Before each of the two rules: the version of its encoding, and its size."""
 
-_OLD_FORM = Tag.REQUEST_PAYLOAD >> 16
+_OLD_FORM = bytes([Tag.REQUEST_PAYLOAD >> 16])
 """The first byte of what earlier releases stored: the encoding of both rules in 2.1."""
 
 
@@ -75,30 +76,39 @@ def _encoded(rules: Rules) -> tuple[Version, bytes]:
 
 def unpack_rules(stored: bytes) -> Rules:
     """The rules of :func:`pack_rules`, or of an earlier release. RemoteProtocolError if damaged."""
-    if stored[0] == _OLD_FORM:
+    if stored[:1] == _OLD_FORM:
         return decode(Rules, stored, V2_1, tag=Tag.REQUEST_PAYLOAD)
     rules, at = Rules(), 0
-    while at < len(stored):
+    for _ in ("constraints", "defaults"):
+        if len(stored) < at + _HEAD.size:
+            raise _damaged()
         major, minor, size = _HEAD.unpack_from(stored, at)
         at += _HEAD.size + size
-        part = decode(Rules, stored[at - size : at], Version(major, minor), tag=Tag.REQUEST_PAYLOAD)
+        version = Version(major, minor)
+        if version not in _VERSIONS or len(stored) < at:
+            raise _damaged()
+        part = decode(Rules, stored[at - size : at], version, tag=Tag.REQUEST_PAYLOAD)
         rules = rules.replace(
-            constraints=part.constraints or rules.constraints,
-            defaults=part.defaults or rules.defaults,
+            constraints=part.constraints if rules.constraints is None else rules.constraints,
+            defaults=part.defaults if rules.defaults is None else rules.defaults,
         )
     return rules
 
 
+def _damaged() -> RemoteProtocolError:
+    return RemoteProtocolError("the stored rules are damaged", cause=Cause.TRUNCATED)
+
+
 def rules_in_force(call: Call) -> Rules:
     """The rules in force."""
-    cache = call.batch.staged(call.batch.server.state.caches)
-    cached: Rules | None = cache.get(_CACHE)
+    caches = call.batch.server.state.caches
+    cached: Rules | None = call.batch.view(caches).get(_CACHE)
     if cached is not None:
         return cached
     rules = _read(call.store)
     # A reader may see rules that a transaction is just replacing; it must not cache them.
     if isinstance(call.store, Transaction):
-        cache[_CACHE] = rules
+        call.batch.staged(caches)[_CACHE] = rules
     return rules
 
 
@@ -128,7 +138,12 @@ def with_defaults(call: Call, object_type: ObjectType, attributes: Attributes) -
             object_types=(rule.object_type,) if rule.object_type is not None else ()
         )
         if _applies_to(types, rule.object_groups, object_type, attributes):
-            missing = (default for default in rule.attributes if default.key not in attributes)
+            missing = (
+                default
+                for default in rule.attributes
+                if default.key not in attributes
+                and belongs_to(default.key, object_type, call.version)
+            )
             attributes = attributes.plus(*missing)
     return attributes
 

@@ -6,7 +6,7 @@ create objects treat them alike.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
@@ -77,7 +77,7 @@ def explicit_attributes(
     attribute_rules.require_room(len(requested), call.settings.max_attributes)
     for attribute in requested:
         attribute_rules.check_new(attribute, object_type, call.version)
-    _refuse_repetition(requested)
+    refuse_repetition(requested)
     if not requested.templates:
         return Attributes(tuple([completed(call, attribute) for attribute in requested]))
     of_templates: list[Attribute] = []
@@ -95,6 +95,8 @@ def explicit_attributes(
 def with_defaults(call: Call, object_type: ObjectType, explicit: Attributes) -> Attributes:
     """Requested attributes with the server's defaults; Invalid Field if they contradict each other."""
     attributes = constraints.with_defaults(call, object_type, explicit)
+    if attributes is not explicit:
+        attributes = Attributes(tuple([completed(call, attribute) for attribute in attributes]))
     require_order(attributes)
     require_own_storage(attributes)
     return attributes
@@ -117,7 +119,8 @@ def with_usage_mask(attributes: Attributes) -> Attributes:
     return attributes.plus(mask)
 
 
-def _refuse_repetition(attributes: Iterable[Attribute]) -> None:
+def refuse_repetition(attributes: Iterable[Attribute]) -> None:
+    """Refuse several values of a single-instance attribute."""
     seen: set[AttributeKey] = set()
     for attribute in attributes:
         if attribute.key in seen and not is_multi_instance(attribute.key):
@@ -207,6 +210,7 @@ def create(
     generated: bool = False,
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
+    shared_names: Collection[str] = (),
 ) -> Managed:
     """Store a new object that the operation returns; see :func:`store`."""
     managed = store(
@@ -218,6 +222,7 @@ def create(
         generated=generated,
         identifier=identifier,
         state=state,
+        shared_names=shared_names,
     )
     call.returns(managed.id)
     return managed
@@ -234,6 +239,7 @@ def store(
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
     owner: Identity | None = None,
+    shared_names: Collection[str] = (),
 ) -> Managed:
     """Store a new object of the client.
 
@@ -241,7 +247,7 @@ def store(
     length, digest) and apply unless the request has the same attributes. ``generated`` says that the
     server made the object, and not a client. ``identifier`` is one of :func:`new_identifier` that
     other objects already refer to, or that of an imported object, as ``state`` is. ``owner`` is
-    given for objects that belong to the server.
+    given for objects that belong to the server. ``shared_names`` may be those of other objects.
     """
     owner = owner or call.identity
     derived = list(derived)
@@ -255,7 +261,7 @@ def store(
     attributes = without_claims(attributes)
     require_distinct_names(attributes)
     require_one_replacement(attributes)
-    require_unique_name(call, attributes, owner=owner.name)
+    require_unique_name(call, attributes, owner=owner.name, shared=shared_names)
     identifier = identifier or new_identifier(call)
     requested_keys = {attribute.key for attribute in attributes}
     additional = [
@@ -283,13 +289,15 @@ def store(
     managed = Managed(record, call.now)
     # If the request "contains an Activation Date that has already occurred, then the state
     # immediately transitions from Pre-Active to Active" (KMIP 1.4 §3.22, transition 1).
-    managed = managed.with_state(managed.state)
+    if managed.state is not state:
+        managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
     return managed
 
 
 _DESCRIPTIONS = (
     Tag.CERTIFICATE_TYPE,
+    Tag.CERTIFICATE_LENGTH,
     Tag.DIGITAL_SIGNATURE_ALGORITHM,
     Tag.KEY_FORMAT_TYPE,
     Tag.OPAQUE_DATA_TYPE,

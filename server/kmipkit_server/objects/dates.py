@@ -48,6 +48,8 @@ ORDERED_DATES: frozenset[AttributeKey] = frozenset(tag for pair in _ORDER for ta
 
 def require_order(attributes: Attributes) -> None:
     """Refuse dates that contradict each other (Invalid Field)."""
+    if not attributes.has_any(ORDERED_DATES):
+        return
     for first, second in _ORDER:
         earlier, later = attributes.get(first), attributes.get(second)
         if isinstance(earlier, datetime) and isinstance(later, datetime) and earlier > later:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+
 from kmipkit.errors import LocalProtocolError, OperationError
 from kmipkit.keys import certificates, contents, costs, formats, transparent
 from kmipkit.keys.contents import Contents
@@ -21,7 +23,7 @@ from kmipkit.model.attributes import (
     X509CertificateSubject,
 )
 from kmipkit.model.codec import to_tree
-from kmipkit.model.keyblock import KeyBlock, KeyValue
+from kmipkit.model.keyblock import KeyBlock, KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import (
     OBJECT_TYPE_OF,
     Certificate,
@@ -48,40 +50,100 @@ KeyObject = SymmetricKey | SecretData | SplitKey | PGPKey | PrivateKey | PublicK
 Derived = Iterator[tuple[Tag, Any]]
 """Attributes and their values."""
 
-_BYTE_FORMATS: Mapping[KeyFormatType, tuple[KeyFormatType, Callable[..., bytes]]] = (
-    MappingProxyType(
-        {
-            KeyFormatType.TRANSPARENT_RSA_PRIVATE_KEY: (
-                KeyFormatType.PKCS_1,
-                formats.dump_private_key,
-            ),
-            KeyFormatType.TRANSPARENT_RSA_PUBLIC_KEY: (
-                KeyFormatType.PKCS_1,
-                formats.dump_public_key,
-            ),
-            KeyFormatType.TRANSPARENT_EC_PRIVATE_KEY: (
-                KeyFormatType.ECPRIVATEKEY,
-                formats.dump_private_key,
-            ),
-            KeyFormatType.TRANSPARENT_EC_PUBLIC_KEY: (KeyFormatType.X_509, formats.dump_public_key),
-        }
-    )
+_F = KeyFormatType
+
+_BYTE_FORMATS: Mapping[KeyFormatType, KeyFormatType] = MappingProxyType(
+    {
+        _F.TRANSPARENT_RSA_PRIVATE_KEY: _F.PKCS_1,
+        _F.TRANSPARENT_RSA_PUBLIC_KEY: _F.PKCS_1,
+        _F.TRANSPARENT_EC_PRIVATE_KEY: _F.ECPRIVATEKEY,
+        _F.TRANSPARENT_EC_PUBLIC_KEY: _F.X_509,
+    }
 )
 """The usual byte format of each transparent format. The key has a digest for it as well, since
-clients most likely retrieve the key in this format."""
+clients of 1.x most likely retrieve the key in this format."""
+
+_DEFAULTS: Mapping[tuple[type, type], KeyFormatType] = MappingProxyType(
+    {
+        (PrivateKey, rsa.RSAPrivateKey): _F.PKCS_1,
+        (PublicKey, rsa.RSAPublicKey): _F.PKCS_1,
+        (PrivateKey, ec.EllipticCurvePrivateKey): _F.TRANSPARENT_EC_PRIVATE_KEY,
+        (PublicKey, ec.EllipticCurvePublicKey): _F.TRANSPARENT_EC_PUBLIC_KEY,
+        (PrivateKey, dsa.DSAPrivateKey): _F.TRANSPARENT_DSA_PRIVATE_KEY,
+        (PublicKey, dsa.DSAPublicKey): _F.TRANSPARENT_DSA_PUBLIC_KEY,
+    }
+)
+"""The default formats (KMIP 2.1 §4.26, Table 81), by class of the object and of the library's key."""
 
 
-def _other_digests(block: KeyBlock) -> Derived:
-    """For a transparent key, the digest of its usual byte format (KMIP 1.4 §3.17)."""
-    value, row = block.key_value, _BYTE_FORMATS.get(block.key_format_type)
-    if row is None or not isinstance(value, KeyValue) or not is_transparent(value.key_material):
+_LARGEST = 16_384
+"""The largest key that is converted for its digests, in bytes."""
+
+
+def _other_digests(value: KeyObject) -> Derived:
+    """Digests of the key in its default format, and its usual byte format (KMIP 2.1 §4.21).
+
+    Only of a key that can be converted: the server has no other access to the bytes.
+    """
+    block = value.key_block
+    key_value = block.key_value
+    if not isinstance(key_value, KeyValue) or block.key_wrapping_data is not None:
         return
-    byte_format, dump = row
+    material = key_value.key_material
+    if isinstance(material, TransparentSymmetricKey):
+        yield Tag.DIGEST, digest(material.key, _F.RAW)
+    if not isinstance(value, PrivateKey | PublicKey):
+        return
+    # A format that 2.0 dropped is that of a client which knows no other.
+    if not block.key_format_type.known_in(V2_1) or len(digested_bytes(block) or b"") > _LARGEST:
+        return
     try:
-        data = dump(transparent.load(value.key_material), byte_format)
+        key = _load(value, material)
     except OperationError:
-        return  # the numbers form no valid key; the server stores them unchanged
-    yield Tag.DIGEST, digest(data, byte_format)
+        return  # the library cannot read the key; the server stores it unchanged
+    defaults = (each for (kind, cls), each in _DEFAULTS.items() if _is(value, kind, key, cls))
+    formats_ = dict.fromkeys([*defaults, *_usual_format(block)])
+    for key_format in formats_:
+        if key_format == block.key_format_type:
+            continue
+        try:
+            data = _dumped(key, value, key_format)
+        except OperationError:
+            continue  # the format has no value for its curve
+        yield Tag.DIGEST, digest(data, key_format)
+
+
+def _is(value: object, kind: type, key: object, cls: type) -> bool:
+    return isinstance(value, kind) and isinstance(key, cls)
+
+
+def _usual_format(block: KeyBlock) -> list[KeyFormatType]:
+    usual = _BYTE_FORMATS.get(block.key_format_type)
+    return [] if usual is None else [usual]
+
+
+def _load(value: PrivateKey | PublicKey, material: Any) -> Any:
+    """The key, whose numbers were compared when it was supplied, or which this server generated."""
+    if is_transparent(material):
+        return transparent.load(material, is_validated=True)
+    block = value.key_block
+    if not isinstance(material, bytes):
+        return None
+    if isinstance(value, PublicKey):
+        return formats.load_public_key(
+            material, block.key_format_type, block.cryptographic_algorithm
+        )
+    return formats.load_private_key(
+        material, block.key_format_type, block.cryptographic_algorithm, is_validated=True
+    )
+
+
+def _dumped(key: Any, value: PrivateKey | PublicKey, key_format: KeyFormatType) -> bytes:
+    """The bytes over which the digest of a key in a format is computed."""
+    if key_format in transparent.FORMATS:
+        return binary.encode(_tree(KeyValue(key_material=transparent.dump(key, key_format))))
+    dump = formats.dump_public_key if isinstance(value, PublicKey) else formats.dump_private_key
+    return dump(key, key_format)
 
 
 def digested_bytes(block: KeyBlock) -> bytes | None:
@@ -123,7 +185,7 @@ def _key_block(value: KeyObject) -> Derived:
     data = digested_bytes(block)
     if data is not None:
         yield Tag.DIGEST, digest(data, block.key_format_type)
-        yield from _other_digests(block)
+        yield from _other_digests(value)
     yield Tag.KEY_VALUE_PRESENT, block.key_value is not None
     # The attribute is new in 2.0, which also dropped some formats: these have no value for it.
     if block.key_format_type.known_in(V2_1):
@@ -211,16 +273,10 @@ DERIVATIONS: Mapping[type, Callable[[Any], Derived]] = MappingProxyType(
 
 
 def derivation_cost(value: ManagedObject) -> float:
-    """About how many milliseconds :func:`derived_attributes` takes for an object of a client.
-
-    A transparent private key is validated if its digests follow from its content.
-    """
+    """About how many milliseconds :func:`derived_attributes` takes for an object of a client."""
     if isinstance(value, Certificate):
         return costs.symmetric(len(value.certificate_value))
-    if not isinstance(value, PrivateKey) or not isinstance(value.key_block.key_value, KeyValue):
-        return 0.0
-    modulus = getattr(value.key_block.key_value.key_material, "modulus", None)
-    return costs.rsa_validation(modulus.bit_length()) if isinstance(modulus, int) else 0.0
+    return 0.0
 
 
 def derived_attributes(value: ManagedObject) -> list[tuple[Tag, Any]]:

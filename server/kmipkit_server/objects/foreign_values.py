@@ -1,8 +1,10 @@
 """Enumeration values that the version of a request does not have.
 
-The decoder keeps every number, since vendors have numbers of their own. A number that only another
+The decoder keeps every number, since vendors have numbers of their own. A number that only an earlier
 version names would be stored, and then be missing in the responses to the client that has set it; one
-that no version names is reserved, and may mean anything in a later version.
+that no version names is reserved, and may mean anything in a later version. A number that only a later
+version names is stored: a strict server has refused it before, another one takes it as meant
+(``engine/request``).
 """
 
 from collections.abc import Callable, Iterable
@@ -31,7 +33,7 @@ def require_known(value: object, version: Version) -> None:
 
 
 def require_storable(value: object, version: Version) -> None:
-    """Refuse to store a value of another version, or a reserved one (Invalid Field).
+    """Refuse to store a value of earlier versions only, or a reserved one (Invalid Field).
 
     Only vendors' extensions need no name: all other numbers without one are reserved.
     """
@@ -46,7 +48,7 @@ def _is_known(value: OpenEnum, version: Version) -> bool:
 def _is_storable(value: OpenEnum, version: Version) -> bool:
     if not value.is_named:
         return value >> 28 == _EXTENSION
-    return _is_known(value, version)
+    return value.known_from(version) or _is_known(value, version)
 
 
 def _require(value: object, version: Version, test: _Test) -> None:

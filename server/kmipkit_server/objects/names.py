@@ -4,7 +4,7 @@
 owner's objects that are not destroyed. The check is one look-up in an index.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes
@@ -18,17 +18,23 @@ from kmipkit_server.policy import rules
 
 
 def require_unique_name(
-    call: Call, attributes: Attributes, own: str = "", owner: str | None = None
+    call: Call,
+    attributes: Attributes,
+    own: str = "",
+    owner: str | None = None,
+    shared: Collection[str] = (),
 ) -> None:
     """Refuse names that another object of the owner has (Non Unique Name Attribute).
 
     ``own`` is the identifier of the object itself, if it exists. The owner is the client if no
-    other is given.
+    other is given. ``shared`` names may be those of other objects.
     """
     owner = call.identity.name if owner is None else owner
     if not call.settings.unique_names:
         return
     for name in attributes.all(Tag.NAME):
+        if name.name_value in shared:
+            continue
         if any(identifier != own for identifier in call.store.find_by_name(owner, name.name_value)):
             raise OperationError(
                 ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,

@@ -8,11 +8,12 @@ nobody but the server sets them, and they are true only for material that was ne
 
 from collections.abc import Collection
 
-from kmipkit.model.attribute import Attribute, Attributes
+from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.spec.tags import Tag
 from kmipkit_server.objects.managed import Managed, set_attribute
 
 _CLAIMS = (Tag.ALWAYS_SENSITIVE, Tag.NEVER_EXTRACTABLE)
+_CLAIM_KEYS: frozenset[AttributeKey] = frozenset(_CLAIMS)
 
 
 def inherited_protection(
@@ -49,9 +50,9 @@ def _with_narrower_mask(attributes: Attributes, sources: Collection[Managed]) ->
 
 def without_claims(attributes: Attributes) -> Attributes:
     """The attributes without Always Sensitive and Never Extractable if they are true."""
-    if not any(attributes.get(claim) for claim in _CLAIMS):
+    if not attributes.has_any(_CLAIM_KEYS):
         return attributes
-    return attributes.without(*(claim for claim in _CLAIMS if attributes.get(claim)))
+    return attributes.without(*[claim for claim in _CLAIMS if attributes.get(claim)])
 
 
 def of_unknown_history(attributes: Attributes) -> Attributes:

@@ -29,6 +29,7 @@ from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.identity.stored_credential import pack_credential
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.managed import pack_object
 from kmipkit_server.policy import rules
 
@@ -36,6 +37,7 @@ from kmipkit_server.policy import rules
 def create_credential(call: Call, request: CreateCredentialRequest) -> CreateCredentialResponse:
     """Store a credential: a certificate, a password (as a hash), a device, and so on."""
     rules.require_administrator(call.identity)
+    require_storable(request.credential, call.version)
     object_type, material = _object_of(call, request)
     derived = (
         derived_attributes(request.credential)

@@ -27,13 +27,12 @@ from kmipkit.model.payloads.attributes import (
 )
 from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V2_0, Version
+from kmipkit.spec.versions import V1_0, V2_0, Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import attribute_rules
 from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.creation import completed
 from kmipkit_server.objects.dates import activated_if_due, require_order_with
-from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.links import require_one_replacement
 from kmipkit_server.objects.managed import (
     Managed,
@@ -85,7 +84,7 @@ def add_attribute(call: Call, request: AddAttributeRequest) -> AddAttributeRespo
     attribute_rules.check_add(request.attribute, managed, call.version)
     new = completed(call, request.attribute, managed)
     _require_quantum_safe(managed, new)
-    if new.index:
+    if new.index is not None:  # "New attribute contains Attribute Index" (KMIP 1.4 §11.15)
         raise OperationError(
             ResultReason.INVALID_FIELD,
             "Add Attribute takes no Attribute Index: the server assigns it",
@@ -139,9 +138,8 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
     if reference is not None:
         deleted = _instances(managed, key)
     else:
+        _require_index_of_1_0(call, managed, key, request.attribute_index)
         deleted = [_instance(managed, key, request.attribute_index, current)]
-    if call.version < V2_0:  # the response repeats the attribute
-        require_known(deleted[0].value, call.version)
     attributes = Attributes(tuple(each for each in managed.attributes if each not in deleted))
     save(call, managed, managed.with_attributes(attributes))
     return DeleteAttributeResponse(
@@ -239,6 +237,28 @@ def _instance_to_modify(
             " name the one to change by Current Attribute",
         )
     return _instance(managed, new.key, new.index, current)
+
+
+def _require_index_of_1_0(
+    call: Call, managed: Managed, key: AttributeKey, index: int | None
+) -> None:
+    """In 1.0, several instances need an index, and a single-instance attribute takes none.
+
+    "If no Attribute Index is specified, and the Attribute whose name is specified has multiple
+    instances, then the operation is rejected" (KMIP 1.0 §4.15, §11.16). Since 1.1, no index is zero.
+    """
+    if call.version > V1_0:
+        return
+    if index is None and len(managed.instances(key)) > 1:
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"the object has several values for {attribute_name(key)}; name one by Attribute Index",
+        )
+    if index is not None and not is_multi_instance(key):
+        raise OperationError(
+            ResultReason.ITEM_NOT_FOUND,
+            f"{attribute_name(key)} can have one value only, and so takes no Attribute Index in 1.0",
+        )
 
 
 def _require_quantum_safe(managed: Managed, new: Attribute) -> None:

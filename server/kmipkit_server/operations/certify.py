@@ -130,7 +130,7 @@ def _request_in(request: CertifyRequest | ReCertifyRequest) -> SignedRequest | N
         return None
     if request.certificate_request_type is None:
         raise OperationError(ResultReason.INVALID_FIELD, "Certificate Request Type is missing")
-    return _parse(request.certificate_request, request.certificate_request_type)
+    return parse_request(request.certificate_request, request.certificate_request_type)
 
 
 def _parse_object(managed: Managed) -> SignedRequest:
@@ -140,7 +140,7 @@ def _parse_object(managed: Managed) -> SignedRequest:
             ResultReason.INVALID_OBJECT_TYPE,
             f"the object is {title_with_article(managed.object_type)}, not a Certificate Request",
         )
-    return _parse(value.certificate_request_value, value.certificate_request_type)
+    return parse_request(value.certificate_request_value, value.certificate_request_type)
 
 
 _LOADERS = {
@@ -152,7 +152,7 @@ _MALFORMED = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 """What the library raises for a request that is malformed, or whose key or signature it lacks."""
 
 
-def _parse(data: bytes, request_type: CertificateRequestType) -> SignedRequest:
+def parse_request(data: bytes, request_type: CertificateRequestType) -> SignedRequest:
     """The request in these bytes. OperationError: Invalid CSR, or Feature Not Supported.
 
     A request proves that its sender holds the private key, so its signature is checked first: the

@@ -38,6 +38,8 @@ def check(call: Call, request: CheckRequest) -> CheckResponse:
     """Return the identifier, or fail with the values that the object denies."""
     managed = load(call, request.unique_identifier)
     managed.require_alive()
+    if request.usage_limits_count is not None and request.usage_limits_count < 0:
+        raise OperationError(ResultReason.INVALID_FIELD, "Usage Limits Count cannot be negative")
     denied = CheckResponse(
         usage_limits_count=(
             request.usage_limits_count

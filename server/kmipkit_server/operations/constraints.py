@@ -10,7 +10,7 @@ from kmipkit.model.payloads.limits import (
     SetDefaultsResponse,
 )
 from kmipkit_server.engine.call import Call
-from kmipkit_server.objects import constraints
+from kmipkit_server.objects import attribute_rules, constraints
 from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.policy import rules
 
@@ -33,7 +33,11 @@ def get_constraints(call: Call, request: GetConstraintsRequest) -> GetConstraint
 def set_defaults(call: Call, request: SetDefaultsRequest) -> SetDefaultsResponse:
     """Replace the defaults of new objects; a request without defaults removes them."""
     rules.require_administrator(call.identity)
-    require_storable(request.defaults_information, call.version)
+    information = request.defaults_information
+    for rule in information.object_defaults if information is not None else ():
+        for attribute in rule.attributes:
+            attribute_rules.check_default(attribute, call.version)
+    require_storable(information, call.version)
     current = constraints.rules_in_force(call)
     constraints.replace_rules(call, current.replace(defaults=request.defaults_information))
     return SetDefaultsResponse()

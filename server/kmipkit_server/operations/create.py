@@ -18,8 +18,10 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
+from kmipkit.spec.versions import V2_1, Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.settings import Random
+from kmipkit_server.keys.conversion import as_requested
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.protection_storage import require_storage
@@ -35,6 +37,17 @@ def raw_key(data: bytes, algorithm: CryptographicAlgorithm | None, bits: int) ->
     )
 
 
+def secret_block(data: bytes, version: Version) -> KeyBlock:
+    """The key block of Secret Data that the server makes.
+
+    The default format is Raw (KMIP 2.1 §4.26). The official cases of 1.4 and 2.0 expect Opaque.
+    """
+    return KeyBlock(
+        key_format_type=KeyFormatType.OPAQUE if version < V2_1 else KeyFormatType.RAW,
+        key_value=KeyValue(key_material=data),
+    )
+
+
 def _required(attributes: Attributes, key: Tag, name: str) -> int:
     value = attributes.get(key)
     if value is None:
@@ -43,7 +56,7 @@ def _required(attributes: Attributes, key: Tag, name: str) -> int:
     return number
 
 
-def _symmetric_key(attributes: Attributes, random: Random) -> SymmetricKey:
+def _symmetric_key(attributes: Attributes, random: Random, _version: Version) -> SymmetricKey:
     algorithm = CryptographicAlgorithm(
         _required(attributes, Tag.CRYPTOGRAPHIC_ALGORITHM, "Cryptographic Algorithm")
     )
@@ -52,7 +65,7 @@ def _symmetric_key(attributes: Attributes, random: Random) -> SymmetricKey:
     return SymmetricKey(key_block=raw_key(key, algorithm, bits))
 
 
-def _secret_data(attributes: Attributes, random: Random) -> SecretData:
+def _secret_data(attributes: Attributes, random: Random, version: Version) -> SecretData:
     """Random bytes of the requested length (KMIP 2.1 §6.1.8).
 
     No attribute gives the Secret Data Type. In the official test case the server creates a
@@ -66,15 +79,11 @@ def _secret_data(attributes: Attributes, random: Random) -> SecretData:
             f" and a multiple of 8, not {bits}",
         )
     return SecretData(
-        secret_data_type=SecretDataType.PASSWORD,
-        key_block=KeyBlock(
-            key_format_type=KeyFormatType.OPAQUE,
-            key_value=KeyValue(key_material=random(bits // 8)),
-        ),
+        secret_data_type=SecretDataType.PASSWORD, key_block=secret_block(random(bits // 8), version)
     )
 
 
-Maker = Callable[[Attributes, Random], SymmetricKey | SecretData]
+Maker = Callable[[Attributes, Random, Version], SymmetricKey | SecretData]
 
 MAKERS: Mapping[ObjectType, Maker] = MappingProxyType(
     {ObjectType.SYMMETRIC_KEY: _symmetric_key, ObjectType.SECRET_DATA: _secret_data}
@@ -93,7 +102,7 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
     require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, object_type)
     attributes = creation.with_usage_mask(attributes)
-    value = make(attributes, call.random)
+    value = as_requested(make(attributes, call.random, call.version), attributes)
     managed = creation.create(
         call, object_type, value, attributes, derived_attributes(value), generated=True
     )

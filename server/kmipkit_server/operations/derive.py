@@ -9,13 +9,11 @@ from kmipkit.keys.describe import symmetric_length
 from kmipkit.keys.parameters import Parameters
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import Link
-from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.objects import SecretData, SymmetricKey
 from kmipkit.model.payloads.rekey import DeriveKeyRequest, DeriveKeyResponse
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     DerivationMethod,
-    KeyFormatType,
     LinkType,
     ObjectType,
     ResultReason,
@@ -23,7 +21,9 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
+from kmipkit.spec.versions import Version
 from kmipkit_server.engine.call import Call
+from kmipkit_server.keys.conversion import as_requested
 from kmipkit_server.keys.material import key_bytes, private_key, public_key
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load, load_for_change, save
@@ -37,10 +37,10 @@ from kmipkit_server.objects.usage import (
     require_match,
     require_use,
 )
-from kmipkit_server.operations.create import raw_key
+from kmipkit_server.operations.create import raw_key, secret_block
 
 
-def _key(data: bytes, algorithm: CryptographicAlgorithm | None) -> SymmetricKey:
+def _key(data: bytes, algorithm: CryptographicAlgorithm | None, _version: Version) -> SymmetricKey:
     if algorithm is None:
         raise OperationError(
             ResultReason.INVALID_FIELD, "a derived key needs a Cryptographic Algorithm"
@@ -48,18 +48,14 @@ def _key(data: bytes, algorithm: CryptographicAlgorithm | None) -> SymmetricKey:
     return SymmetricKey(key_block=raw_key(data, algorithm, symmetric_length(len(data), algorithm)))
 
 
-def _secret(data: bytes, algorithm: CryptographicAlgorithm | None) -> SecretData:
+def _secret(data: bytes, algorithm: CryptographicAlgorithm | None, version: Version) -> SecretData:
     del algorithm  # Secret Data has none
-    return SecretData(
-        secret_data_type=SecretDataType.SEED,
-        key_block=KeyBlock(
-            key_format_type=KeyFormatType.OPAQUE, key_value=KeyValue(key_material=data)
-        ),
-    )
+    return SecretData(secret_data_type=SecretDataType.SEED, key_block=secret_block(data, version))
 
 
 MAKERS: Mapping[
-    ObjectType, Callable[[bytes, CryptographicAlgorithm | None], SymmetricKey | SecretData]
+    ObjectType,
+    Callable[[bytes, CryptographicAlgorithm | None, Version], SymmetricKey | SecretData],
 ] = MappingProxyType({ObjectType.SYMMETRIC_KEY: _key, ObjectType.SECRET_DATA: _secret})
 
 
@@ -80,7 +76,8 @@ def derive_key(call: Call, request: DeriveKeyRequest) -> DeriveKeyResponse:
     # usually permits nothing else.
     attributes = inherited_protection(attributes, bases, is_copy=True, masks=False)
     data = _derive(call, bases, request, _length(attributes))
-    value = make(data, attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM))
+    value = make(data, attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM), call.version)
+    value = as_requested(value, attributes)
     # The identifier is needed before the object exists: both ends get a Link (KMIP 1.4 §4.6).
     identifier = creation.new_identifier(call)
     for base in bases:

@@ -1,6 +1,10 @@
 """Encrypt and Decrypt with keys that stay on the server.
 
 KMIP 1.4 §4.29 and §4.30, KMIP 2.1 §6.1.17 and §6.1.11.
+
+Since 1.4, the tag of GCM, CCM and ChaCha20-Poly1305 has a field of its own. KMIP 1.2 and 1.3 have these
+modes and the parameter Tag Length (KMIP 1.2 §3.6), but no field: there, the tag follows the data, as
+in NIST SP 800-38C and in the output of most libraries.
 """
 
 from collections.abc import Callable, Mapping
@@ -106,6 +110,9 @@ def _decrypt_symmetric(
     call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
 ) -> bytes:
     algorithm, data = _algorithm(managed), call.data(request.data)
+    tag = request.authenticated_encryption_tag
+    if _tag_follows(call, request):
+        data, tag = cipher.detach_tag(algorithm, parameters, data)
     return call.compute(
         _decrypt,
         key_bytes(managed),
@@ -114,7 +121,7 @@ def _decrypt_symmetric(
         data,
         request.iv_counter_nonce,
         request.authenticated_encryption_additional_data or b"",
-        request.authenticated_encryption_tag,
+        tag,
         cost=0.0 if algorithm in _FAST else costs.symmetric(len(data)),
     )
 
@@ -142,6 +149,15 @@ DECRYPTERS: Mapping[ObjectType, Decrypter] = MappingProxyType(
         ObjectType.PRIVATE_KEY: _decrypt_rsa,
     }
 )
+
+
+def _has_tag_field(call: Call) -> bool:
+    return Tag.AUTHENTICATED_ENCRYPTION_TAG.known_in(call.version)
+
+
+def _tag_follows(call: Call, request: DecryptRequest) -> bool:
+    """Whether the tag is the end of the data: before 1.4, unless the client sends the field of 1.4."""
+    return request.authenticated_encryption_tag is None and not _has_tag_field(call)
 
 
 def _require_object_type(managed: Managed, table: Mapping[ObjectType, object], action: str) -> None:
@@ -181,6 +197,22 @@ def _encrypt_part(
     return result, call.suspend(request, encryption, managed.id)
 
 
+def _decryption(call: Call, managed: Managed, request: DecryptRequest) -> streaming.Decryption:
+    """A decryption that begins with this part."""
+    algorithm = _algorithm(managed)
+    parameters = parameters_of(managed, request.cryptographic_parameters)
+    follows = _tag_follows(call, request)
+    return streaming.Decryption(
+        key_bytes(managed),
+        algorithm,
+        parameters,
+        iv=request.iv_counter_nonce,
+        additional_data=request.authenticated_encryption_additional_data or b"",
+        tag=request.authenticated_encryption_tag,
+        tag_length=cipher.attached_tag_length(algorithm, parameters) if follows else 0,
+    )
+
+
 def _decrypt_part(
     call: Call,
     managed: Managed,
@@ -189,14 +221,7 @@ def _decrypt_part(
 ) -> tuple[bytes, bytes | None]:
     """Decrypt one of several parts; the result, and the Correlation Value for the next part."""
     _require_multipart(managed)
-    decryption = state or streaming.Decryption(
-        key_bytes(managed),
-        _algorithm(managed),
-        parameters_of(managed, request.cryptographic_parameters),
-        iv=request.iv_counter_nonce,
-        additional_data=request.authenticated_encryption_additional_data or b"",
-        tag=request.authenticated_encryption_tag,
-    )
+    decryption = state or _decryption(call, managed, request)
     data = call.part_data(request)
     result = decryption.finish(data) if is_last(request) else decryption.update(data)
     return result, call.suspend(request, decryption, managed.id)
@@ -214,6 +239,8 @@ def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
         parameters = parameters_of(managed, request.cryptographic_parameters)
         result = ENCRYPTERS[managed.object_type](call, managed, parameters, request)
     allocate(call, managed, len(call.part_data(request)), objects=0 if state else 1)
+    if not _has_tag_field(call):
+        result = result.with_attached_tag()
     return EncryptResponse(
         unique_identifier=call.returns(managed.id),
         data=_unless_empty(call.returns_data(result.data), request),

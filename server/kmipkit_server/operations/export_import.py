@@ -6,6 +6,7 @@ imported one keeps them, including those that otherwise only the server sets.
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes
+from kmipkit.model.attributes import UsageLimits
 from kmipkit.model.keyblock import KeyBlock
 from kmipkit.model.objects import CLASS_OF_TYPE, OBJECT_TYPE_OF, ManagedObject
 from kmipkit.model.payloads.get import GetRequest
@@ -22,6 +23,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
 from kmipkit_server.objects.access import load
+from kmipkit_server.objects.application_data import with_application_data
 from kmipkit_server.objects.claims import require_true_claims
 from kmipkit_server.objects.dates import require_order
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
@@ -30,6 +32,7 @@ from kmipkit_server.objects.managed import for_version
 from kmipkit_server.objects.protection import inherited_protection, of_unknown_history
 from kmipkit_server.objects.registrable import REGISTRABLE
 from kmipkit_server.objects.same_material import objects_with_material
+from kmipkit_server.objects.usage import with_count
 from kmipkit_server.operations.get import converted_object, require_get_permitted
 
 
@@ -87,14 +90,18 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
     attribute_rules.require_room(len(request.attributes), call.settings.max_attributes)
     for attribute in request.attributes:
         attribute_rules.check_import(attribute, object_type, call.version)
-    require_order(request.attributes)
+    creation.refuse_repetition(request.attributes)
     require_storable(request.object, call.version)
     value = _object_to_store(call, request)
-    require_true_claims(value, request.attributes)
+    cost = derivation_cost(value)
+    call.compute(require_true_claims, value, request.attributes, cost=cost)
     state = _state(request.attributes)
+    if state is State.PRE_ACTIVE:
+        # Of other objects, operations may have set dates, such as that of the activation.
+        require_order(request.attributes)
     attributes = Attributes(
         tuple(
-            Attribute(attribute.key, attribute.value, attribute.index)
+            _complete(call, attribute)
             for attribute in request.attributes
             if attribute.key not in _NOT_TAKEN_OVER
         )
@@ -107,11 +114,26 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         object_type,
         value,
         of_unknown_history(attributes),
-        call.compute(derived_attributes, value, cost=derivation_cost(value)),
+        call.compute(derived_attributes, value, cost=cost),
         identifier=identifier,
         state=state,
     )
     return ImportResponse(unique_identifier=managed.id)
+
+
+def _complete(call: Call, attribute: Attribute) -> Attribute:
+    """An attribute as the other server had it; of Usage Limits, a part may be used up already."""
+    limits = attribute.value
+    if isinstance(limits, UsageLimits):
+        whole = with_count(attribute).value
+        count = limits.usage_limits_count
+        if count is None or 0 <= count <= whole.usage_limits_total:
+            left = whole if count is None else whole.replace(usage_limits_count=count)
+            return Attribute(attribute.key, left, attribute.index)
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"Usage Limits Count must be 0 to the total, not {count}"
+        )
+    return with_application_data(call, attribute)
 
 
 def _state(attributes: Attributes) -> State:

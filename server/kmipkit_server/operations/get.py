@@ -9,9 +9,9 @@ from kmipkit.model.objects import ManagedObject
 from kmipkit.model.payloads.get import GetRequest, GetResponse
 from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enumeration import OpenEnum
-from kmipkit.spec.enums import KeyFormatType, KeyWrapType, ResultReason
+from kmipkit.spec.enums import EncodingOption, KeyFormatType, KeyWrapType, ResultReason
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.titles import title
+from kmipkit.spec.titles import title, title_with_article
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.conversion import conversion_cost, convert_key_block
@@ -19,6 +19,7 @@ from kmipkit_server.keys.pkcs12 import to_pkcs_12
 from kmipkit_server.keys.wrapping import unwrap_key_block, wrap_key_block
 from kmipkit_server.keys.wrapping_mac import ENCRYPTING
 from kmipkit_server.objects.access import load
+from kmipkit_server.objects.claims import format_of
 from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
@@ -60,6 +61,36 @@ def _require_known_types(value: ManagedObject, version: Version) -> None:
         require_known(getattr(value, name), version)
 
 
+def _object_without_key(
+    managed: Managed, value: ManagedObject, request: GetRequest
+) -> ManagedObject:
+    """A certificate or the like, which is neither wrapped nor converted."""
+    if request.key_wrapping_specification is not None:
+        raise OperationError(ResultReason.INVALID_OBJECT_TYPE, "only keys can be wrapped")
+    if request.key_format_type not in (None, format_of(value)):
+        raise OperationError(
+            ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,
+            f"{title_with_article(managed.object_type)} cannot be retrieved in the Key Format"
+            f" Type {request.key_format_type.name}",
+        )
+    return value
+
+
+def _require_known_encoding(block: KeyBlock, version: Version) -> None:
+    """Refuse a wrapped key of which the client could not see that it is not encoded.
+
+    "If not present, the wrapped Key Value SHALL be TTLV encoded" (KMIP 1.1 §2.1.5); in 1.0 the option
+    cannot be present.
+    """
+    data = block.key_wrapping_data
+    option = data.encoding_option if data is not None else None
+    if option == EncodingOption.NO_ENCODING and not Tag.ENCODING_OPTION.known_in(version):
+        raise OperationError(
+            ResultReason.ENCODING_OPTION_ERROR,
+            f"the wrapped key has no encoding; KMIP {version} has no Encoding Option",
+        )
+
+
 def converted_object(call: Call, managed: Managed, request: GetRequest) -> ManagedObject:
     """The object in the requested format and wrapping."""
     if not managed.object_type.known_in(call.version):
@@ -71,9 +102,7 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
     _require_known_types(value, call.version)
     block = getattr(value, "key_block", None)
     if not isinstance(block, KeyBlock):
-        if request.key_wrapping_specification is not None:
-            raise OperationError(ResultReason.ILLEGAL_OPERATION, "only keys can be wrapped")
-        return value
+        return _object_without_key(managed, value, request)
     if block.key_value is None:
         _require_no_conversion(block, request)
         return value
@@ -89,6 +118,7 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
             block = convert_key_block(block, value, request)
     if request.key_wrapping_specification is not None:
         block = wrap_key_block(call, managed, block, request.key_wrapping_specification)
+    _require_known_encoding(block, call.version)
     if not block.key_format_type.known_in(call.version):
         raise OperationError(
             ResultReason.KEY_FORMAT_TYPE_NOT_SUPPORTED,

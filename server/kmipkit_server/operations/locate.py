@@ -23,7 +23,7 @@ def _criterion(call: Call, attribute: Attribute) -> Criterion:
         unknown = not key.vendor
     else:
         row = BY_TAG.get(key)
-        unknown = row is None or not row.known_in(call.version)
+        unknown = row is None or not row.known_from(call.version)
     if unknown:
         raise OperationError(
             ResultReason.INVALID_FIELD,

@@ -23,6 +23,7 @@ from kmipkit.spec.enums import EndpointRole, LinkType, Operation, PutFunction, R
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1, V3_0, Version
 from kmipkit_server.engine.batch import Batch
+from kmipkit_server.engine.correlation import server_correlation_value
 from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import UnreadableItem
@@ -64,6 +65,8 @@ class NotificationHook(Hook):
 def _notifications(
     row: ServedOperation, request: object, result: ResponseBatchItem, version: Version
 ) -> Iterator[Notification]:
+    if not row.creates and row.changes is None:
+        return
     payload = result.response_payload
     identifiers = [getattr(payload, name, None) for name in _IDENTIFIERS]
     identifiers += getattr(payload, "unique_identifiers", ())  # of the parts of a split key
@@ -182,6 +185,7 @@ SENT_OPERATIONS = frozenset(_PAYLOADS)
 def _request(operation: Operation, payload: Structure, version: Version) -> bytes:
     header = RequestHeader(
         protocol_version=ProtocolVersion.of(version),
+        server_correlation_value=server_correlation_value(version),
         batch_count=1 if version < V3_0 else None,
     )
     item = RequestBatchItem(operation=operation, request_payload=payload)

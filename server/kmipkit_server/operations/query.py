@@ -21,6 +21,7 @@ from kmipkit.model.payloads.query import (
     QueryResponse,
 )
 from kmipkit.spec.enums import (
+    ClientRegistrationMethod,
     DestroyAction,
     Operation,
     QueryFunction,
@@ -30,7 +31,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.profiles import claimable
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import PUBLISHED, Version
+from kmipkit.spec.versions import PUBLISHED, V2_0
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
@@ -55,20 +56,18 @@ def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverV
     )
 
 
-def _server_information(call: Call) -> Item:
+def _server_information(call: Call) -> Item | None:
     """Server Information, whose fields each vendor defines (KMIP 1.4 §4.25): name and version.
 
-    KMIP 1.x has no tags for these fields, so the structure is empty there.
+    KMIP 1.x has no tags for these fields. There, it is left out: some clients do not take an empty
+    structure.
     """
+    if call.version < V2_0:
+        return None
     settings = call.settings
-    texts = (
-        (Tag.SERVER_NAME, settings.server_name),
-        (Tag.SERVER_VERSION, settings.software_version),
-    )
     items = (
-        tuple(Item(tag, ItemType.TEXT_STRING, text) for tag, text in texts)
-        if call.version >= Version(2, 0)
-        else ()
+        Item(Tag.SERVER_NAME, ItemType.TEXT_STRING, settings.server_name),
+        Item(Tag.SERVER_VERSION, ItemType.TEXT_STRING, settings.software_version),
     )
     return Item(Tag.SERVER_INFORMATION, ItemType.STRUCTURE, items)
 
@@ -109,6 +108,16 @@ def _profiles(call: Call) -> tuple[ProfileInformation, ...]:
     )
 
 
+REGISTRATION_METHODS = (
+    ClientRegistrationMethod.SERVER_PRE_GENERATED,
+    ClientRegistrationMethod.SERVER_ON_DEMAND,
+    ClientRegistrationMethod.CLIENT_GENERATED,
+    ClientRegistrationMethod.CLIENT_REGISTERED,
+)
+"""How clients get keys and certificates (KMIP 2.1 §11.10): a client with a user name and password gets
+those that were registered for it; Create Key Pair and Certify make them on demand, and Certify takes
+a request of the client; Register and Create Credential take a certificate."""
+
 ALGORITHMS = frozenset(LENGTHS) | frozenset(GENERATORS)
 """Algorithms of the keys that the server makes."""
 
@@ -141,6 +150,9 @@ RESPONSE_FIELDS: Mapping[QueryFunction, tuple[ResponseField, ...]] = MappingProx
         QueryFunction.QUERY_PROFILES: (("profile_information", _profiles),),
         QueryFunction.QUERY_DEFAULTS_INFORMATION: (
             ("defaults_information", lambda call: constraints.rules_in_force(call).defaults),
+        ),
+        QueryFunction.QUERY_CLIENT_REGISTRATION_METHODS: (
+            ("client_registration_methods", lambda call: REGISTRATION_METHODS),
         ),
         QueryFunction.QUERY_CAPABILITIES: (("capability_information", _capabilities),),
     }

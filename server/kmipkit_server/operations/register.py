@@ -11,7 +11,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import creation
-from kmipkit_server.objects.claims import require_true_claims
+from kmipkit_server.objects.claims import require_format, require_true_claims
 from kmipkit_server.objects.derived_attributes import derivation_cost, derived_attributes
 from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.protection_storage import require_storage
@@ -84,11 +84,13 @@ def register(call: Call, request: RegisterRequest) -> RegisterResponse:
     require_storable(value, call.version)
     require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
-    require_true_claims(value, attributes)
+    if isinstance(value, PrivateKey) and is_container(value):
+        require_format(value, attributes.get(Tag.KEY_FORMAT_TYPE))
+        attributes = attributes.without(Tag.KEY_FORMAT_TYPE)
+        value, attributes = opened_container(call, value, attributes)
+    call.compute(require_true_claims, value, attributes, cost=derivation_cost(value))
     if isinstance(value, Template) and Tag.NAME not in attributes:
         attributes = Attributes((*attributes, *_template_attributes(call, value)))
-    if isinstance(value, PrivateKey) and is_container(value):
-        value, attributes = opened_container(call, value, attributes)
     derived = call.compute(derived_attributes, value, cost=derivation_cost(value))
     if Tag.LINK not in attributes:
         derived += _wrapping_link(value)

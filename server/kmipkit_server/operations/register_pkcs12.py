@@ -75,10 +75,12 @@ def opened_container(
         key_format_type=KeyFormatType.PKCS_8, key_value=KeyValue(key_material=contents.key)
     )
     stored = PrivateKey(key_block=block)
-    described = dict(derived_attributes(stored))
+    described, claimed = dict(derived_attributes(stored)), value.key_block
     block = block.replace(
-        cryptographic_algorithm=described.get(Tag.CRYPTOGRAPHIC_ALGORITHM),
-        cryptographic_length=described.get(Tag.CRYPTOGRAPHIC_LENGTH),
+        cryptographic_algorithm=claimed.cryptographic_algorithm
+        or described.get(Tag.CRYPTOGRAPHIC_ALGORITHM),
+        cryptographic_length=claimed.cryptographic_length
+        or described.get(Tag.CRYPTOGRAPHIC_LENGTH),
     )
     return stored.replace(key_block=block), attributes
 

@@ -20,6 +20,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys import pairs
+from kmipkit_server.keys.conversion import as_requested
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load_for_change
 from kmipkit_server.objects.derived_attributes import derived_attributes
@@ -63,6 +64,7 @@ def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
     key = SymmetricKey(
         key_block=raw_key(generate_key(algorithm, bits, call.random), algorithm, bits)
     )
+    key = as_requested(key, requested)
     nameless = release_names(call, old)
     attributes = attributes.plus(Attribute(Tag.LINK, link_to_replaced(old)))
     managed = creation.create(
@@ -94,6 +96,8 @@ def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairRes
     attributes = pairs.PairAttributes(
         replacing_attributes(call, requested.private, private, request.offset),
         replacing_attributes(call, requested.public, public, request.offset),
+        requested.common_names
+        | (pairs.names_in(private.attributes) & pairs.names_in(public.attributes)),
     )
     halves = {ObjectType.PRIVATE_KEY: private, ObjectType.PUBLIC_KEY: public}
     nameless = [release_names(call, old) for old in halves.values()]

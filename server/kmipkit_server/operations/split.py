@@ -5,7 +5,6 @@ from kmipkit.keys import splitting
 from kmipkit.keys.generate import generate_key
 from kmipkit.lifecycle import describe_state
 from kmipkit.model.attribute import Attribute, Attributes
-from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.objects import SecretData, SplitKey, SymmetricKey
 from kmipkit.model.payloads.create import (
     CreateSplitKeyRequest,
@@ -15,7 +14,6 @@ from kmipkit.model.payloads.create import (
 )
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
-    KeyFormatType,
     ObjectType,
     ResultReason,
     SecretDataType,
@@ -25,15 +23,17 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
+from kmipkit_server.keys.conversion import as_requested
 from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.extractable import require_extractable
+from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.protection import inherited_protection
 from kmipkit_server.objects.protection_storage import require_storage
-from kmipkit_server.operations.create import raw_key
+from kmipkit_server.operations.create import raw_key, secret_block
 
 _SPLITTABLE = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.PRIVATE_KEY, ObjectType.SECRET_DATA})
 
@@ -134,6 +134,7 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
             # The length is that of the secret, which joining needs: a share may be longer.
             key_block=raw_key(share, attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM), 8 * len(secret)),
         )
+        value = as_requested(value, attributes)
         part = creation.create(
             call, ObjectType.SPLIT_KEY, value, attributes, derived_attributes(value), generated=True
         )
@@ -199,8 +200,9 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
     scheme = _scheme([(part, _polynomial(each)) for part, each in zip(parts, objects, strict=True)])
     secret = call.compute(splitting.join, shares, scheme, cost=scheme.cost)
     require_storage(request.protection_storage_masks)
+    require_storable(request.secret_data_type, call.version)
     attributes = creation.requested_attributes(call, request.attributes, request.object_type)
-    value = _joined_object(request, secret, parts[0], attributes)
+    value = as_requested(_joined_object(call, request, secret, parts[0], attributes), attributes)
     attributes = creation.with_usage_mask(attributes)
     attributes = inherited_protection(attributes, objects, is_copy=True)
     managed = creation.create(
@@ -210,7 +212,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
 
 
 def _joined_object(
-    request: JoinSplitKeyRequest, secret: bytes, part: SplitKey, attributes: Attributes
+    call: Call, request: JoinSplitKeyRequest, secret: bytes, part: SplitKey, attributes: Attributes
 ) -> SymmetricKey | SecretData:
     block = part.key_block
     if request.object_type is ObjectType.SYMMETRIC_KEY:
@@ -220,9 +222,7 @@ def _joined_object(
     if request.object_type is ObjectType.SECRET_DATA:
         return SecretData(
             secret_data_type=request.secret_data_type or SecretDataType.PASSWORD,
-            key_block=KeyBlock(
-                key_format_type=KeyFormatType.OPAQUE, key_value=KeyValue(key_material=secret)
-            ),
+            key_block=secret_block(secret, call.version),
         )
     raise OperationError(
         ResultReason.INVALID_OBJECT_TYPE,

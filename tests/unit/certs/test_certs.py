@@ -85,7 +85,8 @@ def test_a_second_start_keeps_what_is_there_and_finishes_what_was_cut_short(tmp_
 def test_private_keys_are_for_their_owner_only(tmp_path: Path) -> None:
     development.ensure(tmp_path, hosts=("h",), clients=("a", "b"), clock=lambda: NOW)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("*.key")}
-    assert modes == dict.fromkeys(["ca.key", "server.key", "a.key", "b.key"], 0o600)
+    names = ["ca.key", "server.key", "server-rsa.key", "a.key", "b.key"]
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 def test_a_key_file_never_has_a_wider_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 from certificate_family import KEYS, Template, issue, key, root
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs7,
     pkcs12,
 )
-from kmipkit_certs import credentials
+from kmipkit_certs import credentials, formats
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_certs.credentials import load_certificates, load_credentials
 from kmipkit_certs.errors import CertificateError
@@ -214,6 +215,10 @@ REFUSED: dict[str, tuple[bytes, bytes | None, str]] = {
         "ssh-keygen",
     ),
     "key store of Java": (b"\xfe\xed\xfe\xed\0\0\0\x02", KEY, "keytool"),
+    "damaged headers": (
+        CERT, ONE_FILE["encrypted as of old"].replace(b"AES-256-CBC,", b"AES-256-CBC,00\n"),
+        "the headers of the private key",
+    ),
     "no password": (CERT, private(encryption=ENCRYPTED), "--key-password-file"),
     "no password for DER": (
         CERT, private(Encoding.DER, encryption=ENCRYPTED), "--key-password-file",
@@ -315,6 +320,24 @@ def test_files_of_openssl_are_read(tmp_path: Path) -> None:
         pytest.skip("the command openssl is not installed")
     assert done.returncode == 0, done.stderr
     assert load_certificates(tmp_path / "t") == [ISSUED.certificate]
+
+
+def test_damage_anywhere_leads_to_no_other_error() -> None:
+    """Bytes that are changed, lost or added; a fault of ours or of a library would be a traceback."""
+    random = Random(13)
+    forms = [*ONE_FILE.values(), *CERTIFICATES.values(), *PRIVATE_KEYS.values()]
+    for _ in range(4000):
+        data = bytearray(random.choice(forms))
+        at = random.randrange(len(data))
+        match random.randrange(3):
+            case 0:
+                data[at] = random.randrange(256)
+            case 1:
+                del data[at : at + random.randrange(1, 20)]
+            case 2:
+                data[at:at] = random.randbytes(random.randrange(1, 9))
+        with contextlib.suppress(CertificateError):
+            formats.parse(bytes(data), lambda: PASSWORD).describe()
 
 
 Change = Callable[[bytes], bytes]

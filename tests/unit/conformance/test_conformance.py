@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from case_texts import UID, attribute, item, request, response, write_case
 from click.testing import CliRunner
 from kmipkit_conformance import deviations, markers, placeholders, report
 from kmipkit_conformance.cases import Case, Step, load, load_all
@@ -29,34 +30,6 @@ from kmipkit.ttlv import xml
 from kmipkit.ttlv.tree import Item
 
 NOW = 1_790_000_000
-HEADER = """<ProtocolVersion><ProtocolVersionMajor type="Integer" value="1"/>
-<ProtocolVersionMinor type="Integer" value="4"/></ProtocolVersion>"""
-
-
-def response(item: str, count: int = 1, stamp: str = "$NOW") -> str:
-    return f"""<ResponseMessage><ResponseHeader>{HEADER}
-    <TimeStamp type="DateTime" value="{stamp}"/><BatchCount type="Integer" value="{count}"/>
-    </ResponseHeader>{item}</ResponseMessage>"""
-
-
-def item(operation: str, payload: str, status: str = "Success", more: str = "") -> str:
-    return f"""<BatchItem><Operation type="Enumeration" value="{operation}"/>
-    <ResultStatus type="Enumeration" value="{status}"/>{more}
-    <ResponsePayload>{payload}</ResponsePayload></BatchItem>"""
-
-
-def request(operation: str, payload: str) -> str:
-    return f"""<RequestMessage><RequestHeader>{HEADER}<BatchCount type="Integer" value="1"/>
-    </RequestHeader><BatchItem><Operation type="Enumeration" value="{operation}"/>
-    <RequestPayload>{payload}</RequestPayload></BatchItem></RequestMessage>"""
-
-
-UID = '<UniqueIdentifier type="TextString" value="{}"/>'
-
-
-def attribute(name: str, value: str, kind: str = "TextString") -> str:
-    return f"""<Attribute><AttributeName type="TextString" value="{name}"/>
-    <AttributeValue type="{kind}" value="{value}"/></Attribute>"""
 
 
 def tree(text: str) -> Item:
@@ -183,26 +156,6 @@ def test_placeholders_are_filled_into_requests() -> None:
     assert 'value="abc"' in text
     assert NOW - 60 in bindings.sent_dates
     assert "$" not in text
-
-
-def write_case(folder: Path, name: str, status: str = "Success") -> Path:
-    create = request(
-        "Create",
-        '<ObjectType type="Enumeration" value="SymmetricKey"/><TemplateAttribute>'
-        + attribute("Cryptographic Algorithm", "AES", "Enumeration")
-        + attribute("Cryptographic Length", "128", "Integer")
-        + attribute("Cryptographic Usage Mask", "Encrypt   Decrypt", "Integer")
-        + "</TemplateAttribute>",
-    )
-    created = item(
-        "Create",
-        '<ObjectType type="Enumeration" value="SymmetricKey"/>'
-        + UID.format("$UNIQUE_IDENTIFIER_0"),
-        status,
-    )
-    path = folder / f"{name}.xml"
-    path.write_text(f"<KMIP>{create}{response(created)}</KMIP>")
-    return path
 
 
 def test_cases_are_found_chosen_and_named(tmp_path: Path) -> None:
@@ -412,13 +365,3 @@ def test_a_case_is_played_as_it_must_have_been_meant(tmp_path: Path) -> None:
     [correction] = CORRECTIONS["CS-BC-M-6-12"]
     assert "d9bcce11b0b437b90239552df3a360c9" in correction.apply(text)
     assert not set(CORRECTIONS) & set(ERRATA)
-
-
-def test_a_case_finds_those_it_builds_on(player: Player, tmp_path: Path) -> None:
-    first = load(write_case(tmp_path, "A-M-1-14"))
-    second = replace(load(write_case(tmp_path, "A-M-2-14")), depends_on=("A-M-1-14",))
-    finding = replace(player, find={"A-M-1-14": first}.get)
-    assert finding.play(second).outcome is Outcome.PASSED
-    alone = player.play(second)
-    assert alone.outcome is Outcome.SKIPPED
-    assert "A-M-1-14" in alone.reasons[0]

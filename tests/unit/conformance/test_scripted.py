@@ -12,7 +12,8 @@ from kmipkit_certs import development
 from kmipkit_conformance.cases import SUITE, Case, Step, load_all
 from kmipkit_conformance.clock import Clock
 from kmipkit_conformance.player import Outcome, Player, Verdict
-from kmipkit_conformance.scripted import ScriptedServer, server_context
+from kmipkit_conformance.scripted import ScriptedServer
+from kmipkit_conformance.streams import server_context
 from kmipkit_conformance.target import Target
 from servers import ANSWER_TIMEOUT
 

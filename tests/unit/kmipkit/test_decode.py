@@ -160,7 +160,7 @@ def test_an_item_that_is_no_message() -> None:
 
 def test_what_was_read_before_an_error_is_shown() -> None:
     result = run(data=TWO[:-1])
-    assert result.stdout == TEXT
+    assert result.stdout == f"{TEXT}\nResponseMessage\n"
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: <stdin>: message 2: ")
     assert f"offset {len(BINARY)}" in result.stderr
@@ -186,7 +186,8 @@ def test_a_missing_file(tmp_path: Path) -> None:
         (b"0x", "not hexadecimal"),
         (b"\x00\x01\x02", "not hexadecimal"),
         (b"\xff\xfe<\0", "not hexadecimal"),
-        (HEX[:-1].encode(), "is odd"),
+        (HEX[:-1].encode(), "bytes, but only"),
+        (HEX.encode() + b"4", "is odd"),
         (BINARY[:5], "at least 8 bytes"),
         (BINARY[:-1], "bytes"),
         (BINARY[:20], "bytes"),

@@ -36,7 +36,7 @@ from kmipkit.spec import enums as e
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask, StorageStatusMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_2, V1_4, V2_1, V3_0, Version
+from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_1, V3_0, Version
 from kmipkit.ttlv.tree import Item
 
 BOTH = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
@@ -453,3 +453,25 @@ def test_destroyed_objects_are_located_only_with_the_mask(laboratory: Laboratory
     assert located(request, V1_4) == (identifier,)
     check = CheckRequest(unique_identifier=identifier, cryptographic_usage_mask=BOTH)
     assert reason(laboratory, e.Operation.CHECK, check) == "OBJECT_DESTROYED"
+
+
+@pytest.mark.parametrize("version", [V1_0, V1_2, V1_4], ids=str)
+def test_an_index_of_1_x_names_the_instance(laboratory: Laboratory, version: Version) -> None:
+    """KMIP 1.0 §4.15, §11.16; KMIP 1.4 §4.16, §11.15."""
+    identifier = key(laboratory, (Tag.NAME, name("a")), (Tag.NAME, name("b")), version=version)
+    added = AddAttributeRequest(
+        unique_identifier=identifier, attribute=Attribute(Tag.OBJECT_GROUP, "g", 0)
+    )
+    assert reason(laboratory, e.Operation.ADD_ATTRIBUTE, added, version) == "INVALID_FIELD"
+    deletion = DeleteAttributeRequest(unique_identifier=identifier, attribute_name=Tag.NAME)
+    expected = "INVALID_FIELD" if version == V1_0 else ""
+    assert reason(laboratory, e.Operation.DELETE_ATTRIBUTE, deletion, version) == expected
+    one = deletion.replace(attribute_index=1)
+    assert reason(laboratory, e.Operation.DELETE_ATTRIBUTE, one, version) == ""
+    assert reason(laboratory, e.Operation.DELETE_ATTRIBUTE, one, version) == "ITEM_NOT_FOUND"
+    assert add(laboratory, identifier, Tag.CONTACT_INFORMATION, "me", version) == ""
+    single = DeleteAttributeRequest(
+        unique_identifier=identifier, attribute_name=Tag.CONTACT_INFORMATION, attribute_index=0
+    )
+    expected = "ITEM_NOT_FOUND" if version == V1_0 else ""
+    assert reason(laboratory, e.Operation.DELETE_ATTRIBUTE, single, version) == expected

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kmipkit_client import OperationFailed, calls
+from kmipkit_server.objects.object_types import belongs_to
 from laboratory import START, Laboratory
 
 from kmipkit.model import attributes as models
@@ -35,8 +36,10 @@ from kmipkit.model.payloads.attributes import (
     SetAttributeRequest,
 )
 from kmipkit.model.payloads.register import RegisterRequest
+from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec import enums as e
 from kmipkit.spec.attributes import BY_NAME
+from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, Version
@@ -354,3 +357,55 @@ def test_what_always_has_a_value_has_one(
     identifier = register(laboratory, kind_for(rules), version)
     attributes = laboratory.ask(calls.get_attributes(identifier, ()), version)
     assert BY_NAME[name].tag in attributes
+
+
+# --- reserved numbers (KMIP 1.4 §9.1.3.2, KMIP 2.1 §11) -------------------------------------------
+
+ENUMERATED = [name for name, value in VALUES.items() if isinstance(value, Structure | OpenEnum)]
+RESERVED, EXTENSION = 0x7FFFFF01, 0x8FFFFF01
+
+
+def with_other_numbers(value: Any, number: int) -> Iterator[Any]:
+    """Copies of a value, in each of which one enumeration value has another number."""
+    if isinstance(value, OpenEnum):
+        yield type(value)(number)
+    elif isinstance(value, Structure):
+        for field in field_names(type(value)):
+            for other in with_other_numbers(getattr(value, field), number):
+                yield value.replace(**{field: other})
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+@pytest.mark.parametrize("name", ENUMERATED)
+def test_reserved_numbers_are_not_stored_and_those_of_vendors_are(
+    laboratory: Laboratory, name: str, version: Version
+) -> None:
+    row = BY_NAME[name]
+    if not row.known_in(version) or not row.rules(version).set_by_client:
+        pytest.skip("clients do not set it")
+    kind = next(
+        kind
+        for kind, (object_type, _) in OBJECTS.items()
+        if belongs_to(row.tag, object_type, version)
+    )
+    for number in (RESERVED, EXTENSION):
+        for value in with_other_numbers(VALUES[name], number):
+            identifier = register(laboratory, kind, version)
+            request = AddAttributeRequest(
+                unique_identifier=identifier, attribute=Attribute(row.tag, value)
+            )
+            expected = "INVALID_FIELD" if number == RESERVED else ""
+            assert reason(laboratory, e.Operation.ADD_ATTRIBUTE, request, version) == expected
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=str)
+@pytest.mark.parametrize("kind", [kind for kind in OBJECTS if kind != "Template"])
+def test_objects_with_reserved_numbers_are_not_registered(
+    laboratory: Laboratory, kind: str, version: Version
+) -> None:
+    object_type, value = OBJECTS[kind]
+    others = list(with_other_numbers(value, RESERVED))
+    assert others
+    for other in others:
+        request = RegisterRequest(object_type=object_type, object=other, attributes=Attributes())
+        assert reason(laboratory, e.Operation.REGISTER, request, version) == "INVALID_FIELD"

@@ -30,6 +30,7 @@ from kmipkit.spec.enums import (
     CertificateRequestType,
     CertificateType,
     CryptographicAlgorithm,
+    KeyFormatType,
     LinkType,
     NameType,
     ObjectClass,
@@ -87,7 +88,8 @@ def links(laboratory: Laboratory, identifier: str) -> set[tuple[LinkType, str]]:
 
 
 def signed_request(laboratory: Laboratory, private: str, subject: str) -> bytes:
-    block = fetch(laboratory, private).key_block
+    get = calls.get(private, KeyFormatType.PKCS_8, None, None)
+    block = laboratory.ask(get).key_block
     key = load_der_private_key(block.key_value.key_material, None)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     alternative = x509.SubjectAlternativeName([x509.DNSName("tape.example")])

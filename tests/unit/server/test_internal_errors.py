@@ -15,6 +15,7 @@ import trio
 from group_commit import ControlledStore, insert_job, stored
 from kmipkit_certs.development import ensure
 from kmipkit_certs.directory import Directory
+from kmipkit_certs.revocation_files import RevocationFiles
 from kmipkit_client import calls
 from kmipkit_server.app import system_clock
 from kmipkit_server.config import ConfigError
@@ -22,7 +23,7 @@ from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.listener import Listener, open_sockets
-from kmipkit_server.net.revocation import RevocationFiles, Revocations
+from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.tls import TLSFiles
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.writer import GroupCommit

@@ -87,8 +87,10 @@ def names(laboratory: Laboratory, identifier: str) -> list[str]:
     return [one.name_value for one in attributes_of(laboratory, identifier).all(Tag.NAME)]
 
 
-def material_of(laboratory: Laboratory, identifier: str) -> Any:
-    value = laboratory.ask(calls.get(identifier, None, None, None))
+def material_of(
+    laboratory: Laboratory, identifier: str, key_format: KeyFormatType | None = None
+) -> Any:
+    value = laboratory.ask(calls.get(identifier, key_format, None, None))
     return value.key_block.key_value.key_material
 
 
@@ -153,9 +155,11 @@ def test_a_pair_is_two_linked_objects(
     private, public = made.private_key_unique_identifier, made.public_key_unique_identifier
     assert (LinkType.PUBLIC_KEY_LINK, public) in links(laboratory, private)
     assert (LinkType.PRIVATE_KEY_LINK, private) in links(laboratory, public)
-    key = load_der_private_key(material_of(laboratory, private), None)
+    data = material_of(laboratory, private, KeyFormatType.PKCS_8)
+    key = load_der_private_key(data, None)
     assert isinstance(key, kind)
-    assert load_der_public_key(material_of(laboratory, public)) == key.public_key()
+    data = material_of(laboratory, public, KeyFormatType.X_509)
+    assert load_der_public_key(data) == key.public_key()
     for half, mask in ((private, SIGN), (public, VERIFY)):
         found = attributes_of(laboratory, half)
         assert found.get(Tag.CRYPTOGRAPHIC_LENGTH) == length
