@@ -310,7 +310,7 @@ MUTANTS = (
         "if has_left:\n            self._moved",
         "if not has_left:\n            self._moved",
     ),
-    Mutant(42, "vmotion.packets", "if counter != expected:", "if False:"),
+    Mutant(42, "vmotion.packets", "if spec.key is not None:", "if False:"),
     Mutant(42, "nbd.export", "and not _is_loopback(self.listen)", "and False"),
     Mutant(43, "host.host", "if (folder / ROLE_FILE).exists():", "if False:"),
     Mutant(
