@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 from cryptography.x509.oid import NameOID
+from kmipkit_certs.authority import Authority, Purpose
 
 KEYS: dict[str, Callable[[], Any]] = {
     "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -376,9 +377,21 @@ def _recreated_root() -> x509.Certificate:
     return issue(template, template.subject, template.key)
 
 
+def our_own() -> Iterator[Member]:
+    """What ``kmipkit certs`` issues: everything that RFC 5280 asks for, and newer OpenSSL checks."""
+    now = datetime.now(UTC)
+    for algorithm in ("ecdsa-p256", "rsa-2048"):
+        authority = Authority.create(f"our own {algorithm}", algorithm, now)
+        issued = authority.issue(
+            "array", Purpose.BOTH, now, alternative=["array.example"], algorithm=algorithm
+        )
+        name = f"our own {algorithm}"
+        yield Member(name, issued.key, (issued.certificate,), (authority.certificate,))
+
+
 def members() -> Iterator[Member]:
     """The whole family."""
-    for part in (usages, extensions, dates, keys, roots, chains, self_signed):
+    for part in (usages, extensions, dates, keys, roots, chains, self_signed, our_own):
         yield from part()
 
 
@@ -397,3 +410,13 @@ def key_pem(private: Any) -> bytes:
     )
     assert isinstance(data, bytes)
     return data
+
+
+def weak_request(digest: hashes.HashAlgorithm, algorithm: str) -> bytes:
+    """A certificate request in DER with RSA and a hash that the library itself does not take."""
+    private = key("rsa", "request")
+    made = x509.CertificateSigningRequestBuilder().subject_name(_name("array"))
+    signed = made.sign(private, hashes.SHA256()).tbs_certrequest_bytes
+    signature = private.sign(signed, padding.PKCS1v15(), digest)
+    oid = element(0x30, bytes.fromhex(algorithm) + b"\x05\0")
+    return element(0x30, signed + oid + element(3, b"\0" + signature))

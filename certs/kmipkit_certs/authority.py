@@ -181,22 +181,31 @@ class Authority:
 def _require_proof(request: x509.CertificateSigningRequest) -> None:
     """CertificateError: the request does not prove that its sender has the private key."""
     try:
-        digest = request.signature_hash_algorithm
+        name = unverified_hash(request)
         is_proved = request.is_signature_valid
     except (ValueError, UnsupportedAlgorithm) as error:
         raise CertificateError(
             f"the signature of the request cannot be verified: {error}; make the request again with an"
             " RSA or ECDSA key and SHA-256"
         ) from None
-    if isinstance(digest, hashes.SHA1 | hashes.MD5):
-        # The library calls every such signature invalid, whether or not the key fits.
-        name = "MD5" if isinstance(digest, hashes.MD5) else "SHA-1"
+    if name is not None:
         raise CertificateError(
             f"the request is signed with {name}, which is no longer verified; make the"
             " request again with SHA-256"
         )
     if not is_proved:
         raise CertificateError("the request is not signed by the key in it")
+
+
+def unverified_hash(request: x509.CertificateSigningRequest) -> str | None:
+    """The name of the hash if the library verifies no signature with it; None if it does.
+
+    It calls every such signature invalid, whether or not the key fits.
+    """
+    digest = request.signature_hash_algorithm
+    if isinstance(digest, hashes.MD5):
+        return "MD5"
+    return "SHA-1" if isinstance(digest, hashes.SHA1) else None
 
 
 def requested_subject(request: x509.CertificateSigningRequest) -> x509.Name:

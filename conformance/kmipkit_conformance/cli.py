@@ -11,8 +11,11 @@ from kmipkit_certs.options import password_option
 from kmipkit.terminal import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kmipkit_conformance.cases import Case
     from kmipkit_conformance.listening import Mailbox
-    from kmipkit_conformance.player import Verdict
+    from kmipkit_conformance.player import Player, Verdict
     from kmipkit_conformance.profiles import ProfileVerdict
     from kmipkit_conformance.support import Offer
     from kmipkit_conformance.target import Target
@@ -196,7 +199,6 @@ def run(
     from kmipkit_conformance import report
     from kmipkit_conformance.cases import SUITE
     from kmipkit_conformance.chains import Library
-    from kmipkit_conformance.deviations import apply
     from kmipkit_conformance.deviations import load as load_deviations
     from kmipkit_conformance.player import Outcome, Player
     from kmipkit_conformance.profiles import judge_profiles
@@ -207,7 +209,6 @@ def run(
     https_port, path = _https(https)
     server = _target(target, ca, cert, key, key_password_file, timeout, https_port, path)
     offer = query_offer(server)
-    verdicts = []
     with _mailbox(server, offer, listen, listen_cert, listen_key) as mailbox:
         player = Player(
             server,
@@ -217,11 +218,8 @@ def run(
             repeat_timeout=wait,
             encoding=encoding,
         )
-        for case in _load_cases(folders, versions, profiles):
-            verdict = apply(player.play(case), known_deviations)
-            _print_verdict(verdict)
-            verdicts.append(verdict)
-            player.clean_up()
+        cases = _load_cases(folders, versions, profiles)
+        verdicts = _play_all(player, cases, known_deviations)
     profile_verdicts = list(judge_profiles(verdicts, offer))
     for profile_verdict in profile_verdicts:
         _print_profile(profile_verdict)
@@ -230,6 +228,21 @@ def run(
     click.echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
+
+
+def _play_all(
+    player: "Player", cases: "Iterable[Case]", known_deviations: "Mapping[str, str]"
+) -> list["Verdict"]:
+    """Play the cases one after the other, and print each verdict."""
+    from kmipkit_conformance.deviations import apply
+
+    verdicts = []
+    for case in cases:
+        verdict = apply(player.play(case), known_deviations)
+        _print_verdict(verdict)
+        verdicts.append(verdict)
+        player.clean_up()
+    return verdicts
 
 
 def _mailbox(

@@ -164,6 +164,8 @@ class Player:
 
     def clean_up(self) -> None:
         """Destroy the objects that the cases created, and no others, as far as the server permits it."""
+        if not self.created:
+            return
         reason = RevocationReasonCode.CESSATION_OF_OPERATION
         with self.target.client() as client:
             for identifier in sorted(self.created):

@@ -64,7 +64,7 @@ class Encryptor(_Context):
 class Decryptor(_Context):
     """Decrypts in parts; the last one shows whether all are authentic."""
 
-    def __init__(self, key: bytes, nonce: bytes, tag: bytes) -> None:
+    def __init__(self, key: bytes, nonce: bytes, tag: bytes | None) -> None:
         super().__init__(key, nonce)
         self._tag = tag
 
@@ -74,8 +74,13 @@ class Decryptor(_Context):
         return self._stream.update(data)
 
     def finalize(self) -> bytes:
+        """Compare the tag that was given at the start; see :meth:`finalize_with_tag`."""
+        assert self._tag is not None
+        return self.finalize_with_tag(self._tag)
+
+    def finalize_with_tag(self, tag: bytes) -> bytes:
         """Compare the tag, or as much of it as there is. InvalidTag if it is wrong."""
-        if not bytes_eq(self._whole_tag()[: len(self._tag)], self._tag):
+        if not bytes_eq(self._whole_tag()[: len(tag)], tag):
             raise InvalidTag
         return b""
 
@@ -91,6 +96,5 @@ class ChaChaPoly:
         return Encryptor(self._key, self._nonce)
 
     def decryptor(self) -> Decryptor:
-        """A new decryption, with the tag given."""
-        assert self._tag is not None
+        """A new decryption, with the tag if it is known."""
         return Decryptor(self._key, self._nonce, self._tag)

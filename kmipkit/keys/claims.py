@@ -154,7 +154,7 @@ def _check_block(
 ) -> None:
     algorithm = _agreed("Cryptographic Algorithm", algorithm, block.cryptographic_algorithm)
     length = _agreed("Cryptographic Length", length, block.cryptographic_length)
-    if length is not None and length <= 0 and object_type in _WITH_ALGORITHM:
+    if length is not None and length < int(object_type in _WITH_ALGORITHM):
         raise _invalid(f"a Cryptographic Length of {length} is not valid")
     _check_format(block, object_type)
     _check_wrapping(block)

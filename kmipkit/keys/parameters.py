@@ -5,7 +5,7 @@ attribute of the key or from its configuration. Names and units are those of the
 1.4 §3.6 and KMIP 2.1 §4.16.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from kmipkit.spec.enums import (
     BlockCipherMode,
@@ -51,3 +51,13 @@ class Parameters:
         Fields that ``source`` does not have are omitted.
         """
         return cls(**{field.name: getattr(source, field.name, None) for field in fields(cls)})
+
+    def before_mask_generators(self) -> "Parameters":
+        """The parameters of a client whose version has no Mask Generator Hashing Algorithm.
+
+        It cannot say which hash the mask of OAEP uses. As in PyKMIP and most libraries, it is that of
+        OAEP itself; the SHA-1 of KMIP 1.4 §3.6 is the default of a field that such a client lacks.
+        """
+        if self.padding_method != PaddingMethod.OAEP or self.mask_generator_hashing_algorithm:
+            return self
+        return replace(self, mask_generator_hashing_algorithm=self.hashing_algorithm)

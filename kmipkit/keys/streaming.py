@@ -6,8 +6,10 @@ decryption in parts returns data before the tag is checked: only the last part s
 are authentic.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from kmipkit.errors import OperationError
 from kmipkit.keys._border import foreign_errors
@@ -23,16 +25,38 @@ from kmipkit.keys.padding import DECRYPTION_FAILED, Random, pad, unpad
 from kmipkit.keys.parameters import Parameters
 from kmipkit.spec.enums import CryptographicAlgorithm, PaddingMethod, ResultReason
 
+MAX_REPLAYED = 64 * 1024
+"""How many bytes an encryption or decryption can have processed if it is to be copied."""
+
 
 @dataclass(slots=True)
 class _Parts:
-    """What both directions share: the cipher, and the bytes that wait for the next part."""
+    """What both directions share: the cipher, and the bytes that wait for the next part.
+
+    The library cannot copy a cipher. So a copy is a new cipher that processes the same bytes again,
+    which are kept as long as they are few.
+    """
 
     prepared: Prepared
     parameters: Parameters
-    context: Any
+    make: Callable[[], Any]
+    context: Any = None
     waiting: bytes = b""
     total: int = 0
+    processed: bytes | None = b""
+    """The bytes that the cipher has processed; ``None`` if they are too many."""
+
+    def __post_init__(self) -> None:
+        if self.context is None:
+            self.context = self.make()
+
+    def copy(self) -> "_Parts | None":
+        """A copy that changes independently; ``None`` if the cipher has processed too much."""
+        if self.processed is None:
+            return None
+        copy = replace(self, context=self.make())
+        copy.context.update(self.processed)
+        return copy
 
     def advance(self, data: bytes, hold: int, failure: str) -> bytes:
         """Process all complete blocks, except for the last ``hold`` bytes."""
@@ -46,6 +70,9 @@ class _Parts:
         complete, self.waiting = self.waiting[:prepared], self.waiting[prepared:]
         with foreign_errors(failure):
             out: bytes = self.context.update(complete)
+        if self.processed is not None:
+            is_short = len(self.processed) + len(complete) <= MAX_REPLAYED
+            self.processed = self.processed + complete if is_short else None
         return out
 
 
@@ -66,12 +93,19 @@ class Encryption:
         needs all data at once."""
         prepared = prepare_encryption(key, algorithm, parameters, iv, additional_data, random)
         self._random = random
-        self._parts = _Parts(
-            prepared, parameters, _cipher(prepared, key, parameters, None).encryptor()
-        )
-        if prepared.rule.tag_lengths:
-            self._parts.context.authenticate_additional_data(additional_data)
+
+        def make() -> Any:
+            context = _cipher(prepared, key, parameters, None).encryptor()
+            if prepared.rule.tag_lengths:
+                context.authenticate_additional_data(additional_data)
+            return context
+
+        self._parts = _Parts(prepared, parameters, make)
         self._iv = prepared.generated_iv
+
+    def copy(self) -> "Encryption | None":
+        """A copy that changes independently; ``None`` if too much has been encrypted."""
+        return _copied(self)
 
     def update(self, data: bytes) -> Encrypted:
         """Encrypt the next part; a generated IV is returned with the first."""
@@ -116,12 +150,19 @@ class Decryption:
         )
         self._tag_length = tag_length
         self._end = b""
-        self._parts = _Parts(
-            prepared, parameters, _cipher(prepared, key, parameters, tag).decryptor()
-        )
-        if prepared.rule.tag_lengths:
-            self._parts.context.authenticate_additional_data(additional_data)
+
+        def make() -> Any:
+            context = _cipher(prepared, key, parameters, tag).decryptor()
+            if prepared.rule.tag_lengths:
+                context.authenticate_additional_data(additional_data)
+            return context
+
+        self._parts = _Parts(prepared, parameters, make)
         self._hold = 0 if prepared.padding == PaddingMethod.NONE else 1
+
+    def copy(self) -> "Decryption | None":
+        """A copy that changes independently; ``None`` if too much has been decrypted."""
+        return _copied(self)
 
     def update(self, data: bytes) -> bytes:
         """Decrypt the next part, and return the data that are complete."""
@@ -150,6 +191,18 @@ class Decryption:
         return decrypted + (
             unpad(prepared.padding, end, prepared.rule.block) if prepared.rule.pads else end
         )
+
+
+_Stream = TypeVar("_Stream", Encryption, Decryption)
+
+
+def _copied(stream: _Stream) -> _Stream | None:
+    parts = stream._parts.copy()
+    if parts is None:
+        return None
+    copied = copy(stream)
+    copied._parts = parts
+    return copied
 
 
 def _cipher(prepared: Prepared, key: bytes, parameters: Parameters, tag: bytes | None) -> Any:

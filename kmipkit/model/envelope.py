@@ -1,19 +1,21 @@
 """Whole messages to and from bytes, in any version.
 
 Protocol Version is the first field of a header (KMIP 1.4 §7.2), so the version has the same offset in
-every message. It determines how the message is read.
+every message. It determines how the message is read. Tolerant readers look for it in the whole header.
 """
 
 import struct
 
 from kmipkit.errors import Cause, RemoteProtocolError
-from kmipkit.model.codec import decode
+from kmipkit.model.codec import decode, from_tree
 from kmipkit.model.field_types import VersionJudge
+from kmipkit.model.headers import ProtocolVersion
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import VERSIONS, Version
+from kmipkit.spec.versions import V1_0, VERSIONS, Version
+from kmipkit.ttlv import binary
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 
 
@@ -56,8 +58,26 @@ def peek_version(data: bytes) -> Version | None:
     return _VERSIONS.get(numbers) or Version(*numbers)
 
 
-def _version_of(data: bytes, root: Tag) -> Version:
+def _find_version(data: bytes, limits: Limits) -> Version | None:
+    """The version of a message whose header may have any order; None if there is none."""
+    item = binary.decode(data, limits)
+    for tags in ((Tag.REQUEST_HEADER, Tag.RESPONSE_HEADER), (Tag.PROTOCOL_VERSION,)):
+        inner = item.value if isinstance(item.value, tuple) else ()
+        child = next((child for child in inner if child.tag in tags), None)
+        if child is None:
+            return None
+        item = child
+    try:
+        return from_tree(ProtocolVersion, item, V1_0, tolerant=True).version
+    except RemoteProtocolError:
+        return None
+
+
+def _version_of(data: bytes, root: Tag, tolerant_limits: Limits | None = None) -> Version:
+    """The version of a message; with limits for it, also if the header has another order."""
     version = peek_version(data)
+    if version is None and tolerant_limits is not None:
+        version = _find_version(data, tolerant_limits)
     if version is None or int.from_bytes(data[:3], "big") != root:
         raise RemoteProtocolError(
             f"expected a {tag_name(root)} that begins with a header and its Protocol Version",
@@ -87,5 +107,5 @@ def decode_response(
     data: bytes, *, limits: Limits = DEFAULT_LIMITS, tolerant: bool = False
 ) -> tuple[ResponseMessage, Version]:
     """A response message and its version; RemoteProtocolError if it is not one."""
-    version = _version_of(data, Tag.RESPONSE_MESSAGE)
+    version = _version_of(data, Tag.RESPONSE_MESSAGE, limits if tolerant else None)
     return decode(ResponseMessage, data, version, limits=limits, tolerant=tolerant), version

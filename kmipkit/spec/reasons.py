@@ -72,6 +72,16 @@ ROWS: tuple[ReasonRow, ...] = (
     ),
     *_all([R.BAD_CRYPTOGRAPHIC_PARAMETERS], R.ITEM_NOT_FOUND, Op.GET, Op.EXPORT),
     *_all([R.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK], R.INVALID_FIELD, Op.DERIVE_KEY),
+    *_all(_OBJECT_TYPE, R.INVALID_MESSAGE, Op.VALIDATE),
+    # KMIP 2.1 §11.46 has one reason for Check alone (§6.1.7), and two for read-only attributes: one
+    # where an operation would give an attribute a value, the other where it would change one.
+    *_all([R.INVALID_OBJECT_TYPE], R.ILLEGAL_OBJECT_TYPE, Op.CHECK, until=V3_0),
+    *_all(
+        [R.ATTRIBUTE_READ_ONLY],
+        R.READ_ONLY_ATTRIBUTE,
+        *(Op.ADD_ATTRIBUTE, Op.SET_ATTRIBUTE, Op.ADJUST_ATTRIBUTE),
+        until=V3_0,
+    ),
     # KMIP 2.0 has the reason, but the tables of these operations got it in 2.1 (KMIP 2.0 §6.1.2,
     # §6.1.3, §6.1.13, §6.1.33, §6.1.47), and so expect the cases AKLC-M-3-20 and SKLC-M-3.
     *_all([R.WRONG_KEY_LIFECYCLE_STATE], R.PERMISSION_DENIED, *_CHANGE_2, until=V2_0),

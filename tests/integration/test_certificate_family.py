@@ -150,4 +150,4 @@ def test_check_accepts_exactly_the_servers_that_our_client_accepts(
         if verdict["accepted"] is not is_accepted:
             differences[member.name] = (is_accepted, verdict)
     assert differences == {}
-    assert count > 3 or host == "other.example"
+    assert count >= 2 or host == "other.example"

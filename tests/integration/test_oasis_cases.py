@@ -1,4 +1,4 @@
-"""All official test cases, played by our tester against our server over TLS.
+"""All official test cases, played by our tester against our server over TLS, which is strict.
 
 Every case passes except those listed here: errata without a correction, and answers that the standard
 leaves to the server, of which another case has the one of our server. A row whose case passes fails the
@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from kmipkit_conformance.cases import load
+from kmipkit_conformance.chains import Library
 from kmipkit_conformance.cli import conformance
+from kmipkit_conformance.errata import ALTERNATIVES, CORRECTIONS, ERRATA
 from servers import RunningServer
 
 from kmipkit.spec.versions import VERSIONS, Version
@@ -40,6 +43,7 @@ SKIPPED = {
 def test_official_cases_pass(
     own_server: RunningServer, shared: Path, tmp_path: Path, version: Version
 ) -> None:
+    own_server.arguments = ["--strict"]
     server = own_server.start()
     report = tmp_path / "report.json"
     arguments = ["run", "--target", f"127.0.0.1:{server.port}", "--report", f"json:{report}"]
@@ -57,3 +61,28 @@ def test_official_cases_pass(
     assert set(skipped) == set(expected)
     assert all(reasons[0].startswith(expected[name]) for name, reasons in skipped.items())
     assert len(cases) == len(list((folder / str(version)).rglob("*.xml")))
+
+
+def test_each_correction_is_still_needed(shared: Path) -> None:
+    paths = {path.stem: path for path in (shared / "oasis-all").rglob("*.xml")}
+    for name, corrections in CORRECTIONS.items():
+        text = paths[name].read_text()
+        changed = text
+        for correction in corrections:
+            changed = correction.apply(changed)
+        assert changed != text, name
+    assert set(ERRATA) <= set(paths)
+    bases = {name.rpartition("-")[0] for name in paths}
+    assert all(group.cases <= bases for group in ALTERNATIVES)
+
+
+def test_the_chains_of_the_profiles_are_found(shared: Path) -> None:
+    """Without the index of the cases, which nobody else has."""
+    for version in VERSIONS:
+        folder = shared / "oasis-all" / str(version) / "mandatory"
+        digits = str(version).replace(".", "")
+        for family in ("SASED", "TL"):
+            path = folder / f"{family}-M-3-{digits}.xml"
+            providers, are_all = Library((path,)).providers(load(path))
+            assert are_all
+            assert [each.name for each in providers] == [f"{family}-M-2-{digits}"]

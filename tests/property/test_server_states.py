@@ -113,7 +113,8 @@ class KeysOfAServer(RuleBasedStateMachine):
         lab = self.laboratory
         for state in State:
             expected = {key for key in self.states if self.state(key) is state}
-            located = lab.ask(calls.locate(None, None, {"State": state}, None, None, None))
+            mask = StorageStatusMask.DESTROYED_STORAGE if state in LOST else None
+            located = lab.ask(calls.locate(None, None, {"State": state}, None, None, mask))
             assert set(located.ids) == expected
         online = StorageStatusMask.ON_LINE_STORAGE
         located = lab.ask(calls.locate(None, None, None, None, None, online))

@@ -1,6 +1,7 @@
 """One operation of a batch: its client, version and time, and the results of earlier items."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, NoReturn, TypeVar
 
 from kmipkit.errors import OperationError
@@ -175,12 +176,21 @@ class Call:
         self.outputs += (output,)
         return output
 
-    def resume(self, request: Part) -> Computation:
+    def resume(self, request: DataPart) -> Computation:
         """The computation that a later part continues."""
         value = request.correlation_value
         assert value is not None
+        part = b""
+        if self.operation is Operation.ENCRYPT:
+            final = b"\1" if request.final_indicator else b"\0"
+            part = sha256(final + self.part_data(request)).digest()
         computation = self.batch.computations.resume(
-            self.identity.holder, self.operation, value, self.now
+            self.identity.holder,
+            self.operation,
+            value,
+            self.now,
+            part=part,
+            may_be_undone=not self.batch.is_single,
         )
         self.batch.computing.resumes(value, computation)
         return computation

@@ -60,11 +60,27 @@ class Computation:
     context: Any
     """The state of the computation, such as a cipher that has processed the first parts."""
     expires: datetime
+    undone: bytes = b""
+    """Which part may have been undone, and so may only be repeated; empty for none."""
 
     def copy(self) -> "Computation | None":
         """A copy that changes independently; None for a context that cannot be copied."""
-        copy = getattr(self.context, "copy", None)
-        return None if copy is None else replace(self, context=copy())
+        context = _copy(self.context)
+        return None if context is None else replace(self, context=context)
+
+
+def _copy(context: Any) -> Any:
+    """A copy of a context, which may be a tuple of a context and bytes."""
+    if isinstance(context, bytes):
+        return context
+    if isinstance(context, tuple):
+        parts = tuple(None if part is None else _copy(part) for part in context)
+        is_complete = all(
+            new is not None or old is None for new, old in zip(parts, context, strict=True)
+        )
+        return parts if is_complete else None
+    copy = getattr(context, "copy", None)
+    return None if copy is None else copy()
 
 
 def is_part(request: object) -> bool:
@@ -95,15 +111,27 @@ class Computations:
         self._shared = shared
 
     def resume(
-        self, owner: Holder, operation: Operation, value: bytes, now: datetime
+        self,
+        owner: Holder,
+        operation: Operation,
+        value: bytes,
+        now: datetime,
+        *,
+        part: bytes = b"",
+        may_be_undone: bool = False,
     ) -> Computation:
         """The computation of a Correlation Value, which leaves the table.
 
-        A cipher or hash cannot undo a part. So the computation leaves the shared table at once, and
-        not with the commit: if the batch that continues it fails, the computation has ended.
+        A computation that cannot be copied cannot undo a part either. It leaves the shared table at
+        once, and not with the commit: if the batch that continues it fails, the computation has
+        ended. The same is done if nothing follows that could fail. Otherwise the shared table has it
+        as it was before the part, until the commit.
+
+        An encryption that has been undone may only repeat its ``part``, which identifies the data:
+        to encrypt different data with the same key stream would reveal both.
 
         OperationError: Invalid Correlation Value if there is no such computation, or if it has
-        expired, belongs to another client, or is of another operation.
+        expired, belongs to another client, is of another operation, or may only repeat other data.
         """
         computation = self.peek(owner, operation, value, now)
         if computation is None:
@@ -111,9 +139,19 @@ class Computations:
                 ResultReason.INVALID_CORRELATION_VALUE,
                 "no unfinished operation of this kind has this Correlation Value",
             )
+        if computation.undone and computation.undone != part:
+            raise OperationError(
+                ResultReason.INVALID_CORRELATION_VALUE,
+                "the last part was undone, and only the same data can follow",
+            )
         del self._table[value]
-        self._shared.pop(value, None)
-        return computation
+        copy = computation.copy() if may_be_undone else None
+        if copy is None:
+            self._shared.pop(value, None)
+            return replace(computation, undone=b"")
+        if value in self._shared:
+            self._shared[value] = replace(computation, undone=part)
+        return replace(copy, undone=b"")
 
     def peek(
         self, owner: Holder, operation: Operation, value: bytes | None, now: datetime

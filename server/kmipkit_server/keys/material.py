@@ -57,7 +57,7 @@ def key_bytes(managed: Managed) -> bytes:
 
 
 def public_key(managed: Managed) -> PublicKeyTypes:
-    """The key in a Public Key or a Certificate. Illegal Object Type for other objects."""
+    """The key in a Public Key or a Certificate. Invalid Object Type for other objects."""
     if managed.object_type is ObjectType.CERTIFICATE:
         value = managed.object
         assert isinstance(value, Certificate)
@@ -67,12 +67,12 @@ def public_key(managed: Managed) -> PublicKeyTypes:
 
 
 def private_key(call: Call, managed: Managed) -> PrivateKeyTypes:
-    """The key in a Private Key. Illegal Object Type for other objects."""
+    """The key in a Private Key. Invalid Object Type for other objects."""
     return _load(_validated(call, managed))
 
 
 def rsa_public_key(managed: Managed) -> RSAPublicKey:
-    """The RSA key of a Public Key object. Illegal Object Type for a key of another algorithm."""
+    """The RSA key of a Public Key object. Invalid Object Type for a key of another algorithm."""
     key: RSAPublicKey = _require_rsa(_load_public(managed), RSAPublicKey)
     return key
 
@@ -97,7 +97,7 @@ def use_private_key(
 def use_rsa_private_key(
     call: Call, managed: Managed, function: Callable[..., _Result], *arguments: Any
 ) -> _Result:
-    """The same with an RSA key. Illegal Object Type for a key of another algorithm."""
+    """The same with an RSA key. Invalid Object Type for a key of another algorithm."""
     source = _validated(call, managed)
     cost = costs.rsa_operation(source.bits)
     result: _Result = call.compute(_with_rsa_key, source, function, arguments, cost=cost)
@@ -114,7 +114,7 @@ def sign(call: Call, managed: Managed, key: PrivateKeyTypes, signer: signatures.
 def _require_type(managed: Managed, object_type: ObjectType) -> None:
     if managed.object_type is not object_type:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"the operation needs {title_with_article(object_type)}",
         )
 
@@ -209,7 +209,7 @@ def _encoded(managed: Managed) -> tuple[Any, ...]:
 def _require_rsa(key: object, key_class: type[Any]) -> Any:
     if not isinstance(key, key_class):
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             "the only asymmetric keys that support this operation are RSA keys",
         )
     return key

@@ -72,7 +72,7 @@ def _chain(call: Call, managed: Managed) -> Iterator[bytes]:
         value = current.object
         if not isinstance(value, Certificate):
             raise OperationError(
-                ResultReason.ILLEGAL_OBJECT_TYPE,
+                ResultReason.INVALID_OBJECT_TYPE,
                 f"a PKCS#12 Certificate Link leads to {title_with_article(current.object_type)}",
             )
         yield value.certificate_value

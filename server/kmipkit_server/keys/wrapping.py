@@ -38,9 +38,9 @@ from kmipkit_server.keys.wrapping_mac import (
     mac_or_signature,
     require_mac_or_signature,
 )
-from kmipkit_server.objects.access import load
+from kmipkit_server.objects.access import load_wrapping_key
 from kmipkit_server.objects.managed import Managed, for_version
-from kmipkit_server.objects.usage import allocate, parameters_of, require_match
+from kmipkit_server.objects.usage import allocate, oaep_parameters, parameters_of, require_match
 
 
 def wrap_key_block(
@@ -205,6 +205,11 @@ def _key_value(call: Call, data: KeyWrappingData, plaintext: bytes) -> KeyValue:
         ) from None
 
 
+_WRAPPING_TYPES = frozenset(
+    {ObjectType.SYMMETRIC_KEY, ObjectType.PUBLIC_KEY, ObjectType.PRIVATE_KEY}
+)
+
+
 def _load_wrapping_key(
     call: Call, information: EncryptionKeyInformation, usage: CryptographicUsageMask
 ) -> tuple[Managed, Parameters]:
@@ -213,22 +218,21 @@ def _load_wrapping_key(
     The parameters of the information come first: "or, if not present, from the Cryptographic
     Parameters attribute of the respective key(s)" (KMIP 1.4 §2.1.5).
     """
-    try:
-        managed = load(call, information.unique_identifier)
-    except OperationError as error:
-        if error.reason is ResultReason.OBJECT_NOT_FOUND:
-            raise OperationError(
-                ResultReason.WRAPPING_OBJECT_NOT_FOUND,
-                f"the wrapping key does not exist: {error.message}",
-            ) from None
-        raise
+    managed = load_wrapping_key(call, information.unique_identifier, "wrapping key")
+    if managed.object_type not in _WRAPPING_TYPES:
+        raise OperationError(
+            ResultReason.INVALID_OBJECT_TYPE,
+            "only Symmetric Keys and RSA keys can wrap and unwrap a key,"
+            f" not {title_with_article(managed.object_type)}",
+        )
     mask = managed.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
     if usage not in mask:
         raise OperationError(
             ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
             f"the Cryptographic Usage Mask of the wrapping key does not have {usage.names()[0]}",
         )
-    return managed, parameters_of(managed, information.cryptographic_parameters)
+    parameters = parameters_of(managed, information.cryptographic_parameters)
+    return managed, oaep_parameters(call, parameters)
 
 
 def _wrapping_key(
@@ -239,8 +243,7 @@ def _wrapping_key(
     Wrapping applies protection, as encryption does (KMIP 1.4 §3.21).
     """
     managed, parameters = _load_wrapping_key(call, information, CryptographicUsageMask.WRAP_KEY)
-    # The Result Reason is that of KMIP 1.4 §11.12.
-    require_match(managed, information.cryptographic_parameters, ResultReason.ITEM_NOT_FOUND)
+    require_match(managed, information.cryptographic_parameters)
     protect_stop_date = managed.get(Tag.PROTECT_STOP_DATE)
     if not may_protect(managed.state, call.now, protect_stop_date=protect_stop_date):
         raise OperationError(
@@ -253,7 +256,7 @@ def _wrapping_key(
     if managed.object_type is ObjectType.PUBLIC_KEY:
         return rsa_public_key(managed), parameters
     raise OperationError(
-        ResultReason.ILLEGAL_OBJECT_TYPE,
+        ResultReason.INVALID_OBJECT_TYPE,
         "only Symmetric Keys and RSA Public Keys can wrap a key,"
         f" not {title_with_article(managed.object_type)}",
     )
@@ -268,7 +271,7 @@ def _decrypt(
     if managed.object_type is ObjectType.PRIVATE_KEY:
         return use_rsa_private_key(call, managed, unwrap, parameters, wrapped)
     raise OperationError(
-        ResultReason.ILLEGAL_OBJECT_TYPE,
+        ResultReason.INVALID_OBJECT_TYPE,
         "only Symmetric Keys and RSA Private Keys can unwrap a key,"
         f" not {title_with_article(managed.object_type)}",
     )

@@ -18,7 +18,7 @@ from kmipkit.spec.enums import LinkType, ObjectType, ResultReason, WrappingMetho
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, private_key, public_key, sign
-from kmipkit_server.objects.access import load
+from kmipkit_server.objects.access import load, load_wrapping_key
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import (
     MAC_GENERATE,
@@ -55,7 +55,7 @@ _MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 def mac_or_signature(call: Call, information: MACSignatureKeyInformation, data: bytes) -> bytes:
     """The MAC or signature of some bytes, by a key that may be used for it now."""
     managed = _key(call, information)
-    require_match(managed, information.cryptographic_parameters, ResultReason.ITEM_NOT_FOUND)
+    require_match(managed, information.cryptographic_parameters)
     parameters = parameters_of(managed, information.cryptographic_parameters)
     if managed.object_type in _MAC_KEY_TYPES:
         require_use(call, managed, MAC_GENERATE)
@@ -104,15 +104,7 @@ def require_mac_or_signature(
 
 
 def _key(call: Call, information: MACSignatureKeyInformation) -> Managed:
-    try:
-        return load(call, information.unique_identifier)
-    except OperationError as error:
-        if error.reason is ResultReason.OBJECT_NOT_FOUND:
-            raise OperationError(
-                ResultReason.WRAPPING_OBJECT_NOT_FOUND,
-                f"the MAC/Signature key does not exist: {error.message}",
-            ) from None
-        raise
+    return load_wrapping_key(call, information.unique_identifier, "MAC/Signature key")
 
 
 def _public_half(call: Call, managed: Managed) -> Managed:

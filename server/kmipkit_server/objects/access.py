@@ -4,6 +4,7 @@ Loading resolves the identifier (or the ID Placeholder), asks the policy and ref
 not exist, in one place for all operations.
 """
 
+from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import OperationError
@@ -34,6 +35,29 @@ def load(call: Call, identifier: object) -> Managed:
             ResultReason.OBJECT_ARCHIVED, "the object is archived; recover it first"
         )
     return Managed(record, call.now)
+
+
+_OF_WRAPPING = MappingProxyType(
+    {
+        ResultReason.OBJECT_NOT_FOUND: ResultReason.WRAPPING_OBJECT_NOT_FOUND,
+        ResultReason.OBJECT_ARCHIVED: ResultReason.WRAPPING_OBJECT_ARCHIVED,
+        ResultReason.OBJECT_DESTROYED: ResultReason.WRAPPING_OBJECT_DESTROYED,
+    }
+)
+"""The reasons for a key that wraps another object, or authenticates it (KMIP 2.1 §11.46)."""
+
+
+def load_wrapping_key(call: Call, identifier: object, name: str) -> Managed:
+    """Like :func:`load`, for a key that wraps; it must not be destroyed."""
+    try:
+        managed = load(call, identifier)
+        managed.require_alive()
+    except OperationError as error:
+        reason = _OF_WRAPPING.get(error.reason)
+        if reason is None:
+            raise
+        raise OperationError(reason, f"the {name} cannot be used: {error.message}") from None
+    return managed
 
 
 def load_for_change(call: Call, identifier: object) -> Managed:

@@ -50,7 +50,7 @@ def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
         if row is not None and row.known_from(version) and key != Tag.CUSTOM_ATTRIBUTE:
             return row
     raise OperationError(
-        R.UNSUPPORTED_ATTRIBUTE,
+        R.INVALID_ATTRIBUTE,
         f"KMIP {version} has no attribute {attribute_name(key)!r}",
     )
 
@@ -147,7 +147,7 @@ def require_value(attribute: Attribute, version: Version) -> None:
     if isinstance(attribute.key, Tag) and isinstance(attribute.value, Item):
         # A tag that is no attribute, or an attribute in the form of another version.
         raise OperationError(
-            R.UNSUPPORTED_ATTRIBUTE,
+            R.INVALID_ATTRIBUTE,
             f"KMIP {version} has no attribute {attribute_name(attribute.key)} with such a value",
         )
     require_storable(attribute.value, version)

@@ -61,6 +61,10 @@ def require_true_claims(value: ManagedObject, attributes: Attributes) -> None:
         raise OperationError(ResultReason.INVALID_FIELD, "Certificate Value is empty")
     if value.certificate_type != CertificateType.X_509:
         return
+    if length is not None and length <= 0:
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"a Cryptographic Length of {length} is not valid"
+        )
     key = describe_certificate(value.certificate_value).key
     if key.algorithm is not None and algorithm is not None:
         require_algorithm(key.algorithm, algorithm)

@@ -263,19 +263,7 @@ def store(
     require_one_replacement(attributes)
     require_unique_name(call, attributes, owner=owner.name, shared=shared_names)
     identifier = identifier or new_identifier(call)
-    requested_keys = {attribute.key for attribute in attributes}
-    additional = [
-        Attribute(key, value)
-        for key, value in derived
-        if value is not None and key not in requested_keys
-    ]
-    all_attributes = _with_indexes((*attributes, *additional))
-    for key, server_value in (SET_IF_GENERATED if generated else SET_BY_SERVER).items():
-        value = None if key in requested_keys else server_value(call, identifier, attributes)
-        if value is not None:
-            all_attributes.append(first_instance(key, value))
-    if Tag.QUANTUM_SAFE in requested_keys:
-        require_quantum_safe(Attributes(tuple(all_attributes)))
+    all_attributes = _all_attributes(call, identifier, attributes, derived, generated=generated)
     if owner is not SYSTEM:
         constraints.check(call, object_type, all_attributes)
     record = Record(
@@ -293,6 +281,31 @@ def store(
         managed = managed.with_state(managed.state)
     call.transaction.insert(managed.record)
     return managed
+
+
+def _all_attributes(
+    call: Call,
+    identifier: str,
+    attributes: Attributes,
+    derived: Iterable[tuple[Tag, Any]],
+    *,
+    generated: bool,
+) -> list[Attribute]:
+    """The requested attributes, those that follow from the object, and those of the server."""
+    requested_keys = {attribute.key for attribute in attributes}
+    additional = [
+        Attribute(key, value)
+        for key, value in derived
+        if value is not None and key not in requested_keys
+    ]
+    all_attributes = _with_indexes((*attributes, *additional))
+    for key, server_value in (SET_IF_GENERATED if generated else SET_BY_SERVER).items():
+        value = None if key in requested_keys else server_value(call, identifier, attributes)
+        if value is not None:
+            all_attributes.append(first_instance(key, value))
+    if Tag.QUANTUM_SAFE in requested_keys:
+        require_quantum_safe(Attributes(tuple(all_attributes)))
+    return all_attributes
 
 
 _DESCRIPTIONS = (

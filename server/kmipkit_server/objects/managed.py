@@ -94,18 +94,18 @@ class Managed:
             )
         if self.object_type not in CLASS_OF_TYPE:
             raise OperationError(
-                ResultReason.ILLEGAL_OBJECT_TYPE,
+                ResultReason.INVALID_OBJECT_TYPE,
                 "users, groups and credentials cannot be retrieved, only their attributes",
             )
         return unpack_object(self.record.material, self.object_type)
 
     @property
     def key_block(self) -> KeyBlock:
-        """The key block of a key; Illegal Object Type for other objects."""
+        """The key block of a key; Invalid Object Type for other objects."""
         block = getattr(self.object, "key_block", None)
         if not isinstance(block, KeyBlock):
             raise OperationError(
-                ResultReason.ILLEGAL_OBJECT_TYPE,
+                ResultReason.INVALID_OBJECT_TYPE,
                 f"{title_with_article(self.object_type)} is not a key",
             )
         return block

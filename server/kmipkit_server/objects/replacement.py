@@ -104,10 +104,17 @@ def replacing_attributes(
     require_offset(old, requested, offset)
     require_own_storage(requested)
     attributes = merged_attributes(requested, inherited_attributes(call, old, offset))
-    # Dates that are only copied may contradict each other, if an operation has set one of them.
+    require_requested_order(requested, attributes)
+    return inherited_protection(attributes, (old,), is_copy=False)
+
+
+def require_requested_order(requested: Attributes, attributes: Attributes) -> None:
+    """Refuse a replacement with dates in the wrong order, if the client has requested one of them.
+
+    Dates that are only copied may contradict each other, if an operation has set one of them.
+    """
     if any(attribute.key in ORDERED_DATES for attribute in requested):
         require_order(attributes)
-    return inherited_protection(attributes, (old,), is_copy=False)
 
 
 def require_not_replaced(call: Call, old: Managed) -> None:

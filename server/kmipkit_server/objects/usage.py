@@ -12,10 +12,12 @@ from kmipkit.lifecycle import describe_state, may_process, may_protect
 from kmipkit.model.attribute import Attribute, AttributeKey
 from kmipkit.model.attributes import CryptographicParameters, UsageLimits
 from kmipkit.model.structure import field_names
+from kmipkit.spec.enums import ObjectType, UsageLimitsUnit
 from kmipkit.spec.enums import ResultReason as R
-from kmipkit.spec.enums import UsageLimitsUnit
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
+from kmipkit.spec.titles import title_with_article
+from kmipkit.spec.versions import V1_4
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.access import save
 from kmipkit_server.objects.managed import Managed
@@ -39,11 +41,23 @@ MAC_VERIFY = Use(CryptographicUsageMask.MAC_VERIFY, "verify MACs", protects=Fals
 DERIVE_KEY = Use(CryptographicUsageMask.DERIVE_KEY, "derive keys", protects=True)
 
 
+_WITHOUT_USE = frozenset(
+    {ObjectType.OPAQUE_OBJECT, ObjectType.TEMPLATE, ObjectType.CERTIFICATE_REQUEST}
+)
+"""Objects that no operation computes with, whatever their usage mask says."""
+
+
 def require_use(call: Call, managed: Managed, use: Use) -> None:
     """Refuse a use that the usage mask, the state or a date of the key does not permit.
 
-    Raises OperationError: Incompatible Cryptographic Usage Mask, or Wrong Key Lifecycle State.
+    Raises OperationError: Invalid Object Type, Incompatible Cryptographic Usage Mask, or Wrong Key
+    Lifecycle State.
     """
+    if managed.object_type in _WITHOUT_USE:
+        raise OperationError(
+            R.INVALID_OBJECT_TYPE,
+            f"{title_with_article(managed.object_type)} cannot be used to {use.action}",
+        )
     mask = managed.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
     if use.mask not in mask:
         raise OperationError(
@@ -67,6 +81,11 @@ def parameters_of(managed: Managed, requested: CryptographicParameters | None) -
     """The requested parameters, or else the first instance of the key's (KMIP 1.4 §4.29)."""
     parameters = requested or managed.get(Tag.CRYPTOGRAPHIC_PARAMETERS)
     return Parameters.of(parameters) if parameters is not None else Parameters()
+
+
+def oaep_parameters(call: Call, parameters: Parameters) -> Parameters:
+    """The parameters of RSA encryption, with the hash of the mask before 1.4."""
+    return parameters.before_mask_generators() if call.version < V1_4 else parameters
 
 
 def require_match(

@@ -15,6 +15,7 @@ from kmipkit_certs.authority import (
     distinguished_name,
     requested_names,
     requested_subject,
+    unverified_hash,
 )
 from kmipkit_certs.errors import CertificateError
 
@@ -55,6 +56,7 @@ from kmipkit_server.objects.replacement import (
     release_names,
     require_not_replaced,
     require_offset,
+    require_requested_order,
 )
 
 SignedRequest = x509.CertificateSigningRequest
@@ -81,7 +83,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     old = load_for_change(call, request.unique_identifier)
     if old.object_type is not ObjectType.CERTIFICATE:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"Re-certify renews a Certificate, not {title_with_article(old.object_type)}",
         )
     old.require_alive()
@@ -96,6 +98,7 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     inherited = inherited_attributes(call, old, request.offset).without(*_FROM_CERTIFICATE)
     # Requested names come before inherited ones: the first Name becomes the Common Name.
     attributes = Attributes((*requested, *not_replaced(requested, inherited)))
+    require_requested_order(requested, attributes)
     attributes = inherited_protection(attributes, (old,), is_copy=True)
     value = _issue(call, subject or old, signed, attributes)
     # The names move before the new object is stored, since two objects must not share one.
@@ -174,10 +177,16 @@ def parse_request(data: bytes, request_type: CertificateRequestType) -> SignedRe
             "the certificate request is malformed, or its key is not supported",
         ) from None
     if not is_proved:
-        raise OperationError(
-            ResultReason.INVALID_CSR, "the certificate request is not signed with its own key"
-        )
+        raise OperationError(ResultReason.INVALID_CSR, _why_not_proved(signed))
     return signed
+
+
+def _why_not_proved(signed: SignedRequest) -> str:
+    name = unverified_hash(signed)
+    is_verified = name == "SHA-1" and isinstance(signed.public_key(), RSAPublicKey)
+    if name is None or is_verified:
+        return "the certificate request is not signed with its own key"
+    return f"the certificate request is signed with {name}, which is not verified; use SHA-256"
 
 
 def _is_proved_by_sha_1(signed: SignedRequest) -> bool:

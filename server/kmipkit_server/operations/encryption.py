@@ -32,7 +32,14 @@ from kmipkit_server.engine.settings import Random
 from kmipkit_server.keys.material import key_bytes, rsa_public_key, use_rsa_private_key
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.objects.usage import DECRYPT, ENCRYPT, allocate, parameters_of, require_use
+from kmipkit_server.objects.usage import (
+    DECRYPT,
+    ENCRYPT,
+    allocate,
+    oaep_parameters,
+    parameters_of,
+    require_use,
+)
 
 
 def _algorithm(managed: Managed) -> CryptographicAlgorithm:
@@ -103,7 +110,9 @@ def _encrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: EncryptRequest
 ) -> cipher.Encrypted:
     key = rsa_public_key(managed)
-    return cipher.Encrypted(data=rsa.encrypt(key, parameters, call.data(request.data)))
+    return cipher.Encrypted(
+        data=rsa.encrypt(key, oaep_parameters(call, parameters), call.data(request.data))
+    )
 
 
 def _decrypt_symmetric(
@@ -129,6 +138,7 @@ def _decrypt_symmetric(
 def _decrypt_rsa(
     call: Call, managed: Managed, parameters: Parameters, request: DecryptRequest
 ) -> bytes:
+    parameters = oaep_parameters(call, parameters)
     return use_rsa_private_key(call, managed, rsa.decrypt, parameters, call.data(request.data))
 
 
@@ -163,7 +173,7 @@ def _tag_follows(call: Call, request: DecryptRequest) -> bool:
 def _require_object_type(managed: Managed, table: Mapping[ObjectType, object], action: str) -> None:
     if managed.object_type not in table:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"an object of type {title(managed.object_type)} cannot {action}",
         )
 

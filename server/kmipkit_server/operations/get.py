@@ -95,7 +95,7 @@ def converted_object(call: Call, managed: Managed, request: GetRequest) -> Manag
     """The object in the requested format and wrapping."""
     if not managed.object_type.known_in(call.version):
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"KMIP {call.version} has no {title(managed.object_type)}",
         )
     value = managed.object

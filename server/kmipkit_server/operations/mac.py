@@ -37,7 +37,7 @@ _MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 def _begin(managed: Managed, request: MACRequest | MACVerifyRequest) -> macs.Context:
     if managed.object_type not in _MAC_KEY_TYPES:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"a MAC needs a Symmetric Key or Secret Data, not {title_with_article(managed.object_type)}",
         )
     return macs.begin(

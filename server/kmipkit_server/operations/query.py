@@ -12,6 +12,7 @@ from kmipkit.keys.generate import LENGTHS
 from kmipkit.keys.pairs import GENERATORS
 from kmipkit.model.attributes import RNGParameters
 from kmipkit.model.headers import ProtocolVersion
+from kmipkit.model.payloads.common import ProtectionStorageMasks
 from kmipkit.model.payloads.query import (
     CapabilityInformation,
     DiscoverVersionsRequest,
@@ -36,6 +37,7 @@ from kmipkit.ttlv.tree import Item
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.objects import constraints
+from kmipkit_server.objects.protection_storage import OWN_STORAGE
 from kmipkit_server.objects.registrable import REGISTRABLE
 from kmipkit_server.operations.notify import SENT_OPERATIONS
 
@@ -145,6 +147,12 @@ RESPONSE_FIELDS: Mapping[QueryFunction, tuple[ResponseField, ...]] = MappingProx
                 # The operating system does not say how its generator is built.
                 "rng_parameters",
                 lambda call: (RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED),),
+            ),
+        ),
+        QueryFunction.QUERY_STORAGE_PROTECTION_MASKS: (
+            (
+                "protection_storage_masks",
+                lambda call: ProtectionStorageMasks(masks=(OWN_STORAGE,)),
             ),
         ),
         QueryFunction.QUERY_PROFILES: (("profile_information", _profiles),),

@@ -39,7 +39,7 @@ from kmipkit_server.operations.create import raw_key
 def _require_type(managed: Managed, object_type: ObjectType, operation_name: str) -> None:
     if managed.object_type is not object_type:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             f"{operation_name} replaces {title_with_article(object_type)},"
             f" not {title_with_article(managed.object_type)}",
         )

@@ -60,7 +60,7 @@ def _source(
     managed = load(call, request.unique_identifier)
     if managed.object_type not in _SPLITTABLE:
         raise OperationError(
-            ResultReason.ILLEGAL_OBJECT_TYPE,
+            ResultReason.INVALID_OBJECT_TYPE,
             "only Symmetric Keys, Private Keys and Secret Data can be split,"
             f" not {title_with_article(managed.object_type)}",
         )
@@ -191,7 +191,7 @@ def join_split_key(call: Call, request: JoinSplitKeyRequest) -> JoinSplitKeyResp
         value = managed.object
         if not isinstance(value, SplitKey):
             raise OperationError(
-                ResultReason.ILLEGAL_OBJECT_TYPE,
+                ResultReason.INVALID_OBJECT_TYPE,
                 f"only Split Keys can be joined, not {title_with_article(managed.object_type)}",
             )
         objects.append(managed)

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from certificate_family import element, elements
+from certificate_family import weak_request
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -137,19 +136,6 @@ def test_an_encrypted_key_of_the_authority_needs_its_password(
     monkeypatch.setenv(VARIABLE, "secret")
     run("issue", pki.path, "b")
     assert not list(pki.path.glob("*.new"))
-
-
-def weak_request(digest: hashes.HashAlgorithm, algorithm: str) -> bytes:
-    """A request that the library itself does not make."""
-    private = rsa.generate_private_key(65537, 2048)
-    builder = x509.CertificateSigningRequestBuilder().subject_name(distinguished_name("array"))
-    made = builder.sign(private, hashes.SHA256())
-    signed = made.tbs_certrequest_bytes
-    signature = private.sign(signed, padding.PKCS1v15(), digest)
-    oid = element(0x30, bytes.fromhex(algorithm) + b"\x05\0")
-    der = element(0x30, signed + oid + element(3, b"\0" + signature))
-    assert len(elements(der)) == 3
-    return der
 
 
 def test_a_request_with_an_old_hash_gets_the_true_reason(pki: Directory, tmp_path: Path) -> None:

@@ -135,3 +135,25 @@ def test_whole_responses_of_real_servers() -> None:
 def payload_of(data: bytes) -> Any:
     message, _ = decode_response(data, tolerant=True)
     return message.batch_items[0].response_payload
+
+
+def test_the_protocol_version_need_not_be_first() -> None:
+    data = answer(VERSIONS[3], 8, Item(Tag.UNIQUE_IDENTIFIER, ItemType.TEXT_STRING, "abc"))
+    message = binary.decode(data)
+    assert isinstance(message.value, tuple)
+    header, *items = message.value
+    assert isinstance(header.value, tuple)
+    turned = structure(header.tag, *reversed(header.value))
+    for parts in ((turned, *items), (*items, turned)):
+        reordered = binary.encode(structure(message.tag, *parts))
+        response, version = decode_response(reordered, tolerant=True)
+        assert version == VERSIONS[3]
+        assert response == decode_response(data, tolerant=True)[0]
+        with pytest.raises(RemoteProtocolError):
+            decode_response(reordered)
+
+
+@pytest.mark.parametrize("data", [b"", b"B\0{\1\0\0\0\0", b"B\0{\1\0\0\0\1"])
+def test_a_tolerant_reader_refuses_what_has_no_version(data: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        decode_response(data, tolerant=True)

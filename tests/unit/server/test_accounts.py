@@ -220,7 +220,7 @@ def test_only_administrators_make_and_find_users(laboratory: Laboratory) -> None
     assert reason(error) is ResultReason.PERMISSION_DENIED
     with pytest.raises(OperationFailed) as error:
         laboratory.ask(fetch(made), version=V3_0, identity="administrator")
-    assert reason(error) is ResultReason.ILLEGAL_OBJECT_TYPE
+    assert reason(error) is ResultReason.INVALID_OBJECT_TYPE
 
 
 def test_two_users_cannot_have_one_name(laboratory: Laboratory) -> None:

@@ -102,10 +102,19 @@ def test_what_is_encrypted_before_1_4_can_be_decrypted(
             decrypt(laboratory, version, request.replace(data=damaged))
 
 
+@pytest.mark.parametrize(("algorithm", "parameters", "length"), [*MODES[:2], MODES[3]])
 @pytest.mark.parametrize("size", [1, 5, 16, 200])
-def test_the_tag_follows_the_last_part(laboratory: Laboratory, size: int) -> None:
-    identifier = key(laboratory)
-    common = {"cryptographic_parameters": GCM, "unique_identifier": identifier}
+def test_the_tag_follows_the_last_part(
+    laboratory: Laboratory,
+    algorithm: CryptographicAlgorithm,
+    parameters: CryptographicParameters | None,
+    length: int,
+    size: int,
+) -> None:
+    common = {
+        "cryptographic_parameters": parameters,
+        "unique_identifier": key(laboratory, algorithm),
+    }
 
     def process(data: bytes, *, decrypts: bool) -> bytes:
         parts = [data[at : at + size] for at in range(0, len(data), size)]
@@ -130,7 +139,7 @@ def test_the_tag_follows_the_last_part(laboratory: Laboratory, size: int) -> Non
         return output
 
     encrypted = process(DATA, decrypts=False)
-    assert len(encrypted) == len(DATA) + 16
+    assert len(encrypted) == len(DATA) + length
     assert process(encrypted, decrypts=True) == DATA
     with pytest.raises(OperationFailed):
         process(encrypted[:-1] + b"?", decrypts=True)
@@ -159,7 +168,7 @@ def test_parts_are_refused_where_a_response_has_no_correlation_value(
 def test_a_wrapped_key_without_encoding_is_refused_in_1_0(laboratory: Laboratory) -> None:
     wrapping = KeyWrappingData(
         wrapping_method=WrappingMethod.ENCRYPT,
-        encryption_key_information=EncryptionKeyInformation(unique_identifier="of another server"),
+        encryption_key_information=EncryptionKeyInformation(unique_identifier=key(laboratory)),
         encoding_option=EncodingOption.NO_ENCODING,
     )
     block = symmetric_key(KEY).key_block.replace(key_value=bytes(40), key_wrapping_data=wrapping)

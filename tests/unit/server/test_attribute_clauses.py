@@ -383,6 +383,13 @@ def test_only_storage_that_the_server_has_is_promised(
     assert reason(laboratory, e.Operation.CREATE_KEY_PAIR, pair) == expected
 
 
+def test_query_says_where_objects_are_stored(laboratory: Laboratory) -> None:
+    """KMIP 2.1 §6.1.40."""
+    query = QueryRequest(query_functions=(e.QueryFunction.QUERY_STORAGE_PROTECTION_MASKS,))
+    answer = laboratory.ask(calls.raw(e.Operation.QUERY, query), V2_1)
+    assert answer.protection_storage_masks.masks == (ProtectionStorageMask.SOFTWARE,)
+
+
 # --- messages and objects -------------------------------------------------------------------------
 
 

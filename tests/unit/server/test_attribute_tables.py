@@ -299,7 +299,7 @@ def test_what_only_the_server_sets_is_refused(
     identifier = register(laboratory, kind_for(rules), version)
     attribute = Attribute(BY_NAME[name].tag, VALUES[name])
     addition = AddAttributeRequest(unique_identifier=identifier, attribute=attribute)
-    allowed = {"ATTRIBUTE_READ_ONLY"} if version == V2_1 else {"PERMISSION_DENIED"}
+    allowed = {"READ_ONLY_ATTRIBUTE"} if version == V2_1 else {"PERMISSION_DENIED"}
     assert reason(laboratory, e.Operation.ADD_ATTRIBUTE, addition, version) in allowed
     if version == V2_1:
         setting = SetAttributeRequest(unique_identifier=identifier, attribute=attribute)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificate_family import weak_request
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -267,3 +268,24 @@ def test_a_revoked_certificate_of_the_server_is_invalid(
 
     laboratory.ask(calls.revoke(made, RevocationReasonCode.KEY_COMPROMISE, None, None))
     assert verdict(laboratory, **fields) is ValidityIndicator.INVALID
+
+
+def test_the_reason_for_an_old_hash_is_the_hash(laboratory: Laboratory) -> None:
+    """SHA-1 with RSA is verified, for old clients; MD5 is not, and the answer says so."""
+
+    def ask(der: bytes) -> str:
+        return certify(
+            laboratory,
+            certificate_request_type=CertificateRequestType.PKCS_10,
+            certificate_request=der,
+        )
+
+    sha_1 = weak_request(hashes.SHA1(), "06092a864886f70d010105")
+    assert certificate(laboratory, ask(sha_1)).subject.rfc4514_string() == "CN=array"
+    for der, words in (
+        (weak_request(hashes.MD5(), "06092a864886f70d010104"), "signed with MD5"),
+        (sha_1[:-1] + bytes([sha_1[-1] ^ 1]), "not signed with its own key"),
+    ):
+        with pytest.raises(OperationFailed, match=words) as error:
+            ask(der)
+        assert error.value.reason is ResultReason.INVALID_CSR

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kmipkit_client import OperationFailed, calls, symmetric_key
 from kmipkit_client.calls import Call
 from kmipkit_server.engine.multipart import LIFETIME, MAX_COMPUTATIONS
@@ -17,6 +20,8 @@ from laboratory import Laboratory
 
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import CryptographicParameters, UsageLimits
+from kmipkit.model.keyblock import KeyBlock, KeyValue
+from kmipkit.model.objects import PublicKey
 from kmipkit.model.payloads.create import CreateKeyPairRequest
 from kmipkit.model.payloads.crypto import (
     EncryptRequest,
@@ -35,6 +40,7 @@ from kmipkit.spec.enums import (
     Data,
     HashingAlgorithm,
     InteropFunction,
+    KeyFormatType,
     Operation,
     PaddingMethod,
     QueryFunction,
@@ -153,8 +159,8 @@ def test_what_signs_and_verifies_nothing(laboratory: Laboratory) -> None:
     private, public = pair(laboratory)
     symmetric = key(laboratory, M.SIGN | M.VERIFY)
     assert refusal(laboratory, sign(public)) == "INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK"
-    assert refusal(laboratory, sign(symmetric)) == "ILLEGAL_OBJECT_TYPE"
-    assert refusal(laboratory, verify(symmetric, signature_data=b"")) == "ILLEGAL_OBJECT_TYPE"
+    assert refusal(laboratory, sign(symmetric)) == "INVALID_OBJECT_TYPE"
+    assert refusal(laboratory, verify(symmetric, signature_data=b"")) == "INVALID_OBJECT_TYPE"
     assert refusal(laboratory, verify(public)) == "INVALID_FIELD"
     assert refusal(laboratory, sign(private, None)) == "INVALID_FIELD"
     both = sign(private, DATA, digested_data=bytes(32))
@@ -359,6 +365,31 @@ def test_rsa_takes_its_data_in_one_part(laboratory: Laboratory) -> None:
     assert refusal(laboratory, calls.raw(Operation.ENCRYPT, part)) == "FEATURE_NOT_SUPPORTED"
     whole = calls.raw(Operation.ENCRYPT, part.replace(final_indicator=True))
     assert len(laboratory.ask(whole).data) == 128
+
+
+@pytest.mark.parametrize(
+    ("version", "mask_hash"), [(V1_2, SHA256), (V1_3, SHA256), (V1_4, SHA1), (V2_1, SHA1)], ids=str
+)
+def test_the_hash_of_the_mask_of_oaep(
+    laboratory: Laboratory, version: Version, mask_hash: type[HashAlgorithm]
+) -> None:
+    """SHA-1 unless given (KMIP 1.4 §3.6); before 1.4 nobody can give it, and it is that of OAEP."""
+    key = rsa.generate_private_key(65537, 1024)
+    data = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    value = PublicKey(
+        key_block=KeyBlock(
+            key_format_type=KeyFormatType.X_509, key_value=KeyValue(key_material=data)
+        )
+    )
+    public = laboratory.ask(calls.register(value, M.ENCRYPT, None, None), version)
+    laboratory.ask(calls.activate(public), version)
+    oaep = CryptographicParameters(
+        padding_method=PaddingMethod.OAEP, hashing_algorithm=HashingAlgorithm.SHA_256
+    )
+    request = EncryptRequest(unique_identifier=public, cryptographic_parameters=oaep, data=b"x")
+    encrypted = laboratory.ask(calls.raw(Operation.ENCRYPT, request), version).data
+    scheme = padding.OAEP(mgf=padding.MGF1(mask_hash()), algorithm=SHA256(), label=None)
+    assert key.decrypt(encrypted, scheme) == b"x"
 
 
 # --- operations without objects -------------------------------------------------------------------

@@ -445,7 +445,7 @@ def test_the_parts_of_a_new_key_and_of_another_do_not_mix(laboratory: Laboratory
     assert laboratory.ask(join(*one[:2]))
     assert refusal(laboratory, join(one[0], other[1])) == "INVALID_FIELD"
     key = base_key(laboratory)
-    assert refusal(laboratory, join(key, one[0])) == "ILLEGAL_OBJECT_TYPE"
+    assert refusal(laboratory, join(key, one[0])) == "INVALID_OBJECT_TYPE"
     call = join(*one, object_type=ObjectType.CERTIFICATE)
     assert refusal(laboratory, call) == "INVALID_OBJECT_TYPE"
 

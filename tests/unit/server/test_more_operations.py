@@ -118,8 +118,8 @@ def test_a_value_is_adjusted(
         (custom("x-nothing"), UP, None, "INVALID_DATA_TYPE"),
         (COUNTER, UP, 2**31 - 1, "NUMERIC_RANGE"),
         (Tag.ROTATE_INTERVAL, DOWN, 1, "NUMERIC_RANGE"),
-        (Tag.CRYPTOGRAPHIC_LENGTH, UP, None, "ATTRIBUTE_READ_ONLY"),
-        (Tag.LEASE_TIME, UP, None, "ATTRIBUTE_READ_ONLY"),
+        (Tag.CRYPTOGRAPHIC_LENGTH, UP, None, "READ_ONLY_ATTRIBUTE"),
+        (Tag.LEASE_TIME, UP, None, "READ_ONLY_ATTRIBUTE"),
     ],
 )
 def test_what_is_not_adjusted(

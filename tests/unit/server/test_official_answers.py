@@ -8,20 +8,34 @@ import pytest
 from kmipkit_client import OperationFailed, calls
 from laboratory import Laboratory
 
+from kmipkit.keys import splitting
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import Name
+from kmipkit.model.keyblock import KeyBlock
+from kmipkit.model.objects import SymmetricKey
 from kmipkit.model.payloads.attributes import AddAttributeRequest, SetAttributeRequest
-from kmipkit.model.payloads.create import CreateRequest
+from kmipkit.model.payloads.create import (
+    CreateRequest,
+    CreateSplitKeyRequest,
+    JoinSplitKeyRequest,
+)
 from kmipkit.model.payloads.lifecycle import ObtainLeaseRequest
 from kmipkit.model.payloads.locate import LocateRequest
+from kmipkit.model.payloads.query import QueryRequest
+from kmipkit.model.payloads.register import RegisterRequest
 from kmipkit.spec.enums import (
+    ClientRegistrationMethod,
     CryptographicAlgorithm,
+    KeyFormatType,
     NameType,
     ObjectGroupMember,
     ObjectType,
     Operation,
+    QueryFunction,
     ResultReason,
     RevocationReasonCode,
+    SplitKeyMethod,
+    SplitKeyPolynomial,
 )
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.masks import CryptographicUsageMask
@@ -155,3 +169,79 @@ def test_quantum_safe_is_only_set_on_a_key_that_is(
         laboratory.ask(call)
     else:
         assert refusal(laboratory, call) is ResultReason.GENERAL_FAILURE
+
+
+# --- keys without their value, and parts of keys -------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [V1_2, V1_4, V2_0, V2_1], ids=str)
+def test_get_of_a_key_without_value_gives_the_rest(
+    laboratory: Laboratory, version: Version
+) -> None:
+    """The official cases TC-MDO-1 and -3."""
+    block = KeyBlock(
+        key_format_type=KeyFormatType.RAW,
+        cryptographic_algorithm=CryptographicAlgorithm.AES,
+        cryptographic_length=128,
+    )
+    request = RegisterRequest(
+        object_type=ObjectType.SYMMETRIC_KEY,
+        attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, BOTH)),
+        object=SymmetricKey(key_block=block),
+    )
+    call = calls.raw(Operation.REGISTER, request)
+    key = laboratory.ask(call, version=version).unique_identifier
+    got = laboratory.ask(calls.get(key, None, None, None), version=version)
+    assert got == SymmetricKey(key_block=block)
+    other = calls.get(key, KeyFormatType.TRANSPARENT_SYMMETRIC_KEY, None, None)
+    reason = refusal(laboratory, other, version)
+    assert reason in (ResultReason.KEY_VALUE_NOT_PRESENT, ResultReason.ILLEGAL_OPERATION)
+
+
+@pytest.mark.parametrize(
+    ("method", "polynomial"),
+    [
+        (SplitKeyMethod.POLYNOMIAL_SHARING_GF_2_8, SplitKeyPolynomial.POLYNOMIAL_285),
+        (SplitKeyMethod.POLYNOMIAL_SHARING_GF_2_16, SplitKeyPolynomial.POLYNOMIAL_283),
+    ],
+)
+def test_the_parts_of_a_key_say_which_polynomial_they_have(
+    laboratory: Laboratory, method: SplitKeyMethod, polynomial: SplitKeyPolynomial
+) -> None:
+    key = laboratory.ask(aes(128))
+    request = CreateSplitKeyRequest(
+        object_type=ObjectType.SPLIT_KEY,
+        unique_identifier=key,
+        split_key_parts=3,
+        split_key_threshold=2,
+        split_key_method=method,
+        attributes=Attributes(),
+    )
+    created = laboratory.ask(calls.raw(Operation.CREATE_SPLIT_KEY, request))
+    parts = created.unique_identifiers
+    attributes = laboratory.ask(calls.get_attributes(parts[0], ()), version=V3_0)
+    assert attributes.get(Tag.SPLIT_KEY_POLYNOMIAL) is polynomial
+    shares = {}
+    for part in parts[1:]:
+        value = laboratory.ask(calls.get(part, None, None, None))
+        shares[value.key_part_identifier] = value.key_block.key_value.key_material
+    scheme = splitting.Scheme(method, 3, 2, 16, polynomial=polynomial)
+    secret = laboratory.ask(calls.get(key, None, None, None)).key_block.key_value.key_material
+    assert splitting.join(shares, scheme) == secret
+    join = JoinSplitKeyRequest(
+        object_type=ObjectType.SYMMETRIC_KEY,
+        unique_identifiers=parts[:2],
+        attributes=Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, BOTH)),
+    )
+    joined = laboratory.ask(calls.raw(Operation.JOIN_SPLIT_KEY, join)).unique_identifier
+    value = laboratory.ask(calls.get(joined, None, None, None))
+    assert value.key_block.key_value.key_material == secret
+
+
+def test_query_lists_the_client_registration_methods(laboratory: Laboratory) -> None:
+    """KMIP 1.4 §4.25: it "SHALL list all the client registration methods that the server supports"."""
+    function = QueryFunction.QUERY_CLIENT_REGISTRATION_METHODS
+    request = QueryRequest(query_functions=(function,))
+    answer = laboratory.ask(calls.raw(Operation.QUERY, request), version=V1_4)
+    methods = set(ClientRegistrationMethod) - {ClientRegistrationMethod.UNSPECIFIED}
+    assert set(answer.client_registration_methods) == methods

@@ -37,7 +37,7 @@ from kmipkit.model.payloads.rekey import ReKeyKeyPairRequest, ReKeyRequest
 from kmipkit.spec import enums as e
 from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_1, V3_0, Version
+from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_0, V2_1, V3_0, Version
 
 BOTH = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
 WRAP = CryptographicUsageMask.WRAP_KEY
@@ -312,7 +312,8 @@ def test_wrapping_parameters_agree_with_those_of_the_key(
 ) -> None:
     more = () if own is None else ((Tag.CRYPTOGRAPHIC_PARAMETERS, own),)
     request = wrapping_request(key(laboratory), wrapping_key(laboratory, *more), requested)
-    expected = "" if is_allowed else "ITEM_NOT_FOUND"
+    refused = "ITEM_NOT_FOUND" if version < V2_0 else "BAD_CRYPTOGRAPHIC_PARAMETERS"
+    expected = "" if is_allowed else refused
     assert reason(laboratory, e.Operation.GET, request, version) == expected
 
 

@@ -1,0 +1,15 @@
+"""The server that the tester judges is strict: it refuses what only later versions have."""
+
+from collections.abc import Iterator
+
+import pytest
+from servers import RunningServer
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A strict key server that the tests of this folder share."""
+    folder = tmp_path_factory.mktemp("strict") / "data"
+    running = RunningServer(folder, arguments=["--strict"]).start()
+    yield running
+    running.end()
