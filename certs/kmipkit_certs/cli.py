@@ -29,12 +29,17 @@ algorithm_option = click.option(
 
 
 def purpose_option(function: Callable[..., None]) -> Callable[..., None]:
-    """``--server``, ``--client`` or ``--both``."""
+    """``--server`` or ``--client``."""
     server = click.option(
         "--server/--client", default=False, help="Side of the connection.  [default: client]"
     )
+    return server(function)
+
+
+def both_option(function: Callable[..., None]) -> Callable[..., None]:
+    """``--both``."""
     both = click.option("--both", is_flag=True, help="Both sides, for one who calls and is called.")
-    return server(both(function))
+    return both(function)
 
 
 def days_option(function: Callable[..., None]) -> Callable[..., None]:
@@ -110,6 +115,7 @@ def init(directory: Path, name: str, algorithm: str) -> None:
     "--san", multiple=True, help="Host name, address, e-mail address or URI; may be repeated."
 )
 @purpose_option
+@both_option
 @algorithm_option
 @days_option
 @click.option("--pkcs12", is_flag=True, help="Also write NAME.p12, for devices that want PKCS #12.")
@@ -218,6 +224,7 @@ def export(
 @click.argument("request", type=FILE)
 @click.option("--out", type=FILE, help="File to write.  [default: REQUEST with the suffix .crt]")
 @purpose_option
+@both_option
 @days_option
 @password_option
 def sign(
