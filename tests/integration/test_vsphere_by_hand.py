@@ -1,5 +1,6 @@
 """A laboratory by hand, over processes: the commands that init-lab makes, and each step's command."""
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kmipkit_client import Client
+
+from kmipkit.spec.enums import RevocationReasonCode
 
 KMIPKIT = f"{sys.executable} -m kmipkit"
 DATA = b"salaries: Ada 120000"
@@ -247,6 +251,29 @@ def test_vms_are_listed_while_a_host_is_down_and_unlocked_when_it_is_back(lab: L
     lab.start("esx01")
     until(lab, "vms", shows="cryptoState: unlocked")
     lab.script("guest", "esx01", "read-disk", "db1", "--length", "1")
+
+
+def test_one_destroyed_key_locks_one_machine_after_a_reboot(lab: Lab) -> None:
+    lab.call("create-vm", "esx01", "bad", "65536", "--encrypt")
+    machines = {vm["name"]: vm for vm in json.loads(lab.call("--json", "vms"))}
+    [key] = [key["keyId"] for key in machines["bad"]["keyIds"]]
+    pki = lab.folder / "kms" / "certs"
+    credentials = {"ca": pki / "ca.crt", "cert": pki / "vcenter.crt", "key": pki / "vcenter.key"}
+    with Client("127.0.0.1", lab.kms_port, **credentials) as client:
+        client.revoke(key, RevocationReasonCode.CESSATION_OF_OPERATION)
+        client.destroy(key)
+    lab.kill("esx01")
+    lab.start("esx01")
+    alarms = until(lab, "alarms", shows="bad")
+    assert key in alarms
+    until(lab, "alarms", shows="name: bad")
+    lab.script("guest", "esx01", "read-disk", "db1", "--length", "1")
+    time.sleep(6)  # another round of the background
+    locked = lab.call("events", "--type", "vm.Crypto.VMLocked")
+    assert locked.count("name: bad") == 1
+    assert key in lab.call("unlock-vm", "bad", fails=True)
+    lab.call("destroy-vm", "bad")
+    assert "bad" not in lab.call("alarms")
 
 
 def test_a_certificate_for_both_usages_is_issued(lab: Lab) -> None:
