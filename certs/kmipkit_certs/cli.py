@@ -35,6 +35,12 @@ def purpose_option(function: Callable[..., None]) -> Callable[..., None]:
     return server(function)
 
 
+def both_option(function: Callable[..., None]) -> Callable[..., None]:
+    """``--both``."""
+    both = click.option("--both", is_flag=True, help="Both sides, for one who calls and is called.")
+    return both(function)
+
+
 def days_option(function: Callable[..., None]) -> Callable[..., None]:
     """``--days``."""
     return click.option(
@@ -61,9 +67,11 @@ def pkcs12_options(function: Callable[..., None]) -> Callable[..., None]:
     return file(old(function))
 
 
-def _purpose(server: bool) -> "Purpose":
+def _purpose(server: bool, both: bool = False) -> "Purpose":
     from kmipkit_certs.authority import Purpose
 
+    if both:
+        return Purpose.BOTH
     return Purpose.SERVER if server else Purpose.CLIENT
 
 
@@ -106,6 +114,7 @@ def init(directory: Path, name: str, algorithm: str) -> None:
     "--san", multiple=True, help="Host name, address, e-mail address or URI; may be repeated."
 )
 @purpose_option
+@both_option
 @algorithm_option
 @days_option
 @click.option("--pkcs12", is_flag=True, help="Also write NAME.p12, for devices that want PKCS #12.")
@@ -116,6 +125,7 @@ def issue(
     name: str,
     san: tuple[str, ...],
     server: bool,
+    both: bool,
     algorithm: str,
     days: int,
     pkcs12: bool,
@@ -135,6 +145,7 @@ def issue(
     Examples:
       kmipkit certs issue pki kms.example.org --server
       kmipkit certs issue pki kms --server --san localhost --san 127.0.0.1
+      kmipkit certs issue pki vcenter --both
       kmipkit certs issue pki tape-library --algorithm rsa-2048 --days 365
       kmipkit certs issue pki array7 --pkcs12 --pkcs12-password-file secret
     """
@@ -144,10 +155,10 @@ def issue(
     target = Directory(directory, from_command_line(key_password_file))
     store = target.pkcs12(name) if pkcs12 else None
     password = new_password(pkcs12_password_file, str(store)) if store is not None else b""
-    alternative = san or ((name,) if server else ())
+    alternative = san or ((name,) if server or both else ())
     files = target.issue(
         name,
-        _purpose(server),
+        _purpose(server, both),
         system_clock(),
         alternative=alternative,
         algorithm=algorithm,
@@ -212,6 +223,7 @@ def export(
 @click.argument("request", type=FILE)
 @click.option("--out", type=FILE, help="File to write.  [default: REQUEST with the suffix .crt]")
 @purpose_option
+@both_option
 @days_option
 @password_option
 def sign(
@@ -219,6 +231,7 @@ def sign(
     request: Path,
     out: Path | None,
     server: bool,
+    both: bool,
     days: int,
     key_password_file: Path | None,
 ) -> None:
@@ -238,7 +251,7 @@ def sign(
     certificate = (
         Directory(directory, from_command_line(key_password_file))
         .authority()
-        .sign(files.read_request(request), _purpose(server), system_clock(), days=days)
+        .sign(files.read_request(request), _purpose(server, both), system_clock(), days=days)
     )
     target = out or request.with_suffix(".crt")
     files.write_certificate(target, certificate)

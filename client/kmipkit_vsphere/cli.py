@@ -1,90 +1,29 @@
 """``kmipkit vcenter``, ``kmipkit host``, ``kmipkit trust-authority`` and ``kmipkit demo``."""
 
-import functools
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from kmipkit_certs.options import password_option
 
 from kmipkit.terminal import echo, echo_json, echo_lines
+from kmipkit_vsphere.cli_disks import export_disk, open_core_dump, read_disk, write_disk
+from kmipkit_vsphere.cli_options import (
+    FILE,
+    certificate_options,
+    host_and_port,
+    listen_options,
+    make_credentials,
+    password,
+)
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.rpc.call import Request
     from kmipkit_vsphere.rpc.tls import Credentials
     from kmipkit_vsphere.vcenter.command import Row
 
-FILE = click.Path(path_type=Path)
 A = TypeVar("A")
-F = TypeVar("F", bound=Callable[..., Any])
 STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter")
-
-
-def certificate_options(function: Callable[..., None]) -> Callable[..., None]:
-    """``--cert``, ``--key``, ``--ca`` and others, which the function gets as ``credentials``."""
-
-    @functools.wraps(function)
-    def run(
-        *arguments: Any,
-        cert: Path,
-        key: Path | None,
-        ca: Path,
-        key_password_file: Path | None,
-        crl: tuple[Path, ...],
-        revoked: Path | None,
-        **options: Any,
-    ) -> None:
-        credentials = _credentials(cert, key, ca, key_password_file, crl, revoked)
-        function(*arguments, credentials=credentials, **options)
-
-    for option in (
-        click.option(
-            "--revoked",
-            type=FILE,
-            help="Further revoked certificates, as of kmipkit certs revoke --list.",
-        ),
-        click.option(
-            "--crl",
-            type=FILE,
-            multiple=True,
-            help="Revocation list of an authority; may be repeated.",
-        ),
-        click.option("--ca", type=FILE, required=True, help="Authorities of the other roles."),
-        password_option,
-        click.option(
-            "--key", type=FILE, help="Private key, if the file of the certificate has none."
-        ),
-        click.option(
-            "--cert", type=FILE, required=True, help="Own certificate, PEM, DER or PKCS #12."
-        ),
-    ):
-        option(run)  # adds to the parameters of the function
-    return run
-
-
-def listen_options(function: F) -> F:
-    """``--listen`` and ``--port``."""
-    port = click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True)
-    listen = click.option("--listen", default="127.0.0.1", show_default=True, help="Address.")
-    return listen(port(function))
-
-
-def _credentials(
-    cert: Path,
-    key: Path | None,
-    ca: Path,
-    password_file: Path | None,
-    crls: tuple[Path, ...] = (),
-    revoked: Path | None = None,
-) -> "Credentials":
-    from kmipkit_certs.passwords import from_command_line
-    from kmipkit_certs.revocation_files import RevocationFiles
-
-    from kmipkit_vsphere.rpc.tls import Credentials
-
-    password = from_command_line(password_file)
-    return Credentials(cert, key, ca, password, RevocationFiles(crls, revoked))
 
 
 @click.group()
@@ -156,7 +95,7 @@ def vcenter_serve(
     if (kms_cert is None) is not (kms_ca is None) or (kms_key is not None and kms_cert is None):
         raise click.UsageError("--kms-cert, --kms-key and --kms-ca must be used together")
     kms = (
-        _credentials(kms_cert, kms_key, kms_ca, kms_key_password_file, kms_crl)
+        make_credentials(kms_cert, kms_key, kms_ca, kms_key_password_file, kms_crl)
         if kms_cert is not None and kms_ca is not None
         else None
     )
@@ -203,15 +142,8 @@ def vcenter_call(
       kmipkit vcenter call --vcenter 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
       kmipkit vcenter call ... --json events
     """
-    address = _host_and_port(where, "--vcenter")
+    address = host_and_port(where, "--vcenter")
     context.obj = (address, name, credentials, as_json)
-
-
-def _host_and_port(where: str, option: str) -> tuple[str, int]:
-    host, separator, port = where.rpartition(":")
-    if not separator or not port.isdecimal():
-        raise click.BadParameter(f"{where!r} is not HOST:PORT", param_hint=option)
-    return host.strip("[]"), int(port)
 
 
 def _send(context: click.Context, request: "Request[A]") -> "A":
@@ -264,18 +196,70 @@ def export_provider(
 
     if file.exists():
         raise click.BadParameter(f"{file} exists already", param_hint="FILE")
-    password = None
-    if password_file is not None:
-        try:
-            password = SecretText(password_file.read_bytes().rstrip(b"\r\n"))
-        except OSError as error:
-            raise click.BadParameter(f"cannot read {password_file}: {error}") from error
-    prepared = _send(context, ExportProvider(provider, password))
+    secret = None if password_file is None else SecretText(password(password_file))
+    prepared = _send(context, ExportProvider(provider, secret))
     if prepared.warning:
         echo(f"warning: {prepared.warning}", err=True)
     data = _send(context, DownloadBackup(prepared.location.download_token.token))
     write_new(file, data, 0o600)
     echo(f"wrote {file}; the key provider {provider} is backed up")
+
+
+@vcenter_call.command("export-core-dump")
+@click.argument("host_name", metavar="HOST")
+@click.argument("dump")
+@click.argument("file", type=FILE)
+@click.option("--password-file", type=FILE, required=True, help="File with a password for it.")
+@click.pass_context
+def export_core_dump(
+    context: click.Context, host_name: str, dump: str, file: Path, password_file: Path
+) -> None:
+    """Write a core dump to FILE, protected by a password instead of a key, mode 0600.
+
+    core-dumps lists them; kmipkit host open-core-dump decrypts the file.
+
+    \b
+    Example:
+      kmipkit vcenter call ... export-core-dump esx01 hostd-zdump.20260131T120000 dump --password-file p
+    """
+    from kmipkit_certs.files import write_new
+
+    from kmipkit_vsphere.model.keys import SecretText
+    from kmipkit_vsphere.vcenter.calls.hosts import ExportCoreDump
+
+    if file.exists():
+        raise click.BadParameter(f"{file} exists already", param_hint="FILE")
+    request = ExportCoreDump(host_name, dump, SecretText(password(password_file)))
+    write_new(file, _send(context, request), 0o600)
+    echo(f"wrote {file}")
+
+
+@vcenter.command("init-lab")
+@click.argument("directory", type=FILE)
+@click.option(
+    "--host", "hosts", multiple=True, default=("esx01", "esx02"), show_default=True, help="Hosts."
+)
+@click.option("--kms-port", type=click.IntRange(1, 65535), default=5696, show_default=True)
+@click.option(
+    "--first-port",
+    type=click.IntRange(1, 65000),
+    default=5989,
+    show_default=True,
+    help="Port of vCenter; the hosts have the next ones.",
+)
+def init_lab(directory: Path, hosts: tuple[str, ...], kms_port: int, first_port: int) -> None:
+    """Make a laboratory in a new DIRECTORY: certificates for all roles, and their commands.
+
+    \b
+    Examples:
+      kmipkit vcenter init-lab lab
+      lab/bin/kms & lab/bin/vcenter & lab/bin/esx01 &
+      lab/bin/call add-key-server KMS kms1 127.0.0.1
+    """
+    from kmipkit_vsphere.demo.by_hand import make
+
+    for line in make(directory, hosts, kms_port, first_port):
+        echo(line)
 
 
 @click.group()
@@ -334,6 +318,10 @@ def host_serve(
     run_host(name, data_dir, listening, echo, boot)
 
 
+for command in (read_disk, write_disk, open_core_dump, export_disk):
+    host.add_command(command)
+
+
 @click.group("trust-authority")
 def trust_authority() -> None:
     """The Trust Authority host: attests hosts, and gives keys to attested hosts only.
@@ -385,46 +373,6 @@ def trust_authority_serve(
     callers = trust_authority_callers(manager)
     listening = Listening((listen, port), credentials, callers)
     run_trust_authority(name, data_dir, listening, service_port, echo)
-
-
-@host.command("export-disk")
-@click.argument("machine")
-@click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
-@click.option("--name", required=True, help="Name of the host, as in its certificate.")
-@click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
-@click.option("--socket", type=FILE, help="Unix socket for clients.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1 for clients.")
-@click.option("--readonly", is_flag=True, help="Refuse writes.")
-@certificate_options
-def export_disk(
-    machine: str,
-    where: str,
-    name: str,
-    disk: int,
-    socket: Path | None,
-    port: int | None,
-    readonly: bool,
-    credentials: "Credentials",
-) -> None:
-    """Export a disk of an unlocked machine as a network block device, with nbdkit.
-
-    Clients see plain text; the file on the datastore stays ciphertext. The certificate must be that
-    of a guest of the host.
-
-    \b
-    Examples:
-      kmipkit host export-disk db1 --host 127.0.0.1:5989 --name esx01 --socket /run/db1.sock \\
-          --cert guest.crt --key guest.key --ca roles-ca.crt
-      qemu-img convert nbd+unix:///?socket=/run/db1.sock db1.raw
-    """
-    from kmipkit_vsphere.nbd.export import Export, run
-
-    if (socket is None) == (port is None):
-        raise click.UsageError("give either --socket or --port")
-    address = _host_and_port(where, "--host")
-    status = run(Export(name, address, credentials, machine, disk, socket, port, readonly))
-    if status:
-        raise click.exceptions.Exit(status)
 
 
 @click.command()

@@ -31,6 +31,7 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.engine.asynchronous import DeferredRequest
 from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.computing import Computer, Executor
@@ -367,7 +368,15 @@ async def _run_deferred(dispatcher: Dispatcher, delay: float) -> None:
             await trio.sleep(max(delay, MIN_DEFERRED_INTERVAL))
             # Each in a task of its own, so that one that takes long does not delay the others.
             for deferred in dispatcher.due():
-                nursery.start_soon(dispatcher.run_deferred, [deferred])
+                nursery.start_soon(_carry_out, dispatcher, deferred)
+
+
+async def _carry_out(dispatcher: Dispatcher, deferred: DeferredRequest) -> None:
+    try:
+        await dispatcher.run_deferred([deferred])
+    except Exception:
+        # Only a defect of the server gets here, and background work never ends the server.
+        log.exception("an asynchronous request ended by an internal error")
 
 
 def _offers_interop(config: Config) -> bool:

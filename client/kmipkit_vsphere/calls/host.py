@@ -1,5 +1,6 @@
 """What vCenter asks of a host itself: encryption mode, keys, attestation, core dumps."""
 
+from enum import StrEnum
 from uuid import UUID
 
 from kmipkit_vsphere.model.crypto_spec import CryptoState
@@ -118,6 +119,28 @@ class GetCryptoKeyStatus(Request[list[KeyPresence]]):
     """Ask a host which of these keys it has."""
 
     keys: list[CryptoKeyId]
+
+
+class ReferenceKind(StrEnum):
+    """What refers to a key."""
+
+    MACHINE = "machine"
+    HOST_KEY = "hostKey"
+    CORE_DUMP = "coreDump"
+    VSAN = "vsan"
+    OTHER = "other"
+
+
+class KeyReference(Message):
+    """A key whose id stands in a file of a host, and the name of what it belongs to."""
+
+    key_id: CryptoKeyId
+    kind: ReferenceKind
+    name: str
+
+
+class ListKeyReferences(Request[list[KeyReference]]):
+    """All keys that anything on a host refers to, in use or not."""
 
 
 class SetKeyPersistence(Request[None]):

@@ -13,13 +13,15 @@ from kmipkit_vsphere.rpc.call import Request
 class MachineState(StrEnum):
     """``cryptoState`` of a machine (vsphere.md §2.5).
 
-    ``plain`` for one that is not encrypted, ``invalid`` for one whose files are damaged.
+    ``plain`` for one that is not encrypted, ``invalid`` for one whose files are damaged, ``unknown``
+    where the host does not say.
     """
 
     PLAIN = "plain"
     LOCKED = "locked"
     UNLOCKED = "unlocked"
     INVALID = "invalid"
+    UNKNOWN = "unknown"
 
 
 class PowerState(StrEnum):
@@ -27,6 +29,7 @@ class PowerState(StrEnum):
 
     ON = "poweredOn"
     OFF = "poweredOff"
+    UNKNOWN = "unknown"
 
 
 class MachineInfo(Message):
@@ -107,6 +110,12 @@ class CryptoUnlock(Request[MachineInfo]):
 
 class UnregisterMachine(Request[None]):
     """Lock a machine that vCenter removes from its inventory."""
+
+    name: Text
+
+
+class DeleteMachine(Request[None]):
+    """Delete a machine that is powered off, with all its files."""
 
     name: Text
 

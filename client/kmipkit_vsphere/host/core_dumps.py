@@ -6,6 +6,7 @@ relocks the existing dumps. A dump that leaves the host is protected by a passwo
 ``vm-support``; the password is stored nowhere.
 """
 
+import contextlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -77,11 +78,17 @@ class CoreDumps:
         return _info(name, header)
 
     def all(self) -> list[DumpInfo]:
-        """All dumps, by name."""
+        """All dumps, by name; a damaged one hides none of the others."""
+        dumps = []
+        for name in self._names():
+            with contextlib.suppress(DamagedData):
+                dumps.append(_info(name, self._read(name)[0]))
+        return dumps
+
+    def _names(self) -> list[str]:
         if not self._folder.is_dir():
             return []
-        names = sorted(path.name for path in self._folder.iterdir() if "-zdump." in path.name)
-        return [_info(name, self._read(name)[0]) for name in names]
+        return sorted(path.name for path in self._folder.iterdir() if "-zdump." in path.name)
 
     def read(self, name: str, keys: Mapping[CryptoKeyId, Secret]) -> bytes:
         """The plain dump; :class:`EncryptionKeyRequired` if its key is not available."""

@@ -1,11 +1,22 @@
 """The datastore of a host: one folder, with a folder in it for each machine."""
 
-import contextlib
+import logging
+import shutil
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from kmipkit_vsphere.host.machine import Machine, check_name
-from kmipkit_vsphere.model.errors import DamagedData, NotFound
+from kmipkit_vsphere.host.machine import (
+    COPY,
+    Machine,
+    check_name,
+    remove_unfinished,
+    staging_folder,
+)
+from kmipkit_vsphere.model.defects import contained
+from kmipkit_vsphere.model.errors import NotFound
+from kmipkit_vsphere.model.files import sync_folder
+
+log = logging.getLogger("kmipkit.vsphere.host")
 
 
 class Datastore:
@@ -31,8 +42,24 @@ class Datastore:
         files = self.folder.glob("[!.]*/*.vmx")
         return sorted(path.stem for path in files if path.stem == path.parent.name)
 
+    def delete(self, name: str) -> None:
+        """Delete all files of a machine, complete or not; :class:`NotFound` if there are none."""
+        check_name(name)
+        folder = self.folder / name
+        if not folder.is_dir():
+            raise NotFound(f"there is no machine {name} on this host")
+        # Out of sight at once: a crash in the middle leaves nothing that looks like a machine.
+        doomed = staging_folder(self.folder, name, COPY, str(uuid4()))
+        folder.rename(doomed)
+        sync_folder(self.folder)
+        shutil.rmtree(doomed)
+
     def recover(self) -> None:
-        """Complete or undo every operation that a crash interrupted."""
-        for vmx in self.folder.glob("*/*.vmx"):
-            with contextlib.suppress(DamagedData):  # reported when the machine is used
-                Machine.load(vmx.parent).recover()
+        """Complete or undo every operation that a crash interrupted.
+
+        What is wrong with one machine is reported when it is used.
+        """
+        remove_unfinished(self.folder)
+        for name in self.names():
+            with contained(log, f"machine {name}"):
+                Machine.load(self.folder / name).recover()

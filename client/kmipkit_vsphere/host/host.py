@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from kmipkit_vsphere.calls.host import ChangeKeyResult, HostDescription
+from kmipkit_vsphere.calls.host import ChangeKeyResult, HostDescription, KeyReference
+from kmipkit_vsphere.host import key_references
 from kmipkit_vsphere.host.core_dumper import CoreDumper
 from kmipkit_vsphere.host.core_dumps import CoreDumps
 from kmipkit_vsphere.host.datastore import Datastore
@@ -51,7 +52,8 @@ class Host:
         self.config = SealedConfig(folder, sealer)
         self.keys = HostKeys(self.config)
         self.datastore = Datastore(folder / "datastore")
-        self.vsan = VsanEncryption(self.config, folder / "vsan")
+        self._vsan_folder = folder / "vsan"
+        self.vsan = VsanEncryption(self.config, self._vsan_folder)
         self.dumps = CoreDumps(folder / "coredumps")
         self.trusted: TrustedHost | None = None
         self._open = OpenMachines(self.datastore, self.keys)
@@ -106,6 +108,12 @@ class Host:
             key_persistence=self.keys.persistence.is_enabled,
             key_providers=self.keys.sources.natives(),
             datastore=str(self.datastore.folder),
+        )
+
+    def key_references(self) -> list[KeyReference]:
+        """All keys that anything on this host refers to."""
+        return key_references.find(
+            self.datastore.folder, self._vsan_folder, self.dumps, self.keys.crypto, self.vsan
         )
 
     def change_key(self, new_key: CryptoKeyPlain) -> ChangeKeyResult:

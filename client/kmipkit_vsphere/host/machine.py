@@ -7,13 +7,16 @@ stays locked by itself, and then the machine cannot be powered on (§2.5).
 """
 
 import contextlib
+import errno
+import itertools
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
@@ -34,7 +37,13 @@ HOME_SIZE: Final = 64 * 1024
 MAX_DISK: Final = 1 << 40
 MAX_DISKS: Final = 15
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_NAME: Final = 64
+MAX_NAME_BYTES: Final = 160
+"""The longest name as UTF-8: a file's has 255 bytes, and a folder's holds the id of a migration."""
+_FORBIDDEN: Final = '/\\"'
+INCOMING, LEAVING, COPY = "incoming", "leaving", "copy"
+"""The purposes of folders that are not in use: a migration, or a machine that is being made."""
+_UNFINISHED: Final = re.compile(rf"(?s)\..+\.({INCOMING}|{COPY})-[0-9A-Za-z-]+")
 _DISK_SETTING: Final = r"scsi0:([0-9]+)\.fileName"
 
 VMX_TEMPLATE: Final = """\
@@ -60,7 +69,7 @@ class Machine:
     @property
     def name(self) -> str:
         """The machine's name, which its folder and the files in it share."""
-        return self.folder.name
+        return self.home.descriptor.stem
 
     # Creating and loading ------------------------------------------------------------------------
 
@@ -75,18 +84,21 @@ class Machine:
         """
         check_name(name)
         check_disk(disk_size, sector_size)
-        folder = _new_folder(datastore, name)
-        _make_empty(folder / f"{name}.nvram", HOME_SIZE)
-        vmx = Descriptor.parse(VMX_TEMPLATE.format(name=name, uuid=uuid))
-        vmx = vmx.with_setting("scsi0:0.fileName", _make_disk(folder, name, disk_size, sector_size))
-        write_durably(folder / f"{name}.vmx", str(vmx))
-        sync_folder(datastore)
-        return cls.load(folder)
+        with new_folder(datastore, name) as folder:
+            _make_empty(folder / f"{name}.nvram", HOME_SIZE)
+            vmx = Descriptor.parse(VMX_TEMPLATE.format(name=name, uuid=uuid))
+            disk = _make_disk(folder, name, disk_size, sector_size)
+            vmx = vmx.with_setting("scsi0:0.fileName", disk)
+            write_durably(folder / f"{name}.vmx", str(vmx))
+        return cls.load(datastore / name)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a machine's folder; :class:`DamagedData` if the ``.vmx`` cannot be used."""
-        vmx = folder / f"{folder.name}.vmx"
+    def load(cls, folder: Path, name: str | None = None) -> Self:
+        """Read a machine's folder; :class:`DamagedData` if the ``.vmx`` cannot be used.
+
+        ``name`` is that of a machine whose folder has another one, because it is not complete.
+        """
+        vmx = folder / f"{name or folder.name}.vmx"
         settings = Descriptor.load(vmx)
         home = Volume(vmx, _inside(folder, settings.require("nvram")), "home")
         disks = {}
@@ -107,41 +119,35 @@ class Machine:
             for volume in self.volumes
             if volume.is_encrypted()
         }
-        folder = _new_folder(self.folder.parent, name)
         try:
-            with contextlib.ExitStack() as cleanup:
-                cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
-                self._copy_to(folder, uuid)
-                copy = Machine.load(folder)
+            with new_folder(self.folder.parent, name) as folder:
+                self._copy_to(folder, name, uuid)
+                copy = Machine.load(folder, name)
                 for volume in copy.volumes:
                     if volume.use in data_keys:
                         key_id, dek = data_keys[volume.use]
                         volume.relock(dek, NewKey(keys[key_id], key_id, copy.uuid))
-                sync_folder(folder.parent)
-                cleanup.pop_all()
-        except OSError as error:
-            raise as_fault(error, folder) from None
         finally:
             for _, dek in data_keys.values():
                 dek.erase()
-        return copy
+        return Machine.load(self.folder.parent / name)
 
-    def _copy_to(self, folder: Path, uuid: UUID) -> None:
+    def _copy_to(self, folder: Path, name: str, uuid: UUID) -> None:
         for volume in self.volumes:
             for path in (volume.data, volume.descriptor):
                 if path.suffix != ".vmx":
-                    shutil.copyfile(path, folder / self._renamed(path.name, folder.name))
+                    shutil.copyfile(path, folder / self._renamed(path.name, name))
         for volume in self.disks.values():
-            target = folder / self._renamed(volume.descriptor.name, folder.name)
+            target = folder / self._renamed(volume.descriptor.name, name)
             text = target.read_text().replace(
-                f'"{volume.data.name}"', f'"{self._renamed(volume.data.name, folder.name)}"'
+                f'"{volume.data.name}"', f'"{self._renamed(volume.data.name, name)}"'
             )
             write_durably(target, text)
         vmx = Descriptor.load(self.home.descriptor)
         for setting, value in vmx.matching(rf"nvram|{_DISK_SETTING}").items():
-            vmx = vmx.with_setting(setting, self._renamed(value, folder.name))
-        vmx = vmx.with_setting("displayName", folder.name).with_setting("uuid.bios", str(uuid))
-        write_durably(folder / f"{folder.name}.vmx", str(vmx))
+            vmx = vmx.with_setting(setting, self._renamed(value, name))
+        vmx = vmx.with_setting("displayName", name).with_setting("uuid.bios", str(uuid))
+        write_durably(folder / f"{name}.vmx", str(vmx))
 
     def _renamed(self, file: str, name: str) -> str:
         return name + file.removeprefix(self.name) if file.startswith(self.name) else file
@@ -250,12 +256,23 @@ class Machine:
         number = next((n for n in range(MAX_DISKS) if n not in self.disks), None)
         if number is None:
             raise InvalidState(f"a machine can have at most {MAX_DISKS} disks")
-        name = f"{self.name}_{number}" if number else self.name
-        vmdk = _make_disk(self.folder, name, size, sector_size)
+        vmdk = _make_disk(self.folder, self._free_file(number), size, sector_size)
         if new is not None:
             _disk_volume(self.folder / vmdk, number).encrypt(new)
         self.set(f"scsi0:{number}.fileName", vmdk)
         return number
+
+    def _free_file(self, number: int) -> str:
+        """The name of a new disk's files: the files of disks that were removed are still there."""
+        wanted = f"{self.name}_{number}" if number else self.name
+        names = itertools.chain([wanted], (f"{wanted}_{n}" for n in itertools.count(1)))
+        return next(
+            name
+            for name in names
+            if not any(
+                (self.folder / file).exists() for file in (f"{name}.vmdk", f"{name}-flat.vmdk")
+            )
+        )
 
     def remove_disk(self, disk: int) -> None:
         """Remove a disk from the machine; its files stay on the datastore."""
@@ -309,12 +326,31 @@ class OpenMachine:
 
 
 def check_name(name: str) -> None:
-    """Raise :class:`InvalidArgument` for a name that could lead out of the datastore."""
-    if not _NAME.fullmatch(name):
+    """Raise :class:`InvalidArgument` for a name that is not that of a file, or leads elsewhere.
+
+    Letters of all scripts and spaces are allowed. Names end up in file names beside suffixes of our
+    own, in text files between quotation marks, and on terminals.
+    """
+    is_valid = (
+        0 < len(name) <= MAX_NAME
+        and len(name.encode(errors="replace")) <= MAX_NAME_BYTES
+        and name[0] not in ".- "
+        and name[-1] not in ". "
+        and not any(character in _FORBIDDEN for character in name)
+        and not any(_is_invisible(character) for character in name)
+    )
+    if not is_valid:
         raise InvalidArgument(
-            f"{name!r} is not a valid name: use at most 64 letters, digits, dots, dashes and "
-            "underscores, beginning with a letter or a digit"
+            f"{name!r} is not a valid name: use at most {MAX_NAME} letters, digits, spaces and"
+            ' punctuation other than / \\ "; it begins with no dot, dash or space, and ends with no'
+            " dot or space"
         )
+
+
+def _is_invisible(character: str) -> bool:
+    """Whether it is a control or format character, unassigned, or a space other than U+0020."""
+    category = unicodedata.category(character)
+    return category[0] == "C" or (category[0] == "Z" and character != " ")
 
 
 def check_disk(size: int, sector_size: int) -> None:
@@ -341,13 +377,61 @@ def _make_disk(folder: Path, name: str, size: int, sector_size: int) -> str:
     return f"{name}.vmdk"
 
 
-def _new_folder(datastore: Path, name: str) -> Path:
-    folder = datastore / name
+@contextlib.contextmanager
+def new_folder(datastore: Path, name: str) -> Iterator[Path]:
+    """A folder for the files of a new machine, which gets its name once it is complete.
+
+    Raises :class:`AlreadyExists` if the name is in use, also by a machine that arrives or leaves,
+    and :class:`NoSpace`. What a crash leaves is removed at the next start (:func:`remove_unfinished`).
+    """
+    check_free(datastore, name)
+    folder = staging_folder(datastore, name, COPY, str(uuid4()))
     try:
         folder.mkdir(mode=0o700)
-    except FileExistsError:
-        raise AlreadyExists(f"a machine {name} exists already") from None
-    return folder
+        yield folder
+        give_name(folder, datastore / name)
+    except OSError as error:
+        raise as_fault(error, folder) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def staging_folder(datastore: Path, name: str, purpose: str, identifier: str) -> Path:
+    """The folder of a machine that is not in use: no machine has such a name."""
+    return datastore / f".{name}.{purpose}-{identifier}"
+
+
+def give_name(folder: Path, destination: Path) -> None:
+    """Rename a complete folder, durably; :class:`AlreadyExists` if the name has been taken."""
+    # An empty folder would be replaced without an error.
+    if destination.exists():
+        raise AlreadyExists(f"a machine {destination.name} exists already")
+    try:
+        folder.rename(destination)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise AlreadyExists(f"a machine {destination.name} exists already") from None
+        raise
+    sync_folder(destination.parent)
+
+
+def check_free(datastore: Path, name: str) -> None:
+    """:class:`AlreadyExists` if a name is in use, also by a machine that arrives or leaves."""
+    if (datastore / name).exists():
+        raise AlreadyExists(f"a machine {name} exists already")
+    begins = tuple(f".{name}.{purpose}-" for purpose in (INCOMING, LEAVING))
+    if any(path.name.startswith(begins) for path in datastore.iterdir()):
+        raise AlreadyExists(f"a machine {name} is on its way to this host, or away from it")
+
+
+def remove_unfinished(datastore: Path) -> None:
+    """Remove what copies and arriving machines left when the host was killed.
+
+    A machine that leaves stays: only vCenter knows whether it has arrived.
+    """
+    for path in datastore.glob(".*"):
+        if _UNFINISHED.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _inside(folder: Path, name: str) -> Path:

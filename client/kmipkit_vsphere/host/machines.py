@@ -181,6 +181,13 @@ class MachineManager:
             self._datastore.machine(name).remove_disk(disk)
         return self.info(name)
 
+    def delete(self, name: str) -> None:
+        """Delete a machine that is powered off, with its files, whether they are complete or not."""
+        self._power.check_off(name)
+        with self._machines.reserved(name):
+            self._close_powered_off(name)
+            self._datastore.delete(name)
+
     # Locked and unlocked -------------------------------------------------------------------------
 
     def unlock(self, name: str) -> MachineInfo:

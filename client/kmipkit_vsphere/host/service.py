@@ -53,6 +53,7 @@ class HostCalls:
             host.RemoveKey.row(MANAGEMENT, self.remove_key),
             host.ListKeys.row(MANAGEMENT, self.list_keys),
             host.GetCryptoKeyStatus.row(MANAGEMENT, self.key_status),
+            host.ListKeyReferences.row(MANAGEMENT, self.key_references),
             host.SetKeyPersistence.row(MANAGEMENT, self.set_persistence),
             key_providers.SetKeyProvider.row(MANAGEMENT, self.set_provider),
             key_providers.RemoveKeyProvider.row(MANAGEMENT, self.remove_provider),
@@ -116,6 +117,9 @@ class HostCalls:
             for key_id in request.keys
         ]
 
+    async def key_references(self, _request: host.ListKeyReferences) -> list[host.KeyReference]:
+        return await in_thread(self._host.key_references)
+
     async def set_persistence(self, request: host.SetKeyPersistence) -> None:
         if request.enable:
             await in_thread(self._keys.enable_persistence)
@@ -177,6 +181,7 @@ class MachineCalls:
             machines.SetMigrateEncryption.row(MANAGEMENT, self.set_migrate_encryption),
             machines.CryptoUnlock.row(MANAGEMENT, self.unlock),
             machines.UnregisterMachine.row(MANAGEMENT, self.unregister),
+            machines.DeleteMachine.row(MANAGEMENT, self.delete),
             machines.PowerOn.row(MANAGEMENT, self.power_on),
             machines.PowerOff.row(MANAGEMENT, self.power_off),
             machines.ListMachines.row(MANAGEMENT, self.list_all),
@@ -224,6 +229,9 @@ class MachineCalls:
 
     async def unregister(self, request: machines.UnregisterMachine) -> None:
         await in_thread(self._machines.lock, request.name)
+
+    async def delete(self, request: machines.DeleteMachine) -> None:
+        await in_thread(self._machines.delete, request.name)
 
     async def power_on(self, request: machines.PowerOn) -> MachineInfo:
         await in_thread(self._power.power_on, request.name)

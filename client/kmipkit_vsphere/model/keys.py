@@ -61,6 +61,11 @@ class SecretText(Secret):
     __slots__ = ()
 
 
+def escaped(provider_id: str) -> str:
+    """A provider's id as part of a path: without slashes, and different for different ids."""
+    return provider_id.replace("%", "%25").replace("/", "%2f")
+
+
 class CryptoKeyId(Message, order=True):
     """Names a key: the key provider and the id under which its key servers know it.
 
@@ -71,7 +76,16 @@ class CryptoKeyId(Message, order=True):
     key_id: Annotated[str, Meta(max_length=MAX_TEXT)]
 
     def __str__(self) -> str:
-        return f"{self.provider_id}/{self.key_id}"
+        """``PROVIDER/KEY``; a slash in the provider's id is written as ``%2f``."""
+        return f"{escaped(self.provider_id)}/{self.key_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The reverse of ``str``; ValueError if there is no slash, or nothing on one side of it."""
+        provider, _, key = text.partition("/")
+        if not provider or not key:
+            raise ValueError(f"{text!r} is not PROVIDER/KEY")
+        return cls(provider.replace("%2f", "/").replace("%25", "%"), key)
 
 
 class CryptoKeyPlain(Message):

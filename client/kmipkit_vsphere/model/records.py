@@ -35,7 +35,8 @@ class WrappingKeySpec(Message, omit_defaults=True):
 class ProviderDetails(Message, omit_defaults=True):
     """What else is known about a provider; which fields are set depends on its type. No secrets.
 
-    Certificates and requests are PEM; those that are pending were generated and are not in use.
+    Certificates and requests are PEM; those that are pending were generated and are not in use. The
+    hosts are those of a native provider: which have its key, lack it still, or cannot have it.
     """
 
     vendor: str | None = None
@@ -48,6 +49,8 @@ class ProviderDetails(Message, omit_defaults=True):
     tpm_required: bool | None = None
     has_backup: bool | None = None
     missing_hosts: tuple[str, ...] = ()
+    unfit_hosts: tuple[str, ...] = ()
+    served_hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Starting nbdkit for a disk."""
 
+import ipaddress
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from kmipkit_certs.credentials import (
     memory_path,
 )
 
-from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState
 from kmipkit_vsphere.rpc.tls import Credentials
 
 PLUGIN: Final = Path(__file__).with_name("plugin.py")
@@ -46,12 +47,25 @@ class Export:
     socket: Path | None = None
     port: int | None = None
     readonly: bool = False
+    listen: str = "127.0.0.1"
+    tls_certificates: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Plain text of encrypted disks is not sent over a network (requirement R42)."""
+        if self.socket is None and self.tls_certificates is None and not _is_loopback(self.listen):
+            raise InvalidArgument(
+                f"{self.listen} can be reached from other computers: use --tls-certificates, a"
+                " loopback address or a socket"
+            )
 
     def command(self, files: Files) -> Sequence[str]:
         """The command line of nbdkit."""
-        endpoint = (
-            ("-U", str(self.socket)) if self.socket else ("-i", "127.0.0.1", "-p", str(self.port))
+        endpoint: tuple[str, ...] = (
+            ("-U", str(self.socket)) if self.socket else ("-i", self.listen, "-p", str(self.port))
         )
+        if self.tls_certificates is not None:
+            folder = self.tls_certificates.absolute()
+            endpoint += ("--tls=require", f"--tls-certificates={folder}", "--tls-verify-peer")
         return (
             *("nbdkit", "--foreground", "--exit-with-parent", *endpoint),
             *(("--readonly",) if self.readonly else ()),
@@ -82,6 +96,13 @@ class Export:
         ):
             pair = memory_path(first)
             yield Files(pair, pair, memory_path(second), (first, second))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a name: nobody knows where it will lead
+        return False
 
 
 def run(export: Export) -> int:

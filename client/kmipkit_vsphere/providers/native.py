@@ -92,10 +92,24 @@ class NativeSpec(Message):
 
 
 def colour(record: ProviderRecord) -> tuple[Colour, str]:
-    """The colour of a native provider: red before a backup, yellow while a host lacks it (§8)."""
-    if not record.details.has_backup:
+    """The colour of a native provider (§8).
+
+    Red before a backup, and while no host can use it; yellow while a host lacks it. Hosts without the
+    TPM that it needs are no problem as long as there are others.
+    """
+    details = record.details
+    if not details.has_backup:
         return Colour.RED, "not backed up: export it before you use it"
-    missing = record.details.missing_hosts
-    if missing:
-        return Colour.YELLOW, f"not yet on all hosts; missing on {', '.join(missing)}"
+    unfit = (
+        f"no TPM, which it needs: {', '.join(details.unfit_hosts)}" if details.unfit_hosts else ""
+    )
+    if details.missing_hosts:
+        text = f"not yet on all hosts; missing on {', '.join(details.missing_hosts)}"
+        return Colour.YELLOW, "; ".join(filter(None, (text, unfit)))
+    if details.unfit_hosts and not details.served_hosts:
+        return Colour.RED, f"no host can use it; {unfit}"
+    if not details.served_hosts:
+        return Colour.RED, "no host has it: add a host to a cluster"
+    if unfit:
+        return Colour.GREEN, f"active: backed up, and on all hosts that can have it; {unfit}"
     return Colour.GREEN, "active: backed up, and on all hosts"

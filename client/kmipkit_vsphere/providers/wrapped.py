@@ -153,4 +153,5 @@ def _unwrap(wrapping: CryptoKeyPlain, sealed: bytes) -> Secret:
 
 
 def _bound_to(wrapping: CryptoKeyPlain) -> bytes:
-    return b"kmipkit-wrapped|" + str(wrapping.key_id).encode()
+    key_id = wrapping.key_id
+    return f"kmipkit-wrapped|{key_id.provider_id}/{key_id.key_id}".encode()

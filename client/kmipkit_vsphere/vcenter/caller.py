@@ -20,6 +20,8 @@ class Caller:
 
     user: str
     check: Check = _allow
+    in_background: bool = False
+    """Whether nobody asked for it: then a failure that goes on is one event, not one each round."""
 
     def require(self, privilege: Privilege, entity: str) -> None:
         """NoPermission, which names privilege and entity, unless the caller has it there."""
@@ -30,5 +32,5 @@ class Caller:
         return replace(self, check=_allow)
 
 
-SYSTEM: Final = Caller("vCenter")
+SYSTEM: Final = Caller("vCenter", in_background=True)
 """vCenter itself, for what it does in the background."""

@@ -75,6 +75,8 @@ class Row(NamedTuple):
     arguments: tuple[Argument, ...] = ()
     example: str = ""
     trusted_admins_only: bool = False
+    records: bool = False
+    """Whether vCenter writes an event for each call; for those whose handlers write none."""
 
     @property
     def help(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from kmipkit.terminal import printable
+from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.vcenter.command import Argument, Row
 
 
@@ -19,10 +20,11 @@ class Many(NamedTuple):
 
 def _key_id(value: str) -> dict[str, str]:
     """PROVIDER/KEY, as lists of keys print them."""
-    provider, separator, key = value.partition("/")
-    if not separator or not provider or not key:
-        raise click.BadParameter(f"{value!r} is not PROVIDER/KEY")
-    return {"providerId": provider, "keyId": key}
+    try:
+        key_id = CryptoKeyId.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return {"providerId": key_id.provider_id, "keyId": key_id.key_id}
 
 
 def _pair(value: str) -> tuple[str, str]:
@@ -148,5 +150,8 @@ def _member(name: str, value: Any, indent: str) -> str:
 
 def _plain(value: Any) -> str:
     """A value on one line; line ends in it must not look like further values."""
-    names = {None: "none", True: "yes", False: "no"}
-    return printable(names.get(value, str(value))) if not isinstance(value, dict | list) else "none"
+    if value is None or isinstance(value, dict | list):
+        return "none"
+    if isinstance(value, bool):  # not by equality: 1 and 0 are numbers
+        return "yes" if value else "no"
+    return printable(str(value))

@@ -4,20 +4,16 @@
 made here, and never a key. The providers are in :mod:`kmipkit_vsphere.vcenter.key_providers`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import IntFlag
 from typing import Final
-
-from msgspec import UNSET
 
 from kmipkit.spec.enums import State
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import (
-    InvalidArgument,
     KeyNotUsable,
     KeyProviderError,
-    ResourceInUse,
     VSphereError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
@@ -27,7 +23,6 @@ from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.wrapped import is_wrapped, split
 from kmipkit_vsphere.vcenter.calls.events import Entity
-from kmipkit_vsphere.vcenter.calls.keys import CryptoKeyStatus
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.key_providers import KeyProviders, ServerDialer
 from kmipkit_vsphere.vcenter.key_server_trust import Trust
@@ -39,15 +34,6 @@ _MANAGED_ELSEWHERE: Final = {
     ManagementType.TRUSTED: "KeyStateManagedByTrustAuthority",
     ManagementType.NATIVE: "KeyStateManagedByNKP",
 }
-
-
-class StatusBits(IntFlag):
-    """The fields that QueryCryptoKeyStatus is to set (§4.2)."""
-
-    AVAILABLE = 1
-    MACHINES = 2
-    HOSTS = 4
-    THIRD_PARTIES = 8
 
 
 class CryptoManagerKmip:
@@ -64,6 +50,8 @@ class CryptoManagerKmip:
         self._store = store
         self._clock = clock
         self.event_log = EventLog(store, clock)
+        self._purposes: dict[CryptoKeyId, list[str]] = defaultdict(list)
+        self._failing: dict[tuple[str, CryptoKeyId | None, Entity | None], str] = {}
         self.providers = KeyProviders(store, key_server, clock, self.event_log, trust, locks)
         self.health = ProviderHealth(store, clock, self.event_log, self.providers)
 
@@ -118,21 +106,8 @@ class CryptoManagerKmip:
         known = self._store.providers.key_ids()
         return list(dict.fromkeys([*known, *(key for key in used if key is not None)]))
 
-    async def key_status(self, key_id: CryptoKeyId, bits: StatusBits) -> CryptoKeyStatus:
-        """QueryCryptoKeyStatus for one key (§4.3)."""
-        machines, hosts = self.users(key_id)
-        asks_available = StatusBits.AVAILABLE in bits
-        reason = await self._unavailability(key_id) if asks_available else None
-        return CryptoKeyStatus(
-            key_id=key_id,
-            key_available=reason is None if asks_available else UNSET,
-            reason=reason if asks_available else UNSET,
-            encrypted_vms=machines if StatusBits.MACHINES in bits else UNSET,
-            affected_hosts=hosts if StatusBits.HOSTS in bits else UNSET,
-            referenced_by_tags=[] if StatusBits.THIRD_PARTIES in bits else UNSET,
-        )
-
-    async def _unavailability(self, key_id: CryptoKeyId) -> str | None:
+    async def unavailability(self, key_id: CryptoKeyId) -> str | None:
+        """Why a key is not available (``CryptoKeyStatus.reason``), None if it is."""
         try:
             provider = self.provider(key_id.provider_id)
         except VSphereError:
@@ -151,32 +126,27 @@ class CryptoManagerKmip:
         usable = state in (State.ACTIVE, State.PRE_ACTIVE)
         return None if usable else f"{kind}NotActiveOrEnabled"
 
-    def users(self, key_id: CryptoKeyId) -> tuple[list[str], list[str]]:
-        """The machines and the hosts that use a key."""
-        inventory = self._store.inventory
-        return (
-            [machine.name for machine in inventory.machines() if machine.key_id == key_id],
-            [host.name for host in inventory.hosts() if host.key_id == key_id],
-        )
+    @contextmanager
+    def in_use(self, key_id: CryptoKeyId | None, purpose: str) -> Iterator[None]:
+        """The key is in use while the block runs, although no record or file may name it yet."""
+        if key_id is None:
+            yield
+            return
+        self._purposes[key_id].append(purpose)
+        try:
+            yield
+        finally:
+            self._purposes[key_id].remove(purpose)
+            if not self._purposes[key_id]:
+                del self._purposes[key_id]
 
-    def remove_key(self, user: str, key_id: CryptoKeyId, *, force: bool = False) -> None:
-        """RemoveKey in vCenter; the key server keeps the key, always (§3.4).
+    def purposes(self, key_id: CryptoKeyId) -> list[str]:
+        """What is being done with a key now."""
+        return list(self._purposes.get(key_id, ()))
 
-        Without ``force`` an unknown key is an :class:`InvalidArgument` and one in use a
-        :class:`ResourceInUse`.
-        """
-        with self.audited(user, "RemoveKey", key_id):
-            if not force:
-                self._check_removable(key_id)
-            self._store.providers.remove_key(key_id)
-        self.note(user, "RemoveKey", key_id)
-
-    def _check_removable(self, key_id: CryptoKeyId) -> None:
-        if key_id not in self.list_keys():
-            raise InvalidArgument(f"vCenter does not know key {key_id}")
-        users = [name for kind in self.users(key_id) for name in kind]
-        if users:
-            raise ResourceInUse(f"key {key_id} is used by {', '.join(users)}")
+    def remove_key(self, key_id: CryptoKeyId) -> None:
+        """Remove the id of a key; the key server keeps the key, always (§3.4)."""
+        self._store.providers.remove_key(key_id)
 
     # Events --------------------------------------------------------------------------------------
 
@@ -197,14 +167,24 @@ class CryptoManagerKmip:
         key_id: CryptoKeyId | None = None,
         entity: Entity | None = None,
         failure: str | Callable[[VSphereError], str] = "crypto.Operation",
+        *,
+        once: bool = False,
     ) -> Iterator[None]:
         """Write an event if the operation inside fails, and pass the error on.
 
-        ``failure`` is the type of that event, or computes it from the error.
+        ``failure`` is the type of that event, or computes it from the error. With ``once`` there is
+        no event while the same operation fails again and again.
         """
+        operations = (operation, key_id, entity)
         try:
             yield
         except VSphereError as fault:
+            kind = type(fault).__name__
+            if once:
+                is_known = self._failing.get(operations) == kind
+                self._failing[operations] = kind
+                if is_known:
+                    raise
             self.event_log.add(
                 failure if isinstance(failure, str) else failure(fault),
                 f"{operation} by {user} failed: {fault.message}",
@@ -213,9 +193,11 @@ class CryptoManagerKmip:
                 key_id=key_id,
                 entity=entity,
                 failed=True,
-                fault=type(fault).__name__,
+                fault=kind,
             )
             raise
+        else:
+            self._failing.pop(operations, None)
 
     def default_provider(self, entity: str = ROOT) -> KeyProvider:
         """The provider for new keys of an entity; InvalidState if there is no default."""

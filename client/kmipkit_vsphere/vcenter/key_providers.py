@@ -9,7 +9,7 @@ from cryptography import x509
 from kmipkit_vsphere.model.certificates import to_pem
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, KeyProviderError
-from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText
+from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText, escaped
 from kmipkit_vsphere.model.records import (
     ROOT,
     ManagementType,
@@ -144,7 +144,7 @@ class KeyProviders:
             )
         self._store.providers.remove(provider_id)
         for kind in ("password", "client", "pending", native.SECRET_PREFIX):
-            self._store.secrets.remove(f"{kind}/{provider_id}")
+            self._store.secrets.remove(f"{kind}/{escaped(provider_id)}")
 
     def configure_wrapping(self, provider_id: str, key_id: str | None, days: int | None) -> None:
         """Use wrapped keys: with a wrapping key by its id, or a new one every so many days (§4.3)."""
@@ -281,4 +281,4 @@ class _StoredWrappingKey:
 
 def password_name(provider_id: str, server: str) -> str:
     """The name of the password for a server among the secrets of the store."""
-    return f"password/{provider_id}/{server}"
+    return f"password/{escaped(provider_id)}/{server}"

@@ -29,7 +29,7 @@ from kmipkit_vsphere.model.certificates import (
 )
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, NotFound
-from kmipkit_vsphere.model.keys import Secret, SecretText
+from kmipkit_vsphere.model.keys import Secret, SecretText, escaped
 from kmipkit_vsphere.model.records import ProviderDetails
 from kmipkit_vsphere.providers.kmip_access import KmipAccess, ServerAddress
 from kmipkit_vsphere.rpc.revocation import PeerRevocations
@@ -284,11 +284,11 @@ def _name(provider: str, request: Mapping[str, str]) -> x509.Name:
 
 
 def _client_key(provider: str) -> str:
-    return f"client/{provider}"
+    return f"client/{escaped(provider)}"
 
 
 def _pending_key(provider: str) -> str:
-    return f"pending/{provider}"
+    return f"pending/{escaped(provider)}"
 
 
 def _public(key: Any) -> bytes:

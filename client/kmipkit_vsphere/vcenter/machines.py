@@ -1,33 +1,42 @@
 """The machines of a vCenter: creating, cloning, registering, moving, and their power."""
 
+import logging
 from dataclasses import replace
 
 from msgspec import structs
 
 from kmipkit_vsphere.calls import machines as host_calls
 from kmipkit_vsphere.calls.host import HostInfo
-from kmipkit_vsphere.calls.machines import MachineInfo, PowerState
+from kmipkit_vsphere.calls.machines import MachineInfo, MachineState, PowerState
+from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     EncryptionKeyRequired,
     InvalidArgument,
+    InvalidState,
     NotFound,
+    ResourceInUse,
+    VSphereError,
 )
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, decide
 from kmipkit_vsphere.model.records import ROOT, HostRecord, MachineRecord
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.machines import ListedMachine
+from kmipkit_vsphere.vcenter.clones import CloneRecord, Clones
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.encryption import MachineEncryption
-from kmipkit_vsphere.vcenter.host_manager import HostManager
+from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.migrations import MigrationManager
 from kmipkit_vsphere.vcenter.store import Store
 
+log = logging.getLogger("kmipkit.vsphere.vcenter")
+
 
 class Machines:
-    """The machines of one vCenter."""
+    """The machines of one vCenter. Each call holds the lock of its machine."""
 
     def __init__(
         self,
@@ -37,13 +46,16 @@ class Machines:
         encryption: MachineEncryption,
         migrations: MigrationManager,
         locks: Locks,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._inventory = store.inventory
         self._crypto = crypto
         self._hosts = hosts
         self._encryption = encryption
         self._migrations = migrations
         self._locks = locks
+        self._clones = Clones(store)
 
     async def create(
         self,
@@ -68,20 +80,45 @@ class Machines:
             raise AlreadyExists(f"there is a machine {name} already")
 
     async def clone(self, caller: Caller, name: str, new_name: str) -> MachineInfo:
-        """Clone a machine on its host, with the same keys (§2.3)."""
+        """Clone a machine on its host, with the same keys (§2.3).
+
+        The clone is recorded before it begins: if vCenter ends in the middle, the next round of the
+        background looks whether the host has completed it.
+        """
         async with self._locks.machine(name):
             machine = self._inventory.machine(name)
             self._check_unused(new_name)
             host = self._inventory.host(machine.host)
+            info = await self._get(host, name)
             entity = Entity("machine", new_name)
             with self._crypto.audited(caller.user, "Clone", machine.key_id, entity):
-                if machine.key_id is not None:
-                    await self._hosts.push(caller, host, machine.key_id)
-                info = await self._hosts.call(host, host_calls.CloneMachine(name, new_name))
-            self._inventory.put_machine(replace(machine, uuid=info.uuid, name=new_name))
+                failures = await self._hosts.push_for(caller, host, info.key_ids)
+                for failure in failures.values():
+                    raise failure
+                record = CloneRecord(name, new_name, host.name, info.key_ids, self._clock())
+                with self._clones.running(record):
+                    copy = await self._hosts.call(host, host_calls.CloneMachine(name, new_name))
+                    self._add_clone(name, copy)
             if machine.key_id is not None:
                 self._crypto.note(caller.user, "Clone", machine.key_id, entity)
-            return info
+            return copy
+
+    def _add_clone(self, source: str, copy: MachineInfo) -> None:
+        machine = self._inventory.machine(source)
+        key_id = copy.key_ids[0] if copy.key_ids else None
+        self._inventory.put_machine(replace(machine, uuid=copy.uuid, name=copy.name, key_id=key_id))
+
+    async def settle_clones(self) -> None:
+        """Add the copies to the inventory that a host completed after vCenter had ended."""
+        for record in self._clones.interrupted():
+            with contained(log, f"the clone {record.new_name}"):
+                host = self._inventory.host(record.host)
+                copy = await self._find(host, record.new_name)
+                names = {machine.name for machine in self._inventory.machines()}
+                if copy is not None and record.source in names and record.new_name not in names:
+                    self._add_clone(record.source, copy)
+                if copy is not None or self._clones.is_over(record, self._clock()):
+                    self._clones.end(record)
 
     async def add_disk(
         self,
@@ -98,9 +135,16 @@ class Machines:
             entity = Entity("machine", name, machine.uuid)
             key_id = machine.key_id
             if provider_id is not None:
+                if not (await self._get(host, name)).key_ids:
+                    raise InvalidState(
+                        f"{name} is not encrypted: an encrypted disk cannot be added to it"
+                    )
                 provider = self._encryption.provider_for(machine, provider_id)
                 key_id = await self._crypto.create_key(caller.user, provider)
-            with self._crypto.audited(caller.user, "AddDisk", key_id, entity):
+            with (
+                self._crypto.audited(caller.user, "AddDisk", key_id, entity),
+                self._crypto.in_use(key_id, f"a new disk of {name}"),
+            ):
                 if key_id is not None:
                     await self._hosts.push(caller, host, key_id)
                 add = host_calls.AddDisk(name, size, sector_size, key_id)
@@ -109,16 +153,38 @@ class Machines:
                 self._crypto.note(caller.user, "AddDisk", key_id, entity)
             return info
 
+    async def remove_disk(self, name: str, disk: int) -> MachineInfo:
+        """Remove a disk from a machine; its files stay on the datastore."""
+        async with self._locks.machine(name):
+            host = self._inventory.host(self._inventory.machine(name).host)
+            return await self._hosts.call(host, host_calls.RemoveDisk(name, disk))
+
+    async def set_migrate_encryption(self, name: str, mode: EncryptionMode) -> None:
+        """Set whether a machine moves encrypted."""
+        async with self._locks.machine(name):
+            host = self._inventory.host(self._inventory.machine(name).host)
+            await self._hosts.call(host, host_calls.SetMigrateEncryption(name, mode))
+
     async def all(self) -> list[ListedMachine]:
-        """All machines in the inventory, as their hosts describe them."""
-        host_of = {machine.name: machine.host for machine in self._inventory.machines()}
-        return [
-            ListedMachine(**structs.asdict(info), host=host.name)
-            for host in self._inventory.hosts()
-            if host.name in host_of.values()
-            for info in await self._hosts.machines_on(host.name)
-            if host_of.get(info.name) == host.name
-        ]
+        """All machines in the inventory, as their hosts describe them.
+
+        What a host does not say, because it does not answer or has no such machine, is unknown.
+        """
+        listed: list[ListedMachine] = []
+        for host in self._inventory.hosts():
+            records = [record for record in self._inventory.machines() if record.host == host.name]
+            if not records:
+                continue
+            problem = f"host {host.name} has no such machine"
+            infos: dict[str, MachineInfo] = {}
+            try:
+                infos = {info.name: info for info in await self._hosts.machines_on(host.name)}
+            except VSphereError as failure:
+                problem = failure.message
+            for record in records:
+                info = infos.get(record.name) or _unknown(record, problem)
+                listed.append(ListedMachine(**structs.asdict(info), host=host.name))
+        return listed
 
     async def register(
         self, caller: Caller, host_name: str, name: str, folder: str = ROOT
@@ -136,16 +202,21 @@ class Machines:
             if info is None:
                 raise InvalidArgument(f"there is no machine {name} on the datastore of {host_name}")
             keys = info.key_ids
+            if keys:
+                await self._hosts.check_may_enable(caller, host)
             entity = Entity("machine", name, info.uuid)
             record = MachineRecord(info.uuid, name, host_name, keys[0] if keys else None, folder)
             with self._crypto.audited(caller.user, "Register", record.key_id, entity):
                 self._inventory.put_machine(record)
                 if keys:
                     await self._hosts.configure_crypto_key(caller, host_name)
-                for key_id in keys:
-                    await self._hosts.push_to_cluster(caller, host, key_id)
-                if keys:
-                    info = await self._hosts.unlock(caller, host, name)
+                    # Each key by itself: one that only a disk needs does not keep the home locked.
+                    failures = await self._hosts.push_for(caller, host, all_keys(info))
+                    await self._hosts.unlock(caller, host, name, failures)
+                    for key_id in keys:
+                        if key_id not in failures:
+                            await self._hosts.push_to_cluster(caller, host, key_id, enable=True)
+                    info = await self._get(host, name)
             if keys:
                 self._crypto.note(caller.user, "Register", record.key_id, entity)
             return info
@@ -161,21 +232,51 @@ class Machines:
             host = self._inventory.host(machine.host)
             await self._hosts.call(host, host_calls.UnregisterMachine(name))
             self._inventory.remove_machine(name)
+            self._hosts.alarms.end(Entity("machine", name, machine.uuid))
+
+    async def destroy(self, user: str, name: str) -> None:
+        """Destroy_Task: delete a machine that is powered off, with its files."""
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            host = self._inventory.host(machine.host)
+            entity = Entity("machine", name, machine.uuid)
+            with self._crypto.audited(user, "Destroy", machine.key_id, entity):
+                await self._hosts.call(host, host_calls.DeleteMachine(name))
+            self._inventory.remove_machine(name)
+            self._hosts.alarms.end(entity)
+            self._crypto.note(user, "Destroy", machine.key_id, entity)
+
+    async def delete_files(self, user: str, host_name: str, name: str) -> None:
+        """Delete the files of a machine on a datastore that no inventory has, such as a broken copy."""
+        async with self._locks.machine(name):
+            host = self._inventory.host(host_name)
+            if any(
+                record.name == name and record.host == host_name
+                for record in self._inventory.machines()
+            ):
+                raise ResourceInUse(f"{name} is registered; delete it with destroy-vm")
+            entity = Entity("machine", name)
+            with self._crypto.audited(user, "DeleteFiles", None, entity):
+                await self._hosts.call(host, host_calls.DeleteMachine(name))
+            self._crypto.note(user, "DeleteFiles", None, entity)
 
     async def power_on(self, caller: Caller, name: str) -> MachineInfo:
         """PowerOnVM; gives the host the keys that it lacks."""
-        host = self._inventory.host(self._inventory.machine(name).host)
-        try:
-            return await self._hosts.call(host, host_calls.PowerOn(name))
-        except EncryptionKeyRequired as locked:
-            for key_id in locked.required_key:
-                await self._hosts.push(caller, host, key_id)
+        async with self._locks.machine(name):
+            host = self._inventory.host(self._inventory.machine(name).host)
+            try:
+                return await self._hosts.call(host, host_calls.PowerOn(name))
+            except EncryptionKeyRequired as locked:
+                failures = await self._hosts.push_for(caller, host, locked.required_key)
+                for failure in failures.values():
+                    raise failure from None
             return await self._hosts.call(host, host_calls.PowerOn(name))
 
     async def power_off(self, name: str) -> MachineInfo:
         """PowerOffVM."""
-        host = self._inventory.host(self._inventory.machine(name).host)
-        return await self._hosts.call(host, host_calls.PowerOff(name))
+        async with self._locks.machine(name):
+            host = self._inventory.host(self._inventory.machine(name).host)
+            return await self._hosts.call(host, host_calls.PowerOff(name))
 
     async def migrate(self, caller: Caller, name: str, target_name: str) -> MachineInfo:
         """MigrateVM: move a machine, with its files and its memory, to another host (§2.6).
@@ -191,6 +292,8 @@ class Machines:
             entity = Entity("machine", name, machine.uuid)
             with self._crypto.audited(caller.user, "Migrate", machine.key_id, entity):
                 info = await self._get(source, name)
+                if await self._find(target, name) is not None:
+                    raise AlreadyExists(f"host {target_name} has another machine {name}")
                 if info.key_ids:
                     await self._hosts.configure_crypto_key(caller, target.name)
                     for key_id in info.key_ids:
@@ -227,3 +330,21 @@ class Machines:
             for host in (source, target)
         ]
         return decide(mode, can_source, can_target)
+
+
+def _unknown(record: MachineRecord, problem: str) -> MachineInfo:
+    """A machine of which only the record in the inventory is known."""
+    keys = [record.key_id] if record.key_id is not None else []
+    return MachineInfo(
+        name=record.name,
+        uuid=record.uuid,
+        crypto_state=MachineState.UNKNOWN,
+        power_state=PowerState.UNKNOWN,
+        key_ids=keys,
+        pending_key_ids=[],
+        disks=[],
+        locked_disks=[],
+        migrate_encryption="",
+        files=[],
+        problem=problem,
+    )

@@ -5,7 +5,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 import trio
 
@@ -20,10 +20,9 @@ from kmipkit_vsphere.model.errors import (
     InvalidState,
     NoPermission,
     NotFound,
-    ResourceInUse,
     VSphereError,
 )
-from kmipkit_vsphere.model.keys import CryptoKeyId, Secret, SecretText
+from kmipkit_vsphere.model.keys import CryptoKeyId, Secret, SecretText, escaped
 from kmipkit_vsphere.model.records import (
     HostRecord,
     ManagementType,
@@ -48,6 +47,8 @@ from kmipkit_vsphere.vcenter.store import Store
 A = TypeVar("A")
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
+
+_Outcome = Literal["served", "unfit", "missing"]
 
 TOKEN_LIFE: Final = timedelta(minutes=1)
 REMIND_EVERY: Final = timedelta(hours=24)
@@ -112,12 +113,26 @@ class NativeProviders:
             missing_hosts=tuple(host.name for host in self._hosts()),
         )
         # The key first: a provider without it could never be used, a key alone does no harm.
-        self._store.secrets.put(f"{SECRET_PREFIX}/{spec.provider_id}", Secret(encode(spec)))
+        self._store.secrets.put(_secret_name(spec.provider_id), Secret(encode(spec)))
         self._store.providers.add(ProviderRecord(spec.provider_id, ManagementType.NATIVE, details))
 
-    def check_usable(self, provider_id: str) -> None:
-        """InvalidState for a provider that is not backed up: no machine may depend on it yet."""
-        if not self._record(provider_id).details.has_backup:
+    def check_usable(self, provider_id: str, host: HostRecord) -> None:
+        """InvalidState if no machine on a host can depend on a provider, with what is missing.
+
+        A provider must be backed up; and a host gets it only in a cluster, and with a TPM if the
+        provider needs one (§8).
+        """
+        details = self._record(provider_id).details
+        if host.name not in {known.name for known in self._hosts()}:
+            raise InvalidState(
+                f"host {host.name} does not have the key provider {provider_id}: only hosts in a"
+                " cluster get native key providers"
+            )
+        if host.name in details.unfit_hosts:
+            raise InvalidState(
+                f"host {host.name} does not have the key provider {provider_id}, which needs a TPM"
+            )
+        if not details.has_backup:
             raise InvalidState(
                 f"the key provider {provider_id} is not backed up; export it first (export-provider)"
             )
@@ -137,26 +152,40 @@ class NativeProviders:
         """
         async with self._locks.provider(provider_id):
             spec = self._spec(provider_id)
-            missing = set(self._record(provider_id).details.missing_hosts)
+            details = self._record(provider_id).details
+            outcomes: dict[str, _Outcome] = {
+                **dict.fromkeys(details.missing_hosts, "missing"),
+                **dict.fromkeys(details.unfit_hosts, "unfit"),
+                **dict.fromkeys(details.served_hosts, "served"),
+            }
             for host in self._hosts():
                 if only is None or host.name == only.name:
-                    missing.add(host.name)
-                    if await self._push_to(host, spec):
-                        missing.discard(host.name)
-            missing &= {host.name for host in self._hosts()}
-            self._store.providers.change(provider_id, missing_hosts=tuple(sorted(missing)))
-            return sorted(missing)
+                    outcomes[host.name] = await self._push_to(host, spec)
+            present = {host.name for host in self._hosts()}
 
-    async def _push_to(self, host: HostRecord, spec: NativeSpec) -> bool:
-        """Whether the host has the key now, or needs none."""
+            def with_outcome(outcome: _Outcome) -> tuple[str, ...]:
+                return tuple(
+                    sorted(name for name in present if outcomes.get(name, "missing") == outcome)
+                )
+
+            self._store.providers.change(
+                provider_id,
+                missing_hosts=with_outcome("missing"),
+                unfit_hosts=with_outcome("unfit"),
+                served_hosts=with_outcome("served"),
+            )
+            return list(with_outcome("missing"))
+
+    async def _push_to(self, host: HostRecord, spec: NativeSpec) -> _Outcome:
+        """Whether the host has the key now, cannot have it, or does not have it yet."""
         try:
             info = await self._host_calls.call(host, HostInfo())
             if spec.tpm_required and not info.has_tpm:
-                return True
+                return "unfit"
             await self._host_calls.call(host, SetKeyProvider(spec))
         except VSphereError:
-            return False
-        return True
+            return "missing"
+        return "served"
 
     async def push_all(self, only: HostRecord | None = None) -> None:
         """Push every native provider to the hosts that lack it, or to one host."""
@@ -173,7 +202,7 @@ class NativeProviders:
         token = secrets.token_urlsafe(32)
         until = self._clock() + TOKEN_LIFE
         self._downloads[token] = _Download(provider_id, password, until)
-        name = f"{provider_id}{self._clock():%Y%m%d%H%M%S}.p12"
+        name = f"{escaped(provider_id)}{self._clock():%Y%m%d%H%M%S}.p12"
         return PreparedBackup(
             type="LOCATION",
             location=BackupLocation(f"/cryptomanager/kms/{name}", DownloadToken(token, until)),
@@ -251,28 +280,15 @@ class NativeProviders:
 
     # Removal -------------------------------------------------------------------------------------
 
-    async def delete(self, user: str, provider_id: str, *, force: bool = False) -> list[str]:
-        """Delete a provider, here and on the hosts; returns the machines that used it.
-
-        Raises :class:`ResourceInUse` while machines or hosts use it, unless ``force``.
-        """
+    async def delete(self, user: str, provider_id: str) -> None:
+        """Delete a provider, here and on the hosts, whether or not it is in use."""
         spec = self._spec(provider_id)
-        inventory = self._store.inventory
-        keys = [(machine.name, machine.key_id) for machine in inventory.machines()]
-        keys += [(host.name, host.key_id) for host in inventory.hosts()]
-        users = [name for name, key in keys if key and key.provider_id == provider_id]
-        if users and not force:
-            raise ResourceInUse(
-                f"the key provider {provider_id} is used by {', '.join(users)}; give them keys of"
-                " another provider first, or use --force"
-            )
         async with self._locks.provider(provider_id):
             for host in self._hosts():
                 await self._remove_from(host, provider_id)
             self._store.providers.remove(provider_id)
-            self._store.secrets.remove(f"{SECRET_PREFIX}/{provider_id}")
+            self._store.secrets.remove(_secret_name(provider_id))
         self._note(user, "DeleteNativeKeyProvider", spec)
-        return users
 
     async def _remove_from(self, host: HostRecord, provider_id: str) -> None:
         try:
@@ -302,7 +318,7 @@ class NativeProviders:
 
     def _spec(self, provider_id: str) -> NativeSpec:
         self._record(provider_id)
-        stored = self._store.secrets.get(f"{SECRET_PREFIX}/{provider_id}")
+        stored = self._store.secrets.get(_secret_name(provider_id))
         if stored is None:
             raise NotFound(f"the primary key of {provider_id} is missing; restore its backup")
         return decode(stored.reveal(), NativeSpec)
@@ -316,3 +332,7 @@ class NativeProviders:
             key_id=CryptoKeyId(spec.provider_id, str(spec.key_id)),
             entity=Entity("provider", spec.provider_id),
         )
+
+
+def _secret_name(provider_id: str) -> str:
+    return f"{SECRET_PREFIX}/{escaped(provider_id)}"

@@ -52,6 +52,7 @@ class Privilege(StrEnum):
     CREATE_CLUSTER = "Host.Inventory.CreateCluster"
     EDIT_CLUSTER = "Host.Inventory.EditCluster"
     CREATE_MACHINE = "VirtualMachine.Inventory.Create"
+    DELETE_MACHINE = "VirtualMachine.Inventory.Delete"
     REGISTER_MACHINE = "VirtualMachine.Inventory.Register"
     UNREGISTER_MACHINE = "VirtualMachine.Inventory.Unregister"
     CLONE_MACHINE = "VirtualMachine.Provisioning.Clone"

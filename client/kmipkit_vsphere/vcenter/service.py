@@ -14,6 +14,7 @@ from kmipkit_vsphere.vcenter import handlers
 from kmipkit_vsphere.vcenter.authorization import TRUSTED_ADMINS
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls import ROWS
+from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.command import HANDLERS, AnyHandler, Row, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -58,7 +59,13 @@ class VCenterService:
                 privilege_id="TrustedAdmins",
                 object="/",
             )
-        return await handler(self._vcenter, caller, request)
+        if not row.records:
+            return await handler(self._vcenter, caller, request)
+        method, entity = row.request.method(), _entity(row, request)
+        with self._vcenter.crypto.audited(user, method, None, entity):
+            answer = await handler(self._vcenter, caller, request)
+        self._vcenter.crypto.note(user, method, None, entity)
+        return answer
 
     def _check(self, user: str, privilege: Privilege, entity: str) -> None:
         place = self._vcenter.store.inventory.place(entity)
@@ -84,3 +91,12 @@ class VCenterService:
         name = getattr(request, "name", None)
         machines = self._vcenter.store.inventory.machines()
         return next((machine.key_id for machine in machines if machine.name == name), None)
+
+
+def _entity(row: Row, request: VCenterRequest[Any]) -> Entity | None:
+    """What a call is about: the key provider that it names, or the object of its privilege."""
+    provider = getattr(request, "cluster_id", None) or getattr(request, "provider", None)
+    if provider is not None:
+        return Entity("provider", str(provider))
+    kind, _, name = row.entity_of(request).partition("/")
+    return Entity(kind, name) if kind and name else None

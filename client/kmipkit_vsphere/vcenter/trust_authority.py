@@ -75,6 +75,11 @@ class TrustAuthorityCluster:
         """Whether this vCenter has a trust authority."""
         return bool(self._load().hosts)
 
+    @property
+    def primary_keys(self) -> dict[str, str]:
+        """The primary key of each trusted provider that is published, by its id."""
+        return self._load().providers
+
     def _load(self) -> DesiredConfiguration:
         stored = self._store.secrets.get(_SECRET)
         return decode(stored.reveal(), DesiredConfiguration) if stored else DesiredConfiguration()

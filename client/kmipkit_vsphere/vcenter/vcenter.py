@@ -10,13 +10,16 @@ from collections.abc import Iterable
 
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.defects import contained
+from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.authorization import Authorization
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.encryption import MachineEncryption
-from kmipkit_vsphere.vcenter.host_manager import HostDialer, HostManager
+from kmipkit_vsphere.vcenter.host_encryption import HostDialer
+from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.instance import Instance
 from kmipkit_vsphere.vcenter.key_providers import ServerDialer
 from kmipkit_vsphere.vcenter.key_server_trust import Trust
+from kmipkit_vsphere.vcenter.key_usage import KeyUsage
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.machines import Machines
 from kmipkit_vsphere.vcenter.migrations import MigrationManager
@@ -48,15 +51,18 @@ class VCenter:
         self.clock = clock
         self.authorization = Authorization(store.permissions, frozenset(administrators))
         self.crypto = CryptoManagerKmip(store, key_server, clock, trust, locks)
-        self.hosts = HostManager(store, self.crypto, host, locks)
+        self.hosts = HostManager(store, self.crypto, host, locks, Alarms(store, clock))
         self.natives = NativeProviders(store, clock, self.crypto.event_log, self.hosts, locks)
         self.encryption = MachineEncryption(store, self.crypto, self.hosts, self.natives, locks)
         self.migrations = MigrationManager(store, self.hosts)
         self.machines = Machines(
-            store, self.crypto, self.hosts, self.encryption, self.migrations, locks
+            store, self.crypto, self.hosts, self.encryption, self.migrations, locks, clock
         )
         self.vsan = VsanClusters(store, self.crypto, self.hosts, instance)
         self.trust_authority = TrustAuthorityCluster(store, instance, self.hosts, trust)
+        self.usage = KeyUsage(
+            store, self.crypto, self.hosts, lambda: self.trust_authority.primary_keys
+        )
         self.trusted_clusters = TrustedClusters(
             store,
             instance,
@@ -73,6 +79,8 @@ class VCenter:
             await self.natives.push_all()
         with contained(log, "migrations in doubt"):
             await self.migrations.settle_all()
+        with contained(log, "interrupted clones"):
+            await self.machines.settle_clones()
 
     async def poll_health(self) -> None:
         """One round of health polls, whose changes become events."""

@@ -1,6 +1,9 @@
 """vSAN: the disk groups of a cluster, encrypted with a key that its hosts fetch (vsphere.md §2.4)."""
 
+from typing import Final
+
 from kmipkit_vsphere.calls.key_providers import ConfigureVsan
+from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.providers.owner import VSAN_CLUSTER, Owner
 from kmipkit_vsphere.providers.vsan_config import VsanConfig
@@ -10,6 +13,8 @@ from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.instance import Instance
 from kmipkit_vsphere.vcenter.store import Store
+
+_SETTING: Final = "vsan/"
 
 
 class VsanClusters:
@@ -40,7 +45,12 @@ class VsanClusters:
         entity = Entity("cluster", cluster)
         self._store.inventory.cluster(cluster)
         with self._crypto.audited(caller.user, "EncryptVsan", None, entity):
-            key_id = None if rekey else self._recorded_key(cluster)
+            key_id = None if rekey else vsan_keys(self._store).get(cluster)
+            if key_id is not None and provider_id not in (None, key_id.provider_id):
+                raise InvalidState(
+                    f"the disk groups of {cluster} are encrypted with key {key_id}; to give them a"
+                    f" key of {provider_id}, use --rekey"
+                )
             if key_id is None:
                 key_id = await self._new_key(caller, cluster, provider_id)
             access = self._crypto.providers.trust.access(key_id.provider_id)
@@ -51,13 +61,6 @@ class VsanClusters:
         self._crypto.note(caller.user, "EncryptVsan", key_id, entity)
         return key_id
 
-    def _recorded_key(self, cluster: str) -> CryptoKeyId | None:
-        text = self._store.providers.setting(f"vsan/{cluster}")
-        if text is None:
-            return None
-        provider_id, _, key_id = text.partition("/")
-        return CryptoKeyId(provider_id, key_id)
-
     async def _new_key(self, caller: Caller, cluster: str, provider_id: str | None) -> CryptoKeyId:
         chosen = self._crypto.providers.for_new_key(f"cluster/{cluster}", provider_id)
         provider = self._crypto.providers.standard(chosen.provider_id)
@@ -65,5 +68,11 @@ class VsanClusters:
         await provider.tag_product(key_id)
         await provider.tag_owner(key_id, Owner(self._instance.id, VSAN_CLUSTER, cluster))
         (await provider.fetch(key_id)).key_data.erase()  # fetching activates the key
-        self._store.providers.set_setting(f"vsan/{cluster}", str(key_id))
+        self._store.providers.set_setting(_SETTING + cluster, str(key_id))
         return key_id
+
+
+def vsan_keys(store: Store) -> dict[str, CryptoKeyId]:
+    """The key of each cluster with encrypted disk groups."""
+    settings = store.providers.settings(_SETTING)
+    return {cluster: CryptoKeyId.parse(text) for cluster, text in settings.items()}

@@ -13,7 +13,15 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from kmipkit_vsphere.host.disk import as_fault
-from kmipkit_vsphere.host.machine import MAX_DISK, check_name
+from kmipkit_vsphere.host.machine import (
+    INCOMING,
+    LEAVING,
+    MAX_DISK,
+    check_free,
+    check_name,
+    give_name,
+    staging_folder,
+)
 from kmipkit_vsphere.model.encoding import decode
 from kmipkit_vsphere.model.errors import AlreadyExists, InvalidArgument, MigrationBroken
 from kmipkit_vsphere.model.files import sync_folder, write_durably
@@ -63,10 +71,12 @@ class StagedMachine:
         self.is_running = manifest.running
         self._destination = datastore / self.name
         self._id = migration_id
-        self._folder = datastore / f".{self.name}.incoming-{migration_id}"
+        self._folder = staging_folder(datastore, self.name, INCOMING, migration_id)
         self._memory_size = manifest.memory
-        if self._destination.exists():
-            raise AlreadyExists(f"the target host has a machine {self.name} already")
+        try:
+            check_free(datastore, self.name)
+        except AlreadyExists:
+            raise AlreadyExists(f"the target host has a machine {self.name} already") from None
         self._folder.mkdir(mode=0o700)
         for name, _ in self._missing:
             os.close(os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -105,8 +115,7 @@ class StagedMachine:
 
     def commit(self) -> None:
         """Give the folder the machine's name, durably: from now on this host has the machine."""
-        self._folder.rename(self._destination)
-        sync_folder(self._destination.parent)
+        give_name(self._folder, self._destination)
 
     def discard(self) -> None:
         """Delete what was received."""
@@ -123,7 +132,7 @@ def has_arrived(datastore: Path, name: str, migration_id: str) -> bool:
 
 def withdraw(datastore: Path, name: str, migration_id: str) -> Path:
     """Take a machine out of use on the source, durably; nothing of it is deleted yet."""
-    folder = datastore / f".{name}.leaving-{migration_id}"
+    folder = staging_folder(datastore, name, LEAVING, migration_id)
     (datastore / name).rename(folder)
     sync_folder(datastore)
     return folder
@@ -132,7 +141,7 @@ def withdraw(datastore: Path, name: str, migration_id: str) -> Path:
 def settle(datastore: Path, name: str, migration_id: str, *, has_left: bool) -> None:
     """Delete a withdrawn machine, or take it into use again. A second call does nothing."""
     check_name(name)
-    folder = datastore / f".{name}.leaving-{migration_id}"
+    folder = staging_folder(datastore, name, LEAVING, migration_id)
     if not folder.is_dir():
         return
     if has_left:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import trio
 
 from kmipkit.connection import Framer, Signal
-from kmipkit.errors import RemoteProtocolError
+from kmipkit.errors import KMIPError
 from kmipkit.ttlv.limits import Limits
 from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.net.revocation import Revocations, Revoked
@@ -22,7 +22,9 @@ log = logging.getLogger("kmipkit.server")
 DELIVERY_TIMEOUT = 30.0
 """Seconds for a client to read messages and respond to them."""
 
-FAILURES = (OSError, trio.TooSlowError, trio.BrokenResourceError, RemoteProtocolError, Revoked)
+FAILURES = (OSError, trio.TooSlowError, trio.BrokenResourceError, KMIPError, Revoked)
+"""What keeps notifications in the queue, and never ends the server: also its own certificate that has
+become unusable, or a store that cannot be read."""
 
 MIN_PAUSE, MAX_PAUSE = 1.0, 60.0
 """Seconds until the next attempt; the pause doubles with each failure."""

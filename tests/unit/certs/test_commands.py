@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     pkcs12,
 )
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from kmipkit_certs import files, keypairs
 from kmipkit_certs.authority import Authority, Purpose, distinguished_name
 from kmipkit_certs.cli import certs
@@ -189,3 +190,15 @@ def test_another_date_is_checked_by_our_rules(pki: Directory) -> None:
     refused = CliRunner().invoke(certs, wrong).output
     assert "not among the trusted" in refused
     assert "(OpenSSL: unable to get local issuer certificate)" in refused
+
+
+def test_a_certificate_for_both_sides_is_issued(tmp_path: Path) -> None:
+    """For one who calls and is called, such as a vCenter of the laboratory."""
+    pki = tmp_path / "pki"
+    run("init", pki)
+    run("issue", pki, "vcenter", "--both")
+    certificate = x509.load_pem_x509_certificate((pki / "vcenter.crt").read_bytes())
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert set(usages) == {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["vcenter"]

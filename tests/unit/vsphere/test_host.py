@@ -230,12 +230,37 @@ def test_encrypting_goes_on_after_a_crash_between_home_and_disk(host: Host) -> N
     assert host.guests.read_disk("vm1", 700_000, len(PATTERN)) == PATTERN
 
 
-@pytest.mark.parametrize("name", ["", "..", "../vm", "a/b", ".hidden", "x" * 65, "a b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "..", "../vm", "a/b", ".hidden", "x" * 65, " a", "a ", "a.", "-a", 'a"b', "a\\b"),
+        *("a\nb", "a\u202eb", "a\u2028b", "a\u00a0b", "\u0301\x07", "名" * 60),
+    ],
+)
 def test_names_that_lead_elsewhere(host: Host, name: str) -> None:
     with pytest.raises(InvalidArgument):
         host.machines.create(name, MIB)
     with pytest.raises(InvalidArgument):
         host.datastore.machine(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "Löhne 2026", "база 1", "データ", "db (old)", "50%", "x" * 64]
+)
+def test_names_may_have_spaces_and_any_script(host: Host, name: str) -> None:
+    host.machines.create(name, MIB)
+    encrypt_named(host, name)
+    host.guests.write_disk(name, 5, PATTERN)
+    host.machines.add_disk(name, MIB, 512, None)
+    host.machines.clone(name, f"{name[:60]} 2")
+    host.machines.unlock(f"{name[:60]} 2")
+    assert host.guests.read_disk(f"{name[:60]} 2", 5, len(PATTERN)) == PATTERN
+    assert {info.name for info in host.machines.list_all()} == {"vm1", name, f"{name[:60]} 2"}
+
+
+def encrypt_named(host: Host, name: str) -> None:
+    make_safe(host, key("vm"))
+    host.machines.reconfigure(name, CryptoSpecKind.ENCRYPT, key("vm").key_id)
 
 
 def test_a_vmx_that_leads_elsewhere(host: Host) -> None:

@@ -127,7 +127,11 @@ def test_r41_what_a_guest_wrote_is_not_on_the_datastore(tmp_path: Path) -> None:
         await s.prepare()
         s.host().guests.write_disk("db1", 1000, PATTERN)
         assert PATTERN in contents(s.host().datastore.folder), "the search finds plain text"
+        # The blocks of the plain disk, which nobody can find any more by a name on the datastore.
+        blocks = s.folder / "blocks"
+        blocks.hardlink_to(s.host().datastore.machine("db1").disk.data)
         await s.call("EncryptVM", name="db1")
+        assert PATTERN[:24] not in blocks.read_bytes(), "overwritten, not only unlinked"
         s.host().guests.write_disk("db1", 9000, PATTERN)
         stored = contents(s.host().datastore.folder)
         assert PATTERN[:24] not in stored

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from kmipkit_vsphere.calls.host import GetCryptoKeyStatus
+from kmipkit_vsphere.host.service import host_calls
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import (
@@ -22,7 +24,7 @@ from kmipkit_vsphere.model.errors import (
 from kmipkit_vsphere.model.keys import CryptoKeyId, Secret, SecretText
 from kmipkit_vsphere.providers.native import NativeSpec
 from kmipkit_vsphere.vcenter import native_backup
-from vsphere_scene import PretendedTPM, Scene, play
+from vsphere_scene import PretendedTPM, Scene, ask, play
 
 
 async def cluster(s: Scene, *hosts: str) -> None:
@@ -96,6 +98,10 @@ def test_r11_r45_r46_hosts_make_and_find_keys_without_vcenter(tmp_path: Path) ->
         host.machines.create("new", 4096)
         info = host.machines.reconfigure("new", CryptoSpecKind.ENCRYPT, CryptoKeyId("NKP", ""))
         assert info.key_ids[0].key_id, "an internal key, made by the host"
+        foreign = CryptoKeyId("KMS", "1")
+        asked = GetCryptoKeyStatus([*info.key_ids, foreign])
+        kinds = [found.management_type for found in await ask(host_calls(host), asked)]
+        assert kinds == ["internal", "external"]
         host.guests.write_disk("new", 0, b"secret")
         host = s.reboot("a")
         assert host.keys.crypto.state.value == "safe"

@@ -1,5 +1,6 @@
 """Key providers of a vCenter: requirements R1 to R23 of the laboratory, as far as they are here."""
 
+import base64
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,12 @@ def test_r03_requests_go_to_the_servers_of_the_provider(tmp_path: Path) -> None:
             operation for log in s.servers["kms1"].seen.connections for operation in log
         ]
         assert s.servers["other"].seen.connections == []
+        s.forget()
+        await s.call("GenerateKey", keyProvider="OTHER")
+        assert "CREATE" in [
+            operation for log in s.servers["other"].seen.connections for operation in log
+        ]
+        assert s.servers["kms1"].seen.connections == []
         [first, _] = await s.call("ListKmsClusters")
         assert [server["name"] for server in first["servers"]] == ["kms1", "kms2"]
         assert first["servers"][0]["port"] == 5696
@@ -166,6 +173,23 @@ def test_r14_any_server_delivers_a_key_that_was_made_on_another(tmp_path: Path) 
     play(tmp_path, test).close()
 
 
+def test_r14_a_server_that_lacks_a_key_does_not_hide_it_on_the_others(tmp_path: Path) -> None:
+    """Replication may lag: the next server of the provider is asked."""
+
+    async def test(s: Scene) -> None:
+        await s.prepare()
+        s.add_server("lagging", s.make_laboratory("lagging"))
+        s.add_server("kms2")
+        made = key_id((await s.call("GenerateKey"))["keyId"])
+        await s.call("RemoveKmipServer", clusterId="KMS", serverName="kms1")
+        for name in ("lagging", "kms2"):
+            await s.add_kms("KMS", name)
+        fetched = await s.vcenter.crypto.providers.standard("KMS").fetch(made)
+        assert fetched.key_data == Secret(await s.key_on_kms(made.key_id))
+
+    play(tmp_path, test).close()
+
+
 def test_r15_r16_r17_defaults(tmp_path: Path) -> None:
     """Two vendors side by side; the first is the default; setting another keeps old keys usable."""
 
@@ -217,11 +241,12 @@ def test_r22_r23_vcenter_lists_key_ids_after_a_restart_and_holds_no_keys(tmp_pat
     async def test(s: Scene) -> None:
         await s.prepare()
         await s.call("EncryptVM", name="db1")
+        unused = (await s.call("GenerateKey"))["keyId"]
         listed = await s.call("ListKeys")
+        assert unused in listed, "also the key that nothing uses yet"
         s.restart_vcenter()
         assert await s.call("ListKeys") == listed
-        assert [key["providerId"] for key in listed] == ["KMS", "KMS"]
-        import base64
+        assert [key["providerId"] for key in listed] == ["KMS", "KMS", "KMS"]
 
         for found in listed:
             key = await s.key_on_kms(found["keyId"])

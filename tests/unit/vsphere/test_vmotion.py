@@ -12,7 +12,9 @@ import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kmipkit_vsphere.calls.machines import MigrationEnd
 from kmipkit_vsphere.host.host import Host
+from kmipkit_vsphere.host.machines import MIGRATE_ENCRYPTION
 from kmipkit_vsphere.model.encoding import convert, to_builtins
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
@@ -326,6 +328,55 @@ def test_what_must_move_encrypted_is_refused_where_a_host_cannot(tmp_path: Path)
         await s.call("MigrateVM", name="db1", target="b")
         assert s.host("b").guests.read_disk("db1", 0, 10) == PATTERN[:10]
         assert await s.events(eventTypeId="vm.VmMigratingWithEncryptionEvent") == []
+
+    migrating(tmp_path, test)
+
+
+def test_r42_an_encrypted_machine_moves_encrypted_whatever_its_setting(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await s.call("EncryptVM", name="db1")
+        s.host("a").datastore.machine("db1").set(MIGRATE_ENCRYPTION, EncryptionMode.DISABLED)
+        ask, keys = s.vcenter.hosts.call, []
+
+        async def call(host: Any, request: Any) -> Any:
+            if type(request).__name__ == "StartMigration":
+                keys.append(request.spec.key.reveal() if request.spec.key is not None else None)
+            return await ask(host, request)
+
+        s.vcenter.hosts.call = call  # type: ignore[assignment,method-assign]
+        await s.call("MigrateVM", name="db1", target="b")
+        [key] = keys
+        assert key is not None
+        assert len(key) == 32
+
+    migrating(tmp_path, test)
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_r42_a_migration_in_doubt_ends_as_the_target_says(tmp_path: Path, arrived: bool) -> None:
+    """The answer of the source is lost: only the target knows which of the two has the machine."""
+
+    async def test(s: Scene) -> None:
+        await s.call("EncryptVM", name="db1")
+        ask = s.vcenter.hosts.call
+
+        async def call(host: Any, request: Any) -> Any:
+            if type(request).__name__ != "StartMigration":
+                return await ask(host, request)
+            if arrived:
+                await ask(host, request)
+            return MigrationEnd.IN_DOUBT
+
+        s.vcenter.hosts.call = call  # type: ignore[assignment,method-assign]
+        if arrived:
+            await s.call("MigrateVM", name="db1", target="b")
+        else:
+            with pytest.raises(MigrationBroken, match="still on a"):
+                await s.call("MigrateVM", name="db1", target="b")
+        there, other = ("b", "a") if arrived else ("a", "b")
+        assert s.store.inventory.machine("db1").host == there
+        assert s.host(there).guests.read_disk("db1", 0, len(PATTERN)) == PATTERN
+        assert list(s.host(other).datastore.folder.iterdir()) == []
 
     migrating(tmp_path, test)
 

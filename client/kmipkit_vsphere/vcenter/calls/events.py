@@ -44,6 +44,19 @@ class Event(Message):
     message: str
 
 
+class Alarm(Message):
+    """What is wrong with an entity, and since when; the type is that of its event."""
+
+    entity: Entity
+    event_type_id: str
+    message: str
+    since: str
+
+
+class ListAlarms(VCenterRequest[list[Alarm]]):
+    """Show what is wrong now, such as machines that are locked."""
+
+
 class QueryEvents(VCenterRequest[list[Event]]):
     """Show what was done with keys, and by whom."""
 
@@ -82,6 +95,7 @@ ROWS: Final = (
         arguments=(*_FILTERS, Argument("--limit", "limit", click.IntRange(1, 1000), 100)),
         example="events --user administrator --type crypto.Operation",
     ),
+    Row(ListAlarms, Privilege.VIEW, command="alarms"),
     Row(
         ExportEvents,
         Privilege.VIEW,

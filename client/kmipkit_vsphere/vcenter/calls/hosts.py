@@ -6,7 +6,7 @@ import click
 
 from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
 from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText
-from kmipkit_vsphere.model.message import Message, Port, Text
+from kmipkit_vsphere.model.message import Message, Port, Text, field
 from kmipkit_vsphere.model.records import ROOT, CryptoMode
 from kmipkit_vsphere.vcenter.calls.arguments import HOST, KEY_PROVIDER, NAME
 from kmipkit_vsphere.vcenter.command import (
@@ -18,7 +18,7 @@ from kmipkit_vsphere.vcenter.command import (
     VCenterRequest,
 )
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command_line import PORT
+from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 # The inventory -----------------------------------------------------------------------------------
@@ -116,8 +116,22 @@ class RemoveHost(VCenterRequest[None]):
     name: Text
 
 
-class ReconnectHost(VCenterRequest[list[str]]):
-    """Connect to a host again and give it its keys; prints the machines that this unlocked."""
+class UnlockResult(Message, omit_defaults=True):
+    """Whether a machine that was locked was unlocked; if it, or a disk of it, was not, why."""
+
+    machine: str
+    unlocked: bool
+    locked_disks: list[int] = field(default_factory=list)
+    reason: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of the machine is locked any more."""
+        return self.unlocked and not self.locked_disks
+
+
+class ReconnectHost(VCenterRequest[list[UnlockResult]]):
+    """Connect to a host again and give it its keys; prints what became of each locked machine."""
 
     name: Text
     address: Text | None = None
@@ -203,6 +217,7 @@ ROWS: Final = (
         "set-crypto-mode",
         (NAME, Argument("MODE", "cryptoMode", click.Choice([mode.value for mode in CryptoMode]))),
         "set-crypto-mode production forceEnable",
+        records=True,
     ),
     Row(
         EncryptVsan,
@@ -275,6 +290,7 @@ ROWS: Final = (
             Argument("--remove-all-stored-keys", "removeAllStoredKeys", bool),
         ),
         "key-persistence esx01 --enable",
+        records=True,
     ),
     Row(
         DumpCore,
@@ -285,5 +301,18 @@ ROWS: Final = (
         "dump-core esx01 hostd",
     ),
     Row(ListCoreDumps, Privilege.DIAGNOSTICS, ON_HOST, "core-dumps", (HOST,), "core-dumps esx01"),
-    Row(ExportCoreDump, Privilege.DIAGNOSTICS, ON_HOST),
+    # The command line has a command of its own for it, which writes the answer to a file.
+    Row(
+        ExportCoreDump,
+        Privilege.DIAGNOSTICS,
+        ON_HOST,
+        "export-core-dump",
+        (
+            HOST,
+            Argument("DUMP", "file"),
+            Argument("--password-file", "password", PASSWORD_FILE, help="A password for it."),
+        ),
+        "export-core-dump esx01 hostd-zdump.20260131T120000 --password-file secret",
+        records=True,
+    ),
 )

@@ -34,7 +34,10 @@ class ListKeys(VCenterRequest[list[CryptoKeyId]]):
 
 
 class CryptoKeyStatus(Message):
-    """A key: whether it is available, and what uses it. Fields not asked for are absent."""
+    """A key: whether it is available, and what uses it. Fields not asked for are absent.
+
+    ``unknown_hosts`` do not answer: whether they use it is not known.
+    """
 
     key_id: CryptoKeyId
     key_available: bool | UnsetType = UNSET
@@ -42,6 +45,7 @@ class CryptoKeyStatus(Message):
     encrypted_vms: list[str] | UnsetType = field(name="encryptedVMs", default=UNSET)
     affected_hosts: list[str] | UnsetType = UNSET
     referenced_by_tags: list[str] | UnsetType = UNSET
+    unknown_hosts: list[str] | UnsetType = UNSET
 
 
 class QueryCryptoKeyStatus(VCenterRequest[list[CryptoKeyStatus]]):
@@ -59,6 +63,7 @@ class RemoveKeys(VCenterRequest[list[CryptoKeyResult]]):
 
 
 _KEYS = Argument("KEYS", "keyIds", Many(KEY_ID))
+_KEY = Argument("KEY", "keyId", KEY_ID)
 _ATTRIBUTE = Argument("--attribute", "customAttributes", Many(PAIR), help="Custom attribute.")
 
 ROWS: Final = (
@@ -69,7 +74,13 @@ ROWS: Final = (
         arguments=(KEY_PROVIDER, _ATTRIBUTE),
         example="generate-key --attribute Department=finance",
     ),
-    Row(SetKeyCustomAttributes, Privilege.MANAGE_KEYS),
+    Row(
+        SetKeyCustomAttributes,
+        Privilege.MANAGE_KEYS,
+        command="set-key-attributes",
+        arguments=(_KEY, _ATTRIBUTE),
+        example="set-key-attributes KMS/1b2c --attribute Department=finance",
+    ),
     Row(ListKeys, Privilege.MANAGE_KEYS, command="keys"),
     Row(
         QueryCryptoKeyStatus,

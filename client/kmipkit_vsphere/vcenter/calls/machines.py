@@ -11,7 +11,9 @@ from kmipkit_vsphere.model.message import Count, Text
 from kmipkit_vsphere.model.migration_spec import EncryptionMode
 from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, NAME
+from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.command import FOLDER as ON_FOLDER
+from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
 from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import SIZE, Many
 from kmipkit_vsphere.vcenter.privileges import Privilege
@@ -106,10 +108,29 @@ class UnregisterVM(VCenterRequest[None]):
     name: Text
 
 
-class CryptoUnlock(VCenterRequest[None]):
+class CryptoUnlock(VCenterRequest[UnlockResult]):
     """Give the keys of a locked machine to its host, and unlock it."""
 
     name: Text
+
+
+class DestroyVM(VCenterRequest[None]):
+    """Delete a machine that is powered off, with its files."""
+
+    name: Text
+
+
+class DeleteFiles(VCenterRequest[None]):
+    """Delete the files of a machine that is not in the inventory, such as a broken copy."""
+
+    host: Text
+    name: Text
+
+
+class ListDatastore(VCenterRequest[list[MachineInfo]]):
+    """List the machines on the datastore of a host, in the inventory or not."""
+
+    host: Text
 
 
 class PowerOnVM(VCenterRequest[MachineInfo]):
@@ -209,6 +230,7 @@ ROWS: Final = (
         "migrate-encryption",
         (NAME, Argument("MODE", "migrateEncryption", _MODES)),
         "migrate-encryption web1 required",
+        records=True,
     ),
     Row(
         MigrateVM,
@@ -238,4 +260,14 @@ ROWS: Final = (
     Row(PowerOnVM, Privilege.POWER_ON, MACHINE, "power-on", (NAME,), "power-on db1"),
     Row(PowerOffVM, Privilege.POWER_OFF, MACHINE, "power-off", (NAME,), "power-off db1"),
     Row(ListVMs, Privilege.VIEW, command="vms"),
+    Row(DestroyVM, Privilege.DELETE_MACHINE, MACHINE, "destroy-vm", (NAME,), "destroy-vm db2"),
+    Row(ListDatastore, Privilege.VIEW, ON_HOST, "datastore", (HOST,), "datastore esx01"),
+    Row(
+        DeleteFiles,
+        Privilege.DELETE_MACHINE,
+        ON_HOST,
+        "delete-files",
+        (HOST, NAME),
+        "delete-files esx01 db2",
+    ),
 )

@@ -93,6 +93,7 @@ ROWS: Final = (
             ),
         ),
         example="set-role Encrypter --based-on NoCryptoAdmin --privilege Cryptographer.Encrypt",
+        records=True,
     ),
     Row(
         RemoveRole,
@@ -100,6 +101,7 @@ ROWS: Final = (
         command="remove-role",
         arguments=(NAME,),
         example="remove-role Encrypter",
+        records=True,
     ),
     Row(ListGroups, Privilege.VIEW, command="groups"),
     Row(
@@ -112,6 +114,7 @@ ROWS: Final = (
             Argument("--remove", "remove", bool, help="Remove the user from the group."),
         ),
         example="set-member crypto-team ada",
+        records=True,
     ),
     Row(ListPermissions, Privilege.VIEW, command="permissions"),
     Row(
@@ -121,6 +124,7 @@ ROWS: Final = (
         "set-permission",
         (_PRINCIPAL, Argument("ROLE", "role"), _GROUP, _ENTITY),
         "set-permission crypto-team NoCryptoAdmin --group --entity folder/finance",
+        records=True,
     ),
     Row(
         RemovePermission,
@@ -129,6 +133,7 @@ ROWS: Final = (
         "remove-permission",
         (_PRINCIPAL, _GROUP, _ENTITY),
         "remove-permission ada",
+        records=True,
     ),
     Row(HasPrivilege, Privilege.VIEW),
 )

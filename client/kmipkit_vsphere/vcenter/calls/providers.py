@@ -153,6 +153,12 @@ class MarkDefault(SetDefaultKmsCluster):
     """The same under another name of the vSphere API."""
 
 
+class ClearDefaultKmsCluster(VCenterRequest[None]):
+    """Have no default key provider any more; keys are then made by a named one only."""
+
+    entity: Text = ROOT
+
+
 class GetDefaultKmsCluster(VCenterRequest[str | None]):
     """Show the default key provider."""
 
@@ -283,6 +289,7 @@ ROWS: Final = (
         command="update-key-server",
         arguments=_SERVER,
         example="update-key-server KMS kms1 192.0.2.8",
+        records=True,
     ),
     Row(
         RemoveKmipServer,
@@ -290,6 +297,7 @@ ROWS: Final = (
         command="remove-key-server",
         arguments=(_PROVIDER, _SERVER_NAME),
         example="remove-key-server KMS kms1",
+        records=True,
     ),
     Row(
         RegisterKmsCluster,
@@ -297,6 +305,7 @@ ROWS: Final = (
         command="register-provider",
         arguments=(_PROVIDER,),
         example="register-provider TKP",
+        records=True,
     ),
     Row(
         UnregisterKmsCluster,
@@ -304,6 +313,7 @@ ROWS: Final = (
         command="remove-provider",
         arguments=(_PROVIDER,),
         example="remove-provider KMS",
+        records=True,
     ),
     Row(
         ConfigureWrappingKey,
@@ -311,6 +321,7 @@ ROWS: Final = (
         command="use-wrapping-key",
         arguments=(_PROVIDER, *_WRAPPING),
         example="use-wrapping-key KMS --days 90",
+        records=True,
     ),
     Row(ListKmsClusters, READ, command="key-providers"),
     Row(ListKmipServers, READ),
@@ -325,8 +336,17 @@ ROWS: Final = (
             Argument("--entity", "entity", help="Only there: cluster/NAME, folder/NAME."),
         ),
         example="mark-default KMS --entity cluster/production",
+        records=True,
     ),
-    Row(MarkDefault, MANAGE),
+    Row(MarkDefault, MANAGE, records=True),
+    Row(
+        ClearDefaultKmsCluster,
+        MANAGE,
+        command="clear-default",
+        arguments=(Argument("--entity", "entity", help="Only there: cluster/NAME, folder/NAME."),),
+        example="clear-default --entity cluster/production",
+        records=True,
+    ),
     Row(
         GetDefaultKmsCluster,
         READ,
@@ -349,6 +369,7 @@ ROWS: Final = (
         command="trust-server",
         arguments=(_PROVIDER, CERTIFICATE),
         example="trust-server KMS kms1.pem",
+        records=True,
     ),
     Row(RetrieveRootCert, MANAGE, command="root-certificate"),
     Row(
@@ -357,6 +378,7 @@ ROWS: Final = (
         command="issue-client-certificate",
         arguments=(_PROVIDER, _SUBJECT),
         example="issue-client-certificate KMS",
+        records=True,
     ),
     Row(
         GenerateSelfSignedClientCert,
@@ -364,6 +386,7 @@ ROWS: Final = (
         command="new-client-certificate",
         arguments=(_PROVIDER, _SUBJECT),
         example="new-client-certificate KMS --subject commonName=vc1",
+        records=True,
     ),
     Row(RetrieveSelfSignedClientCert, MANAGE),
     Row(
@@ -372,6 +395,7 @@ ROWS: Final = (
         command="new-client-request",
         arguments=(_PROVIDER, _SUBJECT),
         example="new-client-request KMS --subject commonName=vc1",
+        records=True,
     ),
     Row(RetrieveClientCsr, MANAGE),
     Row(
@@ -383,14 +407,16 @@ ROWS: Final = (
             Argument("--signed", "certificate", TEXT_FILE, help="The signed certificate."),
         ),
         example="use-client-certificate KMS --signed vc1.pem",
+        records=True,
     ),
-    Row(UpdateKmsSignedCsrClientCert, MANAGE),
+    Row(UpdateKmsSignedCsrClientCert, MANAGE, records=True),
     Row(
         UploadClientCert,
         MANAGE,
         command="upload-client-certificate",
         arguments=(_PROVIDER, CERTIFICATE, Argument("KEY", "privateKey", TEXT_FILE)),
         example="upload-client-certificate KMS client.pem client.key",
+        records=True,
     ),
     Row(
         RetrieveClientCert,

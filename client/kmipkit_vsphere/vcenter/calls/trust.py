@@ -145,7 +145,8 @@ class AttestationStatus(VCenterRequest[dict[str, HostAttestation]]):
 # Rows --------------------------------------------------------------------------------------------
 
 _PROVIDER = Argument("PROVIDER", "provider")
-_TrustRow = partial(Row, trusted_admins_only=True)
+_TrustRow = partial(Row, trusted_admins_only=True, records=True)
+_TrustQuery = partial(Row, trusted_admins_only=True)
 
 ROWS: Final = (
     _TrustRow(
@@ -226,13 +227,15 @@ ROWS: Final = (
         arguments=(_PROVIDER,),
         example="withdraw-provider TKP",
     ),
-    _TrustRow(TrustAuthorityHealth, Privilege.READ_TRUSTED_HOSTS, command="trust-authority-health"),
+    _TrustQuery(
+        TrustAuthorityHealth, Privilege.READ_TRUSTED_HOSTS, command="trust-authority-health"
+    ),
     _TrustRow(
         TrustAuthorityRemediate,
         Privilege.MANAGE_TRUSTED_HOSTS,
         command="trust-authority-remediate",
     ),
-    _TrustRow(
+    _TrustQuery(
         ExportTrustServices,
         Privilege.READ_TRUSTED_HOSTS,
         command="export-trust-services",

@@ -1,7 +1,7 @@
 """Events (vsphere.md §5.3)."""
 
 from kmipkit_vsphere.vcenter.caller import Caller
-from kmipkit_vsphere.vcenter.calls.events import Event, ExportEvents, QueryEvents
+from kmipkit_vsphere.vcenter.calls.events import Alarm, Event, ExportEvents, ListAlarms, QueryEvents
 from kmipkit_vsphere.vcenter.events import EventFilter, export
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
@@ -15,3 +15,8 @@ async def query(vcenter: VCenter, _caller: Caller, request: QueryEvents) -> list
 async def export_all(vcenter: VCenter, _caller: Caller, request: ExportEvents) -> str:
     """Requirement R34."""
     return export(vcenter.crypto.event_log.find(EventFilter.of(request)), request.format)
+
+
+@ListAlarms.handler
+async def list_alarms(vcenter: VCenter, _caller: Caller, _request: ListAlarms) -> list[Alarm]:
+    return vcenter.hosts.alarms.all()

@@ -2,6 +2,7 @@
 
 from kmipkit_vsphere.calls import host as host_calls
 from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
+from kmipkit_vsphere.model.errors import AlreadyExists, VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import ClusterRecord, CryptoMode, FolderRecord
 from kmipkit_vsphere.vcenter.caller import Caller
@@ -26,6 +27,7 @@ from kmipkit_vsphere.vcenter.calls.hosts import (
     RemoveHost,
     SetCryptoMode,
     SetKeyPersistence,
+    UnlockResult,
 )
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -40,19 +42,34 @@ async def create_folder(vcenter: VCenter, _caller: Caller, request: CreateFolder
 
 @CreateCluster.handler
 async def create_cluster(vcenter: VCenter, _caller: Caller, request: CreateCluster) -> None:
-    vcenter.store.inventory.put_cluster(ClusterRecord(request.name, request.parent))
+    inventory = vcenter.store.inventory
+    if any(cluster.name == request.name for cluster in inventory.clusters()):
+        raise AlreadyExists(f"there is a cluster {request.name} already")
+    inventory.put_cluster(ClusterRecord(request.name, request.parent))
 
 
 @SetCryptoMode.handler
 async def set_crypto_mode(vcenter: VCenter, caller: Caller, request: SetCryptoMode) -> None:
-    """With ``forceEnable``, encryption mode is enabled on all hosts of the cluster (§6)."""
+    """With ``forceEnable``, encryption mode is enabled on all hosts of the cluster (§6).
+
+    The rights are checked on all of them before anything changes (R40).
+    """
     inventory, name = vcenter.store.inventory, request.name
-    parent = inventory.cluster(name).parent
-    inventory.put_cluster(ClusterRecord(name, parent, request.crypto_mode, request.key_id))
-    if request.crypto_mode is CryptoMode.FORCE_ENABLE:
-        for host in inventory.hosts():
-            if host.parent == f"cluster/{name}":
-                await vcenter.hosts.configure_crypto_key(caller, host.name)
+    cluster = inventory.cluster(name)
+    hosts = [host for host in inventory.hosts() if host.parent == f"cluster/{name}"]
+    enable = request.crypto_mode is CryptoMode.FORCE_ENABLE
+    for host in hosts if enable else ():
+        caller.require(Privilege.REGISTER_HOST, f"host/{host.name}")
+    key_id = request.key_id or cluster.key_id
+    inventory.put_cluster(ClusterRecord(name, cluster.parent, request.crypto_mode, key_id))
+    problems: list[VSphereError] = []
+    for host in hosts if enable else ():
+        try:
+            await vcenter.hosts.configure_crypto_key(caller, host.name)
+        except VSphereError as failure:  # the other hosts are enabled all the same
+            problems.append(failure)
+    if problems:
+        raise problems[0]
 
 
 @EncryptVsan.handler
@@ -101,7 +118,9 @@ async def remove_host(vcenter: VCenter, _caller: Caller, request: RemoveHost) ->
 
 
 @ReconnectHost.handler
-async def reconnect_host(vcenter: VCenter, caller: Caller, request: ReconnectHost) -> list[str]:
+async def reconnect_host(
+    vcenter: VCenter, caller: Caller, request: ReconnectHost
+) -> list[UnlockResult]:
     unlocked = await vcenter.hosts.reconnect(caller, request.name, request.address, request.port)
     await vcenter.natives.push_all()
     return unlocked

@@ -12,7 +12,7 @@ from kmipkit_vsphere.vcenter.calls.keys import (
     RemoveKeys,
     SetKeyCustomAttributes,
 )
-from kmipkit_vsphere.vcenter.crypto_manager import StatusBits
+from kmipkit_vsphere.vcenter.key_usage import StatusBits
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 
@@ -44,15 +44,14 @@ async def set_custom_attributes(
 
 @ListKeys.handler
 async def list_keys(vcenter: VCenter, _caller: Caller, request: ListKeys) -> list[CryptoKeyId]:
-    return vcenter.crypto.list_keys()[: request.limit]
+    return (await vcenter.usage.keys())[: request.limit]
 
 
 @QueryCryptoKeyStatus.handler
 async def query_status(
     vcenter: VCenter, _caller: Caller, request: QueryCryptoKeyStatus
 ) -> list[CryptoKeyStatus]:
-    bits = StatusBits(request.check_key_bit_map)
-    return [await vcenter.crypto.key_status(key_id, bits) for key_id in request.key_ids]
+    return await vcenter.usage.status(request.key_ids, StatusBits(request.check_key_bit_map))
 
 
 @RemoveKeys.handler
@@ -61,12 +60,9 @@ async def remove(vcenter: VCenter, caller: Caller, request: RemoveKeys) -> list[
     results = []
     for key_id in request.key_ids:
         try:
-            vcenter.crypto.remove_key(caller.user, key_id, force=request.force)
+            await vcenter.usage.remove_key(caller.user, key_id, force=request.force)
         except VSphereError as fault:
             results.append(_failure(key_id, fault))
-            continue
-        for host in vcenter.store.inventory.hosts():
-            if host.key_id is not None:
-                await vcenter.hosts.remove_key(host, key_id)
-        results.append(CryptoKeyResult(key_id, success=True))
+        else:
+            results.append(CryptoKeyResult(key_id, success=True))
     return results

@@ -2,17 +2,21 @@
 
 from msgspec import structs
 
-from kmipkit_vsphere.calls import machines as host_calls
 from kmipkit_vsphere.calls.machines import MachineInfo, MachineState
+from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.calls.machines import (
     AddDisk,
     CloneVM,
     CreateVM,
     CryptoUnlock,
     DecryptVM,
+    DeleteFiles,
+    DestroyVM,
     EncryptVM,
+    ListDatastore,
     ListedMachine,
     ListVMs,
     MigrateVM,
@@ -32,8 +36,11 @@ from kmipkit_vsphere.vcenter.vcenter import VCenter
 async def create(vcenter: VCenter, caller: Caller, request: CreateVM) -> MachineInfo:
     """With ``encrypt``, home and disk are encrypted from the beginning."""
     vcenter.store.inventory.place(f"host/{request.host}")
+    if request.key_provider is not None and not request.encrypt:
+        raise InvalidArgument("a key provider is of use only for a machine that is encrypted")
     if request.encrypt:
         caller.require(Privilege.ENCRYPT_NEW, request.folder)
+        await vcenter.encryption.check_encryption(caller, request.host, request.key_provider)
     info = await vcenter.machines.create(
         request.host, request.name, request.disk_size, request.sector_size, request.folder
     )
@@ -86,20 +93,14 @@ async def add_disk(vcenter: VCenter, caller: Caller, request: AddDisk) -> Machin
 
 @RemoveDisk.handler
 async def remove_disk(vcenter: VCenter, _caller: Caller, request: RemoveDisk) -> MachineInfo:
-    machine = vcenter.store.inventory.machine(request.name)
-    host = vcenter.store.inventory.host(machine.host)
-    return await vcenter.hosts.call(host, host_calls.RemoveDisk(request.name, request.disk))
+    return await vcenter.machines.remove_disk(request.name, request.disk)
 
 
 @SetMigrateEncryption.handler
 async def set_migrate_encryption(
     vcenter: VCenter, _caller: Caller, request: SetMigrateEncryption
 ) -> None:
-    machine = vcenter.store.inventory.machine(request.name)
-    host = vcenter.store.inventory.host(machine.host)
-    await vcenter.hosts.call(
-        host, host_calls.SetMigrateEncryption(request.name, request.migrate_encryption)
-    )
+    await vcenter.machines.set_migrate_encryption(request.name, request.migrate_encryption)
 
 
 @MigrateVM.handler
@@ -123,8 +124,25 @@ async def unregister(vcenter: VCenter, _caller: Caller, request: UnregisterVM) -
 
 
 @CryptoUnlock.handler
-async def unlock(vcenter: VCenter, caller: Caller, request: CryptoUnlock) -> None:
-    await vcenter.encryption.unlock(caller, request.name)
+async def unlock(vcenter: VCenter, caller: Caller, request: CryptoUnlock) -> UnlockResult:
+    return await vcenter.encryption.unlock(caller, request.name)
+
+
+@DestroyVM.handler
+async def destroy(vcenter: VCenter, caller: Caller, request: DestroyVM) -> None:
+    await vcenter.machines.destroy(caller.user, request.name)
+
+
+@DeleteFiles.handler
+async def delete_files(vcenter: VCenter, caller: Caller, request: DeleteFiles) -> None:
+    await vcenter.machines.delete_files(caller.user, request.host, request.name)
+
+
+@ListDatastore.handler
+async def list_datastore(
+    vcenter: VCenter, _caller: Caller, request: ListDatastore
+) -> list[MachineInfo]:
+    return await vcenter.hosts.machines_on(request.host)
 
 
 @PowerOnVM.handler

@@ -42,4 +42,8 @@ async def restore(vcenter: VCenter, caller: Caller, request: ImportProvider) -> 
 
 @DeleteNativeProvider.handler
 async def delete(vcenter: VCenter, caller: Caller, request: DeleteNativeProvider) -> list[str]:
-    return await vcenter.natives.delete(caller.user, request.provider, force=request.force)
+    if not request.force:
+        await vcenter.usage.check_provider_unused(request.provider)
+    users = (await vcenter.usage.all()).of_provider(request.provider)
+    await vcenter.natives.delete(caller.user, request.provider)
+    return users

@@ -5,6 +5,7 @@ from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.providers import (
     CertificateInfo,
+    ClearDefaultKmsCluster,
     ConfigureWrappingKey,
     GenerateClientCsr,
     GenerateSelfSignedClientCert,
@@ -113,6 +114,11 @@ async def is_active(vcenter: VCenter, _caller: Caller, request: IsKmsClusterActi
 @SetDefaultKmsCluster.handler
 async def set_default(vcenter: VCenter, _caller: Caller, request: SetDefaultKmsCluster) -> None:
     vcenter.crypto.providers.set_default(request.cluster_id, request.entity)
+
+
+@ClearDefaultKmsCluster.handler
+async def clear_default(vcenter: VCenter, _caller: Caller, request: ClearDefaultKmsCluster) -> None:
+    vcenter.crypto.providers.set_default(None, request.entity)
 
 
 @GetDefaultKmsCluster.handler

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import AlreadyExists, NotFound
+from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import (
     ROOT,
     ClusterRecord,
@@ -20,6 +22,9 @@ Place = tuple[str, ...]
 """An entity such as ``machine/db1``, then what holds it, up to the root."""
 
 _Record = TypeVar("_Record", FolderRecord, ClusterRecord, HostRecord, MachineRecord)
+
+_NEXT_KEY: Final = "rekey/"
+"""Settings for the key of a rekeying that has begun, by the UUID of the machine."""
 
 KINDS: Final = ("folder", "cluster", "host", "machine")
 
@@ -140,8 +145,32 @@ class Inventory:
 
     def remove_machine(self, name: str) -> None:
         """Remove a machine; :class:`NotFound` if there is none of this name."""
-        self.machine(name)
+        machine = self.machine(name)
         self._database.write("DELETE FROM machine WHERE name = ?", name)
+        self.set_next_key(machine.uuid, None)
+
+    # What was begun --------------------------------------------------------------------------------
+
+    def next_key(self, uuid: str) -> CryptoKeyId | None:
+        """The key of a rekeying of a machine that has begun."""
+        return self.next_keys().get(uuid)
+
+    def next_keys(self) -> dict[str, CryptoKeyId]:
+        """The keys of all rekeyings that have begun, by the UUID of the machine."""
+        rows = self._database.rows(
+            "SELECT name, value FROM setting WHERE substr(name, 1, ?) = ?",
+            *(len(_NEXT_KEY), _NEXT_KEY),
+        )
+        return {name[len(_NEXT_KEY) :]: decode(text.encode(), CryptoKeyId) for name, text in rows}
+
+    def set_next_key(self, uuid: str, key_id: CryptoKeyId | None) -> None:
+        """Record the key with which the rekeying of a machine begins; None when it is over."""
+        name = _NEXT_KEY + uuid
+        if key_id is None:
+            self._database.write("DELETE FROM setting WHERE name = ?", name)
+        else:
+            text = encode(key_id).decode()
+            self._database.write("INSERT OR REPLACE INTO setting VALUES (?, ?)", name, text)
 
     def machines(self) -> list[MachineRecord]:
         """All machines, by name."""

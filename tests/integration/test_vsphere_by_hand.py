@@ -1,0 +1,283 @@
+"""A laboratory by hand, over processes: the commands that init-lab makes, and each step's command."""
+
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kmipkit_client import Client
+
+from kmipkit.spec.enums import RevocationReasonCode
+
+KMIPKIT = f"{sys.executable} -m kmipkit"
+DATA = b"salaries: Ada 120000"
+
+
+def free_ports(count: int) -> int:
+    """The first of some ports in a row that are free now."""
+    for first in range(21000, 31000, 37):
+        try:
+            for port in range(first, first + count):
+                with socket.create_server(("127.0.0.1", port)):
+                    pass
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no ports are free")
+
+
+class Lab:
+    """The laboratory, and the processes that were started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kms_port = free_ports(4)
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.environment = {**os.environ, "KMIPKIT": KMIPKIT}
+
+    def make(self, *arguments: str) -> str:
+        return self.kmipkit(
+            *("vcenter", "init-lab", str(self.folder), "--kms-port", str(self.kms_port)),
+            *("--first-port", str(self.kms_port + 1), *arguments),
+        )
+
+    def kmipkit(self, *arguments: str) -> str:
+        return self.run(sys.executable, "-m", "kmipkit", *arguments)
+
+    def run(self, *command: str, data: bytes | None = None, fails: bool = False) -> str:
+        result = subprocess.run(command, input=data, capture_output=True, env=self.environment)
+        text = result.stdout.decode() + result.stderr.decode()
+        assert (result.returncode != 0) is fails, text
+        return text
+
+    def script(self, name: str, *arguments: str, **more: Any) -> str:
+        return self.run(str(self.folder / "bin" / name), *arguments, **more)
+
+    def call(self, *arguments: str, **more: Any) -> str:
+        return self.script("call", *arguments, **more)
+
+    def start(self, name: str, *arguments: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [str(self.folder / "bin" / name), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self.environment,
+            )
+        self.processes[name] = process
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready"), (
+            self.folder / f"{name}.log"
+        ).read_text()
+
+    def kill(self, name: str) -> None:
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+    def stop(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    made = Lab(tmp_path_factory.mktemp("lab") / "lab")
+    try:
+        text = made.make()
+        assert "bin/call" in text
+        made.start("kms")
+        made.start("vcenter", "--poll-interval", "1")
+        made.start("esx01")
+        made.start("esx02")
+        yield made
+    finally:
+        made.stop()
+
+
+def until(lab: Lab, *arguments: str, shows: str) -> str:
+    """The answer to a call, once it shows something: the background needs some seconds."""
+    end = time.monotonic() + 60
+    while True:
+        answer = lab.call(*arguments)
+        if shows in answer:
+            return answer
+        assert time.monotonic() < end, answer
+        time.sleep(0.2)
+
+
+def test_init_lab_does_not_touch_a_directory_that_is_in_use(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    text = lab.run(
+        sys.executable, "-m", "kmipkit", "vcenter", "init-lab", str(tmp_path), fails=True
+    )
+    assert "not empty" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_steps_that_init_lab_prints(lab: Lab) -> None:
+    lab.call("add-key-server", "KMS", "kms1", "127.0.0.1", "--port", str(lab.kms_port))
+    lab.call("add-host", "esx01", "127.0.0.1", str(lab.kms_port + 2))
+    lab.call("add-host", "esx02", "127.0.0.1", str(lab.kms_port + 3))
+    lab.call("create-vm", "esx01", "db1", "1048576", "--encrypt")
+    written = lab.script("guest", "esx01", "write-disk", "db1", "-", "--offset", "7", data=DATA)
+    assert f"{len(DATA)} bytes" in written
+    read = lab.script(
+        "guest", "esx01", "read-disk", "db1", "--offset", "7", "--length", str(len(DATA))
+    )
+    assert read.encode() == DATA
+    assert "Encrypt" in lab.call("events")
+
+
+def test_the_ten_lines_of_the_page(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "vsphere.md").read_text()
+    [block] = re.findall(
+        r"^```sh\n(kmipkit vcenter init-lab.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    init, start, *lines = block.splitlines()
+    assert len(lines) == 8, "ten lines"
+    by_hand = Lab(tmp_path / "lab")
+    port = by_hand.kms_port
+    try:
+        assert init == "kmipkit vcenter init-lab lab"
+        by_hand.make()
+        for name in re.findall(r"lab/bin/(\w+) &", start):
+            by_hand.start(name)
+        for line in lines:
+            ports = line.replace("5990", str(port + 2)).replace("5991", str(port + 3))
+            if "add-key-server" in line:
+                ports += f" --port {port}"
+            text = by_hand.run("sh", "-c", f"cd {shlex.quote(str(tmp_path))} && {ports}")
+            if "read-disk" in line:
+                assert text == "salaries 2026"
+        assert "Migrate" in by_hand.call("events")
+    finally:
+        by_hand.stop()
+
+
+def test_the_log_has_no_warning_about_ordinary_calls(lab: Lab) -> None:
+    for _ in range(3):
+        lab.call("vms")
+    warnings = [line for line in lab.log("vcenter").splitlines() if " WARNING " in line]
+    assert [line for line in warnings if "administrator" in line or "connection" in line] == []
+    assert " WARNING " not in lab.log("esx01")
+
+
+def test_a_user_without_a_password_does_not_end_vcenter(lab: Lab) -> None:
+    answer = lab.call("add-key-server", "BAD", "kms9", "127.0.0.1", "--user", "vc")
+    assert "password of user vc is missing" in answer
+    time.sleep(3)  # some polls
+    assert lab.processes["vcenter"].poll() is None
+    status = lab.call("status")
+    assert "overallStatus: green" in status
+    assert "overallStatus: red" in status
+    lab.kill("vcenter")
+    lab.start("vcenter", "--poll-interval", "1")
+    time.sleep(2)
+    assert lab.processes["vcenter"].poll() is None
+    assert "password of user vc is missing" in lab.call("status")
+    lab.call("remove-provider", "BAD")
+    assert "UnregisterKmsCluster" in lab.call("events", "--type", "crypto.Operation")
+
+
+def test_the_default_is_cleared_and_set(lab: Lab) -> None:
+    lab.call("clear-default")
+    assert "KMS" not in lab.call("default-provider")
+    assert "no default" in lab.call("generate-key", fails=True)
+    lab.call("mark-default", "KMS")
+    assert "KMS" in lab.call("default-provider")
+
+
+def test_attributes_of_a_key_are_set(lab: Lab) -> None:
+    answer = lab.call("generate-key")
+    match = re.search(r"keyId: (\S{36})", answer)
+    assert match, answer
+    lab.call("set-key-attributes", f"KMS/{match[1]}", "--attribute", "Department=finance")
+    assert "SetKeyCustomAttributes" in lab.call("events", "--key", match[1])
+
+
+def test_a_core_dump_leaves_the_host(lab: Lab, tmp_path: Path) -> None:
+    lab.call("dump-core", "esx01", "hostd")
+    match = re.search(r"file: (\S+)", lab.call("core-dumps", "esx01"))
+    assert match
+    password, dump = tmp_path / "password", tmp_path / "dump"
+    password.write_text("secret\n")
+    options = ("--password-file", str(password))
+    lab.call("export-core-dump", "esx01", match[1], str(dump), *options)
+    assert dump.stat().st_mode & 0o777 == 0o600
+    opened = tmp_path / "dump.raw"
+    lab.kmipkit("host", "open-core-dump", str(dump), str(opened), *options)
+    assert opened.exists()
+    password.write_text("wrong")
+    again = str(tmp_path / "again")
+    refused = lab.run(
+        *(sys.executable, "-m", "kmipkit", "host", "open-core-dump", str(dump), again, *options),
+        fails=True,
+    )
+    assert "password" in refused
+
+
+def test_a_leftover_on_a_datastore_is_seen_and_deleted(lab: Lab) -> None:
+    copies = lab.folder / "esx01" / "datastore"
+    lab.call("clone-vm", "db1", "copy")
+    lab.call("unregister-vm", "copy")
+    assert "name: copy" in lab.call("datastore", "esx01")
+    assert "name: copy" not in lab.call("vms")
+    lab.call("delete-files", "esx01", "copy")
+    assert sorted(path.name for path in copies.iterdir()) == ["db1"]
+    assert "destroy-vm" in lab.call("delete-files", "esx01", "db1", fails=True)
+
+
+def test_vms_are_listed_while_a_host_is_down_and_unlocked_when_it_is_back(lab: Lab) -> None:
+    lab.call("create-vm", "esx02", "web 1", "65536")
+    lab.kill("esx01")
+    answer = lab.call("vms")
+    assert "cryptoState: unknown" in answer
+    assert "name: web 1" in answer
+    lab.start("esx01")
+    until(lab, "vms", shows="cryptoState: unlocked")
+    lab.script("guest", "esx01", "read-disk", "db1", "--length", "1")
+
+
+def test_one_destroyed_key_locks_one_machine_after_a_reboot(lab: Lab) -> None:
+    lab.call("create-vm", "esx01", "bad", "65536", "--encrypt")
+    machines = {vm["name"]: vm for vm in json.loads(lab.call("--json", "vms"))}
+    [key] = [key["keyId"] for key in machines["bad"]["keyIds"]]
+    pki = lab.folder / "kms" / "certs"
+    credentials = {"ca": pki / "ca.crt", "cert": pki / "vcenter.crt", "key": pki / "vcenter.key"}
+    with Client("127.0.0.1", lab.kms_port, **credentials) as client:
+        client.revoke(key, RevocationReasonCode.CESSATION_OF_OPERATION)
+        client.destroy(key)
+    lab.kill("esx01")
+    lab.start("esx01")
+    alarms = until(lab, "alarms", shows="bad")
+    assert key in alarms
+    until(lab, "alarms", shows="name: bad")
+    lab.script("guest", "esx01", "read-disk", "db1", "--length", "1")
+    time.sleep(6)  # another round of the background
+    locked = lab.call("events", "--type", "vm.Crypto.VMLocked")
+    assert locked.count("name: bad") == 1
+    assert key in lab.call("unlock-vm", "bad", fails=True)
+    lab.call("destroy-vm", "bad")
+    assert "bad" not in lab.call("alarms")
+
+
+def test_a_certificate_for_both_usages_is_issued(lab: Lab) -> None:
+    lab.kmipkit("certs", "issue", str(lab.folder / "roles-pki"), "esx03", "--both")
+    shown = lab.kmipkit("certs", "show", str(lab.folder / "roles-pki" / "esx03.crt"))
+    assert "client" in shown.lower()
+    assert "server" in shown.lower()
