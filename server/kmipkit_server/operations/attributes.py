@@ -33,6 +33,7 @@ from kmipkit_server.objects import attribute_rules
 from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.creation import completed
 from kmipkit_server.objects.dates import activated_if_due, require_order_with
+from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.links import require_one_replacement
 from kmipkit_server.objects.managed import (
     Managed,
@@ -140,6 +141,9 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
     else:
         _require_index_of_1_0(call, managed, key, request.attribute_index)
         deleted = [_instance(managed, key, request.attribute_index, current)]
+    if call.version < V2_0:
+        # The response repeats the attribute (KMIP 1.4 §4.16), which a version may be unable to say.
+        require_known(deleted[0].value, call.version)
     attributes = Attributes(tuple(each for each in managed.attributes if each not in deleted))
     save(call, managed, managed.with_attributes(attributes))
     return DeleteAttributeResponse(
