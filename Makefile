@@ -25,23 +25,27 @@ demo-trusted: $(STAMP)
 	tools/install-tpm $(BIN)
 	$(BIN)/kmipkit demo trusted
 
+SELECTION ?= not long
 test: $(STAMP)
-	$(PYTEST) -m 'not long' $(PYTEST_ARGS)
+	$(PYTEST) -m '$(SELECTION)' $(PYTEST_ARGS)
 
 # Also what repeats at length: more kills, more fuzzing.
 test-long: $(STAMP)
 	$(PYTEST) $(PYTEST_ARGS)
 
+# What no version of a library or of Python changes is not repeated with each of them.
+VERSIONS_SELECTION := not long and not standard
+
 # The oldest Python of this machine with the lowest versions that setup.cfg declares.
 test-lowest:
 	mkdir -p .venv-lowest
 	$(PYTHON) tools/lowest.py test > .venv-lowest/constraints.txt
-	$(MAKE) test LOCKED= VENV=.venv-lowest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py oldest)" \
+	$(MAKE) test SELECTION='$(VERSIONS_SELECTION)' LOCKED= VENV=.venv-lowest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py oldest)" \
 	    PIP_ARGS='--constraint .venv-lowest/constraints.txt'
 
 # The newest Python of this machine with the newest versions of everything.
 test-newest:
-	$(MAKE) test LOCKED= VENV=.venv-newest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py newest)"
+	$(MAKE) test SELECTION='$(VERSIONS_SELECTION)' LOCKED= VENV=.venv-newest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py newest)"
 
 serve: $(STAMP)
 	$(BIN)/kmipkit serve

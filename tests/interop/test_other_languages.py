@@ -23,6 +23,8 @@ from pathlib import Path
 import pytest
 from servers import RunningServer
 
+pytestmark = pytest.mark.standard
+
 PROGRAMS = Path(__file__).with_name("clients")
 BUILD_TIMEOUT = 1200.0
 RUN_TIMEOUT = 120.0

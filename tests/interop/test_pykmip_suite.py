@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from servers import RunningServer
 
+pytestmark = pytest.mark.standard
+
 pytest.importorskip("kmip")
 pytest.importorskip("testtools")
 

@@ -22,6 +22,8 @@ from kmipkit_conformance.target import Target
 
 from bench import servers
 
+pytestmark = pytest.mark.standard
+
 GOLDEN = Path(__file__).with_name("pykmip-verdict.json")
 
 pytest.importorskip("kmip")

@@ -29,6 +29,8 @@ from kmipkit.spec.versions import V1_2, V1_4, V2_1
 from kmipkit.ttlv import xml
 from kmipkit.ttlv.tree import Item
 
+pytestmark = pytest.mark.standard
+
 NOW = 1_790_000_000
 
 

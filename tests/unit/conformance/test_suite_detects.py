@@ -23,6 +23,8 @@ from kmipkit.spec.enums import CancellationResult, Operation, ResultReason, Vali
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_2, V2_1, V3_0
 
+pytestmark = pytest.mark.standard
+
 
 @dataclass
 class InMemory:

@@ -23,6 +23,8 @@ from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
 
+pytestmark = pytest.mark.standard
+
 FOREIGN = Item(Tag.SERVER_CORRELATION_VALUE, ItemType.TEXT_STRING, "x")
 
 STRUCTURES = [

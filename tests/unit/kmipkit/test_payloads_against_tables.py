@@ -42,6 +42,8 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, V1_1, V1_2, V1_3, V1_4, V2_0, V2_1, VERSIONS, Version
 
+pytestmark = pytest.mark.standard
+
 TESTED = tuple(version for version in VERSIONS if version <= V2_1)
 NO_RESPONSE_PAYLOAD = frozenset((Operation.POLL, Operation.NOTIFY, Operation.PUT))
 """Poll is answered as the operation it asks about (1.4 §4.28); Notify and Put without payload."""

@@ -6,6 +6,8 @@ from kmipkit.spec.enums import Operation, ResultReason
 from kmipkit.spec.reasons import ROWS, reason_for
 from kmipkit.spec.versions import V1_0, V1_2, V1_4, V2_0, V2_1, V3_0, VERSIONS, Version
 
+pytestmark = pytest.mark.standard
+
 R, Op = ResultReason, Operation
 
 

@@ -44,6 +44,8 @@ from kmipkit.spec.masks import CryptographicUsageMask, ProtectionStorageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, Version
 
+pytestmark = pytest.mark.standard
+
 TABLES = Path(__file__).resolve().parents[4] / "shared" / "spec" / "tables"
 VERSIONS = (V1_4, V2_1)
 SOON, LATER = START + timedelta(days=1), START + timedelta(days=2)

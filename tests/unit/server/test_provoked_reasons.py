@@ -56,6 +56,8 @@ from kmipkit.spec.masks import CryptographicUsageMask as Mask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_2, V1_3, V1_4, V2_0, V2_1, Version
 
+pytestmark = pytest.mark.standard
+
 A, Op = CryptographicAlgorithm, Operation
 CBC = CryptographicParameters(block_cipher_mode=BlockCipherMode.CBC)
 HASH = CryptographicParameters(hashing_algorithm=HashingAlgorithm.SHA_256)

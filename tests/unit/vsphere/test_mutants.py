@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from requirement_mutants import MUTANTS, VSPHERE, Mutant
 
+pytestmark = pytest.mark.standard
+
 PROJECT = Path(__file__).resolve().parents[3]
 FAILED = 1
 """The exit status of pytest when a test failed, and of nothing else."""
