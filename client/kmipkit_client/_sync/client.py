@@ -38,6 +38,7 @@ class Client(Operations):
         ca: File | None = None,
         cert: File | None = None,
         key: File | None = None,
+        key_password: str | bytes | None = None,
         context: ssl.SSLContext | None = None,
         server_name: str | None = None,
         version: Version | None = None,
@@ -48,10 +49,12 @@ class Client(Operations):
         """Create a client, without connecting yet.
 
         Args:
-            ca: PEM file of the authorities that may issue the server's certificate.
-            cert: PEM file of the client's certificate, by which the server authenticates it.
-            key: PEM file of the client's private key.
-            context: TLS context to use instead of these three files.
+            ca: file of the authorities that may issue the server's certificate.
+            cert: file of the client's certificate, by which the server authenticates it: PEM, DER or
+                PKCS #12.
+            key: file of the client's private key, if it is not in the file of the certificate.
+            key_password: password of the private key, or of a PKCS #12 file.
+            context: TLS context to use instead of these files.
             server_name: the name in the server's certificate, if it is not ``host``.
             version: the protocol version; by default the newest that both sides support.
             credential: is sent with every request, for servers that require one.
@@ -64,7 +67,7 @@ class Client(Operations):
         self._settings = Settings(
             host=host,
             port=port,
-            context=context or tls_context(ca, cert, key),
+            context=context or tls_context(ca, cert, key, key_password),
             server_name=(server_name or host).rstrip("."),  # RFC 6066 §3: TLS has it without
             version=version,
             credential=credential,
