@@ -132,7 +132,8 @@ def test_the_names_of_an_older_store(tmp_path: Path) -> None:
     try:
         reader = laboratory.store._database.open_reader()
         assert reader.find_by_name("me", "first") == (key,)
-        rows = reader.connection.execute("SELECT count(*) FROM live_names").fetchone()
+        sql = "SELECT count(*) FROM attribute_index WHERE attribute = 'live name'"
+        rows = reader.connection.execute(sql).fetchone()
         assert rows == (1,)
         reader.connection.close()
         taken = calls.create(

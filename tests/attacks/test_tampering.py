@@ -255,23 +255,15 @@ def forge_index(tampered: Tampered, source: str, target: str) -> None:
         source,
         target,
     )
-    tampered.sql(
-        "INSERT INTO live_names SELECT n.owner, n.value, t.seq"
-        " FROM live_names n JOIN objects o ON o.seq = n.object, objects t"
-        " WHERE o.id = ? AND t.id = ?",
-        source,
-        target,
-    )
 
 
 def test_locate_finds_nothing_by_a_forged_index(tampered: Tampered) -> None:
     """Otherwise a client would encrypt with another key than the one whose name it knows."""
     forge_index(tampered, tampered.key, tampered.secret)
-    for table in ("attribute_index", "live_names"):
-        tampered.sql(
-            f"DELETE FROM {table} WHERE object = (SELECT seq FROM objects WHERE id = ?)",
-            tampered.key,
-        )
+    tampered.sql(
+        "DELETE FROM attribute_index WHERE object = (SELECT seq FROM objects WHERE id = ?)",
+        tampered.key,
+    )
     with tampered.server() as server:
         located = server.ask(calls.locate("mine", None, None, None, None, None))
         assert located.ids == ()

@@ -152,6 +152,22 @@ def digest(data: bytes, key_format: KeyFormatType | None) -> Digest:
     )
 
 
+SYSTEM_GENERATOR = RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED)
+
+ALWAYS_SET = (
+    Attribute(Tag.FRESH, True, 0),
+    Attribute(Tag.SENSITIVE, False, 0),
+    Attribute(Tag.EXTRACTABLE, True, 0),
+    Attribute(Tag.PROTECTION_STORAGE_MASK, OWN_STORAGE, 0),
+)
+"""Attributes that every new object gets with the same value, unless the request has them."""
+
+ALWAYS_SET_IF_GENERATED = (
+    *ALWAYS_SET,
+    Attribute(Tag.RANDOM_NUMBER_GENERATOR, SYSTEM_GENERATOR, 0),
+)
+"""The same for objects that the server generates (KMIP 1.4 §3.44)."""
+
 ServerValue = Callable[[Call, str, Attributes], Any]
 """From the call, the new identifier and the requested attributes to a value; None for no value."""
 
@@ -165,9 +181,6 @@ SET_BY_SERVER: Mapping[Tag, ServerValue] = MappingProxyType(
         Tag.OBJECT_GROUP: lambda call, identifier, requested: (
             DEFAULT_GROUP if V1_1 <= call.version < V1_3 else None
         ),
-        Tag.FRESH: lambda call, identifier, requested: True,
-        Tag.SENSITIVE: lambda call, identifier, requested: False,
-        Tag.EXTRACTABLE: lambda call, identifier, requested: True,
         Tag.ALWAYS_SENSITIVE: lambda call, identifier, requested: bool(
             requested.get(Tag.SENSITIVE)
         ),
@@ -178,21 +191,17 @@ SET_BY_SERVER: Mapping[Tag, ServerValue] = MappingProxyType(
             identifier.encode()
         ).digest(),
         Tag.LEASE_TIME: lambda call, identifier, requested: call.settings.lease_seconds,
-        Tag.PROTECTION_STORAGE_MASK: lambda call, identifier, requested: OWN_STORAGE,
     }
 )
 """Attributes that the server gives to every new object, unless the request has them."""
-
-SYSTEM_GENERATOR = RNGParameters(rng_algorithm=RNGAlgorithm.UNSPECIFIED)
 
 SET_IF_GENERATED: Mapping[Tag, ServerValue] = MappingProxyType(
     {
         **SET_BY_SERVER,
         Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, requested: call.now,
-        Tag.RANDOM_NUMBER_GENERATOR: lambda call, identifier, requested: SYSTEM_GENERATOR,
     }
 )
-"""The same, and more for objects that the server generates (KMIP 1.4 §3.43, §3.44)."""
+"""The same for objects that the server generates (KMIP 1.4 §3.43)."""
 
 
 def new_identifier(call: Call) -> str:
@@ -303,6 +312,8 @@ def _all_attributes(
         value = None if key in requested_keys else server_value(call, identifier, attributes)
         if value is not None:
             all_attributes.append(first_instance(key, value))
+    constants = ALWAYS_SET_IF_GENERATED if generated else ALWAYS_SET
+    all_attributes += [each for each in constants if each.key not in requested_keys]
     if Tag.QUANTUM_SAFE in requested_keys:
         require_quantum_safe(Attributes(tuple(all_attributes)))
     return all_attributes

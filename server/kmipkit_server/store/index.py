@@ -154,6 +154,16 @@ def rows(attributes: Iterable[Attribute]) -> set[Row]:
     return set(collected)
 
 
+LIVE_NAME = "live name"
+"""What the index calls the Name of an object that is not destroyed: a look-up by name need not pass over
+the others. It is the name of no attribute."""
+
+
+def live_names(attributes: Attributes) -> set[Row]:
+    """The further rows of an object that is not destroyed."""
+    return {(LIVE_NAME, WHOLE, text(name.name_value), 0) for name in attributes.all(Tag.NAME)}
+
+
 def changed_rows(old: Attributes, new: Attributes) -> tuple[set[Row], set[Row]]:
     """The rows to remove and to add when attributes change.
 

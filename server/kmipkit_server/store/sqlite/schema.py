@@ -104,15 +104,9 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX objects_of_data_key ON objects (data_key) WHERE data_key IS NOT NULL;
     """,
     """
-    -- The names of objects that are not destroyed: a look-up by name need not pass over the others.
-    CREATE TABLE live_names (
-        owner INTEGER NOT NULL,
-        value BLOB NOT NULL,    -- as in attribute_index
-        object INTEGER NOT NULL,        -- objects.seq
-        PRIMARY KEY (owner, value, object)
-    ) STRICT, WITHOUT ROWID;
-    INSERT INTO live_names
-        SELECT DISTINCT i.owner, i.value, i.object
+    -- The names of objects that are not destroyed, once more: see index.LIVE_NAME.
+    INSERT INTO attribute_index (owner, attribute, field, value, object, instance)
+        SELECT DISTINCT i.owner, 'live name', 0, i.value, i.object, 0
         FROM attribute_index i JOIN objects o ON o.seq = i.object
         WHERE i.attribute = '420053' AND i.field = 4325461 AND o.state NOT IN (5, 6);
     """,

@@ -46,9 +46,10 @@ _FOR_UPDATE = f"""
     FROM objects WHERE id = ?"""  # noqa: S608 - no value
 
 
-_NAMED = """
-    SELECT o.id FROM live_names n JOIN objects o ON o.seq = n.object
-    WHERE n.owner = ? AND n.value = ? ORDER BY n.object DESC LIMIT 2"""
+_NAMED = f"""
+    SELECT o.id FROM attribute_index i JOIN objects o ON o.seq = i.object
+    WHERE i.owner = ? AND i.attribute = '{index.LIVE_NAME}' AND i.field = {index.WHOLE}
+    AND i.value = ? ORDER BY i.object DESC LIMIT 2"""  # noqa: S608 - constants of the index
 
 _TYPES = {int(member): member for member in ObjectType}
 _STATES = {int(member): member for member in State}
@@ -328,8 +329,7 @@ class SQLiteTransaction(_View, Transaction):
             self.usages.change(
                 owner, _alive(record), _size(columns[-1], attribute_set.packed, sealed.material)
             )
-            self._add_rows(owner, cursor.lastrowid, index.rows(own))
-            self._add_names(owner, cursor.lastrowid, _live_names(record))
+            self._add_rows(owner, cursor.lastrowid, index.rows(own) | _live_names(record))
             rotations.write(self.connection, cursor.lastrowid, None, rotation_time(record))
 
     def update(self, old: Record, new: Record) -> None:
@@ -362,12 +362,9 @@ class SQLiteTransaction(_View, Transaction):
             size = _size(columns[-1], attribute_set.packed, None) + length
             self.usages.change(owner, _alive(new) - _alive(old), size - old_size)
             removed, added = index.changed_rows(own_part(old.attributes), own)
-            self._remove_rows(owner, seq, removed)
-            self._add_rows(owner, seq, added)
             old_names, new_names = _live_names(old), _live_names(new)
-            if old_names != new_names:
-                self._remove_names(owner, seq, old_names - new_names)
-                self._add_names(owner, seq, new_names - old_names)
+            self._remove_rows(owner, seq, removed | (old_names - new_names))
+            self._add_rows(owner, seq, added | (new_names - old_names))
             rotations.write(self.connection, seq, rotation_time(old), rotation_time(new))
 
     def remove(self, record: Record) -> None:
@@ -377,8 +374,8 @@ class SQLiteTransaction(_View, Transaction):
                 _FOR_UPDATE, (record.id,)
             ).fetchone()
             self.usages.change(owner, -_alive(record), -size)
-            self._remove_rows(owner, seq, index.rows(own_part(record.attributes)))
-            self._remove_names(owner, seq, _live_names(record))
+            rows = index.rows(own_part(record.attributes)) | _live_names(record)
+            self._remove_rows(owner, seq, rows)
             rotations.write(self.connection, seq, rotation_time(record), None)
             self.connection.execute("DELETE FROM objects WHERE seq = ?", (seq,))
             self.summary.remove(mac)
@@ -523,31 +520,15 @@ class SQLiteTransaction(_View, Transaction):
             ]
             self.connection.execute(_insert_rows(len(part)), values)
 
-    def _add_names(self, owner: int, seq: int | None, names: frozenset[bytes]) -> None:
-        for name in names:
-            self.connection.execute(
-                "INSERT OR IGNORE INTO live_names (owner, value, object) VALUES (?, ?, ?)",
-                (owner, name, seq),
-            )
-
-    def _remove_names(self, owner: int, seq: int, names: frozenset[bytes]) -> None:
-        for name in names:
-            self.connection.execute(
-                "DELETE FROM live_names WHERE owner = ? AND value = ? AND object = ?",
-                (owner, name, seq),
-            )
-
 
 def _ticks(query: LocateQuery) -> int | None:
     """How many ticks a search away from the event loop may take."""
     return None if query.limit is None else 1 + query.limit * STEPS_PER_OBJECT // STEPS_PER_TICK
 
 
-def _live_names(record: Record) -> frozenset[bytes]:
-    """The names of a record in their indexed form; none if it is destroyed."""
-    if record.is_destroyed:
-        return frozenset()
-    return frozenset([index.text(name.name_value) for name in record.attributes.all(Tag.NAME)])
+def _live_names(record: Record) -> set[index.Row]:
+    """The names of a record in the index of those that are not destroyed."""
+    return set() if record.is_destroyed else index.live_names(record.attributes)
 
 
 def _alive(record: Record) -> int:
