@@ -55,6 +55,7 @@ def _row(key: AttributeKey, version: Version) -> AttributeSpec | None:
     )
 
 
+@lru_cache(maxsize=4096)
 def _require(key: AttributeKey, version: Version, right: str, action: str) -> None:
     """Refuse an action for which the row of the table does not give clients the right.
 

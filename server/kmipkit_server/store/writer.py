@@ -99,7 +99,10 @@ class GroupCommit:
         meanwhile cannot know whether the job was done.
         """
         job = _Job(run, on_commit, slow=slow)
-        await self._send.send(job)
+        try:
+            self._send.send_nowait(job)  # without a task switch, if there is room
+        except trio.WouldBlock:
+            await self._send.send(job)
         try:
             await job.done.wait()
         except trio.Cancelled:
