@@ -136,7 +136,7 @@ def check_set(attribute: Attribute, managed: Managed, version: Version) -> None:
     check(attribute, managed, version)
 
 
-def check_delete(key: AttributeKey, managed: Managed, version: Version) -> None:  # noqa: ARG001
+def check_delete(key: AttributeKey, version: Version) -> None:
     """Refuse to delete an attribute that a client may not delete."""
     _require(key, version, "deletable_by_client", "delete")
 

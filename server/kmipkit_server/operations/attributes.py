@@ -134,7 +134,7 @@ def delete_attribute(call: Call, request: DeleteAttributeRequest) -> DeleteAttri
             ResultReason.INVALID_FIELD,
             "name the attribute either by Current Attribute or by Attribute Reference",
         )
-    attribute_rules.check_delete(key, managed, call.version)
+    attribute_rules.check_delete(key, call.version)
     require_unused(managed, key)
     if reference is not None:
         deleted = _instances(managed, key)
