@@ -233,7 +233,7 @@ def test_the_command_ends_with_1_when_a_case_fails_and_reports_it(
     assert good.exit_code == 0
 
 
-@pytest.mark.parametrize("encoding", ["ttlv", "xml", "json"])
+@pytest.mark.parametrize("encoding", ["ttlv", pytest.param("xml", marks=pytest.mark.long), "json"])
 def test_our_own_suite_passes_in_every_version_and_encoding(
     server: RunningServer, tmp_path: Path, encoding: str
 ) -> None:
