@@ -26,8 +26,9 @@ _CIPHERS: Mapping[CryptographicAlgorithm, int] = MappingProxyType(
     }
 )
 
-_KEY_WRAP = 22_000
-"""Bytes per millisecond of AES key wrap, which encrypts each block six times, one after the other."""
+_KEY_WRAP = 1_000
+"""Bytes per millisecond of AES key wrap, which encrypts each block six times, one after the other; older
+versions of the library do so in Python."""
 
 PKCS_12 = 30.0
 """The encryption of a PKCS #12 file, whose iterations the library chooses."""

@@ -15,6 +15,9 @@ from kmipkit.keys.parameters import Parameters
 from kmipkit.keys.rules import RULES
 from kmipkit.spec.enums import BlockCipherMode, CryptographicAlgorithm, PaddingMethod
 
+pytestmark = pytest.mark.long
+"""What is timed must not decide whether a busy machine passes."""
+
 DATA = bytes(300_000)
 TOLERANCE = 8
 """How many times as long as its estimate a computation may take here; machines differ, and are busy."""
