@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 Steps = Generator[None, None, _Result]
 """Work that yields where it can be interrupted, and returns its result."""
 
-SLICE = 0.002
+SLICE = 0.0005
 """Seconds on the event loop after which the other tasks go first."""
 
 
