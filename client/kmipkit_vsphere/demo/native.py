@@ -64,10 +64,10 @@ class Native(Story):
         token = prepared.location.download_token.token
         self._backup = self.lab.folder / f"{PROVIDER}.p12"
         self._backup.write_bytes(self.call(self._vcenter, DownloadBackup(token)))
-        command = ["openssl", "pkcs12", "-in", str(self._backup), "-noout", "-info"]
-        command += ["-passin", f"pass:{PASSWORD.reveal().decode()}"]
-        done = subprocess.run(  # noqa: S603 -- our own command line
-            [*command, "-passin", f"pass:{PASSWORD.reveal().decode()}"],
+        # The password is no argument, which other users of the machine could see.
+        done = subprocess.run(  # noqa: S603 - our own command line
+            ["openssl", "pkcs12", "-in", str(self._backup), "-noout", "-info", "-passin", "stdin"],  # noqa: S607 - from PATH
+            input=PASSWORD.reveal().decode() + "\n",
             capture_output=True,
             text=True,
             check=False,
