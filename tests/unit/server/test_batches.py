@@ -254,7 +254,8 @@ def test_keys_are_used_as_state_mask_and_limits_allow(laboratory: Laboratory) ->
     assert reasons(laboratory.batch(encrypt(0))) == ["WRONG_KEY_LIFECYCLE_STATE"]
     decrypt = calls.decrypt(key, sealed.data, parameters, sealed.iv, None, sealed.tag)
     assert laboratory.ask(decrypt) == bytes(60), "what was encrypted can still be read"
-    altered = calls.decrypt(key, sealed.data[:-1] + b"x", parameters, sealed.iv, None, sealed.tag)
+    changed = sealed.data[:-1] + bytes([sealed.data[-1] ^ 1])
+    altered = calls.decrypt(key, changed, parameters, sealed.iv, None, sealed.tag)
     assert reasons(laboratory.batch(altered)) == ["CRYPTOGRAPHIC_FAILURE"]
 
 
