@@ -7,7 +7,7 @@ import click
 from msgspec import Meta
 
 from kmipkit_vsphere.model.message import Message, Text
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
@@ -53,11 +53,11 @@ class Alarm(Message):
     since: str
 
 
-class ListAlarms(VCenterRequest[list[Alarm]]):
+class ListAlarms(VCenterQuery[list[Alarm]]):
     """Show what is wrong now, such as machines that are locked."""
 
 
-class QueryEvents(VCenterRequest[list[Event]]):
+class QueryEvents(VCenterQuery[list[Event]]):
     """Show what was done with keys, and by whom."""
 
     since: Text | None = None
@@ -68,7 +68,7 @@ class QueryEvents(VCenterRequest[list[Event]]):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
 
 
-class ExportEvents(VCenterRequest[str]):
+class ExportEvents(VCenterQuery[str]):
     """Print the events as CSV or as JSON lines."""
 
     since: Text | None = None

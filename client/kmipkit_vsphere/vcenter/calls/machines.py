@@ -14,7 +14,7 @@ from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, 
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.command import FOLDER as ON_FOLDER
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import SIZE, Many
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -127,7 +127,7 @@ class DeleteFiles(VCenterRequest[None]):
     name: Text
 
 
-class ListDatastore(VCenterRequest[list[MachineInfo]]):
+class ListDatastore(VCenterQuery[list[MachineInfo]]):
     """List the machines on the datastore of a host, in the inventory or not."""
 
     host: Text
@@ -151,7 +151,7 @@ class ListedMachine(MachineInfo):
     host: str = ""
 
 
-class ListVMs(VCenterRequest[list[ListedMachine]]):
+class ListVMs(VCenterQuery[list[ListedMachine]]):
     """List the machines with their state and keys."""
 
 
