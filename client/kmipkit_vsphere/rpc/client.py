@@ -13,7 +13,7 @@ from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import InvalidArgument, RPCError
 from kmipkit_vsphere.rpc.call import API, Request
 from kmipkit_vsphere.rpc.faults import PROBLEM, Problem
-from kmipkit_vsphere.rpc.http import JSON, MAX_HEAD, MAX_REQUEST
+from kmipkit_vsphere.rpc.http import JSON, MAX_HEAD, MAX_REQUEST, describe_error
 
 CALL_TIMEOUT: Final = 600.0
 SEND_TIMEOUT: Final = 30.0
@@ -65,31 +65,30 @@ class Client:
                 raise RPCError(f"the connection to {self.peer} is closed")
             self._broken = True  # until the answer to this call has been received
             try:
-                response = await self._exchange(method, fields)
-                problem = _problem(response)
+                answer = await self._exchange(method, fields)
             except RPCError as error:
                 raise RPCError(f"{method} on {self.peer}: {error.message}") from None
             finally:
                 if self._broken:
                     with trio.CancelScope(shield=True):
                         await trio.aclose_forcefully(self._stream)
-        if problem is not None:
-            raise problem.exception()
-        return response.body
+        if isinstance(answer, Problem):
+            raise answer.exception()
+        return answer
 
-    async def _exchange(self, method: str, fields: bytes) -> _Response:
+    async def _exchange(self, method: str, fields: bytes) -> bytes | Problem:
         with trio.move_on_after(CALL_TIMEOUT):
             try:
                 await self._send(method, fields)
-                response = await self._receive()
+                answer = _content(await self._receive())
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 raise RPCError("the peer closed the connection without an answer") from None
             except h11.RemoteProtocolError as error:
-                raise RPCError(f"the answer is not HTTP: {error}") from None
+                raise RPCError(f"the answer is not HTTP: {describe_error(error)}") from None
             if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
                 self._http.start_next_cycle()
                 self._broken = False
-            return response
+            return answer
         raise RPCError(f"no answer within {CALL_TIMEOUT:.0f} s")
 
     async def _send(self, method: str, fields: bytes) -> None:
@@ -141,11 +140,11 @@ class Client:
         await self.aclose()
 
 
-def _problem(response: _Response) -> Problem | None:
-    """The problem in a response, None in that of a call that succeeded."""
+def _content(response: _Response) -> bytes | Problem:
+    """The answer in a response, or the problem."""
     kind = response.content_type.partition(";")[0].strip().lower()
     if response.status == 200 and kind == JSON:
-        return None
+        return response.body
     if kind != PROBLEM:
         raise RPCError(f"the answer is HTTP {response.status} with {kind or 'no'} content")
     try:

@@ -112,7 +112,8 @@ class Requests:
             return self._next()
         except h11.RemoteProtocolError as error:
             status = HTTPStatus(error.error_status_hint)
-            raise Refusal(InvalidArgument(f"not HTTP: {error}"), status, ends=True) from None
+            problem = InvalidArgument(f"this is not HTTP/1.1: {describe_error(error)}")
+            raise Refusal(problem, status, ends=True) from None
 
     def go_on(self) -> bytes:
         """``100 Continue``, for a peer that waits before it sends the body."""
@@ -192,10 +193,18 @@ class Requests:
         return Call(self._head, body)
 
 
+def describe_error(error: h11.RemoteProtocolError) -> str:
+    """What h11 says of the bytes of a peer, without the bytes: they may be those of a key."""
+    return str(error).partition(":")[0]
+
+
 def _head(request: h11.Request, headers: dict[bytes, bytes]) -> Head:
     names = [name for name, _ in request.headers]
     if names.count(b"content-type") > 1:
         raise Refusal(InvalidArgument("there are two headers Content-Type"), ends=True)
+    if not request.http_version.startswith(b"1."):
+        status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+        raise Refusal(InvalidArgument("only HTTP/1.1 is spoken here"), status, ends=True)
     try:
         target = urlsplit(request.target.decode("ascii"))
         path = unquote(target.path, errors="strict")
