@@ -5,11 +5,13 @@ RFC; ``fault`` is the name of the fault (:data:`kmipkit_vsphere.model.errors.FAU
 """
 
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
 from kmipkit_vsphere.model.errors import (
+    FAULTS,
     AlreadyExists,
     AttestationFailed,
     DamagedData,
@@ -86,3 +88,13 @@ class Problem(Message):
 def status_of(fault: type[VSphereError]) -> HTTPStatus:
     """The status of a fault."""
     return next(STATUSES[kind] for kind in fault.__mro__ if kind in STATUSES)
+
+
+@cache
+def faults_by_status() -> Mapping[HTTPStatus, tuple[str, ...]]:
+    """Status to the names of its faults, in order."""
+    result: dict[HTTPStatus, tuple[str, ...]] = {}
+    for name in sorted(FAULTS, key=lambda name: (status_of(FAULTS[name]), name)):
+        status = status_of(FAULTS[name])
+        result[status] = (*result.get(status, ()), name)
+    return MappingProxyType(result)

@@ -14,7 +14,7 @@ from kmipkit import __version__
 from kmipkit_vsphere.model.encoding import json_schema
 from kmipkit_vsphere.model.errors import FAULTS
 from kmipkit_vsphere.rpc.call import Request
-from kmipkit_vsphere.rpc.faults import PROBLEM, Problem, status_of
+from kmipkit_vsphere.rpc.faults import PROBLEM, Problem, faults_by_status
 
 _SCHEME: Final = "mutualTLS"
 
@@ -97,7 +97,7 @@ def _path(
                 "description": "The answer.",
                 "content": {"application/json": {"schema": answer}},
             },
-            **{str(status.value): _reference(status) for status in _faults()},
+            **{str(status.value): _reference(status) for status in faults_by_status()},
             "default": {"$ref": "#/components/responses/Problem"},
         },
     }
@@ -138,15 +138,6 @@ def _description(row: Described) -> str:
 # Faults ------------------------------------------------------------------------------------------
 
 
-@cache
-def _faults() -> dict[HTTPStatus, list[str]]:
-    """Status to the names of its faults."""
-    result: dict[HTTPStatus, list[str]] = {}
-    for name, kind in FAULTS.items():
-        result.setdefault(status_of(kind), []).append(name)
-    return dict(sorted(result.items()))
-
-
 def _name(status: HTTPStatus) -> str:
     return status.phrase.replace(" ", "")
 
@@ -163,8 +154,8 @@ def _responses() -> dict[str, Any]:
             "content": {PROBLEM: {"schema": problem}},
         }
     }
-    for status, names in _faults().items():
-        faults = {"properties": {"status": {"const": status.value}, "fault": {"enum": names}}}
+    for status, names in faults_by_status().items():
+        faults = {"properties": {"status": {"const": status.value}, "fault": {"enum": [*names]}}}
         texts = (f"{name}: {inspect.getdoc(FAULTS[name])}" for name in names)
         responses[_name(status)] = {
             "description": "\n\n".join(texts),

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import h11
@@ -12,13 +13,12 @@ import trio
 import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kmipkit_vsphere.model.errors import FAULTS, RPCError, VSphereError
+from kmipkit_vsphere.model.errors import FAULTS, VSphereError
 from kmipkit_vsphere.model.message import Count, Text
-from kmipkit_vsphere.rpc import client, serving
+from kmipkit_vsphere.rpc import serving
 from kmipkit_vsphere.rpc.api import Api, Caller
 from kmipkit_vsphere.rpc.call import Query, Request, table
-from kmipkit_vsphere.rpc.client import Client
-from kmipkit_vsphere.rpc.faults import PROBLEM, STATUSES, Problem, status_of
+from kmipkit_vsphere.rpc.faults import PROBLEM, STATUSES, Problem, faults_by_status, status_of
 from kmipkit_vsphere.rpc.http import JSON, MAX_HEAD, MAX_REQUEST
 from kmipkit_vsphere.rpc.serving import CallStream
 
@@ -568,6 +568,12 @@ def test_each_fault_has_a_status_and_comes_back(name: str) -> None:
     assert (again.message, again.arguments) == (fault.message, fault.arguments)
 
 
+def test_the_table_of_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "vsphere.md").read_text()
+    rows = [f"| {int(code)} | {', '.join(names)} |" for code, names in faults_by_status().items()]
+    assert "\n".join(["| status | faults |", "| --- | --- |", *rows, "", ""]) in page
+
+
 def test_the_statuses_that_callers_rely_on() -> None:
     statuses = {name: status_of(kind).value for name, kind in FAULTS.items()}
     assert statuses["InvalidArgument"] == 400
@@ -576,86 +582,3 @@ def test_the_statuses_that_callers_rely_on() -> None:
     assert statuses["AlreadyExists"] == statuses["InvalidState"] == 409
     assert statuses["InternalFault"] == 500
     assert statuses["HostUnreachable"] == statuses["KeyServerUnreachable"] == 503
-
-
-# The calling side --------------------------------------------------------------------------------
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-
-
-def answered(data: bytes) -> str | RPCError:
-    """What a call gives where the peer answers with some bytes and closes."""
-    results: list[str | RPCError] = []
-
-    async def test() -> None:
-        near, far = trio.testing.memory_stream_pair()
-        calling = Client(near, "esx01")
-        await far.send_all(data)
-        await far.send_eof()
-        try:
-            results.append(await calling.call(Echo("x")))
-        except RPCError as error:
-            results.append(error)
-            with pytest.raises(RPCError, match="is closed"):
-                await calling.call(Echo("x"))
-
-    run(test)
-    return results[0]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        OK + b'Content-Length: 3\r\n\r\n"a"',
-        OK + b'Transfer-Encoding: chunked\r\n\r\n3\r\n"a"\r\n0\r\n\r\n',
-        b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b'Content-Length: 3\r\n\r\n"a"',
-        OK + b'Connection: close\r\n\r\n"a"',
-    ],
-)
-def test_answers_in_all_forms_of_http(data: bytes) -> None:
-    assert answered(data) == "a"
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (b"", "closed the connection without an answer"),
-        (b"\0\0\0\2{}", "not HTTP"),
-        (b"secret\r\n\r\n", "not HTTP: illegal status line"),
-        (OK, "without an answer"),
-        (OK + b'Content-Length: 30\r\n\r\n"a"', "not HTTP"),
-        (OK + b"X: " + b"x" * MAX_HEAD * 2, "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP 200 with no content"),
-        (b"HTTP/1.1 502 X\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", "HTTP 502"),
-        (b"HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", "HTTP 302"),
-        (
-            b"HTTP/1.1 400 X\r\nContent-Type: application/problem+json\r\n"
-            b"Content-Length: 2\r\n\r\n{}",
-            "malformed",
-        ),
-    ],
-)
-def test_an_answer_that_is_none_ends_the_connection(data: bytes, text: str) -> None:
-    result = answered(data)
-    assert isinstance(result, RPCError)
-    assert "Echo on esx01" in result.message
-    assert text in result.message
-    assert "secret" not in result.message
-
-
-def test_an_answer_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_ANSWER", 100)
-    result = answered(OK + b"Content-Length: 200\r\n\r\n" + b"x" * 200)
-    assert isinstance(result, RPCError)
-    assert "longer than 100 bytes" in result.message
-
-
-def test_a_call_that_is_too_long_is_not_sent() -> None:
-    async def test() -> None:
-        async with serving_one() as stream:
-            calling = Client(stream, "esx01")
-            with pytest.raises(RPCError, match="is longer than"):
-                await calling.send("Echo", b'"' + b"x" * MAX_REQUEST + b'"')
-            assert await calling.call(Echo("still there")) == "still there"
-
-    run(test)

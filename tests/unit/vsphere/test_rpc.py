@@ -44,6 +44,7 @@ from kmipkit_vsphere.rpc.channel import (
     Client,
     Server,
 )
+from kmipkit_vsphere.rpc.http import MAX_REQUEST
 from kmipkit_vsphere.rpc.serving import CallStream
 from kmipkit_vsphere.rpc.tls import Credentials
 
@@ -196,6 +197,16 @@ def test_a_connection_that_closes_without_a_byte_is_no_event(
 
     run(test)
     assert not caplog.records
+
+
+def test_a_call_that_is_too_long_is_not_sent() -> None:
+    async def test() -> None:
+        async with served() as (client, _):
+            with pytest.raises(RPCError, match="is longer than"):
+                await client.send("Echo", b'"' + b"x" * MAX_REQUEST + b'"')
+            assert await client.call(Echo("still there")) == "still there"
+
+    run(test)
 
 
 def test_unknown_faults_and_arguments_become_plain_errors() -> None:
