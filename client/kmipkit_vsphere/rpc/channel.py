@@ -17,7 +17,7 @@ from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.errors import RPCError
 from kmipkit_vsphere.rpc.api import Api, Caller
 from kmipkit_vsphere.rpc.call import Rows
-from kmipkit_vsphere.rpc.client import CALL_TIMEOUT, Client
+from kmipkit_vsphere.rpc.client import CALL_TIMEOUT, Client, host_header
 from kmipkit_vsphere.rpc.revocation import PeerRevocations
 from kmipkit_vsphere.rpc.serving import CallStream
 from kmipkit_vsphere.rpc.tls import Credentials, certificate_names
@@ -37,8 +37,10 @@ log = logging.getLogger("kmipkit.vsphere.rpc")
 async def connect(address: tuple[str, int], name: str, credentials: Credentials) -> Client:
     """Connect to the role called ``name``; the certificate there must carry this name.
 
-    Raises :class:`RPCError` if nothing listens there, or the handshake fails.
+    Raises :class:`RPCError` if nothing listens there, the handshake fails, or nobody can have this
+    name.
     """
+    host_header(name)  # before anything is sent
     where = f"{name} at {address[0]}:{address[1]}"
     context = credentials.client_context()
     revocations = credentials.revocations()

@@ -32,11 +32,23 @@ class _Response(NamedTuple):
     body: bytes
 
 
+def host_header(name: str) -> str:
+    """The name of a role as the header Host has it; :class:`RPCError` if no certificate has it."""
+    try:
+        host = name.encode("idna").decode("ascii")
+    except UnicodeError:
+        host = ""
+    if not host or not host.isprintable():
+        raise RPCError(f"{name[:100]!r} is not a name that a certificate can carry")
+    return host
+
+
 class Client:
     """A connection to a role. Use :func:`kmipkit_vsphere.rpc.channel.connect` to make one."""
 
     def __init__(self, stream: trio.abc.Stream, peer: str) -> None:
         self.peer = peer
+        self._host = host_header(peer)
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._lock = trio.Lock()
@@ -96,7 +108,7 @@ class Client:
             method="POST",
             target=API + method,
             headers=[
-                ("Host", self.peer.encode("idna").decode("ascii")),
+                ("Host", self._host),
                 ("Content-Type", JSON),
                 ("Content-Length", str(len(fields))),
                 ("Accept", f"{JSON}, {PROBLEM}"),

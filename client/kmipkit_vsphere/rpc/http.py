@@ -202,6 +202,9 @@ def _head(request: h11.Request, headers: dict[bytes, bytes]) -> Head:
     names = [name for name, _ in request.headers]
     if names.count(b"content-type") > 1:
         raise Refusal(InvalidArgument("there are two headers Content-Type"), ends=True)
+    if {b"content-length", b"transfer-encoding"} <= headers.keys():
+        problem = InvalidArgument("there is both a Content-Length and a Transfer-Encoding")
+        raise Refusal(problem, ends=True)
     if not request.http_version.startswith(b"1."):
         status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
         raise Refusal(InvalidArgument("only HTTP/1.1 is spoken here"), status, ends=True)

@@ -90,7 +90,7 @@ def _path(
     method = row.request.method()
     operation = {
         "tags": [_area(row.request)],
-        "description": _description(row),
+        **_texts(row),
         "security": [{_SCHEME: list(row.needs)}],
         "responses": {
             "200": {
@@ -127,12 +127,11 @@ def _area(request: type[Request[Any]]) -> str:
     return (package if module == "calls" else module).replace("_", " ")
 
 
-def _description(row: Described) -> str:
-    text = inspect.getdoc(row.request) or ""
-    if not row.needs:
-        return text
+def _texts(row: Described) -> dict[str, str]:
+    summary, _, more = (inspect.getdoc(row.request) or "").partition("\n\n")
     where = f" on `{row.entity}`" if row.entity else ""
-    return f"{text}\n\nNeeds {' and '.join(row.needs)}{where}."
+    needs = f"Needs {' and '.join(row.needs)}{where}."
+    return {"summary": summary.replace("\n", " "), "description": f"{more}\n\n{needs}".lstrip()}
 
 
 # Faults ------------------------------------------------------------------------------------------

@@ -416,6 +416,7 @@ HOSTILE = {
     "no Host": (b"GET /openapi.json HTTP/1.1\r\n\r\n", 400),
     "two Hosts": (HEAD + b"Host: y\r\n\r\n", 400),
     "two lengths": (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}}", 400),
+    "two framings": (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400),
     "a negative length": (HEAD + b"Content-Length: -1\r\n\r\n", 400),
     "a length that is no number": (HEAD + b"Content-Length: \xb2\r\n\r\n", 400),
     "two types": (HEAD + b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 400),

@@ -38,7 +38,9 @@ def test_a_description_is_valid_and_complete(role: str) -> None:
     validate(document)
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            assert operation["description"].count(".") >= 2, "what it does, and what it needs"
+            assert operation["summary"].endswith("."), "what it does"
+            assert "Needs " in operation["description"], "what its caller needs"
+            assert "\n" not in operation["summary"]
             assert operation["security"][0]["mutualTLS"], path
             assert {"200", "400", "403", "404", "409", "500", "503"} < set(operation["responses"])
             for parameter in operation.get("parameters", ()):

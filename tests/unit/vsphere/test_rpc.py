@@ -465,6 +465,18 @@ def test_a_caller_who_never_shakes_hands(tmp_path: Path, caplog: pytest.LogCaptu
     assert f"longer than {HANDSHAKE_TIMEOUT:.0f} s" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["", "x" * 64, "esx..01", "esx01\n", "esx\0", "é" * 60])
+def test_names_that_no_role_can_have(tmp_path: Path, name: str) -> None:
+    """A host of such a name can be added to an inventory; nobody answers by it."""
+    credentials = Authority(tmp_path, "ca").issue("vcenter")
+
+    async def test() -> None:
+        with pytest.raises(RPCError, match="is not a name that a certificate can carry"):
+            await channel.connect(("127.0.0.1", 9), name, credentials)
+
+    trio.run(test)
+
+
 def test_files_that_are_no_certificate(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("x")
