@@ -170,9 +170,9 @@ def changed_rows(old: Attributes, new: Attributes) -> tuple[set[Row], set[Row]]:
     An attribute that is the same object before and after is not looked at: usually one of many
     changes.
     """
-    before, after = {id(each) for each in old}, {id(each) for each in new}
-    removed = rows(each for each in old if id(each) not in after)
-    added = rows(each for each in new if id(each) not in before)
+    before, after = set(map(id, old)), set(map(id, new))
+    removed = rows([each for each in old if id(each) not in after])
+    added = rows([each for each in new if id(each) not in before])
     return removed - added, added - removed
 
 
