@@ -48,9 +48,12 @@ def pack(attributes: Attributes) -> bytes:
     v1: list[Attribute] = []
     v2: list[Attribute] = []
     v3: list[Attribute] = []
-    for attribute in attributes:
-        key = attribute.key
-        (v3 if key in _NEW_IN_V3 else v2 if _is_in_v2(key) else v1).append(attribute)
+    if _IN_V2.issuperset([attribute.key for attribute in attributes]):  # nearly always
+        v2 += attributes
+    else:
+        for attribute in attributes:
+            key = attribute.key
+            (v3 if key in _NEW_IN_V3 else v2 if _is_in_v2(key) else v1).append(attribute)
     try:
         v2_part = _encode_v2(v2)
     except LocalProtocolError:
@@ -286,6 +289,10 @@ _DROPPED_BEFORE_V2_1 = frozenset(
     row.tag for row in BY_TAG.values() if not row.known_in(V2_1) and row.since < V3_0
 )
 _NEW_IN_V3 = frozenset(row.tag for row in BY_TAG.values() if row.since >= V3_0)
+
+
+_IN_V2 = frozenset(BY_TAG) - _DROPPED_BEFORE_V2_1 - _NEW_IN_V3
+"""The attributes of the standard that 2.1 can name."""
 
 
 def _is_in_v2(key: AttributeKey) -> bool:
