@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kmipkit.terminal import echo, echo_json, echo_lines
+from kmipkit_vsphere.cli_check import check_kms
 from kmipkit_vsphere.cli_disks import export_disk, open_core_dump, read_disk, write_disk
 from kmipkit_vsphere.cli_options import (
     FILE,
@@ -232,6 +233,9 @@ def export_core_dump(
     request = ExportCoreDump(host_name, dump, SecretText(password(password_file)))
     write_new(file, _send(context, request), 0o600)
     echo(f"wrote {file}")
+
+
+vcenter.add_command(check_kms)
 
 
 @vcenter.command("init-lab")
