@@ -28,7 +28,7 @@ class Outcome(Enum):
     """The result of a test."""
 
     PASSED = "passed"
-    WARNING = "warning"
+    WARNED = "warned"
     """Passed, with a problem that somebody should look at."""
     FAILED = "failed"
     KNOWN = "known"
@@ -121,7 +121,7 @@ def junit(report: Report) -> str:
         )
         if result.outcome is not Outcome.PASSED:
             kind = "failure" if result.outcome is Outcome.FAILED else "skipped"
-            prefix = "warning: " if result.outcome is Outcome.WARNING else ""
+            prefix = "warning: " if result.outcome is Outcome.WARNED else ""
             ET.SubElement(case, kind, message=printable(prefix + "; ".join(result.reasons)))
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
@@ -145,7 +145,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60re
 table {{ border-collapse: collapse; width: 100%; }}
 td, th {{ border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top; }}
 .passed {{ color: #176b2c; }} .failed {{ color: #a3181d; font-weight: 600; }}
-.known, .warning {{ color: #8a5a00; }}
+.known, .warned {{ color: #8a5a00; }}
 .skipped, .not {{ color: #555; }}
 .pair {{ display: flex; gap: 1rem; }} .pair div {{ flex: 1; min-width: 0; }}
 .pair pre {{ overflow-x: auto; background: #f6f6f6; padding: .6rem; }}

@@ -86,6 +86,11 @@ NOTHING: Final = Symptom(
     _always(""),
     "Nothing: vCenter ignores it, and the key provider stays green.",
 )
+ATTRIBUTES: Final = Symptom(
+    Colour.GREEN,
+    _always(""),
+    "The call SetKeyCustomAttributes fails; the key provider stays green, and all else works.",
+)
 VENDOR: Final = Symptom(
     Colour.YELLOW,
     _always("kms.crypto.Vendor"),

@@ -25,15 +25,18 @@ class Ledger:
 
     created: dict[str, datetime] = field(default_factory=dict)
     """Their identifiers, and the times of creation by the clock of the server."""
-    unanswered: int = 0
-    """Create requests without an answer: the server may have objects that cannot be named."""
+    unnamed: int = 0
+    """Create requests whose answer does not name the object, or did not come."""
 
     def note(self, response: ResponseMessage) -> None:
-        """Note what a response to Create says."""
-        for item in response.batch_items:
-            identifier = getattr(item.response_payload, "unique_identifier", None)
-            if item.result_status is ResultStatus.SUCCESS and identifier:
-                self.created.setdefault(str(identifier), response.response_header.time_stamp)
+        """Note what the response to a Create says, which was counted as unnamed so far."""
+        [item] = response.batch_items
+        identifier = getattr(item.response_payload, "unique_identifier", None)
+        if item.result_status is not ResultStatus.SUCCESS:
+            self.unnamed -= 1
+        elif identifier:
+            self.unnamed -= 1
+            self.created.setdefault(str(identifier), response.response_header.time_stamp)
 
 
 class ObservedServer:
@@ -83,7 +86,7 @@ class ObservedConnection:
     async def _create(self, request: RequestMessage) -> ResponseMessage:
         """An exchange that waits a little for its answer even if it is cancelled."""
         ledger = self._server.ledger
-        ledger.unanswered += 1
+        ledger.unnamed += 1
         response: ResponseMessage | None = None
         failure: KeyProviderError | None = None
         scope = trio.CancelScope(shield=True)
@@ -92,16 +95,13 @@ class ObservedConnection:
             with scope:
                 try:
                     response = await self._connection.exchange(request)
+                    ledger.note(response)
                 except KeyProviderError as error:  # caught here, since a nursery makes groups
                     failure = error
             nursery.cancel_scope.cancel()
-        if response is not None:
-            ledger.note(response)
-            ledger.unanswered -= 1
-        await trio.lowlevel.checkpoint_if_cancelled()
         if failure is not None:
             raise failure
-        assert response is not None, "without a response there is a failure, or a cancellation"
+        assert response is not None, "otherwise the nursery was cancelled, or there is a failure"
         return response
 
     async def aclose(self) -> None:

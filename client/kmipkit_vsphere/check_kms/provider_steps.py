@@ -10,10 +10,10 @@ from kmipkit_client import calls
 from kmipkit_client.errors import OperationFailed
 
 from kmipkit.model.attributes import CryptographicParameters
-from kmipkit.spec.enums import BlockCipherMode, PaddingMethod
+from kmipkit.spec.enums import BlockCipherMode, CryptographicAlgorithm, PaddingMethod
 from kmipkit.spec.versions import PUBLISHED, V1_2, Version
 from kmipkit_vsphere.check_kms.administrator import Administrator
-from kmipkit_vsphere.check_kms.findings import Concern, Finding, NotPlayable
+from kmipkit_vsphere.check_kms.findings import OPEN_TO_ALL, Concern, Finding, NotPlayable
 from kmipkit_vsphere.check_kms.observed import ObservedServer
 from kmipkit_vsphere.check_kms.subject import PROVIDER, Subject, digest, key_id
 from kmipkit_vsphere.model.errors import DamagedData, KeyNotUsable, KeyServerUnreachable
@@ -51,6 +51,7 @@ async def wrong_password(subject: Subject) -> str:
         raise Concern(
             f"the user {wrong.user_name!r} gets the key with a wrong password",
             "Check the password, or ask administrators for none.",
+            OPEN_TO_ALL,
         )
     return refusal
 
@@ -102,7 +103,9 @@ async def encrypt_on_server(subject: Subject) -> str:
         raise NotPlayable("Encrypt needs KMIP 1.2 or later, which the server does not list")
     administrator = Administrator(subject.server)
     parameters = CryptographicParameters(
-        block_cipher_mode=BlockCipherMode.CBC, padding_method=PaddingMethod.PKCS5
+        block_cipher_mode=BlockCipherMode.CBC,
+        padding_method=PaddingMethod.PKCS5,
+        cryptographic_algorithm=CryptographicAlgorithm.AES,
     )
     key, text, iv = subject.key().id, secrets.token_bytes(32), secrets.token_bytes(16)
     try:

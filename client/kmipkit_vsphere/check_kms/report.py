@@ -1,14 +1,17 @@
 """The verdicts as text, and as :mod:`kmipkit.reports` writes them."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kmipkit.reports import Outcome, Pane, Report, Result
+from kmipkit.terminal import printable
 from kmipkit_vsphere.check_kms.runner import Run, Verdict
 from kmipkit_vsphere.check_kms.steps import Step
 
-OUTCOMES = (Outcome.PASSED, Outcome.WARNING, Outcome.FAILED, Outcome.SKIPPED)
+OUTCOMES = (Outcome.PASSED, Outcome.WARNED, Outcome.FAILED, Outcome.SKIPPED)
 _INDENT = " " * 9
+_WIDTH = 110
 
 
 def make_report(run: Run, address: str, facts: Mapping[str, str]) -> Report:
@@ -66,14 +69,26 @@ def _consequences(verdict: Verdict) -> Iterator[str]:
 
 
 def lines(verdict: Verdict) -> Iterator[str]:
-    """A verdict for a terminal; texts of the server are not escaped yet."""
+    """A verdict for a terminal, wrapped; texts of the server are escaped before."""
     step = verdict.step
     said = verdict.problem or verdict.note
-    yield f"{verdict.outcome.value:<8} {step.name:<20} {verdict.seconds:7.3f} s  {said}"
+    head = f"{verdict.outcome.value:<8} {step.name:<20} {verdict.seconds:7.3f} s  "
+    yield from _wrapped(said, head, " " * len(head))
     if verdict.view is not None:
-        yield f"{_INDENT}Moment: {step.moment}"
-        yield f"{_INDENT}Source: {step.source}"
-        yield from (f"{_INDENT}{text}" for text in _consequences(verdict))
+        source = f"Source: {step.source}"
+        for text in (f"Moment: {step.moment}", source, *_consequences(verdict)):
+            yield from _wrapped(text, _INDENT, _INDENT + "  ")
+
+
+def _wrapped(text: str, first: str, others: str) -> list[str]:
+    return textwrap.wrap(
+        printable(text),
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [first.rstrip()]
 
 
 def listed(steps: Sequence[Step]) -> Iterator[str]:

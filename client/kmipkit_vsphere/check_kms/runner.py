@@ -126,7 +126,7 @@ async def _attempt(step: Step, subject: Subject) -> Verdict:
 
 
 def _warned(step: Step, failure: KMIPError, seconds: float) -> Verdict:
-    return _failed(step, failure, seconds, Outcome.WARNING)
+    return _failed(step, failure, seconds, Outcome.WARNED)
 
 
 def _failed(step: Step, failure: KMIPError, seconds: float, outcome: Outcome) -> Verdict:

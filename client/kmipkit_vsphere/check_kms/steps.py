@@ -257,7 +257,7 @@ KEYS: Final = (
         "A user sets attributes of a key, and changes one.",
         "SetKeyCustomAttributes (8.0.1); KMIP 1.1 §4.14, §4.15",
         key_steps.set_attributes,
-        findings.NOTHING,
+        findings.ATTRIBUTES,
         "Support Modify Attribute for custom attributes.",
         needs=("tag-owner",),
         optional=True,
