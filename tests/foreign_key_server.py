@@ -75,9 +75,14 @@ class ForeignServer:
     """The server. ``handlers`` are its operations, ``delays`` the seconds that an answer takes."""
 
     def __init__(
-        self, vendor: str = "Acme KMS 7.2", keys: dict[str, StoredKey] | None = None
+        self,
+        vendor: str = "Acme KMS 7.2",
+        keys: dict[str, StoredKey] | None = None,
+        password: str | None = None,
     ) -> None:
+        """``password`` is what every user must have; None if nobody is asked for one."""
         self.vendor = vendor
+        self.password = password
         self.keys = {} if keys is None else keys
         self.versions = [V1_2, V1_1, V1_0]
         self.answer_version: Version | None = None
@@ -105,7 +110,8 @@ class ForeignServer:
         """The response to a request, both encoded."""
         self.requests.append(data)
         request, version = decode_request(data)
-        items = tuple(self._item(item) for item in request.batch_items)
+        knows = self._knows(request.request_header.authentication)
+        items = tuple(self._item(item, knows) for item in request.batch_items)
         header = ResponseHeader(
             protocol_version=ProtocolVersion.of(self.answer_version or version),
             time_stamp=NOW,
@@ -114,13 +120,22 @@ class ForeignServer:
         message = ResponseMessage(response_header=header, batch_items=items)
         return encode(message, self.answer_version or version)
 
-    def _item(self, item: Any) -> ResponseBatchItem:
+    def _knows(self, authentication: Any) -> bool:
+        if self.password is None:
+            return True
+        credentials = () if authentication is None else authentication.credentials
+        return any(each.credential_value.password == self.password for each in credentials)
+
+    def _item(self, item: Any, knows: bool) -> ResponseBatchItem:
         shared = {
             "operation": item.operation,
             "unique_batch_item_id": item.unique_batch_item_id if self.with_ids else None,
         }
         try:
-            payload = self.handlers.get(item.operation, _not_supported)(item.request_payload)
+            handler = self.handlers.get(item.operation, _not_supported)
+            if not knows and item.operation is not Operation.DISCOVER_VERSIONS:
+                handler = _not_authenticated
+            payload = handler(item.request_payload)
         except Refusal as refusal:
             return ResponseBatchItem(
                 result_status=ResultStatus.OPERATION_FAILED,
@@ -226,6 +241,10 @@ def got(identifier: str, data: bytes) -> GetResponse:
 
 def _not_supported(_: Any) -> Any:
     raise Refusal(ResultReason.OPERATION_NOT_SUPPORTED, "no such operation")
+
+
+def _not_authenticated(_: Any) -> Any:
+    raise Refusal(ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, "user or password is wrong")
 
 
 def _inverted(data: bytes) -> bytes:

@@ -6,6 +6,7 @@ ways as an administrator who establishes trust (vsphere.md §4.5).
 
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -14,7 +15,10 @@ import trio
 from cryptography import x509
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.check import Check, reasons
+from kmipkit_client import calls, messages
 
+from kmipkit.model import codec
+from kmipkit.spec.versions import V1_1
 from kmipkit_vsphere.model.clock import Clock, system_clock
 from kmipkit_vsphere.model.records import ProviderRecord, ServerRecord
 from kmipkit_vsphere.providers.key_server import CONNECT_TIMEOUT, IO_TIMEOUT, TLSKeyServer
@@ -24,7 +28,11 @@ from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.store import Store
 
 _HTTP_PROBE: Final = b"HEAD / HTTP/1.0\r\n\r\n"
-_PROBE_TIMEOUT: Final = 2.0
+_KMIP_PROBE: Final = codec.encode(messages.request(V1_1, [calls.discover_versions()]), V1_1)
+_PROBE_TIMEOUT: Final = 1.0
+
+NO_CONNECTION: Final = (OSError, trio.TooSlowError, trio.BrokenResourceError)
+"""What TCP and TLS raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +160,27 @@ class Endpoint:
 
     async def other_protocol(self, *, tls: bool) -> str:
         """Which protocol other than KMIP over TLS is spoken at the address; empty if unknown."""
-        with trio.move_on_after(_PROBE_TIMEOUT):
-            try:
+        for probe in (_HTTP_PROBE,) if tls else (_HTTP_PROBE, _KMIP_PROBE):
+            with trio.move_on_after(_PROBE_TIMEOUT), suppress(*NO_CONNECTION):
                 stream: trio.abc.Stream = await (self.look() if tls else self.tcp())
                 async with stream:
-                    await stream.send_all(_HTTP_PROBE)
-                    return _protocol(bytes(await stream.receive_some(64)))
-            except (OSError, trio.TooSlowError, trio.BrokenResourceError):
-                return ""
+                    await stream.send_all(probe)
+                    protocol = _protocol(bytes(await stream.receive_some(64)))
+                if protocol:
+                    return protocol
         return ""
+
+
+def reason(error: BaseException) -> str:
+    """Why there is no connection, in a few words."""
+    cause = error.__cause__ or error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if isinstance(cause, ssl.SSLError):
+        return (cause.reason or str(cause)).replace("_", " ").lower()
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause)
+    return "the server closed the connection"
 
 
 def _protocol(data: bytes) -> str:

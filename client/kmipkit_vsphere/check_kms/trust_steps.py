@@ -1,6 +1,5 @@
 """Steps: connections, certificates and trust, before vCenter asks for a key (vsphere.md §3.1, §4.5)."""
 
-import ssl
 from functools import partial
 from typing import Final
 
@@ -8,6 +7,7 @@ import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from kmipkit_vsphere.check_kms.endpoint import reason
 from kmipkit_vsphere.check_kms.findings import (
     CLIENT_CERTIFICATE_EXPIRES,
     SERVER_CERTIFICATE_EXPIRES,
@@ -39,9 +39,8 @@ async def connect(subject: Subject) -> str:
             "Check the address and the firewalls between vCenter and the key server.",
         ) from None
     except OSError as error:
-        reason = error.strerror or str(error)
         raise Finding(
-            f"{address}: {reason}",
+            f"{address}: {reason(error)}",
             "Check the address and the port, and that the key server listens on this interface.",
         ) from None
     async with stream:
@@ -53,11 +52,11 @@ async def look(subject: Subject) -> str:
     try:
         stream = await subject.endpoint.look()
     except trio.TooSlowError:
-        raise Finding(
-            f"there is no TLS handshake within {subject.endpoint.timeout:.0f} s"
+        raise await _no_tls(
+            subject, f"it takes more than {subject.endpoint.timeout:.0f} s"
         ) from None
     except (OSError, trio.BrokenResourceError) as error:
-        raise await _no_tls(subject, error.__cause__ or error) from None
+        raise await _no_tls(subject, reason(error)) from None
     async with stream:
         der = stream.getpeercert(binary_form=True)
         name, version, _ = stream.cipher() or ("", "", 0)
@@ -86,7 +85,7 @@ async def look(subject: Subject) -> str:
     )
 
 
-async def _no_tls(subject: Subject, error: BaseException) -> Finding:
+async def _no_tls(subject: Subject, why: str) -> Finding:
     """Why there was no handshake: often the port belongs to something else."""
     protocol = await subject.endpoint.other_protocol(tls=False)
     if protocol == "KMIP":
@@ -98,10 +97,8 @@ async def _no_tls(subject: Subject, error: BaseException) -> Finding:
             f"the port speaks {protocol} without TLS, not KMIP",
             "Use the port of KMIP, which is usually 5696.",
         )
-    reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else str(error)
-    words = reason.replace("_", " ").lower() or "the server closed the connection"
     return Finding(
-        f"the TLS handshake fails: {words}",
+        f"the TLS handshake fails: {why}",
         "Offer TLS 1.2 with ECDHE and AES-GCM; the port must expect TLS at once. A server that refuses"
         " the client's certificate says so in its own log.",
     )
