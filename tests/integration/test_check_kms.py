@@ -72,7 +72,8 @@ def test_our_own_server_passes_every_step(server: RunningServer, tmp_path: Path)
     assert document == json.loads((tmp_path / "json").read_text())
     outcomes = {row["step"]: row["outcome"] for row in document["steps"]}
     skipped = {name for name, outcome in outcomes.items() if outcome == "skipped"}
-    assert skipped == {"trust-by-certificate", "trust-by-authority", "wrong-password"}
+    needing = {"trust-by-certificate", "trust-without-usage", "trust-by-authority"}
+    assert skipped == {*needing, "wrong-password"}
     assert {outcomes[name] for name in set(outcomes) - skipped} == {"passed"}
     assert document["keyServer"]["vendor"] == "kmipkit"
     with server.client("check-kms") as client:
@@ -193,6 +194,18 @@ def test_a_client_certificate_of_another_authority(pki: PKI, tmp_path: Path) -> 
     assert "the server does not trust vCenter" in text(result)
 
 
+def test_a_server_without_tls_1_2(pki: PKI) -> None:
+    def context() -> ssl.SSLContext:
+        made = pki.context()
+        made.minimum_version = ssl.TLSVersion.TLSv1_3
+        return made
+
+    with listening(over_tls(context, kmip(ForeignServer()))) as address:
+        result = check(address, *pki.options(), "--steps", "tls-1.2")
+    assert result.exit_code == 0
+    assert verdicts(result)["tls-1.2"] == "warned", result.output
+
+
 def test_a_server_that_serves_strangers(pki: PKI) -> None:
     def context() -> ssl.SSLContext:
         return pki.context(verifies=False)
@@ -232,7 +245,7 @@ def test_certificates_that_an_administrator_uploads(pki: PKI, tmp_path: Path) ->
     own = PKI(tmp_path / "own")
     script = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
     command = f"'{PYTHON}' -c \"{script}\" '{own.trusted}'"
-    chosen = "trust-by-certificate,trust-by-authority"
+    chosen = "trust-by-certificate,trust-without-usage,trust-by-authority"
     with listening(over_tls(own.context, kmip(ForeignServer()))) as address:
         result = check(address, *own.options(), "--steps", chosen, "--trust-command", command)
         ignored = check(
@@ -246,7 +259,7 @@ def test_certificates_that_an_administrator_uploads(pki: PKI, tmp_path: Path) ->
             "0.1",
         )
     assert result.exit_code == 0, result.output
-    assert verdicts(result)["trust-by-authority"] == "passed"
+    assert {verdicts(result)[name] for name in chosen.split(",")} == {"passed"}
     assert verdicts(ignored)["trust-by-certificate"] == "failed", ignored.output
 
 

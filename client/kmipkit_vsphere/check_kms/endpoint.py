@@ -104,6 +104,12 @@ class Endpoint:
         """The key server for vCenter's own certificate; its certificate must have its name."""
         return self._server(self.credentials.client_context())
 
+    def server_with_tls_1_2(self) -> TLSKeyServer:
+        """The key server for a vCenter that does not know TLS 1.3."""
+        context = self.credentials.client_context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return self._server(context)
+
     def server_of(self, provider: str) -> TLSKeyServer:
         """The key server, trusted and trusting as the store says for a provider."""
         trust = self.trust.for_provider(provider)

@@ -2,16 +2,22 @@
 
 import subprocess
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 import trio
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
+from kmipkit_certs import keypairs
+from kmipkit_certs.authority import distinguished_name
 
 from kmipkit_vsphere.check_kms.endpoint import Endpoint
 from kmipkit_vsphere.check_kms.findings import Finding, NotPlayable
 from kmipkit_vsphere.check_kms.subject import PROVIDER, Subject, digest, key_id
+from kmipkit_vsphere.model.certificates import to_pem
 from kmipkit_vsphere.model.errors import ClientNotTrusted, InvalidArgument, KeyServerUnreachable
+from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider, check, session
 
@@ -48,6 +54,35 @@ async def self_signed(subject: Subject) -> str:
     await _run(endpoint.commands.trust, certificate)
     await _await_trust(endpoint, provider)
     return "the server accepts a self-signed certificate"
+
+
+async def without_usage(subject: Subject) -> str:
+    """The same with a certificate that has no extended key usage, as vCenter's own may be."""
+    endpoint = subject.endpoint
+    provider = endpoint.add_provider("without usage")
+    certificate, key = _plain_certificate(endpoint.clock())
+    endpoint.trust.upload_client_certificate(provider, certificate, key)
+    await _run(endpoint.commands.trust, certificate)
+    await _await_trust(endpoint, provider)
+    return "the server accepts a certificate without extended key usage"
+
+
+def _plain_certificate(now: datetime) -> tuple[str, Secret]:
+    """A self-signed certificate without extensions, and its key (both PEM)."""
+    key = keypairs.generate("rsa-2048")
+    name = distinguished_name("vCenter without extended key usage")
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))  # clocks differ
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, keypairs.signature_hash(key))
+    )
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return to_pem(certificate), Secret(key.private_bytes(serialization.Encoding.PEM, *form))
 
 
 async def own_authority(subject: Subject) -> str:

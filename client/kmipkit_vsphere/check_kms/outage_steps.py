@@ -133,9 +133,9 @@ async def get_deactivated(subject: Subject) -> str:
     try:
         await subject.fetch(key)
     except KeyNotUsable as refusal:
-        return refusal.message
+        return f"{refusal.message}; key status {await _status(subject, key)}"
     except KeyServerRefused as refusal:
-        return f"Get is refused: {refusal.message}"
+        return f"{refusal.message}; key status {await _status(subject, key)}"
     raise Finding(f"after Revoke, the State of key {key} is still ACTIVE")
 
 
@@ -164,13 +164,27 @@ async def _require_missing(
             (await kmip.get(key)).erase()
     except KeyServerRefused as refusal:
         if refusal.reason in (ResultReason.ITEM_NOT_FOUND, *others):
-            return refusal.message
+            return f"{refusal.message}; key status {await _status(subject, key)}"
         if refusal.reason is None:
             raise
         raise Finding(
             f"Get of a key {which} fails with {refusal.reason.name}, not with ITEM_NOT_FOUND"
         ) from None
     raise Finding(f"Get of a key {which} returns a key")
+
+
+async def _status(subject: Subject, key: str) -> str:
+    """QueryCryptoKeyStatus: the reason why a key is not available, which vCenter takes from its State."""
+    try:
+        state = await subject.provider.state(key_id(key))
+    except KeyServerRefused:
+        return "KeyStateMissingInKMS"
+    if state is State.ACTIVE:
+        raise Finding(
+            f"the State of key {key} is ACTIVE, although it cannot be fetched",
+            "Let Get Attributes say the same about a key as Get.",
+        )
+    return "KeyStateNotActiveOrEnabled"
 
 
 async def get_as_stranger(subject: Subject) -> str:

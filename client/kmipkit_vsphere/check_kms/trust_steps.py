@@ -163,6 +163,12 @@ async def trust_client(subject: Subject) -> str:
     return f"the server accepts {own.subject.rfc4514_string()}"
 
 
+async def connect_with_tls_1_2(subject: Subject) -> str:
+    """The TLS of vCenter 7.0, as it was recorded."""
+    await check(subject.endpoint.server_with_tls_1_2())
+    return "a connection with TLS 1.2"
+
+
 async def probes(subject: Subject) -> str:
     """Handshakes without a message, several at a time: half of all connections of a vCenter."""
     await run_all(*[partial(probe, subject.server)] * BURST)
