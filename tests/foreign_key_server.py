@@ -300,10 +300,11 @@ class WireConnection:
         return event.message
 
     async def aclose(self) -> None:
-        if self._is_open:
+        try:
+            await trio.lowlevel.checkpoint()  # others may connect before it is closed
+        finally:
+            self._server.connections -= self._is_open
             self._is_open = False
-            self._server.connections -= 1
-        await trio.lowlevel.checkpoint()
 
 
 @contextmanager

@@ -102,7 +102,8 @@ def is_custom(_server: ForeignServer, request: Any) -> bool:
 
 def missing_attribute(server: ForeignServer, request: Any) -> bool:
     [name] = request.attribute_references
-    return name not in (Tag.STATE, *server.keys[request.unique_identifier].attributes)
+    key = server.keys.get(request.unique_identifier)
+    return key is not None and name not in (Tag.STATE, *key.attributes)
 
 
 def destroyed(server: ForeignServer, request: Any) -> bool:

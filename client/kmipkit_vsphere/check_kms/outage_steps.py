@@ -174,7 +174,7 @@ async def _require_missing(
 
 
 async def _status(subject: Subject, key: str) -> str:
-    """QueryCryptoKeyStatus: the reason why a key is not available, which vCenter takes from its State."""
+    """QueryCryptoKeyStatus: why a key is not available, as vCenter concludes from its State."""
     try:
         state = await subject.provider.state(key_id(key))
     except KeyServerRefused:
