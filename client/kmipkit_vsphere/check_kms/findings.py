@@ -130,7 +130,7 @@ KEY_MISSING: Final = Symptom(
 WRONG_KEY_STATUS: Final = Symptom(
     Colour.RED,
     key_failure("vm.Crypto.VMLocked"),
-    "The key status gives the wrong reason, so that the administrator looks for the wrong fault.",
+    "The event and the key status give the wrong reason: the administrator looks for the wrong fault.",
 )
 VSAN_LOCKED: Final = Symptom(
     Colour.RED,

@@ -217,12 +217,12 @@ async def remove(subject: Subject) -> str:
     ]
     if ledger.unnamed:
         problems.append(
-            f"{ledger.unnamed} Create requests were not answered with an identifier: the server may have"
+            f"Create was not answered with an identifier ({ledger.unnamed} times): the server may have"
             " keys that nobody can name"
         )
     if problems:
         raise Concern("not removed: " + "; ".join(problems))
-    return f"{count} keys destroyed"
+    return f"{count} {'key' if count == 1 else 'keys'} destroyed"
 
 
 async def _remove(administrator: Administrator, key: str) -> str:

@@ -256,7 +256,7 @@ def test_after_ctrl_c_a_key_that_is_being_created_is_removed_as_well() -> None:
     late(Operation.CREATE, 4.0)(server)
     verdicts, result = run(server, beside=interrupting(2.0))
     assert result.is_interrupted
-    assert verdicts["clean-up"].note == "1 keys destroyed"
+    assert verdicts["clean-up"].note == "1 key destroyed"
     assert not server.living
 
 
@@ -264,7 +264,7 @@ def test_a_create_whose_answer_does_not_come_is_reported() -> None:
     server = ForeignServer()
     late(Operation.CREATE, 20.0)(server)
     verdicts, _ = run(server, beside=interrupting(2.0))
-    assert "1 Create requests were not answered" in verdicts["clean-up"].problem
+    assert "not answered with an identifier (1 times)" in verdicts["clean-up"].problem
 
 
 def test_a_second_ctrl_c_ends_the_clean_up_and_names_what_is_left() -> None:
