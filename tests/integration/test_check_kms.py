@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import resource
 import signal
 import socket
 import ssl
@@ -194,6 +195,14 @@ def test_a_client_certificate_of_another_authority(pki: PKI, tmp_path: Path) -> 
     assert "the server does not trust vCenter" in text(result)
 
 
+def test_a_client_certificate_that_has_expired(pki: PKI) -> None:
+    pki.issue("old", Purpose.CLIENT, datetime.now(UTC) - timedelta(days=400), days=30)
+    with listening(over_tls(pki.context, kmip(ForeignServer()))) as address:
+        result = check(address, *pki.options("old"))
+    assert verdicts(result)["client-trust"] == "failed"
+    assert "; it expired on " in text(result)
+
+
 def test_a_server_without_tls_1_2(pki: PKI) -> None:
     def context() -> ssl.SSLContext:
         made = pki.context()
@@ -319,6 +328,25 @@ def test_the_user_of_a_provider(checks: bool, pki: PKI, tmp_path: Path) -> None:
 
 
 # The command -----------------------------------------------------------------------------------------
+
+
+def test_a_stranger_is_not_taken_for_vcenter(pki: PKI) -> None:
+    """Also if the step that makes the certificate of the stranger is not played."""
+    with listening(over_tls(pki.context, kmip(ForeignServer()))) as address:
+        result = check(address, *pki.options(), "--steps", "stranger")
+    assert verdicts(result)["stranger"] == "passed", result.output
+
+
+def test_more_hosts_than_this_machine_has_files_for(
+    pki: PKI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is no fault of the server."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
+    with listening(over_tls(pki.context, kmip(ForeignServer()))) as address:
+        result = check(address, *pki.options(), "--steps", "power-cut", "--hosts", "100")
+    assert result.exit_code == 0
+    assert verdicts(result)["power-cut"] == "skipped", result.output
+    assert "raise the limit (ulimit -n)" in text(result)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Steps: outages, hosts that fetch keys themselves, and keys that are gone (vsphere.md §2.4, §2.8)."""
 
+import resource
 import statistics
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 import trio
 from kmipkit_client.errors import OperationFailed
@@ -15,7 +17,7 @@ from kmipkit.spec.enums import ResultReason, State
 from kmipkit_vsphere.check_kms.administrator import Administrator
 from kmipkit_vsphere.check_kms.findings import Concern, Finding, NotPlayable
 from kmipkit_vsphere.check_kms.subject import PROVIDER, Key, Subject, digest, key_id
-from kmipkit_vsphere.check_kms.trust_steps import PINNED, STRANGER
+from kmipkit_vsphere.check_kms.trust_steps import PINNED, stranger
 from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.errors import (
     KeyNotUsable,
@@ -37,6 +39,7 @@ async def power_cut(subject: Subject) -> str:
     seconds: list[float] = []
     failures: list[KeyProviderError] = []
     gate = _Gate(len(keys))
+    _require_files(len(keys))
 
     async def fetch(key: Key) -> None:
         try:
@@ -64,6 +67,23 @@ async def power_cut(subject: Subject) -> str:
         f"{len(keys)} connections at the same time for {hosts} hosts, then again; a key took"
         f" {statistics.median(seconds):.3f} s in the median, {max(seconds):.3f} s at most"
     )
+
+
+_OTHER_FILES: Final = 64
+"""Descriptors that are open besides the connections."""
+
+
+def _require_files(connections: int) -> None:
+    """Permit this process so many connections. NotPlayable if the system does not."""
+    needed = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise NotPlayable(
+            f"this process may have {hard} open files, and needs {needed}; use fewer --hosts, or raise"
+            " the limit (ulimit -n)"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 class _Gate:
@@ -190,10 +210,9 @@ async def _status(subject: Subject, key: str) -> str:
 async def get_as_stranger(subject: Subject) -> str:
     """Others ask for the key of a machine: without a certificate, and with an unknown one."""
     endpoint = subject.endpoint
-    endpoint.add_provider(STRANGER)
     strangers = {
         "without a certificate": endpoint.anonymous(),
-        "with an unknown certificate": endpoint.server_of(STRANGER),
+        "with an unknown certificate": stranger(endpoint),
     }
     key = subject.key().id
     for name, server in strangers.items():

@@ -1,5 +1,6 @@
 """Steps: connections, certificates and trust, before vCenter asks for a key (vsphere.md §3.1, §4.5)."""
 
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -7,7 +8,7 @@ import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from kmipkit_vsphere.check_kms.endpoint import reason
+from kmipkit_vsphere.check_kms.endpoint import Endpoint, reason
 from kmipkit_vsphere.check_kms.findings import (
     CLIENT_CERTIFICATE_EXPIRES,
     SERVER_CERTIFICATE_EXPIRES,
@@ -19,13 +20,14 @@ from kmipkit_vsphere.model.certificates import to_pem
 from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.errors import ClientNotTrusted, KeyServerUnreachable, ServerNotTrusted
 from kmipkit_vsphere.providers.key_server import CONNECT_TIMEOUT
-from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
+from kmipkit_vsphere.providers.kmip_session import KeyServer, KeyServerRefused
 from kmipkit_vsphere.providers.standard import check, probe
 from kmipkit_vsphere.vcenter.health import expiry_warning
 
 BURST: Final = 9
 """Failed handshakes of a real vCenter within one second, before its certificate is trusted (§3.1)."""
-PINNED, STRANGER = "pinned", "stranger"
+PINNED: Final = "pinned"
+"""The provider for which the certificate of the server has been uploaded."""
 
 
 async def connect(subject: Subject) -> str:
@@ -178,23 +180,14 @@ async def probes(subject: Subject) -> str:
 
 async def unknown_client(subject: Subject) -> str:
     """The connections of a vCenter whose certificate is not trusted yet; then those of a trusted one."""
-    endpoint = subject.endpoint
-    provider = endpoint.add_provider(STRANGER)
-    if endpoint.trust.client_pair(provider) is None:
-        endpoint.trust.generate_self_signed(provider, {})
-        endpoint.trust.update_client_certificate(provider)
-    stranger = endpoint.server_of(provider)
+    server = stranger(subject.endpoint)
     accepted = 0
 
     async def attempt() -> None:
         nonlocal accepted
-        try:
-            await check(stranger)
+        with suppress(KeyServerUnreachable, KeyServerRefused):
+            await check(server)
             accepted += 1
-        except KeyServerRefused:
-            accepted += 1
-        except KeyServerUnreachable:
-            return
 
     await run_all(*[attempt] * BURST)
     try:
@@ -212,3 +205,12 @@ async def unknown_client(subject: Subject) -> str:
             "Require a client certificate that was made known to the server.",
         )
     return f"{BURST} handshakes with an unknown certificate refused, then vCenter's accepted"
+
+
+def stranger(endpoint: Endpoint) -> KeyServer:
+    """The key server for a client that it does not know, with a self-signed certificate."""
+    provider = endpoint.add_provider("stranger")
+    if endpoint.trust.client_pair(provider) is None:
+        endpoint.trust.generate_self_signed(provider, {})
+        endpoint.trust.update_client_certificate(provider)
+    return endpoint.server_of(provider)
