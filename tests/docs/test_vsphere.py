@@ -19,6 +19,7 @@ VARYING = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID"),
     (r"process \d+, 127\.0\.0\.1:\d+", "process N, ADDRESS"),
     (r"kill -9 \d+", "kill -9 N"),
+    (r"zdump\.\d{8}T\d+", "zdump.TIME"),
     (r"\b[A-Za-z0-9+/]{40}…", "WRAPPED…"),
     (r"\d{4}-\d\d-\d\dT[\d:.+]+", "TIME"),
     (r"^(   0000[0-9a-f]{4}  ).*$", r"\1BYTES"),
@@ -44,7 +45,14 @@ def shown(story: str) -> str:
     return same(block[1])
 
 
-@pytest.mark.parametrize("story", STORY_NAMES)
+# Its short form is tests/unit/vsphere/test_replacement.py.
+LONG = {"replace-key-server"}
+
+
+@pytest.mark.parametrize(
+    "story",
+    [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in STORY_NAMES],
+)
 def test_a_story_prints_what_the_document_shows(story: str) -> None:
     if story == "trusted" and missing():
         pytest.skip(f"not installed: {', '.join(missing())}")
