@@ -5,7 +5,7 @@ from uuid import UUID
 
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.message import Count, Message, Port, Size, Text
+from kmipkit_vsphere.model.message import Count, Message, Port, Size, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec
 from kmipkit_vsphere.rpc.call import Request
 
@@ -46,12 +46,32 @@ class MachineInfo(Message):
     migrate_encryption: str
     files: list[str]
     problem: str | None = None
+    encrypted_parts: list[str] = field(default_factory=list)
+    has_tpm: bool = field(name="hasTPM", default=False)
+    tpm_endorsement_key: str | None = None
+
+    @property
+    def parts(self) -> list[str]:
+        """The home and the disks, as calls name them."""
+        return ["home", *map(part_of_disk, self.disks)]
 
     @classmethod
     def damaged(cls, name: str, problem: str) -> "MachineInfo":
         """A machine of which only the problem is known."""
         state, power = MachineState.INVALID, PowerState.OFF
         return cls(name, "", state, power, [], [], [], [], "", [], problem)
+
+
+def part_of_disk(number: int) -> str:
+    """How calls name a disk: ``disk`` for the first one, then ``disk1`` and so on."""
+    return f"disk{number}" if number else "disk"
+
+
+class TPMProvisionPolicy(StrEnum):
+    """Whether the virtual TPM of a clone is a copy, or a new one without the old secrets."""
+
+    COPY = "copy"
+    REPLACE = "replace"
 
 
 class CreateMachine(Request[MachineInfo]):
@@ -77,15 +97,17 @@ class CloneMachine(Request[MachineInfo]):
 
     name: Text
     new_name: Text
+    tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
 
 
 class AddDisk(Request[MachineInfo]):
-    """Add an empty disk; with a key it is encrypted."""
+    """Add an empty disk; in an encrypted machine it is encrypted, unless it is to be plain."""
 
     name: Text
     disk_size: Size
     sector_size: Count = 512
     key_id: CryptoKeyId | None = None
+    plain: bool = False
 
 
 class RemoveDisk(Request[MachineInfo]):
@@ -100,6 +122,18 @@ class SetMigrateEncryption(Request[None]):
 
     name: Text
     migrate_encryption: EncryptionMode
+
+
+class AddVirtualTPM(Request[MachineInfo]):
+    """Add a virtual TPM to a machine whose home is encrypted."""
+
+    name: Text
+
+
+class RemoveVirtualTPM(Request[MachineInfo]):
+    """Remove the virtual TPM of a machine, and erase its state."""
+
+    name: Text
 
 
 class CryptoUnlock(Request[MachineInfo]):

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Final, Self
 from uuid import UUID, uuid4
 
+from kmipkit_vsphere.calls.machines import TPMProvisionPolicy, part_of_disk
+from kmipkit_vsphere.host import virtual_tpm
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
 from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, as_fault
+from kmipkit_vsphere.host.virtual_tpm import TPMState
 from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
@@ -45,6 +48,8 @@ INCOMING, LEAVING, COPY = "incoming", "leaving", "copy"
 """The purposes of folders that are not in use: a migration, or a machine that is being made."""
 _UNFINISHED: Final = re.compile(rf"(?s)\..+\.({INCOMING}|{COPY})-[0-9A-Za-z-]+")
 _DISK_SETTING: Final = r"scsi0:([0-9]+)\.fileName"
+TPM_SETTING: Final = "vtpm.present"
+"""The setting of the ``.vmx`` that says whether the machine has a virtual TPM."""
 
 VMX_TEMPLATE: Final = """\
 .encoding = "UTF-8"
@@ -107,11 +112,14 @@ class Machine:
             disks[number] = _disk_volume(_inside(folder, value), number)
         return cls(folder, settings.require("uuid.bios"), home, dict(sorted(disks.items())))
 
-    def clone(self, name: str, uuid: UUID, keys: Keys) -> "Machine":
+    def clone(
+        self, name: str, uuid: UUID, keys: Keys, tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+    ) -> "Machine":
         """Copy the machine under another name and UUID, with the same keys (§2.3).
 
         The locked data keys are bound to the machine, so those of the copy are locked anew, by the
-        same key-encryption key; this needs the keys. The data is copied as ciphertext.
+        same key-encryption key; this needs the keys. The data is copied as ciphertext. ``tpm`` says
+        whether a virtual TPM is copied, too, or replaced by a new one.
         """
         check_name(name)
         data_keys = {
@@ -127,6 +135,10 @@ class Machine:
                     if volume.use in data_keys:
                         key_id, dek = data_keys[volume.use]
                         volume.relock(dek, NewKey(keys[key_id], key_id, copy.uuid))
+                if copy.has_tpm and tpm is TPMProvisionPolicy.REPLACE:
+                    with copy.home.open(keys, copy.uuid) as home:
+                        virtual_tpm.erase(home)
+                        virtual_tpm.write(home, TPMState.new())
         finally:
             for _, dek in data_keys.values():
                 dek.erase()
@@ -192,6 +204,11 @@ class Machine:
         """Whether any of the volumes is encrypted."""
         return any(volume.is_encrypted() for volume in self.volumes)
 
+    @property
+    def has_tpm(self) -> bool:
+        """Whether the machine has a virtual TPM."""
+        return self.setting(TPM_SETTING) == "TRUE"
+
     def setting(self, name: str) -> str | None:
         """A setting of the ``.vmx``."""
         return Descriptor.load(self.home.descriptor).get(name)
@@ -199,6 +216,11 @@ class Machine:
     def set(self, name: str, value: str) -> None:
         """Change a setting of the ``.vmx``, durably."""
         changed = Descriptor.load(self.home.descriptor).with_setting(name, value)
+        write_durably(self.home.descriptor, str(changed))
+
+    def unset(self, name: str) -> None:
+        """Remove a setting of the ``.vmx``, durably."""
+        changed = Descriptor.load(self.home.descriptor).without_setting(name)
         write_durably(self.home.descriptor, str(changed))
 
     # Changing it ---------------------------------------------------------------------------------
@@ -228,6 +250,8 @@ class Machine:
 
     def _select(self, uses: Iterable[str] | None, kind: CryptoSpecKind) -> list[Volume]:
         if uses is None:
+            if kind is CryptoSpecKind.DECRYPT:
+                self._check_no_tpm()
             return list(self.volumes)
         known = {volume.use: volume for volume in self.volumes}
         names = list(uses)
@@ -239,6 +263,7 @@ class Machine:
                 "a disk can be encrypted only if its machine is; encrypt the home too"
             )
         if kind is CryptoSpecKind.DECRYPT and "home" in names:
+            self._check_no_tpm()
             encrypted = [
                 disk.use
                 for disk in self.disks.values()
@@ -247,6 +272,13 @@ class Machine:
             if encrypted:
                 raise InvalidState(f"decrypt the disks first: {', '.join(encrypted)}")
         return [volume for volume in self.volumes if volume.use in names]
+
+    def _check_no_tpm(self) -> None:
+        if self.has_tpm:
+            raise InvalidState(
+                f"{self.name} has a virtual TPM, whose secrets are in its home: remove it first"
+                " (remove-tpm)"
+            )
 
     def add_disk(self, size: int, sector_size: int, new: NewKey | None) -> int:
         """Add an empty disk, encrypted by ``new`` in an encrypted machine; returns its number."""
@@ -365,8 +397,7 @@ def check_disk(size: int, sector_size: int) -> None:
 
 def _disk_volume(vmdk: Path, number: int) -> Volume:
     # Bound to its number, so that the locked keys of two disks cannot be exchanged.
-    use = f"disk{number}" if number else "disk"
-    return Volume(vmdk, vmdk.with_name(f"{vmdk.stem}-flat.vmdk"), use)
+    return Volume(vmdk, vmdk.with_name(f"{vmdk.stem}-flat.vmdk"), part_of_disk(number))
 
 
 def _make_disk(folder: Path, name: str, size: int, sector_size: int) -> str:

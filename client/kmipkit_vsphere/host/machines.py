@@ -1,20 +1,28 @@
 """The machines of a host as vCenter manages them: create, encrypt, clone, change disks, unlock."""
 
+import contextlib
 import logging
 from collections.abc import Iterable
 from typing import Final
 from uuid import UUID, uuid4
 
-from kmipkit_vsphere.calls.machines import MachineInfo, MachineState, PowerState
+from kmipkit_vsphere.calls.machines import (
+    MachineInfo,
+    MachineState,
+    PowerState,
+    TPMProvisionPolicy,
+)
+from kmipkit_vsphere.host import virtual_tpm
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
-from kmipkit_vsphere.host.machine import Machine, MachineProgress
+from kmipkit_vsphere.host.machine import Machine, MachineProgress, OpenMachine
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AttestationFailed,
+    DamagedData,
     InvalidArgument,
     InvalidState,
     KeyServerUnreachable,
@@ -67,6 +75,9 @@ class MachineManager:
             locked_disks=sorted(opened.locked) if opened else [],
             migrate_encryption=machine.setting(MIGRATE_ENCRYPTION) or EncryptionMode.OPPORTUNISTIC,
             files=[str(path) for path in machine.files()],
+            encrypted_parts=[volume.use for volume in machine.volumes if volume.is_encrypted()],
+            has_tpm=machine.has_tpm,
+            tpm_endorsement_key=_endorsement_key(machine, opened),
         )
 
     def list_all(self) -> list[MachineInfo]:
@@ -148,23 +159,35 @@ class MachineManager:
 
     # Copies and disks ----------------------------------------------------------------------------
 
-    def clone(self, name: str, new_name: str, uuid: UUID | None = None) -> MachineInfo:
+    def clone(
+        self,
+        name: str,
+        new_name: str,
+        uuid: UUID | None = None,
+        tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
+    ) -> MachineInfo:
         """Copy a machine with its keys, also one that is powered on (§2.3)."""
         machine = self._datastore.machine(name)
         self._keys.fetch(machine.key_ids())
         with self._machines.reserved(name):
-            machine.clone(new_name, uuid or uuid4(), self._keys.crypto.keys())
+            machine.clone(new_name, uuid or uuid4(), self._keys.crypto.keys(), tpm)
         return self.info(new_name)
 
     def add_disk(
-        self, name: str, size: int, sector_size: int, key_id: CryptoKeyId | None
+        self,
+        name: str,
+        size: int,
+        sector_size: int,
+        key_id: CryptoKeyId | None,
+        *,
+        plain: bool = False,
     ) -> MachineInfo:
         """Add an empty disk; that of an encrypted machine is encrypted with the named key.
 
-        Without ``key_id`` this is the key of the machine's home.
+        Without ``key_id`` this is the key of the machine's home, unless the disk is to be plain.
         """
         machine = self._datastore.machine(name)
-        if machine.is_encrypted() and key_id is None:
+        if machine.is_encrypted() and key_id is None and not plain:
             key_id = machine.home.key_ids()[0]
         if key_id is not None:
             self._keys.crypto.check("Encrypt")
@@ -234,3 +257,12 @@ class MachineManager:
             if isinstance(failure, KeyServerUnreachable | NotAttested | AttestationFailed):
                 unreachable.add(key_id.provider_id)
         return not any(key.provider_id in unreachable for key in key_ids)
+
+
+def _endorsement_key(machine: Machine, opened: OpenMachine | None) -> str | None:
+    """What identifies the virtual TPM of an unlocked machine."""
+    if opened is None or not machine.has_tpm:
+        return None
+    with contextlib.suppress(DamagedData, InvalidState):  # it may be closed meanwhile
+        return virtual_tpm.read(opened.home).endorsement_key()
+    return None

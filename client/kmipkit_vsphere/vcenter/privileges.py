@@ -61,6 +61,10 @@ class Privilege(StrEnum):
     POWER_OFF = "VirtualMachine.Interact.PowerOff"
     MIGRATE_MACHINE = "Resource.ColdMigrate"
     CONFIGURE_MACHINE = "VirtualMachine.Config.Settings"
+    ADD_REMOVE_DEVICE = "VirtualMachine.Config.AddRemoveDevice"
+    VIEW_STORAGE_POLICIES = "StorageProfile.View"
+    UPDATE_STORAGE_POLICIES = "StorageProfile.Update"
+    APPLY_STORAGE_POLICY = "StorageProfile.Apply"
     MODIFY_PERMISSIONS = "Authorization.ModifyPermissions"
 
 

@@ -13,6 +13,7 @@ from kmipkit_vsphere.vcenter.calls import (
     machines,
     native,
     permissions,
+    policies,
     providers,
     trust,
 )
@@ -23,6 +24,7 @@ ROWS: Final = (
     *keys.ROWS,
     *hosts.ROWS,
     *machines.ROWS,
+    *policies.ROWS,
     *events.ROWS,
     *permissions.ROWS,
     *trust.ROWS,
