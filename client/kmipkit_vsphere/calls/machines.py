@@ -32,8 +32,33 @@ class PowerState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class SnapshotInfo(Message):
+    """A snapshot; ``key_ids`` are the keys of the home and the memory that it saved."""
+
+    snapshot_id: int
+    name: str
+    description: str
+    created: str
+    parent: int | None
+    is_current: bool
+    has_memory: bool
+    key_ids: list[CryptoKeyId]
+
+
+class DiskLayer(Message):
+    """A layer of a disk, and the key that locks it; a plain one has none."""
+
+    disk: int
+    file: str
+    key_id: CryptoKeyId | None
+
+
 class MachineInfo(Message):
-    """State, keys and files of a machine; the keys of ``locked_disks`` are missing."""
+    """State, keys and files of a machine; the keys of ``locked_disks`` are missing.
+
+    ``mixed_disks`` are those whose layers are locked by different keys; ``parents`` are the machines
+    on whose disks a linked clone stands.
+    """
 
     name: str
     uuid: str
@@ -47,6 +72,12 @@ class MachineInfo(Message):
     files: list[str]
     problem: str | None = None
     encrypted_parts: list[str] = field(default_factory=list)
+    locked_reasons: list[str] = field(default_factory=list)
+    snapshots: list[SnapshotInfo] = field(default_factory=list)
+    layers: list[DiskLayer] = field(default_factory=list)
+    mixed_disks: list[int] = field(default_factory=list)
+    parents: list[str] = field(default_factory=list)
+    consolidation_needed: bool = False
     has_tpm: bool = field(name="hasTPM", default=False)
     tpm_endorsement_key: str | None = None
 
@@ -98,6 +129,53 @@ class CloneMachine(Request[MachineInfo]):
     name: Text
     new_name: Text
     tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+    snapshot: Text | None = None
+
+
+class LinkMachine(Request[MachineInfo]):
+    """Make a linked clone of a snapshot, whose own layers have the keys below or another one."""
+
+    name: Text
+    new_name: Text
+    snapshot: Text | None = None
+    key_id: CryptoKeyId | None = None
+    tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+
+
+class CreateSnapshot(Request[MachineInfo]):
+    """Take a snapshot, with or without the memory of a machine that is on."""
+
+    name: Text
+    snapshot: Text
+    description: str = ""
+    memory: bool = False
+
+
+class RevertToSnapshot(Request[MachineInfo]):
+    """Return to a snapshot, by its name or id."""
+
+    name: Text
+    snapshot: Text
+
+
+class RemoveSnapshot(Request[MachineInfo]):
+    """Remove a snapshot, by its name or id, or also all that follow it."""
+
+    name: Text
+    snapshot: Text
+    remove_children: bool = False
+
+
+class RemoveAllSnapshots(Request[MachineInfo]):
+    """Remove all snapshots of a machine."""
+
+    name: Text
+
+
+class ConsolidateDisks(Request[MachineInfo]):
+    """Merge the layers of disks that no snapshot needs any more."""
+
+    name: Text
 
 
 class AddDisk(Request[MachineInfo]):

@@ -22,6 +22,7 @@ from kmipkit_vsphere.host.machines import MachineManager
 from kmipkit_vsphere.host.migration_support import MigrationSupport
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
+from kmipkit_vsphere.host.snapshot_manager import SnapshotManager
 from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.host.virtual_tpms import VirtualTPMs
 from kmipkit_vsphere.host.vsan import VsanEncryption
@@ -61,6 +62,9 @@ class Host:
         self.power = PowerControl(self.datastore, self.keys, self._open)
         self.machines = MachineManager(self.datastore, self.keys, self._open, self.power)
         self.tpms = VirtualTPMs(self.datastore, self.keys, self._open, self.power, self.machines)
+        self.snapshots = SnapshotManager(
+            self.datastore, self.keys, self._open, self.power, self.machines, clock
+        )
         self.guests = GuestAccess(self.datastore, self._open, self.power)
         self.migration = MigrationSupport(self.datastore, self._open, self.power)
         self.dumper = CoreDumper(self.dumps, self.datastore, self.keys, self.power, clock)

@@ -170,6 +170,7 @@ class MachineCalls:
         self._machines = served.machines
         self._power = served.power
         self._tpms = served.tpms
+        self._snapshots = served.snapshots
 
     def rows(self) -> tuple[Row, ...]:
         """Method, role and handler."""
@@ -180,6 +181,12 @@ class MachineCalls:
             machines.AddDisk.row(MANAGEMENT, self.add_disk),
             machines.RemoveDisk.row(MANAGEMENT, self.remove_disk),
             machines.SetMigrateEncryption.row(MANAGEMENT, self.set_migrate_encryption),
+            machines.LinkMachine.row(MANAGEMENT, self.link),
+            machines.CreateSnapshot.row(MANAGEMENT, self.create_snapshot),
+            machines.RevertToSnapshot.row(MANAGEMENT, self.revert),
+            machines.RemoveSnapshot.row(MANAGEMENT, self.remove_snapshot),
+            machines.RemoveAllSnapshots.row(MANAGEMENT, self.remove_all_snapshots),
+            machines.ConsolidateDisks.row(MANAGEMENT, self.consolidate),
             machines.AddVirtualTPM.row(MANAGEMENT, self.add_tpm),
             machines.RemoveVirtualTPM.row(MANAGEMENT, self.remove_tpm),
             machines.CryptoUnlock.row(MANAGEMENT, self.unlock),
@@ -209,8 +216,37 @@ class MachineCalls:
         )
 
     async def clone(self, request: machines.CloneMachine) -> MachineInfo:
-        clone = partial(self._machines.clone, tpm=request.tpm_provision_policy)
+        clone = partial(
+            self._machines.clone, tpm=request.tpm_provision_policy, snapshot=request.snapshot
+        )
         return await in_thread(clone, request.name, request.new_name)
+
+    async def link(self, request: machines.LinkMachine) -> MachineInfo:
+        return await in_thread(
+            self._machines.link,
+            request.name,
+            request.new_name,
+            request.snapshot,
+            request.key_id,
+            request.tpm_provision_policy,
+        )
+
+    async def create_snapshot(self, request: machines.CreateSnapshot) -> MachineInfo:
+        create = partial(self._snapshots.create, memory=request.memory)
+        return await in_thread(create, request.name, request.snapshot, request.description)
+
+    async def revert(self, request: machines.RevertToSnapshot) -> MachineInfo:
+        return await in_thread(self._snapshots.revert, request.name, request.snapshot)
+
+    async def remove_snapshot(self, request: machines.RemoveSnapshot) -> MachineInfo:
+        remove = partial(self._snapshots.remove, children=request.remove_children)
+        return await in_thread(remove, request.name, request.snapshot)
+
+    async def remove_all_snapshots(self, request: machines.RemoveAllSnapshots) -> MachineInfo:
+        return await in_thread(self._snapshots.remove_all, request.name)
+
+    async def consolidate(self, request: machines.ConsolidateDisks) -> MachineInfo:
+        return await in_thread(self._snapshots.consolidate, request.name)
 
     async def add_disk(self, request: machines.AddDisk) -> MachineInfo:
         return await in_thread(

@@ -4,6 +4,7 @@ The key of a machine is recorded before anything is encrypted with it, so that a
 error half way, the same key is used again (vsphere.md §2.3, §3.4).
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -219,7 +220,13 @@ class MachineEncryption:
                 with self._crypto.in_use(key_id, f"the rekeying of {name}"):
                     # The hosts of the cluster that have this machine's keys have the mode already.
                     await self._hosts.push_to_cluster(caller, host, key_id)
-                    info = await self._reconfigure(host, name, kind, parts, key_id=key_id)
+                    try:
+                        info = await self._reconfigure(host, name, kind, parts, key_id=key_id)
+                    except VSphereError:
+                        # Some layers may have the new key already.
+                        with contextlib.suppress(VSphereError):
+                            self._hosts.review(caller, await self._info(host, name))
+                        raise
                     key_id = await self._record_key(name, key_id, before, info)
                 self._store.inventory.set_next_key(machine.uuid, None)
             self._crypto.note(caller.user, kind, key_id, entity)

@@ -1,7 +1,9 @@
 """The machines of a vCenter: creating, cloning, registering, moving, and their power."""
 
 import logging
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 from msgspec import structs
 
@@ -25,8 +27,11 @@ from kmipkit_vsphere.model.errors import (
     ResourceInUse,
     VSphereError,
 )
+from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, decide
 from kmipkit_vsphere.model.records import ROOT, HostRecord, MachineRecord
+from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, Owner
+from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.machines import ListedMachine
@@ -41,6 +46,27 @@ from kmipkit_vsphere.vcenter.policies import DATASTORE_DEFAULT, ENCRYPTION_POLIC
 from kmipkit_vsphere.vcenter.store import Store
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
+
+
+@dataclass(frozen=True, slots=True)
+class CloneSpec:
+    """What to clone: the present state or a snapshot; and how.
+
+    ``provider_id`` names the provider of a new key for a linked clone.
+    """
+
+    name: str
+    new_name: str
+    tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+    snapshot: str | None = None
+    is_linked: bool = False
+    provider_id: str | None = None
+
+    def request(self, key_id: CryptoKeyId | None) -> Request[MachineInfo]:
+        """The request to the host."""
+        if self.is_linked:
+            return host_calls.LinkMachine(self.name, self.new_name, self.snapshot, key_id, self.tpm)
+        return host_calls.CloneMachine(self.name, self.new_name, self.tpm, self.snapshot)
 
 
 class Machines:
@@ -91,18 +117,33 @@ class Machines:
         if any(machine.name == name for machine in self._inventory.machines()):
             raise AlreadyExists(f"there is a machine {name} already")
 
-    async def clone(
-        self,
-        caller: Caller,
-        name: str,
-        new_name: str,
-        tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
+    async def change(
+        self, caller: Caller, name: str, operation: str, request: Request[MachineInfo]
     ) -> MachineInfo:
+        """Have the host change a machine, for which it gets the machine's keys; with its event."""
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            host = self._inventory.host(machine.host)
+            entity = Entity("machine", name, machine.uuid)
+            with self._crypto.audited(caller.user, operation, machine.key_id, entity):
+                await self._give_keys(caller, host, await self._get(host, name))
+                info = await self._hosts.call(host, request)
+            self._crypto.note(caller.user, operation, machine.key_id, entity)
+            return info
+
+    async def _give_keys(self, caller: Caller, host: HostRecord, machine: MachineInfo) -> None:
+        failures = await self._hosts.push_for(caller, host, machine.key_ids)
+        for failure in failures.values():
+            raise failure
+
+    async def clone(self, caller: Caller, spec: CloneSpec) -> MachineInfo:
         """Clone a machine on its host, with the same keys (§2.3).
 
         The clone is recorded before it begins: if vCenter ends in the middle, the next round of the
-        background looks whether the host has completed it.
+        background looks whether the host has completed it. A linked clone may get a new key for what
+        it writes itself.
         """
+        name, new_name = spec.name, spec.new_name
         async with self._locks.machine(name):
             machine = self._inventory.machine(name)
             self._check_unused(new_name)
@@ -110,17 +151,42 @@ class Machines:
             info = await self._get(host, name)
             entity = Entity("machine", new_name)
             with self._crypto.audited(caller.user, "Clone", machine.key_id, entity):
-                failures = await self._hosts.push_for(caller, host, info.key_ids)
-                for failure in failures.values():
-                    raise failure
-                record = CloneRecord(name, new_name, host.name, info.key_ids, self._clock())
-                with self._clones.running(record):
-                    clone = host_calls.CloneMachine(name, new_name, tpm)
-                    copy = await self._hosts.call(host, clone)
-                    self._add_clone(name, copy)
+                await self._give_keys(caller, host, info)
+                async with self._key_of_clone(caller, machine, host, info, spec) as key_id:
+                    keys = [*info.key_ids, *filter(None, [key_id])]
+                    record = CloneRecord(name, new_name, host.name, keys, self._clock())
+                    with self._clones.running(record):
+                        copy = await self._hosts.call(host, spec.request(key_id))
+                        self._add_clone(name, copy)
             if machine.key_id is not None:
-                self._crypto.note(caller.user, "Clone", machine.key_id, entity)
+                self._crypto.note(caller.user, "Clone", copy.key_ids[0], entity)
+            self._hosts.review(caller, copy)
             return copy
+
+    @asynccontextmanager
+    async def _key_of_clone(
+        self,
+        caller: Caller,
+        machine: MachineRecord,
+        host: HostRecord,
+        info: MachineInfo,
+        spec: CloneSpec,
+    ) -> AsyncIterator[CryptoKeyId | None]:
+        """The new key of a linked clone, if it is to have one; marked with its owner afterwards."""
+        if spec.provider_id is None:
+            yield None
+            return
+        if not info.key_ids:
+            raise InvalidState(f"{machine.name} is not encrypted: its linked clones have no keys")
+        provider = self._encryption.provider_for(machine, spec.provider_id)
+        key_id = await self._crypto.create_key(caller.user, provider)
+        with self._crypto.in_use(key_id, f"the clone {spec.new_name}"):
+            await provider.tag_product(key_id)
+            await self._hosts.push(caller, host, key_id)
+            yield key_id
+        copy = self._inventory.machine(spec.new_name)
+        if copy.key_id is not None:
+            await provider.tag_owner(copy.key_id, Owner(copy.uuid, VIRTUAL_MACHINE, copy.name))
 
     def _add_clone(self, source: str, copy: MachineInfo) -> None:
         machine = self._inventory.machine(source)
@@ -272,6 +338,7 @@ class Machines:
                     info = await self._get(host, name)
             if keys:
                 self._crypto.note(caller.user, "Register", record.key_id, entity)
+            self._hosts.review(caller, info)
             return info
 
     async def _find(self, host: HostRecord, name: str) -> MachineInfo | None:
@@ -347,6 +414,7 @@ class Machines:
             entity = Entity("machine", name, machine.uuid)
             with self._crypto.audited(caller.user, "Migrate", machine.key_id, entity):
                 info = await self._get(source, name)
+                await self._check_not_linked(source, info)
                 if await self._find(target, name) is not None:
                     raise AlreadyExists(f"host {target_name} has another machine {name}")
                 if info.key_ids:
@@ -368,6 +436,21 @@ class Machines:
                     entity=entity,
                 )
             return await self._get(target, name)
+
+    async def _check_not_linked(self, host: HostRecord, machine: MachineInfo) -> None:
+        """InvalidState if a machine cannot move because it shares disks with another one."""
+        if machine.parents:
+            raise InvalidState(
+                f"{machine.name} is a linked clone of {machine.parents[0]}, whose disks stay on"
+                f" {host.name}: make a full clone of it (clone-vm), and move that"
+            )
+        others = await self._hosts.machines_on(host.name)
+        clones = [other.name for other in others if machine.name in other.parents]
+        if clones:
+            raise InvalidState(
+                f"linked clones stand on the disks of {machine.name}: {', '.join(clones)}; it cannot"
+                " move away from them"
+            )
 
     async def _get(self, host: HostRecord, name: str) -> MachineInfo:
         info = await self._find(host, name)

@@ -29,7 +29,6 @@ from kmipkit_vsphere.vcenter.policy_assignment import PolicyAssignment
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.trust_authority import TrustAuthorityCluster
 from kmipkit_vsphere.vcenter.trusted_clusters import TrustedClusters
-from kmipkit_vsphere.vcenter.virtual_tpms import VirtualTPMs
 from kmipkit_vsphere.vcenter.vsan import VsanClusters
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
@@ -74,7 +73,6 @@ class VCenter:
         self.policy_assignment = PolicyAssignment(
             self.policies, self.crypto, self.machines, self.encryption
         )
-        self.tpms = VirtualTPMs(self.crypto, self.hosts, self.machines, self.encryption, locks)
         self.vsan = VsanClusters(store, self.crypto, self.hosts, instance)
         self.trust_authority = TrustAuthorityCluster(store, instance, self.hosts, trust)
         self.usage = KeyUsage(

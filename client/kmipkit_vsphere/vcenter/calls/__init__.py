@@ -15,6 +15,7 @@ from kmipkit_vsphere.vcenter.calls import (
     permissions,
     policies,
     providers,
+    snapshots,
     trust,
 )
 
@@ -24,6 +25,7 @@ ROWS: Final = (
     *keys.ROWS,
     *hosts.ROWS,
     *machines.ROWS,
+    *snapshots.ROWS,
     *policies.ROWS,
     *events.ROWS,
     *permissions.ROWS,

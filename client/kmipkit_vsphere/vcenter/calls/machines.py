@@ -60,11 +60,14 @@ class RecryptVM(VCenterRequest[CryptoKeyId]):
 
 
 class CloneVM(VCenterRequest[MachineInfo]):
-    """Clone a machine, with the same keys."""
+    """Clone a machine or one of its snapshots, with the same keys."""
 
     name: Text
     new_name: Text
     tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+    snapshot: Text | None = None
+    linked: bool = False
+    key_provider: Text | None = None
 
 
 class AddDisk(VCenterRequest[MachineInfo]):
@@ -242,6 +245,16 @@ ROWS: Final = (
                 "tpmProvisionPolicy",
                 click.Choice([policy.value for policy in TPMProvisionPolicy]),
                 help="Whether the clone has the same virtual TPM or a new one.  [default: copy]",
+            ),
+            Argument("--snapshot", "snapshot", help="Name or id.  [default: the present state]"),
+            Argument(
+                "--linked",
+                "linked",
+                bool,
+                help="Share the disks of a snapshot, of the current one by default.",
+            ),
+            Argument(
+                "--provider", "keyProvider", help="Give a linked clone a new key of this provider."
             ),
         ),
         "clone-vm db1 db2",

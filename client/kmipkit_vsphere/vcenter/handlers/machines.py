@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from kmipkit_vsphere.calls import machines as host_calls
 from kmipkit_vsphere.calls.machines import MachineInfo, MachineState
 from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId
@@ -30,6 +31,7 @@ from kmipkit_vsphere.vcenter.calls.machines import (
     SetMigrateEncryption,
     UnregisterVM,
 )
+from kmipkit_vsphere.vcenter.machines import CloneSpec
 from kmipkit_vsphere.vcenter.policies import DATASTORE_DEFAULT
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -100,8 +102,22 @@ async def recrypt(vcenter: VCenter, caller: Caller, request: RecryptVM) -> Crypt
 async def clone(vcenter: VCenter, caller: Caller, request: CloneVM) -> MachineInfo:
     if vcenter.store.inventory.machine(request.name).key_id is not None:
         caller.require(Privilege.CLONE, f"machine/{request.name}")
+    if request.key_provider is not None:
+        if not request.linked:
+            raise InvalidArgument(
+                "a full clone has the key of its source; re-encrypt it afterwards"
+            )
+        caller.require(Privilege.ENCRYPT, f"machine/{request.name}")
     return await vcenter.machines.clone(
-        caller, request.name, request.new_name, request.tpm_provision_policy
+        caller,
+        CloneSpec(
+            request.name,
+            request.new_name,
+            request.tpm_provision_policy,
+            request.snapshot,
+            request.linked,
+            request.key_provider,
+        ),
     )
 
 
@@ -154,14 +170,17 @@ async def unregister(vcenter: VCenter, _caller: Caller, request: UnregisterVM) -
 async def add_tpm(vcenter: VCenter, caller: Caller, request: AddTPM) -> MachineInfo:
     if request.key_provider is not None and not request.encrypt:
         raise InvalidArgument("a key provider is of use only with --encrypt")
-    return await vcenter.tpms.add(
-        caller, request.name, encrypt=request.encrypt, provider_id=request.key_provider
-    )
+    name = request.name
+    if request.encrypt and "home" not in (await vcenter.machines.info(name)).encrypted_parts:
+        caller.require(Privilege.ENCRYPT, f"machine/{name}")
+        await vcenter.encryption.encrypt(caller, name, request.key_provider, ["home"])
+    return await vcenter.machines.change(caller, name, "AddTPM", host_calls.AddVirtualTPM(name))
 
 
 @RemoveTPM.handler
 async def remove_tpm(vcenter: VCenter, caller: Caller, request: RemoveTPM) -> MachineInfo:
-    return await vcenter.tpms.remove(caller, request.name)
+    remove = host_calls.RemoveVirtualTPM(request.name)
+    return await vcenter.machines.change(caller, request.name, "RemoveTPM", remove)
 
 
 @CryptoUnlock.handler
