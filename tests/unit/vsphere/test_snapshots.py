@@ -400,9 +400,8 @@ def test_a_crash_at_any_point_leaves_the_state_before_or_after(
     after, count = content(host), len(made)
     host.close()
     assert count >= 2
-    steps = (
-        range(1, count + 1) if count < 30 else sorted(random.Random(1).sample(range(1, count), 30))
-    )
+    every = range(1, count + 1)
+    steps = every if count <= points else random.Random(change).sample(every, points)
     for step in steps:
         folder = tmp_path / str(step)
         host = three_states(folder)
