@@ -30,7 +30,16 @@ if TYPE_CHECKING:
     from kmipkit_vsphere.vcenter.command import Row
 
 A = TypeVar("A")
-STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter", "policies")
+STORY_NAMES = (
+    "standard",
+    "trusted",
+    "native",
+    "vsan",
+    "key-loss",
+    "rebuild-vcenter",
+    "policies",
+    "snapshots",
+)
 
 
 @click.group()
