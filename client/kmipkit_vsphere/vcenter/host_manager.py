@@ -306,7 +306,7 @@ class HostManager(HostEncryption):
             return UnlockResult(machine.name, unlocked=True)
         numbers = ", ".join(map(str, machine.locked_disks))
         text = f"disk {numbers} of {machine.name} stays locked: " + (
-            "; ".join(dict.fromkeys(reasons)) or "the host lacks its key"
+            "; ".join(dict.fromkeys([*machine.locked_reasons, *reasons])) or "its key is missing"
         )
         missing = [key for key in failures if key in machine.key_ids]
         failure = next((failures[key] for key in missing), None) or EncryptionKeyRequired(
