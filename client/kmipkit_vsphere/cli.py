@@ -39,6 +39,7 @@ STORY_NAMES = (
     "rebuild-vcenter",
     "policies",
     "snapshots",
+    "alarms",
 )
 
 

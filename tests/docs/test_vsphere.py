@@ -44,7 +44,14 @@ def shown(story: str) -> str:
     return same(block[1])
 
 
-@pytest.mark.parametrize("story", STORY_NAMES)
+LONG = ("policies", "snapshots", "alarms")
+"""Stories whose steps have short tests of their own."""
+STORIES = [
+    pytest.param(story, marks=pytest.mark.long) if story in LONG else story for story in STORY_NAMES
+]
+
+
+@pytest.mark.parametrize("story", STORIES)
 def test_a_story_prints_what_the_document_shows(story: str) -> None:
     if story == "trusted" and missing():
         pytest.skip(f"not installed: {', '.join(missing())}")

@@ -202,6 +202,12 @@ class SetMigrateEncryption(Request[None]):
     migrate_encryption: EncryptionMode
 
 
+class CheckIntegrity(Request[list[str]]):
+    """Check the encrypted files of a machine with its keys; the answer is what is wrong."""
+
+    name: Text
+
+
 class AddVirtualTPM(Request[MachineInfo]):
     """Add a virtual TPM to a machine whose home is encrypted."""
 

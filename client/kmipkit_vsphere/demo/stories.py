@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from kmipkit_vsphere.demo.alarms import Alarms
 from kmipkit_vsphere.demo.native import Native
 from kmipkit_vsphere.demo.policies import PoliciesAndTPM
 from kmipkit_vsphere.demo.runbooks import KeyLoss, RebuildVCenter
@@ -22,5 +23,6 @@ STORIES: Mapping[str, type[Story]] = MappingProxyType(
         "rebuild-vcenter": RebuildVCenter,
         "policies": PoliciesAndTPM,
         "snapshots": Snapshots,
+        "alarms": Alarms,
     }
 )

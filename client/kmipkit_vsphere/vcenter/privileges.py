@@ -68,6 +68,7 @@ class Privilege(StrEnum):
     VIEW_STORAGE_POLICIES = "StorageProfile.View"
     UPDATE_STORAGE_POLICIES = "StorageProfile.Update"
     APPLY_STORAGE_POLICY = "StorageProfile.Apply"
+    ACKNOWLEDGE_ALARM = "Alarm.Acknowledge"
     MODIFY_PERMISSIONS = "Authorization.ModifyPermissions"
 
 

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from kmipkit_vsphere.calls.machines import MachineInfo, TPMProvisionPolicy
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.message import Count, Text, field
+from kmipkit_vsphere.model.message import Count, Message, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode
 from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, NAME, PART
@@ -111,6 +111,19 @@ class RegisterVM(VCenterRequest[MachineInfo]):
 
 class UnregisterVM(VCenterRequest[None]):
     """Remove a machine from the inventory; its files stay."""
+
+    name: Text
+
+
+class IntegrityReport(Message):
+    """Whether the encrypted files of a machine are whole, or what is wrong with them."""
+
+    is_whole: bool
+    problems: list[str]
+
+
+class CheckIntegrity(VCenterRequest[IntegrityReport]):
+    """Check with its keys that the encrypted files of a machine were not altered or cut off."""
 
     name: Text
 
@@ -319,6 +332,9 @@ ROWS: Final = (
             KEY_PROVIDER,
         ),
         "add-tpm db1 --encrypt",
+    ),
+    Row(
+        CheckIntegrity, Privilege.ACCESS, MACHINE, "check-integrity", (NAME,), "check-integrity db1"
     ),
     Row(RemoveTPM, Privilege.ADD_REMOVE_DEVICE, MACHINE, "remove-tpm", (NAME,), "remove-tpm db1"),
     Row(CryptoUnlock, Privilege.REGISTER_VM, MACHINE, "unlock-vm", (NAME,), "unlock-vm db1"),
