@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import trio
 
@@ -25,6 +25,11 @@ from kmipkit_server.store.slices import Steps
 
 class StoreError(KMIPError):
     """The store cannot read or write; the text says what is wrong, and what to do."""
+
+    explanation: ClassVar[str] = "the server cannot read or write its store at the moment"
+    """What clients learn about it."""
+    is_reported: ClassVar[bool] = False
+    """Whether the log has a line about it already."""
 
 
 class ReadingTooLong(Exception):
