@@ -182,6 +182,10 @@ class SQLiteDatabase:
         """The newest time that a transaction has noted."""
         return self._transaction.summary.newest_time
 
+    def derive_key(self, purpose: str) -> bytes:
+        """See :class:`.base.Store`."""
+        return self._integrity.derive_key(purpose)
+
     def open_reader(self) -> SQLiteReader:
         """Another view of the committed state, with its own connection; close it after use."""
         return self._open(SQLiteReader)
