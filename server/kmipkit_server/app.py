@@ -67,7 +67,6 @@ log = logging.getLogger("kmipkit.server")
 
 Announce = Callable[[str], None]
 
-DATABASE = "objects.sqlite3"
 CERTIFICATES = "certs"
 ADMIN = "admin"
 DEVELOPMENT_ADMINISTRATORS = (ADMIN, "administrator")
@@ -105,7 +104,7 @@ def run(config: Config, announce: Announce, password: KeyPassword = NO_PASSWORD)
 
 def lock(config: Config) -> Path:
     """The file that a server with this configuration locks while it runs."""
-    return lock_file(config.store.directory / DATABASE)
+    return lock_file(config.database)
 
 
 def unlock(config: Config, password: KeyPassword) -> None:
@@ -152,7 +151,7 @@ async def _serve(
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = _tls_files(config, clock, password)
     tls = TLSSettings.load(files, _revocation_files(config), clock)
-    database = config.store.directory / DATABASE
+    database = config.database
     vault = FileVault.open(config.root_key, may_create=not has_content(database))
     with ExitStack() as cleanup:
         store = SQLiteStore.open(database, vault)

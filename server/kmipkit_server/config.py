@@ -201,6 +201,11 @@ class Config:
         return self.store.root_key or self.store.directory / "root.key"
 
     @property
+    def database(self) -> Path:
+        """The file of the embedded store."""
+        return self.store.directory / "objects.sqlite3"
+
+    @property
     def audit_directory(self) -> Path:
         """Where the audit log is."""
         return self.audit.directory or self.store.directory / "audit"

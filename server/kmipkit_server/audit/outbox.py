@@ -11,6 +11,7 @@ later transaction, which has a newer one.
 from collections.abc import Iterable
 from typing import Any
 
+from kmipkit_server.audit.anchor import PREFIX
 from kmipkit_server.audit.log import AuditLog
 from kmipkit_server.audit.recorder import records
 from kmipkit_server.audit.records import Event, Record
@@ -18,9 +19,6 @@ from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.store.base import Transaction
-
-PREFIX = "audit outbox "
-"""The names of the settings begin so."""
 
 
 def _name(last: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from kmipkit_server.audit import chain
+from kmipkit_server.audit.anchor import Anchor
 from kmipkit_server.audit.chain import BEGINNING, Position
 from kmipkit_server.audit.files import LogFile, complete_size, lines_from_end, log_files
 from kmipkit_server.audit.log import AuditLog
@@ -30,16 +31,6 @@ from kmipkit_server.audit.records import (
 from kmipkit_server.engine.settings import Clock
 
 log = logging.getLogger("kmipkit.server")
-
-
-class Anchor(msgspec.Struct, frozen=True):
-    """What the store knows of the log."""
-
-    chain: str
-    """Identifies the log."""
-    number: int
-    """The number of a checkpoint that is on the disk."""
-    hash: str
 
 
 @dataclass(slots=True)

@@ -12,12 +12,13 @@ from typing import Self
 import msgspec
 import trio
 
+from kmipkit_server.audit.anchor import ANCHOR, PREFIX, Anchor, read_anchor
 from kmipkit_server.audit.connections import ConnectionAudit
 from kmipkit_server.audit.hook import AuditHook, DurableAuditHook
 from kmipkit_server.audit.log import AuditError, AuditLog
-from kmipkit_server.audit.outbox import PREFIX, Outbox
+from kmipkit_server.audit.outbox import Outbox
 from kmipkit_server.audit.records import Cause, Event, Record
-from kmipkit_server.audit.recovery import Anchor, mend, read_state
+from kmipkit_server.audit.recovery import mend, read_state
 from kmipkit_server.audit.retention import remove_old_files
 from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.audit.signatures import PURPOSE, Signer
@@ -25,9 +26,6 @@ from kmipkit_server.engine.settings import Clock
 from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
 
 log = logging.getLogger("kmipkit.server")
-
-ANCHOR = "audit"
-"""The setting of the store with what it knows of the log."""
 
 SYNC_SECONDS = 0.1
 """How long a record may be written and not be on the disk."""
@@ -198,12 +196,6 @@ class Audit:
 def _read_settings(reader: Reader) -> tuple[Anchor | None, dict[str, bytes]]:
     """What the store knows of the log. StoreError if another program has changed it."""
     return read_anchor(reader), reader.settings(PREFIX)
-
-
-def read_anchor(reader: Reader) -> Anchor | None:
-    """The last known checkpoint; None before the first one."""
-    data = reader.setting(ANCHOR)
-    return None if data is None else msgspec.json.decode(data, type=Anchor)
 
 
 def _boot_id() -> str:

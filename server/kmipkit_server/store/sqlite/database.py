@@ -192,7 +192,7 @@ class SQLiteDatabase:
 
     def _open(self, view: type[_Reader]) -> _Reader:
         with sqlite_errors(self._name):
-            connection = _connect_to_read(self._path)
+            connection = connect_to_read(self._path)
         return view(connection, self._sealer, self._integrity, self._name)
 
     def begin(self) -> Transaction:
@@ -283,7 +283,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect_to_read(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write."""
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
