@@ -190,7 +190,8 @@ class _Verification:
         elif not self._verifier.is_valid(entry.key, link.body):
             self._problem(
                 entry.n,
-                f"the signature is wrong: the checkpoint was changed, or records after {self.report.signed}",
+                "the signature is wrong: the checkpoint was changed, or records after"
+                f" {self.report.signed}",
                 entry,
             )
         elif self._digest and _from_hex(entry.previous) != self._digest:
