@@ -35,7 +35,12 @@ class AuditedLaboratory(Laboratory):
     def __init__(self, folder: Path, **settings: Any) -> None:
         super().__init__(folder, **settings)
         self.folder = folder
-        self.audit: Audit | None = None
+        self._is_open = True
+
+    def close(self) -> None:
+        if self._is_open:
+            super().close()
+        self._is_open = False
 
     @property
     def directory(self) -> Path:
@@ -47,7 +52,6 @@ class AuditedLaboratory(Laboratory):
         audit = await Audit.start(
             AuditSettings(directory=self.directory, **settings), self.store, self.dispatcher.clock
         )
-        self.audit = audit
         self.store.journal = audit.outbox
         self.dispatcher.seam = Seam((TicketRights(), audit.hook))
         async with self.serving():
@@ -88,12 +92,13 @@ class AuditedLaboratory(Laboratory):
         return messages.results(calls, response)
 
     def entries(self) -> list[Entry]:
-        """All records in the log."""
-        return [
-            decode(line)
+        """All records in the log that can be read."""
+        lines = [
+            line
             for file in log_files(self.directory)
             for line in file.path.read_bytes().splitlines()
         ]
+        return [decode(line) for line in lines if line.endswith(b'"}')]
 
     def operations(self) -> list[Entry]:
         """The records of requests."""

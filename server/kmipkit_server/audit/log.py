@@ -103,9 +103,11 @@ class AuditLog:
 
         AuditError if nothing can be written.
         """
-        if (self._owed or self._failing_since is not None) and not self._catch_up():
-            self._unrecorded += len(records)
-            return None
+        if self._owed or self._failing_since is not None:
+            error = self._catch_up()
+            if error is not None:
+                self._refuse(error, len(records))
+                return None
         return Prepared(*chain.extend(self.position, records))
 
     def write(self, prepared: Prepared) -> None:
@@ -113,8 +115,8 @@ class AuditLog:
         try:
             self._write(b"".join(prepared.lines))
         except OSError as error:
-            self._unrecorded += len(prepared.lines)
             self._fail(error)
+            self._refuse(error, len(prepared.lines))
             return
         self.position = prepared.end
         for listener in self.listeners:
@@ -167,11 +169,15 @@ class AuditLog:
                 if self._refuses
                 else "requests are carried out without being recorded",
             )
+
+    def _refuse(self, error: OSError, count: int) -> None:
+        """Count records that could not be written. AuditError unless the server goes on without."""
+        self._unrecorded += count
         if self._refuses:
             raise AuditError(f"{self.directory}: {error.strerror}") from error
 
-    def _catch_up(self) -> bool:
-        """Write what must come before any other record; whether that succeeds."""
+    def _catch_up(self) -> OSError | None:
+        """Write what must come before any other record; the error if that fails."""
         records = list(self._owed)
         if self._failing_since is not None:
             records.append(
@@ -195,7 +201,7 @@ class AuditLog:
             self._write(b"".join(prepared.lines))
         except OSError as error:
             self._fail(error)
-            return False
+            return error
         self.position = prepared.end
         for listener in self.listeners:
             listener(prepared.lines)
@@ -205,7 +211,7 @@ class AuditLog:
             )
         self._owed.clear()
         self._failing_since, self._unrecorded = None, 0
-        return True
+        return None
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -261,11 +267,9 @@ class AuditLog:
         self.synced = position
 
     def sync_failed(self, error: OSError) -> None:
-        """Note that records did not reach the disk."""
-        try:
-            self._fail(error)
-        except AuditError:
-            return  # the next request is refused, unless writing succeeds again
+        """Note that records did not reach the disk: the next request is refused, unless it can be
+        written again."""
+        self._fail(error)
 
     def close(self) -> None:
         """Close the file."""

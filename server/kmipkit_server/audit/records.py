@@ -16,7 +16,7 @@ class Event(StrEnum):
     OPERATION = "operation"
     """A batch item, carried out or refused."""
     MESSAGE = "message"
-    """A message that was refused as a whole."""
+    """A message that cannot be read."""
     CONNECTION = "connection"
     """A connection that was refused, or whose data could not be read; one record for many alike."""
     SENT = "sent"

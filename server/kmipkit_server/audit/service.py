@@ -91,7 +91,7 @@ class Audit:
         self, store: Store, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Run the background work until cancelled; the store must be serving."""
-        await self._save_anchor(store)
+        await self._save_anchor(store, clears=True)
         task_status.started()
         while True:
             if self._settings.durable:
@@ -179,13 +179,15 @@ class Audit:
             )
         )
 
-    async def _save_anchor(self, store: Store) -> None:
-        """Note in the store which records are on the disk."""
+    async def _save_anchor(self, store: Store, *, clears: bool = False) -> None:
+        """Note in the store which records are on the disk; after a start, ``clears`` the outbox."""
         number, digest = self.log.synced
         value = msgspec.json.encode(Anchor(self._chain, number, digest.hex()))
 
         def write(transaction: Transaction) -> None:
             transaction.set_setting(ANCHOR, value)
+            if clears:
+                self.outbox.clear(transaction)
 
         try:
             await store.run(write, writes=True)
