@@ -25,8 +25,8 @@ from kmipkit_server.audit.records import (
     Event,
     Outcome,
     Record,
-    decode,
     encode,
+    read,
 )
 from kmipkit_server.engine.settings import Clock
 
@@ -58,7 +58,7 @@ def read_state(directory: Path) -> State:
         files.pop().path.unlink()  # a crash came before its first record
     cancelled: set[int] = set()
     for file, line in _from_end(files):
-        link, entry = chain.parse(line), _entry(line)
+        link, entry = chain.parse(line), read(line)
         if link is None or entry is None:
             # Another program has written it, as verification says. What follows begins a new file.
             files.clear()
@@ -82,13 +82,6 @@ def _from_end(files: list[LogFile]) -> Iterator[tuple[LogFile, bytes]]:
     for file in reversed(tuple(files)):
         for line in lines_from_end(file.path):
             yield file, line
-
-
-def _entry(line: bytes) -> Entry | None:
-    try:
-        return decode(line)
-    except msgspec.MsgspecError:
-        return None
 
 
 def mend(
@@ -120,7 +113,7 @@ def mend(
 
 def _entries(lines: Iterable[bytes]) -> Iterator[tuple[Entry, bytes]]:
     for line in lines:
-        entry = _entry(line)
+        entry = read(line)
         if entry is not None:
             yield entry, line
 
