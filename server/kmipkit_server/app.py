@@ -30,8 +30,8 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
+from kmipkit_server.app_audit import open_audit, recorded_refusals
 from kmipkit_server.audit.service import Audit
-from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.config import Config, ConfigError, address
 from kmipkit_server.engine.asynchronous import DeferredRequest
 from kmipkit_server.engine.budget import MessageLimits
@@ -39,7 +39,7 @@ from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import Quotas, TicketRights
-from kmipkit_server.engine.notifications import Notifications
+from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.engine.registry import Registry, ServedOperation
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
@@ -49,7 +49,6 @@ from kmipkit_server.engine.workers import open_workers
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.keys.certificate_authority import CLIENTS, stored_certificate
-from kmipkit_server.net.connection_log import Occurrence, Throttle
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.open_files import permit_connections
@@ -73,9 +72,6 @@ DEVELOPMENT_ADMINISTRATORS = (ADMIN, "administrator")
 """The default administrators with development certificates; otherwise there are none."""
 MIN_DEFERRED_INTERVAL = 0.25
 """Seconds between two checks for asynchronous requests that are due, at least."""
-MAX_RECORDED_KEYS = 256
-"""Addresses and kinds of refused connections that have records of their own in a minute: these are all
-that somebody without a certificate can write to the audit log, less than 300 kB."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -161,9 +157,9 @@ async def _serve(
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
-        audit = await _open_audit(config, store, clock)
+        audit = await open_audit(config, store, clock)
         queue = Notifications(frozenset(_notified_accounts(config)))
-        request_source = RequestSource(store, queue, clock)
+        request_source = RequestSource(store, queue, clock, _record_of_sent(audit))
         rule = IdentityRule(config.identity.source, config.identity.accounts)
         seam = _seam(config, queue, audit)
         dispatcher = _dispatcher(config, store, tls, clock, seam, workers, rule)
@@ -174,11 +170,13 @@ async def _serve(
             identity_rule=rule,
             revocations=tls.revocations,
             limits=_connection_limits(config),
-            refusals=None if audit is None else _refusals(audit),
+            refusals=None if audit is None else recorded_refusals(audit),
         )
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(store.serve)
+                if audit is not None:
+                    nursery.start_soon(audit.send)
                 await _restore(store, dispatcher, tls, clock)
                 async with trio.open_nursery() as serving:
                     if audit is not None:
@@ -294,35 +292,6 @@ def _registry(config: Config) -> Registry:
     return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
-async def _open_audit(config: Config, store: Store, clock: Clock) -> Audit | None:
-    """The audit log, which the store writes along with its changes from now on."""
-    if not config.audit.enabled:
-        return None
-    audit = await Audit.start(_audit_settings(config), store, clock)
-    store.journal = audit.outbox
-    return audit
-
-
-def _audit_settings(config: Config) -> AuditSettings:
-    audit = config.audit
-    return AuditSettings(
-        directory=config.audit_directory,
-        durable=audit.sync == "answer",
-        refuses=audit.on_failure == "refuse",
-        checkpoint=timedelta(seconds=audit.checkpoint_seconds),
-        file_size=audit.file_bytes,
-        file_age=timedelta(hours=audit.file_hours),
-        keep=None if audit.keep_days is None else timedelta(days=audit.keep_days),
-    )
-
-
-def _refusals(audit: Audit) -> Throttle:
-    def record(each: Occurrence) -> None:
-        audit.connections.refused(each.address, each.port, each.kind, each.text, each.further)
-
-    return Throttle(record, MAX_RECORDED_KEYS)
-
-
 def _seam(config: Config, queue: Notifications, audit: Audit | None) -> Seam:
     """The hooks around each operation, in the order in which they run."""
     quotas = Quotas(config.limits.objects_per_account, config.limits.bytes_per_account)
@@ -389,6 +358,14 @@ def _notified_accounts(config: Config) -> Mapping[str, str]:
     if config.notify.accounts is not None:
         return config.notify.accounts
     return dict.fromkeys(DEVELOPMENT_ADMINISTRATORS if config.tls.cert is None else (), "")
+
+
+def _record_of_sent(audit: Audit | None) -> Callable[[str, Notification], None]:
+    return _ignore if audit is None else audit.sent
+
+
+def _ignore(_account: str, _notification: Notification) -> None:
+    """Without an audit log, what is sent is not recorded."""
 
 
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:

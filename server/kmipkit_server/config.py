@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from kmipkit_certs.identity import FINGERPRINT, SOURCES
 
 from kmipkit.errors import KMIPError
+from kmipkit_server.audit.target import parse_target
 
 DEFAULT_PORT = 5696
 """The port that IANA gives to KMIP."""
@@ -172,6 +173,17 @@ class AuditConfig:
     """The age from which on a new file begins."""
     keep_days: float | None = None
     """The age from which on the server deletes files; the default is never."""
+    stdout: bool = False
+    """Whether records are also written to standard output."""
+    syslog: str | None = None
+    """Where records are also sent: ``tls://HOST:PORT``, ``tcp://HOST:PORT``, ``udp://HOST:PORT`` or
+    ``unix:///dev/log``."""
+    syslog_ca: Path | None = None
+    """The authorities of the collector's certificate; the default is those of the system."""
+    syslog_cert: Path | None = None
+    """A client certificate for the collector."""
+    syslog_key: Path | None = None
+    """Its private key, if the file of the certificate does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +345,11 @@ def check(config: Config, source: str) -> Config:
         (
             config.audit.on_failure in ("refuse", "serve"),
             "audit.on_failure must be refuse or serve",
+        ),
+        (
+            config.audit.syslog is None or parse_target(config.audit.syslog) is not None,
+            "audit.syslog must be tls://HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT or"
+            " unix:///PATH",
         ),
         (config.audit.file_bytes >= 64 * 1024, "audit.file_bytes must be at least 65536"),
         *(

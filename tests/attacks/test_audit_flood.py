@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import trio
 from audited import AuditedLaboratory
-from kmipkit_server.app import MAX_RECORDED_KEYS
+from kmipkit_server.app_audit import MAX_RECORDED_KEYS, recorded_refusals
 from kmipkit_server.audit.files import log_files
 from kmipkit_server.audit.query import Filter, search
 from kmipkit_server.audit.records import Event
 from kmipkit_server.audit.service import Audit
-from kmipkit_server.net.connection_log import PERIOD, Occurrence, Throttle
+from kmipkit_server.net.connection_log import PERIOD, Occurrence
 from servers import RunningServer
 
 
@@ -41,10 +41,7 @@ def test_a_flood_is_counted(tmp_path: Path, addresses: int) -> None:
     flood = 20_000
 
     async def work(audit: Audit) -> None:
-        def record(each: Occurrence) -> None:
-            audit.connections.refused(each.address, each.port, each.kind, each.text, each.further)
-
-        throttle = Throttle(record, MAX_RECORDED_KEYS)
+        throttle = recorded_refusals(audit)
         for number in range(flood):
             address = f"2001:db8::{number % addresses:x}"
             throttle.add(0.0, Occurrence(30, address, 4711, "TLS handshake failed", "x" * 10_000))
