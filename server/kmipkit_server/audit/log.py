@@ -19,6 +19,7 @@ from kmipkit_server.audit import chain
 from kmipkit_server.audit.chain import Position
 from kmipkit_server.audit.files import path_of, sync_directory
 from kmipkit_server.audit.records import Cause, Event, Record, encode
+from kmipkit_server.audit.reservation import ROOM, release, reserve
 from kmipkit_server.audit.signatures import Signer
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.store.base import StoreError
@@ -75,6 +76,8 @@ class AuditLog:
         self._refuses = refuses
         self._descriptor: int | None = None
         self._size = 0
+        self._reserved = 0
+        """Up to which offset the file has room on the disk."""
         self._opened = clock()
         self._owed: list[Record] = []
         """Records that must be written before any other."""
@@ -151,7 +154,8 @@ class AuditLog:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
             # A part of a record must not stay: what follows it could not be read.
-            os.ftruncate(self._descriptor, self._size)
+            release(self._descriptor, self._size)
+            self._reserved = 0
             raise
         self._size += len(data)
 
@@ -218,8 +222,9 @@ class AuditLog:
     def continue_file(self, path: Path, size: int) -> None:
         """Go on with an existing file, whose content has this size. OSError if that is impossible."""
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._size = size
+        self._size, self._reserved = size, 0
         os.ftruncate(self._descriptor, size)
+        self.reserve_room()
 
     def open_file(self) -> None:
         """Go on in a new file, which begins with a checkpoint. OSError if that is impossible."""
@@ -236,8 +241,9 @@ class AuditLog:
             self._descriptor, self._size = old, old_size
             raise
         if old is not None:
-            os.close(old)
-        self._opened = self._clock()
+            _close(old, old_size)
+        self._opened, self._reserved = self._clock(), 0
+        self.reserve_room()
 
     @property
     def is_due_for_rotation(self) -> bool:
@@ -251,6 +257,16 @@ class AuditLog:
             # Before there is a new file: no crash must leave that without what it follows.
             os.fdatasync(self._descriptor)
         self.open_file()
+
+    def reserve_room(self) -> None:
+        """Keep room for the next records, if there is less than half of it."""
+        if self._descriptor is None or self._reserved - self._size >= ROOM // 2:
+            return
+        try:
+            reserve(self._descriptor, self._size)
+        except OSError as error:  # nothing is wrong yet
+            log.debug("no room is reserved for the audit log: %s", error.strerror)
+        self._reserved = self._size + ROOM
 
     def is_damaged(self) -> bool:
         """Whether another program has cut or deleted the file."""
@@ -274,5 +290,12 @@ class AuditLog:
     def close(self) -> None:
         """Close the file."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            _close(self._descriptor, self._size)
             self._descriptor = None
+
+
+def _close(descriptor: int, size: int) -> None:
+    try:
+        release(descriptor, size)
+    finally:
+        os.close(descriptor)

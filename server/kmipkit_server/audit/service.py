@@ -191,6 +191,7 @@ class Audit:
             if audit.is_damaged():
                 audit.open_file()
                 self._report_damage()
+            audit.reserve_room()
             is_due = trio.current_time() - self._last_checkpoint >= self._seconds
             if audit.is_due_for_rotation:
                 audit.rotate()

@@ -18,6 +18,7 @@ from kmipkit_server.audit import service
 from kmipkit_server.audit.files import log_files
 from kmipkit_server.audit.query import NOT_COMMITTED, Filter, search
 from kmipkit_server.audit.records import Cause, Event
+from kmipkit_server.audit.reservation import ROOM
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.verification import verify
 from kmipkit_server.store.base import StoreError
@@ -312,6 +313,23 @@ def test_nothing_is_served_while_nothing_can_be_recorded(
     lines = [record.getMessage() for record in caplog.records]
     assert sum("cannot be written" in line for line in lines) == 1
     assert sum("is written again" in line for line in lines) == 1
+
+
+def test_room_for_records_is_kept_on_the_disk(laboratory: AuditedLaboratory) -> None:
+    """So that keys can be fetched for a while when something else fills the disk."""
+
+    async def work(audit: Audit) -> tuple[int, int]:
+        audit.log.rotate()
+        status = log_files(laboratory.directory)[-1].path.stat()
+        return status.st_blocks * 512 - status.st_size, status.st_size
+
+    room, size = laboratory.run(work)
+    if not room > size:
+        pytest.skip("this file system cannot reserve room")
+    assert room >= ROOM // 2
+    for file in log_files(laboratory.directory):
+        status = file.path.stat()
+        assert status.st_blocks * 512 < status.st_size + ROOM // 2, "it is given back at the end"
 
 
 def test_by_configuration_the_server_goes_on(
