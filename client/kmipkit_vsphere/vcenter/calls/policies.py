@@ -77,7 +77,7 @@ class SetStoragePolicy(VCenterRequest[list[Compliance]]):
     parts: list[str] | None = None
 
 
-class CheckCompliance(VCenterRequest[list[Compliance]]):
+class CheckCompliance(VCenterQuery[list[Compliance]]):
     """Check whether machines are encrypted as their storage policies require."""
 
     names: list[str] | None = None
