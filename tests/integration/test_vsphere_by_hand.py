@@ -181,7 +181,7 @@ def test_the_requests_of_the_page(lab: Lab) -> None:
     section = page.partition("## Calls over HTTPS")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     commands = "".join(blocks).replace("\\\n", " ").splitlines()
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         ports = command.replace("5989", str(lab.kms_port + 1))
         text = lab.run("sh", "-c", f"cd {shlex.quote(str(lab.folder.parent))} && {ports}")
