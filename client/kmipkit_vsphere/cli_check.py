@@ -126,7 +126,7 @@ def check_kms(
       kmipkit vcenter check-kms ... --steps power-cut,unknown-key --json
       kmipkit vcenter check-kms --list
     """
-    from kmipkit_vsphere.check_kms.endpoint import Commands, Endpoint
+    from kmipkit_vsphere.check_kms.endpoint import Commands, Endpoint, Settings
     from kmipkit_vsphere.check_kms.subject import Options
 
     selected = _selected(steps)
@@ -135,24 +135,15 @@ def check_kms(
     commands = Commands(
         _command(sign_command, "--sign-command"), _command(trust_command, "--trust-command")
     )
-    login = _login(user, password_file)
     addresses = [(where, "HOST:PORT"), *((replica, "--replica") for replica in replicas)]
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kmipkit-check-kms-"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kmipkit-check-kms-")))
+        settings = Settings(_login(user, password_file), timeout, renewed, commands)
         endpoints = [
             stack.enter_context(
-                Endpoint(
-                    f"kms{number}",
-                    _address(*address),
-                    credentials,
-                    Path(folder) / str(number),
-                    login=login,
-                    timeout=timeout,
-                    renewed=renewed,
-                    commands=commands,
-                )
+                Endpoint(f"kms{n}", _address(*each), credentials, folder / str(n), settings)
             )
-            for number, address in enumerate(addresses, 1)
+            for n, each in enumerate(addresses, 1)
         ]
         _check(selected, endpoints, Options(hosts, timeout), as_json=as_json, reports=reports)
 

@@ -203,6 +203,39 @@ def test_a_client_certificate_that_has_expired(pki: PKI) -> None:
     assert "; it expired on " in text(result)
 
 
+def test_a_server_with_the_cipher_suite_of_the_recorded_one(pki: PKI) -> None:
+    """TLS_RSA_WITH_AES_128_CBC_SHA256 in TLS 1.2."""
+    pki.issue("rsa", Purpose.SERVER, alternative=("127.0.0.1",), algorithm="rsa-2048")
+
+    def context() -> ssl.SSLContext:
+        made = pki.context("rsa")
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
+        made.set_ciphers("AES128-SHA256")
+        return made
+
+    with listening(over_tls(context, kmip(ForeignServer()))) as address:
+        result = check(
+            address, *pki.options(), "--steps", "unknown-client,vsan-hosts", "--hosts", "2"
+        )
+    assert result.exit_code == 0, result.output
+    assert "TLSv1.2, AES128-SHA256" in text(result)
+
+
+def test_a_server_that_gives_keys_to_other_accounts(pki: PKI, tmp_path: Path) -> None:
+    """Any certificate of the authority does."""
+    sign = tmp_path / "sign.sh"
+    pki_folder = pki.directory.ca.parent
+    sign.write_text(
+        f'cat > "{tmp_path}/r.csr"\n"{PYTHON}" -m kmipkit certs sign "{pki_folder}" "{tmp_path}/r.csr"'
+        f' --out "{tmp_path}/r.crt" >&2\ncat "{tmp_path}/r.crt"\n'
+    )
+    options = ["--sign-command", f"sh '{sign}'", "--steps", "trust-by-request,stranger"]
+    with listening(over_tls(pki.context, kmip(ForeignServer()))) as address:
+        result = check(address, *pki.options(), *options)
+    assert verdicts(result)["stranger"] == "failed", result.output
+    assert "with the certificate of another account gets the key" in text(result)
+
+
 def test_a_server_without_tls_1_2(pki: PKI) -> None:
     def context() -> ssl.SSLContext:
         made = pki.context()

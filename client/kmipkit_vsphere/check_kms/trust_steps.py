@@ -55,7 +55,7 @@ async def look(subject: Subject) -> str:
         stream = await subject.endpoint.look()
     except trio.TooSlowError:
         raise await _no_tls(
-            subject, f"it takes more than {subject.endpoint.timeout:.0f} s"
+            subject, f"it takes more than {subject.endpoint.settings.timeout:.0f} s"
         ) from None
     except (OSError, trio.BrokenResourceError) as error:
         raise await _no_tls(subject, reason(error)) from None

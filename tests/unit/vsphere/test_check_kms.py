@@ -267,6 +267,20 @@ def test_a_create_whose_answer_does_not_come_is_reported() -> None:
     assert "not answered with an identifier (1 times)" in verdicts["clean-up"].problem
 
 
+def test_a_server_that_is_gone_at_the_end_is_asked_once() -> None:
+    server = ForeignServer()
+
+    def vanish(request: Any) -> Any:
+        server.max_connections = 0
+        raise Refusal(ResultReason.GENERAL_FAILURE)
+
+    server.handlers[Operation.ACTIVATE] = vanish
+    verdicts, _ = run(server)
+    problem = verdicts["clean-up"].problem
+    assert all(key in problem for key in server.living)
+    assert problem.count("connection refused") == 1
+
+
 def test_a_second_ctrl_c_ends_the_clean_up_and_names_what_is_left() -> None:
     server = ForeignServer()
     late(Operation.GET, 10.0)(server)
