@@ -8,7 +8,14 @@ import click
 
 from kmipkit.terminal import echo, echo_json, echo_lines
 from kmipkit_vsphere.cli_check import check_kms
-from kmipkit_vsphere.cli_disks import export_disk, open_core_dump, read_disk, write_disk
+from kmipkit_vsphere.cli_disks import (
+    export_disk,
+    open_core_dump,
+    read_disk,
+    tpm_seal,
+    tpm_unseal,
+    write_disk,
+)
 from kmipkit_vsphere.cli_options import (
     FILE,
     certificate_options,
@@ -32,6 +39,9 @@ STORY_NAMES = (
     "key-loss",
     "rebuild-vcenter",
     "replace-key-server",
+    "policies",
+    "snapshots",
+    "alarms",
 )
 
 
@@ -330,7 +340,7 @@ def host_serve(
     run_host(name, data_dir, listening, echo, boot)
 
 
-for command in (read_disk, write_disk, open_core_dump, export_disk):
+for command in (read_disk, write_disk, tpm_seal, tpm_unseal, open_core_dump, export_disk):
     host.add_command(command)
 
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.errors import KeyProviderError, VSphereError
+from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.crypto_manager import key_failure
-from kmipkit_vsphere.vcenter.events import PREFIX
 
 EventType = Callable[[VSphereError], str]
 
