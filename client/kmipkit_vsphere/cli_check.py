@@ -3,7 +3,7 @@
 import shlex
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import click
 from kmipkit_certs.options import password_option
 
 from kmipkit.report_option import report_option
-from kmipkit.terminal import echo, echo_json
+from kmipkit.terminal import echo, echo_json, progress_bar
 from kmipkit_vsphere.cli_options import FILE, host_and_port, make_credentials, password
 
 if TYPE_CHECKING:
@@ -165,13 +165,18 @@ def _check(
     from kmipkit_vsphere.check_kms.subject import Subject
 
     def say(verdict: "Verdict") -> None:
-        for line in () if as_json else lines(verdict):
-            echo(line)
+        if as_json:
+            bar.update(1)
+        else:
+            for line in lines(verdict):
+                echo(line)
 
     first, *others = endpoints
     replicas = [replica.server() for replica in others]
     subject = Subject(first.server(), replicas, first, options)
-    run = trio.run(play, steps, subject, say)
+    # The lines of the verdicts show the progress where they are printed.
+    with progress_bar("steps", len(steps)) if as_json else nullcontext() as bar:
+        run = trio.run(play, steps, subject, say)
     report = make_report(run, str(first.address), subject.facts.members())
     for form, file in reports:
         write(form, file, report)

@@ -69,7 +69,7 @@ def test_our_own_server_passes_every_step(server: RunningServer, tmp_path: Path)
     options += [part for form in forms for part in ("--report", f"{form}:{tmp_path / form}")]
     result = check(address, "--hosts", "3", *options)
     assert result.exit_code == 0, result.output
-    document = json.loads(result.output)
+    document = json.loads(result.stdout)
     assert document == json.loads((tmp_path / "json").read_text())
     outcomes = {row["step"]: row["outcome"] for row in document["steps"]}
     skipped = {name for name, outcome in outcomes.items() if outcome == "skipped"}
@@ -161,7 +161,8 @@ def test_another_authority_in_ca(pki: PKI, tmp_path: Path) -> None:
 CERTIFICATES = {
     "expired": (timedelta(days=-400), 30, ("127.0.0.1",), "server-trust", "expired"),
     "of another name": (timedelta(), 400, ("kms.example.com",), "server-trust", "127.0.0.1"),
-    "soon expired": (timedelta(), 20, ("127.0.0.1",), "tls", "expires on"),
+    "soon expired": (timedelta(), 45, ("127.0.0.1",), "tls", "yellow, event"),
+    "very soon expired": (timedelta(), 20, ("127.0.0.1",), "tls", "red, event"),
 }
 
 
@@ -174,7 +175,7 @@ def test_a_certificate_that_is(name: str, pki: PKI) -> None:
     assert verdicts(result)[step] == ("warned" if step == "tls" else "failed"), result.output
     assert words in text(result)
     if step == "tls":
-        assert "yellow, event com.vmware.vc.vecs.KMSServerCertExpirationEvent" in text(result)
+        assert "com.vmware.vc.vecs.KMSServerCertExpirationEvent, alarm certificate." in text(result)
 
 
 def test_two_certificates_behind_one_address(pki: PKI) -> None:

@@ -28,6 +28,7 @@ from kmipkit_vsphere.model.errors import (
     ServerNotTrusted,
     VSphereError,
 )
+from kmipkit_vsphere.vcenter.calls.events import AlarmName
 
 INTERRUPTED = "interrupted"
 
@@ -39,6 +40,7 @@ class View:
     colour: Colour
     event: str
     """The type of the event; empty if there is none."""
+    alarms: tuple[AlarmName, ...]
     message: str
 
 
@@ -153,7 +155,9 @@ def _failed(step: Step, failure: KMIPError, seconds: float, outcome: Outcome) ->
         outcome,
         seconds,
         problem=str(failure),
-        view=View(symptom.colour, symptom.event_type(fault), symptom.message),
+        view=View(
+            symptom.colour, symptom.event_type(fault), symptom.alarms(fault), symptom.message
+        ),
         advice=(found.advice if found is not None else "") or step.advice,
     )
 

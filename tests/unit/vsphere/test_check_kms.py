@@ -23,6 +23,9 @@ from kmipkit_vsphere.check_kms.runner import INTERRUPTED, Run, Verdict, play
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, KEYS, OUTAGES, STEPS, Step, select
 from kmipkit_vsphere.check_kms.subject import Options, Subject
 from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.errors import KeyServerUnreachable
+from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
+from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
 
 from kmipkit import reports
 from kmipkit.reports import Outcome
@@ -210,6 +213,16 @@ def test_the_table_is_in_order() -> None:
         assert step.moment.endswith(".")
         assert step.advice.endswith(".")
         assert step.source
+
+
+@pytest.mark.parametrize("name", [step.name for step in STEPS])
+def test_the_colour_of_a_symptom_is_one_of_its_alarms(name: str) -> None:
+    [step] = [step for step in STEPS if step.name == name]
+    for failure in (KeyServerRefused("refused", None), KeyServerUnreachable("down")):
+        alarms = step.symptom.alarms(failure)
+        permitted = [DEFINITIONS[alarm].colours for alarm in alarms]
+        assert not permitted or any(step.symptom.colour in colours for colours in permitted)
+        assert bool(step.symptom.event_type(failure)) == (step.symptom.colour is not Colour.GREEN)
 
 
 def test_a_selection_has_what_it_needs() -> None:
