@@ -3,7 +3,7 @@
 import shlex
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,23 +160,18 @@ def _check(
     import trio
 
     from kmipkit.reports import Outcome, document, write
-    from kmipkit_vsphere.check_kms.report import lines, make_report
+    from kmipkit_vsphere.check_kms.report import make_report
     from kmipkit_vsphere.check_kms.runner import play
     from kmipkit_vsphere.check_kms.subject import Subject
-
-    def say(verdict: "Verdict") -> None:
-        if as_json:
-            bar.update(1)
-        else:
-            for line in lines(verdict):
-                echo(line)
 
     first, *others = endpoints
     replicas = [replica.server() for replica in others]
     subject = Subject(first.server(), replicas, first, options)
-    # The lines of the verdicts show the progress where they are printed.
-    with progress_bar("steps", len(steps)) if as_json else nullcontext() as bar:
-        run = trio.run(play, steps, subject, say)
+    if as_json:
+        with progress_bar("steps", len(steps)) as bar:
+            run = trio.run(play, steps, subject, lambda _: bar.update(1))
+    else:
+        run = trio.run(play, steps, subject, _print_verdict)
     report = make_report(run, str(first.address), subject.facts.members())
     for form, file in reports:
         write(form, file, report)
@@ -188,6 +183,13 @@ def _check(
         raise click.exceptions.Exit(EXIT_INTERRUPTED)
     if any(verdict.outcome is Outcome.FAILED for verdict in run.verdicts):
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _print_verdict(verdict: "Verdict") -> None:
+    from kmipkit_vsphere.check_kms.report import lines
+
+    for line in lines(verdict):
+        echo(line)
 
 
 def _selected(text: str) -> "list[Step]":
