@@ -34,7 +34,7 @@ class Hook:
         A StoreError makes the message fail; but what it has changed is durable.
         """
 
-    async def settle(self) -> None:
+    async def settle(self, exchange: Exchange) -> None:
         """Wait until what :meth:`responding` has done is durable; a StoreError has the same effect."""
 
 
@@ -54,7 +54,7 @@ class Seam:
         self.responding: list[Callable[[Exchange], None]] = [
             hook.responding for hook in hooks if _overrides(hook, "responding")
         ]
-        self.settle: list[Callable[[], Awaitable[None]]] = [
+        self.settle: list[Callable[[Exchange], Awaitable[None]]] = [
             hook.settle for hook in hooks if _overrides(hook, "settle")
         ]
 
