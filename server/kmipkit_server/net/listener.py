@@ -23,9 +23,9 @@ from typing import Protocol
 import trio
 from kmipkit_certs.revocation_status import PeerCertificate
 
-from kmipkit.connection import Framer, Signal
+from kmipkit.connection import Signal
 from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
-from kmipkit.places import Full, Places
+from kmipkit.places import Full, Limit, Places
 from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
@@ -33,8 +33,11 @@ from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.connection_log import ConnectionLog
-from kmipkit_server.net.http import HTTPFraming, Reply
-from kmipkit_server.net.revocation import Revocations
+from kmipkit_server.net.counters import ClientRefusal, Closing, ConnectionCounters, Refusal
+from kmipkit_server.net.framing import Framing, TTLVFraming, framing_of
+from kmipkit_server.net.http import Reply
+from kmipkit_server.net.revocation import Revocations, Revoked
+from kmipkit_server.net.tls_failures import HandshakeFailure
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
@@ -59,6 +62,14 @@ _RESPONSE = "the server's own response"
 _SENDING = "the client to read a response"
 _CLIENT_RESPONSE = "the client's response"
 
+_TIMEOUTS: Mapping[str, Closing] = {
+    _REQUEST: Closing.IDLE,
+    _REST_OF_REQUEST: Closing.REQUEST,
+    _SENDING: Closing.SEND,
+    _CLIENT_RESPONSE: Closing.REQUEST,
+}
+"""Which timeout has ended a connection, by what it waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
@@ -77,34 +88,6 @@ class ConnectionLimits:
     connections_per_account: int = 1500
     """Connections of one account, however many addresses they come from."""
     messages: Limits = DEFAULT_LIMITS
-
-
-class Framing(Protocol):
-    """How requests are separated in the bytes of a connection, and how responses are sent on it."""
-
-    @property
-    def is_inside(self) -> bool:
-        """Whether a part of a request has been received."""
-
-    @property
-    def unread(self) -> int:
-        """The bytes of a message that must be translated; 0 if it already is in TTLV."""
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the response is translated to text."""
-
-    def feed(self, data: bytes) -> None:
-        """Receive bytes of the client; empty bytes mean that the client has closed."""
-
-    def next_message(self) -> bytes | RemoteProtocolError | Reply | Signal:
-        """The next request, an error to respond with, or a reply that is not a KMIP message.
-
-        It raises RemoteProtocolError if the following bytes cannot be read either.
-        """
-
-    def response(self, message: bytes) -> bytes:
-        """The bytes to send for a response message."""
 
 
 class Responder(Protocol):
@@ -136,9 +119,15 @@ class _Connection:
     waiting_for: str
     descriptor: int
     """The file descriptor of its socket."""
+    begun: float
+    """When it was accepted."""
     ended_by: str = ""
     """The reason for which the server ends it: a timeout, its own shutdown, lack of places, the
     revocation of the certificate, or that the client has closed it."""
+    is_established: bool = False
+    """Whether the handshake has succeeded; the certificate may still be refused."""
+    closing: Closing = Closing.NORMAL
+    """The same in a fixed word, for the counters."""
     certificate: PeerCertificate | None = None
     """What revocations may concern; None during the handshake."""
 
@@ -178,6 +167,7 @@ class Listener:
     identity_rule: IdentityRule
     revocations: Revocations
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    counters: ConnectionCounters = field(default_factory=ConnectionCounters)
     _places: Places[_Connection] = field(init=False)
     _log: ConnectionLog = field(default_factory=lambda: ConnectionLog(log))
     _timeouts: Mapping[str, float] = field(init=False)
@@ -195,7 +185,7 @@ class Listener:
             limits.connections_per_address,
             limits.connections_per_account,
             trio.current_time,
-            _end,
+            _make_room,
         )
         self._timeouts = {
             _HANDSHAKE: limits.handshake_timeout,
@@ -218,7 +208,13 @@ class Listener:
                 listening.close()
 
     @property
-    def _draining(self) -> bool:
+    def open_connections(self) -> int:
+        """The number of connections, those in their handshakes included."""
+        return len(self._places.occupants)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server stops."""
         return self._all_closed is not None
 
     async def drain(self, grace: float) -> None:
@@ -230,7 +226,7 @@ class Listener:
         self._accepting.cancel()
         for connection in list(self._places.occupants):
             if connection.waiting_for == _REQUEST:
-                _end(connection, "shutdown")
+                _end(connection, "shutdown", Closing.STOPPING)
         if self._places.occupants:
             with trio.move_on_after(grace):
                 await self._all_closed.wait()
@@ -242,7 +238,7 @@ class Listener:
                 continue
             reason = self.revocations.reason(connection.certificate)
             if reason is not None:
-                _end(connection, reason)
+                _end(connection, reason, Closing.REVOKED)
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:
@@ -274,8 +270,9 @@ class Listener:
             trio.current_time() + self.limits.handshake_timeout,
             _HANDSHAKE,
             raw.fileno(),
+            trio.current_time(),
         )
-        refusal = "the server stops" if self._draining else self._enter(connection)
+        refusal = self._enter(connection)
         if refusal is not None:
             self._warn(connection, "connection refused", refusal)
             nursery.start_soon(self._reject, raw)
@@ -285,15 +282,21 @@ class Listener:
 
     def _enter(self, connection: _Connection) -> str | None:
         """Give a connection a place; the reason if there is none."""
+        if self.is_draining:
+            self.counters.refused[Refusal.STOPPING] += 1
+            return "the server stops"
         try:
             self._places.enter(connection)
         except Full as full:
+            is_address = full.limit is Limit.ADDRESS
+            self.counters.refused[Refusal.ADDRESS if is_address else Refusal.TOTAL] += 1
             return str(full)
+        self.counters.accepted += 1
         return None
 
     async def _reject(self, raw: socket.socket) -> None:
         """Close a connection with an alert, so that the client does not take it for a network fault."""
-        if self._draining or self._rejecting >= MAX_REJECTING:
+        if self.is_draining or self._rejecting >= MAX_REJECTING:
             raw.close()
             return
         self._rejecting += 1
@@ -312,30 +315,36 @@ class Listener:
                 if connection.ended_by:
                     continue
                 if connection.deadline < now:
-                    _end(connection, "timeout")
+                    _end(connection, "timeout", _TIMEOUTS.get(connection.waiting_for))
                 elif connection.is_abandoned():
-                    _end(connection, "by the client")
+                    _end(connection, "by the client", Closing.NORMAL)
             self._log.flush(now)
 
     async def _serve(self, raw: socket.socket, connection: _Connection) -> None:
         stream: TLSStream | None = None
+        handshake_failure: HandshakeFailure | None = None
         try:
             with connection.scope:
                 stream = TLSStream(raw, self.context())
                 await self._serve_messages(stream, connection)
         except TLSFailure as failure:
-            is_handshake = connection.waiting_for == _HANDSHAKE
-            step = "TLS handshake failed" if is_handshake else "connection broken"
+            connection.closing, handshake_failure = Closing.BROKEN, failure.kind
+            step = "connection broken" if connection.is_authenticated else "TLS handshake failed"
             self._warn(connection, step, str(failure))
         except (NoIdentity, Full) as refusal:
+            connection.closing = Closing.REFUSED
+            self.counters.clients_refused[_kind(refusal)] += 1
             self._warn(connection, "client refused", str(refusal))
         except RemoteProtocolError as error:
+            connection.closing = Closing.BAD_REQUEST
             self._warn(connection, "bad request", str(error))
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: all connections
             # run in one nursery, and an exception of one would end the others.
+            connection.closing = Closing.DEFECT
             log.exception("%s: connection closed by an internal error", connection.peer)
         finally:
+            self._count_end(connection, handshake_failure)
             if connection.scope.cancelled_caught:
                 self._log_end(connection)
             try:
@@ -343,7 +352,7 @@ class Listener:
                 has_session = connection.waiting_for != _HANDSHAKE
                 if stream is None:
                     raw.close()
-                elif self._draining:  # no time to wait until the client has read its response
+                elif self.is_draining:  # no time to wait until the client has read its response
                     stream.abort(notify=has_session)
                 else:
                     await stream.finish(notify=has_session)
@@ -351,6 +360,15 @@ class Listener:
                 self._places.leave(connection)
                 if self._all_closed is not None and not self._places.occupants:
                     self._all_closed.set()
+
+    def _count_end(self, connection: _Connection, failure: HandshakeFailure | None) -> None:
+        if connection.is_established:
+            self.counters.closed[connection.closing] += 1
+            return
+        if failure is None:
+            is_timeout = connection.ended_by == "timeout"
+            failure = HandshakeFailure.TIMEOUT if is_timeout else HandshakeFailure.ENDED_BY_SERVER
+        self.counters.handshake_failures[failure] += 1
 
     def _log_end(self, connection: _Connection) -> None:
         ended_by = connection.ended_by or "cancelled"
@@ -370,6 +388,9 @@ class Listener:
 
     async def _serve_messages(self, stream: TLSStream, connection: _Connection) -> None:
         await stream.do_handshake()
+        connection.is_established = True
+        self.counters.handshakes += 1
+        self.counters.handshake_seconds.observe(trio.current_time() - connection.begun)
         try:
             certificate = stream.peer_certificate()
             identity = self.identity_rule.identify(certificate)
@@ -385,7 +406,7 @@ class Listener:
         limits = self.limits
         while True:
             is_inside = framing is not None and framing.is_inside
-            if self._draining and not is_inside:
+            if self.is_draining and not is_inside:
                 return
             # The deadline for a request is set once, at its first part: a client that sends a byte
             # now and then must not extend it.
@@ -395,7 +416,7 @@ class Listener:
                 connection.deadline = clock() + timeout
             data = await stream.receive_some()
             if framing is None:
-                framing = _framing(data, limits.messages)
+                framing = framing_of(data, limits.messages)
             framing.feed(data)
             if not await self._respond_all(framing, stream, connection, identity):
                 return
@@ -411,7 +432,7 @@ class Listener:
         connection.waiting_for = _REST_OF_REQUEST
         connection.deadline = trio.current_time() + self.limits.message_timeout
         data = await stream.receive_some()
-        framing = _framing(data, self.limits.messages)
+        framing = framing_of(data, self.limits.messages)
         framing.feed(data)
         while True:
             try:
@@ -510,30 +531,20 @@ class Listener:
             await stream.send_all(data)
 
 
-class TTLVFraming(Framer):
-    """Messages in TTLV, without anything between them; see :class:`Framing`."""
-
-    unread = 0
-    is_text = False
-
-    def response(self, message: bytes) -> bytes:
-        """The message itself."""
-        return message
-
-
-def _framing(first: bytes, limits: Limits) -> Framing:
-    """TTLV or HTTP, by the first bytes: a TTLV message begins with 42 00, which no method does.
-
-    42 is also the letter B, so that the first byte alone is not enough.
-    """
-    if first[:1].isalpha() and not first.startswith(b"\x42\x00"[: len(first)]):
-        return HTTPFraming(limits)
-    return TTLVFraming(limits)
-
-
-def _end(connection: _Connection, reason: str) -> None:
+def _end(connection: _Connection, reason: str, closing: Closing | None) -> None:
     connection.ended_by = reason
+    connection.closing = closing or Closing.NORMAL
     connection.scope.cancel()
+
+
+def _make_room(connection: _Connection, reason: str) -> None:
+    _end(connection, reason, Closing.ROOM)
+
+
+def _kind(refusal: NoIdentity | Full) -> ClientRefusal:
+    if isinstance(refusal, Full):
+        return ClientRefusal.ACCOUNT
+    return ClientRefusal.REVOKED if isinstance(refusal, Revoked) else ClientRefusal.NO_NAME
 
 
 def _host_name(address: object) -> str:
