@@ -5,10 +5,11 @@ its items are carried out is in :mod:`kmipkit_server.engine.execution`.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from time import perf_counter
 
 import trio
 
@@ -29,6 +30,7 @@ from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.budget import MessageLimits, require_count
 from kmipkit_server.engine.computing import Computer
 from kmipkit_server.engine.execution import Execution
+from kmipkit_server.engine.observer import Observer
 from kmipkit_server.engine.plan import Plan, Planner
 from kmipkit_server.engine.request import (
     CriticalExtension,
@@ -71,6 +73,7 @@ class Dispatcher:
     has."""
     asynchronous_delay: timedelta = timedelta(0)
     """How long an asynchronous request is not carried out, so that it can be cancelled."""
+    observers: Sequence[Observer] = ()
 
     _planner: Planner = field(init=False)
     _is_restored: bool = False
@@ -117,6 +120,7 @@ class Dispatcher:
 
     async def respond(self, data: bytes, identity: Identity) -> Response:
         """The response to a whole message. Malformed input never raises an exception."""
+        begun = perf_counter()
         try:
             if len(data) < LARGE_MESSAGE:
                 request = read_request(data, self.limits, strict=self.strict)
@@ -126,6 +130,8 @@ class Dispatcher:
                 self._check_unusual(request, identity)
         except (RemoteProtocolError, OperationError) as error:
             log.warning("%s: bad request: %s", identity.name, error)
+            if isinstance(error, OperationError):
+                self._note_limit(error)
             return Response(self.refuse(error, data))
         now = self._now()
         try:
@@ -134,22 +140,27 @@ class Dispatcher:
             if request.header.authentication is not None or self.server.state.provisioned:
                 identity = await self._authenticate(request, identity, now)
             answer = await self._carry_out(request, identity, now)
-        except AuthenticationError as error:
-            log.warning("%s: authentication failed: %s", identity.name, error.message)
-            answer = Answer([failure(request.version, error, item) for item in request.items])
-        except CriticalExtension as error:
-            log.warning("%s: bad request: %s", identity.name, error.message)
-            answer = Answer([failure(request.version, error, item) for item in request.items])
         except OperationError as error:
-            log.warning("%s: bad request: %s", identity.name, error.message)
-            answer = Answer([failure(request.version, error)])
+            answer = self._refusal(request, identity, error)
         except StoreError as error:
             answer = Answer([self._store_failure(request, identity, error)])
         if request.header.maximum_response_size is not None:
             refusal = refusal_of_size(request, answer, now, identity.proof)
             answer = answer if refusal is None else Answer([refusal])
         encoded = answer.encode(request.version, now, identity.proof)
+        for observer in self.observers:
+            observer.finished(request, identity, answer.results, begun)
         return Response(encoded, request.version if answer.exchanges_roles else None)
+
+    def _refusal(self, request: Request, identity: Identity, error: OperationError) -> Answer:
+        """The results of a request that is refused before its items are carried out."""
+        self._note_limit(error)
+        is_authentication = isinstance(error, AuthenticationError)
+        kind = "authentication failed" if is_authentication else "bad request"
+        log.warning("%s: %s: %s", identity.name, kind, error.message)
+        if is_authentication or isinstance(error, CriticalExtension):
+            return Answer([failure(request.version, error, item) for item in request.items])
+        return Answer([failure(request.version, error)])
 
     def _check_unusual(self, request: Request, identity: Identity) -> None:
         """Refuse too many items, and log what only later versions have."""
@@ -175,6 +186,8 @@ class Dispatcher:
         It has one item without operation (KMIP 1.4 §11.1). Its version is that of the request, or
         the next lower one that the server supports, or the lowest one.
         """
+        for observer in self.observers:
+            observer.refused(error.reason)
         version = peek_version(data)
         if version not in VERSIONS:
             version = next((v for v in reversed(VERSIONS) if version and v < version), VERSIONS[0])
@@ -191,6 +204,7 @@ class Dispatcher:
             if deferred.stage is not ProcessingStage.SUBMITTED:
                 continue
             deferred.stage = ProcessingStage.IN_PROCESS
+            begun = perf_counter()
             items = self._asynchronous.remaining(deferred)
             original = deferred.request
             # The Poll that fetches a result has a Maximum Response Size of its own.
@@ -204,11 +218,17 @@ class Dispatcher:
             except StoreError as error:
                 results = [self._store_failure(request, deferred.identity, error)]
             self._asynchronous.finish(deferred, items, results)
+            for observer in self.observers:
+                observer.finished(request, deferred.identity, results, begun)
 
     async def run_for(self, request: Request, identity: Identity) -> Batch:
         """Carry out a request of the server's own for an account. StoreError if the store fails."""
+        begun = perf_counter()
         execution = self._execution(request, self._planner.plan(request), identity, self._now())
-        return await execution.finish(self.store, self.computer)
+        batch = await execution.finish(self.store, self.computer)
+        for observer in self.observers:
+            observer.finished(request, identity, batch.results, begun)
+        return batch
 
     # --- from a request to its results -----------------------------------------------------------
 
@@ -255,6 +275,10 @@ class Dispatcher:
     def _now(self) -> datetime:
         """The time in whole seconds, as a Date-Time of KMIP is (KMIP 1.4 §9.1.1.4)."""
         return self.clock().replace(microsecond=0)
+
+    def _note_limit(self, error: OperationError) -> None:
+        if error.limit is not None:
+            self.server.state.limits_reached[error.limit] += 1
 
     def _store_failure(
         self, request: Request, identity: Identity, error: StoreError

@@ -6,7 +6,7 @@ what it has: a damaged file must not bring a revoked certificate back.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -100,6 +100,10 @@ class Revocations:
         if reason is not None or not self.files.refuses_expired:
             return reason
         return self._lists.expiration_reason(peer, self.clock())
+
+    def expirations(self) -> Iterable[Expiration]:
+        """When the newest list of each authority expires."""
+        return self._lists.expirations.values()
 
     def validity(self, peer: PeerCertificate) -> ValidityIndicator:
         """What the lists say about a certificate; Unknown if the list that would tell has expired."""
