@@ -9,9 +9,10 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -47,6 +48,8 @@ from kmipkit_server.engine.workers import open_workers
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.keys.certificate_authority import CLIENTS, stored_certificate
+from kmipkit_server.metrics import monitoring
+from kmipkit_server.metrics.operations import OperationCounters
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.open_files import permit_connections
@@ -168,22 +171,54 @@ async def _serve(
             revocations=tls.revocations,
             limits=_connection_limits(config),
         )
+        parts = monitoring.Parts(
+            store, dispatcher, listener, tls, queue, OperationCounters(), clock
+        )
+        watching = _monitoring_sockets(config, cleanup)
+        if watching:
+            dispatcher.observers = (parts.operations,)
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(store.serve)
                 await _restore(store, dispatcher, tls, clock)
-                async with trio.open_nursery() as serving:
+                async with (
+                    _monitored(config, parts, watching),
+                    trio.open_nursery() as serving,
+                ):
                     serving.start_soon(listener.serve, sockets)
                     serving.start_soon(tls.watch)
                     serving.start_soon(_notifier(config, request_source, tls).run)
                     serving.start_soon(Rotation(dispatcher).run)
                     serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
-                    announce(_ready_line(config, sockets[0].getsockname(), files))
+                    announce(_ready_line(config, sockets, watching, files))
                     await _handle_signals(signals, tls, listener)
                     log.info("stopping: finishing the requests that have begun")
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
                 await store.stop()
+
+
+def _monitoring_sockets(config: Config, cleanup: ExitStack) -> list[socket.socket]:
+    """The sockets of the port for monitoring; none if there is no such port."""
+    if not config.metrics.listen:
+        return []
+    sockets = open_sockets(*address(config.metrics.listen))
+    for listening in sockets:
+        cleanup.enter_context(listening)
+    return sockets
+
+
+@asynccontextmanager
+async def _monitored(
+    config: Config, parts: monitoring.Parts, sockets: list[socket.socket]
+) -> AsyncIterator[None]:
+    """Serve the port for monitoring, also while the server finishes its last requests."""
+    tls = config.metrics.tls
+    server = monitoring.server(parts, is_tls=tls != "off", needs_certificate=tls == "mutual")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve, sockets)
+        yield
+        nursery.cancel_scope.cancel()
 
 
 async def _restore(store: Store, dispatcher: Dispatcher, tls: TLSSettings, clock: Clock) -> None:
@@ -403,14 +438,26 @@ def _connection_limits(config: Config) -> ConnectionLimits:
     )
 
 
-def _ready_line(config: Config, address: tuple[str, int], files: TLSFiles) -> str:
-    host, port = address[:2]
-    endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    line = f"ready: listening on {endpoint}, data in {config.store.directory}, CA {files.ca}"
+def _ready_line(
+    config: Config,
+    sockets: Sequence[socket.socket],
+    watching: Sequence[socket.socket],
+    files: TLSFiles,
+) -> str:
+    directory = config.store.directory
+    line = f"ready: listening on {_endpoint(sockets)}, data in {directory}, CA {files.ca}"
     if config.tls.cert is None:
         folder = config.store.directory / CERTIFICATES
         line += f", client certificate {folder / f'{ADMIN}.crt'} and key {folder / f'{ADMIN}.key'}"
+    if watching:
+        scheme = "http" if config.metrics.tls == "off" else "https"
+        line += f", metrics {scheme}://{_endpoint(watching)}/metrics"
     return line
+
+
+def _endpoint(sockets: Sequence[socket.socket]) -> str:
+    host, port = sockets[0].getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _handle_signals(

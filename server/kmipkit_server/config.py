@@ -153,6 +153,17 @@ class NotifyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """The port for monitoring: /healthz, /readyz and /metrics."""
+
+    listen: str | None = None
+    """HOST:PORT; port 0 is any free port. The default is no such port."""
+    tls: str = "off"
+    """``off``; ``server`` for TLS with the server's certificate; ``mutual`` for clients with a
+    certificate of an authority in ``tls.ca``. Without TLS, HOST should be a loopback address."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """The log on standard error."""
 
@@ -170,6 +181,7 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     kmip: KMIPConfig = field(default_factory=KMIPConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     @property
@@ -261,6 +273,7 @@ def address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+MONITORING_TLS = ("off", "server", "mutual")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -287,6 +300,14 @@ def check(config: Config, source: str) -> Config:
         *(
             (not text or _ADDRESS.fullmatch(text), f"notify.accounts.{account} must be HOST:PORT")
             for account, text in (config.notify.accounts or {}).items()
+        ),
+        (
+            not config.metrics.listen or _ADDRESS.fullmatch(config.metrics.listen),
+            "metrics.listen must be HOST:PORT",
+        ),
+        (
+            config.metrics.tls in MONITORING_TLS,
+            f"metrics.tls must be one of {', '.join(MONITORING_TLS)}",
         ),
         (config.log.level in LEVELS, f"log.level must be one of {', '.join(LEVELS)}"),
         (

@@ -17,6 +17,7 @@ from typing import Protocol
 import h11
 import trio
 
+from kmipkit_server.identity.certificate import NoIdentity
 from kmipkit_server.metrics.pages import Content, Page
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
@@ -28,6 +29,10 @@ SECONDS = 10.0
 """For a connection: handshake, request and response."""
 MAX_HEAD = 8 * 1024
 """Bytes of a request line with headers."""
+
+
+_ENDS = (OSError, TLSFailure, NoIdentity, trio.BrokenResourceError, trio.ClosedResourceError)
+"""How the connection of a client ends that is not accepted, or goes away."""
 
 
 class _Stream(Protocol):
@@ -85,6 +90,8 @@ class MonitoringServer:
     pages: Mapping[str, Page]
     context: Callable[[], ssl.SSLContext] | None = None
     """The TLS settings for the next connection; None for HTTP without TLS."""
+    judge: Callable[[bytes | None], object] | None = None
+    """Raises NoIdentity for a client certificate that is not to be accepted, if clients need one."""
     _connections: int = 0
 
     async def serve(self, sockets: list[socket.socket]) -> None:
@@ -117,7 +124,7 @@ class MonitoringServer:
                 stream = await self._open(raw)
                 await self._respond(stream)
                 await stream.finish()
-        except (OSError, TLSFailure, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        except _ENDS as error:
             log.debug("monitoring: connection ended: %s", error)
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: monitoring must
@@ -133,6 +140,8 @@ class MonitoringServer:
             return _PlainStream(raw)
         stream = TLSStream(raw, self.context())
         await stream.do_handshake()
+        if self.judge is not None:
+            self.judge(stream.peer_certificate())
         return _TLSStream(stream)
 
     async def _respond(self, stream: _Stream) -> None:

@@ -96,6 +96,7 @@ class TLSSettings:
     clock: Clock
     further: tuple[x509.Certificate, ...] = ()
     """Authorities of clients that the files do not have: that of Re-Provision."""
+    _for_all: tuple[TLSMaterial, ssl.SSLContext] | None = None
 
     @classmethod
     def load(cls, files: TLSFiles, revocations: RevocationFiles, clock: Clock) -> "TLSSettings":
@@ -123,6 +124,14 @@ class TLSSettings:
         if certificate not in self.further:
             self.further += (certificate,)
             contexts.trust(self.context, (certificate,))
+
+    def context_for_all(self) -> ssl.SSLContext:
+        """The settings for connections whose clients need no certificate."""
+        if self._for_all is None or self._for_all[0] is not self.material:
+            context = self.material.server_context()
+            context.verify_mode = ssl.CERT_NONE
+            self._for_all = self.material, context
+        return self._for_all[1]
 
     def client_context(self) -> ssl.SSLContext:
         """As of :meth:`TLSMaterial.client_context`, with the certificate now in use."""
