@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +32,14 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.config.effective import (
+    ADMIN,
+    administrators,
+    is_development,
+    notified_accounts,
+    offers_interop,
+    share_of_connections,
+)
 from kmipkit_server.engine.asynchronous import DeferredRequest
 from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
@@ -69,9 +77,6 @@ Announce = Callable[[str], None]
 
 DATABASE = "objects.sqlite3"
 CERTIFICATES = "certs"
-ADMIN = "admin"
-DEVELOPMENT_ADMINISTRATORS = (ADMIN, "administrator")
-"""The default administrators with development certificates; otherwise there are none."""
 MIN_DEFERRED_INTERVAL = 0.25
 """Seconds between two checks for asynchronous requests that are due, at least."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -159,7 +164,7 @@ async def _serve(
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
-        queue = Notifications(frozenset(_notified_accounts(config)))
+        queue = Notifications(frozenset(notified_accounts(config)))
         request_source = RequestSource(store, queue, clock)
         rule = IdentityRule(config.identity.source, config.identity.accounts)
         dispatcher = _dispatcher(config, store, tls, clock, queue, workers, rule)
@@ -270,11 +275,11 @@ def _existing_files(config: Config, password: KeyPassword) -> TLSFiles | None:
 
 def _revocation_files(config: Config) -> RevocationFiles:
     tls = config.tls
-    is_development = tls.cert is None
+    own = config.store.directory / CERTIFICATES / "ca.crl" if is_development(config) else None
     return RevocationFiles(
         crls=tls.crl,
         revoked=tls.revoked,
-        optional_crl=config.store.directory / CERTIFICATES / "ca.crl" if is_development else None,
+        optional_crl=own,
         refuses_expired=tls.expired_crl == "refuse",
     )
 
@@ -313,7 +318,7 @@ def _dispatcher(
 
 
 def _registry(config: Config) -> Registry:
-    excluded = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
+    excluded = frozenset() if offers_interop(config) else frozenset({Operation.INTEROP})
     return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
@@ -363,29 +368,19 @@ def _settings(config: Config, tls: TLSSettings) -> Settings:
 def _accounts(
     config: Config, store: Store, state: ServerState, revocations: Revocations
 ) -> Accounts:
-    identity, is_development = config.identity, config.tls.cert is None
-    administrators = identity.administrators
-    if administrators is None:
-        administrators = DEVELOPMENT_ADMINISTRATORS if is_development else ()
+    unknown_credentials = config.identity.unknown_credentials
     return Accounts(
         store,
-        frozenset(administrators),
-        ignores_unknown=identity.unknown_credentials == "ignore",
-        is_lenient=identity.unknown_credentials is None and is_development,
+        frozenset(administrators(config)),
+        ignores_unknown=unknown_credentials == "ignore",
+        is_lenient=unknown_credentials is None and is_development(config),
         sessions=state.sessions,
         revocation=revocations.reason,
     )
 
 
-def _notified_accounts(config: Config) -> Mapping[str, str]:
-    """The accounts that are notified, with their addresses."""
-    if config.notify.accounts is not None:
-        return config.notify.accounts
-    return dict.fromkeys(DEVELOPMENT_ADMINISTRATORS if config.tls.cert is None else (), "")
-
-
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
-    addresses = _notified_accounts(config)
+    addresses = notified_accounts(config)
     return Notifier(
         queue=request_source.queue,
         message=request_source.message,
@@ -414,18 +409,13 @@ async def _carry_out(dispatcher: Dispatcher, deferred: DeferredRequest) -> None:
         log.exception("an asynchronous request ended by an internal error")
 
 
-def _offers_interop(config: Config) -> bool:
-    configured = config.kmip.interop
-    return config.tls.cert is None if configured is None else configured
-
-
 def _message_limits(config: Config) -> Limits:
     return replace(DEFAULT_LIMITS, max_message=config.limits.max_message)
 
 
 def _connection_limits(config: Config) -> ConnectionLimits:
     limits = config.limits
-    share = max(1, limits.connections * 3 // 4)
+    share = share_of_connections(config)
     return ConnectionLimits(
         handshake_timeout=limits.handshake_timeout,
         message_timeout=limits.message_timeout,
