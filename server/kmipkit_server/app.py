@@ -31,6 +31,8 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
+from kmipkit_server.audit.service import Audit
+from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.config import Config, ConfigError, address
 from kmipkit_server.config.effective import (
     ADMIN,
@@ -58,6 +60,7 @@ from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.keys.certificate_authority import CLIENTS, stored_certificate
 from kmipkit_server.metrics import monitoring
 from kmipkit_server.metrics.operations import OperationCounters
+from kmipkit_server.net.connection_log import Occurrence, Throttle
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.open_files import permit_connections
@@ -75,10 +78,12 @@ log = logging.getLogger("kmipkit.server")
 
 Announce = Callable[[str], None]
 
-DATABASE = "objects.sqlite3"
 CERTIFICATES = "certs"
 MIN_DEFERRED_INTERVAL = 0.25
 """Seconds between two checks for asynchronous requests that are due, at least."""
+MAX_RECORDED_KEYS = 256
+"""Addresses and kinds of refused connections that have records of their own in a minute: these are all
+that somebody without a certificate can write to the audit log, less than 300 kB."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -107,7 +112,7 @@ def run(config: Config, announce: Announce, password: KeyPassword = NO_PASSWORD)
 
 def lock(config: Config) -> Path:
     """The file that a server with this configuration locks while it runs."""
-    return lock_file(config.store.directory / DATABASE)
+    return lock_file(config.database)
 
 
 def unlock(config: Config, password: KeyPassword) -> None:
@@ -154,7 +159,7 @@ async def _serve(
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = _tls_files(config, clock, password)
     tls = TLSSettings.load(files, _revocation_files(config), clock)
-    database = config.store.directory / DATABASE
+    database = config.database
     vault = FileVault.open(config.root_key, may_create=not has_content(database))
     with ExitStack() as cleanup:
         store = SQLiteStore.open(database, vault)
@@ -164,10 +169,13 @@ async def _serve(
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
+        audit = await _open_audit(config, store, clock)
         queue = Notifications(frozenset(notified_accounts(config)))
         request_source = RequestSource(store, queue, clock)
         rule = IdentityRule(config.identity.source, config.identity.accounts)
-        dispatcher = _dispatcher(config, store, tls, clock, queue, workers, rule)
+        operations = OperationCounters()
+        seam = _seam(config, queue, audit, operations)
+        dispatcher = _dispatcher(config, store, tls, clock, seam, workers, rule)
         listener = Listener(
             context=lambda: tls.context,
             responder=dispatcher,
@@ -175,13 +183,10 @@ async def _serve(
             identity_rule=rule,
             revocations=tls.revocations,
             limits=_connection_limits(config),
+            refusals=None if audit is None else _refusals(audit),
         )
-        parts = monitoring.Parts(
-            store, dispatcher, listener, tls, queue, OperationCounters(), clock
-        )
+        parts = monitoring.Parts(store, dispatcher, listener, tls, queue, operations, clock, audit)
         watching = _monitoring_sockets(config, cleanup)
-        if watching:
-            dispatcher.observers = (parts.operations,)
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(store.serve)
@@ -190,6 +195,8 @@ async def _serve(
                     _monitored(config, parts, watching),
                     trio.open_nursery() as serving,
                 ):
+                    if audit is not None:
+                        await serving.start(audit.run, store)
                     serving.start_soon(listener.serve, sockets)
                     serving.start_soon(tls.watch)
                     serving.start_soon(_notifier(config, request_source, tls).run)
@@ -200,6 +207,8 @@ async def _serve(
                     log.info("stopping: finishing the requests that have begun")
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
+                if audit is not None:
+                    await audit.stop(store)
                 await store.stop()
 
 
@@ -289,7 +298,7 @@ def _dispatcher(
     store: Store,
     tls: TLSSettings,
     clock: Clock,
-    queue: Notifications,
+    seam: Seam,
     workers: Executor,
     rule: IdentityRule,
 ) -> Dispatcher:
@@ -304,7 +313,7 @@ def _dispatcher(
         server=server,
         accounts=_accounts(config, store, server.state, tls.revocations),
         clock=clock,
-        seam=_seam(config, queue),
+        seam=seam,
         limits=_message_limits(config),
         message_limits=MessageLimits(
             items=config.limits.batch_items,
@@ -322,12 +331,45 @@ def _registry(config: Config) -> Registry:
     return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
-def _seam(config: Config, queue: Notifications) -> Seam:
+async def _open_audit(config: Config, store: Store, clock: Clock) -> Audit | None:
+    """The audit log, which the store writes along with its changes from now on."""
+    if not config.audit.enabled:
+        return None
+    audit = await Audit.start(_audit_settings(config), store, clock)
+    store.journal = audit.outbox
+    return audit
+
+
+def _audit_settings(config: Config) -> AuditSettings:
+    audit = config.audit
+    return AuditSettings(
+        directory=config.audit_directory,
+        durable=audit.sync == "answer",
+        refuses=audit.on_failure == "refuse",
+        checkpoint=timedelta(seconds=audit.checkpoint_seconds),
+        file_size=audit.file_bytes,
+        file_age=timedelta(hours=audit.file_hours),
+        keep=None if audit.keep_days is None else timedelta(days=audit.keep_days),
+    )
+
+
+def _refusals(audit: Audit) -> Throttle:
+    def record(each: Occurrence) -> None:
+        audit.connections.refused(each.address, each.port, each.kind, each.text, each.further)
+
+    return Throttle(record, MAX_RECORDED_KEYS)
+
+
+def _seam(
+    config: Config, queue: Notifications, audit: Audit | None, operations: OperationCounters
+) -> Seam:
     """The hooks around each operation, in the order in which they run."""
     quotas = Quotas(config.limits.objects_per_account, config.limits.bytes_per_account)
     quota_hooks = () if quotas == Quotas() else (quotas,)
     notification_hooks = (NotificationHook(queue),) if queue.accounts else ()
-    return Seam((TicketRights(), *quota_hooks, *notification_hooks))
+    audit_hooks = () if audit is None else (audit.hook,)
+    observers = (operations,) if config.metrics.listen else ()
+    return Seam((TicketRights(), *quota_hooks, *notification_hooks, *audit_hooks, *observers))
 
 
 def _extra_operations(config: Config) -> Iterator[ServedOperation]:

@@ -49,6 +49,7 @@ def effective(config: Config) -> Config:
         config,
         identity=replace(config.identity, administrators=administrators(config)),
         store=replace(config.store, root_key=config.root_key),
+        audit=replace(config.audit, directory=config.audit_directory),
         limits=replace(
             limits,
             connections_per_address=limits.connections_per_address or share,

@@ -54,6 +54,7 @@ def _rules(config: Config) -> Iterator[Rule]:
     yield from _network(config)
     yield from _identity(config)
     yield from _limits(config)
+    yield from _audit(config)
     yield from _observation(config)
     kmip = config.kmip
     yield Rule(kmip.asynchronous_delay >= 0, "kmip.asynchronous_delay", "must be 0 or more")
@@ -101,6 +102,18 @@ def _limits(config: Config) -> Iterator[Rule]:
     for each in fields(limits):
         value = getattr(limits, each.name)
         yield Rule(value is None or value > 0, f"limits.{each.name}", "must be more than 0")
+
+
+def _audit(config: Config) -> Iterator[Rule]:
+    audit = config.audit
+    yield Rule(audit.sync in ("interval", "answer"), "audit.sync", "must be interval or answer")
+    yield Rule(
+        audit.on_failure in ("refuse", "serve"), "audit.on_failure", "must be refuse or serve"
+    )
+    yield Rule(audit.file_bytes >= 64 * 1024, "audit.file_bytes", "must be at least 65536")
+    for name in ("checkpoint_seconds", "file_hours", "keep_days"):
+        value = getattr(audit, name)
+        yield Rule(value is None or value > 0, f"audit.{name}", "must be more than 0")
 
 
 def _observation(config: Config) -> Iterator[Rule]:

@@ -157,6 +157,29 @@ class NotifyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """The audit log: who has done what, and what was refused (docs/audit.md)."""
+
+    enabled: bool = True
+    """Whether the server writes it."""
+    directory: Path | None = None
+    """Where its files are; the default is ``audit`` in the directory of the store."""
+    sync: str = "interval"
+    """When records of reads and refusals reach the disk: after an ``interval`` of 100 ms at most, or
+    before the ``answer`` leaves. Those of changes always do so before the answer."""
+    on_failure: str = "refuse"
+    """What the server does while it cannot write records: ``refuse`` all requests, or ``serve``."""
+    checkpoint_seconds: float = 60.0
+    """Between two signatures over the log, if it has new records."""
+    file_bytes: int = 64 * 1024 * 1024
+    """The size from which on a new file begins."""
+    file_hours: float = 24.0
+    """The age from which on a new file begins."""
+    keep_days: float | None = None
+    """The age from which on the server deletes files; the default is never."""
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsConfig:
     """The port for monitoring: /healthz, /readyz and /metrics."""
 
@@ -204,6 +227,7 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     kmip: KMIPConfig = field(default_factory=KMIPConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     tracing: TracingConfig = field(default_factory=TracingConfig)
     log: LogConfig = field(default_factory=LogConfig)
@@ -212,3 +236,13 @@ class Config:
     def root_key(self) -> Path:
         """The file of the root key."""
         return self.store.root_key or self.store.directory / "root.key"
+
+    @property
+    def database(self) -> Path:
+        """The file of the embedded store."""
+        return self.store.directory / "objects.sqlite3"
+
+    @property
+    def audit_directory(self) -> Path:
+        """Where the audit log is."""
+        return self.audit.directory or self.store.directory / "audit"

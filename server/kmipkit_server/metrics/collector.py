@@ -19,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from kmipkit import __version__
+from kmipkit_server.audit.log import AuditLog
 from kmipkit_server.counters.histogram import Histogram
 from kmipkit_server.engine.computing import Computer
 from kmipkit_server.engine.notifications import Notifications
@@ -78,7 +79,7 @@ def operations(counters: OperationCounters) -> Iterator[Metric]:
     yield durations
     yield _counter(
         "kmipkit_messages_refused",
-        "Messages that could not be read, or whose sender is nobody.",
+        "Messages that could not be read.",
         "reason",
         counters.refusals().items(),
     )
@@ -219,6 +220,24 @@ def certificates(validities: Callable[[], Iterable[Validity]], clock: Clock) -> 
     for labels, count in left.items():
         days.add_metric(labels, count)
     yield days
+
+
+def audit(log: AuditLog) -> Iterator[Metric]:
+    """The audit log, as far as it is written, on the disk and signed."""
+    position = GaugeMetricFamily(
+        "kmipkit_audit_position",
+        "The number of the last record that is written, on the disk, and signed.",
+        labels=("state",),
+    )
+    position.add_metric(("written",), log.position.number)
+    position.add_metric(("synced",), log.synced.number)
+    position.add_metric(("signed",), log.checkpoint_number)
+    yield position
+    yield GaugeMetricFamily(
+        "kmipkit_audit_writable",
+        "0 if the last record could not be written.",
+        float(log.failing_since is None),
+    )
 
 
 def _counter(

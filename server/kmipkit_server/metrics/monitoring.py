@@ -6,6 +6,7 @@ from functools import partial
 from prometheus_client import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from kmipkit_server.audit.service import Audit
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.notifications import Notifications
 from kmipkit_server.engine.settings import Clock
@@ -35,6 +36,7 @@ class Parts:
     notifications: Notifications
     operations: OperationCounters
     clock: Clock
+    audit: Audit | None = None
 
 
 def server(
@@ -63,12 +65,28 @@ def checks(parts: Parts) -> dict[str, Check]:
         "certificate": immediate(lambda: certificate_problem(tls, clock())),
         "revocation": immediate(lambda: revocation_problem(tls, clock())),
         "store": StoreProbe(parts.store, clock),
+        **(
+            {}
+            if parts.audit is None
+            else {"audit": immediate(partial(_audit_problem, parts.audit))}
+        ),
     }
+
+
+def _audit_problem(audit: Audit) -> str | None:
+    """Why the audit makes the server refuse requests."""
+    since = audit.log.refusing_since
+    return (
+        None
+        if since is None
+        else f"the audit log cannot be written since {since:%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 def collectors(parts: Parts) -> tuple[Collector, ...]:
     """The metrics of the server and of its process."""
     dispatcher, store = parts.dispatcher, parts.store
+    audit = parts.audit
     sources = (
         collector.build_info,
         partial(collector.operations, parts.operations),
@@ -82,6 +100,7 @@ def collectors(parts: Parts) -> tuple[Collector, ...]:
             parts.notifications,
         ),
         partial(collector.certificates, lambda: validities(parts.tls), parts.clock),
+        *(() if audit is None else (partial(collector.audit, audit.log),)),
     )
     return (
         collector.ServerCollector(sources),

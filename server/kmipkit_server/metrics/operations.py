@@ -16,8 +16,9 @@ from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
 from kmipkit_server.counters.histogram import LATENCIES, Histogram
+from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.request import Request
-from kmipkit_server.identity.identity import Identity
+from kmipkit_server.engine.seam import Hook
 
 BATCH = "Batch"
 """The operation of a message with several items, in the histogram of durations."""
@@ -56,36 +57,35 @@ class _Series:
         self.items = 0
 
 
-class OperationCounters:
-    """Counts what the dispatcher has finished; an :class:`.engine.observer.Observer`."""
+class OperationCounters(Hook):
+    """Counts what the server has answered."""
 
     def __init__(self) -> None:
         self._series: dict[_Key, _Series] = {}
         self._batches = Histogram()
         self._refused: Counter[ResultReason] = Counter()
 
-    def finished(
-        self,
-        request: Request,
-        identity: Identity,  # noqa: ARG002 - of the interface
-        results: Sequence[ResponseBatchItem],
-        begun: float,
-    ) -> None:
-        """Count the items of a request, and its time."""
+    def answered(self, exchange: Exchange) -> None:
+        """Count the items of a message, and its time."""
+        request, results = exchange.request, exchange.results
+        if request is None:
+            if exchange.error is not None:
+                self._refused[exchange.error.reason] += 1
+            return
         if len(request.items) != 1:
-            self._finished_batch(request, results, begun)
+            self._answered_batch(request, results, exchange.started)
             return
         [result] = results
         key = (result.operation, request.version, result.result_status, result.result_reason)
         series = self._series.get(key)
         if series is None:
             series = self._new(key)
-        seconds = perf_counter() - begun
+        seconds = perf_counter() - exchange.started
         series.counts[bisect_left(LATENCIES, seconds)] += 1
         series.sum += seconds
 
-    def _finished_batch(
-        self, request: Request, results: Sequence[ResponseBatchItem], begun: float
+    def _answered_batch(
+        self, request: Request, results: Sequence[ResponseBatchItem], started: float
     ) -> None:
         if not results:
             return  # all items were cancelled before they were due
@@ -94,11 +94,7 @@ class OperationCounters:
             key = (result.operation, version, result.result_status, result.result_reason)
             series = self._series.get(key) or self._new(key)
             series.items += 1
-        self._batches.observe(perf_counter() - begun)
-
-    def refused(self, reason: ResultReason) -> None:
-        """Count a message that could not be read."""
-        self._refused[reason] += 1
+        self._batches.observe(perf_counter() - started)
 
     def _new(self, key: _Key) -> _Series:
         operation, *rest = key

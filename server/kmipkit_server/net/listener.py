@@ -13,7 +13,6 @@ timeouts are normal, and are logged at debug level.
 import contextlib
 import errno
 import logging
-import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,7 +20,6 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import trio
-from kmipkit_certs.revocation_status import PeerCertificate
 
 from kmipkit.connection import Signal
 from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
@@ -32,7 +30,17 @@ from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.net.connection_log import ConnectionLog
+from kmipkit_server.net.connection import (
+    CLIENT_RESPONSE,
+    HANDSHAKE,
+    REQUEST,
+    RESPONSE,
+    REST_OF_REQUEST,
+    SENDING,
+    Connection,
+    end,
+)
+from kmipkit_server.net.connection_log import ConnectionLog, Occurrence, Throttle, peer_name
 from kmipkit_server.net.counters import ClientRefusal, Closing, ConnectionCounters, Refusal
 from kmipkit_server.net.framing import Framing, TTLVFraming, framing_of
 from kmipkit_server.net.http import Reply
@@ -51,24 +59,23 @@ _INTERNAL_ERROR_ALERT = bytes.fromhex("15 0303 0002 02 50")
 """The fatal alert "internal_error", which is not about the peer: the server is busy (RFC 8446 §6.2)."""
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-_CLOSED_BY_PEER = getattr(select, "POLLRDHUP", 0)
-"""The event of a socket whose peer has closed, where the system has it."""
-
-# What a connection is waiting for; log lines show it.
-_HANDSHAKE = "the TLS handshake"
-_REQUEST = "a request"
-_REST_OF_REQUEST = "the rest of a request"
-_RESPONSE = "the server's own response"
-_SENDING = "the client to read a response"
-_CLIENT_RESPONSE = "the client's response"
-
 _TIMEOUTS: Mapping[str, Closing] = {
-    _REQUEST: Closing.IDLE,
-    _REST_OF_REQUEST: Closing.REQUEST,
-    _SENDING: Closing.SEND,
-    _CLIENT_RESPONSE: Closing.REQUEST,
+    REQUEST: Closing.IDLE,
+    REST_OF_REQUEST: Closing.REQUEST,
+    SENDING: Closing.SEND,
+    CLIENT_RESPONSE: Closing.REQUEST,
 }
 """Which timeout has ended a connection, by what it waited for."""
+# What happens to connections; log lines and records of the audit show it.
+_NO_PLACE = "connection refused"
+_NO_HANDSHAKE = "TLS handshake failed"
+_NO_ACCOUNT = "client refused"
+_BAD_REQUEST = "bad request"
+_BROKEN = "connection broken"
+_CLOSED = "closed"
+
+_REFUSALS = frozenset({_NO_PLACE, _NO_HANDSHAKE, _NO_ACCOUNT, _BAD_REQUEST})
+"""What the server refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,55 +113,6 @@ class Responder(Protocol):
         """The response to a message that fails as a whole."""
 
 
-@dataclass(slots=True, eq=False)
-class _Connection:
-    """An open connection, with its deadline."""
-
-    scope: trio.CancelScope
-    address: str
-    peer: str
-    """The address and the port, for the log."""
-    timeouts: Mapping[str, float]
-    deadline: float
-    waiting_for: str
-    descriptor: int
-    """The file descriptor of its socket."""
-    begun: float
-    """When it was accepted."""
-    ended_by: str = ""
-    """The reason for which the server ends it: a timeout, its own shutdown, lack of places, the
-    revocation of the certificate, or that the client has closed it."""
-    is_established: bool = False
-    """Whether the handshake has succeeded; the certificate may still be refused."""
-    closing: Closing = Closing.NORMAL
-    """The same in a fixed word, for the counters."""
-    certificate: PeerCertificate | None = None
-    """What revocations may concern; None during the handshake."""
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Whether its handshake is finished."""
-        return self.waiting_for != _HANDSHAKE
-
-    @property
-    def silent_since(self) -> float | None:
-        """When it began to wait for its peer; None while it waits for the server."""
-        timeout = self.timeouts.get(self.waiting_for)
-        return None if timeout is None else self.deadline - timeout
-
-    def is_abandoned(self) -> bool:
-        """Whether the client has closed the connection while the server computes its response.
-
-        Nobody reads from the socket meanwhile, and further requests may be in its buffer: only the
-        end of the stream matters.
-        """
-        if self.waiting_for != _RESPONSE or not _CLOSED_BY_PEER:
-            return False
-        poll = select.poll()
-        poll.register(self.descriptor, _CLOSED_BY_PEER)
-        return bool(poll.poll(0))
-
-
 @dataclass(slots=True)
 class Listener:
     """Serves all connections of the given listening sockets until cancelled."""
@@ -168,7 +126,9 @@ class Listener:
     revocations: Revocations
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     counters: ConnectionCounters = field(default_factory=ConnectionCounters)
-    _places: Places[_Connection] = field(init=False)
+    refusals: Throttle | None = None
+    """Gets what is refused before a request has an account, for the audit."""
+    _places: Places[Connection] = field(init=False)
     _log: ConnectionLog = field(default_factory=lambda: ConnectionLog(log))
     _timeouts: Mapping[str, float] = field(init=False)
     """How long a connection may wait for its peer, by what it waits for."""
@@ -188,11 +148,11 @@ class Listener:
             _make_room,
         )
         self._timeouts = {
-            _HANDSHAKE: limits.handshake_timeout,
-            _REQUEST: limits.idle_timeout,
-            _REST_OF_REQUEST: limits.message_timeout,
-            _SENDING: limits.send_timeout,
-            _CLIENT_RESPONSE: limits.message_timeout,
+            HANDSHAKE: limits.handshake_timeout,
+            REQUEST: limits.idle_timeout,
+            REST_OF_REQUEST: limits.message_timeout,
+            SENDING: limits.send_timeout,
+            CLIENT_RESPONSE: limits.message_timeout,
         }
 
     async def serve(self, sockets: list[socket.socket]) -> None:
@@ -225,8 +185,8 @@ class Listener:
         self._all_closed = trio.Event()
         self._accepting.cancel()
         for connection in list(self._places.occupants):
-            if connection.waiting_for == _REQUEST:
-                _end(connection, "shutdown", Closing.STOPPING)
+            if connection.waiting_for == REQUEST:
+                end(connection, "shutdown", Closing.STOPPING)
         if self._places.occupants:
             with trio.move_on_after(grace):
                 await self._all_closed.wait()
@@ -238,7 +198,7 @@ class Listener:
                 continue
             reason = self.revocations.reason(connection.certificate)
             if reason is not None:
-                _end(connection, reason, Closing.REVOKED)
+                end(connection, reason, Closing.REVOKED)
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:
@@ -262,25 +222,26 @@ class Listener:
 
     def _begin(self, raw: socket.socket, address: object, nursery: trio.Nursery) -> None:
         raw.setblocking(False)
-        connection = _Connection(
+        connection = Connection(
             trio.CancelScope(),
             _host_name(address),
-            _peer_name(address),
+            _port(address),
+            peer_name(address),
             self._timeouts,
             trio.current_time() + self.limits.handshake_timeout,
-            _HANDSHAKE,
+            HANDSHAKE,
             raw.fileno(),
             trio.current_time(),
         )
         refusal = self._enter(connection)
         if refusal is not None:
-            self._warn(connection, "connection refused", refusal)
+            self._warn(connection, _NO_PLACE, refusal)
             nursery.start_soon(self._reject, raw)
             return
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         nursery.start_soon(self._serve, raw, connection)
 
-    def _enter(self, connection: _Connection) -> str | None:
+    def _enter(self, connection: Connection) -> str | None:
         """Give a connection a place; the reason if there is none."""
         if self.is_draining:
             self.counters.refused[Refusal.STOPPING] += 1
@@ -315,12 +276,14 @@ class Listener:
                 if connection.ended_by:
                     continue
                 if connection.deadline < now:
-                    _end(connection, "timeout", _TIMEOUTS.get(connection.waiting_for))
+                    end(connection, "timeout", _TIMEOUTS.get(connection.waiting_for))
                 elif connection.is_abandoned():
-                    _end(connection, "by the client", Closing.NORMAL)
+                    end(connection, "by the client", Closing.NORMAL)
             self._log.flush(now)
+            if self.refusals is not None:
+                self.refusals.flush(now)
 
-    async def _serve(self, raw: socket.socket, connection: _Connection) -> None:
+    async def _serve(self, raw: socket.socket, connection: Connection) -> None:
         stream: TLSStream | None = None
         handshake_failure: HandshakeFailure | None = None
         try:
@@ -329,15 +292,15 @@ class Listener:
                 await self._serve_messages(stream, connection)
         except TLSFailure as failure:
             connection.closing, handshake_failure = Closing.BROKEN, failure.kind
-            step = "connection broken" if connection.is_authenticated else "TLS handshake failed"
+            step = _BROKEN if connection.is_authenticated else _NO_HANDSHAKE
             self._warn(connection, step, str(failure))
         except (NoIdentity, Full) as refusal:
             connection.closing = Closing.REFUSED
             self.counters.clients_refused[_kind(refusal)] += 1
-            self._warn(connection, "client refused", str(refusal))
+            self._warn(connection, _NO_ACCOUNT, str(refusal))
         except RemoteProtocolError as error:
             connection.closing = Closing.BAD_REQUEST
-            self._warn(connection, "bad request", str(error))
+            self._warn(connection, _BAD_REQUEST, str(error))
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: all connections
             # run in one nursery, and an exception of one would end the others.
@@ -349,7 +312,7 @@ class Listener:
                 self._log_end(connection)
             try:
                 # close_notify is a message of the established connection, not of the handshake.
-                has_session = connection.waiting_for != _HANDSHAKE
+                has_session = connection.waiting_for != HANDSHAKE
                 if stream is None:
                     raw.close()
                 elif self.is_draining:  # no time to wait until the client has read its response
@@ -361,7 +324,7 @@ class Listener:
                 if self._all_closed is not None and not self._places.occupants:
                     self._all_closed.set()
 
-    def _count_end(self, connection: _Connection, failure: HandshakeFailure | None) -> None:
+    def _count_end(self, connection: Connection, failure: HandshakeFailure | None) -> None:
         if connection.is_established:
             self.counters.closed[connection.closing] += 1
             return
@@ -370,23 +333,26 @@ class Listener:
             failure = HandshakeFailure.TIMEOUT if is_timeout else HandshakeFailure.ENDED_BY_SERVER
         self.counters.handshake_failures[failure] += 1
 
-    def _log_end(self, connection: _Connection) -> None:
+    def _log_end(self, connection: Connection) -> None:
         ended_by = connection.ended_by or "cancelled"
         is_normal = ended_by == "shutdown" or (
-            connection.waiting_for == _REQUEST and ended_by == "timeout"
+            connection.waiting_for == REQUEST and ended_by == "timeout"
         )
         level = logging.DEBUG if is_normal else logging.WARNING
         text = f"{ended_by} while waiting for {connection.waiting_for}"
-        self._write(level, connection, "closed", text)
+        self._write(level, connection, _CLOSED, text)
 
-    def _warn(self, connection: _Connection, kind: str, text: str) -> None:
+    def _warn(self, connection: Connection, kind: str, text: str) -> None:
         self._write(logging.WARNING, connection, kind, text)
 
-    def _write(self, level: int, connection: _Connection, kind: str, text: str) -> None:
+    def _write(self, level: int, connection: Connection, kind: str, text: str) -> None:
         now = trio.current_time()
-        self._log.write(level, now, connection.address, connection.peer, kind, text)
+        occurrence = Occurrence(level, connection.address, connection.port, kind, text)
+        self._log.write(now, occurrence)
+        if kind in _REFUSALS and self.refusals is not None:
+            self.refusals.add(now, occurrence)
 
-    async def _serve_messages(self, stream: TLSStream, connection: _Connection) -> None:
+    async def _serve_messages(self, stream: TLSStream, connection: Connection) -> None:
         await stream.do_handshake()
         connection.is_established = True
         self.counters.handshakes += 1
@@ -395,7 +361,9 @@ class Listener:
             certificate = stream.peer_certificate()
             identity = self.identity_rule.identify(certificate)
             connection.certificate = self.revocations.require_valid(certificate)
-            identity = await self.responder.admit(replace(identity, address=connection.address))
+            identity = await self.responder.admit(
+                replace(identity, address=connection.address, port=connection.port)
+            )
         except NoIdentity as refusal:
             await self._refuse(stream, connection, refusal)
             raise
@@ -410,8 +378,8 @@ class Listener:
                 return
             # The deadline for a request is set once, at its first part: a client that sends a byte
             # now and then must not extend it.
-            if not is_inside or connection.waiting_for != _REST_OF_REQUEST:
-                connection.waiting_for = _REST_OF_REQUEST if is_inside else _REQUEST
+            if not is_inside or connection.waiting_for != REST_OF_REQUEST:
+                connection.waiting_for = REST_OF_REQUEST if is_inside else REQUEST
                 timeout = limits.message_timeout if is_inside else limits.idle_timeout
                 connection.deadline = clock() + timeout
             data = await stream.receive_some()
@@ -421,15 +389,13 @@ class Listener:
             if not await self._respond_all(framing, stream, connection, identity):
                 return
 
-    async def _refuse(
-        self, stream: TLSStream, connection: _Connection, refusal: NoIdentity
-    ) -> None:
+    async def _refuse(self, stream: TLSStream, connection: Connection, refusal: NoIdentity) -> None:
         """Refuse the first request of a client whose certificate is valid but names nobody.
 
         The refusal is a KMIP response, since Python's ssl module cannot send the TLS alert for it
         (access_denied). A request that cannot be read gets it, too; what is only HTTP gets its reply.
         """
-        connection.waiting_for = _REST_OF_REQUEST
+        connection.waiting_for = REST_OF_REQUEST
         connection.deadline = trio.current_time() + self.limits.message_timeout
         data = await stream.receive_some()
         framing = framing_of(data, self.limits.messages)
@@ -453,7 +419,7 @@ class Listener:
         await self._send(stream, connection, framing.response(response))
 
     async def _respond_all(
-        self, framing: Framing, stream: TLSStream, connection: _Connection, identity: Identity
+        self, framing: Framing, stream: TLSStream, connection: Connection, identity: Identity
     ) -> bool:
         """Respond to all complete messages; False if the connection is to be closed."""
         while True:
@@ -472,12 +438,12 @@ class Listener:
                 if not await self._reply(stream, connection, data):
                     return False
                 continue
-            connection.waiting_for = _RESPONSE
+            connection.waiting_for = RESPONSE
             connection.deadline = float("inf")  # the client is not at fault if this takes long
             response = (
                 await self.responder.respond(data, identity)
                 if isinstance(data, bytes)
-                else self._refusal(data, identity)
+                else self._refusal(data, connection, identity)
             )
             if framing.is_text and len(response.data) >= LARGE_TEXT:
                 encoded = await trio.to_thread.run_sync(framing.response, response.data)
@@ -490,15 +456,17 @@ class Listener:
             ):
                 return False
 
-    def _refusal(self, error: RemoteProtocolError, identity: Identity) -> Response:
+    def _refusal(
+        self, error: RemoteProtocolError, connection: Connection, identity: Identity
+    ) -> Response:
         """The response to a message that cannot be translated to TTLV."""
-        log.warning("%s: bad request: %s", identity.name, error)
+        self._warn(connection, _BAD_REQUEST, f"{identity.name}: {error}")
         return Response(self.responder.refuse(error, b""))
 
-    async def _reply(self, stream: TLSStream, connection: _Connection, reply: Reply) -> bool:
+    async def _reply(self, stream: TLSStream, connection: Connection, reply: Reply) -> bool:
         """Send a reply of HTTP; False if the connection is to be closed."""
         if reply.refusal:
-            self._warn(connection, "bad request", reply.refusal)
+            self._warn(connection, _BAD_REQUEST, reply.refusal)
         await self._send(stream, connection, reply.data)
         return not reply.refusal
 
@@ -506,7 +474,7 @@ class Listener:
         self,
         framing: Framing,
         stream: TLSStream,
-        connection: _Connection,
+        connection: Connection,
         identity: Identity,
         version: Version,
     ) -> bool:
@@ -515,7 +483,7 @@ class Listener:
             return False  # in HTTP, only the client can send requests
         async for request in self.requests(identity.name, version):
             await self._send(stream, connection, request)
-            connection.waiting_for = _CLIENT_RESPONSE
+            connection.waiting_for = CLIENT_RESPONSE
             connection.deadline = trio.current_time() + self.limits.message_timeout
             while not isinstance(message := framing.next_message(), bytes):
                 if message is Signal.CLOSED:
@@ -524,21 +492,15 @@ class Listener:
             self.responder.on_response(identity, message)
         return True
 
-    async def _send(self, stream: TLSStream, connection: _Connection, data: bytes) -> None:
+    async def _send(self, stream: TLSStream, connection: Connection, data: bytes) -> None:
         if data:
-            connection.waiting_for = _SENDING
+            connection.waiting_for = SENDING
             connection.deadline = trio.current_time() + self.limits.send_timeout
             await stream.send_all(data)
 
 
-def _end(connection: _Connection, reason: str, closing: Closing | None) -> None:
-    connection.ended_by = reason
-    connection.closing = closing or Closing.NORMAL
-    connection.scope.cancel()
-
-
-def _make_room(connection: _Connection, reason: str) -> None:
-    _end(connection, reason, Closing.ROOM)
+def _make_room(connection: Connection, reason: str) -> None:
+    end(connection, reason, Closing.ROOM)
 
 
 def _kind(refusal: NoIdentity | Full) -> ClientRefusal:
@@ -552,11 +514,8 @@ def _host_name(address: object) -> str:
     return str(address[0]) if isinstance(address, tuple) and address else str(address)
 
 
-def _peer_name(address: object) -> str:
-    if isinstance(address, tuple) and len(address) >= 2:
-        host, port = address[0], address[1]
-        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
-    return str(address) or "local peer"
+def _port(address: object) -> int:
+    return int(address[1]) if isinstance(address, tuple) and len(address) >= 2 else 0
 
 
 def open_sockets(host: str, port: int) -> list[socket.socket]:
@@ -579,6 +538,6 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for listening in sockets:
             listening.close()
-        message = f"cannot listen on {_peer_name((host, port))}: {error.strerror}"
+        message = f"cannot listen on {peer_name((host, port))}: {error.strerror}"
         raise OSError(error.errno, message) from None
     return sockets

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
-from kmipkit_server.store.base import StoreError, Transaction, TransactionLost
+from kmipkit_server.store.base import Journal, StoreError, Transaction, TransactionLost
 from kmipkit_server.store.counters import WriterCounters
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
 
@@ -85,6 +85,7 @@ class GroupCommit:
     def __init__(self, database: Database, counters: WriterCounters | None = None) -> None:
         self._database = database
         self.counters = counters or WriterCounters()
+        self._journal: Journal | None = None
         self._send, self._receive = trio.open_memory_channel[_Job](MAX_QUEUE_LENGTH)
 
     @property
@@ -124,8 +125,13 @@ class GroupCommit:
         result: _Result = job.result
         return result
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+        journal: Journal | None = None,
+    ) -> None:
         """Run jobs until :meth:`stop`, and then those that are in the queue."""
+        self._journal = journal
         task_status.started()
         async for first in self._receive:
             # There is no waiting for more jobs: the commit before this one was the wait, and a
@@ -153,7 +159,7 @@ class GroupCommit:
             if all(job.error is not None for job in group):
                 self._database.rollback()  # nothing to write, so no wait for the disk
             else:
-                await self._commit(len(group))
+                await self._commit(group, transaction)
         except StoreError as error:
             # Nothing of the group is durable: each job fails, also one that had succeeded.
             self.counters.failures += 1
@@ -171,13 +177,16 @@ class GroupCommit:
             if self._database.needs_cleaning:
                 await self._clean()
 
-    async def _commit(self, jobs: int) -> None:
+    async def _commit(self, group: list[_Job], transaction: Transaction) -> None:
+        """Make the transaction durable, and what goes along with it."""
         begun = perf_counter()
+        if self._journal is not None:
+            self._journal.write(transaction, [job.result for job in group if job.error is None])
         await trio.to_thread.run_sync(self._database.commit)
         counters = self.counters
         counters.commits += 1
         counters.is_failing = False
-        counters.group_size.observe(jobs)
+        counters.group_size.observe(len(group))
         counters.commit_seconds.observe(perf_counter() - begun)
 
     async def _clean(self) -> None:
@@ -210,3 +219,5 @@ class GroupCommit:
         # The group has failed already; if the rollback fails as well, the next begin says why.
         with suppress(StoreError):
             self._database.rollback()
+        if self._journal is not None:
+            self._journal.rolled_back()

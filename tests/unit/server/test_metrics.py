@@ -35,9 +35,8 @@ class Watched(Laboratory):
     """A laboratory whose requests are counted."""
 
     def __init__(self, folder: Path, **options: object) -> None:
-        super().__init__(folder, **options)  # type: ignore[arg-type]  # those of the laboratory
         self.operations = OperationCounters()
-        self.dispatcher.observers = (self.operations,)
+        super().__init__(folder, hooks=(self.operations,), **options)  # type: ignore[arg-type]  # those of the laboratory
 
     def metrics(self, accept: str = OPEN_METRICS) -> dict[str, Metric]:
         content = encode(self.collect(), accept)

@@ -99,10 +99,14 @@ class SQLiteStore(Store):
             file_bytes=self._database.file_bytes(),
         )
 
+    def derive_key(self, purpose: str) -> bytes:
+        """A key for a purpose; see :class:`.base.Store`."""
+        return self._database.derive_key(purpose)
+
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until :meth:`stop`, also if that was called before this task began to run."""
         try:
-            await self._writer.run(task_status)
+            await self._writer.run(task_status, self.journal)
         finally:
             # The store may be served again.
             self._writer = GroupCommit(self._database, self._writer.counters)
