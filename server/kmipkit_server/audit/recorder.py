@@ -47,7 +47,8 @@ _IDENTIFIERS = (
 
 _PREPARED = "audit"
 
-_title = lru_cache(maxsize=1024)(title)
+# Typed, since members of two enumerations are equal if their numbers are.
+_title = lru_cache(maxsize=1024, typed=True)(title)
 
 
 @lru_cache(maxsize=64)
