@@ -11,35 +11,30 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from pkgutil import resolve_name
 
 import trio
 from kmipkit_certs.credentials import NO_PASSWORD
-from kmipkit_certs.development import RSA_SERVER, SERVER
-from kmipkit_certs.directory import Directory
 from kmipkit_certs.passwords import KeyPassword
-from kmipkit_certs.revocation_files import RevocationFiles
 
 from kmipkit import __version__
-from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit_server import config as configuration
 from kmipkit_server import logs
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.settings import AuditSettings
-from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.config import Config, address
 from kmipkit_server.config.effective import (
     ADMIN,
     administrators,
     is_development,
     notified_accounts,
-    offers_interop,
     share_of_connections,
 )
 from kmipkit_server.engine.asynchronous import DeferredRequest
@@ -49,7 +44,7 @@ from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import Quotas, TicketRights
 from kmipkit_server.engine.notifications import Notifications
-from kmipkit_server.engine.registry import Registry, ServedOperation
+from kmipkit_server.engine.request_log import RequestLog
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock, Settings
@@ -64,11 +59,18 @@ from kmipkit_server.net.connection_log import Occurrence, Throttle
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.open_files import permit_connections
-from kmipkit_server.net.revocation import Revocations, load_lists
+from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.rotation import Rotation
-from kmipkit_server.operations.table import STANDARD
+from kmipkit_server.service.registry import registry
+from kmipkit_server.service.reload import Certificates, Reloader, Values
+from kmipkit_server.service.tls_files import (
+    CERTIFICATES,
+    configured_files,
+    revocation_files,
+    tls_files,
+)
 from kmipkit_server.store.base import Store
 from kmipkit_server.store.sqlite.database import has_content, lock_file
 from kmipkit_server.store.sqlite.store import SQLiteStore
@@ -77,8 +79,8 @@ from kmipkit_server.vault.file import FileVault
 log = logging.getLogger("kmipkit.server")
 
 Announce = Callable[[str], None]
+Read = Callable[[], configuration.Settings]
 
-CERTIFICATES = "certs"
 MIN_DEFERRED_INTERVAL = 0.25
 """Seconds between two checks for asynchronous requests that are due, at least."""
 MAX_RECORDED_KEYS = 256
@@ -100,14 +102,22 @@ GARBAGE_THRESHOLD = 50_000
 Python's default of 700, the collections take a tenth of the time."""
 
 
-def run(config: Config, announce: Announce, password: KeyPassword = NO_PASSWORD) -> None:
-    """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start."""
-    logs.configure(config.log.level)
+def run(
+    config: Config,
+    announce: Announce,
+    password: KeyPassword = NO_PASSWORD,
+    read: Read | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start.
+
+    ``read`` reads the configuration again, for a reload; without it, it stays as it is.
+    """
+    logs.configure(config.log.level, form=config.log.format)
     gc.set_threshold(GARBAGE_THRESHOLD)
     sys.setswitchinterval(SWITCH_INTERVAL)
     permit_connections(config.limits.connections)
     gc.freeze()  # modules and classes stay forever: collections need not visit them
-    trio.run(partial(serve, config, announce, password=password))
+    trio.run(partial(serve, config, announce, password=password, read=read))
 
 
 def lock(config: Config) -> Path:
@@ -118,27 +128,7 @@ def lock(config: Config) -> Path:
 def unlock(config: Config, password: KeyPassword) -> None:
     """Ask for the password of the server's key now, if it is asked for at all."""
     if config.tls.cert is not None:
-        _configured_files(config, password).load()
-
-
-def check(config: Config, password: KeyPassword = NO_PASSWORD) -> list[str]:
-    """Check whether a start would succeed, without changing anything; errors as of :func:`run`.
-
-    The result are the warnings that a start would log.
-    """
-    _registry(config)
-    files = _existing_files(config, password)
-    material = None if files is None else files.load()
-    if material is not None:
-        material.server_context()
-    load_lists(_revocation_files(config), () if material is None else material.authorities())
-    directory = config.store.directory
-    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise ConfigError(f"{directory}: {existing} is not a directory")
-    if not os.access(existing, os.W_OK):
-        raise ConfigError(f"{directory}: no permission to write to {existing}")
-    return [] if material is None else material.warnings(system_clock)
+        configured_files(config, password).load()
 
 
 async def serve(
@@ -146,19 +136,32 @@ async def serve(
     announce: Announce,
     clock: Clock = system_clock,
     password: KeyPassword = NO_PASSWORD,
+    read: Read | None = None,
 ) -> None:
     """Serve until cancelled or stopped by a signal; see :func:`run`."""
     async with open_workers() as workers:
-        await _serve(config, announce, clock, password, workers)
+        await _serve(
+            config,
+            announce,
+            clock,
+            password,
+            workers,
+            read or (lambda: configuration.Settings(config)),
+        )
     log.info("stopped")
 
 
 async def _serve(
-    config: Config, announce: Announce, clock: Clock, password: KeyPassword, workers: Executor
+    config: Config,
+    announce: Announce,
+    clock: Clock,
+    password: KeyPassword,
+    workers: Executor,
+    read: Read,
 ) -> None:
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files = _tls_files(config, clock, password)
-    tls = TLSSettings.load(files, _revocation_files(config), clock)
+    files = tls_files(config, clock, password)
+    tls = TLSSettings.load(files, revocation_files(config), clock)
     database = config.database
     vault = FileVault.open(config.root_key, may_create=not has_content(database))
     with ExitStack() as cleanup:
@@ -187,6 +190,16 @@ async def _serve(
         )
         parts = monitoring.Parts(store, dispatcher, listener, tls, queue, operations, clock, audit)
         watching = _monitoring_sockets(config, cleanup)
+
+        def apply_values(new: Config) -> None:
+            logs.set_level(new.log.level)
+            listener.change_limits(_connection_limits(new))
+            _change_limits(dispatcher, new, tls)
+            dispatcher.seam = _seam(new, queue, audit, operations)
+
+        certificates = Certificates(tls, password, listener.end_revoked, is_development(config))
+        # The certificates first: what clients may prove against follows from them.
+        reloader = Reloader(config, read, (certificates, Values(apply_values)))
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(store.serve)
@@ -203,7 +216,7 @@ async def _serve(
                     serving.start_soon(Rotation(dispatcher).run)
                     serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
                     announce(_ready_line(config, sockets, watching, files))
-                    await _handle_signals(signals, tls, listener)
+                    await _handle_signals(signals, reloader)
                     log.info("stopping: finishing the requests that have begun")
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
@@ -244,55 +257,6 @@ async def _restore(store: Store, dispatcher: Dispatcher, tls: TLSSettings, clock
     await dispatcher.restore()
 
 
-def _tls_files(config: Config, clock: Clock, password: KeyPassword) -> TLSFiles:
-    if config.tls.cert is not None:
-        return _configured_files(config, password)
-    from kmipkit_certs.development import ensure
-
-    certificates = ensure(
-        config.store.directory / CERTIFICATES,
-        hosts=tuple(dict.fromkeys((config.listen.host, "localhost", "127.0.0.1", "::1"))),
-        clients=(ADMIN,),
-        clock=clock,
-    )
-    pairs = (
-        (certificates.server_cert, certificates.server_key),
-        (certificates.rsa_cert, certificates.rsa_key),
-    )
-    return TLSFiles(pairs, certificates.ca)
-
-
-def _configured_files(config: Config, password: KeyPassword) -> TLSFiles:
-    tls = config.tls
-    assert tls.cert is not None
-    assert tls.ca is not None
-    return TLSFiles(((tls.cert, tls.key),), tls.ca, password)
-
-
-def _existing_files(config: Config, password: KeyPassword) -> TLSFiles | None:
-    """The files that a start would use; None if it would first make those of the development PKI."""
-    if config.tls.cert is not None:
-        return _configured_files(config, password)
-    directory = Directory(config.store.directory / CERTIFICATES)
-    pairs = tuple(
-        (files.cert, files.key)
-        for files in map(directory.files, (SERVER, RSA_SERVER))
-        if files.cert.exists()
-    )
-    return TLSFiles(pairs, directory.ca) if pairs and directory.ca.exists() else None
-
-
-def _revocation_files(config: Config) -> RevocationFiles:
-    tls = config.tls
-    own = config.store.directory / CERTIFICATES / "ca.crl" if is_development(config) else None
-    return RevocationFiles(
-        crls=tls.crl,
-        revoked=tls.revoked,
-        optional_crl=own,
-        refuses_expired=tls.expired_crl == "refuse",
-    )
-
-
 def _dispatcher(
     config: Config,
     store: Store,
@@ -304,7 +268,7 @@ def _dispatcher(
 ) -> Dispatcher:
     server = Server(
         _settings(config, tls),
-        _registry(config),
+        registry(config),
         account_of=rule.account_of,
         trust=tls.trust,
     )
@@ -315,20 +279,28 @@ def _dispatcher(
         clock=clock,
         seam=seam,
         limits=_message_limits(config),
-        message_limits=MessageLimits(
-            items=config.limits.batch_items,
-            response=config.limits.max_response,
-            cpu_seconds=config.limits.cpu_seconds,
-        ),
+        message_limits=_budgets(config),
         computer=Computer(workers, config.limits.workers, config.limits.computation_timeout),
         strict=config.kmip.strict,
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 
 
-def _registry(config: Config) -> Registry:
-    excluded = frozenset() if offers_interop(config) else frozenset({Operation.INTEROP})
-    return Registry((*STANDARD, *_extra_operations(config)), excluded)
+def _budgets(config: Config) -> MessageLimits:
+    limits = config.limits
+    return MessageLimits(
+        items=limits.batch_items, response=limits.max_response, cpu_seconds=limits.cpu_seconds
+    )
+
+
+def _change_limits(dispatcher: Dispatcher, config: Config, tls: TLSSettings) -> None:
+    """Apply other limits to the requests that follow."""
+    limits = config.limits
+    permit_connections(limits.connections)
+    dispatcher.limits = _message_limits(config)
+    dispatcher.message_limits = _budgets(config)
+    dispatcher.computer.change_limits(limits.workers, limits.computation_timeout)
+    dispatcher.server = replace(dispatcher.server, settings=_settings(config, tls))
 
 
 async def _open_audit(config: Config, store: Store, clock: Clock) -> Audit | None:
@@ -368,27 +340,11 @@ def _seam(
     quota_hooks = () if quotas == Quotas() else (quotas,)
     notification_hooks = (NotificationHook(queue),) if queue.accounts else ()
     audit_hooks = () if audit is None else (audit.hook,)
-    observers = (operations,) if config.metrics.listen else ()
+    observers = (
+        *((operations,) if config.metrics.listen else ()),
+        *((RequestLog(),) if config.log.level == "DEBUG" else ()),
+    )
     return Seam((TicketRights(), *quota_hooks, *notification_hooks, *audit_hooks, *observers))
-
-
-def _extra_operations(config: Config) -> Iterator[ServedOperation]:
-    """The rows of operations from other packages, which the configuration names."""
-    for name in config.kmip.operations:
-        try:
-            rows = resolve_name(name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(f"kmip.operations: {name!r} cannot be imported: {error}") from None
-        if not isinstance(rows, Iterable):
-            raise ConfigError(
-                f"kmip.operations: {name!r} must be a sequence of ServedOperation, not {rows!r}"
-            )
-        for row in rows:
-            if not isinstance(row, ServedOperation):
-                raise ConfigError(
-                    f"kmip.operations: {name!r} must contain only ServedOperation, not {row!r}"
-                )
-            yield row
 
 
 def _settings(config: Config, tls: TLSSettings) -> Settings:
@@ -492,16 +448,9 @@ def _endpoint(sockets: Sequence[socket.socket]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _handle_signals(
-    signals: AsyncIterator[int], tls: TLSSettings, listener: Listener
-) -> None:
-    """Return on SIGTERM or SIGINT; reload certificates and revocations on SIGHUP."""
+async def _handle_signals(signals: AsyncIterator[int], reloader: Reloader) -> None:
+    """Return on SIGTERM or SIGINT; reload on SIGHUP."""
     async for number in signals:
         if number != signal.SIGHUP:
             return
-        try:
-            await tls.reload()
-            listener.end_revoked()
-            log.info("certificates reloaded")
-        except ConfigError as error:
-            log.error("certificates not reloaded, the old ones stay in use: %s", error)
+        await reloader.reload()

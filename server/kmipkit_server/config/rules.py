@@ -98,7 +98,6 @@ def _identity(config: Config) -> Iterator[Rule]:
 def _limits(config: Config) -> Iterator[Rule]:
     limits = config.limits
     yield Rule(limits.max_message >= 1024, "limits.max_message", "must be at least 1024 bytes")
-    yield Rule(limits.connections >= 1, "limits.connections", "must be at least 1")
     for each in fields(limits):
         value = getattr(limits, each.name)
         yield Rule(value is None or value > 0, f"limits.{each.name}", "must be more than 0")

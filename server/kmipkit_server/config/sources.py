@@ -85,12 +85,22 @@ def setting_types() -> Mapping[str, Mapping[str, Any]]:
 
 def read_settings(path: Path | None, environment: Mapping[str, str], options: Options) -> Settings:
     """The configuration from all sources. ConfigError with all faults if there are any."""
+    settings, faults, _ = examine_settings(path, environment, options)
+    if faults:
+        raise ConfigError(*faults)
+    return settings
+
+
+def examine_settings(
+    path: Path | None, environment: Mapping[str, str], options: Options
+) -> tuple[Settings, tuple[str, ...], frozenset[str]]:
+    """The same without what is faulty, the faults, and the sections that have them (``""``: all)."""
     reading = _Reading()
     if path is not None:
         reading.read_file(path)
     reading.read_environment(environment)
     reading.read_options(options)
-    return reading.settings()
+    return reading.examined()
 
 
 def load(path: Path) -> Config:
@@ -126,19 +136,19 @@ class _Reading:
             for unread in self._unread
         )
 
-    def settings(self) -> Settings:
-        """The result."""
+    def examined(self) -> tuple[Settings, tuple[str, ...], frozenset[str]]:
+        """See :func:`examine_settings`."""
         sections = get_type_hints(Config)
         values = {name: sections[name](**values) for name, values in self._values.items()}
         settings = Settings(Config(**values), self._origins)
-        self._faults += [
-            fault
+        broken = [
+            (setting, fault)
             for setting, fault in rules.faults(settings.config, settings.origin)
             if not self._is_unread(setting)
         ]
-        if self._faults:
-            raise ConfigError(*self._faults)
-        return settings
+        faults = (*self._faults, *(fault for _, fault in broken))
+        faulty = (*self._unread, *(setting for setting, _ in broken))
+        return settings, faults, frozenset(name.partition(".")[0] for name in faulty)
 
     def read_file(self, path: Path) -> None:
         try:

@@ -192,6 +192,11 @@ class Computer:
     def __post_init__(self) -> None:
         self._places = Places(self.places)
 
+    def change_limits(self, places: int, seconds: float) -> None:
+        """Apply other limits to the tasks that follow."""
+        self.places, self.seconds = places, seconds
+        self._places.resize(places)
+
     @property
     def figures(self) -> PoolFigures:
         """How many tasks are computed, and how many wait."""

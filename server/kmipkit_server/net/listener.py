@@ -130,7 +130,7 @@ class Listener:
     """Gets what is refused before a request has an account, for the audit."""
     _places: Places[Connection] = field(init=False)
     _log: ConnectionLog = field(default_factory=lambda: ConnectionLog(log))
-    _timeouts: Mapping[str, float] = field(init=False)
+    _timeouts: dict[str, float] = field(init=False)
     """How long a connection may wait for its peer, by what it waits for."""
     _rejecting: int = 0
     """The number of connections that are being rejected."""
@@ -147,13 +147,25 @@ class Listener:
             trio.current_time,
             _make_room,
         )
-        self._timeouts = {
-            HANDSHAKE: limits.handshake_timeout,
-            REQUEST: limits.idle_timeout,
-            REST_OF_REQUEST: limits.message_timeout,
-            SENDING: limits.send_timeout,
-            CLIENT_RESPONSE: limits.message_timeout,
-        }
+        self._timeouts = {}
+        self.change_limits(limits)
+
+    def change_limits(self, limits: ConnectionLimits) -> None:
+        """Apply other limits: to new connections, and to what open ones wait for next."""
+        self.limits = limits
+        places = self._places
+        places.total = limits.connections
+        places.per_address = limits.connections_per_address
+        places.per_account = limits.connections_per_account
+        self._timeouts.update(
+            {
+                HANDSHAKE: limits.handshake_timeout,
+                REQUEST: limits.idle_timeout,
+                REST_OF_REQUEST: limits.message_timeout,
+                SENDING: limits.send_timeout,
+                CLIENT_RESPONSE: limits.message_timeout,
+            }
+        )
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Accept connections and serve them until cancelled or drained."""

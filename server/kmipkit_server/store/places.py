@@ -22,6 +22,11 @@ class Places:
         self._share = max(1, places // 2)
         self._accounts: dict[str, _Account] = {}
 
+    def resize(self, places: int) -> None:
+        """Change the number of places; accounts that have tasks keep their share meanwhile."""
+        self._total, self._share = places, max(1, places // 2)
+        self._places.total_tokens = places
+
     @property
     def figures(self) -> PoolFigures:
         """How many places are used, and how many tasks wait."""

@@ -133,6 +133,15 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def require_known(version: int, newest: int, name: str) -> None:
+    """StoreError if a database has a newer schema than this program knows."""
+    if version > newest:
+        raise StoreError(
+            f"{name} was written by a newer version of kmipkit (schema {version}; this version"
+            f" supports up to {newest}); use the newer version"
+        )
+
+
 def migrate(
     connection: sqlite3.Connection,
     name: str,
@@ -145,11 +154,7 @@ def migrate(
     ``finish`` is called in the transaction, after the last step, with the version of the older file.
     """
     version = version_of(connection)
-    if version > len(steps):
-        raise StoreError(
-            f"{name} was written by a newer version of kmipkit (schema {version}; this version"
-            f" supports up to {len(steps)}); use the newer version"
-        )
+    require_known(version, len(steps), name)
     if version == len(steps):
         return
     connection.execute("BEGIN EXCLUSIVE")
