@@ -112,6 +112,11 @@ class SQLiteDatabase:
             self._check_root_key()
             if version < schema.FIRST_PROTECTED:
                 self._require_no_counter()
+        if 0 < version < len(schema.STEPS):
+            log.warning(
+                "%s: migrating from schema %d to %d, which older versions of kmipkit cannot read",
+                self._name, version, len(schema.STEPS),
+            )  # fmt: skip
         schema.migrate(self._writing, self._name, finish=finish)
 
     def _require_no_counter(self) -> None:

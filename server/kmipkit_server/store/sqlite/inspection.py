@@ -22,6 +22,7 @@ def examine(path: Path, key_wrapper: KeyWrapper) -> Iterator[str]:
     with sqlite_errors(str(path)), closing(_connect(path)) as connection:
         version = schema.version_of(connection)
         schema.require_known(version, len(schema.STEPS), str(path))
+        schema.require_first_schema(connection, version, str(path))
         _require_root_key(connection, version, key_wrapper, str(path))
     if version < len(schema.STEPS):
         yield migration_advice(path, version)
