@@ -202,7 +202,7 @@ class _Reading:
             if not name.startswith(PREFIX) or name in OTHER_VARIABLES or not environment[name]:
                 continue
             if name not in known:
-                suggestion = _suggestion(name, (*known, *OTHER_VARIABLES))
+                suggestion = _suggestion(name, (*known, *OTHER_VARIABLES), PREFIX)
                 self._faults.append(f"{name}: unknown environment variable{suggestion}")
                 continue
             section, key = known[name]
@@ -227,9 +227,11 @@ class _Reading:
         self._origins[f"{section}.{key}"] = origin
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    similar = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {similar[0]}?" if similar else ""
+def _suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Words with the most similar name, if there is one; a prefix of all does not count."""
+    names = [each.removeprefix(prefix) for each in known]
+    similar = difflib.get_close_matches(name.removeprefix(prefix), names, 1)
+    return f"; did you mean {prefix}{similar[0]}?" if similar else ""
 
 
 def all_settings() -> Iterator[tuple[str, str]]:

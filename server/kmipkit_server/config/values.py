@@ -73,6 +73,7 @@ def _parse(expected: Any, text: str) -> object:
         pairs = (each.partition("=") for each in text.split(",") if each.strip())
         return {name.strip(): value.strip() for name, _, value in pairs}
     try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
+        document = tomllib.loads(f"value = {text.strip()}")
     except tomllib.TOMLDecodeError:
         return text  # which has the wrong type
+    return document["value"] if len(document) == 1 else text
