@@ -192,7 +192,6 @@ async def _serve(
         watching = _monitoring_sockets(config, cleanup)
 
         def apply_values(new: Config) -> None:
-            logs.set_level(new.log.level)
             listener.change_limits(_connection_limits(new))
             _change_limits(dispatcher, new, tls)
             dispatcher.seam = _seam(new, queue, audit, operations)

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, Protocol
 import trio
 from kmipkit_certs.passwords import KeyPassword
 
+from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError, Settings, check
 from kmipkit_server.config.effective import is_development
+from kmipkit_server.config.rules import LEVELS
 from kmipkit_server.config.show import shown_value, value_text
 from kmipkit_server.config.sources import all_settings
 from kmipkit_server.net.tls import TLSSettings
@@ -97,14 +99,22 @@ class Reloader:
                     fault,
                 )
             return
-        for change in changes(self.config, settings.config):
+        old, self.config = self.config, new
+        details = [line for commit in commits for line in commit()]
+        # What has changed is reported at the more verbose of the two levels.
+        levels = sorted((old.log.level, new.log.level), key=LEVELS.index)
+        logs.set_level(levels[0])
+        self._report(old, settings, details)
+        logs.set_level(new.log.level)
+
+    def _report(self, old: Config, settings: Settings, details: Iterable[str]) -> None:
+        for change in changes(old, settings.config):
             origin = settings.origin(f"{change.section}.{change.key}")
             if is_reloadable(change.section, change.key):
                 log.info("%s (%s)", change, origin)
             else:
                 log.warning("%s (%s) has no effect before a restart", change, origin)
-        self.config = new
-        for line in [line for commit in commits for line in commit()]:
+        for line in details:
             log.info("%s", line)
         log.info("configuration and certificates reloaded")
 
