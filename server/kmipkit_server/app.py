@@ -29,7 +29,7 @@ from kmipkit_server import config as configuration
 from kmipkit_server import logs
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.settings import AuditSettings
-from kmipkit_server.config import Config, address
+from kmipkit_server.config import Config, ConfigError, address
 from kmipkit_server.config.effective import (
     ADMIN,
     administrators,
@@ -45,7 +45,7 @@ from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import Quotas, TicketRights
 from kmipkit_server.engine.notifications import Notifications
 from kmipkit_server.engine.request_log import RequestLog
-from kmipkit_server.engine.seam import Seam
+from kmipkit_server.engine.seam import Hook, Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock, Settings
 from kmipkit_server.engine.state import ServerState
@@ -63,6 +63,7 @@ from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.tls import TLSFiles, TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.rotation import Rotation
+from kmipkit_server.service.checks import MISSING_TRACING, has_tracing
 from kmipkit_server.service.registry import registry
 from kmipkit_server.service.reload import Certificates, Reloader, Values
 from kmipkit_server.service.tls_files import (
@@ -177,7 +178,8 @@ async def _serve(
         request_source = RequestSource(store, queue, clock)
         rule = IdentityRule(config.identity.source, config.identity.accounts)
         operations = OperationCounters()
-        seam = _seam(config, queue, audit, operations)
+        observers = (*((operations,) if config.metrics.listen else ()), *_tracing(config, cleanup))
+        seam = _seam(config, queue, audit, observers)
         dispatcher = _dispatcher(config, store, tls, clock, seam, workers, rule)
         listener = Listener(
             context=lambda: tls.context,
@@ -194,7 +196,7 @@ async def _serve(
         def apply_values(new: Config) -> None:
             listener.change_limits(_connection_limits(new))
             _change_limits(dispatcher, new, tls)
-            dispatcher.seam = _seam(new, queue, audit, operations)
+            dispatcher.seam = _seam(new, queue, audit, observers)
 
         certificates = Certificates(tls, password, listener.end_revoked, is_development(config))
         # The certificates first: what clients may prove against follows from them.
@@ -332,18 +334,35 @@ def _refusals(audit: Audit) -> Throttle:
 
 
 def _seam(
-    config: Config, queue: Notifications, audit: Audit | None, operations: OperationCounters
+    config: Config, queue: Notifications, audit: Audit | None, observers: Sequence[Hook]
 ) -> Seam:
     """The hooks around each operation, in the order in which they run."""
     quotas = Quotas(config.limits.objects_per_account, config.limits.bytes_per_account)
     quota_hooks = () if quotas == Quotas() else (quotas,)
     notification_hooks = (NotificationHook(queue),) if queue.accounts else ()
     audit_hooks = () if audit is None else (audit.hook,)
-    observers = (
-        *((operations,) if config.metrics.listen else ()),
-        *((RequestLog(),) if config.log.level == "DEBUG" else ()),
+    log_hooks = (RequestLog(),) if config.log.level == "DEBUG" else ()
+    return Seam(
+        (
+            TicketRights(),
+            *quota_hooks,
+            *notification_hooks,
+            *audit_hooks,
+            *observers,
+            *log_hooks,
+        )
     )
-    return Seam((TicketRights(), *quota_hooks, *notification_hooks, *audit_hooks, *observers))
+
+
+def _tracing(config: Config, cleanup: ExitStack) -> tuple[Hook, ...]:
+    """What makes traces, if they are configured."""
+    if not config.tracing.endpoint:
+        return ()
+    if not has_tracing():
+        raise ConfigError(MISSING_TRACING)
+    from kmipkit_server.metrics.tracing import open_tracing
+
+    return (cleanup.enter_context(open_tracing(config.tracing)),)
 
 
 def _settings(config: Config, tls: TLSSettings) -> Settings:
