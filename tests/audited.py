@@ -1,6 +1,6 @@
 """A server without sockets that has an audit log."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kmipkit_server.audit.records import Entry, Event, decode
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.audit.signatures import PURPOSE, Signer, Verifier
+from kmipkit_server.audit.sinks.sink import Sink
 from kmipkit_server.audit.verification import Expected, Report, verify
 from kmipkit_server.engine.hooks import TicketRights
 from kmipkit_server.engine.seam import Seam
@@ -35,19 +36,28 @@ class AuditedLaboratory(Laboratory):
     def __init__(self, folder: Path, **settings: Any) -> None:
         super().__init__(folder, **settings)
         self.folder = folder
-        self.audit: Audit | None = None
+        self._is_open = True
+
+    def close(self) -> None:
+        if self._is_open:
+            super().close()
+        self._is_open = False
 
     @property
     def directory(self) -> Path:
         return self.folder / "audit"
 
     @asynccontextmanager
-    async def audited(self, *, crash: bool = False, **settings: Any) -> AsyncIterator[Audit]:
+    async def audited(
+        self, *, crash: bool = False, sinks: Sequence[Sink] = (), **settings: Any
+    ) -> AsyncIterator[Audit]:
         """Runs the audit and the store; with ``crash``, nothing is written at the end."""
         audit = await Audit.start(
-            AuditSettings(directory=self.directory, **settings), self.store, self.dispatcher.clock
+            AuditSettings(directory=self.directory, **settings),
+            self.store,
+            self.dispatcher.clock,
+            sinks,
         )
-        self.audit = audit
         self.store.journal = audit.outbox
         self.dispatcher.seam = Seam((TicketRights(), audit.hook))
         async with self.serving():
@@ -88,12 +98,13 @@ class AuditedLaboratory(Laboratory):
         return messages.results(calls, response)
 
     def entries(self) -> list[Entry]:
-        """All records in the log."""
-        return [
-            decode(line)
+        """All records in the log that can be read."""
+        lines = [
+            line
             for file in log_files(self.directory)
             for line in file.path.read_bytes().splitlines()
         ]
+        return [decode(line) for line in lines if line.endswith(b'"}')]
 
     def operations(self) -> list[Entry]:
         """The records of requests."""

@@ -27,8 +27,8 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import config as configuration
 from kmipkit_server import logs
+from kmipkit_server.app_audit import open_audit, recorded_refusals
 from kmipkit_server.audit.service import Audit
-from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.config import Config, ConfigError, address
 from kmipkit_server.config.effective import (
     ADMIN,
@@ -43,7 +43,7 @@ from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import Quotas, TicketRights
-from kmipkit_server.engine.notifications import Notifications
+from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.engine.request_log import RequestLog
 from kmipkit_server.engine.seam import Hook, Seam
 from kmipkit_server.engine.server import Server
@@ -55,7 +55,6 @@ from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.keys.certificate_authority import CLIENTS, stored_certificate
 from kmipkit_server.metrics import monitoring
 from kmipkit_server.metrics.operations import OperationCounters
-from kmipkit_server.net.connection_log import Occurrence, Throttle
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.open_files import permit_connections
@@ -84,9 +83,6 @@ Read = Callable[[], configuration.Settings]
 
 MIN_DEFERRED_INTERVAL = 0.25
 """Seconds between two checks for asynchronous requests that are due, at least."""
-MAX_RECORDED_KEYS = 256
-"""Addresses and kinds of refused connections that have records of their own in a minute: these are all
-that somebody without a certificate can write to the audit log, less than 300 kB."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -173,9 +169,9 @@ async def _serve(
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
-        audit = await _open_audit(config, store, clock)
+        audit = await open_audit(config, store, clock)
         queue = Notifications(frozenset(notified_accounts(config)))
-        request_source = RequestSource(store, queue, clock)
+        request_source = RequestSource(store, queue, clock, _record_of_sent(audit))
         rule = IdentityRule(config.identity.source, config.identity.accounts)
         operations = OperationCounters()
         observers = (*((operations,) if config.metrics.listen else ()), *_tracing(config, cleanup))
@@ -188,7 +184,7 @@ async def _serve(
             identity_rule=rule,
             revocations=tls.revocations,
             limits=_connection_limits(config),
-            refusals=None if audit is None else _refusals(audit),
+            refusals=None if audit is None else recorded_refusals(audit),
         )
         parts = monitoring.Parts(store, dispatcher, listener, tls, queue, operations, clock, audit)
         watching = _monitoring_sockets(config, cleanup)
@@ -204,6 +200,8 @@ async def _serve(
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(store.serve)
+                if audit is not None:
+                    nursery.start_soon(audit.send)
                 await _restore(store, dispatcher, tls, clock)
                 async with (
                     _monitored(config, parts, watching),
@@ -304,35 +302,6 @@ def _change_limits(dispatcher: Dispatcher, config: Config, tls: TLSSettings) -> 
     dispatcher.server = replace(dispatcher.server, settings=_settings(config, tls))
 
 
-async def _open_audit(config: Config, store: Store, clock: Clock) -> Audit | None:
-    """The audit log, which the store writes along with its changes from now on."""
-    if not config.audit.enabled:
-        return None
-    audit = await Audit.start(_audit_settings(config), store, clock)
-    store.journal = audit.outbox
-    return audit
-
-
-def _audit_settings(config: Config) -> AuditSettings:
-    audit = config.audit
-    return AuditSettings(
-        directory=config.audit_directory,
-        durable=audit.sync == "answer",
-        refuses=audit.on_failure == "refuse",
-        checkpoint=timedelta(seconds=audit.checkpoint_seconds),
-        file_size=audit.file_bytes,
-        file_age=timedelta(hours=audit.file_hours),
-        keep=None if audit.keep_days is None else timedelta(days=audit.keep_days),
-    )
-
-
-def _refusals(audit: Audit) -> Throttle:
-    def record(each: Occurrence) -> None:
-        audit.connections.refused(each.address, each.port, each.kind, each.text, each.further)
-
-    return Throttle(record, MAX_RECORDED_KEYS)
-
-
 def _seam(
     config: Config, queue: Notifications, audit: Audit | None, observers: Sequence[Hook]
 ) -> Seam:
@@ -393,6 +362,14 @@ def _accounts(
         sessions=state.sessions,
         revocation=revocations.reason,
     )
+
+
+def _record_of_sent(audit: Audit | None) -> Callable[[str, Notification], None]:
+    return _ignore if audit is None else audit.sent
+
+
+def _ignore(_account: str, _notification: Notification) -> None:
+    """Without an audit log, what is sent is not recorded."""
 
 
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:

@@ -4,11 +4,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from kmipkit_server.audit.files import LogFile, complete_size, lines_from_end, log_files
 from kmipkit_server.audit.query import Match
-from kmipkit_server.audit.records import decode
+from kmipkit_server.audit.records import read
 
 _INTERVAL = 0.2
 """Seconds between two looks at the log."""
@@ -48,8 +46,5 @@ def new(directory: Path, interval: float = _INTERVAL) -> Iterator[Match]:
 
 
 def _match(line: bytes) -> list[Match]:
-    try:
-        entry = decode(line)
-    except msgspec.MsgspecError:  # verification says what is wrong with it
-        return []
-    return [Match(entry, line, entry.outcome or "")]
+    entry = read(line)
+    return [] if entry is None else [Match(entry, line, entry.outcome or "")]

@@ -19,6 +19,7 @@ from kmipkit_server.audit import chain
 from kmipkit_server.audit.chain import Position
 from kmipkit_server.audit.files import path_of, sync_directory
 from kmipkit_server.audit.records import Cause, Event, Record, encode
+from kmipkit_server.audit.reservation import ROOM, release, reserve
 from kmipkit_server.audit.signatures import Signer
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.store.base import StoreError
@@ -75,6 +76,8 @@ class AuditLog:
         self._refuses = refuses
         self._descriptor: int | None = None
         self._size = 0
+        self._reserved = 0
+        """Up to which offset the file has room on the disk."""
         self._opened = clock()
         self._owed: list[Record] = []
         """Records that must be written before any other."""
@@ -103,9 +106,11 @@ class AuditLog:
 
         AuditError if nothing can be written.
         """
-        if (self._owed or self._failing_since is not None) and not self._catch_up():
-            self._unrecorded += len(records)
-            return None
+        if self._owed or self._failing_since is not None:
+            error = self._catch_up()
+            if error is not None:
+                self._refuse(error, len(records))
+                return None
         return Prepared(*chain.extend(self.position, records))
 
     def write(self, prepared: Prepared) -> None:
@@ -113,8 +118,8 @@ class AuditLog:
         try:
             self._write(b"".join(prepared.lines))
         except OSError as error:
-            self._unrecorded += len(prepared.lines)
             self._fail(error)
+            self._refuse(error, len(prepared.lines))
             return
         self.position = prepared.end
         for listener in self.listeners:
@@ -149,7 +154,8 @@ class AuditLog:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
             # A part of a record must not stay: what follows it could not be read.
-            os.ftruncate(self._descriptor, self._size)
+            release(self._descriptor, self._size)
+            self._reserved = 0
             raise
         self._size += len(data)
 
@@ -177,11 +183,15 @@ class AuditLog:
                 if self._refuses
                 else "requests are carried out without being recorded",
             )
+
+    def _refuse(self, error: OSError, count: int) -> None:
+        """Count records that could not be written. AuditError unless the server goes on without."""
+        self._unrecorded += count
         if self._refuses:
             raise AuditError(f"{self.directory}: {error.strerror}") from error
 
-    def _catch_up(self) -> bool:
-        """Write what must come before any other record; whether that succeeds."""
+    def _catch_up(self) -> OSError | None:
+        """Write what must come before any other record; the error if that fails."""
         records = list(self._owed)
         if self._failing_since is not None:
             records.append(
@@ -205,7 +215,7 @@ class AuditLog:
             self._write(b"".join(prepared.lines))
         except OSError as error:
             self._fail(error)
-            return False
+            return error
         self.position = prepared.end
         for listener in self.listeners:
             listener(prepared.lines)
@@ -215,15 +225,16 @@ class AuditLog:
             )
         self._owed.clear()
         self._failing_since, self._unrecorded = None, 0
-        return True
+        return None
 
     # --- files -----------------------------------------------------------------------------------
 
     def continue_file(self, path: Path, size: int) -> None:
         """Go on with an existing file, whose content has this size. OSError if that is impossible."""
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._size = size
+        self._size, self._reserved = size, 0
         os.ftruncate(self._descriptor, size)
+        self.reserve_room()
 
     def open_file(self) -> None:
         """Go on in a new file, which begins with a checkpoint. OSError if that is impossible."""
@@ -240,8 +251,9 @@ class AuditLog:
             self._descriptor, self._size = old, old_size
             raise
         if old is not None:
-            os.close(old)
-        self._opened = self._clock()
+            _close(old, old_size)
+        self._opened, self._reserved = self._clock(), 0
+        self.reserve_room()
 
     @property
     def is_due_for_rotation(self) -> bool:
@@ -255,6 +267,16 @@ class AuditLog:
             # Before there is a new file: no crash must leave that without what it follows.
             os.fdatasync(self._descriptor)
         self.open_file()
+
+    def reserve_room(self) -> None:
+        """Keep room for the next records, if there is less than half of it."""
+        if self._descriptor is None or self._reserved - self._size >= ROOM // 2:
+            return
+        try:
+            reserve(self._descriptor, self._size)
+        except OSError as error:  # nothing is wrong yet
+            log.debug("no room is reserved for the audit log: %s", error.strerror)
+        self._reserved = self._size + ROOM
 
     def is_damaged(self) -> bool:
         """Whether another program has cut or deleted the file."""
@@ -271,14 +293,19 @@ class AuditLog:
         self.synced = position
 
     def sync_failed(self, error: OSError) -> None:
-        """Note that records did not reach the disk."""
-        try:
-            self._fail(error)
-        except AuditError:
-            return  # the next request is refused, unless writing succeeds again
+        """Note that records did not reach the disk: the next request is refused, unless it can be
+        written again."""
+        self._fail(error)
 
     def close(self) -> None:
         """Close the file."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            _close(self._descriptor, self._size)
             self._descriptor = None
+
+
+def _close(descriptor: int, size: int) -> None:
+    try:
+        release(descriptor, size)
+    finally:
+        os.close(descriptor)

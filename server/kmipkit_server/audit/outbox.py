@@ -40,6 +40,12 @@ class Outbox:
         """The numbers of the records of the transaction in progress."""
         self._exchanges: list[Exchange] = []
 
+    def clear(self, transaction: Transaction) -> None:
+        """Remove what earlier runs have left: all of it is in the log, and on the disk."""
+        for name in self._stored.values():
+            transaction.set_setting(name, None)
+        self._stored.clear()
+
     def write(self, transaction: Transaction, results: Iterable[Any]) -> None:
         """Record what a transaction has done for clients. StoreError if that is impossible."""
         self._removed, self._added = {}, None
@@ -51,6 +57,8 @@ class Outbox:
             for record in records(batch.exchange, batch.results, batch.objects, change=True)
         ]
         prepared = self._log.prepare(new) if new else None
+        for exchange in self._exchanges:
+            exchange.is_recorded = True  # also if the server goes on without a record
         if prepared is None:
             return
         last = prepared.end.number
@@ -66,8 +74,6 @@ class Outbox:
             return
         self._stored[last] = _name(last)
         self._added = range(last - len(new) + 1, last + 1)
-        for exchange in self._exchanges:
-            exchange.is_recorded = True
 
     def rolled_back(self) -> None:
         """Record that the changes did not take place."""

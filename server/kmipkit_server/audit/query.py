@@ -10,7 +10,7 @@ import msgspec
 from kmipkit_certs.identity import FINGERPRINT
 
 from kmipkit_server.audit.files import LogFile, lines
-from kmipkit_server.audit.records import Client, Entry, Event, decode
+from kmipkit_server.audit.records import Client, Entry, Event, read
 
 NOT_COMMITTED = "not committed"
 """The outcome of a change that did not take place after all."""
@@ -129,7 +129,6 @@ def _entries(files: Iterable[LogFile], needle: bytes) -> Iterator[tuple[Entry, b
         for line in lines(file.path):
             if needle and needle not in line and _NOT_COMMITTED not in line:
                 continue
-            try:
-                yield decode(line), line
-            except msgspec.MsgspecError:  # verification says what is wrong with it
-                continue
+            entry = read(line)
+            if entry is not None:  # otherwise verification says what is wrong
+                yield entry, line

@@ -87,7 +87,7 @@ def records(
     *,
     change: bool = False,
 ) -> list[Record]:
-    """The records of a message: one for each item, or one for a message that failed as a whole."""
+    """The records of a message: one for each item, or one for a message that cannot be read."""
     request = exchange.request
     duration = int((perf_counter() - exchange.started) * 1e6)
     who = client(exchange.identity)
@@ -97,6 +97,8 @@ def records(
     client_value = request.header.client_correlation_value
     server_value = exchange.correlation_value(version)
     count = len(request.items)
+    if len(results) == 1 < count and _is_of_all(results[0]):
+        results = [results[0]] * count
     written = []
     for position, result in enumerate(results):
         status = result.result_status
@@ -115,8 +117,6 @@ def records(
             record.server_correlation_value = server_value
         if status is ResultStatus.OPERATION_FAILED:
             _add_failure(record, result)
-        if result.operation is None:
-            record.event = Event.MESSAGE
         item = request.items[position]
         _add_operation(record, item, result)
         named = objects[position] if position < len(objects) else ()
@@ -125,6 +125,11 @@ def records(
             record.item, record.items = position + 1, count
         written.append(record)
     return written
+
+
+def _is_of_all(result: ResponseBatchItem) -> bool:
+    """Whether a message failed as a whole, so that each of its items has this result."""
+    return result.operation is None or result.result_reason is ResultReason.RESPONSE_TOO_LARGE
 
 
 def _unreadable(exchange: Exchange, who: msgspec.Raw, duration: int) -> Record:
@@ -154,7 +159,9 @@ def _add_operation(
 ) -> None:
     # The result of a Poll is that of another operation.
     operation = item.operation or result.operation
-    if operation is not None and record.event is Event.OPERATION:
+    if operation is None:
+        record.event = Event.MESSAGE
+    else:
         record.operation = _title(operation)
 
 

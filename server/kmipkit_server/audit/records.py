@@ -6,6 +6,7 @@ that an operation returns: records have identifiers, names of the standard, and 
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -16,7 +17,7 @@ class Event(StrEnum):
     OPERATION = "operation"
     """A batch item, carried out or refused."""
     MESSAGE = "message"
-    """A message that was refused as a whole."""
+    """A message that cannot be read."""
     CONNECTION = "connection"
     """A connection that was refused, or whose data could not be read; one record for many alike."""
     SENT = "sent"
@@ -81,7 +82,7 @@ class _Fields(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     n: int = 0
     """The number of the record; without gaps."""
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     event: Event
     operation: str = ""
     objects: tuple[str, ...] = ()
@@ -113,7 +114,7 @@ class _Fields(msgspec.Struct, omit_defaults=True, kw_only=True):
     first: int = 0
     """The first number of records that this one is about."""
     last: int = 0
-    since: datetime | None = None
+    since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     cause: Cause | None = None
     chain: str = ""
     """The log to which a checkpoint belongs."""
@@ -148,4 +149,12 @@ encode = msgspec.json.Encoder().encode
 """The JSON of a record or client."""
 
 decode = msgspec.json.Decoder(Entry).decode
-"""The record in a line; msgspec.MsgspecError if it has none."""
+"""The record in a line that the server has written."""
+
+
+def read(line: bytes) -> Entry | None:
+    """The record in a line that anybody may have written; None if it has none."""
+    try:
+        return decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

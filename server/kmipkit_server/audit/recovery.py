@@ -25,8 +25,8 @@ from kmipkit_server.audit.records import (
     Event,
     Outcome,
     Record,
-    decode,
     encode,
+    read,
 )
 from kmipkit_server.engine.settings import Clock
 
@@ -58,7 +58,7 @@ def read_state(directory: Path) -> State:
         files.pop().path.unlink()  # a crash came before its first record
     cancelled: set[int] = set()
     for file, line in _from_end(files):
-        link, entry = chain.parse(line), _entry(line)
+        link, entry = chain.parse(line), read(line)
         if link is None or entry is None:
             # Another program has written it, as verification says. What follows begins a new file.
             files.clear()
@@ -84,13 +84,6 @@ def _from_end(files: list[LogFile]) -> Iterator[tuple[LogFile, bytes]]:
             yield file, line
 
 
-def _entry(line: bytes) -> Entry | None:
-    try:
-        return decode(line)
-    except msgspec.MsgspecError:
-        return None
-
-
 def mend(
     audit: AuditLog,
     state: State,
@@ -105,7 +98,9 @@ def mend(
     last_known = max([anchor.number if anchor else 0, *(entry.n for entry, _ in missing)])
     lost = last_known - state.position.number - len(missing)
     if lost > 0:
-        _report_lost(audit, state, last_known, lost, clock, is_same_boot=state.boot == boot)
+        was_on_disk = anchor is not None and state.position.number < anchor.number
+        was_removed = was_on_disk or state.boot == boot
+        _report_lost(audit, state.position.number + 1, last_known, lost, clock, was_removed)
     if missing:
         audit.append([_again(entry) for entry, _ in missing])
         log.warning("%d records of the audit log were added from the store", len(missing))
@@ -118,18 +113,17 @@ def mend(
 
 def _entries(lines: Iterable[bytes]) -> Iterator[tuple[Entry, bytes]]:
     for line in lines:
-        entry = _entry(line)
+        entry = read(line)
         if entry is not None:
             yield entry, line
 
 
 def _report_lost(
-    audit: AuditLog, state: State, last: int, count: int, clock: Clock, *, is_same_boot: bool
+    audit: AuditLog, first: int, last: int, count: int, clock: Clock, was_removed: bool
 ) -> None:
-    first = state.position.number + 1
     message = (
-        "the machine was not restarted meanwhile: another program has removed them"
-        if is_same_boot
+        "they were on the disk: another program has removed them"
+        if was_removed
         else "the machine was restarted meanwhile, and may have lost what was not on the disk yet"
     )
     log.error(
@@ -145,8 +139,8 @@ def _report_lost(
         first=first,
         last=last,
         count=count,
-        # A loss without a restart of the machine fails verification.
-        outcome=Outcome.FAILED if is_same_boot else None,
+        # What a loss of power does not explain fails verification.
+        outcome=Outcome.FAILED if was_removed else None,
         message=message,
     )
     audit.append([record])

@@ -4,7 +4,7 @@ import logging
 from itertools import pairwise
 
 from kmipkit_server.audit.files import LogFile, lines, log_files, sync_directory
-from kmipkit_server.audit.records import Event, Record, decode
+from kmipkit_server.audit.records import Event, Record, read
 from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.engine.settings import Clock
 
@@ -23,8 +23,8 @@ def remove_old_files(settings: AuditSettings, clock: Clock) -> Record | None:
     removed: list[LogFile] = []
     for file, following in pairwise(files):
         # The checkpoint with which the next file begins is younger than all of this one.
-        first = next(lines(following.path), None)
-        if first is None or decode(first).time > oldest:
+        entry = read(next(lines(following.path), b""))
+        if entry is None or entry.time > oldest:
             break
         file.path.unlink()
         removed.append(file)

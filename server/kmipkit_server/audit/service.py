@@ -6,22 +6,26 @@ large or old enough are followed by new ones.
 
 import logging
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import msgspec
 import trio
 
+from kmipkit.spec.titles import title
 from kmipkit_server.audit.anchor import ANCHOR, PREFIX, Anchor, read_anchor
 from kmipkit_server.audit.connections import ConnectionAudit
 from kmipkit_server.audit.hook import AuditHook, DurableAuditHook
 from kmipkit_server.audit.log import AuditError, AuditLog
 from kmipkit_server.audit.outbox import Outbox
-from kmipkit_server.audit.records import Cause, Event, Record
+from kmipkit_server.audit.records import Cause, Client, Event, Record, encode
 from kmipkit_server.audit.recovery import mend, read_state
 from kmipkit_server.audit.retention import remove_old_files
 from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.audit.signatures import PURPOSE, Signer
+from kmipkit_server.audit.sinks.sink import Sink
+from kmipkit_server.engine.notifications import Notification
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
 
@@ -29,6 +33,9 @@ log = logging.getLogger("kmipkit.server")
 
 SYNC_SECONDS = 0.1
 """How long a record may be written and not be on the disk."""
+
+DRAIN_SECONDS = 2.0
+"""How long a stop waits for the sinks."""
 
 MAINTENANCE_SECONDS = 1.0
 """How often to look whether a checkpoint is due, if nothing is to be synced."""
@@ -40,9 +47,17 @@ class Audit:
     """The audit of one server."""
 
     def __init__(
-        self, settings: AuditSettings, audit: AuditLog, outbox: Outbox, clock: Clock, chain: str
+        self,
+        settings: AuditSettings,
+        audit: AuditLog,
+        outbox: Outbox,
+        clock: Clock,
+        chain: str,
+        sinks: Sequence[Sink],
     ) -> None:
         """Use :meth:`start`."""
+        self._sinks = sinks
+        self._sending = trio.CancelScope()
         self.log = audit
         self.outbox = outbox
         self.connections = ConnectionAudit(audit, clock)
@@ -58,7 +73,9 @@ class Audit:
         self._last_checkpoint = trio.current_time()
 
     @classmethod
-    async def start(cls, settings: AuditSettings, store: Store, clock: Clock) -> Self:
+    async def start(
+        cls, settings: AuditSettings, store: Store, clock: Clock, sinks: Sequence[Sink] = ()
+    ) -> Self:
         """Open the log, mend it, and sign its state; before the store serves.
 
         AuditError or OSError if it cannot be written.
@@ -77,6 +94,7 @@ class Audit:
             file_age=settings.file_age,
             refuses=settings.refuses,
         )
+        audit.listeners += [sink.put for sink in sinks]
         if state.file is None:
             audit.open_file()
         else:
@@ -85,13 +103,13 @@ class Audit:
         mend(audit, state, anchor, outbox, clock, boot)
         audit.checkpoint(Cause.START, boot)
         await audit.sync()
-        return cls(settings, audit, Outbox(audit, clock, outbox), clock, chain)
+        return cls(settings, audit, Outbox(audit, clock, outbox), clock, chain, sinks)
 
     async def run(
         self, store: Store, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Run the background work until cancelled; the store must be serving."""
-        await self._save_anchor(store)
+        await self._save_anchor(store, clears=True)
         task_status.started()
         while True:
             if self._settings.durable:
@@ -105,7 +123,10 @@ class Audit:
             await self._maintain(store)
 
     async def stop(self, store: Store) -> None:
-        """Sign the state of the log, when no more requests come, and close it."""
+        """Sign the state of the log, when no more requests come, and close it.
+
+        The sinks have a moment to get the last records; then :meth:`send` ends.
+        """
         try:
             self.log.checkpoint(Cause.STOP)
             await self.log.sync()
@@ -115,6 +136,32 @@ class Audit:
             await self._save_anchor(store)
         finally:
             self.log.close()
+            with trio.move_on_after(DRAIN_SECONDS):
+                for sink in self._sinks:
+                    await sink.drained()
+            self._sending.cancel()
+
+    async def send(self) -> None:
+        """Send records to the sinks until :meth:`stop`."""
+        with self._sending:
+            async with trio.open_nursery() as nursery:
+                for sink in self._sinks:
+                    nursery.start_soon(sink.run, self._report_losses)
+
+    def _report_losses(self, sink: str, count: int) -> None:
+        self.log.owe(Record(time=self._clock(), event=Event.LOSSES, kind=sink, count=count))
+
+    def sent(self, account: str, notification: Notification) -> None:
+        """Record a request to a client. AuditError if that fails, and it must not be sent then."""
+        record = Record(
+            time=self._clock(),
+            event=Event.SENT,
+            operation=title(notification.operation),
+            objects=(notification.identifier,),
+            version=str(notification.version),
+            client=msgspec.Raw(encode(Client(account=account))),
+        )
+        self.log.append([record])
 
     async def settled(self) -> None:
         """Wait until all records so far are on the disk. AuditError if they cannot get there."""
@@ -144,6 +191,7 @@ class Audit:
             if audit.is_damaged():
                 audit.open_file()
                 self._report_damage()
+            audit.reserve_room()
             is_due = trio.current_time() - self._last_checkpoint >= self._seconds
             if audit.is_due_for_rotation:
                 audit.rotate()
@@ -179,13 +227,15 @@ class Audit:
             )
         )
 
-    async def _save_anchor(self, store: Store) -> None:
-        """Note in the store which records are on the disk."""
+    async def _save_anchor(self, store: Store, *, clears: bool = False) -> None:
+        """Note in the store which records are on the disk; after a start, ``clears`` the outbox."""
         number, digest = self.log.synced
         value = msgspec.json.encode(Anchor(self._chain, number, digest.hex()))
 
         def write(transaction: Transaction) -> None:
             transaction.set_setting(ANCHOR, value)
+            if clears:
+                self.outbox.clear(transaction)
 
         try:
             await store.run(write, writes=True)

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from kmipkit_server.audit import chain
 from kmipkit_server.audit.chain import BEGINNING, Link
 from kmipkit_server.audit.files import LogFile
-from kmipkit_server.audit.records import Cause, Entry, Event, Outcome, decode
+from kmipkit_server.audit.records import Cause, Entry, Event, Outcome, read
 from kmipkit_server.audit.signatures import Verifier
 
 MAX_PROBLEMS = 1000
@@ -110,7 +108,7 @@ class _Verification:
             if not line.endswith(b"\n"):
                 self._problem(0, "the last record is incomplete: its end was cut off")
                 continue
-            link, entry = chain.parse(line[:-1]), _entry(line)
+            link, entry = chain.parse(line[:-1]), read(line)
             if link is None or entry is None:
                 self._problem(0, "this is not a record of the audit log")
                 continue
@@ -148,13 +146,10 @@ class _Verification:
             self.report.notes.append(
                 f"the log begins with record {entry.n}: older files are not here"
             )
-            if entry.event is not Event.CHECKPOINT:
-                self._problem(entry.n, "the log does not begin with a checkpoint", entry)
-                return
             digest = _from_hex(entry.previous)
-        elif entry.cause is not Cause.FILE:
+        if entry.cause is not Cause.FILE:
             self._problem(entry.n, "the file does not begin with its checkpoint", entry)
-        if not link.follows(digest):
+        elif not link.follows(digest):
             self._problem(entry.n, "its hash is wrong: it was changed", entry)
         self._digest = digest
 
@@ -251,13 +246,6 @@ def _complete_lines(path: Path) -> Iterator[bytes]:
                 time.sleep(_PATIENCE)
                 line += file.readline()  # noqa: PLW2901 - the same line
             yield line
-
-
-def _entry(line: bytes) -> Entry | None:
-    try:
-        return decode(line)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _text(moment: datetime) -> str:

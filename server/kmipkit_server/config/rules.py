@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from kmipkit_certs.identity import FINGERPRINT, SOURCES
 
+from kmipkit_server.audit.target import parse_target
 from kmipkit_server.config.errors import ConfigError
 from kmipkit_server.config.sections import Config
 
@@ -108,6 +109,11 @@ def _audit(config: Config) -> Iterator[Rule]:
     yield Rule(audit.sync in ("interval", "answer"), "audit.sync", "must be interval or answer")
     yield Rule(
         audit.on_failure in ("refuse", "serve"), "audit.on_failure", "must be refuse or serve"
+    )
+    yield Rule(
+        audit.syslog is None or parse_target(audit.syslog) is not None,
+        "audit.syslog",
+        "must be tls://HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT or unix:///PATH",
     )
     yield Rule(audit.file_bytes >= 64 * 1024, "audit.file_bytes", "must be at least 65536")
     for name in ("checkpoint_seconds", "file_hours", "keep_days"):

@@ -177,6 +177,17 @@ class AuditConfig:
     """The age from which on a new file begins."""
     keep_days: float | None = None
     """The age from which on the server deletes files; the default is never."""
+    stdout: bool = False
+    """Whether records are also written to standard output."""
+    syslog: str | None = None
+    """Where records are also sent: ``tls://HOST:PORT``, ``tcp://HOST:PORT``, ``udp://HOST:PORT`` or
+    ``unix:///dev/log``."""
+    syslog_ca: Path | None = None
+    """The authorities of the collector's certificate; the default is those of the system."""
+    syslog_cert: Path | None = None
+    """A client certificate for the collector."""
+    syslog_key: Path | None = None
+    """Its private key, if the file of the certificate does not have it."""
 
 
 @dataclass(frozen=True, slots=True)

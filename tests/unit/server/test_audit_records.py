@@ -147,7 +147,22 @@ def test_a_message_that_is_refused_as_a_whole_is_recorded(laboratory: AuditedLab
 
     laboratory.run(work)
     [entry] = laboratory.operations()
-    assert (entry.event, entry.reason) == (Event.MESSAGE, "Invalid Message")
+    assert (entry.operation, entry.reason) == ("Get", "Invalid Message")
+
+
+def test_all_of_a_message_whose_response_is_too_large_is_recorded(
+    laboratory: AuditedLaboratory,
+) -> None:
+    maximum = Item(Tag.MAXIMUM_RESPONSE_SIZE, ItemType.INTEGER, 100)
+    items = [(Operation.DISCOVER_VERSIONS, []), (Operation.DISCOVER_VERSIONS, [])]
+
+    async def work(_: object) -> None:
+        await laboratory.respond(raw_request(V1_4, *items, header=(maximum,)))
+
+    laboratory.run(work)
+    assert [(entry.item, entry.reason) for entry in laboratory.operations()] == [
+        (1, "Response Too Large"), (2, "Response Too Large"),
+    ]  # fmt: skip
 
 
 def test_a_failed_login_is_recorded_with_what_it_was_for(laboratory: AuditedLaboratory) -> None:

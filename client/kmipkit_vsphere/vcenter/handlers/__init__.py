@@ -12,7 +12,9 @@ from kmipkit_vsphere.vcenter.handlers import (
     machines,
     native,
     permissions,
+    policies,
     providers,
+    snapshots,
     trust,
 )
 
@@ -23,6 +25,8 @@ __all__ = [
     "machines",
     "native",
     "permissions",
+    "policies",
     "providers",
+    "snapshots",
     "trust",
 ]
