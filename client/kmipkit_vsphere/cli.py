@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kmipkit.terminal import echo, echo_json, echo_lines
+from kmipkit_vsphere.cli_check import check_kms
 from kmipkit_vsphere.cli_disks import (
     export_disk,
     open_core_dump,
@@ -37,6 +38,7 @@ STORY_NAMES = (
     "vsan",
     "key-loss",
     "rebuild-vcenter",
+    "replace-key-server",
     "policies",
     "snapshots",
     "alarms",
@@ -251,6 +253,9 @@ def export_core_dump(
     echo(f"wrote {file}")
 
 
+vcenter.add_command(check_kms)
+
+
 @vcenter.command("init-lab")
 @click.argument("directory", type=FILE)
 @click.option(
@@ -403,12 +408,13 @@ def demo(story: str, keep: Path | None) -> None:
     """Run a demonstration of machine encryption on this machine.
 
     \b
-      standard         keys from a key server; key server and host are killed on the way
-      trusted          attested hosts get keys from a Key Provider Service; needs swtpm
-      native           no key server; vCenter is killed, the host reboots and continues
-      vsan             hosts fetch their key themselves; a drill with 200 hosts
-      key-loss         a key is deactivated on the key server: the symptoms and the repair
-      rebuild-vcenter  vCenter and its store are lost; a new one serves the machines
+      standard            keys from a key server; key server and host are killed on the way
+      trusted             attested hosts get keys from a Key Provider Service; needs swtpm
+      native              no key server; vCenter is killed, the host reboots and continues
+      vsan                hosts fetch their key themselves; a drill with 200 hosts
+      key-loss            a key is deactivated on the key server: the symptoms and the repair
+      rebuild-vcenter     vCenter and its store are lost; a new one serves the machines
+      replace-key-server  another key server, then a native key provider, takes over
 
     Each role is a process of its own, with TLS between them on loopback. The exit status is 0 only
     if every step showed what it claims.

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from kmipkit_vsphere.demo.alarms import Alarms
 from kmipkit_vsphere.demo.native import Native
 from kmipkit_vsphere.demo.policies import PoliciesAndTPM
+from kmipkit_vsphere.demo.replacement import ReplaceKeyServer
 from kmipkit_vsphere.demo.runbooks import KeyLoss, RebuildVCenter
 from kmipkit_vsphere.demo.snapshots import Snapshots
 from kmipkit_vsphere.demo.standard import Standard
@@ -21,6 +22,7 @@ STORIES: Mapping[str, type[Story]] = MappingProxyType(
         "vsan": Vsan,
         "key-loss": KeyLoss,
         "rebuild-vcenter": RebuildVCenter,
+        "replace-key-server": ReplaceKeyServer,
         "policies": PoliciesAndTPM,
         "snapshots": Snapshots,
         "alarms": Alarms,
