@@ -86,7 +86,7 @@ class Connection:
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
         self._log.append(request.batch_items[0].operation.name)
         self._server.seen.requests.append(request)
-        data = codec.encode(request, V1_1)
+        data = codec.encode(request, request.request_header.protocol_version.version)
         answer = await self._server.laboratory.dispatcher.respond(data, Identity(VCENTER))
         return decode_response(answer.data)[0]
 

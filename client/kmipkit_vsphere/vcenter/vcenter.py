@@ -59,7 +59,9 @@ class VCenter:
             store, self.crypto, self.hosts, self.encryption, self.migrations, locks, clock
         )
         self.vsan = VsanClusters(store, self.crypto, self.hosts, instance)
-        self.trust_authority = TrustAuthorityCluster(store, instance, self.hosts, trust)
+        self.trust_authority = TrustAuthorityCluster(
+            store, instance, self.hosts, trust, self.crypto.event_log
+        )
         self.usage = KeyUsage(
             store, self.crypto, self.hosts, lambda: self.trust_authority.primary_keys
         )

@@ -8,8 +8,13 @@ machines must not be able to decide which hosts are trusted (vsphere.md §5.2).
 from functools import partial
 from typing import Final
 
+import click
+
 from kmipkit_vsphere.calls.host import HostAttestation
-from kmipkit_vsphere.model.message import LongText, Message, Port, Text
+from kmipkit_vsphere.model.message import LongText, Message, Port, Text, field
+from kmipkit_vsphere.trust_authority.calls import ProviderHealth
+from kmipkit_vsphere.trust_authority.measurements import Image
+from kmipkit_vsphere.trust_authority.primary_key import PrimaryKeyMode
 from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE, NAME
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import PORT, TEXT_FILE
@@ -76,6 +81,10 @@ class ImportImage(VCenterRequest[None]):
     manifest: LongText
 
 
+class ListImages(VCenterRequest[list[Image]]):
+    """List the base images that are accepted."""
+
+
 class RemoveImage(VCenterRequest[None]):
     """Stop accepting a base image."""
 
@@ -85,6 +94,41 @@ class RemoveImage(VCenterRequest[None]):
 
 class PublishTrustedProvider(VCenterRequest[None]):
     """Publish a trusted key provider: a standard one and a primary key on its servers."""
+
+    provider: Text
+    primary_key_id: Text
+    mode: PrimaryKeyMode = PrimaryKeyMode.FETCH
+
+
+class TrustedProviderInfo(Message):
+    """A trusted key provider; primary keys from before a rotation still unwrap keys."""
+
+    provider: Text
+    primary_key_id: Text
+    mode: PrimaryKeyMode = PrimaryKeyMode.FETCH
+    previous_key_ids: tuple[str, ...] = ()
+
+
+class ListTrustedProviders(VCenterRequest[list[TrustedProviderInfo]]):
+    """List the trusted key providers, with their primary keys and modes."""
+
+
+class SetPrimaryKeyMode(VCenterRequest[None]):
+    """Choose whether the services fetch a primary key, or have the key server encrypt with it."""
+
+    provider: Text
+    mode: PrimaryKeyMode
+
+
+class RotatePrimaryKey(VCenterRequest[None]):
+    """Wrap new keys with another primary key; re-encrypt machines to stop using the old one."""
+
+    provider: Text
+    primary_key_id: Text
+
+
+class RemovePrimaryKey(VCenterRequest[None]):
+    """Stop using a primary key from before a rotation; what it wrapped cannot be opened any more."""
 
     provider: Text
     primary_key_id: Text
@@ -101,6 +145,8 @@ class TrustAuthorityHostHealth(Message):
 
     applied: bool
     problems: list[str]
+    providers: dict[str, ProviderHealth] = field(default_factory=dict)
+    answers: bool = True
 
 
 class TrustAuthorityHealth(VCenterRequest[dict[str, TrustAuthorityHostHealth]]):
@@ -145,6 +191,8 @@ class AttestationStatus(VCenterRequest[dict[str, HostAttestation]]):
 # Rows --------------------------------------------------------------------------------------------
 
 _PROVIDER = Argument("PROVIDER", "provider")
+_PRIMARY_KEY = Argument("KEY", "primaryKeyId")
+_MODE = click.Choice([mode.value for mode in PrimaryKeyMode])
 _TrustRow = partial(Row, trusted_admins_only=True, records=True)
 _TrustQuery = partial(Row, trusted_admins_only=True)
 
@@ -206,6 +254,7 @@ ROWS: Final = (
         arguments=(Argument("MANIFEST", "manifest", TEXT_FILE),),
         example="import-image esxi-8.0.3.json",
     ),
+    _TrustQuery(ListImages, Privilege.READ_TRUSTED_HOSTS, command="images"),
     _TrustRow(
         RemoveImage,
         Privilege.CONFIGURE_HOST_METADATA,
@@ -217,8 +266,34 @@ ROWS: Final = (
         PublishTrustedProvider,
         Privilege.MANAGE_KMS_TRUST,
         command="publish-provider",
-        arguments=(_PROVIDER, Argument("KEY", "primaryKeyId")),
-        example="publish-provider TKP 1b2c",
+        arguments=(
+            _PROVIDER,
+            _PRIMARY_KEY,
+            Argument("--mode", "mode", _MODE, help="Fetch the key, or use it on the key server."),
+        ),
+        example="publish-provider TKP 1b2c --mode use",
+    ),
+    _TrustQuery(ListTrustedProviders, Privilege.READ_KMS_TRUST, command="trusted-providers"),
+    _TrustRow(
+        SetPrimaryKeyMode,
+        Privilege.MANAGE_KMS_TRUST,
+        command="set-primary-key-mode",
+        arguments=(_PROVIDER, Argument("MODE", "mode", _MODE)),
+        example="set-primary-key-mode TKP use",
+    ),
+    _TrustRow(
+        RotatePrimaryKey,
+        Privilege.MANAGE_KMS_TRUST,
+        command="rotate-primary-key",
+        arguments=(_PROVIDER, _PRIMARY_KEY),
+        example="rotate-primary-key TKP 7f0a",
+    ),
+    _TrustRow(
+        RemovePrimaryKey,
+        Privilege.MANAGE_KMS_TRUST,
+        command="remove-primary-key",
+        arguments=(_PROVIDER, _PRIMARY_KEY),
+        example="remove-primary-key TKP 1b2c",
     ),
     _TrustRow(
         WithdrawTrustedProvider,

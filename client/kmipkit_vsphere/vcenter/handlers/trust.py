@@ -14,17 +14,23 @@ from kmipkit_vsphere.vcenter.calls.trust import (
     ImportImage,
     ImportPrincipal,
     ImportTrustServices,
+    ListImages,
+    ListTrustedProviders,
     Problems,
     PublishTrustedProvider,
     RemediateTrustedCluster,
     RemoveImage,
+    RemovePrimaryKey,
     RemovePrincipal,
+    RotatePrimaryKey,
+    SetPrimaryKeyMode,
     SetTpmSettings,
     TrustAuthorityAddHost,
     TrustAuthorityHealth,
     TrustAuthorityHostAdded,
     TrustAuthorityHostHealth,
     TrustAuthorityRemediate,
+    TrustedProviderInfo,
     WithdrawTrustedProvider,
 )
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -42,8 +48,8 @@ async def add_host(
 
 
 @ImportPrincipal.handler
-async def import_principal(vcenter: VCenter, _caller: Caller, request: ImportPrincipal) -> None:
-    await vcenter.trust_authority.import_principal(request.name, request.certificate)
+async def import_principal(vcenter: VCenter, caller: Caller, request: ImportPrincipal) -> None:
+    await vcenter.trust_authority.import_principal(caller.user, request.name, request.certificate)
 
 
 @RemovePrincipal.handler
@@ -78,6 +84,11 @@ async def import_image(vcenter: VCenter, _caller: Caller, request: ImportImage) 
     await vcenter.trust_authority.import_image(image)
 
 
+@ListImages.handler
+async def list_images(vcenter: VCenter, _caller: Caller, _request: ListImages) -> list[Image]:
+    return vcenter.trust_authority.images()
+
+
 @RemoveImage.handler
 async def remove_image(vcenter: VCenter, _caller: Caller, request: RemoveImage) -> None:
     await vcenter.trust_authority.remove_image(request.name, request.version)
@@ -87,7 +98,31 @@ async def remove_image(vcenter: VCenter, _caller: Caller, request: RemoveImage) 
 async def publish_provider(
     vcenter: VCenter, _caller: Caller, request: PublishTrustedProvider
 ) -> None:
-    await vcenter.trust_authority.publish_provider(request.provider, request.primary_key_id)
+    await vcenter.trust_authority.publish_provider(
+        request.provider, request.primary_key_id, request.mode
+    )
+
+
+@ListTrustedProviders.handler
+async def list_providers(
+    vcenter: VCenter, _caller: Caller, _request: ListTrustedProviders
+) -> list[TrustedProviderInfo]:
+    return vcenter.trust_authority.providers()
+
+
+@SetPrimaryKeyMode.handler
+async def set_mode(vcenter: VCenter, _caller: Caller, request: SetPrimaryKeyMode) -> None:
+    await vcenter.trust_authority.set_mode(request.provider, request.mode)
+
+
+@RotatePrimaryKey.handler
+async def rotate(vcenter: VCenter, _caller: Caller, request: RotatePrimaryKey) -> None:
+    await vcenter.trust_authority.rotate(request.provider, request.primary_key_id)
+
+
+@RemovePrimaryKey.handler
+async def remove_primary_key(vcenter: VCenter, _caller: Caller, request: RemovePrimaryKey) -> None:
+    await vcenter.trust_authority.remove_previous(request.provider, request.primary_key_id)
 
 
 @WithdrawTrustedProvider.handler
