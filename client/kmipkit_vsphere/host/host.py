@@ -53,7 +53,7 @@ class Host:
         self.keys = HostKeys(self.config)
         self.datastore = Datastore(folder / "datastore")
         self._vsan_folder = folder / "vsan"
-        self.vsan = VsanEncryption(self.config, self._vsan_folder)
+        self.vsan = VsanEncryption(self.config, self._vsan_folder, self.keys.sources)
         self.dumps = CoreDumps(folder / "coredumps")
         self.trusted: TrustedHost | None = None
         self._open = OpenMachines(self.datastore, self.keys)

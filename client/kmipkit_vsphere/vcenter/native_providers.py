@@ -137,6 +137,12 @@ class NativeProviders:
                 f"the key provider {provider_id} is not backed up; export it first (export-provider)"
             )
 
+    def new_key_id(self, provider_id: str) -> CryptoKeyId:
+        """The id of a new key, which the hosts derive from the primary key; the key is not kept."""
+        key = self._spec(provider_id).new_key()
+        key.key_data.erase()
+        return key.key_id
+
     # Hosts ---------------------------------------------------------------------------------------
 
     def _hosts(self) -> list[HostRecord]:

@@ -58,7 +58,7 @@ class VCenter:
         self.machines = Machines(
             store, self.crypto, self.hosts, self.encryption, self.migrations, locks, clock
         )
-        self.vsan = VsanClusters(store, self.crypto, self.hosts, instance)
+        self.vsan = VsanClusters(store, self.crypto, self.hosts, self.natives, instance)
         self.trust_authority = TrustAuthorityCluster(
             store, instance, self.hosts, trust, self.crypto.event_log
         )
@@ -83,6 +83,8 @@ class VCenter:
             await self.migrations.settle_all()
         with contained(log, "interrupted clones"):
             await self.machines.settle_clones()
+        with contained(log, "encrypted disk groups"):
+            await self.vsan.push_changes()
 
     async def poll_health(self) -> None:
         """One round of health polls, whose changes become events."""
