@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
+import trio.testing
 from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.identity.identity import Identity
@@ -41,6 +42,7 @@ A = TypeVar("A")
 
 VCENTER = "vcenter"
 ADMINISTRATOR = "administrator"
+PATTERN = b"TOP SECRET MEMORY " * 20
 
 
 @dataclass
@@ -303,3 +305,24 @@ def play(
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
     return scene
+
+
+async def two_hosts(s: Scene, nursery: trio.Nursery) -> None:
+    """Two hosts that listen for migrations, and a machine on the first one."""
+    await s.prepare("a", "b")
+    for name in "ab":
+        nursery.start_soon(s.migrations[name].run)
+    s.host("a").guests.write_disk("db1", 0, PATTERN)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+def migrating(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> None:
+    """Run a test in a scene whose hosts can send machines to each other."""
+
+    async def with_nursery(s: Scene) -> None:
+        async with trio.open_nursery() as nursery:
+            await two_hosts(s, nursery)
+            await test(s)
+            nursery.cancel_scope.cancel()
+
+    play(folder, with_nursery).close()

@@ -172,9 +172,12 @@ class TrustServices(Message):
 
 
 class ConfigureTrustedHost(Request[list[str]]):
-    """Configure the services of a trusted host; the answer names the machines that this unlocked."""
+    """Configure the services of a trusted host; the answer names the machines that this unlocked.
 
-    services: TrustServices
+    Without services the host forgets those that it has.
+    """
+
+    services: TrustServices | None
 
 
 class HostAttestation(Message):

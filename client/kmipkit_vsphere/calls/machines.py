@@ -108,6 +108,12 @@ class CryptoUnlock(Request[MachineInfo]):
     name: Text
 
 
+class CheckIntegrity(Request[list[str]]):
+    """Check that the locked data keys of a machine are intact, and are its own; the problems."""
+
+    name: Text
+
+
 class UnregisterMachine(Request[None]):
     """Lock a machine that vCenter removes from its inventory."""
 

@@ -15,6 +15,7 @@ from kmipkit_vsphere.host.power import PowerControl
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AttestationFailed,
+    DamagedData,
     InvalidArgument,
     InvalidState,
     KeyServerUnreachable,
@@ -198,6 +199,30 @@ class MachineManager:
         self._machines.open(name)
         self._released.discard(name)
         return self.info(name)
+
+    def check_integrity(self, name: str) -> list[str]:
+        """What is wrong with the locked data keys of a machine, by its key-encryption keys.
+
+        Each is bound to its key, its machine and its use, so that none can be altered, or be put in
+        place of another one. Raises :class:`EncryptionKeyRequired` if a key is missing.
+        """
+        try:
+            machine = self._datastore.machine(name)
+        except DamagedData as damage:
+            return [damage.message]
+        if not machine.is_encrypted():
+            raise InvalidState(f"the machine {name} is not encrypted")
+        self._keys.fetch(machine.key_ids())
+        problems = []
+        with self._machines.reserved(name):
+            keys = self._keys.crypto.keys()
+            for volume in machine.volumes:
+                try:
+                    if volume.is_encrypted():
+                        volume.data_key(keys, machine.uuid).erase()
+                except DamagedData as damage:
+                    problems.append(damage.message)
+        return problems
 
     def lock(self, name: str) -> None:
         """Close a machine that is powered off: its data keys are erased."""

@@ -180,6 +180,7 @@ class MachineCalls:
             machines.RemoveDisk.row(MANAGEMENT, self.remove_disk),
             machines.SetMigrateEncryption.row(MANAGEMENT, self.set_migrate_encryption),
             machines.CryptoUnlock.row(MANAGEMENT, self.unlock),
+            machines.CheckIntegrity.row(MANAGEMENT, self.check_integrity),
             machines.UnregisterMachine.row(MANAGEMENT, self.unregister),
             machines.DeleteMachine.row(MANAGEMENT, self.delete),
             machines.PowerOn.row(MANAGEMENT, self.power_on),
@@ -226,6 +227,9 @@ class MachineCalls:
 
     async def unlock(self, request: machines.CryptoUnlock) -> MachineInfo:
         return await in_thread(self._machines.unlock, request.name)
+
+    async def check_integrity(self, request: machines.CheckIntegrity) -> list[str]:
+        return await in_thread(self._machines.check_integrity, request.name)
 
     async def unregister(self, request: machines.UnregisterMachine) -> None:
         await in_thread(self._machines.lock, request.name)

@@ -64,14 +64,22 @@ class TrustedHost:
         self._credentials = credentials
         self._clock = clock
         self._agent: TrustedAgent | None = None
+        self._providers: tuple[str, ...] = ()
         services = config.read(_SETTING, TrustServices)
         if services is not None:
             self._use(services)
 
-    def configure(self, services: TrustServices) -> None:
-        """Set, durably, where the services are and which key providers they offer."""
+    def configure(self, services: TrustServices | None) -> None:
+        """Set, durably, where the services are and which key providers they offer; None: nowhere.
+
+        Keys that the host has stay in its memory.
+        """
         self._config.set(_SETTING, services)
-        self._use(services)
+        for provider in self._providers:
+            self._sources.drop(provider)
+        self._agent, self._providers = None, ()
+        if services is not None:
+            self._use(services)
 
     def _use(self, services: TrustServices) -> None:
         write_secret(self._authorities, services.authorities.encode())
@@ -81,7 +89,8 @@ class TrustedHost:
             TLSDialer(service, credentials) for service in services.services
         ]
         self._agent = TrustedAgent(self._host_id, self._tpm, self._events, dialers, self._clock)
-        for provider in services.providers:
+        self._providers = tuple(services.providers)
+        for provider in self._providers:
             self._sources.add(provider, AgentSource(self._agent, provider))
 
     async def attest(self) -> HostAttestation:

@@ -65,6 +65,7 @@ def run_vcenter(
     )
     authorities = certificates_pem(listening.credentials.trusted())
     vcenter.trust_authority.authorities = authorities.decode()
+    vcenter.trusted_clusters.authorities = authorities.decode()
 
     try:
         rows = VCenterService(vcenter).rows()

@@ -12,6 +12,7 @@ from typing import Final
 from kmipkit.spec.enums import State
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import (
+    InvalidState,
     KeyNotUsable,
     KeyProviderError,
     VSphereError,
@@ -29,6 +30,9 @@ from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.provider_health import ProviderHealth
 from kmipkit_vsphere.vcenter.store import Store
+
+DISABLED: Final = "host.Crypto.HostCryptoDisabled"
+"""The type of an event about a host without encryption mode."""
 
 _MANAGED_ELSEWHERE: Final = {
     ManagementType.TRUSTED: "KeyStateManagedByTrustAuthority",
@@ -194,6 +198,7 @@ class CryptoManagerKmip:
                 entity=entity,
                 failed=True,
                 fault=kind,
+                **{name: value for name, value in fault.arguments.items() if name == "host"},
             )
             raise
         else:
@@ -204,13 +209,21 @@ class CryptoManagerKmip:
         return self.providers.for_new_key(entity)
 
 
+def is_disabled(fault: VSphereError) -> bool:
+    """Whether a host refused something because its encryption mode is not enabled."""
+    return isinstance(fault, InvalidState) and "cryptoState" in fault.arguments
+
+
 def key_failure(prefix: str) -> Callable[[VSphereError], str]:
     """The type of a failure's event: whether the key is missing, or the provider has a problem.
 
-    ``kms.crypto.SendKeyError`` gives ``….KeyMissingOnKMS`` or ``….KMSClusterError`` (§5.3).
+    ``kms.crypto.SendKeyError`` gives ``….KeyMissingOnKMS`` or ``….KMSClusterError`` (§5.3). If it is
+    the host that does not have the mode, the type says that.
     """
 
     def event_type(fault: VSphereError) -> str:
+        if is_disabled(fault):
+            return DISABLED
         missing = isinstance(fault, KeyNotUsable | KeyServerRefused)
         return f"{prefix}.{'KeyMissingOnKMS' if missing else 'KMSClusterError'}"
 

@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from kmipkit_vsphere.calls.machines import ListMachines, MachineInfo, ReconfigureCrypto
+from kmipkit_vsphere.calls.machines import (
+    CheckIntegrity,
+    ListMachines,
+    MachineInfo,
+    ReconfigureCrypto,
+)
 from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import InvalidState, NoSpace, NotFound, VSphereError
@@ -19,7 +24,8 @@ from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, Owner
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
-from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
+from kmipkit_vsphere.vcenter.calls.machines import IntegrityCheck
+from kmipkit_vsphere.vcenter.crypto_manager import DISABLED, CryptoManagerKmip, is_disabled
 from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
@@ -272,8 +278,35 @@ class MachineEncryption:
             failures = await self._hosts.push_for(caller, host, keys)
             return await self._hosts.unlock(caller, host, name, failures)
 
+    async def check_integrity(self, caller: Caller, name: str) -> IntegrityCheck:
+        """Have the host check the locked data keys of a machine; the outcome is an event."""
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            entity = Entity("machine", name, machine.uuid)
+            with self._crypto.audited(caller.user, "CheckIntegrity", machine.key_id, entity):
+                if machine.key_id is None:
+                    raise InvalidState(f"the machine {name} is not encrypted")
+                host = self._inventory.host(machine.host)
+                info = await self._info(host, name)
+                await self._push_all(caller, host, [machine.key_id, *all_keys(info)])
+                problems = await self._hosts.call(host, CheckIntegrity(name))
+            text = "; ".join(problems)
+            self._crypto.event_log.add(
+                "crypto.IntegrityCheckFailed" if problems else "crypto.IntegrityCheckPassed",
+                f"the locked data keys of {name} are {f'not intact: {text}' if text else 'intact'}",
+                user=caller.user,
+                operation="CheckIntegrity",
+                key_id=machine.key_id,
+                entity=entity,
+                failed=bool(problems),
+                reason=text,
+            )
+            return IntegrityCheck(not problems, problems)
+
 
 def _space_failure(fault: VSphereError) -> str:
+    if is_disabled(fault):
+        return DISABLED
     return "vm.crypto.NoDiskSpace" if isinstance(fault, NoSpace) else "crypto.Operation"
 
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from kmipkit_vsphere.calls.host import (
     AddKey,
@@ -41,13 +41,16 @@ from kmipkit_vsphere.providers.base import KeyProvider
 from kmipkit_vsphere.providers.owner import ESXI_SERVER, Owner
 from kmipkit_vsphere.rpc.call import Channel, Request
 from kmipkit_vsphere.vcenter.caller import Caller
-from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
+from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip, key_failure
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.store import Store
 
 A = TypeVar("A")
+
+_AGENTS: Final = ("hostd", "vpxa")
+"""The programs of a host whose core dumps have types of their own."""
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
 
@@ -104,12 +107,18 @@ class HostEncryption:
     async def check_may_enable(self, caller: Caller, host: HostRecord) -> None:
         """NoPermission if encryption mode must be enabled on a host, and the caller may not (R40).
 
-        To be called before anything is made. A host that restarted has left the mode, too.
+        To be called before anything is made. A host that restarted has left the mode, too. On a host
+        where the mode was disabled, only a call that says so enables it again (§6): InvalidState.
         """
-        if host.key_id is not None:
-            info = await self.call(host, HostInfo())
-            if info.crypto_state is CryptoState.SAFE:
-                return
+        info = await self.call(host, HostInfo())
+        if host.key_id is not None and info.crypto_state is CryptoState.SAFE:
+            return
+        if info.crypto_state is CryptoState.PENDING_INCAPABLE:
+            raise InvalidState(
+                f"encryption mode is disabled on host {host.name}; enable it (enable-encryption)",
+                cryptoState=info.crypto_state.value,
+                host=host.name,
+            )
         caller.require(Privilege.REGISTER_HOST, f"host/{host.name}")
 
     # Encryption mode -----------------------------------------------------------------------------
@@ -212,7 +221,7 @@ class HostEncryption:
             operation="EnableCrypto",
             key_id=key_id,
             entity=Entity("host", host.name, host.uuid),
-            severity=Severity.WARNING,
+            reason=cause.message,
         )
         if key_id.key_id:
             self._inventory.put_host(replace(host, key_id=key_id))
@@ -268,7 +277,7 @@ class HostEncryption:
         host = self._inventory.host(name)
         info = await self.call(host, DumpCore(world))
         self._crypto.event_log.add(
-            f"esx.problem.{'hostd' if world == 'hostd' else 'application'}.core.dumped"
+            f"esx.problem.{world if world in _AGENTS else 'application'}.core.dumped"
             + (".encrypted" if info.key_id else ""),
             f"core dump of {world} on host {name}: {info.file}",
             user=caller.user,

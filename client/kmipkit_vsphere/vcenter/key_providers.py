@@ -95,7 +95,9 @@ class KeyProviders:
             )
             return ServerRegistration(provider_id, server.name, problem=failure.message)
         self._check_vendor(provider_id, server, vendor, any_vendor=any_vendor)
-        self._events.add("kms.crypto.Vendor", f"vendor: {vendor}", user=user, entity=entity)
+        self._events.add(
+            "kms.crypto.Vendor", f"vendor: {vendor}", user=user, entity=entity, vendor=vendor
+        )
         return ServerRegistration(provider_id, server.name, vendor=vendor)
 
     def _check_vendor(

@@ -26,6 +26,7 @@ from kmipkit_vsphere.vcenter.migrations import MigrationManager
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.trust_authority import TrustAuthorityCluster
+from kmipkit_vsphere.vcenter.trust_authority_monitor import TrustAuthorityMonitor
 from kmipkit_vsphere.vcenter.trusted_clusters import TrustedClusters
 from kmipkit_vsphere.vcenter.vsan import VsanClusters
 
@@ -62,6 +63,9 @@ class VCenter:
         self.trust_authority = TrustAuthorityCluster(
             store, instance, self.hosts, trust, self.crypto.event_log
         )
+        self.trust_authority_monitor = TrustAuthorityMonitor(
+            self.trust_authority, trust, self.crypto.event_log, self.hosts.alarms, clock
+        )
         self.usage = KeyUsage(
             store, self.crypto, self.hosts, lambda: self.trust_authority.primary_keys
         )
@@ -92,5 +96,7 @@ class VCenter:
             await self.crypto.health.poll()
         with contained(log, "native key providers without a backup"):
             self.natives.remind()
+        with contained(log, "the trust authority"):
+            await self.trust_authority_monitor.poll()
         with contained(log, "the attestation of trusted clusters"):
             await self.trusted_clusters.poll()

@@ -207,7 +207,7 @@ def test_keys_of_a_native_provider_need_neither_key_server_nor_vcenter(tmp_path:
         await cluster(s)
         await s.call("EncryptVsan", name="prod")
         s.host("a").vsan.group().write_at(0, b"CONFIDENTIAL")
-        await s.call("CreateNativeProvider", provider="NKP", tpmRequired=False)
+        await s.call("CreateNativeProvider", provider="NKP", anyHost=True)
         with pytest.raises(InvalidState, match="not backed up"):
             await s.call("EncryptVsan", name="prod", keyProvider="NKP", rekey=True)
         location = await s.call("ExportProvider", provider="NKP")

@@ -44,6 +44,22 @@ class Event(Message):
     message: str
 
 
+class EventTypeInfo(Message):
+    """A type of event: when it is written, how bad it is, and the names of its arguments.
+
+    The severity of a failed operation is at least that of an error.
+    """
+
+    id: str
+    severity: Severity
+    description: str
+    arguments: tuple[str, ...] = ()
+
+
+class ListEventTypes(VCenterRequest[list[EventTypeInfo]]):
+    """List all types of events."""
+
+
 class Alarm(Message):
     """What is wrong with an entity, and since when; the type is that of its event."""
 
@@ -96,6 +112,7 @@ ROWS: Final = (
         example="events --user administrator --type crypto.Operation",
     ),
     Row(ListAlarms, Privilege.VIEW, command="alarms"),
+    Row(ListEventTypes, Privilege.VIEW, command="event-types"),
     Row(
         ExportEvents,
         Privilege.VIEW,

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from kmipkit_vsphere.calls.machines import MachineInfo
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.message import Count, Text
+from kmipkit_vsphere.model.message import Count, Message, Text
 from kmipkit_vsphere.model.migration_spec import EncryptionMode
 from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, NAME
@@ -110,6 +110,19 @@ class UnregisterVM(VCenterRequest[None]):
 
 class CryptoUnlock(VCenterRequest[UnlockResult]):
     """Give the keys of a locked machine to its host, and unlock it."""
+
+    name: Text
+
+
+class IntegrityCheck(Message):
+    """Whether the locked data keys of a machine are intact, and what is wrong with them."""
+
+    passed: bool
+    problems: list[str]
+
+
+class CheckVMIntegrity(VCenterRequest[IntegrityCheck]):
+    """Check that the locked data keys of a machine are intact, and are its own."""
 
     name: Text
 
@@ -257,6 +270,14 @@ ROWS: Final = (
         "unregister-vm db1",
     ),
     Row(CryptoUnlock, Privilege.REGISTER_VM, MACHINE, "unlock-vm", (NAME,), "unlock-vm db1"),
+    Row(
+        CheckVMIntegrity,
+        Privilege.REGISTER_VM,
+        MACHINE,
+        "check-integrity",
+        (NAME,),
+        "check-integrity db1",
+    ),
     Row(PowerOnVM, Privilege.POWER_ON, MACHINE, "power-on", (NAME,), "power-on db1"),
     Row(PowerOffVM, Privilege.POWER_OFF, MACHINE, "power-off", (NAME,), "power-off db1"),
     Row(ListVMs, Privilege.VIEW, command="vms"),

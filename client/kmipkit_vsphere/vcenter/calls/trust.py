@@ -15,7 +15,7 @@ from kmipkit_vsphere.model.message import LongText, Message, Port, Text, field
 from kmipkit_vsphere.trust_authority.calls import ProviderHealth
 from kmipkit_vsphere.trust_authority.measurements import Image
 from kmipkit_vsphere.trust_authority.primary_key import PrimaryKeyMode
-from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE, NAME
+from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE, HOST, NAME
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import PORT, TEXT_FILE
 from kmipkit_vsphere.vcenter.privileges import Privilege
@@ -182,6 +182,12 @@ class RemediateTrustedCluster(VCenterRequest[Problems]):
     name: Text
 
 
+class DecommissionHost(VCenterRequest[None]):
+    """Make an ordinary host of a trusted one, before it leaves its trusted cluster."""
+
+    host: Text
+
+
 class AttestationStatus(VCenterRequest[dict[str, HostAttestation]]):
     """Show which hosts of a cluster are attested, by which service, until when."""
 
@@ -336,6 +342,13 @@ ROWS: Final = (
         command="remediate-trusted-cluster",
         arguments=(NAME,),
         example="remediate-trusted-cluster production",
+    ),
+    _TrustRow(
+        DecommissionHost,
+        Privilege.MANAGE_TRUSTED_HOSTS,
+        command="decommission-host",
+        arguments=(HOST,),
+        example="decommission-host esx01",
     ),
     Row(
         AttestationStatus,

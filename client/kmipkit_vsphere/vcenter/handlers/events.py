@@ -1,8 +1,19 @@
 """Events (vsphere.md §5.3)."""
 
+from msgspec import structs
+
 from kmipkit_vsphere.vcenter.caller import Caller
-from kmipkit_vsphere.vcenter.calls.events import Alarm, Event, ExportEvents, ListAlarms, QueryEvents
-from kmipkit_vsphere.vcenter.events import EventFilter, export
+from kmipkit_vsphere.vcenter.calls.events import (
+    Alarm,
+    Event,
+    EventTypeInfo,
+    ExportEvents,
+    ListAlarms,
+    ListEventTypes,
+    QueryEvents,
+)
+from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
+from kmipkit_vsphere.vcenter.events import EventFilter, export, full_id
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 
@@ -15,6 +26,13 @@ async def query(vcenter: VCenter, _caller: Caller, request: QueryEvents) -> list
 async def export_all(vcenter: VCenter, _caller: Caller, request: ExportEvents) -> str:
     """Requirement R34."""
     return export(vcenter.crypto.event_log.find(EventFilter.of(request)), request.format)
+
+
+@ListEventTypes.handler
+async def list_types(
+    _vcenter: VCenter, _caller: Caller, _request: ListEventTypes
+) -> list[EventTypeInfo]:
+    return [structs.replace(row, id=full_id(row.id)) for row in EVENT_TYPES.values()]
 
 
 @ListAlarms.handler

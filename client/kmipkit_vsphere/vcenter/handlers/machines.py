@@ -9,6 +9,7 @@ from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.calls.machines import (
     AddDisk,
+    CheckVMIntegrity,
     CloneVM,
     CreateVM,
     CryptoUnlock,
@@ -16,6 +17,7 @@ from kmipkit_vsphere.vcenter.calls.machines import (
     DeleteFiles,
     DestroyVM,
     EncryptVM,
+    IntegrityCheck,
     ListDatastore,
     ListedMachine,
     ListVMs,
@@ -121,6 +123,13 @@ async def register(vcenter: VCenter, caller: Caller, request: RegisterVM) -> Mac
 @UnregisterVM.handler
 async def unregister(vcenter: VCenter, _caller: Caller, request: UnregisterVM) -> None:
     await vcenter.machines.unregister(request.name)
+
+
+@CheckVMIntegrity.handler
+async def check_integrity(
+    vcenter: VCenter, caller: Caller, request: CheckVMIntegrity
+) -> IntegrityCheck:
+    return await vcenter.encryption.check_integrity(caller, request.name)
 
 
 @CryptoUnlock.handler

@@ -9,6 +9,7 @@ from kmipkit_vsphere.vcenter.calls.trust import (
     AddEndorsementKey,
     AddTpmAuthority,
     AttestationStatus,
+    DecommissionHost,
     EnableTrustedCluster,
     ExportTrustServices,
     ImportImage,
@@ -173,6 +174,11 @@ async def remediate_cluster(
     vcenter: VCenter, _caller: Caller, request: RemediateTrustedCluster
 ) -> Problems:
     return await vcenter.trusted_clusters.remediate(request.name)
+
+
+@DecommissionHost.handler
+async def decommission(vcenter: VCenter, caller: Caller, request: DecommissionHost) -> None:
+    await vcenter.trusted_clusters.decommission(caller.user, request.host)
 
 
 @AttestationStatus.handler
