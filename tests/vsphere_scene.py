@@ -102,7 +102,7 @@ class PretendedTPM:
     def __init__(self) -> None:
         self._kept: dict[bytes, bytes] = {}
 
-    def seal(self, data: bytes) -> bytes:
+    def seal(self, data: bytes, state: bytes | None = None) -> bytes:
         name = len(self._kept).to_bytes(8, "big")
         self._kept[name] = data
         return name

@@ -106,6 +106,7 @@ class Host:
             has_tpm=self.config.protection_mode == "tpm",
             encrypted_vmotion=self.migration.can_encrypt,
             key_persistence=self.keys.persistence.is_enabled,
+            stored_keys=self.keys.persistence.count,
             key_providers=self.keys.sources.natives(),
             datastore=str(self.datastore.folder),
         )

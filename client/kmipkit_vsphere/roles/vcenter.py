@@ -39,10 +39,13 @@ def run_vcenter(
     administrators: Iterable[str],
     announce: Announce,
     poll_interval: float = POLL_INTERVAL,
+    *,
+    trusted_admins: Iterable[str] = (),
 ) -> None:
     """Run a vCenter until it is stopped.
 
     ``key_server`` has its credentials as a KMIP client, for the providers without their own.
+    ``trusted_admins`` are appointed to that group.
     """
     log_to_stderr()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -66,6 +69,8 @@ def run_vcenter(
     authorities = certificates_pem(listening.credentials.trusted())
     vcenter.trust_authority.authorities = authorities.decode()
     vcenter.trusted_clusters.authorities = authorities.decode()
+    for member in trusted_admins:
+        vcenter.trusted_admins.appoint(member)
 
     try:
         rows = VCenterService(vcenter).rows()

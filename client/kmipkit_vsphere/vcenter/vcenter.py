@@ -17,6 +17,7 @@ from kmipkit_vsphere.vcenter.encryption import MachineEncryption
 from kmipkit_vsphere.vcenter.host_encryption import HostDialer
 from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.instance import Instance
+from kmipkit_vsphere.vcenter.key_persistence import KeyPersistence
 from kmipkit_vsphere.vcenter.key_providers import ServerDialer
 from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.key_usage import KeyUsage
@@ -27,6 +28,7 @@ from kmipkit_vsphere.vcenter.native_providers import NativeProviders
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.trust_authority import TrustAuthorityCluster
 from kmipkit_vsphere.vcenter.trust_authority_monitor import TrustAuthorityMonitor
+from kmipkit_vsphere.vcenter.trusted_admins import TrustedAdmins
 from kmipkit_vsphere.vcenter.trusted_clusters import TrustedClusters
 from kmipkit_vsphere.vcenter.vsan import VsanClusters
 
@@ -60,6 +62,8 @@ class VCenter:
             store, self.crypto, self.hosts, self.encryption, self.migrations, locks, clock
         )
         self.vsan = VsanClusters(store, self.crypto, self.hosts, self.natives, instance)
+        self.persistence = KeyPersistence(store, self.hosts)
+        self.trusted_admins = TrustedAdmins(store, self.crypto.event_log)
         self.trust_authority = TrustAuthorityCluster(
             store, instance, self.hosts, trust, self.crypto.event_log
         )

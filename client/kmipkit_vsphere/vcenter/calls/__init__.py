@@ -13,6 +13,7 @@ from kmipkit_vsphere.vcenter.calls import (
     machines,
     native,
     permissions,
+    persistence,
     providers,
     trust,
 )
@@ -22,6 +23,7 @@ ROWS: Final = (
     *native.ROWS,
     *keys.ROWS,
     *hosts.ROWS,
+    *persistence.ROWS,
     *machines.ROWS,
     *events.ROWS,
     *permissions.ROWS,

@@ -1,6 +1,6 @@
 """The trust authority and trusted clusters (vsphere.md §7.3).
 
-All calls but one are for members of the group TrustedAdmins only (R29). The role of an
+Nearly all calls are for members of the group TrustedAdmins only (R29). The role of an
 administrator is not enough, nor is a role with all TrustedAdmin privileges: whoever administers
 machines must not be able to decide which hosts are trusted (vsphere.md §5.2).
 """
@@ -22,6 +22,25 @@ from kmipkit_vsphere.vcenter.privileges import Privilege
 
 Problems = dict[str, str | None]
 """Host to what went wrong, None if nothing did."""
+
+# The group TrustedAdmins -------------------------------------------------------------------------
+
+
+class ListTrustedAdmins(VCenterRequest[list[str]]):
+    """List who administers the trust authority, or the trusted clusters."""
+
+
+class AddTrustedAdmin(VCenterRequest[None]):
+    """Add a user to the group TrustedAdmins; only members do so, once there is one."""
+
+    member: Text
+
+
+class RemoveTrustedAdmin(VCenterRequest[None]):
+    """Remove a user from the group TrustedAdmins, but not the last one."""
+
+    member: Text
+
 
 # The trust authority -----------------------------------------------------------------------------
 
@@ -83,6 +102,12 @@ class ImportImage(VCenterRequest[None]):
 
 class ListImages(VCenterRequest[list[Image]]):
     """List the base images that are accepted."""
+
+
+class ExportImage(VCenterRequest[str]):
+    """Print the manifest of the base image that a host has booted, for the trust authority."""
+
+    host: Text
 
 
 class RemoveImage(VCenterRequest[None]):
@@ -203,6 +228,23 @@ _TrustRow = partial(Row, trusted_admins_only=True, records=True)
 _TrustQuery = partial(Row, trusted_admins_only=True)
 
 ROWS: Final = (
+    Row(ListTrustedAdmins, Privilege.READ_TRUSTED_HOSTS, command="trusted-admins"),
+    Row(
+        AddTrustedAdmin,
+        Privilege.MANAGE_TRUSTED_HOSTS,
+        command="add-trusted-admin",
+        arguments=(Argument("MEMBER", "member"),),
+        example="add-trusted-admin grace",
+        records=True,
+    ),
+    Row(
+        RemoveTrustedAdmin,
+        Privilege.MANAGE_TRUSTED_HOSTS,
+        command="remove-trusted-admin",
+        arguments=(Argument("MEMBER", "member"),),
+        example="remove-trusted-admin grace",
+        records=True,
+    ),
     _TrustRow(
         TrustAuthorityAddHost,
         Privilege.MANAGE_TRUSTED_HOSTS,
@@ -259,6 +301,13 @@ ROWS: Final = (
         command="import-image",
         arguments=(Argument("MANIFEST", "manifest", TEXT_FILE),),
         example="import-image esxi-8.0.3.json",
+    ),
+    _TrustQuery(
+        ExportImage,
+        Privilege.RETRIEVE_HOST_METADATA,
+        command="export-image",
+        arguments=(HOST,),
+        example="export-image esx01 > esxi-8.0.3.json",
     ),
     _TrustQuery(ListImages, Privilege.READ_TRUSTED_HOSTS, command="images"),
     _TrustRow(

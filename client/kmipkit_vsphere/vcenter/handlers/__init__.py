@@ -12,6 +12,7 @@ from kmipkit_vsphere.vcenter.handlers import (
     machines,
     native,
     permissions,
+    persistence,
     providers,
     trust,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "machines",
     "native",
     "permissions",
+    "persistence",
     "providers",
     "trust",
 ]

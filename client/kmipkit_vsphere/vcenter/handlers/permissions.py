@@ -1,7 +1,11 @@
 """Roles, groups and permissions (vsphere.md §5)."""
 
 from kmipkit_vsphere.model.errors import InvalidArgument, NotFound, ResourceInUse
-from kmipkit_vsphere.vcenter.authorization import Permission, checked_privileges
+from kmipkit_vsphere.vcenter.authorization import (
+    TRUSTED_ADMINS,
+    Permission,
+    checked_privileges,
+)
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.permissions import (
     HasPrivilege,
@@ -64,7 +68,11 @@ async def list_groups(
 
 
 @SetMember.handler
-async def set_member(vcenter: VCenter, _caller: Caller, request: SetMember) -> None:
+async def set_member(vcenter: VCenter, caller: Caller, request: SetMember) -> None:
+    if request.group == TRUSTED_ADMINS:
+        change = vcenter.trusted_admins.remove if request.remove else vcenter.trusted_admins.add
+        change(caller, request.member)
+        return
     vcenter.store.permissions.set_member(request.group, request.member, is_in=not request.remove)
 
 

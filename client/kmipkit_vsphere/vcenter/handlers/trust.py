@@ -1,21 +1,24 @@
 """The trust authority and trusted clusters (vsphere.md §7.3)."""
 
 from kmipkit_vsphere.calls.host import HostAttestation
-from kmipkit_vsphere.model.encoding import decode, encode
-from kmipkit_vsphere.model.errors import InvalidArgument
-from kmipkit_vsphere.trust_authority.measurements import Image
+from kmipkit_vsphere.model.encoding import encode
+from kmipkit_vsphere.trust_authority import host_calls
+from kmipkit_vsphere.trust_authority.measurements import Image, parse_manifest
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.trust import (
     AddEndorsementKey,
     AddTpmAuthority,
+    AddTrustedAdmin,
     AttestationStatus,
     DecommissionHost,
     EnableTrustedCluster,
+    ExportImage,
     ExportTrustServices,
     ImportImage,
     ImportPrincipal,
     ImportTrustServices,
     ListImages,
+    ListTrustedAdmins,
     ListTrustedProviders,
     Problems,
     PublishTrustedProvider,
@@ -23,6 +26,7 @@ from kmipkit_vsphere.vcenter.calls.trust import (
     RemoveImage,
     RemovePrimaryKey,
     RemovePrincipal,
+    RemoveTrustedAdmin,
     RotatePrimaryKey,
     SetPrimaryKeyMode,
     SetTpmSettings,
@@ -35,6 +39,24 @@ from kmipkit_vsphere.vcenter.calls.trust import (
     WithdrawTrustedProvider,
 )
 from kmipkit_vsphere.vcenter.vcenter import VCenter
+
+# The group TrustedAdmins -------------------------------------------------------------------------
+
+
+@ListTrustedAdmins.handler
+async def list_admins(vcenter: VCenter, _caller: Caller, _request: ListTrustedAdmins) -> list[str]:
+    return vcenter.trusted_admins.members()
+
+
+@AddTrustedAdmin.handler
+async def add_admin(vcenter: VCenter, caller: Caller, request: AddTrustedAdmin) -> None:
+    vcenter.trusted_admins.add(caller, request.member)
+
+
+@RemoveTrustedAdmin.handler
+async def remove_admin(vcenter: VCenter, caller: Caller, request: RemoveTrustedAdmin) -> None:
+    vcenter.trusted_admins.remove(caller, request.member)
+
 
 # The trust authority -----------------------------------------------------------------------------
 
@@ -78,11 +100,14 @@ async def set_tpm_settings(vcenter: VCenter, _caller: Caller, request: SetTpmSet
 
 @ImportImage.handler
 async def import_image(vcenter: VCenter, _caller: Caller, request: ImportImage) -> None:
-    try:
-        image = decode(request.manifest.encode(), Image)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"this is not a manifest: {error.message}") from None
-    await vcenter.trust_authority.import_image(image)
+    await vcenter.trust_authority.import_image(parse_manifest(request.manifest))
+
+
+@ExportImage.handler
+async def export_image(vcenter: VCenter, _caller: Caller, request: ExportImage) -> str:
+    host = vcenter.store.inventory.host(request.host)
+    image = await vcenter.hosts.call(host, host_calls.BootedImage())
+    return encode(image).decode()
 
 
 @ListImages.handler
