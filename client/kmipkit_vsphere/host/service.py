@@ -87,8 +87,14 @@ class HostCalls:
     async def change_key(self, request: host.ChangeKey) -> host.ChangeKeyResult:
         if request.new_key is not None:
             return await in_thread(self._host.change_key, request.new_key)
-        source = self._keys.sources.get(_required(request.key_id, "keyId").provider_id)
-        return await in_thread(lambda: self._host.change_key(source.new_key()))
+        key_id = _required(request.key_id, "keyId")
+        return await in_thread(self._change_own_key, key_id)
+
+    def _change_own_key(self, key_id: CryptoKeyId) -> host.ChangeKeyResult:
+        """A key that this host gets itself: that of the id, or a new one if the id is empty."""
+        source = self._keys.sources.get(key_id.provider_id)
+        key = source.key(key_id) if key_id.key_id else source.new_key()
+        return self._host.change_key(key)
 
     async def add_key(self, request: host.AddKey) -> None:
         await in_thread(self._keys.add, request.key)

@@ -235,15 +235,27 @@ class HostEncryption:
             await provider.tag_product(key_id)
             await provider.tag_owner(key_id, Owner(host.uuid, ESXI_SERVER, host.name))
 
-    async def change_key(self, caller: Caller, name: str) -> ChangeKeyResult:
-        """ChangeKey_Task: a new host key of the default provider; core dumps are relocked."""
+    async def change_key(
+        self,
+        caller: Caller,
+        name: str,
+        provider_id: str | None = None,
+        shared: CryptoKeyId | None = None,
+    ) -> ChangeKeyResult:
+        """ChangeKey_Task: another host key; core dumps are relocked.
+
+        It is the ``shared`` one of a cluster, or else a new one of a provider, by default the nearest
+        default one.
+        """
         async with self._locks.host(name):
             host = self._inventory.host(name)
             if host.key_id is None:
                 raise InvalidState(f"host {name} is not in encryption mode")
-            provider = self._crypto.default_provider(host.parent)
+            provider = self._crypto.providers.for_new_key(
+                host.parent, provider_id if shared is None else shared.provider_id
+            )
             entity = Entity("host", host.name, host.uuid)
-            key_id = await self._crypto.create_key(caller.user, provider)
+            key_id = shared or await self._crypto.create_key(caller.user, provider)
             await provider.tag_product(key_id)
             failure = _host_key_failure
             with self._crypto.audited(caller.user, "ChangeKey", key_id, entity, failure=failure):

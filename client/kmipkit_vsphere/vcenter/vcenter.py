@@ -25,6 +25,7 @@ from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.machines import Machines
 from kmipkit_vsphere.vcenter.migrations import MigrationManager
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
+from kmipkit_vsphere.vcenter.provider_replacement import ProviderReplacement
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.trust_authority import TrustAuthorityCluster
 from kmipkit_vsphere.vcenter.trust_authority_monitor import TrustAuthorityMonitor
@@ -72,6 +73,15 @@ class VCenter:
         )
         self.usage = KeyUsage(
             store, self.crypto, self.hosts, lambda: self.trust_authority.primary_keys
+        )
+        self.replacement = ProviderReplacement(
+            store,
+            self.crypto,
+            self.hosts,
+            self.natives,
+            self.encryption,
+            self.vsan,
+            self.usage,
         )
         self.trusted_clusters = TrustedClusters(
             store,

@@ -15,6 +15,7 @@ from kmipkit_vsphere.vcenter.calls import (
     permissions,
     persistence,
     providers,
+    replacement,
     trust,
 )
 
@@ -25,6 +26,7 @@ ROWS: Final = (
     *hosts.ROWS,
     *persistence.ROWS,
     *machines.ROWS,
+    *replacement.ROWS,
     *events.ROWS,
     *permissions.ROWS,
     *trust.ROWS,

@@ -14,6 +14,7 @@ from kmipkit_vsphere.vcenter.handlers import (
     permissions,
     persistence,
     providers,
+    replacement,
     trust,
 )
 
@@ -26,5 +27,6 @@ __all__ = [
     "permissions",
     "persistence",
     "providers",
+    "replacement",
     "trust",
 ]
