@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from kmipkit_vsphere.vcenter.command import Row
 
 A = TypeVar("A")
-STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter")
+STORY_NAMES = (
+    "standard",
+    "trusted",
+    "native",
+    "vsan",
+    "key-loss",
+    "rebuild-vcenter",
+    "replace-key-server",
+    "upgrade-host",
+    "key-persistence",
+)
 
 
 @click.group()

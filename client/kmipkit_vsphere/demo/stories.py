@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from kmipkit_vsphere.demo.native import Native
+from kmipkit_vsphere.demo.persistence import KeyPersistence
+from kmipkit_vsphere.demo.replacement import ReplaceKeyServer
 from kmipkit_vsphere.demo.runbooks import KeyLoss, RebuildVCenter
 from kmipkit_vsphere.demo.standard import Standard
 from kmipkit_vsphere.demo.story import Story
 from kmipkit_vsphere.demo.trusted import Trusted
+from kmipkit_vsphere.demo.upgrade import UpgradeHost
 from kmipkit_vsphere.demo.vsan import Vsan
 
 STORIES: Mapping[str, type[Story]] = MappingProxyType(
@@ -18,5 +21,8 @@ STORIES: Mapping[str, type[Story]] = MappingProxyType(
         "vsan": Vsan,
         "key-loss": KeyLoss,
         "rebuild-vcenter": RebuildVCenter,
+        "replace-key-server": ReplaceKeyServer,
+        "upgrade-host": UpgradeHost,
+        "key-persistence": KeyPersistence,
     }
 )

@@ -173,6 +173,8 @@ class ProviderReplacement:
             raise InvalidState(
                 f"files in its folder that it does not use, such as removed disks, have keys of {old}"
             )
+        # After a reboot the host needs its own key before it takes those of machines.
+        await self._hosts.configure_crypto_key(caller, host.name)
         await self._encryption.recrypt(caller, machine.name, provider_id=new)
 
     async def _info(self, host: HostRecord, name: str) -> MachineInfo:
