@@ -44,9 +44,17 @@ def shown(story: str) -> str:
     return same(block[1])
 
 
-@pytest.mark.parametrize("story", STORY_NAMES)
+LONG = ("replace-key-server", "upgrade-host", "key-persistence")
+"""Stories of many processes: what they show is tested in one process as well."""
+NEED_A_TPM = ("trusted", "upgrade-host", "key-persistence")
+
+
+@pytest.mark.parametrize(
+    "story",
+    [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in STORY_NAMES],
+)
 def test_a_story_prints_what_the_document_shows(story: str) -> None:
-    if story == "trusted" and missing():
+    if story in NEED_A_TPM and missing():
         pytest.skip(f"not installed: {', '.join(missing())}")
     command = [sys.executable, "-m", "kmipkit", "demo", story]
     process = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_TIMEOUT)
