@@ -166,6 +166,12 @@ MUTANTS = (
         "pass",
     ),
     Mutant(24, "vcenter.service", "caller.require(row.privilege, row.entity_of(request))", "pass"),
+    Mutant(
+        24,
+        "vcenter.provider_replacement",
+        'caller.require(Privilege.RECRYPT, f"machine/{machine.name}")',
+        "pass",
+    ),
     Mutant(25, "providers.base", "if isinstance(provider, HostKeyProvider):", "if False:"),
     Mutant(
         26,
@@ -191,6 +197,7 @@ MUTANTS = (
         "if row.trusted_admins_only and TRUSTED_ADMINS not in groups:",
         "if False:",
     ),
+    Mutant(29, "vcenter.trusted_admins", "if user not in members:", "if False:"),
     Mutant(30, "providers.native", "KDK_SIZE: Final = 32", "KDK_SIZE: Final = 16"),
     Mutant(
         30,
@@ -263,10 +270,8 @@ MUTANTS = (
     Mutant(
         40,
         "vcenter.host_encryption",
-        "if host.key_id is not None:\n            info = await self.call(host, HostInfo())\n"
-        "            if info.crypto_state is CryptoState.SAFE:\n                return\n"
-        "        caller",
-        "return\n        caller",
+        "host=host.name,\n            )\n        caller",
+        "host=host.name,\n            )\n        return\n        caller",
     ),
     Mutant(
         40,

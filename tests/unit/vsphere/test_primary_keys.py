@@ -101,7 +101,10 @@ def test_in_the_mode_use_the_primary_key_never_leaves_the_key_server(
     whole(tmp_path, maker, test)
 
 
-@pytest.mark.parametrize("version", [V1_2, V1_3, V1_4, V2_0, V2_1])
+@pytest.mark.parametrize(
+    "version",
+    [V1_2, V2_1, *(pytest.param(one, marks=pytest.mark.long) for one in (V1_3, V1_4, V2_0))],
+)
 def test_the_latest_version_of_the_key_server_is_used(
     tmp_path: Path, maker: Maker, version: Version
 ) -> None:
