@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kmipkit.terminal import echo, echo_json, echo_lines
-from kmipkit_vsphere.cli_disks import export_disk, open_core_dump, read_disk, write_disk
+from kmipkit_vsphere.cli_check import check_kms
+from kmipkit_vsphere.cli_disks import (
+    export_disk,
+    open_core_dump,
+    read_disk,
+    tpm_seal,
+    tpm_unseal,
+    write_disk,
+)
 from kmipkit_vsphere.cli_options import (
     FILE,
     certificate_options,
@@ -31,6 +39,10 @@ STORY_NAMES = (
     "key-loss",
     "rebuild-vcenter",
     "replace-key-server",
+    "policies",
+    "snapshots",
+    "alarms",
+    "replace-provider",
     "upgrade-host",
     "key-persistence",
 )
@@ -258,6 +270,9 @@ def export_core_dump(
     echo(f"wrote {file}")
 
 
+vcenter.add_command(check_kms)
+
+
 @vcenter.command("init-lab")
 @click.argument("directory", type=FILE)
 @click.option(
@@ -342,7 +357,7 @@ def host_serve(
     run_host(name, data_dir, listening, echo, boot)
 
 
-for command in (read_disk, write_disk, open_core_dump, export_disk):
+for command in (read_disk, write_disk, tpm_seal, tpm_unseal, open_core_dump, export_disk):
     host.add_command(command)
 
 
@@ -410,12 +425,13 @@ def demo(story: str, keep: Path | None) -> None:
     """Run a demonstration of machine encryption on this machine.
 
     \b
-      standard         keys from a key server; key server and host are killed on the way
-      trusted          attested hosts get keys from a Key Provider Service; needs swtpm
-      native           no key server; vCenter is killed, the host reboots and continues
-      vsan             hosts fetch their key themselves; a drill with 200 hosts
-      key-loss         a key is deactivated on the key server: the symptoms and the repair
-      rebuild-vcenter  vCenter and its store are lost; a new one serves the machines
+      standard            keys from a key server; key server and host are killed on the way
+      trusted             attested hosts get keys from a Key Provider Service; needs swtpm
+      native              no key server; vCenter is killed, the host reboots and continues
+      vsan                hosts fetch their key themselves; a drill with 200 hosts
+      key-loss            a key is deactivated on the key server: the symptoms and the repair
+      rebuild-vcenter     vCenter and its store are lost; a new one serves the machines
+      replace-key-server  another key server, then a native key provider, takes over
 
     Each role is a process of its own, with TLS between them on loopback. The exit status is 0 only
     if every step showed what it claims.

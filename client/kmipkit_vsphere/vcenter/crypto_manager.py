@@ -23,6 +23,7 @@ from kmipkit_vsphere.providers.base import KeyProvider, refuse_generation
 from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.wrapped import is_wrapped, split
+from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.key_providers import KeyProviders, ServerDialer
@@ -50,14 +51,15 @@ class CryptoManagerKmip:
         clock: Clock,
         trust: Trust,
         locks: Locks,
+        alarms: Alarms,
     ) -> None:
         self._store = store
         self._clock = clock
-        self.event_log = EventLog(store, clock)
+        self.event_log = EventLog(store, clock, alarms.observe)
         self._purposes: dict[CryptoKeyId, list[str]] = defaultdict(list)
         self._failing: dict[tuple[str, CryptoKeyId | None, Entity | None], str] = {}
         self.providers = KeyProviders(store, key_server, clock, self.event_log, trust, locks)
-        self.health = ProviderHealth(store, clock, self.event_log, self.providers)
+        self.health = ProviderHealth(store, clock, self.event_log, self.providers, alarms)
 
     def provider(self, provider_id: str) -> KeyProvider:
         """The provider of this id, or NotFound."""
@@ -217,13 +219,10 @@ def is_disabled(fault: VSphereError) -> bool:
 def key_failure(prefix: str) -> Callable[[VSphereError], str]:
     """The type of a failure's event: whether the key is missing, or the provider has a problem.
 
-    ``kms.crypto.SendKeyError`` gives ``….KeyMissingOnKMS`` or ``….KMSClusterError`` (§5.3). If it is
-    the host that does not have the mode, the type says that.
+    ``kms.crypto.SendKeyError`` gives ``….KeyMissingOnKMS`` or ``….KMSClusterError`` (§5.3).
     """
 
     def event_type(fault: VSphereError) -> str:
-        if is_disabled(fault):
-            return DISABLED
         missing = isinstance(fault, KeyNotUsable | KeyServerRefused)
         return f"{prefix}.{'KeyMissingOnKMS' if missing else 'KMSClusterError'}"
 

@@ -4,16 +4,12 @@ The key of a machine is recorded before anything is encrypted with it, so that a
 error half way, the same key is used again (vsphere.md §2.3, §3.4).
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from kmipkit_vsphere.calls.machines import (
-    CheckIntegrity,
-    ListMachines,
-    MachineInfo,
-    ReconfigureCrypto,
-)
+from kmipkit_vsphere.calls.machines import ListMachines, MachineInfo, ReconfigureCrypto
 from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import InvalidState, NoSpace, NotFound, VSphereError
@@ -24,11 +20,12 @@ from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, Owner
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
-from kmipkit_vsphere.vcenter.calls.machines import IntegrityCheck
+from kmipkit_vsphere.vcenter.calls.policies import StoragePolicy
 from kmipkit_vsphere.vcenter.crypto_manager import DISABLED, CryptoManagerKmip, is_disabled
 from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
+from kmipkit_vsphere.vcenter.policies import Policies
 from kmipkit_vsphere.vcenter.store import Store
 
 
@@ -42,6 +39,7 @@ class MachineEncryption:
         hosts: HostManager,
         natives: NativeProviders,
         locks: Locks,
+        policies: Policies,
     ) -> None:
         self._store = store
         self._inventory = store.inventory
@@ -49,6 +47,7 @@ class MachineEncryption:
         self._hosts = hosts
         self._natives = natives
         self._locks = locks
+        self._policies = policies
 
     # Encrypt -------------------------------------------------------------------------------------
 
@@ -58,12 +57,18 @@ class MachineEncryption:
         name: str,
         provider_id: str | None = None,
         parts: Sequence[str] | None = None,
+        *,
+        policy: StoragePolicy | None = None,
+        require_policy: bool = False,
     ) -> CryptoKeyId:
         """Encrypt a machine with a new key of a provider; returns the key's id.
 
         The provider is the explicit one, else the nearest default. Encryption mode is enabled on
         the host if necessary. What an earlier call has encrypted stays as it is: a disk that is
         encrypted later gets the machine's key, or with an explicit provider a key of its own.
+
+        What is encrypted gets ``policy``, or the encryption policy if it has none that requires it.
+        With ``require_policy`` it must have one.
         """
         async with self._locks.machine(name):
             machine = self._inventory.machine(name)
@@ -74,6 +79,8 @@ class MachineEncryption:
                 host = self._inventory.host(machine.host)
                 await self._hosts.check_may_enable(caller, host)
                 before = await self._info(host, name)
+                if require_policy:
+                    self._policies.check_requires_encryption(before, parts or before.parts)
                 key_id = await self._new_key(caller, machine, before, provider_id, parts)
                 with self._crypto.in_use(key_id, f"the encryption of {name}"):
                     await self._hosts.push_to_cluster(caller, host, key_id, enable=True)
@@ -81,6 +88,7 @@ class MachineEncryption:
                         host, name, CryptoSpecKind.ENCRYPT, parts, key_id=key_id
                     )
                     key_id = await self._record_key(name, key_id, before, info)
+            self._policies.note_encrypted(info, parts or info.parts, policy)
             self._crypto.note(caller.user, "Encrypt", key_id, entity)
             return key_id
 
@@ -212,9 +220,16 @@ class MachineEncryption:
                 with self._crypto.in_use(key_id, f"the rekeying of {name}"):
                     # The hosts of the cluster that have this machine's keys have the mode already.
                     await self._hosts.push_to_cluster(caller, host, key_id)
-                    info = await self._reconfigure(host, name, kind, parts, key_id=key_id)
+                    try:
+                        info = await self._reconfigure(host, name, kind, parts, key_id=key_id)
+                    except VSphereError:
+                        # Some layers may have the new key already.
+                        with contextlib.suppress(VSphereError):
+                            self._hosts.review(caller, await self._info(host, name))
+                        raise
                     key_id = await self._record_key(name, key_id, before, info)
                 self._store.inventory.set_next_key(machine.uuid, None)
+            self._hosts.review(caller, info)
             self._crypto.note(caller.user, kind, key_id, entity)
             return key_id
 
@@ -255,10 +270,11 @@ class MachineEncryption:
                 before = await self._info(host, name)
                 await self._push_all(caller, host, all_keys(before))
                 info = await self._reconfigure(host, name, CryptoSpecKind.DECRYPT, parts)
+            self._policies.note_decrypted(info, parts or info.parts)
             if not info.key_ids:
                 self._inventory.put_machine(replace(machine, key_id=None))
                 self._store.inventory.set_next_key(machine.uuid, None)
-                self._hosts.alarms.end(entity)
+                self._hosts.alarms.end_all(entity)
             self._crypto.note(caller.user, "Decrypt", machine.key_id, entity)
 
     async def unlock(self, caller: Caller, name: str) -> UnlockResult:
@@ -277,31 +293,6 @@ class MachineEncryption:
             await self._hosts.configure_crypto_key(caller, host.name)
             failures = await self._hosts.push_for(caller, host, keys)
             return await self._hosts.unlock(caller, host, name, failures)
-
-    async def check_integrity(self, caller: Caller, name: str) -> IntegrityCheck:
-        """Have the host check the locked data keys of a machine; the outcome is an event."""
-        async with self._locks.machine(name):
-            machine = self._inventory.machine(name)
-            entity = Entity("machine", name, machine.uuid)
-            with self._crypto.audited(caller.user, "CheckIntegrity", machine.key_id, entity):
-                if machine.key_id is None:
-                    raise InvalidState(f"the machine {name} is not encrypted")
-                host = self._inventory.host(machine.host)
-                info = await self._info(host, name)
-                await self._push_all(caller, host, [machine.key_id, *all_keys(info)])
-                problems = await self._hosts.call(host, CheckIntegrity(name))
-            text = "; ".join(problems)
-            self._crypto.event_log.add(
-                "crypto.IntegrityCheckFailed" if problems else "crypto.IntegrityCheckPassed",
-                f"the locked data keys of {name} are {f'not intact: {text}' if text else 'intact'}",
-                user=caller.user,
-                operation="CheckIntegrity",
-                key_id=machine.key_id,
-                entity=entity,
-                failed=bool(problems),
-                reason=text,
-            )
-            return IntegrityCheck(not problems, problems)
 
 
 def _space_failure(fault: VSphereError) -> str:

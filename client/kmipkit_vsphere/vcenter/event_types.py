@@ -31,21 +31,21 @@ def _row(id_: str, severity: Severity, description: str, *arguments: str) -> Eve
 
 def _operations() -> Iterator[EventTypeInfo]:
     yield _row("crypto.Operation", INFO, "somebody did something with keys, or tried to")
+    yield _row("vim.event.AlarmAcknowledgedEvent", INFO, "somebody acknowledged an alarm")
     yield _row("crypto.HostKeyUpdatedEvent", INFO, "a host has another host key", HOST, KEY)
     yield _row(
         "crypto.IntegrityCheckPassed",
         INFO,
-        "the locked data keys of a virtual machine are intact",
+        "the encrypted files of a virtual machine are whole",
         MACHINE,
         KEY,
     )
     yield _row(
         "crypto.IntegrityCheckFailed",
         ERROR,
-        "a locked data key of a virtual machine was altered, or belongs to another one",
+        "the encrypted files of a virtual machine were altered or are damaged",
         MACHINE,
         KEY,
-        "reason",
     )
 
 
@@ -56,7 +56,6 @@ def _hosts() -> Iterator[EventTypeInfo]:
         ERROR,
         "an operation is not possible, because encryption mode is disabled on the host",
         HOST,
-        "fault",
     )
     for cause, text in (
         ("KeyMissingOnKMS", "its host key cannot be used on the key server"),

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.alarms import Alarms
-from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity
 from kmipkit_vsphere.vcenter.calls.trust import TrustAuthorityHostHealth
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.health import expiry_warning
@@ -51,35 +53,42 @@ class TrustAuthorityMonitor:
 
     def _report_cluster(self, hosts: Hosts) -> None:
         silent = {name: health for name, health in hosts.items() if not health.answers}
-        if len(silent) == len(hosts):
-            self._begin(AUTHORITY, "ClusterNotAvailable", _reasons(silent))
-            return
         outdated = [
             f"{name} has another configuration (trust-authority-remediate)"
             for name, health in hosts.items()
             if health.answers and not health.applied
         ]
-        if silent or outdated:
-            self._begin(AUTHORITY, "ClusterUnhealthy", [*_reasons(silent), *outdated])
-        else:
-            self._alarms.end(AUTHORITY)
+        is_gone = len(silent) == len(hosts)
+        self._report(
+            AlarmName.TRUST_AUTHORITY,
+            AUTHORITY,
+            "ClusterNotAvailable" if is_gone else "ClusterUnhealthy",
+            [*_reasons(silent), *outdated],
+            Colour.RED if is_gone else Colour.YELLOW,
+        )
 
     def _report_provider(self, provider: str, hosts: Hosts) -> None:
         reported = [
             health.providers[provider] for health in hosts.values() if provider in health.providers
         ]
         problems = [state.problem for state in reported if state.problem is not None]
-        entity = Entity("provider", provider)
-        if problems:
-            self._begin(entity, "KmsUnhealthy", problems)
-        elif reported:
-            self._alarms.end(entity)
+        if reported:  # nobody knows about it while no host answers
+            entity = Entity("provider", provider)
+            self._report(AlarmName.PRIMARY_KEY, entity, "KmsUnhealthy", problems, Colour.RED)
 
-    def _begin(self, entity: Entity, kind: str, reasons: Iterable[str]) -> None:
+    def _report(
+        self,
+        alarm: AlarmName,
+        entity: Entity,
+        kind: str,
+        reasons: Iterable[str],
+        colour: Colour,
+    ) -> None:
+        """Begin or end an alarm, with an event if it begins."""
         text = "; ".join(dict.fromkeys(reasons))
         event_type = f"{_STATE}.{kind}"
-        message = f"the {entity.name}: {text}" if entity is AUTHORITY else text
-        if self._alarms.begin(entity, event_type, message):
+        message = f"the {entity.name}: {text}" if text and entity is AUTHORITY else text
+        if self._alarms.set(alarm, entity, PREFIX + event_type, message, colour):
             self._events.add(event_type, message, user="vCenter", entity=entity, reason=text)
 
     def _report_certificates(self, provider: str) -> None:

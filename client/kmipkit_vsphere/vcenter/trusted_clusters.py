@@ -26,7 +26,8 @@ from kmipkit_vsphere.model.errors import (
     VSphereError,
 )
 from kmipkit_vsphere.model.records import HostRecord
-from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
+from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
+from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity
 from kmipkit_vsphere.vcenter.calls.trust import Problems
 from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
 from kmipkit_vsphere.vcenter.events import EventLog
@@ -142,7 +143,7 @@ class TrustedClusters:
         await self._host_calls.call(host, ConfigureTrustedHost(None))
         self._last_status.pop(name, None)
         entity = Entity("host", name, host.uuid)
-        self._alarms.end(entity)
+        self._alarms.end(AlarmName.HOST_ATTESTATION, entity)
         self._events.add(
             "TrustAuthority.DecommissionHost",
             f"host {name} no longer gets keys from the trust authority",
@@ -159,7 +160,7 @@ class TrustedClusters:
         status: HostAttestation,
         failure: VSphereError | None,
     ) -> None:
-        """What is new about a host; while it is not attested, it also has an alarm."""
+        """What is new about a host, as an event; while it is not attested, it also has an alarm."""
         reason = "; ".join(status.messages)
         state = f"{status.status}: {reason}" if reason else status.status
         if self._last_status.get(host.name) == state:
@@ -167,7 +168,6 @@ class TrustedClusters:
         self._last_status[host.name] = state
         entity = Entity("host", host.name, host.uuid)
         if status.status == "attested":
-            self._alarms.end(entity)
             text = f"host {host.name} is attested by {status.service_id}"
             self._event("TaHostAttestPassEvent", text, entity, service=status.service_id)
             return
@@ -180,14 +180,11 @@ class TrustedClusters:
         if isinstance(failure, AttestationFailed):
             self._event("host.TPMAttestationFailedEvent", text, entity, reason=reason)
         self._event("TaHostAttestFailEvent", text, entity, reason=reason)
-        self._alarms.begin(entity, "TaHostAttestFailEvent", text)
 
     def _report_authority(self, cluster: str, problem: str) -> None:
         """Whether any host of a cluster finds no service of the trust authority."""
         entity, event_type = Entity("cluster", cluster), f"{_STATE}.ClusterNotAvailable"
-        if not problem:
-            self._alarms.end(entity)
-        elif self._alarms.begin(entity, event_type, problem):
+        if self._alarms.set(AlarmName.TRUST_AUTHORITY, entity, PREFIX + event_type, problem):
             self._event(event_type, problem, entity, reason=problem)
 
     def _compare_certificates(self) -> None:

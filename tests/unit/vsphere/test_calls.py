@@ -68,7 +68,13 @@ def test_a_row_is_complete(row: Row) -> None:
     assert (row.example or row.command).split()[:1] == [row.command][: len(row.command)]
 
 
-VALUES: dict[Any, Any] = {KEY_ID: "KMS/1b2c", PAIR: "name=value", bool: None, int: "30"}
+VALUES: dict[Any, Any] = {
+    KEY_ID: "KMS/1b2c",
+    PAIR: "name=value",
+    bool: None,
+    int: "30",
+    click.BOOL: "yes",
+}
 
 
 def value_of(kind: Any, folder: Any) -> str | None:
@@ -108,7 +114,7 @@ def test_the_command_line_makes_the_request(row: Row, tmp_path: Any) -> None:
 
 def test_values_that_were_not_given_are_not_sent() -> None:
     [row] = [row for row in ROWS if row.command == "encrypt-vm"]
-    values = {"name": "db1", "provider": None, "part": ()}
+    values = {"name": "db1", "provider": None, "part": (), "require_policy": None}
     assert parameters(row, values) == {"name": "db1"}
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -18,13 +17,13 @@ from kmipkit_vsphere.vcenter.calls.events import Severity
 from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
 from kmipkit_vsphere.vcenter.events import full_id
 from software_tpm import IMAGE, NOW, OTHER, Maker
-from trusted_scene import Whole, whole
+from trusted_scene import Whole, trusted, whole
 from vsphere_scene import PretendedTPM, Scene, migrating, play
 
 from kmipkit.spec.enums import RevocationReasonCode
 
 MACHINE_LAYERS: Final = frozenset({"vm.crypto.DiskchainUsingMixedKeys"})
-"""Written about snapshots (test_snapshots)."""
+"""Written about snapshots (test_vcenter_snapshots)."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ async def reboot(s: Scene) -> None:
 async def ordinary_work(s: Scene) -> None:
     await s.call("EncryptVM", name="db1")
     await s.call("ChangeHostKey", host="esx01")
-    assert (await s.call("CheckVMIntegrity", name="db1"))["passed"]
+    assert (await s.call("CheckIntegrity", name="db1"))["isWhole"]
     await reboot(s)
 
 
@@ -93,8 +92,8 @@ async def a_locked_data_key_of_another_machine(s: Scene) -> None:
     line = re.compile(r"(?m)^encryption.*$")
     [bundle] = line.findall(other.read_text())
     one.write_text(line.sub(lambda _: bundle, one.read_text()))
-    checked = await s.call("CheckVMIntegrity", name="db1")
-    assert not checked["passed"]
+    checked = await s.call("CheckIntegrity", name="db1")
+    assert not checked["isWhole"]
     assert len(checked["problems"]) == 1
 
 
@@ -124,11 +123,13 @@ async def keys_are_revoked_and_the_host_restarts(s: Scene) -> None:
     "kms.crypto.Unreachable",
     "kms.crypto.KeyGenerateFail",
     "vm.crypto.RekeyFail",
+    "vim.event.AlarmAcknowledgedEvent",
 )
 async def the_key_server_is_down_and_the_host_restarts(s: Scene) -> None:
     await s.call("EncryptVM", name="db1")
     s.servers["kms1"].is_up = False
     await s.vcenter.poll_health()
+    await s.call("AcknowledgeAlarm", alarm="keyServerConnection", entity="keyServer/KMS/kms1")
     await s.call("GenerateKey")
     await refused(s.call("RecryptVM", name="db1"))
     await reboot(s)
@@ -257,22 +258,6 @@ async def migrations(s: Scene) -> None:
 
 
 # Trust Authority ---------------------------------------------------------------------------------
-
-
-async def trusted(w: Whole) -> Any:
-    """A trusted cluster with a host that is attested for what it has booted."""
-    host = await w.trusted_host()
-    agent = w.use(host)
-    services = await w.ta("ExportTrustServices")
-    await w.workload.call("SetMember", group="TrustedAdmins", member="trust-admin")
-    await w.workload.call("ImportTrustServices", "trust-admin", document=services)
-
-    async def attest() -> Any:
-        return await agent.attest()
-
-    host.trusted = SimpleNamespace(attest=attest, configure=lambda _: None)  # type: ignore[assignment]
-    await w.workload.call("EnableTrustedCluster", "trust-admin", name="prod")
-    return agent
 
 
 async def poll(w: Whole) -> None:

@@ -14,8 +14,10 @@ from kmipkit_vsphere.vcenter.calls import (
     native,
     permissions,
     persistence,
+    policies,
     providers,
     replacement,
+    snapshots,
     trust,
 )
 
@@ -27,6 +29,8 @@ ROWS: Final = (
     *persistence.ROWS,
     *machines.ROWS,
     *replacement.ROWS,
+    *snapshots.ROWS,
+    *policies.ROWS,
     *events.ROWS,
     *permissions.ROWS,
     *trust.ROWS,

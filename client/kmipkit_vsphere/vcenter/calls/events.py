@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import click
 from msgspec import Meta
 
+from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.message import Message, Text
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
@@ -20,11 +21,18 @@ class Severity(StrEnum):
 
 
 class Entity(Message):
-    """What an event is about: a ``host``, a ``machine`` or a ``provider``."""
+    """What an event or an alarm is about.
+
+    The type is ``host``, ``machine``, ``provider``, ``keyServer`` or ``key``; the last two are named
+    after their provider as well.
+    """
 
     type: str
     name: str
     uuid: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.name}"
 
 
 class Event(Message):
@@ -60,17 +68,66 @@ class ListEventTypes(VCenterRequest[list[EventTypeInfo]]):
     """List all types of events."""
 
 
+class AlarmName(StrEnum):
+    """The alarms that there are; see :mod:`kmipkit_vsphere.vcenter.alarm_definitions`."""
+
+    KEY_SERVER_CONNECTION = "keyServerConnection"
+    KEY_PROVIDER_HEALTH = "keyProviderHealth"
+    CERTIFICATE = "certificate"
+    NATIVE_PROVIDER_BACKUP = "nativeProviderBackup"
+    KEY_MISSING = "keyMissing"
+    HOST_NEEDS_ENCRYPTION = "hostNeedsEncryption"
+    HOST_KEY_MISSING = "hostKeyMissing"
+    MACHINE_LOCKED = "machineLocked"
+    MACHINE_INTEGRITY = "machineIntegrity"
+    MIXED_KEYS = "mixedKeys"
+    CONSOLIDATION_NEEDED = "consolidationNeeded"
+    POLICY_COMPLIANCE = "policyCompliance"
+    HOST_ATTESTATION = "hostAttestation"
+    TRUST_AUTHORITY = "trustAuthority"
+    PRIMARY_KEY = "primaryKey"
+
+
 class Alarm(Message):
-    """What is wrong with an entity, and since when; the type is that of its event."""
+    """What is wrong with an entity, and since when; the type is that of its event.
+
+    Whoever acknowledges an alarm knows of it; it ends when its reason does.
+    """
 
     entity: Entity
     event_type_id: str
     message: str
     since: str
+    alarm: AlarmName = AlarmName.MACHINE_LOCKED
+    colour: Colour = Colour.RED
+    acknowledged_by: str | None = None
+    acknowledged_at: str | None = None
+
+
+class AlarmDefinition(Message):
+    """An alarm that there may be: about what, when, and which events belong to it."""
+
+    alarm: AlarmName
+    entity_type: str
+    condition: str
+    colours: list[Colour]
+    raised_by: list[str]
+    cleared_by: str
 
 
 class ListAlarms(VCenterRequest[list[Alarm]]):
     """Show what is wrong now, such as machines that are locked."""
+
+
+class ListAlarmDefinitions(VCenterRequest[list[AlarmDefinition]]):
+    """Show which alarms there are, and what raises and clears them."""
+
+
+class AcknowledgeAlarm(VCenterRequest[Alarm]):
+    """Note that somebody looks after an alarm; it stays until its reason is gone."""
+
+    alarm: AlarmName
+    entity: Text
 
 
 class QueryEvents(VCenterRequest[list[Event]]):
@@ -113,6 +170,17 @@ ROWS: Final = (
     ),
     Row(ListAlarms, Privilege.VIEW, command="alarms"),
     Row(ListEventTypes, Privilege.VIEW, command="event-types"),
+    Row(ListAlarmDefinitions, Privilege.VIEW, command="alarm-definitions"),
+    Row(
+        AcknowledgeAlarm,
+        Privilege.ACKNOWLEDGE_ALARM,
+        command="acknowledge-alarm",
+        arguments=(
+            Argument("ALARM", "alarm", click.Choice([alarm.value for alarm in AlarmName])),
+            Argument("ENTITY", "entity", help="TYPE/NAME, as alarms shows them."),
+        ),
+        example="acknowledge-alarm machineLocked machine/db1",
+    ),
     Row(
         ExportEvents,
         Privilege.VIEW,

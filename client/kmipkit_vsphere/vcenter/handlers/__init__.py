@@ -13,8 +13,10 @@ from kmipkit_vsphere.vcenter.handlers import (
     native,
     permissions,
     persistence,
+    policies,
     providers,
     replacement,
+    snapshots,
     trust,
 )
 
@@ -26,7 +28,9 @@ __all__ = [
     "native",
     "permissions",
     "persistence",
+    "policies",
     "providers",
     "replacement",
+    "snapshots",
     "trust",
 ]
