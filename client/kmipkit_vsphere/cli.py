@@ -42,6 +42,9 @@ STORY_NAMES = (
     "policies",
     "snapshots",
     "alarms",
+    "replace-provider",
+    "upgrade-host",
+    "key-persistence",
 )
 
 
@@ -83,6 +86,11 @@ def vcenter() -> None:
     help="Name in the certificate of an administrator; may be repeated.",
 )
 @click.option(
+    "--trusted-admin",
+    multiple=True,
+    help="Add this user to the group TrustedAdmins, if no member can log in; may be repeated.",
+)
+@click.option(
     "--poll-interval",
     type=click.FloatRange(1, 86400),
     default=300.0,
@@ -100,6 +108,7 @@ def vcenter_serve(
     kms_ca: Path | None,
     kms_crl: tuple[Path, ...],
     administrator: tuple[str, ...],
+    trusted_admin: tuple[str, ...],
     poll_interval: float,
 ) -> None:
     """Run a vCenter until SIGTERM or Ctrl-C.
@@ -119,7 +128,15 @@ def vcenter_serve(
         else None
     )
     listening = for_users((listen, port), credentials)
-    run_vcenter(data_dir, listening, kms, administrator, echo, poll_interval)
+    run_vcenter(
+        data_dir,
+        listening,
+        kms,
+        administrator,
+        echo,
+        poll_interval,
+        trusted_admins=trusted_admin,
+    )
 
 
 @vcenter.command("openapi")

@@ -12,8 +12,10 @@ from kmipkit_vsphere.vcenter.handlers import (
     machines,
     native,
     permissions,
+    persistence,
     policies,
     providers,
+    replacement,
     snapshots,
     trust,
 )
@@ -25,8 +27,10 @@ __all__ = [
     "machines",
     "native",
     "permissions",
+    "persistence",
     "policies",
     "providers",
+    "replacement",
     "snapshots",
     "trust",
 ]
