@@ -55,7 +55,7 @@ class Endpoint:
         """Where tasks run; None before :meth:`run`."""
         self.changes = Changes()
         self.tasks = TaskList(self)
-        self.sessions = Sessions(vcenter.clock)
+        self.sessions = Sessions(vcenter.clock, vcenter.store.users)
         self.passwords = Passwords(vcenter.store)
         self.instance_uuid = Instance(vcenter.store).id
 
