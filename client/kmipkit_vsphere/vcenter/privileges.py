@@ -62,6 +62,14 @@ class Privilege(StrEnum):
     POWER_OFF = "VirtualMachine.Interact.PowerOff"
     MIGRATE_MACHINE = "Resource.ColdMigrate"
     CONFIGURE_MACHINE = "VirtualMachine.Config.Settings"
+    CREATE_SNAPSHOT = "VirtualMachine.State.CreateSnapshot"
+    REVERT_TO_SNAPSHOT = "VirtualMachine.State.RevertToSnapshot"
+    REMOVE_SNAPSHOT = "VirtualMachine.State.RemoveSnapshot"
+    ADD_REMOVE_DEVICE = "VirtualMachine.Config.AddRemoveDevice"
+    VIEW_STORAGE_POLICIES = "StorageProfile.View"
+    UPDATE_STORAGE_POLICIES = "StorageProfile.Update"
+    APPLY_STORAGE_POLICY = "StorageProfile.Apply"
+    ACKNOWLEDGE_ALARM = "Alarm.Acknowledge"
     MODIFY_PERMISSIONS = "Authorization.ModifyPermissions"
 
 
@@ -83,6 +91,9 @@ _NOT_WITHOUT_CRYPTO = (
         Privilege.MANAGE_USER_GROUPS,
     }
 )
+
+TRUSTED_ADMINS: Final = "TrustedAdmins"
+"""The group whose members, and nobody else, administer a trust authority (vsphere.md §5.2)."""
 
 ADMINISTRATOR: Final = "Administrator"
 NO_CRYPTO_ADMIN: Final = "NoCryptoAdmin"

@@ -13,7 +13,9 @@ from kmipkit_vsphere.vcenter.calls import (
     machines,
     native,
     permissions,
+    policies,
     providers,
+    snapshots,
     trust,
     users,
 )
@@ -24,6 +26,8 @@ ROWS: Final = (
     *keys.ROWS,
     *hosts.ROWS,
     *machines.ROWS,
+    *snapshots.ROWS,
+    *policies.ROWS,
     *events.ROWS,
     *permissions.ROWS,
     *users.ROWS,

@@ -12,7 +12,9 @@ from kmipkit_vsphere.vcenter.handlers import (
     machines,
     native,
     permissions,
+    policies,
     providers,
+    snapshots,
     trust,
     users,
 )
@@ -24,7 +26,9 @@ __all__ = [
     "machines",
     "native",
     "permissions",
+    "policies",
     "providers",
+    "snapshots",
     "trust",
     "users",
 ]

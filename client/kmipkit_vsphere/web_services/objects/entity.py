@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.errors import NoPermission
-from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.web_services.inventory import Node
 from kmipkit_vsphere.web_services.managed import ExtensibleManagedObject, prop
@@ -48,7 +48,7 @@ class ManagedEntity(ExtensibleManagedObject):
 
     @prop()
     def overall_status(self, call: "Call") -> ManagedEntityStatus:
-        """Red while there is an alarm of this entity."""
+        """The colour of its worst alarm."""
         return status_of(call, self.node)
 
     @prop()
@@ -74,9 +74,7 @@ class ManagedEntity(ExtensibleManagedObject):
 
 def status_of(call: "Call", node: Node) -> ManagedEntityStatus:
     """The colour of an entity."""
-    kind, _, name = node.entity.partition("/")
-    alarm = call.vcenter.hosts.alarms.get(Entity(kind, name)) if name else None
-    return ManagedEntityStatus.GREEN if alarm is None else ManagedEntityStatus.RED
+    return ManagedEntityStatus(call.colours.get(node.entity, Colour.GREEN))
 
 
 def visible(call: "Call", nodes: Sequence[Node], *types: str) -> list[Ref]:
