@@ -64,7 +64,7 @@ class EventTypeInfo(Message):
     arguments: tuple[str, ...] = ()
 
 
-class ListEventTypes(VCenterRequest[list[EventTypeInfo]]):
+class ListEventTypes(VCenterQuery[list[EventTypeInfo]]):
     """List all types of events."""
 
 

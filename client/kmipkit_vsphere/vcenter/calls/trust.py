@@ -26,7 +26,7 @@ Problems = dict[str, str | None]
 # The group TrustedAdmins -------------------------------------------------------------------------
 
 
-class ListTrustedAdmins(VCenterRequest[list[str]]):
+class ListTrustedAdmins(VCenterQuery[list[str]]):
     """List who administers the trust authority, or the trusted clusters."""
 
 
@@ -100,7 +100,7 @@ class ImportImage(VCenterRequest[None]):
     manifest: LongText
 
 
-class ListImages(VCenterRequest[list[Image]]):
+class ListImages(VCenterQuery[list[Image]]):
     """List the base images that are accepted."""
 
 
@@ -134,7 +134,7 @@ class TrustedProviderInfo(Message):
     previous_key_ids: tuple[str, ...] = ()
 
 
-class ListTrustedProviders(VCenterRequest[list[TrustedProviderInfo]]):
+class ListTrustedProviders(VCenterQuery[list[TrustedProviderInfo]]):
     """List the trusted key providers, with their primary keys and modes."""
 
 
