@@ -291,7 +291,7 @@ async def session(s: Scene) -> None:
     s.servers["kms1"].is_up = False
     assert not (await s.call("GenerateKey"))["success"]
     with pytest.raises(VSphereError):
-        await s.call("CreateVM", host="esx02", name="x", diskSize=4096, encrypt=True)
+        await s.call("ConfigureCryptoKey", host="esx02")
     await s.call("RetrieveKmipServersStatus")
 
 
