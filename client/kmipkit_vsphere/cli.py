@@ -122,6 +122,21 @@ def vcenter_serve(
     run_vcenter(data_dir, listening, kms, administrator, echo, poll_interval)
 
 
+@vcenter.command("openapi")
+def vcenter_openapi() -> None:
+    """Print the OpenAPI description of vCenter's calls.
+
+    \b
+    Examples:
+      kmipkit vcenter openapi > vcenter.json
+      curl --cert me.crt --key me.key --cacert ca.crt --connect-to vcenter::127.0.0.1: \\
+          https://vcenter:5989/openapi.json
+    """
+    from kmipkit_vsphere.roles import descriptions
+
+    echo_json(descriptions.vcenter())
+
+
 class CallGroup(click.Group):
     """A group whose subcommands are made from the rows of vCenter's calls when one is needed."""
 
@@ -340,6 +355,19 @@ def host_serve(
     run_host(name, data_dir, listening, echo, boot)
 
 
+@host.command("openapi")
+def host_openapi() -> None:
+    """Print the OpenAPI description of a host's calls.
+
+    \b
+    Example:
+      kmipkit host openapi > host.json
+    """
+    from kmipkit_vsphere.roles import descriptions
+
+    echo_json(descriptions.host())
+
+
 for command in (read_disk, write_disk, tpm_seal, tpm_unseal, open_core_dump, export_disk):
     host.add_command(command)
 
@@ -395,6 +423,20 @@ def trust_authority_serve(
     callers = trust_authority_callers(manager)
     listening = Listening((listen, port), credentials, callers)
     run_trust_authority(name, data_dir, listening, service_port, echo)
+
+
+@trust_authority.command("openapi")
+@click.option("--services", is_flag=True, help="The calls of trusted hosts, on --service-port.")
+def trust_authority_openapi(services: bool) -> None:
+    """Print the OpenAPI description of the calls of a Trust Authority host.
+
+    \b
+    Example:
+      kmipkit trust-authority openapi --services > services.json
+    """
+    from kmipkit_vsphere.roles import descriptions
+
+    echo_json(descriptions.trust_authority(services=services))
 
 
 @click.command()

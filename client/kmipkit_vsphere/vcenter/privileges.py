@@ -91,6 +91,9 @@ _NOT_WITHOUT_CRYPTO = (
     }
 )
 
+TRUSTED_ADMINS: Final = "TrustedAdmins"
+"""The group whose members, and nobody else, administer a trust authority (vsphere.md §5.2)."""
+
 ADMINISTRATOR: Final = "Administrator"
 NO_CRYPTO_ADMIN: Final = "NoCryptoAdmin"
 TRUSTED_ADMIN: Final = "TrustedAdmin"

@@ -11,12 +11,11 @@ from kmipkit_vsphere.model.errors import NoPermission
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.rpc import call as rpc
 from kmipkit_vsphere.vcenter import handlers
-from kmipkit_vsphere.vcenter.authorization import TRUSTED_ADMINS
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls import ROWS
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.command import HANDLERS, AnyHandler, Row, VCenterRequest
-from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.vcenter.privileges import TRUSTED_ADMINS, Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 USER: Final = "user"
@@ -45,7 +44,7 @@ class VCenterService:
                 self._record_refusal(row, request, user, refusal)
                 raise
 
-        return rpc.Row(row.request, USER, handle)
+        return rpc.Row(row.request, USER, handle, row.needs, row.entity)
 
     async def _run(
         self, row: Row, handler: AnyHandler, request: VCenterRequest[Any], user: str
