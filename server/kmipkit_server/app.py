@@ -30,9 +30,9 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
-from kmipkit_server.app_audit import open_audit, recorded_refusals
+from kmipkit_server.app_audit import check_audit, open_audit, recorded_refusals
 from kmipkit_server.audit.service import Audit
-from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.config import Config, ConfigError, address, require_writable
 from kmipkit_server.engine.asynchronous import DeferredRequest
 from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
@@ -120,12 +120,8 @@ def check(config: Config, password: KeyPassword = NO_PASSWORD) -> list[str]:
     if material is not None:
         material.server_context()
     load_lists(_revocation_files(config), () if material is None else material.authorities())
-    directory = config.store.directory
-    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise ConfigError(f"{directory}: {existing} is not a directory")
-    if not os.access(existing, os.W_OK):
-        raise ConfigError(f"{directory}: no permission to write to {existing}")
+    require_writable(config.store.directory)
+    check_audit(config)
     return [] if material is None else material.warnings(system_clock)
 
 

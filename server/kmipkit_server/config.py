@@ -5,6 +5,7 @@ have their defaults; an unknown key is an error that names the file and the key.
 take precedence. Paths in the file are relative to the file.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -304,6 +305,15 @@ def address(text: str) -> tuple[str, int]:
     """Host and port of HOST:PORT."""
     host, _, port = text.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def require_writable(directory: Path) -> None:
+    """ConfigError if a directory does not exist and cannot be created, or cannot be written to."""
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(f"{directory}: {existing} is not a directory")
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"{directory}: no permission to write to {existing}")
 
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

@@ -169,7 +169,8 @@ def _add_objects(record: Record, identifiers: tuple[str, ...]) -> None:
     if len(identifiers) == 2 and identifiers[0] == identifiers[1]:
         identifiers = identifiers[:1]  # the usual case: the object that was requested
     elif len(identifiers) > 1:
-        identifiers = tuple(dict.fromkeys(identifiers))
+        if len(identifiers) <= 2 * MAX_OBJECTS:
+            identifiers = tuple(dict.fromkeys(identifiers))
         if len(identifiers) > MAX_OBJECTS:
             record.object_count = len(identifiers)
             identifiers = identifiers[:MAX_OBJECTS]
