@@ -6,7 +6,7 @@ from uuid import UUID
 from kmipkit_vsphere.model.crypto_spec import CryptoState
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, SecretText
 from kmipkit_vsphere.model.message import Message, Port, Text, field
-from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.rpc.call import Query, Request
 
 # Encryption mode ---------------------------------------------------------------------------------
 
@@ -31,11 +31,12 @@ class HostDescription(Message):
     has_tpm: bool
     encrypted_vmotion: bool = field(name="encryptedVMotion")
     key_persistence: bool
+    stored_keys: int
     key_providers: list[NativeProviderInfo]
     datastore: str
 
 
-class HostInfo(Request[HostDescription]):
+class HostInfo(Query[HostDescription]):
     """Ask a host about itself."""
 
 
@@ -111,7 +112,7 @@ class RemoveKey(Request[None]):
     force: bool = False
 
 
-class ListKeys(Request[list[CryptoKeyId]]):
+class ListKeys(Query[list[CryptoKeyId]]):
     """The ids of the keys that a host has."""
 
 
@@ -139,12 +140,15 @@ class KeyReference(Message):
     name: str
 
 
-class ListKeyReferences(Request[list[KeyReference]]):
+class ListKeyReferences(Query[list[KeyReference]]):
     """All keys that anything on a host refers to, in use or not."""
 
 
 class SetKeyPersistence(Request[None]):
-    """Enable or disable key persistence on a host with a TPM (vsphere.md §2.8)."""
+    """Enable or disable key persistence on a host with a TPM (vsphere.md §2.8).
+
+    To disable it, ``remove_all_stored_keys`` must confirm that the stored keys are removed.
+    """
 
     enable: bool = False
     remove_all_stored_keys: bool = False
@@ -172,9 +176,12 @@ class TrustServices(Message):
 
 
 class ConfigureTrustedHost(Request[list[str]]):
-    """Configure the services of a trusted host; the answer names the machines that this unlocked."""
+    """Configure the services of a trusted host; the answer names the machines that this unlocked.
 
-    services: TrustServices
+    Without services the host forgets those that it has.
+    """
+
+    services: TrustServices | None
 
 
 class HostAttestation(Message):
@@ -185,6 +192,8 @@ class HostAttestation(Message):
     attested_at: str | None = None
     attested_until: str | None = None
     messages: tuple[str, ...] = ()
+    image: str | None = None
+    """Name and version of what the host has booted, by its own event log."""
 
 
 class AttestationStatus(Request[HostAttestation]):
@@ -210,7 +219,7 @@ class DumpCore(Request[DumpInfo]):
     data: bytes = b""
 
 
-class ListCoreDumps(Request[list[DumpInfo]]):
+class ListCoreDumps(Query[list[DumpInfo]]):
     """List the core dumps."""
 
 

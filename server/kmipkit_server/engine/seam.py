@@ -34,6 +34,9 @@ class Hook:
         A StoreError makes the message fail; but what it has changed is durable.
         """
 
+    def answered(self, exchange: Exchange) -> None:
+        """Run once for each message, when its response is certain. It must be quick, and not fail."""
+
     async def settle(self, exchange: Exchange) -> None:
         """Wait until what :meth:`responding` has done is durable; a StoreError has the same effect."""
 
@@ -53,6 +56,9 @@ class Seam:
         ] = [hook.finished for hook in hooks if _overrides(hook, "finished")]
         self.responding: list[Callable[[Exchange], None]] = [
             hook.responding for hook in hooks if _overrides(hook, "responding")
+        ]
+        self.answered: list[Callable[[Exchange], None]] = [
+            hook.answered for hook in hooks if _overrides(hook, "answered")
         ]
         self.settle: list[Callable[[Exchange], Awaitable[None]]] = [
             hook.settle for hook in hooks if _overrides(hook, "settle")

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.message import Message, Text
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
@@ -52,6 +52,22 @@ class Event(Message):
     message: str
 
 
+class EventTypeInfo(Message):
+    """A type of event: when it is written, how bad it is, and the names of its arguments.
+
+    The severity of a failed operation is at least that of an error.
+    """
+
+    id: str
+    severity: Severity
+    description: str
+    arguments: tuple[str, ...] = ()
+
+
+class ListEventTypes(VCenterQuery[list[EventTypeInfo]]):
+    """List all types of events."""
+
+
 class AlarmName(StrEnum):
     """The alarms that there are; see :mod:`kmipkit_vsphere.vcenter.alarm_definitions`."""
 
@@ -67,6 +83,9 @@ class AlarmName(StrEnum):
     MIXED_KEYS = "mixedKeys"
     CONSOLIDATION_NEEDED = "consolidationNeeded"
     POLICY_COMPLIANCE = "policyCompliance"
+    HOST_ATTESTATION = "hostAttestation"
+    TRUST_AUTHORITY = "trustAuthority"
+    PRIMARY_KEY = "primaryKey"
 
 
 class Alarm(Message):
@@ -96,11 +115,11 @@ class AlarmDefinition(Message):
     cleared_by: str
 
 
-class ListAlarms(VCenterRequest[list[Alarm]]):
+class ListAlarms(VCenterQuery[list[Alarm]]):
     """Show what is wrong now, such as machines that are locked."""
 
 
-class ListAlarmDefinitions(VCenterRequest[list[AlarmDefinition]]):
+class ListAlarmDefinitions(VCenterQuery[list[AlarmDefinition]]):
     """Show which alarms there are, and what raises and clears them."""
 
 
@@ -111,7 +130,7 @@ class AcknowledgeAlarm(VCenterRequest[Alarm]):
     entity: Text
 
 
-class QueryEvents(VCenterRequest[list[Event]]):
+class QueryEvents(VCenterQuery[list[Event]]):
     """Show what was done with keys, and by whom."""
 
     since: Text | None = None
@@ -122,7 +141,7 @@ class QueryEvents(VCenterRequest[list[Event]]):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
 
 
-class ExportEvents(VCenterRequest[str]):
+class ExportEvents(VCenterQuery[str]):
     """Print the events as CSV or as JSON lines."""
 
     since: Text | None = None
@@ -150,6 +169,7 @@ ROWS: Final = (
         example="events --user administrator --type crypto.Operation",
     ),
     Row(ListAlarms, Privilege.VIEW, command="alarms"),
+    Row(ListEventTypes, Privilege.VIEW, command="event-types"),
     Row(ListAlarmDefinitions, Privilege.VIEW, command="alarm-definitions"),
     Row(
         AcknowledgeAlarm,

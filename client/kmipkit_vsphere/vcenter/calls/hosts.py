@@ -6,7 +6,7 @@ import click
 
 from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
 from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText
-from kmipkit_vsphere.model.message import Message, Port, Text, field
+from kmipkit_vsphere.model.message import LongText, Message, Port, Text, field
 from kmipkit_vsphere.model.records import ROOT, CryptoMode
 from kmipkit_vsphere.vcenter.calls.arguments import HOST, KEY_PROVIDER, NAME
 from kmipkit_vsphere.vcenter.command import (
@@ -15,10 +15,11 @@ from kmipkit_vsphere.vcenter.command import (
     PARENT,
     Argument,
     Row,
+    VCenterQuery,
     VCenterRequest,
 )
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT
+from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT, TEXT_FILE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 # The inventory -----------------------------------------------------------------------------------
@@ -97,8 +98,15 @@ class InventoryInfo(Message):
     machines: list[MachineEntry]
 
 
-class ListInventory(VCenterRequest[InventoryInfo]):
+class ListInventory(VCenterQuery[InventoryInfo]):
     """List folders, clusters, hosts and machines."""
+
+
+class PrepareUpgrade(VCenterRequest[None]):
+    """Let a host with a TPM start after an upgrade to another base image, by its manifest."""
+
+    host: Text
+    manifest: LongText
 
 
 class AddHost(VCenterRequest[HostDescription]):
@@ -160,14 +168,6 @@ class DisableCrypto(VCenterRequest[None]):
     host: Text
 
 
-class SetKeyPersistence(VCenterRequest[None]):
-    """Let a host with a TPM keep its keys over a reboot, or no longer."""
-
-    host: Text
-    enable: bool = False
-    remove_all_stored_keys: bool = False
-
-
 class DumpCore(VCenterRequest[DumpInfo]):
     """Write a core dump of a host (hostd) or of one of its machines."""
 
@@ -175,7 +175,7 @@ class DumpCore(VCenterRequest[DumpInfo]):
     world: Text
 
 
-class ListCoreDumps(VCenterRequest[list[DumpInfo]]):
+class ListCoreDumps(VCenterQuery[list[DumpInfo]]):
     """List the core dumps of a host."""
 
     host: Text
@@ -280,16 +280,12 @@ ROWS: Final = (
         "disable-encryption esx01",
     ),
     Row(
-        SetKeyPersistence,
-        Privilege.REGISTER_HOST,
+        PrepareUpgrade,
+        Privilege.PATCH_HOST,
         ON_HOST,
-        "key-persistence",
-        (
-            HOST,
-            Argument("--enable", "enable", bool),
-            Argument("--remove-all-stored-keys", "removeAllStoredKeys", bool),
-        ),
-        "key-persistence esx01 --enable",
+        "prepare-upgrade",
+        (HOST, Argument("MANIFEST", "manifest", TEXT_FILE)),
+        "prepare-upgrade esx01 esxi-8.0.4.json",
         records=True,
     ),
     Row(
