@@ -449,7 +449,9 @@ def test_a_restart_goes_on_with_the_same_file_and_key(laboratory: AuditedLaborat
     laboratory.run(nothing)
     restarted = reopened(laboratory)
     restarted.run(nothing)
-    assert len(log_files(restarted.directory)) == 1
+    [file] = log_files(restarted.directory)
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    assert restarted.directory.stat().st_mode & 0o777 == 0o700
     report = restarted.verify()
     assert not report.problems
     assert report.checkpoints == 5
