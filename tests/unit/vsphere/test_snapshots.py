@@ -12,6 +12,7 @@ from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.layers import GRAIN
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
+    AlreadyExists,
     DamagedData,
     EncryptionKeyRequired,
     InvalidArgument,
@@ -520,6 +521,22 @@ def test_the_keys_of_linked_clones(encrypted: Host) -> None:
     assert f"{NAME}.vmdk is locked" in info.locked_reasons[0]
     references = {(r.key_id, r.name) for r in encrypted.key_references()}
     assert (FIRST, "other") in references, "a clone uses the keys of its parent"
+
+
+def test_a_machine_that_is_on_is_open_again_after_a_clone_and_after_a_failure(host: Host) -> None:
+    host.power.power_on(NAME)
+    host.machines.clone(NAME, "copy")
+    host.snapshots.create(NAME, "s")
+    for wrong in (
+        lambda: host.machines.clone(NAME, "copy"),
+        lambda: host.snapshots.revert(NAME, "unknown"),
+        lambda: host.snapshots.create(NAME, ""),
+    ):
+        with pytest.raises((AlreadyExists, NotFound, InvalidArgument)):
+            wrong()
+        info = host.machines.info(NAME)
+        assert info.power_state == "poweredOn"
+        assert info.crypto_state in ("plain", "unlocked")
 
 
 def test_a_linked_clone_without_its_parent_is_damaged_and_can_be_deleted(host: Host) -> None:
