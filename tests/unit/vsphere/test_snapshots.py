@@ -47,7 +47,7 @@ def start(folder: Path) -> Host:
     return host
 
 
-@pytest.fixture(params=["plain", "encrypted"])
+@pytest.fixture(params=[pytest.param("plain", marks=pytest.mark.long), "encrypted"])
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     made = start(tmp_path / "esx01")
     made.machines.create(NAME, SIZE)
@@ -83,7 +83,7 @@ def tree(host: Host) -> dict[str, str | None]:
 # What disks hold ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", [50, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("steps", [40, pytest.param(300, marks=pytest.mark.long)])
 def test_any_history_of_snapshots_reads_as_a_model_does(host: Host, steps: int) -> None:
     """Writes of odd sizes at odd places between snapshots, reverts and removals, in any order."""
     chance = random.Random(4)
