@@ -21,7 +21,7 @@ from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.calls.policies import StoragePolicy
-from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
+from kmipkit_vsphere.vcenter.crypto_manager import DISABLED, CryptoManagerKmip, is_disabled
 from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
@@ -297,6 +297,8 @@ class MachineEncryption:
 
 def space_failure(fault: VSphereError) -> str:
     """The type of the event about a change of a machine that failed."""
+    if is_disabled(fault):
+        return DISABLED
     return "vm.crypto.NoDiskSpace" if isinstance(fault, NoSpace) else "crypto.Operation"
 
 
