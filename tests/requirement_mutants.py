@@ -169,6 +169,12 @@ MUTANTS = (
     Mutant(24, "vcenter.service", "caller.require(row.privilege, row.entity_of(request))", "pass"),
     Mutant(
         24,
+        "vcenter.handlers.policies",
+        "if encrypts:\n        caller.require",
+        "if False:\n        caller.require",
+    ),
+    Mutant(
+        24,
         "vcenter.provider_replacement",
         'caller.require(Privilege.RECRYPT, f"machine/{machine.name}")',
         "pass",
@@ -299,6 +305,12 @@ MUTANTS = (
         "if False:\n                overwrite(self._old_data)",
     ),
     Mutant(
+        41,
+        "host.layers",
+        "volume.create(Descriptor.parse(text), size, new, chunks)",
+        "volume.create(Descriptor.parse(text), size, None, chunks)",
+    ),
+    Mutant(
         42,
         "vcenter.machines",
         "mode = EncryptionMode.REQUIRED if info.key_ids else",
@@ -338,6 +350,12 @@ MUTANTS = (
         '"external"',
     ),
     Mutant(47, "host.volume", "dek = Secret.random(DEK_SIZE)", "dek = Secret(bytes(range(64)))"),
+    Mutant(
+        47,
+        "host.volume",
+        "dek = None if new is None else Secret.random(DEK_SIZE)",
+        "dek = None if new is None else Secret(bytes(range(64)))",
+    ),
 )
 """Ordered by requirement; some have several."""
 

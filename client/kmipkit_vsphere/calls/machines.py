@@ -7,7 +7,7 @@ from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.message import Count, Message, Port, Size, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec
-from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.rpc.call import Query, Request
 
 
 class MachineState(StrEnum):
@@ -30,6 +30,15 @@ class PowerState(StrEnum):
     ON = "poweredOn"
     OFF = "poweredOff"
     UNKNOWN = "unknown"
+
+
+class DiskDescription(Message):
+    """One disk of a machine: its file, its size in bytes, and its key if it is encrypted."""
+
+    number: int
+    file: str
+    size: int
+    key_id: CryptoKeyId | None = None
 
 
 class SnapshotInfo(Message):
@@ -71,6 +80,7 @@ class MachineInfo(Message):
     migrate_encryption: str
     files: list[str]
     problem: str | None = None
+    disk_descriptions: list[DiskDescription] = field(default_factory=list)
     encrypted_parts: list[str] = field(default_factory=list)
     locked_reasons: list[str] = field(default_factory=list)
     snapshots: list[SnapshotInfo] = field(default_factory=list)
@@ -250,7 +260,7 @@ class PowerOff(Request[MachineInfo]):
     name: Text
 
 
-class ListMachines(Request[list[MachineInfo]]):
+class ListMachines(Query[list[MachineInfo]]):
     """All machines on the datastore, by name."""
 
 

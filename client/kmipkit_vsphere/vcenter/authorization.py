@@ -11,11 +11,15 @@ from typing import Final, Protocol
 
 from kmipkit_vsphere.model.errors import InvalidArgument, NoPermission, NotFound
 from kmipkit_vsphere.model.message import Message, field
-from kmipkit_vsphere.vcenter.privileges import ADMINISTRATOR, PREDEFINED, TRUSTED_ADMIN, Privilege
+from kmipkit_vsphere.vcenter.privileges import (
+    ADMINISTRATOR,
+    PREDEFINED,
+    TRUSTED_ADMIN,
+    TRUSTED_ADMINS,
+    Privilege,
+)
 
 ROOT: Final = "/"
-TRUSTED_ADMINS: Final = "TrustedAdmins"
-"""The group whose members, and nobody else, administer a trust authority (vsphere.md §5.2)."""
 
 Place = tuple[str, ...]
 """An object such as ``machine/db1``, then its parents, up to the root. The parent of a machine is its
@@ -58,11 +62,11 @@ class Authorization:
 
     def allowed(self, user: str, place: Place) -> frozenset[str]:
         """The privileges of a user on an object."""
-        permissions = [
-            *self._store.permissions(),
-            *(Permission(ROOT, name, ADMINISTRATOR) for name in self._administrators),
-            Permission(ROOT, TRUSTED_ADMINS, TRUSTED_ADMIN, is_group=True),
-        ]
+        return frozenset[str]().union(*map(self.privileges, self.roles(user, place)))
+
+    def roles(self, user: str, place: Place) -> list[str]:
+        """The roles that a user has on an object."""
+        permissions = self.permissions()
         groups = self._store.groups_of(user)
         for entity in place:
             here = [
@@ -73,8 +77,16 @@ class Authorization:
             own = [p.role for p in here if not p.is_group and p.principal == user]
             roles = own or [p.role for p in here if p.is_group and p.principal in groups]
             if roles:
-                return frozenset[str]().union(*map(self.privileges, roles))
-        return frozenset()
+                return roles
+        return []
+
+    def permissions(self) -> list[Permission]:
+        """All permissions, also those that nobody can remove."""
+        return [
+            *self._store.permissions(),
+            *(Permission(ROOT, name, ADMINISTRATOR) for name in sorted(self._administrators)),
+            Permission(ROOT, TRUSTED_ADMINS, TRUSTED_ADMIN, is_group=True),
+        ]
 
     def privileges(self, role: str) -> frozenset[str]:
         """The privileges of a role; NotFound if there is no such role."""

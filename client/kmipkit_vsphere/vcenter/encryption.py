@@ -74,7 +74,7 @@ class MachineEncryption:
             machine = self._inventory.machine(name)
             entity = Entity("machine", name, machine.uuid)
             with self._crypto.audited(
-                caller.user, "Encrypt", machine.key_id, entity, failure=_space_failure
+                caller.user, "Encrypt", machine.key_id, entity, failure=space_failure
             ):
                 host = self._inventory.host(machine.host)
                 await self._hosts.check_may_enable(caller, host)
@@ -264,7 +264,7 @@ class MachineEncryption:
             machine = self._inventory.machine(name)
             entity = Entity("machine", name, machine.uuid)
             with self._crypto.audited(
-                caller.user, "Decrypt", machine.key_id, entity, failure=_space_failure
+                caller.user, "Decrypt", machine.key_id, entity, failure=space_failure
             ):
                 host = self._inventory.host(machine.host)
                 before = await self._info(host, name)
@@ -295,7 +295,8 @@ class MachineEncryption:
             return await self._hosts.unlock(caller, host, name, failures)
 
 
-def _space_failure(fault: VSphereError) -> str:
+def space_failure(fault: VSphereError) -> str:
+    """The type of the event about a change of a machine that failed."""
     if is_disabled(fault):
         return DISABLED
     return "vm.crypto.NoDiskSpace" if isinstance(fault, NoSpace) else "crypto.Operation"

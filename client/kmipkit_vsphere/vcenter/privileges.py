@@ -43,6 +43,7 @@ class Privilege(StrEnum):
     TPM_UNSEAL = "Host.Tpm.Unseal"
 
     VIEW = "System.View"
+    TERMINATE_SESSION = "Sessions.TerminateSession"
     DIAGNOSTICS = "Global.Diagnostics"
     ADD_HOST = "Host.Inventory.AddStandaloneHost"
     ADD_HOST_TO_CLUSTER = "Host.Inventory.AddHostToCluster"
@@ -91,6 +92,9 @@ _NOT_WITHOUT_CRYPTO = (
         Privilege.MANAGE_USER_GROUPS,
     }
 )
+
+TRUSTED_ADMINS: Final = "TrustedAdmins"
+"""The group whose members, and nobody else, administer a trust authority (vsphere.md §5.2)."""
 
 ADMINISTRATOR: Final = "Administrator"
 NO_CRYPTO_ADMIN: Final = "NoCryptoAdmin"

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 
 from kmipkit_vsphere.model.errors import NoPermission, NotFound, ResourceInUse
 from kmipkit_vsphere.model.records import ROOT
-from kmipkit_vsphere.vcenter.authorization import TRUSTED_ADMINS
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.events import EventLog
-from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.vcenter.privileges import TRUSTED_ADMINS, Privilege
 from kmipkit_vsphere.vcenter.store import Store
 
 

@@ -167,6 +167,7 @@ class Accounts:
             account,
             certificate=connection.certificate,
             address=connection.address,
+            port=connection.port,
             is_administrator=account.name in self.administrators,
         )
 
@@ -289,6 +290,7 @@ class Accounts:
             raise OperationError(
                 ResultReason.SERVER_LIMIT_EXCEEDED,
                 "too many passwords are being checked; try again later",
+                "password_checks",
             )
         self._waiting_checks += 1
         try:

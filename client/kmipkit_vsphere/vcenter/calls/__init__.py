@@ -19,6 +19,7 @@ from kmipkit_vsphere.vcenter.calls import (
     replacement,
     snapshots,
     trust,
+    users,
 )
 
 ROWS: Final = (
@@ -33,6 +34,7 @@ ROWS: Final = (
     *policies.ROWS,
     *events.ROWS,
     *permissions.ROWS,
+    *users.ROWS,
     *trust.ROWS,
 )
 """All calls, in the order in which the command line lists them."""

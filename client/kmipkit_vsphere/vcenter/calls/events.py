@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.message import Message, Text
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
@@ -64,7 +64,7 @@ class EventTypeInfo(Message):
     arguments: tuple[str, ...] = ()
 
 
-class ListEventTypes(VCenterRequest[list[EventTypeInfo]]):
+class ListEventTypes(VCenterQuery[list[EventTypeInfo]]):
     """List all types of events."""
 
 
@@ -115,11 +115,11 @@ class AlarmDefinition(Message):
     cleared_by: str
 
 
-class ListAlarms(VCenterRequest[list[Alarm]]):
+class ListAlarms(VCenterQuery[list[Alarm]]):
     """Show what is wrong now, such as machines that are locked."""
 
 
-class ListAlarmDefinitions(VCenterRequest[list[AlarmDefinition]]):
+class ListAlarmDefinitions(VCenterQuery[list[AlarmDefinition]]):
     """Show which alarms there are, and what raises and clears them."""
 
 
@@ -130,7 +130,7 @@ class AcknowledgeAlarm(VCenterRequest[Alarm]):
     entity: Text
 
 
-class QueryEvents(VCenterRequest[list[Event]]):
+class QueryEvents(VCenterQuery[list[Event]]):
     """Show what was done with keys, and by whom."""
 
     since: Text | None = None
@@ -141,7 +141,7 @@ class QueryEvents(VCenterRequest[list[Event]]):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
 
 
-class ExportEvents(VCenterRequest[str]):
+class ExportEvents(VCenterQuery[str]):
     """Print the events as CSV or as JSON lines."""
 
     since: Text | None = None

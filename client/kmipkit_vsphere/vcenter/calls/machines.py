@@ -14,7 +14,7 @@ from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, 
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.command import FOLDER as ON_FOLDER
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import SIZE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -161,7 +161,7 @@ class DeleteFiles(VCenterRequest[None]):
     name: Text
 
 
-class ListDatastore(VCenterRequest[list[MachineInfo]]):
+class ListDatastore(VCenterQuery[list[MachineInfo]]):
     """List the machines on the datastore of a host, in the inventory or not."""
 
     host: Text
@@ -186,7 +186,7 @@ class ListedMachine(MachineInfo):
     policies: dict[str, str] = field(default_factory=dict)
 
 
-class ListVMs(VCenterRequest[list[ListedMachine]]):
+class ListVMs(VCenterQuery[list[ListedMachine]]):
     """List the machines with their state and keys."""
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from kmipkit_vsphere.model.message import Message, Text
 from kmipkit_vsphere.vcenter.calls.arguments import HOST, NAME
-from kmipkit_vsphere.vcenter.command import CLUSTER, Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import CLUSTER, Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -37,7 +37,7 @@ class KeyPersistenceStatus(Message, omit_defaults=True):
     problem: str | None = None
 
 
-class ListKeyPersistence(VCenterRequest[dict[str, KeyPersistenceStatus]]):
+class ListKeyPersistence(VCenterQuery[dict[str, KeyPersistenceStatus]]):
     """Show which hosts store keys, and how many."""
 
 

@@ -8,7 +8,7 @@ from kmipkit_vsphere.model.keys import SecretText
 from kmipkit_vsphere.model.message import LongText, Message, Text, field
 from kmipkit_vsphere.model.records import KMIP_PORT, ROOT, ServerRecord, WrappingKeySpec
 from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import PAIR, PASSWORD_FILE, PORT, TEXT_FILE, Many
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -85,7 +85,7 @@ class KmipClusterInfo(Message, omit_defaults=True):
     key_info: WrappingKeySpec | None = None
 
 
-class ListKmsClusters(VCenterRequest[list[KmipClusterInfo]]):
+class ListKmsClusters(VCenterQuery[list[KmipClusterInfo]]):
     """List the key providers and their servers."""
 
 
@@ -130,13 +130,13 @@ class KmipClusterStatus(Message):
     reasons: tuple[str, ...]
 
 
-class RetrieveKmipServersStatus(VCenterRequest[list[KmipClusterStatus]]):
+class RetrieveKmipServersStatus(VCenterQuery[list[KmipClusterStatus]]):
     """Show the status of every key server: colour and reasons."""
 
     clusters: list[str] | None = None
 
 
-class IsKmsClusterActive(VCenterRequest[bool]):
+class IsKmsClusterActive(VCenterQuery[bool]):
     """Whether a key provider, or the default one, can be used now."""
 
     cluster_id: Text | None = None
@@ -159,7 +159,7 @@ class ClearDefaultKmsCluster(VCenterRequest[None]):
     entity: Text = ROOT
 
 
-class GetDefaultKmsCluster(VCenterRequest[str | None]):
+class GetDefaultKmsCluster(VCenterQuery[str | None]):
     """Show the default key provider."""
 
     entity: Text = ROOT
@@ -176,7 +176,7 @@ class ServerCertificate(Message):
     cert_info: CertificateInfo | None
 
 
-class RetrieveKmipServerCert(VCenterRequest[ServerCertificate]):
+class RetrieveKmipServerCert(VCenterQuery[ServerCertificate]):
     """Show the certificate of a key server, trusted or not."""
 
     cluster_id: Text
@@ -197,7 +197,7 @@ class GenerateSelfSignedClientCert(VCenterRequest[str]):
     request: dict[str, str] = field(default_factory=dict)
 
 
-class RetrieveSelfSignedClientCert(VCenterRequest[str]):
+class RetrieveSelfSignedClientCert(VCenterQuery[str]):
     """The self-signed certificate that was generated last."""
 
     cluster_id: Text
@@ -221,7 +221,7 @@ class GenerateClientCsr(VCenterRequest[str]):
     request: dict[str, str] = field(default_factory=dict)
 
 
-class RetrieveClientCsr(VCenterRequest[str]):
+class RetrieveClientCsr(VCenterQuery[str]):
     """The signing request that was generated last."""
 
     cluster_id: Text
@@ -246,7 +246,7 @@ class RetrieveRootCert(VCenterRequest[str]):
     """Trust by root: print the authority of vCenter, for the key server to trust."""
 
 
-class RetrieveClientCert(VCenterRequest[str]):
+class RetrieveClientCert(VCenterQuery[str]):
     """Print the certificate that vCenter shows to the key servers of a provider."""
 
     cluster_id: Text

@@ -16,7 +16,7 @@ from kmipkit_vsphere.trust_authority.calls import ProviderHealth
 from kmipkit_vsphere.trust_authority.measurements import Image
 from kmipkit_vsphere.trust_authority.primary_key import PrimaryKeyMode
 from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE, HOST, NAME
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import PORT, TEXT_FILE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -26,7 +26,7 @@ Problems = dict[str, str | None]
 # The group TrustedAdmins -------------------------------------------------------------------------
 
 
-class ListTrustedAdmins(VCenterRequest[list[str]]):
+class ListTrustedAdmins(VCenterQuery[list[str]]):
     """List who administers the trust authority, or the trusted clusters."""
 
 
@@ -100,7 +100,7 @@ class ImportImage(VCenterRequest[None]):
     manifest: LongText
 
 
-class ListImages(VCenterRequest[list[Image]]):
+class ListImages(VCenterQuery[list[Image]]):
     """List the base images that are accepted."""
 
 
@@ -134,7 +134,7 @@ class TrustedProviderInfo(Message):
     previous_key_ids: tuple[str, ...] = ()
 
 
-class ListTrustedProviders(VCenterRequest[list[TrustedProviderInfo]]):
+class ListTrustedProviders(VCenterQuery[list[TrustedProviderInfo]]):
     """List the trusted key providers, with their primary keys and modes."""
 
 
@@ -174,7 +174,7 @@ class TrustAuthorityHostHealth(Message):
     answers: bool = True
 
 
-class TrustAuthorityHealth(VCenterRequest[dict[str, TrustAuthorityHostHealth]]):
+class TrustAuthorityHealth(VCenterQuery[dict[str, TrustAuthorityHostHealth]]):
     """Show whether the Trust Authority hosts have applied the desired configuration."""
 
 
@@ -182,7 +182,7 @@ class TrustAuthorityRemediate(VCenterRequest[Problems]):
     """Push the desired configuration to the Trust Authority hosts again."""
 
 
-class ExportTrustServices(VCenterRequest[str]):
+class ExportTrustServices(VCenterQuery[str]):
     """Print the addresses of the services, for a workload vCenter."""
 
 

@@ -18,6 +18,7 @@ from kmipkit_vsphere.vcenter.handlers import (
     replacement,
     snapshots,
     trust,
+    users,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "replacement",
     "snapshots",
     "trust",
+    "users",
 ]

@@ -2,7 +2,6 @@
 
 from kmipkit_vsphere.model.errors import InvalidArgument, NotFound, ResourceInUse
 from kmipkit_vsphere.vcenter.authorization import (
-    TRUSTED_ADMINS,
     Permission,
     checked_privileges,
 )
@@ -18,7 +17,7 @@ from kmipkit_vsphere.vcenter.calls.permissions import (
     SetPermission,
     SetRole,
 )
-from kmipkit_vsphere.vcenter.privileges import PREDEFINED
+from kmipkit_vsphere.vcenter.privileges import PREDEFINED, TRUSTED_ADMINS
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 # Roles -------------------------------------------------------------------------------------------
