@@ -1,6 +1,7 @@
 """Reading and writing records through a connection to the database."""
 
 import sqlite3
+import sys
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
@@ -262,9 +263,18 @@ class _View:
             row = self.connection.execute(
                 "SELECT value, mac FROM settings WHERE name = ?", (name,)
             ).fetchone()
-        if row is None:
-            return None
-        value, mac = row
+        return None if row is None else self._checked_setting(name, *row)
+
+    def settings(self, prefix: str) -> dict[str, bytes]:
+        """What the server has stored for itself under names that begin so."""
+        with sqlite_errors(self.name):
+            rows = self.connection.execute(
+                "SELECT name, value, mac FROM settings WHERE name >= ? AND name < ? ORDER BY name",
+                (prefix, prefix + chr(sys.maxunicode)),
+            ).fetchall()
+        return {name: self._checked_setting(name, value, mac) for name, value, mac in rows}
+
+    def _checked_setting(self, name: str, value: bytes, mac: bytes) -> bytes:
         if not is_same_mac(mac, self.integrity.of_setting(name, value)):
             raise Damaged(f"the setting {name} was changed in the database")
         return bytes(value)
