@@ -14,6 +14,7 @@ from kmipkit_vsphere.model.errors import InvalidState, VSphereError
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.kmip_session import Login
+from kmipkit_vsphere.providers.proxy import ProxyAddress
 from kmipkit_vsphere.roles.logs import log_to_stderr
 from kmipkit_vsphere.roles.process import Announce, Listening, Task, repeat, run
 from kmipkit_vsphere.rpc import channel
@@ -27,6 +28,8 @@ from kmipkit_vsphere.vcenter.vcenter import VCenter
 STORE: Final = "vcenter.sqlite3"
 BACKGROUND_INTERVAL: Final = 5.0
 """Seconds between two rounds of background tasks."""
+PROXY_PORT: Final = 8080
+"""The port of a proxy for which none is given."""
 POLL_INTERVAL: Final = 300.0
 """Seconds between two health polls of the key servers, as seen of a real vCenter (§3.4)."""
 
@@ -101,12 +104,19 @@ def _key_servers(store: Store, trust: Trust) -> ServerDialer:
             client.context,
             client.pinned,
             login,
-            server.timeout or None,
+            server.timeout,
             problem,
             client.revocations,
+            _proxy(server),
         )
 
     return dial
+
+
+def _proxy(server: ServerRecord) -> ProxyAddress | None:
+    if server.proxy_address is None:
+        return None
+    return ProxyAddress(server.proxy_address, server.proxy_port or PROXY_PORT)
 
 
 def _login(store: Store, provider: str, server: ServerRecord) -> Login | None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from kmipkit_vsphere.calls.host import (
     AddKey,
@@ -30,7 +30,9 @@ from kmipkit_vsphere.model.crypto_spec import CryptoState
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     HostUnreachable,
+    InvalidArgument,
     InvalidState,
+    KeyProviderError,
     NoPermission,
     RPCError,
     VSphereError,
@@ -50,6 +52,9 @@ from kmipkit_vsphere.vcenter.store import Store
 A = TypeVar("A")
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
+
+_ALGORITHMS: Final = ("AES-256", "AES256")
+_KEY_SIZE: Final = 32
 
 HostDialer = Callable[[HostRecord], AbstractAsyncContextManager[Channel]]
 """Opens a channel to a host; raises RPCError if it does not answer."""
@@ -332,6 +337,62 @@ class HostEncryption:
                 except AlreadyExists:
                     return  # another vCenter was faster
         self._crypto.note(caller.user, "AddKey", key_id, entity)
+
+    async def add_key(self, caller: Caller, key: CryptoKeyPlain) -> None:
+        """AddKey: hand a key that the caller has to every host in encryption mode.
+
+        vCenter stores the id only (R22); with it, machines can be unlocked whose key the key server
+        does not give any more. Raises :class:`AlreadyExists` if all hosts have the key,
+        :class:`InvalidState` if no host is in encryption mode, and :class:`InvalidArgument` for a key
+        that is not an AES-256 key of a standard provider, or differs from that on the key server.
+        """
+        try:
+            with self._crypto.audited(caller.user, "AddKey", key.key_id):
+                await self._check_key(key)
+                await self._hand_out(key)
+                self._crypto.record_key(key.key_id)
+            self._crypto.note(caller.user, "AddKey", key.key_id)
+        finally:
+            key.key_data.erase()
+
+    async def _check_key(self, key: CryptoKeyPlain) -> None:
+        if not key.key_id.key_id:
+            raise InvalidArgument("a key needs an id", invalidProperty="key.keyId.keyId")
+        if key.algorithm not in _ALGORITHMS:
+            raise InvalidArgument(
+                f"the algorithm of key {key.key_id} is {key.algorithm}, not AES-256",
+                invalidProperty="key.algorithm",
+            )
+        if len(key.key_data) != _KEY_SIZE:
+            raise InvalidArgument(
+                f"key {key.key_id} has {len(key.key_data)} bytes, not {_KEY_SIZE}",
+                invalidProperty="key.keyData",
+            )
+        provider = self._crypto.providers.standard(key.key_id.provider_id)
+        try:
+            known = await provider.fetch(key.key_id)
+        except KeyProviderError:
+            return  # the key server does not have it, or not any more
+        differs = known.key_data != key.key_data
+        known.key_data.erase()
+        if differs:
+            raise InvalidArgument(
+                f"the key server has another key {key.key_id}", invalidProperty="key.keyData"
+            )
+
+    async def _hand_out(self, key: CryptoKeyPlain) -> None:
+        hosts = [host for host in self._inventory.hosts() if host.key_id is not None]
+        if not hosts:
+            raise InvalidState("no host is in encryption mode")
+        failures: list[VSphereError] = []
+        for host in hosts:
+            try:
+                async with self._locks.host(host.name):
+                    await self.call(host, AddKey(key))
+            except (AlreadyExists, InvalidState, HostUnreachable) as failure:
+                failures.append(failure)
+        if len(failures) == len(hosts):
+            raise failures[0]
 
     async def remove_key(self, host: HostRecord, key_id: CryptoKeyId) -> None:
         """Remove a key from a host, even if it is in use.

@@ -17,12 +17,14 @@ from kmipkit_vsphere.calls.host import (
 from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, VSphereError
-from kmipkit_vsphere.model.records import HostRecord
+from kmipkit_vsphere.model.records import HostRecord, ManagementType
 from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.providers import KmipClusterInfo
 from kmipkit_vsphere.vcenter.calls.trust import Problems
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.instance import Instance
+from kmipkit_vsphere.vcenter.key_providers import PARTICIPANTS
 from kmipkit_vsphere.vcenter.store import Store
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
@@ -67,6 +69,25 @@ class TrustedClusters:
             )
         self._store.providers.set_setting(_SERVICES, encode(services).decode())
         return list(services.providers)
+
+    def unregistered(self) -> list[KmipClusterInfo]:
+        """The trusted providers that the services offer, and that are not registered here."""
+        text = self._store.providers.setting(_SERVICES)
+        offered = decode(text.encode(), TrustServices).providers if text is not None else []
+        participants = PARTICIPANTS[ManagementType.TRUSTED]
+        return [
+            KmipClusterInfo(
+                cluster_id=name,
+                management_type=ManagementType.TRUSTED.value,
+                use_as_default=False,
+                use_as_entity_default=[],
+                participants=sorted(participants),
+                servers=[],
+                registered=False,
+            )
+            for name in offered
+            if not self._store.providers.exists(name)
+        ]
 
     async def enable(self, cluster: str) -> Problems:
         """Make a cluster trusted: send its hosts the addresses of the services."""
