@@ -19,6 +19,7 @@ from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, VSphereError
 from kmipkit_vsphere.model.records import HostRecord, ManagementType
 from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.native import HostProvider, NativeHealth
 from kmipkit_vsphere.vcenter.calls.providers import KmipClusterInfo
 from kmipkit_vsphere.vcenter.calls.trust import Problems
 from kmipkit_vsphere.vcenter.events import EventLog
@@ -87,6 +88,20 @@ class TrustedClusters:
             )
             for name in offered
             if not self._store.providers.exists(name)
+        ]
+
+    async def providers_of(self, host: HostRecord) -> list[HostProvider]:
+        """The trusted providers from which a host gets keys, if its cluster is trusted."""
+        text = self._store.providers.setting(_SERVICES)
+        cluster = host.parent.removeprefix("cluster/")
+        if text is None or self._store.providers.setting(_CLUSTER + cluster) is None:
+            return []
+        status = await self._host_calls.call(host, AttestationStatus())
+        health = NativeHealth.OK if status.status == "attested" else NativeHealth.ERROR
+        reason = "; ".join(status.messages) or f"the host is {status.status}"
+        return [
+            HostProvider(name, ManagementType.TRUSTED, health, reason)
+            for name in decode(text.encode(), TrustServices).providers
         ]
 
     async def enable(self, cluster: str) -> Problems:

@@ -69,6 +69,7 @@ def test_a_row_is_complete(row: Row) -> None:
 
 
 VALUES: dict[Any, Any] = {KEY_ID: "KMS/1b2c", PAIR: "name=value", bool: None, int: "30"}
+VALUES[click.UUID] = "4b9d1d2c-6a0e-4f0e-9c53-0d5a3d8a9e11"
 
 
 def value_of(kind: Any, folder: Any) -> str | None:
