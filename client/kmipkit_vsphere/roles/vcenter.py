@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from kmipkit_certs.credentials import certificates_pem
 
@@ -16,7 +16,7 @@ from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.kmip_session import Login
 from kmipkit_vsphere.providers.proxy import ProxyAddress
 from kmipkit_vsphere.roles.logs import log_to_stderr
-from kmipkit_vsphere.roles.process import Announce, Listening, Task, repeat, run
+from kmipkit_vsphere.roles.process import Announce, Listening, Service, Task, repeat, run
 from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.key_providers import ServerDialer, password_name
@@ -34,6 +34,13 @@ POLL_INTERVAL: Final = 300.0
 """Seconds between two health polls of the key servers, as seen of a real vCenter (§3.4)."""
 
 
+class API(NamedTuple):
+    """Where the Web Services API listens, and which release it plays."""
+
+    address: tuple[str, int]
+    release: str
+
+
 def run_vcenter(
     folder: Path,
     listening: Listening,
@@ -41,10 +48,12 @@ def run_vcenter(
     administrators: Iterable[str],
     announce: Announce,
     poll_interval: float = POLL_INTERVAL,
+    api: API | None = None,
 ) -> None:
     """Run a vCenter until it is stopped.
 
-    ``key_server`` has its credentials as a KMIP client, for the providers without their own.
+    ``key_server`` has its credentials as a KMIP client, for the providers without their own, and
+    ``api`` says where the Web Services API listens, if it does.
     """
     log_to_stderr()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,9 +79,20 @@ def run_vcenter(
 
     try:
         rows = VCenterService(vcenter).rows()
-        run("vCenter", rows, listening, announce, background(vcenter, poll_interval))
+        tasks = background(vcenter, poll_interval)
+        run("vCenter", rows, listening, announce, tasks, _services(vcenter, listening, api))
     finally:
         store.close()
+
+
+def _services(vcenter: VCenter, listening: Listening, api: API | None) -> Iterable[Service]:
+    """The Web Services API, with the certificate that vCenter has among the roles."""
+    if api is None:
+        return ()
+    from kmipkit_vsphere.web_services.service import web_service  # only those who use it load it
+
+    serve = web_service(vcenter, api.release, listening.credentials)
+    return (Service("the Web Services API", api.address, serve),)
 
 
 def background(vcenter: VCenter, poll_interval: float = POLL_INTERVAL) -> tuple[Task, ...]:

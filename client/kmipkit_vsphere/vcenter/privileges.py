@@ -43,6 +43,7 @@ class Privilege(StrEnum):
     TPM_UNSEAL = "Host.Tpm.Unseal"
 
     VIEW = "System.View"
+    TERMINATE_SESSION = "Sessions.TerminateSession"
     DIAGNOSTICS = "Global.Diagnostics"
     ADD_HOST = "Host.Inventory.AddStandaloneHost"
     ADD_HOST_TO_CLUSTER = "Host.Inventory.AddHostToCluster"

@@ -15,6 +15,7 @@ from kmipkit_vsphere.vcenter.calls import (
     permissions,
     providers,
     trust,
+    users,
 )
 
 ROWS: Final = (
@@ -25,6 +26,7 @@ ROWS: Final = (
     *machines.ROWS,
     *events.ROWS,
     *permissions.ROWS,
+    *users.ROWS,
     *trust.ROWS,
 )
 """All calls, in the order in which the command line lists them."""

@@ -14,6 +14,7 @@ from kmipkit_vsphere.vcenter.handlers import (
     permissions,
     providers,
     trust,
+    users,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "permissions",
     "providers",
     "trust",
+    "users",
 ]

@@ -1,0 +1,9 @@
+"""The managed objects of the endpoint; importing this package declares all of them."""
+
+from kmipkit_vsphere.web_services.objects import (
+    property_collector,
+    service_instance,
+    session_manager,
+)
+
+__all__ = ["property_collector", "service_instance", "session_manager"]
