@@ -66,7 +66,7 @@ def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     try:
         message: T = _decoder(cast("Hashable", kind)).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidArgument(_explain(str(error), kind)) from None
+        raise _invalid(str(error), kind) from None
     return message
 
 
@@ -80,19 +80,23 @@ def convert(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind, dec_hook=_from_json)
     except msgspec.ValidationError as error:
-        raise InvalidArgument(_explain(str(error), kind)) from None
+        raise _invalid(str(error), kind) from None
 
 
-def _explain(problem: str, kind: Any) -> str:
-    """A message for people from one of msgspec's, of which only the place is used."""
+def _invalid(problem: str, kind: Any) -> InvalidArgument:
+    """An error for people from a message of msgspec, of which only the place is used."""
     place = _PLACE.match(problem)
     path = place["path"] if place else ""
     missing = _MISSING.match(problem)
     if missing:
         path += f".{missing['name']}"
     if not path:
-        return "the parameters must be a JSON object"
-    return f"the parameter {path.lstrip('.')} must be {_expected(inspect.type_info(kind), path)}"
+        return InvalidArgument("the parameters must be a JSON object")
+    parameter = path.lstrip(".")
+    return InvalidArgument(
+        f"the parameter {parameter} must be {_expected(inspect.type_info(kind), path)}",
+        invalid_property=parameter,
+    )
 
 
 def _expected(info: inspect.Type, path: str) -> str:

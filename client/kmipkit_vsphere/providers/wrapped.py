@@ -146,7 +146,7 @@ def checked_interval(days: int) -> int:
     if not MIN_DAYS <= days <= MAX_DAYS:
         raise InvalidArgument(
             f"a wrapping key is replaced every {MIN_DAYS} to {MAX_DAYS} days",
-            invalidProperty="keySpec.rotationInterval",
+            invalid_property="keySpec.rotationInterval",
         )
     return days
 

@@ -232,7 +232,7 @@ def key_failure(prefix: str) -> Callable[[VSphereError], str]:
 def _no_attributes(parameter: str) -> InvalidArgument:
     return InvalidArgument(
         "a wrapped key is not on the key server: it has no attributes there",
-        invalidProperty=parameter,
+        invalid_property=parameter,
     )
 
 

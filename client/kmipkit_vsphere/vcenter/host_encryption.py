@@ -357,16 +357,16 @@ class HostEncryption:
 
     async def _check_key(self, key: CryptoKeyPlain) -> None:
         if not key.key_id.key_id:
-            raise InvalidArgument("a key needs an id", invalidProperty="key.keyId.keyId")
+            raise InvalidArgument("a key needs an id", invalid_property="key.keyId.keyId")
         if key.algorithm not in _ALGORITHMS:
             raise InvalidArgument(
                 f"the algorithm of key {key.key_id} is {key.algorithm}, not AES-256",
-                invalidProperty="key.algorithm",
+                invalid_property="key.algorithm",
             )
         if len(key.key_data) != _KEY_SIZE:
             raise InvalidArgument(
                 f"key {key.key_id} has {len(key.key_data)} bytes, not {_KEY_SIZE}",
-                invalidProperty="key.keyData",
+                invalid_property="key.keyData",
             )
         provider = self._crypto.providers.standard(key.key_id.provider_id)
         try:
@@ -377,7 +377,7 @@ class HostEncryption:
         known.key_data.erase()
         if differs:
             raise InvalidArgument(
-                f"the key server has another key {key.key_id}", invalidProperty="key.keyData"
+                f"the key server has another key {key.key_id}", invalid_property="key.keyData"
             )
 
     async def _hand_out(self, key: CryptoKeyPlain) -> None:

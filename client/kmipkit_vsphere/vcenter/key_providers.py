@@ -92,7 +92,7 @@ class KeyProviders:
         if record.type is not ManagementType.STANDARD:
             raise InvalidArgument(
                 f"the key provider {provider_id} is of type {record.type}: it has no key servers",
-                invalidProperty="clusterId",
+                invalid_property="clusterId",
             )
         self._store.providers.add_server(provider_id, server)
         self._set_password(provider_id, server.name, password)
@@ -122,7 +122,7 @@ class KeyProviders:
             raise InvalidArgument(
                 f"the vendor of {server.name} is {vendor!r}, but the servers of the key provider"
                 f" {provider_id} are from {known!r}; add another key provider for it",
-                invalidProperty="info",
+                invalid_property="info",
             )
 
     def _set_password(self, provider_id: str, server: str, password: SecretText | None) -> None:
@@ -178,7 +178,7 @@ class KeyProviders:
         if self._store.providers.get(provider_id).type is ManagementType.NATIVE:
             raise InvalidArgument(
                 f"{provider_id} is a native key provider (delete-native-provider deletes it)",
-                invalidProperty="clusterId",
+                invalid_property="clusterId",
             )
         self._store.providers.remove(provider_id)
         for kind in ("password", *CLIENT_SECRETS, native.SECRET_PREFIX):
@@ -279,7 +279,7 @@ class KeyProviders:
             if key_type is KeyType.WRAPPED:
                 raise InvalidArgument(
                     f"the key provider {record.id} has no wrapping key (use-wrapping-key)",
-                    invalidProperty="keySpec.keyType",
+                    invalid_property="keySpec.keyType",
                 )
             return StandardKeyProvider(record.id, servers)
         wrapping = _StoredWrappingKey(self._store, self._clock, record.id, self._locks)
@@ -295,7 +295,7 @@ class KeyProviders:
         kind = entity.partition("/")[0]
         if entity != ROOT and kind not in ("cluster", "folder"):
             raise InvalidArgument(
-                f"{entity} is neither a cluster nor a folder", invalidProperty="entity"
+                f"{entity} is neither a cluster nor a folder", invalid_property="entity"
             )
         self._store.inventory.place(entity)
         self._store.providers.set_default(provider_id, entity)
@@ -369,7 +369,7 @@ def _check_wrapping(wrapping: WrappingKeyRequest | None) -> None:
         if wrapping.key_id is not None:
             raise InvalidArgument(
                 "a wrapping key that is named is not replaced at an interval",
-                invalidProperty="keySpec",
+                invalid_property="keySpec",
             )
         checked_interval(wrapping.rotation_interval)
 

@@ -83,6 +83,10 @@ class Trust:
         """The certificates that were uploaded for the servers of a provider."""
         return [parse_certificate(pem) for pem in self._details(provider).server_certificates]
 
+    def has_uploaded(self, provider: str, pem: str) -> bool:
+        """Whether this certificate was uploaded for the servers of a provider."""
+        return parse_certificate(pem) in self.server_certificates(provider)
+
     # The key server trusts vCenter ---------------------------------------------------------------
 
     def generate_self_signed(self, provider: str, request: Mapping[str, str]) -> str:
@@ -169,7 +173,7 @@ class Trust:
     def _use(self, provider: str, certificate: x509.Certificate, key: PrivateKey) -> None:
         if _public(certificate.public_key()) != _public(key.public_key()):
             raise InvalidArgument(
-                "the certificate does not belong to the private key", invalidProperty="certificate"
+                "the certificate does not belong to the private key", invalid_property="certificate"
             )
         self._store.secrets.put(_client_key(provider), Secret(_key_pem(key)))
         self._store.providers.change(provider, client_certificate=to_pem(certificate))
@@ -261,7 +265,7 @@ def _name(provider: str, request: Mapping[str, str]) -> x509.Name:
     unknown = sorted(set(request) - set(_SUBJECT))
     if unknown:
         raise InvalidArgument(
-            f"{unknown[0]} is not a field of a certificate sign request", invalidProperty="request"
+            f"{unknown[0]} is not a field of a certificate sign request", invalid_property="request"
         )
     if not request:
         return distinguished_name(f"vCenter {provider}"[:64])
@@ -275,7 +279,7 @@ def _name(provider: str, request: Mapping[str, str]) -> x509.Name:
         )
     except ValueError as error:
         raise InvalidArgument(
-            f"a certificate cannot hold this subject: {error}", invalidProperty="request"
+            f"a certificate cannot hold this subject: {error}", invalid_property="request"
         ) from None
 
 

@@ -110,7 +110,7 @@ class NativeProviders:
         if kdk is not None and len(kdk) != KDK_SIZE:
             raise InvalidArgument(
                 f"a key derivation key has {KDK_SIZE} bytes, not {len(kdk)}",
-                invalidProperty="native_spec.key_derivation_key",
+                invalid_property="native_spec.key_derivation_key",
             )
         spec = structs.replace(spec, key_id=key_id or spec.key_id, kdk=kdk or spec.kdk)
         self._add(spec, has_backup=False)
@@ -138,7 +138,7 @@ class NativeProviders:
             if key_id is not None and present.has(key_id):
                 raise InvalidArgument(
                     f"the key provider {provider_id} has had a primary key {key_id} already",
-                    invalidProperty="native_spec.key_id",
+                    invalid_property="native_spec.key_id",
                 )
             spec = present.with_new_kdk(key_id)
             # Not backed up first: a crash in between must not leave a new key that counts as saved.

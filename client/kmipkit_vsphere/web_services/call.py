@@ -11,6 +11,7 @@ from kmipkit_vsphere.vcenter.vcenter import VCenter
 from kmipkit_vsphere.web_services.faults import Fault
 from kmipkit_vsphere.web_services.sessions import Session
 from kmipkit_vsphere.web_services.versions import Version
+from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.faults import NotAuthenticated
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class Call:
         """Whether the caller has a privilege on an entity."""
         place = self.vcenter.store.inventory.place(entity)
         return privilege in self.vcenter.authorization.allowed(self.user, place)
+
+    def entity_of(self, ref: Ref) -> str:
+        """The entity of a managed object, such as ``cluster/production``."""
+        return self.endpoint.resolve(self, ref).entity
 
     async def run(self, request: VCenterRequest[A]) -> A:
         """Make one of vCenter's own calls as this user: with its privilege, its audit, its events."""

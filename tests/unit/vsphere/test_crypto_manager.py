@@ -147,7 +147,7 @@ def test_whether_an_unknown_provider_is_active_is_an_invalid_argument(tmp_path: 
     async def test(s: Scene) -> None:
         with pytest.raises(InvalidArgument) as error:
             await s.call("IsKmsClusterActive", clusterId="missing")
-        assert error.value.arguments == {"invalidProperty": "cluster"}
+        assert error.value.arguments == {"invalid_property": "cluster"}
 
     play(tmp_path, test).close()
 
@@ -241,7 +241,7 @@ def test_a_key_that_cannot_be_added(tmp_path: Path, key: Any, parameter: str) ->
         await s.call("ConfigureCryptoKey", host="esx01")
         with pytest.raises(InvalidArgument) as error:
             await s.call("AddKey", key=key)
-        assert error.value.arguments["invalidProperty"] == parameter
+        assert error.value.arguments["invalid_property"] == parameter
 
     play(tmp_path, test).close()
 

@@ -86,7 +86,7 @@ async def register_trusted(vcenter: VCenter, _caller: Caller, request: RegisterK
         raise InvalidArgument(
             "only providers of type trustAuthority are registered with this call; to get a"
             " standard one add a key server, to get a native one create it",
-            invalidProperty="managementType",
+            invalid_property="managementType",
         )
     vcenter.crypto.providers.register_trusted(request.cluster_id)
 
