@@ -5,7 +5,7 @@ from uuid import UUID
 
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.message import Count, Message, Port, Size, Text
+from kmipkit_vsphere.model.message import Count, Message, Port, Size, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec
 from kmipkit_vsphere.rpc.call import Request
 
@@ -32,6 +32,15 @@ class PowerState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class DiskDescription(Message):
+    """One disk of a machine: its file, its size in bytes, and its key if it is encrypted."""
+
+    number: int
+    file: str
+    size: int
+    key_id: CryptoKeyId | None = None
+
+
 class MachineInfo(Message):
     """State, keys and files of a machine; the keys of ``locked_disks`` are missing."""
 
@@ -46,6 +55,7 @@ class MachineInfo(Message):
     migrate_encryption: str
     files: list[str]
     problem: str | None = None
+    disk_descriptions: list[DiskDescription] = field(default_factory=list)
 
     @classmethod
     def damaged(cls, name: str, problem: str) -> "MachineInfo":

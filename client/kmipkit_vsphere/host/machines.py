@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID, uuid4
 
-from kmipkit_vsphere.calls.machines import MachineInfo, MachineState, PowerState
+from kmipkit_vsphere.calls.machines import DiskDescription, MachineInfo, MachineState, PowerState
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
 from kmipkit_vsphere.host.machine import Machine, MachineProgress
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
+from kmipkit_vsphere.host.volume import Volume
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AttestationFailed,
@@ -67,6 +68,9 @@ class MachineManager:
             locked_disks=sorted(opened.locked) if opened else [],
             migrate_encryption=machine.setting(MIGRATE_ENCRYPTION) or EncryptionMode.OPPORTUNISTIC,
             files=[str(path) for path in machine.files()],
+            disk_descriptions=[
+                _described(number, volume) for number, volume in machine.disks.items()
+            ],
         )
 
     def list_all(self) -> list[MachineInfo]:
@@ -234,3 +238,10 @@ class MachineManager:
             if isinstance(failure, KeyServerUnreachable | NotAttested | AttestationFailed):
                 unreachable.add(key_id.provider_id)
         return not any(key.provider_id in unreachable for key in key_ids)
+
+
+def _described(number: int, volume: Volume) -> DiskDescription:
+    """A disk without looking into it; the size is that of its file."""
+    keys = volume.key_ids()
+    size = volume.data.stat().st_size if volume.data.exists() else 0
+    return DiskDescription(number, volume.descriptor.name, size, keys[0] if keys else None)

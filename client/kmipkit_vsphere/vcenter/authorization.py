@@ -58,6 +58,10 @@ class Authorization:
 
     def allowed(self, user: str, place: Place) -> frozenset[str]:
         """The privileges of a user on an object."""
+        return frozenset[str]().union(*map(self.privileges, self.roles(user, place)))
+
+    def roles(self, user: str, place: Place) -> list[str]:
+        """The roles that a user has on an object."""
         permissions = [
             *self._store.permissions(),
             *(Permission(ROOT, name, ADMINISTRATOR) for name in self._administrators),
@@ -73,8 +77,8 @@ class Authorization:
             own = [p.role for p in here if not p.is_group and p.principal == user]
             roles = own or [p.role for p in here if p.is_group and p.principal in groups]
             if roles:
-                return frozenset[str]().union(*map(self.privileges, roles))
-        return frozenset()
+                return roles
+        return []
 
     def privileges(self, role: str) -> frozenset[str]:
         """The privileges of a role; NotFound if there is no such role."""

@@ -14,8 +14,6 @@ class Changes:
         self._event.set()
         self._event = trio.Event()
 
-    async def wait(self, at_most: float) -> None:
-        """Until the next change; after so many seconds in any case."""
-        event = self._event
-        with trio.move_on_after(at_most):
-            await event.wait()
+    def next(self) -> trio.Event:
+        """What is set by the next change: get it before looking, so that no change is missed."""
+        return self._event

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import trio
 
-from kmipkit_vsphere.model.errors import NotFound
 from kmipkit_vsphere.vcenter.instance import Instance
 from kmipkit_vsphere.vcenter.passwords import Passwords
 from kmipkit_vsphere.vcenter.service import VCenterService
@@ -15,6 +14,7 @@ from kmipkit_vsphere.web_services.call import Call
 from kmipkit_vsphere.web_services.changes import Changes
 from kmipkit_vsphere.web_services.codec import Reader
 from kmipkit_vsphere.web_services.faults import Fault
+from kmipkit_vsphere.web_services.inventory import InventoryTree
 from kmipkit_vsphere.web_services.managed import MANAGED_TYPES, ManagedObject, Method
 from kmipkit_vsphere.web_services.sessions import Sessions
 from kmipkit_vsphere.web_services.task_list import TaskList
@@ -93,11 +93,8 @@ class Endpoint:
 
     def ref_of(self, entity: str) -> Ref | None:
         """The object of an entity such as ``machine/db1``; None if there is none."""
-        try:
-            self.vcenter.store.inventory.place(entity)
-        except NotFound:
-            return None
-        return None
+        node = InventoryTree(self.vcenter.store).of_entity(entity)
+        return None if node is None else node.ref
 
     # Calls ----------------------------------------------------------------------------------------
 

@@ -188,6 +188,9 @@ class ManagedObject:
         """The entity of the inventory on which privileges are checked."""
         return ROOT
 
+    def check_visible(self, call: "Call") -> None:
+        """NoPermission if the caller may not see this object."""
+
     @method("Fetch", public=True)
     async def fetch(self, call: "Call", prop: str) -> Any | None:
         """The value of a property; pyVmomi reads every attribute so."""

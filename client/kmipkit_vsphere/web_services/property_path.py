@@ -14,6 +14,7 @@ from kmipkit_vsphere.web_services.vim25.declaration import (
     shape_of_value,
 )
 from kmipkit_vsphere.web_services.vim25.faults import InvalidProperty, NotAuthenticated
+from kmipkit_vsphere.web_services.vim25.omitted import is_omitted
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.web_services.call import Call
@@ -32,6 +33,8 @@ async def value_at(call: "Call", instance: "ManagedObject", path: str) -> Value 
     first, *others = _steps(path)
     name, key = first
     declared = instance.PROPERTIES.get(name)
+    if declared is None and is_omitted(type(instance), name):
+        return None
     if declared is None or declared.since > call.version:
         raise invalid(path)
     if call.session is None and not declared.is_public:
@@ -39,8 +42,12 @@ async def value_at(call: "Call", instance: "ManagedObject", path: str) -> Value 
             NotAuthenticated(object=instance.ref, privilege_id="System.View"),
             "The session is not authenticated.",
         )
+    if call.session is not None:
+        instance.check_visible(call)
     value = _item(path, declared.shape, await declared.value(instance, call), key)
     for name, key in others:
+        if isinstance(value.shape.kind, type) and is_omitted(value.shape.kind, name):
+            return None
         value = _item(path, *_field(path, value, name, call), key)
     return None if value.value is None else value
 

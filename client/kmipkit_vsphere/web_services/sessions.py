@@ -6,15 +6,16 @@ hour without a call.
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.web_services.managed import ManagedObject
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
+from kmipkit_vsphere.web_services.vim25.properties import ObjectContent
 
 IDLE_TIMEOUT: Final = timedelta(minutes=30)
 MAX_SESSIONS: Final = 1000
@@ -22,6 +23,14 @@ MAX_OF_USER: Final = 100
 MAX_OBJECTS: Final = 1000
 """Views, filters and collectors of one session."""
 MAX_USER_AGENT: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The objects of a retrieval that were not sent yet, and how many go at once."""
+
+    contents: Sequence[ObjectContent]
+    size: int
 
 
 @dataclass(eq=False)
@@ -39,6 +48,10 @@ class Session:
     running: int = 0
     """Calls that have not ended: while there are any, it is not idle."""
     objects: dict[Ref, ManagedObject] = field(default_factory=dict)
+    collectors: dict[Ref, Any] = field(default_factory=dict)
+    """The filters of each property collector."""
+    pages: dict[str, Page] = field(default_factory=dict)
+    """What is left of retrievals, by token."""
 
 
 class Sessions:

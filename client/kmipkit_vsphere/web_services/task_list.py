@@ -11,6 +11,7 @@ import trio
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.defects import describe
 from kmipkit_vsphere.model.errors import InternalFault, VSphereError
+from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.web_services.faults import Fault, fault_of
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.tasks import TaskInfo, TaskInfoState, TaskReasonUser
@@ -32,7 +33,8 @@ class RunningTask:
 
     info: TaskInfo
     user: str
-    entity: str | None = None
+    entity: str
+    """On which one must see it to see the task."""
 
 
 class TaskList:
@@ -86,7 +88,9 @@ class TaskList:
             start_time=now,
             event_chain_id=number,
         )
-        task = self._tasks[key] = RunningTask(info, call.user)
+        node = None if entity is None else call.inventory.find(entity)
+        place = ROOT if node is None else node.entity
+        task = self._tasks[key] = RunningTask(info, call.user, place)
         self._forget_oldest()
         nursery.start_soon(self._run, task, work)
         self._endpoint.changes.notify()

@@ -1,10 +1,27 @@
 """The managed objects of the endpoint; importing this package declares all of them."""
 
 from kmipkit_vsphere.web_services.objects import (
+    authorization,
     crypto_manager_kmip,
+    custom_fields,
+    find_entity,
     property_collector,
+    search_index,
     service_instance,
     session_manager,
+    tasks,
+    views,
 )
 
-__all__ = ["crypto_manager_kmip", "property_collector", "service_instance", "session_manager"]
+__all__ = [
+    "authorization",
+    "crypto_manager_kmip",
+    "custom_fields",
+    "find_entity",
+    "property_collector",
+    "search_index",
+    "service_instance",
+    "session_manager",
+    "tasks",
+    "views",
+]

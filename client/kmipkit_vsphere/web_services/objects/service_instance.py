@@ -1,8 +1,10 @@
 """The object from which every client starts."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kmipkit_vsphere.web_services.inventory import ROOT_FOLDER
 from kmipkit_vsphere.web_services.managed import ManagedObject, method, prop
 from kmipkit_vsphere.web_services.vim25.declaration import Ref, elements
 from kmipkit_vsphere.web_services.vim25.service import AboutInfo, ServiceContent
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
 VENDOR = "kmipkit"
 BUILD = "0"
-ROOT_FOLDER = Ref("Folder", "group-d1")
 
 
 class ServiceInstance(ManagedObject, moid="ServiceInstance"):
@@ -43,6 +44,11 @@ class ServiceInstance(ManagedObject, moid="ServiceInstance"):
     def server_clock(self, call: "Call") -> datetime:
         """The time of the server."""
         return call.vcenter.clock()
+
+
+def about_host(call: "Call") -> AboutInfo:
+    """What a host says of itself."""
+    return replace(about(call), product_line_id="embeddedEsx", api_type="HostAgent", os_type="esx")
 
 
 def about(call: "Call") -> AboutInfo:

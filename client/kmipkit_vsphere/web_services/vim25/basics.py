@@ -6,7 +6,7 @@ from typing import Any
 from kmipkit_vsphere.web_services.vim25.declaration import DataObject
 
 
-class KeyValue(DataObject, since="2.5"):
+class KeyValue(DataObject):
     key: str
     value: str
 
@@ -30,6 +30,10 @@ class ElementDescription(Description):
     key: str
 
 
+class TypeDescription(Description):
+    key: str
+
+
 class LocalizableMessage(DataObject):
     key: str
     arg: Sequence[KeyAnyValue] = ()
@@ -48,3 +52,8 @@ class LocalizedMethodFault(DataObject):
 
     fault: MethodFault
     localized_message: str | None = None
+
+
+class OptionValue(DataObject):
+    key: str
+    value: Any | None = None

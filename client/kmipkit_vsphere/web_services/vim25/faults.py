@@ -66,7 +66,7 @@ class NoPermission(SecurityError):
     missing_privileges: Annotated[Sequence[NoPermissionEntityPrivileges], Since("7.0.3.2")] = ()
 
 
-class NotAuthenticated(NoPermission, since="2.5"):
+class NotAuthenticated(NoPermission):
     """The call needs a session."""
 
 

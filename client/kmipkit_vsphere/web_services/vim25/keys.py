@@ -6,20 +6,20 @@ from kmipkit_vsphere.web_services.vim25.basics import LocalizedMethodFault
 from kmipkit_vsphere.web_services.vim25.declaration import DataObject, Since
 
 
-class KeyProviderId(DataObject, since="6.5"):
+class KeyProviderId(DataObject):
     """Names a key provider; the parameters called clusterId, cluster or keyProvider are such."""
 
     id: str
 
 
-class CryptoKeyId(DataObject, since="6.5"):
+class CryptoKeyId(DataObject):
     """Names a key."""
 
     key_id: str
     provider_id: KeyProviderId | None = None
 
 
-class CryptoKeyPlain(DataObject, since="6.5"):
+class CryptoKeyPlain(DataObject):
     """A key with its bytes."""
 
     key_id: CryptoKeyId
@@ -27,7 +27,7 @@ class CryptoKeyPlain(DataObject, since="6.5"):
     key_data: str
 
 
-class CryptoKeyResult(DataObject, since="6.5"):
+class CryptoKeyResult(DataObject):
     """Whether something was done to a key."""
 
     key_id: CryptoKeyId

@@ -17,6 +17,21 @@ class VirtualMachineConnectionState(VimEnum):
     INVALID = "invalid"
 
 
+class VirtualMachineFaultToleranceState(VimEnum):
+    NOT_CONFIGURED = "notConfigured"
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    NEED_SECONDARY = "needSecondary"
+    STARTING = "starting"
+    RUNNING = "running"
+
+
+class VirtualMachineRecordReplayState(VimEnum):
+    RECORDING = "recording"
+    REPLAYING = "replaying"
+    INACTIVE = "inactive"
+
+
 class HostSystemConnectionState(VimEnum):
     CONNECTED = "connected"
     NOT_RESPONDING = "notResponding"

@@ -5,8 +5,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from kmipkit_vsphere.web_services.vim25.basics import (
-    Description,
-    ElementDescription,
     KeyAnyValue,
     LocalizableMessage,
     LocalizedMethodFault,
@@ -62,13 +60,3 @@ class TaskInfo(DataObject):
     parent_task_key: str | None = None
     root_task_key: str | None = None
     activation_id: str | None = None
-
-
-class TypeDescription(Description):
-    key: str
-
-
-class TaskDescription(DataObject):
-    method_info: Sequence[ElementDescription] = ()
-    state: Sequence[ElementDescription] = ()
-    reason: Sequence[TypeDescription] = ()
