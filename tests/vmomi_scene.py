@@ -91,6 +91,16 @@ class WebScene:
         """In the thread of a test: something of the scene, such as ``scene.call``."""
         return trio.from_thread.run(partial(work, *args, **more))
 
+    def look(self, work: Callable[..., Any], *args: Any) -> Any:
+        """The same for a function that does not wait, such as one of the store."""
+        return trio.from_thread.run_sync(work, *args)
+
+    def moid(self, entity: str) -> str:
+        """The id of the managed object of an entity such as ``machine/db1``."""
+        ref = self.look(self.endpoint.ref_of, entity)
+        assert ref is not None, entity
+        return str(ref.value)
+
     def call(self, method: str, caller: str = ADMINISTRATOR, **params: Any) -> Any:
         """One of vCenter's own calls."""
         return self.run(self.scene.call, method, caller, **params)

@@ -342,3 +342,21 @@ def test_the_url_of_a_download_does_not_repeat_what_is_no_host(tmp_path: Path) -
             assert answer.json["location"]["url"].startswith(f"https://{expected}/cryptomanager/")
 
     check(tmp_path, test)
+
+
+def test_the_native_providers_of_a_host(tmp_path: Path) -> None:
+    def test(web: WebScene) -> None:
+        client = web.client()
+        host = web.moid("host/a")
+        path = f"/api/vcenter/crypto-manager/hosts/{host}/kms/providers"
+        assert client.rest("GET", path).json == [
+            {"provider": "NKP", "type": "NATIVE", "health": "OK"}
+        ]
+        assert client.rest("GET", path + "?health=ERROR").json == []
+        shown = client.rest("GET", path + "/NKP").json
+        assert shown == {"health": "OK", "details": [], "type": "NATIVE"}
+        for missing in (path + "/KMS", path.replace(host, "host-999")):
+            assert client.rest("GET", missing).json["error_type"] == "NOT_FOUND"
+        assert web.client("stranger").rest("GET", path).status in (403, 404)
+
+    talk(tmp_path, test, in_use)
