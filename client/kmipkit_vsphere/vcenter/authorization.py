@@ -62,11 +62,7 @@ class Authorization:
 
     def roles(self, user: str, place: Place) -> list[str]:
         """The roles that a user has on an object."""
-        permissions = [
-            *self._store.permissions(),
-            *(Permission(ROOT, name, ADMINISTRATOR) for name in self._administrators),
-            Permission(ROOT, TRUSTED_ADMINS, TRUSTED_ADMIN, is_group=True),
-        ]
+        permissions = self.permissions()
         groups = self._store.groups_of(user)
         for entity in place:
             here = [
@@ -79,6 +75,14 @@ class Authorization:
             if roles:
                 return roles
         return []
+
+    def permissions(self) -> list[Permission]:
+        """All permissions, also those that nobody can remove."""
+        return [
+            *self._store.permissions(),
+            *(Permission(ROOT, name, ADMINISTRATOR) for name in sorted(self._administrators)),
+            Permission(ROOT, TRUSTED_ADMINS, TRUSTED_ADMIN, is_group=True),
+        ]
 
     def privileges(self, role: str) -> frozenset[str]:
         """The privileges of a role; NotFound if there is no such role."""

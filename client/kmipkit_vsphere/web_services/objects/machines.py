@@ -121,12 +121,13 @@ class VirtualMachine(ManagedEntity):
 
     @prop()
     async def config(self, call: "Call") -> machines.VirtualMachineConfigInfo | None:
-        """Its settings; not set where its host does not answer, or while it is locked.
+        """Its settings; not set for a machine whose files are damaged.
 
-        ``keyId`` is set for an encrypted machine.
+        ``keyId`` is set for an encrypted machine. Where its host does not answer, no devices are
+        known.
         """
         info = await call.machine(self.record)
-        if info is None or info.crypto_state is MachineState.INVALID:
+        if info is not None and info.crypto_state is MachineState.INVALID:
             return None
         return machines.VirtualMachineConfigInfo(
             change_version="1",
@@ -144,16 +145,17 @@ class VirtualMachine(ManagedEntity):
                 snapshot_directory=self._folder,
                 log_directory=self._folder,
             ),
+            tools=machines.ToolsConfigInfo(tools_version=0),
             flags=machines.VirtualMachineFlagInfo(),
             default_power_ops=machines.VirtualMachineDefaultPowerOpInfo(),
             hardware=machines.VirtualHardware(
                 num_cpu=CPUS,
                 num_cores_per_socket=1,
                 memory_mb=MEMORY_MB,
-                device=self._devices(call, info),
+                device=[] if info is None else self._devices(call, info),
             ),
             key_id=None if self.record.key_id is None else key_id(self.record.key_id),
-            migrate_encryption=info.migrate_encryption or None,
+            migrate_encryption=None if info is None else info.migrate_encryption or None,
             ft_encryption_mode="ftEncryptionOpportunistic",
         )
 

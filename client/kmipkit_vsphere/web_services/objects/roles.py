@@ -78,13 +78,13 @@ def all_permissions(call: "Call") -> list[Permission]:
     tree = call.inventory
     return [
         _described(call, record, node)
-        for record in call.vcenter.store.permissions.permissions()
+        for record in call.vcenter.authorization.permissions()
         if (node := tree.of_entity(record.entity)) is not None and call.sees(node)
     ]
 
 
 def _set_on(call: "Call", node: Node, entity: str) -> list[Permission]:
-    records = call.vcenter.store.permissions.permissions()
+    records = call.vcenter.authorization.permissions()
     return [_described(call, record, node) for record in records if record.entity == entity]
 
 

@@ -1,6 +1,7 @@
 """Views: lists of objects that a client keeps, and asks about together."""
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -43,8 +44,13 @@ class View(ManagedObject):
         call.endpoint.changes.notify()
 
 
-class ManagedObjectView(View):
+class ManagedObjectView(View, ABC):
     """A view that lists objects."""
+
+    @prop()
+    @abstractmethod
+    def view(self, call: "Call") -> Sequence[Ref]:
+        """The objects that it lists now."""
 
 
 class ContainerView(ManagedObjectView):

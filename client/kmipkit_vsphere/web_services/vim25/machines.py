@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
+from kmipkit_vsphere.web_services.vim25.basics import OptionValue
 from kmipkit_vsphere.web_services.vim25.declaration import DataObject, Long, Name, Ref, Since
 from kmipkit_vsphere.web_services.vim25.devices import VirtualDevice
 from kmipkit_vsphere.web_services.vim25.keys import CryptoKeyId
@@ -39,6 +40,16 @@ class VirtualMachineDefaultPowerOpInfo(DataObject):
     """What its power buttons do."""
 
 
+class ToolsConfigInfo(DataObject):
+    """What the tools in the guest do; there are none."""
+
+    tools_version: int | None = None
+    after_power_on: bool | None = None
+    after_resume: bool | None = None
+    before_guest_standby: bool | None = None
+    before_guest_shutdown: bool | None = None
+
+
 class VirtualMachineConfigInfo(DataObject):
     """The settings of a machine; with keyId it is encrypted."""
 
@@ -54,9 +65,11 @@ class VirtualMachineConfigInfo(DataObject):
     guest_id: str
     alternate_guest_name: str
     files: VirtualMachineFileInfo
+    tools: ToolsConfigInfo | None = None
     flags: VirtualMachineFlagInfo
     default_power_ops: VirtualMachineDefaultPowerOpInfo
     hardware: VirtualHardware
+    extra_config: Sequence[OptionValue] = ()
     key_id: CryptoKeyId | None = None
     migrate_encryption: str | None = None
     ft_encryption_mode: Annotated[str | None, Since("7.0.2.0")] = None

@@ -52,12 +52,13 @@ HostSystem: hardware capability licensableResource remediationState precheckReme
     systemResources answerFileValidationState answerFileValidationResult
 ManagedEntity: customValue configIssue disabledMethod recentTask declaredAlarmState
     triggeredAlarmState tag
-ManagedObjectView: view
 NetworkSummary: ipPoolId
 ResourcePool: summary runtime config namespace childConfiguration
 ServiceInstance: capability
 SessionManager: message
 TaskManager: description
+ToolsConfigInfo: toolsInstallType beforeGuestReboot toolsUpgradePolicy pendingCustomization
+    customizationKeyId syncTimeWithHostAllowed syncTimeWithHost lastInstallInfo
 VirtualDevice: connectable slotInfo numaNode deviceGroupInfo
 VirtualDisk: shares storageIOAllocation diskObjectId vFlashCacheConfigInfo iofilter vDiskId
     vDiskVersion virtualDiskFormat nativeUnmanagedLinkedClone independentFilters guestReadOnly
@@ -69,18 +70,17 @@ VirtualMachine: capability layout layoutEx storage environmentBrowser parentVApp
     guest snapshot rootSnapshot
 VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldWideNameType
     npivDesiredNodeWwns npivDesiredPortWwns npivTemporaryDisabled npivOnNonRdmDisks locationId
-    annotation tools consolePreferences rebootPowerOff vcpuConfig cpuAllocation memoryAllocation
+    annotation consolePreferences rebootPowerOff vcpuConfig cpuAllocation memoryAllocation
     latencySensitivity memoryHotAddEnabled cpuHotAddEnabled cpuHotRemoveEnabled hotPlugMemoryLimit
-    hotPlugMemoryIncrementSize cpuAffinity memoryAffinity networkShaper extraConfig cpuFeatureMask
-    datastoreUrl swapPlacement bootOptions ftInfo repConfig vAppConfig vAssertsEnabled
-    changeTrackingEnabled firmware maxMksConnections guestAutoLockEnabled managedBy
-    memoryReservationLockedToMax initialOverhead nestedHVEnabled vPMCEnabled
-    scheduledHardwareUpgradeInfo forkConfigInfo vFlashCacheReservation vmxConfigChecksum
-    messageBusTunnelEnabled vmStorageObjectId swapStorageObjectId guestIntegrityInfo sgxInfo
-    contentLibItemInfo guestMonitoringModeInfo sevEnabled numaInfo pmemFailoverEnabled
-    vmxStatsCollectionEnabled vmOpNotificationToAppEnabled vmOpNotificationTimeout deviceSwap pmem
-    deviceGroups fixedPassthruHotPlugEnabled metroFtEnabled vmxRuntimeConfig metroFtHostGroup
-    tdxEnabled sevSnpEnabled
+    hotPlugMemoryIncrementSize cpuAffinity memoryAffinity networkShaper cpuFeatureMask datastoreUrl
+    swapPlacement bootOptions ftInfo repConfig vAppConfig vAssertsEnabled changeTrackingEnabled
+    firmware maxMksConnections guestAutoLockEnabled managedBy memoryReservationLockedToMax
+    initialOverhead nestedHVEnabled vPMCEnabled scheduledHardwareUpgradeInfo forkConfigInfo
+    vFlashCacheReservation vmxConfigChecksum messageBusTunnelEnabled vmStorageObjectId
+    swapStorageObjectId guestIntegrityInfo sgxInfo contentLibItemInfo guestMonitoringModeInfo
+    sevEnabled numaInfo pmemFailoverEnabled vmxStatsCollectionEnabled vmOpNotificationToAppEnabled
+    vmOpNotificationTimeout deviceSwap pmem deviceGroups fixedPassthruHotPlugEnabled metroFtEnabled
+    vmxRuntimeConfig metroFtHostGroup tdxEnabled sevSnpEnabled
 VirtualMachineConfigSummary: cpuReservation memoryReservation annotation product installBootRequired
     ftInfo managedBy tpmPresent numVmiopBackings hwVersion
 VirtualMachineDefaultPowerOpInfo: powerOffType suspendType resetType defaultPowerOffType
