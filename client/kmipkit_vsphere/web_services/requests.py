@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kmipkit_vsphere.model import errors
@@ -80,3 +81,17 @@ def key_of(key: keys.CryptoKeyId) -> CryptoKeyId:
     """A key id of vCenter, as it is: whether there is such a key is not known."""
     members = key_members(key)
     return CryptoKeyId(members["providerId"], members["keyId"])
+
+
+def provider_named(call: "Call", key: keys.CryptoKeyId) -> keys.CryptoKeyId:
+    """A key id that names a provider: without one it is of the default provider."""
+    if key.provider_id is not None:
+        return key
+    default = call.vcenter.crypto.providers.default()
+    provider = None if default is None else keys.KeyProviderId(id=default)
+    return keys.CryptoKeyId(key_id=key.key_id, provider_id=provider)
+
+
+def with_provider(call: "Call", key: keys.CryptoKeyPlain) -> keys.CryptoKeyPlain:
+    """A key whose id names a provider."""
+    return replace(key, key_id=provider_named(call, key.key_id))

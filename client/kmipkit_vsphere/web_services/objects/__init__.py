@@ -2,6 +2,7 @@
 
 from kmipkit_vsphere.web_services.objects import (
     authorization,
+    crypto_manager_host,
     crypto_manager_kmip,
     custom_fields,
     find_entity,
@@ -15,6 +16,7 @@ from kmipkit_vsphere.web_services.objects import (
 
 __all__ = [
     "authorization",
+    "crypto_manager_host",
     "crypto_manager_kmip",
     "custom_fields",
     "find_entity",

@@ -51,6 +51,19 @@ def results_of(
     return [result_of(call, result) for result in results]
 
 
+def failure_of(
+    call: "Call", result: host_calls.CryptoKeyResult, *declared: type[errors.VSphereError]
+) -> Exception:
+    """The failure in a result, for a method that raises it."""
+    kind = errors.FAULTS.get(result.fault or "", errors.VSphereError)
+    reason = result.reason or ""
+    if issubclass(kind, errors.NotFound | errors.AlreadyExists | errors.InvalidState) and not (
+        issubclass(kind, declared)
+    ):
+        return Fault(faults.RuntimeFault(), reason)
+    return _fault(call, result.fault or "", reason)
+
+
 def _fault(call: "Call", name: str, reason: str) -> Fault:
     kind = errors.FAULTS.get(name, errors.VSphereError)
     if issubclass(kind, errors.KeyProviderError | errors.EncryptionKeyRequired):

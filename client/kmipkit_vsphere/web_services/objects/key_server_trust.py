@@ -23,7 +23,7 @@ _SUBJECT = Annotated[CryptoManagerKmipCertSignRequest | None, Since("8.0.1.0")]
 _NAMES = {"clusterId": "cluster"}
 
 
-class KeyServerTrust(CryptoManager):
+class KeyServerTrust(CryptoManager, mixin=True):
     """The methods of ``CryptoManagerKmip`` about certificates."""
 
     # vCenter trusts the key server ------------------------------------------------------------------

@@ -18,7 +18,6 @@ ClusterComputeResourceSummary: admissionControlInfo targetBalance currentBalance
 ClusterConfigInfoEx: systemVMsConfig dasVmConfig drsVmConfig rule orchestration vmOrchestration
     dpmConfigInfo dpmHostConfig vsanConfigInfo vsanHostConfig group infraUpdateHaConfig
     proactiveDrsConfig vsanCoreConfig
-ClusterCryptoConfigInfo: policy
 ClusterDasConfigInfo: vmMonitoring hostMonitoring vmComponentProtecting failoverLevel
     admissionControlPolicy admissionControlEnabled defaultVmSettings option heartbeatDatastore
     hBDatastoreCandidatePolicy
