@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kmipkit.terminal import echo, echo_json, echo_lines
-from kmipkit_vsphere.cli_disks import export_disk, open_core_dump, read_disk, write_disk
+from kmipkit_vsphere.cli_disks import (
+    export_disk,
+    open_core_dump,
+    read_disk,
+    tpm_seal,
+    tpm_unseal,
+    write_disk,
+)
 from kmipkit_vsphere.cli_options import (
     FILE,
     certificate_options,
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 API_RELEASES = ("8.0.3", "9.0.0")
-STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter")
+STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter", "policies")
 
 
 @click.group()
@@ -352,7 +359,7 @@ def host_serve(
     run_host(name, data_dir, listening, echo, boot)
 
 
-for command in (read_disk, write_disk, open_core_dump, export_disk):
+for command in (read_disk, write_disk, tpm_seal, tpm_unseal, open_core_dump, export_disk):
     host.add_command(command)
 
 

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 def guest_options(function: Callable[..., None]) -> Callable[..., None]:
     """Which disk of which host, and the certificate of a guest."""
     disk = click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
+    return disk(machine_options(function))
+
+
+def machine_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Which host, and the certificate of a guest."""
     name = click.option("--name", required=True, help="Name of the host, as in its certificate.")
     where = click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
-    return where(name(disk(certificate_options(function))))
+    return where(name(certificate_options(function)))
 
 
 @click.command("read-disk")
@@ -83,6 +88,42 @@ def write_disk(
 
     guest = GuestDisk(host_and_port(where, "--host"), name, credentials, machine, disk)
     echo(f"wrote {guest.write(offset, file)} bytes")
+
+
+def _tpm_command(name: str, verb: str) -> click.Command:
+    """A command that gives a file to the virtual TPM of a machine, and writes its answer."""
+
+    @click.argument("machine")
+    @click.argument("file", type=click.File("rb"))
+    @click.option("--out", type=FILE, help="File to write.  [default: standard output]")
+    @machine_options
+    def callback(
+        machine: str,
+        file: BinaryIO,
+        out: Path | None,
+        where: str,
+        name: str,
+        credentials: "Credentials",
+    ) -> None:
+        from kmipkit_vsphere.nbd.guest import GuestDisk
+
+        guest = GuestDisk(host_and_port(where, "--host"), name, credentials, machine)
+        data = file.read()
+        with click.open_file(str(out) if out is not None else "-", "wb") as target:
+            target.write(guest.seal(data) if verb == "Seal" else guest.unseal(data))
+
+    callback.__doc__ = f"""{verb} FILE (- for standard input) with the virtual TPM of a machine.
+
+    \b
+    Example:
+      kmipkit host {name} db1 key --out answer --host 127.0.0.1:5990 --name esx01 \\
+          --cert guest.crt --key guest.key --ca roles-ca.crt
+    """
+    return click.command(name)(callback)
+
+
+tpm_seal = _tpm_command("tpm-seal", "Seal")
+tpm_unseal = _tpm_command("tpm-unseal", "Unseal")
 
 
 @click.command("open-core-dump")

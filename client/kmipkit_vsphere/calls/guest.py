@@ -12,6 +12,7 @@ MAX_READ: Final = 256 * 1024
 
 Length = Annotated[int, Meta(ge=0, le=MAX_READ)]
 Data = Annotated[bytes, Meta(max_length=MAX_READ)]
+SealedData = Annotated[bytes, Meta(max_length=4096)]
 
 
 class ReadDisk(Request[bytes]):
@@ -67,6 +68,20 @@ class WriteMemory(Request[None]):
     name: Text
     offset: Count
     data: Data
+
+
+class SealWithTPM(Request[bytes]):
+    """Seal data, such as the key of a disk, with the virtual TPM of a machine."""
+
+    name: Text
+    data: SealedData
+
+
+class UnsealWithTPM(Request[bytes]):
+    """Unseal what the virtual TPM of a machine has sealed."""
+
+    name: Text
+    data: SealedData
 
 
 class ReadVsan(Request[bytes]):

@@ -41,8 +41,33 @@ class DiskDescription(Message):
     key_id: CryptoKeyId | None = None
 
 
+class SnapshotInfo(Message):
+    """A snapshot; ``key_ids`` are the keys of the home and the memory that it saved."""
+
+    snapshot_id: int
+    name: str
+    description: str
+    created: str
+    parent: int | None
+    is_current: bool
+    has_memory: bool
+    key_ids: list[CryptoKeyId]
+
+
+class DiskLayer(Message):
+    """A layer of a disk, and the key that locks it; a plain one has none."""
+
+    disk: int
+    file: str
+    key_id: CryptoKeyId | None
+
+
 class MachineInfo(Message):
-    """State, keys and files of a machine; the keys of ``locked_disks`` are missing."""
+    """State, keys and files of a machine; the keys of ``locked_disks`` are missing.
+
+    ``mixed_disks`` are those whose layers are locked by different keys; ``parents`` are the machines
+    on whose disks a linked clone stands.
+    """
 
     name: str
     uuid: str
@@ -56,12 +81,38 @@ class MachineInfo(Message):
     files: list[str]
     problem: str | None = None
     disk_descriptions: list[DiskDescription] = field(default_factory=list)
+    encrypted_parts: list[str] = field(default_factory=list)
+    locked_reasons: list[str] = field(default_factory=list)
+    snapshots: list[SnapshotInfo] = field(default_factory=list)
+    layers: list[DiskLayer] = field(default_factory=list)
+    mixed_disks: list[int] = field(default_factory=list)
+    parents: list[str] = field(default_factory=list)
+    consolidation_needed: bool = False
+    has_tpm: bool = field(name="hasTPM", default=False)
+    tpm_endorsement_key: str | None = None
+
+    @property
+    def parts(self) -> list[str]:
+        """The home and the disks, as calls name them."""
+        return ["home", *map(part_of_disk, self.disks)]
 
     @classmethod
     def damaged(cls, name: str, problem: str) -> "MachineInfo":
         """A machine of which only the problem is known."""
         state, power = MachineState.INVALID, PowerState.OFF
         return cls(name, "", state, power, [], [], [], [], "", [], problem)
+
+
+def part_of_disk(number: int) -> str:
+    """How calls name a disk: ``disk`` for the first one, then ``disk1`` and so on."""
+    return f"disk{number}" if number else "disk"
+
+
+class TPMProvisionPolicy(StrEnum):
+    """Whether the virtual TPM of a clone is a copy, or a new one without the old secrets."""
+
+    COPY = "copy"
+    REPLACE = "replace"
 
 
 class CreateMachine(Request[MachineInfo]):
@@ -87,15 +138,64 @@ class CloneMachine(Request[MachineInfo]):
 
     name: Text
     new_name: Text
+    tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+    snapshot: Text | None = None
+
+
+class LinkMachine(Request[MachineInfo]):
+    """Make a linked clone of a snapshot, whose own layers have the keys below or another one."""
+
+    name: Text
+    new_name: Text
+    snapshot: Text | None = None
+    key_id: CryptoKeyId | None = None
+    tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+
+
+class CreateSnapshot(Request[MachineInfo]):
+    """Take a snapshot, with or without the memory of a machine that is on."""
+
+    name: Text
+    snapshot: Text
+    description: str = ""
+    memory: bool = False
+
+
+class RevertToSnapshot(Request[MachineInfo]):
+    """Return to a snapshot, by its name or id."""
+
+    name: Text
+    snapshot: Text
+
+
+class RemoveSnapshot(Request[MachineInfo]):
+    """Remove a snapshot, by its name or id, or also all that follow it."""
+
+    name: Text
+    snapshot: Text
+    remove_children: bool = False
+
+
+class RemoveAllSnapshots(Request[MachineInfo]):
+    """Remove all snapshots of a machine."""
+
+    name: Text
+
+
+class ConsolidateDisks(Request[MachineInfo]):
+    """Merge the layers of disks that no snapshot needs any more."""
+
+    name: Text
 
 
 class AddDisk(Request[MachineInfo]):
-    """Add an empty disk; with a key it is encrypted."""
+    """Add an empty disk; in an encrypted machine it is encrypted, unless it is to be plain."""
 
     name: Text
     disk_size: Size
     sector_size: Count = 512
     key_id: CryptoKeyId | None = None
+    plain: bool = False
 
 
 class RemoveDisk(Request[MachineInfo]):
@@ -110,6 +210,18 @@ class SetMigrateEncryption(Request[None]):
 
     name: Text
     migrate_encryption: EncryptionMode
+
+
+class AddVirtualTPM(Request[MachineInfo]):
+    """Add a virtual TPM to a machine whose home is encrypted."""
+
+    name: Text
+
+
+class RemoveVirtualTPM(Request[MachineInfo]):
+    """Remove the virtual TPM of a machine, and erase its state."""
+
+    name: Text
 
 
 class CryptoUnlock(Request[MachineInfo]):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from kmipkit_vsphere.demo.native import Native
+from kmipkit_vsphere.demo.policies import PoliciesAndTPM
 from kmipkit_vsphere.demo.runbooks import KeyLoss, RebuildVCenter
 from kmipkit_vsphere.demo.standard import Standard
 from kmipkit_vsphere.demo.story import Story
@@ -18,5 +19,6 @@ STORIES: Mapping[str, type[Story]] = MappingProxyType(
         "vsan": Vsan,
         "key-loss": KeyLoss,
         "rebuild-vcenter": RebuildVCenter,
+        "policies": PoliciesAndTPM,
     }
 )

@@ -22,7 +22,9 @@ from kmipkit_vsphere.host.machines import MachineManager
 from kmipkit_vsphere.host.migration_support import MigrationSupport
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
+from kmipkit_vsphere.host.snapshot_manager import SnapshotManager
 from kmipkit_vsphere.host.trusted_host import TrustedHost
+from kmipkit_vsphere.host.virtual_tpms import VirtualTPMs
 from kmipkit_vsphere.host.vsan import VsanEncryption
 from kmipkit_vsphere.model.clock import Clock, system_clock
 from kmipkit_vsphere.model.errors import DamagedData, InvalidState
@@ -59,6 +61,10 @@ class Host:
         self._open = OpenMachines(self.datastore, self.keys)
         self.power = PowerControl(self.datastore, self.keys, self._open)
         self.machines = MachineManager(self.datastore, self.keys, self._open, self.power)
+        self.tpms = VirtualTPMs(self.datastore, self.keys, self._open, self.power, self.machines)
+        self.snapshots = SnapshotManager(
+            self.datastore, self.keys, self._open, self.power, self.machines, clock
+        )
         self.guests = GuestAccess(self.datastore, self._open, self.power)
         self.migration = MigrationSupport(self.datastore, self._open, self.power)
         self.dumper = CoreDumper(self.dumps, self.datastore, self.keys, self.power, clock)

@@ -13,15 +13,16 @@ from kmipkit_vsphere.host.core_dumps import CoreDumps
 from kmipkit_vsphere.host.crypto import CryptoManagerHost
 from kmipkit_vsphere.host.descriptor import LOCATOR_SETTING, Descriptor
 from kmipkit_vsphere.host.journal import Entry
+from kmipkit_vsphere.host.layers import PARENT_SETTING
 from kmipkit_vsphere.host.vsan import VsanEncryption
 from kmipkit_vsphere.model.encoding import decode
 from kmipkit_vsphere.model.errors import VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.locator import KeyLocator
 
-_DESCRIPTORS: Final = (".vmx", ".vmdk", ".vsan", ".new")
+_DESCRIPTORS: Final = (".vmx", ".vmdk", ".vmsn", ".vsan", ".new")
 _JOURNAL: Final = ".progress"
-_ENDS: Final = ("-flat.vmdk", ".data")
+_ENDS: Final = ("-flat.vmdk", "-delta.vmdk", ".data")
 
 
 def find(
@@ -46,8 +47,22 @@ def _in_folders(datastore: Path) -> Iterator[KeyReference]:
     for folder in sorted(datastore.iterdir()):
         if folder.is_dir():
             vmx = next((path.stem for path in sorted(folder.glob("*.vmx"))), folder.name)
-            for key_id in _in_files(folder):
+            for key_id in (*_in_files(folder), *_below_clones(folder)):
                 yield KeyReference(key_id, ReferenceKind.MACHINE, vmx)
+
+
+def _below_clones(folder: Path) -> Iterator[CryptoKeyId]:
+    """The keys of the layers of other machines on which a linked clone stands."""
+    waiting = [path for path in sorted(folder.glob("*.vmdk")) if not path.name.endswith(_ENDS)]
+    seen = set(waiting)
+    for path in waiting:
+        hint = _setting(path, PARENT_SETTING)
+        below = folder.parent / hint.removeprefix("../") if "/" in hint else path.parent / hint
+        if not hint or below in seen:
+            continue
+        seen.add(below)
+        waiting.append(below)
+        yield from _keys(_setting(below, LOCATOR_SETTING))
 
 
 def _in_dumps(dumps: CoreDumps) -> Iterator[KeyReference]:
@@ -65,7 +80,7 @@ def _in_files(folder: Path) -> Iterator[CryptoKeyId]:
         if path.suffix == _JOURNAL:
             yield from _keys(_journal_locator(path))
         elif path.suffix in _DESCRIPTORS and not is_data:
-            yield from _keys(_descriptor_locator(path))
+            yield from _keys(_setting(path, LOCATOR_SETTING))
 
 
 def _journal_locator(path: Path) -> str:
@@ -76,9 +91,9 @@ def _journal_locator(path: Path) -> str:
         return ""
 
 
-def _descriptor_locator(path: Path) -> str:
+def _setting(path: Path, name: str) -> str:
     try:
-        return Descriptor.load(path).get(LOCATOR_SETTING) or ""
+        return Descriptor.load(path).get(name) or ""
     except VSphereError:
         return ""
 

@@ -13,14 +13,18 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 from uuid import UUID, uuid4
 
+from kmipkit_vsphere.calls.machines import part_of_disk
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
 from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, as_fault
+from kmipkit_vsphere.host.layers import Chain, Layer, OpenDisk, open_chain
+from kmipkit_vsphere.host.layers import load as load_chain
+from kmipkit_vsphere.host.snapshots import Snapshot, SnapshotList
 from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
@@ -45,6 +49,8 @@ INCOMING, LEAVING, COPY = "incoming", "leaving", "copy"
 """The purposes of folders that are not in use: a migration, or a machine that is being made."""
 _UNFINISHED: Final = re.compile(rf"(?s)\..+\.({INCOMING}|{COPY})-[0-9A-Za-z-]+")
 _DISK_SETTING: Final = r"scsi0:([0-9]+)\.fileName"
+TPM_SETTING: Final = "vtpm.present"
+"""The setting of the ``.vmx`` that says whether the machine has a virtual TPM."""
 
 VMX_TEMPLATE: Final = """\
 .encoding = "UTF-8"
@@ -64,7 +70,13 @@ class Machine:
     folder: Path
     uuid: str
     home: Volume
-    disks: Mapping[int, Volume]
+    chains: Mapping[int, Chain]
+    """The layers of each disk."""
+    snapshots: SnapshotList = field(default_factory=SnapshotList)
+    frozen: Mapping[tuple[int, int], Chain] = field(default_factory=dict)
+    """The layers of each disk in each snapshot."""
+    damage: DamagedData | None = None
+    """Why the layers of a disk cannot be read."""
 
     @property
     def name(self) -> str:
@@ -101,63 +113,61 @@ class Machine:
         vmx = folder / f"{name or folder.name}.vmx"
         settings = Descriptor.load(vmx)
         home = Volume(vmx, _inside(folder, settings.require("nvram")), "home")
-        disks = {}
-        for setting, value in settings.matching(_DISK_SETTING).items():
-            number = int(setting.removeprefix("scsi0:").removesuffix(".fileName"))
-            disks[number] = _disk_volume(_inside(folder, value), number)
-        return cls(folder, settings.require("uuid.bios"), home, dict(sorted(disks.items())))
-
-    def clone(self, name: str, uuid: UUID, keys: Keys) -> "Machine":
-        """Copy the machine under another name and UUID, with the same keys (§2.3).
-
-        The locked data keys are bound to the machine, so those of the copy are locked anew, by the
-        same key-encryption key; this needs the keys. The data is copied as ciphertext.
-        """
-        check_name(name)
-        data_keys = {
-            volume.use: (volume.key_ids()[0], volume.data_key(keys, self.uuid))
-            for volume in self.volumes
-            if volume.is_encrypted()
+        uuid, snapshots = settings.require("uuid.bios"), SnapshotList.parse(settings)
+        reader = _ChainReader(folder, uuid)
+        chains = {
+            number: reader.read(file, number) for number, file in disk_files(settings).items()
         }
-        try:
-            with new_folder(self.folder.parent, name) as folder:
-                self._copy_to(folder, name, uuid)
-                copy = Machine.load(folder, name)
-                for volume in copy.volumes:
-                    if volume.use in data_keys:
-                        key_id, dek = data_keys[volume.use]
-                        volume.relock(dek, NewKey(keys[key_id], key_id, copy.uuid))
-        finally:
-            for _, dek in data_keys.values():
-                dek.erase()
-        return Machine.load(self.folder.parent / name)
-
-    def _copy_to(self, folder: Path, name: str, uuid: UUID) -> None:
-        for volume in self.volumes:
-            for path in (volume.data, volume.descriptor):
-                if path.suffix != ".vmx":
-                    shutil.copyfile(path, folder / self._renamed(path.name, name))
-        for volume in self.disks.values():
-            target = folder / self._renamed(volume.descriptor.name, name)
-            text = target.read_text().replace(
-                f'"{volume.data.name}"', f'"{self._renamed(volume.data.name, name)}"'
-            )
-            write_durably(target, text)
-        vmx = Descriptor.load(self.home.descriptor)
-        for setting, value in vmx.matching(rf"nvram|{_DISK_SETTING}").items():
-            vmx = vmx.with_setting(setting, self._renamed(value, name))
-        vmx = vmx.with_setting("displayName", name).with_setting("uuid.bios", str(uuid))
-        write_durably(folder / f"{name}.vmx", str(vmx))
-
-    def _renamed(self, file: str, name: str) -> str:
-        return name + file.removeprefix(self.name) if file.startswith(self.name) else file
+        frozen = {
+            (snapshot.id, number): reader.read(file, number)
+            for snapshot in snapshots.snapshots.values()
+            for number, file in snapshot.disks.items()
+        }
+        return cls(folder, uuid, home, chains, snapshots, frozen, reader.damage)
 
     # Its state -----------------------------------------------------------------------------------
 
     @property
+    def disks(self) -> dict[int, Volume]:
+        """The uppermost layer of each disk."""
+        return {number: chain[0].volume for number, chain in self.chains.items()}
+
+    @property
     def volumes(self) -> tuple[Volume, ...]:
-        """The home, then the disks: the order in which they are encrypted (vsphere.md §2.3)."""
-        return (self.home, *self.disks.values())
+        """The home, then the disks: the order in which they are encrypted (vsphere.md §2.3).
+
+        All layers in the machine's own folder are there, and the states that snapshots saved.
+        """
+        own = (layer.volume for layer in self.own_layers())
+        return (self.home, *own, *map(self.state_of, self.snapshots.snapshots.values()))
+
+    def own_layers(self) -> list[Layer]:
+        """The layers of all disks and snapshots in the machine's folder, each once."""
+        chains = (*self.chains.values(), *self.frozen.values())
+        layers = (layer for chain in chains for layer in chain)
+        unique = {layer.file: layer for layer in layers if self.has(layer)}
+        return list(unique.values())
+
+    def has(self, layer: Layer) -> bool:
+        """Whether a layer is in the machine's folder, not in that of a linked clone's parent."""
+        return layer.volume.descriptor.parent == self.folder
+
+    def parents(self) -> list[str]:
+        """The machines on whose layers this one stands: it is a linked clone of the first."""
+        chains = (*self.chains.values(), *self.frozen.values())
+        layers = (layer for chain in chains for layer in chain)
+        folders = (layer.volume.descriptor.parent for layer in layers if not self.has(layer))
+        return list(dict.fromkeys(folder.name for folder in folders))
+
+    def state_of(self, snapshot: Snapshot) -> Volume:
+        """The home and the memory that a snapshot saved."""
+        path = _inside(self.folder, snapshot.state)
+        return Volume(path, path.with_suffix(".vmem"), f"snapshot{snapshot.id}")
+
+    def check_whole(self) -> None:
+        """Raise why the layers of a disk cannot be read."""
+        if self.damage is not None:
+            raise self.damage
 
     def files(self) -> list[Path]:
         """The files of all volumes: what a migration sends."""
@@ -176,12 +186,58 @@ class Machine:
 
     def recover(self) -> None:
         """Complete or undo what a crash interrupted; only while no operation is in progress."""
+        self.delete_unused()
         for volume in self.volumes:
             volume.recover()
 
+    def save(
+        self,
+        snapshots: SnapshotList,
+        disks: Mapping[int, str] | None = None,
+        settings: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Write the list of snapshots, and the files of disks if they change: one atomic step.
+
+        Settings that are None are removed.
+        """
+        vmx = snapshots.write(Descriptor.load(self.home.descriptor))
+        if disks is not None:
+            for setting in vmx.matching(_DISK_SETTING):
+                vmx = vmx.without_setting(setting)
+            settings = {
+                **{f"scsi0:{number}.fileName": file for number, file in disks.items()},
+                **(settings or {}),
+            }
+        for setting, value in (settings or {}).items():
+            vmx = (
+                vmx.without_setting(setting) if value is None else vmx.with_setting(setting, value)
+            )
+        try:
+            write_durably(self.home.descriptor, str(vmx))
+        except OSError as error:
+            raise as_fault(error, self.home.descriptor) from None
+
+    def delete_unused(self) -> None:
+        """Delete the files that belong to no state of the machine, after a change or a crash."""
+        vmx = Descriptor.load(self.home.descriptor)
+        snapshots = SnapshotList.parse(vmx)
+        if not snapshots.unused:
+            return
+        in_use = {path.name for path in self.files()}
+        for file in snapshots.unused:
+            if file not in in_use:
+                _inside(self.folder, file).unlink(missing_ok=True)
+        sync_folder(self.folder)
+        write_durably(self.home.descriptor, str(replace(snapshots, unused=()).write(vmx)))
+
     def key_ids(self) -> list[CryptoKeyId]:
-        """The keys that open the machine, each once; empty for a plain machine."""
-        return list(dict.fromkeys(key for volume in self.volumes for key in volume.key_ids()))
+        """The keys that open the machine, each once; empty for a plain machine.
+
+        Those of all layers are among them, for a linked clone also those of its parent.
+        """
+        below = [layer for chain in self.chains.values() for layer in chain if not self.has(layer)]
+        volumes = (*self.volumes, *(layer.volume for layer in below))
+        return list(dict.fromkeys(key for volume in volumes for key in volume.key_ids()))
 
     def pending_key_ids(self) -> list[CryptoKeyId]:
         """The keys that an interrupted operation needs to continue."""
@@ -192,6 +248,11 @@ class Machine:
         """Whether any of the volumes is encrypted."""
         return any(volume.is_encrypted() for volume in self.volumes)
 
+    @property
+    def has_tpm(self) -> bool:
+        """Whether the machine has a virtual TPM."""
+        return self.setting(TPM_SETTING) == "TRUE"
+
     def setting(self, name: str) -> str | None:
         """A setting of the ``.vmx``."""
         return Descriptor.load(self.home.descriptor).get(name)
@@ -199,6 +260,11 @@ class Machine:
     def set(self, name: str, value: str) -> None:
         """Change a setting of the ``.vmx``, durably."""
         changed = Descriptor.load(self.home.descriptor).with_setting(name, value)
+        write_durably(self.home.descriptor, str(changed))
+
+    def unset(self, name: str) -> None:
+        """Remove a setting of the ``.vmx``, durably."""
+        changed = Descriptor.load(self.home.descriptor).without_setting(name)
         write_durably(self.home.descriptor, str(changed))
 
     # Changing it ---------------------------------------------------------------------------------
@@ -216,6 +282,7 @@ class Machine:
         Volumes that an interrupted call has finished are skipped, so the call can be repeated.
         Decryption begins with the disks, everything else with the home (§2.3).
         """
+        self.check_whole()
         selected = self._select(uses, kind)
         operation = OPERATIONS[kind]
         for volume in selected if kind is not CryptoSpecKind.DECRYPT else reversed(selected):
@@ -228,8 +295,10 @@ class Machine:
 
     def _select(self, uses: Iterable[str] | None, kind: CryptoSpecKind) -> list[Volume]:
         if uses is None:
+            if kind is CryptoSpecKind.DECRYPT:
+                self._check_no_tpm()
             return list(self.volumes)
-        known = {volume.use: volume for volume in self.volumes}
+        known = ["home", *map(part_of_disk, self.chains)]
         names = list(uses)
         for name in names:
             if name not in known:
@@ -239,14 +308,22 @@ class Machine:
                 "a disk can be encrypted only if its machine is; encrypt the home too"
             )
         if kind is CryptoSpecKind.DECRYPT and "home" in names:
+            self._check_no_tpm()
             encrypted = [
-                disk.use
-                for disk in self.disks.values()
-                if disk.use not in names and disk.is_encrypted()
+                part_of_disk(number)
+                for number, disk in self.disks.items()
+                if part_of_disk(number) not in names and disk.is_encrypted()
             ]
             if encrypted:
                 raise InvalidState(f"decrypt the disks first: {', '.join(encrypted)}")
-        return [volume for volume in self.volumes if volume.use in names]
+        return [volume for volume in self.volumes if part_of(volume) in names]
+
+    def _check_no_tpm(self) -> None:
+        if self.has_tpm:
+            raise InvalidState(
+                f"{self.name} has a virtual TPM, whose secrets are in its home: remove it first"
+                " (remove-tpm)"
+            )
 
     def add_disk(self, size: int, sector_size: int, new: NewKey | None) -> int:
         """Add an empty disk, encrypted by ``new`` in an encrypted machine; returns its number."""
@@ -282,6 +359,7 @@ class Machine:
 
     def open(self, keys: Keys) -> "OpenMachine":
         """Open the home, and the disks whose keys are available; errors as Volume.open."""
+        self.check_whole()
         opened = OpenMachine(self.home.open(keys, self.uuid))
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(opened.close)
@@ -295,22 +373,22 @@ class OpenMachine:
     """The open files of an unlocked machine; ``locked`` says why a disk could not be opened."""
 
     home: DiskFile
-    disks: dict[int, DiskFile] = field(default_factory=dict)
+    disks: dict[int, OpenDisk] = field(default_factory=dict)
     locked: dict[int, EncryptionKeyRequired] = field(default_factory=dict)
 
     def open_disks(self, machine: Machine, keys: Keys) -> None:
         """Open the disks that are not open yet."""
-        for number, volume in machine.disks.items():
+        for number, chain in machine.chains.items():
             if number in self.disks:
                 continue
             try:
-                self.disks[number] = volume.open(keys, machine.uuid)
+                self.disks[number] = open_chain(chain, keys)
             except EncryptionKeyRequired as missing:
                 self.locked[number] = missing
             else:
                 self.locked.pop(number, None)
 
-    def disk(self, number: int = 0) -> DiskFile:
+    def disk(self, number: int = 0) -> OpenDisk:
         """An open disk; raises the reason why it is locked, or :class:`InvalidArgument`."""
         if number in self.locked:
             raise self.locked[number]
@@ -363,10 +441,42 @@ def check_disk(size: int, sector_size: int) -> None:
         )
 
 
+def disk_files(vmx: Descriptor) -> dict[int, str]:
+    """The descriptor of each disk, by its number."""
+    found = {
+        int(setting.removeprefix("scsi0:").removesuffix(".fileName")): file
+        for setting, file in vmx.matching(_DISK_SETTING).items()
+    }
+    return dict(sorted(found.items()))
+
+
+class _ChainReader:
+    """Reads the layers of disks, each once, and notes why some cannot be read."""
+
+    def __init__(self, folder: Path, uuid: str) -> None:
+        self._folder = folder
+        self._uuid = uuid
+        self._known: dict[Path, Layer] = {}
+        self.damage: DamagedData | None = None
+
+    def read(self, file: str, number: int) -> Chain:
+        path = _inside(self._folder, file)
+        try:
+            return load_chain(self._folder, self._uuid, file, number, self._known)
+        except DamagedData as damage:
+            self.damage = self.damage or damage
+            return (Layer(_disk_volume(path, number), self._uuid),)
+
+
+def part_of(volume: Volume) -> str:
+    """The part of a machine to which a volume belongs: all layers of a disk are one part."""
+    use = volume.use.partition(".")[0]
+    return "home" if use.startswith("snapshot") else use
+
+
 def _disk_volume(vmdk: Path, number: int) -> Volume:
     # Bound to its number, so that the locked keys of two disks cannot be exchanged.
-    use = f"disk{number}" if number else "disk"
-    return Volume(vmdk, vmdk.with_name(f"{vmdk.stem}-flat.vmdk"), use)
+    return Volume(vmdk, vmdk.with_name(f"{vmdk.stem}-flat.vmdk"), part_of_disk(number))
 
 
 def _make_disk(folder: Path, name: str, size: int, sector_size: int) -> str:

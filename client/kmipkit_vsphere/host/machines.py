@@ -1,25 +1,39 @@
 """The machines of a host as vCenter manages them: create, encrypt, clone, change disks, unlock."""
 
+import contextlib
 import logging
 from collections.abc import Iterable
 from typing import Final
 from uuid import UUID, uuid4
 
-from kmipkit_vsphere.calls.machines import DiskDescription, MachineInfo, MachineState, PowerState
+from kmipkit_vsphere.calls.machines import (
+    DiskDescription,
+    DiskLayer,
+    MachineInfo,
+    MachineState,
+    PowerState,
+    SnapshotInfo,
+    TPMProvisionPolicy,
+    part_of_disk,
+)
+from kmipkit_vsphere.host import consolidation, layers, virtual_tpm
+from kmipkit_vsphere.host.copies import Cloning
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
-from kmipkit_vsphere.host.machine import Machine, MachineProgress
+from kmipkit_vsphere.host.machine import Machine, MachineProgress, OpenMachine
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
 from kmipkit_vsphere.host.volume import Volume
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AttestationFailed,
+    DamagedData,
     InvalidArgument,
     InvalidState,
     KeyServerUnreachable,
     NotAttested,
+    ResourceInUse,
     VSphereError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
@@ -52,6 +66,7 @@ class MachineManager:
     def info(self, name: str) -> MachineInfo:
         """State, keys and files of a machine."""
         machine = self._datastore.machine(name)
+        machine.check_whole()
         opened = self._machines.get(name)
         if not machine.is_encrypted():
             state = MachineState.PLAIN
@@ -71,7 +86,28 @@ class MachineManager:
             disk_descriptions=[
                 _described(number, volume) for number, volume in machine.disks.items()
             ],
+            encrypted_parts=_encrypted_parts(machine),
+            locked_reasons=[missing.message for missing in opened.locked.values()]
+            if opened
+            else [],
+            snapshots=_snapshots(machine),
+            layers=_layers(machine),
+            mixed_disks=layers.mixed(machine.chains),
+            parents=machine.parents(),
+            consolidation_needed=self._needs_consolidation(machine),
+            has_tpm=machine.has_tpm,
+            tpm_endorsement_key=_endorsement_key(machine, opened),
         )
+
+    def _needs_consolidation(self, machine: Machine) -> bool:
+        if not consolidation.is_needed(machine, ()):
+            return False
+        return consolidation.is_needed(machine, self._pinned(machine))
+
+    def _pinned(self, machine: Machine) -> set[str]:
+        """The layers of a machine on which linked clones stand."""
+        clones = layers.dependents(self._datastore.folder, machine.name)
+        return {file for used in clones.values() for file in used}
 
     def list_all(self) -> list[MachineInfo]:
         """All machines on the datastore, by name."""
@@ -126,6 +162,8 @@ class MachineManager:
         return self.unlock(name)
 
     def _check(self, machine: Machine, kind: CryptoSpecKind, key_id: CryptoKeyId | None) -> None:
+        machine.check_whole()
+        self._check_layers(machine, kind)
         operation = OPERATIONS[kind]
         if operation.needs_power_off and self._power.is_on(machine.name):
             raise InvalidState(f"{kind} is possible only while {machine.name} is powered off")
@@ -136,6 +174,36 @@ class MachineManager:
         is_complete = all(volume.is_encrypted() for volume in machine.volumes)
         if kind is CryptoSpecKind.ENCRYPT and is_complete:
             raise InvalidState(f"the machine {machine.name} is encrypted already")
+
+    def _check_layers(self, machine: Machine, kind: CryptoSpecKind) -> None:
+        """Snapshots, and linked clones, limit what can be done with keys (§2.3)."""
+        name, parents = machine.name, machine.parents()
+        if parents:
+            raise InvalidState(
+                f"{name} is a linked clone of {parents[0]}: {kind} is not possible; make a full clone"
+                " of it (clone-vm), and use that"
+            )
+        if kind is not CryptoSpecKind.SHALLOW_RECRYPT:
+            names = [snapshot.name for snapshot in machine.snapshots.snapshots.values()]
+            if names:
+                raise InvalidState(
+                    f"{name} has snapshots ({', '.join(names)}): {kind} is not possible; remove them"
+                    " first (remove-all-snapshots)"
+                )
+            if any(len(chain) > 1 for chain in machine.chains.values()):
+                raise InvalidState(f"consolidate the disks of {name} first (consolidate-disks)")
+            return
+        clones = layers.dependents(self._datastore.folder, name)
+        if clones:
+            raise InvalidState(
+                f"linked clones stand on the disks of {name} ({', '.join(sorted(clones))}): its keys"
+                " cannot be changed"
+            )
+        if not machine.snapshots.is_line():
+            raise InvalidState(
+                f"the snapshots of {name} branch: {kind} is possible only along one line; remove the"
+                " other branches first (remove-snapshot)"
+            )
 
     def _close_powered_off(self, name: str) -> None:
         # Under one lock: nobody powers the machine on between the check and the closing.
@@ -152,23 +220,66 @@ class MachineManager:
 
     # Copies and disks ----------------------------------------------------------------------------
 
-    def clone(self, name: str, new_name: str, uuid: UUID | None = None) -> MachineInfo:
-        """Copy a machine with its keys, also one that is powered on (§2.3)."""
+    def clone(
+        self,
+        name: str,
+        new_name: str,
+        uuid: UUID | None = None,
+        tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
+        snapshot: str | None = None,
+    ) -> MachineInfo:
+        """Copy a machine with its keys, also one that is powered on (§2.3), or one of its snapshots."""
         machine = self._datastore.machine(name)
         self._keys.fetch(machine.key_ids())
         with self._machines.reserved(name):
-            machine.clone(new_name, uuid or uuid4(), self._keys.crypto.keys())
+            chosen = None if snapshot is None else machine.snapshots.get(snapshot)
+            keys = self._keys.crypto.keys()
+            cloning = Cloning(machine, new_name, uuid or uuid4(), keys, tpm=tpm, snapshot=chosen)
+            cloning.full()
+        return self.info(new_name)
+
+    def link(
+        self,
+        name: str,
+        new_name: str,
+        snapshot: str | None = None,
+        key_id: CryptoKeyId | None = None,
+        tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
+    ) -> MachineInfo:
+        """Make a linked clone of a snapshot, of the current one unless it is named.
+
+        What the clone writes is locked by the keys of its parent, or by ``key_id``.
+        """
+        machine = self._datastore.machine(name)
+        self._keys.fetch(machine.key_ids())
+        if snapshot is None and machine.snapshots.current is None:
+            raise InvalidState(
+                f"a linked clone stands on a snapshot, and {name} has none: take one first"
+                " (create-snapshot)"
+            )
+        uuid = uuid4()
+        with self._machines.reserved(name):
+            chosen = machine.snapshots.get(snapshot or str(machine.snapshots.current))
+            new = None if key_id is None else self._keys.new_key(key_id, str(uuid))
+            keys = self._keys.crypto.keys()
+            Cloning(machine, new_name, uuid, keys, tpm=tpm, snapshot=chosen).linked(new)
         return self.info(new_name)
 
     def add_disk(
-        self, name: str, size: int, sector_size: int, key_id: CryptoKeyId | None
+        self,
+        name: str,
+        size: int,
+        sector_size: int,
+        key_id: CryptoKeyId | None,
+        *,
+        plain: bool = False,
     ) -> MachineInfo:
         """Add an empty disk; that of an encrypted machine is encrypted with the named key.
 
-        Without ``key_id`` this is the key of the machine's home.
+        Without ``key_id`` this is the key of the machine's home, unless the disk is to be plain.
         """
         machine = self._datastore.machine(name)
-        if machine.is_encrypted() and key_id is None:
+        if machine.is_encrypted() and key_id is None and not plain:
             key_id = machine.home.key_ids()[0]
         if key_id is not None:
             self._keys.crypto.check("Encrypt")
@@ -189,6 +300,12 @@ class MachineManager:
         """Delete a machine that is powered off, with its files, whether they are complete or not."""
         self._power.check_off(name)
         with self._machines.reserved(name):
+            clones = layers.dependents(self._datastore.folder, name)
+            if clones:
+                raise ResourceInUse(
+                    f"linked clones stand on the disks of {name}: {', '.join(sorted(clones))};"
+                    " destroy them, or replace them by full clones, first"
+                )
             self._close_powered_off(name)
             self._datastore.delete(name)
 
@@ -245,3 +362,53 @@ def _described(number: int, volume: Volume) -> DiskDescription:
     keys = volume.key_ids()
     size = volume.data.stat().st_size if volume.data.exists() else 0
     return DiskDescription(number, volume.descriptor.name, size, keys[0] if keys else None)
+
+
+def _endorsement_key(machine: Machine, opened: OpenMachine | None) -> str | None:
+    """What identifies the virtual TPM of an unlocked machine."""
+    if opened is None or not machine.has_tpm:
+        return None
+    with contextlib.suppress(DamagedData, InvalidState):  # it may be closed meanwhile
+        return virtual_tpm.read(opened.home).endorsement_key()
+    return None
+
+
+def _encrypted_parts(machine: Machine) -> list[str]:
+    disks = [part_of_disk(n) for n, volume in machine.disks.items() if volume.is_encrypted()]
+    return ["home", *disks] if machine.home.is_encrypted() else disks
+
+
+def _snapshots(machine: Machine) -> list[SnapshotInfo]:
+    """The snapshots, each after the one that it follows."""
+    return [
+        SnapshotInfo(
+            snapshot_id=snapshot.id,
+            name=snapshot.name,
+            description=snapshot.description,
+            created=snapshot.created,
+            parent=snapshot.parent,
+            is_current=snapshot.id == machine.snapshots.current,
+            has_memory=snapshot.has_memory,
+            key_ids=machine.state_of(snapshot).key_ids(),
+        )
+        for snapshot in machine.snapshots.in_order()
+    ]
+
+
+def _layers(machine: Machine) -> list[DiskLayer]:
+    """All layers of all disks; those of the present state first, from the top down."""
+    chains = [*machine.chains.items(), *((key[1], chain) for key, chain in machine.frozen.items())]
+    found = {
+        layer.volume.descriptor: DiskLayer(
+            disk=disk,
+            file=layer.file if machine.has(layer) else _shared_file(layer),
+            key_id=layer.key_id(),
+        )
+        for disk, chain in chains
+        for layer in chain
+    }
+    return list(found.values())
+
+
+def _shared_file(layer: layers.Layer) -> str:
+    return f"../{layer.volume.descriptor.parent.name}/{layer.file}"

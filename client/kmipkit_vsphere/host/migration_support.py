@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kmipkit_vsphere.host import layers
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
-from kmipkit_vsphere.model.errors import VSphereError
+from kmipkit_vsphere.model.errors import InvalidState, VSphereError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,18 @@ class MigrationSupport:
         Raises :class:`InvalidState` while another operation has reserved it.
         """
         machine = self._datastore.machine(name)
+        machine.check_whole()
+        if machine.parents():
+            raise InvalidState(
+                f"{name} is a linked clone of {machine.parents()[0]}, whose disks stay here: make a full"
+                " clone of it (clone-vm), and move that"
+            )
+        clones = layers.dependents(self._datastore.folder, name)
+        if clones:
+            raise InvalidState(
+                f"linked clones stand on the disks of {name}: {', '.join(sorted(clones))}; it cannot"
+                " move away from them"
+            )
         with self._machines.lock:
             self._machines.reserve(name)
             self._machines.close(name)

@@ -43,7 +43,8 @@ class PowerControl:
             opened = self._machines.open(name)
             for number, missing in opened.locked.items():
                 raise EncryptionKeyRequired(
-                    f"disk {number} of {name} is encrypted and a required key was not found",
+                    f"disk {number} of {name} is encrypted and a required key was not found:"
+                    f" {missing.message}",
                     required_key=missing.required_key,
                 )
             is_safe = self._keys.crypto.state is CryptoState.SAFE

@@ -169,6 +169,8 @@ class MachineCalls:
     def __init__(self, served: Host) -> None:
         self._machines = served.machines
         self._power = served.power
+        self._tpms = served.tpms
+        self._snapshots = served.snapshots
 
     def rows(self) -> tuple[Row, ...]:
         """Method, role and handler."""
@@ -179,6 +181,14 @@ class MachineCalls:
             machines.AddDisk.row(MANAGEMENT, self.add_disk),
             machines.RemoveDisk.row(MANAGEMENT, self.remove_disk),
             machines.SetMigrateEncryption.row(MANAGEMENT, self.set_migrate_encryption),
+            machines.LinkMachine.row(MANAGEMENT, self.link),
+            machines.CreateSnapshot.row(MANAGEMENT, self.create_snapshot),
+            machines.RevertToSnapshot.row(MANAGEMENT, self.revert),
+            machines.RemoveSnapshot.row(MANAGEMENT, self.remove_snapshot),
+            machines.RemoveAllSnapshots.row(MANAGEMENT, self.remove_all_snapshots),
+            machines.ConsolidateDisks.row(MANAGEMENT, self.consolidate),
+            machines.AddVirtualTPM.row(MANAGEMENT, self.add_tpm),
+            machines.RemoveVirtualTPM.row(MANAGEMENT, self.remove_tpm),
             machines.CryptoUnlock.row(MANAGEMENT, self.unlock),
             machines.UnregisterMachine.row(MANAGEMENT, self.unregister),
             machines.DeleteMachine.row(MANAGEMENT, self.delete),
@@ -206,11 +216,41 @@ class MachineCalls:
         )
 
     async def clone(self, request: machines.CloneMachine) -> MachineInfo:
-        return await in_thread(self._machines.clone, request.name, request.new_name)
+        clone = partial(
+            self._machines.clone, tpm=request.tpm_provision_policy, snapshot=request.snapshot
+        )
+        return await in_thread(clone, request.name, request.new_name)
+
+    async def link(self, request: machines.LinkMachine) -> MachineInfo:
+        return await in_thread(
+            self._machines.link,
+            request.name,
+            request.new_name,
+            request.snapshot,
+            request.key_id,
+            request.tpm_provision_policy,
+        )
+
+    async def create_snapshot(self, request: machines.CreateSnapshot) -> MachineInfo:
+        create = partial(self._snapshots.create, memory=request.memory)
+        return await in_thread(create, request.name, request.snapshot, request.description)
+
+    async def revert(self, request: machines.RevertToSnapshot) -> MachineInfo:
+        return await in_thread(self._snapshots.revert, request.name, request.snapshot)
+
+    async def remove_snapshot(self, request: machines.RemoveSnapshot) -> MachineInfo:
+        remove = partial(self._snapshots.remove, children=request.remove_children)
+        return await in_thread(remove, request.name, request.snapshot)
+
+    async def remove_all_snapshots(self, request: machines.RemoveAllSnapshots) -> MachineInfo:
+        return await in_thread(self._snapshots.remove_all, request.name)
+
+    async def consolidate(self, request: machines.ConsolidateDisks) -> MachineInfo:
+        return await in_thread(self._snapshots.consolidate, request.name)
 
     async def add_disk(self, request: machines.AddDisk) -> MachineInfo:
         return await in_thread(
-            self._machines.add_disk,
+            partial(self._machines.add_disk, plain=request.plain),
             request.name,
             request.disk_size,
             request.sector_size,
@@ -223,6 +263,12 @@ class MachineCalls:
     async def set_migrate_encryption(self, request: machines.SetMigrateEncryption) -> None:
         mode = request.migrate_encryption
         await in_thread(self._machines.set_migrate_encryption, request.name, mode)
+
+    async def add_tpm(self, request: machines.AddVirtualTPM) -> MachineInfo:
+        return await in_thread(self._tpms.add, request.name)
+
+    async def remove_tpm(self, request: machines.RemoveVirtualTPM) -> MachineInfo:
+        return await in_thread(self._tpms.remove, request.name)
 
     async def unlock(self, request: machines.CryptoUnlock) -> MachineInfo:
         return await in_thread(self._machines.unlock, request.name)
@@ -250,6 +296,7 @@ class GuestCalls:
 
     def __init__(self, served: Host) -> None:
         self._guests = served.guests
+        self._tpms = served.tpms
         self._vsan = served.vsan
 
     def rows(self) -> tuple[Row, ...]:
@@ -261,6 +308,8 @@ class GuestCalls:
             guest.FlushDisk.row(GUEST, self.flush_disk),
             guest.ReadMemory.row(GUEST, self.read_memory),
             guest.WriteMemory.row(GUEST, self.write_memory),
+            guest.SealWithTPM.row(GUEST, self.seal),
+            guest.UnsealWithTPM.row(GUEST, self.unseal),
             guest.ReadVsan.row(GUEST, self.read_vsan),
             guest.WriteVsan.row(GUEST, self.write_vsan),
         )
@@ -287,6 +336,12 @@ class GuestCalls:
 
     async def write_memory(self, request: guest.WriteMemory) -> None:
         self._guests.write_memory(request.name, request.offset, request.data)
+
+    async def seal(self, request: guest.SealWithTPM) -> bytes:
+        return await in_thread(self._tpms.seal, request.name, request.data)
+
+    async def unseal(self, request: guest.UnsealWithTPM) -> bytes:
+        return await in_thread(self._tpms.unseal, request.name, request.data)
 
     async def read_vsan(self, request: guest.ReadVsan) -> bytes:
         return await in_thread(self._vsan.group().read_at, request.offset, request.length)

@@ -17,7 +17,7 @@ are best effort: a copy-on-write file system or a flash disk may still have them
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,10 +103,64 @@ class Volume:
 
     def sector_size(self) -> int:
         """Bytes per sector, from the descriptor."""
-        text = Descriptor.load(self.descriptor).get("sectorSize") or "512"
-        if text not in ("512", "4096"):
-            raise DamagedData(f"{self.descriptor}: sectorSize must be 512 or 4096")
-        return int(text)
+        try:
+            return _sector_size(Descriptor.load(self.descriptor))
+        except DamagedData as damage:
+            raise DamagedData(f"{self.descriptor}: {damage.message}") from None
+
+    # Making it -----------------------------------------------------------------------------------
+
+    def create(
+        self,
+        descriptor: Descriptor,
+        size: int,
+        new: NewKey | None = None,
+        content: Iterable[bytes] = (),
+    ) -> None:
+        """Make both files, the descriptor last; durable on return.
+
+        The data begins with ``content`` and goes on with holes up to ``size``: an encrypted volume
+        must never read those. With ``new`` the data is encrypted under a data key of its own.
+        """
+        dek = None if new is None else Secret.random(DEK_SIZE)
+        try:
+            self._create_data(self.data, size, _cipher(descriptor, dek), content)
+            if new is not None and dek is not None:
+                descriptor = descriptor.with_setting(LOCATOR_SETTING, self._lock(dek, new))
+        finally:
+            if dek is not None:
+                dek.erase()
+        self._write(self.descriptor, str(descriptor))
+
+    def copy_data(self, path: Path, content: bytes, keys: Keys, machine_id: str) -> None:
+        """Make another data file for this volume, under the same data key; durable on return."""
+        descriptor = Descriptor.load(self.descriptor)
+        dek = self.data_key(keys, machine_id) if self.is_encrypted() else None
+        try:
+            self._create_data(path, len(content), _cipher(descriptor, dek), (content,))
+        finally:
+            if dek is not None:
+                dek.erase()
+
+    def _create_data(
+        self,
+        path: Path,
+        size: int,
+        cipher: SectorCipher | PlainText,
+        content: Iterable[bytes],
+    ) -> None:
+        try:
+            with path.open("xb") as file:
+                file.truncate(size)
+            with DiskFile(path, cipher) as data:
+                offset = 0
+                for part in content:
+                    data.write_at(offset, part)
+                    offset += len(part)
+                data.flush()
+            sync_folder(path.parent)
+        except OSError as error:
+            raise as_fault(error, path) from None
 
     # Changing it ---------------------------------------------------------------------------------
 
@@ -190,6 +244,12 @@ class Volume:
             LOCATOR_SETTING, self._lock(dek, new)
         )
         self._write(self.descriptor, str(changed))
+
+    def change_setting(self, name: str, value: str) -> None:
+        """Change a setting of the descriptor, durably."""
+        self._write(
+            self.descriptor, str(Descriptor.load(self.descriptor).with_setting(name, value))
+        )
 
     def _rewrite(
         self,
@@ -310,3 +370,15 @@ class Volume:
 
     def _unlock(self, kek: Secret, locked: Locked, machine_id: str) -> Secret:
         return bundle.unlock(kek, locked.data, locked.key_id, machine_id, self.use)
+
+
+def _sector_size(descriptor: Descriptor) -> int:
+    text = descriptor.get("sectorSize") or "512"
+    if text not in ("512", "4096"):
+        raise DamagedData("sectorSize must be 512 or 4096")
+    return int(text)
+
+
+def _cipher(descriptor: Descriptor, dek: Secret | None) -> SectorCipher | PlainText:
+    size = _sector_size(descriptor)
+    return PlainText(size) if dek is None else SectorCipher(dek, size)

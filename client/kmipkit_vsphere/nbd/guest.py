@@ -6,7 +6,14 @@ from typing import BinaryIO, TypeVar
 
 import trio
 
-from kmipkit_vsphere.calls.guest import MAX_READ, DiskInfo, ReadDisk, WriteDisk
+from kmipkit_vsphere.calls.guest import (
+    MAX_READ,
+    DiskInfo,
+    ReadDisk,
+    SealWithTPM,
+    UnsealWithTPM,
+    WriteDisk,
+)
 from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.rpc.tls import Credentials
@@ -39,6 +46,14 @@ class GuestDisk:
             self._call(WriteDisk(self.machine, offset + written, data, self.disk))
             written += len(data)
         return written
+
+    def seal(self, data: bytes) -> bytes:
+        """Seal data with the virtual TPM of the machine."""
+        return self._call(SealWithTPM(self.machine, data))
+
+    def unseal(self, data: bytes) -> bytes:
+        """Unseal what the virtual TPM of the machine has sealed."""
+        return self._call(UnsealWithTPM(self.machine, data))
 
     def _call(self, request: Request[A]) -> A:
         async def exchange() -> A:

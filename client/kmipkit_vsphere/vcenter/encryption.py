@@ -4,6 +4,7 @@ The key of a machine is recorded before anything is encrypted with it, so that a
 error half way, the same key is used again (vsphere.md §2.3, §3.4).
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,10 +20,12 @@ from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, Owner
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
+from kmipkit_vsphere.vcenter.calls.policies import StoragePolicy
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
+from kmipkit_vsphere.vcenter.policies import Policies
 from kmipkit_vsphere.vcenter.store import Store
 
 
@@ -36,6 +39,7 @@ class MachineEncryption:
         hosts: HostManager,
         natives: NativeProviders,
         locks: Locks,
+        policies: Policies,
     ) -> None:
         self._store = store
         self._inventory = store.inventory
@@ -43,6 +47,7 @@ class MachineEncryption:
         self._hosts = hosts
         self._natives = natives
         self._locks = locks
+        self._policies = policies
 
     # Encrypt -------------------------------------------------------------------------------------
 
@@ -52,12 +57,18 @@ class MachineEncryption:
         name: str,
         provider_id: str | None = None,
         parts: Sequence[str] | None = None,
+        *,
+        policy: StoragePolicy | None = None,
+        require_policy: bool = False,
     ) -> CryptoKeyId:
         """Encrypt a machine with a new key of a provider; returns the key's id.
 
         The provider is the explicit one, else the nearest default. Encryption mode is enabled on
         the host if necessary. What an earlier call has encrypted stays as it is: a disk that is
         encrypted later gets the machine's key, or with an explicit provider a key of its own.
+
+        What is encrypted gets ``policy``, or the encryption policy if it has none that requires it.
+        With ``require_policy`` it must have one.
         """
         async with self._locks.machine(name):
             machine = self._inventory.machine(name)
@@ -68,6 +79,8 @@ class MachineEncryption:
                 host = self._inventory.host(machine.host)
                 await self._hosts.check_may_enable(caller, host)
                 before = await self._info(host, name)
+                if require_policy:
+                    self._policies.check_requires_encryption(before, parts or before.parts)
                 key_id = await self._new_key(caller, machine, before, provider_id, parts)
                 with self._crypto.in_use(key_id, f"the encryption of {name}"):
                     await self._hosts.push_to_cluster(caller, host, key_id, enable=True)
@@ -75,6 +88,7 @@ class MachineEncryption:
                         host, name, CryptoSpecKind.ENCRYPT, parts, key_id=key_id
                     )
                     key_id = await self._record_key(name, key_id, before, info)
+            self._policies.note_encrypted(info, parts or info.parts, policy)
             self._crypto.note(caller.user, "Encrypt", key_id, entity)
             return key_id
 
@@ -206,7 +220,13 @@ class MachineEncryption:
                 with self._crypto.in_use(key_id, f"the rekeying of {name}"):
                     # The hosts of the cluster that have this machine's keys have the mode already.
                     await self._hosts.push_to_cluster(caller, host, key_id)
-                    info = await self._reconfigure(host, name, kind, parts, key_id=key_id)
+                    try:
+                        info = await self._reconfigure(host, name, kind, parts, key_id=key_id)
+                    except VSphereError:
+                        # Some layers may have the new key already.
+                        with contextlib.suppress(VSphereError):
+                            self._hosts.review(caller, await self._info(host, name))
+                        raise
                     key_id = await self._record_key(name, key_id, before, info)
                 self._store.inventory.set_next_key(machine.uuid, None)
             self._crypto.note(caller.user, kind, key_id, entity)
@@ -249,6 +269,7 @@ class MachineEncryption:
                 before = await self._info(host, name)
                 await self._push_all(caller, host, all_keys(before))
                 info = await self._reconfigure(host, name, CryptoSpecKind.DECRYPT, parts)
+            self._policies.note_decrypted(info, parts or info.parts)
             if not info.key_ids:
                 self._inventory.put_machine(replace(machine, key_id=None))
                 self._store.inventory.set_next_key(machine.uuid, None)

@@ -35,7 +35,7 @@ from kmipkit_vsphere.model.records import ROOT, CryptoMode, HostRecord, Manageme
 from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.caller import SYSTEM, Caller
-from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.host_encryption import HostDialer, HostEncryption, log
@@ -315,6 +315,21 @@ class HostManager(HostEncryption):
         self._report_locked(caller, machine, failure, missing, text)
         return UnlockResult(
             machine.name, unlocked=True, locked_disks=list(machine.locked_disks), reason=text
+        )
+
+    def review(self, caller: Caller, machine: MachineInfo) -> None:
+        """Report what is unusual about a machine that was changed: layers with different keys."""
+        entity = Entity("machine", machine.name, machine.uuid)
+        if not machine.mixed_disks:
+            return
+        disks = ", ".join(map(str, machine.mixed_disks))
+        self._crypto.event_log.add(
+            "vm.crypto.DiskchainUsingMixedKeys",
+            f"the layers of disk {disks} of {machine.name} are locked by different keys; all of these"
+            " keys are needed",
+            user=caller.user,
+            entity=entity,
+            severity=Severity.WARNING,
         )
 
     def _report_unlocked(

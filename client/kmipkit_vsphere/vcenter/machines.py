@@ -1,13 +1,21 @@
 """The machines of a vCenter: creating, cloning, registering, moving, and their power."""
 
 import logging
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 from msgspec import structs
 
 from kmipkit_vsphere.calls import machines as host_calls
 from kmipkit_vsphere.calls.host import HostInfo
-from kmipkit_vsphere.calls.machines import MachineInfo, MachineState, PowerState
+from kmipkit_vsphere.calls.machines import (
+    MachineInfo,
+    MachineState,
+    PowerState,
+    TPMProvisionPolicy,
+    part_of_disk,
+)
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.errors import (
@@ -19,20 +27,46 @@ from kmipkit_vsphere.model.errors import (
     ResourceInUse,
     VSphereError,
 )
+from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, decide
 from kmipkit_vsphere.model.records import ROOT, HostRecord, MachineRecord
+from kmipkit_vsphere.providers.owner import VIRTUAL_MACHINE, Owner
+from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.machines import ListedMachine
+from kmipkit_vsphere.vcenter.calls.policies import StoragePolicy
 from kmipkit_vsphere.vcenter.clones import CloneRecord, Clones
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.encryption import MachineEncryption
 from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.migrations import MigrationManager
+from kmipkit_vsphere.vcenter.policies import DATASTORE_DEFAULT, ENCRYPTION_POLICY, Policies
 from kmipkit_vsphere.vcenter.store import Store
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
+
+
+@dataclass(frozen=True, slots=True)
+class CloneSpec:
+    """What to clone: the present state or a snapshot; and how.
+
+    ``provider_id`` names the provider of a new key for a linked clone.
+    """
+
+    name: str
+    new_name: str
+    tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+    snapshot: str | None = None
+    is_linked: bool = False
+    provider_id: str | None = None
+
+    def request(self, key_id: CryptoKeyId | None) -> Request[MachineInfo]:
+        """The request to the host."""
+        if self.is_linked:
+            return host_calls.LinkMachine(self.name, self.new_name, self.snapshot, key_id, self.tpm)
+        return host_calls.CloneMachine(self.name, self.new_name, self.tpm, self.snapshot)
 
 
 class Machines:
@@ -47,6 +81,7 @@ class Machines:
         migrations: MigrationManager,
         locks: Locks,
         clock: Clock,
+        policies: Policies,
     ) -> None:
         self._clock = clock
         self._inventory = store.inventory
@@ -56,6 +91,7 @@ class Machines:
         self._migrations = migrations
         self._locks = locks
         self._clones = Clones(store)
+        self._policies = policies
 
     async def create(
         self,
@@ -64,6 +100,7 @@ class Machines:
         disk_size: int,
         sector_size: int = 512,
         folder: str = ROOT,
+        policy: StoragePolicy = DATASTORE_DEFAULT,
     ) -> MachineInfo:
         """Create a plain machine on a host and add it to the inventory."""
         async with self._locks.machine(name):
@@ -73,18 +110,40 @@ class Machines:
             create = host_calls.CreateMachine(name, disk_size, sector_size)
             info = await self._hosts.call(host, create)
             self._inventory.put_machine(MachineRecord(info.uuid, name, host_name, None, folder))
+            self._policies.assign(info.uuid, info.parts, policy)
             return info
 
     def _check_unused(self, name: str) -> None:
         if any(machine.name == name for machine in self._inventory.machines()):
             raise AlreadyExists(f"there is a machine {name} already")
 
-    async def clone(self, caller: Caller, name: str, new_name: str) -> MachineInfo:
+    async def change(
+        self, caller: Caller, name: str, operation: str, request: Request[MachineInfo]
+    ) -> MachineInfo:
+        """Have the host change a machine, for which it gets the machine's keys; with its event."""
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            host = self._inventory.host(machine.host)
+            entity = Entity("machine", name, machine.uuid)
+            with self._crypto.audited(caller.user, operation, machine.key_id, entity):
+                await self._give_keys(caller, host, await self._get(host, name))
+                info = await self._hosts.call(host, request)
+            self._crypto.note(caller.user, operation, machine.key_id, entity)
+            return info
+
+    async def _give_keys(self, caller: Caller, host: HostRecord, machine: MachineInfo) -> None:
+        failures = await self._hosts.push_for(caller, host, machine.key_ids)
+        for failure in failures.values():
+            raise failure
+
+    async def clone(self, caller: Caller, spec: CloneSpec) -> MachineInfo:
         """Clone a machine on its host, with the same keys (§2.3).
 
         The clone is recorded before it begins: if vCenter ends in the middle, the next round of the
-        background looks whether the host has completed it.
+        background looks whether the host has completed it. A linked clone may get a new key for what
+        it writes itself.
         """
+        name, new_name = spec.name, spec.new_name
         async with self._locks.machine(name):
             machine = self._inventory.machine(name)
             self._check_unused(new_name)
@@ -92,21 +151,48 @@ class Machines:
             info = await self._get(host, name)
             entity = Entity("machine", new_name)
             with self._crypto.audited(caller.user, "Clone", machine.key_id, entity):
-                failures = await self._hosts.push_for(caller, host, info.key_ids)
-                for failure in failures.values():
-                    raise failure
-                record = CloneRecord(name, new_name, host.name, info.key_ids, self._clock())
-                with self._clones.running(record):
-                    copy = await self._hosts.call(host, host_calls.CloneMachine(name, new_name))
-                    self._add_clone(name, copy)
+                await self._give_keys(caller, host, info)
+                async with self._key_of_clone(caller, machine, host, info, spec) as key_id:
+                    keys = [*info.key_ids, *filter(None, [key_id])]
+                    record = CloneRecord(name, new_name, host.name, keys, self._clock())
+                    with self._clones.running(record):
+                        copy = await self._hosts.call(host, spec.request(key_id))
+                        self._add_clone(name, copy)
             if machine.key_id is not None:
-                self._crypto.note(caller.user, "Clone", machine.key_id, entity)
+                self._crypto.note(caller.user, "Clone", copy.key_ids[0], entity)
+            self._hosts.review(caller, copy)
             return copy
+
+    @asynccontextmanager
+    async def _key_of_clone(
+        self,
+        caller: Caller,
+        machine: MachineRecord,
+        host: HostRecord,
+        info: MachineInfo,
+        spec: CloneSpec,
+    ) -> AsyncIterator[CryptoKeyId | None]:
+        """The new key of a linked clone, if it is to have one; marked with its owner afterwards."""
+        if spec.provider_id is None:
+            yield None
+            return
+        if not info.key_ids:
+            raise InvalidState(f"{machine.name} is not encrypted: its linked clones have no keys")
+        provider = self._encryption.provider_for(machine, spec.provider_id)
+        key_id = await self._crypto.create_key(caller.user, provider)
+        with self._crypto.in_use(key_id, f"the clone {spec.new_name}"):
+            await provider.tag_product(key_id)
+            await self._hosts.push(caller, host, key_id)
+            yield key_id
+        copy = self._inventory.machine(spec.new_name)
+        if copy.key_id is not None:
+            await provider.tag_owner(copy.key_id, Owner(copy.uuid, VIRTUAL_MACHINE, copy.name))
 
     def _add_clone(self, source: str, copy: MachineInfo) -> None:
         machine = self._inventory.machine(source)
         key_id = copy.key_ids[0] if copy.key_ids else None
         self._inventory.put_machine(replace(machine, uuid=copy.uuid, name=copy.name, key_id=key_id))
+        self._policies.copy(machine.uuid, copy.uuid)
 
     async def settle_clones(self) -> None:
         """Add the copies to the inventory that a host completed after vCenter had ended."""
@@ -127,18 +213,28 @@ class Machines:
         size: int,
         sector_size: int = 512,
         provider_id: str | None = None,
+        policy: StoragePolicy | None = None,
     ) -> MachineInfo:
-        """Add a disk; in an encrypted machine it is encrypted, with the machine's key or another."""
+        """Add a disk; in an encrypted machine it is encrypted, with the machine's key or another.
+
+        A disk whose policy does not require encryption is plain. In a plain machine none can be
+        encrypted: add it first, then encrypt both (§2.3).
+        """
         async with self._locks.machine(name):
             machine = self._inventory.machine(name)
             host = self._inventory.host(machine.host)
             entity = Entity("machine", name, machine.uuid)
-            key_id = machine.key_id
+            is_plain = policy is not None and not policy.encrypts
+            key_id = None if is_plain else machine.key_id
+            needs_key = provider_id is not None or (policy is not None and policy.encrypts)
+            if needs_key and not (await self._get(host, name)).key_ids:
+                raise InvalidState(
+                    f"{name} is not encrypted: an encrypted disk cannot be added to it; add it, and"
+                    " set its policy afterwards (set-policy)"
+                )
             if provider_id is not None:
-                if not (await self._get(host, name)).key_ids:
-                    raise InvalidState(
-                        f"{name} is not encrypted: an encrypted disk cannot be added to it"
-                    )
+                if is_plain:
+                    raise InvalidArgument("a disk that is not encrypted needs no key provider")
                 provider = self._encryption.provider_for(machine, provider_id)
                 key_id = await self._crypto.create_key(caller.user, provider)
             with (
@@ -147,8 +243,13 @@ class Machines:
             ):
                 if key_id is not None:
                     await self._hosts.push(caller, host, key_id)
-                add = host_calls.AddDisk(name, size, sector_size, key_id)
+                before = await self._get(host, name)
+                add = host_calls.AddDisk(name, size, sector_size, key_id, is_plain)
                 info = await self._hosts.call(host, add)
+            new = [part for part in info.parts if part not in before.parts]
+            encrypts = any(part in info.encrypted_parts for part in new)
+            default = ENCRYPTION_POLICY if encrypts else DATASTORE_DEFAULT
+            self._policies.assign(info.uuid, new, policy or default)
             if key_id is not None:
                 self._crypto.note(caller.user, "AddDisk", key_id, entity)
             return info
@@ -156,8 +257,11 @@ class Machines:
     async def remove_disk(self, name: str, disk: int) -> MachineInfo:
         """Remove a disk from a machine; its files stay on the datastore."""
         async with self._locks.machine(name):
-            host = self._inventory.host(self._inventory.machine(name).host)
-            return await self._hosts.call(host, host_calls.RemoveDisk(name, disk))
+            machine = self._inventory.machine(name)
+            host = self._inventory.host(machine.host)
+            info = await self._hosts.call(host, host_calls.RemoveDisk(name, disk))
+            self._policies.forget(machine.uuid, part_of_disk(disk))
+            return info
 
     async def set_migrate_encryption(self, name: str, mode: EncryptionMode) -> None:
         """Set whether a machine moves encrypted."""
@@ -183,8 +287,23 @@ class Machines:
                 problem = failure.message
             for record in records:
                 info = infos.get(record.name) or _unknown(record, problem)
-                listed.append(ListedMachine(**structs.asdict(info), host=host.name))
+                policies = self._policies.of(record.uuid)
+                names = {part: policy.name for part, policy in policies.items()}
+                fields = structs.asdict(info)
+                listed.append(ListedMachine(**fields, host=host.name, policies=names))
         return listed
+
+    def record(self, name: str) -> MachineRecord:
+        """The record of a machine in the inventory."""
+        return self._inventory.machine(name)
+
+    async def info(self, name: str) -> MachineInfo:
+        """A machine in the inventory, as its host describes it."""
+        return await self._get(self.host_of(name), name)
+
+    def host_of(self, name: str) -> HostRecord:
+        """The host of a machine."""
+        return self._inventory.host(self.record(name).host)
 
     async def register(
         self, caller: Caller, host_name: str, name: str, folder: str = ROOT
@@ -219,6 +338,7 @@ class Machines:
                     info = await self._get(host, name)
             if keys:
                 self._crypto.note(caller.user, "Register", record.key_id, entity)
+            self._hosts.review(caller, info)
             return info
 
     async def _find(self, host: HostRecord, name: str) -> MachineInfo | None:
@@ -232,6 +352,7 @@ class Machines:
             host = self._inventory.host(machine.host)
             await self._hosts.call(host, host_calls.UnregisterMachine(name))
             self._inventory.remove_machine(name)
+            self._policies.forget(machine.uuid)
             self._hosts.alarms.end(Entity("machine", name, machine.uuid))
 
     async def destroy(self, user: str, name: str) -> None:
@@ -243,6 +364,7 @@ class Machines:
             with self._crypto.audited(user, "Destroy", machine.key_id, entity):
                 await self._hosts.call(host, host_calls.DeleteMachine(name))
             self._inventory.remove_machine(name)
+            self._policies.forget(machine.uuid)
             self._hosts.alarms.end(entity)
             self._crypto.note(user, "Destroy", machine.key_id, entity)
 
@@ -292,6 +414,7 @@ class Machines:
             entity = Entity("machine", name, machine.uuid)
             with self._crypto.audited(caller.user, "Migrate", machine.key_id, entity):
                 info = await self._get(source, name)
+                await self._check_not_linked(source, info)
                 if await self._find(target, name) is not None:
                     raise AlreadyExists(f"host {target_name} has another machine {name}")
                 if info.key_ids:
@@ -313,6 +436,21 @@ class Machines:
                     entity=entity,
                 )
             return await self._get(target, name)
+
+    async def _check_not_linked(self, host: HostRecord, machine: MachineInfo) -> None:
+        """InvalidState if a machine cannot move because it shares disks with another one."""
+        if machine.parents:
+            raise InvalidState(
+                f"{machine.name} is a linked clone of {machine.parents[0]}, whose disks stay on"
+                f" {host.name}: make a full clone of it (clone-vm), and move that"
+            )
+        others = await self._hosts.machines_on(host.name)
+        clones = [other.name for other in others if machine.name in other.parents]
+        if clones:
+            raise InvalidState(
+                f"linked clones stand on the disks of {machine.name}: {', '.join(clones)}; it cannot"
+                " move away from them"
+            )
 
     async def _get(self, host: HostRecord, name: str) -> MachineInfo:
         info = await self._find(host, name)

@@ -62,6 +62,13 @@ class Privilege(StrEnum):
     POWER_OFF = "VirtualMachine.Interact.PowerOff"
     MIGRATE_MACHINE = "Resource.ColdMigrate"
     CONFIGURE_MACHINE = "VirtualMachine.Config.Settings"
+    CREATE_SNAPSHOT = "VirtualMachine.State.CreateSnapshot"
+    REVERT_TO_SNAPSHOT = "VirtualMachine.State.RevertToSnapshot"
+    REMOVE_SNAPSHOT = "VirtualMachine.State.RemoveSnapshot"
+    ADD_REMOVE_DEVICE = "VirtualMachine.Config.AddRemoveDevice"
+    VIEW_STORAGE_POLICIES = "StorageProfile.View"
+    UPDATE_STORAGE_POLICIES = "StorageProfile.Update"
+    APPLY_STORAGE_POLICY = "StorageProfile.Apply"
     MODIFY_PERMISSIONS = "Authorization.ModifyPermissions"
 
 

@@ -24,6 +24,8 @@ from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.machines import Machines
 from kmipkit_vsphere.vcenter.migrations import MigrationManager
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
+from kmipkit_vsphere.vcenter.policies import Policies
+from kmipkit_vsphere.vcenter.policy_assignment import PolicyAssignment
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.trust_authority import TrustAuthorityCluster
 from kmipkit_vsphere.vcenter.trusted_clusters import TrustedClusters
@@ -53,10 +55,23 @@ class VCenter:
         self.crypto = CryptoManagerKmip(store, key_server, clock, trust, locks)
         self.hosts = HostManager(store, self.crypto, host, locks, Alarms(store, clock))
         self.natives = NativeProviders(store, clock, self.crypto.event_log, self.hosts, locks)
-        self.encryption = MachineEncryption(store, self.crypto, self.hosts, self.natives, locks)
+        self.policies = Policies(store)
+        self.encryption = MachineEncryption(
+            store, self.crypto, self.hosts, self.natives, locks, self.policies
+        )
         self.migrations = MigrationManager(store, self.hosts)
         self.machines = Machines(
-            store, self.crypto, self.hosts, self.encryption, self.migrations, locks, clock
+            store,
+            self.crypto,
+            self.hosts,
+            self.encryption,
+            self.migrations,
+            locks,
+            clock,
+            self.policies,
+        )
+        self.policy_assignment = PolicyAssignment(
+            self.policies, self.crypto, self.machines, self.encryption
         )
         self.vsan = VsanClusters(store, self.crypto, self.hosts, instance)
         self.trust_authority = TrustAuthorityCluster(store, instance, self.hosts, trust)

@@ -28,7 +28,8 @@ from kmipkit_vsphere.model.files import sync_folder, write_durably
 from kmipkit_vsphere.model.message import Message
 
 MARKER: Final = "migration.id"
-MAX_FILES: Final = 64
+MAX_FILES: Final = 2048
+"""A machine with many disks and snapshots; the manifest must fit into one packet."""
 MAX_MEMORY: Final = 64 * 1024 * 1024
 
 

@@ -68,8 +68,14 @@ def test_a_row_is_complete(row: Row) -> None:
     assert (row.example or row.command).split()[:1] == [row.command][: len(row.command)]
 
 
-VALUES: dict[Any, Any] = {KEY_ID: "KMS/1b2c", PAIR: "name=value", bool: None, int: "30"}
-VALUES[click.UUID] = "4b9d1d2c-6a0e-4f0e-9c53-0d5a3d8a9e11"
+VALUES: dict[Any, Any] = {
+    KEY_ID: "KMS/1b2c",
+    PAIR: "name=value",
+    bool: None,
+    int: "30",
+    click.BOOL: "yes",
+    click.UUID: "4b9d1d2c-6a0e-4f0e-9c53-0d5a3d8a9e11",
+}
 
 
 def value_of(kind: Any, folder: Any) -> str | None:
@@ -109,7 +115,7 @@ def test_the_command_line_makes_the_request(row: Row, tmp_path: Any) -> None:
 
 def test_values_that_were_not_given_are_not_sent() -> None:
     [row] = [row for row in ROWS if row.command == "encrypt-vm"]
-    values = {"name": "db1", "provider": None, "part": ()}
+    values = {"name": "db1", "provider": None, "part": (), "require_policy": None}
     assert parameters(row, values) == {"name": "db1"}
 
 

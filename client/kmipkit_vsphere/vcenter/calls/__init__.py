@@ -14,7 +14,9 @@ from kmipkit_vsphere.vcenter.calls import (
     machines,
     native,
     permissions,
+    policies,
     providers,
+    snapshots,
     trust,
     users,
 )
@@ -26,6 +28,8 @@ ROWS: Final = (
     *hosts.ROWS,
     *host_keys.ROWS,
     *machines.ROWS,
+    *snapshots.ROWS,
+    *policies.ROWS,
     *events.ROWS,
     *permissions.ROWS,
     *users.ROWS,

@@ -5,17 +5,17 @@ from typing import Annotated, Final
 import click
 from msgspec import Meta
 
-from kmipkit_vsphere.calls.machines import MachineInfo
+from kmipkit_vsphere.calls.machines import MachineInfo, TPMProvisionPolicy
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.message import Count, Text
+from kmipkit_vsphere.model.message import Count, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode
 from kmipkit_vsphere.model.records import ROOT
-from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, NAME
+from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, NAME, PART
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.command import FOLDER as ON_FOLDER
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
 from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterRequest
-from kmipkit_vsphere.vcenter.command_line import SIZE, Many
+from kmipkit_vsphere.vcenter.command_line import SIZE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 DiskSize = Annotated[int, Meta(ge=512, le=1 << 62)]
@@ -31,14 +31,16 @@ class CreateVM(VCenterRequest[MachineInfo]):
     folder: Text = ROOT
     encrypt: bool = False
     key_provider: Text | None = None
+    policy: Text | None = None
 
 
 class EncryptVM(VCenterRequest[CryptoKeyId]):
-    """Encrypt a machine with a new key."""
+    """Encrypt a machine with a new key; without a policy that requires it, it gets one."""
 
     name: Text
     key_provider: Text | None = None
     parts: list[str] | None = None
+    require_policy: bool = False
 
 
 class DecryptVM(VCenterRequest[None]):
@@ -58,19 +60,24 @@ class RecryptVM(VCenterRequest[CryptoKeyId]):
 
 
 class CloneVM(VCenterRequest[MachineInfo]):
-    """Clone a machine, with the same keys."""
+    """Clone a machine or one of its snapshots, with the same keys."""
 
     name: Text
     new_name: Text
+    tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
+    snapshot: Text | None = None
+    linked: bool = False
+    key_provider: Text | None = None
 
 
 class AddDisk(VCenterRequest[MachineInfo]):
-    """Add an empty disk; in an encrypted machine it is encrypted."""
+    """Add an empty disk; in an encrypted machine it is encrypted, unless its policy is another."""
 
     name: Text
     disk_size: DiskSize
     sector_size: Count = 512
     key_provider: Text | None = None
+    policy: Text | None = None
 
 
 class RemoveDisk(VCenterRequest[MachineInfo]):
@@ -104,6 +111,20 @@ class RegisterVM(VCenterRequest[MachineInfo]):
 
 class UnregisterVM(VCenterRequest[None]):
     """Remove a machine from the inventory; its files stay."""
+
+    name: Text
+
+
+class AddTPM(VCenterRequest[MachineInfo]):
+    """Add a virtual TPM to a machine that is powered off, and whose home is encrypted."""
+
+    name: Text
+    encrypt: bool = False
+    key_provider: Text | None = None
+
+
+class RemoveTPM(VCenterRequest[MachineInfo]):
+    """Remove the virtual TPM of a machine: what it has sealed is lost."""
 
     name: Text
 
@@ -146,9 +167,10 @@ class PowerOffVM(VCenterRequest[MachineInfo]):
 
 
 class ListedMachine(MachineInfo):
-    """A machine, and the host that it is on."""
+    """A machine, the host that it is on, and the storage policies of its parts."""
 
     host: str = ""
+    policies: dict[str, str] = field(default_factory=dict)
 
 
 class ListVMs(VCenterRequest[list[ListedMachine]]):
@@ -157,7 +179,7 @@ class ListVMs(VCenterRequest[list[ListedMachine]]):
 
 # Rows --------------------------------------------------------------------------------------------
 
-_PART = Argument("--part", "parts", Many(str), help="home, disk, disk1…  [default: all]")
+_POLICY = Argument("--policy", "policy", help="Storage policy, by name or id.")
 _SIZE = Argument("SIZE", "diskSize", SIZE)
 _MODES = click.Choice([mode.value for mode in EncryptionMode])
 
@@ -174,6 +196,7 @@ ROWS: Final = (
             FOLDER,
             Argument("--encrypt", "encrypt", bool, help="Encrypt it from the beginning."),
             KEY_PROVIDER,
+            _POLICY,
         ),
         "create-vm esx01 db1 10485760 --encrypt",
     ),
@@ -182,10 +205,20 @@ ROWS: Final = (
         Privilege.ENCRYPT,
         MACHINE,
         "encrypt-vm",
-        (NAME, KEY_PROVIDER, _PART),
+        (
+            NAME,
+            KEY_PROVIDER,
+            PART,
+            Argument(
+                "--require-policy",
+                "requirePolicy",
+                bool,
+                help="Refuse it if its storage policy does not require it.",
+            ),
+        ),
         "encrypt-vm db1",
     ),
-    Row(DecryptVM, Privilege.DECRYPT, MACHINE, "decrypt-vm", (NAME, _PART), "decrypt-vm db1"),
+    Row(DecryptVM, Privilege.DECRYPT, MACHINE, "decrypt-vm", (NAME, PART), "decrypt-vm db1"),
     Row(
         RecryptVM,
         Privilege.RECRYPT,
@@ -195,7 +228,7 @@ ROWS: Final = (
             NAME,
             Argument("--deep", "deep", bool, help="Also write all data again."),
             KEY_PROVIDER,
-            _PART,
+            PART,
         ),
         "recrypt-vm db1 --deep",
     ),
@@ -204,7 +237,26 @@ ROWS: Final = (
         Privilege.CLONE_MACHINE,
         MACHINE,
         "clone-vm",
-        (NAME, Argument("NEW_NAME", "newName")),
+        (
+            NAME,
+            Argument("NEW_NAME", "newName"),
+            Argument(
+                "--tpm",
+                "tpmProvisionPolicy",
+                click.Choice([policy.value for policy in TPMProvisionPolicy]),
+                help="Whether the clone has the same virtual TPM or a new one.  [default: copy]",
+            ),
+            Argument("--snapshot", "snapshot", help="Name or id.  [default: the present state]"),
+            Argument(
+                "--linked",
+                "linked",
+                bool,
+                help="Share the disks of a snapshot, of the current one by default.",
+            ),
+            Argument(
+                "--provider", "keyProvider", help="Give a linked clone a new key of this provider."
+            ),
+        ),
         "clone-vm db1 db2",
     ),
     Row(
@@ -212,7 +264,7 @@ ROWS: Final = (
         Privilege.ADD_NEW_DISK,
         MACHINE,
         "add-disk",
-        (NAME, _SIZE, KEY_PROVIDER),
+        (NAME, _SIZE, KEY_PROVIDER, _POLICY),
         "add-disk db1 10485760",
     ),
     Row(
@@ -256,6 +308,19 @@ ROWS: Final = (
         (NAME,),
         "unregister-vm db1",
     ),
+    Row(
+        AddTPM,
+        Privilege.ADD_REMOVE_DEVICE,
+        MACHINE,
+        "add-tpm",
+        (
+            NAME,
+            Argument("--encrypt", "encrypt", bool, help="Encrypt the home first if it is plain."),
+            KEY_PROVIDER,
+        ),
+        "add-tpm db1 --encrypt",
+    ),
+    Row(RemoveTPM, Privilege.ADD_REMOVE_DEVICE, MACHINE, "remove-tpm", (NAME,), "remove-tpm db1"),
     Row(CryptoUnlock, Privilege.REGISTER_VM, MACHINE, "unlock-vm", (NAME,), "unlock-vm db1"),
     Row(PowerOnVM, Privilege.POWER_ON, MACHINE, "power-on", (NAME,), "power-on db1"),
     Row(PowerOffVM, Privilege.POWER_OFF, MACHINE, "power-off", (NAME,), "power-off db1"),

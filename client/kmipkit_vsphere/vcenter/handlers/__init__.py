@@ -13,7 +13,9 @@ from kmipkit_vsphere.vcenter.handlers import (
     machines,
     native,
     permissions,
+    policies,
     providers,
+    snapshots,
     trust,
     users,
 )
@@ -26,7 +28,9 @@ __all__ = [
     "machines",
     "native",
     "permissions",
+    "policies",
     "providers",
+    "snapshots",
     "trust",
     "users",
 ]

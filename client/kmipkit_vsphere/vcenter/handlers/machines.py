@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from kmipkit_vsphere.calls import machines as host_calls
 from kmipkit_vsphere.calls.machines import MachineInfo, MachineState
 from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId
@@ -9,6 +10,7 @@ from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.calls.machines import (
     AddDisk,
+    AddTPM,
     CloneVM,
     CreateVM,
     CryptoUnlock,
@@ -25,35 +27,58 @@ from kmipkit_vsphere.vcenter.calls.machines import (
     RecryptVM,
     RegisterVM,
     RemoveDisk,
+    RemoveTPM,
     SetMigrateEncryption,
     UnregisterVM,
 )
+from kmipkit_vsphere.vcenter.machines import CloneSpec
+from kmipkit_vsphere.vcenter.policies import DATASTORE_DEFAULT
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 
 @CreateVM.handler
 async def create(vcenter: VCenter, caller: Caller, request: CreateVM) -> MachineInfo:
-    """With ``encrypt``, home and disk are encrypted from the beginning."""
+    """With ``encrypt``, or a policy that requires it, home and disk are encrypted at once."""
     vcenter.store.inventory.place(f"host/{request.host}")
-    if request.key_provider is not None and not request.encrypt:
+    policy = vcenter.policies.get(request.policy) if request.policy is not None else None
+    if request.encrypt and policy is not None and not policy.encrypts:
+        raise InvalidArgument(f"the storage policy {policy.name} does not encrypt")
+    encrypt = request.encrypt or (policy is not None and policy.encrypts)
+    if request.key_provider is not None and not encrypt:
         raise InvalidArgument("a key provider is of use only for a machine that is encrypted")
-    if request.encrypt:
+    if encrypt:
         caller.require(Privilege.ENCRYPT_NEW, request.folder)
         await vcenter.encryption.check_encryption(caller, request.host, request.key_provider)
     info = await vcenter.machines.create(
-        request.host, request.name, request.disk_size, request.sector_size, request.folder
+        request.host,
+        request.name,
+        request.disk_size,
+        request.sector_size,
+        request.folder,
+        policy or DATASTORE_DEFAULT,
     )
-    if not request.encrypt:
+    if not encrypt:
         return info
-    key_id = await vcenter.encryption.encrypt(caller, request.name, request.key_provider)
-    return structs.replace(info, crypto_state=MachineState.UNLOCKED, key_ids=[key_id])
+    key_id = await vcenter.encryption.encrypt(
+        caller, request.name, request.key_provider, policy=policy
+    )
+    return structs.replace(
+        info,
+        crypto_state=MachineState.UNLOCKED,
+        key_ids=[key_id],
+        encrypted_parts=info.parts,
+    )
 
 
 @EncryptVM.handler
 async def encrypt(vcenter: VCenter, caller: Caller, request: EncryptVM) -> CryptoKeyId:
     return await vcenter.encryption.encrypt(
-        caller, request.name, request.key_provider, request.parts
+        caller,
+        request.name,
+        request.key_provider,
+        request.parts,
+        require_policy=request.require_policy,
     )
 
 
@@ -77,17 +102,35 @@ async def recrypt(vcenter: VCenter, caller: Caller, request: RecryptVM) -> Crypt
 async def clone(vcenter: VCenter, caller: Caller, request: CloneVM) -> MachineInfo:
     if vcenter.store.inventory.machine(request.name).key_id is not None:
         caller.require(Privilege.CLONE, f"machine/{request.name}")
-    return await vcenter.machines.clone(caller, request.name, request.new_name)
+    if request.key_provider is not None:
+        if not request.linked:
+            raise InvalidArgument(
+                "a full clone has the key of its source; re-encrypt it afterwards"
+            )
+        caller.require(Privilege.ENCRYPT, f"machine/{request.name}")
+    return await vcenter.machines.clone(
+        caller,
+        CloneSpec(
+            request.name,
+            request.new_name,
+            request.tpm_provision_policy,
+            request.snapshot,
+            request.linked,
+            request.key_provider,
+        ),
+    )
 
 
 @AddDisk.handler
 async def add_disk(vcenter: VCenter, caller: Caller, request: AddDisk) -> MachineInfo:
     machine = vcenter.store.inventory.machine(request.name)
+    policy = vcenter.policies.get(request.policy) if request.policy is not None else None
     if machine.key_id is not None:
         caller.require(Privilege.ADD_DISK, f"machine/{machine.name}")
-        caller.require(Privilege.ENCRYPT_NEW, machine.parent)
+        if policy is None or policy.encrypts:
+            caller.require(Privilege.ENCRYPT_NEW, machine.parent)
     return await vcenter.machines.add_disk(
-        caller, request.name, request.disk_size, request.sector_size, request.key_provider
+        caller, request.name, request.disk_size, request.sector_size, request.key_provider, policy
     )
 
 
@@ -121,6 +164,23 @@ async def register(vcenter: VCenter, caller: Caller, request: RegisterVM) -> Mac
 @UnregisterVM.handler
 async def unregister(vcenter: VCenter, _caller: Caller, request: UnregisterVM) -> None:
     await vcenter.machines.unregister(request.name)
+
+
+@AddTPM.handler
+async def add_tpm(vcenter: VCenter, caller: Caller, request: AddTPM) -> MachineInfo:
+    if request.key_provider is not None and not request.encrypt:
+        raise InvalidArgument("a key provider is of use only with --encrypt")
+    name = request.name
+    if request.encrypt and "home" not in (await vcenter.machines.info(name)).encrypted_parts:
+        caller.require(Privilege.ENCRYPT, f"machine/{name}")
+        await vcenter.encryption.encrypt(caller, name, request.key_provider, ["home"])
+    return await vcenter.machines.change(caller, name, "AddTPM", host_calls.AddVirtualTPM(name))
+
+
+@RemoveTPM.handler
+async def remove_tpm(vcenter: VCenter, caller: Caller, request: RemoveTPM) -> MachineInfo:
+    remove = host_calls.RemoveVirtualTPM(request.name)
+    return await vcenter.machines.change(caller, request.name, "RemoveTPM", remove)
 
 
 @CryptoUnlock.handler
