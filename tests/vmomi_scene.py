@@ -205,6 +205,8 @@ def talk(
         web = WebScene(scene, release)
         async with trio.open_nursery() as nursery:
             await nursery.start(web.endpoint.run)
+            for migrations in scene.migrations.values():
+                nursery.start_soon(migrations.run)
             await trio.to_thread.run_sync(test, web)
             nursery.cancel_scope.cancel()
 

@@ -51,11 +51,18 @@ class VCenterService:
         answer: A = await self._checked(row, HANDLERS[row.request.method()], request, user)
         return answer
 
-    def authorize(self, request: VCenterRequest[Any], user: str) -> None:
-        """NoPermission, with its event, unless a user may make a call; for one that runs later."""
+    def authorize(
+        self, request: VCenterRequest[Any], user: str, *more: tuple[Privilege, str]
+    ) -> None:
+        """NoPermission, with its event, unless a user may make a call; for one that runs later.
+
+        ``more`` are further privileges, with their entities, that the call will need.
+        """
         row = _BY_REQUEST[type(request)]
         with self._refusals_recorded(row, request, user):
-            self._authorized(row, request, user)
+            caller = self._authorized(row, request, user)
+            for privilege, entity in more:
+                caller.require(privilege, entity)
 
     def _served(self, row: Row) -> rpc.Row:
         handler = HANDLERS[row.request.method()]

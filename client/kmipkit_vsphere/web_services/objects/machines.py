@@ -9,7 +9,9 @@ from kmipkit_vsphere.model.records import HostRecord, MachineRecord
 from kmipkit_vsphere.web_services.faults import key_id
 from kmipkit_vsphere.web_services.inventory import settings_path
 from kmipkit_vsphere.web_services.managed import prop
-from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, status_of
+from kmipkit_vsphere.web_services.objects.entity import status_of
+from kmipkit_vsphere.web_services.objects.machine_tasks import MachineTasks
+from kmipkit_vsphere.web_services.reconfiguration import FIRST_DISK_KEY
 from kmipkit_vsphere.web_services.vim25 import devices, machines, states
 from kmipkit_vsphere.web_services.vim25.basics import Description
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
@@ -24,7 +26,6 @@ CPUS: Final = 1
 MEMORY_MB: Final = 1024
 """What each machine claims to have: nothing in the laboratory depends on it."""
 CONTROLLER_KEY: Final = 1000
-FIRST_DISK_KEY: Final = 2000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _POWER: Final = {
@@ -33,7 +34,7 @@ _POWER: Final = {
 }
 
 
-class VirtualMachine(ManagedEntity):
+class VirtualMachine(MachineTasks):
     """A machine."""
 
     @property

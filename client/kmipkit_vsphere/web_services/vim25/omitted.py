@@ -27,7 +27,7 @@ ComputeResource: environmentBrowser lifecycleManaged configManagerEnabled networ
 ComputeResourceConfigInfo: spbmEnabled defaultHardwareVersionKey maximumHardwareVersionKey
 CustomFieldDef: managedObjectType fieldDefPrivileges fieldInstancePrivileges
 Datacenter: configuration
-Datastore: info browser capability iormConfiguration
+Datastore: info capability iormConfiguration
 ExtensibleManagedObject: value availableField
 Folder: namespace externallyManagedFolderInfo
 HostConfigManager: cpuScheduler datastoreSystem memoryManager storageSystem networkSystem
