@@ -288,8 +288,19 @@ def export_core_dump(
     show_default=True,
     help="Port of vCenter; the hosts have the next ones.",
 )
-def init_lab(directory: Path, hosts: tuple[str, ...], kms_port: int, first_port: int) -> None:
+@click.option(
+    "--api-port",
+    type=click.IntRange(1, 65535),
+    default=8443,
+    show_default=True,
+    help="Port of the Web Services API, for govc and other tools.",
+)
+def init_lab(
+    directory: Path, hosts: tuple[str, ...], kms_port: int, first_port: int, api_port: int
+) -> None:
     """Make a laboratory in a new DIRECTORY: certificates for all roles, and their commands.
+
+    The password for the Web Services API is in DIRECTORY/administrator.password.
 
     \b
     Examples:
@@ -299,7 +310,7 @@ def init_lab(directory: Path, hosts: tuple[str, ...], kms_port: int, first_port:
     """
     from kmipkit_vsphere.demo.by_hand import make
 
-    for line in make(directory, hosts, kms_port, first_port):
+    for line in make(directory, hosts, kms_port, first_port, api_port):
         echo(line)
 
 

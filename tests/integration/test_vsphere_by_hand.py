@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from kmipkit_client import Client
+from pyVim.connect import Disconnect, SmartConnect
 
 from kmipkit.spec.enums import RevocationReasonCode
 
@@ -40,14 +42,15 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.kms_port = free_ports(4)
+        self.kms_port = free_ports(5)
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.environment = {**os.environ, "KMIPKIT": KMIPKIT}
 
     def make(self, *arguments: str) -> str:
         return self.kmipkit(
             *("vcenter", "init-lab", str(self.folder), "--kms-port", str(self.kms_port)),
-            *("--first-port", str(self.kms_port + 1), *arguments),
+            *("--first-port", str(self.kms_port + 1)),
+            *("--api-port", str(self.kms_port + 4), *arguments),
         )
 
     def kmipkit(self, *arguments: str) -> str:
@@ -280,3 +283,33 @@ def test_a_certificate_for_both_usages_is_issued(lab: Lab) -> None:
     shown = lab.kmipkit("certs", "show", str(lab.folder / "roles-pki" / "esx03.crt"))
     assert "client" in shown.lower()
     assert "server" in shown.lower()
+
+
+def test_the_password_that_init_lab_made(lab: Lab) -> None:
+    """It opens the Web Services API, for a client that checks the certificate of vCenter."""
+    file = lab.folder / "administrator.password"
+    assert file.stat().st_mode & 0o777 == 0o600
+    context = ssl.create_default_context(cafile=str(lab.folder / "roles-pki" / "ca.crt"))
+    service = SmartConnect(
+        host="127.0.0.1",
+        port=lab.kms_port + 4,
+        user="administrator",
+        pwd=file.read_text().strip(),
+        sslContext=context,
+    )
+    assert service.content.about.apiType == "VirtualCenter"
+    Disconnect(service)
+
+
+def test_a_user_gets_a_password_and_loses_it(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("Ädas Geheimnis\n")
+    lab.call("set-password", "ada", "--password-file", str(file))
+    assert lab.call("users").split() == ["ada", "administrator"]
+    lab.call("remove-password", "ada")
+    assert lab.call("users").split() == ["administrator"]
+    assert "Geheimnis" not in lab.log("vcenter")
+    file.write_text("kurz")
+    assert "a password has" in lab.call(
+        "set-password", "ada", "--password-file", str(file), fails=True
+    )

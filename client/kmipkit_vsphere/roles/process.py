@@ -66,10 +66,13 @@ async def _serve(
             host, port = await nursery.start(server.serve, listening.address)
             for task in tasks:
                 nursery.start_soon(task)
-            for service in also:
-                where = await nursery.start(service.serve, service.address)
-                announce(f"{service.title} listening on {where[0]}:{where[1]}")
+            others = [
+                (service.title, await nursery.start(service.serve, service.address))
+                for service in also
+            ]
             announce(f"ready: {title} listening on {host}:{port}")
+            for name, where in others:
+                announce(f"{name} listening on {where[0]}:{where[1]}")
             async for _ in signals:
                 log.info("stopping")
                 break

@@ -61,11 +61,13 @@ class TaskList:
         work: Callable[[], Awaitable[Any]],
         entity: Ref | None = None,
         entity_name: str | None = None,
+        method: str | None = None,
     ) -> Ref:
         """Begin a task and return its reference.
 
-        ``description_id`` is ``Type.method``. What ``work`` returns is the result; its failure that of
-        the task. ``entity`` must be a managed entity (folder, host, machine, ...), or pyVmomi fails.
+        ``description_id`` is ``Type.method``. What ``work`` returns is the result; its failure that
+        of the task. ``entity`` must be a managed entity (folder, host, machine, ...), or pyVmomi
+        fails; so it does if ``method`` is not a method of the API, such as ``CreateVM_Task``.
         """
         nursery = self._endpoint.nursery
         running = sum(not is_over(task.info) for task in self._tasks.values())
@@ -76,7 +78,7 @@ class TaskList:
         info = TaskInfo(
             key=key,
             task=Ref("Task", key),
-            name=description_id.rpartition(".")[2],
+            name=method,
             description_id=description_id,
             entity=entity,
             entity_name=entity_name,

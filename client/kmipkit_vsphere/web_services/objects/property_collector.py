@@ -108,9 +108,11 @@ class PropertyCollector(ManagedObject, moid="propertyCollector", content="proper
         )
 
     @method("WaitForUpdates", waits=True)
-    async def wait_for_updates(self, call: "Call", version: str | None) -> UpdateSet | None:
+    async def wait_for_updates(self, call: "Call", version: str | None) -> UpdateSet:
         """As :meth:`wait_for_updates_ex`, without a limit."""
-        return await self._collector(call).wait(call, version, None, None)
+        updates = await self._collector(call).wait(call, version, None, None)
+        assert updates is not None, "without a limit it ends with updates only"
+        return updates
 
     @method("CheckForUpdates")
     async def check_for_updates(self, call: "Call", version: str | None) -> UpdateSet | None:

@@ -1,6 +1,7 @@
 """Filters of a property collector, and what has changed since a client last asked."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN: Final = 5.0
 """Seconds after which the inventory is read again while nothing has rung the bell."""
-_MAX_WAIT: Final = 24 * 3600
 _FIRST: Final = ""
 """The version before the first one."""
 
@@ -113,12 +113,11 @@ class Collector:
     async def wait(
         self, call: "Call", version: str | None, seconds: int | None, max_objects: int | None
     ) -> UpdateSet | None:
-        """The changes since a version; None if there are none after so many seconds."""
+        """The changes since a version; None if there are none after so many seconds, if any."""
         if (seconds is not None and seconds < 0) or (max_objects is not None and max_objects < 1):
             raise InvalidArgument("a limit of the wait is negative", invalid_property="options")
         self._begin(version)
-        limit = _MAX_WAIT if seconds is None else min(seconds, _MAX_WAIT)
-        deadline = trio.current_time() + limit
+        deadline = inf if seconds is None else trio.current_time() + seconds
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
             try:
