@@ -150,6 +150,7 @@ class ManagedObject:
     PROPERTIES: ClassVar[Mapping[str, Property]] = MappingProxyType({})
     since: ClassVar[Version] = ANY_VERSION
     namespace: ClassVar[str] = VIM25
+    is_mixin: ClassVar[bool] = False
     moid: ClassVar[str | None] = None
     """The id of the only object of this type, if there is only one."""
     content_field: ClassVar[str | None] = None
@@ -178,6 +179,7 @@ class ManagedObject:
             cls.since = Version.parse(since)
         if namespace is not None:
             cls.namespace = namespace
+        cls.is_mixin = mixin
         if not mixin:
             MANAGED_TYPES[cls.namespace, cls.__name__] = cls
 

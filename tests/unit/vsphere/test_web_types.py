@@ -143,7 +143,9 @@ MANAGED = [kind for kind in MANAGED_TYPES.values() if kind.namespace == "urn:vim
 @pytest.mark.parametrize("kind", MANAGED, ids=lambda kind: kind.__name__)
 def test_a_managed_object_is_that_of_the_api(kind: Any) -> None:
     api = known(kind.namespace, kind.__name__)
-    assert VmomiSupport.GetWsdlName(api.__bases__[0]) == kind.__mro__[1].__name__
+    mixins = {base for base in kind.__mro__ if vars(base).get("is_mixin")}
+    [base, *_] = [base for base in kind.__mro__[1:] if base not in mixins]
+    assert VmomiSupport.GetWsdlName(api.__bases__[0]) == base.__name__
     properties = {info.name: info for info in api._GetPropertyList()}
     for name, declared in kind.PROPERTIES.items():
         info = properties[name]
@@ -176,7 +178,7 @@ def test_a_method_is_that_of_the_api(kind: Any, row: Method) -> None:
         expected = introduced if introduced != version(info.version) else ANY_VERSION
         place = f"{kind.__name__}.{row.name}.{field.name}"
         check_shape(field.shape, param.type, param.flags, expected, place)
-    if info.resultName == "void":
+    if info.result is type(None):
         assert row.result is None
     else:
         assert row.result is not None

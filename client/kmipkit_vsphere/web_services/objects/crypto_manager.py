@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kmipkit_vsphere.calls import host as host_calls
 from kmipkit_vsphere.model import errors
 from kmipkit_vsphere.web_services.faults import Fault, fault_of, key_id
-from kmipkit_vsphere.web_services.managed import ManagedObject
+from kmipkit_vsphere.web_services.managed import ManagedObject, prop
 from kmipkit_vsphere.web_services.requests import key_members
 from kmipkit_vsphere.web_services.vim25 import faults, keys
 from kmipkit_vsphere.web_services.vim25.keys import CryptoKeyPlain, CryptoKeyResult
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 class CryptoManager(ManagedObject, since="6.5"):
     """Manages keys."""
+
+    @prop()
+    async def enabled(self, call: "Call") -> bool:
+        """Whether it can be used: that of vCenter always."""
+        del call
+        return True
 
 
 def plain_members(key: CryptoKeyPlain) -> dict[str, Any]:

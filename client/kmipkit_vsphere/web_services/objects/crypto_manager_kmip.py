@@ -57,11 +57,6 @@ class CryptoManagerKmip(
     """The key manager of a vCenter."""
 
     @prop()
-    def enabled(self, _call: "Call") -> bool:
-        """Whether it can be used: always."""
-        return True
-
-    @prop()
     def kmip_servers(self, call: "Call") -> Sequence[KmipClusterInfo]:
         """The key providers with their servers."""
         call.require(Privilege.READ_KEY_SERVERS_INFO, self.entity)
@@ -184,7 +179,7 @@ class CryptoManagerKmip(
     @method("RetrieveKmipServersStatus_Task", since="6.5")
     async def retrieve_kmip_servers_status(
         self, call: "Call", clusters: Sequence[KmipClusterInfo]
-    ) -> Ref:
+    ) -> Ref | None:
         """A task that asks all servers, or those of some providers, how they are."""
         call.endpoint.service.authorize(provider_calls.RetrieveKmipServersStatus(), call.user)
         work = partial(_statuses, call, clusters)

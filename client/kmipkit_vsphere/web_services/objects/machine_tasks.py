@@ -124,8 +124,9 @@ class MachineTasks(ManagedEntity, mixin=True):
     # Power ----------------------------------------------------------------------------------------
 
     @method("PowerOnVM_Task")
-    async def power_on(self, call: "Call", _host: Ref | None) -> Ref:
-        """Power the machine on; the host is given the keys that it lacks."""
+    async def power_on(self, call: "Call", host: Ref | None) -> Ref:
+        """Power the machine on; the host, which is that of its files, is given the keys it lacks."""
+        del host
         return self._power(call, machine_calls.PowerOnVM(self._record.name), PowerState.ON)
 
     @method("PowerOffVM_Task")

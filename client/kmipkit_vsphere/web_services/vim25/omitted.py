@@ -29,6 +29,7 @@ CustomFieldDef: managedObjectType fieldDefPrivileges fieldInstancePrivileges
 Datacenter: configuration
 Datastore: info capability iormConfiguration
 ExtensibleManagedObject: value availableField
+FileInfo: friendlyName modification owner
 Folder: namespace externallyManagedFolderInfo
 HostConfigManager: cpuScheduler datastoreSystem memoryManager storageSystem networkSystem
     vmotionSystem virtualNicManager serviceSystem firewallSystem advancedOption diagnosticSystem
@@ -38,6 +39,8 @@ HostConfigManager: cpuScheduler datastoreSystem memoryManager storageSystem netw
     vFlashManager vsanSystem messageBusProxy userDirectory accountManager hostAccessManager
     graphicsManager vsanInternalSystem certificateManager nvdimmSystem assignableHardwareManager
 HostConfigSummary: sslThumbprint sslCertificate featureVersion agentVmDatastore agentVmNetwork
+HostDatastoreBrowser: supportedType
+HostDatastoreBrowserSearchSpec: query details sortFoldersFirst
 HostHardwareSummary: family otherIdentifyingInfo
 HostListSummary: customValue managementServerIp maxEVCModeKey currentEVCModeKey
     currentEVCGraphicsModeKey gateway tpmAttestation trustAuthorityAttestationInfos
@@ -59,6 +62,7 @@ TaskManager: description
 ToolsConfigInfo: toolsInstallType beforeGuestReboot toolsUpgradePolicy pendingCustomization
     customizationKeyId syncTimeWithHostAllowed syncTimeWithHost lastInstallInfo
 VirtualDevice: connectable slotInfo numaNode deviceGroupInfo
+VirtualDeviceConfigSpec: filterSpec changeMode
 VirtualDisk: shares storageIOAllocation diskObjectId vFlashCacheConfigInfo iofilter vDiskId
     vDiskVersion virtualDiskFormat nativeUnmanagedLinkedClone independentFilters guestReadOnly
 VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId changeId parent
@@ -67,6 +71,7 @@ VirtualHardware: autoCoresPerSocket virtualICH7MPresent virtualSMCPresent mother
     simultaneousThreads
 VirtualMachine: capability layout layoutEx storage environmentBrowser parentVApp resourceConfig
     guest snapshot rootSnapshot
+VirtualMachineCloneSpec: customization
 VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldWideNameType
     npivDesiredNodeWwns npivDesiredPortWwns npivTemporaryDisabled npivOnNonRdmDisks locationId
     annotation consolePreferences rebootPowerOff vcpuConfig cpuAllocation memoryAllocation
@@ -80,10 +85,25 @@ VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldW
     sevEnabled numaInfo pmemFailoverEnabled vmxStatsCollectionEnabled vmOpNotificationToAppEnabled
     vmOpNotificationTimeout deviceSwap pmem deviceGroups fixedPassthruHotPlugEnabled metroFtEnabled
     vmxRuntimeConfig metroFtHostGroup tdxEnabled sevSnpEnabled
+VirtualMachineConfigSpec: changeVersion version createDate uuid instanceUuid npivNodeWorldWideName
+    npivPortWorldWideName npivWorldWideNameType npivDesiredNodeWwns npivDesiredPortWwns
+    npivTemporaryDisabled npivOnNonRdmDisks npivWorldWideNameOp locationId guestId
+    alternateGuestName annotation tools flags consolePreferences powerOpInfo rebootPowerOff numCPUs
+    vcpuConfig numCoresPerSocket memoryMB memoryHotAddEnabled cpuHotAddEnabled cpuHotRemoveEnabled
+    virtualICH7MPresent virtualSMCPresent cpuAllocation memoryAllocation latencySensitivity
+    cpuAffinity memoryAffinity networkShaper cpuFeatureMask extraConfig swapPlacement bootOptions
+    vAppConfig ftInfo repConfig vAppConfigRemoved vAssertsEnabled changeTrackingEnabled firmware
+    maxMksConnections guestAutoLockEnabled managedBy memoryReservationLockedToMax nestedHVEnabled
+    vPMCEnabled scheduledHardwareUpgradeInfo messageBusTunnelEnabled sgxInfo guestMonitoringModeInfo
+    sevEnabled virtualNuma motherboardLayout pmemFailoverEnabled vmxStatsCollectionEnabled
+    vmOpNotificationToAppEnabled vmOpNotificationTimeout deviceSwap simultaneousThreads pmem
+    deviceGroups fixedPassthruHotPlugEnabled metroFtEnabled metroFtHostGroup tdxEnabled
+    sevSnpEnabled
 VirtualMachineConfigSummary: cpuReservation memoryReservation annotation product installBootRequired
     ftInfo managedBy tpmPresent numVmiopBackings hwVersion
 VirtualMachineDefaultPowerOpInfo: powerOffType suspendType resetType defaultPowerOffType
     defaultSuspendType defaultResetType standbyAction
+VirtualMachineDefinedProfileSpec: replicationSpec profileData profileParams
 VirtualMachineFlagInfo: disableAcceleration enableLogging useToe runWithDebugInfo monitorType
     htSharing snapshotDisabled snapshotLocked diskUuidEnabled virtualMmuUsage virtualExecUsage
     snapshotPowerOffBehavior recordReplayEnabled faultToleranceType cbrcCacheEnabled vvtdEnabled
@@ -95,6 +115,8 @@ VirtualMachineQuickStats: overallCpuDemand overallCpuReadiness distributedCpuEnt
     privateMemory sharedMemory swappedMemory balloonedMemory consumedOverheadMemory ftLogBandwidth
     ftSecondaryLatency ftLatencyStatus compressedMemory ssdSwappedMemory activeMemory
     memoryTierStats
+VirtualMachineRelocateSpec: service transform
+VirtualMachineRelocateSpecDiskLocator: diskBackingInfo filterSpec
 VirtualMachineRuntimeInfo: device vmFailoverInProgress dasVmProtection suspendTime suspendInterval
     question memoryOverhead maxCpuUsage maxMemoryUsage cleanPowerOff needSecondaryReason
     minRequiredEVCModeKey offlineFeatureRequirement featureRequirement featureMask
