@@ -5,7 +5,7 @@ Each crypto event shows user, time, key id and operation (requirement R35), also
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -87,6 +87,8 @@ class EventLog:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each event."""
 
     def add(
         self,
@@ -120,6 +122,8 @@ class EventLog:
                 message=message,
             )
         )
+        for listener in self.listeners:
+            listener()
 
     def find(self, selection: EventFilter | None = None) -> list[Event]:
         """The events that match, the oldest first; DamagedData where the chain is broken."""

@@ -28,6 +28,11 @@ ComputeResourceConfigInfo: spbmEnabled defaultHardwareVersionKey maximumHardware
 CustomFieldDef: managedObjectType fieldDefPrivileges fieldInstancePrivileges
 Datacenter: configuration
 Datastore: info capability iormConfiguration
+Event: computeResource ds net dvs changeTag
+EventDescription: enumeratedTypes
+EventDescriptionEventDetail: longDescription
+EventEx: fault
+EventFilterSpec: tag delayedInit
 ExtensibleManagedObject: value availableField
 FileInfo: friendlyName modification owner
 Folder: namespace externallyManagedFolderInfo
@@ -55,6 +60,10 @@ HostSystem: hardware capability licensableResource remediationState precheckReme
 ManagedEntity: customValue configIssue disabledMethod recentTask declaredAlarmState
     triggeredAlarmState tag
 NetworkSummary: ipPoolId
+PbmCapabilityProfile: systemCreatedProfileType lineOfService
+PbmCapabilityPropertyInstance: operator
+PbmCapabilitySubProfile: forceProvision
+PbmServiceInstanceContent: replicationManager
 ResourcePool: summary runtime config namespace childConfiguration
 ServiceInstance: capability
 SessionManager: message
