@@ -62,6 +62,16 @@ class WebLab:
 
         return self.do(run)
 
+    def play(self, test: "Callable[[Scene, RawClient], Awaitable[None]]") -> None:
+        """Run a test inside, with a client that has logged in."""
+
+        async def work() -> None:
+            client = RawClient(self.endpoint)
+            await client.login()
+            await test(self.scene, client)
+
+        self.do(work)
+
     def tls(self) -> ssl.SSLContext:
         """A client's context, which trusts the laboratory's authority and checks the name."""
         return ssl.create_default_context(cafile=str(self.authorities))
@@ -191,6 +201,7 @@ class RawClient:
     """A client of an endpoint, which keeps the cookie."""
 
     def __init__(self, endpoint: Endpoint, version: str = "8.0.3.0") -> None:
+        self.endpoint = endpoint
         self.application = Application(endpoint)
         self.version = version
         self.cookie = ""
@@ -277,3 +288,26 @@ async def furnish(scene: Scene) -> None:
     await scene.call(
         "CreateVM", host="esx02", name="Büro 7", diskSize=32768, folder="folder/finance"
     )
+
+
+def play_api(
+    folder: Path,
+    test: Callable[[Scene, RawClient], Awaitable[None]],
+    clock: trio.abc.Clock | None = None,
+    prepare: Prepare = furnish,
+) -> Scene:
+    """Run a test in a furnished scene with a client that has logged in."""
+
+    async def work(scene: Scene) -> None:
+        set_password(scene)
+        await prepare(scene)
+        endpoint = Endpoint(scene.vcenter)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(endpoint.run)
+            client = RawClient(endpoint)
+            answer = await client.login()
+            assert answer.status == 200, answer.body
+            await test(scene, client)
+            nursery.cancel_scope.cancel()
+
+    return play(folder, work, clock)

@@ -1,6 +1,6 @@
 """The declared types of the Web Services API against the type table of govmomi, the library of govc.
 
-It relaxes some required fields for the sake of its simulator, so only names and their order are compared.
+It relaxes some required fields for its simulator, so only names and their order are compared.
 """
 
 import re

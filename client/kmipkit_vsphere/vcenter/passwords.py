@@ -80,6 +80,7 @@ class Passwords:
 
     async def is_correct(self, user: str, password: str, address: str) -> bool:
         """Whether this is the password of a user; failures make the next attempts wait."""
+        self._forget()
         by_user = self._record("user", user, _MAX_USER_DELAY)
         by_address = self._record("address", address, _MAX_ADDRESS_DELAY)
         if max(by_user.waiting, by_address.waiting) >= _MAX_WAITING:
@@ -113,7 +114,6 @@ class Passwords:
         return hmac.compare_digest(computed, expected) and stored is not None
 
     def _record(self, kind: str, name: str, max_delay: float) -> _Attempts:
-        self._forget()
         return self._attempts.setdefault((kind, name), _Attempts(max_delay))
 
     def _forget(self) -> None:
