@@ -1,8 +1,9 @@
 """What a specification asks of a machine, as calls of vCenter in the order in which they are possible.
 
-The home and each disk have a specification of their own: one for the machine is about its home only. A
-disk can be encrypted only if the home is (vsphere.md §2.3), so that homes are encrypted first and
-decrypted last. What the state of the machine does not allow is refused before anything is done.
+The home and each disk have a specification of their own: one for the machine is about its home only,
+while a storage policy for the machine is also that of the disks for which none is named. A disk can be
+encrypted only if the home is (vsphere.md §2.3), so that homes are encrypted first and decrypted last.
+What the state of the machine does not allow is refused before anything is done.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,6 +78,22 @@ class Plan:
         if policy is not None:
             self.policies[part] = policy
 
+    def extend(
+        self, policy: StoragePolicy | None, disks: Iterable[str], encrypted: set[str]
+    ) -> None:
+        """Give the machine's policy to the disks for which nothing else is asked."""
+        if policy is None:
+            return
+        asked = {*self.encrypt, *self.decrypt, *self.recrypt, *self.policies}
+        for disk in disks:
+            if disk in asked:
+                continue
+            self.policies[disk] = policy
+            if policy.encrypts and disk not in encrypted:
+                self.encrypt[disk] = self.encrypt.get(HOME, Key())
+            elif not policy.encrypts and disk in encrypted:
+                self.decrypt.append(disk)
+
     def check(self, info: MachineInfo) -> None:
         """InvalidState, or InvalidPowerState, where the machine does not allow it."""
         present, name = set(info.encrypted_parts), info.name
@@ -134,6 +151,7 @@ def requests_of(call: "Call", info: MachineInfo, spec: specs.VirtualMachineConfi
             part = part_of_disk(_number(info, change.device))
             own = policy_of(call, change.profile, "spec.deviceChange.profile")
             plan.add(call, part, crypto_of(change.backing), own, is_encrypted=part in encrypted)
+    plan.extend(policy, map(part_of_disk, info.disks), encrypted)
     plan.check(info)
     will_be_encrypted = HOME in encrypted.union(plan.encrypt).difference(plan.decrypt)
     return [

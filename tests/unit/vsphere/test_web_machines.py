@@ -142,13 +142,15 @@ def test_a_key_that_exists_is_used(tmp_path: Path) -> None:
 def test_a_storage_policy_encrypts_with_the_default_provider(tmp_path: Path) -> None:
     def test(client: Client) -> None:
         profile = vim.vm.DefinedProfileSpec(profileId=POLICY)
-        edit = disk_edit(client, 0, None)
-        edit.profile, edit.backing = [profile], None
-        reconfigure(client, vmProfile=[profile], deviceChange=[edit])
-        assert keys(client) == ["KMS", "KMS", None]
         none = vim.vm.DefaultProfileSpec()
-        edit.profile = [none]
-        reconfigure(client, vmProfile=[none], deviceChange=[edit])
+        edit = disk_edit(client, 0, None)
+        edit.profile, edit.backing = [none], None
+        reconfigure(client, vmProfile=[profile], deviceChange=[edit])
+        assert keys(client) == ["KMS", None, "KMS"], "all but the disk with another policy"
+        edit.profile = [profile]
+        reconfigure(client, deviceChange=[edit])
+        assert keys(client) == ["KMS", "KMS", "KMS"]
+        reconfigure(client, vmProfile=[none])
         assert keys(client) == [None, None, None]
         unknown = vim.vm.DefinedProfileSpec(profileId="x")
         with pytest.raises(vmodl.fault.InvalidArgument) as error:
@@ -333,7 +335,7 @@ NEW: dict[str, tuple[dict[str, Any], list[str | None]]] = {
             "vmProfile": [vim.vm.DefinedProfileSpec(profileId=POLICY)],
             "deviceChange": [new_disk(profile=POLICY), new_disk()],
         },
-        ["KMS", "KMS", None],
+        ["KMS", "KMS", "KMS"],
     ),
 }
 

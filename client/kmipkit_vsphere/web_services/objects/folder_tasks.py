@@ -151,10 +151,12 @@ def _creation(
     ]
     disks = [change for change in added if isinstance(change.device, VirtualDisk)]
     plan = Plan()
-    plan.add(call, HOME, config.crypto, policy_of(call, config.vm_profile, "config.vmProfile"))
+    policy = policy_of(call, config.vm_profile, "config.vmProfile")
+    plan.add(call, HOME, config.crypto, policy)
     for number, change in enumerate(disks):
         own = policy_of(call, change.profile, "config.deviceChange.profile")
         plan.add(call, part_of_disk(number), crypto_of(change.backing), own)
+    plan.extend(policy, map(part_of_disk, range(len(disks))), set())
     if plan.decrypt or plan.recrypt:
         raise errors.InvalidArgument(
             "a new machine can only be encrypted", invalid_property="config.crypto"
