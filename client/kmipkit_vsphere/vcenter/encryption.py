@@ -91,7 +91,7 @@ class MachineEncryption:
                 if key_id is None:
                     key_id = await self._new_key(caller, machine, before, provider_id, parts)
                 else:
-                    await self._use_key(caller, machine, before, key_id)
+                    await self._use_key(caller, machine, host, before, key_id)
                 with self._crypto.in_use(key_id, f"the encryption of {name}"):
                     await self._hosts.push_to_cluster(caller, host, key_id, enable=True)
                     info = await self._reconfigure(
@@ -142,14 +142,20 @@ class MachineEncryption:
         return key_id
 
     async def _use_key(
-        self, caller: Caller, machine: MachineRecord, info: MachineInfo, key_id: CryptoKeyId
+        self,
+        caller: Caller,
+        machine: MachineRecord,
+        host: HostRecord,
+        info: MachineInfo,
+        key_id: CryptoKeyId,
     ) -> None:
-        """Record the key that the caller has chosen; the host is in encryption mode."""
+        """Give the key that the caller has chosen to the host, and record it if there is such a key."""
         self._check_usable(machine, key_id)
-        if not info.key_ids:
-            self._inventory.put_machine(replace(machine, key_id=key_id))
         with self._crypto.in_use(key_id, f"the encryption of {machine.name}"):
             await self._hosts.configure_crypto_key(caller, machine.host)
+            await self._hosts.push(caller, host, key_id)
+            if not info.key_ids:
+                self._inventory.put_machine(replace(machine, key_id=key_id))
 
     def _check_usable(self, machine: MachineRecord, key_id: CryptoKeyId) -> None:
         provider = self.provider_for(machine, key_id.provider_id)
@@ -250,6 +256,7 @@ class MachineEncryption:
                     key_id = await self._next_key(caller, machine, provider_id)
                 else:
                     self._check_usable(machine, key_id)
+                    await self._hosts.push(caller, host, key_id)
                     self._store.inventory.set_next_key(machine.uuid, key_id)
                 with self._crypto.in_use(key_id, f"the rekeying of {name}"):
                     # The hosts of the cluster that have this machine's keys have the mode already.

@@ -87,25 +87,22 @@ def test_the_provider_goes_with_its_last_server_where_the_caller_says_so(tmp_pat
     play(tmp_path, test).close()
 
 
-@pytest.mark.parametrize(
-    ("bits", "status", "expected"),
-    [
-        (-1, -1, ["KMS", "DOWN", "TKP", "NKP", "OFFERED"]),
-        (1, -1, ["KMS", "DOWN"]),
-        (2, -1, ["TKP"]),
-        (4, -1, ["OFFERED"]),
-        (8, -1, ["NKP"]),
-        (9, -1, ["KMS", "DOWN", "NKP"]),
-        (0, -1, []),
-        (-1, 1, ["KMS"]),
-        (-1, 2, ["DOWN", "TKP", "NKP", "OFFERED"]),
-        (1, 2, ["DOWN"]),
-        (-1, 3, ["KMS", "DOWN", "TKP", "NKP", "OFFERED"]),
-    ],
-)
-def test_providers_are_listed_by_type_and_status(
-    tmp_path: Path, bits: int, status: int, expected: list[str]
-) -> None:
+LISTS = [
+    (-1, -1, ["KMS", "DOWN", "TKP", "NKP", "OFFERED"]),
+    (1, -1, ["KMS", "DOWN"]),
+    (2, -1, ["TKP"]),
+    (4, -1, ["OFFERED"]),
+    (8, -1, ["NKP"]),
+    (9, -1, ["KMS", "DOWN", "NKP"]),
+    (0, -1, []),
+    (-1, 1, ["KMS"]),
+    (-1, 2, ["DOWN", "TKP", "NKP", "OFFERED"]),
+    (1, 2, ["DOWN"]),
+    (-1, 3, ["KMS", "DOWN", "TKP", "NKP", "OFFERED"]),
+]
+
+
+def test_providers_are_listed_by_type_and_status(tmp_path: Path) -> None:
     services = TrustServices("other", "g", "", ["TKP", "OFFERED"], [])
 
     async def test(s: Scene) -> None:
@@ -113,23 +110,21 @@ def test_providers_are_listed_by_type_and_status(
             s.add_server(server)
             await s.add_kms(provider, server)
         s.servers["kms2"].is_up = False
+        s.store.permissions.set_member("TrustedAdmins", "trusted", is_in=True)
         await s.call("ImportTrustServices", "trusted", document=encode(services).decode())
         await s.call("RegisterKmsCluster", clusterId="TKP")
         await s.call("CreateNativeProvider", provider="NKP")
-        infos = await s.call(
-            "ListKmsClusters",
-            managementTypeFilter=bits,
-            statusFilter=status,
-            includeKmsServers=False,
-        )
-        assert [info["clusterId"] for info in infos] == expected
-        assert not any(info["servers"] for info in infos)
+        for bits, status, expected in LISTS:
+            infos = await s.call(
+                "ListKmsClusters",
+                managementTypeFilter=bits,
+                statusFilter=status,
+                includeKmsServers=False,
+            )
+            assert [info["clusterId"] for info in infos] == expected, (bits, status)
+            assert not any(info["servers"] for info in infos)
 
-    def prepared(s: Scene) -> Any:
-        s.store.permissions.set_member("TrustedAdmins", "trusted", is_in=True)
-        return test(s)
-
-    play(tmp_path, prepared).close()
+    play(tmp_path, test).close()
 
 
 def test_the_list_of_servers_has_a_limit(tmp_path: Path) -> None:
