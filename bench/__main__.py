@@ -23,8 +23,10 @@ PYKMIP_LOCATES = 3
 STORE_SIZES = (1_000, 10_000, 100_000)
 
 
+UNRECORDED = "kmipkit without its audit log"
+
 _MEASURED = {
-    "get": ("echo", "PyKMIP", "kmipkit"),
+    "get": ("echo", "PyKMIP", "kmipkit", UNRECORDED),
     "create": ("PyKMIP", "kmipkit"),
     "cold": ("PyKMIP", "kmipkit"),
 }
@@ -88,6 +90,12 @@ class Bench:
                 0.2,
             ),
             at_least(
+                "Get with the audit log, to without",
+                rates[UNRECORDED]["get"],
+                measured["get"],
+                0.8,
+            ),
+            at_least(
                 "Create, durable, 32 connections", reference["create"], measured["create"], 10
             ),
             at_least("Cold connection with one Get", reference["cold"], measured["cold"], 2),
@@ -143,15 +151,26 @@ class Bench:
 
     def _compare(self) -> dict[str, dict[str, float]]:
         """The best rates of all servers, which run at the same time and are measured in turn."""
-        best: dict[str, dict[str, float]] = {"echo": {}, "PyKMIP": {}, "kmipkit": {}}
+        best: dict[str, dict[str, float]] = {
+            name: {} for names in _MEASURED.values() for name in names
+        }
+        no_audit = self._folder / "no-audit.toml"
+        no_audit.write_text("[audit]\nenabled = false\n")
+        options = ("--config", str(no_audit))
         with (
             servers.echo(self._pki) as echo,
             servers.pykmip(self._folder / "pykmip", self._pki) as pykmip,
             servers.kmipkit(self._folder / "kmipkit", self._pki) as kmipkit,
+            servers.kmipkit(self._folder / "unrecorded", self._pki, options=options) as unrecorded,
         ):
-            gets = {server.port: self._get(server) for server in (pykmip, kmipkit)}
+            gets = {server.port: self._get(server) for server in (pykmip, kmipkit, unrecorded)}
             gets[echo.port] = gets[kmipkit.port]
-            running = {"echo": echo, "PyKMIP": pykmip, "kmipkit": kmipkit}
+            running = {
+                "echo": echo,
+                "PyKMIP": pykmip,
+                "kmipkit": kmipkit,
+                UNRECORDED: unrecorded,
+            }
             for number, (measurement, names) in itertools.product(range(ROUNDS), _MEASURED.items()):
                 report_progress(f"{measurement}, round {number + 1} of {ROUNDS} ...")
                 for name in names:

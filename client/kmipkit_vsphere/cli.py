@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kmipkit.terminal import echo, echo_json, echo_lines
+from kmipkit_vsphere.cli_check import check_kms
 from kmipkit_vsphere.cli_disks import (
     export_disk,
     open_core_dump,
@@ -31,7 +32,18 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 API_RELEASES = ("8.0.3", "9.0.0")
-STORY_NAMES = ("standard", "trusted", "native", "vsan", "key-loss", "rebuild-vcenter", "policies")
+STORY_NAMES = (
+    "standard",
+    "trusted",
+    "native",
+    "vsan",
+    "key-loss",
+    "rebuild-vcenter",
+    "replace-key-server",
+    "policies",
+    "snapshots",
+    "alarms",
+)
 
 
 @click.group()
@@ -120,6 +132,21 @@ def vcenter_serve(
     listening = for_users((listen, port), credentials)
     place = None if api is None else API(host_and_port(api, "--api"), api_release)
     run_vcenter(data_dir, listening, kms, administrator, echo, poll_interval, place)
+
+
+@vcenter.command("openapi")
+def vcenter_openapi() -> None:
+    """Print the OpenAPI description of vCenter's calls.
+
+    \b
+    Examples:
+      kmipkit vcenter openapi > vcenter.json
+      curl --cert me.crt --key me.key --cacert ca.crt --connect-to vcenter::127.0.0.1: \\
+          https://vcenter:5989/openapi.json
+    """
+    from kmipkit_vsphere.roles import descriptions
+
+    echo_json(descriptions.vcenter())
 
 
 class CallGroup(click.Group):
@@ -275,6 +302,9 @@ def export_core_dump(
     echo(f"wrote {file}")
 
 
+vcenter.add_command(check_kms)
+
+
 @vcenter.command("init-lab")
 @click.argument("directory", type=FILE)
 @click.option(
@@ -370,6 +400,19 @@ def host_serve(
     run_host(name, data_dir, listening, echo, boot)
 
 
+@host.command("openapi")
+def host_openapi() -> None:
+    """Print the OpenAPI description of a host's calls.
+
+    \b
+    Example:
+      kmipkit host openapi > host.json
+    """
+    from kmipkit_vsphere.roles import descriptions
+
+    echo_json(descriptions.host())
+
+
 for command in (read_disk, write_disk, tpm_seal, tpm_unseal, open_core_dump, export_disk):
     host.add_command(command)
 
@@ -427,6 +470,20 @@ def trust_authority_serve(
     run_trust_authority(name, data_dir, listening, service_port, echo)
 
 
+@trust_authority.command("openapi")
+@click.option("--services", is_flag=True, help="The calls of trusted hosts, on --service-port.")
+def trust_authority_openapi(services: bool) -> None:
+    """Print the OpenAPI description of the calls of a Trust Authority host.
+
+    \b
+    Example:
+      kmipkit trust-authority openapi --services > services.json
+    """
+    from kmipkit_vsphere.roles import descriptions
+
+    echo_json(descriptions.trust_authority(services=services))
+
+
 @click.command()
 @click.argument("story", type=click.Choice(list(STORY_NAMES)), default="standard")
 @click.option(
@@ -438,12 +495,13 @@ def demo(story: str, keep: Path | None) -> None:
     """Run a demonstration of machine encryption on this machine.
 
     \b
-      standard         keys from a key server; key server and host are killed on the way
-      trusted          attested hosts get keys from a Key Provider Service; needs swtpm
-      native           no key server; vCenter is killed, the host reboots and continues
-      vsan             hosts fetch their key themselves; a drill with 200 hosts
-      key-loss         a key is deactivated on the key server: the symptoms and the repair
-      rebuild-vcenter  vCenter and its store are lost; a new one serves the machines
+      standard            keys from a key server; key server and host are killed on the way
+      trusted             attested hosts get keys from a Key Provider Service; needs swtpm
+      native              no key server; vCenter is killed, the host reboots and continues
+      vsan                hosts fetch their key themselves; a drill with 200 hosts
+      key-loss            a key is deactivated on the key server: the symptoms and the repair
+      rebuild-vcenter     vCenter and its store are lost; a new one serves the machines
+      replace-key-server  another key server, then a native key provider, takes over
 
     Each role is a process of its own, with TLS between them on loopback. The exit status is 0 only
     if every step showed what it claims.

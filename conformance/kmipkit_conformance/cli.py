@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kmipkit_certs.options import password_option
 
+from kmipkit.report_option import report_option
 from kmipkit.terminal import echo, progress_bar
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ FILE = click.Path(path_type=Path)
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
 PATH = "/kmip"
 """The path of KMIP over HTTPS that the profile recommends."""
-FORMS = ("junit", "json", "html")
 
 
 def _case_options(function: Any) -> Any:
@@ -156,13 +156,7 @@ def list_cases(
     type=FILE,
     help="TOML file of cases that are known to fail at this server, with the reasons.",
 )
-@click.option(
-    "--report",
-    "reports",
-    multiple=True,
-    metavar="FORM:FILE",
-    help="Write a report: junit, json or html; may be repeated.",
-)
+@report_option
 @_case_options
 def run(
     target: str,
@@ -178,7 +172,7 @@ def run(
     listen_cert: Path | None,
     listen_key: Path | None,
     deviations: Path | None,
-    reports: tuple[str, ...],
+    reports: tuple[tuple[str, Path], ...],
     folders: tuple[Path, ...],
     versions: tuple[str, ...],
     profiles: tuple[str, ...],
@@ -195,15 +189,15 @@ def run(
       kmipkit conformance run ... --encoding json --https 5697/kmip
       kmipkit conformance run ... --deviations vendor.toml --report junit:results.xml
     """
-    from kmipkit_conformance import report
+    from kmipkit.reports import Outcome, write
     from kmipkit_conformance.cases import SUITE
     from kmipkit_conformance.chains import Library
     from kmipkit_conformance.deviations import load as load_deviations
-    from kmipkit_conformance.player import Outcome, Player
+    from kmipkit_conformance.player import Player
     from kmipkit_conformance.profiles import judge_profiles
+    from kmipkit_conformance.report import make_report
     from kmipkit_conformance.support import query_offer
 
-    report_files = [_report_file(text) for text in reports]
     known_deviations = load_deviations(deviations) if deviations is not None else {}
     https_port, path = _https(https)
     server = _target(target, ca, cert, key, key_password_file, timeout, https_port, path)
@@ -222,9 +216,10 @@ def run(
     profile_verdicts = list(judge_profiles(verdicts, offer))
     for profile_verdict in profile_verdicts:
         _print_profile(profile_verdict)
-    for form, file in report_files:
-        report.write(form, file, report.Report(verdicts, profile_verdicts))
-    echo(", ".join(f"{number} {name}" for name, number in report.counts(verdicts).items()))
+    report = make_report(verdicts, profile_verdicts)
+    for form, file in reports:
+        write(form, file, report)
+    echo(report.summary())
     if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
         raise click.exceptions.Exit(1)
 
@@ -274,15 +269,6 @@ def _https(text: str | None) -> tuple[int | None, str]:
     if port and not port.isdecimal():
         raise click.BadParameter(f"{text!r} is not PORT or PORT/PATH", param_hint="--https")
     return int(port) if port else None, f"/{path}" if slash else PATH
-
-
-def _report_file(text: str) -> tuple[str, Path]:
-    form, separator, path = text.partition(":")
-    if form not in FORMS or not separator or not path:
-        raise click.BadParameter(
-            f"{text!r} is not FORM:FILE, where FORM is {', '.join(FORMS)}", param_hint="--report"
-        )
-    return form, Path(path)
 
 
 @conformance.command()
@@ -375,7 +361,7 @@ def client(
 
     from kmipkit_certs.passwords import from_command_line
 
-    from kmipkit_conformance.player import Outcome
+    from kmipkit.reports import Outcome
     from kmipkit_conformance.scripted import ScriptedServer
     from kmipkit_conformance.streams import server_context
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from kmipkit.reports import Outcome
 from kmipkit_conformance.errors import ConformanceError
-from kmipkit_conformance.player import Outcome, Verdict
+from kmipkit_conformance.player import Verdict
 
 
 def load(path: Path) -> Mapping[str, str]:

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cache
 
 from kmipkit_client import OperationFailed
 
 from kmipkit.errors import ProtocolError
+from kmipkit.reports import Outcome
 from kmipkit.spec.enums import ResultStatus, RevocationReasonCode
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
@@ -30,16 +30,6 @@ from kmipkit_conformance.target import Target, TargetConnection
 FIRST_INTERVAL = 0.02
 MAX_INTERVAL = 1.0
 """Seconds between two attempts at a step that is repeated; each interval doubles the one before."""
-
-
-class Outcome(Enum):
-    """The result of a case."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    KNOWN = "known"
-    """Failed, as the list of known deviations of the target says."""
-    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from kmipkit.reports import Outcome
 from kmipkit.spec.profiles import SERVER_PROFILES, ServerProfile
 from kmipkit.spec.versions import V1_3, Version
-from kmipkit_conformance.player import Outcome, Verdict
+from kmipkit_conformance.player import Verdict
 from kmipkit_conformance.support import Offer
 
 

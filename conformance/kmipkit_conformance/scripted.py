@@ -15,6 +15,7 @@ from typing import Any
 from kmipkit_client.settings import LIMITS
 
 from kmipkit.errors import ProtocolError
+from kmipkit.reports import Outcome
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
@@ -22,7 +23,7 @@ from kmipkit_conformance.cases import Case, children
 from kmipkit_conformance.clock import SYSTEM_CLOCK, Clock
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.placeholders import Bindings, BytesSymbol, NumberSymbol, Symbol
-from kmipkit_conformance.player import Outcome, Verdict
+from kmipkit_conformance.player import Verdict
 from kmipkit_conformance.streams import received
 
 

@@ -146,7 +146,14 @@ class Attributes:
 
     def plus(self, *instances: Attribute) -> "Attributes":
         """A copy with these instances appended."""
-        return Attributes((*self.items, *instances), self.templates)
+        copy = Attributes((*self.items, *instances), self.templates)
+        if self._by_key is not None:
+            # Few keys can have many instances, so that this takes less time than to compute it anew.
+            by_key = self._by_key.copy()
+            for instance in instances:
+                by_key.setdefault(instance.key, instance.value)
+            _set_by_key(copy, by_key)
+        return copy
 
     def only(self, keys: Iterable[AttributeKey]) -> "Attributes":
         """A copy with only the attributes of these keys."""
@@ -158,7 +165,15 @@ class Attributes:
     def without(self, *keys: AttributeKey) -> "Attributes":
         """The attributes without those of these keys."""
         kept = tuple([item for item in self.items if item.key not in keys])
-        return self if len(kept) == len(self.items) else Attributes(kept, self.templates)
+        if len(kept) == len(self.items):
+            return self
+        copy = Attributes(kept, self.templates)
+        if self._by_key is not None:
+            by_key = self._by_key.copy()
+            for key in keys:
+                by_key.pop(key, None)
+            _set_by_key(copy, by_key)
+        return copy
 
 
 _set_items = Attributes.__dict__["items"].__set__

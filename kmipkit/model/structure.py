@@ -20,6 +20,7 @@ which redacts secrets.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from kmipkit.model.memo import memoized
@@ -81,10 +82,12 @@ class Structure:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(getattr(self, n) == getattr(other, n) for n in field_names(type(self)))
+        values = _values_getter(type(self))
+        equal: bool = values(self) == values(other)
+        return equal
 
     def __hash__(self) -> int:
-        return hash((type(self), *(getattr(self, n) for n in field_names(type(self)))))
+        return hash((type(self), _values_getter(type(self))(self)))
 
     def __repr__(self) -> str:
         values = ", ".join(
@@ -113,6 +116,12 @@ def _repr_value(field: "dataclasses.Field[Any]", value: object) -> str:
 def field_names(cls: type) -> tuple[str, ...]:
     """Names of the declared fields of a structure class, in the order of the standard."""
     return tuple(field.name for field in dataclasses.fields(cls))
+
+
+@memoized
+def _values_getter(cls: type) -> Callable[[Any], Any]:
+    """A function that returns the values of all declared fields of a structure."""
+    return attrgetter(*field_names(cls))
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)

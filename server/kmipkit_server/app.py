@@ -30,6 +30,8 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import logs
+from kmipkit_server.app_audit import open_audit, recorded_refusals
+from kmipkit_server.audit.service import Audit
 from kmipkit_server.config import Config, ConfigError, address
 from kmipkit_server.engine.asynchronous import DeferredRequest
 from kmipkit_server.engine.budget import MessageLimits
@@ -37,7 +39,7 @@ from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import Quotas, TicketRights
-from kmipkit_server.engine.notifications import Notifications
+from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.engine.registry import Registry, ServedOperation
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
@@ -64,7 +66,6 @@ log = logging.getLogger("kmipkit.server")
 
 Announce = Callable[[str], None]
 
-DATABASE = "objects.sqlite3"
 CERTIFICATES = "certs"
 ADMIN = "admin"
 DEVELOPMENT_ADMINISTRATORS = (ADMIN, "administrator")
@@ -99,7 +100,7 @@ def run(config: Config, announce: Announce, password: KeyPassword = NO_PASSWORD)
 
 def lock(config: Config) -> Path:
     """The file that a server with this configuration locks while it runs."""
-    return lock_file(config.store.directory / DATABASE)
+    return lock_file(config.database)
 
 
 def unlock(config: Config, password: KeyPassword) -> None:
@@ -146,7 +147,7 @@ async def _serve(
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = _tls_files(config, clock, password)
     tls = TLSSettings.load(files, _revocation_files(config), clock)
-    database = config.store.directory / DATABASE
+    database = config.database
     vault = FileVault.open(config.root_key, may_create=not has_content(database))
     with ExitStack() as cleanup:
         store = SQLiteStore.open(database, vault)
@@ -156,10 +157,12 @@ async def _serve(
         sockets = open_sockets(config.listen.host, config.listen.port)
         for listening in sockets:
             cleanup.enter_context(listening)
+        audit = await open_audit(config, store, clock)
         queue = Notifications(frozenset(_notified_accounts(config)))
-        request_source = RequestSource(store, queue, clock)
+        request_source = RequestSource(store, queue, clock, _record_of_sent(audit))
         rule = IdentityRule(config.identity.source, config.identity.accounts)
-        dispatcher = _dispatcher(config, store, tls, clock, queue, workers, rule)
+        seam = _seam(config, queue, audit)
+        dispatcher = _dispatcher(config, store, tls, clock, seam, workers, rule)
         listener = Listener(
             context=lambda: tls.context,
             responder=dispatcher,
@@ -167,12 +170,17 @@ async def _serve(
             identity_rule=rule,
             revocations=tls.revocations,
             limits=_connection_limits(config),
+            refusals=None if audit is None else recorded_refusals(audit),
         )
         with trio.open_signal_receiver(*SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 await nursery.start(store.serve)
+                if audit is not None:
+                    nursery.start_soon(audit.send)
                 await _restore(store, dispatcher, tls, clock)
                 async with trio.open_nursery() as serving:
+                    if audit is not None:
+                        await serving.start(audit.run, store)
                     serving.start_soon(listener.serve, sockets)
                     serving.start_soon(tls.watch)
                     serving.start_soon(_notifier(config, request_source, tls).run)
@@ -183,6 +191,8 @@ async def _serve(
                     log.info("stopping: finishing the requests that have begun")
                     await listener.drain(config.listen.drain_seconds)
                     serving.cancel_scope.cancel()
+                if audit is not None:
+                    await audit.stop(store)
                 await store.stop()
 
 
@@ -249,7 +259,7 @@ def _dispatcher(
     store: Store,
     tls: TLSSettings,
     clock: Clock,
-    queue: Notifications,
+    seam: Seam,
     workers: Executor,
     rule: IdentityRule,
 ) -> Dispatcher:
@@ -264,7 +274,7 @@ def _dispatcher(
         server=server,
         accounts=_accounts(config, store, server.state, tls.revocations),
         clock=clock,
-        seam=_seam(config, queue),
+        seam=seam,
         limits=_message_limits(config),
         message_limits=MessageLimits(
             items=config.limits.batch_items,
@@ -282,12 +292,13 @@ def _registry(config: Config) -> Registry:
     return Registry((*STANDARD, *_extra_operations(config)), excluded)
 
 
-def _seam(config: Config, queue: Notifications) -> Seam:
+def _seam(config: Config, queue: Notifications, audit: Audit | None) -> Seam:
     """The hooks around each operation, in the order in which they run."""
     quotas = Quotas(config.limits.objects_per_account, config.limits.bytes_per_account)
     quota_hooks = () if quotas == Quotas() else (quotas,)
     notification_hooks = (NotificationHook(queue),) if queue.accounts else ()
-    return Seam((TicketRights(), *quota_hooks, *notification_hooks))
+    audit_hooks = () if audit is None else (audit.hook,)
+    return Seam((TicketRights(), *quota_hooks, *notification_hooks, *audit_hooks))
 
 
 def _extra_operations(config: Config) -> Iterator[ServedOperation]:
@@ -347,6 +358,14 @@ def _notified_accounts(config: Config) -> Mapping[str, str]:
     if config.notify.accounts is not None:
         return config.notify.accounts
     return dict.fromkeys(DEVELOPMENT_ADMINISTRATORS if config.tls.cert is None else (), "")
+
+
+def _record_of_sent(audit: Audit | None) -> Callable[[str, Notification], None]:
+    return _ignore if audit is None else audit.sent
+
+
+def _ignore(_account: str, _notification: Notification) -> None:
+    """Without an audit log, what is sent is not recorded."""
 
 
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from kmipkit_certs.identity import FINGERPRINT, SOURCES
 
 from kmipkit.errors import KMIPError
+from kmipkit_server.audit.target import parse_target
 
 DEFAULT_PORT = 5696
 """The port that IANA gives to KMIP."""
@@ -153,6 +154,39 @@ class NotifyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """The audit log: who has done what, and what was refused (docs/audit.md)."""
+
+    enabled: bool = True
+    directory: Path | None = None
+    """Where its files are; the default is ``audit`` in the directory of the store."""
+    sync: str = "interval"
+    """When records of reads and refusals reach the disk: after an ``interval`` of 100 ms at most, or
+    before the ``answer`` leaves. Those of changes always do so before the answer."""
+    on_failure: str = "refuse"
+    """What the server does while it cannot write records: ``refuse`` all requests, or ``serve``."""
+    checkpoint_seconds: float = 60.0
+    """Between two signatures over the log, if it has new records."""
+    file_bytes: int = 64 * 1024 * 1024
+    """The size from which on a new file begins."""
+    file_hours: float = 24.0
+    """The age from which on a new file begins."""
+    keep_days: float | None = None
+    """The age from which on the server deletes files; the default is never."""
+    stdout: bool = False
+    """Whether records are also written to standard output."""
+    syslog: str | None = None
+    """Where records are also sent: ``tls://HOST:PORT``, ``tcp://HOST:PORT``, ``udp://HOST:PORT`` or
+    ``unix:///dev/log``."""
+    syslog_ca: Path | None = None
+    """The authorities of the collector's certificate; the default is those of the system."""
+    syslog_cert: Path | None = None
+    """A client certificate for the collector."""
+    syslog_key: Path | None = None
+    """Its private key, if the file of the certificate does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """The log on standard error."""
 
@@ -170,12 +204,23 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     kmip: KMIPConfig = field(default_factory=KMIPConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     @property
     def root_key(self) -> Path:
         """The file of the root key."""
         return self.store.root_key or self.store.directory / "root.key"
+
+    @property
+    def database(self) -> Path:
+        """The file of the embedded store."""
+        return self.store.directory / "objects.sqlite3"
+
+    @property
+    def audit_directory(self) -> Path:
+        """Where the audit log is."""
+        return self.audit.directory or self.store.directory / "audit"
 
 
 def load(path: Path) -> Config:
@@ -296,6 +341,25 @@ def check(config: Config, source: str) -> Config:
         ),
         (config.limits.max_message >= 1024, "limits.max_message must be at least 1024 bytes"),
         (config.limits.connections >= 1, "limits.connections must be at least 1"),
+        (config.audit.sync in ("interval", "answer"), "audit.sync must be interval or answer"),
+        (
+            config.audit.on_failure in ("refuse", "serve"),
+            "audit.on_failure must be refuse or serve",
+        ),
+        (
+            config.audit.syslog is None or parse_target(config.audit.syslog) is not None,
+            "audit.syslog must be tls://HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT or"
+            " unix:///PATH",
+        ),
+        (config.audit.file_bytes >= 64 * 1024, "audit.file_bytes must be at least 65536"),
+        *(
+            (value is None or value > 0, f"audit.{name} must be more than 0")
+            for name, value in (
+                ("checkpoint_seconds", config.audit.checkpoint_seconds),
+                ("file_hours", config.audit.file_hours),
+                ("keep_days", config.audit.keep_days),
+            )
+        ),
         (config.kmip.asynchronous_delay >= 0, "kmip.asynchronous_delay must be 0 or more"),
         (config.kmip.lease_seconds >= 0, "kmip.lease_seconds must be 0 or more"),
         *(

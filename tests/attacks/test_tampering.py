@@ -402,9 +402,9 @@ def test_a_damaged_object_does_not_end_the_notifications_of_all_accounts(
     with tampered.server() as server:
         source = RequestSource(server.store, queue, lambda: server.now)
         put = Notification(Operation.PUT, tampered.key, V3_0)
-        assert trio.run(source.message, put) is None
+        assert trio.run(source.message, "me", put) is None
         put = Notification(Operation.PUT, tampered.other, V3_0)
-        assert trio.run(source.message, put) is not None
+        assert trio.run(source.message, "me", put) is not None
     assert f"{tampered.key}: not sent: " in caplog.text
 
 

@@ -18,13 +18,14 @@ from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import Client
 from kmipkit_conformance import cli as conformance_cli
 from kmipkit_conformance.cases import SUITE, load_all
-from kmipkit_conformance.player import Outcome, Verdict
-from kmipkit_conformance.report import Report, as_html, as_json, junit
+from kmipkit_conformance.player import Verdict
+from kmipkit_conformance.report import make_report
 from kmipkit_server import logs
 from servers import RunningServer
 
 from kmipkit.cli import main
 from kmipkit.decode import decode
+from kmipkit.reports import Outcome, as_html, as_json, junit
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.terminal import printable, printable_json, printable_xml
@@ -158,7 +159,7 @@ def test_conformance_shows_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr().out
     assert "größe" in output
     require_printable(output)
-    report = Report([verdict])
+    report = make_report([verdict])
     for text in (as_json(report), junit(report), as_html(report)):
         assert "größe" in text
         require_printable(text)

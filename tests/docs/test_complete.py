@@ -8,6 +8,7 @@ import pytest
 from kmipkit_client import Client
 from kmipkit_client.cli import client
 from kmipkit_conformance.cli import conformance
+from kmipkit_server.admin.audit_commands import audit
 from kmipkit_server.cli import serve
 from servers import RunningServer
 
@@ -33,7 +34,8 @@ def options(command: click.Command) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "command"), [("server.md", serve), ("conformance.md", conformance)]
+    ("name", "command"),
+    [("server.md", serve), ("conformance.md", conformance), ("audit.md", audit)],
 )
 def test_a_page_names_the_options_of_its_command(name: str, command: click.Command) -> None:
     assert named(page(name)) == options(command)

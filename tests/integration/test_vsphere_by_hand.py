@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import socket
 import ssl
 import subprocess
@@ -19,6 +20,7 @@ from pyVim.connect import Disconnect, SmartConnect
 
 from kmipkit.spec.enums import RevocationReasonCode
 
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 KMIPKIT = f"{sys.executable} -m kmipkit"
 DATA = b"salaries: Ada 120000"
 
@@ -146,6 +148,55 @@ def test_a_guest_reads_what_it_has_written(lab: Lab) -> None:
     )
     assert read.encode() == DATA
     assert "Encrypt" in lab.call("events")
+
+
+def curl(lab: Lab, *arguments: str, **more: Any) -> Any:
+    """The answer of a role to curl, as JSON."""
+    return first_json(lab.script("curl", *arguments, **more))
+
+
+def first_json(text: str) -> Any:
+    """The answer in what curl prints, which its own messages follow."""
+    return json.JSONDecoder().raw_decode(text)[0]
+
+
+@needs_curl
+def test_curl_calls_every_role(lab: Lab) -> None:
+    document = curl(lab, "vcenter", "/openapi.json")
+    assert document["info"]["title"] == "kmipkit vCenter"
+    assert document["paths"] == json.loads(lab.kmipkit("vcenter", "openapi"))["paths"]
+    [machine] = [vm for vm in curl(lab, "vcenter", "/api/ListVMs") if vm["name"] == "db1"]
+    assert machine["cryptoState"] == "unlocked"
+    header = "Content-Type: application/json"
+    data = json.dumps({"keyIds": machine["keyIds"]})
+    [status] = curl(lab, "vcenter", "/api/QueryCryptoKeyStatus", "-H", header, "--data", data)
+    assert status["encryptedVMs"] == ["db1"]
+    assert curl(lab, "vcenter", "/api/QueryEvents?limit=1&type=x", fails=True)["status"] == 400
+    size = curl(lab, "esx01", "/api/DiskInfo?name=db1")
+    assert size == {"size": 1048576, "sectorSize": 512}
+    refusal = curl(lab, "esx01", "/api/ListKeys", fails=True)
+    assert (refusal["status"], refusal["fault"]) == (403, "NoPermission")
+
+
+@needs_curl
+def test_the_requests_of_the_page(lab: Lab) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "vsphere.md").read_text()
+    section = page.partition("## Calls over HTTPS")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    commands = "".join(blocks).replace("\\\n", " ").splitlines()
+    assert len(commands) == 6
+    for command in commands:
+        ports = command.replace("5989", str(lab.kms_port + 1))
+        text = lab.run("sh", "-c", f"cd {shlex.quote(str(lab.folder.parent))} && {ports}")
+        assert "fault" not in (first_json(text) or ()), command
+
+
+@needs_curl
+def test_curl_waits_before_it_sends_a_long_body(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(b" " * (3 << 20))
+    options = ("-H", "Content-Type: application/json", "--data-binary", f"@{tmp_path / 'body'}")
+    refusal = curl(lab, "esx01", "/api/WriteDisk", *options, fails=True)
+    assert refusal["status"] == 413
 
 
 def test_the_ten_lines_of_the_page(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """What any version can say is stored as it is: attributes, objects, constraints and defaults."""
 
+from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kmipkit_server.objects.constraints import Rules, pack_rules, unpack_rules
 from kmipkit_server.objects.managed import pack_object, unpack_object
+from kmipkit_server.store import packing
 from kmipkit_server.store.packing import pack, unpack_all
 from model_strategies import structures, value_of
 
-from kmipkit.model.attribute import Attribute, Attributes
+from kmipkit.model.attribute import Attribute, Attributes, VendorName
 from kmipkit.model.codec import encode
 from kmipkit.model.keyblock import KeyValue
 from kmipkit.model.objects import CLASS_OF_TYPE, Template
@@ -93,3 +96,35 @@ def test_rules_of_earlier_releases_are_read(
     """They were one structure in the encoding of 2.1."""
     rules = Rules(constraints=constraints, defaults=defaults)
     assert unpack_rules(encode(rules, V2_1, tag=Tag.REQUEST_PAYLOAD)) == rules
+
+
+NOTE = VendorName("x", "note")
+_values = st.sampled_from(
+    [True, False, 0, 1, "1", "ключ", b"1", b"", datetime(2026, 1, 1, tzinfo=UTC)]
+)
+_changes = st.lists(st.tuples(st.integers(0, packing.MANY + 40), _values), max_size=12)
+
+
+@given(_changes, attributes_of_a_version())
+@settings(max_examples=60)
+def test_many_attributes_are_stored_the_same_whatever_was_stored_before(
+    changes: list[tuple[int, Any]], others: list[Attribute]
+) -> None:
+    """What is new is encoded alone: an equal value of another type must not be taken for the same."""
+    items = [Attribute(NOTE, f"number {number}", number) for number in range(packing.MANY + 1)]
+    for position, value in changes:
+        index = max(item.index or 0 for item in items) + 1
+        del items[position : position + 2]
+        items.insert(position, Attribute(NOTE, value, index))
+        if value == 1:
+            items += others
+        attributes = Attributes(tuple(items))
+        packed = pack(attributes)
+        remembered = unpack_all(packed, pack(Attributes()))
+        with patch.object(packing._ENCODINGS, "latest", packing._Latest()):  # as after a restart
+            assert packed == pack(attributes)
+        with patch.object(packing._ENCODINGS, "latest", packing._Latest()):
+            read = unpack_all(packed, pack(Attributes()))
+        assert [(each.key, repr(each.value), each.index) for each in remembered] == [
+            (each.key, repr(each.value), each.index) for each in read
+        ]

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from kmipkit_vsphere.model.message import Count, Message, Text
-from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.rpc.call import Query, Request
 
 MAX_READ: Final = 256 * 1024
 """Bytes that are read or written in one call."""
@@ -15,7 +15,7 @@ Data = Annotated[bytes, Meta(max_length=MAX_READ)]
 SealedData = Annotated[bytes, Meta(max_length=4096)]
 
 
-class ReadDisk(Request[bytes]):
+class ReadDisk(Query[bytes]):
     """Read from a disk."""
 
     name: Text
@@ -40,7 +40,7 @@ class DiskSize(Message):
     sector_size: int
 
 
-class DiskInfo(Request[DiskSize]):
+class DiskInfo(Query[DiskSize]):
     """The size of a disk."""
 
     name: Text
@@ -54,7 +54,7 @@ class FlushDisk(Request[None]):
     disk: Count = 0
 
 
-class ReadMemory(Request[bytes]):
+class ReadMemory(Query[bytes]):
     """Read the memory of a running machine."""
 
     name: Text
@@ -84,7 +84,7 @@ class UnsealWithTPM(Request[bytes]):
     data: SealedData
 
 
-class ReadVsan(Request[bytes]):
+class ReadVsan(Query[bytes]):
     """Read the host's disk group."""
 
     offset: Count

@@ -6,7 +6,7 @@ from uuid import UUID
 from kmipkit_vsphere.model.crypto_spec import CryptoState
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, SecretText
 from kmipkit_vsphere.model.message import Message, Port, Text, field
-from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.rpc.call import Query, Request
 
 # Encryption mode ---------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ class HostDescription(Message):
     datastore: str
 
 
-class HostInfo(Request[HostDescription]):
+class HostInfo(Query[HostDescription]):
     """Ask a host about itself."""
 
 
@@ -111,7 +111,7 @@ class RemoveKey(Request[None]):
     force: bool = False
 
 
-class ListKeys(Request[list[CryptoKeyId]]):
+class ListKeys(Query[list[CryptoKeyId]]):
     """The ids of the keys that a host has."""
 
 
@@ -139,7 +139,7 @@ class KeyReference(Message):
     name: str
 
 
-class ListKeyReferences(Request[list[KeyReference]]):
+class ListKeyReferences(Query[list[KeyReference]]):
     """All keys that anything on a host refers to, in use or not."""
 
 
@@ -210,7 +210,7 @@ class DumpCore(Request[DumpInfo]):
     data: bytes = b""
 
 
-class ListCoreDumps(Request[list[DumpInfo]]):
+class ListCoreDumps(Query[list[DumpInfo]]):
     """List the core dumps."""
 
 

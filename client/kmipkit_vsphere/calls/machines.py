@@ -7,7 +7,7 @@ from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.message import Count, Message, Port, Size, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec
-from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.rpc.call import Query, Request
 
 
 class MachineState(StrEnum):
@@ -212,6 +212,12 @@ class SetMigrateEncryption(Request[None]):
     migrate_encryption: EncryptionMode
 
 
+class CheckIntegrity(Request[list[str]]):
+    """Check the encrypted files of a machine with its keys; the answer is what is wrong."""
+
+    name: Text
+
+
 class AddVirtualTPM(Request[MachineInfo]):
     """Add a virtual TPM to a machine whose home is encrypted."""
 
@@ -254,7 +260,7 @@ class PowerOff(Request[MachineInfo]):
     name: Text
 
 
-class ListMachines(Request[list[MachineInfo]]):
+class ListMachines(Query[list[MachineInfo]]):
     """All machines on the datastore, by name."""
 
 

@@ -6,7 +6,7 @@ call, and ``LAB_USER`` the user who calls vCenter.
 
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kmipkit_certs import development
@@ -26,7 +26,7 @@ ADDRESS = "127.0.0.1"
 PASSWORD_FILE = "administrator.password"  # noqa: S105 -- the name of a file
 _PASSWORD_BYTES = 15
 _PROGRAM = "exec ${KMIPKIT:-kmipkit}"
-_RESERVED = {"kms", "call", "guest", "bin", "roles-pki", VCENTER, ADMINISTRATOR, GUEST}
+_RESERVED = {"kms", "call", "guest", "curl", "bin", "roles-pki", VCENTER, ADMINISTRATOR, GUEST}
 
 
 def make(
@@ -63,6 +63,7 @@ def make(
     _script(folder / "bin" / "call", _call(lab, first_port))
     _script(folder / "bin" / "guest", _guest(lab, ports))
     _make_password(lab)
+    _script(folder / "bin" / "curl", _curl(lab, {VCENTER: first_port, **ports}))
     return _next_steps(folder, ports, kms_port, api_port)
 
 
@@ -103,13 +104,36 @@ def _guest(lab: Laboratory, ports: dict[str, int]) -> str:
         (
             "name=$1 command=$2",
             "shift 2",
-            "case $name in",
-            *(f"{shlex.quote(host)}) port={port} ;;" for host, port in ports.items()),
-            '*) echo "there is no host $name" >&2; exit 2 ;;',
-            "esac",
+            *_find_port(ports),
             f'{_PROGRAM} host "$command" --host "{ADDRESS}:$port" --name "$name" {options} "$@"',
         )
     )
+
+
+def _curl(lab: Laboratory, ports: dict[str, int]) -> str:
+    """``curl ROLE PATH …``: a request to vCenter as a user, or to a host as a guest."""
+    pki = shlex.quote(str(lab.role(ADMINISTRATOR).certificate.parent))
+    return "\n".join(
+        (
+            "name=$1 path=$2",
+            "shift 2",
+            *_find_port(ports),
+            f"if [ $name = {VCENTER} ]; then user={ADMINISTRATOR}; else user={GUEST}; fi",
+            "user=${LAB_USER:-$user}",
+            f"exec curl -sS --fail-with-body --cacert {pki}/ca.crt"
+            f' --cert {pki}/"$user".crt --key {pki}/"$user".key'
+            f' --connect-to "$name:443:{ADDRESS}:$port" "https://$name$path" "$@"',
+        )
+    )
+
+
+def _find_port(ports: dict[str, int]) -> Iterator[str]:
+    """The lines that set ``port`` for the role in ``name``."""
+    yield "case $name in"
+    for name, port in ports.items():
+        yield f"{shlex.quote(name)}) port={port} ;;"
+    yield '*) echo "there is no $name here" >&2; exit 2 ;;'
+    yield "esac"
 
 
 def _next_steps(folder: Path, ports: dict[str, int], kms_port: int, api_port: int) -> list[str]:

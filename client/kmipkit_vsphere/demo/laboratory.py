@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.directory import Directory
 
+from kmipkit_vsphere.model.certificates import to_pem
 from kmipkit_vsphere.model.clock import system_clock
 from kmipkit_vsphere.rpc.tls import Credentials
 
@@ -64,6 +66,12 @@ class Laboratory:
     def admit_vcenter(self) -> None:
         """Sign a client certificate for vCenter with the key server's authority."""
         self._kms_pki.issue(VCENTER, Purpose.CLIENT, system_clock())
+
+    def sign_for_vcenter(self, request: str) -> str:
+        """Sign a request of vCenter (PEM) with the key server's authority; the certificate (PEM)."""
+        parsed = x509.load_pem_x509_csr(request.encode())
+        signed = self._kms_pki.authority().sign(parsed, Purpose.CLIENT, system_clock())
+        return to_pem(signed)
 
     def role(self, name: str) -> Credentials:
         """Credentials among the roles."""

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from kmipkit_vsphere.demo.alarms import Alarms
 from kmipkit_vsphere.demo.native import Native
 from kmipkit_vsphere.demo.policies import PoliciesAndTPM
+from kmipkit_vsphere.demo.replacement import ReplaceKeyServer
 from kmipkit_vsphere.demo.runbooks import KeyLoss, RebuildVCenter
+from kmipkit_vsphere.demo.snapshots import Snapshots
 from kmipkit_vsphere.demo.standard import Standard
 from kmipkit_vsphere.demo.story import Story
 from kmipkit_vsphere.demo.trusted import Trusted
@@ -19,6 +22,9 @@ STORIES: Mapping[str, type[Story]] = MappingProxyType(
         "vsan": Vsan,
         "key-loss": KeyLoss,
         "rebuild-vcenter": RebuildVCenter,
+        "replace-key-server": ReplaceKeyServer,
         "policies": PoliciesAndTPM,
+        "snapshots": Snapshots,
+        "alarms": Alarms,
     }
 )

@@ -312,6 +312,27 @@ class MachineManager:
             self._close_powered_off(name)
             self._datastore.delete(name)
 
+    def check_integrity(self, name: str) -> list[str]:
+        """What is wrong with the encrypted files of a machine; :class:`EncryptionKeyRequired`."""
+        machine = self._datastore.machine(name)
+        machine.check_whole()
+        self._keys.fetch(machine.key_ids())
+        keys = self._keys.crypto.keys()
+        problems = []
+        for volume in machine.volumes:
+            try:
+                with volume.open(keys, machine.uuid) as file:
+                    if volume is machine.home and machine.has_tpm:
+                        virtual_tpm.read(file)
+            except DamagedData as damage:
+                problems.append(damage.message)
+        for number, chain in () if problems else machine.chains.items():
+            try:
+                layers.open_chain(chain, keys).close()
+            except DamagedData as damage:
+                problems.append(f"disk {number}: {damage.message}")
+        return problems
+
     # Locked and unlocked -------------------------------------------------------------------------
 
     def unlock(self, name: str) -> MachineInfo:

@@ -187,6 +187,7 @@ class MachineCalls:
             machines.RemoveSnapshot.row(MANAGEMENT, self.remove_snapshot),
             machines.RemoveAllSnapshots.row(MANAGEMENT, self.remove_all_snapshots),
             machines.ConsolidateDisks.row(MANAGEMENT, self.consolidate),
+            machines.CheckIntegrity.row(MANAGEMENT, self.check_integrity),
             machines.AddVirtualTPM.row(MANAGEMENT, self.add_tpm),
             machines.RemoveVirtualTPM.row(MANAGEMENT, self.remove_tpm),
             machines.CryptoUnlock.row(MANAGEMENT, self.unlock),
@@ -263,6 +264,9 @@ class MachineCalls:
     async def set_migrate_encryption(self, request: machines.SetMigrateEncryption) -> None:
         mode = request.migrate_encryption
         await in_thread(self._machines.set_migrate_encryption, request.name, mode)
+
+    async def check_integrity(self, request: machines.CheckIntegrity) -> list[str]:
+        return await in_thread(self._machines.check_integrity, request.name)
 
     async def add_tpm(self, request: machines.AddVirtualTPM) -> MachineInfo:
         return await in_thread(self._tpms.add, request.name)

@@ -7,7 +7,7 @@ An error names the parameter and what it must be, never its value: the value may
 import base64
 import binascii
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
@@ -20,6 +20,9 @@ from kmipkit_vsphere.model.keys import Secret, SecretText
 T = TypeVar("T")
 
 _PLACE: Final = re.compile(r"(?s).* - at `\$(?P<path>[^`]*)`\Z")
+_UNKNOWN: Final = re.compile(
+    r"(?s)Object contains unknown field `(?P<name>.*)`( - at `\$[^`]*`)?\Z"
+)
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>\w+)`( - at `\$[^`]*`)?\Z")
 _STEP: Final = re.compile(r"\.(?P<name>\w+)|\[(?P<index>[^\]]*)\]")
 
@@ -65,8 +68,12 @@ def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     """
     try:
         message: T = _decoder(cast("Hashable", kind)).decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.ValidationError as error:
         raise _invalid(str(error), kind) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise InvalidArgument("this is not JSON in UTF-8") from None
+    except RecursionError:
+        raise InvalidArgument("the parameters are nested too deeply") from None
     return message
 
 
@@ -83,10 +90,39 @@ def convert(value: object, kind: type[T]) -> T:
         raise _invalid(str(error), kind) from None
 
 
+def convert_texts(fields: dict[str, Any], kind: type[T]) -> T:
+    """The message whose fields are texts, such as ``5`` and ``true``; errors as :func:`decode`."""
+    try:
+        return msgspec.convert(fields, kind, strict=False, dec_hook=_from_json)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), kind) from None
+
+
+def json_schema(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """JSON Schemas of types, and the components that they refer to, as OpenAPI places them."""
+    schemas, components = msgspec.json.schema_components(
+        kinds, schema_hook=_schema, ref_template="#/components/schemas/{name}"
+    )
+    # Defaults in them are values of Python so far, such as tuples.
+    return decode(encode((schemas, components)), tuple[list[dict[str, Any]], dict[str, Any]])
+
+
+def _schema(kind: type) -> dict[str, Any]:
+    if kind is SecretText:
+        return {"type": "string", "format": "password"}
+    if kind is Secret:
+        return {"type": "string", "contentEncoding": "base64"}
+    raise NotImplementedError(f"a {kind.__name__} has no form as JSON")
+
+
 def _invalid(problem: str, kind: Any) -> InvalidArgument:
     """An error for people from a message of msgspec, of which only the place is used."""
     place = _PLACE.match(problem)
     path = place["path"] if place else ""
+    unknown = _UNKNOWN.match(problem)
+    if unknown:
+        name = f"{path}.{unknown['name'][:100]}".lstrip(".")
+        return InvalidArgument(f"there is no parameter {name}", invalid_property=name)
     missing = _MISSING.match(problem)
     if missing:
         path += f".{missing['name']}"

@@ -1,11 +1,12 @@
 """The script for nbdkit's python plugin: it forwards reads and writes to the host role.
 
 It runs in the Python that nbdkit was built with, so it uses the standard library only. It calls the
-host as a guest does, with a guest's certificate: JSON in length-prefixed frames over mutual TLS
-(:mod:`kmipkit_vsphere.rpc.frames`). Data keys never leave the host's process.
+host as a guest does, with a guest's certificate: JSON over HTTPS (:mod:`kmipkit_vsphere.rpc.api`).
+Data keys never leave the host's process.
 """
 
 import base64
+import http.client
 import json
 import socket
 import ssl
@@ -37,55 +38,53 @@ def thread_model() -> int:
     return int(nbdkit.THREAD_MODEL_SERIALIZE_REQUESTS)
 
 
+class Connection(http.client.HTTPConnection):
+    """A connection to the host; its certificate must carry the host's name, whatever the address."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(_settings["host"])
+        self._context = context
+
+    def connect(self) -> None:
+        """Connect, also again after the host has closed the connection."""
+        address = (_settings["address"], int(_settings["port"]))
+        with socket.create_connection(address, timeout=30) as tcp:  # TLS takes over the socket
+            self.sock = self._context.wrap_socket(tcp, server_hostname=_settings["host"])
+
+
 class Channel:
     """Calls to the host role; a broken connection is reopened once."""
 
     def __init__(self) -> None:
-        self._context = ssl.create_default_context(cafile=_settings["ca"])
-        self._context.load_cert_chain(_settings["cert"], _settings["key"])
+        context = ssl.create_default_context(cafile=_settings["ca"])
+        context.load_cert_chain(_settings["cert"], _settings["key"])
         self._lock = threading.Lock()
-        self._stream: ssl.SSLSocket | None = None
-        self._last = 0
+        self._connection = Connection(context)
 
-    def call(self, method: str, **params: Any) -> Any:
-        """The result of a call for this export's disk; RuntimeError with the host's reason."""
+    def call(self, method: str, **fields: Any) -> Any:
+        """The answer to a call for this export's disk; RuntimeError with the host's reason."""
         export = {"name": _settings["machine"], "disk": int(_settings.get("disk", "0"))}
+        body = json.dumps({**export, **fields}).encode()
         with self._lock:
             try:
-                answer = self._exchange(method, {**export, **params})
-            except OSError:
+                status, answer = self._exchange(method, body)
+            except (OSError, http.client.HTTPException):
                 self.close()
-                answer = self._exchange(method, {**export, **params})
-        if answer.get("error") is not None:
-            raise RuntimeError(answer["error"]["message"])
-        return answer["result"]
+                status, answer = self._exchange(method, body)
+        if status != http.HTTPStatus.OK:
+            raise RuntimeError(answer["message"])
+        return answer
 
-    def _exchange(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        if self._stream is None:
-            address = (_settings["address"], int(_settings["port"]))
-            with socket.create_connection(address, timeout=30) as tcp:  # TLS takes over the socket
-                self._stream = self._context.wrap_socket(tcp, server_hostname=_settings["host"])
-        self._last += 1
-        data = json.dumps({"id": self._last, "method": method, "params": params}).encode()
-        self._stream.sendall(len(data).to_bytes(4, "big") + data)
-        size = int.from_bytes(self._read(4), "big")
-        return dict(json.loads(self._read(size)))
-
-    def _read(self, size: int) -> bytes:
-        assert self._stream is not None
-        data = b""
-        while len(data) < size:
-            part = self._stream.recv(size - len(data))
-            if not part:
-                raise ConnectionResetError("the host closed the connection")
-            data += part
-        return data
+    def _exchange(self, method: str, body: bytes) -> tuple[int, Any]:
+        self._connection.request(
+            "POST", f"/api/{method}", body, {"Content-Type": "application/json"}
+        )
+        response = self._connection.getresponse()
+        return response.status, json.loads(response.read())
 
     def close(self) -> None:
         """Close the connection."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        self._connection.close()
 
 
 def open(_readonly: bool) -> Channel:  # noqa: A001 -- nbdkit calls it by this name

@@ -23,6 +23,7 @@ from kmipkit_vsphere.roles.process import (
     repeat,
     run,
 )
+from kmipkit_vsphere.rpc.call import Rows
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
 from kmipkit_vsphere.trust_authority.tpm import TPM
 from kmipkit_vsphere.trust_authority.tpm2 import open_tpm
@@ -65,12 +66,17 @@ def run_host(
 
     try:
         migrations = Migrations(host.migration, listening.address[0])
-        rows = {**host_calls(host), **MigrationCalls(migrations).rows()}
+        rows = host_rows(host, migrations)
         run(f"host {name}", rows, listening, announce, (*background(host), migrations.run))
     finally:
         host.close()
         if tpm is not None:
             tpm.close()
+
+
+def host_rows(host: Host, migrations: Migrations) -> Rows:
+    """Every call of a host."""
+    return {**host_calls(host), **MigrationCalls(migrations).rows()}
 
 
 def background(host: Host) -> tuple[Task, ...]:

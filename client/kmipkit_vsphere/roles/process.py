@@ -60,7 +60,9 @@ async def _serve(
 ) -> None:
     context = listening.credentials.server_context()
     revocations = listening.credentials.revocations()
-    server = channel.Server(rows, listening.callers, context, listening.everybody, revocations)
+    server = channel.Server(
+        rows, listening.callers, context, listening.everybody, revocations, f"kmipkit {title}"
+    )
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             host, port = await nursery.start(server.serve, listening.address)

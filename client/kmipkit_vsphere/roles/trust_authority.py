@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -14,6 +15,8 @@ from kmipkit_vsphere.trust_authority.trust_authority_host import (
     TRUSTED_HOST,
     TrustAuthorityHost,
 )
+
+SERVICES: Final = "kmipkit services for trusted hosts"
 
 
 def run_trust_authority(
@@ -31,7 +34,8 @@ def run_trust_authority(
         return host.context(listening.credentials)
 
     async def serve_hosts() -> None:
-        server = Server(host.services(), {}, context, frozenset({TRUSTED_HOST}))
+        everybody = frozenset({TRUSTED_HOST})
+        server = Server(host.services(), {}, context, everybody, title=SERVICES)
         async with trio.open_nursery() as nursery:
             place = (listening.address[0], service_port)
             address, port = await nursery.start(server.serve, place)

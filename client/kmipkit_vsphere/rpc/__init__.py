@@ -1,1 +1,1 @@
-"""Calls between the roles: JSON in frames, over TLS with certificates on both sides."""
+"""Calls between the roles: JSON over HTTPS with certificates on both sides."""

@@ -8,27 +8,38 @@
     machine = await client.call(PowerOn("db1"))  # the calling side
     PowerOn.row(MANAGEMENT, self.power_on)       # the called side
 
-The name of the class is the name of the method. The handler takes the request and returns the
-answer; the type checker holds both to the declaration.
+The name of the class is the name of the method, and its path is ``/api/`` with this name. The
+handler takes the request and returns the answer; the type checker holds both to the declaration.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Generic, Protocol, Self, TypeVar, get_args
+from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar, get_args
 
 from kmipkit_vsphere.model.message import Message
 
 A = TypeVar("A")
 
+API: Final = "/api/"
+"""What the path of each method begins with."""
 
-class Request(Message, Generic[A]):
+
+class Request(Message, Generic[A], forbid_unknown_fields=True):
     """The request of one method, whose answer is an ``A``."""
+
+    is_query: ClassVar[bool] = False
+    """Whether it only reads; then it is also served with GET."""
 
     @classmethod
     def method(cls) -> str:
         """The name of the method, as it is sent."""
         return cls.__name__
+
+    @classmethod
+    def path(cls) -> str:
+        """The path of the method."""
+        return API + cls.method()
 
     @classmethod
     def answer(cls) -> Any:
@@ -43,11 +54,17 @@ class Request(Message, Generic[A]):
         async def handle(request: Self, _caller: str) -> A:
             return await handler(request)
 
-        return Row(cls, role, handle)
+        return Row(cls, role, handle, needs=(role,))
+
+
+class Query(Request[A]):
+    """A request that only reads, and whose fields are plain enough for the query of a URL."""
+
+    is_query: ClassVar[bool] = True
 
 
 class Channel(Protocol):
-    """What calls can be made on; see :class:`kmipkit_vsphere.rpc.channel.Client`."""
+    """What calls can be made on; see :class:`kmipkit_vsphere.rpc.client.Client`."""
 
     async def call(self, request: Request[A]) -> A:
         """Make a call and return its answer, or raise its fault."""
@@ -63,6 +80,10 @@ class Row:
     request: type[Request[Any]]
     role: str
     handler: Callable[[Any, str], Awaitable[Any]]
+    needs: tuple[str, ...] = ()
+    """What the caller must have, for the description: the role, or privileges."""
+    entity: str = ""
+    """The object on which the privileges are needed, with fields of the request in braces."""
 
 
 Rows = Mapping[str, Row]

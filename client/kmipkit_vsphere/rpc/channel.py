@@ -1,44 +1,31 @@
-"""Calls between vCenter, hosts and their administrators: JSON in frames, over TLS.
+"""Connections between vCenter, hosts and their administrators: HTTPS with certificates on both sides.
 
-A request is ``{id, method, params}``, an answer ``{id, result}`` or ``{id, error: {fault, message,
-arguments}}``; :mod:`kmipkit_vsphere.rpc.call` has the types of requests and results. A connection
-carries one call at a time. Parameters and results are never logged, because some carry keys.
-
-A connection is closed after an error that is not a fault (time-out, bad frame), because it is
-unknown which answer belongs to which call.
+:func:`connect` is the calling side, :class:`Server` the called one. The calls themselves are JSON
+over HTTP: :mod:`kmipkit_vsphere.rpc.api`.
 """
 
 import logging
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
-from typing import Any, Final, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import Final
 
-import msgspec
 import trio
 
 from kmipkit.places import Full, Places
-from kmipkit_vsphere.model.defects import contained, describe
-from kmipkit_vsphere.model.encoding import decode, encode
-from kmipkit_vsphere.model.errors import (
-    InternalFault,
-    InvalidArgument,
-    NoPermission,
-    RPCError,
-    VSphereError,
-    fault_from,
-)
-from kmipkit_vsphere.model.message import Message, field
-from kmipkit_vsphere.rpc.call import Request, Rows
-from kmipkit_vsphere.rpc.frames import FrameStream
+from kmipkit_vsphere.model.defects import contained
+from kmipkit_vsphere.model.errors import RPCError
+from kmipkit_vsphere.rpc.api import Api, Caller
+from kmipkit_vsphere.rpc.call import Rows
+from kmipkit_vsphere.rpc.client import CALL_TIMEOUT, Client, host_header
 from kmipkit_vsphere.rpc.revocation import PeerRevocations
+from kmipkit_vsphere.rpc.serving import CallStream
 from kmipkit_vsphere.rpc.tls import Credentials, certificate_names
 
+__all__ = ["CALL_TIMEOUT", "Client", "Server", "connect"]
+
 HANDSHAKE_TIMEOUT: Final = 30.0
-IDLE_TIMEOUT: Final = 3600.0
-"""Seconds for a peer to shake hands, and to begin a frame."""
-CALL_TIMEOUT: Final = 600.0
+"""Seconds for a peer to shake hands."""
 CONNECT_TIMEOUT: Final = 5.0
 MAX_CONNECTIONS: Final = 256
 SHARE: Final = MAX_CONNECTIONS * 3 // 4
@@ -46,134 +33,19 @@ SHARE: Final = MAX_CONNECTIONS * 3 // 4
 
 log = logging.getLogger("kmipkit.vsphere.rpc")
 
-A = TypeVar("A")
-F = TypeVar("F")
-
-
-class CallFrame(Message):
-    """What a caller sends."""
-
-    id: int
-    method: Any = None
-    params: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class FaultFrame(Message):
-    """A fault, in an answer."""
-
-    fault: str
-    message: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-class ResultFrame(Message):
-    """The answer to a call that succeeded."""
-
-    id: int
-    result: msgspec.Raw
-
-
-class ErrorFrame(Message):
-    """The answer to a call that failed."""
-
-    id: int
-    error: FaultFrame
-
-
-class AnswerFrame(Message):
-    """Either of them, as a caller reads it."""
-
-    id: int
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    error: FaultFrame | None = None
-
-
-class Client:
-    """The calling side of one connection. Use :func:`connect` to make one."""
-
-    def __init__(self, stream: trio.abc.Stream, peer: str) -> None:
-        self.peer = peer
-        self._frames = FrameStream(stream)
-        self._lock = trio.Lock()
-        self._last = 0
-        self._broken = False
-
-    async def call(self, request: Request[A]) -> A:
-        """Make a call and return its answer.
-
-        Raises the fault that the peer raised, or :class:`RPCError` if none was received; the latter
-        ends the connection.
-        """
-        method = request.method()
-        result = await self.send(method, encode(request))
-        try:
-            answer: A = decode(result, request.answer())
-        except InvalidArgument as error:
-            raise RPCError(f"{method} on {self.peer}: in the answer {error.message}") from None
-        return answer
-
-    async def send(self, method: str, params: bytes) -> msgspec.Raw:
-        """Call a method by its name, with parameters that are JSON already; its result as JSON."""
-        async with self._lock:
-            if self._broken:
-                raise RPCError(f"the connection to {self.peer} is closed")
-            self._last += 1
-            self._broken = True  # until the answer to this call has been received
-            try:
-                answer = await self._exchange(CallFrame(self._last, method, msgspec.Raw(params)))
-            except RPCError as error:
-                raise RPCError(f"{method} on {self.peer}: {error.message}") from None
-            finally:
-                if self._broken:
-                    with trio.CancelScope(shield=True):
-                        await self._frames.aclose()
-        if answer.error is not None:
-            fault = answer.error
-            raise fault_from(fault.fault, fault.message, fault.arguments)
-        return answer.result
-
-    async def _exchange(self, call: CallFrame) -> AnswerFrame:
-        with trio.move_on_after(CALL_TIMEOUT):
-            await self._frames.send(call)
-            data = await self._frames.receive()
-            if data is None:
-                raise RPCError("the peer closed the connection without an answer")
-            answer = _parse(data, AnswerFrame)
-            if answer.id != call.id:
-                raise RPCError("the answer belongs to another call")
-            self._broken = False
-            return answer
-        raise RPCError(f"no answer within {CALL_TIMEOUT:.0f} s")
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        self._broken = True
-        await self._frames.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-
-def _parse(data: bytes, kind: type[F]) -> F:
-    try:
-        return decode(data, kind)
-    except InvalidArgument as error:
-        raise RPCError(f"the peer's message is malformed: {error.message}") from None
-
 
 async def connect(address: tuple[str, int], name: str, credentials: Credentials) -> Client:
     """Connect to the role called ``name``; the certificate there must carry this name.
 
-    Raises :class:`RPCError` if nothing listens there, or the handshake fails.
+    Raises :class:`RPCError` if nothing listens there, the handshake fails, or nobody can have this
+    name.
     """
+    host_header(name)  # before anything is sent
     where = f"{name} at {address[0]}:{address[1]}"
     context = credentials.client_context()
     revocations = credentials.revocations()
     tcp = await _connect(address, where)
-    # Frames say their length themselves, so the end of TCP between two of them ends TLS as well.
+    # HTTP says where an answer ends, so the end of TCP between two of them ends TLS as well.
     stream = trio.SSLStream(tcp, context, server_hostname=name, https_compatible=True)
     try:
         with trio.fail_after(HANDSHAKE_TIMEOUT):
@@ -202,68 +74,6 @@ async def _connect(address: tuple[str, int], where: str) -> trio.SocketStream:
     raise RPCError(f"cannot connect to {where}: no answer within {CONNECT_TIMEOUT:.0f} s")
 
 
-async def serve_stream(
-    stream: trio.abc.Stream,
-    caller: str,
-    roles: frozenset[str],
-    rows: Rows,
-    listens: Callable[[bool], None] = lambda _: None,
-    require_valid: Callable[[], None] = lambda: None,
-) -> None:
-    """Answer the calls on one connection until the caller closes it.
-
-    ``listens`` is called with True when the connection begins to wait for a call, and with False
-    when there is one. ``require_valid`` raises :class:`RPCError` before a call if the caller's
-    certificate has been revoked.
-    """
-    frames = FrameStream(stream)
-    try:
-        while True:
-            listens(True)
-            with trio.move_on_after(IDLE_TIMEOUT) as idle:
-                data = await frames.receive()
-            if idle.cancelled_caught or data is None:
-                return
-            listens(False)
-            require_valid()
-            await frames.send(await _answer(_parse(data, CallFrame), caller, roles, rows))
-    except RPCError as error:
-        log.warning("%s: %s", caller, error)
-    finally:
-        with trio.CancelScope(shield=True):
-            await frames.aclose()
-
-
-async def _answer(
-    call: CallFrame, caller: str, roles: frozenset[str], rows: Rows
-) -> ResultFrame | ErrorFrame:
-    try:
-        result = encode(await _run(call, caller, roles, rows))
-    except VSphereError as fault:
-        error = FaultFrame(type(fault).__name__, fault.message, fault.arguments)
-        return ErrorFrame(call.id, error)
-    except Exception as defect:
-        # A defect must not end the other connections. Only its kind and its place are logged: its
-        # text could hold what was passed in.
-        log.error("%s failed: %s", call.method, describe(defect))
-        return ErrorFrame(call.id, _INTERNAL)
-    return ResultFrame(call.id, msgspec.Raw(result))
-
-
-_INTERNAL: Final = FaultFrame(InternalFault.__name__, "an internal error; see the log")
-
-
-async def _run(call: CallFrame, caller: str, roles: frozenset[str], rows: Rows) -> Any:
-    row = rows.get(call.method) if isinstance(call.method, str) else None
-    if row is None:
-        raise InvalidArgument("there is no method of this name")
-    if row.role not in roles:
-        raise NoPermission(f"{caller} lacks the role {row.role}, which {call.method} needs")
-    request = decode(call.params, row.request)
-    log.info("%s calls %s", caller, call.method)
-    return await row.handler(request, caller)
-
-
 @dataclass(eq=False, slots=True)
 class _Connection:
     """A connection that holds a place; see :class:`kmipkit.places.Occupant`."""
@@ -271,7 +81,7 @@ class _Connection:
     address: str
     silent_since: float | None
     is_authenticated: bool = False
-    scope: trio.CancelScope = dataclass_field(default_factory=trio.CancelScope)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended_by: str = ""
 
     def listens(self, is_silent: bool) -> None:
@@ -299,7 +109,7 @@ class Server:
 
     ``context`` may be a function, which is called for each connection. ``callers`` maps the name in
     a caller's certificate to the caller's roles; ``everybody`` are the roles of all callers with a
-    trusted certificate.
+    trusted certificate. ``title`` is that of the description.
     """
 
     def __init__(
@@ -309,10 +119,11 @@ class Server:
         context: ssl.SSLContext | Callable[[], ssl.SSLContext],
         everybody: frozenset[str] = frozenset(),
         revocations: PeerRevocations | None = None,
+        title: str = "kmipkit",
     ) -> None:
         self._everybody = everybody
         self._revocations = revocations or PeerRevocations.none()
-        self._rows = rows
+        self._api = Api(rows, title)
         self._callers = callers
         self._context = context if callable(context) else lambda: context
         self._places: Places[_Connection] = Places(
@@ -350,7 +161,7 @@ class Server:
                 await trio.aclose_forcefully(tcp)
 
     async def _handle(self, tcp: trio.abc.Stream, connection: "_Connection") -> None:
-        # A caller that is done closes TCP; frames say their length, so nothing can be cut off unseen.
+        # A caller that is done closes TCP; HTTP says where a request ends: nothing is cut off unseen.
         stream = trio.SSLStream(tcp, self._context(), server_side=True, https_compatible=True)
         names = await self._shake_hands(stream)
         if names is None:
@@ -362,14 +173,14 @@ class Server:
         self._places.authenticated(connection, caller)
         connection.is_authenticated = True
         certificate = stream.getpeercert(binary_form=True)
-        await serve_stream(
+        calls = CallStream(
             stream,
-            caller,
-            roles | self._everybody,
-            self._rows,
+            self._api,
+            Caller(caller, roles | self._everybody),
             connection.listens,
             lambda: self._revocations.require_valid(certificate),
         )
+        await calls.serve()
 
     async def _shake_hands(
         self, stream: "trio.SSLStream[trio.abc.Stream]"

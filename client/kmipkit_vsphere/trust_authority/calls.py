@@ -8,7 +8,7 @@ from datetime import datetime
 
 from kmipkit_vsphere.model.message import LongText, Message, Text, field
 from kmipkit_vsphere.providers.kmip_access import KmipAccess
-from kmipkit_vsphere.rpc.call import Request
+from kmipkit_vsphere.rpc.call import Query, Request
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
 
@@ -89,7 +89,7 @@ class ServiceIdentity(Message):
     public_key: LongText
 
 
-class ServiceInfo(Request[ServiceIdentity]):
+class ServiceInfo(Query[ServiceIdentity]):
     """Ask a Trust Authority host who it is."""
 
 
@@ -129,5 +129,5 @@ class TrustAuthorityHealth(Message):
     providers: dict[str, str | None]
 
 
-class Health(Request[TrustAuthorityHealth]):
+class Health(Query[TrustAuthorityHealth]):
     """Ask a Trust Authority host which configuration it has, and whether its keys can be had."""

@@ -11,11 +11,15 @@ from typing import Final, Protocol
 
 from kmipkit_vsphere.model.errors import InvalidArgument, NoPermission, NotFound
 from kmipkit_vsphere.model.message import Message, field
-from kmipkit_vsphere.vcenter.privileges import ADMINISTRATOR, PREDEFINED, TRUSTED_ADMIN, Privilege
+from kmipkit_vsphere.vcenter.privileges import (
+    ADMINISTRATOR,
+    PREDEFINED,
+    TRUSTED_ADMIN,
+    TRUSTED_ADMINS,
+    Privilege,
+)
 
 ROOT: Final = "/"
-TRUSTED_ADMINS: Final = "TrustedAdmins"
-"""The group whose members, and nobody else, administer a trust authority (vsphere.md §5.2)."""
 
 Place = tuple[str, ...]
 """An object such as ``machine/db1``, then its parents, up to the root. The parent of a machine is its

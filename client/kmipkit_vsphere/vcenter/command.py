@@ -9,12 +9,12 @@ command line starts fast.
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar
 
 from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.vcenter.caller import Caller
-from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.vcenter.privileges import TRUSTED_ADMINS, Privilege
 
 A = TypeVar("A")
 V = TypeVar("V")
@@ -38,6 +38,12 @@ class VCenterRequest(Request[A]):
             raise ValueError(f"{cls.method()} has two handlers")
         HANDLERS[cls.method()] = function
         return function
+
+
+class VCenterQuery(VCenterRequest[A]):
+    """A request that only reads; see :class:`kmipkit_vsphere.rpc.call.Query`."""
+
+    is_query: ClassVar[bool] = True
 
 
 class Argument(NamedTuple):
@@ -77,6 +83,11 @@ class Row(NamedTuple):
     trusted_admins_only: bool = False
     records: bool = False
     """Whether vCenter writes an event for each call; for those whose handlers write none."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The privilege and, for some calls, the group; see :mod:`kmipkit_vsphere.rpc.openapi`."""
+        return (self.privilege, TRUSTED_ADMINS) if self.trusted_admins_only else (self.privilege,)
 
     @property
     def help(self) -> str:

@@ -23,6 +23,7 @@ from kmipkit_vsphere.providers.base import KeyProvider, refuse_generation
 from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.wrapped import is_wrapped, split
+from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.key_providers import KeyProviders, ServerDialer
@@ -47,14 +48,15 @@ class CryptoManagerKmip:
         clock: Clock,
         trust: Trust,
         locks: Locks,
+        alarms: Alarms,
     ) -> None:
         self._store = store
         self._clock = clock
-        self.event_log = EventLog(store, clock)
+        self.event_log = EventLog(store, clock, alarms.observe)
         self._purposes: dict[CryptoKeyId, list[str]] = defaultdict(list)
         self._failing: dict[tuple[str, CryptoKeyId | None, Entity | None], str] = {}
         self.providers = KeyProviders(store, key_server, clock, self.event_log, trust, locks)
-        self.health = ProviderHealth(store, clock, self.event_log, self.providers)
+        self.health = ProviderHealth(store, clock, self.event_log, self.providers, alarms)
 
     def provider(self, provider_id: str) -> KeyProvider:
         """The provider of this id, or NotFound."""

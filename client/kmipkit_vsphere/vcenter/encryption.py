@@ -270,6 +270,7 @@ class MachineEncryption:
                         raise
                     key_id = await self._record_key(name, key_id, before, info)
                 self._store.inventory.set_next_key(machine.uuid, None)
+            self._hosts.review(caller, info)
             self._crypto.note(caller.user, kind, key_id, entity)
             return key_id
 
@@ -314,7 +315,7 @@ class MachineEncryption:
             if not info.key_ids:
                 self._inventory.put_machine(replace(machine, key_id=None))
                 self._store.inventory.set_next_key(machine.uuid, None)
-                self._hosts.alarms.end(entity)
+                self._hosts.alarms.end_all(entity)
             self._crypto.note(caller.user, "Decrypt", machine.key_id, entity)
 
     async def unlock(self, caller: Caller, name: str) -> UnlockResult:

@@ -14,6 +14,7 @@ from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.encoding import encode, to_builtins
 from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.calls.events import (
     Entity,
     Event,
@@ -23,9 +24,8 @@ from kmipkit_vsphere.vcenter.calls.events import (
 )
 from kmipkit_vsphere.vcenter.store import Store
 
-PREFIX: Final = "com.vmware.vc."
-HOST_SIDE: Final = "esx."
-"""Events of hosts have no prefix but this."""
+COMPLETE: Final = ("esx.", "vim.event.")
+"""Events of hosts, and those that are classes of the API, do not have the common prefix."""
 NO_KEY: Final = "-"
 """The key id of an operation that failed before it had a key (R35: no field is empty)."""
 
@@ -82,13 +82,14 @@ def _time(text: str | None, name: str) -> datetime | None:
 
 
 class EventLog:
-    """Appends events to the store, and finds them again."""
+    """Appends events to the store, and finds them again; ``observe`` gets each of them."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, observe: Callable[[Event], None]) -> None:
         self._store = store
         self._clock = clock
         self.listeners: list[Callable[[], None]] = []
         """Called after each event."""
+        self._observe = observe
 
     def add(
         self,
@@ -104,24 +105,22 @@ class EventLog:
         **arguments: Any,
     ) -> None:
         """Append one event; ``event_type`` is without the common prefix. Never pass key bytes."""
-        self._store.events.add(
-            Event(
-                key=self._store.events.next_key(),
-                created_time=self._clock().isoformat(timespec="milliseconds"),
-                user_name=user,
-                event_type_id=event_type
-                if event_type.startswith(HOST_SIDE)
-                else PREFIX + event_type,
-                severity=severity or (Severity.ERROR if failed else Severity.INFO),
-                operation=operation,
-                result="failure" if failed else "success",
-                key_id=(key_id.key_id if key_id else "") or (NO_KEY if operation else ""),
-                provider_id=key_id.provider_id if key_id else "",
-                entity=entity,
-                arguments=arguments,
-                message=message,
-            )
+        event = Event(
+            key=self._store.events.next_key(),
+            created_time=self._clock().isoformat(timespec="milliseconds"),
+            user_name=user,
+            event_type_id=event_type if event_type.startswith(COMPLETE) else PREFIX + event_type,
+            severity=severity or (Severity.ERROR if failed else Severity.INFO),
+            operation=operation,
+            result="failure" if failed else "success",
+            key_id=(key_id.key_id if key_id else "") or (NO_KEY if operation else ""),
+            provider_id=key_id.provider_id if key_id else "",
+            entity=entity,
+            arguments=arguments,
+            message=message,
         )
+        self._store.events.add(event)
+        self._observe(event)
         for listener in self.listeners:
             listener()
 

@@ -33,6 +33,8 @@ from kmipkit_vsphere.vcenter.calls.providers import (
 
 SOON: Final = timedelta(days=60)
 """A certificate that expires within this time causes a warning."""
+VERY_SOON: Final = timedelta(days=30)
+"""Within this time its alarm is red."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,13 @@ def expiry_warning(certificate: x509.Certificate | None, now: datetime) -> str:
         return ""
     verb = "expired" if certificate.not_valid_after_utc <= now else "expires"
     return f"{verb} on {certificate.not_valid_after_utc:%Y-%m-%d}"
+
+
+def expiry_colour(certificate: x509.Certificate | None, now: datetime) -> Colour | None:
+    """Yellow for a certificate that expires soon, red for one that expires very soon or has."""
+    if not expiry_warning(certificate, now) or certificate is None:
+        return None
+    return Colour.RED if certificate.not_valid_after_utc - now <= VERY_SOON else Colour.YELLOW
 
 
 def certificate_info(certificate: x509.Certificate, now: datetime) -> CertificateInfo:

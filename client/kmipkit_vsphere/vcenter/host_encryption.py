@@ -387,7 +387,7 @@ class HostEncryption:
             "AddKey",
             key_id,
             entity,
-            failure=key_failure("kms.crypto.SendKeyError"),
+            failure=_push_failure,
             once=caller.in_background,
         ):
             async with self._fetched(key_id) as key:
@@ -455,6 +455,25 @@ class HostEncryption:
         if len(failures) == len(hosts):
             raise failures[0]
 
+    async def note_disabled(
+        self, caller: Caller, host: HostRecord, machine: str, refusal: VSphereError
+    ) -> None:
+        """Write an event if a machine is refused because its host is not in encryption mode."""
+        info = await self.call(host, HostInfo())
+        record = self._inventory.machine(machine)
+        if info.crypto_state is CryptoState.SAFE or record.key_id is None:
+            return
+        self._crypto.event_log.add(
+            "host.Crypto.HostCryptoDisabled",
+            f"{machine} needs encryption mode, which is disabled on host {host.name}:"
+            f" {refusal.message}",
+            user=caller.user,
+            operation="PowerOn",
+            key_id=record.key_id,
+            entity=Entity("host", host.name, host.uuid),
+            failed=True,
+        )
+
     async def remove_key(self, host: HostRecord, key_id: CryptoKeyId) -> None:
         """Remove a key from a host, even if it is in use.
 
@@ -483,6 +502,12 @@ def _may_enable(caller: Caller, host: HostRecord) -> bool:
     except NoPermission:
         return False
     return True
+
+
+def _push_failure(fault: VSphereError) -> str:
+    if isinstance(fault, InvalidState):
+        return "host.Crypto.HostCryptoDisabled"
+    return key_failure("kms.crypto.SendKeyError")(fault)
 
 
 def _host_key_failure(fault: VSphereError) -> str:

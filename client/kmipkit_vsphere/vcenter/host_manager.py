@@ -19,6 +19,7 @@ from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
+    DamagedData,
     EncryptionKeyRequired,
     HostUnreachable,
     InvalidArgument,
@@ -33,9 +34,10 @@ from kmipkit_vsphere.model.errors import (
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import ROOT, CryptoMode, HostRecord, ManagementType
 from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
+from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.caller import SYSTEM, Caller
-from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
+from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.host_encryption import HostDialer, HostEncryption, log
@@ -109,6 +111,7 @@ class HostManager(HostEncryption):
             if users:
                 raise ResourceInUse(f"machines are registered on host {name}: {', '.join(users)}")
             self._inventory.remove_host(name)
+            self.alarms.end_all(Entity("host", name))
             self._boots.pop(name, None)
             self._incomplete.discard(name)
 
@@ -202,9 +205,13 @@ class HostManager(HostEncryption):
         self, caller: Caller, host: HostRecord, key_id: CryptoKeyId
     ) -> HostDescription:
         try:
-            return await self._make_safe(caller, host, key_id)
+            info = await self._make_safe(caller, host, key_id)
         except (KeyNotUsable, NotFound) as failure:
-            return await self._renew_host_key(caller, host, failure)
+            info = await self._renew_host_key(caller, host, failure)
+        # A host with a key source of its own returns to the mode without an event.
+        for alarm in (AlarmName.HOST_KEY_MISSING, AlarmName.HOST_NEEDS_ENCRYPTION):
+            self.alarms.end(alarm, Entity("host", host.name, host.uuid))
+        return info
 
     async def _report_all_locked(
         self, caller: Caller, host: HostRecord, failure: VSphereError
@@ -241,6 +248,8 @@ class HostManager(HostEncryption):
             if machine.crypto_state is MachineState.INVALID and not keys:
                 return None  # it is not encrypted: that it is damaged is not about keys
             failure = _cause(fault, failures)
+            if isinstance(fault, DamagedData) or machine.crypto_state is MachineState.INVALID:
+                self.report_integrity(caller, machine, [failure.message])
             self._report_locked(caller, machine, failure, _missing(fault) or keys)
             return UnlockResult(machine.name, unlocked=False, reason=failure.message)
         return self.note_unlocked(caller, info, failures)
@@ -302,11 +311,14 @@ class HostManager(HostEncryption):
         """Write the events of a machine whose home is open; a disk of it may still be locked."""
         reasons = [failure.message for key, failure in failures.items() if key in machine.key_ids]
         self._report_unlocked(caller, machine)
+        self.review(caller, machine)
+        if self.alarms.get(AlarmName.MACHINE_INTEGRITY, Entity("machine", machine.name)):
+            self.report_integrity(caller, machine, [])
         if not machine.locked_disks:
             return UnlockResult(machine.name, unlocked=True)
         numbers = ", ".join(map(str, machine.locked_disks))
         text = f"disk {numbers} of {machine.name} stays locked: " + (
-            "; ".join(dict.fromkeys(reasons)) or "the host lacks its key"
+            "; ".join(dict.fromkeys([*machine.locked_reasons, *reasons])) or "its key is missing"
         )
         missing = [key for key in failures if key in machine.key_ids]
         failure = next((failures[key] for key in missing), None) or EncryptionKeyRequired(
@@ -317,26 +329,57 @@ class HostManager(HostEncryption):
             machine.name, unlocked=True, locked_disks=list(machine.locked_disks), reason=text
         )
 
-    def review(self, caller: Caller, machine: MachineInfo) -> None:
-        """Report what is unusual about a machine that was changed: layers with different keys."""
+    def report_integrity(
+        self, caller: Caller, machine: MachineInfo, problems: Sequence[str]
+    ) -> None:
+        """Write the event about the integrity of a machine's files: once for the same problems."""
         entity = Entity("machine", machine.name, machine.uuid)
-        if not machine.mixed_disks:
+        known = self.alarms.get(AlarmName.MACHINE_INTEGRITY, entity)
+        if problems:
+            message = f"the encrypted files of {machine.name} are damaged: {'; '.join(problems)}"
+        else:
+            message = f"the encrypted files of {machine.name} are whole"
+        if problems and known is not None and known.message == message:
             return
-        disks = ", ".join(map(str, machine.mixed_disks))
         self._crypto.event_log.add(
-            "vm.crypto.DiskchainUsingMixedKeys",
-            f"the layers of disk {disks} of {machine.name} are locked by different keys; all of these"
-            " keys are needed",
+            "crypto.IntegrityCheckFailed" if problems else "crypto.IntegrityCheckPassed",
+            message,
             user=caller.user,
+            operation="CheckIntegrity",
+            key_id=next(iter(machine.key_ids), None),
             entity=entity,
-            severity=Severity.WARNING,
+            failed=bool(problems),
+        )
+
+    def review(self, caller: Caller, machine: MachineInfo) -> None:
+        """Report what is unusual about the layers of a machine that was changed."""
+        entity = Entity("machine", machine.name, machine.uuid)
+        disks = ", ".join(map(str, machine.mixed_disks))
+        event_type = "vm.crypto.DiskchainUsingMixedKeys"
+        message = (
+            f"the layers of disk {disks} of {machine.name} are locked by different keys; all of these"
+            " keys are needed"
+        )
+        if self.alarms.set(
+            AlarmName.MIXED_KEYS, entity, PREFIX + event_type, message if disks else ""
+        ):
+            self._crypto.event_log.add(
+                event_type, message, user=caller.user, entity=entity, severity=Severity.WARNING
+            )
+        self.alarms.set(
+            AlarmName.CONSOLIDATION_NEEDED,
+            entity,
+            "",
+            f"the disks of {machine.name} have layers that no snapshot needs (consolidate-disks)"
+            if machine.consolidation_needed
+            else "",
         )
 
     def _report_unlocked(
         self, caller: Caller, machine: MachineInfo, *, if_alarmed: bool = False
     ) -> None:
         entity = Entity("machine", machine.name, machine.uuid)
-        had_alarm = not machine.locked_disks and self.alarms.end(entity)
+        had_alarm = not machine.locked_disks and self.alarms.end(AlarmName.MACHINE_LOCKED, entity)
         if if_alarmed and not had_alarm:
             return
         for key_id in machine.key_ids:
@@ -362,7 +405,7 @@ class HostManager(HostEncryption):
         key_id = next(iter(keys), None)
         event_type = self._locked_event(failure, key_id)
         message = text or f"the machine {machine.name} is locked: {failure.message}"
-        if self.alarms.begin(entity, event_type, message):
+        if self.alarms.begin(AlarmName.MACHINE_LOCKED, entity, PREFIX + event_type, message):
             self._crypto.event_log.add(
                 event_type,
                 message,

@@ -130,7 +130,22 @@ class Machines:
                 await self._give_keys(caller, host, await self._get(host, name))
                 info = await self._hosts.call(host, request)
             self._crypto.note(caller.user, operation, machine.key_id, entity)
+            self._hosts.review(caller, info)
             return info
+
+    async def check_integrity(self, caller: Caller, name: str) -> list[str]:
+        """What is wrong with the encrypted files of a machine; with its event."""
+        async with self._locks.machine(name):
+            machine = self._inventory.machine(name)
+            host = self._inventory.host(machine.host)
+            info = await self._get(host, name)
+            if info.crypto_state is MachineState.INVALID:
+                problems = [info.problem or "its files cannot be read"]
+            else:
+                await self._give_keys(caller, host, info)
+                problems = await self._hosts.call(host, host_calls.CheckIntegrity(name))
+            self._hosts.report_integrity(caller, info, problems)
+            return problems
 
     async def _give_keys(self, caller: Caller, host: HostRecord, machine: MachineInfo) -> None:
         failures = await self._hosts.push_for(caller, host, machine.key_ids)
@@ -292,7 +307,7 @@ class Machines:
                 info = infos.get(record.name) or _unknown(record, problem)
                 policies = self._policies.of(record.uuid)
                 names = {part: policy.name for part, policy in policies.items()}
-                fields = structs.asdict(info)
+                fields = {**structs.asdict(info), "uuid": record.uuid}
                 listed.append(ListedMachine(**fields, host=host.name, policies=names))
         return listed
 
@@ -356,7 +371,7 @@ class Machines:
             await self._hosts.call(host, host_calls.UnregisterMachine(name))
             self._inventory.remove_machine(name)
             self._policies.forget(machine.uuid)
-            self._hosts.alarms.end(Entity("machine", name, machine.uuid))
+            self._hosts.alarms.end_all(Entity("machine", name, machine.uuid))
 
     async def destroy(self, user: str, name: str) -> None:
         """Destroy_Task: delete a machine that is powered off, with its files."""
@@ -368,7 +383,7 @@ class Machines:
                 await self._hosts.call(host, host_calls.DeleteMachine(name))
             self._inventory.remove_machine(name)
             self._policies.forget(machine.uuid)
-            self._hosts.alarms.end(entity)
+            self._hosts.alarms.end_all(entity)
             self._crypto.note(user, "Destroy", machine.key_id, entity)
 
     async def delete_files(self, user: str, host_name: str, name: str) -> None:
@@ -395,6 +410,9 @@ class Machines:
                 failures = await self._hosts.push_for(caller, host, locked.required_key)
                 for failure in failures.values():
                     raise failure from None
+            except InvalidState as refusal:
+                await self._hosts.note_disabled(caller, host, name, refusal)
+                raise
             return await self._hosts.call(host, host_calls.PowerOn(name))
 
     async def power_off(self, name: str) -> MachineInfo:

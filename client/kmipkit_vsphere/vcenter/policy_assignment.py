@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from kmipkit_vsphere.calls.machines import MachineInfo
 from kmipkit_vsphere.model.errors import InvalidArgument, NotFound
+from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.caller import Caller
-from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity
 from kmipkit_vsphere.vcenter.calls.policies import Compliance, ComplianceStatus
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.encryption import MachineEncryption
@@ -23,11 +24,13 @@ class PolicyAssignment:
         crypto: CryptoManagerKmip,
         machines: Machines,
         encryption: MachineEncryption,
+        alarms: Alarms,
     ) -> None:
         self._policies = policies
         self._crypto = crypto
         self._machines = machines
         self._encryption = encryption
+        self._alarms = alarms
 
     async def set(
         self,
@@ -67,7 +70,7 @@ class PolicyAssignment:
             self._machines.record(name).key_id,
             Entity("machine", name, info.uuid),
         )
-        return self._policies.compliance(await self._machines.info(name))
+        return self._check(await self._machines.info(name))
 
     async def check(
         self, names: Sequence[str] | None = None, *, all_parts: bool = False
@@ -83,6 +86,19 @@ class PolicyAssignment:
             result
             for machine in listed
             if not names or machine.name in names
-            for result in self._policies.compliance(machine)
+            for result in self._check(machine)
             if all_parts or result.status in answer
         ]
+
+    def _check(self, machine: MachineInfo) -> list[Compliance]:
+        """The compliance of a machine, with an alarm if a part is not as required."""
+        results = self._policies.compliance(machine)
+        parts = [result for result in results if result.status is ComplianceStatus.NON_COMPLIANT]
+        if all(result.status is not ComplianceStatus.UNKNOWN for result in results):
+            self._alarms.set(
+                AlarmName.POLICY_COMPLIANCE,
+                Entity("machine", machine.name, machine.uuid),
+                "",
+                "; ".join(f"{result.part}: {result.reason}" for result in parts),
+            )
+        return results

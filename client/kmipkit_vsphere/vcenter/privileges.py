@@ -69,6 +69,7 @@ class Privilege(StrEnum):
     VIEW_STORAGE_POLICIES = "StorageProfile.View"
     UPDATE_STORAGE_POLICIES = "StorageProfile.Update"
     APPLY_STORAGE_POLICY = "StorageProfile.Apply"
+    ACKNOWLEDGE_ALARM = "Alarm.Acknowledge"
     MODIFY_PERMISSIONS = "Authorization.ModifyPermissions"
 
 
@@ -90,6 +91,9 @@ _NOT_WITHOUT_CRYPTO = (
         Privilege.MANAGE_USER_GROUPS,
     }
 )
+
+TRUSTED_ADMINS: Final = "TrustedAdmins"
+"""The group whose members, and nobody else, administer a trust authority (vsphere.md §5.2)."""
 
 ADMINISTRATOR: Final = "Administrator"
 NO_CRYPTO_ADMIN: Final = "NoCryptoAdmin"

@@ -9,15 +9,19 @@ from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.defects import contained, describe
 from kmipkit_vsphere.model.errors import InvalidArgument, VSphereError
+from kmipkit_vsphere.model.keys import escaped
 from kmipkit_vsphere.model.records import ManagementType, ProviderRecord
 from kmipkit_vsphere.providers import native
-from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
+from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
+from kmipkit_vsphere.vcenter.alarms import Alarms
+from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.health import (
     ProviderStatus,
     ServerStatus,
     check_server,
     compare,
+    expiry_colour,
     expiry_warning,
     overall,
 )
@@ -31,19 +35,28 @@ class ProviderHealth:
     """The status of the key providers of one vCenter, and what is new in it."""
 
     def __init__(
-        self, store: Store, clock: Clock, events: EventLog, providers: KeyProviders
+        self,
+        store: Store,
+        clock: Clock,
+        events: EventLog,
+        providers: KeyProviders,
+        alarms: Alarms,
     ) -> None:
         self._store = store
         self._clock = clock
         self._events = events
         self._providers = providers
+        self._alarms = alarms
         self._last: dict[str, dict[str, ServerStatus]] = {}
         self._warned: set[str] = set()
 
     async def status(self, provider_ids: list[str] | None = None) -> list[ProviderStatus]:
         """RetrieveKmipServersStatus: asks every server now; None for all providers."""
         asked = provider_ids or [record.id for record in self._store.providers.all()]
-        return [await self._status(provider_id, interactive=True) for provider_id in asked]
+        statuses = [await self._status(provider_id, interactive=True) for provider_id in asked]
+        for status in statuses:
+            self._update_alarms(status)
+        return statuses
 
     async def is_active(self, provider_id: str | None = None) -> bool:
         """IsKmsClusterActive: whether a provider, or the default, can be used now."""
@@ -60,9 +73,10 @@ class ProviderHealth:
         for provider_id in set(self._last) - {record.id for record in records}:
             del self._last[provider_id]
         for record in records:
-            if record.type is ManagementType.STANDARD:
-                with contained(log, f"the health poll of the key provider {record.id}"):
-                    status = await self._status(record.id)
+            with contained(log, f"the health poll of the key provider {record.id}"):
+                status = await self._status(record.id)
+                self._update_alarms(status)
+                if record.type is ManagementType.STANDARD:
                     self._report_servers(record.id, status.servers or _without_servers(status))
                     self._report_client_certificate(record.id, status.client_certificate)
 
@@ -99,6 +113,57 @@ class ProviderHealth:
             tuple(servers),
             self._providers.trust.client_certificate(provider_id),
             reasons or (() if servers else ("there is no key server; add one",)),
+        )
+
+    def _update_alarms(self, status: ProviderStatus) -> None:
+        """Begin and end the alarms about a provider, its servers and all certificates."""
+        provider = Entity("provider", status.provider)
+        is_bad = status.status in (Colour.YELLOW, Colour.RED)
+        record = self._store.providers.get(status.provider)
+        # A native provider without a backup has an alarm of its own.
+        has_other = record.type is ManagementType.NATIVE and not record.details.has_backup
+        reason = "; ".join(status.reasons) or "a reason that is not known"
+        self._alarms.set(
+            AlarmName.KEY_PROVIDER_HEALTH,
+            provider,
+            f"{PREFIX}kms.crypto.Unreachable" if status.status is Colour.RED else "",
+            f"the key provider {status.provider} is {status.status}: {reason}"
+            if is_bad and not has_other
+            else "",
+            status.status if is_bad else None,
+        )
+        self._set_certificate_alarm(
+            provider,
+            "vecs.KMSClientCertExpirationEvent",
+            "vCenter's certificate",
+            status.client_certificate,
+        )
+        for server in status.servers:
+            entity = Entity("keyServer", f"{escaped(status.provider)}/{server.name}")
+            self._alarms.set(
+                AlarmName.KEY_SERVER_CONNECTION,
+                entity,
+                f"{PREFIX}kms.crypto.Unreachable",
+                "; ".join(server.reasons) if server.status is Colour.RED else "",
+            )
+            if server.certificate is not None:  # that of one that cannot be reached is not known
+                self._set_certificate_alarm(
+                    entity,
+                    "vecs.KMSServerCertExpirationEvent",
+                    f"the certificate of {server.name}",
+                    server.certificate,
+                )
+
+    def _set_certificate_alarm(
+        self, entity: Entity, event_type: str, name: str, certificate: x509.Certificate | None
+    ) -> None:
+        expiry = expiry_warning(certificate, self._clock())
+        self._alarms.set(
+            AlarmName.CERTIFICATE,
+            entity,
+            PREFIX + event_type,
+            f"{name} {expiry}" if expiry else "",
+            expiry_colour(certificate, self._clock()),
         )
 
     def _report_client_certificate(

@@ -13,12 +13,11 @@ from kmipkit_vsphere.model.errors import NoPermission
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.rpc import call as rpc
 from kmipkit_vsphere.vcenter import handlers
-from kmipkit_vsphere.vcenter.authorization import TRUSTED_ADMINS
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls import ROWS
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.command import HANDLERS, AnyHandler, Row, VCenterRequest
-from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.vcenter.privileges import TRUSTED_ADMINS, Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 A = TypeVar("A")
@@ -70,7 +69,7 @@ class VCenterService:
         async def handle(request: VCenterRequest[Any], user: str) -> Any:
             return await self._checked(row, handler, request, user)
 
-        return rpc.Row(row.request, USER, handle)
+        return rpc.Row(row.request, USER, handle, row.needs, row.entity)
 
     async def _checked(
         self, row: Row, handler: AnyHandler, request: VCenterRequest[Any], user: str

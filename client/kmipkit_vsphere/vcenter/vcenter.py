@@ -10,8 +10,10 @@ from collections.abc import Iterable
 
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.defects import contained
+from kmipkit_vsphere.model.keys import CryptoKeyId, escaped
 from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.authorization import Authorization
+from kmipkit_vsphere.vcenter.calls.events import AlarmName
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.encryption import MachineEncryption
 from kmipkit_vsphere.vcenter.host_encryption import HostDialer
@@ -52,8 +54,9 @@ class VCenter:
         self.store = store
         self.clock = clock
         self.authorization = Authorization(store.permissions, frozenset(administrators))
-        self.crypto = CryptoManagerKmip(store, key_server, clock, trust, locks)
-        self.hosts = HostManager(store, self.crypto, host, locks, Alarms(store, clock))
+        self.alarms = Alarms(store, clock)
+        self.crypto = CryptoManagerKmip(store, key_server, clock, trust, locks, self.alarms)
+        self.hosts = HostManager(store, self.crypto, host, locks, self.alarms)
         self.natives = NativeProviders(store, clock, self.crypto.event_log, self.hosts, locks)
         self.policies = Policies(store)
         self.encryption = MachineEncryption(
@@ -71,7 +74,7 @@ class VCenter:
             self.policies,
         )
         self.policy_assignment = PolicyAssignment(
-            self.policies, self.crypto, self.machines, self.encryption
+            self.policies, self.crypto, self.machines, self.encryption, self.alarms
         )
         self.vsan = VsanClusters(store, self.crypto, self.hosts, instance)
         self.trust_authority = TrustAuthorityCluster(store, instance, self.hosts, trust)
@@ -96,6 +99,35 @@ class VCenter:
             await self.migrations.settle_all()
         with contained(log, "interrupted clones"):
             await self.machines.settle_clones()
+        with contained(log, "alarms of what is gone"):
+            self._prune_alarms()
+
+    def _prune_alarms(self) -> None:
+        """End the alarms of machines, hosts, key providers and key servers that are gone."""
+        inventory, providers = self.store.inventory, self.store.providers
+        known = {
+            *(("machine", machine.name) for machine in inventory.machines()),
+            *(("host", host.name) for host in inventory.hosts()),
+            *(("provider", record.id) for record in providers.all()),
+            *(
+                ("keyServer", f"{escaped(record.id)}/{server.name}")
+                for record in providers.all()
+                for server in providers.servers(record.id)
+            ),
+        }
+        self.alarms.prune(
+            lambda entity: entity.type == "key" or (entity.type, entity.name) in known
+        )
+
+    async def _look_at_missing_keys(self) -> None:
+        """End the alarms of missing keys that nothing uses any more."""
+        missing = [alarm for alarm in self.alarms.all() if alarm.alarm is AlarmName.KEY_MISSING]
+        if missing:
+            uses = await self.usage.all()
+            for alarm in missing:
+                in_use = uses.of(CryptoKeyId.parse(alarm.entity.name))
+                if not in_use and not uses.silent_hosts:
+                    self.alarms.end(alarm.alarm, alarm.entity)
 
     async def poll_health(self) -> None:
         """One round of health polls, whose changes become events."""
@@ -103,5 +135,7 @@ class VCenter:
             await self.crypto.health.poll()
         with contained(log, "native key providers without a backup"):
             self.natives.remind()
+        with contained(log, "keys that are missing"):
+            await self._look_at_missing_keys()
         with contained(log, "the attestation of trusted clusters"):
             await self.trusted_clusters.poll()

@@ -7,7 +7,6 @@ the transaction is staged: it is published after the commit, and discarded with 
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
 from typing import Any, TypeVar
 
 from kmipkit.model.messages import ResponseBatchItem
@@ -15,11 +14,11 @@ from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.asynchronous import AsynchronousRequests
 from kmipkit_server.engine.computing import Computing, Results
+from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.multipart import Computations
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.staging import Staged
-from kmipkit_server.identity.identity import Identity
 from kmipkit_server.identity.tickets import Tickets
 from kmipkit_server.store.base import Reader, Transaction
 
@@ -54,9 +53,8 @@ class Batch:
     def __init__(
         self,
         server: Server,
-        identity: Identity,
+        exchange: Exchange,
         version: Version,
-        now: datetime,
         store: Reader | Transaction,
         results: Results | None = None,
         *,
@@ -65,9 +63,10 @@ class Batch:
     ) -> None:
         """``results`` are those of the computations of the message, if it has run before."""
         self.server = server
-        self.identity = identity
+        self.exchange = exchange
+        self.identity = exchange.identity
         self.version = version
-        self.now = now
+        self.now = exchange.now
         """The time of the request, in whole seconds."""
         self.store = store
         self.is_single = is_single
@@ -76,6 +75,8 @@ class Batch:
         """Whether the store can write; otherwise what can be noted another time is left out."""
         self.results: list[ResponseBatchItem] = []
         """The results so far."""
+        self.objects: list[tuple[str, ...]] = []
+        """The Unique Identifiers that each item named and returned."""
         self.encoded: list[bytes | None] = []
         """The results of several items in their encoding; None for a failure, which is encoded last."""
         self._task_results = results

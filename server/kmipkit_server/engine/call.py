@@ -33,8 +33,8 @@ class Call:
     """One operation in progress. Later items see what it returns only if it succeeds."""
 
     __slots__ = (
-        "batch", "has_loaded", "identifiers", "identity", "now", "operation", "outputs", "store",
-        "usage", "version",
+        "batch", "has_loaded", "identifiers", "identity", "named", "now", "operation", "outputs",
+        "store", "usage", "version",
     )  # fmt: skip
 
     def __init__(self, batch: Batch, operation: Operation) -> None:
@@ -47,6 +47,8 @@ class Call:
         self.store = batch.store
         self.identifiers: tuple[str, ...] = ()
         """Identifiers that this operation returns."""
+        self.named: tuple[str, ...] = ()
+        """Identifiers that the request names."""
         self.outputs: tuple[bytes, ...] = ()
         """Data that this operation returns."""
         self.has_loaded = False
@@ -110,6 +112,11 @@ class Call:
         The field has the identifier itself, a name (3.0), the index of an identifier that this
         batch has returned (2.x), or nothing for the ID Placeholder.
         """
+        resolved = self._resolve(identifier)
+        self.named += (resolved,)
+        return resolved
+
+    def _resolve(self, identifier: object) -> str:
         if isinstance(identifier, NameReference):
             return self._named(identifier)
         if isinstance(identifier, str):

@@ -5,7 +5,7 @@ its items are carried out is in :mod:`kmipkit_server.engine.execution`.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,6 +28,7 @@ from kmipkit_server.engine.asynchronous import (
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.budget import MessageLimits, require_count
 from kmipkit_server.engine.computing import Computer
+from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.execution import Execution
 from kmipkit_server.engine.plan import Plan, Planner
 from kmipkit_server.engine.request import (
@@ -45,7 +46,7 @@ from kmipkit_server.engine.settings import Clock
 from kmipkit_server.engine.version_log import VersionLog
 from kmipkit_server.identity import provisioned
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
-from kmipkit_server.identity.identity import Identity
+from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.store.base import Store, StoreError
 
 log = logging.getLogger("kmipkit.server")
@@ -99,8 +100,9 @@ class Dispatcher:
             identity = replace(identity, name=row.account)
         return await self.accounts.admit(identity, self._now())
 
-    async def _authenticate(self, request: Request, identity: Identity, now: datetime) -> Identity:
+    async def _authenticate(self, request: Request, exchange: Exchange) -> Identity:
         """The account of a request that has credentials, or whose certificate may have ended."""
+        identity, now = exchange.identity, exchange.now
         self._require_credential(identity, now)
         authentication = request.header.authentication
         return await self.accounts.authenticate(identity, authentication, now, len(request.items))
@@ -117,6 +119,7 @@ class Dispatcher:
 
     async def respond(self, data: bytes, identity: Identity) -> Response:
         """The response to a whole message. Malformed input never raises an exception."""
+        exchange = Exchange(identity, self.clock())
         try:
             if len(data) < LARGE_MESSAGE:
                 request = read_request(data, self.limits, strict=self.strict)
@@ -126,30 +129,60 @@ class Dispatcher:
                 self._check_unusual(request, identity)
         except (RemoteProtocolError, OperationError) as error:
             log.warning("%s: bad request: %s", identity.name, error)
-            return Response(self.refuse(error, data))
-        now = self._now()
+            return await self._refuse_unreadable(exchange, error, data)
+        exchange.request = request
+        answer = await self._answer(request, exchange)
+        exchange.results = answer.results
+        try:
+            await self._conclude(exchange)
+        except StoreError as error:
+            answer = Answer([self._store_failure(request, exchange.identity, error)])
+        encoded = answer.encode(request.version, exchange)
+        return Response(encoded, request.version if answer.exchanges_roles else None)
+
+    async def _answer(self, request: Request, exchange: Exchange) -> Answer:
+        """The results of a message, of whatever kind."""
+        name = exchange.identity.name
         try:
             check_header(request)
             require_no_critical_extension(request)
             if request.header.authentication is not None or self.server.state.provisioned:
-                identity = await self._authenticate(request, identity, now)
-            answer = await self._carry_out(request, identity, now)
+                exchange.identity = await self._authenticate(request, exchange)
+            answer = await self._carry_out(request, exchange)
         except AuthenticationError as error:
-            log.warning("%s: authentication failed: %s", identity.name, error.message)
+            log.warning("%s: authentication failed: %s", name, error.message)
             answer = Answer([failure(request.version, error, item) for item in request.items])
         except CriticalExtension as error:
-            log.warning("%s: bad request: %s", identity.name, error.message)
+            log.warning("%s: bad request: %s", name, error.message)
             answer = Answer([failure(request.version, error, item) for item in request.items])
         except OperationError as error:
-            log.warning("%s: bad request: %s", identity.name, error.message)
+            log.warning("%s: bad request: %s", name, error.message)
             answer = Answer([failure(request.version, error)])
         except StoreError as error:
-            answer = Answer([self._store_failure(request, identity, error)])
+            answer = Answer([self._store_failure(request, exchange.identity, error)])
         if request.header.maximum_response_size is not None:
-            refusal = refusal_of_size(request, answer, now, identity.proof)
+            refusal = refusal_of_size(request, answer, exchange)
             answer = answer if refusal is None else Answer([refusal])
-        encoded = answer.encode(request.version, now, identity.proof)
-        return Response(encoded, request.version if answer.exchanges_roles else None)
+        return answer
+
+    async def _conclude(self, exchange: Exchange) -> None:
+        """Call the hooks before a response. StoreError if there must be none."""
+        for responding in self.seam.responding:
+            responding(exchange)
+        for settle in self.seam.settle:
+            await settle()
+
+    async def _refuse_unreadable(
+        self, exchange: Exchange, error: RemoteProtocolError | OperationError, data: bytes
+    ) -> Response:
+        """The response to a message that cannot be read."""
+        exchange.error = error
+        try:
+            await self._conclude(exchange)
+        except StoreError as failed:
+            # The client learns what is wrong with its message: this gives nothing away.
+            self._report(exchange.identity, failed)
+        return Response(self.refuse(error, data))
 
     def _check_unusual(self, request: Request, identity: Identity) -> None:
         """Refuse too many items, and log what only later versions have."""
@@ -179,7 +212,7 @@ class Dispatcher:
         if version not in VERSIONS:
             version = next((v for v in reversed(VERSIONS) if version and v < version), VERSIONS[0])
         refusal = failure(version, OperationError(error.reason, str(error)))
-        return response.message(version, [refusal], self._now())
+        return response.message(version, [refusal], Exchange(SYSTEM, self.clock()))
 
     def due(self) -> list[DeferredRequest]:
         """The asynchronous requests that are due."""
@@ -196,24 +229,28 @@ class Dispatcher:
             # The Poll that fetches a result has a Maximum Response Size of its own.
             header = original.header.replace(maximum_response_size=None)
             request = Request(original.version, header, tuple(items.values()))
+            results: Sequence[ResponseBatchItem]
             try:
-                plan = self._planner.plan(request)
-                execution = self._execution(request, plan, deferred.identity, self._now())
-                batch = await execution.finish(self.store, self.computer)
+                batch = await self.run_for(request, deferred.identity)
                 results = batch.results
             except StoreError as error:
                 results = [self._store_failure(request, deferred.identity, error)]
             self._asynchronous.finish(deferred, items, results)
 
     async def run_for(self, request: Request, identity: Identity) -> Batch:
-        """Carry out a request of the server's own for an account. StoreError if the store fails."""
-        execution = self._execution(request, self._planner.plan(request), identity, self._now())
-        return await execution.finish(self.store, self.computer)
+        """Carry out a request for an account without a connection. StoreError if the store fails."""
+        exchange = Exchange(identity, self.clock())
+        exchange.request = request
+        batch = await self._finish(request, self._planner.plan(request), exchange)
+        exchange.results = batch.results
+        await self._conclude(exchange)
+        return batch
 
     # --- from a request to its results -----------------------------------------------------------
 
-    async def _carry_out(self, request: Request, identity: Identity, now: datetime) -> Answer:
+    async def _carry_out(self, request: Request, exchange: Exchange) -> Answer:
         """The results of a request; of one that is deferred, that it is pending."""
+        identity = exchange.identity
         plan = self._planner.plan(request)
         if plan.is_immediate:
             # Process carries out its request before its own batch runs: a transaction of its own
@@ -224,27 +261,26 @@ class Dispatcher:
         elif request.header.asynchronous_indicator and is_to_be_deferred(
             request, slow=plan.takes_long
         ):
-            return Answer(self._defer(request, identity, now))
-        execution = self._execution(request, plan, identity, now)
-        batch = await execution.finish(self.store, self.computer)
+            return Answer(self._defer(request, exchange))
+        batch = await self._finish(request, plan, exchange)
         return Answer(batch.results, batch.encoded, batch.message, batch.exchanges_roles)
 
-    def _defer(
-        self, request: Request, identity: Identity, now: datetime
-    ) -> list[ResponseBatchItem]:
+    def _defer(self, request: Request, exchange: Exchange) -> list[ResponseBatchItem]:
         """Accept a request that is carried out later, unless its response would be too large."""
         random = self.server.settings.random
-        pending = self._asynchronous.defer(request, identity, self.clock(), random)
-        refusal = refusal_of_size(request, Answer(pending), now, identity.proof)
+        pending = self._asynchronous.defer(request, exchange.identity, self.clock(), random)
+        refusal = refusal_of_size(request, Answer(pending), exchange)
         if refusal is None:
             return pending
         self._asynchronous.withdraw(pending)
         return [refusal]
 
-    def _execution(
-        self, request: Request, plan: Plan, identity: Identity, now: datetime
-    ) -> Execution:
-        return Execution(self.server, self.seam, self.message_limits, request, plan, identity, now)
+    async def _finish(self, request: Request, plan: Plan, exchange: Exchange) -> Batch:
+        """Carry out a request now."""
+        execution = Execution(self.server, self.seam, self.message_limits, request, plan, exchange)
+        batch = await execution.finish(self.store, self.computer)
+        exchange.objects = batch.objects
+        return batch
 
     # --- helpers ---------------------------------------------------------------------------------
 
@@ -259,8 +295,11 @@ class Dispatcher:
     def _store_failure(
         self, request: Request, identity: Identity, error: StoreError
     ) -> ResponseBatchItem:
-        log.error("%s: %s", identity.name, error)
-        unavailable = OperationError(
-            ResultReason.GENERAL_FAILURE, "the server cannot read or write its store at the moment"
-        )
+        self._report(identity, error)
+        unavailable = OperationError(ResultReason.GENERAL_FAILURE, error.explanation)
         return failure(request.version, unavailable)
+
+    @staticmethod
+    def _report(identity: Identity, error: StoreError) -> None:
+        if not error.is_reported:
+            log.error("%s: %s", identity.name, error)

@@ -7,7 +7,6 @@ option Undo can roll all of them back (KMIP 1.4 §6.13).
 """
 
 import logging
-from datetime import datetime
 
 from kmipkit.errors import OperationError
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
@@ -17,13 +16,13 @@ from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.budget import Budget, MessageLimits
 from kmipkit_server.engine.call import Call, WriteRequired
 from kmipkit_server.engine.computing import ComputationNeeded, Computer, Results
+from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.plan import Plan
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import Request, UnreadableItem, require_readable
 from kmipkit_server.engine.response import Answer, failure, refusal_of_size
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
-from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store.base import (
     Damaged,
     Reader,
@@ -58,7 +57,8 @@ class Execution:
     """One message while it is carried out."""
 
     __slots__ = (
-        "_budget", "_identity", "_now", "_plan", "_request", "_results", "_runs", "_seam", "_server",
+        "_budget", "_call", "_exchange", "_identity", "_plan", "_request", "_results", "_runs", "_seam",
+        "_server",
     )  # fmt: skip
 
     def __init__(
@@ -68,19 +68,20 @@ class Execution:
         limits: MessageLimits,
         request: Request,
         plan: Plan,
-        identity: Identity,
-        now: datetime,
+        exchange: Exchange,
     ) -> None:
         self._server = server
         self._seam = seam
         self._request = request
         self._plan = plan
-        self._identity = identity
-        self._now = now
+        self._exchange = exchange
+        self._identity = exchange.identity
         self._budget = Budget(limits)
         self._results: Results | None = None
         """The results of computations in earlier runs."""
         self._runs: list[Batch] = []
+        self._call: Call | None = None
+        """The operation of the item that is being carried out, if the server has it."""
 
     async def finish(self, store: Store, computer: Computer) -> Batch:
         """Run the message until it has all results of its computations; the batch of the last run."""
@@ -143,7 +144,7 @@ class Execution:
 
     def _write(self, transaction: Transaction) -> Batch | Steps[Batch]:
         """Run the message in a transaction."""
-        transaction.note_time(self._now)
+        transaction.note_time(self._exchange.now)
         return self._run(transaction)
 
     def _read_only(self, store: Reader) -> Batch | Steps[Batch]:
@@ -153,14 +154,14 @@ class Execution:
     def _run(self, store: Reader | Transaction, *, can_write: bool = True) -> Batch | Steps[Batch]:
         request = self._request
         batch = Batch(
-            self._server, self._identity, request.version, self._now, store, self._results,
+            self._server, self._exchange, request.version, store, self._results,
             is_single=len(request.items) == 1, can_write=can_write,
         )  # fmt: skip
         self._runs.append(batch)
         if not batch.is_single:
             return self._steps(batch)
         result, _ = self._run_item(batch, request.items[0], self._plan.rows[0])
-        batch.results.append(result)
+        self._note(batch, result)
         if result.result_status is ResultStatus.OPERATION_FAILED:
             # A single item has no savepoint of its own: the transaction is rolled back.
             batch.has_failures = True
@@ -191,7 +192,7 @@ class Execution:
     ) -> bool:
         """Carry out an item; whether the batch continues with the next one."""
         result, encoded = self._run_item(batch, item, row)
-        batch.results.append(result)
+        self._note(batch, result)
         batch.encoded.append(encoded)
         header = self._request.header
         if encoded is not None:
@@ -249,7 +250,7 @@ class Execution:
                 f"{response.operation_title(item.operation)} is not supported in KMIP {batch.version}",
             )
         batch.exchanges_roles = False  # only the last item can exchange the roles
-        call = Call(batch, row.operation)
+        call = self._call = Call(batch, row.operation)
         if batch.is_single:
             # No savepoint, and nothing to accept: no other item follows.
             return self._succeed(call, row, item)
@@ -275,13 +276,19 @@ class Execution:
         result = response.success(item, payload)
         batch = call.batch
         if batch.is_single:
-            message = response.message(call.version, [result], call.now, batch.identity.proof)
+            message = response.message(call.version, [result], batch.exchange)
             self._budget.require_size(len(message))
             batch.message = message
             return result, None
         encoded = response.encoded_item(call.version, result)
         self._budget.require_size(batch.size + len(encoded))
         return result, encoded
+
+    def _note(self, batch: Batch, result: ResponseBatchItem) -> None:
+        """Note the result of an item, and the objects that it was about."""
+        call, self._call = self._call, None
+        batch.results.append(result)
+        batch.objects.append(() if call is None else call.named + call.identifiers)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -306,7 +313,7 @@ class Execution:
         on it.
         """
         answer = Answer(batch.results, batch.encoded, batch.message)
-        refusal = refusal_of_size(self._request, answer, batch.now, batch.identity.proof)
+        refusal = refusal_of_size(self._request, answer, batch.exchange)
         if refusal is not None:
             batch.results, batch.encoded, batch.message = [refusal], [], None
             batch.has_failures = True

@@ -3,7 +3,6 @@
 import logging
 import struct
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from kmipkit.errors import OperationError
@@ -17,7 +16,7 @@ from kmipkit.spec.reasons import reason_for
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
-from kmipkit_server.engine.correlation import server_correlation_value
+from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.request import Request, UnreadableItem
 
 log = logging.getLogger("kmipkit.server")
@@ -110,23 +109,19 @@ _RESPONSE_MESSAGE = Tag.RESPONSE_MESSAGE << 8 | ItemType.STRUCTURE
 def message(
     version: Version,
     items: Sequence[ResponseBatchItem],
-    now: datetime,
-    proof: bytes | None = None,
+    exchange: Exchange,
     encoded: Sequence[bytes | None] = (),
 ) -> bytes:
-    """The encoded response; ``proof`` is the Server Hashed Password (KMIP 2.1 §8.5).
-
-    ``encoded`` has the items that are encoded already, in their places.
-    """
-    correlation_value = server_correlation_value(version)
+    """The encoded response; ``encoded`` has the items that are encoded already, in their places."""
+    correlation_value = exchange.correlation_value(version)
     if correlation_value is not None and log.isEnabledFor(logging.DEBUG):
         operations = ", ".join(operation_title(item.operation) for item in items)
         log.debug("response %s to %s", correlation_value, operations)
     header = ResponseHeader(
         protocol_version=ProtocolVersion.of(version),
-        time_stamp=now,
+        time_stamp=exchange.now,
         server_correlation_value=correlation_value,
-        server_hashed_password=proof,
+        server_hashed_password=exchange.identity.proof,
         batch_count=len(items),
     )
     if not encoded:
@@ -149,21 +144,21 @@ class Answer(NamedTuple):
     """The whole response, if it is encoded."""
     exchanges_roles: bool = False
 
-    def encode(self, version: Version, now: datetime, proof: bytes | None) -> bytes:
+    def encode(self, version: Version, exchange: Exchange) -> bytes:
         """The whole response."""
         if self.message is not None:
             return self.message
-        return message(version, self.results, now, proof, self.encoded)
+        return message(version, self.results, exchange, self.encoded)
 
 
 def refusal_of_size(
-    request: Request, answer: Answer, now: datetime, proof: bytes | None
+    request: Request, answer: Answer, exchange: Exchange
 ) -> ResponseBatchItem | None:
     """Response Too Large, if the response exceeds the maximum of the request; None if it does not."""
     maximum = request.header.maximum_response_size
     if maximum is None:
         return None
-    size = len(answer.encode(request.version, now, proof))
+    size = len(answer.encode(request.version, exchange))
     if size <= maximum:
         return None
     error = OperationError(

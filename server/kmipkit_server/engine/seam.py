@@ -1,13 +1,15 @@
-"""The seam around each operation: hooks that run before it, after it, and after the commit.
+"""The seam around each operation: hooks that run before it, after it, after the commit, and before the
+response of its message.
 
 :mod:`kmipkit_server.app` lists the hooks in the order in which they run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import UnreadableItem
 
@@ -26,6 +28,15 @@ class Hook:
     ) -> None:
         """Run after the commit or rollback, with the result that the client gets."""
 
+    def responding(self, exchange: Exchange) -> None:
+        """Run once for each message, also one that is refused as a whole, before its response leaves.
+
+        A StoreError makes the message fail; but what it has changed is durable.
+        """
+
+    async def settle(self) -> None:
+        """Wait until what :meth:`responding` has done is durable; a StoreError has the same effect."""
+
 
 class Seam:
     """The hooks in their order. A method that a hook does not override costs nothing."""
@@ -40,6 +51,12 @@ class Seam:
         self.finished: list[
             Callable[[Batch, RequestBatchItem | UnreadableItem, ResponseBatchItem], None]
         ] = [hook.finished for hook in hooks if _overrides(hook, "finished")]
+        self.responding: list[Callable[[Exchange], None]] = [
+            hook.responding for hook in hooks if _overrides(hook, "responding")
+        ]
+        self.settle: list[Callable[[], Awaitable[None]]] = [
+            hook.settle for hook in hooks if _overrides(hook, "settle")
+        ]
 
 
 def _overrides(hook: Hook, method: str) -> bool:

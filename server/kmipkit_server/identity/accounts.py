@@ -167,6 +167,7 @@ class Accounts:
             account,
             certificate=connection.certificate,
             address=connection.address,
+            port=connection.port,
             is_administrator=account.name in self.administrators,
         )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from kmipkit_certs.revocation_status import PeerCertificate
 
@@ -29,10 +30,15 @@ class Identity:
     """The rights of a ticket of Delegated Login; None for all rights of the account."""
     address: str = ""
     """The network address from which the client is connected; empty if there is none."""
+    port: int = 0
+    """The port from which the client is connected; 0 if there is none."""
     ticket: bytes | None = field(default=None, repr=False)
     """The value of the ticket with which the request was authenticated."""
     proof: bytes | None = field(default=None, repr=False)
     """The Server Hashed Password of the response (KMIP 2.1 §8.5)."""
+
+    prepared: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What follows from this identity and is needed for each of its requests, by its name."""
 
     @property
     def certificate_hash(self) -> bytes:

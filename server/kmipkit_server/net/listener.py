@@ -32,7 +32,7 @@ from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.net.connection_log import ConnectionLog
+from kmipkit_server.net.connection_log import ConnectionLog, Occurrence, Throttle, peer_name
 from kmipkit_server.net.http import HTTPFraming, Reply
 from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
@@ -58,6 +58,17 @@ _REST_OF_REQUEST = "the rest of a request"
 _RESPONSE = "the server's own response"
 _SENDING = "the client to read a response"
 _CLIENT_RESPONSE = "the client's response"
+
+# What happens to connections; log lines and records of the audit show it.
+_NO_PLACE = "connection refused"
+_NO_HANDSHAKE = "TLS handshake failed"
+_NO_ACCOUNT = "client refused"
+_BAD_REQUEST = "bad request"
+_BROKEN = "connection broken"
+_CLOSED = "closed"
+
+_REFUSALS = frozenset({_NO_PLACE, _NO_HANDSHAKE, _NO_ACCOUNT, _BAD_REQUEST})
+"""What the server refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,7 @@ class _Connection:
 
     scope: trio.CancelScope
     address: str
+    port: int
     peer: str
     """The address and the port, for the log."""
     timeouts: Mapping[str, float]
@@ -178,6 +190,8 @@ class Listener:
     identity_rule: IdentityRule
     revocations: Revocations
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    refusals: Throttle | None = None
+    """Gets what is refused before a request has an account, for the audit."""
     _places: Places[_Connection] = field(init=False)
     _log: ConnectionLog = field(default_factory=lambda: ConnectionLog(log))
     _timeouts: Mapping[str, float] = field(init=False)
@@ -269,7 +283,8 @@ class Listener:
         connection = _Connection(
             trio.CancelScope(),
             _host_name(address),
-            _peer_name(address),
+            _port(address),
+            peer_name(address),
             self._timeouts,
             trio.current_time() + self.limits.handshake_timeout,
             _HANDSHAKE,
@@ -277,7 +292,7 @@ class Listener:
         )
         refusal = "the server stops" if self._draining else self._enter(connection)
         if refusal is not None:
-            self._warn(connection, "connection refused", refusal)
+            self._warn(connection, _NO_PLACE, refusal)
             nursery.start_soon(self._reject, raw)
             return
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -316,6 +331,8 @@ class Listener:
                 elif connection.is_abandoned():
                     _end(connection, "by the client")
             self._log.flush(now)
+            if self.refusals is not None:
+                self.refusals.flush(now)
 
     async def _serve(self, raw: socket.socket, connection: _Connection) -> None:
         stream: TLSStream | None = None
@@ -325,12 +342,12 @@ class Listener:
                 await self._serve_messages(stream, connection)
         except TLSFailure as failure:
             is_handshake = connection.waiting_for == _HANDSHAKE
-            step = "TLS handshake failed" if is_handshake else "connection broken"
+            step = _NO_HANDSHAKE if is_handshake else _BROKEN
             self._warn(connection, step, str(failure))
         except (NoIdentity, Full) as refusal:
-            self._warn(connection, "client refused", str(refusal))
+            self._warn(connection, _NO_ACCOUNT, str(refusal))
         except RemoteProtocolError as error:
-            self._warn(connection, "bad request", str(error))
+            self._warn(connection, _BAD_REQUEST, str(error))
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: all connections
             # run in one nursery, and an exception of one would end the others.
@@ -359,14 +376,17 @@ class Listener:
         )
         level = logging.DEBUG if is_normal else logging.WARNING
         text = f"{ended_by} while waiting for {connection.waiting_for}"
-        self._write(level, connection, "closed", text)
+        self._write(level, connection, _CLOSED, text)
 
     def _warn(self, connection: _Connection, kind: str, text: str) -> None:
         self._write(logging.WARNING, connection, kind, text)
 
     def _write(self, level: int, connection: _Connection, kind: str, text: str) -> None:
         now = trio.current_time()
-        self._log.write(level, now, connection.address, connection.peer, kind, text)
+        occurrence = Occurrence(level, connection.address, connection.port, kind, text)
+        self._log.write(now, occurrence)
+        if kind in _REFUSALS and self.refusals is not None:
+            self.refusals.add(now, occurrence)
 
     async def _serve_messages(self, stream: TLSStream, connection: _Connection) -> None:
         await stream.do_handshake()
@@ -374,7 +394,9 @@ class Listener:
             certificate = stream.peer_certificate()
             identity = self.identity_rule.identify(certificate)
             connection.certificate = self.revocations.require_valid(certificate)
-            identity = await self.responder.admit(replace(identity, address=connection.address))
+            identity = await self.responder.admit(
+                replace(identity, address=connection.address, port=connection.port)
+            )
         except NoIdentity as refusal:
             await self._refuse(stream, connection, refusal)
             raise
@@ -456,7 +478,7 @@ class Listener:
             response = (
                 await self.responder.respond(data, identity)
                 if isinstance(data, bytes)
-                else self._refusal(data, identity)
+                else self._refusal(data, connection, identity)
             )
             if framing.is_text and len(response.data) >= LARGE_TEXT:
                 encoded = await trio.to_thread.run_sync(framing.response, response.data)
@@ -469,15 +491,17 @@ class Listener:
             ):
                 return False
 
-    def _refusal(self, error: RemoteProtocolError, identity: Identity) -> Response:
+    def _refusal(
+        self, error: RemoteProtocolError, connection: _Connection, identity: Identity
+    ) -> Response:
         """The response to a message that cannot be translated to TTLV."""
-        log.warning("%s: bad request: %s", identity.name, error)
+        self._warn(connection, _BAD_REQUEST, f"{identity.name}: {error}")
         return Response(self.responder.refuse(error, b""))
 
     async def _reply(self, stream: TLSStream, connection: _Connection, reply: Reply) -> bool:
         """Send a reply of HTTP; False if the connection is to be closed."""
         if reply.refusal:
-            self._warn(connection, "bad request", reply.refusal)
+            self._warn(connection, _BAD_REQUEST, reply.refusal)
         await self._send(stream, connection, reply.data)
         return not reply.refusal
 
@@ -541,11 +565,8 @@ def _host_name(address: object) -> str:
     return str(address[0]) if isinstance(address, tuple) and address else str(address)
 
 
-def _peer_name(address: object) -> str:
-    if isinstance(address, tuple) and len(address) >= 2:
-        host, port = address[0], address[1]
-        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
-    return str(address) or "local peer"
+def _port(address: object) -> int:
+    return int(address[1]) if isinstance(address, tuple) and len(address) >= 2 else 0
 
 
 def open_sockets(host: str, port: int) -> list[socket.socket]:
@@ -568,6 +589,6 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for listening in sockets:
             listening.close()
-        message = f"cannot listen on {_peer_name((host, port))}: {error.strerror}"
+        message = f"cannot listen on {peer_name((host, port))}: {error.strerror}"
         raise OSError(error.errno, message) from None
     return sockets

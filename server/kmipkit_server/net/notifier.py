@@ -35,8 +35,8 @@ class Notifier:
     """Delivers queued notifications; ``addresses`` are host and port by account."""
 
     queue: Notifications
-    message: Callable[[Notification], Awaitable[bytes | None]]
-    """The request of a notification; None if there is no longer anything to send."""
+    message: Callable[[str, Notification], Awaitable[bytes | None]]
+    """The request of a notification for an account; None if there is no longer anything to send."""
     addresses: dict[str, tuple[str, int]]
     context: Callable[[], ssl.SSLContext]
     revocations: Revocations
@@ -86,7 +86,7 @@ class Notifier:
             self.revocations.require_valid(stream.getpeercert(binary_form=True))
             framer = Framer(self.limits)
             while notifications:
-                data = await self.message(notifications[0])
+                data = await self.message(account, notifications[0])
                 if data is not None:
                     await stream.send_all(data)
                     await self._receive_response(stream, framer)

@@ -79,7 +79,7 @@ def explicit_attributes(
         attribute_rules.check_new(attribute, object_type, call.version)
     refuse_repetition(requested)
     if not requested.templates:
-        return Attributes(tuple([completed(call, attribute) for attribute in requested]))
+        return _all_completed(call, requested)
     of_templates: list[Attribute] = []
     for attribute in template_attributes(call, requested.templates):
         if not is_multi_instance(attribute.key):
@@ -88,15 +88,14 @@ def explicit_attributes(
             of_templates = [each for each in of_templates if each.key != attribute.key]
         attribute_rules.check_new(attribute, object_type, call.version)
         of_templates.append(attribute)
-    merged = (*requested, *of_templates)
-    return Attributes(tuple([completed(call, attribute) for attribute in merged]))
+    return _all_completed(call, Attributes((*requested, *of_templates)))
 
 
 def with_defaults(call: Call, object_type: ObjectType, explicit: Attributes) -> Attributes:
     """Requested attributes with the server's defaults; Invalid Field if they contradict each other."""
     attributes = constraints.with_defaults(call, object_type, explicit)
     if attributes is not explicit:
-        attributes = Attributes(tuple([completed(call, attribute) for attribute in attributes]))
+        attributes = _all_completed(call, attributes)
     require_order(attributes)
     require_own_storage(attributes)
     return attributes
@@ -106,6 +105,19 @@ def completed(call: Call, attribute: Attribute, managed: Managed | None = None) 
     """A requested attribute of a new or existing object with what the server adds to its value."""
     limits = managed.get(Tag.USAGE_LIMITS) if managed is not None else None
     return with_application_data(call, with_count(attribute, limits))
+
+
+_COMPLETED: frozenset[AttributeKey] = frozenset(
+    {Tag.USAGE_LIMITS, Tag.APPLICATION_SPECIFIC_INFORMATION}
+)
+"""The attributes to which :func:`completed` may add something."""
+
+
+def _all_completed(call: Call, attributes: Attributes) -> Attributes:
+    """Requested attributes of a new object with what the server adds to their values."""
+    if not attributes.has_any(_COMPLETED):
+        return attributes
+    return Attributes(tuple([completed(call, attribute) for attribute in attributes]))
 
 
 def with_usage_mask(attributes: Attributes) -> Attributes:
@@ -119,8 +131,15 @@ def with_usage_mask(attributes: Attributes) -> Attributes:
     return attributes.plus(mask)
 
 
-def refuse_repetition(attributes: Iterable[Attribute]) -> None:
+def _are_distinct(attributes: Collection[Attribute]) -> bool:
+    """Whether each attribute has one instance, as in most requests."""
+    return len({attribute.key for attribute in attributes}) == len(attributes)
+
+
+def refuse_repetition(attributes: Collection[Attribute]) -> None:
     """Refuse several values of a single-instance attribute."""
+    if _are_distinct(attributes):
+        return
     seen: set[AttributeKey] = set()
     for attribute in attributes:
         if attribute.key in seen and not is_multi_instance(attribute.key):
@@ -132,8 +151,10 @@ def refuse_repetition(attributes: Iterable[Attribute]) -> None:
         seen.add(attribute.key)
 
 
-def _with_indexes(attributes: Iterable[Attribute]) -> list[Attribute]:
+def _with_indexes(attributes: Collection[Attribute]) -> list[Attribute]:
     """With indexes from zero for each attribute, in their order (KMIP 1.4 §2.1.1)."""
+    if _are_distinct(attributes):
+        return [Attribute(attribute.key, attribute.value, 0) for attribute in attributes]
     counts: dict[AttributeKey, int] = {}
     indexed = []
     for attribute in attributes:

@@ -197,10 +197,8 @@ def for_version(version: Version, attribute: Attribute) -> Attribute:
 
 def set_attribute(attributes: Attributes, key: AttributeKey, value: Any) -> Attributes:
     """The attributes with a single value for the key; None removes the attribute."""
-    changed = [attribute for attribute in attributes if attribute.key != key]
-    if value is not None:
-        changed.append(Attribute(key, value, 0))
-    return Attributes(tuple(changed))
+    others = attributes.without(key)
+    return others if value is None else others.plus(Attribute(key, value, 0))
 
 
 def add_instance(attributes: Attributes, key: AttributeKey, value: Any) -> tuple[Attributes, int]:

@@ -99,8 +99,10 @@ class RequestSource:
     store: Store
     queue: Notifications
     clock: Clock
+    record: Callable[[str, Notification], None] = lambda _account, _notification: None
+    """Called before a request leaves, for the audit; a StoreError prevents that."""
 
-    async def message(self, notification: Notification) -> bytes | None:
+    async def message(self, account: str, notification: Notification) -> bytes | None:
         """The request of a notification; None if the object is deleted or must not be sent."""
         now = self.clock()
 
@@ -109,10 +111,13 @@ class RequestSource:
             return None if record is None else _message(notification, Managed(record, now))
 
         try:
-            return await self.store.run(read)
+            data = await self.store.run(read)
+            if data is not None:
+                self.record(account, notification)
         except StoreError as error:  # one damaged object must not end the task for all accounts
             log.error("%s: not sent: %s", notification.identifier, error)
             return None
+        return data
 
     async def requests(self, account: str, version: Version) -> AsyncIterator[bytes]:
         """The requests to a client that has exchanged roles with the server.
@@ -121,7 +126,7 @@ class RequestSource:
         """
         yield _discover_versions(version)
         for notification in self.queue.take(account):
-            data = await self.message(notification)
+            data = await self.message(account, notification)
             if data is not None:
                 yield data
         yield _return_role(version)

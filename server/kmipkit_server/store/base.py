@@ -5,11 +5,11 @@ by owner and attributes, and guarantees that what it has committed survives a cr
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import trio
 
@@ -25,6 +25,11 @@ from kmipkit_server.store.slices import Steps
 
 class StoreError(KMIPError):
     """The store cannot read or write; the text says what is wrong, and what to do."""
+
+    explanation: ClassVar[str] = "the server cannot read or write its store at the moment"
+    """What clients learn about it."""
+    is_reported: ClassVar[bool] = False
+    """Whether the log has a line about it already."""
 
 
 class ReadingTooLong(Exception):
@@ -222,6 +227,10 @@ class Reader(ABC):
         """
 
     @abstractmethod
+    def settings(self, prefix: str) -> dict[str, bytes]:
+        """The settings whose names begin so, in the order of the names; see :meth:`setting`."""
+
+    @abstractmethod
     def due_rotation(self, now: int, after: tuple[int, int]) -> DueRotation | None:
         """The object that is to be rotated first, of those after a position; (0, 0) for the first.
 
@@ -261,8 +270,24 @@ class Transaction(Reader):
         """A part of the transaction that is rolled back if it ends with an exception."""
 
 
+class Journal(Protocol):
+    """What is written along with the changes of each transaction, such as an audit log."""
+
+    def write(self, transaction: Transaction, results: Iterable[Any]) -> None:
+        """Called before each commit, with the results of the work that it makes durable.
+
+        A StoreError prevents the commit, and all of the work fails.
+        """
+
+    def rolled_back(self) -> None:
+        """Called if the commit has failed, so that nothing of this work is durable."""
+
+
 class Store(ABC):
     """A store, opened by one server. :meth:`serve` must be running."""
+
+    journal: Journal | None = None
+    """Set before :meth:`serve` runs."""
 
     @abstractmethod
     async def run(
@@ -295,6 +320,10 @@ class Store(ABC):
     @abstractmethod
     def newest_time(self) -> datetime:
         """The newest time that a transaction has noted; long ago if none has."""
+
+    @abstractmethod
+    def derive_key(self, purpose: str) -> bytes:
+        """32 secret bytes for a purpose; always the same ones, and protected by the root key."""
 
     @abstractmethod
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

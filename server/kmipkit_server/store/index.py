@@ -10,9 +10,10 @@ are not indexed per object, but for the attribute set that the objects share. A 
 known set costs one row for all of them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
@@ -105,15 +106,28 @@ def text(value: str) -> bytes:
 
 def _of_python(value: Any) -> bytes:
     """The bytes of a Python value; integers, enumerations and Booleans are all numbers."""
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, bytes):
-        return b"b" + _truncate(value)
-    if isinstance(value, datetime):
-        return date((value - EPOCH) // SECOND)
+    encode = _ENCODERS.get(type(value))
+    if encode is not None:
+        return encode(value)
     if isinstance(value, Item):
         return of_item(value)
+    if isinstance(value, str):  # a reference by name
+        return text(value)
     return number(int(value))
+
+
+def _of_date(value: datetime) -> bytes:
+    return date((value - EPOCH) // SECOND)
+
+
+def _of_bytes(value: bytes) -> bytes:
+    return b"b" + _truncate(value)
+
+
+_ENCODERS: Mapping[type, Callable[[Any], bytes]] = MappingProxyType(
+    {str: text, bytes: _of_bytes, datetime: _of_date, int: number, bool: number}
+)
+"""From a type of Python to the function for the bytes of its values."""
 
 
 def of_item(item: Item) -> bytes:
@@ -170,16 +184,19 @@ def changed_rows(old: Attributes, new: Attributes) -> tuple[set[Row], set[Row]]:
     An attribute that is the same object before and after is not looked at: usually one of many
     changes.
     """
-    before, after = {id(each) for each in old}, {id(each) for each in new}
-    removed = rows(each for each in old if id(each) not in after)
-    added = rows(each for each in new if id(each) not in before)
+    before, after = set(map(id, old)), set(map(id, new))
+    removed = rows([each for each in old if id(each) not in after])
+    added = rows([each for each in new if id(each) not in before])
     return removed - added, added - removed
 
 
 def _add_rows(collected: list[Row], attribute: Attribute) -> None:
     value, instance = attribute.value, attribute.index or 0
     name = name_of(attribute.key)
-    if isinstance(value, Structure):
+    encode = _ENCODERS.get(type(value))
+    if encode is not None:
+        collected.append((name, WHOLE, encode(value), instance))
+    elif isinstance(value, Structure):
         # The rows of a structure have its instance number in common: a criterion with several
         # fields must find them in the same instance, and not one field here and the other there.
         for field, tag in _fields(type(value)):

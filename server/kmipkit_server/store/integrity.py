@@ -26,7 +26,7 @@ _OBJECT = struct.Struct(">Bqqq4I")
 Numbers have the 64 bits of SQLite's, so that a row with any numbers has a MAC."""
 _SETTING = struct.Struct(">BI")
 _SUMMARY = struct.Struct(">Bqq")
-_KIND_OBJECT, _KIND_SETTING, _KIND_SUMMARY = 1, 2, 3
+_KIND_OBJECT, _KIND_SETTING, _KIND_SUMMARY, _KIND_DERIVED = 1, 2, 3, 4
 
 
 class Integrity:
@@ -88,6 +88,10 @@ class Integrity:
     def of_summary(self, counter: int, newest: int, total: bytes) -> bytes:
         """The MAC of the summary of the database."""
         return self._mac(_SUMMARY.pack(_KIND_SUMMARY, counter, newest) + total)
+
+    def derive_key(self, purpose: str) -> bytes:
+        """A key for another purpose. No MAC has the same bytes: they begin with the kind of row."""
+        return self._mac(bytes([_KIND_DERIVED]) + purpose.encode())
 
     def _mac(self, message: bytes) -> bytes:
         mac = self._new()

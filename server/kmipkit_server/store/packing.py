@@ -9,7 +9,8 @@ import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated
+from operator import is_
+from typing import Annotated, NamedTuple
 
 from kmipkit.errors import LocalProtocolError
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes, VendorName
@@ -40,12 +41,19 @@ _INDEX = struct.Struct(">HI")
 
 def pack(attributes: Attributes) -> bytes:
     """The stored form of attributes. LocalProtocolError for a value that no version can encode."""
+    if len(attributes) >= MANY:
+        packed = _pack_many(attributes.items)
+        if packed is not None:
+            return packed
     v1: list[Attribute] = []
     v2: list[Attribute] = []
     v3: list[Attribute] = []
-    for attribute in attributes:
-        key = attribute.key
-        (v3 if key in _NEW_IN_V3 else v2 if _is_in_v2(key) else v1).append(attribute)
+    if _IN_V2.issuperset([attribute.key for attribute in attributes]):  # nearly always
+        v2 += attributes
+    else:
+        for attribute in attributes:
+            key = attribute.key
+            (v3 if key in _NEW_IN_V3 else v2 if _is_in_v2(key) else v1).append(attribute)
     try:
         v2_part = _encode_v2(v2)
     except LocalProtocolError:
@@ -76,7 +84,9 @@ def pack(attributes: Attributes) -> bytes:
 
 def unpack_all(own: bytes, shared: bytes) -> Attributes:
     """All attributes of an object, from its own and its shared ones."""
-    return Attributes(unpack(own).items + unpack(shared).items)
+    latest = _ENCODINGS.latest
+    items = latest.attributes if own == latest.packed else unpack(own).items
+    return Attributes(items + unpack(shared).items)
 
 
 @lru_cache(maxsize=2048)
@@ -117,6 +127,17 @@ _MANY_BYTES = 3072
 """The same for decoding, where the number is not known in advance."""
 
 
+class _Latest(NamedTuple):
+    """The many attributes that were packed last, all of which 2.1 can encode."""
+
+    attributes: tuple[Attribute, ...] = ()
+    encoded: tuple[bytes, ...] = ()
+    """The encoding of each in 2.1."""
+    indexes: tuple[bytes, ...] = ()
+    """The index of each in its stored form; empty for zero."""
+    packed: bytes | None = None
+
+
 class _Encodings:
     """The most recent attributes of objects that have many, and their encodings in 2.1."""
 
@@ -125,6 +146,8 @@ class _Encodings:
         self._encoded: dict[int, tuple[Attribute, bytes]] = {}
         """By the identity of the attribute, which is kept here so that nothing else gets it."""
         self._attributes: dict[tuple[bytes, int], Attribute] = {}
+        self.latest = _Latest()
+        """What was packed last: the next change is often one of the same object."""
 
     def encode(self, attribute: Attribute) -> bytes:
         """The encoding of an attribute, without its index."""
@@ -169,6 +192,49 @@ def _as_list(content: bytes) -> bytes:
         + _HEAD_OF_ITEM.pack(_ATTRIBUTES, size)
         + content
     )
+
+
+_MAX_NEW = 3
+"""Attributes at the end that one change replaces, at most: the value, and dates that change with it."""
+
+
+def _pack_many(attributes: tuple[Attribute, ...]) -> bytes | None:
+    """The stored form, of which only what is new is encoded; None if it is not wholly in 2.1."""
+    latest = _ENCODINGS.latest
+    same = _same_attributes(latest.attributes, attributes)
+    new = attributes[same:]
+    if not all(_is_only_in_v2(attribute) for attribute in new):
+        return None
+    try:
+        encoded = latest.encoded[:same] + tuple([_ENCODINGS.encode(each) for each in new])
+    except LocalProtocolError:
+        return None
+    indexes = latest.indexes[:same] + tuple(
+        [
+            _INDEX.pack(position, attribute.index) if attribute.index else b""
+            for position, attribute in enumerate(new, start=same)
+        ]
+    )
+    part = _as_list(b"".join(encoded))
+    count = len(indexes) - indexes.count(b"")
+    packed = b"".join((_HEAD.pack(_FORMAT, count, len(part)), *indexes, part))
+    if all(attribute.index is not None for attribute in new):  # as they are when they are unpacked
+        _ENCODINGS.latest = _Latest(attributes, encoded, indexes, packed)
+    return packed
+
+
+def _same_attributes(old: tuple[Attribute, ...], new: tuple[Attribute, ...]) -> int:
+    """How many attributes at the beginning are the same in both."""
+    for changed in range(_MAX_NEW):
+        same = len(old) - changed
+        # The same objects: equal ones may have other types, such as 1 and True.
+        if 0 < same <= len(new) and all(map(is_, old[:same], new)):
+            return same
+    return 0
+
+
+def _is_only_in_v2(attribute: Attribute) -> bool:
+    return attribute.key not in _NEW_IN_V3 and _is_in_v2(attribute.key)
 
 
 def _encode_v2(attributes: Sequence[Attribute]) -> bytes:
@@ -223,6 +289,10 @@ _DROPPED_BEFORE_V2_1 = frozenset(
     row.tag for row in BY_TAG.values() if not row.known_in(V2_1) and row.since < V3_0
 )
 _NEW_IN_V3 = frozenset(row.tag for row in BY_TAG.values() if row.since >= V3_0)
+
+
+_IN_V2 = frozenset(BY_TAG) - _DROPPED_BEFORE_V2_1 - _NEW_IN_V3
+"""The attributes of the standard that 2.1 can name."""
 
 
 def _is_in_v2(key: AttributeKey) -> bool:

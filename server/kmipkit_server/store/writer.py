@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
-from kmipkit_server.store.base import StoreError, Transaction, TransactionLost
+from kmipkit_server.store.base import Journal, StoreError, Transaction, TransactionLost
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
 
 log = logging.getLogger("kmipkit.server")
@@ -82,6 +82,7 @@ class GroupCommit:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._journal: Journal | None = None
         self._send, self._receive = trio.open_memory_channel[_Job](MAX_QUEUE_LENGTH)
 
     async def submit(
@@ -113,8 +114,13 @@ class GroupCommit:
         result: _Result = job.result
         return result
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+        journal: Journal | None = None,
+    ) -> None:
         """Run jobs until :meth:`stop`, and then those that are in the queue."""
+        self._journal = journal
         task_status.started()
         async for first in self._receive:
             # There is no waiting for more jobs: the commit before this one was the wait, and a
@@ -142,7 +148,7 @@ class GroupCommit:
             if all(job.error is not None for job in group):
                 self._database.rollback()  # nothing to write, so no wait for the disk
             else:
-                await trio.to_thread.run_sync(self._database.commit)
+                await self._commit(group, transaction)
         except StoreError as error:
             # Nothing of the group is durable: each job fails, also one that had succeeded.
             self._discard()
@@ -157,6 +163,12 @@ class GroupCommit:
                 job.finish()
             if self._database.needs_cleaning:
                 await self._clean()
+
+    async def _commit(self, group: list[_Job], transaction: Transaction) -> None:
+        """Make the transaction durable, and what goes along with it."""
+        if self._journal is not None:
+            self._journal.write(transaction, [job.result for job in group if job.error is None])
+        await trio.to_thread.run_sync(self._database.commit)
 
     async def _clean(self) -> None:
         """Remove what the group has destroyed from the files, before the next group begins.
@@ -188,3 +200,5 @@ class GroupCommit:
         # The group has failed already; if the rollback fails as well, the next begin says why.
         with suppress(StoreError):
             self._database.rollback()
+        if self._journal is not None:
+            self._journal.rolled_back()

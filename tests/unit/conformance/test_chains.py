@@ -10,10 +10,12 @@ from kmipkit_conformance.accounts import accounts_of
 from kmipkit_conformance.cases import Case, load
 from kmipkit_conformance.chains import Library, requirements
 from kmipkit_conformance.errata import ALTERNATIVES, alternatives_of
-from kmipkit_conformance.player import Outcome, Player
+from kmipkit_conformance.player import Player
 from kmipkit_conformance.support import query_offer
 from kmipkit_conformance.target import Target
 from servers import RunningServer
+
+from kmipkit.reports import Outcome
 
 KEY = (
     attribute("Cryptographic Algorithm", "AES", "Enumeration")

@@ -11,19 +11,22 @@ from pathlib import Path
 import pytest
 from case_texts import UID, attribute, item, request, response, write_case
 from click.testing import CliRunner
-from kmipkit_conformance import deviations, markers, placeholders, report
+from kmipkit_conformance import deviations, markers, placeholders
 from kmipkit_conformance.cases import Case, Step, load, load_all
 from kmipkit_conformance.cli import conformance
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.errata import CORRECTIONS, ERRATA
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.placeholders import Bindings
-from kmipkit_conformance.player import Outcome, Player, Verdict
+from kmipkit_conformance.player import Player, Verdict
 from kmipkit_conformance.profiles import judge_profiles
+from kmipkit_conformance.report import make_report
 from kmipkit_conformance.support import Offer, query_offer
 from kmipkit_conformance.target import Target
 from servers import RunningServer
 
+from kmipkit import reports
+from kmipkit.reports import Outcome
 from kmipkit.spec.enums import Operation, ProfileName
 from kmipkit.spec.versions import V1_2, V1_4, V2_1
 from kmipkit.ttlv import xml
@@ -250,10 +253,10 @@ def test_our_own_suite_passes_in_every_version_and_encoding(
 def test_reports_show_names_as_text_whatever_they_hold(tmp_path: Path) -> None:
     case = Case("<script>", V1_4, ())
     verdict = Verdict(case, Outcome.FAILED, ("<b>bold</b> \x00",))
-    assert "<script>" not in report.as_html(report.Report([verdict]))
-    assert ET.fromstring(report.junit(report.Report([verdict]))).tag == "testsuite"
-    with pytest.raises(ConformanceError):
-        report.write("json", tmp_path / "missing" / "r", report.Report([verdict]))
+    assert "<script>" not in reports.as_html(make_report([verdict]))
+    assert ET.fromstring(reports.junit(make_report([verdict]))).tag == "testsuite"
+    with pytest.raises(reports.ReportNotWritten):
+        reports.write("json", tmp_path / "missing" / "r", make_report([verdict]))
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ from kmipkit_conformance.cases import Case, load
 from kmipkit_conformance.cli import conformance
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.listening import NO_MAILBOX, Listener, RoleMailbox, listener
-from kmipkit_conformance.player import Outcome, Player, Verdict
+from kmipkit_conformance.player import Player, Verdict
 from kmipkit_conformance.support import query_offer
 from kmipkit_conformance.target import Target
 from servers import RunningServer
+
+from kmipkit.reports import Outcome
 
 KEY = "00112233445566778899aabbccddeeff"
 SYMMETRIC = '<ObjectType type="Enumeration" value="SymmetricKey"/>'

@@ -11,12 +11,13 @@ import pytest
 from kmipkit_certs import development
 from kmipkit_conformance.cases import SUITE, Case, Step, load_all
 from kmipkit_conformance.clock import Clock
-from kmipkit_conformance.player import Outcome, Player, Verdict
+from kmipkit_conformance.player import Player, Verdict
 from kmipkit_conformance.scripted import ScriptedServer
 from kmipkit_conformance.streams import server_context
 from kmipkit_conformance.target import Target
 from servers import ANSWER_TIMEOUT
 
+from kmipkit.reports import Outcome
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, V3_0
 from kmipkit.ttlv.tree import Item

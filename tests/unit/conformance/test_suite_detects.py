@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from kmipkit_conformance.cases import SUITE, Case, load_all
 from kmipkit_conformance.clock import Clock
-from kmipkit_conformance.player import Outcome, Player
+from kmipkit_conformance.player import Player
 from kmipkit_conformance.target import Target
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.registry import ServedOperation
@@ -19,6 +19,7 @@ from laboratory import Laboratory
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attributes
+from kmipkit.reports import Outcome
 from kmipkit.spec.enums import CancellationResult, Operation, ResultReason, ValidityIndicator
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_2, V2_1, V3_0

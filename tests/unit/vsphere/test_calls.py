@@ -12,7 +12,7 @@ from kmipkit_vsphere.cli import vcenter_call
 from kmipkit_vsphere.model.encoding import convert
 from kmipkit_vsphere.vcenter import handlers
 from kmipkit_vsphere.vcenter.calls import ROWS
-from kmipkit_vsphere.vcenter.command import HANDLERS, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import HANDLERS, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import (
     KEY_ID,
     PAIR,
@@ -43,7 +43,7 @@ def test_every_method_has_one_row_and_one_handler() -> None:
     methods = [name_of(row) for row in ROWS]
     assert len(methods) == len(set(methods))
     assert set(HANDLERS) == set(methods)
-    assert declared() == {row.request for row in ROWS}
+    assert declared() - {VCenterQuery} == {row.request for row in ROWS}
 
 
 def test_no_two_rows_are_the_same_command() -> None:

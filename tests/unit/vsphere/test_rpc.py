@@ -1,4 +1,4 @@
-"""The channel between the roles: frames, faults, limits, and names on both sides. In memory."""
+"""The channel between the roles: calls, faults, limits, and names on both sides. In memory."""
 
 import base64
 import json
@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import trio
 import trio.testing
@@ -30,6 +29,7 @@ from kmipkit_vsphere.model.errors import (
     InvalidArgument,
     InvalidState,
     NoPermission,
+    NotFound,
     RPCError,
     VSphereError,
     fault_from,
@@ -37,15 +37,15 @@ from kmipkit_vsphere.model.errors import (
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.message import Text
 from kmipkit_vsphere.rpc import channel
+from kmipkit_vsphere.rpc.api import Api, Caller
 from kmipkit_vsphere.rpc.call import Request, Rows, table
 from kmipkit_vsphere.rpc.channel import (
     HANDSHAKE_TIMEOUT,
-    CallFrame,
     Client,
     Server,
-    serve_stream,
 )
-from kmipkit_vsphere.rpc.frames import MAX_FRAME, FrameStream
+from kmipkit_vsphere.rpc.http import MAX_REQUEST
+from kmipkit_vsphere.rpc.serving import CallStream
 from kmipkit_vsphere.rpc.tls import Credentials
 
 from kmipkit.places import MIN_SILENCE
@@ -112,7 +112,7 @@ async def served(
 ) -> AsyncIterator[tuple[Client, trio.abc.Stream]]:
     near, far = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_stream, far, "caller", roles, rows)
+        nursery.start_soon(CallStream(far, Api(rows, "test"), Caller("caller", roles)).serve)
         client = Client(near, "peer")
         yield client, near
         await client.aclose()
@@ -138,7 +138,8 @@ def test_calls_are_answered_in_turn() -> None:
     [
         ("Echo", {"text": 5}, InvalidArgument),
         ("Echo", {}, InvalidArgument),
-        ("Nothing", {}, InvalidArgument),
+        ("Nothing", {}, NotFound),
+        ("Echo", {"text": "x", "other": 1}, InvalidArgument),
         ("Echo", [1], InvalidArgument),
         ("Defect", {}, InternalFault),
         ("Locked", {}, EncryptionKeyRequired),
@@ -187,33 +188,6 @@ def test_a_caller_without_the_role_is_refused() -> None:
     run(test)
 
 
-BAD_FRAMES = {
-    "too long": (MAX_FRAME + 1).to_bytes(4, "big"),
-    "2 GiB": b"\x7f\xff\xff\xff",
-    "not JSON": b"\0\0\0\3abc",
-    "no object": b"\0\0\0\2[]",
-    "no number": b"\0\0\0\2{}",
-    "not text": b"\0\0\0\2\xff\xfe",
-    "nested": (60_000).to_bytes(4, "big") + b"[" * 60_000,
-    "plain HTTP": b"GET / HTTP/1.1\r\n\r\n",
-    "half a message": b"\0\0\0\x50{",
-}
-
-
-@pytest.mark.parametrize("name", sorted(BAD_FRAMES))
-def test_bad_frames_end_the_connection_with_one_line(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def test() -> None:
-        async with served() as (_, stream):
-            await stream.send_all(BAD_FRAMES[name])
-            assert await stream.receive_some() == b""
-
-    run(test)
-    assert len(caplog.records) == 1
-    assert caplog.records[0].levelno == logging.WARNING
-
-
 def test_a_connection_that_closes_without_a_byte_is_no_event(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -225,47 +199,12 @@ def test_a_connection_that_closes_without_a_byte_is_no_event(
     assert not caplog.records
 
 
-def test_a_message_that_is_too_long_is_not_sent() -> None:
+def test_a_call_that_is_too_long_is_not_sent() -> None:
     async def test() -> None:
-        near, _far = trio.testing.memory_stream_pair()
-        with pytest.raises(RPCError, match="longer"):
-            await FrameStream(near).send({"x": "y" * MAX_FRAME})
-
-    run(test)
-
-
-@pytest.mark.parametrize("answer", [b"", b"\0\0\0\2{}", b'\0\0\0\x0a{"id": 99}', b"\0\0"])
-def test_a_peer_that_does_not_answer_properly(answer: bytes) -> None:
-    async def test() -> None:
-        near, far = trio.testing.memory_stream_pair()
-        client = Client(near, "peer")
-        await far.send_all(answer)
-        await far.send_eof()
-        with pytest.raises(RPCError, match="Echo on peer"):
-            await client.call(Echo("x"))
-        with pytest.raises(RPCError, match="closed"):
-            await client.call(Echo("x"))
-
-    run(test)
-
-
-def test_a_peer_that_is_silent() -> None:
-    async def test() -> None:
-        near, _far = trio.testing.memory_stream_pair()
-        with pytest.raises(RPCError, match="no answer within 600 s"):
-            await Client(near, "peer").call(Echo("x"))
-
-    run(test)
-
-
-def test_an_abandoned_call_ends_the_connection() -> None:
-    async def test() -> None:
-        near, _far = trio.testing.memory_stream_pair()
-        client = Client(near, "peer")
-        with trio.move_on_after(1):
-            await client.call(Echo("x"))
-        with pytest.raises(RPCError, match="is closed"):
-            await client.call(Echo("x"))
+        async with served() as (client, _):
+            with pytest.raises(RPCError, match="is longer than"):
+                await client.send("Echo", b'"' + b"x" * MAX_REQUEST + b'"')
+            assert await client.call(Echo("still there")) == "still there"
 
     run(test)
 
@@ -409,11 +348,10 @@ def test_no_method_is_served_twice() -> None:
 
 
 def test_key_bytes_do_not_show_in_representations() -> None:
-    frame = CallFrame(1, "AddKey", msgspec.Raw(encode(host.AddKey(KEY))))
     crypto = CryptoManagerHost()
     crypto.prepare()
     crypto.enable(KEY)
-    shown = repr(host.AddKey(KEY)) + repr(frame) + repr(crypto) + repr(crypto.keys())
+    shown = repr(host.AddKey(KEY)) + repr(crypto) + repr(crypto.keys())
     assert "<Secret, 32 bytes>" in shown
     for spelling in SPELLINGS:
         assert spelling not in shown
@@ -527,22 +465,23 @@ def test_a_caller_who_never_shakes_hands(tmp_path: Path, caplog: pytest.LogCaptu
     assert f"longer than {HANDSHAKE_TIMEOUT:.0f} s" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["", "x" * 64, "esx..01", "esx01\n", "esx\0", "é" * 60])
+def test_names_that_no_role_can_have(tmp_path: Path, name: str) -> None:
+    """A host of such a name can be added to an inventory; nobody answers by it."""
+    credentials = Authority(tmp_path, "ca").issue("vcenter")
+
+    async def test() -> None:
+        with pytest.raises(RPCError, match="is not a name that a certificate can carry"):
+            await channel.connect(("127.0.0.1", 9), name, credentials)
+
+    trio.run(test)
+
+
 def test_files_that_are_no_certificate(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("x")
     with pytest.raises(InvalidArgument, match="cannot use the certificate"):
         Credentials(path, path, path).client_context()
-
-
-def test_frames_hold_compact_json() -> None:
-    async def test() -> None:
-        near, far = trio.testing.memory_stream_pair()
-        await FrameStream(near).send({"a": [1, 2]})
-        data = await far.receive_some()
-        assert json.loads(data[4:]) == {"a": [1, 2]}
-        assert int.from_bytes(data[:4], "big") == len(data) - 4
-
-    run(test)
 
 
 def test_silent_connections_make_room_for_others(

@@ -388,7 +388,7 @@ def three_states(folder: Path) -> Host:
     return host
 
 
-@pytest.mark.parametrize("points", [4, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("points", [2, pytest.param(1000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_crash_at_any_point_leaves_the_state_before_or_after(
     tmp_path: Path, change: str, points: int

@@ -28,7 +28,13 @@ from kmipkit_vsphere.model.migration_spec import EncryptionMode, MigrationSpec, 
 from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.vmotion.migrations import Migrations
 from kmipkit_vsphere.vmotion.packets import HEAD_SIZE, TO_SOURCE, TO_TARGET, Kind, Opener, Sealer
-from kmipkit_vsphere.vmotion.staging import StagedMachine, has_arrived, parse_manifest, withdraw
+from kmipkit_vsphere.vmotion.staging import (
+    MAX_FILES,
+    StagedMachine,
+    has_arrived,
+    parse_manifest,
+    withdraw,
+)
 from kmipkit_vsphere.vmotion.transfer import receive, send
 from vsphere_scene import Scene, play
 
@@ -456,7 +462,7 @@ def test_a_lost_commit_and_a_lost_done_are_settled(tmp_path: Path) -> None:
         {"name": "../x"},
         {"files": [{"name": "../../etc/passwd", "size": 1}]},
         {"files": [{"name": "f", "size": -1}]},
-        {"files": [{"name": "f", "size": 1}] * 65},
+        {"files": [{"name": "f", "size": 1}] * (MAX_FILES + 1)},
         {"memory": 1 << 40},
     ],
 )

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal
 import click
 from msgspec import Meta
 
+from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.message import Message, Text
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
@@ -20,11 +21,18 @@ class Severity(StrEnum):
 
 
 class Entity(Message):
-    """What an event is about: a ``host``, a ``machine`` or a ``provider``."""
+    """What an event or an alarm is about.
+
+    The type is ``host``, ``machine``, ``provider``, ``keyServer`` or ``key``; the last two are named
+    after their provider as well.
+    """
 
     type: str
     name: str
     uuid: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.name}"
 
 
 class Event(Message):
@@ -44,20 +52,66 @@ class Event(Message):
     message: str
 
 
+class AlarmName(StrEnum):
+    """The alarms that there are; see :mod:`kmipkit_vsphere.vcenter.alarm_definitions`."""
+
+    KEY_SERVER_CONNECTION = "keyServerConnection"
+    KEY_PROVIDER_HEALTH = "keyProviderHealth"
+    CERTIFICATE = "certificate"
+    NATIVE_PROVIDER_BACKUP = "nativeProviderBackup"
+    KEY_MISSING = "keyMissing"
+    HOST_NEEDS_ENCRYPTION = "hostNeedsEncryption"
+    HOST_KEY_MISSING = "hostKeyMissing"
+    MACHINE_LOCKED = "machineLocked"
+    MACHINE_INTEGRITY = "machineIntegrity"
+    MIXED_KEYS = "mixedKeys"
+    CONSOLIDATION_NEEDED = "consolidationNeeded"
+    POLICY_COMPLIANCE = "policyCompliance"
+
+
 class Alarm(Message):
-    """What is wrong with an entity, and since when; the type is that of its event."""
+    """What is wrong with an entity, and since when; the type is that of its event.
+
+    Whoever acknowledges an alarm knows of it; it ends when its reason does.
+    """
 
     entity: Entity
     event_type_id: str
     message: str
     since: str
+    alarm: AlarmName = AlarmName.MACHINE_LOCKED
+    colour: Colour = Colour.RED
+    acknowledged_by: str | None = None
+    acknowledged_at: str | None = None
 
 
-class ListAlarms(VCenterRequest[list[Alarm]]):
+class AlarmDefinition(Message):
+    """An alarm that there may be: about what, when, and which events belong to it."""
+
+    alarm: AlarmName
+    entity_type: str
+    condition: str
+    colours: list[Colour]
+    raised_by: list[str]
+    cleared_by: str
+
+
+class ListAlarms(VCenterQuery[list[Alarm]]):
     """Show what is wrong now, such as machines that are locked."""
 
 
-class QueryEvents(VCenterRequest[list[Event]]):
+class ListAlarmDefinitions(VCenterQuery[list[AlarmDefinition]]):
+    """Show which alarms there are, and what raises and clears them."""
+
+
+class AcknowledgeAlarm(VCenterRequest[Alarm]):
+    """Note that somebody looks after an alarm; it stays until its reason is gone."""
+
+    alarm: AlarmName
+    entity: Text
+
+
+class QueryEvents(VCenterQuery[list[Event]]):
     """Show what was done with keys, and by whom."""
 
     since: Text | None = None
@@ -68,7 +122,7 @@ class QueryEvents(VCenterRequest[list[Event]]):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
 
 
-class ExportEvents(VCenterRequest[str]):
+class ExportEvents(VCenterQuery[str]):
     """Print the events as CSV or as JSON lines."""
 
     since: Text | None = None
@@ -96,6 +150,17 @@ ROWS: Final = (
         example="events --user administrator --type crypto.Operation",
     ),
     Row(ListAlarms, Privilege.VIEW, command="alarms"),
+    Row(ListAlarmDefinitions, Privilege.VIEW, command="alarm-definitions"),
+    Row(
+        AcknowledgeAlarm,
+        Privilege.ACKNOWLEDGE_ALARM,
+        command="acknowledge-alarm",
+        arguments=(
+            Argument("ALARM", "alarm", click.Choice([alarm.value for alarm in AlarmName])),
+            Argument("ENTITY", "entity", help="TYPE/NAME, as alarms shows them."),
+        ),
+        example="acknowledge-alarm machineLocked machine/db1",
+    ),
     Row(
         ExportEvents,
         Privilege.VIEW,

@@ -15,6 +15,7 @@ from kmipkit_vsphere.vcenter.command import (
     PARENT,
     Argument,
     Row,
+    VCenterQuery,
     VCenterRequest,
 )
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
@@ -98,7 +99,7 @@ class InventoryInfo(Message):
     machines: list[MachineEntry]
 
 
-class ListInventory(VCenterRequest[InventoryInfo]):
+class ListInventory(VCenterQuery[InventoryInfo]):
     """List folders, clusters, hosts and machines."""
 
 
@@ -176,7 +177,7 @@ class DumpCore(VCenterRequest[DumpInfo]):
     world: Text
 
 
-class ListCoreDumps(VCenterRequest[list[DumpInfo]]):
+class ListCoreDumps(VCenterQuery[list[DumpInfo]]):
     """List the core dumps of a host."""
 
     host: Text

@@ -11,7 +11,7 @@ from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
 from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.model.records import KeyType
 from kmipkit_vsphere.vcenter.calls.arguments import KEY_PROVIDER
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import BINARY_FILE, KEY_ID, PAIR, Many
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -43,7 +43,7 @@ class SetKeyCustomAttributes(VCenterRequest[CryptoKeyResult]):
     custom_attributes: dict[str, str] = field(default_factory=dict)
 
 
-class ListKeys(VCenterRequest[list[CryptoKeyId]]):
+class ListKeys(VCenterQuery[list[CryptoKeyId]]):
     """List the ids of all keys that were made or are used here."""
 
     limit: Annotated[int, Meta(ge=1, le=1 << 30)] = 1 << 30

@@ -7,14 +7,14 @@ from msgspec import Meta
 
 from kmipkit_vsphere.calls.machines import MachineInfo, TPMProvisionPolicy
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.message import Count, Text, field
+from kmipkit_vsphere.model.message import Count, Message, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode
 from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, NAME, PART
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.command import FOLDER as ON_FOLDER
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import SIZE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -128,6 +128,19 @@ class UnregisterVM(VCenterRequest[None]):
     name: Text
 
 
+class IntegrityReport(Message):
+    """Whether the encrypted files of a machine are whole, or what is wrong with them."""
+
+    is_whole: bool
+    problems: list[str]
+
+
+class CheckIntegrity(VCenterRequest[IntegrityReport]):
+    """Check with its keys that the encrypted files of a machine were not altered or cut off."""
+
+    name: Text
+
+
 class AddTPM(VCenterRequest[MachineInfo]):
     """Add a virtual TPM to a machine that is powered off, and whose home is encrypted."""
 
@@ -161,7 +174,7 @@ class DeleteFiles(VCenterRequest[None]):
     name: Text
 
 
-class ListDatastore(VCenterRequest[list[MachineInfo]]):
+class ListDatastore(VCenterQuery[list[MachineInfo]]):
     """List the machines on the datastore of a host, in the inventory or not."""
 
     host: Text
@@ -186,7 +199,7 @@ class ListedMachine(MachineInfo):
     policies: dict[str, str] = field(default_factory=dict)
 
 
-class ListVMs(VCenterRequest[list[ListedMachine]]):
+class ListVMs(VCenterQuery[list[ListedMachine]]):
     """List the machines with their state and keys."""
 
 
@@ -332,6 +345,9 @@ ROWS: Final = (
             KEY_PROVIDER,
         ),
         "add-tpm db1 --encrypt",
+    ),
+    Row(
+        CheckIntegrity, Privilege.ACCESS, MACHINE, "check-integrity", (NAME,), "check-integrity db1"
     ),
     Row(RemoveTPM, Privilege.ADD_REMOVE_DEVICE, MACHINE, "remove-tpm", (NAME,), "remove-tpm db1"),
     Row(CryptoUnlock, Privilege.REGISTER_VM, MACHINE, "unlock-vm", (NAME,), "unlock-vm db1"),

@@ -8,12 +8,12 @@ from kmipkit_vsphere.model.message import Text, field
 from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.vcenter.authorization import Permission
 from kmipkit_vsphere.vcenter.calls.arguments import NAME
-from kmipkit_vsphere.vcenter.command import ENTITY, Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import ENTITY, Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import Many
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
-class ListRoles(VCenterRequest[dict[str, list[str]]]):
+class ListRoles(VCenterQuery[dict[str, list[str]]]):
     """List the roles with their privileges."""
 
 
@@ -31,7 +31,7 @@ class RemoveRole(VCenterRequest[None]):
     name: Text
 
 
-class ListGroups(VCenterRequest[dict[str, list[str]]]):
+class ListGroups(VCenterQuery[dict[str, list[str]]]):
     """List the groups with their members."""
 
 
@@ -43,7 +43,7 @@ class SetMember(VCenterRequest[None]):
     remove: bool = False
 
 
-class ListPermissions(VCenterRequest[list[Permission]]):
+class ListPermissions(VCenterQuery[list[Permission]]):
     """List who has which role on which entity."""
 
 
@@ -65,7 +65,7 @@ class RemovePermission(VCenterRequest[None]):
     entity: Text = ROOT
 
 
-class HasPrivilege(VCenterRequest[dict[str, bool]]):
+class HasPrivilege(VCenterQuery[dict[str, bool]]):
     """Which of the privileges a user, or the caller, has on an entity."""
 
     privileges: list[str]

@@ -7,7 +7,7 @@ import click
 
 from kmipkit_vsphere.model.message import Message, Text
 from kmipkit_vsphere.vcenter.calls.arguments import KEY_PROVIDER, NAME, PART
-from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import Many
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -41,7 +41,7 @@ class Compliance(Message):
     reason: str = ""
 
 
-class ListStoragePolicies(VCenterRequest[list[StoragePolicy]]):
+class ListStoragePolicies(VCenterQuery[list[StoragePolicy]]):
     """List the storage policies."""
 
 
@@ -77,7 +77,7 @@ class SetStoragePolicy(VCenterRequest[list[Compliance]]):
     parts: list[str] | None = None
 
 
-class CheckCompliance(VCenterRequest[list[Compliance]]):
+class CheckCompliance(VCenterQuery[list[Compliance]]):
     """Check whether machines are encrypted as their storage policies require."""
 
     names: list[str] | None = None

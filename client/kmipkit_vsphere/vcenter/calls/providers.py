@@ -17,7 +17,7 @@ from kmipkit_vsphere.model.records import (
     WrappingKeySpec,
 )
 from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import PAIR, PASSWORD_FILE, PORT, TEXT_FILE, Many
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -107,7 +107,7 @@ Bits = Annotated[int, Meta(ge=-1, le=15)]
 """A sum of what is to be listed; -1 for all (vsphere.md §4.2)."""
 
 
-class ListKmsClusters(VCenterRequest[list[KmipClusterInfo]]):
+class ListKmsClusters(VCenterQuery[list[KmipClusterInfo]]):
     """List the key providers and their servers."""
 
     include_kms_servers: bool = True
@@ -160,13 +160,13 @@ class KmipClusterStatus(Message):
     reasons: tuple[str, ...]
 
 
-class RetrieveKmipServersStatus(VCenterRequest[list[KmipClusterStatus]]):
+class RetrieveKmipServersStatus(VCenterQuery[list[KmipClusterStatus]]):
     """Show the status of every key server: colour and reasons."""
 
     clusters: list[str] | None = None
 
 
-class IsKmsClusterActive(VCenterRequest[bool]):
+class IsKmsClusterActive(VCenterQuery[bool]):
     """Whether a key provider, or the default one, can be used now."""
 
     cluster_id: Text | None = None
@@ -189,7 +189,7 @@ class ClearDefaultKmsCluster(VCenterRequest[None]):
     entity: Text = ROOT
 
 
-class GetDefaultKmsCluster(VCenterRequest[str | None]):
+class GetDefaultKmsCluster(VCenterQuery[str | None]):
     """Show the default key provider."""
 
     entity: Text = ROOT
@@ -206,7 +206,7 @@ class ServerCertificate(Message):
     cert_info: CertificateInfo | None
 
 
-class RetrieveKmipServerCert(VCenterRequest[ServerCertificate]):
+class RetrieveKmipServerCert(VCenterQuery[ServerCertificate]):
     """Show the certificate of a key server, trusted or not."""
 
     cluster_id: Text
@@ -229,7 +229,7 @@ class GenerateSelfSignedClientCert(VCenterRequest[str]):
     request: dict[str, str] = field(default_factory=dict)
 
 
-class RetrieveSelfSignedClientCert(VCenterRequest[str]):
+class RetrieveSelfSignedClientCert(VCenterQuery[str]):
     """The self-signed certificate that was generated last; empty if none was."""
 
     cluster_id: Text
@@ -253,7 +253,7 @@ class GenerateClientCsr(VCenterRequest[str]):
     request: dict[str, str] = field(default_factory=dict)
 
 
-class RetrieveClientCsr(VCenterRequest[str]):
+class RetrieveClientCsr(VCenterQuery[str]):
     """The signing request that was generated last; empty if none was."""
 
     cluster_id: Text
@@ -278,7 +278,7 @@ class RetrieveRootCert(VCenterRequest[str]):
     """Trust by root: print the authority of vCenter, for the key server to trust."""
 
 
-class RetrieveClientCert(VCenterRequest[str]):
+class RetrieveClientCert(VCenterQuery[str]):
     """Print the certificate that vCenter shows to the key servers of a provider."""
 
     cluster_id: Text

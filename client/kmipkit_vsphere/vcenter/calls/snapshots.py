@@ -5,7 +5,7 @@ from typing import Final
 from kmipkit_vsphere.calls.machines import DiskLayer, SnapshotInfo
 from kmipkit_vsphere.model.message import Message, Text
 from kmipkit_vsphere.vcenter.calls.arguments import NAME
-from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
@@ -18,7 +18,7 @@ class SnapshotTree(Message):
     consolidation_needed: bool
 
 
-class ListSnapshots(VCenterRequest[SnapshotTree]):
+class ListSnapshots(VCenterQuery[SnapshotTree]):
     """Show the snapshots of a machine, and which key locks which layer of its disks."""
 
     name: Text

@@ -11,7 +11,7 @@ from typing import Final
 from kmipkit_vsphere.calls.host import HostAttestation
 from kmipkit_vsphere.model.message import LongText, Message, Port, Text
 from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE, NAME
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import PORT, TEXT_FILE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -103,7 +103,7 @@ class TrustAuthorityHostHealth(Message):
     problems: list[str]
 
 
-class TrustAuthorityHealth(VCenterRequest[dict[str, TrustAuthorityHostHealth]]):
+class TrustAuthorityHealth(VCenterQuery[dict[str, TrustAuthorityHostHealth]]):
     """Show whether the Trust Authority hosts have applied the desired configuration."""
 
 
@@ -111,7 +111,7 @@ class TrustAuthorityRemediate(VCenterRequest[Problems]):
     """Push the desired configuration to the Trust Authority hosts again."""
 
 
-class ExportTrustServices(VCenterRequest[str]):
+class ExportTrustServices(VCenterQuery[str]):
     """Print the addresses of the services, for a workload vCenter."""
 
 

@@ -1,7 +1,17 @@
 """Events (vsphere.md §5.3)."""
 
+from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
 from kmipkit_vsphere.vcenter.caller import Caller
-from kmipkit_vsphere.vcenter.calls.events import Alarm, Event, ExportEvents, ListAlarms, QueryEvents
+from kmipkit_vsphere.vcenter.calls.events import (
+    AcknowledgeAlarm,
+    Alarm,
+    AlarmDefinition,
+    Event,
+    ExportEvents,
+    ListAlarmDefinitions,
+    ListAlarms,
+    QueryEvents,
+)
 from kmipkit_vsphere.vcenter.events import EventFilter, export
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
@@ -19,4 +29,24 @@ async def export_all(vcenter: VCenter, _caller: Caller, request: ExportEvents) -
 
 @ListAlarms.handler
 async def list_alarms(vcenter: VCenter, _caller: Caller, _request: ListAlarms) -> list[Alarm]:
-    return vcenter.hosts.alarms.all()
+    return vcenter.alarms.all()
+
+
+@ListAlarmDefinitions.handler
+async def list_definitions(
+    _vcenter: VCenter, _caller: Caller, _request: ListAlarmDefinitions
+) -> list[AlarmDefinition]:
+    return [definition.message() for definition in DEFINITIONS.values()]
+
+
+@AcknowledgeAlarm.handler
+async def acknowledge(vcenter: VCenter, caller: Caller, request: AcknowledgeAlarm) -> Alarm:
+    alarm = vcenter.alarms.acknowledge(caller.user, request.alarm, request.entity)
+    vcenter.crypto.event_log.add(
+        "vim.event.AlarmAcknowledgedEvent",
+        f"{caller.user} acknowledged the alarm {alarm.alarm} of {alarm.entity}",
+        user=caller.user,
+        operation="AcknowledgeAlarm",
+        entity=alarm.entity,
+    )
+    return alarm

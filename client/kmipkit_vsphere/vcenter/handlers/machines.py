@@ -11,6 +11,7 @@ from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.calls.machines import (
     AddDisk,
     AddTPM,
+    CheckIntegrity,
     CloneVM,
     CreateVM,
     CryptoUnlock,
@@ -18,6 +19,7 @@ from kmipkit_vsphere.vcenter.calls.machines import (
     DeleteFiles,
     DestroyVM,
     EncryptVM,
+    IntegrityReport,
     ListDatastore,
     ListedMachine,
     ListVMs,
@@ -187,6 +189,14 @@ async def add_tpm(vcenter: VCenter, caller: Caller, request: AddTPM) -> MachineI
         caller.require(Privilege.ENCRYPT, f"machine/{name}")
         await vcenter.encryption.encrypt(caller, name, request.key_provider, ["home"])
     return await vcenter.machines.change(caller, name, "AddTPM", host_calls.AddVirtualTPM(name))
+
+
+@CheckIntegrity.handler
+async def check_integrity(
+    vcenter: VCenter, caller: Caller, request: CheckIntegrity
+) -> IntegrityReport:
+    problems = await vcenter.machines.check_integrity(caller, request.name)
+    return IntegrityReport(not problems, problems)
 
 
 @RemoveTPM.handler

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.errors import NoPermission
-from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.web_services.inventory import Node
 from kmipkit_vsphere.web_services.managed import ExtensibleManagedObject, prop
@@ -73,10 +73,17 @@ class ManagedEntity(ExtensibleManagedObject):
 
 
 def status_of(call: "Call", node: Node) -> ManagedEntityStatus:
-    """The colour of an entity."""
+    """The worst colour of the alarms of an entity."""
     kind, _, name = node.entity.partition("/")
-    alarm = call.vcenter.hosts.alarms.get(Entity(kind, name)) if name else None
-    return ManagedEntityStatus.GREEN if alarm is None else ManagedEntityStatus.RED
+    colours = {
+        alarm.colour
+        for alarm in call.vcenter.hosts.alarms.all()
+        if (alarm.entity.type, alarm.entity.name) == (kind, name)
+    }
+    for colour in (Colour.RED, Colour.YELLOW):
+        if colour in colours:
+            return ManagedEntityStatus(colour.value)
+    return ManagedEntityStatus.GREEN
 
 
 def visible(call: "Call", nodes: Sequence[Node], *types: str) -> list[Ref]:

@@ -182,13 +182,17 @@ class SQLiteDatabase:
         """The newest time that a transaction has noted."""
         return self._transaction.summary.newest_time
 
+    def derive_key(self, purpose: str) -> bytes:
+        """See :class:`.base.Store`."""
+        return self._integrity.derive_key(purpose)
+
     def open_reader(self) -> SQLiteReader:
         """Another view of the committed state, with its own connection; close it after use."""
         return self._open(SQLiteReader)
 
     def _open(self, view: type[_Reader]) -> _Reader:
         with sqlite_errors(self._name):
-            connection = _connect_to_read(self._path)
+            connection = connect_to_read(self._path)
         return view(connection, self._sealer, self._integrity, self._name)
 
     def begin(self) -> Transaction:
@@ -279,7 +283,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _connect_to_read(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write."""
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection

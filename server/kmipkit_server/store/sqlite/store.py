@@ -85,10 +85,14 @@ class SQLiteStore(Store):
         """The newest time that a transaction has noted."""
         return self._database.newest_time
 
+    def derive_key(self, purpose: str) -> bytes:
+        """A key for a purpose; see :class:`.base.Store`."""
+        return self._database.derive_key(purpose)
+
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until :meth:`stop`, also if that was called before this task began to run."""
         try:
-            await self._writer.run(task_status)
+            await self._writer.run(task_status, self.journal)
         finally:
             self._writer = GroupCommit(self._database)  # the store may be served again
 

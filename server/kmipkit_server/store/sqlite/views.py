@@ -1,8 +1,8 @@
 """Reading and writing records through a connection to the database."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 
@@ -263,9 +263,18 @@ class _View:
             row = self.connection.execute(
                 "SELECT value, mac FROM settings WHERE name = ?", (name,)
             ).fetchone()
-        if row is None:
-            return None
-        value, mac = row
+        return None if row is None else self._checked_setting(name, *row)
+
+    def settings(self, prefix: str) -> dict[str, bytes]:
+        """What the server has stored for itself under names that begin so."""
+        with sqlite_errors(self.name):
+            rows = self.connection.execute(
+                "SELECT name, value, mac FROM settings WHERE name >= ? AND name < ? ORDER BY name",
+                (prefix, prefix + chr(sys.maxunicode)),
+            ).fetchall()
+        return {name: self._checked_setting(name, value, mac) for name, value, mac in rows}
+
+    def _checked_setting(self, name: str, value: bytes, mac: bytes) -> bytes:
         if not is_same_mac(mac, self.integrity.of_setting(name, value)):
             raise Damaged(f"the setting {name} was changed in the database")
         return bytes(value)
@@ -291,6 +300,24 @@ class _View:
 
 class SQLiteReader(_View, Reader):
     """A view of the committed state."""
+
+
+class _Savepoint:
+    """A part of a transaction; a class, as :class:`sqlite_errors` is."""
+
+    __slots__ = ("_position", "_transaction")
+
+    def __init__(self, transaction: "SQLiteTransaction") -> None:
+        self._transaction = transaction
+
+    def __enter__(self) -> None:
+        self._position = self._transaction.begin_part()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._transaction.end_part()
+        else:
+            self._transaction.undo_part(self._position, error)
 
 
 class SQLiteTransaction(_View, Transaction):
@@ -445,30 +472,35 @@ class SQLiteTransaction(_View, Transaction):
                 self.sealer.retire_current_key()
                 self.sealer.forget(current)
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
+    def savepoint(self) -> _Savepoint:
         """A part of the transaction that is rolled back if it ends with an exception."""
+        return _Savepoint(self)
+
+    def begin_part(self) -> tuple[int, int, int]:
+        """Set a savepoint; what is in memory at this place, for :meth:`undo_part`."""
         with sqlite_errors(self.name):
             self.connection.execute("SAVEPOINT part")
-        total, released, usages = self.summary.total, len(self._released), self.usages.position
-        try:
-            yield
-        except BaseException as error:  # of any kind: it is raised again below
-            # On some errors, such as a full disk, SQLite rolls back the whole transaction: then the
-            # parts before this one are lost, too.
-            if not self.connection.in_transaction:
-                self.rolled_back()
-                raise TransactionLost(str(error)) from error
-            with sqlite_errors(self.name):
-                self.connection.execute("ROLLBACK TO part")
-                self.connection.execute("RELEASE part")
-            self.summary.total = total
-            self.usages.undo(usages)
-            del self._released[released:]
-            self._clear_caches()
-            raise
+        return self.summary.total, len(self._released), self.usages.position
+
+    def end_part(self) -> None:
+        """Keep what the part has changed."""
         with sqlite_errors(self.name):
             self.connection.execute("RELEASE part")
+
+    def undo_part(self, position: tuple[int, int, int], error: BaseException) -> None:
+        """Roll the part back after an error; TransactionLost if nothing is left of the transaction."""
+        # On some errors, such as a full disk, SQLite rolls back the whole transaction: then the
+        # parts before this one are lost, too.
+        if not self.connection.in_transaction:
+            self.rolled_back()
+            raise TransactionLost(str(error)) from error
+        with sqlite_errors(self.name):
+            self.connection.execute("ROLLBACK TO part")
+            self.connection.execute("RELEASE part")
+        self.summary.total, released, usages = position
+        self.usages.undo(usages)
+        del self._released[released:]
+        self._clear_caches()
 
     def _release_key(self, number: int | None) -> None:
         """Delete the data key of destroyed material, unless it seals another object as well."""

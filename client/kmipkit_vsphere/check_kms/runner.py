@@ -1,0 +1,143 @@
+"""Plays the steps one after the other, and cleans up whatever happens."""
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from kmipkit.errors import KMIPError
+from kmipkit.reports import Outcome
+from kmipkit_vsphere.check_kms.findings import Concern, Finding, NotPlayable
+from kmipkit_vsphere.check_kms.steps import CLEAN_UP, Step
+from kmipkit_vsphere.check_kms.subject import Subject
+from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.errors import KeyProviderError, VSphereError
+
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What an administrator sees in the vSphere Client."""
+
+    colour: Colour
+    event: str
+    """The type of the event; empty if there is none."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a step. Without a view, all is well, or the step was not played."""
+
+    step: Step
+    outcome: Outcome
+    seconds: float = 0.0
+    note: str = ""
+    """What was observed, or why the step was skipped."""
+    problem: str = ""
+    view: View | None = None
+    advice: str = ""
+
+
+Say = Callable[[Verdict], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The verdicts on all steps, and whether the user has interrupted the check."""
+
+    verdicts: Sequence[Verdict]
+    is_interrupted: bool = False
+
+
+async def play(steps: Sequence[Step], subject: Subject, say: Say) -> Run:
+    """Play the steps; each verdict is given to ``say`` at once.
+
+    The first SIGINT or SIGTERM ends the steps, and the check cleans up; the second one ends that.
+    """
+    work, clean_up = trio.CancelScope(), trio.CancelScope()
+    verdicts: dict[str, Verdict] = {}
+
+    def add(verdict: Verdict) -> None:
+        verdicts[verdict.step.name] = verdict
+        say(verdict)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_watch, work, clean_up)
+        with work:
+            for step in steps:
+                if step is not CLEAN_UP:
+                    add(await _verdict(step, subject, verdicts))
+        for step in steps:
+            if step is not CLEAN_UP and step.name not in verdicts:
+                add(Verdict(step, Outcome.SKIPPED, note=INTERRUPTED))
+        with clean_up:
+            add(await _attempt(CLEAN_UP, subject))
+        if clean_up.cancelled_caught:
+            names = ", ".join(subject.ledger.created)
+            add(_warned(CLEAN_UP, Concern(f"not removed: {names}"), 0.0))
+        nursery.cancel_scope.cancel()
+    return Run(list(verdicts.values()), work.cancelled_caught)
+
+
+async def _watch(
+    work: trio.CancelScope,
+    clean_up: trio.CancelScope,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Cancel the scopes, one for each signal."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        scopes = iter((work, clean_up))
+        async for _ in signals:
+            next(scopes, clean_up).cancel()
+
+
+async def _verdict(step: Step, subject: Subject, before: Mapping[str, Verdict]) -> Verdict:
+    for name in step.needs:
+        # A step that is not in the list is one that the caller knows to be fulfilled.
+        needed = before.get(name)
+        if needed is not None and needed.outcome in (Outcome.FAILED, Outcome.SKIPPED):
+            return Verdict(step, Outcome.SKIPPED, note=f"needs {name}, which {_ended(needed)}")
+    obstacle = step.obstacle(subject)
+    if obstacle:
+        return Verdict(step, Outcome.SKIPPED, note=obstacle)
+    return await _attempt(step, subject)
+
+
+def _ended(verdict: Verdict) -> str:
+    return "failed" if verdict.outcome is Outcome.FAILED else "was skipped"
+
+
+async def _attempt(step: Step, subject: Subject) -> Verdict:
+    started = trio.current_time()
+    try:
+        note = await step.run(subject)
+    except NotPlayable as reason:
+        return Verdict(step, Outcome.SKIPPED, trio.current_time() - started, reason.message)
+    except KMIPError as failure:
+        seconds = trio.current_time() - started
+        if step.optional or isinstance(failure, Concern):
+            return _warned(step, failure, seconds)
+        return _failed(step, failure, seconds, Outcome.FAILED)
+    return Verdict(step, Outcome.PASSED, trio.current_time() - started, note)
+
+
+def _warned(step: Step, failure: KMIPError, seconds: float) -> Verdict:
+    return _failed(step, failure, seconds, Outcome.WARNED)
+
+
+def _failed(step: Step, failure: KMIPError, seconds: float, outcome: Outcome) -> Verdict:
+    found = failure if isinstance(failure, Finding) else None
+    symptom = (found.symptom if found is not None else None) or step.symptom
+    fault = failure if isinstance(failure, VSphereError) else KeyProviderError(str(failure))
+    return Verdict(
+        step,
+        outcome,
+        seconds,
+        problem=str(failure),
+        view=View(symptom.colour, symptom.event_type(fault), symptom.message),
+        advice=(found.advice if found is not None else "") or step.advice,
+    )

@@ -1,0 +1,1 @@
+"""``kmipkit admin``: what administrators do with a key server."""

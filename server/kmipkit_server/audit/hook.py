@@ -1,0 +1,36 @@
+"""The audit at the seam: each message is recorded before its response leaves.
+
+A message that has changed something was recorded in the transaction of its change (see
+:mod:`kmipkit_server.audit.outbox`); here all others are.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from kmipkit_server.audit.log import AuditLog
+from kmipkit_server.audit.recorder import records
+from kmipkit_server.engine.exchange import Exchange
+from kmipkit_server.engine.seam import Hook
+
+
+class AuditHook(Hook):
+    """Records what each message has read, and what was refused."""
+
+    def __init__(self, log: AuditLog) -> None:
+        self._log = log
+
+    def responding(self, exchange: Exchange) -> None:
+        """Write the records of a message. AuditError if that fails, and the server refuses then."""
+        if not exchange.is_recorded:
+            self._log.append(records(exchange, exchange.results, exchange.objects))
+
+
+class DurableAuditHook(AuditHook):
+    """The same, and each response waits until its records are on the disk."""
+
+    def __init__(self, log: AuditLog, settled: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(log)
+        self._settled = settled
+
+    async def settle(self) -> None:
+        """Wait for the disk."""
+        await self._settled()

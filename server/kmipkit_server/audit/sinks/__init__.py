@@ -1,0 +1,1 @@
+"""Where records go besides the log: syslog and standard output."""
