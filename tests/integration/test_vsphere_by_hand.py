@@ -350,6 +350,7 @@ def test_the_password_that_init_lab_made(lab: Lab) -> None:
     )
     assert service.content.about.apiType == "VirtualCenter"
     Disconnect(service)
+    service._stub.DropConnections()
 
 
 def test_a_user_gets_a_password_and_loses_it(lab: Lab, tmp_path: Path) -> None:

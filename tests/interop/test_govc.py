@@ -1,6 +1,8 @@
 """govc, unmodified, with the Web Services API of a whole laboratory."""
 
 import json
+import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from web_lab import WebLab
 pytestmark = pytest.mark.standard
 
 TIMEOUT = 120.0
+PROJECT = Path(__file__).resolve().parents[2]
 
 Run = Callable[..., str]
 
@@ -101,6 +104,23 @@ def test_tasks(run: Run) -> None:
     assert "Task" in run("tasks")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tree", "/"),
+        ("folder.info", "/Laboratory/vm/finance"),
+        ("datastore.info",),
+        ("cluster.usage", "Rechenzentrum"),
+        ("device.info", "-vm", "db1"),
+        ("host.info", "-json", "esx01"),
+        ("ls", "-l", "-i", "/Laboratory/host/*"),
+        ("object.collect", "-json", "/Laboratory/host/esx01/esx01"),
+    ],
+)
+def test_commands_that_read(run: Run, words: tuple[str, ...]) -> None:
+    assert run(*words)
+
+
 def test_a_wrong_password(run: Run) -> None:
     text = run("about", "-l", exits=1, GOVC_PASSWORD="falsch geraten")
     assert "incorrect user name or password" in text
@@ -116,3 +136,20 @@ def test_a_session_is_kept_and_begun_again(run: Run, lab: WebLab, tmp_path: Path
         lab.endpoint.sessions.end(session.key)
     run("ls", **kept)
     assert len(lab.endpoint.sessions.all()) == 1
+
+
+# What differs from run to run.
+VARYING = ((r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),)
+
+
+def test_the_transcript_of_the_page(run: Run) -> None:
+    """docs/vsphere.md shows what govc prints for this laboratory."""
+    page = (PROJECT / "docs" / "vsphere.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert blocks
+    lines = r"^\$ govc (.*)\n((?:(?!\$ ).*\n)*)"
+    for command, shown in re.findall(lines, "".join(blocks), re.MULTILINE):
+        printed = run(*shlex.split(command))
+        for pattern, instead in VARYING:
+            printed = re.sub(pattern, instead, printed)
+        assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines(), command

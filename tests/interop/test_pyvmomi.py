@@ -1,6 +1,11 @@
 """pyVmomi, unmodified, with the Web Services API of a whole laboratory."""
 
+import doctest
+import gc
+import re
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +17,16 @@ from pyVmomi import vim, vmodl
 from pyVmomi.VmomiSupport import IsChildVersion
 from vsphere_scene import ADMINISTRATOR
 from web_lab import PASSWORD, WebLab
+
+# It leaves the socket of a login that failed to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What a test leaves is collected before the next one begins."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -25,6 +40,7 @@ def service(lab: WebLab) -> Iterator[Any]:
     )
     yield connected
     Disconnect(connected)
+    connected._stub.DropConnections()
 
 
 def test_content(service: Any) -> None:
@@ -88,3 +104,22 @@ def test_a_task_is_waited_for(lab: WebLab, service: Any) -> None:
     task = vim.Task(lab.do(begin), service._stub)
     assert WaitForTask(task) == vim.TaskInfo.State.success
     assert task.info.result == "done"
+
+
+def test_the_lines_of_the_page(lab: WebLab, service: Any, capsys: Any) -> None:
+    """docs/vsphere.md shows what pyVmomi prints for this laboratory."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "vsphere.md").read_text()
+    [block] = re.findall(r"^```pycon\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    examples = doctest.DocTestParser().get_examples(block)
+    names = {"ssl": ssl, "vim": vim, "SmartConnect": SmartConnect, "password": PASSWORD}
+    places = (
+        ("lab/roles-pki/ca.crt", str(lab.authorities)),
+        ("8443", str(lab.port)),
+    )
+    for example in examples:
+        source = example.source
+        for shown, real in places:
+            source = source.replace(shown, real)
+        exec(source, names)
+    Disconnect(names["service"])
+    assert capsys.readouterr().out == "".join(example.want for example in examples)

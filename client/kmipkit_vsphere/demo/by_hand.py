@@ -62,8 +62,8 @@ def make(
         _script(folder / "bin" / name, f'{_PROGRAM} {shlex.join(command)} "$@"')
     _script(folder / "bin" / "call", _call(lab, first_port))
     _script(folder / "bin" / "guest", _guest(lab, ports))
-    _make_password(lab)
     _script(folder / "bin" / "curl", _curl(lab, {VCENTER: first_port, **ports}))
+    _make_password(lab)
     return _next_steps(folder, ports, kms_port, api_port)
 
 

@@ -85,7 +85,8 @@ class MachineManager:
             migrate_encryption=machine.setting(MIGRATE_ENCRYPTION) or EncryptionMode.OPPORTUNISTIC,
             files=[str(path) for path in machine.files()],
             disk_descriptions=[
-                _described(number, volume) for number, volume in machine.disks.items()
+                _described(number, volume, machine.chains[number])
+                for number, volume in machine.disks.items()
             ],
             encrypted_parts=_encrypted_parts(machine),
             locked_reasons=[missing.message for missing in opened.locked.values()]
@@ -381,10 +382,11 @@ class MachineManager:
         return not any(key.provider_id in unreachable for key in key_ids)
 
 
-def _described(number: int, volume: Volume) -> DiskDescription:
-    """A disk without looking into it; the size is that of its file."""
-    keys = volume.key_ids()
-    size = volume.data.stat().st_size if volume.data.exists() else 0
+def _described(number: int, volume: Volume, chain: layers.Chain) -> DiskDescription:
+    """A disk without looking into it; the size of one whose file is missing is not known."""
+    keys, size = volume.key_ids(), 0
+    with contextlib.suppress(FileNotFoundError):
+        size = layers.capacity_of(chain)
     return DiskDescription(number, volume.descriptor.name, size, keys[0] if keys else None)
 
 

@@ -56,7 +56,7 @@ class Endpoint:
         self.changes = Changes()
         vcenter.crypto.event_log.listeners.append(self.changes.notify)
         self.tasks = TaskList(self)
-        self.sessions = Sessions(vcenter.clock)
+        self.sessions = Sessions(vcenter.clock, vcenter.store.users)
         self.passwords = Passwords(vcenter.store)
         self.instance_uuid = Instance(vcenter.store).id
 

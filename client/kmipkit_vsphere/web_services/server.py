@@ -7,7 +7,7 @@ from typing import Final
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Event, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -23,6 +23,8 @@ SHARE: Final = MAX_CONNECTIONS * 3 // 4
 KEEP_ALIVE: Final = 75.0
 """Seconds between two requests, and for the head of a request."""
 HANDSHAKE_TIMEOUT: Final = 30.0
+SEND_TIMEOUT: Final = 60.0
+"""Seconds for a client to take an answer."""
 MAX_HEAD: Final = 16 << 10
 MAX_REQUESTS: Final = 100_000
 """Of one connection."""
@@ -61,9 +63,22 @@ class _Protocol(TCPServer):
         self._connection = connection
 
     async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, RawData):
+            await self._send(event.data)
+            return
         if isinstance(event, Updated):
             self._connection.silent_since = trio.current_time() if event.idle else None
         await super().protocol_send(event)
+
+    async def _send(self, data: bytes) -> None:
+        """Send within a limit, and unlike hypercorn's own way so that it can be cancelled."""
+        async with self.send_lock:
+            try:
+                with trio.fail_after(SEND_TIMEOUT):
+                    await self.stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                await trio.aclose_forcefully(self.stream)
+                await self.protocol.handle(Closed())
 
 
 class WebServer:

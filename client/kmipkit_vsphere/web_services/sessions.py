@@ -1,7 +1,7 @@
 """Sessions of users: who they are, and what lives as long as they do.
 
-The cookie is a random token of which only a hash is stored. A session ends by Logout, or after half an
-hour without a call.
+The cookie is a random token of which only a hash is stored. A session ends by Logout, after half an
+hour without a call, and when its user gets another password or none.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.vcenter.store.users import PasswordHash, Users
 from kmipkit_vsphere.web_services.managed import ManagedObject
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.properties import ObjectContent
@@ -44,6 +45,8 @@ class Session:
     address: str
     user_agent: str
     locale: str
+    password: PasswordHash | None
+    """The stored password of the user, as it was at the beginning."""
     call_count: int = 0
     running: int = 0
     """Calls that have not ended: while there are any, it is not idle."""
@@ -57,8 +60,9 @@ class Session:
 class Sessions:
     """The sessions of one endpoint."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, users: Users) -> None:
         self._clock = clock
+        self._users = users
         self._by_hash: dict[bytes, Session] = {}
 
     def begin(self, user: str, address: str, user_agent: str, locale: str) -> tuple[str, Session]:
@@ -74,7 +78,14 @@ class Sessions:
             self._end_idlest(list(self._by_hash))
         token, now = secrets.token_hex(20), self._clock()
         session = Session(
-            secrets.token_hex(16), user, now, now, address, user_agent[:MAX_USER_AGENT], locale
+            secrets.token_hex(16),
+            user,
+            now,
+            now,
+            address,
+            user_agent[:MAX_USER_AGENT],
+            locale,
+            self._users.password(user),
         )
         self._by_hash[_hash(token)] = session
         return token, session
@@ -85,7 +96,16 @@ class Sessions:
     def find(self, token: str) -> Session | None:
         """The session of a token; None if it ended."""
         self._expire()
-        return self._by_hash.get(_hash(token))
+        session = self._by_hash.get(_hash(token))
+        if session is not None and not self.is_valid(session):
+            self.end(session.key)
+            return None
+        return session
+
+    def is_valid(self, session: Session) -> bool:
+        """Whether it has not ended, and its user still has the same password."""
+        is_known = any(known is session for known in self._by_hash.values())
+        return is_known and self._users.password(session.user) == session.password
 
     @contextmanager
     def busy(self, session: Session) -> Iterator[None]:
@@ -105,11 +125,6 @@ class Sessions:
                 del self._by_hash[token]
                 return True
         return False
-
-    def end_of_user(self, user: str) -> None:
-        """End all sessions of a user, as after a change of the password."""
-        for session in [session for session in self._by_hash.values() if session.user == user]:
-            self.end(session.key)
 
     def all(self) -> list[Session]:
         """All sessions, the oldest first."""

@@ -259,13 +259,14 @@ def test_who_sees_and_ends_sessions(lab: WebLab) -> None:
     lab.play(test)
 
 
-def test_a_changed_password_ends_no_session_but_is_needed_for_the_next(lab: WebLab) -> None:
+def test_a_changed_password_ends_the_sessions_of_its_user(lab: WebLab) -> None:
     async def test(scene: Scene, client: RawClient) -> None:
         await scene.call("SetPassword", user="eva", password="geheimes Wort")
         eva = RawClient(client.endpoint)
         assert (await eva.login("eva", "geheimes Wort")).status == 200
         await scene.call("SetPassword", user="eva", password="anderes Wort")
-        eva.cookie = ""
+        current = await eva.fetch("SessionManager", "SessionManager", "currentSession")
+        assert current.values == []
         assert (await eva.login("eva", "geheimes Wort")).fault == "InvalidLogin"
         assert (await eva.login("eva", "anderes Wort")).status == 200
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 from kmipkit_vsphere.rpc.tls import Credentials
-from kmipkit_vsphere.web_services import application, server
+from kmipkit_vsphere.web_services import application, server, version_document
 from kmipkit_vsphere.web_services.application import Application
 from kmipkit_vsphere.web_services.endpoint import Endpoint
 from kmipkit_vsphere.web_services.objects.updates import Collector
@@ -20,6 +20,9 @@ from kmipkit import places
 
 Client = trio.SSLStream[trio.SocketStream]
 Connect = Callable[[], Awaitable[Client]]
+
+SIZE = 8 << 20
+"""More than the buffers of a connection hold."""
 
 endpoints: list[Endpoint] = []
 """Of the tests so far; the last one is that of the present test."""
@@ -78,6 +81,17 @@ async def answer(stream: Client) -> tuple[bytes, bytes]:
     while len(body) < int(length.partition(b":")[2]):
         body += await received(stream)
     return head, body
+
+
+async def read_to_the_end(stream: Client) -> int:
+    """The number of bytes until the connection is closed or cut."""
+    size = 0
+    try:
+        async for data in stream:
+            size += len(data)
+    except trio.BrokenResourceError:
+        pass
+    return size
 
 
 async def received(stream: Client) -> bytes:
@@ -167,6 +181,22 @@ def test_one_address_cannot_take_all_connections(
             await received(silent[0])
 
     serve(tmp_path, credentials, test)
+
+
+def test_a_client_that_takes_no_answer(
+    tmp_path: Path, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends requests and reads nothing, until the buffers of the network are full."""
+    monkeypatch.setattr(version_document, "document", lambda _: b" " * SIZE)
+    request = b"GET /sdk/vimServiceVersions.xml HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    async def test(connect: Connect) -> None:
+        stream = await connect()
+        await stream.send_all(request)
+        await trio.sleep(server.SEND_TIMEOUT + 1)
+        assert await read_to_the_end(stream) < SIZE
+
+    serve(tmp_path, credentials, test, MockClock(autojump_threshold=0.3))
 
 
 def test_a_client_that_goes_away_ends_its_wait(

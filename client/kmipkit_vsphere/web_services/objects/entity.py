@@ -48,7 +48,7 @@ class ManagedEntity(ExtensibleManagedObject):
 
     @prop()
     def overall_status(self, call: "Call") -> ManagedEntityStatus:
-        """Red while there is an alarm of this entity."""
+        """The colour of its worst alarm."""
         return status_of(call, self.node)
 
     @prop()
@@ -73,17 +73,8 @@ class ManagedEntity(ExtensibleManagedObject):
 
 
 def status_of(call: "Call", node: Node) -> ManagedEntityStatus:
-    """The worst colour of the alarms of an entity."""
-    kind, _, name = node.entity.partition("/")
-    colours = {
-        alarm.colour
-        for alarm in call.vcenter.hosts.alarms.all()
-        if (alarm.entity.type, alarm.entity.name) == (kind, name)
-    }
-    for colour in (Colour.RED, Colour.YELLOW):
-        if colour in colours:
-            return ManagedEntityStatus(colour.value)
-    return ManagedEntityStatus.GREEN
+    """The colour of an entity."""
+    return ManagedEntityStatus(call.colours.get(node.entity, Colour.GREEN))
 
 
 def visible(call: "Call", nodes: Sequence[Node], *types: str) -> list[Ref]:

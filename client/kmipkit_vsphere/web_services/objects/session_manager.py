@@ -1,5 +1,6 @@
 """Login and Logout."""
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_LOCALE = "en"
 _MAX_LOCALE = 32
+
+log = logging.getLogger("kmipkit.vsphere.web_services")
 
 
 class SessionManager(ManagedObject, moid="SessionManager", content="session_manager"):
@@ -35,6 +38,7 @@ class SessionManager(ManagedObject, moid="SessionManager", content="session_mana
         call.cookie, session = call.endpoint.sessions.begin(
             user_name, call.address, call.user_agent, (locale or DEFAULT_LOCALE)[:_MAX_LOCALE]
         )
+        log.info("%s logged in from %s", user_name, call.address)
         return described(session)
 
     @method("Logout")

@@ -16,6 +16,7 @@ from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.faults import (
     InvalidCollectorVersion,
     ManagedObjectNotFound,
+    NotAuthenticated,
     RequestCanceled,
 )
 from kmipkit_vsphere.web_services.vim25.properties import (
@@ -153,6 +154,8 @@ class Collector:
             with trio.move_on_after(min(remaining, LOOK_AGAIN)):
                 await bell.wait()
             call.forget()
+            if not call.endpoint.sessions.is_valid(self.session):
+                raise Fault(NotAuthenticated(), "The session has ended.")
 
     async def _changed(
         self, call: "Call", max_objects: int | None
