@@ -1,6 +1,8 @@
 """govc, unmodified: key providers, keys, encrypted machines, events and storage policies."""
 
 import json
+import re
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +51,7 @@ def run(govc: Path, lab: WebLab, tmp_path: Path) -> Run:
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
+            cwd=tmp_path,
         )
         assert process.returncode == exits, process.stderr + process.stdout
         return process.stdout + process.stderr
@@ -144,6 +147,22 @@ def test_machines_are_created_encrypted_cloned_and_destroyed(run: Run, lab: WebL
         run("vm.destroy", name)
     assert run("ls", "/Laboratory/vm") == ""
     assert lab.call("ListDatastore", host="esx01") == []
+
+
+# What differs from run to run: keys, numbers of machines, and that a terminal line is cleared.
+VARYING = ((r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!  VM)", "ID"), (r"vm-\d+", "vm-18"))
+
+
+def test_the_transcript_of_the_page(run: Run) -> None:
+    """docs/vsphere.md shows what govc prints for this laboratory."""
+    page = (Path(__file__).parents[2] / "docs" / "vsphere.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    lines = r"^\$ govc (.*)\n((?:(?!\$ ).*\n)*)"
+    for command, shown in re.findall(lines, blocks[1], re.MULTILINE):
+        printed = run(*shlex.split(command))
+        for pattern, instead in VARYING:
+            printed = re.sub(pattern, instead, printed)
+        assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines(), command
 
 
 def test_events_are_shown(run: Run, lab: WebLab) -> None:

@@ -9,7 +9,7 @@ from kmipkit_vsphere.calls.host import ChangeKeyResult, CryptoKeyResult, KeyPres
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
 from kmipkit_vsphere.model.message import Text
 from kmipkit_vsphere.vcenter.calls.arguments import HOST as HOST_ARGUMENT
-from kmipkit_vsphere.vcenter.command import HOST, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import HOST, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
@@ -48,7 +48,7 @@ class RemoveHostKeys(VCenterRequest[list[CryptoKeyResult]]):
     force: bool = False
 
 
-class ListHostKeys(VCenterRequest[list[CryptoKeyId]]):
+class ListHostKeys(VCenterQuery[list[CryptoKeyId]]):
     """List the ids of the keys that a host has."""
 
     host: Text

@@ -11,7 +11,7 @@ from kmipkit_vsphere.model.keys import Secret, SecretText
 from kmipkit_vsphere.model.message import Message, Text
 from kmipkit_vsphere.vcenter.calls.arguments import HOST
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import BINARY_FILE, PASSWORD_FILE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -60,14 +60,14 @@ class NativeProviderStatus(Message):
     reason: str
 
 
-class ListNativeProviders(VCenterRequest[list[NativeProviderStatus]]):
+class ListNativeProviders(VCenterQuery[list[NativeProviderStatus]]):
     """List the native key providers with their health."""
 
     providers: list[str] | None = None
     health: list[NativeHealth] | None = None
 
 
-class GetNativeProvider(VCenterRequest[NativeProviderStatus]):
+class GetNativeProvider(VCenterQuery[NativeProviderStatus]):
     """Show one native key provider with its health."""
 
     provider: Text
@@ -82,7 +82,7 @@ class HostProvider(Message):
     reason: str
 
 
-class ListHostProviders(VCenterRequest[list[HostProvider]]):
+class ListHostProviders(VCenterQuery[list[HostProvider]]):
     """List the native and trusted key providers of a host."""
 
     host: Text

@@ -117,7 +117,7 @@ class ListKmsClusters(VCenterQuery[list[KmipClusterInfo]]):
     """1 for providers that can be used now, 2 for the others."""
 
 
-class ListKmipServers(VCenterRequest[list[KmipClusterInfo]]):
+class ListKmipServers(VCenterQuery[list[KmipClusterInfo]]):
     """List the key providers and their servers, the first ones only with a limit."""
 
     limit: Annotated[int, Meta(ge=0)] | None = None
@@ -206,7 +206,7 @@ class ServerCertificate(Message):
     cert_info: CertificateInfo | None
 
 
-class RetrieveKmipServerCert(VCenterQuery[ServerCertificate]):
+class RetrieveKmipServerCert(VCenterRequest[ServerCertificate]):
     """Show the certificate of a key server, trusted or not."""
 
     cluster_id: Text
