@@ -156,7 +156,8 @@ class Client:
     def __init__(self, web: WebScene, user: str) -> None:
         self.web = web
         self.user = user
-        self.token, _ = web.endpoint.sessions.begin(user, "192.0.2.99", "test", "en")
+        begin = web.endpoint.sessions.begin
+        self.token, _ = web.look(begin, user, "192.0.2.99", "test", "en")
         self.stub = _Stub(web, NAMESPACES[web.release], self.token)
 
     @property

@@ -1,15 +1,17 @@
 """Routes of the REST API: patterns of paths, methods and actions to handlers."""
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from urllib.parse import parse_qs
 
+from kmipkit_vsphere.model.defects import describe
 from kmipkit_vsphere.model.encoding import decode
-from kmipkit_vsphere.model.errors import NotFound, VSphereError
+from kmipkit_vsphere.model.errors import InternalFault, NotFound, VSphereError
 from kmipkit_vsphere.vcenter.command import VCenterRequest
-from kmipkit_vsphere.web_services.application import HTTPRequest, HTTPResponse
+from kmipkit_vsphere.web_services.application import REST_SESSION, HTTPRequest, HTTPResponse
 from kmipkit_vsphere.web_services.call import Call
 from kmipkit_vsphere.web_services.endpoint import Endpoint
 from kmipkit_vsphere.web_services.rest.answers import NoSession, described, failure
@@ -18,7 +20,7 @@ from kmipkit_vsphere.web_services.sessions import Session
 A = TypeVar("A")
 T = TypeVar("T")
 
-SESSION_HEADER: Final = "vmware-api-session-id"
+SESSION_HEADER: Final = REST_SESSION
 _WRAPPED: Final = "/rest/"
 
 
@@ -66,6 +68,8 @@ class RESTCall:
             return await self.endpoint.service.call(request, session.user)
 
 
+log = logging.getLogger("kmipkit.vsphere.web_services")
+
 Handler = Callable[[RESTCall], Awaitable[HTTPResponse]]
 
 
@@ -106,6 +110,10 @@ async def respond(endpoint: Endpoint, http: HTTPRequest, body: bytes) -> HTTPRes
         return HTTPResponse(401)
     except VSphereError as error:
         return failure(error, wrapped=wrapped)
+    except Exception as defect:
+        # A defect must not end the other calls. Its text could hold what was passed in.
+        log.error("a request of the REST API failed: %s", describe(defect))
+        return failure(InternalFault("vCenter failed; its log has the cause"), wrapped=wrapped)
 
 
 async def _served(endpoint: Endpoint, http: HTTPRequest, body: bytes) -> HTTPResponse:
