@@ -169,7 +169,13 @@ def test_a_virtual_tpm_and_disks_are_added_and_removed(tmp_path: Path) -> None:
         )
         reconfigure(client, deviceChange=[add])
         assert keys(client)[0] == "KMS"
-        assert client.web.call("ListVMs")[0]["hasTPM"]
+        vm = machine(client)
+        [tpm] = [
+            device
+            for device in vm.config.hardware.device
+            if isinstance(device, vim.vm.device.VirtualTPM)
+        ]
+        assert vm.summary.config.tpmPresent
         disk = vim.vm.device.VirtualDisk(key=-2, capacityInKB=8, capacityInBytes=8192)
         disk.backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
             fileName="", diskMode="persistent"
@@ -180,10 +186,10 @@ def test_a_virtual_tpm_and_disks_are_added_and_removed(tmp_path: Path) -> None:
         assert keys(client) == ["KMS", None, None, "OTHER"]
         remove = disk_edit(client, 2, None)
         remove.operation = "remove"
-        tpm = vim.vm.device.VirtualDeviceSpec(operation="remove", device=add.device)
-        reconfigure(client, deviceChange=[remove, tpm])
+        without = vim.vm.device.VirtualDeviceSpec(operation="remove", device=tpm)
+        reconfigure(client, deviceChange=[remove, without])
         assert keys(client) == ["KMS", None, None]
-        assert not client.web.call("ListVMs")[0]["hasTPM"]
+        assert not vm.summary.config.tpmPresent
 
     check(tmp_path, test)
 

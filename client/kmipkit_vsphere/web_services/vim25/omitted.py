@@ -109,7 +109,7 @@ VirtualMachineConfigSpec: changeVersion version createDate uuid instanceUuid npi
     deviceGroups fixedPassthruHotPlugEnabled metroFtEnabled metroFtHostGroup tdxEnabled
     sevSnpEnabled
 VirtualMachineConfigSummary: cpuReservation memoryReservation annotation product installBootRequired
-    ftInfo managedBy tpmPresent numVmiopBackings hwVersion
+    ftInfo managedBy numVmiopBackings hwVersion
 VirtualMachineDefaultPowerOpInfo: powerOffType suspendType resetType defaultPowerOffType
     defaultSuspendType defaultResetType standbyAction
 VirtualMachineDefinedProfileSpec: replicationSpec profileData profileParams
