@@ -98,7 +98,10 @@ class Application:
 
     async def _respond(self, request: HTTPRequest, receive: Receive) -> HTTPResponse | None:
         """The answer; None if the client went away while it waited."""
-        if request.path == VERSIONS_PATH and request.method in ("GET", "HEAD"):
+        if request.path == VERSIONS_PATH:
+            if request.method != "GET":
+                headers = (("allow", "GET"),)
+                return HTTPResponse(405, b"this document is for GET\n", "text/plain", headers)
             return HTTPResponse(200, version_document.document(self._endpoint.release))
         other = next(
             (OTHER_PATHS[start] for start in OTHER_PATHS if request.path.startswith(start)), None

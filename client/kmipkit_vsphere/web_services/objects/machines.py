@@ -81,7 +81,7 @@ class VirtualMachine(MachineTasks):
             num_mks_connections=0,
             record_replay_state=states.VirtualMachineRecordReplayState.INACTIVE,
             online_standby=False,
-            consolidation_needed=False,
+            consolidation_needed=info is not None and info.consolidation_needed,
             crypto_state=_crypto_state(info),
         )
 
