@@ -21,7 +21,8 @@ from kmipkit_vsphere.host.copies import Cloning
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
-from kmipkit_vsphere.host.machine import Machine, MachineProgress, OpenMachine
+from kmipkit_vsphere.host.machine import Machine, MachineProgress
+from kmipkit_vsphere.host.open_machine import OpenMachine
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
 from kmipkit_vsphere.host.volume import Volume

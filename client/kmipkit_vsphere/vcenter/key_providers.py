@@ -30,7 +30,7 @@ from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.providers import KmipClusterInfo, ServerRegistration
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.key_server_trust import SECRETS as CLIENT_SECRETS
-from kmipkit_vsphere.vcenter.key_server_trust import Trust
+from kmipkit_vsphere.vcenter.key_server_trust import Trust, password_name
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.store import Store
 
@@ -107,7 +107,9 @@ class KeyProviders:
             )
             return ServerRegistration(provider_id, server.name, problem=failure.message)
         self._check_vendor(provider_id, server, vendor, any_vendor=any_vendor)
-        self._events.add("kms.crypto.Vendor", f"vendor: {vendor}", user=user, entity=entity)
+        self._events.add(
+            "kms.crypto.Vendor", f"vendor: {vendor}", user=user, entity=entity, vendor=vendor
+        )
         return ServerRegistration(provider_id, server.name, vendor=vendor)
 
     def _check_vendor(
@@ -372,8 +374,3 @@ def _check_wrapping(wrapping: WrappingKeyRequest | None) -> None:
                 invalid_property="keySpec",
             )
         checked_interval(wrapping.rotation_interval)
-
-
-def password_name(provider_id: str, server: str) -> str:
-    """The name of the password for a server among the secrets of the store."""
-    return f"password/{escaped(provider_id)}/{server}"

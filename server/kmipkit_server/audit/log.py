@@ -159,6 +159,16 @@ class AuditLog:
             raise
         self._size += len(data)
 
+    @property
+    def failing_since(self) -> datetime | None:
+        """Since when nothing can be written; None if the last attempt succeeded."""
+        return self._failing_since
+
+    @property
+    def refusing_since(self) -> datetime | None:
+        """Since when the server refuses requests for that reason."""
+        return self._failing_since if self._refuses else None
+
     # --- failure and recovery --------------------------------------------------------------------
 
     def _fail(self, error: OSError) -> None:

@@ -356,7 +356,7 @@ def test_a_new_primary_key_leaves_old_machines_readable(tmp_path: Path) -> None:
         await s.call("CreateVM", host="a", name="db1", diskSize=4096, encrypt=True)
         s.host("a").guests.write_disk("db1", 0, b"payroll")
         first = kdk(s)
-        updated = await s.call("UpdateNativeProvider", provider="NKP", keyId=NEW_ID)
+        updated = await s.call("ReplacePrimaryKey", provider="NKP", keyId=NEW_ID)
         assert (updated["keyId"], updated["missingHosts"]) == (NEW_ID, [])
         assert kdk(s) != first
         [event] = await s.events(eventTypeId="kms.crypto.NotBackedUpAfterUpdate")
@@ -369,7 +369,7 @@ def test_a_new_primary_key_leaves_old_machines_readable(tmp_path: Path) -> None:
         await s.call("CreateVM", host="a", name="db2", diskSize=4096, encrypt=True)
         for used in (NEW_ID, NEW_ID.upper()):
             with pytest.raises(InvalidArgument, match="already"):
-                await s.call("UpdateNativeProvider", provider="NKP", keyId=used)
+                await s.call("ReplacePrimaryKey", provider="NKP", keyId=used)
         s.reboot("a")
         assert s.host("a").guests.read_disk("db1", 0, 7) == b"payroll"
         states = [s.host("a").machines.info(name).crypto_state for name in ("db1", "db2")]
@@ -393,7 +393,7 @@ def test_a_host_that_was_away_gets_the_new_primary_key_later(tmp_path: Path) -> 
     async def test(s: Scene) -> None:
         await native(s)
         away, s.hosts["b"] = s.hosts["b"], None
-        updated = await s.call("UpdateNativeProvider", provider="NKP")
+        updated = await s.call("ReplacePrimaryKey", provider="NKP")
         assert updated["missingHosts"] == ["b"]
         s.hosts["b"] = away
         [present] = await s.call("ListHostProviders", host="b")

@@ -33,7 +33,7 @@ class CreateNativeProvider(VCenterRequest[NativeProviderCreated]):
     key_derivation_key: Secret | None = None
 
 
-class UpdateNativeProvider(VCenterRequest[NativeProviderCreated]):
+class ReplacePrimaryKey(VCenterRequest[NativeProviderCreated]):
     """Give a native key provider a new primary key; export it again afterwards."""
 
     provider: Text
@@ -86,6 +86,13 @@ class ListHostProviders(VCenterQuery[list[HostProvider]]):
     """List the native and trusted key providers of a host."""
 
     host: Text
+
+
+class UpdateNativeProvider(VCenterRequest[NativeProviderCreated]):
+    """Change which hosts may have a native key provider; export it again afterwards."""
+
+    provider: Text
+    any_host: bool = False
 
 
 class DownloadToken(Message):
@@ -169,8 +176,18 @@ ROWS: Final = (
         UpdateNativeProvider,
         Privilege.MANAGE_KEY_SERVERS,
         command="update-native-provider",
+        arguments=(
+            _PROVIDER,
+            Argument("--any-host", "anyHost", bool, help="Also for hosts without a TPM."),
+        ),
+        example="update-native-provider NKP --any-host",
+    ),
+    Row(
+        ReplacePrimaryKey,
+        Privilege.MANAGE_KEY_SERVERS,
+        command="replace-primary-key",
         arguments=(_PROVIDER, Argument("--key-id", "keyId", click.UUID, help="Id of the new key.")),
-        example="update-native-provider NKP",
+        example="replace-primary-key NKP",
     ),
     Row(ListNativeProviders, Privilege.READ_KEY_SERVERS_INFO, command="native-providers"),
     Row(GetNativeProvider, Privilege.READ_KEY_SERVERS_INFO),

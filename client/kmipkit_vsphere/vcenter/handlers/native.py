@@ -18,6 +18,7 @@ from kmipkit_vsphere.vcenter.calls.native import (
     NativeProviderStatus,
     PreparedBackup,
     ProviderRestored,
+    ReplacePrimaryKey,
     UpdateNativeProvider,
 )
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -40,7 +41,16 @@ async def create(
 async def update(
     vcenter: VCenter, caller: Caller, request: UpdateNativeProvider
 ) -> NativeProviderCreated:
-    return await vcenter.natives.update(caller.user, request.provider, request.key_id)
+    return await vcenter.natives.update(
+        caller.user, request.provider, tpm_required=not request.any_host
+    )
+
+
+@ReplacePrimaryKey.handler
+async def replace_primary_key(
+    vcenter: VCenter, caller: Caller, request: ReplacePrimaryKey
+) -> NativeProviderCreated:
+    return await vcenter.natives.replace_primary_key(caller.user, request.provider, request.key_id)
 
 
 @ListNativeProviders.handler

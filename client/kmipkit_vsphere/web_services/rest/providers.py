@@ -22,7 +22,7 @@ from kmipkit_vsphere.vcenter.calls.native import (
     ListNativeProviders,
     NativeHealth,
     NativeProviderStatus,
-    UpdateNativeProvider,
+    ReplacePrimaryKey,
 )
 from kmipkit_vsphere.web_services.application import HTTPResponse
 from kmipkit_vsphere.web_services.faults import Fault
@@ -195,7 +195,7 @@ async def update(call: RESTCall) -> HTTPResponse:
     if spec.native_spec is None:
         await call.run(GetNativeProvider(provider))
     else:
-        await call.run(UpdateNativeProvider(provider, spec.native_spec.key_id))
+        await call.run(ReplacePrimaryKey(provider, spec.native_spec.key_id))
     return HTTPResponse(204)
 
 
