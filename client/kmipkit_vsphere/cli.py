@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kmipkit_vsphere.vcenter.command import Row
 
 A = TypeVar("A")
+API_RELEASES = ("8.0.3", "9.0.0")
 STORY_NAMES = (
     "standard",
     "trusted",
@@ -42,6 +43,9 @@ STORY_NAMES = (
     "policies",
     "snapshots",
     "alarms",
+    "replace-provider",
+    "upgrade-host",
+    "key-persistence",
 )
 
 
@@ -82,6 +86,19 @@ def vcenter() -> None:
     show_default=True,
     help="Name in the certificate of an administrator; may be repeated.",
 )
+@click.option("--api", metavar="HOST:PORT", help="Serve the Web Services API (SOAP) here.")
+@click.option(
+    "--api-release",
+    type=click.Choice(API_RELEASES),
+    default=API_RELEASES[0],
+    show_default=True,
+    help="The release of vSphere that the API is of.",
+)
+@click.option(
+    "--trusted-admin",
+    multiple=True,
+    help="Add this user to the group TrustedAdmins, if no member can log in; may be repeated.",
+)
 @click.option(
     "--poll-interval",
     type=click.FloatRange(1, 86400),
@@ -100,7 +117,10 @@ def vcenter_serve(
     kms_ca: Path | None,
     kms_crl: tuple[Path, ...],
     administrator: tuple[str, ...],
+    trusted_admin: tuple[str, ...],
     poll_interval: float,
+    api: str | None,
+    api_release: str,
 ) -> None:
     """Run a vCenter until SIGTERM or Ctrl-C.
 
@@ -109,7 +129,7 @@ def vcenter_serve(
       kmipkit vcenter serve --data-dir vc --cert vc.crt --key vc.key --ca roles-ca.crt \\
           --kms-cert kmip.crt --kms-key kmip.key --kms-ca kms-ca.crt
     """
-    from kmipkit_vsphere.roles.vcenter import for_users, run_vcenter
+    from kmipkit_vsphere.roles.vcenter import API, for_users, run_vcenter
 
     if (kms_cert is None) is not (kms_ca is None) or (kms_key is not None and kms_cert is None):
         raise click.UsageError("--kms-cert, --kms-key and --kms-ca must be used together")
@@ -119,7 +139,17 @@ def vcenter_serve(
         else None
     )
     listening = for_users((listen, port), credentials)
-    run_vcenter(data_dir, listening, kms, administrator, echo, poll_interval)
+    place = None if api is None else API(host_and_port(api, "--api"), api_release)
+    run_vcenter(
+        data_dir,
+        listening,
+        kms,
+        administrator,
+        echo,
+        poll_interval,
+        place,
+        trusted_admins=trusted_admin,
+    )
 
 
 @vcenter.command("openapi")
@@ -239,6 +269,28 @@ def export_provider(
     echo(f"wrote {file}; the key provider {provider} is backed up")
 
 
+@vcenter_call.command("set-password")
+@click.argument("user")
+@click.option("--password-file", type=FILE, help="File with the password.  [default: ask for it]")
+@click.pass_context
+def set_password(context: click.Context, user: str, password_file: Path | None) -> None:
+    """Set the password with which a user logs in to the Web Services API.
+
+    \b
+    Example:
+      kmipkit vcenter call ... set-password ada --password-file secret
+    """
+    from kmipkit_vsphere.model.keys import SecretText
+    from kmipkit_vsphere.vcenter.calls.users import SetPassword
+
+    text = (
+        click.prompt("Password", hide_input=True, confirmation_prompt=True).encode()
+        if password_file is None
+        else password(password_file)
+    )
+    _send(context, SetPassword(user, SecretText(text)))
+
+
 @vcenter_call.command("export-core-dump")
 @click.argument("host_name", metavar="HOST")
 @click.argument("dump")
@@ -284,8 +336,19 @@ vcenter.add_command(check_kms)
     show_default=True,
     help="Port of vCenter; the hosts have the next ones.",
 )
-def init_lab(directory: Path, hosts: tuple[str, ...], kms_port: int, first_port: int) -> None:
+@click.option(
+    "--api-port",
+    type=click.IntRange(1, 65535),
+    default=8443,
+    show_default=True,
+    help="Port of the Web Services API, for govc and other tools.",
+)
+def init_lab(
+    directory: Path, hosts: tuple[str, ...], kms_port: int, first_port: int, api_port: int
+) -> None:
     """Make a laboratory in a new DIRECTORY: certificates for all roles, and their commands.
+
+    The password for the Web Services API is in DIRECTORY/administrator.password.
 
     \b
     Examples:
@@ -295,7 +358,7 @@ def init_lab(directory: Path, hosts: tuple[str, ...], kms_port: int, first_port:
     """
     from kmipkit_vsphere.demo.by_hand import make
 
-    for line in make(directory, hosts, kms_port, first_port):
+    for line in make(directory, hosts, kms_port, first_port, api_port):
         echo(line)
 
 

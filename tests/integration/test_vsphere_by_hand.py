@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from kmipkit_client import Client
+from pyVim.connect import Disconnect, SmartConnect
 
 from kmipkit.spec.enums import RevocationReasonCode
 
@@ -42,14 +44,15 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.kms_port = free_ports(4)
+        self.kms_port = free_ports(5)
         self.processes: dict[str, subprocess.Popen[str]] = {}
         self.environment = {**os.environ, "KMIPKIT": KMIPKIT}
 
     def make(self, *arguments: str) -> str:
         return self.kmipkit(
             *("vcenter", "init-lab", str(self.folder), "--kms-port", str(self.kms_port)),
-            *("--first-port", str(self.kms_port + 1), *arguments),
+            *("--first-port", str(self.kms_port + 1)),
+            *("--api-port", str(self.kms_port + 4), *arguments),
         )
 
     def kmipkit(self, *arguments: str) -> str:
@@ -181,7 +184,7 @@ def test_the_requests_of_the_page(lab: Lab) -> None:
     section = page.partition("## Calls over HTTPS")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     commands = "".join(blocks).replace("\\\n", " ").splitlines()
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         ports = command.replace("5989", str(lab.kms_port + 1))
         text = lab.run("sh", "-c", f"cd {shlex.quote(str(lab.folder.parent))} && {ports}")
@@ -326,8 +329,75 @@ def test_one_destroyed_key_locks_one_machine_after_a_reboot(lab: Lab) -> None:
     assert "bad" not in lab.call("alarms")
 
 
+@pytest.mark.long
+def test_policies_snapshots_and_a_virtual_tpm_on_the_command_line(lab: Lab) -> None:
+    lab.call("create-vm", "esx02", "hr 1", "65536", "--policy", "VM Encryption Policy")
+    lab.script("guest", "esx02", "write-disk", "hr 1", "-", data=b"before")
+    lab.call("add-tpm", "hr 1")
+    sealed = lab.folder / "sealed"
+    lab.script("guest", "esx02", "tpm-seal", "hr 1", "-", "--out", str(sealed), data=DATA)
+    assert DATA not in sealed.read_bytes()
+    lab.call("create-snapshot", "hr 1", "before the upgrade", "--description", "a\nb")
+    lab.script("guest", "esx02", "write-disk", "hr 1", "-", data=b"after!")
+    assert "hr 1-000001.vmdk" in lab.call("snapshots", "hr 1")
+    assert "remove-all-snapshots" in lab.call("decrypt-vm", "hr 1", "--part", "disk", fails=True)
+    lab.call("revert-snapshot", "hr 1", "before the upgrade")
+    assert "before" in lab.script("guest", "esx02", "read-disk", "hr 1", "--length", "6")
+    assert DATA.decode() in lab.script("guest", "esx02", "tpm-unseal", "hr 1", str(sealed))
+    lab.call("clone-vm", "hr 1", "hr 2", "--linked", "--tpm", "replace")
+    assert "hr 2" in lab.call("destroy-vm", "hr 1", fails=True)
+    lab.call("destroy-vm", "hr 2")
+    assert "compliant" in lab.call("check-compliance", "--vm", "hr 1", "--all")
+    assert "isWhole: yes" in lab.call("check-integrity", "hr 1")
+    lab.call("destroy-vm", "hr 1")
+
+
+@pytest.mark.long
+def test_an_alarm_is_acknowledged_on_the_command_line(lab: Lab) -> None:
+    lab.kill("kms")
+    until(lab, "alarms", shows="keyServer")
+    lab.call("acknowledge-alarm", "keyServerConnection", "keyServer/KMS/kms1")
+    assert "acknowledgedBy: administrator" in lab.call("alarms")
+    lab.start("kms")
+    end = time.monotonic() + 60
+    while "keyServerConnection" in lab.call("alarms"):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_a_certificate_for_both_usages_is_issued(lab: Lab) -> None:
     lab.kmipkit("certs", "issue", str(lab.folder / "roles-pki"), "esx03", "--both")
     shown = lab.kmipkit("certs", "show", str(lab.folder / "roles-pki" / "esx03.crt"))
     assert "client" in shown.lower()
     assert "server" in shown.lower()
+
+
+def test_the_password_that_init_lab_made(lab: Lab) -> None:
+    """It opens the Web Services API, for a client that checks the certificate of vCenter."""
+    file = lab.folder / "administrator.password"
+    assert file.stat().st_mode & 0o777 == 0o600
+    context = ssl.create_default_context(cafile=str(lab.folder / "roles-pki" / "ca.crt"))
+    service = SmartConnect(
+        host="127.0.0.1",
+        port=lab.kms_port + 4,
+        user="administrator",
+        pwd=file.read_text().strip(),
+        sslContext=context,
+    )
+    assert service.content.about.apiType == "VirtualCenter"
+    Disconnect(service)
+    service._stub.DropConnections()
+
+
+def test_a_user_gets_a_password_and_loses_it(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("Ädas Geheimnis\n")
+    lab.call("set-password", "ada", "--password-file", str(file))
+    assert lab.call("users").split() == ["ada", "administrator"]
+    lab.call("remove-password", "ada")
+    assert lab.call("users").split() == ["administrator"]
+    assert "Geheimnis" not in lab.log("vcenter")
+    file.write_text("kurz")
+    assert "a password has" in lab.call(
+        "set-password", "ada", "--password-file", str(file), fails=True
+    )

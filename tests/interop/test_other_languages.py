@@ -11,84 +11,20 @@ The packages come from the registries of the languages. Programs are built once 
 cache of pytest, so that later sessions find what has not changed.
 """
 
-import fcntl
-import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from programs import CARGO, GO, NODE, build, fetch, locked, require
 from servers import RunningServer
 
 pytestmark = pytest.mark.standard
 
-PROGRAMS = Path(__file__).with_name("clients")
-BUILD_TIMEOUT = 1200.0
 RUN_TIMEOUT = 120.0
 ARSENAL = "@scality/arsenal@8.5.16"
-
-Tool = tuple[str, Sequence[str], tuple[int, int]]
-"""A command, its arguments to show the version, and the lowest version that builds the program."""
-
-GO: Tool = ("go", ("version",), (1, 24))
-CARGO: Tool = ("cargo", ("--version",), (1, 74))
-NODE: Tool = ("node", ("--version",), (20, 0))
-
-
-def require(tool: Tool) -> None:
-    """Skip the test if a tool is missing or too old."""
-    command, arguments, lowest = tool
-    if shutil.which(command) is None:
-        pytest.skip(f"there is no {command} on this machine")
-    output = subprocess.run([command, *arguments], capture_output=True, text=True).stdout
-    version = re.search(r"(\d+)\.(\d+)", output)
-    if version is None or (int(version[1]), int(version[2])) < lowest:
-        pytest.skip(f"{command} is older than {lowest[0]}.{lowest[1]}: {output.strip()}")
-
-
-def fetch(command: Sequence[str], folder: Path) -> None:
-    """Fetch packages; skip the test if the registry cannot be reached."""
-    process = run(command, folder)
-    if process.returncode:
-        pytest.skip(f"{' '.join(command)} failed: {process.stderr[-300:]}")
-
-
-def run(command: Sequence[str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=BUILD_TIMEOUT
-    )
-
-
-def build(command: Sequence[str], folder: Path) -> None:
-    process = run(command, folder)
-    assert process.returncode == 0, process.stderr
-
-
-@pytest.fixture(scope="session")
-def workshop(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
-    """From the name of a program to the folder in which it is built."""
-    cache = getattr(request.config, "cache", None)
-    base = cache.mkdir("interop") if cache is not None else tmp_path_factory.mktemp("interop")
-
-    def folder(name: str) -> Path:
-        folder: Path = base / name
-        shutil.copytree(PROGRAMS / name, folder, dirs_exist_ok=True)
-        return folder
-
-    return folder
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One build at a time, where several processes run the tests."""
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(scope="session")

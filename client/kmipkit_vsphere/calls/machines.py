@@ -32,6 +32,15 @@ class PowerState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class DiskDescription(Message):
+    """One disk of a machine: its file, its size in bytes, and its key if it is encrypted."""
+
+    number: int
+    file: str
+    size: int
+    key_id: CryptoKeyId | None = None
+
+
 class SnapshotInfo(Message):
     """A snapshot; ``key_ids`` are the keys of the home and the memory that it saved."""
 
@@ -71,6 +80,7 @@ class MachineInfo(Message):
     migrate_encryption: str
     files: list[str]
     problem: str | None = None
+    disk_descriptions: list[DiskDescription] = field(default_factory=list)
     encrypted_parts: list[str] = field(default_factory=list)
     locked_reasons: list[str] = field(default_factory=list)
     snapshots: list[SnapshotInfo] = field(default_factory=list)

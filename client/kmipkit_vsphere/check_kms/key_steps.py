@@ -31,7 +31,7 @@ async def discover_versions(subject: Subject) -> str:
         listed = _versions(subject)
         await kmip.discover_versions()
         again = _versions(subject)
-    subject.facts.versions = ", ".join(map(str, listed))
+    subject.facts.versions = listed
     if listed != again:
         raise Finding(
             f"Discover Versions lists {_joined(listed)}, and then on the same connection"

@@ -7,6 +7,7 @@ from typing import Final
 
 from cryptography import x509
 
+from kmipkit.spec.versions import Version
 from kmipkit_vsphere.check_kms.endpoint import Endpoint
 from kmipkit_vsphere.check_kms.observed import Ledger, ObservedServer
 from kmipkit_vsphere.model.clock import Clock, system_clock
@@ -111,14 +112,14 @@ class Facts:
     tls: str = ""
     certificate: str = ""
     vendor: str = ""
-    versions: str = ""
+    versions: Sequence[Version] = ()
 
     def members(self) -> dict[str, str]:
         """Those that are known."""
         facts = {
             "tls": self.tls,
             "certificate": self.certificate,
-            "versions": self.versions,
+            "versions": ", ".join(map(str, self.versions)),
             "vendor": self.vendor,
         }
         return {name: value for name, value in facts.items() if value}

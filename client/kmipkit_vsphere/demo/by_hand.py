@@ -4,24 +4,34 @@ The commands are shell scripts in ``bin``. ``KMIPKIT`` in the environment replac
 call, and ``LAB_USER`` the user who calls vCenter.
 """
 
+import secrets
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kmipkit_certs import development
+from kmipkit_certs.files import write_new
 
 from kmipkit_vsphere.demo.laboratory import ADMINISTRATOR, GUEST, HOST, VCENTER, Laboratory
 from kmipkit_vsphere.host.machine import check_name
 from kmipkit_vsphere.model.clock import system_clock
 from kmipkit_vsphere.model.errors import AlreadyExists, InvalidArgument
 from kmipkit_vsphere.model.files import write_durably
+from kmipkit_vsphere.model.keys import Secret
+from kmipkit_vsphere.roles.vcenter import STORE
+from kmipkit_vsphere.vcenter.passwords import hash_password
+from kmipkit_vsphere.vcenter.store import Store
 
 ADDRESS = "127.0.0.1"
+PASSWORD_FILE = "administrator.password"  # noqa: S105 -- the name of a file
+_PASSWORD_BYTES = 15
 _PROGRAM = "exec ${KMIPKIT:-kmipkit}"
 _RESERVED = {"kms", "call", "guest", "curl", "bin", "roles-pki", VCENTER, ADMINISTRATOR, GUEST}
 
 
-def make(folder: Path, hosts: Sequence[str], kms_port: int, first_port: int) -> list[str]:
+def make(
+    folder: Path, hosts: Sequence[str], kms_port: int, first_port: int, api_port: int
+) -> list[str]:
     """Make it, and return what to do next; AlreadyExists if there is something in the folder."""
     if len(set(hosts)) != len(hosts) or _RESERVED.intersection(hosts):
         raise InvalidArgument(
@@ -42,7 +52,10 @@ def make(folder: Path, hosts: Sequence[str], kms_port: int, first_port: int) -> 
     ports = {host: first_port + number for number, host in enumerate(hosts, 1)}
     commands = {
         "kms": (*lab.kms_command(), "--port", str(kms_port)),
-        "vcenter": (*lab.vcenter_command(), "--port", str(first_port)),
+        "vcenter": (
+            *(*lab.vcenter_command(), "--port", str(first_port)),
+            *("--api", f"{ADDRESS}:{api_port}"),
+        ),
         **{host: (*lab.host_command(host), "--port", str(port)) for host, port in ports.items()},
     }
     for name, command in commands.items():
@@ -50,7 +63,20 @@ def make(folder: Path, hosts: Sequence[str], kms_port: int, first_port: int) -> 
     _script(folder / "bin" / "call", _call(lab, first_port))
     _script(folder / "bin" / "guest", _guest(lab, ports))
     _script(folder / "bin" / "curl", _curl(lab, {VCENTER: first_port, **ports}))
-    return _next_steps(folder, ports, kms_port)
+    _make_password(lab)
+    return _next_steps(folder, ports, kms_port, api_port)
+
+
+def _make_password(lab: Laboratory) -> None:
+    """A password for the administrator, who logs in with it to the Web Services API."""
+    password = secrets.token_urlsafe(_PASSWORD_BYTES)
+    write_new(lab.folder / PASSWORD_FILE, f"{password}\n".encode(), 0o600)
+    lab.vcenter.mkdir(mode=0o700)
+    store = Store(lab.vcenter / STORE)
+    try:
+        store.users.set_password(ADMINISTRATOR, hash_password(Secret(password.encode())))
+    finally:
+        store.close()
 
 
 def _script(path: Path, text: str) -> None:
@@ -110,7 +136,7 @@ def _find_port(ports: dict[str, int]) -> Iterator[str]:
     yield "esac"
 
 
-def _next_steps(folder: Path, ports: dict[str, int], kms_port: int) -> list[str]:
+def _next_steps(folder: Path, ports: dict[str, int], kms_port: int, api_port: int) -> list[str]:
     run = folder / "bin"
     first = next(iter(ports))
     starts = " ".join(f"{run}/{host} &" for host in ports)
@@ -124,4 +150,6 @@ def _next_steps(folder: Path, ports: dict[str, int], kms_port: int) -> list[str]
         f"  echo hello | {run}/guest {first} write-disk db1 -",
         f"  {run}/guest {first} read-disk db1 --length 5",
         f"  {run}/call events",
+        f"govc and pyVmomi find vCenter at https://{ADDRESS}:{api_port}/sdk, as user {ADMINISTRATOR}",
+        f"with the password in {folder / PASSWORD_FILE}; trust {folder}/roles-pki/ca.crt",
     ]

@@ -58,8 +58,10 @@ class Laboratory:
 
     def add_role(self, name: str) -> None:
         """A certificate for one more role."""
-        # vCenter is called and calls: hosts take it as a client, administrators as a server.
-        self._roles.issue(name, Purpose.BOTH, system_clock(), alternative=[name])
+        # vCenter is called and calls: hosts take it as a client, administrators as a server. Tools
+        # for the Web Services API know it by its address only.
+        local = ("localhost", "127.0.0.1") if name == VCENTER else ()
+        self._roles.issue(name, Purpose.BOTH, system_clock(), alternative=[name, *local])
 
     def admit_vcenter(self) -> None:
         """Sign a client certificate for vCenter with the key server's authority."""

@@ -63,6 +63,10 @@ class KeySources:
         """Add a source for as long as the process runs."""
         self._sources[provider_id] = source
 
+    def drop(self, provider_id: str) -> None:
+        """Forget a source that was added for as long as the process runs."""
+        self._sources.pop(provider_id, None)
+
     def set_native(self, spec: NativeSpec) -> None:
         """Add a native provider, durably; the same one again changes nothing.
 

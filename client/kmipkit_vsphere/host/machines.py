@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from kmipkit_vsphere.calls.machines import (
+    DiskDescription,
     DiskLayer,
     MachineInfo,
     MachineState,
@@ -20,9 +21,11 @@ from kmipkit_vsphere.host.copies import Cloning
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
-from kmipkit_vsphere.host.machine import Machine, MachineProgress, OpenMachine
+from kmipkit_vsphere.host.machine import Machine, MachineProgress
+from kmipkit_vsphere.host.open_machine import OpenMachine
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.host.power import PowerControl
+from kmipkit_vsphere.host.volume import Volume
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AttestationFailed,
@@ -81,6 +84,10 @@ class MachineManager:
             locked_disks=sorted(opened.locked) if opened else [],
             migrate_encryption=machine.setting(MIGRATE_ENCRYPTION) or EncryptionMode.OPPORTUNISTIC,
             files=[str(path) for path in machine.files()],
+            disk_descriptions=[
+                _described(number, volume, machine.chains[number])
+                for number, volume in machine.disks.items()
+            ],
             encrypted_parts=_encrypted_parts(machine),
             locked_reasons=[missing.message for missing in opened.locked.values()]
             if opened
@@ -371,6 +378,14 @@ class MachineManager:
             if isinstance(failure, KeyServerUnreachable | NotAttested | AttestationFailed):
                 unreachable.add(key_id.provider_id)
         return not any(key.provider_id in unreachable for key in key_ids)
+
+
+def _described(number: int, volume: Volume, chain: layers.Chain) -> DiskDescription:
+    """A disk without looking into it; the size of one whose file is missing is not known."""
+    keys, size = volume.key_ids(), 0
+    with contextlib.suppress(FileNotFoundError):
+        size = layers.capacity_of(chain)
+    return DiskDescription(number, volume.descriptor.name, size, keys[0] if keys else None)
 
 
 def _endorsement_key(machine: Machine, opened: OpenMachine | None) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
-from kmipkit_vsphere.host.machine import OpenMachine
+from kmipkit_vsphere.host.open_machine import OpenMachine
 from kmipkit_vsphere.model.errors import EncryptionKeyRequired, InvalidState
 
 
@@ -55,7 +55,7 @@ class OpenMachines:
             failures = self._keys.try_fetch(machine.key_ids())
             try:
                 if opened is None:
-                    opened = self._open[name] = machine.open(self._keys.crypto.keys())
+                    opened = self._open[name] = OpenMachine.of(machine, self._keys.crypto.keys())
                 else:
                     opened.open_disks(machine, self._keys.crypto.keys())
             except EncryptionKeyRequired as locked:

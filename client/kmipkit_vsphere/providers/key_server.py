@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import trio
+from kmipkit_certs.contexts import CIPHERS
 
 from kmipkit.connection import Connection, Response
 from kmipkit.errors import ProtocolError
@@ -50,6 +51,10 @@ class TLSKeyServer:
     problem: str | None = None
     revocations: PeerRevocations | None = None
     """Certificates of servers that their authority has revoked."""
+
+    def __post_init__(self) -> None:
+        """A real vCenter was recorded with TLS_RSA_WITH_AES_128_CBC_SHA256 (vsphere.md §3.1)."""
+        self.context.set_ciphers(CIPHERS)
 
     async def connect(self) -> "TLSConnection":
         """Connect and shake hands; :class:`KeyServerUnreachable` if that fails or takes too long."""

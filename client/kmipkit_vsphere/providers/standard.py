@@ -159,12 +159,17 @@ class StandardKeyProvider:
                     return await job(kmip)
             except KeyServerUnreachable as failure:
                 failures.append(failure.message)
-        if not failures:
-            raise KeyServerUnreachable(f"the key provider {self.provider_id} has no servers")
-        raise KeyServerUnreachable(
-            f"no server of the key provider {self.provider_id} can be reached: "
-            + "; ".join(dict.fromkeys(failures))
-        )
+        raise none_reachable(self.provider_id, failures)
+
+
+def none_reachable(provider_id: str, failures: Sequence[str]) -> KeyServerUnreachable:
+    """The error for a provider of which no server can be reached, with the reason of each."""
+    if not failures:
+        return KeyServerUnreachable(f"the key provider {provider_id} has no servers")
+    return KeyServerUnreachable(
+        f"no server of the key provider {provider_id} can be reached: "
+        + "; ".join(dict.fromkeys(failures))
+    )
 
 
 @asynccontextmanager

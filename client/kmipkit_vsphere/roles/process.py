@@ -29,15 +29,34 @@ class Listening:
     everybody: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Something else that a role serves, at an address of its own; started before it is ready."""
+
+    title: str
+    address: tuple[str, int]
+    serve: Callable[..., Awaitable[None]]
+
+
 def run(
-    title: str, rows: Rows, listening: Listening, announce: Announce, tasks: Iterable[Task]
+    title: str,
+    rows: Rows,
+    listening: Listening,
+    announce: Announce,
+    tasks: Iterable[Task],
+    also: Iterable[Service] = (),
 ) -> None:
-    """Serve calls, with background tasks, until SIGTERM or SIGINT."""
-    trio.run(_serve, title, rows, listening, announce, tuple(tasks))
+    """Serve calls, with background tasks and other services, until SIGTERM or SIGINT."""
+    trio.run(_serve, title, rows, listening, announce, tuple(tasks), tuple(also))
 
 
 async def _serve(
-    title: str, rows: Rows, listening: Listening, announce: Announce, tasks: Iterable[Task]
+    title: str,
+    rows: Rows,
+    listening: Listening,
+    announce: Announce,
+    tasks: Iterable[Task],
+    also: Iterable[Service],
 ) -> None:
     context = listening.credentials.server_context()
     revocations = listening.credentials.revocations()
@@ -49,7 +68,13 @@ async def _serve(
             host, port = await nursery.start(server.serve, listening.address)
             for task in tasks:
                 nursery.start_soon(task)
+            others = [
+                (service.title, await nursery.start(service.serve, service.address))
+                for service in also
+            ]
             announce(f"ready: {title} listening on {host}:{port}")
+            for name, where in others:
+                announce(f"{name} listening on {where[0]}:{where[1]}")
             async for _ in signals:
                 log.info("stopping")
                 break

@@ -62,11 +62,11 @@ class Authorization:
 
     def allowed(self, user: str, place: Place) -> frozenset[str]:
         """The privileges of a user on an object."""
-        permissions = [
-            *self._store.permissions(),
-            *(Permission(ROOT, name, ADMINISTRATOR) for name in self._administrators),
-            Permission(ROOT, TRUSTED_ADMINS, TRUSTED_ADMIN, is_group=True),
-        ]
+        return frozenset[str]().union(*map(self.privileges, self.roles(user, place)))
+
+    def roles(self, user: str, place: Place) -> list[str]:
+        """The roles that a user has on an object."""
+        permissions = self.permissions()
         groups = self._store.groups_of(user)
         for entity in place:
             here = [
@@ -77,8 +77,16 @@ class Authorization:
             own = [p.role for p in here if not p.is_group and p.principal == user]
             roles = own or [p.role for p in here if p.is_group and p.principal in groups]
             if roles:
-                return frozenset[str]().union(*map(self.privileges, roles))
-        return frozenset()
+                return roles
+        return []
+
+    def permissions(self) -> list[Permission]:
+        """All permissions, also those that nobody can remove."""
+        return [
+            *self._store.permissions(),
+            *(Permission(ROOT, name, ADMINISTRATOR) for name in sorted(self._administrators)),
+            Permission(ROOT, TRUSTED_ADMINS, TRUSTED_ADMIN, is_group=True),
+        ]
 
     def privileges(self, role: str) -> frozenset[str]:
         """The privileges of a role; NotFound if there is no such role."""

@@ -12,6 +12,7 @@ from typing import Final
 from kmipkit.spec.enums import State
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import (
+    InvalidState,
     KeyNotUsable,
     KeyProviderError,
     VSphereError,
@@ -30,6 +31,9 @@ from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.provider_health import ProviderHealth
 from kmipkit_vsphere.vcenter.store import Store
+
+DISABLED: Final = "host.Crypto.HostCryptoDisabled"
+"""The type of an event about a host without encryption mode."""
 
 _MANAGED_ELSEWHERE: Final = {
     ManagementType.TRUSTED: "KeyStateManagedByTrustAuthority",
@@ -196,6 +200,7 @@ class CryptoManagerKmip:
                 entity=entity,
                 failed=True,
                 fault=kind,
+                **{name: value for name, value in fault.arguments.items() if name == "host"},
             )
             raise
         else:
@@ -204,6 +209,11 @@ class CryptoManagerKmip:
     def default_provider(self, entity: str = ROOT) -> KeyProvider:
         """The provider for new keys of an entity; InvalidState if there is no default."""
         return self.providers.for_new_key(entity)
+
+
+def is_disabled(fault: VSphereError) -> bool:
+    """Whether a host refused something because its encryption mode is not enabled."""
+    return isinstance(fault, InvalidState) and "cryptoState" in fault.arguments
 
 
 def key_failure(prefix: str) -> Callable[[VSphereError], str]:

@@ -21,7 +21,7 @@ from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
 from kmipkit_vsphere.vcenter.calls.policies import StoragePolicy
-from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
+from kmipkit_vsphere.vcenter.crypto_manager import DISABLED, CryptoManagerKmip, is_disabled
 from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
@@ -74,7 +74,7 @@ class MachineEncryption:
             machine = self._inventory.machine(name)
             entity = Entity("machine", name, machine.uuid)
             with self._crypto.audited(
-                caller.user, "Encrypt", machine.key_id, entity, failure=_space_failure
+                caller.user, "Encrypt", machine.key_id, entity, failure=space_failure
             ):
                 host = self._inventory.host(machine.host)
                 await self._hosts.check_may_enable(caller, host)
@@ -264,7 +264,7 @@ class MachineEncryption:
             machine = self._inventory.machine(name)
             entity = Entity("machine", name, machine.uuid)
             with self._crypto.audited(
-                caller.user, "Decrypt", machine.key_id, entity, failure=_space_failure
+                caller.user, "Decrypt", machine.key_id, entity, failure=space_failure
             ):
                 host = self._inventory.host(machine.host)
                 before = await self._info(host, name)
@@ -295,7 +295,10 @@ class MachineEncryption:
             return await self._hosts.unlock(caller, host, name, failures)
 
 
-def _space_failure(fault: VSphereError) -> str:
+def space_failure(fault: VSphereError) -> str:
+    """The type of the event about a change of a machine that failed."""
+    if is_disabled(fault):
+        return DISABLED
     return "vm.crypto.NoDiskSpace" if isinstance(fault, NoSpace) else "crypto.Operation"
 
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from kmipkit_vsphere.calls.host import (
     AddKey,
@@ -41,13 +41,16 @@ from kmipkit_vsphere.providers.base import KeyProvider
 from kmipkit_vsphere.providers.owner import ESXI_SERVER, Owner
 from kmipkit_vsphere.rpc.call import Channel, Request
 from kmipkit_vsphere.vcenter.caller import Caller
-from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
+from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip, key_failure
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.store import Store
 
 A = TypeVar("A")
+
+_AGENTS: Final = ("hostd", "vpxa")
+"""The programs of a host whose core dumps have types of their own."""
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
 
@@ -104,12 +107,18 @@ class HostEncryption:
     async def check_may_enable(self, caller: Caller, host: HostRecord) -> None:
         """NoPermission if encryption mode must be enabled on a host, and the caller may not (R40).
 
-        To be called before anything is made. A host that restarted has left the mode, too.
+        To be called before anything is made. A host that restarted has left the mode, too. On a host
+        where the mode was disabled, only a call that says so enables it again (§6): InvalidState.
         """
-        if host.key_id is not None:
-            info = await self.call(host, HostInfo())
-            if info.crypto_state is CryptoState.SAFE:
-                return
+        info = await self.call(host, HostInfo())
+        if host.key_id is not None and info.crypto_state is CryptoState.SAFE:
+            return
+        if info.crypto_state is CryptoState.PENDING_INCAPABLE:
+            raise InvalidState(
+                f"encryption mode is disabled on host {host.name}; enable it (enable-encryption)",
+                cryptoState=info.crypto_state.value,
+                host=host.name,
+            )
         caller.require(Privilege.REGISTER_HOST, f"host/{host.name}")
 
     # Encryption mode -----------------------------------------------------------------------------
@@ -212,7 +221,7 @@ class HostEncryption:
             operation="EnableCrypto",
             key_id=key_id,
             entity=Entity("host", host.name, host.uuid),
-            severity=Severity.WARNING,
+            reason=cause.message,
         )
         if key_id.key_id:
             self._inventory.put_host(replace(host, key_id=key_id))
@@ -226,15 +235,27 @@ class HostEncryption:
             await provider.tag_product(key_id)
             await provider.tag_owner(key_id, Owner(host.uuid, ESXI_SERVER, host.name))
 
-    async def change_key(self, caller: Caller, name: str) -> ChangeKeyResult:
-        """ChangeKey_Task: a new host key of the default provider; core dumps are relocked."""
+    async def change_key(
+        self,
+        caller: Caller,
+        name: str,
+        provider_id: str | None = None,
+        shared: CryptoKeyId | None = None,
+    ) -> ChangeKeyResult:
+        """ChangeKey_Task: another host key; core dumps are relocked.
+
+        It is the ``shared`` one of a cluster, or else a new one of a provider, by default the nearest
+        default one.
+        """
         async with self._locks.host(name):
             host = self._inventory.host(name)
             if host.key_id is None:
                 raise InvalidState(f"host {name} is not in encryption mode")
-            provider = self._crypto.default_provider(host.parent)
+            provider = self._crypto.providers.for_new_key(
+                host.parent, provider_id if shared is None else shared.provider_id
+            )
             entity = Entity("host", host.name, host.uuid)
-            key_id = await self._crypto.create_key(caller.user, provider)
+            key_id = shared or await self._crypto.create_key(caller.user, provider)
             await provider.tag_product(key_id)
             failure = _host_key_failure
             with self._crypto.audited(caller.user, "ChangeKey", key_id, entity, failure=failure):
@@ -268,7 +289,7 @@ class HostEncryption:
         host = self._inventory.host(name)
         info = await self.call(host, DumpCore(world))
         self._crypto.event_log.add(
-            f"esx.problem.{'hostd' if world == 'hostd' else 'application'}.core.dumped"
+            f"esx.problem.{world if world in _AGENTS else 'application'}.core.dumped"
             + (".encrypted" if info.key_id else ""),
             f"core dump of {world} on host {name}: {info.file}",
             user=caller.user,

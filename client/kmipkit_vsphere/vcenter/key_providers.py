@@ -25,7 +25,7 @@ from kmipkit_vsphere.providers.wrapped import WrappedKeyProvider, WrappingKey, c
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.providers import KmipClusterInfo, ServerRegistration
 from kmipkit_vsphere.vcenter.events import EventLog
-from kmipkit_vsphere.vcenter.key_server_trust import Trust
+from kmipkit_vsphere.vcenter.key_server_trust import Trust, password_name
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.store import Store
 
@@ -95,7 +95,9 @@ class KeyProviders:
             )
             return ServerRegistration(provider_id, server.name, problem=failure.message)
         self._check_vendor(provider_id, server, vendor, any_vendor=any_vendor)
-        self._events.add("kms.crypto.Vendor", f"vendor: {vendor}", user=user, entity=entity)
+        self._events.add(
+            "kms.crypto.Vendor", f"vendor: {vendor}", user=user, entity=entity, vendor=vendor
+        )
         return ServerRegistration(provider_id, server.name, vendor=vendor)
 
     def _check_vendor(
@@ -277,8 +279,3 @@ class _StoredWrappingKey:
         spec = WrappingKeySpec(key_id.key_id, self._spec.rotation_interval, now)
         self._store.providers.change(self._provider_id, key_spec=spec)
         self._store.providers.add_key(key_id, int(now.timestamp()))
-
-
-def password_name(provider_id: str, server: str) -> str:
-    """The name of the password for a server among the secrets of the store."""
-    return f"password/{escaped(provider_id)}/{server}"

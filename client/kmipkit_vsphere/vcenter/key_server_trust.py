@@ -30,7 +30,7 @@ from kmipkit_vsphere.model.certificates import (
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, NotFound
 from kmipkit_vsphere.model.keys import Secret, SecretText, escaped
-from kmipkit_vsphere.model.records import ProviderDetails
+from kmipkit_vsphere.model.records import ProviderDetails, ServerRecord
 from kmipkit_vsphere.providers.kmip_access import KmipAccess, ServerAddress
 from kmipkit_vsphere.rpc.revocation import PeerRevocations
 from kmipkit_vsphere.rpc.tls import Credentials
@@ -224,6 +224,7 @@ class Trust:
     def access(self, provider: str) -> KmipAccess:
         """What a vSAN or Trust Authority host needs to reach the key servers of a provider.
 
+        A server whose password is missing is among them: it cannot be used, the others can.
         Raises :class:`InvalidState` if the provider has no client certificate.
         """
         pair = self.client_pair(provider)
@@ -238,7 +239,7 @@ class Trust:
         certificate, key = pair
         return KmipAccess(
             servers=tuple(
-                ServerAddress(server.name, server.address, server.port)
+                self._address(provider, server)
                 for server in self._store.providers.servers(provider)
             ),
             certificate=certificate,
@@ -248,6 +249,22 @@ class Trust:
             else certificates_pem(self._default.trusted()).decode(),
             is_pinned=bool(uploaded),
         )
+
+    def _address(self, provider: str, server: ServerRecord) -> ServerAddress:
+        stored = self._store.secrets.get(password_name(provider, server.name))
+        return ServerAddress(
+            server.name,
+            server.address,
+            server.port,
+            server.timeout,
+            server.user_name,
+            SecretText(stored.reveal()) if stored is not None and server.user_name else None,
+        )
+
+
+def password_name(provider_id: str, server: str) -> str:
+    """The name of the password for a server among the secrets of the store."""
+    return f"password/{escaped(provider_id)}/{server}"
 
 
 def _self_signed(key: PrivateKey, name: x509.Name, now: datetime) -> x509.Certificate:

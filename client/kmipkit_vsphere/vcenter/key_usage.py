@@ -7,7 +7,7 @@ of vSAN; wrapped keys, which need their wrapping key; primary keys of trusted pr
 do at this moment. A host that does not answer may use any key.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from functools import partial
@@ -86,7 +86,7 @@ class KeyUsage:
         store: Store,
         crypto: CryptoManagerKmip,
         hosts: HostManager,
-        primary_keys: Callable[[], Mapping[str, str]],
+        primary_keys: Callable[[], Mapping[str, Sequence[str]]],
     ) -> None:
         self._store = store
         self._crypto = crypto
@@ -141,9 +141,10 @@ class KeyUsage:
             if spec is not None and spec.key_id:
                 wrapping = CryptoKeyId(provider.id, spec.key_id)
                 yield Use(wrapping, ReferenceKind.OTHER, f"wrapping key of {provider.id}")
-        for provider_id, key in self._primary_keys().items():
-            primary = CryptoKeyId(provider_id, key)
-            yield Use(primary, ReferenceKind.OTHER, f"trusted key provider {provider_id}")
+        for provider_id, keys in self._primary_keys().items():
+            for key in keys:
+                primary = CryptoKeyId(provider_id, key)
+                yield Use(primary, ReferenceKind.OTHER, f"trusted key provider {provider_id}")
 
     # Keys and providers --------------------------------------------------------------------------
 

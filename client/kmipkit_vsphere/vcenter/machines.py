@@ -38,7 +38,7 @@ from kmipkit_vsphere.vcenter.calls.machines import ListedMachine
 from kmipkit_vsphere.vcenter.calls.policies import StoragePolicy
 from kmipkit_vsphere.vcenter.clones import CloneRecord, Clones
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
-from kmipkit_vsphere.vcenter.encryption import MachineEncryption
+from kmipkit_vsphere.vcenter.encryption import MachineEncryption, space_failure
 from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.migrations import MigrationManager
@@ -125,7 +125,9 @@ class Machines:
             machine = self._inventory.machine(name)
             host = self._inventory.host(machine.host)
             entity = Entity("machine", name, machine.uuid)
-            with self._crypto.audited(caller.user, operation, machine.key_id, entity):
+            with self._crypto.audited(
+                caller.user, operation, machine.key_id, entity, failure=space_failure
+            ):
                 await self._give_keys(caller, host, await self._get(host, name))
                 info = await self._hosts.call(host, request)
             self._crypto.note(caller.user, operation, machine.key_id, entity)

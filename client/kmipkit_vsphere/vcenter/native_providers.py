@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol, TypeVar
 
 import trio
+from msgspec import structs
 
 from kmipkit_vsphere.calls.host import HostInfo
 from kmipkit_vsphere.calls.key_providers import RemoveKeyProvider, SetKeyProvider
@@ -105,6 +106,31 @@ class NativeProviders:
         missing = await self.push(provider_id)
         return NativeProviderCreated(provider_id, str(spec.key_id), missing)
 
+    async def update(
+        self, user: str, provider_id: str, *, tpm_required: bool
+    ) -> NativeProviderCreated:
+        """Change which hosts may have the provider; a backup from before is out of date (§8).
+
+        Its primary key stays the same. Hosts that may not have it any more lose it.
+        """
+        spec = structs.replace(self._spec(provider_id), tpm_required=tpm_required)
+        before = set(self._record(provider_id).details.served_hosts)
+        self._store.secrets.put(_secret_name(provider_id), Secret(encode(spec)))
+        self._store.providers.change(provider_id, tpm_required=tpm_required, has_backup=False)
+        self._note(user, "UpdateNativeKeyProvider", spec)
+        self._events.add(
+            "kms.crypto.NotBackedUpAfterUpdate",
+            f"the key provider {provider_id} has changed: export it again (export-provider)",
+            user=user,
+            entity=Entity("provider", provider_id),
+        )
+        missing = await self.push(provider_id)
+        unfit = before & set(self._record(provider_id).details.unfit_hosts)
+        for host in self._hosts():
+            if host.name in unfit:
+                await self._remove_from(host, provider_id)
+        return NativeProviderCreated(provider_id, str(spec.key_id), missing)
+
     def _add(self, spec: NativeSpec, *, has_backup: bool) -> None:
         details = ProviderDetails(
             key_id=str(spec.key_id),
@@ -136,6 +162,12 @@ class NativeProviders:
             raise InvalidState(
                 f"the key provider {provider_id} is not backed up; export it first (export-provider)"
             )
+
+    def new_key_id(self, provider_id: str) -> CryptoKeyId:
+        """The id of a new key, which the hosts derive from the primary key; the key is not kept."""
+        key = self._spec(provider_id).new_key()
+        key.key_data.erase()
+        return key.key_id
 
     # Hosts ---------------------------------------------------------------------------------------
 

@@ -43,11 +43,13 @@ class Privilege(StrEnum):
     TPM_UNSEAL = "Host.Tpm.Unseal"
 
     VIEW = "System.View"
+    TERMINATE_SESSION = "Sessions.TerminateSession"
     DIAGNOSTICS = "Global.Diagnostics"
     ADD_HOST = "Host.Inventory.AddStandaloneHost"
     ADD_HOST_TO_CLUSTER = "Host.Inventory.AddHostToCluster"
     MANAGE_USER_GROUPS = "Host.Local.ManageUserGroups"
     RECONNECT_HOST = "Host.Config.Connection"
+    PATCH_HOST = "Host.Config.Patch"
     CREATE_FOLDER = "Folder.Create"
     CREATE_CLUSTER = "Host.Inventory.CreateCluster"
     EDIT_CLUSTER = "Host.Inventory.EditCluster"

@@ -5,7 +5,7 @@ before anything else happens and before a key server is asked (requirement R24).
 key, except the backup of a native provider.
 """
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kmipkit_vsphere.model.errors import NoPermission
 from kmipkit_vsphere.model.keys import CryptoKeyId
@@ -17,6 +17,10 @@ from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.command import HANDLERS, AnyHandler, Row, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import TRUSTED_ADMINS, Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
+
+A = TypeVar("A")
+
+_BY_REQUEST: Final = {row.request: row for row in ROWS}
 
 USER: Final = "user"
 """The role of everyone with a certificate; permissions decide the rest."""
@@ -34,22 +38,37 @@ class VCenterService:
         """What the channel serves."""
         return rpc.table(*(self._served(row) for row in ROWS))
 
+    def caller(self, user: str) -> Caller:
+        """A user whose privileges are checked."""
+        return Caller(user, self._check)
+
+    async def call(self, request: VCenterRequest[A], user: str) -> A:
+        """Serve one call of a user who is known, wherever the call comes from."""
+        row = _BY_REQUEST[type(request)]
+        answer: A = await self._checked(row, HANDLERS[row.request.method()], request, user)
+        return answer
+
     def _served(self, row: Row) -> rpc.Row:
         handler = HANDLERS[row.request.method()]
 
         async def handle(request: VCenterRequest[Any], user: str) -> Any:
-            try:
-                return await self._run(row, handler, request, user)
-            except NoPermission as refusal:
-                self._record_refusal(row, request, user, refusal)
-                raise
+            return await self._checked(row, handler, request, user)
 
         return rpc.Row(row.request, USER, handle, row.needs, row.entity)
+
+    async def _checked(
+        self, row: Row, handler: AnyHandler, request: VCenterRequest[Any], user: str
+    ) -> Any:
+        try:
+            return await self._run(row, handler, request, user)
+        except NoPermission as refusal:
+            self._record_refusal(row, request, user, refusal)
+            raise
 
     async def _run(
         self, row: Row, handler: AnyHandler, request: VCenterRequest[Any], user: str
     ) -> Any:
-        caller = Caller(user, self._check)
+        caller = self.caller(user)
         caller.require(row.privilege, row.entity_of(request))
         groups = self._vcenter.store.permissions.groups_of(user)
         if row.trusted_admins_only and TRUSTED_ADMINS not in groups:

@@ -69,6 +69,7 @@ class Audit:
         """Set when there are records to sync, if responses wait for that."""
         self._synced = trio.Event()
         """Set, and replaced, after each sync."""
+        self._checkpoint_synced = trio.Event()
         self._sync_error: OSError | None = None
         self._last_checkpoint = trio.current_time()
 
@@ -110,7 +111,13 @@ class Audit:
     ) -> None:
         """Run the background work until cancelled; the store must be serving."""
         await self._save_anchor(store, clears=True)
-        task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._save_anchors, store)
+            task_status.started()
+            await self._write_on()
+
+    async def _write_on(self) -> None:
+        """Sync the log, and look after its files."""
         while True:
             if self._settings.durable:
                 with trio.move_on_after(MAINTENANCE_SECONDS):
@@ -120,7 +127,15 @@ class Audit:
                 await trio.sleep(SYNC_SECONDS)
             if self.log.synced.number < self.log.position.number:
                 await self._sync()
-            await self._maintain(store)
+            await self._maintain()
+
+    async def _save_anchors(self, store: Store) -> None:
+        """Note each checkpoint in the store: in a task of its own, since the store may be busy, and
+        syncing the log must not wait for that."""
+        while True:
+            await self._checkpoint_synced.wait()
+            self._checkpoint_synced = trio.Event()
+            await self._save_anchor(store)
 
     async def stop(self, store: Store) -> None:
         """Sign the state of the log, when no more requests come, and close it.
@@ -184,7 +199,7 @@ class Audit:
         self._synced.set()
         self._synced = trio.Event()
 
-    async def _maintain(self, store: Store) -> None:
+    async def _maintain(self) -> None:
         """Make a checkpoint, and begin a new file, if it is time to."""
         audit = self.log
         try:
@@ -209,7 +224,7 @@ class Audit:
         except AuditError:
             return  # the log has said so
         else:
-            await self._save_anchor(store)
+            self._checkpoint_synced.set()
 
     @property
     def _seconds(self) -> float:

@@ -165,7 +165,7 @@ class Dispatcher:
         for responding in self.seam.responding:
             responding(exchange)
         for settle in self.seam.settle:
-            await settle()
+            await settle(exchange)
 
     async def _refuse_unreadable(
         self, exchange: Exchange, error: RemoteProtocolError | OperationError, data: bytes

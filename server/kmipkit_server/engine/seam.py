@@ -37,7 +37,7 @@ class Hook:
     def answered(self, exchange: Exchange) -> None:
         """Run once for each message, when its response is certain. It must be quick, and not fail."""
 
-    async def settle(self) -> None:
+    async def settle(self, exchange: Exchange) -> None:
         """Wait until what :meth:`responding` has done is durable; a StoreError has the same effect."""
 
 
@@ -60,7 +60,7 @@ class Seam:
         self.answered: list[Callable[[Exchange], None]] = [
             hook.answered for hook in hooks if _overrides(hook, "answered")
         ]
-        self.settle: list[Callable[[], Awaitable[None]]] = [
+        self.settle: list[Callable[[Exchange], Awaitable[None]]] = [
             hook.settle for hook in hooks if _overrides(hook, "settle")
         ]
 

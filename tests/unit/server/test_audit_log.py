@@ -195,7 +195,7 @@ def test_a_new_file_begins_when_the_old_one_is_large(laboratory: AuditedLaborato
         for _ in range(3):
             for _ in range(5):
                 await laboratory.request(fetch("missing"))
-            await audit._maintain(laboratory.store)
+            await audit._maintain()
 
     laboratory.run(work, file_size=2000)
     files = log_files(laboratory.directory)
@@ -219,7 +219,7 @@ def test_a_new_file_begins_after_a_day_and_old_ones_are_deleted(
         for _ in range(5):
             await laboratory.request(fetch("missing"))
             laboratory.pass_time(days=1)
-            await audit._maintain(laboratory.store)
+            await audit._maintain()
 
     laboratory.run(work, file_age=timedelta(days=1), keep=timedelta(days=3))
     entries = laboratory.entries()
@@ -234,10 +234,10 @@ def test_the_server_notices_that_its_file_is_cut_or_deleted(laboratory: AuditedL
         await laboratory.request(fetch("missing"))
         path = log_files(laboratory.directory)[-1].path
         os.truncate(path, 100)
-        await audit._maintain(laboratory.store)
+        await audit._maintain()
         await laboratory.request(fetch("missing"))
         log_files(laboratory.directory)[-1].path.unlink()
-        await audit._maintain(laboratory.store)
+        await audit._maintain()
         await laboratory.request(fetch("missing"))
 
     laboratory.run(work)
@@ -403,7 +403,7 @@ def test_checkpoints_are_made_at_intervals_if_there_are_records(
     async def work(audit: Audit) -> None:
         await laboratory.request(fetch("missing"))
         for _ in range(3):
-            await audit._maintain(laboratory.store)
+            await audit._maintain()
 
     laboratory.run(work, checkpoint=timedelta(0))
     causes = [each.cause for each in laboratory.entries() if each.cause is not None]

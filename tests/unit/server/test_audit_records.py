@@ -8,11 +8,11 @@ import pytest
 from audited import ADDRESS, AuditedLaboratory
 from kmipkit_client import calls
 from kmipkit_server.audit.recorder import MAX_OBJECTS
-from kmipkit_server.audit.records import Entry, Event, Outcome
+from kmipkit_server.audit.records import Entry, Event, Outcome, Record, decode, encode
 from raw_messages import enumeration, text
 from raw_messages import request as raw_request
 
-from kmipkit.model.codec import encode
+from kmipkit.model.codec import encode as encode_message
 from kmipkit.model.credentials import Credential, UsernameAndPassword
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.messages import RequestBatchItem, RequestMessage
@@ -143,7 +143,7 @@ def test_a_message_that_is_refused_as_a_whole_is_recorded(laboratory: AuditedLab
     wrong_count = RequestMessage(request_header=header, batch_items=(item,))
 
     async def work(_: object) -> None:
-        await laboratory.respond(encode(wrong_count, V1_4))
+        await laboratory.respond(encode_message(wrong_count, V1_4))
 
     laboratory.run(work)
     [entry] = laboratory.operations()
@@ -218,6 +218,21 @@ def test_names_cannot_forge_a_record(laboratory: AuditedLaboratory) -> None:
     assert entry.client.account == name
     assert entry.outcome is Outcome.FAILED
     assert not laboratory.verify().problems
+
+
+def test_a_name_that_is_not_unicode_is_escaped(laboratory: AuditedLaboratory) -> None:
+    async def work(_: object) -> None:
+        await laboratory.request(fetch("missing"), identity="bad \udcff name")
+
+    laboratory.run(work)
+    [entry] = laboratory.operations()
+    assert entry.client.account == "bad \\udcff name"
+    record = Record(
+        time=laboratory.now, event=Event.MESSAGE, objects=("\ud800",), message="\udfff", n=7
+    )
+    decoded = decode(encode(record))
+    assert (decoded.n, decoded.objects, decoded.message) == (7, ("\\ud800",), "\\udfff")
+    assert decoded.event is Event.MESSAGE
 
 
 def test_an_asynchronous_request_is_recorded_when_it_is_carried_out(tmp_path: Path) -> None:

@@ -121,7 +121,10 @@ def test_values_that_were_not_given_are_not_sent() -> None:
 def test_the_group_has_all_commands_and_the_help_of_each() -> None:
     context = click.Context(vcenter_call)
     commands = vcenter_call.list_commands(context)
-    assert set(commands) == {row.command for row in ROWS if row.command} | {"export-provider"}
+    assert set(commands) == {row.command for row in ROWS if row.command} | {
+        "export-provider",
+        "set-password",
+    }
     for name in commands:
         command = vcenter_call.get_command(context, name)
         assert command is not None

@@ -23,6 +23,9 @@ from kmipkit_vsphere.check_kms.runner import INTERRUPTED, Run, Verdict, play
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, KEYS, OUTAGES, STEPS, Step, select
 from kmipkit_vsphere.check_kms.subject import Options, Subject
 from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.errors import KeyServerUnreachable
+from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
+from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
 
 from kmipkit import reports
 from kmipkit.reports import Outcome
@@ -212,6 +215,16 @@ def test_the_table_is_in_order() -> None:
         assert step.source
 
 
+@pytest.mark.parametrize("name", [step.name for step in STEPS])
+def test_the_colour_of_a_symptom_is_one_of_its_alarms(name: str) -> None:
+    [step] = [step for step in STEPS if step.name == name]
+    for failure in (KeyServerRefused("refused", None), KeyServerUnreachable("down")):
+        alarms = step.symptom.alarms(failure)
+        permitted = [DEFINITIONS[alarm].colours for alarm in alarms]
+        assert not permitted or any(step.symptom.colour in colours for colours in permitted)
+        assert bool(step.symptom.event_type(failure)) == (step.symptom.colour is not Colour.GREEN)
+
+
 def test_a_selection_has_what_it_needs() -> None:
     names = [step.name for step in select(["state"])]
     assert names == [
@@ -265,6 +278,20 @@ def test_a_create_whose_answer_does_not_come_is_reported() -> None:
     late(Operation.CREATE, 20.0)(server)
     verdicts, _ = run(server, beside=interrupting(2.0))
     assert "not answered with an identifier (1 times)" in verdicts["clean-up"].problem
+
+
+def test_a_server_that_is_gone_at_the_end_is_asked_once() -> None:
+    server = ForeignServer()
+
+    def vanish(request: Any) -> Any:
+        server.max_connections = 0
+        raise Refusal(ResultReason.GENERAL_FAILURE)
+
+    server.handlers[Operation.ACTIVATE] = vanish
+    verdicts, _ = run(server)
+    problem = verdicts["clean-up"].problem
+    assert all(key in problem for key in server.living)
+    assert problem.count("connection refused") == 1
 
 
 def test_a_second_ctrl_c_ends_the_clean_up_and_names_what_is_left() -> None:

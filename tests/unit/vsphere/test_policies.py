@@ -195,7 +195,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "params"), REFUSED)
-def test_policies_that_encrypt_need_crypto_privileges(
+def test_r24_policies_that_encrypt_need_crypto_privileges(
     tmp_path: Path, method: str, params: dict[str, Any]
 ) -> None:
     async def test(s: Scene) -> None:

@@ -213,7 +213,7 @@ def test_not_too_many_snapshots_follow_one_another(
 # Keys --------------------------------------------------------------------------------------------
 
 
-def test_each_layer_has_a_data_key_of_its_own_and_names_the_key_that_locks_it(
+def test_r36_r41_r47_each_layer_has_a_data_key_of_its_own_and_names_the_key_that_locks_it(
     encrypted: Host,
 ) -> None:
     for number in range(3):

@@ -13,10 +13,13 @@ from kmipkit_vsphere.vcenter.calls import (
     machines,
     native,
     permissions,
+    persistence,
     policies,
     providers,
+    replacement,
     snapshots,
     trust,
+    users,
 )
 
 ROWS: Final = (
@@ -24,11 +27,14 @@ ROWS: Final = (
     *native.ROWS,
     *keys.ROWS,
     *hosts.ROWS,
+    *persistence.ROWS,
     *machines.ROWS,
+    *replacement.ROWS,
     *snapshots.ROWS,
     *policies.ROWS,
     *events.ROWS,
     *permissions.ROWS,
+    *users.ROWS,
     *trust.ROWS,
 )
 """All calls, in the order in which the command line lists them."""

@@ -6,7 +6,7 @@ import click
 
 from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
 from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText
-from kmipkit_vsphere.model.message import Message, Port, Text, field
+from kmipkit_vsphere.model.message import LongText, Message, Port, Text, field
 from kmipkit_vsphere.model.records import ROOT, CryptoMode
 from kmipkit_vsphere.vcenter.calls.arguments import HOST, KEY_PROVIDER, NAME
 from kmipkit_vsphere.vcenter.command import (
@@ -19,7 +19,7 @@ from kmipkit_vsphere.vcenter.command import (
     VCenterRequest,
 )
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT
+from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT, TEXT_FILE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 # The inventory -----------------------------------------------------------------------------------
@@ -102,6 +102,13 @@ class ListInventory(VCenterQuery[InventoryInfo]):
     """List folders, clusters, hosts and machines."""
 
 
+class PrepareUpgrade(VCenterRequest[None]):
+    """Let a host with a TPM start after an upgrade to another base image, by its manifest."""
+
+    host: Text
+    manifest: LongText
+
+
 class AddHost(VCenterRequest[HostDescription]):
     """Add a host to the inventory."""
 
@@ -159,14 +166,6 @@ class DisableCrypto(VCenterRequest[None]):
     """Disable encryption mode on a host, from its next start on."""
 
     host: Text
-
-
-class SetKeyPersistence(VCenterRequest[None]):
-    """Let a host with a TPM keep its keys over a reboot, or no longer."""
-
-    host: Text
-    enable: bool = False
-    remove_all_stored_keys: bool = False
 
 
 class DumpCore(VCenterRequest[DumpInfo]):
@@ -281,16 +280,12 @@ ROWS: Final = (
         "disable-encryption esx01",
     ),
     Row(
-        SetKeyPersistence,
-        Privilege.REGISTER_HOST,
+        PrepareUpgrade,
+        Privilege.PATCH_HOST,
         ON_HOST,
-        "key-persistence",
-        (
-            HOST,
-            Argument("--enable", "enable", bool),
-            Argument("--remove-all-stored-keys", "removeAllStoredKeys", bool),
-        ),
-        "key-persistence esx01 --enable",
+        "prepare-upgrade",
+        (HOST, Argument("MANIFEST", "manifest", TEXT_FILE)),
+        "prepare-upgrade esx01 esxi-8.0.4.json",
         records=True,
     ),
     Row(

@@ -25,6 +25,13 @@ class CreateNativeProvider(VCenterRequest[NativeProviderCreated]):
     any_host: bool = False
 
 
+class UpdateNativeProvider(VCenterRequest[NativeProviderCreated]):
+    """Change which hosts may have a native key provider; export it again afterwards."""
+
+    provider: Text
+    any_host: bool = False
+
+
 class DownloadToken(Message):
     """Entitles to one download until it expires."""
 
@@ -97,6 +104,16 @@ ROWS: Final = (
             Argument("--any-host", "anyHost", bool, help="Also for hosts without a TPM."),
         ),
         example="create-native-provider NKP --any-host",
+    ),
+    Row(
+        UpdateNativeProvider,
+        Privilege.MANAGE_KEY_SERVERS,
+        command="update-native-provider",
+        arguments=(
+            _PROVIDER,
+            Argument("--any-host", "anyHost", bool, help="Also for hosts without a TPM."),
+        ),
+        example="update-native-provider NKP --any-host",
     ),
     Row(ExportProvider, Privilege.MANAGE_KEY_SERVERS),
     Row(DownloadBackup, Privilege.MANAGE_KEY_SERVERS),

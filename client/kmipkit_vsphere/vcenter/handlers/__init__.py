@@ -12,10 +12,13 @@ from kmipkit_vsphere.vcenter.handlers import (
     machines,
     native,
     permissions,
+    persistence,
     policies,
     providers,
+    replacement,
     snapshots,
     trust,
+    users,
 )
 
 __all__ = [
@@ -25,8 +28,11 @@ __all__ = [
     "machines",
     "native",
     "permissions",
+    "persistence",
     "policies",
     "providers",
+    "replacement",
     "snapshots",
     "trust",
+    "users",
 ]

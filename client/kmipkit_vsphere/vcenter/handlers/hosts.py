@@ -5,6 +5,8 @@ from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescriptio
 from kmipkit_vsphere.model.errors import AlreadyExists, VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import ClusterRecord, CryptoMode, FolderRecord
+from kmipkit_vsphere.trust_authority import host_calls as image_calls
+from kmipkit_vsphere.trust_authority.measurements import parse_manifest
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.hosts import (
     AddHost,
@@ -23,10 +25,10 @@ from kmipkit_vsphere.vcenter.calls.hosts import (
     ListCoreDumps,
     ListInventory,
     MachineEntry,
+    PrepareUpgrade,
     ReconnectHost,
     RemoveHost,
     SetCryptoMode,
-    SetKeyPersistence,
     UnlockResult,
 )
 from kmipkit_vsphere.vcenter.privileges import Privilege
@@ -108,7 +110,9 @@ async def add_host(vcenter: VCenter, caller: Caller, request: AddHost) -> HostDe
     info = await vcenter.hosts.add(
         caller, request.name, request.address, request.port, request.parent
     )
-    await vcenter.natives.push_all(vcenter.store.inventory.host(request.name))
+    host = vcenter.store.inventory.host(request.name)
+    await vcenter.natives.push_all(host)
+    await vcenter.persistence.apply_to(host)
     return info
 
 
@@ -146,14 +150,11 @@ async def disable_crypto(vcenter: VCenter, caller: Caller, request: DisableCrypt
     await vcenter.hosts.disable(caller, request.host)
 
 
-@SetKeyPersistence.handler
-async def set_key_persistence(
-    vcenter: VCenter, _caller: Caller, request: SetKeyPersistence
-) -> None:
+@PrepareUpgrade.handler
+async def prepare_upgrade(vcenter: VCenter, _caller: Caller, request: PrepareUpgrade) -> None:
     host = vcenter.store.inventory.host(request.host)
-    await vcenter.hosts.call(
-        host, host_calls.SetKeyPersistence(request.enable, request.remove_all_stored_keys)
-    )
+    image = parse_manifest(request.manifest)
+    await vcenter.hosts.call(host, image_calls.PrepareUpgrade(image))
 
 
 @DumpCore.handler

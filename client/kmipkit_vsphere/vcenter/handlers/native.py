@@ -10,6 +10,7 @@ from kmipkit_vsphere.vcenter.calls.native import (
     NativeProviderCreated,
     PreparedBackup,
     ProviderRestored,
+    UpdateNativeProvider,
 )
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
@@ -19,6 +20,15 @@ async def create(
     vcenter: VCenter, caller: Caller, request: CreateNativeProvider
 ) -> NativeProviderCreated:
     return await vcenter.natives.create(
+        caller.user, request.provider, tpm_required=not request.any_host
+    )
+
+
+@UpdateNativeProvider.handler
+async def update(
+    vcenter: VCenter, caller: Caller, request: UpdateNativeProvider
+) -> NativeProviderCreated:
+    return await vcenter.natives.update(
         caller.user, request.provider, tpm_required=not request.any_host
     )
 

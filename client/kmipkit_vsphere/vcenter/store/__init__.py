@@ -11,9 +11,11 @@ from pathlib import Path
 from kmipkit_vsphere.vcenter.store.database import Database
 from kmipkit_vsphere.vcenter.store.events import Events
 from kmipkit_vsphere.vcenter.store.inventory import Inventory
+from kmipkit_vsphere.vcenter.store.managed_objects import ManagedObjects
 from kmipkit_vsphere.vcenter.store.permissions import Permissions
 from kmipkit_vsphere.vcenter.store.providers import Providers
 from kmipkit_vsphere.vcenter.store.secrets import Secrets
+from kmipkit_vsphere.vcenter.store.users import Users
 
 
 class Store:
@@ -24,6 +26,8 @@ class Store:
         self.providers = Providers(self._database)
         self.inventory = Inventory(self._database)
         self.permissions = Permissions(self._database)
+        self.managed_objects = ManagedObjects(self._database)
+        self.users = Users(self._database)
         self.events = Events(self._database)
         self.secrets = Secrets(self._database, path.with_suffix(".key"))
 

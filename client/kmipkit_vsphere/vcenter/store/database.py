@@ -48,7 +48,14 @@ CREATE TABLE permission (
 CREATE TABLE secret (name TEXT PRIMARY KEY, sealed BLOB NOT NULL);
 """
 
-UPGRADES: Final = (_SCHEMA_1, _SCHEMA_2)
+_SCHEMA_3: Final = """
+CREATE TABLE user (name TEXT PRIMARY KEY, salt BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE managed_object (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL,
+    UNIQUE (kind, name));
+"""
+
+UPGRADES: Final = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 """The statements from each version of the schema to the next; the first ones create it."""
 
 

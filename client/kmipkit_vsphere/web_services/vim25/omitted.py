@@ -1,0 +1,130 @@
+"""What the API has and the laboratory never sets: properties and fields, by type.
+
+A client may ask for them, and gets an answer without them, as from a product in which they are unset. A
+test holds declared and omitted names together to pyVmomi's table, so that only a path that no version
+of the API has is an invalid one.
+"""
+
+from functools import cache
+from typing import Final
+
+_TABLE: Final = """
+AuthorizationManager: description
+ClusterComputeResource: configuration recommendation drsRecommendation summaryEx hciConfig
+    migrationHistory actionHistory drsFault
+ClusterComputeResourceSummary: admissionControlInfo targetBalance currentBalance drsScore
+    numVmsPerDrsScoreBucket usageSummary currentEVCModeKey currentEVCGraphicsModeKey dasData
+    clusterMaintenanceModeStatus vcsHealthStatus vcsSlots
+ClusterConfigInfoEx: systemVMsConfig dasVmConfig drsVmConfig rule orchestration vmOrchestration
+    dpmConfigInfo dpmHostConfig vsanConfigInfo vsanHostConfig group infraUpdateHaConfig
+    proactiveDrsConfig vsanCoreConfig
+ClusterCryptoConfigInfo: policy
+ClusterDasConfigInfo: vmMonitoring hostMonitoring vmComponentProtecting failoverLevel
+    admissionControlPolicy admissionControlEnabled defaultVmSettings option heartbeatDatastore
+    hBDatastoreCandidatePolicy
+ClusterDrsConfigInfo: enableVmBehaviorOverrides defaultVmBehavior vmotionRate scaleDescendantsShares
+    option
+ComputeResource: environmentBrowser lifecycleManaged configManagerEnabled networkBootMode
+ComputeResourceConfigInfo: spbmEnabled defaultHardwareVersionKey maximumHardwareVersionKey
+CustomFieldDef: managedObjectType fieldDefPrivileges fieldInstancePrivileges
+Datacenter: configuration
+Datastore: info browser capability iormConfiguration
+ExtensibleManagedObject: value availableField
+Folder: namespace externallyManagedFolderInfo
+HostConfigManager: cpuScheduler datastoreSystem memoryManager storageSystem networkSystem
+    vmotionSystem virtualNicManager serviceSystem firewallSystem advancedOption diagnosticSystem
+    autoStartManager snmpSystem dateTimeSystem patchManager imageConfigManager bootDeviceSystem
+    firmwareSystem healthStatusSystem pciPassthruSystem licenseManager kernelModuleSystem
+    authenticationManager powerSystem cacheConfigurationManager esxAgentHostManager iscsiManager
+    vFlashManager vsanSystem messageBusProxy userDirectory accountManager hostAccessManager
+    graphicsManager vsanInternalSystem certificateManager nvdimmSystem assignableHardwareManager
+HostConfigSummary: sslThumbprint sslCertificate featureVersion agentVmDatastore agentVmNetwork
+HostHardwareSummary: family otherIdentifyingInfo
+HostListSummary: customValue managementServerIp maxEVCModeKey currentEVCModeKey
+    currentEVCGraphicsModeKey gateway tpmAttestation trustAuthorityAttestationInfos
+HostListSummaryQuickStats: distributedCpuFairness distributedMemoryFairness availablePMemCapacity
+HostMountInfo: inaccessibleReason vmknicName vmknicActive mountFailedReason numTcpConnections
+HostRuntimeInfo: standbyMode inQuarantineMode bootTime healthSystemRuntime dasHostState tpmPcrValues
+    vsanRuntimeInfo networkRuntimeInfo vFlashResourceRuntimeInfo hostMaxVirtualDiskCapacity
+    statelessNvdsMigrationReady partialMaintenanceMode stateEncryption
+HostSystem: hardware capability licensableResource remediationState precheckRemediationResult
+    remediationResult complianceCheckState complianceCheckResult config datastoreBrowser
+    systemResources answerFileValidationState answerFileValidationResult
+ManagedEntity: customValue configIssue disabledMethod recentTask declaredAlarmState
+    triggeredAlarmState tag
+NetworkSummary: ipPoolId
+ResourcePool: summary runtime config namespace childConfiguration
+ServiceInstance: capability
+SessionManager: message
+TaskManager: description
+ToolsConfigInfo: toolsInstallType beforeGuestReboot toolsUpgradePolicy pendingCustomization
+    customizationKeyId syncTimeWithHostAllowed syncTimeWithHost lastInstallInfo
+VirtualDevice: connectable slotInfo numaNode deviceGroupInfo
+VirtualDisk: shares storageIOAllocation diskObjectId vFlashCacheConfigInfo iofilter vDiskId
+    vDiskVersion virtualDiskFormat nativeUnmanagedLinkedClone independentFilters guestReadOnly
+VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId changeId parent
+    deltaDiskFormat digestEnabled deltaGrainSize deltaDiskFormatVariant
+VirtualHardware: autoCoresPerSocket virtualICH7MPresent virtualSMCPresent motherboardLayout
+    simultaneousThreads
+VirtualMachine: capability layout layoutEx storage environmentBrowser parentVApp resourceConfig
+    guest snapshot rootSnapshot
+VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldWideNameType
+    npivDesiredNodeWwns npivDesiredPortWwns npivTemporaryDisabled npivOnNonRdmDisks locationId
+    annotation consolePreferences rebootPowerOff vcpuConfig cpuAllocation memoryAllocation
+    latencySensitivity memoryHotAddEnabled cpuHotAddEnabled cpuHotRemoveEnabled hotPlugMemoryLimit
+    hotPlugMemoryIncrementSize cpuAffinity memoryAffinity networkShaper cpuFeatureMask datastoreUrl
+    swapPlacement bootOptions ftInfo repConfig vAppConfig vAssertsEnabled changeTrackingEnabled
+    firmware maxMksConnections guestAutoLockEnabled managedBy memoryReservationLockedToMax
+    initialOverhead nestedHVEnabled vPMCEnabled scheduledHardwareUpgradeInfo forkConfigInfo
+    vFlashCacheReservation vmxConfigChecksum messageBusTunnelEnabled vmStorageObjectId
+    swapStorageObjectId guestIntegrityInfo sgxInfo contentLibItemInfo guestMonitoringModeInfo
+    sevEnabled numaInfo pmemFailoverEnabled vmxStatsCollectionEnabled vmOpNotificationToAppEnabled
+    vmOpNotificationTimeout deviceSwap pmem deviceGroups fixedPassthruHotPlugEnabled metroFtEnabled
+    vmxRuntimeConfig metroFtHostGroup tdxEnabled sevSnpEnabled
+VirtualMachineConfigSummary: cpuReservation memoryReservation annotation product installBootRequired
+    ftInfo managedBy tpmPresent numVmiopBackings hwVersion
+VirtualMachineDefaultPowerOpInfo: powerOffType suspendType resetType defaultPowerOffType
+    defaultSuspendType defaultResetType standbyAction
+VirtualMachineFlagInfo: disableAcceleration enableLogging useToe runWithDebugInfo monitorType
+    htSharing snapshotDisabled snapshotLocked diskUuidEnabled virtualMmuUsage virtualExecUsage
+    snapshotPowerOffBehavior recordReplayEnabled faultToleranceType cbrcCacheEnabled vvtdEnabled
+    vbsEnabled
+VirtualMachineGuestSummary: toolsStatus toolsVersionStatus toolsVersionStatus2 toolsRunningStatus
+    hostName ipAddress hwVersion
+VirtualMachineQuickStats: overallCpuDemand overallCpuReadiness distributedCpuEntitlement
+    distributedMemoryEntitlement staticCpuEntitlement staticMemoryEntitlement grantedMemory
+    privateMemory sharedMemory swappedMemory balloonedMemory consumedOverheadMemory ftLogBandwidth
+    ftSecondaryLatency ftLatencyStatus compressedMemory ssdSwappedMemory activeMemory
+    memoryTierStats
+VirtualMachineRuntimeInfo: device vmFailoverInProgress dasVmProtection suspendTime suspendInterval
+    question memoryOverhead maxCpuUsage maxMemoryUsage cleanPowerOff needSecondaryReason
+    minRequiredEVCModeKey offlineFeatureRequirement featureRequirement featureMask
+    vFlashCacheAllocation paused snapshotInBackground quiescedForkParent instantCloneFrozen
+    suspendedToMemory opNotificationTimeout iommuActive
+VirtualMachineSummary: customValue
+"""
+
+
+@cache
+def omitted(type_name: str) -> frozenset[str]:
+    """The names of a type itself that are never set."""
+    return _BY_TYPE.get(type_name, frozenset())
+
+
+def is_omitted(kind: type, name: str) -> bool:
+    """Whether a type or one of its bases has a name that is never set."""
+    return any(name in omitted(base.__name__) for base in kind.__mro__)
+
+
+def _parsed(text: str) -> dict[str, frozenset[str]]:
+    """Lines ``Type: names``; indented lines go on."""
+    table: dict[str, list[str]] = {}
+    type_name = ""
+    for line in text.splitlines():
+        head, colon, tail = line.partition(":")
+        type_name = head if colon else type_name
+        table.setdefault(type_name, []).extend((tail if colon else line).split())
+    return {name: frozenset(names) for name, names in table.items()}
+
+
+_BY_TYPE: Final = _parsed(_TABLE)

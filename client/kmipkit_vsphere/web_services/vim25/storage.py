@@ -1,0 +1,37 @@
+"""Datastores and networks."""
+
+from kmipkit_vsphere.web_services.vim25.declaration import DataObject, Long, Ref
+
+
+class DatastoreSummary(DataObject):
+    datastore: Ref | None = None
+    name: str
+    url: str
+    capacity: Long
+    free_space: Long
+    uncommitted: Long | None = None
+    accessible: bool
+    multiple_host_access: bool | None = None
+    type: str
+    maintenance_mode: str | None = None
+
+
+class NetworkSummary(DataObject):
+    network: Ref | None = None
+    name: str
+    accessible: bool
+    ip_pool_name: str
+
+
+class HostMountInfo(DataObject):
+    path: str | None = None
+    access_mode: str
+    mounted: bool | None = None
+    accessible: bool | None = None
+
+
+class DatastoreHostMount(DataObject):
+    """How a host has mounted a datastore."""
+
+    key: Ref
+    mount_info: HostMountInfo
