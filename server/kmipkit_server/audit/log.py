@@ -93,6 +93,17 @@ class AuditLog:
         if prepared is not None:
             self.write(prepared)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a record can be written without others before it."""
+        return self._failing_since is None and not self._owed
+
+    def append_body(self, body: bytes) -> None:
+        """Write one record that is encoded already, with the next number; the log must be ready."""
+        number, digest = self.position
+        line, new = chain.link(digest, body)
+        self.write(Prepared(Position(number + 1, new), [line]))
+
     def owe(self, record: Record) -> None:
         """Write a record now, or before any other as soon as that is possible."""
         self._owed.append(record)
