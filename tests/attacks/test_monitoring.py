@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
-from kmipkit_server.metrics.pages import Content
+from kmipkit_server.metrics.collector import build_info
+from kmipkit_server.metrics.pages import Content, encode
 from kmipkit_server.metrics.server import MAX_CONNECTIONS, MAX_HEAD, SECONDS, MonitoringServer
 from kmipkit_server.net.listener import open_sockets
 
@@ -158,6 +159,35 @@ def test_what_is_no_request_for_a_page_gets_a_status_and_the_end(
             assert (await answer(connect())).endswith(ALIVE), "service goes on"
 
     run(test)
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_open"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/plain", False),
+        ("application/openmetrics-text", True),
+        ("APPLICATION/OpenMetrics-Text;version=1.0.0;q=0.8,text/plain;q=0.5", True),
+        ("application/openmetrics-text;q=0.2, text/plain;q=0.5", False),
+        ("application/openmetrics-text; q=0", False),
+        ("application/openmetrics-text; q=nan", False),
+        ("application/openmetrics-text; q=viel", False),
+        ("application/openmetrics-text; version=9\r\nX: y; escaping=x", True),
+        ("text/plain; version=x", False),
+        (",;=," * 2000, False),
+    ],
+)
+def test_what_a_client_accepts_chooses_the_format_and_nothing_else(
+    accept: str, is_open: bool
+) -> None:
+    """The library would repeat parts of the header, or fail."""
+    content = encode(build_info(), accept)
+    media_type = (
+        "application/openmetrics-text; version=1.0.0" if is_open else "text/plain; version=0.0.4"
+    )
+    assert content.media_type.startswith(media_type)
+    assert "\r" not in content.media_type
 
 
 def test_a_second_request_on_a_connection_is_not_carried_out() -> None:
