@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kmipkit_vsphere.model.records import ClusterRecord, HostRecord
+from kmipkit_vsphere.vcenter.vsan import vsan_keys
 from kmipkit_vsphere.web_services.inventory import Node
 from kmipkit_vsphere.web_services.managed import prop
 from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, status_of, visible
@@ -19,6 +20,7 @@ from kmipkit_vsphere.web_services.vim25.compute import (
     ComputeResourceSummary,
 )
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
+from kmipkit_vsphere.web_services.vim25.vsan import VsanClusterConfigInfo
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.web_services.call import Call
@@ -99,12 +101,15 @@ class ClusterComputeResource(ComputeResource):
         )
 
     @prop()
-    def configuration_ex(self, _call: "Call") -> ComputeResourceConfigInfo:
-        """Its settings, of which only the crypto mode means something."""
+    def configuration_ex(self, call: "Call") -> ComputeResourceConfigInfo:
+        """Its settings: the crypto mode, and whether it has encrypted vSAN disks."""
         return ClusterConfigInfoEx(
             vm_swap_placement=SWAP_PLACEMENT,
             das_config=ClusterDasConfigInfo(enabled=False),
             drs_config=ClusterDrsConfigInfo(enabled=False),
+            vsan_config_info=VsanClusterConfigInfo(
+                enabled=self.record.name in vsan_keys(call.vcenter.store)
+            ),
             crypto_config=ClusterCryptoConfigInfo(crypto_mode=str(self.record.crypto_mode)),
         )
 

@@ -16,8 +16,8 @@ ClusterComputeResourceSummary: admissionControlInfo targetBalance currentBalance
     numVmsPerDrsScoreBucket usageSummary currentEVCModeKey currentEVCGraphicsModeKey dasData
     clusterMaintenanceModeStatus vcsHealthStatus vcsSlots
 ClusterConfigInfoEx: systemVMsConfig dasVmConfig drsVmConfig rule orchestration vmOrchestration
-    dpmConfigInfo dpmHostConfig vsanConfigInfo vsanHostConfig group infraUpdateHaConfig
-    proactiveDrsConfig vsanCoreConfig
+    dpmConfigInfo dpmHostConfig vsanHostConfig group infraUpdateHaConfig proactiveDrsConfig
+    vsanCoreConfig
 ClusterCryptoConfigInfo: policy
 ClusterDasConfigInfo: vmMonitoring hostMonitoring vmComponentProtecting failoverLevel
     admissionControlPolicy admissionControlEnabled defaultVmSettings option heartbeatDatastore
@@ -28,9 +28,17 @@ ComputeResource: environmentBrowser lifecycleManaged configManagerEnabled networ
 ComputeResourceConfigInfo: spbmEnabled defaultHardwareVersionKey maximumHardwareVersionKey
 CustomFieldDef: managedObjectType fieldDefPrivileges fieldInstancePrivileges
 Datacenter: configuration
-Datastore: info browser capability iormConfiguration
+Datastore: browser iormConfiguration
+DatastoreCapability: topLevelDirectoryCreateSupported seSparseSupported vmfsSparseSupported
+    vsanSparseSupported upitSupported vmdkExpandSupported clusteredVmdkSupported
+DatastoreInfo: maxVirtualDiskCapacity timestamp containerId aliasOf supportedVDiskFormats
+    logicalSectorSize physicalSectorSize
 ExtensibleManagedObject: value availableField
 Folder: namespace externallyManagedFolderInfo
+GuestInfo: toolsStatus toolsVersionStatus toolsVersion toolsInstallType guestFamily
+    guestDetailedData hostName ipAddress net ipStack disk screen appHeartbeatStatus
+    guestKernelCrashed appState guestOperationsReady interactiveGuestOperationsReady
+    guestStateChangeSupported generationInfo hwVersion customizationInfo
 HostConfigManager: cpuScheduler datastoreSystem memoryManager storageSystem networkSystem
     vmotionSystem virtualNicManager serviceSystem firewallSystem advancedOption diagnosticSystem
     autoStartManager snmpSystem dateTimeSystem patchManager imageConfigManager bootDeviceSystem
@@ -67,7 +75,7 @@ VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId change
 VirtualHardware: autoCoresPerSocket virtualICH7MPresent virtualSMCPresent motherboardLayout
     simultaneousThreads
 VirtualMachine: capability layout layoutEx storage environmentBrowser parentVApp resourceConfig
-    guest snapshot rootSnapshot
+    snapshot rootSnapshot
 VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldWideNameType
     npivDesiredNodeWwns npivDesiredPortWwns npivTemporaryDisabled npivOnNonRdmDisks locationId
     annotation consolePreferences rebootPowerOff vcpuConfig cpuAllocation memoryAllocation
@@ -102,6 +110,7 @@ VirtualMachineRuntimeInfo: device vmFailoverInProgress dasVmProtection suspendTi
     vFlashCacheAllocation paused snapshotInBackground quiescedForkParent instantCloneFrozen
     suspendedToMemory opNotificationTimeout iommuActive
 VirtualMachineSummary: customValue
+VsanClusterConfigInfo: defaultConfig vsanEsaEnabled
 """
 
 
