@@ -58,6 +58,7 @@ check: $(STAMP)
 	$(BIN)/python tools/gen_spec.py --check
 	$(BIN)/python tools/unasync.py --check
 	$(BIN)/python tools/gen_suite.py --check
+	$(BIN)/python tools/gen_settings.py --check
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

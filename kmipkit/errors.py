@@ -105,9 +105,13 @@ class RemoteProtocolError(ProtocolError):
 
 
 class OperationError(KMIPError):
-    """An operation fails with this Result Reason and message (KMIP 1.4 §6.10, §6.11)."""
+    """An operation fails with this Result Reason and message (KMIP 1.4 §6.10, §6.11).
 
-    def __init__(self, reason: ResultReason, message: str) -> None:
+    ``limit`` is the name of the server's limit that it has reached, if there is one.
+    """
+
+    def __init__(self, reason: ResultReason, message: str, limit: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.limit = limit

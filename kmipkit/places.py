@@ -10,6 +10,7 @@ been silent for a moment only: under a flood of new connections, a client needs 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
 
@@ -35,8 +36,20 @@ MIN_SILENCE = 1.0
 _Connection = TypeVar("_Connection", bound=Occupant)
 
 
+class Limit(Enum):
+    """The limits of the number of connections."""
+
+    TOTAL = auto()
+    ADDRESS = auto()
+    ACCOUNT = auto()
+
+
 class Full(Exception):
     """There is no place for a connection; the text says which limit is reached."""
+
+    def __init__(self, text: str, limit: Limit) -> None:
+        super().__init__(text)
+        self.limit = limit
 
 
 @dataclass(slots=True)
@@ -61,14 +74,14 @@ class Places(Generic[_Connection]):
         neighbors = self._by_address.get(connection.address, set())
         if self._held(neighbors) >= self.per_address:
             reason = f"{self.per_address} connections from {connection.address}"
-            self._make_room(neighbors, reason)
+            self._make_room(neighbors, reason, Limit.ADDRESS)
         elif self._held(self.occupants) >= self.total:
             reason = f"{self.total} connections are open"
             largest = max(self._by_address.values(), key=self._held)
             try:
-                self._make_room(largest, reason)
+                self._make_room(largest, reason, Limit.TOTAL)
             except Full:
-                self._make_room(self.occupants, reason)
+                self._make_room(self.occupants, reason, Limit.TOTAL)
         self.occupants.add(connection)
         self._by_address[connection.address].add(connection)
 
@@ -76,7 +89,8 @@ class Places(Generic[_Connection]):
         """Note the account of a connection. Full: it has too many that are in use."""
         siblings = self._by_account[account]
         if self._held(siblings) >= self.per_account:
-            self._make_room(siblings, f"{self.per_account} connections of the account {account!r}")
+            reason = f"{self.per_account} connections of the account {account!r}"
+            self._make_room(siblings, reason, Limit.ACCOUNT)
         siblings.add(connection)
         self._accounts[connection] = account
 
@@ -94,7 +108,7 @@ class Places(Generic[_Connection]):
             return len(connections)
         return len(connections) - len(connections & self._ending)
 
-    def _make_room(self, candidates: Iterable[_Connection], reason: str) -> None:
+    def _make_room(self, candidates: Iterable[_Connection], reason: str, limit: Limit) -> None:
         latest = self.clock() - MIN_SILENCE
         silent = [
             (each.is_authenticated, since, each)
@@ -104,7 +118,7 @@ class Places(Generic[_Connection]):
             and each not in self._ending
         ]
         if not silent:
-            raise Full(reason)
+            raise Full(reason, limit)
         _, _, oldest = min(silent, key=lambda each: each[:2])
         self._ending.add(oldest)
         self.end(oldest, f"makes room: {reason}")

@@ -3,6 +3,7 @@
 The tests of the requirement, and they alone, must fail with it (tests/unit/vsphere/test_mutants.py).
 """
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 VSPHERE = "kmipkit_vsphere."
@@ -166,6 +167,18 @@ MUTANTS = (
         "pass",
     ),
     Mutant(24, "vcenter.service", "caller.require(row.privilege, row.entity_of(request))", "pass"),
+    Mutant(
+        24,
+        "vcenter.handlers.policies",
+        "if encrypts:\n        caller.require",
+        "if False:\n        caller.require",
+    ),
+    Mutant(
+        24,
+        "vcenter.provider_replacement",
+        'caller.require(Privilege.RECRYPT, f"machine/{machine.name}")',
+        "pass",
+    ),
     Mutant(25, "providers.base", "if isinstance(provider, HostKeyProvider):", "if False:"),
     Mutant(
         26,
@@ -191,6 +204,7 @@ MUTANTS = (
         "if row.trusted_admins_only and TRUSTED_ADMINS not in groups:",
         "if False:",
     ),
+    Mutant(29, "vcenter.trusted_admins", "if user not in members:", "if False:"),
     Mutant(30, "providers.native", "KDK_SIZE: Final = 32", "KDK_SIZE: Final = 16"),
     Mutant(
         30,
@@ -263,10 +277,8 @@ MUTANTS = (
     Mutant(
         40,
         "vcenter.host_encryption",
-        "if host.key_id is not None:\n            info = await self.call(host, HostInfo())\n"
-        "            if info.crypto_state is CryptoState.SAFE:\n                return\n"
-        "        caller",
-        "return\n        caller",
+        "host=host.name,\n            )\n        caller",
+        "host=host.name,\n            )\n        return\n        caller",
     ),
     Mutant(
         40,
@@ -291,6 +303,12 @@ MUTANTS = (
         "host.volume",
         "if not self.is_encrypted():\n                overwrite(self._old_data)",
         "if False:\n                overwrite(self._old_data)",
+    ),
+    Mutant(
+        41,
+        "host.layers",
+        "volume.create(Descriptor.parse(text), size, new, chunks)",
+        "volume.create(Descriptor.parse(text), size, None, chunks)",
     ),
     Mutant(
         42,
@@ -332,5 +350,97 @@ MUTANTS = (
         '"external"',
     ),
     Mutant(47, "host.volume", "dek = Secret.random(DEK_SIZE)", "dek = Secret(bytes(range(64)))"),
+    Mutant(
+        47,
+        "host.volume",
+        "dek = None if new is None else Secret.random(DEK_SIZE)",
+        "dek = None if new is None else Secret(bytes(range(64)))",
+    ),
 )
 """Ordered by requirement; some have several."""
+
+# The short form ----------------------------------------------------------------------------------
+
+_FAST_TESTS: Mapping[str, Mapping[int, str]] = {
+    "unit/vsphere/test_providers.py": {
+        1: "test_r01_each_provider_tells_who_takes_part",
+        3: "test_r03_requests_go_to_the_servers_of_the_provider",
+        4: "test_r04_a_standard_provider_without_a_server_is_red_and_refused",
+        7: "test_r07_the_key_server_makes_the_key_and_keeps_it_over_a_restart",
+        12: "test_r12_a_provider_is_added_and_shown",
+        13: "test_r13_a_server_of_another_vendor_is_refused",
+        14: "test_r14_a_server_that_lacks_a_key_is_reported",
+        15: "test_r15_r16_r17_defaults",
+        16: "test_r15_r16_r17_defaults",
+        17: "test_r15_r16_r17_defaults",
+        22: "test_r22_r23_vcenter_lists_key_ids_after_a_restart_and_holds_no_keys",
+        23: "test_r22_r23_vcenter_lists_key_ids_after_a_restart_and_holds_no_keys",
+    },
+    "unit/vsphere/test_native.py": {
+        2: "test_r02_r05_no_key_server_takes_part",
+        5: "test_r02_r05_no_key_server_takes_part",
+        10: "test_r10_every_host_of_the_cluster_gets_the_same_primary_key",
+        11: "test_r11_r45_r46_hosts_make_and_find_keys_without_vcenter",
+        30: "test_r30_the_primary_key_is_random_and_has_256_bits",
+        45: "test_r45_vcenter_pushes_no_key_for_a_machine",
+        46: "test_r11_r45_r46_hosts_make_and_find_keys_without_vcenter",
+    },
+    "integration/test_vsphere_key_servers.py": {
+        6: "test_r06_r19_r37_only_vcenters_certificate_reaches_the_key_server",
+        18: "test_r18_a_foreign_key_server_does_as_well",
+        19: "test_r06_r19_r37_only_vcenters_certificate_reaches_the_key_server",
+        37: "test_r06_r19_r37_only_vcenters_certificate_reaches_the_key_server",
+    },
+    "unit/vsphere/test_hosts.py": {
+        8: "test_r08_r21_r38_the_key_goes_from_the_key_server_by_vcenter_to_the_host",
+        20: "test_r20_persistence_needs_a_tpm_and_unlocks_without_vcenter",
+        21: "test_r08_r21_r38_the_key_goes_from_the_key_server_by_vcenter_to_the_host",
+        36: "test_r36_r47_keys_of_the_key_server_only_lock_data_keys_which_the_host_makes",
+        38: "test_r08_r21_r38_the_key_goes_from_the_key_server_by_vcenter_to_the_host",
+        41: "test_r41_what_a_guest_wrote_is_not_on_the_datastore",
+        47: "test_r36_r47_keys_of_the_key_server_only_lock_data_keys_which_the_host_makes",
+    },
+    "unit/vsphere/test_trusted.py": {
+        9: "test_r09_an_unattested_host_gets_no_key",
+        25: "test_r25_the_workload_vcenter_cannot_ask_keys_of_a_trusted_provider",
+        26: "test_r26_access_depends_on_the_state_of_the_host",
+        27: "test_r27_both_roles_on_one_vcenter_are_refused",
+        29: "test_r29_only_trusted_admins_administer",
+        43: "test_r43_a_host_has_one_of_both_roles",
+        44: "test_r09_r44_a_key_reaches_an_attested_host_without_vcenter",
+    },
+    "unit/vsphere/test_privileges.py": {
+        24: "test_r24_without_the_privilege_nothing_is_asked_and_nothing_changes[EncryptVM]",
+        28: "test_r28_r31_privileges_are_the_same_for_trusted_and_native_providers[trusted]",
+        31: "test_r28_r31_privileges_are_the_same_for_trusted_and_native_providers[trusted]",
+        32: "test_r32_roles_are_given_to_groups",
+        33: "test_r33_r35_each_operation_is_an_event_with_user_time_key_and_operation",
+        34: "test_r34_events_are_exported_and_filtered",
+        35: "test_r33_r35_each_operation_is_an_event_with_user_time_key_and_operation",
+    },
+    "unit/vsphere/test_host.py": {
+        39: "test_r39_a_host_that_is_not_safe_takes_no_keys[incapable]",
+    },
+    "unit/vsphere/test_clusters.py": {
+        40: "test_r40_without_the_right_nothing_is_made[EncryptVM]",
+    },
+    "unit/vsphere/test_vmotion.py": {
+        42: "test_r42_an_encrypted_machine_moves_encrypted_whatever_its_setting",
+    },
+}
+"""File to requirement to the fastest test that notices the first mutant of the requirement."""
+
+
+def _short_form() -> Iterator[tuple[Mutant, str]]:
+    tests = {
+        requirement: f"tests/{file}::{name}"
+        for file, names in _FAST_TESTS.items()
+        for requirement, name in names.items()
+    }
+    for requirement, test in sorted(tests.items()):
+        first = next(mutant for mutant in MUTANTS if mutant.requirement == requirement)
+        yield first, test
+
+
+FASTEST = tuple(_short_form())
+"""One mutant of each requirement, and the test that notices it."""

@@ -139,9 +139,9 @@ class SoftwareTPM:
     def extend(self, pcr: int, digest: bytes) -> None:
         self.registers[pcr] = hashlib.sha256(self.registers[pcr] + digest).digest()
 
-    def seal(self, data: bytes) -> bytes:
+    def seal(self, data: bytes, state: bytes | None = None) -> bytes:
         name = secrets.token_bytes(16)
-        self._sealed[name] = (self._digest(), data)
+        self._sealed[name] = (state or self._digest(), data)
         return name
 
     def unseal(self, blob: bytes) -> bytes:

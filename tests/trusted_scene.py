@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from kmipkit_client import calls
@@ -129,3 +130,19 @@ def whole(folder: Path, maker: Maker, test: Callable[[Whole], Awaitable[None]]) 
             whole.workload.close()
 
     play(folder / "authority", run).close()
+
+
+async def trusted(w: Whole) -> Any:
+    """A trusted cluster with a host that is attested for what it has booted."""
+    host = await w.trusted_host()
+    agent = w.use(host)
+    services = await w.ta("ExportTrustServices")
+    await w.workload.call("SetMember", group="TrustedAdmins", member="trust-admin")
+    await w.workload.call("ImportTrustServices", "trust-admin", document=services)
+
+    async def attest() -> Any:
+        return await agent.attest()
+
+    host.trusted = SimpleNamespace(attest=attest, configure=lambda _: None)  # type: ignore[assignment]
+    await w.workload.call("EnableTrustedCluster", "trust-admin", name="prod")
+    return agent

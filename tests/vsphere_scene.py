@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
+import trio.testing
 from kmipkit_client import calls, material, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.identity.identity import Identity
@@ -41,6 +42,7 @@ A = TypeVar("A")
 
 VCENTER = "vcenter"
 ADMINISTRATOR = "administrator"
+PATTERN = b"TOP SECRET MEMORY " * 20
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Connection:
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
         self._log.append(request.batch_items[0].operation.name)
         self._server.seen.requests.append(request)
-        data = codec.encode(request, V1_1)
+        data = codec.encode(request, request.request_header.protocol_version.version)
         answer = await self._server.laboratory.dispatcher.respond(data, Identity(VCENTER))
         return decode_response(answer.data)[0]
 
@@ -100,7 +102,7 @@ class PretendedTPM:
     def __init__(self) -> None:
         self._kept: dict[bytes, bytes] = {}
 
-    def seal(self, data: bytes) -> bytes:
+    def seal(self, data: bytes, state: bytes | None = None) -> bytes:
         name = len(self._kept).to_bytes(8, "big")
         self._kept[name] = data
         return name
@@ -303,3 +305,24 @@ def play(
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from None
     return scene
+
+
+async def two_hosts(s: Scene, nursery: trio.Nursery) -> None:
+    """Two hosts that listen for migrations, and a machine on the first one."""
+    await s.prepare("a", "b")
+    for name in "ab":
+        nursery.start_soon(s.migrations[name].run)
+    s.host("a").guests.write_disk("db1", 0, PATTERN)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+def migrating(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> None:
+    """Run a test in a scene whose hosts can send machines to each other."""
+
+    async def with_nursery(s: Scene) -> None:
+        async with trio.open_nursery() as nursery:
+            await two_hosts(s, nursery)
+            await test(s)
+            nursery.cancel_scope.cancel()
+
+    play(folder, with_nursery).close()

@@ -92,6 +92,11 @@ class RevocationLists:
         authorities = _revoked_authorities(trusted, serials, hashes)
         return cls(serials, hashes, authorities, _expirations(lists))
 
+    @property
+    def count(self) -> int:
+        """The number of entries in all lists."""
+        return sum(map(len, self.serials.values())) + len(self.hashes)
+
     def reason(self, peer: PeerCertificate) -> str | None:
         """Why the certificate is revoked; None if it is not."""
         revocation = self.serials.get(peer.issuer, {}).get(peer.serial)

@@ -43,6 +43,9 @@ STORY_NAMES = (
     "policies",
     "snapshots",
     "alarms",
+    "replace-provider",
+    "upgrade-host",
+    "key-persistence",
 )
 
 
@@ -92,6 +95,11 @@ def vcenter() -> None:
     help="The release of vSphere that the API is of.",
 )
 @click.option(
+    "--trusted-admin",
+    multiple=True,
+    help="Add this user to the group TrustedAdmins, if no member can log in; may be repeated.",
+)
+@click.option(
     "--poll-interval",
     type=click.FloatRange(1, 86400),
     default=300.0,
@@ -109,6 +117,7 @@ def vcenter_serve(
     kms_ca: Path | None,
     kms_crl: tuple[Path, ...],
     administrator: tuple[str, ...],
+    trusted_admin: tuple[str, ...],
     poll_interval: float,
     api: str | None,
     api_release: str,
@@ -131,7 +140,16 @@ def vcenter_serve(
     )
     listening = for_users((listen, port), credentials)
     place = None if api is None else API(host_and_port(api, "--api"), api_release)
-    run_vcenter(data_dir, listening, kms, administrator, echo, poll_interval, place)
+    run_vcenter(
+        data_dir,
+        listening,
+        kms,
+        administrator,
+        echo,
+        poll_interval,
+        place,
+        trusted_admins=trusted_admin,
+    )
 
 
 @vcenter.command("openapi")

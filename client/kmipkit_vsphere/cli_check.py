@@ -11,7 +11,7 @@ import click
 from kmipkit_certs.options import password_option
 
 from kmipkit.report_option import report_option
-from kmipkit.terminal import echo, echo_json
+from kmipkit.terminal import echo, echo_json, progress_bar
 from kmipkit_vsphere.cli_options import FILE, host_and_port, make_credentials, password
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def check_kms(
       kmipkit vcenter check-kms ... --steps power-cut,unknown-key --json
       kmipkit vcenter check-kms --list
     """
-    from kmipkit_vsphere.check_kms.endpoint import Commands, Endpoint
+    from kmipkit_vsphere.check_kms.endpoint import Commands, Endpoint, Settings
     from kmipkit_vsphere.check_kms.subject import Options
 
     selected = _selected(steps)
@@ -135,24 +135,15 @@ def check_kms(
     commands = Commands(
         _command(sign_command, "--sign-command"), _command(trust_command, "--trust-command")
     )
-    login = _login(user, password_file)
     addresses = [(where, "HOST:PORT"), *((replica, "--replica") for replica in replicas)]
     with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kmipkit-check-kms-"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kmipkit-check-kms-")))
+        settings = Settings(_login(user, password_file), timeout, renewed, commands)
         endpoints = [
             stack.enter_context(
-                Endpoint(
-                    f"kms{number}",
-                    _address(*address),
-                    credentials,
-                    Path(folder) / str(number),
-                    login=login,
-                    timeout=timeout,
-                    renewed=renewed,
-                    commands=commands,
-                )
+                Endpoint(f"kms{n}", _address(*each), credentials, folder / str(n), settings)
             )
-            for number, address in enumerate(addresses, 1)
+            for n, each in enumerate(addresses, 1)
         ]
         _check(selected, endpoints, Options(hosts, timeout), as_json=as_json, reports=reports)
 
@@ -169,18 +160,18 @@ def _check(
     import trio
 
     from kmipkit.reports import Outcome, document, write
-    from kmipkit_vsphere.check_kms.report import lines, make_report
+    from kmipkit_vsphere.check_kms.report import make_report
     from kmipkit_vsphere.check_kms.runner import play
     from kmipkit_vsphere.check_kms.subject import Subject
-
-    def say(verdict: "Verdict") -> None:
-        for line in () if as_json else lines(verdict):
-            echo(line)
 
     first, *others = endpoints
     replicas = [replica.server() for replica in others]
     subject = Subject(first.server(), replicas, first, options)
-    run = trio.run(play, steps, subject, say)
+    if as_json:
+        with progress_bar("steps", len(steps)) as bar:
+            run = trio.run(play, steps, subject, lambda _: bar.update(1))
+    else:
+        run = trio.run(play, steps, subject, _print_verdict)
     report = make_report(run, str(first.address), subject.facts.members())
     for form, file in reports:
         write(form, file, report)
@@ -192,6 +183,13 @@ def _check(
         raise click.exceptions.Exit(EXIT_INTERRUPTED)
     if any(verdict.outcome is Outcome.FAILED for verdict in run.verdicts):
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _print_verdict(verdict: "Verdict") -> None:
+    from kmipkit_vsphere.check_kms.report import lines
+
+    for line in lines(verdict):
+        echo(line)
 
 
 def _selected(text: str) -> "list[Step]":

@@ -9,30 +9,33 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from pkgutil import resolve_name
 
 import trio
 from kmipkit_certs.credentials import NO_PASSWORD
-from kmipkit_certs.development import RSA_SERVER, SERVER
-from kmipkit_certs.directory import Directory
 from kmipkit_certs.passwords import KeyPassword
-from kmipkit_certs.revocation_files import RevocationFiles
 
 from kmipkit import __version__
-from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
+from kmipkit_server import config as configuration
 from kmipkit_server import logs
-from kmipkit_server.app_audit import open_audit, recorded_refusals
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.config import Config, ConfigError, address
+from kmipkit_server.config.effective import (
+    ADMIN,
+    administrators,
+    is_development,
+    notified_accounts,
+    share_of_connections,
+)
 from kmipkit_server.engine.asynchronous import DeferredRequest
 from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
@@ -40,8 +43,8 @@ from kmipkit_server.engine.computing import Computer, Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.hooks import Quotas, TicketRights
 from kmipkit_server.engine.notifications import Notification, Notifications
-from kmipkit_server.engine.registry import Registry, ServedOperation
-from kmipkit_server.engine.seam import Seam
+from kmipkit_server.engine.request_log import RequestLog
+from kmipkit_server.engine.seam import Hook, Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock, Settings
 from kmipkit_server.engine.state import ServerState
@@ -49,14 +52,25 @@ from kmipkit_server.engine.workers import open_workers
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.keys.certificate_authority import CLIENTS, stored_certificate
+from kmipkit_server.metrics import monitoring
+from kmipkit_server.metrics.operations import OperationCounters
 from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.open_files import permit_connections
-from kmipkit_server.net.revocation import Revocations, load_lists
-from kmipkit_server.net.tls import TLSFiles, TLSSettings
+from kmipkit_server.net.revocation import Revocations
+from kmipkit_server.net.tls import TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.rotation import Rotation
-from kmipkit_server.operations.table import STANDARD
+from kmipkit_server.service.audit import open_audit, recorded_refusals
+from kmipkit_server.service.checks import MISSING_TRACING, has_tracing
+from kmipkit_server.service.registry import registry
+from kmipkit_server.service.reload import Certificates, Reloader, Values
+from kmipkit_server.service.tls_files import (
+    CERTIFICATES,
+    configured_files,
+    revocation_files,
+    tls_files,
+)
 from kmipkit_server.store.base import Store
 from kmipkit_server.store.sqlite.database import has_content, lock_file
 from kmipkit_server.store.sqlite.store import SQLiteStore
@@ -65,11 +79,8 @@ from kmipkit_server.vault.file import FileVault
 log = logging.getLogger("kmipkit.server")
 
 Announce = Callable[[str], None]
+Read = Callable[[], configuration.Settings]
 
-CERTIFICATES = "certs"
-ADMIN = "admin"
-DEVELOPMENT_ADMINISTRATORS = (ADMIN, "administrator")
-"""The default administrators with development certificates; otherwise there are none."""
 MIN_DEFERRED_INTERVAL = 0.25
 """Seconds between two checks for asynchronous requests that are due, at least."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -88,14 +99,22 @@ GARBAGE_THRESHOLD = 50_000
 Python's default of 700, the collections take a tenth of the time."""
 
 
-def run(config: Config, announce: Announce, password: KeyPassword = NO_PASSWORD) -> None:
-    """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start."""
-    logs.configure(config.log.level)
+def run(
+    config: Config,
+    announce: Announce,
+    password: KeyPassword = NO_PASSWORD,
+    read: Read | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. ConfigError, StoreError or OSError if it cannot start.
+
+    ``read`` reads the configuration again, for a reload; without it, it stays as it is.
+    """
+    logs.configure(config.log.level, form=config.log.format)
     gc.set_threshold(GARBAGE_THRESHOLD)
     sys.setswitchinterval(SWITCH_INTERVAL)
     permit_connections(config.limits.connections)
     gc.freeze()  # modules and classes stay forever: collections need not visit them
-    trio.run(partial(serve, config, announce, password=password))
+    trio.run(partial(serve, config, announce, password=password, read=read))
 
 
 def lock(config: Config) -> Path:
@@ -106,27 +125,7 @@ def lock(config: Config) -> Path:
 def unlock(config: Config, password: KeyPassword) -> None:
     """Ask for the password of the server's key now, if it is asked for at all."""
     if config.tls.cert is not None:
-        _configured_files(config, password).load()
-
-
-def check(config: Config, password: KeyPassword = NO_PASSWORD) -> list[str]:
-    """Check whether a start would succeed, without changing anything; errors as of :func:`run`.
-
-    The result are the warnings that a start would log.
-    """
-    _registry(config)
-    files = _existing_files(config, password)
-    material = None if files is None else files.load()
-    if material is not None:
-        material.server_context()
-    load_lists(_revocation_files(config), () if material is None else material.authorities())
-    directory = config.store.directory
-    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise ConfigError(f"{directory}: {existing} is not a directory")
-    if not os.access(existing, os.W_OK):
-        raise ConfigError(f"{directory}: no permission to write to {existing}")
-    return [] if material is None else material.warnings(system_clock)
+        configured_files(config, password).load()
 
 
 async def serve(
@@ -134,35 +133,59 @@ async def serve(
     announce: Announce,
     clock: Clock = system_clock,
     password: KeyPassword = NO_PASSWORD,
+    read: Read | None = None,
 ) -> None:
     """Serve until cancelled or stopped by a signal; see :func:`run`."""
     async with open_workers() as workers:
-        await _serve(config, announce, clock, password, workers)
+        await _serve(
+            config,
+            announce,
+            clock,
+            password,
+            workers,
+            read or (lambda: configuration.Settings(config)),
+        )
     log.info("stopped")
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """An open server, which does not serve yet."""
+
+    config: Config
+    sockets: list[socket.socket]
+    monitoring_sockets: list[socket.socket]
+    monitored: monitoring.Parts
+    request_source: RequestSource
+    reloader: Reloader
+
+
 async def _serve(
-    config: Config, announce: Announce, clock: Clock, password: KeyPassword, workers: Executor
+    config: Config,
+    announce: Announce,
+    clock: Clock,
+    password: KeyPassword,
+    workers: Executor,
+    read: Read,
 ) -> None:
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    files = _tls_files(config, clock, password)
-    tls = TLSSettings.load(files, _revocation_files(config), clock)
-    database = config.database
-    vault = FileVault.open(config.root_key, may_create=not has_content(database))
+    files = tls_files(config, clock, password)
+    tls = TLSSettings.load(files, revocation_files(config), clock)
+    vault = FileVault.open(config.root_key, may_create=not has_content(config.database))
     with ExitStack() as cleanup:
-        store = SQLiteStore.open(database, vault)
+        store = SQLiteStore.open(config.database, vault)
         cleanup.callback(store.close)
         clock = SteadyClock(clock, store.newest_time)
         tls.revocations.clock = clock  # a list that has expired stays so if the clock is put back
-        sockets = open_sockets(config.listen.host, config.listen.port)
-        for listening in sockets:
-            cleanup.enter_context(listening)
+        sockets = _open_port(config.listen.host, config.listen.port, cleanup)
         audit = await open_audit(config, store, clock)
-        queue = Notifications(frozenset(_notified_accounts(config)))
-        request_source = RequestSource(store, queue, clock, _record_of_sent(audit))
+        queue = Notifications(frozenset(notified_accounts(config)))
         rule = IdentityRule(config.identity.source, config.identity.accounts)
-        seam = _seam(config, queue, audit)
+        operations = OperationCounters()
+        observers = (*((operations,) if config.metrics.listen else ()), *_tracing(config, cleanup))
+        seam = _seam(config, queue, audit, observers)
         dispatcher = _dispatcher(config, store, tls, clock, seam, workers, rule)
+        request_source = RequestSource(store, queue, clock, _record_of_sent(audit))
         listener = Listener(
             context=lambda: tls.context,
             responder=dispatcher,
@@ -172,28 +195,74 @@ async def _serve(
             limits=_connection_limits(config),
             refusals=None if audit is None else recorded_refusals(audit),
         )
-        with trio.open_signal_receiver(*SIGNALS) as signals:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(store.serve)
+
+        def apply_values(new: Config) -> None:
+            listener.change_limits(_connection_limits(new))
+            _change_limits(dispatcher, new, tls)
+            dispatcher.seam = _seam(new, queue, audit, observers)
+
+        certificates = Certificates(tls, password, listener.end_revoked, is_development(config))
+        watch = config.metrics.listen
+        parts = _Parts(
+            config,
+            sockets,
+            _open_port(*address(watch), cleanup) if watch else [],
+            monitoring.Parts(store, dispatcher, listener, tls, queue, operations, clock, audit),
+            request_source,
+            # The certificates first: what clients may prove against follows from them.
+            Reloader(config, read, (certificates, Values(apply_values))),
+        )
+        await _run(parts, announce)
+
+
+async def _run(parts: _Parts, announce: Announce) -> None:
+    """Serve with all parts until a signal, and then finish what has begun."""
+    config, monitored = parts.config, parts.monitored
+    store, listener, audit = monitored.store, monitored.listener, monitored.audit
+    dispatcher, tls = monitored.dispatcher, monitored.tls
+    with trio.open_signal_receiver(*SIGNALS) as signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(store.serve)
+            if audit is not None:
+                nursery.start_soon(audit.send)
+            await _restore(store, dispatcher, tls, monitored.clock)
+            async with _monitored(parts), trio.open_nursery() as serving:
                 if audit is not None:
-                    nursery.start_soon(audit.send)
-                await _restore(store, dispatcher, tls, clock)
-                async with trio.open_nursery() as serving:
-                    if audit is not None:
-                        await serving.start(audit.run, store)
-                    serving.start_soon(listener.serve, sockets)
-                    serving.start_soon(tls.watch)
-                    serving.start_soon(_notifier(config, request_source, tls).run)
-                    serving.start_soon(Rotation(dispatcher).run)
-                    serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
-                    announce(_ready_line(config, sockets[0].getsockname(), files))
-                    await _handle_signals(signals, tls, listener)
-                    log.info("stopping: finishing the requests that have begun")
-                    await listener.drain(config.listen.drain_seconds)
-                    serving.cancel_scope.cancel()
-                if audit is not None:
-                    await audit.stop(store)
-                await store.stop()
+                    await serving.start(audit.run, store)
+                serving.start_soon(listener.serve, parts.sockets)
+                serving.start_soon(tls.watch)
+                serving.start_soon(_notifier(config, parts.request_source, tls).run)
+                serving.start_soon(Rotation(dispatcher).run)
+                serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
+                announce(_ready_line(parts))
+                await _handle_signals(signals, parts.reloader)
+                log.info("stopping: finishing the requests that have begun")
+                await listener.drain(config.listen.drain_seconds)
+                serving.cancel_scope.cancel()
+            if audit is not None:
+                await audit.stop(store)
+            await store.stop()
+
+
+def _open_port(host: str, port: int, cleanup: ExitStack) -> list[socket.socket]:
+    """Listening sockets, which are closed in the end."""
+    sockets = open_sockets(host, port)
+    for listening in sockets:
+        cleanup.enter_context(listening)
+    return sockets
+
+
+@asynccontextmanager
+async def _monitored(parts: _Parts) -> AsyncIterator[None]:
+    """Serve the port for monitoring, also while the server finishes its last requests."""
+    tls = parts.config.metrics.tls
+    server = monitoring.server(
+        parts.monitored, is_tls=tls != "off", needs_certificate=tls == "mutual"
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve, parts.monitoring_sockets)
+        yield
+        nursery.cancel_scope.cancel()
 
 
 async def _restore(store: Store, dispatcher: Dispatcher, tls: TLSSettings, clock: Clock) -> None:
@@ -203,55 +272,6 @@ async def _restore(store: Store, dispatcher: Dispatcher, tls: TLSSettings, clock
     if authority is not None:
         tls.trust(authority)
     await dispatcher.restore()
-
-
-def _tls_files(config: Config, clock: Clock, password: KeyPassword) -> TLSFiles:
-    if config.tls.cert is not None:
-        return _configured_files(config, password)
-    from kmipkit_certs.development import ensure
-
-    certificates = ensure(
-        config.store.directory / CERTIFICATES,
-        hosts=tuple(dict.fromkeys((config.listen.host, "localhost", "127.0.0.1", "::1"))),
-        clients=(ADMIN,),
-        clock=clock,
-    )
-    pairs = (
-        (certificates.server_cert, certificates.server_key),
-        (certificates.rsa_cert, certificates.rsa_key),
-    )
-    return TLSFiles(pairs, certificates.ca)
-
-
-def _configured_files(config: Config, password: KeyPassword) -> TLSFiles:
-    tls = config.tls
-    assert tls.cert is not None
-    assert tls.ca is not None
-    return TLSFiles(((tls.cert, tls.key),), tls.ca, password)
-
-
-def _existing_files(config: Config, password: KeyPassword) -> TLSFiles | None:
-    """The files that a start would use; None if it would first make those of the development PKI."""
-    if config.tls.cert is not None:
-        return _configured_files(config, password)
-    directory = Directory(config.store.directory / CERTIFICATES)
-    pairs = tuple(
-        (files.cert, files.key)
-        for files in map(directory.files, (SERVER, RSA_SERVER))
-        if files.cert.exists()
-    )
-    return TLSFiles(pairs, directory.ca) if pairs and directory.ca.exists() else None
-
-
-def _revocation_files(config: Config) -> RevocationFiles:
-    tls = config.tls
-    is_development = tls.cert is None
-    return RevocationFiles(
-        crls=tls.crl,
-        revoked=tls.revoked,
-        optional_crl=config.store.directory / CERTIFICATES / "ca.crl" if is_development else None,
-        refuses_expired=tls.expired_crl == "refuse",
-    )
 
 
 def _dispatcher(
@@ -265,7 +285,7 @@ def _dispatcher(
 ) -> Dispatcher:
     server = Server(
         _settings(config, tls),
-        _registry(config),
+        registry(config),
         account_of=rule.account_of,
         trust=tls.trust,
     )
@@ -276,48 +296,60 @@ def _dispatcher(
         clock=clock,
         seam=seam,
         limits=_message_limits(config),
-        message_limits=MessageLimits(
-            items=config.limits.batch_items,
-            response=config.limits.max_response,
-            cpu_seconds=config.limits.cpu_seconds,
-        ),
+        message_limits=_budgets(config),
         computer=Computer(workers, config.limits.workers, config.limits.computation_timeout),
         strict=config.kmip.strict,
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 
 
-def _registry(config: Config) -> Registry:
-    excluded = frozenset() if _offers_interop(config) else frozenset({Operation.INTEROP})
-    return Registry((*STANDARD, *_extra_operations(config)), excluded)
+def _budgets(config: Config) -> MessageLimits:
+    limits = config.limits
+    return MessageLimits(
+        items=limits.batch_items, response=limits.max_response, cpu_seconds=limits.cpu_seconds
+    )
 
 
-def _seam(config: Config, queue: Notifications, audit: Audit | None) -> Seam:
+def _change_limits(dispatcher: Dispatcher, config: Config, tls: TLSSettings) -> None:
+    """Apply other limits to the requests that follow."""
+    limits = config.limits
+    permit_connections(limits.connections)
+    dispatcher.limits = _message_limits(config)
+    dispatcher.message_limits = _budgets(config)
+    dispatcher.computer.change_limits(limits.workers, limits.computation_timeout)
+    dispatcher.server = replace(dispatcher.server, settings=_settings(config, tls))
+
+
+def _seam(
+    config: Config, queue: Notifications, audit: Audit | None, observers: Sequence[Hook]
+) -> Seam:
     """The hooks around each operation, in the order in which they run."""
     quotas = Quotas(config.limits.objects_per_account, config.limits.bytes_per_account)
     quota_hooks = () if quotas == Quotas() else (quotas,)
     notification_hooks = (NotificationHook(queue),) if queue.accounts else ()
     audit_hooks = () if audit is None else (audit.hook,)
-    return Seam((TicketRights(), *quota_hooks, *notification_hooks, *audit_hooks))
+    log_hooks = (RequestLog(),) if config.log.level == "DEBUG" else ()
+    return Seam(
+        (
+            TicketRights(),
+            *quota_hooks,
+            *notification_hooks,
+            *audit_hooks,
+            *observers,
+            *log_hooks,
+        )
+    )
 
 
-def _extra_operations(config: Config) -> Iterator[ServedOperation]:
-    """The rows of operations from other packages, which the configuration names."""
-    for name in config.kmip.operations:
-        try:
-            rows = resolve_name(name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(f"kmip.operations: {name!r} cannot be imported: {error}") from None
-        if not isinstance(rows, Iterable):
-            raise ConfigError(
-                f"kmip.operations: {name!r} must be a sequence of ServedOperation, not {rows!r}"
-            )
-        for row in rows:
-            if not isinstance(row, ServedOperation):
-                raise ConfigError(
-                    f"kmip.operations: {name!r} must contain only ServedOperation, not {row!r}"
-                )
-            yield row
+def _tracing(config: Config, cleanup: ExitStack) -> tuple[Hook, ...]:
+    """What makes traces, if they are configured."""
+    if not config.tracing.endpoint:
+        return ()
+    if not has_tracing():
+        raise ConfigError(MISSING_TRACING)
+    from kmipkit_server.metrics.tracing import open_tracing
+
+    return (cleanup.enter_context(open_tracing(config.tracing)),)
 
 
 def _settings(config: Config, tls: TLSSettings) -> Settings:
@@ -339,25 +371,15 @@ def _settings(config: Config, tls: TLSSettings) -> Settings:
 def _accounts(
     config: Config, store: Store, state: ServerState, revocations: Revocations
 ) -> Accounts:
-    identity, is_development = config.identity, config.tls.cert is None
-    administrators = identity.administrators
-    if administrators is None:
-        administrators = DEVELOPMENT_ADMINISTRATORS if is_development else ()
+    unknown_credentials = config.identity.unknown_credentials
     return Accounts(
         store,
-        frozenset(administrators),
-        ignores_unknown=identity.unknown_credentials == "ignore",
-        is_lenient=identity.unknown_credentials is None and is_development,
+        frozenset(administrators(config)),
+        ignores_unknown=unknown_credentials == "ignore",
+        is_lenient=unknown_credentials is None and is_development(config),
         sessions=state.sessions,
         revocation=revocations.reason,
     )
-
-
-def _notified_accounts(config: Config) -> Mapping[str, str]:
-    """The accounts that are notified, with their addresses."""
-    if config.notify.accounts is not None:
-        return config.notify.accounts
-    return dict.fromkeys(DEVELOPMENT_ADMINISTRATORS if config.tls.cert is None else (), "")
 
 
 def _record_of_sent(audit: Audit | None) -> Callable[[str, Notification], None]:
@@ -369,7 +391,7 @@ def _ignore(_account: str, _notification: Notification) -> None:
 
 
 def _notifier(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
-    addresses = _notified_accounts(config)
+    addresses = notified_accounts(config)
     return Notifier(
         queue=request_source.queue,
         message=request_source.message,
@@ -398,18 +420,13 @@ async def _carry_out(dispatcher: Dispatcher, deferred: DeferredRequest) -> None:
         log.exception("an asynchronous request ended by an internal error")
 
 
-def _offers_interop(config: Config) -> bool:
-    configured = config.kmip.interop
-    return config.tls.cert is None if configured is None else configured
-
-
 def _message_limits(config: Config) -> Limits:
     return replace(DEFAULT_LIMITS, max_message=config.limits.max_message)
 
 
 def _connection_limits(config: Config) -> ConnectionLimits:
     limits = config.limits
-    share = max(1, limits.connections * 3 // 4)
+    share = share_of_connections(config)
     return ConnectionLimits(
         handshake_timeout=limits.handshake_timeout,
         message_timeout=limits.message_timeout,
@@ -422,26 +439,27 @@ def _connection_limits(config: Config) -> ConnectionLimits:
     )
 
 
-def _ready_line(config: Config, address: tuple[str, int], files: TLSFiles) -> str:
-    host, port = address[:2]
-    endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    line = f"ready: listening on {endpoint}, data in {config.store.directory}, CA {files.ca}"
+def _ready_line(parts: _Parts) -> str:
+    config = parts.config
+    directory, authorities = config.store.directory, parts.monitored.tls.files.ca
+    line = f"ready: listening on {_endpoint(parts.sockets)}, data in {directory}, CA {authorities}"
     if config.tls.cert is None:
-        folder = config.store.directory / CERTIFICATES
+        folder = directory / CERTIFICATES
         line += f", client certificate {folder / f'{ADMIN}.crt'} and key {folder / f'{ADMIN}.key'}"
+    if parts.monitoring_sockets:
+        scheme = "http" if config.metrics.tls == "off" else "https"
+        line += f", metrics {scheme}://{_endpoint(parts.monitoring_sockets)}/metrics"
     return line
 
 
-async def _handle_signals(
-    signals: AsyncIterator[int], tls: TLSSettings, listener: Listener
-) -> None:
-    """Return on SIGTERM or SIGINT; reload certificates and revocations on SIGHUP."""
+def _endpoint(sockets: Sequence[socket.socket]) -> str:
+    host, port = sockets[0].getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _handle_signals(signals: AsyncIterator[int], reloader: Reloader) -> None:
+    """Return on SIGTERM or SIGINT; reload on SIGHUP."""
     async for number in signals:
         if number != signal.SIGHUP:
             return
-        try:
-            await tls.reload()
-            listener.end_revoked()
-            log.info("certificates reloaded")
-        except ConfigError as error:
-            log.error("certificates not reloaded, the old ones stay in use: %s", error)
+        await reloader.reload()

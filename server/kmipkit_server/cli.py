@@ -1,8 +1,9 @@
 """``kmipkit serve``."""
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from kmipkit_certs.options import password_option
@@ -12,14 +13,15 @@ from kmipkit.terminal import echo
 if TYPE_CHECKING:
     from kmipkit_certs.passwords import KeyPassword
 
-    from kmipkit_server.config import Config
+    from kmipkit_server.config import Config, Settings
 
 
 @click.command()
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="Configuration file (TOML); see docs/server.md.",
+    envvar="KMIPKIT_CONFIG",
+    help="Configuration file (TOML); see docs/configuration.md.",
 )
 @click.option(
     "--data-dir",
@@ -53,7 +55,12 @@ if TYPE_CHECKING:
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="Level of the log on standard error.  [default: info]",
 )
-@click.option("--check-config", is_flag=True, help="Check the configuration and exit.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    help="Format of the log; auto is JSON if the log is piped to a program.  [default: auto]",
+)
+@click.option("--check-config", is_flag=True, help="Check all that a start needs, and exit.")
 @click.option("--detach", is_flag=True, help="Run in the background; return once ready.")
 @click.option("--stop", is_flag=True, help="Stop the server that uses the data directory.")
 def serve(
@@ -67,22 +74,24 @@ def serve(
     tls_ca: Path | None,
     strict: bool | None,
     log_level: str | None,
+    log_format: str | None,
     check_config: bool,
     detach: bool,
     stop: bool,
 ) -> None:
     """Run a KMIP key server.
 
-    Without options, the server stores objects in ./kmipkit-data. On the first start it creates
-    development certificates in ./kmipkit-data/certs. When it accepts connections, it prints one
-    line with its address and the files that a client needs.
+    Without options, it stores objects in ./kmipkit-data, where its first start makes development
+    certificates. When it accepts connections, it prints one line with all that a client needs.
 
-    On SIGTERM or Ctrl-C, the server finishes the requests that have begun, and stops. On SIGHUP, it
-    reloads the certificates and the lists of revoked ones.
+    Settings come from options, then from environment variables such as KMIPKIT_LISTEN_PORT, then
+    from the file.
 
-    With --detach, the server runs in the background and logs to server.log in the data directory.
-    The command returns when the server accepts connections, or fails with the reason why it does
-    not. With --stop, the command returns when the server has ended.
+    SIGTERM and Ctrl-C finish the requests that have begun, and stop. SIGHUP reloads certificates,
+    revocations, limits and the level of the log: all or nothing.
+
+    --detach returns when the server accepts connections, or says why it does not; the log is
+    server.log in the data directory. --stop returns when the server has ended.
 
     \b
     Examples:
@@ -93,59 +102,96 @@ def serve(
           --tls-cert server.crt --tls-key server.key --tls-ca clients-ca.crt
       kmipkit serve --config /etc/kmipkit.toml --check-config
     """
-    from kmipkit_certs.passwords import from_command_line
-
     from kmipkit.errors import KMIPError
-    from kmipkit_server import config as configuration
     from kmipkit_server.process import background
 
     options: dict[str, dict[str, Any]] = {
         "store": {"directory": data_dir},
         "listen": {"host": host, "port": port},
-        "tls": {"cert": tls_cert, "key": tls_key, "ca": tls_ca},
+        "tls": {
+            "cert": tls_cert,
+            "key": tls_key,
+            "key_password_file": key_password_file,
+            "ca": tls_ca,
+        },
         "kmip": {"strict": strict},
-        "log": {"level": log_level and log_level.upper()},
+        "log": {"level": log_level and log_level.upper(), "format": log_format},
     }
     action = _check if check_config else _stop if stop else _detach if detach else _run
     try:
-        from_file = configuration.load(config) if config else configuration.Config()
-        loaded = configuration.with_options(from_file, options)
-        password_file = key_password_file or loaded.tls.key_password_file
-        action(loaded, from_command_line(password_file))
+        action(_Sources(config, options))
     except (KMIPError, OSError) as error:
-        raise click.ClickException(background.explain(error)) from None
+        _fail(background.explain(error).split("\n"))
     sys.stdout.flush()
 
 
-def _check(config: "Config", password: "KeyPassword") -> None:
-    from kmipkit_server import app
+class _Sources(NamedTuple):
+    """Where the settings come from; they are read again for a reload."""
 
-    for warning in app.check(config, password):
+    file: Path | None
+    options: dict[str, dict[str, Any]]
+
+    def read(self) -> "Settings":
+        from kmipkit_server import config
+
+        return config.read_settings(self.file, os.environ, self.options)
+
+
+def _fail(faults: list[str]) -> None:
+    """Print what is wrong, one line for each fault, and exit."""
+    if len(faults) == 1:
+        raise click.ClickException(faults[0])
+    for fault in faults:
+        echo(f"Error: {fault}", err=True)
+    raise click.exceptions.Exit(1)
+
+
+def _check(sources: _Sources) -> None:
+    from datetime import UTC, datetime
+
+    from kmipkit_server.config.sources import examine_settings
+    from kmipkit_server.service import checks
+
+    settings, faults, faulty = examine_settings(sources.file, os.environ, sources.options)
+    password = _password(settings.config)
+    findings = checks.check(settings, password, datetime.now(UTC), faults, faulty)
+    for warning in findings.warnings:
         echo(f"warning: {warning}", err=True)
+    if findings.faults:
+        _fail(findings.faults)
     echo("the configuration is valid")
 
 
-def _run(config: "Config", password: "KeyPassword") -> None:
+def _run(sources: _Sources) -> None:
     from kmipkit_server import app
 
-    app.run(config, echo, password)
+    config = sources.read().config
+    app.run(config, echo, _password(config), sources.read)
 
 
-def _detach(config: "Config", password: "KeyPassword") -> None:
+def _password(config: "Config") -> "KeyPassword":
+    from kmipkit_certs.passwords import from_command_line
+
+    return from_command_line(config.tls.key_password_file)
+
+
+def _detach(sources: _Sources) -> None:
     from kmipkit_server import app
     from kmipkit_server.process import background
 
+    config = sources.read().config
+    password = _password(config)
     app.unlock(config, password)  # while there is a terminal
     directory = config.store.directory
     process, ready = background.start(
-        lambda announce: app.run(config, announce, password), directory
+        lambda announce: app.run(config, announce, password, sources.read), directory
     )
     echo(ready)
     echo(f"process {process}, log {directory / background.LOG}")
 
 
-def _stop(config: "Config", _: "KeyPassword") -> None:
+def _stop(sources: _Sources) -> None:
     from kmipkit_server import app
     from kmipkit_server.process import background
 
-    echo(f"stopped: process {background.stop(app.lock(config))}")
+    echo(f"stopped: process {background.stop(app.lock(sources.read().config))}")

@@ -51,7 +51,8 @@ def verdicts(result: Result) -> dict[str, str]:
 # Real key servers ------------------------------------------------------------------------------------
 
 
-def test_our_own_server_passes_every_step(server: RunningServer, tmp_path: Path) -> None:
+def test_our_own_server_passes_what_needs_an_option(server: RunningServer, tmp_path: Path) -> None:
+    """The other steps are played by tests/docs/test_check_kms.py."""
     files = server.credentials("check-kms")
     certs = server.pki.files("check-kms").cert.parent
     sign = tmp_path / "sign.sh"
@@ -60,22 +61,17 @@ def test_our_own_server_passes_every_step(server: RunningServer, tmp_path: Path)
         f'"{PYTHON}" -m kmipkit certs sign "{certs}" "$1/request.csr" --out "$1/signed.crt" >&2\n'
         f'cat "$1/signed.crt"\nrm "$1/signed.crt"\n'
     )
-    password = tmp_path / "password"
-    password.write_text("correct horse\n")
+    chosen = "trust-by-request,renewed-certificate,stranger,replica-vendor,replica-keys"
     address = f"127.0.0.1:{server.port}"
     options = [part for name, path in files.items() for part in (f"--{name}", str(path))]
     options += ["--replica", address, "--sign-command", f"sh '{sign}' '{tmp_path}'", "--json"]
     forms = ("junit", "json", "html")
     options += [part for form in forms for part in ("--report", f"{form}:{tmp_path / form}")]
-    result = check(address, "--hosts", "3", *options)
+    result = check(address, "--steps", chosen, *options)
     assert result.exit_code == 0, result.output
-    document = json.loads(result.output)
+    document = json.loads(result.stdout)
     assert document == json.loads((tmp_path / "json").read_text())
-    outcomes = {row["step"]: row["outcome"] for row in document["steps"]}
-    skipped = {name for name, outcome in outcomes.items() if outcome == "skipped"}
-    needing = {"trust-by-certificate", "trust-without-usage", "trust-by-authority"}
-    assert skipped == {*needing, "wrong-password"}
-    assert {outcomes[name] for name in set(outcomes) - skipped} == {"passed"}
+    assert {row["outcome"] for row in document["steps"]} == {"passed"}, result.output
     assert document["keyServer"]["vendor"] == "kmipkit"
     with server.client("check-kms") as client:
         assert client.locate().ids == (), "all keys are destroyed"
@@ -161,7 +157,8 @@ def test_another_authority_in_ca(pki: PKI, tmp_path: Path) -> None:
 CERTIFICATES = {
     "expired": (timedelta(days=-400), 30, ("127.0.0.1",), "server-trust", "expired"),
     "of another name": (timedelta(), 400, ("kms.example.com",), "server-trust", "127.0.0.1"),
-    "soon expired": (timedelta(), 20, ("127.0.0.1",), "tls", "expires on"),
+    "soon expired": (timedelta(), 45, ("127.0.0.1",), "tls", "yellow, event"),
+    "very soon expired": (timedelta(), 20, ("127.0.0.1",), "tls", "red, event"),
 }
 
 
@@ -174,7 +171,7 @@ def test_a_certificate_that_is(name: str, pki: PKI) -> None:
     assert verdicts(result)[step] == ("warned" if step == "tls" else "failed"), result.output
     assert words in text(result)
     if step == "tls":
-        assert "yellow, event com.vmware.vc.vecs.KMSServerCertExpirationEvent" in text(result)
+        assert "com.vmware.vc.vecs.KMSServerCertExpirationEvent, alarm certificate." in text(result)
 
 
 def test_two_certificates_behind_one_address(pki: PKI) -> None:
@@ -201,6 +198,39 @@ def test_a_client_certificate_that_has_expired(pki: PKI) -> None:
         result = check(address, *pki.options("old"))
     assert verdicts(result)["client-trust"] == "failed"
     assert "; it expired on " in text(result)
+
+
+def test_a_server_with_the_cipher_suite_of_the_recorded_one(pki: PKI) -> None:
+    """TLS_RSA_WITH_AES_128_CBC_SHA256 in TLS 1.2."""
+    pki.issue("rsa", Purpose.SERVER, alternative=("127.0.0.1",), algorithm="rsa-2048")
+
+    def context() -> ssl.SSLContext:
+        made = pki.context("rsa")
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
+        made.set_ciphers("AES128-SHA256")
+        return made
+
+    with listening(over_tls(context, kmip(ForeignServer()))) as address:
+        result = check(
+            address, *pki.options(), "--steps", "unknown-client,vsan-hosts", "--hosts", "2"
+        )
+    assert result.exit_code == 0, result.output
+    assert "TLSv1.2, AES128-SHA256" in text(result)
+
+
+def test_a_server_that_gives_keys_to_other_accounts(pki: PKI, tmp_path: Path) -> None:
+    """Any certificate of the authority does."""
+    sign = tmp_path / "sign.sh"
+    pki_folder = pki.directory.ca.parent
+    sign.write_text(
+        f'cat > "{tmp_path}/r.csr"\n"{PYTHON}" -m kmipkit certs sign "{pki_folder}" "{tmp_path}/r.csr"'
+        f' --out "{tmp_path}/r.crt" >&2\ncat "{tmp_path}/r.crt"\n'
+    )
+    options = ["--sign-command", f"sh '{sign}'", "--steps", "trust-by-request,stranger"]
+    with listening(over_tls(pki.context, kmip(ForeignServer()))) as address:
+        result = check(address, *pki.options(), *options)
+    assert verdicts(result)["stranger"] == "failed", result.output
+    assert "with the certificate of another account gets the key" in text(result)
 
 
 def test_a_server_without_tls_1_2(pki: PKI) -> None:

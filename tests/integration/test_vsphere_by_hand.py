@@ -184,7 +184,7 @@ def test_the_requests_of_the_page(lab: Lab) -> None:
     section = page.partition("## Calls over HTTPS")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     commands = "".join(blocks).replace("\\\n", " ").splitlines()
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         ports = command.replace("5989", str(lab.kms_port + 1))
         text = lab.run("sh", "-c", f"cd {shlex.quote(str(lab.folder.parent))} && {ports}")
@@ -192,9 +192,12 @@ def test_the_requests_of_the_page(lab: Lab) -> None:
 
 
 @needs_curl
-def test_curl_waits_before_it_sends_a_long_body(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", ["Expect: 100-continue", "Expect:"])
+def test_curl_is_told_that_a_body_is_too_long(lab: Lab, tmp_path: Path, header: str) -> None:
+    """Whether it waits before it sends the body, or has begun already."""
     (tmp_path / "body").write_bytes(b" " * (3 << 20))
     options = ("-H", "Content-Type: application/json", "--data-binary", f"@{tmp_path / 'body'}")
+    options = ("-H", header, *options)
     refusal = curl(lab, "esx01", "/api/WriteDisk", *options, fails=True)
     assert refusal["status"] == 413
 
@@ -329,6 +332,42 @@ def test_one_destroyed_key_locks_one_machine_after_a_reboot(lab: Lab) -> None:
     assert key in lab.call("unlock-vm", "bad", fails=True)
     lab.call("destroy-vm", "bad")
     assert "bad" not in lab.call("alarms")
+
+
+@pytest.mark.long
+def test_policies_snapshots_and_a_virtual_tpm_on_the_command_line(lab: Lab) -> None:
+    lab.call("create-vm", "esx02", "hr 1", "65536", "--policy", "VM Encryption Policy")
+    lab.script("guest", "esx02", "write-disk", "hr 1", "-", data=b"before")
+    lab.call("add-tpm", "hr 1")
+    sealed = lab.folder / "sealed"
+    lab.script("guest", "esx02", "tpm-seal", "hr 1", "-", "--out", str(sealed), data=DATA)
+    assert DATA not in sealed.read_bytes()
+    lab.call("create-snapshot", "hr 1", "before the upgrade", "--description", "a\nb")
+    lab.script("guest", "esx02", "write-disk", "hr 1", "-", data=b"after!")
+    assert "hr 1-000001.vmdk" in lab.call("snapshots", "hr 1")
+    assert "remove-all-snapshots" in lab.call("decrypt-vm", "hr 1", "--part", "disk", fails=True)
+    lab.call("revert-snapshot", "hr 1", "before the upgrade")
+    assert "before" in lab.script("guest", "esx02", "read-disk", "hr 1", "--length", "6")
+    assert DATA.decode() in lab.script("guest", "esx02", "tpm-unseal", "hr 1", str(sealed))
+    lab.call("clone-vm", "hr 1", "hr 2", "--linked", "--tpm", "replace")
+    assert "hr 2" in lab.call("destroy-vm", "hr 1", fails=True)
+    lab.call("destroy-vm", "hr 2")
+    assert "compliant" in lab.call("check-compliance", "--vm", "hr 1", "--all")
+    assert "isWhole: yes" in lab.call("check-integrity", "hr 1")
+    lab.call("destroy-vm", "hr 1")
+
+
+@pytest.mark.long
+def test_an_alarm_is_acknowledged_on_the_command_line(lab: Lab) -> None:
+    lab.kill("kms")
+    until(lab, "alarms", shows="keyServer")
+    lab.call("acknowledge-alarm", "keyServerConnection", "keyServer/KMS/kms1")
+    assert "acknowledgedBy: administrator" in lab.call("alarms")
+    lab.start("kms")
+    end = time.monotonic() + 60
+    while "keyServerConnection" in lab.call("alarms"):
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_a_certificate_for_both_usages_is_issued(lab: Lab) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kmipkit_vsphere.demo.laboratory import HOST, Laboratory
+from kmipkit_vsphere.calls.guest import MAX_READ, ReadDisk, WriteDisk
+from kmipkit_vsphere.demo.laboratory import GUEST, HOST, Laboratory
 from kmipkit_vsphere.demo.processes import Process, Processes
 from kmipkit_vsphere.demo.runbooks import Loss
 from kmipkit_vsphere.demo.story import MACHINE, PLAIN, wait_for
@@ -15,6 +16,11 @@ from kmipkit_vsphere.model.errors import VSphereError
 from kmipkit_vsphere.vcenter.calls.events import QueryEvents
 from kmipkit_vsphere.vcenter.calls.hosts import ReconnectHost
 from kmipkit_vsphere.vcenter.calls.machines import MigrateVM, PowerOffVM, PowerOnVM, RecryptVM
+from kmipkit_vsphere.vcenter.calls.snapshots import (
+    ConsolidateDisks,
+    CreateSnapshot,
+    RemoveAllSnapshots,
+)
 
 DISK = 80 * 1024 * 1024
 """More than one checkpoint."""
@@ -96,6 +102,40 @@ def test_a_machine_moves_between_two_host_processes_and_back(stage: Killing) -> 
     stage.call(stage.vcenter, MigrateVM(MACHINE, HOST))
     stage.read(stage.host)
     stage.call(stage.vcenter, PowerOffVM(MACHINE))
+
+
+LAYER = 4 * 1024 * 1024
+
+
+def test_a_host_that_is_killed_while_it_merges_layers_loses_nothing(stage: Killing) -> None:
+    before = {path.name for path in stage.disk().parent.iterdir()}
+    stage.call(stage.vcenter, CreateSnapshot(MACHINE, "before"))
+    for offset in range(0, LAYER, MAX_READ):
+        data = offset.to_bytes(8, "big") * (MAX_READ // 8)
+        stage.ask(stage.host, HOST, GUEST, WriteDisk(MACHINE, LAYER + offset, data))
+    vmx = stage.disk().with_name(f"{MACHINE}.vmx")
+
+    def work() -> None:
+        with contextlib.suppress(VSphereError):
+            stage.call(stage.vcenter, RemoveAllSnapshots(MACHINE))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive() and "snapshot.merging" not in vmx.read_text():
+        thread.join(0.001)
+    stage.host.kill()
+    thread.join()
+    stage.host.start()
+    reconnect = ReconnectHost(HOST, *stage.host.address)
+    wait_for("the host is connected", lambda: stage.call(stage.vcenter, reconnect))
+    wait_for("the host has unlocked the machine", lambda: stage.read(stage.host))
+    for _ in range(2):
+        for offset in range(0, LAYER, MAX_READ):
+            read = ReadDisk(MACHINE, LAYER + offset, 8)
+            assert stage.ask(stage.host, HOST, GUEST, read) == offset.to_bytes(8, "big")
+        tree = stage.call(stage.vcenter, ConsolidateDisks(MACHINE))
+    assert (len(tree.layers), tree.snapshots, tree.consolidation_needed) == (1, [], False)
+    assert {path.name for path in stage.disk().parent.iterdir()} == before, "nothing is left"
 
 
 def test_the_store_of_vcenter_is_whole(stage: Killing) -> None:

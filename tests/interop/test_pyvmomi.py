@@ -121,7 +121,7 @@ def test_vsphere_9(tmp_path: Path) -> None:
 def test_the_lines_of_the_page(lab: WebLab, service: Any, capsys: Any) -> None:
     """docs/vsphere.md shows what pyVmomi prints for this laboratory."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "vsphere.md").read_text()
-    [block] = re.findall(r"^```pycon\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    block, _ = re.findall(r"^```pycon\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     examples = doctest.DocTestParser().get_examples(block)
     names = {"ssl": ssl, "vim": vim, "SmartConnect": SmartConnect, "password": PASSWORD}
     places = (

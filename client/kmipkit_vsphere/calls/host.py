@@ -31,6 +31,7 @@ class HostDescription(Message):
     has_tpm: bool
     encrypted_vmotion: bool = field(name="encryptedVMotion")
     key_persistence: bool
+    stored_keys: int
     key_providers: list[NativeProviderInfo]
     datastore: str
 
@@ -144,7 +145,10 @@ class ListKeyReferences(Query[list[KeyReference]]):
 
 
 class SetKeyPersistence(Request[None]):
-    """Enable or disable key persistence on a host with a TPM (vsphere.md §2.8)."""
+    """Enable or disable key persistence on a host with a TPM (vsphere.md §2.8).
+
+    To disable it, ``remove_all_stored_keys`` must confirm that the stored keys are removed.
+    """
 
     enable: bool = False
     remove_all_stored_keys: bool = False
@@ -172,9 +176,12 @@ class TrustServices(Message):
 
 
 class ConfigureTrustedHost(Request[list[str]]):
-    """Configure the services of a trusted host; the answer names the machines that this unlocked."""
+    """Configure the services of a trusted host; the answer names the machines that this unlocked.
 
-    services: TrustServices
+    Without services the host forgets those that it has.
+    """
+
+    services: TrustServices | None
 
 
 class HostAttestation(Message):
@@ -185,6 +192,8 @@ class HostAttestation(Message):
     attested_at: str | None = None
     attested_until: str | None = None
     messages: tuple[str, ...] = ()
+    image: str | None = None
+    """Name and version of what the host has booted, by its own event log."""
 
 
 class AttestationStatus(Request[HostAttestation]):

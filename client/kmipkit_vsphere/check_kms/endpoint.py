@@ -15,6 +15,7 @@ import trio
 from cryptography import x509
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.check import Check, reasons
+from kmipkit_certs.contexts import CIPHERS
 from kmipkit_client import calls, messages
 
 from kmipkit.model import codec
@@ -46,6 +47,17 @@ class Commands:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What else vCenter has for the servers of a provider."""
+
+    login: Login | None = None
+    timeout: float = IO_TIMEOUT
+    renewed: Credentials | None = None
+    """A second certificate of the same vCenter."""
+    commands: Commands = Commands()
+
+
+@dataclass(frozen=True, slots=True)
 class Address:
     """Where a key server listens."""
 
@@ -66,21 +78,14 @@ class Endpoint:
         address: Address,
         credentials: Credentials,
         folder: Path,
-        *,
-        login: Login | None = None,
-        timeout: float = IO_TIMEOUT,
-        renewed: Credentials | None = None,
-        commands: Commands = Commands(),
+        settings: Settings = Settings(),
         clock: Clock = system_clock,
     ) -> None:
-        """``folder`` is for the store of vCenter; ``renewed`` a second certificate of the same one."""
+        """``folder`` is for the store of vCenter, and is made."""
         self.name = name
         self.address = address
         self.credentials = credentials
-        self.login = login
-        self.timeout = timeout
-        self.renewed = renewed
-        self.commands = commands
+        self.settings = settings
         self.clock = clock
         folder.mkdir(mode=0o700, exist_ok=True)
         self._store = Store(folder / "vcenter.sqlite3")
@@ -99,6 +104,12 @@ class Endpoint:
             record = ServerRecord(self.name, self.address.host, self.address.port)
             self._store.providers.add_server(name, record)
         return name
+
+    def has_certificate(self, provider: str) -> bool:
+        """Whether a provider has a client certificate of its own."""
+        return (
+            self._store.providers.exists(provider) and self.trust.client_pair(provider) is not None
+        )
 
     def server(self) -> TLSKeyServer:
         """The key server for vCenter's own certificate; its certificate must have its name."""
@@ -129,7 +140,8 @@ class Endpoint:
         self, context: ssl.SSLContext, pinned: frozenset[bytes] = frozenset()
     ) -> TLSKeyServer:
         host, port = self.address.host, self.address.port
-        return TLSKeyServer(self.name, host, port, context, pinned, self.login, self.timeout)
+        login, timeout = self.settings.login, self.settings.timeout
+        return TLSKeyServer(self.name, host, port, context, pinned, login, timeout)
 
     def objections(self, chain: Sequence[x509.Certificate]) -> list[str]:
         """What is wrong with the certificate of the server, and what to do about it."""
@@ -151,13 +163,14 @@ class Endpoint:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers(CIPHERS)
         self.credentials.load_own(context)
         tcp = await self.tcp()
         stream = trio.SSLStream(
             tcp, context, server_hostname=self.address.host, https_compatible=True
         )
         try:
-            with trio.fail_after(self.timeout):
+            with trio.fail_after(self.settings.timeout):
                 await stream.do_handshake()
         except BaseException:
             await trio.aclose_forcefully(tcp)

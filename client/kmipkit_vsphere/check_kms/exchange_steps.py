@@ -21,6 +21,8 @@ from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider, check, session
 
+SIGNED: Final = "signed request"
+"""The provider with a certificate that --sign-command has issued."""
 _RETRY_INTERVAL: Final = 0.2
 COMMAND_TIMEOUT: Final = 60.0
 
@@ -39,7 +41,7 @@ _FIELDS: Final = {
 async def sign_request(subject: Subject) -> str:
     """New CSR: vCenter generates key and request, and the key server's authority signs it."""
     endpoint = subject.endpoint
-    provider = endpoint.add_provider("signed request")
+    provider = endpoint.add_provider(SIGNED)
     await _sign(endpoint, provider, {})
     await _await_trust(endpoint, provider)
     return "the server accepts the certificate that --sign-command issued"
@@ -51,7 +53,7 @@ async def self_signed(subject: Subject) -> str:
     provider = endpoint.add_provider("self-signed")
     certificate = endpoint.trust.generate_self_signed(provider, {})
     endpoint.trust.update_client_certificate(provider)
-    await _run(endpoint.commands.trust, certificate)
+    await _run(endpoint.settings.commands.trust, certificate)
     await _await_trust(endpoint, provider)
     return "the server accepts a self-signed certificate"
 
@@ -62,7 +64,7 @@ async def without_usage(subject: Subject) -> str:
     provider = endpoint.add_provider("without usage")
     certificate, key = _plain_certificate(endpoint.clock())
     endpoint.trust.upload_client_certificate(provider, certificate, key)
-    await _run(endpoint.commands.trust, certificate)
+    await _run(endpoint.settings.commands.trust, certificate)
     await _await_trust(endpoint, provider)
     return "the server accepts a certificate without extended key usage"
 
@@ -90,7 +92,7 @@ async def own_authority(subject: Subject) -> str:
     endpoint = subject.endpoint
     provider = endpoint.add_provider("own authority")
     endpoint.trust.issue_from_authority(provider, {})
-    await _run(endpoint.commands.trust, endpoint.trust.root_certificate())
+    await _run(endpoint.settings.commands.trust, endpoint.trust.root_certificate())
     await _await_trust(endpoint, provider)
     return "the server accepts a certificate of vCenter's authority"
 
@@ -120,8 +122,8 @@ async def renew(subject: Subject) -> str:
 
 async def _renewed(endpoint: Endpoint) -> KeyServer:
     """The server for a second certificate of the same subject: given, or signed now."""
-    if endpoint.renewed is not None:
-        return endpoint.server_for(endpoint.renewed)
+    if endpoint.settings.renewed is not None:
+        return endpoint.server_for(endpoint.settings.renewed)
     provider = endpoint.add_provider("renewed")
     own = endpoint.credentials.own().chain[0]
     await _sign(endpoint, provider, _request_fields(own.subject))
@@ -138,7 +140,7 @@ def _request_fields(name: x509.Name) -> dict[str, str]:
 
 async def _sign(endpoint: Endpoint, provider: str, fields: dict[str, str]) -> None:
     request = endpoint.trust.generate_request(provider, fields)
-    certificate = await _run(endpoint.commands.sign, request)
+    certificate = await _run(endpoint.settings.commands.sign, request)
     try:
         endpoint.trust.update_client_certificate(provider, certificate)
     except InvalidArgument as error:
@@ -150,7 +152,7 @@ async def _sign(endpoint: Endpoint, provider: str, fields: dict[str, str]) -> No
 async def _await_trust(endpoint: Endpoint, provider: str) -> None:
     """The server must accept the certificate of a provider, at once or within the time-out."""
     server = endpoint.server_of(provider)
-    end = trio.current_time() + endpoint.timeout
+    end = trio.current_time() + endpoint.settings.timeout
     while True:
         try:
             return await check(server)

@@ -9,7 +9,8 @@ from typing import Final
 
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.errors import KeyProviderError, VSphereError
-from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
+from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS, PREFIX
+from kmipkit_vsphere.vcenter.calls.events import AlarmName
 from kmipkit_vsphere.vcenter.crypto_manager import key_failure
 
 EventType = Callable[[VSphereError], str]
@@ -21,7 +22,7 @@ def _always(event: str) -> EventType:
 
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """What the client shows: the colour of the object, the event, and in words what does not work.
+    """What the client shows: the colour of object and alarm, the event, and what does not work.
 
     The type of the event is without the common prefix; it may depend on the failure.
     """
@@ -34,6 +35,15 @@ class Symptom:
         """The whole type of the event; empty if there is none."""
         event = self.event(failure)
         return PREFIX + event if event else ""
+
+    def alarms(self, failure: VSphereError) -> tuple[AlarmName, ...]:
+        """The alarms that the event raises."""
+        event = self.event(failure)
+        return tuple(
+            definition.alarm
+            for definition in DEFINITIONS.values()
+            if event and event.startswith(definition.raised_by)
+        )
 
 
 class Finding(KeyProviderError):
@@ -74,12 +84,12 @@ CLIENT_NOT_TRUSTED: Final = Symptom(
 SERVER_CERTIFICATE_EXPIRES: Final = Symptom(
     Colour.YELLOW,
     _always("vecs.KMSServerCertExpirationEvent"),
-    "The key provider is yellow: the certificate of the key server expires soon.",
+    "The certificate of the key server expires soon: yellow from 60 days on, red from 30 days on.",
 )
 CLIENT_CERTIFICATE_EXPIRES: Final = Symptom(
     Colour.YELLOW,
     _always("vecs.KMSClientCertExpirationEvent"),
-    "The key provider has a warning: vCenter's client certificate expires soon.",
+    "vCenter's client certificate expires soon: yellow from 60 days on, red from 30 days on.",
 )
 NOTHING: Final = Symptom(
     Colour.GREEN,

@@ -31,7 +31,7 @@ async def discover_versions(subject: Subject) -> str:
         listed = _versions(subject)
         await kmip.discover_versions()
         again = _versions(subject)
-    subject.facts.versions = ", ".join(map(str, listed))
+    subject.facts.versions = listed
     if listed != again:
         raise Finding(
             f"Discover Versions lists {_joined(listed)}, and then on the same connection"
@@ -159,6 +159,8 @@ async def _get(subject: Subject, kmip: KMIPSession, key: str) -> bytes:
         if refusal.reason is not None or subject.server.last is None:
             raise
         payload: Any = subject.server.last.batch_items[0].response_payload
+        if payload is None:
+            raise
         raise Finding(
             f"Get returns {_described(payload.object)}, not an AES key of 256 bits"
         ) from None

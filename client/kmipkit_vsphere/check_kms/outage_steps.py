@@ -15,6 +15,7 @@ from kmipkit_client.errors import OperationFailed
 from kmipkit.errors import ProtocolError
 from kmipkit.spec.enums import ResultReason, State
 from kmipkit_vsphere.check_kms.administrator import Administrator
+from kmipkit_vsphere.check_kms.exchange_steps import SIGNED
 from kmipkit_vsphere.check_kms.findings import Concern, Finding, NotPlayable
 from kmipkit_vsphere.check_kms.subject import PROVIDER, Key, Subject, digest, key_id
 from kmipkit_vsphere.check_kms.trust_steps import PINNED, stranger
@@ -23,7 +24,6 @@ from kmipkit_vsphere.model.errors import (
     KeyNotUsable,
     KeyProviderError,
     KeyServerUnreachable,
-    RPCError,
     VSphereError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyPlain
@@ -214,26 +214,31 @@ async def get_as_stranger(subject: Subject) -> str:
         "without a certificate": endpoint.anonymous(),
         "with an unknown certificate": stranger(endpoint),
     }
+    if endpoint.has_certificate(SIGNED):
+        strangers["with the certificate of another account"] = endpoint.server_of(SIGNED)
     key = subject.key().id
     for name, server in strangers.items():
         try:
             async with session(server) as kmip:
                 (await kmip.get(key)).erase()
-        except (KeyServerUnreachable, KeyServerRefused, RPCError):
+        except (KeyServerUnreachable, KeyServerRefused):
             continue
         raise Finding(f"a client {name} gets the key of the machine")
-    return "no key without a certificate, and none with an unknown one"
+    return f"no key {', and none '.join(strangers)}"
 
 
 async def remove(subject: Subject) -> str:
     """Everything that the check has created is revoked and destroyed; nothing else is touched."""
     ledger = subject.ledger
     count = len(ledger.created)
-    problems = [
-        f"{key}: {reason}"
-        for key in list(ledger.created)
-        if (reason := await _remove(Administrator(subject.server), key))
-    ]
+    problems = []
+    try:
+        for key in list(ledger.created):
+            reason = await _remove(Administrator(subject.server), key)
+            if reason:
+                problems.append(f"{key}: {reason}")
+    except KeyServerUnreachable as failure:  # then the others cannot be removed either
+        problems = [*ledger.created, failure.message]
     if ledger.unnamed:
         problems.append(
             f"Create was not answered with an identifier ({ledger.unnamed} times): the server may have"
@@ -245,13 +250,15 @@ async def remove(subject: Subject) -> str:
 
 
 async def _remove(administrator: Administrator, key: str) -> str:
-    """Destroy a key; why that was not possible, empty if it was."""
+    """Destroy a key; why that was not possible, empty if it was. KeyServerUnreachable."""
     try:
         with suppress(OperationFailed):  # a key that was never active needs no revocation
             await administrator.revoke(key)
         await administrator.destroy(key)
         if not await administrator.is_gone(key):
             return "Destroy succeeded, but Get still returns the key"
+    except KeyServerUnreachable:
+        raise
     except (OperationFailed, ProtocolError) as failure:
         return str(failure)
     except VSphereError as failure:

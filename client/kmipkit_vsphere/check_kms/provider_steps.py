@@ -29,8 +29,8 @@ _RETRY_INTERVAL: Final = 0.1
 async def wrong_password(subject: Subject) -> str:
     """The user name with another password: refused, and the right one is accepted afterwards."""
     endpoint = subject.endpoint
-    assert endpoint.login is not None
-    wrong = Login(endpoint.login.user_name, Secret(secrets.token_hex(16).encode()))
+    assert endpoint.settings.login is not None
+    wrong = Login(endpoint.settings.login.user_name, Secret(secrets.token_hex(16).encode()))
     server: TLSKeyServer = replace(endpoint.server(), login=wrong)
     key = subject.key().id
     refusal = ""
@@ -122,10 +122,8 @@ async def encrypt_on_server(subject: Subject) -> str:
 
 def _version(subject: Subject) -> Version | None:
     """The newest version of the server that has Encrypt."""
-    listed = subject.facts.versions.split(", ")
-    return next(
-        (each for each in reversed(PUBLISHED) if each >= V1_2 and str(each) in listed), None
-    )
+    listed = subject.facts.versions
+    return next((each for each in reversed(PUBLISHED) if each >= V1_2 and each in listed), None)
 
 
 async def same_vendor(subject: Subject) -> str:

@@ -54,7 +54,12 @@ def _members(verdict: Verdict) -> dict[str, Any]:
         "problem": verdict.problem,
         "client": None
         if view is None
-        else {"color": view.colour.value, "eventTypeId": view.event, "message": view.message},
+        else {
+            "color": view.colour.value,
+            "eventTypeId": view.event,
+            "alarms": list(view.alarms),
+            "message": view.message,
+        },
         "advice": verdict.advice,
     }
 
@@ -64,7 +69,8 @@ def _consequences(verdict: Verdict) -> Iterator[str]:
     view = verdict.view
     if view is not None:
         event = f", event {view.event}" if view.event else ""
-        yield f"vSphere Client: {view.colour.value}{event}. {view.message}"
+        alarms = f", alarm {' and '.join(view.alarms)}" if view.alarms else ""
+        yield f"vSphere Client: {view.colour.value}{event}{alarms}. {view.message}"
         yield f"Vendor: {verdict.advice}"
 
 

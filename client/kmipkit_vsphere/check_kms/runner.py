@@ -3,16 +3,32 @@
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import trio
 
 from kmipkit.errors import KMIPError
 from kmipkit.reports import Outcome
-from kmipkit_vsphere.check_kms.findings import Concern, Finding, NotPlayable
+from kmipkit_vsphere.check_kms.findings import (
+    CLIENT_NOT_TRUSTED,
+    SERVER_NOT_TRUSTED,
+    UNREACHABLE,
+    Concern,
+    Finding,
+    NotPlayable,
+    Symptom,
+)
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, Step
 from kmipkit_vsphere.check_kms.subject import Subject
 from kmipkit_vsphere.model.colour import Colour
-from kmipkit_vsphere.model.errors import KeyProviderError, VSphereError
+from kmipkit_vsphere.model.errors import (
+    ClientNotTrusted,
+    KeyProviderError,
+    KeyServerUnreachable,
+    ServerNotTrusted,
+    VSphereError,
+)
+from kmipkit_vsphere.vcenter.calls.events import AlarmName
 
 INTERRUPTED = "interrupted"
 
@@ -24,6 +40,7 @@ class View:
     colour: Colour
     event: str
     """The type of the event; empty if there is none."""
+    alarms: tuple[AlarmName, ...]
     message: str
 
 
@@ -66,18 +83,20 @@ async def play(steps: Sequence[Step], subject: Subject, say: Say) -> Run:
 
     async with trio.open_nursery() as nursery:
         await nursery.start(_watch, work, clean_up)
-        with work:
+        try:
+            with work:
+                for step in steps:
+                    if step is not CLEAN_UP:
+                        add(await _verdict(step, subject, verdicts))
             for step in steps:
-                if step is not CLEAN_UP:
-                    add(await _verdict(step, subject, verdicts))
-        for step in steps:
-            if step is not CLEAN_UP and step.name not in verdicts:
-                add(Verdict(step, Outcome.SKIPPED, note=INTERRUPTED))
-        with clean_up:
-            add(await _attempt(CLEAN_UP, subject))
-        if clean_up.cancelled_caught:
-            names = ", ".join(subject.ledger.created)
-            add(_warned(CLEAN_UP, Concern(f"not removed: {names}"), 0.0))
+                if step is not CLEAN_UP and step.name not in verdicts:
+                    add(Verdict(step, Outcome.SKIPPED, note=INTERRUPTED))
+        finally:  # also if a step has a defect
+            with clean_up:
+                add(await _attempt(CLEAN_UP, subject))
+            if clean_up.cancelled_caught:
+                left = ", ".join(subject.ledger.created)
+                add(_warned(CLEAN_UP, Concern(f"not removed: {left}"), 0.0))
         nursery.cancel_scope.cancel()
     return Run(list(verdicts.values()), work.cancelled_caught)
 
@@ -113,8 +132,11 @@ def _ended(verdict: Verdict) -> str:
 
 async def _attempt(step: Step, subject: Subject) -> Verdict:
     started = trio.current_time()
+    subject.forget_failures()
     try:
         note = await step.run(subject)
+        if step is not CLEAN_UP:
+            subject.require_no_failures()
     except NotPlayable as reason:
         return Verdict(step, Outcome.SKIPPED, trio.current_time() - started, reason.message)
     except KMIPError as failure:
@@ -131,13 +153,27 @@ def _warned(step: Step, failure: KMIPError, seconds: float) -> Verdict:
 
 def _failed(step: Step, failure: KMIPError, seconds: float, outcome: Outcome) -> Verdict:
     found = failure if isinstance(failure, Finding) else None
-    symptom = (found.symptom if found is not None else None) or step.symptom
+    symptom = (found.symptom if found is not None else None) or _symptom(step, failure)
     fault = failure if isinstance(failure, VSphereError) else KeyProviderError(str(failure))
     return Verdict(
         step,
         outcome,
         seconds,
         problem=str(failure),
-        view=View(symptom.colour, symptom.event_type(fault), symptom.message),
+        view=View(
+            symptom.colour, symptom.event_type(fault), symptom.alarms(fault), symptom.message
+        ),
         advice=(found.advice if found is not None else "") or step.advice,
     )
+
+
+_CONNECTION: Final = (UNREACHABLE, SERVER_NOT_TRUSTED, CLIENT_NOT_TRUSTED)
+
+
+def _symptom(step: Step, failure: KMIPError) -> Symptom:
+    """That of the step; if it is about the connection, the one that the failure has there."""
+    if step.symptom not in _CONNECTION or not isinstance(failure, KeyServerUnreachable):
+        return step.symptom
+    if isinstance(failure, ServerNotTrusted):
+        return SERVER_NOT_TRUSTED
+    return CLIENT_NOT_TRUSTED if isinstance(failure, ClientNotTrusted) else UNREACHABLE

@@ -20,20 +20,20 @@ def _always(_subject: Subject) -> str:
 
 
 def _needs_sign(subject: Subject) -> str:
-    return "" if subject.endpoint.commands.sign else "--sign-command was not given"
+    return "" if subject.endpoint.settings.commands.sign else "--sign-command was not given"
 
 
 def _needs_trust(subject: Subject) -> str:
-    return "" if subject.endpoint.commands.trust else "--trust-command was not given"
+    return "" if subject.endpoint.settings.commands.trust else "--trust-command was not given"
 
 
 def _needs_renewal(subject: Subject) -> str:
-    given = subject.endpoint.renewed is not None or subject.endpoint.commands.sign
+    given = subject.endpoint.settings.renewed is not None or subject.endpoint.settings.commands.sign
     return "" if given else "neither --new-cert nor --sign-command was given"
 
 
 def _needs_user(subject: Subject) -> str:
-    return "" if subject.endpoint.login is not None else "--user was not given"
+    return "" if subject.endpoint.settings.login is not None else "--user was not given"
 
 
 def _needs_replica(subject: Subject) -> str:

@@ -1,6 +1,7 @@
 """Steps: connections, certificates and trust, before vCenter asks for a key (vsphere.md §3.1, §4.5)."""
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -14,6 +15,7 @@ from kmipkit_vsphere.check_kms.findings import (
     SERVER_CERTIFICATE_EXPIRES,
     Concern,
     Finding,
+    Symptom,
 )
 from kmipkit_vsphere.check_kms.subject import Subject
 from kmipkit_vsphere.model.certificates import to_pem
@@ -22,7 +24,7 @@ from kmipkit_vsphere.model.errors import ClientNotTrusted, KeyServerUnreachable,
 from kmipkit_vsphere.providers.key_server import CONNECT_TIMEOUT
 from kmipkit_vsphere.providers.kmip_session import KeyServer, KeyServerRefused
 from kmipkit_vsphere.providers.standard import check, probe
-from kmipkit_vsphere.vcenter.health import expiry_warning
+from kmipkit_vsphere.vcenter.health import expiry_colour, expiry_warning
 
 BURST: Final = 9
 """Failed handshakes of a real vCenter within one second, before its certificate is trusted (§3.1)."""
@@ -55,7 +57,7 @@ async def look(subject: Subject) -> str:
         stream = await subject.endpoint.look()
     except trio.TooSlowError:
         raise await _no_tls(
-            subject, f"it takes more than {subject.endpoint.timeout:.0f} s"
+            subject, f"it takes more than {subject.endpoint.settings.timeout:.0f} s"
         ) from None
     except (OSError, trio.BrokenResourceError) as error:
         raise await _no_tls(subject, reason(error)) from None
@@ -80,11 +82,16 @@ async def look(subject: Subject) -> str:
         raise Concern(
             f"the certificate {expiry}",
             "Renew the certificate; vCenter warns 60 days before it expires.",
-            SERVER_CERTIFICATE_EXPIRES,
+            _expiring(SERVER_CERTIFICATE_EXPIRES, certificate, subject),
         )
     return (
         f"{subject.facts.tls}; {names[0]}, valid until {certificate.not_valid_after_utc:%Y-%m-%d}"
     )
+
+
+def _expiring(symptom: Symptom, certificate: x509.Certificate, subject: Subject) -> Symptom:
+    """The symptom in the colour that the rest of the certificate's time has."""
+    return replace(symptom, colour=expiry_colour(certificate, subject.clock()) or symptom.colour)
 
 
 async def _no_tls(subject: Subject, why: str) -> Finding:
@@ -160,7 +167,7 @@ async def trust_client(subject: Subject) -> str:
         raise Concern(
             f"vCenter's certificate {own.subject.rfc4514_string()} {expiry}",
             "Issue a new client certificate for the same account.",
-            CLIENT_CERTIFICATE_EXPIRES,
+            _expiring(CLIENT_CERTIFICATE_EXPIRES, own, subject),
         )
     return f"the server accepts {own.subject.rfc4514_string()}"
 

@@ -5,13 +5,16 @@ from types import MappingProxyType
 
 from kmipkit_vsphere.demo.alarms import Alarms
 from kmipkit_vsphere.demo.native import Native
+from kmipkit_vsphere.demo.persistence import KeyPersistence
 from kmipkit_vsphere.demo.policies import PoliciesAndTPM
+from kmipkit_vsphere.demo.provider_replacement import ReplaceProvider
 from kmipkit_vsphere.demo.replacement import ReplaceKeyServer
 from kmipkit_vsphere.demo.runbooks import KeyLoss, RebuildVCenter
 from kmipkit_vsphere.demo.snapshots import Snapshots
 from kmipkit_vsphere.demo.standard import Standard
 from kmipkit_vsphere.demo.story import Story
 from kmipkit_vsphere.demo.trusted import Trusted
+from kmipkit_vsphere.demo.upgrade import UpgradeHost
 from kmipkit_vsphere.demo.vsan import Vsan
 
 STORIES: Mapping[str, type[Story]] = MappingProxyType(
@@ -26,5 +29,8 @@ STORIES: Mapping[str, type[Story]] = MappingProxyType(
         "policies": PoliciesAndTPM,
         "snapshots": Snapshots,
         "alarms": Alarms,
+        "replace-provider": ReplaceProvider,
+        "upgrade-host": UpgradeHost,
+        "key-persistence": KeyPersistence,
     }
 )

@@ -55,7 +55,7 @@ class Host:
         self.keys = HostKeys(self.config)
         self.datastore = Datastore(folder / "datastore")
         self._vsan_folder = folder / "vsan"
-        self.vsan = VsanEncryption(self.config, self._vsan_folder)
+        self.vsan = VsanEncryption(self.config, self._vsan_folder, self.keys.sources)
         self.dumps = CoreDumps(folder / "coredumps")
         self.trusted: TrustedHost | None = None
         self._open = OpenMachines(self.datastore, self.keys)
@@ -112,6 +112,7 @@ class Host:
             has_tpm=self.config.protection_mode == "tpm",
             encrypted_vmotion=self.migration.can_encrypt,
             key_persistence=self.keys.persistence.is_enabled,
+            stored_keys=self.keys.persistence.count,
             key_providers=self.keys.sources.natives(),
             datastore=str(self.datastore.folder),
         )

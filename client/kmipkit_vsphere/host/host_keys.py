@@ -85,7 +85,7 @@ class HostKeys:
 
     def _store_host_key(self, key: CryptoKeyPlain) -> None:
         """Store the id of a host key that will be available after a reboot without vCenter."""
-        self.persistence.store([key])
+        self._persist([key])
         if self.persistence.is_enabled or self.sources.has(key.key_id.provider_id):
             self._config.set(_HOST_KEY, key.key_id)
 
@@ -123,7 +123,12 @@ class HostKeys:
     def add(self, key: CryptoKeyPlain) -> None:
         """AddKey; see :meth:`CryptoManagerHost.add_key`."""
         self.crypto.add_key(key)
-        self.persistence.store([key])
+        self._persist([key])
+
+    def _persist(self, keys: Iterable[CryptoKeyPlain]) -> None:
+        """Store keys for the next boot, if persistence is on; native ones can be derived again."""
+        natives = {native.provider for native in self.sources.natives()}
+        self.persistence.store(key for key in keys if key.key_id.provider_id not in natives)
 
     def remove(self, key_id: CryptoKeyId, *, force: bool = False) -> None:
         """RemoveKey: erase a key from the cache and from the persisted keys."""
@@ -134,9 +139,17 @@ class HostKeys:
         """Persist the keys that are in the cache, and all that are added from now on."""
         with self._mode_lock:
             self.persistence.enable()
-            self.persistence.store(self.crypto.cached_keys())
+            self._persist(self.crypto.cached_keys())
             if self.crypto.host_key_id is not None:
                 self._config.set(_HOST_KEY, self.crypto.host_key_id)
+
+    def disable_persistence(self, *, remove_all_stored_keys: bool) -> None:
+        """Remove the persisted keys; those in the cache stay until the next reboot."""
+        with self._mode_lock:
+            self.persistence.disable(remove_all_stored_keys=remove_all_stored_keys)
+            host_key = self.crypto.host_key_id
+            if host_key is None or not self.sources.has(host_key.provider_id):
+                self._config.set(_HOST_KEY, None)
 
     def new_key(self, key_id: CryptoKeyId, machine_id: str) -> NewKey:
         """The key for an encryption: the named one, or a new internal one if the id is empty."""
@@ -145,6 +158,7 @@ class HostKeys:
         else:
             key = self.sources.get(key_id.provider_id).new_key()
             self.crypto.add_key(key)
+            self._persist([key])
             key_id = key.key_id
         return NewKey(self.crypto.key(key_id), key_id, machine_id)
 
@@ -173,4 +187,5 @@ class HostKeys:
                 failures[key_id] = failure
             else:
                 self.crypto.add_keys([key])
+                self._persist([key])
         return failures

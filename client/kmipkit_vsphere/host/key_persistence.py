@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.message import Message
 from kmipkit_vsphere.model.sealed_config import SealedConfig
@@ -47,17 +47,29 @@ class KeyPersistence:
         self._config.set(_ENABLED, True)
 
     def disable(self, *, remove_all_stored_keys: bool = False) -> None:
-        """``keypersistence disable``: store no more keys, and remove the stored ones if asked."""
-        self._config.set(_ENABLED, False)
-        if remove_all_stored_keys:
-            with self._lock:
-                self._config.set(_KEYS, None)
+        """``keypersistence disable``: remove all stored keys, and store no more.
+
+        :class:`InvalidArgument` unless the caller confirms that with ``remove_all_stored_keys``.
+        """
+        if not remove_all_stored_keys:
+            raise InvalidArgument(
+                "without key persistence, all stored keys are removed; confirm that with"
+                " --remove-all-stored-keys"
+            )
+        with self._lock:
+            self._config.set(_ENABLED, False)
+            self._config.set(_KEYS, None)
+
+    @property
+    def count(self) -> int:
+        """How many keys are stored."""
+        return len(self._config.get(_KEYS) or {})
 
     def store(self, keys: Iterable[CryptoKeyPlain]) -> None:
         """Store these keys besides those that are stored already, if persistence is on."""
-        if not self.is_enabled:
-            return
         with self._lock:
+            if not self.is_enabled:
+                return
             stored = self._stored()
             for key in keys:
                 key_id = key.key_id

@@ -21,8 +21,8 @@ from uuid import UUID, uuid4
 from kmipkit_vsphere.calls.machines import part_of_disk
 from kmipkit_vsphere.host.crypto_operations import OPERATIONS
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE, Descriptor
-from kmipkit_vsphere.host.disk import SECTOR_SIZES, DiskFile, as_fault
-from kmipkit_vsphere.host.layers import Chain, Layer, OpenDisk, open_chain
+from kmipkit_vsphere.host.disk import SECTOR_SIZES, as_fault
+from kmipkit_vsphere.host.layers import Chain, Layer
 from kmipkit_vsphere.host.layers import load as load_chain
 from kmipkit_vsphere.host.snapshots import Snapshot, SnapshotList
 from kmipkit_vsphere.host.volume import Keys, NewKey, Volume
@@ -30,7 +30,6 @@ from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     DamagedData,
-    EncryptionKeyRequired,
     InvalidArgument,
     InvalidState,
 )
@@ -87,20 +86,22 @@ class Machine:
 
     @classmethod
     def create(
-        cls, datastore: Path, name: str, uuid: UUID, disk_size: int, sector_size: int = 512
+        cls, datastore: Path, name: str, uuid: UUID, disk_size: int | None, sector_size: int = 512
     ) -> Self:
-        """Create a plain machine with one empty disk of ``disk_size`` bytes.
+        """Create a plain machine with one empty disk of ``disk_size`` bytes, or without one.
 
         Raises :class:`InvalidArgument` for a name that is not a plain file name or a size that is
         not a whole number of sectors, and :class:`AlreadyExists` if the folder exists.
         """
         check_name(name)
-        check_disk(disk_size, sector_size)
+        if disk_size is not None:
+            check_disk(disk_size, sector_size)
         with new_folder(datastore, name) as folder:
             _make_empty(folder / f"{name}.nvram", HOME_SIZE)
             vmx = Descriptor.parse(VMX_TEMPLATE.format(name=name, uuid=uuid))
-            disk = _make_disk(folder, name, disk_size, sector_size)
-            vmx = vmx.with_setting("scsi0:0.fileName", disk)
+            if disk_size is not None:
+                disk = _make_disk(folder, name, disk_size, sector_size)
+                vmx = vmx.with_setting("scsi0:0.fileName", disk)
             write_durably(folder / f"{name}.vmx", str(vmx))
         return cls.load(datastore / name)
 
@@ -356,51 +357,6 @@ class Machine:
         self.volume(disk)
         changed = Descriptor.load(self.home.descriptor).without_setting(f"scsi0:{disk}.fileName")
         write_durably(self.home.descriptor, str(changed))
-
-    def open(self, keys: Keys) -> "OpenMachine":
-        """Open the home, and the disks whose keys are available; errors as Volume.open."""
-        self.check_whole()
-        opened = OpenMachine(self.home.open(keys, self.uuid))
-        with contextlib.ExitStack() as cleanup:
-            cleanup.callback(opened.close)
-            opened.open_disks(self, keys)
-            cleanup.pop_all()
-        return opened
-
-
-@dataclass(slots=True)
-class OpenMachine:
-    """The open files of an unlocked machine; ``locked`` says why a disk could not be opened."""
-
-    home: DiskFile
-    disks: dict[int, OpenDisk] = field(default_factory=dict)
-    locked: dict[int, EncryptionKeyRequired] = field(default_factory=dict)
-
-    def open_disks(self, machine: Machine, keys: Keys) -> None:
-        """Open the disks that are not open yet."""
-        for number, chain in machine.chains.items():
-            if number in self.disks:
-                continue
-            try:
-                self.disks[number] = open_chain(chain, keys)
-            except EncryptionKeyRequired as missing:
-                self.locked[number] = missing
-            else:
-                self.locked.pop(number, None)
-
-    def disk(self, number: int = 0) -> OpenDisk:
-        """An open disk; raises the reason why it is locked, or :class:`InvalidArgument`."""
-        if number in self.locked:
-            raise self.locked[number]
-        if number not in self.disks:
-            raise InvalidArgument(f"the machine has no disk {number}")
-        return self.disks[number]
-
-    def close(self) -> None:
-        """Close the files and drop the machine's data keys."""
-        self.home.close()
-        for disk in self.disks.values():
-            disk.close()
 
 
 def check_name(name: str) -> None:

@@ -19,6 +19,8 @@ from kmipkit_vsphere.host.trusted_host import TrustedHost
 from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
 from kmipkit_vsphere.rpc.call import Row, Rows, table
+from kmipkit_vsphere.trust_authority import host_calls as image_calls
+from kmipkit_vsphere.trust_authority.measurements import Image
 
 MANAGEMENT: Final = "management"
 GUEST: Final = "guest"
@@ -58,6 +60,8 @@ class HostCalls:
             key_providers.SetKeyProvider.row(MANAGEMENT, self.set_provider),
             key_providers.RemoveKeyProvider.row(MANAGEMENT, self.remove_provider),
             key_providers.ConfigureVsan.row(MANAGEMENT, self.configure_vsan),
+            image_calls.BootedImage.row(MANAGEMENT, self.booted_image),
+            image_calls.PrepareUpgrade.row(MANAGEMENT, self.prepare_upgrade),
             host.ConfigureTrustedHost.row(MANAGEMENT, self.configure_trusted),
             host.AttestationStatus.row(MANAGEMENT, self.attestation),
             host.DumpCore.row(MANAGEMENT, self.dump_core),
@@ -83,8 +87,14 @@ class HostCalls:
     async def change_key(self, request: host.ChangeKey) -> host.ChangeKeyResult:
         if request.new_key is not None:
             return await in_thread(self._host.change_key, request.new_key)
-        source = self._keys.sources.get(_required(request.key_id, "keyId").provider_id)
-        return await in_thread(lambda: self._host.change_key(source.new_key()))
+        key_id = _required(request.key_id, "keyId")
+        return await in_thread(self._change_own_key, key_id)
+
+    def _change_own_key(self, key_id: CryptoKeyId) -> host.ChangeKeyResult:
+        """A key that this host gets itself: that of the id, or a new one if the id is empty."""
+        source = self._keys.sources.get(key_id.provider_id)
+        key = source.key(key_id) if key_id.key_id else source.new_key()
+        return self._host.change_key(key)
 
     async def add_key(self, request: host.AddKey) -> None:
         await in_thread(self._keys.add, request.key)
@@ -124,9 +134,8 @@ class HostCalls:
         if request.enable:
             await in_thread(self._keys.enable_persistence)
             return
-        disable = self._keys.persistence.disable
         remove = request.remove_all_stored_keys
-        await in_thread(partial(disable, remove_all_stored_keys=remove))
+        await in_thread(partial(self._keys.disable_persistence, remove_all_stored_keys=remove))
 
     async def set_provider(self, request: key_providers.SetKeyProvider) -> list[str]:
         await in_thread(self._keys.sources.set_native, request.spec)
@@ -141,6 +150,12 @@ class HostCalls:
     async def configure_trusted(self, request: host.ConfigureTrustedHost) -> list[str]:
         await in_thread(self._trusted().configure, request.services)
         return await in_thread(self._host.restore)
+
+    async def booted_image(self, _request: image_calls.BootedImage) -> Image:
+        return self._trusted().booted_image()
+
+    async def prepare_upgrade(self, request: image_calls.PrepareUpgrade) -> None:
+        await in_thread(self._trusted().prepare_upgrade, request.image)
 
     async def attestation(self, _request: host.AttestationStatus) -> HostAttestation:
         return await self._trusted().attest()

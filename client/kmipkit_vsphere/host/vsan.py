@@ -3,8 +3,9 @@
 vCenter pushes the addresses of the key servers, the provider's client certificate with its private
 key, and the id of the key. From then on the host asks the key server directly, also after a reboot
 while vCenter is down. The disk group of the host is encrypted under a data key of its own, which the
-fetched key locks. This is the only case in which a host holds credentials of a key server; they are in
-its sealed configuration.
+fetched key locks. This is the only case in which a host holds credentials of a key server (certificate,
+private key, user name and password); they are in its sealed configuration. A key of a native key
+provider needs none: the host derives it.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import trio
 
 from kmipkit_vsphere.host.descriptor import DISK_TEMPLATE
 from kmipkit_vsphere.host.disk import DiskFile
+from kmipkit_vsphere.host.key_sources import KeySources
 from kmipkit_vsphere.host.volume import NewKey, Volume
 from kmipkit_vsphere.model.errors import InvalidState
 from kmipkit_vsphere.model.files import write_durably
@@ -38,8 +40,15 @@ class VsanEncryption:
     ``_lock`` is held while the group is configured or mounted, including the fetching of its key.
     """
 
-    def __init__(self, config: SealedConfig, folder: Path, dial: Dial = KmipAccess.dial) -> None:
+    def __init__(
+        self,
+        config: SealedConfig,
+        folder: Path,
+        sources: KeySources,
+        dial: Dial = KmipAccess.dial,
+    ) -> None:
         self._config = config
+        self._sources = sources
         self._folder = folder
         self._dial = dial
         self._mounted: DiskFile | None = None
@@ -57,10 +66,13 @@ class VsanEncryption:
         """Apply a configuration: encrypt the disk group, or change its key.
 
         A new key locks the present data key, or with ``deep`` a new one, under which all data is
-        rewritten.
+        rewritten. With the same key, only the way to the key servers changes.
         """
         async with self._lock:
             previous = self.config()
+            if self._has_key_of(previous, config) and not deep:
+                self._config.set(_SETTING, config)
+                return
             key = await self._fetch(config)
             keys = {key.key_id: key.key_data}
             new = NewKey(key.key_data, key.key_id, config.cluster)
@@ -73,6 +85,13 @@ class VsanEncryption:
             finally:
                 for secret in keys.values():
                     secret.erase()
+
+    def _has_key_of(self, previous: VsanConfig | None, config: VsanConfig) -> bool:
+        return (
+            previous is not None
+            and self._mounted is not None
+            and (previous.cluster, previous.key_id) == (config.cluster, config.key_id)
+        )
 
     def _apply(self, keys: dict[CryptoKeyId, Secret], new: NewKey, deep: bool) -> None:
         self.unmount()
@@ -112,8 +131,13 @@ class VsanEncryption:
             return True
 
     async def _fetch(self, config: VsanConfig) -> CryptoKeyPlain:
-        provider = StandardKeyProvider(config.key_id.provider_id, self._dial(config.access))
-        return await provider.fetch(config.key_id)
+        provider_id = config.key_id.provider_id
+        if config.access is None:
+            source = self._sources.get(provider_id)
+            return await trio.to_thread.run_sync(source.key, config.key_id)
+        return await StandardKeyProvider(provider_id, self._dial(config.access)).fetch(
+            config.key_id
+        )
 
     def group(self) -> DiskFile:
         """The open disk group; :class:`InvalidState` while it is not."""

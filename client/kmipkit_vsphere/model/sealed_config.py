@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kmipkit_vsphere.model.encoding import convert, to_builtins
-from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
+from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument, InvalidState
 from kmipkit_vsphere.model.files import write_secret
 
 T = TypeVar("T")
@@ -28,8 +28,8 @@ _BOUND_TO: Final = b"kmipkit-host-configuration"
 class Sealer(Protocol):
     """What a TPM does for a host's secrets."""
 
-    def seal(self, data: bytes) -> bytes:
-        """Bind up to 128 bytes to this TPM and to the state of the host."""
+    def seal(self, data: bytes, state: bytes | None = None) -> bytes:
+        """Bind up to 128 bytes to this TPM and to a state of the host, None for the present one."""
 
     def unseal(self, blob: bytes) -> bytes:
         """The bytes again; raises a fault on another TPM, or in another state."""
@@ -41,6 +41,7 @@ class SealedConfig:
     def __init__(self, folder: Path, sealer: Sealer | None = None) -> None:
         self._file = folder / "configuration.sealed"
         self._key_file = folder / ("configuration.tpm" if sealer else "configuration.key")
+        self._next_key_file = folder / "configuration.tpm.next"
         self._sealer = sealer
         self._lock = threading.Lock()
         self._values = self._load()
@@ -72,6 +73,16 @@ class SealedConfig:
                 self._save(changed)
                 self._values = changed
 
+    def seal_for(self, state: bytes) -> None:
+        """Let the configuration open in another state of the host, too, such as after an upgrade."""
+        if self._sealer is None:
+            raise InvalidState("the configuration of this host is not sealed: it has no TPM")
+        with self._lock:
+            key = self._key()
+            # The present state first: the host may have opened the file that is replaced then.
+            write_secret(self._key_file, self._sealer.seal(key))
+            write_secret(self._next_key_file, self._sealer.seal(key, state))
+
     def _load(self) -> dict[str, Any]:
         if not self._file.exists():
             return {}
@@ -96,7 +107,15 @@ class SealedConfig:
             write_secret(self._key_file, self._sealer.seal(key) if self._sealer else key)
             return key
         stored = self._key_file.read_bytes()
-        key = self._sealer.unseal(stored) if self._sealer else stored
+        key = self._unseal(self._sealer, stored) if self._sealer else stored
         if len(key) != KEY_SIZE:
             raise DamagedData(f"{self._key_file} is not a key of {KEY_SIZE} bytes")
         return key
+
+    def _unseal(self, sealer: Sealer, stored: bytes) -> bytes:
+        try:
+            return sealer.unseal(stored)
+        except InvalidState:
+            if not self._next_key_file.exists():
+                raise
+        return sealer.unseal(self._next_key_file.read_bytes())

@@ -45,7 +45,7 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_1
+from kmipkit.spec.versions import V1_1, Version
 from kmipkit_vsphere.model.errors import KeyProviderError
 from kmipkit_vsphere.model.keys import Secret
 
@@ -117,12 +117,14 @@ class KMIPSession:
     ) -> None:
         self._connection = connection
         self._authentication = _authentication(login)
+        self._server_versions: frozenset[Version] = frozenset()
+        self.version = VERSION
         self.server = server
 
     async def negotiate(self) -> None:
         """a: Discover Versions without a batch item id; the first message of every connection."""
         item = RequestBatchItem(**_item(Operation.DISCOVER_VERSIONS, _NO_VERSIONS))
-        [payload] = await self._exchange(_message([item], None))
+        [payload] = await self._exchange(_message([item], None, self.version))
         self._check_versions(payload)
 
     async def discover_versions(self) -> None:
@@ -130,8 +132,8 @@ class KMIPSession:
         self._check_versions(await self._ask(Operation.DISCOVER_VERSIONS, _NO_VERSIONS))
 
     def _check_versions(self, payload: Any) -> None:
-        versions = [v.version for v in payload.protocol_versions]
-        if VERSION not in versions:
+        self._server_versions = frozenset(v.version for v in payload.protocol_versions)
+        if VERSION not in self._server_versions:
             raise KeyServerRefused(f"{self.server} does not speak KMIP {VERSION}", None)
 
     async def vendor(self) -> str:
@@ -191,7 +193,7 @@ class KMIPSession:
         return answer
 
     async def _ask_all(self, requests: Sequence[tuple[Operation, Any]]) -> list[Any]:
-        return await self._exchange(_numbered(requests, self._authentication))
+        return await self._exchange(_numbered(requests, self._authentication, self.version))
 
     async def _exchange(self, request: RequestMessage) -> list[Any]:
         """The payloads of the answers, in the order of the requests."""
@@ -211,7 +213,11 @@ class KMIPSession:
         expected = [(item.operation, item.unique_batch_item_id) for item in asked]
         if [(item.operation, item.unique_batch_item_id) for item in answers] != expected:
             raise KeyServerRefused(f"the answer of {self.server} does not fit the request", None)
-        return [answer.response_payload for answer in answers]
+        payloads = [answer.response_payload for answer in answers]
+        if None in payloads:
+            name = asked[payloads.index(None)].operation.name
+            raise KeyServerRefused(f"{self.server} answers {name} without a payload", None)
+        return payloads
 
 
 _NO_VERSIONS: Final = DiscoverVersionsRequest()
@@ -227,20 +233,22 @@ def _item(operation: Operation, payload: Any) -> dict[str, Any]:
 
 
 def _numbered(
-    requests: Sequence[tuple[Operation, Any]], authentication: Authentication | None
+    requests: Sequence[tuple[Operation, Any]],
+    authentication: Authentication | None,
+    version: Version,
 ) -> RequestMessage:
     items = [
         RequestBatchItem(unique_batch_item_id=batch_item_id(number), **_item(*request))
         for number, request in enumerate(requests, 1)
     ]
-    return _message(items, authentication)
+    return _message(items, authentication, version)
 
 
 def _message(
-    items: Sequence[RequestBatchItem], authentication: Authentication | None
+    items: Sequence[RequestBatchItem], authentication: Authentication | None, version: Version
 ) -> RequestMessage:
     header = RequestHeader(
-        protocol_version=ProtocolVersion.of(VERSION),
+        protocol_version=ProtocolVersion.of(version),
         authentication=authentication,
         batch_count=len(items),
     )

@@ -6,8 +6,11 @@ from kmipkit_vsphere.providers.kmip_access import KmipAccess
 
 
 class VsanConfig(Message):
-    """What vCenter pushes: the cluster, the id of its key, and how to reach the key servers."""
+    """What vCenter pushes: the cluster, the id of its key, and how to reach the key servers.
+
+    ``access`` is None for a key of a native key provider, which the host derives itself.
+    """
 
     cluster: Text
     key_id: CryptoKeyId
-    access: KmipAccess
+    access: KmipAccess | None = None

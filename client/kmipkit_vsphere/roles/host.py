@@ -24,8 +24,7 @@ from kmipkit_vsphere.roles.process import (
     run,
 )
 from kmipkit_vsphere.rpc.call import Rows
-from kmipkit_vsphere.trust_authority.measurements import Event, Image
-from kmipkit_vsphere.trust_authority.tpm import TPM
+from kmipkit_vsphere.trust_authority.measurements import Image
 from kmipkit_vsphere.trust_authority.tpm2 import open_tpm
 from kmipkit_vsphere.vmotion.migrations import Migrations
 from kmipkit_vsphere.vmotion.service import MigrationCalls
@@ -50,7 +49,8 @@ def run_host(
     """Run an ESXi host until it is stopped; its keys end with the process."""
     log_to_stderr()
     tpm = open_tpm(boot.tpm) if boot else None
-    events = _measure(boot, tpm) if boot and tpm else []
+    image = _booted_image(boot) if boot and tpm else None
+    events = image.measure(tpm) if image and tpm else []
     host = Host.start(name, folder, tpm)
     if tpm is not None:
         host.trusted = TrustedHost(
@@ -62,6 +62,7 @@ def run_host(
             events,
             listening.credentials,
             system_clock,
+            image,
         )
 
     try:
@@ -98,13 +99,12 @@ def background(host: Host) -> tuple[Task, ...]:
     )
 
 
-def _measure(boot: Boot, tpm: TPM) -> list[Event]:
-    """Boot: measure the image into the registers of the TPM, which was reset before."""
+def _booted_image(boot: Boot) -> Image:
+    """What is measured into the registers of the TPM, which was reset before."""
     try:
-        image = decode(boot.image.read_bytes(), Image)
+        return decode(boot.image.read_bytes(), Image)
     except (OSError, InvalidArgument) as error:
         raise InvalidArgument(f"cannot use the base image {boot.image}: {error}") from None
-    return image.measure(tpm)
 
 
 def host_callers(managers: tuple[str, ...], guests: tuple[str, ...]) -> Callers:

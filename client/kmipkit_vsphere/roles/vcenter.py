@@ -10,16 +10,18 @@ from typing import Final, NamedTuple
 from kmipkit_certs.credentials import certificates_pem
 
 from kmipkit_vsphere.model.clock import system_clock
-from kmipkit_vsphere.model.errors import InvalidState, VSphereError
+from kmipkit_vsphere.model.errors import VSphereError
+from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
-from kmipkit_vsphere.providers.kmip_session import Login
+from kmipkit_vsphere.providers.kmip_access import login, login_problem
+from kmipkit_vsphere.providers.proxy import ProxyAddress
 from kmipkit_vsphere.roles.logs import log_to_stderr
 from kmipkit_vsphere.roles.process import Announce, Listening, Service, Task, repeat, run
 from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.tls import Credentials
-from kmipkit_vsphere.vcenter.key_providers import ServerDialer, password_name
-from kmipkit_vsphere.vcenter.key_server_trust import ClientTrust, Trust
+from kmipkit_vsphere.vcenter.key_providers import ServerDialer
+from kmipkit_vsphere.vcenter.key_server_trust import ClientTrust, Trust, password_name
 from kmipkit_vsphere.vcenter.service import USER, VCenterService
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -27,6 +29,8 @@ from kmipkit_vsphere.vcenter.vcenter import VCenter
 STORE: Final = "vcenter.sqlite3"
 BACKGROUND_INTERVAL: Final = 5.0
 """Seconds between two rounds of background tasks."""
+PROXY_PORT: Final = 8080
+"""The port of a proxy for which none is given."""
 POLL_INTERVAL: Final = 300.0
 """Seconds between two health polls of the key servers, as seen of a real vCenter (§3.4)."""
 
@@ -46,11 +50,14 @@ def run_vcenter(
     announce: Announce,
     poll_interval: float = POLL_INTERVAL,
     api: API | None = None,
+    *,
+    trusted_admins: Iterable[str] = (),
 ) -> None:
     """Run a vCenter until it is stopped.
 
     ``key_server`` has its credentials as a KMIP client, for the providers without their own, and
-    ``api`` says where the Web Services API listens, if it does.
+    ``api`` says where the Web Services API listens, if it does. ``trusted_admins`` are appointed to
+    that group.
     """
     log_to_stderr()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,6 +80,9 @@ def run_vcenter(
     )
     authorities = certificates_pem(listening.credentials.trusted())
     vcenter.trust_authority.authorities = authorities.decode()
+    vcenter.trusted_clusters.authorities = authorities.decode()
+    for member in trusted_admins:
+        vcenter.trusted_admins.appoint(member)
 
     try:
         rows = VCenterService(vcenter).rows()
@@ -108,10 +118,11 @@ def _key_servers(store: Store, trust: Trust) -> ServerDialer:
         # other servers of its provider, and the other providers, have nothing to do with it.
         problem: str | None = None
         client = ClientTrust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), frozenset())
-        login: Login | None = None
+        password: Secret | None = None
         try:
             client = trust.for_provider(provider)
-            login = _login(store, provider, server)
+            password = store.secrets.get(password_name(provider, server.name))
+            problem = login_problem(server.user_name, password)
         except VSphereError as failure:
             problem = failure.message
         return TLSKeyServer(
@@ -120,25 +131,20 @@ def _key_servers(store: Store, trust: Trust) -> ServerDialer:
             server.port,
             client.context,
             client.pinned,
-            login,
-            server.timeout or None,
+            login(server.user_name, password),
+            server.timeout,
             problem,
             client.revocations,
+            _proxy(server),
         )
 
     return dial
 
 
-def _login(store: Store, provider: str, server: ServerRecord) -> Login | None:
-    if not server.user_name:
+def _proxy(server: ServerRecord) -> ProxyAddress | None:
+    if server.proxy_address is None:
         return None
-    password = store.secrets.get(password_name(provider, server.name))
-    if password is None:
-        raise InvalidState(
-            f"the password of user {server.user_name} is missing; set it with update-key-server"
-            " --password-file"
-        )
-    return Login(server.user_name, password)
+    return ProxyAddress(server.proxy_address, server.proxy_port or PROXY_PORT)
 
 
 def for_users(address: tuple[str, int], credentials: Credentials) -> Listening:

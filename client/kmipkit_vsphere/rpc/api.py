@@ -1,4 +1,4 @@
-"""What a role serves at which path: its methods under ``/api/``, and their description.
+"""What a role serves at which path: its methods under ``/api/``, their description, the caller.
 
 ``POST /api/METHOD`` takes the fields of the request as a JSON object. A method that only reads also
 answers ``GET``, with its fields in the query. The answer is JSON, or a fault
@@ -27,6 +27,8 @@ from kmipkit_vsphere.rpc.call import API, Request, Row, Rows
 from kmipkit_vsphere.rpc.http import JSON, Answer, Call, Head, Refusal
 
 DESCRIPTION: Final = "/openapi.json"
+_DOCUMENTS: Final = (DESCRIPTION, openapi.CALLER)
+"""Paths that everybody with a certificate may read."""
 MAX_FIELDS: Final = 256
 """Fields in the query of a URL."""
 
@@ -41,7 +43,7 @@ class Caller(NamedTuple):
 
 
 class Api:
-    """The methods of a role, and their description, which everybody with a certificate may read."""
+    """The methods of a role, and the documents beside them."""
 
     def __init__(self, rows: Rows, title: str) -> None:
         self._rows = rows
@@ -70,7 +72,7 @@ class Api:
         """The answer to a call that was accepted; raises :class:`Refusal` if it cannot be read."""
         row = self._find(call.head.path)
         if row is None:
-            return Answer(HTTPStatus.OK, self._description)
+            return Answer(HTTPStatus.OK, self._document(call.head.path, caller))
         try:
             request = _read(call, row.request)
         except InvalidArgument as problem:
@@ -79,8 +81,8 @@ class Api:
         return await _run(row, request, caller)
 
     def _find(self, path: str) -> Row | None:
-        """The row of a path, None for the description; Refusal if there is nothing."""
-        if path == DESCRIPTION:
+        """The row of a path, None for a document; Refusal if there is nothing."""
+        if path in _DOCUMENTS:
             return None
         row = self._rows.get(path.removeprefix(API)) if path.startswith(API) else None
         if row is None:
@@ -92,6 +94,11 @@ class Api:
         if similar:
             return f"did you mean {API}{similar[0]}?"
         return f"{DESCRIPTION} describes what there is"
+
+    def _document(self, path: str, caller: Caller) -> bytes:
+        if path == openapi.CALLER:
+            return encode(openapi.CallerInfo(caller.name, sorted(caller.roles)))
+        return self._description
 
     @cached_property
     def _description(self) -> bytes:

@@ -13,10 +13,20 @@ from typing import Any, Final, Protocol
 from kmipkit import __version__
 from kmipkit_vsphere.model.encoding import json_schema
 from kmipkit_vsphere.model.errors import FAULTS
+from kmipkit_vsphere.model.message import Message
 from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.rpc.faults import PROBLEM, Problem, faults_by_status
 
+CALLER: Final = "/caller"
+"""The path at which a role says who it takes its caller for."""
 _SCHEME: Final = "mutualTLS"
+
+
+class CallerInfo(Message):
+    """Who makes a call: the name in the certificate, and the roles that it has here."""
+
+    name: str
+    roles: list[str]
 
 
 class Described(Protocol):
@@ -39,7 +49,7 @@ def describe(title: str, rows: Iterable[Described]) -> dict[str, Any]:
     """The description, as JSON has it."""
     rows = tuple(rows)
     types = [row.request for row in rows], [row.request.answer() for row in rows]
-    schemas, components = json_schema([*types[0], *types[1], Problem])
+    schemas, components = json_schema([*types[0], *types[1], Problem, CallerInfo])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -49,8 +59,11 @@ def describe(title: str, rows: Iterable[Described]) -> dict[str, Any]:
             " certificate on both sides.",
         },
         "paths": {
-            row.request.path(): _path(row, request, answer, components)
-            for row, request, answer in zip(rows, schemas, schemas[len(rows) :], strict=False)
+            CALLER: {"get": _caller(schemas[-1])},
+            **{
+                row.request.path(): _path(row, request, answer, components)
+                for row, request, answer in zip(rows, schemas, schemas[len(rows) :], strict=False)
+            },
         },
         "components": {
             "schemas": components,
@@ -84,6 +97,17 @@ def _resolve(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, An
     return resolved
 
 
+def _caller(answer: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": "caller",
+        "tags": ["caller"],
+        "summary": "Show who the role takes its caller for.",
+        "description": "Needs nothing but a trusted certificate.",
+        "security": [{_SCHEME: []}],
+        "responses": _all_responses(answer),
+    }
+
+
 def _path(
     row: Described, request: dict[str, Any], answer: dict[str, Any], components: dict[str, Any]
 ) -> dict[str, Any]:
@@ -92,14 +116,7 @@ def _path(
         "tags": [_area(row.request)],
         **_texts(row),
         "security": [{_SCHEME: list(row.needs)}],
-        "responses": {
-            "200": {
-                "description": "The answer.",
-                "content": {"application/json": {"schema": answer}},
-            },
-            **{str(status.value): _reference(status) for status in faults_by_status()},
-            "default": {"$ref": "#/components/responses/Problem"},
-        },
+        "responses": _all_responses(answer),
     }
     body = {"required": True, "content": {"application/json": {"schema": request}}}
     path: dict[str, Any] = {"post": {"operationId": method, **operation, "requestBody": body}}
@@ -132,6 +149,15 @@ def _texts(row: Described) -> dict[str, str]:
     where = f" on `{row.entity}`" if row.entity else ""
     needs = f"Needs {' and '.join(row.needs)}{where}."
     return {"summary": summary.replace("\n", " "), "description": f"{more}\n\n{needs}".lstrip()}
+
+
+def _all_responses(answer: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": answer}}
+    return {
+        "200": {"description": "The answer.", "content": content},
+        **{str(status.value): _reference(status) for status in faults_by_status()},
+        "default": {"$ref": "#/components/responses/Problem"},
+    }
 
 
 # Faults ------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from kmipkit_vsphere.trust_authority.calls import (
     SealedKey,
     UnwrapKey,
 )
-from kmipkit_vsphere.trust_authority.measurements import Event
+from kmipkit_vsphere.trust_authority.measurements import Event, booted
 from kmipkit_vsphere.trust_authority.tpm import TPM
 
 REATTEST_AT: Final = 2 / 3
@@ -184,6 +184,7 @@ class TrustedAgent:
             session.since.isoformat() if session else None,
             session.until.isoformat() if session else None,
             self._messages,
+            booted(self._events),
         )
 
 

@@ -11,6 +11,7 @@ from kmipkit_vsphere.providers.kmip_access import KmipAccess
 from kmipkit_vsphere.rpc.call import Query, Request
 from kmipkit_vsphere.trust_authority.anchors import Anchors
 from kmipkit_vsphere.trust_authority.measurements import Event, Image
+from kmipkit_vsphere.trust_authority.primary_key import PrimaryKeyMode
 
 # Attestation -------------------------------------------------------------------------------------
 
@@ -94,10 +95,15 @@ class ServiceInfo(Query[ServiceIdentity]):
 
 
 class TrustedProvider(Message):
-    """A trusted key provider: its primary key, and how to reach the key servers."""
+    """A trusted key provider: its primary key, what is done with it, and how to reach the servers.
+
+    ``previous_key_ids`` are primary keys from before a rotation, the latest first: they only unwrap.
+    """
 
     primary_key_id: Text
     access: KmipAccess
+    mode: PrimaryKeyMode = PrimaryKeyMode.FETCH
+    previous_key_ids: tuple[str, ...] = ()
 
 
 class TrustConfiguration(Message):
@@ -122,12 +128,27 @@ class ApplyConfiguration(Request[None]):
     configuration: TrustConfiguration
 
 
+class ProviderHealth(Message, omit_defaults=True):
+    """A trusted key provider as one service sees it; without a problem it can be used."""
+
+    mode: PrimaryKeyMode
+    primary_key_id: str
+    problem: str | None = None
+
+
 class TrustAuthorityHealth(Message):
-    """The applied configuration, and for each trusted key provider its problem or None."""
+    """The applied configuration, and the state of each trusted key provider."""
 
     digest: str | None
-    providers: dict[str, str | None]
+    providers: dict[str, ProviderHealth]
 
 
 class Health(Query[TrustAuthorityHealth]):
     """Ask a Trust Authority host which configuration it has, and whether its keys can be had."""
+
+
+class CheckPrimaryKey(Request[ProviderHealth]):
+    """Ask a Trust Authority host whether it could use a provider, before it is configured."""
+
+    name: Text
+    provider: TrustedProvider

@@ -2,77 +2,20 @@
 
 Each trusted key provider has a primary key on a key server, which an administrator created there
 beforehand. The service creates a key-encryption key for each request and wraps it with the primary
-key. The wrapped key is the key's id, stored with the machine; the key server stores nothing about a
-machine.
+key (:mod:`kmipkit_vsphere.trust_authority.primary_key`). The wrapped key is the key's id, stored with
+the machine; the key server stores nothing about a machine.
 """
 
 import base64
 import binascii
 import secrets
 from collections.abc import Mapping
-from typing import Final, Protocol
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import DamagedData, KeyProviderError, NotAttested, NotFound
-from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
-from kmipkit_vsphere.providers.kmip_session import KeyServer
-from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.trust_authority import token
-from kmipkit_vsphere.trust_authority.calls import NewKey, SealedKey, UnwrapKey
-
-KEK_SIZE: Final = 32
-_VERSION: Final = b"\x01"
-_NONCE_SIZE: Final = 12
-
-
-class PrimaryKey(Protocol):
-    """The primary key of a trusted key provider."""
-
-    async def wrap(self, kek: bytes, context: bytes) -> bytes:
-        """Wrap a key-encryption key, bound to a context."""
-
-    async def unwrap(self, blob: bytes, context: bytes) -> bytes:
-        """The key; :class:`DamagedData` if it was altered, or wrapped by another primary key."""
-
-    async def check(self) -> None:
-        """Raise :class:`KeyProviderError` if the key is not available."""
-
-
-class FetchedPrimaryKey:
-    """A primary key that is fetched on its first use, and then held in memory (Q9)."""
-
-    def __init__(self, provider: str, key_id: str, servers: list[KeyServer]) -> None:
-        self._key_id = CryptoKeyId(provider, key_id)
-        self._provider = StandardKeyProvider(provider, servers)
-        self._key: Secret | None = None
-
-    async def _cipher(self) -> AESGCM:
-        if self._key is None:
-            self._key = (await self._provider.fetch(self._key_id)).key_data
-        return AESGCM(self._key.reveal())
-
-    async def wrap(self, kek: bytes, context: bytes) -> bytes:
-        """AES-256-GCM behind a version byte."""
-        nonce = secrets.token_bytes(_NONCE_SIZE)
-        return _VERSION + nonce + (await self._cipher()).encrypt(nonce, kek, _VERSION + context)
-
-    async def unwrap(self, blob: bytes, context: bytes) -> bytes:
-        """Reverses :meth:`wrap`."""
-        cipher = await self._cipher()
-        nonce, body = blob[1 : 1 + _NONCE_SIZE], blob[1 + _NONCE_SIZE :]
-        try:
-            return cipher.decrypt(nonce, body, blob[:1] + context)
-        except (InvalidTag, ValueError):
-            raise DamagedData(
-                "the wrapped key was altered, or wrapped by another primary key"
-            ) from None
-
-    async def check(self) -> None:
-        """Asks the key server, even if the key is in memory."""
-        (await self._provider.fetch(self._key_id)).key_data.erase()
+from kmipkit_vsphere.trust_authority.calls import NewKey, ProviderHealth, SealedKey, UnwrapKey
+from kmipkit_vsphere.trust_authority.primary_key import KEK_SIZE, TrustedKeyProvider
 
 
 class KeyProviderService:
@@ -82,7 +25,7 @@ class KeyProviderService:
         self,
         group: str,
         issuers: Mapping[str, str],
-        providers: Mapping[str, PrimaryKey],
+        providers: Mapping[str, TrustedKeyProvider],
         clock: Clock,
     ) -> None:
         self._group = group
@@ -94,8 +37,7 @@ class KeyProviderService:
         """Create a key, and seal it to the holder of the token."""
         claims = self._authenticate(request.token)
         kek = secrets.token_bytes(KEK_SIZE)
-        # Bound to the provider's name: one provider's key cannot be passed off as another's.
-        wrapped = await self._primary(request.provider).wrap(kek, request.provider.encode())
+        wrapped = await self._provider(request.provider).wrap(kek)
         return self._seal(claims, base64.b64encode(wrapped).decode("ascii"), kek)
 
     async def unwrap_key(self, request: UnwrapKey) -> SealedKey:
@@ -105,7 +47,7 @@ class KeyProviderService:
             wrapped = base64.b64decode(request.key_id, validate=True)
         except binascii.Error:
             raise DamagedData("this is not the id of a key of a trusted key provider") from None
-        kek = await self._primary(request.provider).unwrap(wrapped, request.provider.encode())
+        kek = await self._provider(request.provider).unwrap(wrapped)
         return self._seal(claims, request.key_id, kek)
 
     def _authenticate(self, presented: str | None) -> token.HostClaims:
@@ -113,24 +55,26 @@ class KeyProviderService:
             raise NotAttested("there is no token; attest first")
         return token.check(presented, self._issuers, self._group, self._clock())
 
-    def _primary(self, name: str) -> PrimaryKey:
-        primary = self._providers.get(name)
-        if primary is None:
+    def _provider(self, name: str) -> TrustedKeyProvider:
+        provider = self._providers.get(name)
+        if provider is None:
             raise NotFound(f"there is no trusted key provider {name}")
-        return primary
+        return provider
 
     def _seal(self, claims: token.HostClaims, key_id: str, kek: bytes) -> SealedKey:
         sealed = token.seal_to(claims.cnf.x25519, kek, key_id.encode())
         return SealedKey(key_id, sealed)
 
-    async def health(self) -> dict[str, str | None]:
-        """Trusted key provider to its problem, None if it has none."""
-        problems: dict[str, str | None] = {}
-        for name, primary in self._providers.items():
-            try:
-                await primary.check()
-            except KeyProviderError as failure:
-                problems[name] = failure.message
-            else:
-                problems[name] = None
-        return problems
+    async def health(self) -> dict[str, ProviderHealth]:
+        """Trusted key provider to its mode, its primary key, and its problem if it has one."""
+        return {name: await health_of(provider) for name, provider in self._providers.items()}
+
+
+async def health_of(provider: TrustedKeyProvider) -> ProviderHealth:
+    """Ask the key servers of one provider whether its primary key can be used."""
+    problem: str | None = None
+    try:
+        await provider.current.check()
+    except (KeyProviderError, DamagedData) as failure:
+        problem = failure.message
+    return ProviderHealth(provider.mode, provider.current.key_id, problem)

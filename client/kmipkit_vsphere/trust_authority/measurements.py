@@ -11,7 +11,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from kmipkit_vsphere.model.errors import AttestationFailed
+from kmipkit_vsphere.model.encoding import decode
+from kmipkit_vsphere.model.errors import AttestationFailed, InvalidArgument
 from kmipkit_vsphere.model.message import Message
 from kmipkit_vsphere.trust_authority.tpm import PCR_SIZE, PCRS, TPM
 
@@ -80,6 +81,14 @@ class Image(Message):
         return events
 
 
+def parse_manifest(text: str) -> Image:
+    """A base image from its manifest; :class:`InvalidArgument` if it is none."""
+    try:
+        return decode(text.encode(), Image)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"this is not a manifest: {error.message}") from None
+
+
 def accept(events: Sequence[Event], images: Iterable[Image]) -> Image:
     """The accepted image whose log this is; :class:`AttestationFailed` with the reason if none."""
     if len(events) > MAX_EVENTS:
@@ -94,10 +103,14 @@ def accept(events: Sequence[Event], images: Iterable[Image]) -> Image:
     for image in images:
         if list(events) == image.events():
             return image
-    versions = [event.name for event in events if event.kind == "version"]
     raise AttestationFailed(
-        f"the software of the host ({', '.join(versions) or 'unknown'}) is not an accepted image"
+        f"the software of the host ({booted(events) or 'unknown'}) is not an accepted image"
     )
+
+
+def booted(events: Iterable[Event]) -> str | None:
+    """Name and version of an image by its log, None if the log does not have them."""
+    return ", ".join(event.name for event in events if event.kind == "version") or None
 
 
 def _event(pcr: int, kind: str, name: str) -> Event:

@@ -42,8 +42,11 @@ class TPM(Protocol):
     def extend(self, pcr: int, digest: bytes) -> None:
         """Extend a register by a SHA-256 digest."""
 
-    def seal(self, data: bytes) -> bytes:
-        """Bind up to 128 bytes to this TPM and to the present state of :data:`PCRS`."""
+    def seal(self, data: bytes, state: bytes | None = None) -> bytes:
+        """Bind up to 128 bytes to this TPM and to a state of :data:`PCRS`.
+
+        ``state`` is the digest over the registers, None for what they hold now.
+        """
 
     def unseal(self, blob: bytes) -> bytes:
         """The sealed bytes; refused on another TPM, or after the registers changed."""

@@ -166,14 +166,15 @@ class TPM2:
         with self._lock:
             self._tpm.pcr_extend(_stack.ESYS_TR(pcr), values)
 
-    def seal(self, data: bytes) -> bytes:
+    def seal(self, data: bytes, state: bytes | None = None) -> bytes:
         """A sealed object under the storage key, with a policy over the registers."""
         with self._lock:
-            return self._seal(data)
+            return self._seal(data, state or b"")
 
-    def _seal(self, data: bytes) -> bytes:
-        # A trial session computes the digest of the policy "the registers are as they are now".
-        session = self._policy(_stack.TPM2_SE.TRIAL)
+    def _seal(self, data: bytes, state: bytes) -> bytes:
+        # A trial session computes the digest of the policy "the registers are as they are now", or
+        # as a given digest says (TPM 2.0 Part 3 §23.7: a trial session does not compare it).
+        session = self._policy(_stack.TPM2_SE.TRIAL, state)
         try:
             policy = self._tpm.policy_get_digest(session)
         finally:
@@ -219,10 +220,10 @@ class TPM2:
                 self._tpm.flush_context(session)
                 self._tpm.flush_context(handle)
 
-    def _policy(self, kind: Any) -> Any:
+    def _policy(self, kind: Any, state: bytes = b"") -> Any:
         session = self._session(kind)
         selection = _stack.TPML_PCR_SELECTION.parse(SELECTION)
-        self._tpm.policy_pcr(session, b"", selection)
+        self._tpm.policy_pcr(session, state, selection)
         return session
 
     @contextmanager

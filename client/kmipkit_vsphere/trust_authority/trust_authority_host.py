@@ -31,20 +31,20 @@ from kmipkit_vsphere.trust_authority.calls import (
     AttestationChallenge,
     AttestationResult,
     Challenge,
+    CheckPrimaryKey,
     Health,
     NewKey,
+    ProviderHealth,
     SealedKey,
     ServiceIdentity,
     ServiceInfo,
     TrustAuthorityHealth,
     TrustConfiguration,
+    TrustedProvider,
     UnwrapKey,
 )
-from kmipkit_vsphere.trust_authority.key_provider_service import (
-    FetchedPrimaryKey,
-    KeyProviderService,
-    PrimaryKey,
-)
+from kmipkit_vsphere.trust_authority.key_provider_service import KeyProviderService, health_of
+from kmipkit_vsphere.trust_authority.primary_key import MODES, TrustedKeyProvider
 
 MANAGER: Final = "trust-authority-manager"
 TRUSTED_HOST: Final = "trusted-host"
@@ -124,8 +124,8 @@ class TrustAuthorityHost:
 
     def _use(self, configuration: TrustConfiguration) -> None:
         # New services, so that no call sees parts of two configurations.
-        primary_keys: dict[str, PrimaryKey] = {
-            name: FetchedPrimaryKey(name, provider.primary_key_id, self._dial(provider.access))
+        providers = {
+            name: self._provider(name, provider)
             for name, provider in configuration.providers.items()
         }
         group = configuration.group or self.service_id
@@ -138,7 +138,14 @@ class TrustAuthorityHost:
             self._clock,
         )
         self.key_provider = KeyProviderService(
-            group, configuration.attestation_keys, primary_keys, self._clock
+            group, configuration.attestation_keys, providers, self._clock
+        )
+
+    def _provider(self, name: str, provider: TrustedProvider) -> TrustedKeyProvider:
+        servers, key = self._dial(provider.access), MODES[provider.mode]
+        key_ids = (provider.primary_key_id, *provider.previous_key_ids)
+        return TrustedKeyProvider(
+            name, provider.mode, [key(name, key_id, servers) for key_id in key_ids]
         )
 
     def context(self, credentials: Credentials) -> ssl.SSLContext:
@@ -168,6 +175,7 @@ class TrustAuthorityHost:
         return table(
             ServiceInfo.row(MANAGER, self._info),
             ApplyConfiguration.row(MANAGER, self._apply_configuration),
+            CheckPrimaryKey.row(MANAGER, self._check_primary_key),
             Health.row(MANAGER, self._health),
         )
 
@@ -191,6 +199,9 @@ class TrustAuthorityHost:
     async def _apply_configuration(self, request: ApplyConfiguration) -> None:
         self.apply(request.configuration)
         log.info("applied a new configuration")
+
+    async def _check_primary_key(self, request: CheckPrimaryKey) -> ProviderHealth:
+        return await health_of(self._provider(request.name, request.provider))
 
     async def _health(self, _request: Health) -> TrustAuthorityHealth:
         return TrustAuthorityHealth(self.configuration.digest, await self.key_provider.health())

@@ -184,6 +184,35 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 (),
                 "the next check of its compliance that finds nothing",
             ),
+            Definition(
+                AlarmName.HOST_ATTESTATION,
+                "host",
+                "a host of a trusted cluster is not attested",
+                (Colour.RED,),
+                ("TaHostAttestFailEvent",),
+                f"{PREFIX}TaHostAttestPassEvent",
+                entity_of,
+                _is("TaHostAttestPassEvent"),
+            ),
+            Definition(
+                AlarmName.TRUST_AUTHORITY,
+                "trustAuthority or cluster",
+                "hosts of a trust authority do not answer (red: none does), or are not up to date",
+                _BOTH,
+                (
+                    "kms.crypto.TrustAuthority.ClusterNotAvailable",
+                    "kms.crypto.TrustAuthority.ClusterUnhealthy",
+                ),
+                "the next look that finds nothing",
+            ),
+            Definition(
+                AlarmName.PRIMARY_KEY,
+                "provider",
+                "a trust authority cannot use the primary key of a trusted key provider",
+                (Colour.RED,),
+                ("kms.crypto.TrustAuthority.KmsUnhealthy",),
+                "the next look that finds nothing",
+            ),
         )
     }
 )

@@ -22,6 +22,7 @@ from kmipkit_vsphere.vcenter.calls.events import (
     QueryEvents,
     Severity,
 )
+from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
 from kmipkit_vsphere.vcenter.store import Store
 
 COMPLETE: Final = ("esx.", "vim.event.")
@@ -81,12 +82,19 @@ def _time(text: str | None, name: str) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def full_id(event_type: str) -> str:
+    """The identifier of a type as vSphere has it, with its prefix."""
+    return event_type if event_type.startswith(COMPLETE) else PREFIX + event_type
+
+
 class EventLog:
     """Appends events to the store, and finds them again; ``observe`` gets each of them."""
 
     def __init__(self, store: Store, clock: Clock, observe: Callable[[Event], None]) -> None:
         self._store = store
         self._clock = clock
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each event."""
         self._observe = observe
 
     def add(
@@ -102,23 +110,34 @@ class EventLog:
         severity: Severity | None = None,
         **arguments: Any,
     ) -> None:
-        """Append one event; ``event_type`` is without the common prefix. Never pass key bytes."""
+        """Append one event; ``event_type`` is without the common prefix. Never pass key bytes.
+
+        Its severity is that of its type, but an operation that failed is an error.
+        """
+        usual = EVENT_TYPES[event_type].severity
+        if failed and usual is Severity.INFO:
+            usual = Severity.ERROR
+        about = {entity.type: entity.name} if entity is not None else {}
+        if key_id is not None and key_id.key_id:
+            about["key"] = str(key_id)
         event = Event(
             key=self._store.events.next_key(),
             created_time=self._clock().isoformat(timespec="milliseconds"),
             user_name=user,
-            event_type_id=event_type if event_type.startswith(COMPLETE) else PREFIX + event_type,
-            severity=severity or (Severity.ERROR if failed else Severity.INFO),
+            event_type_id=full_id(event_type),
+            severity=severity or usual,
             operation=operation,
             result="failure" if failed else "success",
             key_id=(key_id.key_id if key_id else "") or (NO_KEY if operation else ""),
             provider_id=key_id.provider_id if key_id else "",
             entity=entity,
-            arguments=arguments,
+            arguments=about | arguments,
             message=message,
         )
         self._store.events.add(event)
         self._observe(event)
+        for listener in self.listeners:
+            listener()
 
     def find(self, selection: EventFilter | None = None) -> list[Event]:
         """The events that match, the oldest first; DamagedData where the chain is broken."""

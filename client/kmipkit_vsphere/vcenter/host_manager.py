@@ -92,6 +92,13 @@ class HostManager(HostEncryption):
             info = await self.call(record, HostInfo())
             record = replace(record, uuid=info.uuid)
             self._inventory.put_host(record)
+            if info.has_tpm:
+                self._crypto.event_log.add(
+                    "HostTpmConfigEncryptionEvent",
+                    f"the configuration of host {name} is encrypted, and sealed by its TPM",
+                    user=caller.user,
+                    entity=Entity("host", name, info.uuid),
+                )
             if must_be_safe:
                 await self._configure(caller.unchecked(), name)
             return info

@@ -38,7 +38,7 @@ from kmipkit_vsphere.vcenter.calls.machines import ListedMachine
 from kmipkit_vsphere.vcenter.calls.policies import StoragePolicy
 from kmipkit_vsphere.vcenter.clones import CloneRecord, Clones
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
-from kmipkit_vsphere.vcenter.encryption import MachineEncryption
+from kmipkit_vsphere.vcenter.encryption import MachineEncryption, space_failure
 from kmipkit_vsphere.vcenter.host_manager import HostManager, all_keys
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.migrations import MigrationManager
@@ -61,6 +61,7 @@ class CloneSpec:
     snapshot: str | None = None
     is_linked: bool = False
     provider_id: str | None = None
+    folder: str | None = None
 
     def request(self, key_id: CryptoKeyId | None) -> Request[MachineInfo]:
         """The request to the host."""
@@ -97,7 +98,7 @@ class Machines:
         self,
         host_name: str,
         name: str,
-        disk_size: int,
+        disk_size: int | None,
         sector_size: int = 512,
         folder: str = ROOT,
         policy: StoragePolicy = DATASTORE_DEFAULT,
@@ -125,7 +126,9 @@ class Machines:
             machine = self._inventory.machine(name)
             host = self._inventory.host(machine.host)
             entity = Entity("machine", name, machine.uuid)
-            with self._crypto.audited(caller.user, operation, machine.key_id, entity):
+            with self._crypto.audited(
+                caller.user, operation, machine.key_id, entity, failure=space_failure
+            ):
                 await self._give_keys(caller, host, await self._get(host, name))
                 info = await self._hosts.call(host, request)
             self._crypto.note(caller.user, operation, machine.key_id, entity)
@@ -162,6 +165,7 @@ class Machines:
         async with self._locks.machine(name):
             machine = self._inventory.machine(name)
             self._check_unused(new_name)
+            self._inventory.place(spec.folder or machine.parent)
             host = self._inventory.host(machine.host)
             info = await self._get(host, name)
             entity = Entity("machine", new_name)
@@ -172,7 +176,7 @@ class Machines:
                     record = CloneRecord(name, new_name, host.name, keys, self._clock())
                     with self._clones.running(record):
                         copy = await self._hosts.call(host, spec.request(key_id))
-                        self._add_clone(name, copy)
+                        self._add_clone(name, copy, spec.folder)
             if machine.key_id is not None:
                 self._crypto.note(caller.user, "Clone", copy.key_ids[0], entity)
             self._hosts.review(caller, copy)
@@ -203,10 +207,11 @@ class Machines:
         if copy.key_id is not None:
             await provider.tag_owner(copy.key_id, Owner(copy.uuid, VIRTUAL_MACHINE, copy.name))
 
-    def _add_clone(self, source: str, copy: MachineInfo) -> None:
+    def _add_clone(self, source: str, copy: MachineInfo, folder: str | None = None) -> None:
         machine = self._inventory.machine(source)
         key_id = copy.key_ids[0] if copy.key_ids else None
-        self._inventory.put_machine(replace(machine, uuid=copy.uuid, name=copy.name, key_id=key_id))
+        record = replace(machine, uuid=copy.uuid, name=copy.name, key_id=key_id)
+        self._inventory.put_machine(replace(record, parent=folder or machine.parent))
         self._policies.copy(machine.uuid, copy.uuid)
 
     async def settle_clones(self) -> None:

@@ -49,6 +49,7 @@ class Privilege(StrEnum):
     ADD_HOST_TO_CLUSTER = "Host.Inventory.AddHostToCluster"
     MANAGE_USER_GROUPS = "Host.Local.ManageUserGroups"
     RECONNECT_HOST = "Host.Config.Connection"
+    PATCH_HOST = "Host.Config.Patch"
     CREATE_FOLDER = "Folder.Create"
     CREATE_CLUSTER = "Host.Inventory.CreateCluster"
     EDIT_CLUSTER = "Host.Inventory.EditCluster"

@@ -19,6 +19,7 @@ from kmipkit_vsphere.vcenter.encryption import MachineEncryption
 from kmipkit_vsphere.vcenter.host_encryption import HostDialer
 from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.instance import Instance
+from kmipkit_vsphere.vcenter.key_persistence import KeyPersistence
 from kmipkit_vsphere.vcenter.key_providers import ServerDialer
 from kmipkit_vsphere.vcenter.key_server_trust import Trust
 from kmipkit_vsphere.vcenter.key_usage import KeyUsage
@@ -28,8 +29,11 @@ from kmipkit_vsphere.vcenter.migrations import MigrationManager
 from kmipkit_vsphere.vcenter.native_providers import NativeProviders
 from kmipkit_vsphere.vcenter.policies import Policies
 from kmipkit_vsphere.vcenter.policy_assignment import PolicyAssignment
+from kmipkit_vsphere.vcenter.provider_replacement import ProviderReplacement
 from kmipkit_vsphere.vcenter.store import Store
 from kmipkit_vsphere.vcenter.trust_authority import TrustAuthorityCluster
+from kmipkit_vsphere.vcenter.trust_authority_monitor import AUTHORITY, TrustAuthorityMonitor
+from kmipkit_vsphere.vcenter.trusted_admins import TrustedAdmins
 from kmipkit_vsphere.vcenter.trusted_clusters import TrustedClusters
 from kmipkit_vsphere.vcenter.vsan import VsanClusters
 
@@ -76,10 +80,26 @@ class VCenter:
         self.policy_assignment = PolicyAssignment(
             self.policies, self.crypto, self.machines, self.encryption, self.alarms
         )
-        self.vsan = VsanClusters(store, self.crypto, self.hosts, instance)
-        self.trust_authority = TrustAuthorityCluster(store, instance, self.hosts, trust)
+        self.vsan = VsanClusters(store, self.crypto, self.hosts, self.natives, instance)
+        self.persistence = KeyPersistence(store, self.hosts)
+        self.trusted_admins = TrustedAdmins(store, self.crypto.event_log)
+        self.trust_authority = TrustAuthorityCluster(
+            store, instance, self.hosts, trust, self.crypto.event_log
+        )
+        self.trust_authority_monitor = TrustAuthorityMonitor(
+            self.trust_authority, trust, self.crypto.event_log, self.hosts.alarms, clock
+        )
         self.usage = KeyUsage(
             store, self.crypto, self.hosts, lambda: self.trust_authority.primary_keys
+        )
+        self.replacement = ProviderReplacement(
+            store,
+            self.crypto,
+            self.hosts,
+            self.natives,
+            self.encryption,
+            self.vsan,
+            self.usage,
         )
         self.trusted_clusters = TrustedClusters(
             store,
@@ -99,6 +119,8 @@ class VCenter:
             await self.migrations.settle_all()
         with contained(log, "interrupted clones"):
             await self.machines.settle_clones()
+        with contained(log, "encrypted disk groups"):
+            await self.vsan.push_changes()
         with contained(log, "alarms of what is gone"):
             self._prune_alarms()
 
@@ -108,6 +130,8 @@ class VCenter:
         known = {
             *(("machine", machine.name) for machine in inventory.machines()),
             *(("host", host.name) for host in inventory.hosts()),
+            *(("cluster", cluster.name) for cluster in inventory.clusters()),
+            (AUTHORITY.type, AUTHORITY.name),
             *(("provider", record.id) for record in providers.all()),
             *(
                 ("keyServer", f"{escaped(record.id)}/{server.name}")
@@ -135,6 +159,8 @@ class VCenter:
             await self.crypto.health.poll()
         with contained(log, "native key providers without a backup"):
             self.natives.remind()
+        with contained(log, "the trust authority"):
+            await self.trust_authority_monitor.poll()
         with contained(log, "keys that are missing"):
             await self._look_at_missing_keys()
         with contained(log, "the attestation of trusted clusters"):

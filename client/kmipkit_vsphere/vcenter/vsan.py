@@ -1,10 +1,15 @@
 """vSAN: the disk groups of a cluster, encrypted with a key that its hosts fetch (vsphere.md §2.4)."""
 
+import hashlib
+import logging
 from typing import Final
 
 from kmipkit_vsphere.calls.key_providers import ConfigureVsan
-from kmipkit_vsphere.model.errors import InvalidState
+from kmipkit_vsphere.model.defects import contained
+from kmipkit_vsphere.model.encoding import encode
+from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState
 from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.model.records import HostRecord, ManagementType
 from kmipkit_vsphere.providers.owner import VSAN_CLUSTER, Owner
 from kmipkit_vsphere.providers.vsan_config import VsanConfig
 from kmipkit_vsphere.vcenter.caller import Caller
@@ -12,7 +17,10 @@ from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.instance import Instance
+from kmipkit_vsphere.vcenter.native_providers import NativeProviders
 from kmipkit_vsphere.vcenter.store import Store
+
+log = logging.getLogger("kmipkit.vsphere.vcenter")
 
 _SETTING: Final = "vsan/"
 
@@ -21,12 +29,20 @@ class VsanClusters:
     """The encrypted vSAN clusters of one vCenter."""
 
     def __init__(
-        self, store: Store, crypto: CryptoManagerKmip, hosts: HostManager, instance: Instance
+        self,
+        store: Store,
+        crypto: CryptoManagerKmip,
+        hosts: HostManager,
+        natives: NativeProviders,
+        instance: Instance,
     ) -> None:
         self._store = store
         self._crypto = crypto
         self._hosts = hosts
+        self._natives = natives
         self._instance = instance
+        self._pushed: dict[str, str] = {}
+        """Host to the digest of the configuration that it has, as far as this process knows."""
 
     async def encrypt(
         self,
@@ -39,8 +55,9 @@ class VsanClusters:
     ) -> CryptoKeyId:
         """Encrypt the disk groups of a cluster's hosts, which fetch the key themselves.
 
-        The provider's client certificate is pushed to the hosts with it. If it is called again, it
-        configures hosts that were added later; with ``rekey`` all hosts get a new key.
+        The provider's client certificate is pushed to the hosts with it. With ``rekey`` all hosts get
+        a new key. What changes later (servers, passwords, certificates, hosts of the cluster) is
+        pushed by :meth:`push_changes`, or if this is called again.
         """
         entity = Entity("cluster", cluster)
         self._store.inventory.cluster(cluster)
@@ -53,16 +70,47 @@ class VsanClusters:
                 )
             if key_id is None:
                 key_id = await self._new_key(caller, cluster, provider_id)
-            access = self._crypto.providers.trust.access(key_id.provider_id)
-            config = VsanConfig(cluster, key_id, access)
-            for host in self._store.inventory.hosts():
-                if host.parent == f"cluster/{cluster}":
-                    await self._hosts.call(host, ConfigureVsan(config, deep))
+            config = self._config(cluster, key_id)
+            for host in self._cluster_hosts(cluster):
+                await self._push(host, config, deep=deep)
         self._crypto.note(caller.user, "EncryptVsan", key_id, entity)
         return key_id
 
+    def _config(self, cluster: str, key_id: CryptoKeyId) -> VsanConfig:
+        record = self._store.providers.get(key_id.provider_id)
+        if record.type is ManagementType.NATIVE:
+            return VsanConfig(cluster, key_id)
+        return VsanConfig(cluster, key_id, self._crypto.providers.trust.access(record.id))
+
+    def _cluster_hosts(self, cluster: str) -> list[HostRecord]:
+        hosts = self._store.inventory.hosts()
+        return [host for host in hosts if host.parent == f"cluster/{cluster}"]
+
+    async def _push(self, host: HostRecord, config: VsanConfig, *, deep: bool = False) -> None:
+        await self._hosts.call(host, ConfigureVsan(config, deep))
+        self._pushed[host.name] = _digest(config)
+
+    async def push_changes(self) -> None:
+        """Give each host of an encrypted cluster its configuration, where it has changed."""
+        for cluster, key_id in vsan_keys(self._store).items():
+            with contained(log, f"the disk groups of {cluster}"):
+                config = self._config(cluster, key_id)
+                digest = _digest(config)
+                for host in self._cluster_hosts(cluster):
+                    if self._pushed.get(host.name) != digest:
+                        with contained(log, f"the disk group of {host.name}"):
+                            await self._push(host, config)
+
     async def _new_key(self, caller: Caller, cluster: str, provider_id: str | None) -> CryptoKeyId:
         chosen = self._crypto.providers.for_new_key(f"cluster/{cluster}", provider_id)
+        if chosen.management_type is ManagementType.NATIVE:
+            for host in self._cluster_hosts(cluster):
+                self._natives.check_usable(chosen.provider_id, host)
+            key_id = self._natives.new_key_id(chosen.provider_id)
+            self._store.providers.set_setting(_SETTING + cluster, str(key_id))
+            return key_id
+        if chosen.management_type is ManagementType.TRUSTED:
+            raise InvalidArgument("vSAN cannot be encrypted with keys of a trusted key provider")
         provider = self._crypto.providers.standard(chosen.provider_id)
         key_id = await self._crypto.create_key(caller.user, provider)
         await provider.tag_product(key_id)
@@ -70,6 +118,10 @@ class VsanClusters:
         (await provider.fetch(key_id)).key_data.erase()  # fetching activates the key
         self._store.providers.set_setting(_SETTING + cluster, str(key_id))
         return key_id
+
+
+def _digest(config: VsanConfig) -> str:
+    return hashlib.sha256(encode(config)).hexdigest()
 
 
 def vsan_keys(store: Store) -> dict[str, CryptoKeyId]:

@@ -26,6 +26,8 @@ from kmipkit_vsphere.web_services.vim25.faults import InvalidRequest
 SOAP_PATHS: Final = {"/sdk": VIM25, "/sdk/": VIM25, "/sdk/vimService": VIM25}
 VERSIONS_PATH: Final = "/sdk/vimServiceVersions.xml"
 COOKIE: Final = "vmware_soap_session"
+REST_SESSION: Final = "vmware-api-session-id"
+"""The header with the token of the session in requests of the REST API."""
 
 MAX_BODY: Final = 4 << 20
 MAX_BODY_WITHOUT_SESSION: Final = 64 << 10
@@ -104,9 +106,9 @@ class Application:
         other = next(
             (OTHER_PATHS[start] for start in OTHER_PATHS if request.path.startswith(start)), None
         )
-        token = session_token(request.headers)
+        token = session_token(request.headers) or request.headers.get(REST_SESSION, "")
         session = self._endpoint.sessions.find(token)
-        limit = MAX_BODY_WITHOUT_SESSION if session is None and other is None else MAX_BODY
+        limit = MAX_BODY_WITHOUT_SESSION if session is None else MAX_BODY
         if other is not None:
             body = await _body(request, receive, limit)
             return await other(self._endpoint, request, body)

@@ -55,6 +55,7 @@ class Endpoint:
         self.nursery: trio.Nursery | None = None
         """Where tasks run; None before :meth:`run`."""
         self.changes = Changes()
+        vcenter.crypto.event_log.listeners.append(self.changes.notify)
         self.tasks = TaskList(self)
         self.sessions = Sessions(vcenter.clock, vcenter.store.users)
         self.passwords = Passwords(vcenter.store)

@@ -10,7 +10,10 @@ from types import MappingProxyType
 import click
 
 SUBCOMMANDS: Mapping[str, str] = MappingProxyType(
-    {"audit": "kmipkit_server.admin.audit_commands:audit"}
+    {
+        "audit": "kmipkit_server.admin.audit_commands:audit",
+        "config": "kmipkit_server.admin.config_commands:config",
+    }
 )
 """Where each subcommand is, as ``module:name``."""
 

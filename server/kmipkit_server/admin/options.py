@@ -20,19 +20,26 @@ def data_directory_options(function: _Function) -> _Function:
     For commands that work on the files of a server, which may be running or not.
     """
 
-    @click.option("--config", "config_file", type=FILE, help="Configuration file of the server.")
+    @click.option(
+        "--config",
+        "config_file",
+        type=FILE,
+        envvar="KMIPKIT_CONFIG",
+        help="Configuration file of the server.",
+    )
     @click.option(
         "--data-dir",
         type=FILE,
-        envvar="KMIPKIT_DATA_DIR",
         help="Directory of the server's objects and keys.  [default: ./kmipkit-data]",
     )
     @wraps(function)
     def run(config_file: Path | None, data_dir: Path | None, **arguments: Any) -> Any:
-        from kmipkit_server import config
+        import os
 
-        loaded = config.load(config_file) if config_file is not None else config.Config()
-        loaded = config.with_options(loaded, {"store": {"directory": data_dir}})
-        return function(loaded, **arguments)
+        from kmipkit_server.config import read_settings
+
+        options = {"store": {"directory": data_dir}}
+        settings = read_settings(config_file, os.environ, options)
+        return function(settings.config, **arguments)
 
     return run  # type: ignore[return-value]  # click calls it with the options as keywords

@@ -145,8 +145,33 @@ class Entry(_Fields, kw_only=True):
         return range(self.first, self.last + 1)
 
 
-encode = msgspec.json.Encoder().encode
-"""The JSON of a record or client."""
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(value: Record | Entry | Client) -> bytes:
+    """The JSON of a record or client."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        # A text that is not Unicode, as a certificate might have it, must not end the writer.
+        return _encode(_readable(value))
+
+
+def _readable(value: Record | Entry | Client) -> Record | Entry | Client:
+    """The same with texts in which nothing but Unicode is left."""
+    fields: dict[str, object] = {
+        name: _escaped(text)
+        for name, text in msgspec.structs.asdict(value).items()
+        if isinstance(text, str)
+    }
+    if not isinstance(value, Client):
+        fields["objects"] = tuple(map(_escaped, value.objects))
+    return msgspec.structs.replace(value, **fields)
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
 
 decode = msgspec.json.Decoder(Entry).decode
 """The record in a line that the server has written."""

@@ -69,6 +69,7 @@ class Audit:
         """Set when there are records to sync, if responses wait for that."""
         self._synced = trio.Event()
         """Set, and replaced, after each sync."""
+        self._checkpoint_synced = trio.Event()
         self._sync_error: OSError | None = None
         self._last_checkpoint = trio.current_time()
 
@@ -83,7 +84,7 @@ class Audit:
         anchor, outbox = await store.run(_read_settings)
         settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         state = read_state(settings.directory)
-        chain = secrets.token_hex(8) if anchor is None else anchor.chain
+        chain = (state.chain or secrets.token_hex(8)) if anchor is None else anchor.chain
         audit = AuditLog(
             settings.directory,
             state.position,
@@ -95,6 +96,13 @@ class Audit:
             refuses=settings.refuses,
         )
         audit.listeners += [sink.put for sink in sinks]
+        if anchor is None and state.file is not None:
+            log.warning(
+                "%s has the audit log of another database, which needs the public key of that one to"
+                " be verified; move its files to an archive",
+                settings.directory,
+            )
+            state.file = None
         if state.file is None:
             audit.open_file()
         else:
@@ -110,7 +118,13 @@ class Audit:
     ) -> None:
         """Run the background work until cancelled; the store must be serving."""
         await self._save_anchor(store, clears=True)
-        task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._save_anchors, store)
+            task_status.started()
+            await self._write_on()
+
+    async def _write_on(self) -> None:
+        """Sync the log, and look after its files."""
         while True:
             if self._settings.durable:
                 with trio.move_on_after(MAINTENANCE_SECONDS):
@@ -120,7 +134,15 @@ class Audit:
                 await trio.sleep(SYNC_SECONDS)
             if self.log.synced.number < self.log.position.number:
                 await self._sync()
-            await self._maintain(store)
+            await self._maintain()
+
+    async def _save_anchors(self, store: Store) -> None:
+        """Note each checkpoint in the store: in a task of its own, since the store may be busy, and
+        syncing the log must not wait for that."""
+        while True:
+            await self._checkpoint_synced.wait()
+            self._checkpoint_synced = trio.Event()
+            await self._save_anchor(store)
 
     async def stop(self, store: Store) -> None:
         """Sign the state of the log, when no more requests come, and close it.
@@ -184,7 +206,7 @@ class Audit:
         self._synced.set()
         self._synced = trio.Event()
 
-    async def _maintain(self, store: Store) -> None:
+    async def _maintain(self) -> None:
         """Make a checkpoint, and begin a new file, if it is time to."""
         audit = self.log
         try:
@@ -209,7 +231,7 @@ class Audit:
         except AuditError:
             return  # the log has said so
         else:
-            await self._save_anchor(store)
+            self._checkpoint_synced.set()
 
     @property
     def _seconds(self) -> float:

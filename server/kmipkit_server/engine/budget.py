@@ -52,6 +52,7 @@ class Budget:
                 ResultReason.SERVER_LIMIT_EXCEEDED,
                 f"the message has taken {self.limits.cpu_seconds:g} seconds, which is the maximum;"
                 " send this item in a message of its own",
+                "cpu_seconds",
             )
 
     def require_size(self, size: int) -> None:
@@ -65,6 +66,7 @@ def refuse_size(size: int, maximum: int) -> NoReturn:
     raise OperationError(
         ResultReason.RESPONSE_TOO_LARGE,
         f"the response has {size} bytes or more; the server sends {maximum} at most",
+        "max_response",
     )
 
 
@@ -74,4 +76,5 @@ def require_count(count: int, limits: MessageLimits) -> None:
         raise OperationError(
             ResultReason.SERVER_LIMIT_EXCEEDED,
             f"the message has {count} batch items; the server carries out {limits.items} at most",
+            "batch_items",
         )

@@ -21,6 +21,7 @@ import trio
 from kmipkit.errors import OperationError
 from kmipkit.spec.enums import ResultReason
 from kmipkit_server.engine.multipart import Computation
+from kmipkit_server.store.counters import PoolFigures
 from kmipkit_server.store.places import Places
 
 log = logging.getLogger("kmipkit.server")
@@ -55,8 +56,8 @@ class Outcome(NamedTuple):
     """How a computation has ended; it can be pickled."""
 
     result: Any = None
-    refusal: tuple[ResultReason, str] | None = None
-    """The OperationError that the function raised."""
+    refusal: tuple[ResultReason, str, str | None] | None = None
+    """Reason, message and limit of the OperationError that the function raised."""
     defect: str = ""
     """What went wrong, without the values of any key."""
 
@@ -66,7 +67,7 @@ def execute(task: Task) -> Outcome:
     try:
         return Outcome(task.function(*task.arguments))
     except OperationError as error:
-        return Outcome(refusal=(error.reason, error.message))
+        return Outcome(refusal=(error.reason, error.message, error.limit))
     except Exception as error:
         # Only a defect of the server gets here, so any exception is caught. Its text and traceback
         # may contain keys, and would travel between processes: only its type and place do.
@@ -191,6 +192,16 @@ class Computer:
     def __post_init__(self) -> None:
         self._places = Places(self.places)
 
+    def change_limits(self, places: int, seconds: float) -> None:
+        """Apply other limits to the tasks that follow."""
+        self.places, self.seconds = places, seconds
+        self._places.resize(places)
+
+    @property
+    def figures(self) -> PoolFigures:
+        """How many tasks are computed, and how many wait."""
+        return self._places.figures
+
     async def carry_out(self, task: Task, account: str, results: Results) -> None:
         """Compute a task, and add its outcome."""
         if results.deadline is None:
@@ -204,8 +215,9 @@ class Computer:
                 f"the computations of the message took more than {self.seconds:g} seconds; try"
                 " again later, or ask for less"
             )
-            outcome = Outcome(refusal=(ResultReason.SERVER_LIMIT_EXCEEDED, text))
+            refusal = (ResultReason.SERVER_LIMIT_EXCEEDED, text, "computation_timeout")
+            outcome = Outcome(refusal=refusal)
         if outcome.defect:
             log.error("%s: internal error in %r: %s", account, task, outcome.defect)
-            outcome = Outcome(refusal=(ResultReason.INTERNAL_SERVER_ERROR, "internal error"))
+            outcome = Outcome(refusal=(ResultReason.INTERNAL_SERVER_ERROR, "internal error", None))
         results.outcomes.append((task, outcome))

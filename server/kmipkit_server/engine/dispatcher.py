@@ -137,27 +137,22 @@ class Dispatcher:
             await self._conclude(exchange)
         except StoreError as error:
             answer = Answer([self._store_failure(request, exchange.identity, error)])
+            exchange.results = answer.results
+        for answered in self.seam.answered:
+            answered(exchange)
         encoded = answer.encode(request.version, exchange)
         return Response(encoded, request.version if answer.exchanges_roles else None)
 
     async def _answer(self, request: Request, exchange: Exchange) -> Answer:
         """The results of a message, of whatever kind."""
-        name = exchange.identity.name
         try:
             check_header(request)
             require_no_critical_extension(request)
             if request.header.authentication is not None or self.server.state.provisioned:
                 exchange.identity = await self._authenticate(request, exchange)
             answer = await self._carry_out(request, exchange)
-        except AuthenticationError as error:
-            log.warning("%s: authentication failed: %s", name, error.message)
-            answer = Answer([failure(request.version, error, item) for item in request.items])
-        except CriticalExtension as error:
-            log.warning("%s: bad request: %s", name, error.message)
-            answer = Answer([failure(request.version, error, item) for item in request.items])
         except OperationError as error:
-            log.warning("%s: bad request: %s", name, error.message)
-            answer = Answer([failure(request.version, error)])
+            answer = self._refusal(request, exchange.identity, error)
         except StoreError as error:
             answer = Answer([self._store_failure(request, exchange.identity, error)])
         if request.header.maximum_response_size is not None:
@@ -170,7 +165,7 @@ class Dispatcher:
         for responding in self.seam.responding:
             responding(exchange)
         for settle in self.seam.settle:
-            await settle()
+            await settle(exchange)
 
     async def _refuse_unreadable(
         self, exchange: Exchange, error: RemoteProtocolError | OperationError, data: bytes
@@ -182,7 +177,21 @@ class Dispatcher:
         except StoreError as failed:
             # The client learns what is wrong with its message: this gives nothing away.
             self._report(exchange.identity, failed)
+        if isinstance(error, OperationError):
+            self._note_limit(error)
+        for answered in self.seam.answered:
+            answered(exchange)
         return Response(self.refuse(error, data))
+
+    def _refusal(self, request: Request, identity: Identity, error: OperationError) -> Answer:
+        """The results of a request that is refused before its items are carried out."""
+        self._note_limit(error)
+        is_authentication = isinstance(error, AuthenticationError)
+        kind = "authentication failed" if is_authentication else "bad request"
+        log.warning("%s: %s: %s", identity.name, kind, error.message)
+        if is_authentication or isinstance(error, CriticalExtension):
+            return Answer([failure(request.version, error, item) for item in request.items])
+        return Answer([failure(request.version, error)])
 
     def _check_unusual(self, request: Request, identity: Identity) -> None:
         """Refuse too many items, and log what only later versions have."""
@@ -244,6 +253,8 @@ class Dispatcher:
         batch = await self._finish(request, self._planner.plan(request), exchange)
         exchange.results = batch.results
         await self._conclude(exchange)
+        for answered in self.seam.answered:
+            answered(exchange)
         return batch
 
     # --- from a request to its results -----------------------------------------------------------
@@ -291,6 +302,10 @@ class Dispatcher:
     def _now(self) -> datetime:
         """The time in whole seconds, as a Date-Time of KMIP is (KMIP 1.4 §9.1.1.4)."""
         return self.clock().replace(microsecond=0)
+
+    def _note_limit(self, error: OperationError) -> None:
+        if error.limit is not None:
+            self.server.state.limits_reached[error.limit] += 1
 
     def _store_failure(
         self, request: Request, identity: Identity, error: StoreError

@@ -223,6 +223,8 @@ class Execution:
                 self._budget.require_time()
             return self._run_operation(batch, require_readable(item), row)
         except OperationError as error:
+            if error.limit is not None:
+                batch.server.state.limits_reached[error.limit] += 1
             return failure(batch.version, error, item), None
         except Damaged as error:
             log.error("%s: %s", batch.identity.name, error)

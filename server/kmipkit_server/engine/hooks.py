@@ -81,6 +81,7 @@ class Quotas(Hook):
         raise OperationError(
             ResultReason.SERVER_LIMIT_EXCEEDED,
             f"the server stores {self.objects} objects of one account at most; destroy some first",
+            "objects_per_account",
         )
 
     def _refuse_size(self) -> NoReturn:
@@ -88,4 +89,5 @@ class Quotas(Hook):
             ResultReason.SERVER_LIMIT_EXCEEDED,
             f"the server stores {self.size} bytes of one account at most, in the material and"
             " attributes of its objects; destroy some objects first",
+            "bytes_per_account",
         )

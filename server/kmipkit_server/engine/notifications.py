@@ -36,6 +36,11 @@ class Notifications:
         self.on_new: Callable[[str], None] = lambda account: None
         """Called with the account when a notification is added."""
 
+    @property
+    def length(self) -> int:
+        """The notifications in all queues."""
+        return sum(map(len, self._queues.values()))
+
     def add(self, account: str, notification: Notification) -> None:
         """Add a notification to the queue of an account."""
         self._queues[account].append(notification)

@@ -34,7 +34,10 @@ class Hook:
         A StoreError makes the message fail; but what it has changed is durable.
         """
 
-    async def settle(self) -> None:
+    def answered(self, exchange: Exchange) -> None:
+        """Run once for each message, when its response is certain. It must be quick, and not fail."""
+
+    async def settle(self, exchange: Exchange) -> None:
         """Wait until what :meth:`responding` has done is durable; a StoreError has the same effect."""
 
 
@@ -54,7 +57,10 @@ class Seam:
         self.responding: list[Callable[[Exchange], None]] = [
             hook.responding for hook in hooks if _overrides(hook, "responding")
         ]
-        self.settle: list[Callable[[], Awaitable[None]]] = [
+        self.answered: list[Callable[[Exchange], None]] = [
+            hook.answered for hook in hooks if _overrides(hook, "answered")
+        ]
+        self.settle: list[Callable[[Exchange], Awaitable[None]]] = [
             hook.settle for hook in hooks if _overrides(hook, "settle")
         ]
 

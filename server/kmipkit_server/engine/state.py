@@ -1,5 +1,6 @@
 """The state that the server has in memory only, for all connections; it is lost with the process."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,5 +26,7 @@ class ServerState:
     """Digests of private keys that have been validated. They are facts, which no rollback undoes."""
     provisioned: dict[bytes, Provisioned] = field(default_factory=dict)
     """Client certificates that were replaced, or replace others, by SHA-256."""
+    limits_reached: Counter[str] = field(default_factory=Counter)
+    """How often each limit has refused something, for metrics; no rollback undoes it."""
     caches: dict[str, Any] = field(default_factory=dict)
     """Content of the store that is needed again and again, by the name of its cache."""

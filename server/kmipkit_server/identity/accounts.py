@@ -290,6 +290,7 @@ class Accounts:
             raise OperationError(
                 ResultReason.SERVER_LIMIT_EXCEEDED,
                 "too many passwords are being checked; try again later",
+                "password_checks",
             )
         self._waiting_checks += 1
         try:

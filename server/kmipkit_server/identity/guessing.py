@@ -69,6 +69,7 @@ class Guesses:
             raise OperationError(
                 ResultReason.AUTHENTICATION_NOT_SUCCESSFUL,
                 "too many failed attempts; try again in a minute",
+                "password_attempts",
             )
         for failures in self._entries(user, address):
             # Reserved before the result is known, so that attempts at the same time wait as well.

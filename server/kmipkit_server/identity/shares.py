@@ -21,9 +21,11 @@ def require_share(what: str, own: int, share: int, total: int, maximum: int) -> 
         raise OperationError(
             ResultReason.SERVER_LIMIT_EXCEEDED,
             f"the server keeps {share} {what} of one account at most; end some, or try again later",
+            what.replace(" ", "_"),
         )
     if total >= maximum:
         raise OperationError(
             ResultReason.SERVER_LIMIT_EXCEEDED,
             f"the server keeps {maximum} {what} at most; try again later",
+            what.replace(" ", "_"),
         )

@@ -47,7 +47,7 @@ class _HTTPError(Exception):
 
 
 class HTTPFraming:
-    """The server's side of one HTTP/1.1 connection; see :class:`.listener.Framing`."""
+    """The server's side of one HTTP/1.1 connection; see :class:`.framing.Framing`."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

@@ -13,7 +13,6 @@ timeouts are normal, and are logged at debug level.
 import contextlib
 import errno
 import logging
-import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,20 +20,32 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import trio
-from kmipkit_certs.revocation_status import PeerCertificate
 
-from kmipkit.connection import Framer, Signal
+from kmipkit.connection import Signal
 from kmipkit.errors import Cause, OperationError, ProtocolError, RemoteProtocolError
-from kmipkit.places import Full, Places
+from kmipkit.places import Full, Limit, Places
 from kmipkit.spec.enums import ResultReason
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine.response import Response
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
+from kmipkit_server.net.connection import (
+    CLIENT_RESPONSE,
+    HANDSHAKE,
+    REQUEST,
+    RESPONSE,
+    REST_OF_REQUEST,
+    SENDING,
+    Connection,
+    end,
+)
 from kmipkit_server.net.connection_log import ConnectionLog, Occurrence, Throttle, peer_name
-from kmipkit_server.net.http import HTTPFraming, Reply
-from kmipkit_server.net.revocation import Revocations
+from kmipkit_server.net.counters import ClientRefusal, Closing, ConnectionCounters, Refusal
+from kmipkit_server.net.framing import Framing, TTLVFraming, framing_of
+from kmipkit_server.net.http import Reply
+from kmipkit_server.net.revocation import Revocations, Revoked
+from kmipkit_server.net.tls_failures import HandshakeFailure
 from kmipkit_server.net.transport import TLSFailure, TLSStream, linger
 
 log = logging.getLogger("kmipkit.server")
@@ -48,17 +59,13 @@ _INTERNAL_ERROR_ALERT = bytes.fromhex("15 0303 0002 02 50")
 """The fatal alert "internal_error", which is not about the peer: the server is busy (RFC 8446 §6.2)."""
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-_CLOSED_BY_PEER = getattr(select, "POLLRDHUP", 0)
-"""The event of a socket whose peer has closed, where the system has it."""
-
-# What a connection is waiting for; log lines show it.
-_HANDSHAKE = "the TLS handshake"
-_REQUEST = "a request"
-_REST_OF_REQUEST = "the rest of a request"
-_RESPONSE = "the server's own response"
-_SENDING = "the client to read a response"
-_CLIENT_RESPONSE = "the client's response"
-
+_TIMEOUTS: Mapping[str, Closing] = {
+    REQUEST: Closing.IDLE,
+    REST_OF_REQUEST: Closing.REQUEST,
+    SENDING: Closing.SEND,
+    CLIENT_RESPONSE: Closing.REQUEST,
+}
+"""Which timeout has ended a connection, by what it waited for."""
 # What happens to connections; log lines and records of the audit show it.
 _NO_PLACE = "connection refused"
 _NO_HANDSHAKE = "TLS handshake failed"
@@ -90,34 +97,6 @@ class ConnectionLimits:
     messages: Limits = DEFAULT_LIMITS
 
 
-class Framing(Protocol):
-    """How requests are separated in the bytes of a connection, and how responses are sent on it."""
-
-    @property
-    def is_inside(self) -> bool:
-        """Whether a part of a request has been received."""
-
-    @property
-    def unread(self) -> int:
-        """The bytes of a message that must be translated; 0 if it already is in TTLV."""
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the response is translated to text."""
-
-    def feed(self, data: bytes) -> None:
-        """Receive bytes of the client; empty bytes mean that the client has closed."""
-
-    def next_message(self) -> bytes | RemoteProtocolError | Reply | Signal:
-        """The next request, an error to respond with, or a reply that is not a KMIP message.
-
-        It raises RemoteProtocolError if the following bytes cannot be read either.
-        """
-
-    def response(self, message: bytes) -> bytes:
-        """The bytes to send for a response message."""
-
-
 class Responder(Protocol):
     """From the bytes of a request to the bytes of its response."""
 
@@ -134,50 +113,6 @@ class Responder(Protocol):
         """The response to a message that fails as a whole."""
 
 
-@dataclass(slots=True, eq=False)
-class _Connection:
-    """An open connection, with its deadline."""
-
-    scope: trio.CancelScope
-    address: str
-    port: int
-    peer: str
-    """The address and the port, for the log."""
-    timeouts: Mapping[str, float]
-    deadline: float
-    waiting_for: str
-    descriptor: int
-    """The file descriptor of its socket."""
-    ended_by: str = ""
-    """The reason for which the server ends it: a timeout, its own shutdown, lack of places, the
-    revocation of the certificate, or that the client has closed it."""
-    certificate: PeerCertificate | None = None
-    """What revocations may concern; None during the handshake."""
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Whether its handshake is finished."""
-        return self.waiting_for != _HANDSHAKE
-
-    @property
-    def silent_since(self) -> float | None:
-        """When it began to wait for its peer; None while it waits for the server."""
-        timeout = self.timeouts.get(self.waiting_for)
-        return None if timeout is None else self.deadline - timeout
-
-    def is_abandoned(self) -> bool:
-        """Whether the client has closed the connection while the server computes its response.
-
-        Nobody reads from the socket meanwhile, and further requests may be in its buffer: only the
-        end of the stream matters.
-        """
-        if self.waiting_for != _RESPONSE or not _CLOSED_BY_PEER:
-            return False
-        poll = select.poll()
-        poll.register(self.descriptor, _CLOSED_BY_PEER)
-        return bool(poll.poll(0))
-
-
 @dataclass(slots=True)
 class Listener:
     """Serves all connections of the given listening sockets until cancelled."""
@@ -190,11 +125,12 @@ class Listener:
     identity_rule: IdentityRule
     revocations: Revocations
     limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    counters: ConnectionCounters = field(default_factory=ConnectionCounters)
     refusals: Throttle | None = None
     """Gets what is refused before a request has an account, for the audit."""
-    _places: Places[_Connection] = field(init=False)
+    _places: Places[Connection] = field(init=False)
     _log: ConnectionLog = field(default_factory=lambda: ConnectionLog(log))
-    _timeouts: Mapping[str, float] = field(init=False)
+    _timeouts: dict[str, float] = field(init=False)
     """How long a connection may wait for its peer, by what it waits for."""
     _rejecting: int = 0
     """The number of connections that are being rejected."""
@@ -209,15 +145,27 @@ class Listener:
             limits.connections_per_address,
             limits.connections_per_account,
             trio.current_time,
-            _end,
+            _make_room,
         )
-        self._timeouts = {
-            _HANDSHAKE: limits.handshake_timeout,
-            _REQUEST: limits.idle_timeout,
-            _REST_OF_REQUEST: limits.message_timeout,
-            _SENDING: limits.send_timeout,
-            _CLIENT_RESPONSE: limits.message_timeout,
-        }
+        self._timeouts = {}
+        self.change_limits(limits)
+
+    def change_limits(self, limits: ConnectionLimits) -> None:
+        """Apply other limits: to new connections, and to what open ones wait for next."""
+        self.limits = limits
+        places = self._places
+        places.total = limits.connections
+        places.per_address = limits.connections_per_address
+        places.per_account = limits.connections_per_account
+        self._timeouts.update(
+            {
+                HANDSHAKE: limits.handshake_timeout,
+                REQUEST: limits.idle_timeout,
+                REST_OF_REQUEST: limits.message_timeout,
+                SENDING: limits.send_timeout,
+                CLIENT_RESPONSE: limits.message_timeout,
+            }
+        )
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Accept connections and serve them until cancelled or drained."""
@@ -232,7 +180,13 @@ class Listener:
                 listening.close()
 
     @property
-    def _draining(self) -> bool:
+    def open_connections(self) -> int:
+        """The number of connections, those in their handshakes included."""
+        return len(self._places.occupants)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server stops."""
         return self._all_closed is not None
 
     async def drain(self, grace: float) -> None:
@@ -243,8 +197,8 @@ class Listener:
         self._all_closed = trio.Event()
         self._accepting.cancel()
         for connection in list(self._places.occupants):
-            if connection.waiting_for == _REQUEST:
-                _end(connection, "shutdown")
+            if connection.waiting_for == REQUEST:
+                end(connection, "shutdown", Closing.STOPPING)
         if self._places.occupants:
             with trio.move_on_after(grace):
                 await self._all_closed.wait()
@@ -256,7 +210,7 @@ class Listener:
                 continue
             reason = self.revocations.reason(connection.certificate)
             if reason is not None:
-                _end(connection, reason)
+                end(connection, reason, Closing.REVOKED)
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:
@@ -280,17 +234,18 @@ class Listener:
 
     def _begin(self, raw: socket.socket, address: object, nursery: trio.Nursery) -> None:
         raw.setblocking(False)
-        connection = _Connection(
+        connection = Connection(
             trio.CancelScope(),
             _host_name(address),
             _port(address),
             peer_name(address),
             self._timeouts,
             trio.current_time() + self.limits.handshake_timeout,
-            _HANDSHAKE,
+            HANDSHAKE,
             raw.fileno(),
+            trio.current_time(),
         )
-        refusal = "the server stops" if self._draining else self._enter(connection)
+        refusal = self._enter(connection)
         if refusal is not None:
             self._warn(connection, _NO_PLACE, refusal)
             nursery.start_soon(self._reject, raw)
@@ -298,17 +253,23 @@ class Listener:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         nursery.start_soon(self._serve, raw, connection)
 
-    def _enter(self, connection: _Connection) -> str | None:
+    def _enter(self, connection: Connection) -> str | None:
         """Give a connection a place; the reason if there is none."""
+        if self.is_draining:
+            self.counters.refused[Refusal.STOPPING] += 1
+            return "the server stops"
         try:
             self._places.enter(connection)
         except Full as full:
+            is_address = full.limit is Limit.ADDRESS
+            self.counters.refused[Refusal.ADDRESS if is_address else Refusal.TOTAL] += 1
             return str(full)
+        self.counters.accepted += 1
         return None
 
     async def _reject(self, raw: socket.socket) -> None:
         """Close a connection with an alert, so that the client does not take it for a network fault."""
-        if self._draining or self._rejecting >= MAX_REJECTING:
+        if self.is_draining or self._rejecting >= MAX_REJECTING:
             raw.close()
             return
         self._rejecting += 1
@@ -327,40 +288,46 @@ class Listener:
                 if connection.ended_by:
                     continue
                 if connection.deadline < now:
-                    _end(connection, "timeout")
+                    end(connection, "timeout", _TIMEOUTS.get(connection.waiting_for))
                 elif connection.is_abandoned():
-                    _end(connection, "by the client")
+                    end(connection, "by the client", Closing.NORMAL)
             self._log.flush(now)
             if self.refusals is not None:
                 self.refusals.flush(now)
 
-    async def _serve(self, raw: socket.socket, connection: _Connection) -> None:
+    async def _serve(self, raw: socket.socket, connection: Connection) -> None:
         stream: TLSStream | None = None
+        handshake_failure: HandshakeFailure | None = None
         try:
             with connection.scope:
                 stream = TLSStream(raw, self.context())
                 await self._serve_messages(stream, connection)
         except TLSFailure as failure:
-            is_handshake = connection.waiting_for == _HANDSHAKE
-            step = _NO_HANDSHAKE if is_handshake else _BROKEN
+            connection.closing, handshake_failure = Closing.BROKEN, failure.kind
+            step = _BROKEN if connection.is_authenticated else _NO_HANDSHAKE
             self._warn(connection, step, str(failure))
         except (NoIdentity, Full) as refusal:
+            connection.closing = Closing.REFUSED
+            self.counters.clients_refused[_kind(refusal)] += 1
             self._warn(connection, _NO_ACCOUNT, str(refusal))
         except RemoteProtocolError as error:
+            connection.closing = Closing.BAD_REQUEST
             self._warn(connection, _BAD_REQUEST, str(error))
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: all connections
             # run in one nursery, and an exception of one would end the others.
+            connection.closing = Closing.DEFECT
             log.exception("%s: connection closed by an internal error", connection.peer)
         finally:
+            self._count_end(connection, handshake_failure)
             if connection.scope.cancelled_caught:
                 self._log_end(connection)
             try:
                 # close_notify is a message of the established connection, not of the handshake.
-                has_session = connection.waiting_for != _HANDSHAKE
+                has_session = connection.waiting_for != HANDSHAKE
                 if stream is None:
                     raw.close()
-                elif self._draining:  # no time to wait until the client has read its response
+                elif self.is_draining:  # no time to wait until the client has read its response
                     stream.abort(notify=has_session)
                 else:
                     await stream.finish(notify=has_session)
@@ -369,27 +336,39 @@ class Listener:
                 if self._all_closed is not None and not self._places.occupants:
                     self._all_closed.set()
 
-    def _log_end(self, connection: _Connection) -> None:
+    def _count_end(self, connection: Connection, failure: HandshakeFailure | None) -> None:
+        if connection.is_established:
+            self.counters.closed[connection.closing] += 1
+            return
+        if failure is None:
+            is_timeout = connection.ended_by == "timeout"
+            failure = HandshakeFailure.TIMEOUT if is_timeout else HandshakeFailure.ENDED_BY_SERVER
+        self.counters.handshake_failures[failure] += 1
+
+    def _log_end(self, connection: Connection) -> None:
         ended_by = connection.ended_by or "cancelled"
         is_normal = ended_by == "shutdown" or (
-            connection.waiting_for == _REQUEST and ended_by == "timeout"
+            connection.waiting_for == REQUEST and ended_by == "timeout"
         )
         level = logging.DEBUG if is_normal else logging.WARNING
         text = f"{ended_by} while waiting for {connection.waiting_for}"
         self._write(level, connection, _CLOSED, text)
 
-    def _warn(self, connection: _Connection, kind: str, text: str) -> None:
+    def _warn(self, connection: Connection, kind: str, text: str) -> None:
         self._write(logging.WARNING, connection, kind, text)
 
-    def _write(self, level: int, connection: _Connection, kind: str, text: str) -> None:
+    def _write(self, level: int, connection: Connection, kind: str, text: str) -> None:
         now = trio.current_time()
         occurrence = Occurrence(level, connection.address, connection.port, kind, text)
         self._log.write(now, occurrence)
         if kind in _REFUSALS and self.refusals is not None:
             self.refusals.add(now, occurrence)
 
-    async def _serve_messages(self, stream: TLSStream, connection: _Connection) -> None:
+    async def _serve_messages(self, stream: TLSStream, connection: Connection) -> None:
         await stream.do_handshake()
+        connection.is_established = True
+        self.counters.handshakes += 1
+        self.counters.handshake_seconds.observe(trio.current_time() - connection.begun)
         try:
             certificate = stream.peer_certificate()
             identity = self.identity_rule.identify(certificate)
@@ -407,33 +386,31 @@ class Listener:
         limits = self.limits
         while True:
             is_inside = framing is not None and framing.is_inside
-            if self._draining and not is_inside:
+            if self.is_draining and not is_inside:
                 return
             # The deadline for a request is set once, at its first part: a client that sends a byte
             # now and then must not extend it.
-            if not is_inside or connection.waiting_for != _REST_OF_REQUEST:
-                connection.waiting_for = _REST_OF_REQUEST if is_inside else _REQUEST
+            if not is_inside or connection.waiting_for != REST_OF_REQUEST:
+                connection.waiting_for = REST_OF_REQUEST if is_inside else REQUEST
                 timeout = limits.message_timeout if is_inside else limits.idle_timeout
                 connection.deadline = clock() + timeout
             data = await stream.receive_some()
             if framing is None:
-                framing = _framing(data, limits.messages)
+                framing = framing_of(data, limits.messages)
             framing.feed(data)
             if not await self._respond_all(framing, stream, connection, identity):
                 return
 
-    async def _refuse(
-        self, stream: TLSStream, connection: _Connection, refusal: NoIdentity
-    ) -> None:
+    async def _refuse(self, stream: TLSStream, connection: Connection, refusal: NoIdentity) -> None:
         """Refuse the first request of a client whose certificate is valid but names nobody.
 
         The refusal is a KMIP response, since Python's ssl module cannot send the TLS alert for it
         (access_denied). A request that cannot be read gets it, too; what is only HTTP gets its reply.
         """
-        connection.waiting_for = _REST_OF_REQUEST
+        connection.waiting_for = REST_OF_REQUEST
         connection.deadline = trio.current_time() + self.limits.message_timeout
         data = await stream.receive_some()
-        framing = _framing(data, self.limits.messages)
+        framing = framing_of(data, self.limits.messages)
         framing.feed(data)
         while True:
             try:
@@ -454,7 +431,7 @@ class Listener:
         await self._send(stream, connection, framing.response(response))
 
     async def _respond_all(
-        self, framing: Framing, stream: TLSStream, connection: _Connection, identity: Identity
+        self, framing: Framing, stream: TLSStream, connection: Connection, identity: Identity
     ) -> bool:
         """Respond to all complete messages; False if the connection is to be closed."""
         while True:
@@ -473,7 +450,7 @@ class Listener:
                 if not await self._reply(stream, connection, data):
                     return False
                 continue
-            connection.waiting_for = _RESPONSE
+            connection.waiting_for = RESPONSE
             connection.deadline = float("inf")  # the client is not at fault if this takes long
             response = (
                 await self.responder.respond(data, identity)
@@ -492,13 +469,13 @@ class Listener:
                 return False
 
     def _refusal(
-        self, error: RemoteProtocolError, connection: _Connection, identity: Identity
+        self, error: RemoteProtocolError, connection: Connection, identity: Identity
     ) -> Response:
         """The response to a message that cannot be translated to TTLV."""
         self._warn(connection, _BAD_REQUEST, f"{identity.name}: {error}")
         return Response(self.responder.refuse(error, b""))
 
-    async def _reply(self, stream: TLSStream, connection: _Connection, reply: Reply) -> bool:
+    async def _reply(self, stream: TLSStream, connection: Connection, reply: Reply) -> bool:
         """Send a reply of HTTP; False if the connection is to be closed."""
         if reply.refusal:
             self._warn(connection, _BAD_REQUEST, reply.refusal)
@@ -509,7 +486,7 @@ class Listener:
         self,
         framing: Framing,
         stream: TLSStream,
-        connection: _Connection,
+        connection: Connection,
         identity: Identity,
         version: Version,
     ) -> bool:
@@ -518,7 +495,7 @@ class Listener:
             return False  # in HTTP, only the client can send requests
         async for request in self.requests(identity.name, version):
             await self._send(stream, connection, request)
-            connection.waiting_for = _CLIENT_RESPONSE
+            connection.waiting_for = CLIENT_RESPONSE
             connection.deadline = trio.current_time() + self.limits.message_timeout
             while not isinstance(message := framing.next_message(), bytes):
                 if message is Signal.CLOSED:
@@ -527,37 +504,21 @@ class Listener:
             self.responder.on_response(identity, message)
         return True
 
-    async def _send(self, stream: TLSStream, connection: _Connection, data: bytes) -> None:
+    async def _send(self, stream: TLSStream, connection: Connection, data: bytes) -> None:
         if data:
-            connection.waiting_for = _SENDING
+            connection.waiting_for = SENDING
             connection.deadline = trio.current_time() + self.limits.send_timeout
             await stream.send_all(data)
 
 
-class TTLVFraming(Framer):
-    """Messages in TTLV, without anything between them; see :class:`Framing`."""
-
-    unread = 0
-    is_text = False
-
-    def response(self, message: bytes) -> bytes:
-        """The message itself."""
-        return message
+def _make_room(connection: Connection, reason: str) -> None:
+    end(connection, reason, Closing.ROOM)
 
 
-def _framing(first: bytes, limits: Limits) -> Framing:
-    """TTLV or HTTP, by the first bytes: a TTLV message begins with 42 00, which no method does.
-
-    42 is also the letter B, so that the first byte alone is not enough.
-    """
-    if first[:1].isalpha() and not first.startswith(b"\x42\x00"[: len(first)]):
-        return HTTPFraming(limits)
-    return TTLVFraming(limits)
-
-
-def _end(connection: _Connection, reason: str) -> None:
-    connection.ended_by = reason
-    connection.scope.cancel()
+def _kind(refusal: NoIdentity | Full) -> ClientRefusal:
+    if isinstance(refusal, Full):
+        return ClientRefusal.ACCOUNT
+    return ClientRefusal.REVOKED if isinstance(refusal, Revoked) else ClientRefusal.NO_NAME
 
 
 def _host_name(address: object) -> str:

@@ -6,7 +6,7 @@ what it has: a damaged file must not bring a revoked certificate back.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -101,6 +101,10 @@ class Revocations:
             return reason
         return self._lists.expiration_reason(peer, self.clock())
 
+    def expirations(self) -> Iterable[Expiration]:
+        """When the newest list of each authority expires."""
+        return self._lists.expirations.values()
+
     def validity(self, peer: PeerCertificate) -> ValidityIndicator:
         """What the lists say about a certificate; Unknown if the list that would tell has expired."""
         if self._lists.reason(peer) is not None:
@@ -108,13 +112,36 @@ class Revocations:
         is_unknown = self.reason(peer) is not None
         return ValidityIndicator.UNKNOWN if is_unknown else ValidityIndicator.VALID
 
+    def prepare(
+        self, files: RevocationFiles, authorities: Sequence[bytes]
+    ) -> Callable[[], list[str]]:
+        """Read files for these authorities. ConfigError: nothing has changed.
+
+        The result puts them in force, and says how many certificates are revoked now.
+        """
+        stamps = files.stamps()
+        self._require_all(stamps)
+        lists = load_lists(files, authorities)
+
+        def commit() -> list[str]:
+            before, after = self._lists.count, lists.count
+            self.files = files
+            self._accept(lists, authorities, stamps)
+            return [f"revoked certificates: {before} -> {after}"] if before != after else []
+
+        return commit
+
+    def _require_all(self, stamps: Stamps) -> None:
+        """ConfigError if a file was lost that is still to be used."""
+        lost = [str(path) for path in self._present if stamps.get(path, ()) is None]
+        if lost:
+            raise ConfigError(f"{lost[0]}: the file no longer exists")
+
     async def reload(self, authorities: Sequence[bytes]) -> None:
         """Read the files again, for these authorities. ConfigError: nothing has changed."""
         async with self._loading:
             stamps = self.files.stamps()
-            lost = [str(path) for path in self._present if stamps[path] is None]
-            if lost:
-                raise ConfigError(f"{lost[0]}: the file no longer exists")
+            self._require_all(stamps)
             lists = await trio.to_thread.run_sync(load_lists, self.files, authorities)
             self._accept(lists, authorities, stamps)
 

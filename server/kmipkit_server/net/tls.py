@@ -5,6 +5,7 @@
 
 import logging
 import ssl
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +86,28 @@ class TLSMaterial:
         ] + [f"{self.ca}: {text}" for text in authority_warnings(self.trusted, clock())]
 
 
+def differences(old: TLSMaterial, new: TLSMaterial) -> Iterator[str]:
+    """In which certificates two sets of files differ."""
+    before = {each.name: each.chain[0] for each in old.own}
+    for each in new.own:
+        certificate = each.chain[0]
+        known = before.get(each.name)
+        if known is None:
+            yield f"certificate {each.name}: {_describe(certificate)}"
+        elif known != certificate:
+            yield f"certificate {each.name}: {_describe(known)} -> {_describe(certificate)}"
+    for word, some, others in (("new", new, old), ("removed", old, new)):
+        for authority in some.trusted:
+            if authority not in others.trusted:
+                name = authority.subject.rfc4514_string()
+                yield f"{word} authority of clients: {name}, {_describe(authority)}"
+
+
+def _describe(certificate: x509.Certificate) -> str:
+    end = certificate.not_valid_after_utc
+    return f"serial number {certificate.serial_number:x}, valid until {end:%Y-%m-%d %H:%M} UTC"
+
+
 @dataclass(slots=True)
 class TLSSettings:
     """The TLS settings in use."""
@@ -96,6 +119,7 @@ class TLSSettings:
     clock: Clock
     further: tuple[x509.Certificate, ...] = ()
     """Authorities of clients that the files do not have: that of Re-Provision."""
+    _for_all: tuple[TLSMaterial, ssl.SSLContext] | None = None
 
     @classmethod
     def load(cls, files: TLSFiles, revocations: RevocationFiles, clock: Clock) -> "TLSSettings":
@@ -107,15 +131,24 @@ class TLSSettings:
         settings.warn()
         return settings
 
-    async def reload(self) -> None:
-        """Read all files again. ConfigError if one is not usable; then nothing has changed."""
-        material = self.files.load()
+    def prepare(self, files: TLSFiles, revocations: RevocationFiles) -> Callable[[], list[str]]:
+        """Read all files again, or others. ConfigError if one is not usable; then nothing has changed.
+
+        The result makes the server use them, and says in which they differ from the old ones.
+        """
+        material = files.load()
         context = material.server_context()
-        await self.revocations.reload(material.authorities())
         if self.further:
             contexts.trust(context, self.further)
-        self.material, self.context = material, context
-        self.warn()
+        accept = self.revocations.prepare(revocations, material.authorities())
+
+        def commit() -> list[str]:
+            lines = [*differences(self.material, material), *accept()]
+            self.files, self.material, self.context = files, material, context
+            self.warn()
+            return lines
+
+        return commit
 
     def trust(self, authority: bytes) -> None:
         """Accept clients of a further authority, also after a reload."""
@@ -123,6 +156,14 @@ class TLSSettings:
         if certificate not in self.further:
             self.further += (certificate,)
             contexts.trust(self.context, (certificate,))
+
+    def context_for_all(self) -> ssl.SSLContext:
+        """The settings for connections whose clients need no certificate."""
+        if self._for_all is None or self._for_all[0] is not self.material:
+            context = self.material.server_context()
+            context.verify_mode = ssl.CERT_NONE
+            self._for_all = self.material, context
+        return self._for_all[1]
 
     def client_context(self) -> ssl.SSLContext:
         """As of :meth:`TLSMaterial.client_context`, with the certificate now in use."""

@@ -13,6 +13,8 @@ from typing import Self
 
 import trio
 
+from kmipkit_server.net.tls_failures import classify
+
 MAX_READ = 16 * 1024
 """Bytes of one read: a whole TLS record, since no read returns more."""
 
@@ -26,6 +28,11 @@ READS_BEFORE_YIELD = 32
 
 class TLSFailure(Exception):
     """TLS or TCP failed; the text is the reason of OpenSSL or the peer."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(explain(error))
+        self.kind = classify(error)
+        """What went wrong, if it was in a handshake."""
 
 
 def explain(error: OSError) -> str:
@@ -47,7 +54,7 @@ class TLSStream:
                 raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
             )
         except OSError as error:  # the client has closed already
-            raise TLSFailure(explain(error)) from None
+            raise TLSFailure(error) from None
         self._reads = 0
         self._has_peer_closed = False
 
@@ -72,7 +79,7 @@ class TLSStream:
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(self._socket)
             except OSError as error:
-                raise TLSFailure(explain(error)) from None
+                raise TLSFailure(error) from None
             else:
                 return
 
@@ -107,7 +114,7 @@ class TLSStream:
                 self._has_peer_closed = True
                 return b""
             except OSError as error:
-                raise TLSFailure(explain(error)) from None
+                raise TLSFailure(error) from None
             else:
                 self._has_peer_closed = not data
                 return data
@@ -123,7 +130,7 @@ class TLSStream:
             except ssl.SSLWantReadError:
                 await trio.lowlevel.wait_readable(self._socket)
             except OSError as error:
-                raise TLSFailure(explain(error)) from None
+                raise TLSFailure(error) from None
 
     async def aclose(self) -> None:
         """Send close_notify if that needs no waiting, and close."""

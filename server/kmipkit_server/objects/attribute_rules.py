@@ -160,4 +160,5 @@ def require_room(count: int, maximum: int) -> None:
         raise OperationError(
             R.SERVER_LIMIT_EXCEEDED,
             f"the object would have {count} attributes; the server stores {maximum} at most",
+            "attributes",
         )

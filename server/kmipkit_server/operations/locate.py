@@ -53,6 +53,7 @@ def _limit_criteria(attributes: Attributes) -> None:
         raise OperationError(
             ResultReason.SERVER_LIMIT_EXCEEDED,
             f"the request has {count} criteria; Locate takes {MAX_CRITERIA} at most",
+            "locate_criteria",
         )
 
 
@@ -117,7 +118,9 @@ def locate(call: Call, request: LocateRequest) -> LocateResponse:
     try:
         located = groups.locate(call, query)
     except SearchTooLong as error:
-        raise OperationError(ResultReason.SERVER_LIMIT_EXCEEDED, str(error)) from None
+        raise OperationError(
+            ResultReason.SERVER_LIMIT_EXCEEDED, str(error), "locate_objects"
+        ) from None
     call.identifiers = located.ids
     is_paged = request.offset_items is not None or maximum is not None
     return LocateResponse(

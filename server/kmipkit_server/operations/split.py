@@ -116,6 +116,7 @@ def create_split_key(call: Call, request: CreateSplitKeyRequest) -> CreateSplitK
         raise OperationError(
             ResultReason.SERVER_LIMIT_EXCEEDED,
             f"the parts may have {MAX_BYTES_OF_PARTS} bytes in all at most",
+            "split_key_bytes",
         )
     shares = call.compute(splitting.split, secret, scheme, call.random, cost=scheme.cost)
     identifiers = []

@@ -20,6 +20,7 @@ from kmipkit.spec.enums import ObjectGroupMember, ObjectType, State
 from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
+from kmipkit_server.store.counters import StoreFigures
 from kmipkit_server.store.slices import Steps
 
 
@@ -320,6 +321,11 @@ class Store(ABC):
     @abstractmethod
     def newest_time(self) -> datetime:
         """The newest time that a transaction has noted; long ago if none has."""
+
+    @property
+    @abstractmethod
+    def figures(self) -> StoreFigures:
+        """The state of the store, for metrics."""
 
     @abstractmethod
     def derive_key(self, purpose: str) -> bytes:

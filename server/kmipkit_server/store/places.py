@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import trio
 
+from kmipkit_server.store.counters import PoolFigures
+
 
 class Places:
     """Places for tasks, shared among accounts.
@@ -15,9 +17,22 @@ class Places:
     """
 
     def __init__(self, places: int) -> None:
+        self._total = places
         self._places = trio.CapacityLimiter(places)
         self._share = max(1, places // 2)
         self._accounts: dict[str, _Account] = {}
+
+    def resize(self, places: int) -> None:
+        """Change the number of places; accounts that have tasks keep their share meanwhile."""
+        self._total, self._share = places, max(1, places // 2)
+        self._places.total_tokens = places
+
+    @property
+    def figures(self) -> PoolFigures:
+        """How many places are used, and how many tasks wait."""
+        used = self._places.borrowed_tokens
+        tasks = sum(account.tasks for account in self._accounts.values())
+        return PoolFigures(self._total, used, tasks - used)
 
     @asynccontextmanager
     async def take(self, name: str) -> AsyncIterator[None]:

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 import trio
 
 from kmipkit_server.store.base import Journal, StoreError, Transaction, TransactionLost
+from kmipkit_server.store.counters import WriterCounters
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
 
 log = logging.getLogger("kmipkit.server")
@@ -80,10 +82,17 @@ def _run_slowly(job: _Job, transaction: Transaction) -> Any:
 class GroupCommit:
     """Runs jobs in transactions of a database; :meth:`run` must be running."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, counters: WriterCounters | None = None) -> None:
         self._database = database
+        self.counters = counters or WriterCounters()
         self._journal: Journal | None = None
         self._send, self._receive = trio.open_memory_channel[_Job](MAX_QUEUE_LENGTH)
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait for the next group, or for room in the queue."""
+        statistics = self._receive.statistics()
+        return statistics.current_buffer_used + statistics.tasks_waiting_send
 
     async def submit(
         self,
@@ -99,6 +108,7 @@ class GroupCommit:
         changes back, and is raised here. StoreError if the store fails. A caller that is cancelled
         meanwhile cannot know whether the job was done.
         """
+        submitted = perf_counter()
         job = _Job(run, on_commit, slow=slow)
         try:
             self._send.send_nowait(job)  # without a task switch, if there is room
@@ -111,6 +121,7 @@ class GroupCommit:
             raise
         if job.error is not None:
             raise job.error
+        self.counters.wait_seconds.observe(perf_counter() - submitted)
         result: _Result = job.result
         return result
 
@@ -151,6 +162,8 @@ class GroupCommit:
                 await self._commit(group, transaction)
         except StoreError as error:
             # Nothing of the group is durable: each job fails, also one that had succeeded.
+            self.counters.failures += 1
+            self.counters.is_failing = True
             self._discard()
             for job in group:
                 job.finish(error)
@@ -166,9 +179,15 @@ class GroupCommit:
 
     async def _commit(self, group: list[_Job], transaction: Transaction) -> None:
         """Make the transaction durable, and what goes along with it."""
+        begun = perf_counter()
         if self._journal is not None:
             self._journal.write(transaction, [job.result for job in group if job.error is None])
         await trio.to_thread.run_sync(self._database.commit)
+        counters = self.counters
+        counters.commits += 1
+        counters.is_failing = False
+        counters.group_size.observe(len(group))
+        counters.commit_seconds.observe(perf_counter() - begun)
 
     async def _clean(self) -> None:
         """Remove what the group has destroyed from the files, before the next group begins.

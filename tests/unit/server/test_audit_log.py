@@ -195,7 +195,7 @@ def test_a_new_file_begins_when_the_old_one_is_large(laboratory: AuditedLaborato
         for _ in range(3):
             for _ in range(5):
                 await laboratory.request(fetch("missing"))
-            await audit._maintain(laboratory.store)
+            await audit._maintain()
 
     laboratory.run(work, file_size=2000)
     files = log_files(laboratory.directory)
@@ -219,7 +219,7 @@ def test_a_new_file_begins_after_a_day_and_old_ones_are_deleted(
         for _ in range(5):
             await laboratory.request(fetch("missing"))
             laboratory.pass_time(days=1)
-            await audit._maintain(laboratory.store)
+            await audit._maintain()
 
     laboratory.run(work, file_age=timedelta(days=1), keep=timedelta(days=3))
     entries = laboratory.entries()
@@ -234,10 +234,10 @@ def test_the_server_notices_that_its_file_is_cut_or_deleted(laboratory: AuditedL
         await laboratory.request(fetch("missing"))
         path = log_files(laboratory.directory)[-1].path
         os.truncate(path, 100)
-        await audit._maintain(laboratory.store)
+        await audit._maintain()
         await laboratory.request(fetch("missing"))
         log_files(laboratory.directory)[-1].path.unlink()
-        await audit._maintain(laboratory.store)
+        await audit._maintain()
         await laboratory.request(fetch("missing"))
 
     laboratory.run(work)
@@ -255,6 +255,39 @@ def test_a_log_whose_files_are_gone_is_a_problem(laboratory: AuditedLaboratory) 
     restarted.run(nothing)
     assert restarted.verify().problems, "a new log does not hide it"
     restarted.close()
+
+
+def test_the_log_of_another_database_is_left_alone(
+    laboratory: AuditedLaboratory, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as after all but the log was removed, to begin with an empty store."""
+    laboratory.run(nothing)
+    old_key = laboratory.verifier
+    laboratory.close()
+    new = AuditedLaboratory(tmp_path / "new")
+    shutil.copytree(laboratory.directory, new.directory)
+    [old] = log_files(new.directory)
+    before = old.path.read_bytes()
+    new.run(nothing)
+    assert "of another database" in caplog.text
+    assert old.path.read_bytes() == before
+    assert new.verify().problems, "it has another key"
+    assert not verify([old], old_key).problems
+    old.path.rename(tmp_path / old.path.name)
+    assert not new.verify().problems
+    new.close()
+
+
+def test_the_age_of_a_file_counts_over_a_restart(laboratory: AuditedLaboratory) -> None:
+    async def maintain(audit: Audit) -> None:
+        await audit._maintain()
+
+    laboratory.run(nothing, file_age=timedelta(days=1))
+    laboratory.close()
+    later = AuditedLaboratory(laboratory.folder, now=laboratory.now + timedelta(days=1))
+    later.run(maintain, file_age=timedelta(days=1))
+    assert len(log_files(later.directory)) == 2
+    later.close()
 
 
 # --- when records cannot be written ------------------------------------------------------------------
@@ -403,7 +436,7 @@ def test_checkpoints_are_made_at_intervals_if_there_are_records(
     async def work(audit: Audit) -> None:
         await laboratory.request(fetch("missing"))
         for _ in range(3):
-            await audit._maintain(laboratory.store)
+            await audit._maintain()
 
     laboratory.run(work, checkpoint=timedelta(0))
     causes = [each.cause for each in laboratory.entries() if each.cause is not None]
@@ -416,7 +449,9 @@ def test_a_restart_goes_on_with_the_same_file_and_key(laboratory: AuditedLaborat
     laboratory.run(nothing)
     restarted = reopened(laboratory)
     restarted.run(nothing)
-    assert len(log_files(restarted.directory)) == 1
+    [file] = log_files(restarted.directory)
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    assert restarted.directory.stat().st_mode & 0o777 == 0o700
     report = restarted.verify()
     assert not report.problems
     assert report.checkpoints == 5

@@ -468,8 +468,11 @@ def test_encryption_mode_is_left_only_without_encrypted_machines(tmp_path: Path)
         assert s.host().keys.crypto.state.value == "pendingIncapable"
         with pytest.raises(InvalidState):
             s.host().machines.reconfigure("db1", CryptoSpecKind.ENCRYPT, CryptoKeyId("KMS", "x"))
-        await s.call("EncryptVM", name="db1")
+        with pytest.raises(InvalidState, match="enable-encryption"):
+            await s.call("EncryptVM", name="db1")
+        await s.call("ConfigureCryptoKey", host="esx01")
         assert s.host().keys.crypto.state.value == "safe"
+        await s.call("EncryptVM", name="db1")
 
     play(tmp_path, test).close()
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from requirement_mutants import MUTANTS, VSPHERE, Mutant
+from requirement_mutants import FASTEST, MUTANTS, VSPHERE, Mutant
 
 pytestmark = pytest.mark.standard
 
@@ -37,6 +37,7 @@ def files_of(requirement: int) -> tuple[str, ...]:
 def test_every_requirement_has_a_mutant() -> None:
     assert {mutant.requirement for mutant in MUTANTS} == set(range(1, 48))
     assert [mutant.requirement for mutant in MUTANTS] == sorted(m.requirement for m in MUTANTS)
+    assert [mutant.requirement for mutant, _ in FASTEST] == list(range(1, 48))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -44,6 +45,22 @@ def test_the_text_to_mutate_is_there(mutant: Mutant) -> None:
     path = PROJECT / "client" / (VSPHERE + mutant.module).replace(".", "/")
     assert path.with_suffix(".py").read_text().count(mutant.old) == 1
     assert files_of(mutant.requirement)
+
+
+SHARDS = 2
+"""Parts of the short form, which test workers run beside each other."""
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_test_of_each_requirement_fails_with_its_first_mutant(shard: int) -> None:
+    """The short form; each mutant is loaded into a process in which all else is imported."""
+    runner = str(PROJECT / "tests" / "mutant_runner.py")
+    command = [sys.executable, runner, str(shard), str(SHARDS)]
+    run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    results = [json.loads(line) for line in run.stdout.splitlines()]
+    assert len(results) == len(FASTEST[shard::SHARDS])
+    for name, status, output in results:
+        assert status == FAILED, f"{name} survives, or cannot be tested:\n{output}"
 
 
 @pytest.mark.long

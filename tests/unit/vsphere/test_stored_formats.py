@@ -86,9 +86,11 @@ def test_a_host_key_that_is_persisted(tmp_path: Path) -> None:
 
 def test_the_configuration_of_vsan(tmp_path: Path) -> None:
     stored = {"cluster": "prod", "keyId": to_builtins(KEY), "access": ACCESS}
-    configuration = VsanEncryption(config(tmp_path, vsan=stored), tmp_path).config()
+    sealed = config(tmp_path, vsan=stored)
+    configuration = VsanEncryption(sealed, tmp_path, KeySources(sealed)).config()
     assert configuration is not None
     assert (configuration.cluster, configuration.key_id) == ("prod", KEY)
+    assert configuration.access is not None
     assert configuration.access.private_key.reveal() == b"PRIVATE KEY"
     assert [(server.name, server.port) for server in configuration.access.servers] == [
         ("kms1", 5696)

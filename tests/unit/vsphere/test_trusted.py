@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from kmipkit_client import calls
 from kmipkit_vsphere.calls.host import AttestationStatus, TrustServices
 from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.trusted_host import TrustedHost
@@ -26,6 +27,8 @@ from kmipkit_vsphere.trust_authority.calls import UnwrapKey
 from kmipkit_vsphere.trust_authority.trust_authority_host import TrustAuthorityHost
 from software_tpm import IMAGE, NOW, OTHER, Maker, SoftwareTPM
 from trusted_scene import Direct, Whole, whole
+
+from kmipkit.spec.enums import RevocationReasonCode
 
 
 @pytest.fixture(scope="module")
@@ -212,12 +215,17 @@ def test_the_key_server_down_or_the_primary_key_gone(tmp_path: Path, maker: Make
         assert "kms1 is down" in health["ta1"]["problems"][0]
         w.authority.servers["kms1"].is_up = True
         key = await agent.new_key("TKP")
-        await w.ta("PublishTrustedProvider", provider="TKP", primaryKeyId="no-such-key")
-        with pytest.raises(KeyNotUsable):
-            await agent.key(key.key_id)
         other = (await w.authority.call("GenerateKey"))["keyId"]["keyId"]
+        await w.ta("WithdrawTrustedProvider", provider="TKP")
         await w.ta("PublishTrustedProvider", provider="TKP", primaryKeyId=other)
-        with pytest.raises(DamagedData, match="another primary key"):
+        with pytest.raises(DamagedData, match="no longer has"):
+            await agent.key(key.key_id)
+        await w.ta("RotatePrimaryKey", provider="TKP", primaryKeyId=w.primary)
+        w.service("ta1")
+        await w.authority.ask_kms(
+            calls.revoke(w.primary, RevocationReasonCode.CESSATION_OF_OPERATION, None, None)
+        )
+        with pytest.raises(KeyNotUsable):
             await agent.key(key.key_id)
         with pytest.raises(NotFound):
             await agent.new_key("UNKNOWN")

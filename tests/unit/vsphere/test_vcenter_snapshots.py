@@ -1,16 +1,19 @@
 """Snapshots and linked clones as vCenter manages them: rights, keys, events, and what uses a key."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kmipkit_client import calls
+from kmipkit_vsphere.host import disk
 from kmipkit_vsphere.model.errors import (
     EncryptionKeyRequired,
     InvalidArgument,
     InvalidState,
     KeyNotUsable,
     NoPermission,
+    NoSpace,
     ResourceInUse,
     VSphereError,
 )
@@ -70,7 +73,10 @@ RIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "params"), RIGHTS)
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [RIGHTS[0], *(pytest.param(*case, marks=pytest.mark.long) for case in RIGHTS[1:])],
+)
 def test_each_change_needs_its_privilege(
     tmp_path: Path, method: str, params: dict[str, Any]
 ) -> None:
@@ -198,6 +204,51 @@ def test_a_linked_clone_uses_the_keys_of_its_parent(tmp_path: Path) -> None:
     play(tmp_path, test)
 
 
+def test_the_host_itself_makes_the_key_of_a_clone_with_a_native_provider(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await s.call("CreateCluster", name="prod")
+        s.start_host("esx01")
+        await s.call("AddHost", name="esx01", address="h", port=1, parent="cluster/prod")
+        await s.call("CreateNativeProvider", provider="NKP", anyHost=True)
+        prepared = await s.call("ExportProvider", provider="NKP")
+        await s.call("DownloadBackup", token=prepared["location"]["downloadToken"]["token"])
+        await s.call("CreateVM", host="esx01", name="db1", diskSize=8192, encrypt=True)
+        s.host().guests.write_disk("db1", 0, b"old")
+        await s.call("CreateSnapshot", name="db1", snapshot="s")
+        info = await s.call("CloneVM", name="db1", newName="db2", linked=True, keyProvider="NKP")
+        own, shared = (key["keyId"] for key in info["keyIds"])
+        assert own != shared
+        assert s.store.inventory.machine("db2").key_id is not None
+        s.reboot("esx01")
+        assert first(s, "db2") == b"old", "without vCenter"
+        with pytest.raises(ResourceInUse, match="db1, db2"):
+            await s.call("DeleteNativeProvider", provider="NKP")
+
+    play(tmp_path, test)
+
+
+def test_a_full_datastore_is_an_event_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(s: Scene) -> None:
+        await with_snapshot(s)
+        before = await s.call("ListSnapshots", name="db1")
+
+        def full(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        monkeypatch.setattr(disk, "_write_fully", full)
+        with pytest.raises(NoSpace):
+            await s.call("CreateSnapshot", name="db1", snapshot="t")
+        monkeypatch.undo()
+        assert await s.events(eventTypeId="vm.crypto.NoDiskSpace")
+        assert await s.call("ListSnapshots", name="db1") == before
+        folder = s.host().datastore.folder / "db1"
+        assert not list(folder.glob("*Snapshot2*")), "nothing half made is left"
+
+    play(tmp_path, test)
+
+
 def test_a_plain_parent_has_plain_linked_clones(tmp_path: Path) -> None:
     async def test(s: Scene) -> None:
         await s.prepare()
@@ -244,8 +295,10 @@ def test_a_missing_key_of_one_layer_locks_one_machine_and_names_the_layer(tmp_pa
         assert states["db1"].crypto_state == "locked"
         assert states["other"].crypto_state == "unlocked"
         assert states["db3"].locked_disks == [0]
-        [alarm] = [a for a in await s.call("ListAlarms") if a["entity"]["name"] == "db3"]
-        assert "db1.vmdk is locked" in alarm["message"]
+        alarms = [a for a in await s.call("ListAlarms") if a["entity"]["name"] == "db3"]
+        messages = {alarm["alarm"]: alarm["message"] for alarm in alarms}
+        assert set(messages) == {"machineLocked", "mixedKeys"}
+        assert "db1.vmdk is locked" in messages["machineLocked"]
         with pytest.raises(VSphereError, match="cannot be used"):
             await s.call("PowerOnVM", name="db3")
 

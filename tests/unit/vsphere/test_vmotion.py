@@ -36,9 +36,7 @@ from kmipkit_vsphere.vmotion.staging import (
     withdraw,
 )
 from kmipkit_vsphere.vmotion.transfer import receive, send
-from vsphere_scene import Scene, play
-
-PATTERN = b"TOP SECRET MEMORY " * 20
+from vsphere_scene import PATTERN, Scene, migrating
 
 PACKETS = st.lists(
     st.tuples(st.sampled_from(Kind), st.binary(max_size=200)), min_size=1, max_size=8
@@ -251,24 +249,6 @@ def test_r42_a_touched_packet_leaves_the_machine_on_the_source(
 
 
 # With vCenter ------------------------------------------------------------------------------------
-
-
-async def two_hosts(s: Scene, nursery: trio.Nursery) -> None:
-    await s.prepare("a", "b")
-    for name in "ab":
-        nursery.start_soon(s.migrations[name].run)
-    s.host("a").guests.write_disk("db1", 0, PATTERN)
-    await trio.testing.wait_all_tasks_blocked()
-
-
-def migrating(folder: Path, test: Callable[[Scene], Awaitable[None]]) -> None:
-    async def with_nursery(s: Scene) -> None:
-        async with trio.open_nursery() as nursery:
-            await two_hosts(s, nursery)
-            await test(s)
-            nursery.cancel_scope.cancel()
-
-    play(folder, with_nursery).close()
 
 
 def test_a_running_encrypted_machine_moves_with_its_memory_and_its_key(tmp_path: Path) -> None:

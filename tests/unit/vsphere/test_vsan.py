@@ -127,3 +127,102 @@ def test_two_hundred_hosts_that_come_back_at_once_are_all_served(tmp_path: Path)
         assert s.host(names[7]).machines.info("db1").crypto_state == "unlocked"
 
     play(tmp_path, test).close()
+
+
+async def background(s: Scene) -> None:
+    await s.vcenter.run_background_tasks()
+
+
+def test_user_and_password_reach_the_hosts_and_only_their_sealed_configuration(
+    tmp_path: Path,
+) -> None:
+    async def test(s: Scene) -> None:
+        await cluster(s)
+        info = {"name": "kms1", "address": "192.0.2.7", "userName": "vsan pröd"}
+        await s.call("UpdateKmipServer", clusterId="KMS", info=info, password="Grüße 24")
+        await s.call("EncryptVsan", name="prod")
+        for name in HOSTS:
+            config = s.host(name).vsan.config()
+            assert config is not None
+            assert config.access is not None
+            [server] = config.access.dial()
+            assert server.login is not None
+            assert server.login.user_name == "vsan pröd"
+            assert server.login.password.reveal() == "Grüße 24".encode()
+            assert "Grüße" not in repr(config)
+            for path in (s.folder / name).rglob("*"):
+                assert not path.is_file() or "Grüße 24".encode() not in path.read_bytes(), path
+
+    play(tmp_path, test).close()
+
+
+@pytest.mark.parametrize("change", ["password", "address", "certificate"])
+def test_what_changes_is_pushed_without_fetching_the_key_again(tmp_path: Path, change: str) -> None:
+    async def test(s: Scene) -> None:
+        await cluster(s)
+        await s.call("EncryptVsan", name="prod")
+        before = {name: s.host(name).vsan.config() for name in HOSTS}
+        s.forget()
+        await background(s)
+        assert "ConfigureVsan" not in {method for _, method in s.calls}, "nothing has changed"
+        info = {"name": "kms1", "address": "192.0.2.7", "userName": "vsan"}
+        if change == "certificate":
+            await s.call("IssueClientCert", clusterId="KMS")
+        elif change == "password":
+            await s.call("UpdateKmipServer", clusterId="KMS", info=info, password="new")
+        else:
+            moved = {**info, "address": "192.0.2.8"}
+            await s.call("UpdateKmipServer", clusterId="KMS", info=moved, password="new")
+        s.servers["kms1"].is_up = False
+        stopped, s.hosts["c"] = s.hosts["c"], None
+        await background(s)
+        s.hosts["c"] = stopped
+        assert s.host("a").vsan.config() != before["a"]
+        assert s.host("c").vsan.config() == before["c"]
+        await background(s)
+        assert s.host("c").vsan.config() == s.host("a").vsan.config()
+        assert "GET" not in s.kmip
+        s.host("c").vsan.group().write_at(0, b"open")
+
+    play(tmp_path, test).close()
+
+
+def test_a_host_that_joins_an_encrypted_cluster_is_configured(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await cluster(s)
+        key = await s.call("EncryptVsan", name="prod")
+        s.start_host("d")
+        own_dial(s, "d")
+        await s.call("AddHost", name="d", address="h", port=1, parent="cluster/prod")
+        await background(s)
+        config = s.host("d").vsan.config()
+        assert config is not None
+        assert config.key_id.key_id == key["keyId"]
+
+    play(tmp_path, test).close()
+
+
+def test_keys_of_a_native_provider_need_neither_key_server_nor_vcenter(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await cluster(s)
+        await s.call("EncryptVsan", name="prod")
+        s.host("a").vsan.group().write_at(0, b"CONFIDENTIAL")
+        await s.call("CreateNativeProvider", provider="NKP", anyHost=True)
+        with pytest.raises(InvalidState, match="not backed up"):
+            await s.call("EncryptVsan", name="prod", keyProvider="NKP", rekey=True)
+        location = await s.call("ExportProvider", provider="NKP")
+        token = location["location"]["downloadToken"]["token"]
+        await s.call("DownloadBackup", token=token)
+        key = await s.call("EncryptVsan", name="prod", keyProvider="NKP", rekey=True)
+        assert key["providerId"] == "NKP"
+        s.servers["kms1"].is_up = False
+        s.store.close()
+        for name in HOSTS:
+            s.reboot(name)
+            assert await s.host(name).vsan.mount()
+        assert s.host("a").vsan.group().read_at(0, 12) == b"CONFIDENTIAL"
+        s.start_vcenter()
+        [use] = (await s.vcenter.usage.all()).of_provider("NKP")[:1]
+        assert use == "vSAN of cluster prod"
+
+    play(tmp_path, test).close()

@@ -52,6 +52,22 @@ class Event(Message):
     message: str
 
 
+class EventTypeInfo(Message):
+    """A type of event: when it is written, how bad it is, and the names of its arguments.
+
+    The severity of a failed operation is at least that of an error.
+    """
+
+    id: str
+    severity: Severity
+    description: str
+    arguments: tuple[str, ...] = ()
+
+
+class ListEventTypes(VCenterQuery[list[EventTypeInfo]]):
+    """List all types of events."""
+
+
 class AlarmName(StrEnum):
     """The alarms that there are; see :mod:`kmipkit_vsphere.vcenter.alarm_definitions`."""
 
@@ -67,6 +83,9 @@ class AlarmName(StrEnum):
     MIXED_KEYS = "mixedKeys"
     CONSOLIDATION_NEEDED = "consolidationNeeded"
     POLICY_COMPLIANCE = "policyCompliance"
+    HOST_ATTESTATION = "hostAttestation"
+    TRUST_AUTHORITY = "trustAuthority"
+    PRIMARY_KEY = "primaryKey"
 
 
 class Alarm(Message):
@@ -150,6 +169,7 @@ ROWS: Final = (
         example="events --user administrator --type crypto.Operation",
     ),
     Row(ListAlarms, Privilege.VIEW, command="alarms"),
+    Row(ListEventTypes, Privilege.VIEW, command="event-types"),
     Row(ListAlarmDefinitions, Privilege.VIEW, command="alarm-definitions"),
     Row(
         AcknowledgeAlarm,

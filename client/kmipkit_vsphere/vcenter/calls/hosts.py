@@ -6,7 +6,7 @@ import click
 
 from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
 from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText
-from kmipkit_vsphere.model.message import Message, Port, Text, field
+from kmipkit_vsphere.model.message import LongText, Message, Port, Text, field
 from kmipkit_vsphere.model.records import ROOT, CryptoMode
 from kmipkit_vsphere.vcenter.calls.arguments import HOST, KEY_PROVIDER, NAME
 from kmipkit_vsphere.vcenter.command import (
@@ -19,7 +19,7 @@ from kmipkit_vsphere.vcenter.command import (
     VCenterRequest,
 )
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT
+from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT, TEXT_FILE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 # The inventory -----------------------------------------------------------------------------------
@@ -45,6 +45,7 @@ class SetCryptoMode(VCenterRequest[None]):
     name: Text
     crypto_mode: CryptoMode = CryptoMode.ON_DEMAND
     key_id: CryptoKeyId | None = None
+    key_provider: Text | None = None
 
 
 class EncryptVsan(VCenterRequest[CryptoKeyId]):
@@ -100,6 +101,13 @@ class InventoryInfo(Message):
 
 class ListInventory(VCenterQuery[InventoryInfo]):
     """List folders, clusters, hosts and machines."""
+
+
+class PrepareUpgrade(VCenterRequest[None]):
+    """Let a host with a TPM start after an upgrade to another base image, by its manifest."""
+
+    host: Text
+    manifest: LongText
 
 
 class AddHost(VCenterRequest[HostDescription]):
@@ -161,14 +169,6 @@ class DisableCrypto(VCenterRequest[None]):
     host: Text
 
 
-class SetKeyPersistence(VCenterRequest[None]):
-    """Let a host with a TPM keep its keys over a reboot, or no longer."""
-
-    host: Text
-    enable: bool = False
-    remove_all_stored_keys: bool = False
-
-
 class DumpCore(VCenterRequest[DumpInfo]):
     """Write a core dump of a host (hostd) or of one of its machines."""
 
@@ -216,7 +216,11 @@ ROWS: Final = (
         Privilege.REGISTER_HOST,
         CLUSTER,
         "set-crypto-mode",
-        (NAME, Argument("MODE", "cryptoMode", click.Choice([mode.value for mode in CryptoMode]))),
+        (
+            NAME,
+            Argument("MODE", "cryptoMode", click.Choice([mode.value for mode in CryptoMode])),
+            Argument("--key-provider", "keyProvider", help="Of the keys of its hosts."),
+        ),
         "set-crypto-mode production forceEnable",
         records=True,
     ),
@@ -281,16 +285,12 @@ ROWS: Final = (
         "disable-encryption esx01",
     ),
     Row(
-        SetKeyPersistence,
-        Privilege.REGISTER_HOST,
+        PrepareUpgrade,
+        Privilege.PATCH_HOST,
         ON_HOST,
-        "key-persistence",
-        (
-            HOST,
-            Argument("--enable", "enable", bool),
-            Argument("--remove-all-stored-keys", "removeAllStoredKeys", bool),
-        ),
-        "key-persistence esx01 --enable",
+        "prepare-upgrade",
+        (HOST, Argument("MANIFEST", "manifest", TEXT_FILE)),
+        "prepare-upgrade esx01 esxi-8.0.4.json",
         records=True,
     ),
     Row(

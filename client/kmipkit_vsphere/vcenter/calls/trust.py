@@ -1,6 +1,6 @@
 """The trust authority and trusted clusters (vsphere.md §7.3).
 
-All calls but one are for members of the group TrustedAdmins only (R29). The role of an
+Nearly all calls are for members of the group TrustedAdmins only (R29). The role of an
 administrator is not enough, nor is a role with all TrustedAdmin privileges: whoever administers
 machines must not be able to decide which hosts are trusted (vsphere.md §5.2).
 """
@@ -8,15 +8,39 @@ machines must not be able to decide which hosts are trusted (vsphere.md §5.2).
 from functools import partial
 from typing import Final
 
+import click
+
 from kmipkit_vsphere.calls.host import HostAttestation
-from kmipkit_vsphere.model.message import LongText, Message, Port, Text
-from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE, NAME
+from kmipkit_vsphere.model.message import LongText, Message, Port, Text, field
+from kmipkit_vsphere.trust_authority.calls import ProviderHealth
+from kmipkit_vsphere.trust_authority.measurements import Image
+from kmipkit_vsphere.trust_authority.primary_key import PrimaryKeyMode
+from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE, HOST, NAME
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import PORT, TEXT_FILE
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 Problems = dict[str, str | None]
 """Host to what went wrong, None if nothing did."""
+
+# The group TrustedAdmins -------------------------------------------------------------------------
+
+
+class ListTrustedAdmins(VCenterQuery[list[str]]):
+    """List who administers the trust authority, or the trusted clusters."""
+
+
+class AddTrustedAdmin(VCenterRequest[None]):
+    """Add a user to the group TrustedAdmins; only members do so, once there is one."""
+
+    member: Text
+
+
+class RemoveTrustedAdmin(VCenterRequest[None]):
+    """Remove a user from the group TrustedAdmins, but not the last one."""
+
+    member: Text
+
 
 # The trust authority -----------------------------------------------------------------------------
 
@@ -76,6 +100,16 @@ class ImportImage(VCenterRequest[None]):
     manifest: LongText
 
 
+class ListImages(VCenterQuery[list[Image]]):
+    """List the base images that are accepted."""
+
+
+class ExportImage(VCenterRequest[str]):
+    """Print the manifest of the base image that a host has booted, for the trust authority."""
+
+    host: Text
+
+
 class RemoveImage(VCenterRequest[None]):
     """Stop accepting a base image."""
 
@@ -85,6 +119,41 @@ class RemoveImage(VCenterRequest[None]):
 
 class PublishTrustedProvider(VCenterRequest[None]):
     """Publish a trusted key provider: a standard one and a primary key on its servers."""
+
+    provider: Text
+    primary_key_id: Text
+    mode: PrimaryKeyMode = PrimaryKeyMode.FETCH
+
+
+class TrustedProviderInfo(Message):
+    """A trusted key provider; primary keys from before a rotation still unwrap keys."""
+
+    provider: Text
+    primary_key_id: Text
+    mode: PrimaryKeyMode = PrimaryKeyMode.FETCH
+    previous_key_ids: tuple[str, ...] = ()
+
+
+class ListTrustedProviders(VCenterQuery[list[TrustedProviderInfo]]):
+    """List the trusted key providers, with their primary keys and modes."""
+
+
+class SetPrimaryKeyMode(VCenterRequest[None]):
+    """Choose whether the services fetch a primary key, or have the key server encrypt with it."""
+
+    provider: Text
+    mode: PrimaryKeyMode
+
+
+class RotatePrimaryKey(VCenterRequest[None]):
+    """Wrap new keys with another primary key; re-encrypt machines to stop using the old one."""
+
+    provider: Text
+    primary_key_id: Text
+
+
+class RemovePrimaryKey(VCenterRequest[None]):
+    """Stop using a primary key from before a rotation; what it wrapped cannot be opened any more."""
 
     provider: Text
     primary_key_id: Text
@@ -101,6 +170,8 @@ class TrustAuthorityHostHealth(Message):
 
     applied: bool
     problems: list[str]
+    providers: dict[str, ProviderHealth] = field(default_factory=dict)
+    answers: bool = True
 
 
 class TrustAuthorityHealth(VCenterQuery[dict[str, TrustAuthorityHostHealth]]):
@@ -136,6 +207,12 @@ class RemediateTrustedCluster(VCenterRequest[Problems]):
     name: Text
 
 
+class DecommissionHost(VCenterRequest[None]):
+    """Make an ordinary host of a trusted one, before it leaves its trusted cluster."""
+
+    host: Text
+
+
 class AttestationStatus(VCenterRequest[dict[str, HostAttestation]]):
     """Show which hosts of a cluster are attested, by which service, until when."""
 
@@ -145,10 +222,29 @@ class AttestationStatus(VCenterRequest[dict[str, HostAttestation]]):
 # Rows --------------------------------------------------------------------------------------------
 
 _PROVIDER = Argument("PROVIDER", "provider")
+_PRIMARY_KEY = Argument("KEY", "primaryKeyId")
+_MODE = click.Choice([mode.value for mode in PrimaryKeyMode])
 _TrustRow = partial(Row, trusted_admins_only=True, records=True)
 _TrustQuery = partial(Row, trusted_admins_only=True)
 
 ROWS: Final = (
+    Row(ListTrustedAdmins, Privilege.READ_TRUSTED_HOSTS, command="trusted-admins"),
+    Row(
+        AddTrustedAdmin,
+        Privilege.MANAGE_TRUSTED_HOSTS,
+        command="add-trusted-admin",
+        arguments=(Argument("MEMBER", "member"),),
+        example="add-trusted-admin grace",
+        records=True,
+    ),
+    Row(
+        RemoveTrustedAdmin,
+        Privilege.MANAGE_TRUSTED_HOSTS,
+        command="remove-trusted-admin",
+        arguments=(Argument("MEMBER", "member"),),
+        example="remove-trusted-admin grace",
+        records=True,
+    ),
     _TrustRow(
         TrustAuthorityAddHost,
         Privilege.MANAGE_TRUSTED_HOSTS,
@@ -206,6 +302,14 @@ ROWS: Final = (
         arguments=(Argument("MANIFEST", "manifest", TEXT_FILE),),
         example="import-image esxi-8.0.3.json",
     ),
+    _TrustQuery(
+        ExportImage,
+        Privilege.RETRIEVE_HOST_METADATA,
+        command="export-image",
+        arguments=(HOST,),
+        example="export-image esx01 > esxi-8.0.3.json",
+    ),
+    _TrustQuery(ListImages, Privilege.READ_TRUSTED_HOSTS, command="images"),
     _TrustRow(
         RemoveImage,
         Privilege.CONFIGURE_HOST_METADATA,
@@ -217,8 +321,34 @@ ROWS: Final = (
         PublishTrustedProvider,
         Privilege.MANAGE_KMS_TRUST,
         command="publish-provider",
-        arguments=(_PROVIDER, Argument("KEY", "primaryKeyId")),
-        example="publish-provider TKP 1b2c",
+        arguments=(
+            _PROVIDER,
+            _PRIMARY_KEY,
+            Argument("--mode", "mode", _MODE, help="Fetch the key, or use it on the key server."),
+        ),
+        example="publish-provider TKP 1b2c --mode use",
+    ),
+    _TrustQuery(ListTrustedProviders, Privilege.READ_KMS_TRUST, command="trusted-providers"),
+    _TrustRow(
+        SetPrimaryKeyMode,
+        Privilege.MANAGE_KMS_TRUST,
+        command="set-primary-key-mode",
+        arguments=(_PROVIDER, Argument("MODE", "mode", _MODE)),
+        example="set-primary-key-mode TKP use",
+    ),
+    _TrustRow(
+        RotatePrimaryKey,
+        Privilege.MANAGE_KMS_TRUST,
+        command="rotate-primary-key",
+        arguments=(_PROVIDER, _PRIMARY_KEY),
+        example="rotate-primary-key TKP 7f0a",
+    ),
+    _TrustRow(
+        RemovePrimaryKey,
+        Privilege.MANAGE_KMS_TRUST,
+        command="remove-primary-key",
+        arguments=(_PROVIDER, _PRIMARY_KEY),
+        example="remove-primary-key TKP 1b2c",
     ),
     _TrustRow(
         WithdrawTrustedProvider,
@@ -261,6 +391,13 @@ ROWS: Final = (
         command="remediate-trusted-cluster",
         arguments=(NAME,),
         example="remediate-trusted-cluster production",
+    ),
+    _TrustRow(
+        DecommissionHost,
+        Privilege.MANAGE_TRUSTED_HOSTS,
+        command="decommission-host",
+        arguments=(HOST,),
+        example="decommission-host esx01",
     ),
     Row(
         AttestationStatus,

@@ -4,11 +4,11 @@ from typing import Final
 
 from kmipkit_vsphere.model.keys import SecretText
 from kmipkit_vsphere.model.message import Text
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
-class ListUsers(VCenterRequest[list[str]]):
+class ListUsers(VCenterQuery[list[str]]):
     """List the users who can log in with a password."""
 
 

@@ -7,13 +7,16 @@ Importing this package registers all handlers.
 
 from kmipkit_vsphere.vcenter.handlers import (
     events,
+    host_keys,
     hosts,
     keys,
     machines,
     native,
     permissions,
+    persistence,
     policies,
     providers,
+    replacement,
     snapshots,
     trust,
     users,
@@ -21,13 +24,16 @@ from kmipkit_vsphere.vcenter.handlers import (
 
 __all__ = [
     "events",
+    "host_keys",
     "hosts",
     "keys",
     "machines",
     "native",
     "permissions",
+    "persistence",
     "policies",
     "providers",
+    "replacement",
     "snapshots",
     "trust",
     "users",

@@ -1,5 +1,7 @@
 """Events (vsphere.md §5.3)."""
 
+from msgspec import structs
+
 from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import (
@@ -7,12 +9,15 @@ from kmipkit_vsphere.vcenter.calls.events import (
     Alarm,
     AlarmDefinition,
     Event,
+    EventTypeInfo,
     ExportEvents,
     ListAlarmDefinitions,
     ListAlarms,
+    ListEventTypes,
     QueryEvents,
 )
-from kmipkit_vsphere.vcenter.events import EventFilter, export
+from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
+from kmipkit_vsphere.vcenter.events import EventFilter, export, full_id
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 
@@ -25,6 +30,13 @@ async def query(vcenter: VCenter, _caller: Caller, request: QueryEvents) -> list
 async def export_all(vcenter: VCenter, _caller: Caller, request: ExportEvents) -> str:
     """Requirement R34."""
     return export(vcenter.crypto.event_log.find(EventFilter.of(request)), request.format)
+
+
+@ListEventTypes.handler
+async def list_types(
+    _vcenter: VCenter, _caller: Caller, _request: ListEventTypes
+) -> list[EventTypeInfo]:
+    return [structs.replace(row, id=full_id(row.id)) for row in EVENT_TYPES.values()]
 
 
 @ListAlarms.handler

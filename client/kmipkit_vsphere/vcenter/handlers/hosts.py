@@ -2,9 +2,11 @@
 
 from kmipkit_vsphere.calls import host as host_calls
 from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
-from kmipkit_vsphere.model.errors import AlreadyExists, VSphereError
+from kmipkit_vsphere.model.errors import AlreadyExists, InvalidArgument, VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import ClusterRecord, CryptoMode, FolderRecord
+from kmipkit_vsphere.trust_authority import host_calls as image_calls
+from kmipkit_vsphere.trust_authority.measurements import parse_manifest
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.hosts import (
     AddHost,
@@ -23,12 +25,13 @@ from kmipkit_vsphere.vcenter.calls.hosts import (
     ListCoreDumps,
     ListInventory,
     MachineEntry,
+    PrepareUpgrade,
     ReconnectHost,
     RemoveHost,
     SetCryptoMode,
-    SetKeyPersistence,
     UnlockResult,
 )
+from kmipkit_vsphere.vcenter.host_encryption import POLICY
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
@@ -60,7 +63,16 @@ async def set_crypto_mode(vcenter: VCenter, caller: Caller, request: SetCryptoMo
     enable = request.crypto_mode is CryptoMode.FORCE_ENABLE
     for host in hosts if enable else ():
         caller.require(Privilege.REGISTER_HOST, f"host/{host.name}")
+    if request.key_id is not None and request.key_provider is not None:
+        raise InvalidArgument(
+            "hosts have either one key, or keys of one provider", invalid_property="policy"
+        )
     key_id = request.key_id or cluster.key_id
+    if request.key_provider is not None:
+        vcenter.store.providers.get(request.key_provider)
+        key_id = None
+    if request.key_provider is not None or request.key_id is not None:
+        vcenter.store.providers.set_setting(POLICY + name, request.key_provider)
     inventory.put_cluster(ClusterRecord(name, cluster.parent, request.crypto_mode, key_id))
     problems: list[VSphereError] = []
     for host in hosts if enable else ():
@@ -108,7 +120,9 @@ async def add_host(vcenter: VCenter, caller: Caller, request: AddHost) -> HostDe
     info = await vcenter.hosts.add(
         caller, request.name, request.address, request.port, request.parent
     )
-    await vcenter.natives.push_all(vcenter.store.inventory.host(request.name))
+    host = vcenter.store.inventory.host(request.name)
+    await vcenter.natives.push_all(host)
+    await vcenter.persistence.apply_to(host)
     return info
 
 
@@ -146,14 +160,11 @@ async def disable_crypto(vcenter: VCenter, caller: Caller, request: DisableCrypt
     await vcenter.hosts.disable(caller, request.host)
 
 
-@SetKeyPersistence.handler
-async def set_key_persistence(
-    vcenter: VCenter, _caller: Caller, request: SetKeyPersistence
-) -> None:
+@PrepareUpgrade.handler
+async def prepare_upgrade(vcenter: VCenter, _caller: Caller, request: PrepareUpgrade) -> None:
     host = vcenter.store.inventory.host(request.host)
-    await vcenter.hosts.call(
-        host, host_calls.SetKeyPersistence(request.enable, request.remove_all_stored_keys)
-    )
+    image = parse_manifest(request.manifest)
+    await vcenter.hosts.call(host, image_calls.PrepareUpgrade(image))
 
 
 @DumpCore.handler

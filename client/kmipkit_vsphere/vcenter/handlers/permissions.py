@@ -1,7 +1,10 @@
 """Roles, groups and permissions (vsphere.md §5)."""
 
 from kmipkit_vsphere.model.errors import InvalidArgument, NotFound, ResourceInUse
-from kmipkit_vsphere.vcenter.authorization import Permission, checked_privileges
+from kmipkit_vsphere.vcenter.authorization import (
+    Permission,
+    checked_privileges,
+)
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.permissions import (
     HasPrivilege,
@@ -14,7 +17,7 @@ from kmipkit_vsphere.vcenter.calls.permissions import (
     SetPermission,
     SetRole,
 )
-from kmipkit_vsphere.vcenter.privileges import PREDEFINED
+from kmipkit_vsphere.vcenter.privileges import PREDEFINED, TRUSTED_ADMINS
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 # Roles -------------------------------------------------------------------------------------------
@@ -64,7 +67,11 @@ async def list_groups(
 
 
 @SetMember.handler
-async def set_member(vcenter: VCenter, _caller: Caller, request: SetMember) -> None:
+async def set_member(vcenter: VCenter, caller: Caller, request: SetMember) -> None:
+    if request.group == TRUSTED_ADMINS:
+        change = vcenter.trusted_admins.remove if request.remove else vcenter.trusted_admins.add
+        change(caller, request.member)
+        return
     vcenter.store.permissions.set_member(request.group, request.member, is_in=not request.remove)
 
 

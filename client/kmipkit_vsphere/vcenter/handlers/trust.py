@@ -1,33 +1,62 @@
 """The trust authority and trusted clusters (vsphere.md §7.3)."""
 
 from kmipkit_vsphere.calls.host import HostAttestation
-from kmipkit_vsphere.model.encoding import decode, encode
-from kmipkit_vsphere.model.errors import InvalidArgument
-from kmipkit_vsphere.trust_authority.measurements import Image
+from kmipkit_vsphere.model.encoding import encode
+from kmipkit_vsphere.trust_authority import host_calls
+from kmipkit_vsphere.trust_authority.measurements import Image, parse_manifest
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.trust import (
     AddEndorsementKey,
     AddTpmAuthority,
+    AddTrustedAdmin,
     AttestationStatus,
+    DecommissionHost,
     EnableTrustedCluster,
+    ExportImage,
     ExportTrustServices,
     ImportImage,
     ImportPrincipal,
     ImportTrustServices,
+    ListImages,
+    ListTrustedAdmins,
+    ListTrustedProviders,
     Problems,
     PublishTrustedProvider,
     RemediateTrustedCluster,
     RemoveImage,
+    RemovePrimaryKey,
     RemovePrincipal,
+    RemoveTrustedAdmin,
+    RotatePrimaryKey,
+    SetPrimaryKeyMode,
     SetTpmSettings,
     TrustAuthorityAddHost,
     TrustAuthorityHealth,
     TrustAuthorityHostAdded,
     TrustAuthorityHostHealth,
     TrustAuthorityRemediate,
+    TrustedProviderInfo,
     WithdrawTrustedProvider,
 )
 from kmipkit_vsphere.vcenter.vcenter import VCenter
+
+# The group TrustedAdmins -------------------------------------------------------------------------
+
+
+@ListTrustedAdmins.handler
+async def list_admins(vcenter: VCenter, _caller: Caller, _request: ListTrustedAdmins) -> list[str]:
+    return vcenter.trusted_admins.members()
+
+
+@AddTrustedAdmin.handler
+async def add_admin(vcenter: VCenter, caller: Caller, request: AddTrustedAdmin) -> None:
+    vcenter.trusted_admins.add(caller, request.member)
+
+
+@RemoveTrustedAdmin.handler
+async def remove_admin(vcenter: VCenter, caller: Caller, request: RemoveTrustedAdmin) -> None:
+    vcenter.trusted_admins.remove(caller, request.member)
+
 
 # The trust authority -----------------------------------------------------------------------------
 
@@ -42,8 +71,8 @@ async def add_host(
 
 
 @ImportPrincipal.handler
-async def import_principal(vcenter: VCenter, _caller: Caller, request: ImportPrincipal) -> None:
-    await vcenter.trust_authority.import_principal(request.name, request.certificate)
+async def import_principal(vcenter: VCenter, caller: Caller, request: ImportPrincipal) -> None:
+    await vcenter.trust_authority.import_principal(caller.user, request.name, request.certificate)
 
 
 @RemovePrincipal.handler
@@ -71,11 +100,19 @@ async def set_tpm_settings(vcenter: VCenter, _caller: Caller, request: SetTpmSet
 
 @ImportImage.handler
 async def import_image(vcenter: VCenter, _caller: Caller, request: ImportImage) -> None:
-    try:
-        image = decode(request.manifest.encode(), Image)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"this is not a manifest: {error.message}") from None
-    await vcenter.trust_authority.import_image(image)
+    await vcenter.trust_authority.import_image(parse_manifest(request.manifest))
+
+
+@ExportImage.handler
+async def export_image(vcenter: VCenter, _caller: Caller, request: ExportImage) -> str:
+    host = vcenter.store.inventory.host(request.host)
+    image = await vcenter.hosts.call(host, host_calls.BootedImage())
+    return encode(image).decode()
+
+
+@ListImages.handler
+async def list_images(vcenter: VCenter, _caller: Caller, _request: ListImages) -> list[Image]:
+    return vcenter.trust_authority.images()
 
 
 @RemoveImage.handler
@@ -87,7 +124,31 @@ async def remove_image(vcenter: VCenter, _caller: Caller, request: RemoveImage) 
 async def publish_provider(
     vcenter: VCenter, _caller: Caller, request: PublishTrustedProvider
 ) -> None:
-    await vcenter.trust_authority.publish_provider(request.provider, request.primary_key_id)
+    await vcenter.trust_authority.publish_provider(
+        request.provider, request.primary_key_id, request.mode
+    )
+
+
+@ListTrustedProviders.handler
+async def list_providers(
+    vcenter: VCenter, _caller: Caller, _request: ListTrustedProviders
+) -> list[TrustedProviderInfo]:
+    return vcenter.trust_authority.providers()
+
+
+@SetPrimaryKeyMode.handler
+async def set_mode(vcenter: VCenter, _caller: Caller, request: SetPrimaryKeyMode) -> None:
+    await vcenter.trust_authority.set_mode(request.provider, request.mode)
+
+
+@RotatePrimaryKey.handler
+async def rotate(vcenter: VCenter, _caller: Caller, request: RotatePrimaryKey) -> None:
+    await vcenter.trust_authority.rotate(request.provider, request.primary_key_id)
+
+
+@RemovePrimaryKey.handler
+async def remove_primary_key(vcenter: VCenter, _caller: Caller, request: RemovePrimaryKey) -> None:
+    await vcenter.trust_authority.remove_previous(request.provider, request.primary_key_id)
 
 
 @WithdrawTrustedProvider.handler
@@ -138,6 +199,11 @@ async def remediate_cluster(
     vcenter: VCenter, _caller: Caller, request: RemediateTrustedCluster
 ) -> Problems:
     return await vcenter.trusted_clusters.remediate(request.name)
+
+
+@DecommissionHost.handler
+async def decommission(vcenter: VCenter, caller: Caller, request: DecommissionHost) -> None:
+    await vcenter.trusted_clusters.decommission(caller.user, request.host)
 
 
 @AttestationStatus.handler

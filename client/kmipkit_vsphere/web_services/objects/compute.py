@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kmipkit_vsphere.model.records import ClusterRecord, HostRecord
+from kmipkit_vsphere.vcenter.host_encryption import POLICY
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vsan import vsan_keys
+from kmipkit_vsphere.web_services.faults import key_id
 from kmipkit_vsphere.web_services.inventory import Node
 from kmipkit_vsphere.web_services.managed import method, prop
 from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, status_of, visible
+from kmipkit_vsphere.web_services.objects.host_encryption import ClusterEncryption
 from kmipkit_vsphere.web_services.objects.hosts import CORES, CPU_MHZ, MEMORY
 from kmipkit_vsphere.web_services.objects.storage import CAPACITY, machines_on
 from kmipkit_vsphere.web_services.vim25.compute import (
+    ClusterComputeResourceCryptoModePolicy,
     ClusterComputeResourceSummary,
     ClusterConfigInfoEx,
     ClusterCryptoConfigInfo,
@@ -21,6 +25,7 @@ from kmipkit_vsphere.web_services.vim25.compute import (
     ComputeResourceSummary,
 )
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
+from kmipkit_vsphere.web_services.vim25.keys import KeyProviderId
 from kmipkit_vsphere.web_services.vim25.usage import ClusterResourceUsageSummary
 from kmipkit_vsphere.web_services.vim25.vsan import (
     VsanClusterConfigInfo,
@@ -89,7 +94,7 @@ class ComputeResource(ManagedEntity):
         }
 
 
-class ClusterComputeResource(ComputeResource):
+class ClusterComputeResource(ClusterEncryption, ComputeResource):
     """A cluster."""
 
     @property
@@ -116,7 +121,19 @@ class ClusterComputeResource(ComputeResource):
                 enabled=self.record.name in vsan_keys(call.vcenter.store),
                 default_config=VsanClusterConfigInfoHostDefaultInfo(auto_claim_storage=False),
             ),
-            crypto_config=ClusterCryptoConfigInfo(crypto_mode=str(self.record.crypto_mode)),
+            crypto_config=self._crypto_config(call),
+        )
+
+    def _crypto_config(self, call: "Call") -> ClusterCryptoConfigInfo:
+        key = self.record.key_id
+        provider = call.vcenter.store.providers.setting(POLICY + self.record.name)
+        policy = ClusterComputeResourceCryptoModePolicy(
+            key_id=None if key is None else key_id(key),
+            provider_id=None if provider is None else KeyProviderId(id=provider),
+        )
+        return ClusterCryptoConfigInfo(
+            crypto_mode=str(self.record.crypto_mode),
+            policy=None if key is None and provider is None else policy,
         )
 
     @method("GetResourceUsage", since="6.0", privilege=Privilege.VIEW)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import StoreError, Transaction
+from kmipkit_server.store.base import StoreError, Transaction, Usage
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.sealing import KEY_SIZE, KeyWrapper, Sealer
 from kmipkit_server.store.sqlite import schema
@@ -112,6 +112,11 @@ class SQLiteDatabase:
             self._check_root_key()
             if version < schema.FIRST_PROTECTED:
                 self._require_no_counter()
+        if 0 < version < len(schema.STEPS):
+            log.warning(
+                "%s: migrating from schema %d to %d, which older versions of kmipkit cannot read",
+                self._name, version, len(schema.STEPS),
+            )  # fmt: skip
         schema.migrate(self._writing, self._name, finish=finish)
 
     def _require_no_counter(self) -> None:
@@ -181,6 +186,16 @@ class SQLiteDatabase:
     def newest_time(self) -> datetime:
         """The newest time that a transaction has noted."""
         return self._transaction.summary.newest_time
+
+    @property
+    def usage(self) -> Usage:
+        """What all owners have together."""
+        return self._transaction.usages.total
+
+    def file_bytes(self) -> dict[str, int]:
+        """The size of the database and of its write-ahead log."""
+        paths = {"database": self._path, "log": self._path.with_name(f"{self._path.name}-wal")}
+        return {name: _size(path) for name, path in paths.items()}
 
     def derive_key(self, purpose: str) -> bytes:
         """See :class:`.base.Store`."""
@@ -288,6 +303,13 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     connection = _connect(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # there is no log at the moment
+        return 0
 
 
 def has_content(path: Path) -> bool:

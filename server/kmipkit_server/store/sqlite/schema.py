@@ -118,6 +118,14 @@ STEPS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX rotations_by_time ON rotations (due, object);
     """,
+    """
+    -- Before the first release, the names of the third step were in a table of their own for some days.
+    DROP TABLE IF EXISTS live_names;
+    INSERT OR IGNORE INTO attribute_index (owner, attribute, field, value, object, instance)
+        SELECT DISTINCT i.owner, 'live name', 0, i.value, i.object, 0
+        FROM attribute_index i JOIN objects o ON o.seq = i.object
+        WHERE i.attribute = '420053' AND i.field = 4325461 AND o.state NOT IN (5, 6);
+    """,
 )
 
 FIRST_PROTECTED = 2
@@ -133,6 +141,25 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def require_known(version: int, newest: int, name: str) -> None:
+    """StoreError if a database has a newer schema than this program knows."""
+    if version > newest:
+        raise StoreError(
+            f"{name} was written by a newer version of kmipkit (schema {version}; this version"
+            f" supports up to {newest}); use the newer version"
+        )
+
+
+def require_first_schema(connection: sqlite3.Connection, version: int, name: str) -> None:
+    """StoreError for a database from the time when the first schema was still being changed."""
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(objects)")}
+    if version == 1 and columns and not {"kind", "archived"} <= columns:
+        raise StoreError(
+            f"{name} was written by a version of kmipkit from before schema 1 was complete, which"
+            " nothing migrates; get the keys from it with the version that has written it"
+        )
+
+
 def migrate(
     connection: sqlite3.Connection,
     name: str,
@@ -145,11 +172,8 @@ def migrate(
     ``finish`` is called in the transaction, after the last step, with the version of the older file.
     """
     version = version_of(connection)
-    if version > len(steps):
-        raise StoreError(
-            f"{name} was written by a newer version of kmipkit (schema {version}; this version"
-            f" supports up to {len(steps)}); use the newer version"
-        )
+    require_known(version, len(steps), name)
+    require_first_schema(connection, version, name)
     if version == len(steps):
         return
     connection.execute("BEGIN EXCLUSIVE")

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import trio
 
 from kmipkit_server.store.base import Reader, ReadingTooLong, Store
+from kmipkit_server.store.counters import StoreFigures
 from kmipkit_server.store.places import Places
 from kmipkit_server.store.sealing import KeyWrapper
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
@@ -85,6 +86,19 @@ class SQLiteStore(Store):
         """The newest time that a transaction has noted."""
         return self._database.newest_time
 
+    @property
+    def figures(self) -> StoreFigures:
+        """The state of the store, for metrics."""
+        usage = self._database.usage
+        return StoreFigures(
+            writer=self._writer.counters,
+            queued=self._writer.queued,
+            readers=self._places.figures,
+            objects=usage.objects,
+            object_bytes=usage.size,
+            file_bytes=self._database.file_bytes(),
+        )
+
     def derive_key(self, purpose: str) -> bytes:
         """A key for a purpose; see :class:`.base.Store`."""
         return self._database.derive_key(purpose)
@@ -94,7 +108,8 @@ class SQLiteStore(Store):
         try:
             await self._writer.run(task_status, self.journal)
         finally:
-            self._writer = GroupCommit(self._database)  # the store may be served again
+            # The store may be served again.
+            self._writer = GroupCommit(self._database, self._writer.counters)
 
     async def stop(self) -> None:
         """Accept no more work that writes; :meth:`serve` ends when the queued work is written."""

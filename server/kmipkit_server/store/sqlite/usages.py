@@ -46,6 +46,12 @@ class Usages:
         """What an owner has."""
         return Usage(*self._counts.get(owner, _NOTHING)) if owner is not None else Usage()
 
+    @property
+    def total(self) -> Usage:
+        """What all owners have together."""
+        counts = list(self._counts.values())  # at once: slow jobs change it in their thread
+        return Usage(sum(objects for objects, _ in counts), sum(size for _, size in counts))
+
     def change(self, owner: int, objects: int, size: int) -> None:
         """Note more or, if negative, fewer objects and bytes."""
         self._changes.append((owner, objects, size))

@@ -1,30 +1,19 @@
-"""Configuration: one frozen object, one loader.
+"""The settings of the server, one class for each table of the configuration file.
 
-A TOML file has a table for each section below, with the names of the fields as keys. Missing keys
-have their defaults; an unknown key is an error that names the file and the key. Command-line options
-take precedence. Paths in the file are relative to the file.
+The text under a setting is its documentation: docs/configuration.md is made from it. ``SECRET`` marks
+those whose values no command and no log line shows.
 """
 
-import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-
-from kmipkit_certs.identity import FINGERPRINT, SOURCES
-
-from kmipkit.errors import KMIPError
-from kmipkit_server.audit.target import parse_target
+from typing import Any
 
 DEFAULT_PORT = 5696
 """The port that IANA gives to KMIP."""
 
-_Section = TypeVar("_Section")
-
-
-class ConfigError(KMIPError):
-    """The configuration is not usable; the text names the file and the key, and says what to do."""
+SECRET: Mapping[str, Any] = {"secret": True}
+"""Metadata of a setting whose value is a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +21,9 @@ class ListenConfig:
     """The address of the server, and how it stops."""
 
     host: str = "127.0.0.1"
+    """The address on which the server listens; a name may have several addresses."""
     port: int = DEFAULT_PORT
-    """0 is any free port."""
+    """The port; 0 is any free port."""
     drain_seconds: float = 10.0
     """How long requests that have begun may take after the server is asked to stop."""
 
@@ -46,11 +36,14 @@ class TLSConfig:
     """
 
     cert: Path | None = None
+    """The server's certificate, with those of intermediate authorities. The default is a development
+    PKI, which the server makes on its first start."""
     key: Path | None = None
-    """None if the key is in the same file as the certificate."""
+    """The private key of the certificate, unless it is in the same file."""
     key_password_file: Path | None = None
     """A file whose first line is the password of the key."""
     ca: Path | None = None
+    """The certificate authorities whose clients may connect."""
     crl: tuple[Path, ...] = ()
     """Revocation lists of these authorities (PEM or DER)."""
     expired_crl: str = "refuse"
@@ -65,6 +58,8 @@ class IdentityConfig:
     """How a client certificate names the account."""
 
     source: str = "cn"
+    """The part of a client's certificate that names its account: ``cn``, ``san``, ``cn-or-san``,
+    ``subject`` or ``fingerprint``."""
     accounts: Mapping[str, str] = field(default_factory=dict)
     """Names in certificates whose accounts have other names."""
     administrators: tuple[str, ...] | None = None
@@ -82,6 +77,7 @@ class StoreConfig:
     """Where objects are stored."""
 
     directory: Path = Path("kmipkit-data")
+    """The data directory."""
     root_key: Path | None = None
     """The file with the root key; the default is ``root.key`` in the directory."""
 
@@ -91,15 +87,21 @@ class LimitsConfig:
     """Limits for connections and messages; times are in seconds, sizes in bytes."""
 
     connections: int = 2000
+    """Open connections."""
     connections_per_address: int | None = None
     """Connections from one address; the default is three quarters of all."""
     connections_per_account: int | None = None
     """Connections of one account; the default is three quarters of all."""
     handshake_timeout: float = 10.0
+    """For the TLS handshake."""
     message_timeout: float = 30.0
+    """From the first byte of a request to its last."""
     send_timeout: float = 30.0
+    """For a client to receive a response."""
     idle_timeout: float = 600.0
+    """Between two requests."""
     max_message: int = 1024 * 1024
+    """Bytes of a request."""
     max_response: int = 4 * 1024 * 1024
     """Bytes of a response. An operation whose result does not fit fails, and has no effect."""
     batch_items: int = 1000
@@ -127,6 +129,7 @@ class KMIPConfig:
     """Choices that the standard leaves to servers."""
 
     server_name: str = "kmipkit"
+    """The name of the server in its answer to Query."""
     strict: bool = False
     """Whether to refuse a request with a field, attribute or value that only a later version has. By
     default, the server does what such a request means, and logs this once for each client."""
@@ -158,6 +161,7 @@ class AuditConfig:
     """The audit log: who has done what, and what was refused (docs/audit.md)."""
 
     enabled: bool = True
+    """Whether the server writes it."""
     directory: Path | None = None
     """Where its files are; the default is ``audit`` in the directory of the store."""
     sync: str = "interval"
@@ -187,10 +191,40 @@ class AuditConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """The port for monitoring: /healthz, /readyz and /metrics."""
+
+    listen: str | None = None
+    """HOST:PORT; port 0 is any free port. The default is no such port."""
+    tls: str = "off"
+    """``off``; ``server`` for TLS with the server's certificate; ``mutual`` for clients with a
+    certificate of an authority in ``tls.ca``. Without TLS, HOST should be a loopback address."""
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """The log on standard error."""
 
     level: str = "INFO"
+    """``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``. Requests that succeed are logged with ``DEBUG``."""
+    format: str = "auto"
+    """``text``, ``json`` (one object for each line), or ``auto``: text for a terminal, a file and the
+    journal of systemd, JSON if the log is piped to another program."""
+
+
+@dataclass(frozen=True, slots=True)
+class TracingConfig:
+    """Traces in the form of OpenTelemetry; they need the extra ``otel``."""
+
+    endpoint: str | None = None
+    """The URL of a collector for traces (OTLP over HTTP), such as
+    ``http://127.0.0.1:4318/v1/traces``. The default is no traces."""
+    headers: Mapping[str, str] = field(default_factory=dict, metadata=SECRET)
+    """Headers of the requests to the collector, such as ``authorization``."""
+    sample_ratio: float = 1.0
+    """The share of requests that is traced, from 0 to 1."""
+    service_name: str = "kmipkit"
+    """The name of the service in the traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +239,8 @@ class Config:
     kmip: KMIPConfig = field(default_factory=KMIPConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    tracing: TracingConfig = field(default_factory=TracingConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     @property
@@ -221,166 +257,3 @@ class Config:
     def audit_directory(self) -> Path:
         """Where the audit log is."""
         return self.audit.directory or self.store.directory / "audit"
-
-
-def load(path: Path) -> Config:
-    """The configuration in a file; ConfigError if it is unreadable or not valid."""
-    try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    sections = get_type_hints(Config)
-    unknown = sorted(set(document) - set(sections))
-    if unknown:
-        known = ", ".join(sections)
-        raise ConfigError(f"{path}: unknown section [{unknown[0]}]; the sections are {known}")
-    parsed = {
-        name: _section(sections[name], table, f"{path}: [{name}]", path.parent)
-        for name, table in document.items()
-    }
-    return check(Config(**parsed), str(path))
-
-
-def _section(cls: type[_Section], table: object, location: str, base: Path) -> _Section:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{location} must be a table")
-    hints = get_type_hints(cls)
-    unknown = sorted(set(table) - set(hints))
-    if unknown:
-        raise ConfigError(
-            f"{location}: unknown key {unknown[0]!r}; the keys are {', '.join(hints)}"
-        )
-    return cls(
-        **{
-            key: _value(hints[key], value, f"{location} {key}", base)
-            for key, value in table.items()
-        }
-    )
-
-
-def _value(hint: Any, value: object, location: str, base: Path) -> object:
-    """A value, checked against the type of its field."""
-    # The hint is X or X | None, where X is a key of _CHECKS or Mapping[str, str].
-    hint = next((each for each in (_LIST, _PATHS) if each in (hint, *get_args(hint))), hint)
-    candidates = () if get_origin(hint) is Mapping else (hint, *get_args(hint))
-    expected = next((each for each in candidates if each in _CHECKS), Mapping)
-    description, types = _CHECKS[expected]
-    # A bool is an int for isinstance(), but not for a user.
-    if isinstance(value, bool) is not (expected is bool) or not isinstance(value, types):
-        raise ConfigError(f"{location} must be {description}, not {value!r}")
-    if expected is Path:
-        return base / str(value)
-    if expected in (_LIST, _PATHS):
-        strings: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]  # a list, see above
-        if not all(isinstance(each, str) for each in strings):
-            raise ConfigError(f"{location} must be {description}")
-        return strings if expected is _LIST else tuple(base / str(each) for each in strings)
-    if expected is Mapping and not all(isinstance(each, str) for each in dict(value).values()):  # type: ignore[call-overload]  # checked to be a dict above
-        raise ConfigError(f"{location} must be {description}")
-    return value
-
-
-_LIST = tuple[str, ...]
-_PATHS = tuple[Path, ...]
-
-_CHECKS: Mapping[Any, tuple[str, tuple[type, ...]]] = {
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-    str: ("a string", (str,)),
-    Path: ("a path", (str,)),
-    _LIST: ("a list of strings", (list,)),
-    _PATHS: ("a list of paths", (list,)),
-    Mapping: ("a table of strings", (dict,)),
-}
-
-_ADDRESS = re.compile(r"(?P<host>.+):(?P<port>[0-9]{1,5})")
-
-
-def address(text: str) -> tuple[str, int]:
-    """Host and port of HOST:PORT."""
-    host, _, port = text.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-
-def check(config: Config, source: str) -> Config:
-    """The same configuration; ConfigError if a value is not valid. ``source`` is where it is from."""
-    tls = config.tls
-    rules = (
-        (0 <= config.listen.port <= 65535, "listen.port must be 0 to 65535"),
-        (
-            config.identity.source in SOURCES,
-            f"identity.source must be one of {', '.join(SOURCES)}",
-        ),
-        (
-            config.identity.source != "fingerprint"
-            or all(name.startswith(FINGERPRINT) for name in config.identity.accounts),
-            f"identity.accounts must have names that begin with {FINGERPRINT}, as kmipkit certs show"
-            " prints them: the hash of a whole certificate can be changed by its holder",
-        ),
-        (
-            config.identity.unknown_credentials in (None, "refuse", "ignore"),
-            "identity.unknown_credentials must be refuse or ignore",
-        ),
-        (tls.expired_crl in ("refuse", "warn"), "tls.expired_crl must be refuse or warn"),
-        *(
-            (not text or _ADDRESS.fullmatch(text), f"notify.accounts.{account} must be HOST:PORT")
-            for account, text in (config.notify.accounts or {}).items()
-        ),
-        (config.log.level in LEVELS, f"log.level must be one of {', '.join(LEVELS)}"),
-        (
-            (tls.cert is None) is (tls.ca is None) and (tls.key is None or tls.cert is not None),
-            "tls needs all of cert, key and ca, or none of them; key may be left out if"
-            " the file of cert has it",
-        ),
-        (config.limits.max_message >= 1024, "limits.max_message must be at least 1024 bytes"),
-        (config.limits.connections >= 1, "limits.connections must be at least 1"),
-        (config.audit.sync in ("interval", "answer"), "audit.sync must be interval or answer"),
-        (
-            config.audit.on_failure in ("refuse", "serve"),
-            "audit.on_failure must be refuse or serve",
-        ),
-        (
-            config.audit.syslog is None or parse_target(config.audit.syslog) is not None,
-            "audit.syslog must be tls://HOST:PORT, tcp://HOST:PORT, udp://HOST:PORT or"
-            " unix:///PATH",
-        ),
-        (config.audit.file_bytes >= 64 * 1024, "audit.file_bytes must be at least 65536"),
-        *(
-            (value is None or value > 0, f"audit.{name} must be more than 0")
-            for name, value in (
-                ("checkpoint_seconds", config.audit.checkpoint_seconds),
-                ("file_hours", config.audit.file_hours),
-                ("keep_days", config.audit.keep_days),
-            )
-        ),
-        (config.kmip.asynchronous_delay >= 0, "kmip.asynchronous_delay must be 0 or more"),
-        (config.kmip.lease_seconds >= 0, "kmip.lease_seconds must be 0 or more"),
-        *(
-            (
-                getattr(config.limits, each.name) is None or getattr(config.limits, each.name) > 0,
-                f"limits.{each.name} must be more than 0",
-            )
-            for each in fields(config.limits)
-        ),
-    )
-    for is_met, message in rules:
-        if not is_met:
-            raise ConfigError(f"{source}: {message}")
-    return config
-
-
-def with_options(config: Config, options: Mapping[str, Mapping[str, Any]]) -> Config:
-    """The configuration with the command-line options, by section; None is an option not used."""
-    sections = {}
-    for name, options_of_section in options.items():
-        values = {key: value for key, value in options_of_section.items() if value is not None}
-        if values:
-            sections[name] = replace(getattr(config, name), **values)
-    return check(replace(config, **sections), "command line")

@@ -1,0 +1,1 @@
+"""Plain counters for what the server does; :mod:`kmipkit_server.metrics` shows them."""

@@ -1,0 +1,1 @@
+"""Health, metrics and traces: what a server tells those who watch it."""

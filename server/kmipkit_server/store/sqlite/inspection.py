@@ -1,0 +1,83 @@
+"""Whether a server could open a database, found out without opening it for writing.
+
+Another server may be using it meanwhile.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.sealing import KeyWrapper
+from kmipkit_server.store.sqlite import schema
+from kmipkit_server.store.sqlite.summary import read_integrity_key
+from kmipkit_server.store.sqlite.views import sqlite_errors
+
+
+def examine(path: Path, key_wrapper: KeyWrapper) -> Iterator[str]:
+    """What a start would do to the database. StoreError, or an error of the vault, if it would fail."""
+    with sqlite_errors(str(path)), closing(_connect(path)) as connection:
+        version = schema.version_of(connection)
+        schema.require_known(version, len(schema.STEPS), str(path))
+        schema.require_first_schema(connection, version, str(path))
+        _require_root_key(connection, version, key_wrapper, str(path))
+    if version < len(schema.STEPS):
+        yield migration_advice(path, version)
+
+
+def migration_advice(path: Path, version: int) -> str:
+    """What to do before a start that migrates a database."""
+    return (
+        f"{path} has schema {version}; the next start migrates it to schema {len(schema.STEPS)},"
+        " which older versions of kmipkit cannot read: copy the data directory before, while no"
+        " server is running"
+    )
+
+
+def require_no_root_key(path: Path, key_wrapper: KeyWrapper) -> Iterator[str]:
+    """StoreError if a database was lost: there is a root key for it."""
+    yield from ()
+    raise StoreError(
+        f"{path} is missing or empty, but there is a root key for it, {key_wrapper.name}; restore"
+        " the database from a backup"
+    )
+
+
+def holder(lock: Path) -> int | None:
+    """The process that has locked a database; None if there is none."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 20, 0).strip()
+        return int(text) if text.isdigit() else 0
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing, not even the files of a write-ahead log."""
+    log = path.with_name(f"{path.name}-wal")
+    # Without a log, the file is all there is; with one, SQLite must read both.
+    is_alone = not log.exists() or not log.stat().st_size
+    mode = "mode=ro&immutable=1" if is_alone else "mode=ro"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+
+
+def _require_root_key(
+    connection: sqlite3.Connection, version: int, key_wrapper: KeyWrapper, name: str
+) -> None:
+    if version >= schema.FIRST_PROTECTED:
+        key_wrapper.unwrap(read_integrity_key(connection, name))
+    if version:
+        newest = "SELECT wrapped FROM data_keys ORDER BY number DESC LIMIT 1"
+        row = connection.execute(newest).fetchone()
+        if row is not None:
+            key_wrapper.unwrap(bytes(row[0]))
