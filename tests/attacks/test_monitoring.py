@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 from kmipkit_server.metrics.collector import build_info
-from kmipkit_server.metrics.pages import Content, encode
+from kmipkit_server.metrics.pages import OPEN_METRICS, Content, encode
 from kmipkit_server.metrics.server import MAX_CONNECTIONS, MAX_HEAD, SECONDS, MonitoringServer
 from kmipkit_server.net.listener import open_sockets
 
@@ -175,6 +175,11 @@ def test_what_is_no_request_for_a_page_gets_a_status_and_the_end(
         ("application/openmetrics-text; q=viel", False),
         ("application/openmetrics-text; version=9\r\nX: y; escaping=x", True),
         ("text/plain; version=x", False),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+            "application/openmetrics-text;version=0.0.1;q=0.2,text/plain;version=1.0.0;q=0.3,*/*;q=0.1",
+            True,
+        ),
         (",;=," * 2000, False),
     ],
 )
@@ -183,9 +188,7 @@ def test_what_a_client_accepts_chooses_the_format_and_nothing_else(
 ) -> None:
     """The library would repeat parts of the header, or fail."""
     content = encode(build_info(), accept)
-    media_type = (
-        "application/openmetrics-text; version=1.0.0" if is_open else "text/plain; version=0.0.4"
-    )
+    media_type = OPEN_METRICS if is_open else "text/plain; version=0.0.4"
     assert content.media_type.startswith(media_type)
     assert "\r" not in content.media_type
 
