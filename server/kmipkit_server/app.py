@@ -27,7 +27,6 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import config as configuration
 from kmipkit_server import logs
-from kmipkit_server.app_audit import open_audit, recorded_refusals
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.config import Config, ConfigError, address
 from kmipkit_server.config.effective import (
@@ -62,6 +61,7 @@ from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.tls import TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.rotation import Rotation
+from kmipkit_server.service.audit import open_audit, recorded_refusals
 from kmipkit_server.service.checks import MISSING_TRACING, has_tracing
 from kmipkit_server.service.registry import registry
 from kmipkit_server.service.reload import Certificates, Reloader, Values

@@ -17,8 +17,8 @@ import trio
 
 from kmipkit_server.audit import chain
 from kmipkit_server.audit.chain import Position
-from kmipkit_server.audit.files import path_of, sync_directory
-from kmipkit_server.audit.records import Cause, Event, Record, encode
+from kmipkit_server.audit.files import lines, path_of, sync_directory
+from kmipkit_server.audit.records import Cause, Event, Record, encode, read
 from kmipkit_server.audit.reservation import ROOM, release, reserve
 from kmipkit_server.audit.signatures import Signer
 from kmipkit_server.engine.settings import Clock
@@ -245,6 +245,9 @@ class AuditLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._size, self._reserved = size, 0
         os.ftruncate(self._descriptor, size)
+        entry = read(next(lines(path), b""))
+        if entry is not None:
+            self._opened = entry.time
         self.reserve_room()
 
     def open_file(self) -> None:

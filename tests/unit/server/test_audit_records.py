@@ -18,6 +18,7 @@ from raw_messages import request as raw_request
 
 from kmipkit.model.codec import encode as encode_message
 from kmipkit.model.credentials import Credential, UsernameAndPassword
+from kmipkit.model.envelope import decode_response
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.messages import RequestBatchItem, RequestMessage
 from kmipkit.model.payloads.get import GetRequest
@@ -290,6 +291,30 @@ def test_an_asynchronous_request_is_recorded_when_it_is_carried_out(tmp_path: Pa
     assert (accepted.outcome, done.outcome) == (Outcome.PENDING, Outcome.SUCCESS)
     assert done.client == accepted.client
     laboratory.close()
+
+
+def test_a_poll_that_gives_out_a_key_names_it(laboratory: AuditedLaboratory) -> None:
+    """Who fetches the result may be at another address than who asked for it."""
+    indicator = Item(Tag.ASYNCHRONOUS_INDICATOR, ItemType.BOOLEAN, True)
+
+    async def work(_: object) -> str:
+        [key] = await laboratory.request(CREATE)
+        get = raw_request(
+            V1_4, (Operation.GET, [text(Tag.UNIQUE_IDENTIFIER, key)]), header=(indicator,)
+        )
+        pending, _ = decode_response(await laboratory.respond(get))
+        value = pending.batch_items[0].asynchronous_correlation_value
+        assert value is not None
+        laboratory.pass_time(seconds=10)
+        await laboratory.dispatcher.run_deferred(laboratory.dispatcher.due())
+        correlation = Item(Tag.ASYNCHRONOUS_CORRELATION_VALUE, ItemType.BYTE_STRING, value)
+        await laboratory.respond(raw_request(V1_4, (Operation.POLL, [correlation])))
+        return str(key)
+
+    key = laboratory.run(work)
+    entries = laboratory.operations()
+    assert [entry.operation for entry in entries] == ["Create", "Get", "Get", "Poll"]
+    assert {entry.objects for entry in entries} == {(key,)}
 
 
 def test_each_operation_of_the_table_is_named(laboratory: AuditedLaboratory) -> None:

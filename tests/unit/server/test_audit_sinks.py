@@ -18,7 +18,6 @@ from kmipkit_certs import keypairs
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.directory import Directory
 from kmipkit_client import calls
-from kmipkit_server.app_audit import tls_context
 from kmipkit_server.audit.forms import to_cef
 from kmipkit_server.audit.records import Client, Entry, Event, Outcome, encode
 from kmipkit_server.audit.sinks.sink import BATCH, Sink
@@ -26,6 +25,7 @@ from kmipkit_server.audit.sinks.stdout import OutputTransport
 from kmipkit_server.audit.sinks.syslog import SyslogTransport, to_message
 from kmipkit_server.audit.target import Target, parse_target
 from kmipkit_server.config import AuditConfig, Config, ConfigError, check
+from kmipkit_server.service.audit import tls_context
 from laboratory import START
 
 MESSAGE = re.compile(
