@@ -20,7 +20,7 @@ from kmipkit_vsphere.demo.laboratory import VCENTER, Laboratory
 from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.passwords import hash_password
-from kmipkit_vsphere.web_services import objects
+from kmipkit_vsphere.web_services import objects, rest
 from kmipkit_vsphere.web_services.application import Application
 from kmipkit_vsphere.web_services.endpoint import Endpoint
 from kmipkit_vsphere.web_services.server import WebServer
@@ -28,7 +28,8 @@ from kmipkit_vsphere.web_services.versions import DEFAULT_RELEASE, RELEASES
 from lxml import etree
 from vsphere_scene import ADMINISTRATOR, Scene, play
 
-assert objects  # imported, so that all managed objects are declared
+assert objects, "imported, so that all managed objects are declared"
+assert rest, "imported, so that its paths are served"
 
 T = TypeVar("T")
 

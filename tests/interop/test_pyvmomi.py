@@ -16,7 +16,7 @@ from pyVim.task import WaitForTask
 from pyVmomi import vim, vmodl
 from pyVmomi.VmomiSupport import IsChildVersion
 from vsphere_scene import ADMINISTRATOR
-from web_lab import PASSWORD, WebLab
+from web_lab import PASSWORD, WebLab, web_lab
 
 # It leaves the socket of a login that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -106,10 +106,22 @@ def test_a_task_is_waited_for(lab: WebLab, service: Any) -> None:
     assert task.info.result == "done"
 
 
+def test_vsphere_9(tmp_path: Path) -> None:
+    with web_lab(tmp_path, release="9.0.0") as lab:
+        connected = SmartConnect(
+            host="127.0.0.1", port=lab.port, user=ADMINISTRATOR, pwd=PASSWORD, sslContext=lab.tls()
+        )
+        about = connected.content.about
+        assert (about.version, about.apiVersion) == ("9.0.0", "9.0.0.0")
+        assert connected._stub.versionId == '"urn:vim25/9.0.0.0"'
+        Disconnect(connected)
+        connected._stub.DropConnections()
+
+
 def test_the_lines_of_the_page(lab: WebLab, service: Any, capsys: Any) -> None:
     """docs/vsphere.md shows what pyVmomi prints for this laboratory."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "vsphere.md").read_text()
-    [block] = re.findall(r"^```pycon\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    block, _ = re.findall(r"^```pycon\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     examples = doctest.DocTestParser().get_examples(block)
     names = {"ssl": ssl, "vim": vim, "SmartConnect": SmartConnect, "password": PASSWORD}
     places = (

@@ -116,10 +116,10 @@ class TPMProvisionPolicy(StrEnum):
 
 
 class CreateMachine(Request[MachineInfo]):
-    """Create a plain machine with an empty disk."""
+    """Create a plain machine with an empty disk, or without one."""
 
     name: Text
-    disk_size: Size
+    disk_size: Size | None
     sector_size: Count = 512
     uuid: UUID | None = None
 

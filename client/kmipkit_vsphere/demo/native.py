@@ -110,6 +110,6 @@ class Native(Story):
         self.add_host(self._vcenter, self._host, HOST, parent="cluster/production")
         self.call(self._vcenter, RegisterVM(HOST, MACHINE))
         self.read(self._host)
-        kdk = read(self._backup.read_bytes(), PASSWORD).kdk.reveal()
+        kdk = read(self._backup.read_bytes(), PASSWORD).spec.kdk.reveal()
         files = files_with(self.lab.folder, spellings(kdk))
         require(not files, f"no file holds the primary key as plain text ({files})")

@@ -33,7 +33,7 @@ class Datastore:
             raise NotFound(f"there is no machine {name} on this host")
         return Machine.load(folder)
 
-    def create(self, name: str, uuid: UUID, disk_size: int, sector_size: int) -> None:
+    def create(self, name: str, uuid: UUID, disk_size: int | None, sector_size: int) -> None:
         """Create a plain machine; see :meth:`Machine.create`."""
         Machine.create(self.folder, name, uuid, disk_size, sector_size)
 

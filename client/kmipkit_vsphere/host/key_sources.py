@@ -70,11 +70,12 @@ class KeySources:
     def set_native(self, spec: NativeSpec) -> None:
         """Add a native provider, durably; the same one again changes nothing.
 
-        Raises :class:`AlreadyExists` if the name stands for another primary key.
+        Raises :class:`AlreadyExists` if the name stands for another primary key, unless the provider
+        has it as an earlier one.
         """
         with self._lock:
             known = self._natives.get(spec.provider_id)
-            if known is not None and known.key_id != spec.key_id:
+            if known is not None and not spec.has(known.key_id):
                 raise AlreadyExists(
                     f"the host has a key provider {spec.provider_id} with another primary key"
                 )
@@ -89,7 +90,7 @@ class KeySources:
             spec = self._natives.pop(provider_id, None)
             self._sources.pop(provider_id, None)
             if spec is not None:
-                spec.kdk.erase()
+                spec.erase()
 
     def natives(self) -> list[NativeProviderInfo]:
         """The native providers that this host has, without their keys."""

@@ -86,20 +86,22 @@ class Machine:
 
     @classmethod
     def create(
-        cls, datastore: Path, name: str, uuid: UUID, disk_size: int, sector_size: int = 512
+        cls, datastore: Path, name: str, uuid: UUID, disk_size: int | None, sector_size: int = 512
     ) -> Self:
-        """Create a plain machine with one empty disk of ``disk_size`` bytes.
+        """Create a plain machine with one empty disk of ``disk_size`` bytes, or without one.
 
         Raises :class:`InvalidArgument` for a name that is not a plain file name or a size that is
         not a whole number of sectors, and :class:`AlreadyExists` if the folder exists.
         """
         check_name(name)
-        check_disk(disk_size, sector_size)
+        if disk_size is not None:
+            check_disk(disk_size, sector_size)
         with new_folder(datastore, name) as folder:
             _make_empty(folder / f"{name}.nvram", HOME_SIZE)
             vmx = Descriptor.parse(VMX_TEMPLATE.format(name=name, uuid=uuid))
-            disk = _make_disk(folder, name, disk_size, sector_size)
-            vmx = vmx.with_setting("scsi0:0.fileName", disk)
+            if disk_size is not None:
+                disk = _make_disk(folder, name, disk_size, sector_size)
+                vmx = vmx.with_setting("scsi0:0.fileName", disk)
             write_durably(folder / f"{name}.vmx", str(vmx))
         return cls.load(datastore / name)
 

@@ -31,6 +31,7 @@ from kmipkit_vsphere.model.errors import (
     AttestationFailed,
     DamagedData,
     InvalidArgument,
+    InvalidPowerState,
     InvalidState,
     KeyServerUnreachable,
     NotAttested,
@@ -125,7 +126,7 @@ class MachineManager:
             return MachineInfo.damaged(name, f"its files cannot be read: {error}")
 
     def create(
-        self, name: str, disk_size: int, sector_size: int = 512, uuid: UUID | None = None
+        self, name: str, disk_size: int | None, sector_size: int = 512, uuid: UUID | None = None
     ) -> MachineInfo:
         """Create a plain machine; see :meth:`Machine.create`."""
         self._datastore.create(name, uuid or uuid4(), disk_size, sector_size)
@@ -168,7 +169,9 @@ class MachineManager:
         self._check_layers(machine, kind)
         operation = OPERATIONS[kind]
         if operation.needs_power_off and self._power.is_on(machine.name):
-            raise InvalidState(f"{kind} is possible only while {machine.name} is powered off")
+            raise InvalidPowerState(
+                f"{kind} is possible only while {machine.name} is powered off", is_on=True
+            )
         if operation.needs_new_key and key_id is None:
             raise InvalidArgument(f"{kind} needs the id of a key")
         if operation.is_for_encrypted and not machine.is_encrypted():
@@ -230,10 +233,13 @@ class MachineManager:
         tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
         snapshot: str | None = None,
     ) -> MachineInfo:
-        """Copy a machine with its keys, also one that is powered on (§2.3), or one of its snapshots."""
+        """Copy a machine with its keys, or one of its snapshots.
+
+        One that is powered on is copied as well (§2.3); its guests wait.
+        """
         machine = self._datastore.machine(name)
         self._keys.fetch(machine.key_ids())
-        with self._machines.reserved(name):
+        with self._machines.quiesced(name):
             chosen = None if snapshot is None else machine.snapshots.get(snapshot)
             keys = self._keys.crypto.keys()
             cloning = Cloning(machine, new_name, uuid or uuid4(), keys, tpm=tpm, snapshot=chosen)
@@ -260,7 +266,7 @@ class MachineManager:
                 " (create-snapshot)"
             )
         uuid = uuid4()
-        with self._machines.reserved(name):
+        with self._machines.quiesced(name):
             chosen = machine.snapshots.get(snapshot or str(machine.snapshots.current))
             new = None if key_id is None else self._keys.new_key(key_id, str(uuid))
             keys = self._keys.crypto.keys()

@@ -6,7 +6,7 @@ from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
 from kmipkit_vsphere.host.open_machines import OpenMachines
 from kmipkit_vsphere.model.crypto_spec import CryptoState
-from kmipkit_vsphere.model.errors import EncryptionKeyRequired, InvalidState
+from kmipkit_vsphere.model.errors import EncryptionKeyRequired, InvalidPowerState, InvalidState
 
 MEMORY_SIZE: Final = 64 * 1024
 """Bytes of a machine's memory: enough to observe what happens to it."""
@@ -28,13 +28,13 @@ class PowerControl:
     def check_off(self, name: str) -> None:
         """Raise :class:`InvalidState` if the machine is powered on."""
         if self.is_on(name):
-            raise InvalidState(f"the machine {name} is powered on")
+            raise InvalidPowerState(f"the machine {name} is powered on", is_on=True)
 
     def memory(self, name: str) -> bytearray:
         """The memory of a machine; :class:`InvalidState` while it is powered off."""
         memory = self._memories.get(name)
         if memory is None:
-            raise InvalidState(f"the machine {name} is powered off")
+            raise InvalidPowerState(f"the machine {name} is powered off", is_on=False)
         return memory
 
     def power_on(self, name: str) -> None:

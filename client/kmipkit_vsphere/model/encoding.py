@@ -69,7 +69,7 @@ def decode(data: bytes | msgspec.Raw, kind: type[T]) -> T:
     try:
         message: T = _decoder(cast("Hashable", kind)).decode(data)
     except msgspec.ValidationError as error:
-        raise InvalidArgument(_explain(str(error), kind)) from None
+        raise _invalid(str(error), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidArgument("this is not JSON in UTF-8") from None
     except RecursionError:
@@ -87,7 +87,7 @@ def convert(value: object, kind: type[T]) -> T:
     try:
         return msgspec.convert(value, kind, dec_hook=_from_json)
     except msgspec.ValidationError as error:
-        raise InvalidArgument(_explain(str(error), kind)) from None
+        raise _invalid(str(error), kind) from None
 
 
 def convert_texts(fields: dict[str, Any], kind: type[T]) -> T:
@@ -95,7 +95,7 @@ def convert_texts(fields: dict[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(fields, kind, strict=False, dec_hook=_from_json)
     except msgspec.ValidationError as error:
-        raise InvalidArgument(_explain(str(error), kind)) from None
+        raise _invalid(str(error), kind) from None
 
 
 def json_schema(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -115,19 +115,24 @@ def _schema(kind: type) -> dict[str, Any]:
     raise NotImplementedError(f"a {kind.__name__} has no form as JSON")
 
 
-def _explain(problem: str, kind: Any) -> str:
-    """A message for people from one of msgspec's, of which only the place is used."""
+def _invalid(problem: str, kind: Any) -> InvalidArgument:
+    """An error for people from a message of msgspec, of which only the place is used."""
     place = _PLACE.match(problem)
     path = place["path"] if place else ""
     unknown = _UNKNOWN.match(problem)
     if unknown:
-        return f"there is no parameter {(path + '.' + unknown['name'][:100]).lstrip('.')}"
+        name = f"{path}.{unknown['name'][:100]}".lstrip(".")
+        return InvalidArgument(f"there is no parameter {name}", invalid_property=name)
     missing = _MISSING.match(problem)
     if missing:
         path += f".{missing['name']}"
     if not path:
-        return "the parameters must be a JSON object"
-    return f"the parameter {path.lstrip('.')} must be {_expected(inspect.type_info(kind), path)}"
+        return InvalidArgument("the parameters must be a JSON object")
+    parameter = path.lstrip(".")
+    return InvalidArgument(
+        f"the parameter {parameter} must be {_expected(inspect.type_info(kind), path)}",
+        invalid_property=parameter,
+    )
 
 
 def _expected(info: inspect.Type, path: str) -> str:

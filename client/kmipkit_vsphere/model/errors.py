@@ -32,6 +32,10 @@ class InvalidState(VSphereError):
     """The host or machine is not in a state that allows the call (vsphere.md §6)."""
 
 
+class InvalidPowerState(InvalidState):
+    """The machine is powered on or off, and the call needs the other; ``is_on`` says which."""
+
+
 class AlreadyExists(VSphereError):
     """Another object of this name exists already."""
 
@@ -114,6 +118,7 @@ FAULTS: Mapping[str, type[VSphereError]] = MappingProxyType(
         for cls in (
             InvalidArgument,
             InvalidState,
+            InvalidPowerState,
             AlreadyExists,
             NotFound,
             ResourceInUse,

@@ -5,10 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.message import Message, Port, Text
+from kmipkit_vsphere.model.message import MAX_TEXT, Count, Message, Port, Text
 
 ROOT: Final = "/"
 """The object of the inventory that holds all others."""
@@ -24,12 +24,39 @@ class ManagementType(StrEnum):
     NATIVE = "nativeProvider"
 
 
+class KeyType(StrEnum):
+    """Whether the key server has a key itself, or the key that wraps it (``keyType``, since 9.0)."""
+
+    RAW = "rawKey"
+    WRAPPED = "wrappedKey"
+
+
+class WrappingKeyRequest(Message, omit_defaults=True):
+    """Which wrapping key a provider is to have (``KmipServerSpec.keySpec``).
+
+    The one of this id, or else one that vCenter has the key server make, and replaces after
+    ``rotation_interval`` days, or never.
+    """
+
+    key_id: Text | None = None
+    rotation_interval: int | None = None
+
+
 class WrappingKeySpec(Message, omit_defaults=True):
-    """The wrapping key of a provider: a fixed one, or one that is replaced every so many days."""
+    """The wrapping key of a provider: a fixed one, or one that is replaced every so many days.
+
+    ``made_by_vcenter`` tells a key without an interval that vCenter had made from a fixed one.
+    """
 
     key_id: str | None = None
     rotation_interval: int | None = None
     configured_time: datetime | None = None
+    made_by_vcenter: bool = False
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether an administrator has chosen the key."""
+        return not self.made_by_vcenter and self.rotation_interval is None
 
 
 class ProviderDetails(Message, omit_defaults=True):
@@ -41,6 +68,7 @@ class ProviderDetails(Message, omit_defaults=True):
 
     vendor: str | None = None
     key_spec: WrappingKeySpec | None = None
+    default_key_type: KeyType | None = None
     server_certificates: tuple[str, ...] = ()
     client_certificate: str | None = None
     pending_certificate: str | None = None
@@ -51,6 +79,11 @@ class ProviderDetails(Message, omit_defaults=True):
     missing_hosts: tuple[str, ...] = ()
     unfit_hosts: tuple[str, ...] = ()
     served_hosts: tuple[str, ...] = ()
+
+    @property
+    def key_type(self) -> KeyType:
+        """The type of new keys, unless a call names another one."""
+        return self.default_key_type or (KeyType.WRAPPED if self.key_spec else KeyType.RAW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +98,9 @@ class ProviderRecord:
 class ServerRecord(Message, omit_defaults=True):
     """One key server of a provider (``KmipServerInfo``).
 
-    ``timeout`` is in seconds for one answer; ``user_name`` goes with a password among the secrets.
+    ``timeout`` is in seconds for one answer, 0 for no limit; ``user_name`` goes with a password among
+    the secrets. The proxy is an HTTP proxy through which vCenter connects. ``reconnect``, ``nbio`` and
+    ``protocol`` are settings of vSphere's KMIP library, which are recorded only.
     """
 
     name: Text
@@ -73,6 +108,42 @@ class ServerRecord(Message, omit_defaults=True):
     port: Port = KMIP_PORT
     timeout: Annotated[int, Meta(ge=0, le=3600)] | None = None
     user_name: Text | None = None
+    proxy_address: Text | None = None
+    proxy_port: Port | None = None
+    reconnect: Count | None = None
+    protocol: Text | None = None
+    nbio: Count | None = None
+
+
+_Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+_Number = Annotated[int, Meta(ge=-1, le=1 << 31)]
+
+
+class ServerChange(Message, omit_defaults=True):
+    """New settings of a key server. What is not given stays as it is.
+
+    An empty text or -1 removes a setting (vsphere.md §4.3).
+    """
+
+    name: Text
+    address: Text | None = None
+    port: Port | None = None
+    timeout: Annotated[int, Meta(ge=-1, le=3600)] | None = None
+    user_name: _Text | None = None
+    proxy_address: _Text | None = None
+    proxy_port: Annotated[int, Meta(ge=-1, le=65535)] | None = None
+    reconnect: _Number | None = None
+    protocol: _Text | None = None
+    nbio: _Number | None = None
+
+    def applied_to(self, server: ServerRecord) -> ServerRecord:
+        """The settings of a server after this change."""
+        given = {
+            name: None if value in ("", -1) else value
+            for name, value in structs.asdict(self).items()
+            if value is not None
+        }
+        return structs.replace(server, **given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ tries its next server.
 """
 
 import contextlib
+import math
 import ssl
 from dataclasses import dataclass
 from typing import Final
@@ -24,11 +25,14 @@ from kmipkit_vsphere.model.errors import (
     ServerNotTrusted,
 )
 from kmipkit_vsphere.providers.kmip_session import Login
+from kmipkit_vsphere.providers.proxy import ProxyAddress, ProxyRefused, open_tunnel
 from kmipkit_vsphere.rpc.revocation import PeerRevocations
 
 CONNECT_TIMEOUT: Final = 5.0
 IO_TIMEOUT: Final = 30.0
-"""Seconds for connection and handshake together, and for one answer."""
+"""Seconds for a connection, and for one answer."""
+MAX_HANDSHAKE: Final = 3600.0
+"""Seconds for the handshake with a server whose answers have no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class TLSKeyServer:
 
     With ``pinned`` certificates (DER) the server must show one of these, with any name; without, its
     certificate must be valid for ``address``.
-    ``timeout`` is in seconds for one answer; None: 30. ``problem`` is what is wrong with the settings
+    ``timeout`` is in seconds for one answer, 0 for no limit; None: 30. ``problem`` is what is wrong with
+    the settings
     of this server, such as a missing password: then it cannot be reached.
     """
 
@@ -51,6 +56,8 @@ class TLSKeyServer:
     problem: str | None = None
     revocations: PeerRevocations | None = None
     """Certificates of servers that their authority has revoked."""
+    proxy: ProxyAddress | None = None
+    """The HTTP proxy through which vCenter connects."""
 
     def __post_init__(self) -> None:
         """A real vCenter was recorded with TLS_RSA_WITH_AES_128_CBC_SHA256 (vsphere.md §3.1)."""
@@ -85,8 +92,8 @@ class TLSKeyServer:
         )  # it is only shown
         with trio.move_on_after(CONNECT_TIMEOUT):
             try:
-                tcp = await trio.open_tcp_stream(self.address, self.port)
-            except OSError:
+                tcp = await self._open()
+            except (OSError, ProxyRefused):
                 return None
             async with tcp:
                 stream = trio.SSLStream(tcp, context, https_compatible=True)
@@ -102,13 +109,20 @@ class TLSKeyServer:
 
     @property
     def _answer_timeout(self) -> float:
+        if self.timeout == 0:
+            return math.inf
         return self.timeout or IO_TIMEOUT
+
+    async def _open(self) -> trio.SocketStream:
+        if self.proxy is None:
+            return await trio.open_tcp_stream(self.address, self.port)
+        return await open_tunnel(self.proxy, self.address, self.port)
 
     async def _connect(self) -> trio.SocketStream:
         with trio.move_on_after(CONNECT_TIMEOUT):
             try:
-                return await trio.open_tcp_stream(self.address, self.port)
-            except OSError as error:
+                return await self._open()
+            except (OSError, ProxyRefused) as error:
                 raise KeyServerUnreachable(f"{self._where}: {error}") from None
         raise KeyServerUnreachable(f"{self._where}: no connection within {CONNECT_TIMEOUT:.0f} s")
 
@@ -118,13 +132,14 @@ class TLSKeyServer:
             tcp, self.context, server_hostname=self.address, https_compatible=True
         )
         try:
-            with trio.fail_after(self._answer_timeout):
+            with trio.fail_after(min(self._answer_timeout, MAX_HANDSHAKE)):
                 await stream.do_handshake()
         except BaseException as error:
             await trio.aclose_forcefully(tcp)
             if isinstance(error, trio.TooSlowError):
                 raise _broken(
-                    self._where, f"no handshake within {self._answer_timeout:.0f} s"
+                    self._where,
+                    f"no handshake within {min(self._answer_timeout, MAX_HANDSHAKE):.0f} s",
                 ) from None
             if isinstance(error, trio.BrokenResourceError | ssl.SSLError):
                 raise _broken(self._where, error.__cause__ or error) from None

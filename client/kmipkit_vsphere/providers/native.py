@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec import structs
 
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.errors import DamagedData
@@ -36,6 +37,13 @@ _MAC_SIZE: Final = 16
 _BODY_SIZE: Final = 1 + 16 + _SALT_SIZE
 
 
+class PrimaryKey(Message):
+    """A KDK that was replaced: the keys that were derived from it stay readable."""
+
+    key_id: UUID
+    kdk: Secret = field(name="keyDerivationKey")
+
+
 class NativeSpec(Message):
     """A native provider with its KDK, as it is pushed to hosts and stored, encrypted."""
 
@@ -43,15 +51,35 @@ class NativeSpec(Message):
     key_id: UUID
     kdk: Secret = field(name="keyDerivationKey")
     tpm_required: bool = True
+    previous: tuple[PrimaryKey, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.kdk) != KDK_SIZE:
-            raise ValueError(f"a key derivation key has {KDK_SIZE} bytes, not {len(self.kdk)}")
+        for kdk in (self.kdk, *(key.kdk for key in self.previous)):
+            if len(kdk) != KDK_SIZE:
+                raise ValueError(f"a key derivation key has {KDK_SIZE} bytes, not {len(kdk)}")
 
     @classmethod
     def new(cls, provider_id: str, *, tpm_required: bool) -> Self:
         """A provider with a new KDK of 256 bits (requirement R30)."""
         return cls(provider_id, uuid4(), Secret.random(KDK_SIZE), tpm_required)
+
+    def with_new_kdk(self, key_id: UUID | None = None) -> Self:
+        """The provider with a new KDK of this id, or of a new one; it still has the present one."""
+        return structs.replace(
+            self,
+            key_id=key_id or uuid4(),
+            kdk=Secret.random(KDK_SIZE),
+            previous=(*self.previous, PrimaryKey(self.key_id, self.kdk)),
+        )
+
+    def has(self, key_id: UUID) -> bool:
+        """Whether a KDK of this id is, or was, the provider's."""
+        return key_id == self.key_id or any(key.key_id == key_id for key in self.previous)
+
+    def erase(self) -> None:
+        """Erase all KDKs."""
+        for kdk in (self.kdk, *(key.kdk for key in self.previous)):
+            kdk.erase()
 
     def new_key(self) -> CryptoKeyPlain:
         """A new key-encryption key; its id leads back to it."""
@@ -67,6 +95,10 @@ class NativeSpec(Message):
         body, mac = blob[:_BODY_SIZE], blob[_BODY_SIZE:]
         if len(mac) != _MAC_SIZE or body[0] != _VERSION:
             raise DamagedData(f"{key_id} is not the id of a key of a native key provider")
+        for known in self.previous:
+            if body[1:17] == known.key_id.bytes:
+                earlier = structs.replace(self, key_id=known.key_id, kdk=known.kdk, previous=())
+                return earlier.key(key_id)
         if body[1:17] != self.key_id.bytes:
             raise DamagedData(
                 f"key {key_id} was derived from another primary key ({UUID(bytes=body[1:17])});"

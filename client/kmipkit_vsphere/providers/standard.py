@@ -20,7 +20,7 @@ from kmipkit.spec.enums import State
 from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.errors import KeyNotUsable, KeyProviderError, KeyServerUnreachable
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
-from kmipkit_vsphere.model.records import ManagementType
+from kmipkit_vsphere.model.records import KeyType, ManagementType
 from kmipkit_vsphere.providers.base import Participant
 from kmipkit_vsphere.providers.kmip_session import KeyServer, KeyServerRefused, KMIPSession
 from kmipkit_vsphere.providers.owner import Owner, Product
@@ -36,6 +36,8 @@ class StandardKeyProvider:
     """A key provider of type vCenter. Errors are :class:`KeyProviderError` and its subclasses."""
 
     management_type = ManagementType.STANDARD
+    makes = KeyType.RAW
+    """The type of the keys that it creates."""
     participants = frozenset({Participant.KEY_SERVER, Participant.VCENTER, Participant.HOSTS})
 
     def __init__(

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
+from kmipkit_vsphere.model.records import KeyType
 from kmipkit_vsphere.providers.kmip_session import KeyServer
 from kmipkit_vsphere.providers.owner import Owner, Product
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
@@ -60,7 +61,10 @@ class WrappingKeyStore(Protocol):
 
 
 class WrappedKeyProvider(StandardKeyProvider):
-    """A standard provider with a wrapping key, which is made at its first use if it is not fixed."""
+    """A standard provider with a wrapping key, which is made at its first use if it is not fixed.
+
+    It reads keys of both types; ``makes`` is the type of those that it creates.
+    """
 
     def __init__(
         self,
@@ -68,14 +72,18 @@ class WrappedKeyProvider(StandardKeyProvider):
         servers: Sequence[KeyServer],
         store: WrappingKeyStore,
         clock: Clock,
+        makes: KeyType = KeyType.WRAPPED,
         product: Product | None = None,
     ) -> None:
         super().__init__(provider_id, servers, product)
         self._store = store
         self._clock = clock
+        self.makes = makes
 
     async def create_key(self) -> CryptoKeyId:
         """Make a key here and wrap it; the wrapped key is its id."""
+        if self.makes is KeyType.RAW:
+            return await super().create_key()
         wrapping = await self._wrapping_key()
         key = await super().fetch(wrapping)
         try:
@@ -95,6 +103,8 @@ class WrappedKeyProvider(StandardKeyProvider):
 
     async def fetch(self, key_id: CryptoKeyId) -> CryptoKeyPlain:
         """Unwrap the key in the id with the wrapping key that it names."""
+        if not is_wrapped(key_id):
+            return await super().fetch(key_id)
         wrapping, sealed = split(key_id)
         key = await super().fetch(wrapping)
         try:
@@ -102,11 +112,15 @@ class WrappedKeyProvider(StandardKeyProvider):
         finally:
             key.key_data.erase()
 
-    async def tag_product(self, _key_id: CryptoKeyId) -> None:
-        """Nothing: the key server does not hold the key."""
+    async def tag_product(self, key_id: CryptoKeyId) -> None:
+        """Mark a key with the product; a wrapped one is not on the key server."""
+        if not is_wrapped(key_id):
+            await super().tag_product(key_id)
 
-    async def tag_owner(self, _key_id: CryptoKeyId, _owner: Owner) -> None:
-        """Nothing: the key server does not hold the key."""
+    async def tag_owner(self, key_id: CryptoKeyId, owner: Owner) -> None:
+        """Mark a key with its owner; a wrapped one is not on the key server."""
+        if not is_wrapped(key_id):
+            await super().tag_owner(key_id, owner)
 
 
 def is_wrapped(key_id: CryptoKeyId) -> bool:
@@ -130,7 +144,10 @@ def split(key_id: CryptoKeyId) -> tuple[CryptoKeyId, bytes]:
 def checked_interval(days: int) -> int:
     """A rotation interval in days; :class:`InvalidArgument` outside 30 to 3650."""
     if not MIN_DAYS <= days <= MAX_DAYS:
-        raise InvalidArgument(f"a wrapping key is replaced every {MIN_DAYS} to {MAX_DAYS} days")
+        raise InvalidArgument(
+            f"a wrapping key is replaced every {MIN_DAYS} to {MAX_DAYS} days",
+            invalid_property="keySpec.rotationInterval",
+        )
     return days
 
 

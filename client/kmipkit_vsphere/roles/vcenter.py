@@ -15,6 +15,7 @@ from kmipkit_vsphere.model.keys import Secret
 from kmipkit_vsphere.model.records import HostRecord, ServerRecord
 from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.kmip_access import login, login_problem
+from kmipkit_vsphere.providers.proxy import ProxyAddress
 from kmipkit_vsphere.roles.logs import log_to_stderr
 from kmipkit_vsphere.roles.process import Announce, Listening, Service, Task, repeat, run
 from kmipkit_vsphere.rpc import channel
@@ -28,6 +29,8 @@ from kmipkit_vsphere.vcenter.vcenter import VCenter
 STORE: Final = "vcenter.sqlite3"
 BACKGROUND_INTERVAL: Final = 5.0
 """Seconds between two rounds of background tasks."""
+PROXY_PORT: Final = 8080
+"""The port of a proxy for which none is given."""
 POLL_INTERVAL: Final = 300.0
 """Seconds between two health polls of the key servers, as seen of a real vCenter (§3.4)."""
 
@@ -129,12 +132,19 @@ def _key_servers(store: Store, trust: Trust) -> ServerDialer:
             client.context,
             client.pinned,
             login(server.user_name, password),
-            server.timeout or None,
+            server.timeout,
             problem,
             client.revocations,
+            _proxy(server),
         )
 
     return dial
+
+
+def _proxy(server: ServerRecord) -> ProxyAddress | None:
+    if server.proxy_address is None:
+        return None
+    return ProxyAddress(server.proxy_address, server.proxy_port or PROXY_PORT)
 
 
 def for_users(address: tuple[str, int], credentials: Credentials) -> Listening:

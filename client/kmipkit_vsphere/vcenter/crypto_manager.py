@@ -12,13 +12,14 @@ from typing import Final
 from kmipkit.spec.enums import State
 from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.errors import (
+    InvalidArgument,
     InvalidState,
     KeyNotUsable,
     KeyProviderError,
     VSphereError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.records import ROOT, ManagementType
+from kmipkit_vsphere.model.records import ROOT, KeyType, ManagementType
 from kmipkit_vsphere.providers.base import KeyProvider, refuse_generation
 from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
@@ -72,17 +73,22 @@ class CryptoManagerKmip:
         user: str,
         provider_id: str | None = None,
         attributes: Mapping[str, str] | None = None,
+        key_type: KeyType | None = None,
     ) -> CryptoKeyId:
         """GenerateKey: a new key on the key server, marked with the product; its id is stored.
 
         ``attributes`` are added to it as custom attributes. Raises :class:`InvalidState` for a
-        provider whose keys the hosts make (R25, R46).
+        provider whose keys the hosts make (R25, R46), and :class:`InvalidArgument` for attributes of
+        a wrapped key, which is not on the key server.
         """
-        provider = self.providers.for_new_key(explicit=provider_id)
+        provider = self.providers.for_new_key(explicit=provider_id, key_type=key_type)
         refuse_generation(provider)
+        assert isinstance(provider, StandardKeyProvider)
+        if attributes and provider.makes is KeyType.WRAPPED:
+            raise _no_attributes("spec")
         key_id = await self.create_key(user, provider)
         await provider.tag_product(key_id)
-        if attributes and isinstance(provider, StandardKeyProvider):
+        if attributes:
             await provider.set_attributes(key_id, _with_prefix(attributes))
         return key_id
 
@@ -91,9 +97,13 @@ class CryptoManagerKmip:
         with self.audited(user, "GenerateKey", failure="kms.crypto.KeyGenerateFail"):
             key_id = await provider.create_key()
         if key_id.key_id:
-            self._store.providers.add_key(key_id, int(self._clock().timestamp()))
+            self.record_key(key_id)
             self.note(user, "GenerateKey", key_id)
         return key_id
+
+    def record_key(self, key_id: CryptoKeyId) -> None:
+        """Store the id of a key, with the time."""
+        self._store.providers.add_key(key_id, int(self._clock().timestamp()))
 
     async def set_custom_attributes(
         self, user: str, key_id: CryptoKeyId, attributes: Mapping[str, str]
@@ -101,6 +111,8 @@ class CryptoManagerKmip:
         """SetKeyCustomAttributes: names get the prefix ``x-`` if they have none."""
         with self.audited(user, "SetKeyCustomAttributes", key_id):
             provider = self.providers.standard(key_id.provider_id)
+            if is_wrapped(key_id):
+                raise _no_attributes("keyId")
             await provider.set_attributes(key_id, _with_prefix(attributes))
         self.note(user, "SetKeyCustomAttributes", key_id)
 
@@ -227,6 +239,13 @@ def key_failure(prefix: str) -> Callable[[VSphereError], str]:
         return f"{prefix}.{'KeyMissingOnKMS' if missing else 'KMSClusterError'}"
 
     return event_type
+
+
+def _no_attributes(parameter: str) -> InvalidArgument:
+    return InvalidArgument(
+        "a wrapped key is not on the key server: it has no attributes there",
+        invalid_property=parameter,
+    )
 
 
 def _with_prefix(attributes: Mapping[str, str]) -> dict[str, str]:

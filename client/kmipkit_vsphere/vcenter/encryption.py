@@ -12,7 +12,13 @@ from functools import partial
 from kmipkit_vsphere.calls.machines import ListMachines, MachineInfo, ReconfigureCrypto
 from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
-from kmipkit_vsphere.model.errors import InvalidState, NoSpace, NotFound, VSphereError
+from kmipkit_vsphere.model.errors import (
+    InvalidArgument,
+    InvalidState,
+    NoSpace,
+    NotFound,
+    VSphereError,
+)
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import HostRecord, MachineRecord, ManagementType
 from kmipkit_vsphere.providers.base import KeyProvider
@@ -60,8 +66,9 @@ class MachineEncryption:
         *,
         policy: StoragePolicy | None = None,
         require_policy: bool = False,
+        key_id: CryptoKeyId | None = None,
     ) -> CryptoKeyId:
-        """Encrypt a machine with a new key of a provider; returns the key's id.
+        """Encrypt a machine with a new key of a provider, or with ``key_id``; returns the key's id.
 
         The provider is the explicit one, else the nearest default. Encryption mode is enabled on
         the host if necessary. What an earlier call has encrypted stays as it is: a disk that is
@@ -81,7 +88,10 @@ class MachineEncryption:
                 before = await self._info(host, name)
                 if require_policy:
                     self._policies.check_requires_encryption(before, parts or before.parts)
-                key_id = await self._new_key(caller, machine, before, provider_id, parts)
+                if key_id is None:
+                    key_id = await self._new_key(caller, machine, before, provider_id, parts)
+                else:
+                    await self._use_key(caller, machine, host, before, key_id)
                 with self._crypto.in_use(key_id, f"the encryption of {name}"):
                     await self._hosts.push_to_cluster(caller, host, key_id, enable=True)
                     info = await self._reconfigure(
@@ -130,6 +140,29 @@ class MachineEncryption:
                 partial(self._hosts.configure_crypto_key, caller, machine.host),
             )
         return key_id
+
+    async def _use_key(
+        self,
+        caller: Caller,
+        machine: MachineRecord,
+        host: HostRecord,
+        info: MachineInfo,
+        key_id: CryptoKeyId,
+    ) -> None:
+        """Give the key that the caller has chosen to the host, and record it if there is such a key."""
+        self._check_usable(machine, key_id)
+        with self._crypto.in_use(key_id, f"the encryption of {machine.name}"):
+            await self._hosts.configure_crypto_key(caller, machine.host)
+            await self._hosts.push(caller, host, key_id)
+            if not info.key_ids:
+                self._inventory.put_machine(replace(machine, key_id=key_id))
+
+    def _check_usable(self, machine: MachineRecord, key_id: CryptoKeyId) -> None:
+        provider = self.provider_for(machine, key_id.provider_id)
+        if not key_id.key_id:
+            raise InvalidArgument(
+                f"the key of {provider.provider_id} needs an id", invalid_property="keyId"
+            )
 
     def _goes_on(
         self,
@@ -199,8 +232,11 @@ class MachineEncryption:
         deep: bool = False,
         provider_id: str | None = None,
         parts: Sequence[str] | None = None,
+        key_id: CryptoKeyId | None = None,
     ) -> CryptoKeyId:
         """Give a machine a new key; ``deep``: also new data keys, and write all data again (§2.3).
+
+        The key is a new one of a provider, or ``key_id``.
 
         If a call fails half way, the next one continues with the key that the first one made.
         """
@@ -216,7 +252,12 @@ class MachineEncryption:
                 host = self._inventory.host(machine.host)
                 before = await self._info(host, name)
                 await self._push_all(caller, host, [machine.key_id, *all_keys(before)])
-                key_id = await self._next_key(caller, machine, provider_id)
+                if key_id is None:
+                    key_id = await self._next_key(caller, machine, provider_id)
+                else:
+                    self._check_usable(machine, key_id)
+                    await self._hosts.push(caller, host, key_id)
+                    self._store.inventory.set_next_key(machine.uuid, key_id)
                 with self._crypto.in_use(key_id, f"the rekeying of {name}"):
                     # The hosts of the cluster that have this machine's keys have the mode already.
                     await self._hosts.push_to_cluster(caller, host, key_id)

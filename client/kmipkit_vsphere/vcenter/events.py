@@ -93,6 +93,8 @@ class EventLog:
     def __init__(self, store: Store, clock: Clock, observe: Callable[[Event], None]) -> None:
         self._store = store
         self._clock = clock
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each event."""
         self._observe = observe
 
     def add(
@@ -134,6 +136,8 @@ class EventLog:
         )
         self._store.events.add(event)
         self._observe(event)
+        for listener in self.listeners:
+            listener()
 
     def find(self, selection: EventFilter | None = None) -> list[Event]:
         """The events that match, the oldest first; DamagedData where the chain is broken."""

@@ -30,7 +30,9 @@ from kmipkit_vsphere.model.crypto_spec import CryptoState
 from kmipkit_vsphere.model.errors import (
     AlreadyExists,
     HostUnreachable,
+    InvalidArgument,
     InvalidState,
+    KeyProviderError,
     NoPermission,
     RPCError,
     VSphereError,
@@ -54,6 +56,12 @@ _AGENTS: Final = ("hostd", "vpxa")
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
 
+_ALGORITHM: Final = "AES-256"
+_KEY_SIZE: Final = 32
+
+POLICY: Final = "hostKeyProvider/"
+"""Settings for the provider of the host keys of a cluster, by its name."""
+
 HostDialer = Callable[[HostRecord], AbstractAsyncContextManager[Channel]]
 """Opens a channel to a host; raises RPCError if it does not answer."""
 
@@ -65,6 +73,7 @@ class HostEncryption:
         self, store: Store, crypto: CryptoManagerKmip, dial: HostDialer, locks: Locks
     ) -> None:
         self._inventory = store.inventory
+        self._policies = store.providers
         self._crypto = crypto
         self._dial = dial
         self._locks = locks
@@ -148,7 +157,7 @@ class HostEncryption:
         caller.require(Privilege.REGISTER_HOST, f"host/{name}")
         cluster = self._inventory.cluster_of(host)
         shared = key_id or (cluster.key_id if cluster else None)
-        provider = self._crypto.default_provider(host.parent)
+        provider = self._host_key_provider(host)
         key_id = shared or await self._crypto.create_key(caller.user, provider)
         if key_id.key_id:
             self._inventory.put_host(replace(host, key_id=key_id))
@@ -156,6 +165,66 @@ class HostEncryption:
         self._boots[name] = info.boot_id
         await self._tag_host_key(provider, host)
         return self._inventory.host(name).key_id or key_id
+
+    async def prepare(self, caller: Caller, name: str) -> None:
+        """CryptoManagerHostPrepare: from incapable to prepared."""
+        async with self._locks.host(name):
+            host = self._inventory.host(name)
+            entity = Entity("host", host.name, host.uuid)
+            with self._crypto.audited(caller.user, "PrepareCrypto", None, entity):
+                await self.call(host, CryptoManagerHostPrepare())
+            self._crypto.note(caller.user, "PrepareCrypto", None, entity)
+
+    async def enable(self, caller: Caller, name: str, key: CryptoKeyPlain) -> None:
+        """CryptoManagerHostEnable: set a host key that the caller has, on a host that is prepared."""
+        try:
+            async with self._locks.host(name):
+                host = self._inventory.host(name)
+                entity = Entity("host", host.name, host.uuid)
+                with self._crypto.audited(caller.user, "EnableCrypto", key.key_id, entity):
+                    await self.call(host, CryptoManagerHostEnable(initial_key=key))
+                self._inventory.put_host(replace(host, key_id=key.key_id))
+                self._boots[name] = (await self.call(host, HostInfo())).boot_id
+                self._note_enabled(caller, host, key.key_id)
+        finally:
+            key.key_data.erase()
+
+    async def replace_key(self, caller: Caller, name: str, key: CryptoKeyPlain) -> ChangeKeyResult:
+        """ChangeKey_Task with a host key that the caller has."""
+        try:
+            async with self._locks.host(name):
+                host = self._inventory.host(name)
+                return await self._replace(caller, host, key.key_id, ChangeKey(new_key=key))
+        finally:
+            key.key_data.erase()
+
+    async def _replace(
+        self, caller: Caller, host: HostRecord, key_id: CryptoKeyId, change: ChangeKey
+    ) -> ChangeKeyResult:
+        entity = Entity("host", host.name, host.uuid)
+        failure = _host_key_failure
+        with self._crypto.audited(caller.user, "ChangeKey", key_id, entity, failure=failure):
+            result = await self.call(host, change)
+        self._inventory.put_host(replace(host, key_id=result.key_id))
+        self._crypto.event_log.add(
+            "crypto.HostKeyUpdatedEvent",
+            f"host {host.name} has a new host key",
+            user=caller.user,
+            operation="ChangeKey",
+            key_id=result.key_id,
+            entity=entity,
+        )
+        return result
+
+    def _note_enabled(self, caller: Caller, host: HostRecord, key_id: CryptoKeyId) -> None:
+        self._crypto.event_log.add(
+            "host.Crypto.Enabled",
+            f"encryption mode is enabled on host {host.name}",
+            user=caller.user,
+            operation="EnableCrypto",
+            key_id=key_id,
+            entity=Entity("host", host.name, host.uuid),
+        )
 
     async def _make_safe(
         self, caller: Caller, host: HostRecord, key_id: CryptoKeyId
@@ -182,14 +251,7 @@ class HostEncryption:
                     raise
                 return now
         self._inventory.put_host(replace(self._inventory.host(host.name), key_id=key_id))
-        self._crypto.event_log.add(
-            "host.Crypto.Enabled",
-            f"encryption mode is enabled on host {host.name}",
-            user=caller.user,
-            operation="EnableCrypto",
-            key_id=key_id,
-            entity=entity,
-        )
+        self._note_enabled(caller, host, key_id)
         return info
 
     async def _enable(
@@ -212,7 +274,7 @@ class HostEncryption:
 
         Without a host key it could not unlock any of its machines (§5.3, ``HostKey.NewKey``).
         """
-        provider = self._crypto.default_provider(host.parent)
+        provider = self._host_key_provider(host)
         key_id = await self._crypto.create_key(caller.user, provider)
         self._crypto.event_log.add(
             key_failure("host.Crypto.HostKey.NewKey")(cause),
@@ -251,28 +313,36 @@ class HostEncryption:
             host = self._inventory.host(name)
             if host.key_id is None:
                 raise InvalidState(f"host {name} is not in encryption mode")
-            provider = self._crypto.providers.for_new_key(
-                host.parent, provider_id if shared is None else shared.provider_id
+            provider = (
+                self._host_key_provider(host)
+                if provider_id is None and shared is None
+                else self._crypto.providers.for_new_key(
+                    host.parent, provider_id if shared is None else shared.provider_id
+                )
             )
-            entity = Entity("host", host.name, host.uuid)
             key_id = shared or await self._crypto.create_key(caller.user, provider)
             await provider.tag_product(key_id)
-            failure = _host_key_failure
-            with self._crypto.audited(caller.user, "ChangeKey", key_id, entity, failure=failure):
-                async with self._fetched(key_id) as key:
-                    change = ChangeKey(key_id=key_id) if key is None else ChangeKey(new_key=key)
-                    result = await self.call(host, change)
-            self._inventory.put_host(replace(host, key_id=result.key_id))
+            entity = Entity("host", host.name, host.uuid)
+            with self._crypto.audited(
+                caller.user, "ChangeKey", key_id, entity, failure=_host_key_failure
+            ):
+                key = await self._crypto.provider(key_id.provider_id).fetch(key_id)
+            try:
+                change = ChangeKey(key_id=key_id) if key is None else ChangeKey(new_key=key)
+                result = await self._replace(caller, host, key_id, change)
+            finally:
+                if key is not None:
+                    key.key_data.erase()
             await provider.tag_owner(result.key_id, Owner(host.uuid, ESXI_SERVER, host.name))
-            self._crypto.event_log.add(
-                "crypto.HostKeyUpdatedEvent",
-                f"host {name} has a new host key",
-                user=caller.user,
-                operation="ChangeKey",
-                key_id=result.key_id,
-                entity=entity,
-            )
             return result
+
+    def _host_key_provider(self, host: HostRecord) -> KeyProvider:
+        """The provider for host keys: that of the cluster's policy, or else the default (§6)."""
+        cluster = self._inventory.cluster_of(host)
+        chosen = self._policies.setting(POLICY + cluster.name) if cluster is not None else None
+        if chosen is not None:
+            return self._crypto.provider(chosen)
+        return self._crypto.default_provider(host.parent)
 
     async def disable(self, caller: Caller, name: str) -> None:
         """CryptoManagerHostDisable; the host is incapable after its next reboot."""
@@ -353,6 +423,62 @@ class HostEncryption:
                 except AlreadyExists:
                     return  # another vCenter was faster
         self._crypto.note(caller.user, "AddKey", key_id, entity)
+
+    async def add_key(self, caller: Caller, key: CryptoKeyPlain) -> None:
+        """AddKey: hand a key that the caller has to every host in encryption mode.
+
+        vCenter stores the id only (R22); with it, machines can be unlocked whose key the key server
+        does not give any more. Raises :class:`AlreadyExists` if all hosts have the key,
+        :class:`InvalidState` if no host is in encryption mode, and :class:`InvalidArgument` for a key
+        that is not an AES-256 key of a standard provider, or differs from that on the key server.
+        """
+        try:
+            with self._crypto.audited(caller.user, "AddKey", key.key_id):
+                await self._check_key(key)
+                await self._hand_out(key)
+                self._crypto.record_key(key.key_id)
+            self._crypto.note(caller.user, "AddKey", key.key_id)
+        finally:
+            key.key_data.erase()
+
+    async def _check_key(self, key: CryptoKeyPlain) -> None:
+        if not key.key_id.key_id:
+            raise InvalidArgument("a key needs an id", invalid_property="key.keyId.keyId")
+        if key.algorithm != _ALGORITHM:
+            raise InvalidArgument(
+                f"the algorithm of key {key.key_id} is {key.algorithm}, not {_ALGORITHM}",
+                invalid_property="key.algorithm",
+            )
+        if len(key.key_data) != _KEY_SIZE:
+            raise InvalidArgument(
+                f"key {key.key_id} has {len(key.key_data)} bytes, not {_KEY_SIZE}",
+                invalid_property="key.keyData",
+            )
+        provider = self._crypto.providers.standard(key.key_id.provider_id)
+        try:
+            known = await provider.fetch(key.key_id)
+        except KeyProviderError:
+            return  # the key server does not have it, or not any more
+        differs = known.key_data != key.key_data
+        known.key_data.erase()
+        if differs:
+            raise InvalidArgument(
+                f"the key server has another key {key.key_id}", invalid_property="key.keyData"
+            )
+
+    async def _hand_out(self, key: CryptoKeyPlain) -> None:
+        hosts = [host for host in self._inventory.hosts() if host.key_id is not None]
+        if not hosts:
+            raise InvalidState("no host is in encryption mode")
+        failures: list[VSphereError] = []
+        for host in hosts:
+            try:
+                async with self._locks.host(host.name):
+                    await self.call(host, AddKey(key))
+            except (AlreadyExists, InvalidState, HostUnreachable) as failure:
+                failures.append(failure)
+        if len(failures) == len(hosts):
+            raise failures[0]
 
     async def note_disabled(
         self, caller: Caller, host: HostRecord, machine: str, refusal: VSphereError

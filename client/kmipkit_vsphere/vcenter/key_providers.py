@@ -5,6 +5,7 @@ from typing import Final
 
 import trio
 from cryptography import x509
+from msgspec import structs
 
 from kmipkit_vsphere.model.certificates import to_pem
 from kmipkit_vsphere.model.clock import Clock
@@ -12,9 +13,12 @@ from kmipkit_vsphere.model.errors import InvalidArgument, InvalidState, KeyProvi
 from kmipkit_vsphere.model.keys import CryptoKeyId, SecretText, escaped
 from kmipkit_vsphere.model.records import (
     ROOT,
+    KeyType,
     ManagementType,
     ProviderRecord,
+    ServerChange,
     ServerRecord,
+    WrappingKeyRequest,
     WrappingKeySpec,
 )
 from kmipkit_vsphere.providers import native
@@ -25,6 +29,7 @@ from kmipkit_vsphere.providers.wrapped import WrappedKeyProvider, WrappingKey, c
 from kmipkit_vsphere.vcenter.calls.events import Entity
 from kmipkit_vsphere.vcenter.calls.providers import KmipClusterInfo, ServerRegistration
 from kmipkit_vsphere.vcenter.events import EventLog
+from kmipkit_vsphere.vcenter.key_server_trust import SECRETS as CLIENT_SECRETS
 from kmipkit_vsphere.vcenter.key_server_trust import Trust, password_name
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.store import Store
@@ -32,12 +37,13 @@ from kmipkit_vsphere.vcenter.store import Store
 ServerDialer = Callable[[str, ServerRecord], KeyServer]
 """Makes the key server of a provider (its id) from its record, without connecting."""
 
-_PARTICIPANTS: Final = {
+PARTICIPANTS: Final = {
     ManagementType.TRUSTED: frozenset(
         {Participant.KEY_SERVER, Participant.TRUST_AUTHORITY, Participant.HOSTS}
     ),
     ManagementType.NATIVE: frozenset({Participant.VCENTER, Participant.HOSTS}),
 }
+"""Who takes part with the providers whose keys the hosts get themselves (requirements R1, R2)."""
 
 
 class KeyProviders:
@@ -69,22 +75,28 @@ class KeyProviders:
         *,
         password: SecretText | None = None,
         any_vendor: bool = False,
+        key_type: KeyType | None = None,
+        wrapping: WrappingKeyRequest | None = None,
     ) -> ServerRegistration:
         """RegisterKmipServer: add a server; a new provider id creates a provider.
 
         The first provider becomes the default (R16). A server that cannot be reached is added
         anyway: the answer says what the problem is. A server of another vendor than the provider's
         is refused (R13) unless ``any_vendor``; a provider without key servers always refuses (R5).
+        ``key_type`` and ``wrapping`` are settings of the whole provider (9.0).
         """
+        _check_wrapping(wrapping)
         if not self._store.providers.exists(provider_id):
             self._store.providers.add(ProviderRecord(provider_id))
         record = self._store.providers.get(provider_id)
         if record.type is not ManagementType.STANDARD:
             raise InvalidArgument(
-                f"the key provider {provider_id} is of type {record.type}: it has no key servers"
+                f"the key provider {provider_id} is of type {record.type}: it has no key servers",
+                invalid_property="clusterId",
             )
         self._store.providers.add_server(provider_id, server)
         self._set_password(provider_id, server.name, password)
+        self._set_keys(provider_id, key_type, wrapping)
         entity = Entity("provider", provider_id)
         provider = StandardKeyProvider(provider_id, [self._dial(provider_id, server)])
         try:
@@ -108,27 +120,52 @@ class KeyProviders:
         if known is None:
             self._store.providers.change(provider_id, vendor=vendor)
         elif known != vendor and not any_vendor:
-            self._store.providers.remove_server(provider_id, server.name)
+            self.remove_server(provider_id, server.name)
             raise InvalidArgument(
                 f"the vendor of {server.name} is {vendor!r}, but the servers of the key provider"
-                f" {provider_id} are from {known!r}; add another key provider for it"
+                f" {provider_id} are from {known!r}; add another key provider for it",
+                invalid_property="info",
             )
 
     def _set_password(self, provider_id: str, server: str, password: SecretText | None) -> None:
-        if password is not None:
+        if password is None:
+            return
+        if len(password):
             self._store.secrets.put(password_name(provider_id, server), password)
+        else:
+            self._store.secrets.remove(password_name(provider_id, server))
 
     def update_server(
-        self, provider_id: str, server: ServerRecord, password: SecretText | None = None
+        self,
+        provider_id: str,
+        change: ServerChange,
+        password: SecretText | None = None,
+        *,
+        key_type: KeyType | None = None,
+        wrapping: WrappingKeyRequest | None = None,
     ) -> None:
-        """UpdateKmipServer: change a server; NotFound if there is no such server."""
-        self._store.providers.update_server(provider_id, server)
-        self._set_password(provider_id, server.name, password)
+        """UpdateKmipServer: change a server; NotFound if there is no such server.
 
-    def remove_server(self, provider_id: str, server: str) -> None:
-        """RemoveKmipServer: remove a server, even if it is in use."""
+        A server without a user has no password either.
+        """
+        _check_wrapping(wrapping)
+        changed = change.applied_to(self._store.providers.server(provider_id, change.name))
+        self._store.providers.update_server(provider_id, changed)
+        self._set_password(provider_id, change.name, password)
+        if changed.user_name is None:
+            self._store.secrets.remove(password_name(provider_id, change.name))
+        self._set_keys(provider_id, key_type, wrapping)
+
+    def remove_server(self, provider_id: str, server: str, *, with_provider: bool = False) -> None:
+        """RemoveKmipServer: remove a server, even if it is in use.
+
+        ``with_provider`` also removes a provider that has no other server: vSphere's clients never
+        remove it otherwise.
+        """
         self._store.providers.remove_server(provider_id, server)
         self._store.secrets.remove(password_name(provider_id, server))
+        if with_provider and not self._store.providers.servers(provider_id):
+            self.unregister(provider_id)
 
     def register_trusted(self, provider_id: str) -> None:
         """RegisterKmsCluster: register a trusted key provider (type trustAuthority)."""
@@ -142,28 +179,52 @@ class KeyProviders:
         """
         if self._store.providers.get(provider_id).type is ManagementType.NATIVE:
             raise InvalidArgument(
-                f"{provider_id} is a native key provider (delete-native-provider deletes it)"
+                f"{provider_id} is a native key provider (delete-native-provider deletes it)",
+                invalid_property="clusterId",
             )
         self._store.providers.remove(provider_id)
-        for kind in ("password", "client", "pending", native.SECRET_PREFIX):
+        for kind in ("password", *CLIENT_SECRETS, native.SECRET_PREFIX):
             self._store.secrets.remove(f"{kind}/{escaped(provider_id)}")
 
     def configure_wrapping(self, provider_id: str, key_id: str | None, days: int | None) -> None:
         """Use wrapped keys: with a wrapping key by its id, or a new one every so many days (§4.3)."""
         if (key_id is None) == (days is None):
             raise InvalidArgument("give either the id of a wrapping key or a rotation interval")
+        wrapping = WrappingKeyRequest(key_id, days)
+        _check_wrapping(wrapping)
         record = self._store.providers.get(provider_id)
         if record.type is not ManagementType.STANDARD:
             raise InvalidArgument(f"the key provider {provider_id} is of type {record.type}")
-        spec = (
-            WrappingKeySpec(key_id)
-            if key_id
-            else WrappingKeySpec(rotation_interval=checked_interval(days or 0))
-        )
-        self._store.providers.change(provider_id, key_spec=spec)
+        self._set_keys(provider_id, KeyType.WRAPPED, wrapping)
+
+    def _set_keys(
+        self, provider_id: str, key_type: KeyType | None, wrapping: WrappingKeyRequest | None
+    ) -> None:
+        details = self._store.providers.get(provider_id).details
+        if wrapping is None and key_type is KeyType.WRAPPED and details.key_spec is None:
+            wrapping = WrappingKeyRequest()
+        if wrapping is not None:
+            spec = self._wrapping_spec(details.key_spec, wrapping)
+            self._store.providers.change(provider_id, key_spec=spec)
+        if key_type is not None or wrapping is not None:
+            self._store.providers.change(
+                provider_id, default_key_type=key_type or details.default_key_type
+            )
+
+    def _wrapping_spec(
+        self, present: WrappingKeySpec | None, wrapping: WrappingKeyRequest
+    ) -> WrappingKeySpec:
+        if wrapping.key_id is not None:
+            if present is not None and present.is_fixed and present.key_id == wrapping.key_id:
+                return present
+            return WrappingKeySpec(wrapping.key_id, configured_time=self._clock())
+        interval = wrapping.rotation_interval
+        if present is None or present.is_fixed:
+            return WrappingKeySpec(rotation_interval=interval, made_by_vcenter=True)
+        return structs.replace(present, rotation_interval=interval, made_by_vcenter=True)
 
     def infos(self) -> list[KmipClusterInfo]:
-        """ListKmsClusters: ``KmipClusterInfo`` of each provider, in the order of registration."""
+        """``KmipClusterInfo`` of each provider, in the order of registration."""
         return [self._info(record) for record in self._store.providers.all()]
 
     def _info(self, record: ProviderRecord) -> KmipClusterInfo:
@@ -178,15 +239,18 @@ class KeyProviders:
             key_id=details.key_id,
             has_backup=details.has_backup,
             tpm_required=details.tpm_required,
-            default_key_type="wrappedKey" if details.key_spec else None,
+            default_key_type=details.key_type.value if details.key_spec else None,
             key_info=details.key_spec,
         )
 
     # Provider objects ----------------------------------------------------------------------------
 
-    def provider(self, provider_id: str) -> KeyProvider:
-        """The provider of this id; NotFound, or InvalidState if it has no server (R4)."""
-        provider = self._make(self._store.providers.get(provider_id))
+    def provider(self, provider_id: str, key_type: KeyType | None = None) -> KeyProvider:
+        """The provider of this id; NotFound, or InvalidState if it has no server (R4).
+
+        It makes keys of its own type, or of ``key_type``: InvalidArgument if it cannot.
+        """
+        provider = self._make(self._store.providers.get(provider_id), key_type)
         if isinstance(provider, StandardKeyProvider) and not provider.servers:
             raise InvalidState(f"the key provider {provider_id} has no key server; add one")
         return provider
@@ -201,20 +265,28 @@ class KeyProviders:
             )
         return provider
 
-    def _make(self, record: ProviderRecord) -> KeyProvider:
+    def _make(self, record: ProviderRecord, key_type: KeyType | None = None) -> KeyProvider:
         if record.type is ManagementType.STANDARD:
-            return self.make_standard(record)
-        return HostKeyProvider(record.id, record.type, _PARTICIPANTS[record.type])
+            return self.make_standard(record, key_type)
+        return HostKeyProvider(record.id, record.type, PARTICIPANTS[record.type])
 
-    def make_standard(self, record: ProviderRecord) -> StandardKeyProvider:
+    def make_standard(
+        self, record: ProviderRecord, key_type: KeyType | None = None
+    ) -> StandardKeyProvider:
         """The object for the record of a standard provider, also if it has no server."""
         servers = [
             self._dial(record.id, server) for server in self._store.providers.servers(record.id)
         ]
         if record.details.key_spec is None:
+            if key_type is KeyType.WRAPPED:
+                raise InvalidArgument(
+                    f"the key provider {record.id} has no wrapping key (use-wrapping-key)",
+                    invalid_property="keySpec.keyType",
+                )
             return StandardKeyProvider(record.id, servers)
         wrapping = _StoredWrappingKey(self._store, self._clock, record.id, self._locks)
-        return WrappedKeyProvider(record.id, servers, wrapping, self._clock)
+        makes = key_type or record.details.key_type
+        return WrappedKeyProvider(record.id, servers, wrapping, self._clock, makes)
 
     # Defaults ------------------------------------------------------------------------------------
 
@@ -224,7 +296,9 @@ class KeyProviders:
             self._store.providers.get(provider_id)
         kind = entity.partition("/")[0]
         if entity != ROOT and kind not in ("cluster", "folder"):
-            raise InvalidArgument(f"{entity} is neither a cluster nor a folder")
+            raise InvalidArgument(
+                f"{entity} is neither a cluster nor a folder", invalid_property="entity"
+            )
         self._store.inventory.place(entity)
         self._store.providers.set_default(provider_id, entity)
 
@@ -234,18 +308,27 @@ class KeyProviders:
         defaults = (self._store.providers.default(place) for place in places)
         return next((provider for provider in defaults if provider is not None), None)
 
-    def for_new_key(self, entity: str = ROOT, explicit: str | None = None) -> KeyProvider:
+    def for_new_key(
+        self, entity: str = ROOT, explicit: str | None = None, key_type: KeyType | None = None
+    ) -> KeyProvider:
         """The provider for a new key: the explicit one, or else the nearest default (§4.4)."""
         provider_id = explicit or self.default(entity)
         if provider_id is None:
             raise InvalidState("there is no default key provider; add one, or mark one as default")
-        return self.provider(provider_id)
+        return self.provider(provider_id, key_type)
 
     async def server_certificate(
-        self, provider_id: str, name: str
+        self, provider_id: str, name: str, server_record: ServerRecord | None = None
     ) -> tuple[str, x509.Certificate | None]:
-        """RetrieveKmipServerCert: a server's certificate, PEM and parsed; empty if it has none."""
-        server = self._dial(provider_id, self._store.providers.server(provider_id, name))
+        """RetrieveKmipServerCert: a server's certificate, PEM and parsed; empty if it has none.
+
+        With a record, of a server that need not be registered.
+        """
+        if server_record is None:
+            server_record = self._store.providers.server(provider_id, name)
+        else:
+            self._store.providers.get(provider_id)
+        server = self._dial(provider_id, server_record)
         der = await server.retrieve_certificate()
         if der is None:
             return "", None
@@ -276,6 +359,18 @@ class _StoredWrappingKey:
 
     def replace(self, key_id: CryptoKeyId) -> None:
         now = self._clock()
-        spec = WrappingKeySpec(key_id.key_id, self._spec.rotation_interval, now)
+        spec = structs.replace(
+            self._spec, key_id=key_id.key_id, configured_time=now, made_by_vcenter=True
+        )
         self._store.providers.change(self._provider_id, key_spec=spec)
         self._store.providers.add_key(key_id, int(now.timestamp()))
+
+
+def _check_wrapping(wrapping: WrappingKeyRequest | None) -> None:
+    if wrapping is not None and wrapping.rotation_interval is not None:
+        if wrapping.key_id is not None:
+            raise InvalidArgument(
+                "a wrapping key that is named is not replaced at an interval",
+                invalid_property="keySpec",
+            )
+        checked_interval(wrapping.rotation_interval)

@@ -37,6 +37,8 @@ from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.store import Store
 
 CLIENT_DAYS: Final = 730
+SECRETS: Final = ("client", "pending", "selfSigned")
+"""The kinds of private keys of a provider: in use, of the signing request, of the certificate."""
 
 _SUBJECT: Final[Mapping[str, x509.ObjectIdentifier]] = {
     "commonName": NameOID.COMMON_NAME,
@@ -81,13 +83,19 @@ class Trust:
         """The certificates that were uploaded for the servers of a provider."""
         return [parse_certificate(pem) for pem in self._details(provider).server_certificates]
 
+    def has_uploaded(self, provider: str, pem: str) -> bool:
+        """Whether this certificate was uploaded for the servers of a provider."""
+        return parse_certificate(pem) in self.server_certificates(provider)
+
     # The key server trusts vCenter ---------------------------------------------------------------
 
     def generate_self_signed(self, provider: str, request: Mapping[str, str]) -> str:
         """GenerateSelfSignedClientCert: a certificate (PEM) that is used after the update."""
         key = keypairs.generate()
         certificate = _self_signed(key, _name(provider, request), self._clock())
-        self._set_pending(provider, key, certificate=to_pem(certificate))
+        self._details(provider)
+        self._store.secrets.put(_self_signed_key(provider), Secret(_key_pem(key)))
+        self._store.providers.change(provider, pending_certificate=to_pem(certificate))
         return to_pem(certificate)
 
     def generate_request(self, provider: str, request: Mapping[str, str]) -> str:
@@ -96,35 +104,35 @@ class Trust:
         builder = x509.CertificateSigningRequestBuilder().subject_name(_name(provider, request))
         made = builder.sign(key, keypairs.signature_hash(key))
         text = made.public_bytes(serialization.Encoding.PEM).decode()
-        self._set_pending(provider, key, request=text)
+        self._details(provider)
+        self._store.secrets.put(_request_key(provider), Secret(_key_pem(key)))
+        self._store.providers.change(provider, pending_request=text)
         return text
 
-    def pending_certificate(self, provider: str) -> str:
-        """The self-signed certificate that is not in use yet, PEM; :class:`NotFound` without one."""
-        return self._pending(provider, self._details(provider).pending_certificate)
+    def self_signed_certificate(self, provider: str) -> str:
+        """The self-signed certificate that was generated last, PEM; empty if none was."""
+        return self._details(provider).pending_certificate or ""
 
-    def pending_request(self, provider: str) -> str:
-        """The last signing request, PEM; :class:`NotFound` if there is none."""
-        return self._pending(provider, self._details(provider).pending_request)
-
-    def _pending(self, provider: str, text: str | None) -> str:
-        if text is None:
-            raise NotFound(f"nothing was generated for the key provider {provider}")
-        return text
+    def signing_request(self, provider: str) -> str:
+        """The signing request that was generated last, PEM; empty if none was."""
+        return self._details(provider).pending_request or ""
 
     def update_client_certificate(self, provider: str, pem: str | None = None) -> x509.Certificate:
         """Use what was generated: UpdateSelfSignedClientCert, UpdateKmsSignedCsrClientCert.
 
-        Without ``pem`` it is the self-signed certificate. Raises :class:`InvalidArgument` if the
-        certificate is not for the key that was generated.
+        Without ``pem`` it is the self-signed certificate. What was generated can be retrieved, and
+        used again, until the next generation. Raises :class:`InvalidArgument` if the certificate is
+        not for a key that was generated.
         """
-        certificate = parse_certificate(pem or self.pending_certificate(provider))
-        key = self._store.secrets.get(_pending_key(provider))
-        if key is None:
+        text = pem or self.self_signed_certificate(provider)
+        stored = map(self._store.secrets.get, (_self_signed_key(provider), _request_key(provider)))
+        keys = [parse_private_key(key.reveal()) for key in stored if key is not None]
+        if not keys or not text:
             raise NotFound(f"nothing was generated for the key provider {provider}")
-        self._use(provider, certificate, parse_private_key(key.reveal()))
-        self._store.providers.change(provider, pending_certificate=None, pending_request=None)
-        self._store.secrets.remove(_pending_key(provider))
+        certificate = parse_certificate(text)
+        public = _public(certificate.public_key())
+        key = next((key for key in keys if _public(key.public_key()) == public), keys[-1])
+        self._use(provider, certificate, key)
         return certificate
 
     def upload_client_certificate(self, provider: str, pem: str, key: Secret) -> x509.Certificate:
@@ -164,23 +172,11 @@ class Trust:
 
     def _use(self, provider: str, certificate: x509.Certificate, key: PrivateKey) -> None:
         if _public(certificate.public_key()) != _public(key.public_key()):
-            raise InvalidArgument("the certificate does not belong to the private key")
+            raise InvalidArgument(
+                "the certificate does not belong to the private key", invalid_property="certificate"
+            )
         self._store.secrets.put(_client_key(provider), Secret(_key_pem(key)))
         self._store.providers.change(provider, client_certificate=to_pem(certificate))
-
-    def _set_pending(
-        self,
-        provider: str,
-        key: PrivateKey,
-        *,
-        certificate: str | None = None,
-        request: str | None = None,
-    ) -> None:
-        self._details(provider)
-        self._store.secrets.put(_pending_key(provider), Secret(_key_pem(key)))
-        self._store.providers.change(
-            provider, pending_certificate=certificate, pending_request=request
-        )
 
     def _details(self, provider: str) -> ProviderDetails:
         return self._store.providers.get(provider).details
@@ -285,7 +281,9 @@ def _self_signed(key: PrivateKey, name: x509.Name, now: datetime) -> x509.Certif
 def _name(provider: str, request: Mapping[str, str]) -> x509.Name:
     unknown = sorted(set(request) - set(_SUBJECT))
     if unknown:
-        raise InvalidArgument(f"{unknown[0]} is not a field of a certificate sign request")
+        raise InvalidArgument(
+            f"{unknown[0]} is not a field of a certificate sign request", invalid_property="request"
+        )
     if not request:
         return distinguished_name(f"vCenter {provider}"[:64])
     try:
@@ -297,15 +295,21 @@ def _name(provider: str, request: Mapping[str, str]) -> x509.Name:
             ]
         )
     except ValueError as error:
-        raise InvalidArgument(f"a certificate cannot hold this subject: {error}") from None
+        raise InvalidArgument(
+            f"a certificate cannot hold this subject: {error}", invalid_property="request"
+        ) from None
 
 
 def _client_key(provider: str) -> str:
     return f"client/{escaped(provider)}"
 
 
-def _pending_key(provider: str) -> str:
+def _request_key(provider: str) -> str:
     return f"pending/{escaped(provider)}"
+
+
+def _self_signed_key(provider: str) -> str:
+    return f"selfSigned/{escaped(provider)}"
 
 
 def _public(key: Any) -> bytes:

@@ -9,10 +9,11 @@ do at this moment. A host that does not answer may use any key.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntFlag
 from functools import partial
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from kmipkit_vsphere.calls.host import KeyReference, ListKeyReferences, ReferenceKind
 from kmipkit_vsphere.model.concurrency import run_all
@@ -24,9 +25,9 @@ from kmipkit_vsphere.model.errors import (
     VSphereError,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.model.records import HostRecord
+from kmipkit_vsphere.model.records import HostRecord, WrappingKeySpec
 from kmipkit_vsphere.providers.wrapped import is_wrapped, split
-from kmipkit_vsphere.vcenter.calls.keys import CryptoKeyStatus
+from kmipkit_vsphere.vcenter.calls.keys import CryptoKeyStatus, WrappingKeyInfo
 from kmipkit_vsphere.vcenter.clones import Clones
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
 from kmipkit_vsphere.vcenter.host_manager import HostManager
@@ -171,9 +172,31 @@ class KeyUsage:
             reason=reason if asks_available else UNSET,
             encrypted_vms=sorted(set(machines)) if StatusBits.MACHINES in bits else UNSET,
             affected_hosts=sorted(set(hosts)) if StatusBits.HOSTS in bits else UNSET,
+            key_info=self._wrapping_key(key_id) or UNSET,
             referenced_by_tags=sorted(set(others)) if StatusBits.THIRD_PARTIES in bits else UNSET,
             unknown_hosts=list(uses.silent_hosts) or UNSET,
         )
+
+    def _wrapping_key(self, key_id: CryptoKeyId) -> WrappingKeyInfo | None:
+        """The wrapping key that a wrapped key needs; None for another key."""
+        if not is_wrapped(key_id):
+            return None
+        try:
+            wrapping = split(key_id)[0]
+        except DamagedData:
+            return None
+        providers = self._store.providers
+        spec: WrappingKeySpec | None = None
+        if providers.exists(key_id.provider_id):
+            spec = providers.get(key_id.provider_id).details.key_spec
+        info = WrappingKeyInfo(wrapping.key_id, create_time=providers.key_time(wrapping))
+        if spec is None or spec.key_id != wrapping.key_id or spec.configured_time is None:
+            return info
+        if spec.is_fixed:
+            return WrappingKeyInfo(wrapping.key_id, is_fixed=True, create_time=spec.configured_time)
+        days = spec.rotation_interval
+        due = spec.configured_time + timedelta(days=days) if days is not None else None
+        return structs.replace(info, rotate_time=due)
 
     async def keys(self) -> list[CryptoKeyId]:
         """ListKeys: the ids of all keys that were made here, then those of other keys in use."""

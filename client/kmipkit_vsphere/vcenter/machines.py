@@ -61,6 +61,7 @@ class CloneSpec:
     snapshot: str | None = None
     is_linked: bool = False
     provider_id: str | None = None
+    folder: str | None = None
 
     def request(self, key_id: CryptoKeyId | None) -> Request[MachineInfo]:
         """The request to the host."""
@@ -97,7 +98,7 @@ class Machines:
         self,
         host_name: str,
         name: str,
-        disk_size: int,
+        disk_size: int | None,
         sector_size: int = 512,
         folder: str = ROOT,
         policy: StoragePolicy = DATASTORE_DEFAULT,
@@ -164,6 +165,7 @@ class Machines:
         async with self._locks.machine(name):
             machine = self._inventory.machine(name)
             self._check_unused(new_name)
+            self._inventory.place(spec.folder or machine.parent)
             host = self._inventory.host(machine.host)
             info = await self._get(host, name)
             entity = Entity("machine", new_name)
@@ -174,7 +176,7 @@ class Machines:
                     record = CloneRecord(name, new_name, host.name, keys, self._clock())
                     with self._clones.running(record):
                         copy = await self._hosts.call(host, spec.request(key_id))
-                        self._add_clone(name, copy)
+                        self._add_clone(name, copy, spec.folder)
             if machine.key_id is not None:
                 self._crypto.note(caller.user, "Clone", copy.key_ids[0], entity)
             self._hosts.review(caller, copy)
@@ -205,10 +207,11 @@ class Machines:
         if copy.key_id is not None:
             await provider.tag_owner(copy.key_id, Owner(copy.uuid, VIRTUAL_MACHINE, copy.name))
 
-    def _add_clone(self, source: str, copy: MachineInfo) -> None:
+    def _add_clone(self, source: str, copy: MachineInfo, folder: str | None = None) -> None:
         machine = self._inventory.machine(source)
         key_id = copy.key_ids[0] if copy.key_ids else None
-        self._inventory.put_machine(replace(machine, uuid=copy.uuid, name=copy.name, key_id=key_id))
+        record = replace(machine, uuid=copy.uuid, name=copy.name, key_id=key_id)
+        self._inventory.put_machine(replace(record, parent=folder or machine.parent))
         self._policies.copy(machine.uuid, copy.uuid)
 
     async def settle_clones(self) -> None:

@@ -7,7 +7,7 @@ opens the file with its password can decrypt the primary key, with any tool; nob
 """
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from cryptography import x509
@@ -20,7 +20,7 @@ from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import DamagedData, InvalidArgument
 from kmipkit_vsphere.model.keys import Secret, SecretText
 from kmipkit_vsphere.model.message import Message, Text
-from kmipkit_vsphere.providers.native import NativeSpec
+from kmipkit_vsphere.providers.native import NativeSpec, PrimaryKey
 
 EXTENSION: Final = x509.ObjectIdentifier("2.25.206213907718353467316317838463461275309")
 """From a random UUID (ITU-T X.667)."""
@@ -29,7 +29,14 @@ _KEY_BITS: Final = 3072
 _OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 
 
-class BackupContent(Message):
+class EarlierKey(Message):
+    """A primary key that was replaced, encrypted like the present one."""
+
+    key_id: UUID
+    encrypted_key_derivation_key: bytes
+
+
+class BackupContent(Message, omit_defaults=True):
     """The JSON text in the certificate."""
 
     provider: Text
@@ -37,6 +44,14 @@ class BackupContent(Message):
     tpm_required: bool
     encrypted_key_derivation_key: bytes
     created: str
+    previous: tuple[EarlierKey, ...] = ()
+
+
+class Backup(NamedTuple):
+    """What a file holds, and when it was written."""
+
+    spec: NativeSpec
+    created: datetime
 
 
 def write(spec: NativeSpec, now: datetime, password: SecretText | None) -> bytes:
@@ -48,6 +63,10 @@ def write(spec: NativeSpec, now: datetime, password: SecretText | None) -> bytes
         tpm_required=spec.tpm_required,
         encrypted_key_derivation_key=key.public_key().encrypt(spec.kdk.reveal(), _OAEP),
         created=now.isoformat(timespec="seconds"),
+        previous=tuple(
+            EarlierKey(known.key_id, key.public_key().encrypt(known.kdk.reveal(), _OAEP))
+            for known in spec.previous
+        ),
     )
     certificate = _certificate(key, spec.provider_id, now, encode(content))
     return pkcs12.serialize_key_and_certificates(
@@ -55,7 +74,7 @@ def write(spec: NativeSpec, now: datetime, password: SecretText | None) -> bytes
     )
 
 
-def read(data: bytes, password: SecretText | None) -> NativeSpec:
+def read(data: bytes, password: SecretText | None) -> Backup:
     """What a backup holds.
 
     Raises :class:`InvalidArgument` for a wrong password or a file that is not PKCS#12, and
@@ -71,7 +90,12 @@ def read(data: bytes, password: SecretText | None) -> NativeSpec:
     content = _content(certificate)
     try:
         kdk = Secret(key.decrypt(content.encrypted_key_derivation_key, _OAEP))
-        return NativeSpec(content.provider, content.key_id, kdk, content.tpm_required)
+        previous = tuple(
+            PrimaryKey(known.key_id, Secret(key.decrypt(known.encrypted_key_derivation_key, _OAEP)))
+            for known in content.previous
+        )
+        spec = NativeSpec(content.provider, content.key_id, kdk, content.tpm_required, previous)
+        return Backup(spec, datetime.fromisoformat(content.created))
     except ValueError:
         raise DamagedData("the primary key in the backup cannot be decrypted") from None
 

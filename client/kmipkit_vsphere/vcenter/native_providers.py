@@ -1,11 +1,13 @@
 """Native key providers of a vCenter: creation, push to hosts, backup, restore (vsphere.md §8)."""
 
-import hmac
+import hashlib
 import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol, TypeVar
+from urllib.parse import quote
+from uuid import UUID
 
 import trio
 from msgspec import structs
@@ -13,6 +15,7 @@ from msgspec import structs
 from kmipkit_vsphere.calls.host import HostInfo
 from kmipkit_vsphere.calls.key_providers import RemoveKeyProvider, SetKeyProvider
 from kmipkit_vsphere.model.clock import Clock
+from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import (
@@ -30,14 +33,17 @@ from kmipkit_vsphere.model.records import (
     ProviderDetails,
     ProviderRecord,
 )
-from kmipkit_vsphere.providers.native import SECRET_PREFIX, NativeSpec
+from kmipkit_vsphere.providers import native
+from kmipkit_vsphere.providers.native import KDK_SIZE, SECRET_PREFIX, NativeSpec
 from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.vcenter import native_backup
 from kmipkit_vsphere.vcenter.calls.events import Entity, Severity
 from kmipkit_vsphere.vcenter.calls.native import (
     BackupLocation,
     DownloadToken,
+    NativeHealth,
     NativeProviderCreated,
+    NativeProviderStatus,
     PreparedBackup,
     ProviderRestored,
 )
@@ -64,6 +70,7 @@ class HostCalls(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Download:
+    user: str
     provider: str
     password: SecretText | None
     until: datetime
@@ -80,19 +87,32 @@ class NativeProviders:
         self._events = events
         self._host_calls = hosts
         self._locks = locks
-        self._downloads: dict[str, _Download] = {}
+        self._downloads: dict[bytes, _Download] = {}
         self._reminded: dict[str, datetime] = {}
 
     async def create(
-        self, user: str, provider_id: str, *, tpm_required: bool = True
+        self,
+        user: str,
+        provider_id: str,
+        *,
+        tpm_required: bool = True,
+        key_id: UUID | None = None,
+        kdk: Secret | None = None,
     ) -> NativeProviderCreated:
         """Create a provider with a new primary key, and push it to all hosts of clusters (R10).
 
-        It cannot be used before it has been backed up.
+        The key, and its id, may also be given. The provider cannot be used before it has been backed
+        up.
         """
         if self._store.providers.exists(provider_id):
             raise AlreadyExists(f"there is a key provider {provider_id} already")
         spec = NativeSpec.new(provider_id, tpm_required=tpm_required)
+        if kdk is not None and len(kdk) != KDK_SIZE:
+            raise InvalidArgument(
+                f"a key derivation key has {KDK_SIZE} bytes, not {len(kdk)}",
+                invalid_property="native_spec.key_derivation_key",
+            )
+        spec = structs.replace(spec, key_id=key_id or spec.key_id, kdk=kdk or spec.kdk)
         self._add(spec, has_backup=False)
         self._note(user, "CreateNativeKeyProvider", spec)
         self._events.add(
@@ -130,6 +150,49 @@ class NativeProviders:
             if host.name in unfit:
                 await self._remove_from(host, provider_id)
         return NativeProviderCreated(provider_id, str(spec.key_id), missing)
+
+    async def replace_primary_key(
+        self, user: str, provider_id: str, key_id: UUID | None = None
+    ) -> NativeProviderCreated:
+        """Give a provider a new primary key; it needs another backup then (§8).
+
+        The provider keeps the earlier key, too, so that what is encrypted stays readable.
+        """
+        async with self._locks.provider(provider_id):
+            present = self._spec(provider_id)
+            if key_id is not None and present.has(key_id):
+                raise InvalidArgument(
+                    f"the key provider {provider_id} has had a primary key {key_id} already",
+                    invalid_property="native_spec.key_id",
+                )
+            spec = present.with_new_kdk(key_id)
+            # Not backed up first: a crash in between must not leave a new key that counts as saved.
+            self._store.providers.change(
+                provider_id,
+                has_backup=False,
+                missing_hosts=tuple(host.name for host in self._hosts()),
+                served_hosts=(),
+            )
+            self._store.secrets.put(_secret_name(provider_id), Secret(encode(spec)))
+            self._store.providers.change(provider_id, key_id=str(spec.key_id))
+        self._note(user, "ReplacePrimaryKey", spec)
+        self._events.add(
+            "kms.crypto.NotBackedUpAfterUpdate",
+            f"the key provider {provider_id} has a new primary key, which is not backed up",
+            user=user,
+            entity=Entity("provider", provider_id),
+            severity=Severity.WARNING,
+        )
+        missing = await self.push(provider_id)
+        return NativeProviderCreated(provider_id, str(spec.key_id), missing)
+
+    def status(self, provider_id: str) -> NativeProviderStatus:
+        """A provider and its health; NotFound, or InvalidArgument for one of another type."""
+        return _status(self._record(provider_id))
+
+    def statuses(self) -> list[NativeProviderStatus]:
+        """All native providers."""
+        return [_status(record) for record in self._natives()]
 
     def _add(self, spec: NativeSpec, *, has_backup: bool) -> None:
         details = ProviderDetails(
@@ -228,13 +291,15 @@ class NativeProviders:
 
     # Backup --------------------------------------------------------------------------------------
 
-    def export(self, provider_id: str, password: SecretText | None) -> PreparedBackup:
+    def export(self, user: str, provider_id: str, password: SecretText | None) -> PreparedBackup:
         """Prepare a backup for download, with a token that is valid once and for a minute."""
         self._record(provider_id)
         token = secrets.token_urlsafe(32)
         until = self._clock() + TOKEN_LIFE
-        self._downloads[token] = _Download(provider_id, password, until)
-        name = f"{escaped(provider_id)}{self._clock():%Y%m%d%H%M%S}.p12"
+        self._downloads[hashlib.sha256(token.encode()).digest()] = _Download(
+            user, provider_id, password, until
+        )
+        name = quote(_file_name(provider_id, self._clock()))
         return PreparedBackup(
             type="LOCATION",
             location=BackupLocation(f"/cryptomanager/kms/{name}", DownloadToken(token, until)),
@@ -243,19 +308,15 @@ class NativeProviders:
             else "the backup has no password: anyone who has the file has the keys",
         )
 
-    async def download(self, user: str, token: str) -> bytes:
-        """The PKCS#12 file for a token; afterwards the provider counts as backed up."""
-        download = next(
-            (
-                download
-                for known, download in self._downloads.items()
-                if hmac.compare_digest(known, token)
-            ),
-            None,
-        )
-        self._downloads.pop(token, None)
+    async def download(self, token: str) -> tuple[str, bytes]:
+        """The file for a token, name and PKCS#12 content; then the provider counts as backed up."""
+        download = self._downloads.pop(_digest(token), None)
+        self._downloads = {
+            name: other for name, other in self._downloads.items() if other.until >= self._clock()
+        }
         if download is None or download.until < self._clock():
             raise NoPermission("this download token has been used already, or has expired")
+        user = download.user
         spec = self._spec(download.provider)
         data = await trio.to_thread.run_sync(
             native_backup.write, spec, self._clock(), download.password
@@ -266,18 +327,35 @@ class NativeProviders:
             self._events.add(
                 "kms.crypto.AllBackedUp", "all native key providers are backed up", user=user
             )
-        return data
+        return _file_name(download.provider, self._clock()), data
 
     async def restore(
-        self, user: str, data: bytes, password: SecretText | None, *, dry_run: bool = False
+        self,
+        user: str,
+        data: bytes,
+        password: SecretText | None,
+        *,
+        dry_run: bool = False,
+        tpm_required: bool | None = None,
     ) -> ProviderRestored:
         """Restore a provider from its backup, with its old name, key id and primary key.
 
-        With ``dry_run`` only says what would be done. Raises :class:`AlreadyExists` if there is a
-        provider of this name with another key; then nothing changes.
+        With ``dry_run`` only says what would be done. ``tpm_required`` replaces the setting in the
+        backup. Raises :class:`AlreadyExists` if there is a provider of this name with another key;
+        then nothing changes.
         """
-        spec = await trio.to_thread.run_sync(native_backup.read, data, password)
+        backup = await trio.to_thread.run_sync(native_backup.read, data, password)
+        spec = backup.spec
+        if tpm_required is not None:
+            spec = structs.replace(spec, tpm_required=tpm_required)
         provider_id, key_id = spec.provider_id, str(spec.key_id)
+        restored = ProviderRestored(
+            provider_id,
+            key_id,
+            restored=False,
+            tpm_required=spec.tpm_required,
+            export_time=backup.created,
+        )
         if self._store.providers.exists(provider_id):
             known = self._record(provider_id).details.key_id
             if known != key_id:
@@ -285,14 +363,13 @@ class NativeProviders:
                     f"there is a key provider {provider_id} with another primary key ({known})"
                 )
             reason = "the key provider exists already, with this key"
-            return ProviderRestored(provider_id, key_id, restored=False, reason=reason)
+            return structs.replace(restored, reason=reason)
         if dry_run:
-            reason = "dry run: it could be restored"
-            return ProviderRestored(provider_id, key_id, restored=False, reason=reason)
+            return structs.replace(restored, reason="dry run: it could be restored")
         self._add(spec, has_backup=True)
         self._note(user, "ImportNativeKeyProvider", spec)
         missing = await self.push(provider_id)
-        return ProviderRestored(provider_id, key_id, restored=True, missing_hosts=missing)
+        return structs.replace(restored, restored=True, missing_hosts=missing)
 
     def remind(self) -> None:
         """Repeat the event about a missing backup once a day."""
@@ -364,6 +441,35 @@ class NativeProviders:
             key_id=CryptoKeyId(spec.provider_id, str(spec.key_id)),
             entity=Entity("provider", spec.provider_id),
         )
+
+
+_HEALTH: Final = {
+    Colour.GREEN: NativeHealth.OK,
+    Colour.YELLOW: NativeHealth.WARNING,
+    Colour.RED: NativeHealth.ERROR,
+    Colour.GRAY: NativeHealth.NONE,
+}
+
+
+def _status(record: ProviderRecord) -> NativeProviderStatus:
+    colour, reason = native.colour(record)
+    details = record.details
+    return NativeProviderStatus(
+        provider=record.id,
+        key_id=details.key_id or "",
+        tpm_required=bool(details.tpm_required),
+        has_backup=bool(details.has_backup),
+        health=_HEALTH[colour],
+        reason=reason,
+    )
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _file_name(provider_id: str, now: datetime) -> str:
+    return f"{escaped(provider_id)}{now:%Y%m%d%H%M%S}.p12"
 
 
 def _secret_name(provider_id: str) -> str:

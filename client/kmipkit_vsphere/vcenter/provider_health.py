@@ -62,7 +62,9 @@ class ProviderHealth:
         """IsKmsClusterActive: whether a provider, or the default, can be used now."""
         asked = provider_id or self._providers.default()
         if asked is None:
-            raise InvalidArgument("there is no default key provider")
+            raise InvalidArgument("there is no default key provider", invalid_property="cluster")
+        if not self._store.providers.exists(asked):
+            raise InvalidArgument(f"there is no key provider {asked}", invalid_property="cluster")
         return (await self._status(asked)).status in (Colour.GREEN, Colour.YELLOW)
 
     async def poll(self) -> None:

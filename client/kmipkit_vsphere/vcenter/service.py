@@ -5,6 +5,8 @@ before anything else happens and before a key server is asked (requirement R24).
 key, except the backup of a native provider.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from kmipkit_vsphere.model.errors import NoPermission
@@ -48,6 +50,19 @@ class VCenterService:
         answer: A = await self._checked(row, HANDLERS[row.request.method()], request, user)
         return answer
 
+    def authorize(
+        self, request: VCenterRequest[Any], user: str, *more: tuple[Privilege, str]
+    ) -> None:
+        """NoPermission, with its event, unless a user may make a call; for one that runs later.
+
+        ``more`` are further privileges, with their entities, that the call will need.
+        """
+        row = _BY_REQUEST[type(request)]
+        with self._refusals_recorded(row, request, user):
+            caller = self._authorized(row, request, user)
+            for privilege, entity in more:
+                caller.require(privilege, entity)
+
     def _served(self, row: Row) -> rpc.Row:
         handler = HANDLERS[row.request.method()]
 
@@ -59,15 +74,20 @@ class VCenterService:
     async def _checked(
         self, row: Row, handler: AnyHandler, request: VCenterRequest[Any], user: str
     ) -> Any:
-        try:
+        with self._refusals_recorded(row, request, user):
             return await self._run(row, handler, request, user)
+
+    @contextmanager
+    def _refusals_recorded(
+        self, row: Row, request: VCenterRequest[Any], user: str
+    ) -> Iterator[None]:
+        try:
+            yield
         except NoPermission as refusal:
             self._record_refusal(row, request, user, refusal)
             raise
 
-    async def _run(
-        self, row: Row, handler: AnyHandler, request: VCenterRequest[Any], user: str
-    ) -> Any:
+    def _authorized(self, row: Row, request: VCenterRequest[Any], user: str) -> Caller:
         caller = self.caller(user)
         caller.require(row.privilege, row.entity_of(request))
         groups = self._vcenter.store.permissions.groups_of(user)
@@ -77,6 +97,12 @@ class VCenterService:
                 privilege_id="TrustedAdmins",
                 object="/",
             )
+        return caller
+
+    async def _run(
+        self, row: Row, handler: AnyHandler, request: VCenterRequest[Any], user: str
+    ) -> Any:
+        caller = self._authorized(row, request, user)
         if not row.records:
             return await handler(self._vcenter, caller, request)
         method, entity = row.request.method(), _entity(row, request)

@@ -25,14 +25,17 @@ from kmipkit_vsphere.model.errors import (
     KeyServerUnreachable,
     VSphereError,
 )
-from kmipkit_vsphere.model.records import HostRecord
+from kmipkit_vsphere.model.records import HostRecord, ManagementType
 from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity
+from kmipkit_vsphere.vcenter.calls.native import HostProvider, NativeHealth
+from kmipkit_vsphere.vcenter.calls.providers import KmipClusterInfo
 from kmipkit_vsphere.vcenter.calls.trust import Problems
 from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.host_manager import HostManager
 from kmipkit_vsphere.vcenter.instance import Instance
+from kmipkit_vsphere.vcenter.key_providers import PARTICIPANTS
 from kmipkit_vsphere.vcenter.store import Store
 
 log = logging.getLogger("kmipkit.vsphere.vcenter")
@@ -82,6 +85,39 @@ class TrustedClusters:
             )
         self._store.providers.set_setting(_SERVICES, encode(services).decode())
         return list(services.providers)
+
+    def unregistered(self) -> list[KmipClusterInfo]:
+        """The trusted providers that the services offer, and that are not registered here."""
+        text = self._store.providers.setting(_SERVICES)
+        offered = decode(text.encode(), TrustServices).providers if text is not None else []
+        participants = PARTICIPANTS[ManagementType.TRUSTED]
+        return [
+            KmipClusterInfo(
+                cluster_id=name,
+                management_type=ManagementType.TRUSTED.value,
+                use_as_default=False,
+                use_as_entity_default=[],
+                participants=sorted(participants),
+                servers=[],
+                registered=False,
+            )
+            for name in offered
+            if not self._store.providers.exists(name)
+        ]
+
+    async def providers_of(self, host: HostRecord) -> list[HostProvider]:
+        """The trusted providers from which a host gets keys, if its cluster is trusted."""
+        text = self._store.providers.setting(_SERVICES)
+        cluster = host.parent.removeprefix("cluster/")
+        if text is None or self._store.providers.setting(_CLUSTER + cluster) is None:
+            return []
+        status = await self._host_calls.call(host, AttestationStatus())
+        health = NativeHealth.OK if status.status == "attested" else NativeHealth.ERROR
+        reason = "; ".join(status.messages) or f"the host is {status.status}"
+        return [
+            HostProvider(name, ManagementType.TRUSTED, health, reason)
+            for name in decode(text.encode(), TrustServices).providers
+        ]
 
     async def enable(self, cluster: str) -> Problems:
         """Make a cluster trusted: send its hosts the addresses of the services."""

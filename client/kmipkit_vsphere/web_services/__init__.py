@@ -7,6 +7,11 @@
 ``call``, ``endpoint``         one call of a client; objects by reference, methods by name
 ``sessions``, ``task_list``    what lives longer than a call
 ``faults``                     the one table from vCenter's errors to faults of the API
+``requests``                   calls of the API as calls of vCenter, with the API's names in faults
+``reconfiguration``            what a specification asks of a machine, in the order that is possible
+``placement``                  on which host a new or moved machine is to be
+``event_selection``            which events a filter selects, and how they are shown
+``rest``                       the REST API for native key providers
 ``application``, ``server``    ASGI and HTTPS
 =============================  =====================================================================
 

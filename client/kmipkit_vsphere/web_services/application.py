@@ -26,6 +26,8 @@ from kmipkit_vsphere.web_services.vim25.faults import InvalidRequest
 SOAP_PATHS: Final = {"/sdk": VIM25, "/sdk/": VIM25, "/sdk/vimService": VIM25}
 VERSIONS_PATH: Final = "/sdk/vimServiceVersions.xml"
 COOKIE: Final = "vmware_soap_session"
+REST_SESSION: Final = "vmware-api-session-id"
+"""The header with the token of the session in requests of the REST API."""
 
 MAX_BODY: Final = 4 << 20
 MAX_BODY_WITHOUT_SESSION: Final = 64 << 10
@@ -96,14 +98,17 @@ class Application:
 
     async def _respond(self, request: HTTPRequest, receive: Receive) -> HTTPResponse | None:
         """The answer; None if the client went away while it waited."""
-        if request.path == VERSIONS_PATH and request.method in ("GET", "HEAD"):
+        if request.path == VERSIONS_PATH:
+            if request.method != "GET":
+                headers = (("allow", "GET"),)
+                return HTTPResponse(405, b"this document is for GET\n", "text/plain", headers)
             return HTTPResponse(200, version_document.document(self._endpoint.release))
         other = next(
             (OTHER_PATHS[start] for start in OTHER_PATHS if request.path.startswith(start)), None
         )
-        token = session_token(request.headers)
+        token = session_token(request.headers) or request.headers.get(REST_SESSION, "")
         session = self._endpoint.sessions.find(token)
-        limit = MAX_BODY_WITHOUT_SESSION if session is None and other is None else MAX_BODY
+        limit = MAX_BODY_WITHOUT_SESSION if session is None else MAX_BODY
         if other is not None:
             body = await _body(request, receive, limit)
             return await other(self._endpoint, request, body)

@@ -21,6 +21,7 @@ from kmipkit_vsphere.web_services.faults import Fault
 from kmipkit_vsphere.web_services.inventory import InventoryTree, Node
 from kmipkit_vsphere.web_services.sessions import Session
 from kmipkit_vsphere.web_services.versions import Version
+from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.faults import NotAuthenticated
 
 if TYPE_CHECKING:
@@ -98,6 +99,10 @@ class Call:
             known = self.has(Privilege.VIEW, node.entity) or any(map(self.sees, node.children))
             self._known["sees", node.ref] = known
         return known
+
+    def entity_of(self, ref: Ref) -> str:
+        """The entity of a managed object, such as ``cluster/production``."""
+        return self.endpoint.resolve(self, ref).entity
 
     async def run(self, request: VCenterRequest[A]) -> A:
         """Make one of vCenter's own calls as this user: with its privilege, its audit, its events."""

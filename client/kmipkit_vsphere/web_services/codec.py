@@ -213,6 +213,8 @@ class Reader:
         if written is not None:
             namespace, name = _resolved(element, written)
             named = TYPES.get((namespace, name))
+            if named is None and declared.is_open:
+                named = declared
             if named is None or not issubclass(named, declared):
                 raise _wrong(_local(element), f"cannot be a {name}")
             kind = named

@@ -1,6 +1,7 @@
 """The endpoint: its objects, and how a request finds the method that serves it."""
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, Final
 
 import trio
@@ -54,6 +55,7 @@ class Endpoint:
         self.nursery: trio.Nursery | None = None
         """Where tasks run; None before :meth:`run`."""
         self.changes = Changes()
+        vcenter.crypto.event_log.listeners.append(self.changes.notify)
         self.tasks = TaskList(self)
         self.sessions = Sessions(vcenter.clock, vcenter.store.users)
         self.passwords = Passwords(vcenter.store)
@@ -76,11 +78,21 @@ class Endpoint:
             if kind.moid is not None and kind.since <= self.release.api
         )
 
+    @cached_property
+    def _by_ref(self) -> dict[Ref, type[ManagedObject]]:
+        """The types of single objects, by the references that may be used for them."""
+        return {
+            Ref(name, kind.moid): kind
+            for kind in self.singletons()
+            if kind.moid is not None
+            for name in kind.type_names()
+        }
+
     def resolve(self, call: Call, ref: Ref) -> ManagedObject:
         """The object of a reference, or the fault ``ManagedObjectNotFound``."""
-        for kind in self.singletons():
-            if kind.moid == ref.value and ref.type in kind.type_names():
-                return kind(Ref(kind.__name__, ref.value))
+        kind = self._by_ref.get(ref)
+        if kind is not None:
+            return kind(Ref(kind.__name__, ref.value))
         find = FINDERS.get(ref.type)
         instance = find(call, ref) if find is not None else None
         if instance is None and call.session is not None:

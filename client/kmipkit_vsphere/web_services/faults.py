@@ -11,6 +11,7 @@ from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.web_services.vim25 import faults, keys
 from kmipkit_vsphere.web_services.vim25.basics import LocalizedMethodFault, MethodFault
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
+from kmipkit_vsphere.web_services.vim25.states import VirtualMachinePowerState
 
 
 class Fault(Exception):
@@ -53,9 +54,21 @@ def key_id(key: CryptoKeyId) -> keys.CryptoKeyId:
     return keys.CryptoKeyId(key_id=key.key_id, provider_id=keys.KeyProviderId(id=key.provider_id))
 
 
+def power_fault(*, is_on: bool, wants_on: bool | None = None) -> faults.InvalidPowerState:
+    """The fault for a machine that is powered on, or off, where it must not be."""
+    on, off = VirtualMachinePowerState.POWERED_ON, VirtualMachinePowerState.POWERED_OFF
+    requested = not is_on if wants_on is None else wants_on
+    return faults.InvalidPowerState(
+        requested_state=on if requested else off, existing_state=on if is_on else off
+    )
+
+
 _FAULTS: Final[dict[type[errors.VSphereError], _Make]] = {
     errors.InvalidArgument: lambda error, find: faults.InvalidArgument(
         invalid_property=error.arguments.get("invalid_property")
+    ),
+    errors.InvalidPowerState: lambda error, find: power_fault(
+        is_on=bool(error.arguments.get("is_on"))
     ),
     errors.InvalidState: lambda error, find: faults.InvalidState(),
     errors.AlreadyExists: lambda error, find: faults.AlreadyExists(

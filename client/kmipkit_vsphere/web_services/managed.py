@@ -141,12 +141,16 @@ MANAGED_TYPES: Final[dict[tuple[str, str], type["ManagedObject"]]] = {}
 
 
 class ManagedObject:
-    """An object that has methods and properties; the class has the name of its type."""
+    """An object that has methods and properties; the class has the name of its type.
+
+    A ``mixin`` has methods of a type that is declared elsewhere.
+    """
 
     METHODS: ClassVar[Mapping[str, Method]] = MappingProxyType({})
     PROPERTIES: ClassVar[Mapping[str, Property]] = MappingProxyType({})
     since: ClassVar[Version] = ANY_VERSION
     namespace: ClassVar[str] = VIM25
+    is_mixin: ClassVar[bool] = False
     moid: ClassVar[str | None] = None
     """The id of the only object of this type, if there is only one."""
     content_field: ClassVar[str | None] = None
@@ -158,6 +162,8 @@ class ManagedObject:
         content: str | None = None,
         since: str | None = None,
         namespace: str | None = None,
+        *,
+        mixin: bool = False,
     ) -> None:
         rows = [
             getattr(value, _ROW, None)
@@ -173,7 +179,9 @@ class ManagedObject:
             cls.since = Version.parse(since)
         if namespace is not None:
             cls.namespace = namespace
-        MANAGED_TYPES[cls.namespace, cls.__name__] = cls
+        cls.is_mixin = mixin
+        if not mixin:
+            MANAGED_TYPES[cls.namespace, cls.__name__] = cls
 
     def __init__(self, ref: Ref) -> None:
         self.ref = ref

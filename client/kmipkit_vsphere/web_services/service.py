@@ -6,13 +6,14 @@ import trio
 
 from kmipkit_vsphere.rpc.tls import Credentials
 from kmipkit_vsphere.vcenter.vcenter import VCenter
-from kmipkit_vsphere.web_services import objects
+from kmipkit_vsphere.web_services import objects, rest
 from kmipkit_vsphere.web_services.application import Application
 from kmipkit_vsphere.web_services.endpoint import Endpoint
 from kmipkit_vsphere.web_services.server import WebServer
 from kmipkit_vsphere.web_services.versions import RELEASES
 
-assert objects  # imported, so that all managed objects are declared
+assert objects, "imported, so that all managed objects are declared"
+assert rest, "imported, so that its paths are served"
 
 
 def web_service(

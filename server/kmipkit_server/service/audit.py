@@ -14,7 +14,7 @@ from kmipkit_server.audit.sinks.sink import Sink
 from kmipkit_server.audit.sinks.stdout import OutputTransport
 from kmipkit_server.audit.sinks.syslog import SyslogTransport
 from kmipkit_server.audit.target import parse_target
-from kmipkit_server.config import AuditConfig, Config, ConfigError
+from kmipkit_server.config import AuditConfig, Config, ConfigError, require_writable
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.net.connection_log import Occurrence, Throttle
 from kmipkit_server.store.base import Store
@@ -40,6 +40,13 @@ async def open_audit(config: Config, store: Store, clock: Clock) -> Audit | None
         ) from None
     store.journal = audit.outbox
     return audit
+
+
+def check_audit(config: Config) -> None:
+    """ConfigError if a start could not open the audit."""
+    if config.audit.enabled:
+        require_writable(config.audit_directory)
+        tuple(_sinks(config.audit))
 
 
 def _settings(config: Config) -> AuditSettings:

@@ -21,7 +21,7 @@ from kmipkit_server.config import Config, Settings, address, require_writable
 from kmipkit_server.net.listener import open_sockets
 from kmipkit_server.net.open_files import OTHER_FILES
 from kmipkit_server.net.revocation import load_lists
-from kmipkit_server.service.audit import tls_context
+from kmipkit_server.service.audit import check_audit
 from kmipkit_server.service.registry import registry
 from kmipkit_server.service.tls_files import existing_files, revocation_files
 from kmipkit_server.store.sqlite import inspection
@@ -138,11 +138,7 @@ def _store(checking: Checking) -> Iterator[str]:
 
 
 def _audit(checking: Checking) -> Iterator[str]:
-    audit = checking.config.audit
-    if audit.enabled:
-        require_writable(checking.config.audit_directory)
-        if audit.syslog is not None and audit.syslog.startswith("tls:"):
-            tls_context(audit)
+    check_audit(checking.config)
     yield from ()
 
 

@@ -74,6 +74,7 @@ VALUES: dict[Any, Any] = {
     bool: None,
     int: "30",
     click.BOOL: "yes",
+    click.UUID: "4b9d1d2c-6a0e-4f0e-9c53-0d5a3d8a9e11",
 }
 
 

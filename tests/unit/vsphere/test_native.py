@@ -343,3 +343,109 @@ def test_the_backup_is_opened_by_openssl_which_finds_the_primary_key(tmp_path: P
 def test_files_that_are_no_backup(data: bytes) -> None:
     with pytest.raises(InvalidArgument):
         native_backup.read(data, SecretText(b"geheim"))
+
+
+# What REST clients ask for -----------------------------------------------------------------------
+
+NEW_ID = "0f0e0d0c-1111-4222-8333-444455556666"
+
+
+def test_a_new_primary_key_leaves_old_machines_readable(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        old_backup = await native(s)
+        await s.call("CreateVM", host="a", name="db1", diskSize=4096, encrypt=True)
+        s.host("a").guests.write_disk("db1", 0, b"payroll")
+        first = kdk(s)
+        updated = await s.call("ReplacePrimaryKey", provider="NKP", keyId=NEW_ID)
+        assert (updated["keyId"], updated["missingHosts"]) == (NEW_ID, [])
+        assert kdk(s) != first
+        [event] = await s.events(eventTypeId="kms.crypto.NotBackedUpAfterUpdate")
+        assert event["userName"] == "administrator"
+        assert await colour(s) == "red"
+        with pytest.raises(InvalidState, match="not backed up"):
+            await s.call("CreateVM", host="a", name="db2", diskSize=4096, encrypt=True)
+        saved = await backup(s)
+        assert await colour(s) == "green"
+        await s.call("CreateVM", host="a", name="db2", diskSize=4096, encrypt=True)
+        for used in (NEW_ID, NEW_ID.upper()):
+            with pytest.raises(InvalidArgument, match="already"):
+                await s.call("ReplacePrimaryKey", provider="NKP", keyId=used)
+        s.reboot("a")
+        assert s.host("a").guests.read_disk("db1", 0, 7) == b"payroll"
+        states = [s.host("a").machines.info(name).crypto_state for name in ("db1", "db2")]
+        assert states == ["unlocked", "unlocked"]
+
+        await s.call("DeleteNativeProvider", provider="NKP", force=True)
+        content = {"password": "geheim", "backup": base64.b64encode(saved).decode()}
+        tried = await s.call("ImportProvider", dryRun=True, tpmRequired=True, **content)
+        assert (tried["restored"], tried["tpmRequired"]) == (False, True)
+        restored = await s.call("ImportProvider", **content)
+        assert (restored["keyId"], restored["tpmRequired"]) == (NEW_ID, False)
+        assert restored["exportTime"] == "2026-11-24T12:00:00Z"
+        s.reboot("a")
+        assert s.host("a").guests.read_disk("db1", 0, 7) == b"payroll", "the earlier key is back"
+        assert old_backup != saved
+
+    play(tmp_path, test).close()
+
+
+def test_a_host_that_was_away_gets_the_new_primary_key_later(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await native(s)
+        away, s.hosts["b"] = s.hosts["b"], None
+        updated = await s.call("ReplacePrimaryKey", provider="NKP")
+        assert updated["missingHosts"] == ["b"]
+        s.hosts["b"] = away
+        [present] = await s.call("ListHostProviders", host="b")
+        assert (present["provider"], present["health"]) == ("NKP", "WARNING")
+        await s.vcenter.natives.push_all()
+        [present] = await s.call("ListHostProviders", host="b")
+        assert present["health"] == "ERROR", "as the provider itself: not backed up"
+        await backup(s)
+        [present] = await s.call("ListHostProviders", host="b")
+        assert (present["managementType"], present["health"]) == ("nativeProvider", "OK")
+
+    play(tmp_path, test).close()
+
+
+def test_a_primary_key_that_is_given(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await cluster(s, "a")
+        given = {"keyId": NEW_ID, "keyDerivationKey": base64.b64encode(b"d" * 32).decode()}
+        made = await s.call("CreateNativeProvider", provider="NKP", anyHost=True, **given)
+        assert (made["keyId"], kdk(s)) == (NEW_ID, b"d" * 32)
+        given["keyDerivationKey"] = base64.b64encode(b"d" * 31).decode()
+        with pytest.raises(InvalidArgument, match="32 bytes"):
+            await s.call("CreateNativeProvider", provider="OTHER", **given)
+        assert [known["provider"] for known in await s.call("ListNativeProviders")] == ["NKP"]
+
+    play(tmp_path, test).close()
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ({}, ["NKP", "fresh"]),
+        ({"providers": ["fresh", "KMS", "missing"]}, ["fresh"]),
+        ({"health": ["OK"]}, ["NKP"]),
+        ({"health": ["ERROR", "WARNING"]}, ["fresh"]),
+        ({"providers": ["NKP"], "health": ["ERROR"]}, []),
+    ],
+)
+def test_native_providers_are_listed_with_their_health(
+    tmp_path: Path, selection: dict[str, list[str]], expected: list[str]
+) -> None:
+    async def test(s: Scene) -> None:
+        await native(s)
+        await s.call("CreateNativeProvider", provider="fresh", anyHost=True)
+        s.add_server("kms1")
+        await s.add_kms("KMS", "kms1")
+        found = await s.call("ListNativeProviders", **selection)
+        assert [known["provider"] for known in found] == expected
+        one = await s.call("GetNativeProvider", provider="fresh")
+        assert (one["health"], one["hasBackup"]) == ("ERROR", False)
+        for name, error in (("KMS", InvalidArgument), ("missing", NotFound)):
+            with pytest.raises(error):
+                await s.call("GetNativeProvider", provider=name)
+
+    play(tmp_path, test).close()

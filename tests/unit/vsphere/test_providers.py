@@ -15,7 +15,6 @@ from kmipkit_vsphere.model.errors import (
     InvalidArgument,
     InvalidState,
     KeyProviderError,
-    NotFound,
     ServerNotTrusted,
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
@@ -372,8 +371,7 @@ def test_trust_by_root_by_certificate_by_request_and_by_pair(tmp_path: Path) -> 
         signed = to_pem(authority.sign(csr, Purpose.CLIENT, NOW))
         await s.call("UpdateKmsSignedCsrClientCert", clusterId="KMS", certificate=signed)
         assert await used() == signed
-        with pytest.raises(NotFound):
-            await s.call("RetrieveClientCsr", clusterId="KMS")
+        assert await s.call("RetrieveClientCsr", clusterId="KMS") == request
 
         pair = authority.issue("vcenter", Purpose.CLIENT, NOW)
         from cryptography.hazmat.primitives import serialization as form

@@ -124,6 +124,7 @@ def test_sizes_and_paths(lab: WebLab) -> None:
         assert (await client.send(large)).status == 413
         assert (await client.request("POST", "/nothing")).status == 404
         assert (await client.request("GET", "/sdk")).status == 405
+        assert (await client.request("HEAD", "/sdk/vimServiceVersions.xml")).status == 405
         for path in ("/sdk", "/sdk/", "/sdk/vimService", "/sdk?x=y"):
             answer = await client.request("POST", path, envelope(CURRENT_TIME))
             assert answer.fault == "NotAuthenticated"

@@ -8,6 +8,7 @@ from typing import Final
 
 from kmipkit_vsphere.vcenter.calls import (
     events,
+    host_keys,
     hosts,
     keys,
     machines,
@@ -27,6 +28,7 @@ ROWS: Final = (
     *native.ROWS,
     *keys.ROWS,
     *hosts.ROWS,
+    *host_keys.ROWS,
     *persistence.ROWS,
     *machines.ROWS,
     *replacement.ROWS,

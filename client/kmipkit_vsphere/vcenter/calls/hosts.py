@@ -45,6 +45,7 @@ class SetCryptoMode(VCenterRequest[None]):
     name: Text
     crypto_mode: CryptoMode = CryptoMode.ON_DEMAND
     key_id: CryptoKeyId | None = None
+    key_provider: Text | None = None
 
 
 class EncryptVsan(VCenterRequest[CryptoKeyId]):
@@ -215,7 +216,11 @@ ROWS: Final = (
         Privilege.REGISTER_HOST,
         CLUSTER,
         "set-crypto-mode",
-        (NAME, Argument("MODE", "cryptoMode", click.Choice([mode.value for mode in CryptoMode]))),
+        (
+            NAME,
+            Argument("MODE", "cryptoMode", click.Choice([mode.value for mode in CryptoMode])),
+            Argument("--key-provider", "keyProvider", help="Of the keys of its hosts."),
+        ),
         "set-crypto-mode production forceEnable",
         records=True,
     ),

@@ -26,12 +26,19 @@ class CreateVM(VCenterRequest[MachineInfo]):
 
     host: Text
     name: Text
-    disk_size: DiskSize
+    disk_size: DiskSize | None = None
+    """None for a machine without a disk."""
     sector_size: Count = 512
     folder: Text = ROOT
     encrypt: bool = False
     key_provider: Text | None = None
     policy: Text | None = None
+    parts: list[str] | None = None
+    """What to encrypt, if not all of it."""
+    key_id: CryptoKeyId | None = None
+    """The key to encrypt with; otherwise a new one."""
+    more_disks: list[DiskSize] = field(default_factory=list)
+    """The sizes of further disks."""
 
 
 class EncryptVM(VCenterRequest[CryptoKeyId]):
@@ -41,6 +48,8 @@ class EncryptVM(VCenterRequest[CryptoKeyId]):
     key_provider: Text | None = None
     parts: list[str] | None = None
     require_policy: bool = False
+    key_id: CryptoKeyId | None = None
+    """The key to encrypt with; otherwise a new one."""
 
 
 class DecryptVM(VCenterRequest[None]):
@@ -57,6 +66,8 @@ class RecryptVM(VCenterRequest[CryptoKeyId]):
     deep: bool = False
     key_provider: Text | None = None
     parts: list[str] | None = None
+    key_id: CryptoKeyId | None = None
+    """The key to use; otherwise a new one."""
 
 
 class CloneVM(VCenterRequest[MachineInfo]):
@@ -68,6 +79,8 @@ class CloneVM(VCenterRequest[MachineInfo]):
     snapshot: Text | None = None
     linked: bool = False
     key_provider: Text | None = None
+    folder: Text | None = None
+    """Where to put it, if not beside its source."""
 
 
 class AddDisk(VCenterRequest[MachineInfo]):

@@ -1,12 +1,21 @@
 """Key providers, their key servers, and trust between both sides (vsphere.md §4.2, §4.5)."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import click
+from msgspec import Meta
 
 from kmipkit_vsphere.model.keys import SecretText
 from kmipkit_vsphere.model.message import LongText, Message, Text, field
-from kmipkit_vsphere.model.records import KMIP_PORT, ROOT, ServerRecord, WrappingKeySpec
+from kmipkit_vsphere.model.records import (
+    KMIP_PORT,
+    ROOT,
+    KeyType,
+    ServerChange,
+    ServerRecord,
+    WrappingKeyRequest,
+    WrappingKeySpec,
+)
 from kmipkit_vsphere.vcenter.calls.arguments import CERTIFICATE
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import PAIR, PASSWORD_FILE, PORT, TEXT_FILE, Many
@@ -31,14 +40,18 @@ class RegisterKmipServer(VCenterRequest[ServerRegistration]):
     info: ServerRecord
     password: SecretText | None = None
     any_vendor: bool = False
+    default_key_type: KeyType | None = None
+    key_spec: WrappingKeyRequest | None = None
 
 
 class UpdateKmipServer(VCenterRequest[None]):
-    """Change a key server."""
+    """Change a key server; what is not given stays as it is, and an empty text or -1 removes it."""
 
     cluster_id: Text
-    info: ServerRecord
+    info: ServerChange
     password: SecretText | None = None
+    default_key_type: KeyType | None = None
+    key_spec: WrappingKeyRequest | None = None
 
 
 class RemoveKmipServer(VCenterRequest[None]):
@@ -46,6 +59,7 @@ class RemoveKmipServer(VCenterRequest[None]):
 
     cluster_id: Text
     server_name: Text
+    remove_empty_cluster: bool = False
 
 
 class RegisterKmsCluster(VCenterRequest[None]):
@@ -70,7 +84,10 @@ class ConfigureWrappingKey(VCenterRequest[None]):
 
 
 class KmipClusterInfo(Message, omit_defaults=True):
-    """A key provider; the last fields are of native ones and of those with wrapped keys."""
+    """A key provider; the last fields are of native ones and of those with wrapped keys.
+
+    A trusted one that is not ``registered`` is known only from the trust authority's services.
+    """
 
     cluster_id: str
     management_type: str
@@ -83,14 +100,27 @@ class KmipClusterInfo(Message, omit_defaults=True):
     tpm_required: bool | None = None
     default_key_type: str | None = None
     key_info: WrappingKeySpec | None = None
+    registered: bool = True
+
+
+Bits = Annotated[int, Meta(ge=-1, le=15)]
+"""A sum of what is to be listed; -1 for all (vsphere.md §4.2)."""
 
 
 class ListKmsClusters(VCenterQuery[list[KmipClusterInfo]]):
     """List the key providers and their servers."""
 
+    include_kms_servers: bool = True
+    management_type_filter: Bits = -1
+    """1 for standard, 2 for trusted, 4 for trusted ones that are not registered, 8 for native ones."""
+    status_filter: Bits = -1
+    """1 for providers that can be used now, 2 for the others."""
 
-class ListKmipServers(ListKmsClusters):
-    """The same under another name of the vSphere API."""
+
+class ListKmipServers(VCenterQuery[list[KmipClusterInfo]]):
+    """List the key providers and their servers, the first ones only with a limit."""
+
+    limit: Annotated[int, Meta(ge=0)] | None = None
 
 
 class CertificateInfo(Message):
@@ -176,11 +206,13 @@ class ServerCertificate(Message):
     cert_info: CertificateInfo | None
 
 
-class RetrieveKmipServerCert(VCenterQuery[ServerCertificate]):
+class RetrieveKmipServerCert(VCenterRequest[ServerCertificate]):
     """Show the certificate of a key server, trusted or not."""
 
     cluster_id: Text
     server_name: Text
+    server: ServerRecord | None = None
+    """Settings of a server that need not be registered."""
 
 
 class UploadKmipServerCert(VCenterRequest[CertificateInfo]):
@@ -198,7 +230,7 @@ class GenerateSelfSignedClientCert(VCenterRequest[str]):
 
 
 class RetrieveSelfSignedClientCert(VCenterQuery[str]):
-    """The self-signed certificate that was generated last."""
+    """The self-signed certificate that was generated last; empty if none was."""
 
     cluster_id: Text
 
@@ -222,7 +254,7 @@ class GenerateClientCsr(VCenterRequest[str]):
 
 
 class RetrieveClientCsr(VCenterQuery[str]):
-    """The signing request that was generated last."""
+    """The signing request that was generated last; empty if none was."""
 
     cluster_id: Text
 
@@ -257,17 +289,35 @@ class RetrieveClientCert(VCenterQuery[str]):
 MANAGE: Final = Privilege.MANAGE_KEY_SERVERS
 READ: Final = Privilege.READ_KEY_SERVERS_INFO
 
+_BITS = click.IntRange(-1, 15)
 _PROVIDER = Argument("PROVIDER", "clusterId")
 _SERVER_NAME = Argument("NAME", "serverName")
-_SERVER = (
-    _PROVIDER,
-    Argument("NAME", "info.name"),
-    Argument("ADDRESS", "info.address"),
-    Argument("--port", "info.port", PORT, KMIP_PORT),
-    Argument("--timeout", "info.timeout", click.IntRange(0, 3600), help="Seconds for an answer."),
-    Argument("--user", "info.userName", help="User name to send, if the server needs one."),
-    Argument("--password-file", "password", PASSWORD_FILE, help="File with the user's password."),
-)
+_KEY_TYPES = click.Choice([kind.value for kind in KeyType])
+
+
+def _server(lowest: int) -> tuple[Argument, ...]:
+    """The settings of a server; ``lowest`` is -1 where that removes a setting."""
+    timeout, proxy_port = click.IntRange(lowest, 3600), click.IntRange(lowest, 65535)
+    return (
+        _PROVIDER,
+        Argument("NAME", "info.name"),
+        Argument("ADDRESS", "info.address"),
+        Argument("--port", "info.port", PORT, help=f"[default: {KMIP_PORT}]"),
+        Argument("--timeout", "info.timeout", timeout, help="Seconds for an answer; 0: no limit."),
+        Argument("--user", "info.userName", help="User name to send, if the server needs one."),
+        Argument(
+            "--password-file", "password", PASSWORD_FILE, help="File with the user's password."
+        ),
+        Argument("--proxy", "info.proxyAddress", help="Address of an HTTP proxy on the way."),
+        Argument("--proxy-port", "info.proxyPort", proxy_port, help="Port of the proxy."),
+        Argument("--default-key-type", "defaultKeyType", _KEY_TYPES, help="Type of new keys."),
+        Argument("--wrapping-key", "keySpec.keyId", help="Id of a wrapping key on the server."),
+        Argument(
+            "--rotation-days", "keySpec.rotationInterval", int, help="Replace it after these."
+        ),
+    )
+
+
 _ANY_VENDOR = Argument("--any-vendor", "anyVendor", bool, help="Accept another vendor.")
 _SUBJECT = Argument("--subject", "request", Many(PAIR), help="Such as commonName=vc1.")
 _WRAPPING = (
@@ -280,14 +330,14 @@ ROWS: Final = (
         RegisterKmipServer,
         MANAGE,
         command="add-key-server",
-        arguments=(*_SERVER, _ANY_VENDOR),
+        arguments=(*_server(0), _ANY_VENDOR),
         example="add-key-server KMS kms1 192.0.2.7",
     ),
     Row(
         UpdateKmipServer,
         MANAGE,
         command="update-key-server",
-        arguments=_SERVER,
+        arguments=_server(-1),
         example="update-key-server KMS kms1 192.0.2.8",
         records=True,
     ),
@@ -323,7 +373,15 @@ ROWS: Final = (
         example="use-wrapping-key KMS --days 90",
         records=True,
     ),
-    Row(ListKmsClusters, READ, command="key-providers"),
+    Row(
+        ListKmsClusters,
+        READ,
+        command="key-providers",
+        arguments=(
+            Argument("--types", "managementTypeFilter", _BITS, help="Sum of types to list."),
+            Argument("--status", "statusFilter", _BITS, help="1: active ones, 2: inactive ones."),
+        ),
+    ),
     Row(ListKmipServers, READ),
     Row(RetrieveKmipServersStatus, MANAGE, command="status"),
     Row(IsKmsClusterActive, MANAGE),

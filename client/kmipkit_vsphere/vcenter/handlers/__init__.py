@@ -7,6 +7,7 @@ Importing this package registers all handlers.
 
 from kmipkit_vsphere.vcenter.handlers import (
     events,
+    host_keys,
     hosts,
     keys,
     machines,
@@ -23,6 +24,7 @@ from kmipkit_vsphere.vcenter.handlers import (
 
 __all__ = [
     "events",
+    "host_keys",
     "hosts",
     "keys",
     "machines",

@@ -2,7 +2,7 @@
 
 from kmipkit_vsphere.calls import host as host_calls
 from kmipkit_vsphere.calls.host import ChangeKeyResult, DumpInfo, HostDescription
-from kmipkit_vsphere.model.errors import AlreadyExists, VSphereError
+from kmipkit_vsphere.model.errors import AlreadyExists, InvalidArgument, VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.records import ClusterRecord, CryptoMode, FolderRecord
 from kmipkit_vsphere.trust_authority import host_calls as image_calls
@@ -31,6 +31,7 @@ from kmipkit_vsphere.vcenter.calls.hosts import (
     SetCryptoMode,
     UnlockResult,
 )
+from kmipkit_vsphere.vcenter.host_encryption import POLICY
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
@@ -62,7 +63,16 @@ async def set_crypto_mode(vcenter: VCenter, caller: Caller, request: SetCryptoMo
     enable = request.crypto_mode is CryptoMode.FORCE_ENABLE
     for host in hosts if enable else ():
         caller.require(Privilege.REGISTER_HOST, f"host/{host.name}")
+    if request.key_id is not None and request.key_provider is not None:
+        raise InvalidArgument(
+            "hosts have either one key, or keys of one provider", invalid_property="policy"
+        )
     key_id = request.key_id or cluster.key_id
+    if request.key_provider is not None:
+        vcenter.store.providers.get(request.key_provider)
+        key_id = None
+    if request.key_provider is not None or request.key_id is not None:
+        vcenter.store.providers.set_setting(POLICY + name, request.key_provider)
     inventory.put_cluster(ClusterRecord(name, cluster.parent, request.crypto_mode, key_id))
     problems: list[VSphereError] = []
     for host in hosts if enable else ():

@@ -60,16 +60,23 @@ async def create(vcenter: VCenter, caller: Caller, request: CreateVM) -> Machine
         request.folder,
         policy or DATASTORE_DEFAULT,
     )
+    for size in request.more_disks:
+        info = await vcenter.machines.add_disk(caller, request.name, size, request.sector_size)
     if not encrypt:
         return info
     key_id = await vcenter.encryption.encrypt(
-        caller, request.name, request.key_provider, policy=policy
+        caller,
+        request.name,
+        request.key_provider,
+        request.parts,
+        policy=policy,
+        key_id=request.key_id,
     )
     return structs.replace(
         info,
         crypto_state=MachineState.UNLOCKED,
         key_ids=[key_id],
-        encrypted_parts=info.parts,
+        encrypted_parts=info.parts if request.parts is None else request.parts,
     )
 
 
@@ -81,6 +88,7 @@ async def encrypt(vcenter: VCenter, caller: Caller, request: EncryptVM) -> Crypt
         request.key_provider,
         request.parts,
         require_policy=request.require_policy,
+        key_id=request.key_id,
     )
 
 
@@ -97,6 +105,7 @@ async def recrypt(vcenter: VCenter, caller: Caller, request: RecryptVM) -> Crypt
         deep=request.deep,
         provider_id=request.key_provider,
         parts=request.parts,
+        key_id=request.key_id,
     )
 
 
@@ -104,6 +113,8 @@ async def recrypt(vcenter: VCenter, caller: Caller, request: RecryptVM) -> Crypt
 async def clone(vcenter: VCenter, caller: Caller, request: CloneVM) -> MachineInfo:
     if vcenter.store.inventory.machine(request.name).key_id is not None:
         caller.require(Privilege.CLONE, f"machine/{request.name}")
+    if request.folder is not None:
+        caller.require(Privilege.CREATE_MACHINE, request.folder)
     if request.key_provider is not None:
         if not request.linked:
             raise InvalidArgument(
@@ -119,6 +130,7 @@ async def clone(vcenter: VCenter, caller: Caller, request: CloneVM) -> MachineIn
             request.snapshot,
             request.linked,
             request.key_provider,
+            request.folder,
         ),
     )
 

@@ -1,7 +1,12 @@
 """Key providers, their key servers, and trust (vsphere.md §4.2, §4.5)."""
 
+from typing import Final
+
+from msgspec import structs
+
 from kmipkit_vsphere.model.certificates import to_pem
 from kmipkit_vsphere.model.errors import InvalidArgument
+from kmipkit_vsphere.model.records import ManagementType
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.providers import (
     CertificateInfo,
@@ -52,17 +57,27 @@ async def register_server(
         request.info,
         password=request.password,
         any_vendor=request.any_vendor,
+        key_type=request.default_key_type,
+        wrapping=request.key_spec,
     )
 
 
 @UpdateKmipServer.handler
 async def update_server(vcenter: VCenter, _caller: Caller, request: UpdateKmipServer) -> None:
-    vcenter.crypto.providers.update_server(request.cluster_id, request.info, request.password)
+    vcenter.crypto.providers.update_server(
+        request.cluster_id,
+        request.info,
+        request.password,
+        key_type=request.default_key_type,
+        wrapping=request.key_spec,
+    )
 
 
 @RemoveKmipServer.handler
 async def remove_server(vcenter: VCenter, _caller: Caller, request: RemoveKmipServer) -> None:
-    vcenter.crypto.providers.remove_server(request.cluster_id, request.server_name)
+    vcenter.crypto.providers.remove_server(
+        request.cluster_id, request.server_name, with_provider=request.remove_empty_cluster
+    )
 
 
 @RegisterKmsCluster.handler
@@ -70,7 +85,8 @@ async def register_trusted(vcenter: VCenter, _caller: Caller, request: RegisterK
     if request.management_type != "trustAuthority":
         raise InvalidArgument(
             "only providers of type trustAuthority are registered with this call; to get a"
-            " standard one add a key server, to get a native one create it"
+            " standard one add a key server, to get a native one create it",
+            invalid_property="managementType",
         )
     vcenter.crypto.providers.register_trusted(request.cluster_id)
 
@@ -90,11 +106,44 @@ async def configure_wrapping(
 
 
 @ListKmipServers.handler
+async def list_servers(
+    vcenter: VCenter, _caller: Caller, request: ListKmipServers
+) -> list[KmipClusterInfo]:
+    return vcenter.crypto.providers.infos()[: request.limit]
+
+
 @ListKmsClusters.handler
 async def list_providers(
-    vcenter: VCenter, _caller: Caller, _request: ListKmsClusters
+    vcenter: VCenter, _caller: Caller, request: ListKmsClusters
 ) -> list[KmipClusterInfo]:
-    return vcenter.crypto.providers.infos()
+    infos = [
+        info
+        for info in (*vcenter.crypto.providers.infos(), *vcenter.trusted_clusters.unregistered())
+        if _type_bit(info) & request.management_type_filter
+    ]
+    if request.status_filter != -1:
+        infos = [info for info in infos if await _status_bit(vcenter, info) & request.status_filter]
+    if request.include_kms_servers:
+        return infos
+    return [structs.replace(info, servers=[]) for info in infos]
+
+
+_TYPE_BITS: Final = {
+    ManagementType.STANDARD: 1,
+    ManagementType.TRUSTED: 2,
+    ManagementType.NATIVE: 8,
+}
+_NOT_REGISTERED: Final = 4
+_ACTIVE, _INACTIVE = 1, 2
+
+
+def _type_bit(info: KmipClusterInfo) -> int:
+    return _TYPE_BITS[ManagementType(info.management_type)] if info.registered else _NOT_REGISTERED
+
+
+async def _status_bit(vcenter: VCenter, info: KmipClusterInfo) -> int:
+    is_active = info.registered and await vcenter.crypto.health.is_active(info.cluster_id)
+    return _ACTIVE if is_active else _INACTIVE
 
 
 @RetrieveKmipServersStatus.handler
@@ -136,7 +185,7 @@ async def server_certificate(
     vcenter: VCenter, _caller: Caller, request: RetrieveKmipServerCert
 ) -> ServerCertificate:
     pem, certificate = await vcenter.crypto.providers.server_certificate(
-        request.cluster_id, request.server_name
+        request.cluster_id, request.server_name, request.server
     )
     info = certificate_info(certificate, vcenter.clock()) if certificate else None
     return ServerCertificate(pem, info)
@@ -163,7 +212,7 @@ async def generate_self_signed(
 async def self_signed(
     vcenter: VCenter, _caller: Caller, request: RetrieveSelfSignedClientCert
 ) -> str:
-    return vcenter.crypto.providers.trust.pending_certificate(request.cluster_id)
+    return vcenter.crypto.providers.trust.self_signed_certificate(request.cluster_id)
 
 
 @GenerateClientCsr.handler
@@ -173,7 +222,7 @@ async def generate_request(vcenter: VCenter, _caller: Caller, request: GenerateC
 
 @RetrieveClientCsr.handler
 async def signing_request(vcenter: VCenter, _caller: Caller, request: RetrieveClientCsr) -> str:
-    return vcenter.crypto.providers.trust.pending_request(request.cluster_id)
+    return vcenter.crypto.providers.trust.signing_request(request.cluster_id)
 
 
 @UpdateKmsSignedCsrClientCert.handler

@@ -1,9 +1,10 @@
 """Key providers, their servers, the defaults, and the ids of generated keys."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
+from msgspec import structs
 
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import AlreadyExists, NotFound
@@ -64,7 +65,7 @@ class Providers:
 
     def change(self, provider: str, **details: Any) -> None:
         """Change some of a provider's details, by their names in :class:`ProviderDetails`."""
-        changed = msgspec.structs.replace(self.get(provider).details, **details)
+        changed = structs.replace(self.get(provider).details, **details)
         self._database.write(
             "UPDATE provider SET details = ? WHERE id = ?", _text(changed), provider
         )
@@ -187,14 +188,22 @@ class Providers:
         rows = self._database.rows("SELECT provider, id FROM key ORDER BY made, rowid")
         return [CryptoKeyId(*row) for row in rows]
 
+    def key_time(self, key: CryptoKeyId) -> datetime | None:
+        """When a key was generated, None if vCenter does not know the key."""
+        rows = self._database.rows("SELECT made FROM key WHERE provider = ? AND id = ?", *pair(key))
+        return datetime.fromtimestamp(rows[0][0], UTC) if rows else None
+
     def remove_key(self, key: CryptoKeyId) -> None:
         """Remove the id of a key."""
         self._database.write("DELETE FROM key WHERE provider = ? AND id = ?", *pair(key))
 
 
 def _server_details(server: ServerRecord) -> str:
-    details = {"timeout": server.timeout, "user_name": server.user_name}
-    return json.dumps({name: value for name, value in details.items() if value is not None})
+    """The settings of a server that have no column of their own."""
+    settings = structs.asdict(server)
+    for column in ("name", "address", "port"):
+        del settings[column]
+    return json.dumps({name: value for name, value in settings.items() if value is not None})
 
 
 def _details(text: str) -> ProviderDetails:

@@ -2,24 +2,34 @@
 
 from kmipkit_vsphere.web_services.objects import (
     authorization,
+    crypto_manager_host,
+    crypto_manager_kmip,
     custom_fields,
+    datastore_browser,
+    event_manager,
     find_entity,
     property_collector,
     search_index,
     service_instance,
     session_manager,
+    storage_policies,
     tasks,
     views,
 )
 
 __all__ = [
     "authorization",
+    "crypto_manager_host",
+    "crypto_manager_kmip",
     "custom_fields",
+    "datastore_browser",
+    "event_manager",
     "find_entity",
     "property_collector",
     "search_index",
     "service_instance",
     "session_manager",
+    "storage_policies",
     "tasks",
     "views",
 ]

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kmipkit_vsphere.model.records import ClusterRecord, HostRecord
+from kmipkit_vsphere.vcenter.host_encryption import POLICY
+from kmipkit_vsphere.web_services.faults import key_id
 from kmipkit_vsphere.web_services.inventory import Node
 from kmipkit_vsphere.web_services.managed import prop
 from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, status_of, visible
+from kmipkit_vsphere.web_services.objects.host_encryption import ClusterEncryption
 from kmipkit_vsphere.web_services.objects.hosts import CORES, CPU_MHZ, MEMORY
 from kmipkit_vsphere.web_services.objects.storage import machines_on
 from kmipkit_vsphere.web_services.vim25.compute import (
+    ClusterComputeResourceCryptoModePolicy,
     ClusterComputeResourceSummary,
     ClusterConfigInfoEx,
     ClusterCryptoConfigInfo,
@@ -19,6 +23,7 @@ from kmipkit_vsphere.web_services.vim25.compute import (
     ComputeResourceSummary,
 )
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
+from kmipkit_vsphere.web_services.vim25.keys import KeyProviderId
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.web_services.call import Call
@@ -82,7 +87,7 @@ class ComputeResource(ManagedEntity):
         }
 
 
-class ClusterComputeResource(ComputeResource):
+class ClusterComputeResource(ClusterEncryption, ComputeResource):
     """A cluster."""
 
     @property
@@ -99,13 +104,25 @@ class ClusterComputeResource(ComputeResource):
         )
 
     @prop()
-    def configuration_ex(self, _call: "Call") -> ComputeResourceConfigInfo:
+    def configuration_ex(self, call: "Call") -> ComputeResourceConfigInfo:
         """Its settings, of which only the crypto mode means something."""
         return ClusterConfigInfoEx(
             vm_swap_placement=SWAP_PLACEMENT,
             das_config=ClusterDasConfigInfo(enabled=False),
             drs_config=ClusterDrsConfigInfo(enabled=False),
-            crypto_config=ClusterCryptoConfigInfo(crypto_mode=str(self.record.crypto_mode)),
+            crypto_config=self._crypto_config(call),
+        )
+
+    def _crypto_config(self, call: "Call") -> ClusterCryptoConfigInfo:
+        key = self.record.key_id
+        provider = call.vcenter.store.providers.setting(POLICY + self.record.name)
+        policy = ClusterComputeResourceCryptoModePolicy(
+            key_id=None if key is None else key_id(key),
+            provider_id=None if provider is None else KeyProviderId(id=provider),
+        )
+        return ClusterCryptoConfigInfo(
+            crypto_mode=str(self.record.crypto_mode),
+            policy=None if key is None and provider is None else policy,
         )
 
 

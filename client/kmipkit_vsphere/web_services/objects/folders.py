@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from kmipkit_vsphere.web_services import inventory
 from kmipkit_vsphere.web_services.managed import prop
 from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, visible
+from kmipkit_vsphere.web_services.objects.folder_tasks import FolderTasks
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.web_services.call import Call
 
 
-class Folder(ManagedEntity):
+class Folder(FolderTasks):
     """A folder."""
 
     @prop()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 from kmipkit_vsphere.model.records import HostRecord
 from kmipkit_vsphere.web_services.faults import key_id
 from kmipkit_vsphere.web_services.managed import prop
-from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, status_of, visible
+from kmipkit_vsphere.web_services.objects.entity import status_of, visible
+from kmipkit_vsphere.web_services.objects.host_encryption import HostEncryption
 from kmipkit_vsphere.web_services.objects.service_instance import about_host
 from kmipkit_vsphere.web_services.objects.storage import machines_on
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
@@ -34,7 +35,7 @@ CRYPTO_MANAGERS: Final[dict[str, str]] = {}
 """The type of the crypto manager of hosts, once one is declared, and the start of its ids."""
 
 
-class HostSystem(ManagedEntity):
+class HostSystem(HostEncryption):
     """A host."""
 
     @property

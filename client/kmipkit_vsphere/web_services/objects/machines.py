@@ -9,7 +9,9 @@ from kmipkit_vsphere.model.records import HostRecord, MachineRecord
 from kmipkit_vsphere.web_services.faults import key_id
 from kmipkit_vsphere.web_services.inventory import settings_path
 from kmipkit_vsphere.web_services.managed import prop
-from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, status_of
+from kmipkit_vsphere.web_services.objects.entity import status_of
+from kmipkit_vsphere.web_services.objects.machine_tasks import MachineTasks
+from kmipkit_vsphere.web_services.reconfiguration import FIRST_DISK_KEY
 from kmipkit_vsphere.web_services.vim25 import devices, machines, states
 from kmipkit_vsphere.web_services.vim25.basics import Description
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
@@ -24,7 +26,7 @@ CPUS: Final = 1
 MEMORY_MB: Final = 1024
 """What each machine claims to have: nothing in the laboratory depends on it."""
 CONTROLLER_KEY: Final = 1000
-FIRST_DISK_KEY: Final = 2000
+TPM_KEY: Final = 11000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _POWER: Final = {
@@ -33,7 +35,7 @@ _POWER: Final = {
 }
 
 
-class VirtualMachine(ManagedEntity):
+class VirtualMachine(MachineTasks):
     """A machine."""
 
     @property
@@ -79,7 +81,7 @@ class VirtualMachine(ManagedEntity):
             num_mks_connections=0,
             record_replay_state=states.VirtualMachineRecordReplayState.INACTIVE,
             online_standby=False,
-            consolidation_needed=False,
+            consolidation_needed=info is not None and info.consolidation_needed,
             crypto_state=_crypto_state(info),
         )
 
@@ -105,6 +107,7 @@ class VirtualMachine(ManagedEntity):
                 instance_uuid=self.record.uuid,
                 guest_id=GUEST_ID,
                 guest_full_name=GUEST_NAME,
+                tpm_present=info.has_tpm if info is not None else None,
             ),
             storage=machines.VirtualMachineStorageSummary(
                 committed=0, uncommitted=0, unshared=0, timestamp=call.vcenter.clock()
@@ -160,18 +163,15 @@ class VirtualMachine(ManagedEntity):
         )
 
     def _devices(self, call: "Call", info: MachineInfo) -> list[devices.VirtualDevice]:
-        if not info.disk_descriptions:
-            return []
-        controller = devices.ParaVirtualSCSIController(
-            key=CONTROLLER_KEY,
-            device_info=Description(label="SCSI controller 0", summary="VMware paravirtual SCSI"),
-            bus_number=0,
-            device=[FIRST_DISK_KEY + disk.number for disk in info.disk_descriptions],
-            hot_add_remove=True,
-            shared_bus=devices.VirtualSCSISharing.NO_SHARING,
-            scsi_ctlr_unit_number=7,
-        )
-        return [controller, *(self._disk(call, disk) for disk in info.disk_descriptions)]
+        """A controller with the disks, and a virtual TPM if there is one."""
+        found: list[devices.VirtualDevice] = []
+        if info.disk_descriptions:
+            found.append(_controller(info))
+            found += [self._disk(call, disk) for disk in info.disk_descriptions]
+        if info.has_tpm:
+            description = Description(label="Virtual TPM", summary="Trusted Platform Module")
+            found.append(devices.VirtualTPM(key=TPM_KEY, device_info=description))
+        return found
 
     def _disk(self, call: "Call", disk: DiskDescription) -> devices.VirtualDisk:
         backing = devices.VirtualDiskFlatVer2BackingInfo(
@@ -215,6 +215,19 @@ class VirtualMachine(ManagedEntity):
     def guest_heartbeat_status(self, _call: "Call") -> states.ManagedEntityStatus:
         """There are no tools in the guest."""
         return states.ManagedEntityStatus.GRAY
+
+
+def _controller(info: MachineInfo) -> devices.ParaVirtualSCSIController:
+    """The controller of the disks."""
+    return devices.ParaVirtualSCSIController(
+        key=CONTROLLER_KEY,
+        device_info=Description(label="SCSI controller 0", summary="VMware paravirtual SCSI"),
+        bus_number=0,
+        device=[FIRST_DISK_KEY + disk.number for disk in info.disk_descriptions],
+        hot_add_remove=True,
+        shared_bus=devices.VirtualSCSISharing.NO_SHARING,
+        scsi_ctlr_unit_number=7,
+    )
 
 
 def _crypto_state(info: MachineInfo | None) -> str | None:

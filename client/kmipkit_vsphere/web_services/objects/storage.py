@@ -64,6 +64,11 @@ class Datastore(ManagedEntity):
         return [DatastoreHostMount(key=key, mount_info=mount)]
 
     @prop()
+    def browser(self, _call: "Call") -> Ref:
+        """What searches it for files."""
+        return Ref("HostDatastoreBrowser", f"datastoreBrowser-{self.ref.value}")
+
+    @prop()
     def vm(self, call: "Call") -> Sequence[Ref]:
         """The machines whose files are there."""
         return visible(call, machines_on(call, self.record.name))

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from kmipkit_vsphere.web_services.vim25.declaration import DataObject, Long, Short, Since
+from kmipkit_vsphere.web_services.vim25.keys import CryptoKeyId, KeyProviderId
 from kmipkit_vsphere.web_services.vim25.states import ManagedEntityStatus
 
 
@@ -31,10 +32,18 @@ class ComputeResourceConfigInfo(DataObject):
     vm_swap_placement: str
 
 
+class ClusterComputeResourceCryptoModePolicy(DataObject, since="8.0.3.0"):
+    """The host key that all hosts of the cluster share, or the provider of their keys."""
+
+    key_id: CryptoKeyId | None = None
+    provider_id: KeyProviderId | None = None
+
+
 class ClusterCryptoConfigInfo(DataObject, since="7.0.0.0"):
     """When hosts of the cluster enable encryption mode."""
 
     crypto_mode: str | None = None
+    policy: Annotated[ClusterComputeResourceCryptoModePolicy | None, Since("8.0.3.0")] = None
 
 
 class ClusterDasConfigInfo(DataObject):

@@ -104,15 +104,22 @@ class DataObject:
     namespace: ClassVar[str] = VIM25
     is_abstract: ClassVar[bool] = False
     """Whether the wire must name a subclass (``xsi:type``)."""
+    is_open: ClassVar[bool] = False
+    """Whether a subclass that is not declared is read as this one: the laboratory ignores the rest."""
 
     def __init_subclass__(
-        cls, since: str | None = None, namespace: str | None = None, *, abstract: bool = False
+        cls,
+        since: str | None = None,
+        namespace: str | None = None,
+        *,
+        abstract: bool = False,
+        open: bool = False,  # noqa: A002 -- reads well in a declaration
     ) -> None:
         if since is not None:
             cls.since = Version.parse(since)
         if namespace is not None:
             cls.namespace = namespace
-        cls.is_abstract = abstract
+        cls.is_abstract, cls.is_open = abstract, open
         dataclass(frozen=True, kw_only=True)(cls)
         if TYPES.setdefault((cls.namespace, cls.__name__), cls) is not cls:
             raise TypeError(f"the type {cls.__name__} is declared twice")

@@ -8,7 +8,7 @@ from kmipkit_vsphere.web_services.vim25.declaration import DataObject, Long, Nam
 from kmipkit_vsphere.web_services.vim25.keys import CryptoKeyId
 
 
-class VirtualDeviceBackingInfo(DataObject):
+class VirtualDeviceBackingInfo(DataObject, open=True):
     """What is behind a device."""
 
 
@@ -18,7 +18,7 @@ class VirtualDeviceFileBackingInfo(VirtualDeviceBackingInfo):
     backing_object_id: str | None = None
 
 
-class VirtualDevice(DataObject):
+class VirtualDevice(DataObject, open=True):
     """A device of a machine."""
 
     key: int
@@ -61,6 +61,13 @@ class VirtualDiskFlatVer2BackingInfo(VirtualDeviceFileBackingInfo):
     uuid: str | None = None
     sharing: str | None = None
     key_id: CryptoKeyId | None = None
+
+
+class VirtualTPM(VirtualDevice, since="6.7"):
+    """A virtual TPM."""
+
+    endorsement_key_certificate_signing_request: Sequence[bytes] = ()
+    endorsement_key_certificate: Sequence[bytes] = ()
 
 
 class VirtualDisk(VirtualDevice):

@@ -123,6 +123,19 @@ class FileFault(VimFault):
     file: str
 
 
+class FileNotFound(FileFault):
+    """There is no such file."""
+
+
+class InvalidDatastore(VimFault):
+    datastore: Ref | None = None
+    name: str | None = None
+
+
+class InvalidDatastorePath(InvalidDatastore):
+    datastore_path: str
+
+
 class NoDiskSpace(FileFault):
     datastore: str
 

@@ -106,6 +106,7 @@ class VirtualMachineConfigSummary(DataObject):
     instance_uuid: str | None = None
     guest_id: str | None = None
     guest_full_name: str | None = None
+    tpm_present: Annotated[bool | None, Since("6.7")] = None
 
 
 class VirtualMachineStorageSummary(DataObject):

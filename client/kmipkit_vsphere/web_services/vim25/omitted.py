@@ -18,7 +18,6 @@ ClusterComputeResourceSummary: admissionControlInfo targetBalance currentBalance
 ClusterConfigInfoEx: systemVMsConfig dasVmConfig drsVmConfig rule orchestration vmOrchestration
     dpmConfigInfo dpmHostConfig vsanConfigInfo vsanHostConfig group infraUpdateHaConfig
     proactiveDrsConfig vsanCoreConfig
-ClusterCryptoConfigInfo: policy
 ClusterDasConfigInfo: vmMonitoring hostMonitoring vmComponentProtecting failoverLevel
     admissionControlPolicy admissionControlEnabled defaultVmSettings option heartbeatDatastore
     hBDatastoreCandidatePolicy
@@ -28,8 +27,14 @@ ComputeResource: environmentBrowser lifecycleManaged configManagerEnabled networ
 ComputeResourceConfigInfo: spbmEnabled defaultHardwareVersionKey maximumHardwareVersionKey
 CustomFieldDef: managedObjectType fieldDefPrivileges fieldInstancePrivileges
 Datacenter: configuration
-Datastore: info browser capability iormConfiguration
+Datastore: info capability iormConfiguration
+Event: computeResource ds net dvs changeTag
+EventDescription: enumeratedTypes
+EventDescriptionEventDetail: longDescription
+EventEx: fault
+EventFilterSpec: tag delayedInit
 ExtensibleManagedObject: value availableField
+FileInfo: friendlyName modification owner
 Folder: namespace externallyManagedFolderInfo
 HostConfigManager: cpuScheduler datastoreSystem memoryManager storageSystem networkSystem
     vmotionSystem virtualNicManager serviceSystem firewallSystem advancedOption diagnosticSystem
@@ -39,6 +44,8 @@ HostConfigManager: cpuScheduler datastoreSystem memoryManager storageSystem netw
     vFlashManager vsanSystem messageBusProxy userDirectory accountManager hostAccessManager
     graphicsManager vsanInternalSystem certificateManager nvdimmSystem assignableHardwareManager
 HostConfigSummary: sslThumbprint sslCertificate featureVersion agentVmDatastore agentVmNetwork
+HostDatastoreBrowser: supportedType
+HostDatastoreBrowserSearchSpec: query details sortFoldersFirst
 HostHardwareSummary: family otherIdentifyingInfo
 HostListSummary: customValue managementServerIp maxEVCModeKey currentEVCModeKey
     currentEVCGraphicsModeKey gateway tpmAttestation trustAuthorityAttestationInfos
@@ -53,6 +60,10 @@ HostSystem: hardware capability licensableResource remediationState precheckReme
 ManagedEntity: customValue configIssue disabledMethod recentTask declaredAlarmState
     triggeredAlarmState tag
 NetworkSummary: ipPoolId
+PbmCapabilityProfile: systemCreatedProfileType lineOfService
+PbmCapabilityPropertyInstance: operator
+PbmCapabilitySubProfile: forceProvision
+PbmServiceInstanceContent: replicationManager
 ResourcePool: summary runtime config namespace childConfiguration
 ServiceInstance: capability
 SessionManager: message
@@ -60,6 +71,7 @@ TaskManager: description
 ToolsConfigInfo: toolsInstallType beforeGuestReboot toolsUpgradePolicy pendingCustomization
     customizationKeyId syncTimeWithHostAllowed syncTimeWithHost lastInstallInfo
 VirtualDevice: connectable slotInfo numaNode deviceGroupInfo
+VirtualDeviceConfigSpec: filterSpec changeMode
 VirtualDisk: shares storageIOAllocation diskObjectId vFlashCacheConfigInfo iofilter vDiskId
     vDiskVersion virtualDiskFormat nativeUnmanagedLinkedClone independentFilters guestReadOnly
 VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId changeId parent
@@ -68,6 +80,7 @@ VirtualHardware: autoCoresPerSocket virtualICH7MPresent virtualSMCPresent mother
     simultaneousThreads
 VirtualMachine: capability layout layoutEx storage environmentBrowser parentVApp resourceConfig
     guest snapshot rootSnapshot
+VirtualMachineCloneSpec: customization
 VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldWideNameType
     npivDesiredNodeWwns npivDesiredPortWwns npivTemporaryDisabled npivOnNonRdmDisks locationId
     annotation consolePreferences rebootPowerOff vcpuConfig cpuAllocation memoryAllocation
@@ -81,10 +94,25 @@ VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldW
     sevEnabled numaInfo pmemFailoverEnabled vmxStatsCollectionEnabled vmOpNotificationToAppEnabled
     vmOpNotificationTimeout deviceSwap pmem deviceGroups fixedPassthruHotPlugEnabled metroFtEnabled
     vmxRuntimeConfig metroFtHostGroup tdxEnabled sevSnpEnabled
+VirtualMachineConfigSpec: changeVersion version createDate uuid instanceUuid npivNodeWorldWideName
+    npivPortWorldWideName npivWorldWideNameType npivDesiredNodeWwns npivDesiredPortWwns
+    npivTemporaryDisabled npivOnNonRdmDisks npivWorldWideNameOp locationId guestId
+    alternateGuestName annotation tools flags consolePreferences powerOpInfo rebootPowerOff numCPUs
+    vcpuConfig numCoresPerSocket memoryMB memoryHotAddEnabled cpuHotAddEnabled cpuHotRemoveEnabled
+    virtualICH7MPresent virtualSMCPresent cpuAllocation memoryAllocation latencySensitivity
+    cpuAffinity memoryAffinity networkShaper cpuFeatureMask extraConfig swapPlacement bootOptions
+    vAppConfig ftInfo repConfig vAppConfigRemoved vAssertsEnabled changeTrackingEnabled firmware
+    maxMksConnections guestAutoLockEnabled managedBy memoryReservationLockedToMax nestedHVEnabled
+    vPMCEnabled scheduledHardwareUpgradeInfo messageBusTunnelEnabled sgxInfo guestMonitoringModeInfo
+    sevEnabled virtualNuma motherboardLayout pmemFailoverEnabled vmxStatsCollectionEnabled
+    vmOpNotificationToAppEnabled vmOpNotificationTimeout deviceSwap simultaneousThreads pmem
+    deviceGroups fixedPassthruHotPlugEnabled metroFtEnabled metroFtHostGroup tdxEnabled
+    sevSnpEnabled
 VirtualMachineConfigSummary: cpuReservation memoryReservation annotation product installBootRequired
-    ftInfo managedBy tpmPresent numVmiopBackings hwVersion
+    ftInfo managedBy numVmiopBackings hwVersion
 VirtualMachineDefaultPowerOpInfo: powerOffType suspendType resetType defaultPowerOffType
     defaultSuspendType defaultResetType standbyAction
+VirtualMachineDefinedProfileSpec: replicationSpec profileData profileParams
 VirtualMachineFlagInfo: disableAcceleration enableLogging useToe runWithDebugInfo monitorType
     htSharing snapshotDisabled snapshotLocked diskUuidEnabled virtualMmuUsage virtualExecUsage
     snapshotPowerOffBehavior recordReplayEnabled faultToleranceType cbrcCacheEnabled vvtdEnabled
@@ -96,6 +124,8 @@ VirtualMachineQuickStats: overallCpuDemand overallCpuReadiness distributedCpuEnt
     privateMemory sharedMemory swappedMemory balloonedMemory consumedOverheadMemory ftLogBandwidth
     ftSecondaryLatency ftLatencyStatus compressedMemory ssdSwappedMemory activeMemory
     memoryTierStats
+VirtualMachineRelocateSpec: service transform
+VirtualMachineRelocateSpecDiskLocator: diskBackingInfo filterSpec
 VirtualMachineRuntimeInfo: device vmFailoverInProgress dasVmProtection suspendTime suspendInterval
     question memoryOverhead maxCpuUsage maxMemoryUsage cleanPowerOff needSecondaryReason
     minRequiredEVCModeKey offlineFeatureRequirement featureRequirement featureMask

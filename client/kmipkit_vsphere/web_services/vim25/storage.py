@@ -1,5 +1,7 @@
 """Datastores and networks."""
 
+from collections.abc import Sequence
+
 from kmipkit_vsphere.web_services.vim25.declaration import DataObject, Long, Ref
 
 
@@ -35,3 +37,29 @@ class DatastoreHostMount(DataObject):
 
     key: Ref
     mount_info: HostMountInfo
+
+
+class FileInfo(DataObject):
+    """A file; the path is relative to the folder that was searched."""
+
+    path: str
+    file_size: Long | None = None
+
+
+class FolderFileInfo(FileInfo):
+    """A folder."""
+
+
+class HostDatastoreBrowserSearchSpec(DataObject):
+    """Which files are searched for, by patterns such as ``*.vmx``."""
+
+    search_case_insensitive: bool | None = None
+    match_pattern: Sequence[str] = ()
+
+
+class HostDatastoreBrowserSearchResults(DataObject):
+    """The files of a folder."""
+
+    datastore: Ref | None = None
+    folder_path: str | None = None
+    file: Sequence[FileInfo] = ()
