@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kmipkit_vsphere.model.records import ClusterRecord, HostRecord
 from kmipkit_vsphere.vcenter.host_encryption import POLICY
+from kmipkit_vsphere.vcenter.vsan import vsan_keys
 from kmipkit_vsphere.web_services.faults import key_id
 from kmipkit_vsphere.web_services.inventory import Node
 from kmipkit_vsphere.web_services.managed import prop
@@ -24,6 +25,7 @@ from kmipkit_vsphere.web_services.vim25.compute import (
 )
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.keys import KeyProviderId
+from kmipkit_vsphere.web_services.vim25.vsan import VsanClusterConfigInfo
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.web_services.call import Call
@@ -105,11 +107,14 @@ class ClusterComputeResource(ClusterEncryption, ComputeResource):
 
     @prop()
     def configuration_ex(self, call: "Call") -> ComputeResourceConfigInfo:
-        """Its settings, of which only the crypto mode means something."""
+        """Its settings: the crypto mode, and whether it has encrypted vSAN disks."""
         return ClusterConfigInfoEx(
             vm_swap_placement=SWAP_PLACEMENT,
             das_config=ClusterDasConfigInfo(enabled=False),
             drs_config=ClusterDrsConfigInfo(enabled=False),
+            vsan_config_info=VsanClusterConfigInfo(
+                enabled=self.record.name in vsan_keys(call.vcenter.store)
+            ),
             crypto_config=self._crypto_config(call),
         )
 
