@@ -72,7 +72,10 @@ Handler = Callable[[Any], Any]
 
 
 class ForeignServer:
-    """The server. ``handlers`` are its operations, ``delays`` the seconds that an answer takes."""
+    """The server. ``handlers`` are its operations, ``delays`` the seconds that an answer takes.
+
+    ``damages`` change the bytes of the answers to an operation.
+    """
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class ForeignServer:
         self.delays: dict[Operation, float] = {}
         self.max_connections = 1000
         self.requests: list[bytes] = []
+        self.damages: dict[Operation, Callable[[bytes], bytes]] = {}
         self.connections = 0
         self.with_ids = True
         self.handlers: dict[Operation, Handler] = {
@@ -118,7 +122,9 @@ class ForeignServer:
             batch_count=len(items),
         )
         message = ResponseMessage(response_header=header, batch_items=items)
-        return encode(message, self.answer_version or version)
+        data = encode(message, self.answer_version or version)
+        damage = self.damages.get(request.batch_items[0].operation)
+        return data if damage is None else damage(data)
 
     def _knows(self, authentication: Any) -> bool:
         if self.password is None:
@@ -296,7 +302,8 @@ class WireConnection:
             await trio.sleep(delay)
             self._connection.receive_data(answer)
             event = self._connection.next_event()
-        assert isinstance(event, Response)
+        if not isinstance(event, Response):
+            raise KeyServerUnreachable(f"{self._name}: no answer within {TIMEOUT:.0f} s")
         return event.message
 
     async def aclose(self) -> None:

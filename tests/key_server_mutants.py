@@ -63,6 +63,23 @@ def dropping(operation: Operation) -> Mutate:
     return mutate
 
 
+def dropping_sometimes(operation: Operation, number: int) -> Mutate:
+    """The connection breaks at the n-th request of an operation."""
+
+    def mutate(server: ForeignServer) -> None:
+        original = server.handlers[operation]
+        count = iter(range(1, 1 << 30))
+
+        def handle(request: Any) -> Any:
+            if next(count) == number:
+                raise Dropped
+            return original(request)
+
+        server.handlers[operation] = handle
+
+    return mutate
+
+
 def lacking(operation: Operation) -> Mutate:
     return lambda server: server.handlers.__delitem__(operation)
 
@@ -182,6 +199,32 @@ def without_effect(operation: Operation, response: Any) -> Mutate:
         )
 
     return mutate
+
+
+def without_payload(operation: Operation) -> Mutate:
+    return lambda server: server.handlers.update({operation: lambda _: None})
+
+
+def damaging(operation: Operation, damage: Callable[[bytes], bytes]) -> Mutate:
+    return lambda server: server.damages.update({operation: damage})
+
+
+FAULTS: dict[str, Callable[[Operation], Mutate]] = {
+    "dropped": dropping,
+    "lacking": lacking,
+    "late": late,
+    "without payload": without_payload,
+    "refused": lambda operation: refusing(operation, ResultReason.PERMISSION_DENIED),
+    "cut off": lambda operation: damaging(operation, lambda data: data[:-8]),
+    "HTTP": lambda operation: damaging(operation, lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "another response": lambda operation: damaging(operation, _with_another_operation),
+}
+"""What can go wrong with the answer to any operation."""
+
+
+def _with_another_operation(data: bytes) -> bytes:
+    name = bytes.fromhex("42005c0500000004")
+    return data.replace(name + data[data.index(name) + 8 :][:4], name + b"\0\0\0\x08")  # Locate
 
 
 IDENTIFIER = "f" * 600
@@ -337,6 +380,12 @@ MUTANTS: dict[str, Mutant] = {
         "encrypt-on-server",
         WARNED,
         "does not return what was encrypted",
+    ),
+    "a connection breaks at the first Query": Mutant(
+        dropping_sometimes(Op.QUERY, 1), "vendor", WARNED, "only at another attempt; 1 failed"
+    ),
+    "a connection breaks at the fifth Create": Mutant(
+        dropping_sometimes(Op.CREATE, 5), "re-encrypt", WARNED, "the connection broke"
     ),
     # keys that are gone
     "wrong reason for an unknown key": Mutant(

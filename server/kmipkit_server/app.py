@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,6 @@ from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server import config as configuration
 from kmipkit_server import logs
-from kmipkit_server.app_audit import open_audit, recorded_refusals
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.config import Config, ConfigError, address
 from kmipkit_server.config.effective import (
@@ -59,9 +58,10 @@ from kmipkit_server.net.listener import ConnectionLimits, Listener, open_sockets
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.open_files import permit_connections
 from kmipkit_server.net.revocation import Revocations
-from kmipkit_server.net.tls import TLSFiles, TLSSettings
+from kmipkit_server.net.tls import TLSSettings
 from kmipkit_server.operations.notify import NotificationHook, RequestSource
 from kmipkit_server.operations.rotation import Rotation
+from kmipkit_server.service.audit import open_audit, recorded_refusals
 from kmipkit_server.service.checks import MISSING_TRACING, has_tracing
 from kmipkit_server.service.registry import registry
 from kmipkit_server.service.reload import Certificates, Reloader, Values
@@ -148,6 +148,18 @@ async def serve(
     log.info("stopped")
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """An open server, which does not serve yet."""
+
+    config: Config
+    sockets: list[socket.socket]
+    monitoring_sockets: list[socket.socket]
+    monitored: monitoring.Parts
+    request_source: RequestSource
+    reloader: Reloader
+
+
 async def _serve(
     config: Config,
     announce: Announce,
@@ -159,24 +171,21 @@ async def _serve(
     config.store.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     files = tls_files(config, clock, password)
     tls = TLSSettings.load(files, revocation_files(config), clock)
-    database = config.database
-    vault = FileVault.open(config.root_key, may_create=not has_content(database))
+    vault = FileVault.open(config.root_key, may_create=not has_content(config.database))
     with ExitStack() as cleanup:
-        store = SQLiteStore.open(database, vault)
+        store = SQLiteStore.open(config.database, vault)
         cleanup.callback(store.close)
         clock = SteadyClock(clock, store.newest_time)
         tls.revocations.clock = clock  # a list that has expired stays so if the clock is put back
-        sockets = open_sockets(config.listen.host, config.listen.port)
-        for listening in sockets:
-            cleanup.enter_context(listening)
+        sockets = _open_port(config.listen.host, config.listen.port, cleanup)
         audit = await open_audit(config, store, clock)
         queue = Notifications(frozenset(notified_accounts(config)))
-        request_source = RequestSource(store, queue, clock, _record_of_sent(audit))
         rule = IdentityRule(config.identity.source, config.identity.accounts)
         operations = OperationCounters()
         observers = (*((operations,) if config.metrics.listen else ()), *_tracing(config, cleanup))
         seam = _seam(config, queue, audit, observers)
         dispatcher = _dispatcher(config, store, tls, clock, seam, workers, rule)
+        request_source = RequestSource(store, queue, clock, _record_of_sent(audit))
         listener = Listener(
             context=lambda: tls.context,
             responder=dispatcher,
@@ -186,8 +195,6 @@ async def _serve(
             limits=_connection_limits(config),
             refusals=None if audit is None else recorded_refusals(audit),
         )
-        parts = monitoring.Parts(store, dispatcher, listener, tls, queue, operations, clock, audit)
-        watching = _monitoring_sockets(config, cleanup)
 
         def apply_values(new: Config) -> None:
             listener.change_limits(_connection_limits(new))
@@ -195,54 +202,65 @@ async def _serve(
             dispatcher.seam = _seam(new, queue, audit, observers)
 
         certificates = Certificates(tls, password, listener.end_revoked, is_development(config))
-        # The certificates first: what clients may prove against follows from them.
-        reloader = Reloader(config, read, (certificates, Values(apply_values)))
-        with trio.open_signal_receiver(*SIGNALS) as signals:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(store.serve)
-                if audit is not None:
-                    nursery.start_soon(audit.send)
-                await _restore(store, dispatcher, tls, clock)
-                async with (
-                    _monitored(config, parts, watching),
-                    trio.open_nursery() as serving,
-                ):
-                    if audit is not None:
-                        await serving.start(audit.run, store)
-                    serving.start_soon(listener.serve, sockets)
-                    serving.start_soon(tls.watch)
-                    serving.start_soon(_notifier(config, request_source, tls).run)
-                    serving.start_soon(Rotation(dispatcher).run)
-                    serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
-                    announce(_ready_line(config, sockets, watching, files))
-                    await _handle_signals(signals, reloader)
-                    log.info("stopping: finishing the requests that have begun")
-                    await listener.drain(config.listen.drain_seconds)
-                    serving.cancel_scope.cancel()
-                if audit is not None:
-                    await audit.stop(store)
-                await store.stop()
+        watch = config.metrics.listen
+        parts = _Parts(
+            config,
+            sockets,
+            _open_port(*address(watch), cleanup) if watch else [],
+            monitoring.Parts(store, dispatcher, listener, tls, queue, operations, clock, audit),
+            request_source,
+            # The certificates first: what clients may prove against follows from them.
+            Reloader(config, read, (certificates, Values(apply_values))),
+        )
+        await _run(parts, announce)
 
 
-def _monitoring_sockets(config: Config, cleanup: ExitStack) -> list[socket.socket]:
-    """The sockets of the port for monitoring; none if there is no such port."""
-    if not config.metrics.listen:
-        return []
-    sockets = open_sockets(*address(config.metrics.listen))
+async def _run(parts: _Parts, announce: Announce) -> None:
+    """Serve with all parts until a signal, and then finish what has begun."""
+    config, monitored = parts.config, parts.monitored
+    store, listener, audit = monitored.store, monitored.listener, monitored.audit
+    dispatcher, tls = monitored.dispatcher, monitored.tls
+    with trio.open_signal_receiver(*SIGNALS) as signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(store.serve)
+            if audit is not None:
+                nursery.start_soon(audit.send)
+            await _restore(store, dispatcher, tls, monitored.clock)
+            async with _monitored(parts), trio.open_nursery() as serving:
+                if audit is not None:
+                    await serving.start(audit.run, store)
+                serving.start_soon(listener.serve, parts.sockets)
+                serving.start_soon(tls.watch)
+                serving.start_soon(_notifier(config, parts.request_source, tls).run)
+                serving.start_soon(Rotation(dispatcher).run)
+                serving.start_soon(_run_deferred, dispatcher, config.kmip.asynchronous_delay)
+                announce(_ready_line(parts))
+                await _handle_signals(signals, parts.reloader)
+                log.info("stopping: finishing the requests that have begun")
+                await listener.drain(config.listen.drain_seconds)
+                serving.cancel_scope.cancel()
+            if audit is not None:
+                await audit.stop(store)
+            await store.stop()
+
+
+def _open_port(host: str, port: int, cleanup: ExitStack) -> list[socket.socket]:
+    """Listening sockets, which are closed in the end."""
+    sockets = open_sockets(host, port)
     for listening in sockets:
         cleanup.enter_context(listening)
     return sockets
 
 
 @asynccontextmanager
-async def _monitored(
-    config: Config, parts: monitoring.Parts, sockets: list[socket.socket]
-) -> AsyncIterator[None]:
+async def _monitored(parts: _Parts) -> AsyncIterator[None]:
     """Serve the port for monitoring, also while the server finishes its last requests."""
-    tls = config.metrics.tls
-    server = monitoring.server(parts, is_tls=tls != "off", needs_certificate=tls == "mutual")
+    tls = parts.config.metrics.tls
+    server = monitoring.server(
+        parts.monitored, is_tls=tls != "off", needs_certificate=tls == "mutual"
+    )
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.serve, sockets)
+        nursery.start_soon(server.serve, parts.monitoring_sockets)
         yield
         nursery.cancel_scope.cancel()
 
@@ -421,20 +439,16 @@ def _connection_limits(config: Config) -> ConnectionLimits:
     )
 
 
-def _ready_line(
-    config: Config,
-    sockets: Sequence[socket.socket],
-    watching: Sequence[socket.socket],
-    files: TLSFiles,
-) -> str:
-    directory = config.store.directory
-    line = f"ready: listening on {_endpoint(sockets)}, data in {directory}, CA {files.ca}"
+def _ready_line(parts: _Parts) -> str:
+    config = parts.config
+    directory, authorities = config.store.directory, parts.monitored.tls.files.ca
+    line = f"ready: listening on {_endpoint(parts.sockets)}, data in {directory}, CA {authorities}"
     if config.tls.cert is None:
-        folder = config.store.directory / CERTIFICATES
+        folder = directory / CERTIFICATES
         line += f", client certificate {folder / f'{ADMIN}.crt'} and key {folder / f'{ADMIN}.key'}"
-    if watching:
+    if parts.monitoring_sockets:
         scheme = "http" if config.metrics.tls == "off" else "https"
-        line += f", metrics {scheme}://{_endpoint(watching)}/metrics"
+        line += f", metrics {scheme}://{_endpoint(parts.monitoring_sockets)}/metrics"
     return line
 
 

@@ -81,19 +81,17 @@ def serve(
 ) -> None:
     """Run a KMIP key server.
 
-    Without options, the server stores objects in ./kmipkit-data. On the first start it creates
-    development certificates in ./kmipkit-data/certs. When it accepts connections, it prints one
-    line with its address and the files that a client needs.
+    Without options, it stores objects in ./kmipkit-data, where its first start makes development
+    certificates. When it accepts connections, it prints one line with all that a client needs.
 
-    Each setting comes from an option, else from an environment variable such as KMIPKIT_LISTEN_PORT,
-    else from the file, else it has its default.
+    Settings come from options, then from environment variables such as KMIPKIT_LISTEN_PORT, then
+    from the file.
 
-    On SIGTERM or Ctrl-C, the server finishes the requests that have begun, and stops. On SIGHUP, it
-    reloads certificates, lists of revoked ones, limits and the level of the log: all or nothing.
+    SIGTERM and Ctrl-C finish the requests that have begun, and stop. SIGHUP reloads certificates,
+    revocations, limits and the level of the log: all or nothing.
 
-    With --detach, the server runs in the background and logs to server.log in the data directory.
-    The command returns when the server accepts connections, or fails with the reason why it does
-    not. With --stop, the command returns when the server has ended.
+    --detach returns when the server accepts connections, or says why it does not; the log is
+    server.log in the data directory. --stop returns when the server has ended.
 
     \b
     Examples:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import trio
 from audited import AuditedLaboratory
-from kmipkit_server.app_audit import MAX_RECORDED_KEYS, recorded_refusals
 from kmipkit_server.audit.files import log_files
 from kmipkit_server.audit.query import Filter, search
 from kmipkit_server.audit.records import Event
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.net.connection_log import PERIOD, Occurrence
+from kmipkit_server.service.audit import MAX_RECORDED_KEYS, recorded_refusals
 from servers import RunningServer
 
 

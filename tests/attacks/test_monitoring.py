@@ -1,16 +1,23 @@
 """Somebody who reaches the port for monitoring can read its pages, and do no harm."""
 
 import errno
+import gc
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
-from kmipkit_server.metrics.pages import Content
+from kmipkit_certs.development import ensure
+from kmipkit_server.metrics.collector import build_info
+from kmipkit_server.metrics.pages import OPEN_METRICS, Content, encode
 from kmipkit_server.metrics.server import MAX_CONNECTIONS, MAX_HEAD, SECONDS, MonitoringServer
 from kmipkit_server.net.listener import open_sockets
+from kmipkit_server.net.tls import TLSFiles
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 ALIVE = b"alive\n"
@@ -25,12 +32,14 @@ async def long_page(_accept: str) -> Content:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Callable[[], "trio.SocketStream"]]:
+async def serving(
+    context: Callable[[], ssl.SSLContext] | None = None,
+) -> AsyncIterator[Callable[[], "trio.SocketStream"]]:
     """Connections to a server with two pages."""
     sockets = open_sockets("127.0.0.1", 0)
     streams: list[trio.SocketStream] = []
     address = sockets[0].getsockname()
-    server = MonitoringServer({"/healthz": page, "/long": long_page})
+    server = MonitoringServer({"/healthz": page, "/long": long_page}, context)
 
     def connect() -> trio.SocketStream:
         # Without waiting: in the backlog, a connection on this machine is open at once.
@@ -77,6 +86,28 @@ def test_a_client_that_says_nothing_is_disconnected() -> None:
             begun = trio.current_time()
             assert await rest(connect()) == b""
             assert SECONDS <= trio.current_time() - begun < SECONDS + 5
+
+    run(test, is_virtual=True)
+
+
+@pytest.mark.parametrize("first", [b"", b"\x16\x03\x01", REQUEST])
+def test_a_handshake_that_does_not_end_holds_neither_place_nor_file(
+    first: bytes, tmp_path: Path
+) -> None:
+    """A socket that is left open is a warning, which fails the test."""
+    files = ensure(tmp_path, hosts=("127.0.0.1",), clients=(), clock=lambda: datetime.now(UTC))
+    material = TLSFiles(((files.server_cert, files.server_key),), files.ca).load()
+    context = material.server_context()
+
+    async def test() -> None:
+        async with serving(lambda: context) as connect:
+            for _ in range(3):
+                streams = [connect() for _ in range(MAX_CONNECTIONS)]
+                for stream in streams:
+                    await stream.send_all(first)
+                for stream in streams:
+                    assert ALIVE not in await rest(stream)
+        gc.collect()
 
     run(test, is_virtual=True)
 
@@ -158,6 +189,38 @@ def test_what_is_no_request_for_a_page_gets_a_status_and_the_end(
             assert (await answer(connect())).endswith(ALIVE), "service goes on"
 
     run(test)
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_open"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/plain", False),
+        ("application/openmetrics-text", True),
+        ("APPLICATION/OpenMetrics-Text;version=1.0.0;q=0.8,text/plain;q=0.5", True),
+        ("application/openmetrics-text;q=0.2, text/plain;q=0.5", False),
+        ("application/openmetrics-text; q=0", False),
+        ("application/openmetrics-text; q=nan", False),
+        ("application/openmetrics-text; q=viel", False),
+        ("application/openmetrics-text; version=9\r\nX: y; escaping=x", True),
+        ("text/plain; version=x", False),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+            "application/openmetrics-text;version=0.0.1;q=0.2,text/plain;version=1.0.0;q=0.3,*/*;q=0.1",
+            True,
+        ),
+        (",;=," * 2000, False),
+    ],
+)
+def test_what_a_client_accepts_chooses_the_format_and_nothing_else(
+    accept: str, is_open: bool
+) -> None:
+    """The library would repeat parts of the header, or fail."""
+    content = encode(build_info(), accept)
+    media_type = OPEN_METRICS if is_open else "text/plain; version=0.0.4"
+    assert content.media_type.startswith(media_type)
+    assert "\r" not in content.media_type
 
 
 def test_a_second_request_on_a_connection_is_not_carried_out() -> None:

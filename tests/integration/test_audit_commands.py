@@ -85,6 +85,9 @@ def test_who_has_fetched_a_key(own_server: RunningServer, tmp_path: Path) -> Non
     server.stop()
     assert "intact" in admin(server, *elsewhere)
     [file] = log.iterdir()
+    assert "intact" in admin(server, "verify", str(file), "--public-key", str(public_key))
+    report = json.loads(admin(server, "verify", "--json"))
+    assert (report["problems"], report["last"]) == ([], report["records"])
     file.write_bytes(file.read_bytes().replace(b'"account":"eve"', b'"account":"bob"'))
     for arguments in (("verify",), elsewhere):
         output = admin(server, *arguments, status=1)
@@ -145,3 +148,27 @@ def test_wrong_arguments_are_explained(own_server: RunningServer, tmp_path: Path
         own_server, "verify", str(tmp_path), "--public-key", str(no_key), status=1
     )
     assert "root key" in admin(own_server, "verify", status=1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('sync = "never"', "audit.sync must be interval or answer"),
+        ('on_failure = "panic"', "audit.on_failure must be refuse or serve"),
+        ('syslog = "logs:514"', "audit.syslog must be tls://HOST:PORT"),
+        ('syslog = "tls://logs"\nsyslog_ca = "none.crt"', "none.crt"),
+        ("keep_days = 0", "audit.keep_days must be more than 0"),
+        ("file_bytes = 10", "audit.file_bytes must be at least"),
+        ('directory = "a file"', "is not a directory"),
+        ("retention = 3", "unknown key 'retention'"),
+    ],
+)
+def test_a_configuration_that_is_not_valid_is_refused(
+    tmp_path: Path, lines: str, message: str
+) -> None:
+    (tmp_path / "a file").touch()
+    config = tmp_path / "kms.toml"
+    config.write_text(f"[store]\ndirectory = 'data'\n[audit]\n{lines}\n")
+    result = CliRunner().invoke(main, ["serve", "--config", str(config), "--check-config"])
+    assert result.exit_code == 1
+    assert message in result.output

@@ -5,8 +5,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from kmipkit_client import ClientError, material, opaque_object, secret_data, symmetric_key
+from kmipkit_server.audit.files import log_files
+from kmipkit_server.audit.query import Filter, search
 from servers import ANSWER_TIMEOUT, RunningServer
+
+from kmipkit.cli import main
 
 WRITERS = 8
 
@@ -44,7 +49,23 @@ def test_every_acknowledged_key_survives_a_kill(own_server: RunningServer) -> No
             found = material(client.get(key))
             assert len(found) == 32
             assert found == value or not value
-        assert set(keys) <= set(client.locate().ids)
+        stored = set(client.locate().ids)
+    assert set(keys) <= stored
+    assert set(keys) <= recorded(server, "Create") <= stored, (
+        "no change without a record, nor vice versa"
+    )
+    assert {key for key, value in keys.items() if value} <= recorded(server, "Get")
+    command = ["admin", "audit", "verify", "--data-dir", str(server.folder)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+
+
+def recorded(server: RunningServer, operation: str) -> set[str]:
+    """The objects for which this operation is recorded as successful."""
+    found = search(
+        log_files(server.folder / "audit"), Filter(operation=operation, outcome="success")
+    )
+    return {identifier for match in found for identifier in match.entry.objects}
 
 
 def test_a_second_server_on_the_same_data_is_refused(

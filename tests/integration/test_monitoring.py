@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from kmipkit_certs import files
 from kmipkit_certs.authority import Authority, Purpose
+from kmipkit_certs.credentials import load_certificates
 from kmipkit_client import OperationFailed, calls, messages
 from monitoring import families, fetch, value
 from servers import RunningServer, exchange
@@ -207,6 +208,12 @@ def test_a_server_that_stops_is_not_ready_until_its_last_request_is_done(
     assert server.reap() == 0
 
 
+def fetch_for_ever(address: str, context: ssl.SSLContext) -> None:
+    """Until the server has read the list."""
+    while True:
+        fetch(address, context=context)
+
+
 @pytest.mark.parametrize("mode", ["server", "mutual"])
 def test_the_port_can_use_tls(own_server: RunningServer, mode: str) -> None:
     server = configured(own_server, f'tls = "{mode}"')
@@ -218,6 +225,11 @@ def test_the_port_can_use_tls(own_server: RunningServer, mode: str) -> None:
     else:
         with pytest.raises(OSError):
             fetch(url(server, "healthz"), context=anonymous)
+        admin = server.context()
+        server.pki.revoke(load_certificates(server.pki.files("admin").cert), datetime.now(UTC))
+        server.signal(signal.SIGHUP)
+        with pytest.raises(OSError):
+            fetch_for_ever(url(server, "healthz"), admin)
 
 
 def test_a_port_that_is_in_use_is_an_error(own_server: RunningServer, tmp_path: Path) -> None:

@@ -192,9 +192,12 @@ def test_the_requests_of_the_page(lab: Lab) -> None:
 
 
 @needs_curl
-def test_curl_waits_before_it_sends_a_long_body(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", ["Expect: 100-continue", "Expect:"])
+def test_curl_is_told_that_a_body_is_too_long(lab: Lab, tmp_path: Path, header: str) -> None:
+    """Whether it waits before it sends the body, or has begun already."""
     (tmp_path / "body").write_bytes(b" " * (3 << 20))
     options = ("-H", "Content-Type: application/json", "--data-binary", f"@{tmp_path / 'body'}")
+    options = ("-H", header, *options)
     refusal = curl(lab, "esx01", "/api/WriteDisk", *options, fails=True)
     assert refusal["status"] == 413
 

@@ -159,6 +159,8 @@ async def _get(subject: Subject, kmip: KMIPSession, key: str) -> bytes:
         if refusal.reason is not None or subject.server.last is None:
             raise
         payload: Any = subject.server.last.batch_items[0].response_payload
+        if payload is None:
+            raise
         raise Finding(
             f"Get returns {_described(payload.object)}, not an AES key of 256 bits"
         ) from None

@@ -4,6 +4,8 @@ Whatever a step does, and however it ends, an object that the server created is 
 what makes sure that all of it can be removed, and that nothing else is.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -12,7 +14,7 @@ import trio
 
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.enums import Operation, ResultStatus
-from kmipkit_vsphere.model.errors import KeyProviderError
+from kmipkit_vsphere.model.errors import KeyProviderError, KeyServerUnreachable
 from kmipkit_vsphere.providers.kmip_session import KeyServer, KeyServerConnection, Login
 
 GRACE: Final = 5.0
@@ -47,6 +49,8 @@ class ObservedServer:
         self.ledger = ledger
         self.last: ResponseMessage | None = None
         """The last response on any connection."""
+        self.failures: list[str] = []
+        """Connections that broke, or were not established."""
 
     @property
     def name(self) -> str:
@@ -58,7 +62,17 @@ class ObservedServer:
 
     async def connect(self) -> "ObservedConnection":
         """Connect and shake hands."""
-        return ObservedConnection(await self._server.connect(), self)
+        with self.noting_failures():
+            return ObservedConnection(await self._server.connect(), self)
+
+    @contextmanager
+    def noting_failures(self) -> Iterator[None]:
+        """Note that a connection breaks: a provider tries again, and does not say so."""
+        try:
+            yield
+        except KeyServerUnreachable as failure:
+            self.failures.append(failure.message)
+            raise
 
     async def retrieve_certificate(self) -> bytes | None:
         """The server's certificate."""
@@ -79,7 +93,10 @@ class ObservedConnection:
     async def exchange(self, request: RequestMessage) -> ResponseMessage:
         """Send a request, and return its response."""
         creates = any(item.operation is Operation.CREATE for item in request.batch_items)
-        response = await (self._create(request) if creates else self._connection.exchange(request))
+        with self._server.noting_failures():
+            response = await (
+                self._create(request) if creates else self._connection.exchange(request)
+            )
         self._server.last = response
         return response
 

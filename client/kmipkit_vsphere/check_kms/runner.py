@@ -83,18 +83,20 @@ async def play(steps: Sequence[Step], subject: Subject, say: Say) -> Run:
 
     async with trio.open_nursery() as nursery:
         await nursery.start(_watch, work, clean_up)
-        with work:
+        try:
+            with work:
+                for step in steps:
+                    if step is not CLEAN_UP:
+                        add(await _verdict(step, subject, verdicts))
             for step in steps:
-                if step is not CLEAN_UP:
-                    add(await _verdict(step, subject, verdicts))
-        for step in steps:
-            if step is not CLEAN_UP and step.name not in verdicts:
-                add(Verdict(step, Outcome.SKIPPED, note=INTERRUPTED))
-        with clean_up:
-            add(await _attempt(CLEAN_UP, subject))
-        if clean_up.cancelled_caught:
-            names = ", ".join(subject.ledger.created)
-            add(_warned(CLEAN_UP, Concern(f"not removed: {names}"), 0.0))
+                if step is not CLEAN_UP and step.name not in verdicts:
+                    add(Verdict(step, Outcome.SKIPPED, note=INTERRUPTED))
+        finally:  # also if a step has a defect
+            with clean_up:
+                add(await _attempt(CLEAN_UP, subject))
+            if clean_up.cancelled_caught:
+                left = ", ".join(subject.ledger.created)
+                add(_warned(CLEAN_UP, Concern(f"not removed: {left}"), 0.0))
         nursery.cancel_scope.cancel()
     return Run(list(verdicts.values()), work.cancelled_caught)
 
@@ -130,8 +132,11 @@ def _ended(verdict: Verdict) -> str:
 
 async def _attempt(step: Step, subject: Subject) -> Verdict:
     started = trio.current_time()
+    subject.forget_failures()
     try:
         note = await step.run(subject)
+        if step is not CLEAN_UP:
+            subject.require_no_failures()
     except NotPlayable as reason:
         return Verdict(step, Outcome.SKIPPED, trio.current_time() - started, reason.message)
     except KMIPError as failure:

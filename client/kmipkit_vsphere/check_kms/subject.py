@@ -9,6 +9,7 @@ from cryptography import x509
 
 from kmipkit.spec.versions import Version
 from kmipkit_vsphere.check_kms.endpoint import Endpoint
+from kmipkit_vsphere.check_kms.findings import UNREACHABLE, Concern
 from kmipkit_vsphere.check_kms.observed import Ledger, ObservedServer
 from kmipkit_vsphere.model.clock import Clock, system_clock
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain
@@ -86,6 +87,21 @@ class Subject:
     def key(self, role: str = "machine") -> Key:
         """The key of a machine or a host; the step that makes it has passed."""
         return self._keys[role]
+
+    def forget_failures(self) -> None:
+        """Observe only what happens from now on."""
+        for server in (self.server, *self.replicas):
+            server.failures.clear()
+
+    def require_no_failures(self) -> None:
+        """Concern if a connection has broken and vCenter has tried again, which it does once."""
+        failures = [text for server in (self.server, *self.replicas) for text in server.failures]
+        if failures:
+            raise Concern(
+                f"only at another attempt; {len(failures)} failed, the first one with: {failures[0]}",
+                "Answer each request: vCenter tries a server twice, and then shows it as unreachable.",
+                UNREACHABLE,
+            )
 
     async def fetch(self, key: str) -> bytes:
         """Get a key with State and Activate as vCenter does; the hash of its bytes."""

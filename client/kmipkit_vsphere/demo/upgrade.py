@@ -67,9 +67,10 @@ class UpgradeHost(Trusted):
             require(False, "the machine is locked")
         status = self.call(self._vcenter, AttestationStatus("production"))[HOST]
         self.detail(f"{HOST} is {status.status}")
-        for alarm in self.call(self._vcenter, ListAlarms()):
-            self.detail(f"alarm about {alarm.entity.type} {alarm.entity.name}")
-            require("ESXi 8.0.4" in alarm.message, "the alarm names the image")
+        alarms = self.call(self._vcenter, ListAlarms())
+        for line in sorted(f"{alarm.alarm} of {alarm.entity.name}" for alarm in alarms):
+            self.detail(f"alarm {line}")
+        require(all("ESXi 8.0.4" in alarm.message for alarm in alarms), "they name the image")
 
     def _mend(self) -> None:
         self.step("The image is exported from the host, and imported at the trust authority")

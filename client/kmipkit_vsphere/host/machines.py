@@ -233,10 +233,13 @@ class MachineManager:
         tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
         snapshot: str | None = None,
     ) -> MachineInfo:
-        """Copy a machine with its keys, also one that is powered on (§2.3), or one of its snapshots."""
+        """Copy a machine with its keys, or one of its snapshots.
+
+        One that is powered on is copied as well (§2.3); its guests wait.
+        """
         machine = self._datastore.machine(name)
         self._keys.fetch(machine.key_ids())
-        with self._machines.reserved(name):
+        with self._machines.quiesced(name):
             chosen = None if snapshot is None else machine.snapshots.get(snapshot)
             keys = self._keys.crypto.keys()
             cloning = Cloning(machine, new_name, uuid or uuid4(), keys, tpm=tpm, snapshot=chosen)
@@ -263,7 +266,7 @@ class MachineManager:
                 " (create-snapshot)"
             )
         uuid = uuid4()
-        with self._machines.reserved(name):
+        with self._machines.quiesced(name):
             chosen = machine.snapshots.get(snapshot or str(machine.snapshots.current))
             new = None if key_id is None else self._keys.new_key(key_id, str(uuid))
             keys = self._keys.crypto.keys()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from kmipkit_vsphere.host.datastore import Datastore
 from kmipkit_vsphere.host.host_keys import HostKeys
 from kmipkit_vsphere.host.open_machine import OpenMachine
-from kmipkit_vsphere.model.errors import EncryptionKeyRequired, InvalidState
+from kmipkit_vsphere.model.errors import EncryptionKeyRequired, InvalidState, VSphereError
 
 
 class OpenMachines:
@@ -75,6 +75,25 @@ class OpenMachines:
         with self.lock:
             for name in list(self._open):
                 self.close(name)
+
+    @contextlib.contextmanager
+    def quiesced(self, name: str) -> Iterator[None]:
+        """Reserve a machine and close its files while the block runs; it may be powered on.
+
+        Guests' reads and writes are refused meanwhile, so that nothing changes under the block. A
+        machine that was open is opened again, if that is possible.
+        """
+        with self.lock:
+            self.reserve(name)
+            was_open = name in self._open
+            self.close(name)
+        try:
+            yield
+        finally:
+            self.release(name)
+            if was_open:
+                with contextlib.suppress(VSphereError):  # the call reports what is wrong
+                    self.open(name)
 
     # Reservations --------------------------------------------------------------------------------
 

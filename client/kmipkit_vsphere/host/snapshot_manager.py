@@ -127,8 +127,7 @@ class SnapshotManager:
         if machine.is_encrypted():
             self._keys.crypto.check("Encrypt")
         self._keys.fetch(machine.key_ids())
-        with self._open.reserved(name):
-            self._open.close(name)
+        with self._open.quiesced(name):
             self._datastore.machine(name).delete_unused()
             machine = self._datastore.machine(name)
             if machine.snapshots.merging is not None:

@@ -213,7 +213,11 @@ class KMIPSession:
         expected = [(item.operation, item.unique_batch_item_id) for item in asked]
         if [(item.operation, item.unique_batch_item_id) for item in answers] != expected:
             raise KeyServerRefused(f"the answer of {self.server} does not fit the request", None)
-        return [answer.response_payload for answer in answers]
+        payloads = [answer.response_payload for answer in answers]
+        if None in payloads:
+            name = asked[payloads.index(None)].operation.name
+            raise KeyServerRefused(f"{self.server} answers {name} without a payload", None)
+        return payloads
 
 
 _NO_VERSIONS: Final = DiscoverVersionsRequest()

@@ -1,4 +1,4 @@
-"""The called side of one HTTP/1.1 connection: bytes in, requests out. No socket and no clock.
+"""The called side of one HTTP/1.1 connection: bytes in, requests and responses out. No socket.
 
 h11 parses and writes; here are the limits, and when a request is refused before its body is read.
 """

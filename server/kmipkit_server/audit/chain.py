@@ -6,6 +6,7 @@ it and the bytes of the record without this field, ``{"n":7,…}``. So it can be
 """
 
 import re
+from binascii import hexlify
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -60,4 +61,4 @@ def extend(position: Position, records: Sequence[Record]) -> tuple[Position, lis
 def link(digest: bytes, body: bytes) -> tuple[bytes, bytes]:
     """The line of a record after one with this hash, and its own hash."""
     new = sha256(digest + body).digest()
-    return b'%b,"hash":"%b"}\n' % (body[:-1], new.hex().encode()), new
+    return b'%b,"hash":"%b"}\n' % (body[:-1], hexlify(new)), new

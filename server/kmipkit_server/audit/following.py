@@ -26,7 +26,11 @@ def last(files: Sequence[LogFile], count: int) -> list[Match]:
 def new(directory: Path, interval: float = _INTERVAL) -> Iterator[Match]:
     """The records that are written from now on, for ever. OSError if the log cannot be read."""
     current = log_files(directory)[-1]
-    size = complete_size(current.path)
+    return _follow(directory, current, complete_size(current.path), interval)
+
+
+def _follow(directory: Path, current: LogFile, size: int, interval: float) -> Iterator[Match]:
+    """The records from a place in a file on."""
     while True:
         with current.path.open("rb") as file:
             file.seek(size)

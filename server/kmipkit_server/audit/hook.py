@@ -7,6 +7,7 @@ A message that has changed something was recorded in the transaction of its chan
 from collections.abc import Awaitable, Callable
 
 from kmipkit_server.audit.log import AuditLog
+from kmipkit_server.audit.plain_records import PlainRecords
 from kmipkit_server.audit.recorder import records
 from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.seam import Hook
@@ -17,11 +18,18 @@ class AuditHook(Hook):
 
     def __init__(self, log: AuditLog) -> None:
         self._log = log
+        self._plain = PlainRecords()
 
     def responding(self, exchange: Exchange) -> None:
         """Write the records of a message. AuditError if that fails, and the server refuses then."""
-        if not exchange.is_recorded:
-            self._log.append(records(exchange, exchange.results, exchange.objects))
+        if exchange.is_recorded:
+            return
+        log = self._log
+        body = self._plain.body(exchange, log.position.number + 1) if log.is_ready else None
+        if body is None:
+            log.append(records(exchange, exchange.results, exchange.objects))
+        else:
+            log.append_body(body)
 
 
 class DurableAuditHook(AuditHook):

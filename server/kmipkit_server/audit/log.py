@@ -17,8 +17,8 @@ import trio
 
 from kmipkit_server.audit import chain
 from kmipkit_server.audit.chain import Position
-from kmipkit_server.audit.files import path_of, sync_directory
-from kmipkit_server.audit.records import Cause, Event, Record, encode
+from kmipkit_server.audit.files import lines, path_of, sync_directory
+from kmipkit_server.audit.records import Cause, Event, Record, encode, read
 from kmipkit_server.audit.reservation import ROOM, release, reserve
 from kmipkit_server.audit.signatures import Signer
 from kmipkit_server.engine.settings import Clock
@@ -92,6 +92,17 @@ class AuditLog:
         prepared = self.prepare(records)
         if prepared is not None:
             self.write(prepared)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a record can be written without others before it."""
+        return self._failing_since is None and not self._owed
+
+    def append_body(self, body: bytes) -> None:
+        """Write one record that is encoded already, with the next number; the log must be ready."""
+        number, digest = self.position
+        line, new = chain.link(digest, body)
+        self.write(Prepared(Position(number + 1, new), [line]))
 
     def owe(self, record: Record) -> None:
         """Write a record now, or before any other as soon as that is possible."""
@@ -234,6 +245,9 @@ class AuditLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._size, self._reserved = size, 0
         os.ftruncate(self._descriptor, size)
+        entry = read(next(lines(path), b""))
+        if entry is not None:
+            self._opened = entry.time
         self.reserve_room()
 
     def open_file(self) -> None:

@@ -61,9 +61,9 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def client(identity: Identity) -> msgspec.Raw:
+def encoded_client(identity: Identity) -> bytes:
     """The client of an identity, encoded; it is the same for all requests of a connection."""
-    prepared: msgspec.Raw | None = identity.prepared.get(_PREPARED)
+    prepared: bytes | None = identity.prepared.get(_PREPARED)
     if prepared is None:
         certificate = identity.certificate
         value = Client(
@@ -76,7 +76,7 @@ def client(identity: Identity) -> msgspec.Raw:
                 "" if certificate is None else FINGERPRINT + certificate.signed_hash.hex()
             ),
         )
-        prepared = identity.prepared[_PREPARED] = msgspec.Raw(encode(value))
+        prepared = identity.prepared[_PREPARED] = encode(value)
     return prepared
 
 
@@ -90,7 +90,7 @@ def records(
     """The records of a message: one for each item, or one for a message that cannot be read."""
     request = exchange.request
     duration = int((perf_counter() - exchange.started) * 1e6)
-    who = client(exchange.identity)
+    who = msgspec.Raw(encoded_client(exchange.identity))
     if request is None:
         return [_unreadable(exchange, who, duration)]
     version = request.version
@@ -169,7 +169,8 @@ def _add_objects(record: Record, identifiers: tuple[str, ...]) -> None:
     if len(identifiers) == 2 and identifiers[0] == identifiers[1]:
         identifiers = identifiers[:1]  # the usual case: the object that was requested
     elif len(identifiers) > 1:
-        identifiers = tuple(dict.fromkeys(identifiers))
+        if len(identifiers) <= 2 * MAX_OBJECTS:
+            identifiers = tuple(dict.fromkeys(identifiers))
         if len(identifiers) > MAX_OBJECTS:
             record.object_count = len(identifiers)
             identifiers = identifiers[:MAX_OBJECTS]

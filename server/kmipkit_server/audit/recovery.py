@@ -43,6 +43,8 @@ class State:
     """The file that goes on; None for a new one."""
     size: int = 0
     """Its size without an incomplete record."""
+    chain: str = ""
+    """The log to which the last checkpoint belongs."""
     boot: str | None = None
     """The boot in which the server was started last."""
     changes: list[int] = field(default_factory=list)
@@ -67,6 +69,7 @@ def read_state(directory: Path) -> State:
             state.position = Position(entry.n, link.digest)
             if files:
                 state.file, state.size = file, complete_size(file.path)
+        state.chain = state.chain or entry.chain
         if entry.event is Event.NOT_COMMITTED:
             cancelled.update(entry.numbers)
         elif entry.change and entry.n not in cancelled:

@@ -84,7 +84,7 @@ class Audit:
         anchor, outbox = await store.run(_read_settings)
         settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         state = read_state(settings.directory)
-        chain = secrets.token_hex(8) if anchor is None else anchor.chain
+        chain = (state.chain or secrets.token_hex(8)) if anchor is None else anchor.chain
         audit = AuditLog(
             settings.directory,
             state.position,
@@ -96,6 +96,13 @@ class Audit:
             refuses=settings.refuses,
         )
         audit.listeners += [sink.put for sink in sinks]
+        if anchor is None and state.file is not None:
+            log.warning(
+                "%s has the audit log of another database, which needs the public key of that one to"
+                " be verified; move its files to an archive",
+                settings.directory,
+            )
+            state.file = None
         if state.file is None:
             audit.open_file()
         else:

@@ -1,5 +1,6 @@
 """Configuration: frozen objects from one TOML file, the environment and the command line."""
 
+from kmipkit_server.config.directories import require_writable
 from kmipkit_server.config.errors import ConfigError
 from kmipkit_server.config.rules import address, check
 from kmipkit_server.config.sections import DEFAULT_PORT, AuditConfig, Config
@@ -15,5 +16,6 @@ __all__ = [
     "check",
     "load",
     "read_settings",
+    "require_writable",
     "with_options",
 ]

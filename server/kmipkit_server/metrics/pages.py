@@ -17,6 +17,7 @@ from kmipkit.terminal import printable_json
 from kmipkit_server.metrics.readiness import Readiness
 
 JSON = "application/json"
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 SHARE = 0.05
 """The share of the processor that scrapes may take: after each, the next one waits accordingly."""
 
@@ -91,9 +92,29 @@ class MetricsPage:
         return content
 
 
+def prefers_open_metrics(accept: str) -> bool:
+    """Whether a client that sends this header wants OpenMetrics rather than text (RFC 9110 §12.5.1)."""
+    qualities: dict[str, float] = {}
+    for each in accept.split(","):
+        media_type, *parameters = (part.strip().lower() for part in each.split(";"))
+        texts = [text.removeprefix("q=") for text in parameters if text.startswith("q=")]
+        quality = _quality(texts[0]) if texts else 1.0
+        qualities[media_type] = max(quality, qualities.get(media_type, 0.0))
+    wanted = qualities.get(OPEN_METRICS.partition(";")[0], 0.0)
+    return 0 < wanted >= max(qualities.get("text/plain", 0.0), qualities.get("text/*", 0.0))
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
 def encode(collected: Iterable[Metric], accept: str) -> Content:
     """Metrics in the format that an Accept header asks for."""
-    encoder, media_type = choose_encoder(accept)
+    # Not the header itself: the library repeats parts of it in its media type, or fails.
+    encoder, media_type = choose_encoder(OPEN_METRICS if prefers_open_metrics(accept) else "")
     registry = CollectorRegistry()
     registry.register(_Snapshot(collected))
     return Content(200, media_type, encoder(registry))

@@ -9,7 +9,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -36,6 +35,9 @@ _ENDS = (OSError, TLSFailure, NoIdentity, trio.BrokenResourceError, trio.ClosedR
 
 
 class _Stream(Protocol):
+    async def open(self) -> None:
+        """Finish the handshake, if there is one. NoIdentity if the client is not accepted."""
+
     async def receive_some(self) -> bytes:
         """The next bytes."""
 
@@ -44,6 +46,9 @@ class _Stream(Protocol):
 
     async def finish(self) -> None:
         """Close so that the peer can read the last data."""
+
+    def abort(self) -> None:
+        """Close at once, if it is not closed yet."""
 
 
 class _Refused(Exception):
@@ -59,6 +64,9 @@ class _PlainStream:
         self._raw = raw
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(raw))
 
+    async def open(self) -> None:
+        pass
+
     async def receive_some(self) -> bytes:
         return bytes(await self._stream.receive_some())
 
@@ -68,16 +76,26 @@ class _PlainStream:
     async def finish(self) -> None:
         await linger(self._raw)
 
+    def abort(self) -> None:
+        self._raw.close()
+
+
+Judge = Callable[[bytes | None], object]
+"""Raises NoIdentity for a client certificate that is not to be accepted."""
+
 
 class _TLSStream:
-    def __init__(self, stream: TLSStream) -> None:
-        self._stream = stream
+    def __init__(self, raw: socket.socket, context: ssl.SSLContext, judge: Judge | None) -> None:
+        self._stream = TLSStream(raw, context)
+        self._judge = judge
+        self.receive_some = self._stream.receive_some
+        self.send_all = self._stream.send_all
+        self.abort = self._stream.abort
 
-    async def receive_some(self) -> bytes:
-        return await self._stream.receive_some()
-
-    async def send_all(self, data: bytes) -> None:
-        await self._stream.send_all(data)
+    async def open(self) -> None:
+        await self._stream.do_handshake()
+        if self._judge is not None:
+            self._judge(self._stream.peer_certificate())
 
     async def finish(self) -> None:
         await self._stream.finish(notify=True)
@@ -90,8 +108,8 @@ class MonitoringServer:
     pages: Mapping[str, Page]
     context: Callable[[], ssl.SSLContext] | None = None
     """The TLS settings for the next connection; None for HTTP without TLS."""
-    judge: Callable[[bytes | None], object] | None = None
-    """Raises NoIdentity for a client certificate that is not to be accepted, if clients need one."""
+    judge: Judge | None = None
+    """None if clients need no certificate."""
     _connections: int = 0
 
     async def serve(self, sockets: list[socket.socket]) -> None:
@@ -119,9 +137,11 @@ class MonitoringServer:
                 nursery.start_soon(self._serve, raw)
 
     async def _serve(self, raw: socket.socket) -> None:
+        stream: _Stream | None = None
         try:
             with trio.move_on_after(SECONDS):
-                stream = await self._open(raw)
+                stream = self._wrap(raw)
+                await stream.open()
                 await self._respond(stream)
                 await stream.finish()
         except _ENDS as error:
@@ -132,17 +152,15 @@ class MonitoringServer:
             log.exception("monitoring: internal error")
         finally:
             self._connections -= 1
-            with suppress(OSError):
+            if stream is None:
                 raw.close()
+            else:  # with TLS, the stream has taken the file descriptor over
+                stream.abort()
 
-    async def _open(self, raw: socket.socket) -> _Stream:
+    def _wrap(self, raw: socket.socket) -> _Stream:
         if self.context is None:
             return _PlainStream(raw)
-        stream = TLSStream(raw, self.context())
-        await stream.do_handshake()
-        if self.judge is not None:
-            self.judge(stream.peer_certificate())
-        return _TLSStream(stream)
+        return _TLSStream(raw, self.context(), self.judge)
 
     async def _respond(self, stream: _Stream) -> None:
         """Answer one request; nothing to a client that closes without one."""

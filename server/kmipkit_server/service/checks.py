@@ -12,16 +12,16 @@ import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from kmipkit_certs.passwords import KeyPassword
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.config import Config, Settings, address
+from kmipkit_server.config import Config, Settings, address, require_writable
 from kmipkit_server.net.listener import open_sockets
 from kmipkit_server.net.open_files import OTHER_FILES
 from kmipkit_server.net.revocation import load_lists
+from kmipkit_server.service.audit import check_audit
 from kmipkit_server.service.registry import registry
 from kmipkit_server.service.tls_files import existing_files, revocation_files
 from kmipkit_server.store.sqlite import inspection
@@ -120,7 +120,7 @@ def _revocations(checking: Checking) -> Iterator[str]:
 
 
 def _directory(checking: Checking) -> Iterator[str]:
-    _require_writable(checking, checking.config.store.directory)
+    require_writable(checking.config.store.directory)
     yield from ()
 
 
@@ -138,8 +138,7 @@ def _store(checking: Checking) -> Iterator[str]:
 
 
 def _audit(checking: Checking) -> Iterator[str]:
-    if checking.config.audit.enabled:
-        _require_writable(checking, checking.config.audit_directory)
+    check_audit(checking.config)
     yield from ()
 
 
@@ -222,12 +221,3 @@ CHECKS = (
     _Row(_open_files, frozenset({"limits"})),
 )
 """All checks, in the order of a start."""
-
-
-def _require_writable(checking: Checking, directory: Path) -> None:
-    """A directory, or the one in which it would be made, must be writable."""
-    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        checking.findings.faults.append(f"{directory}: {existing} is not a directory")
-    elif not os.access(existing, os.W_OK | os.X_OK):
-        checking.findings.faults.append(f"{directory}: no permission to write to {existing}")

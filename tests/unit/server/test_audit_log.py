@@ -257,6 +257,39 @@ def test_a_log_whose_files_are_gone_is_a_problem(laboratory: AuditedLaboratory) 
     restarted.close()
 
 
+def test_the_log_of_another_database_is_left_alone(
+    laboratory: AuditedLaboratory, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as after all but the log was removed, to begin with an empty store."""
+    laboratory.run(nothing)
+    old_key = laboratory.verifier
+    laboratory.close()
+    new = AuditedLaboratory(tmp_path / "new")
+    shutil.copytree(laboratory.directory, new.directory)
+    [old] = log_files(new.directory)
+    before = old.path.read_bytes()
+    new.run(nothing)
+    assert "of another database" in caplog.text
+    assert old.path.read_bytes() == before
+    assert new.verify().problems, "it has another key"
+    assert not verify([old], old_key).problems
+    old.path.rename(tmp_path / old.path.name)
+    assert not new.verify().problems
+    new.close()
+
+
+def test_the_age_of_a_file_counts_over_a_restart(laboratory: AuditedLaboratory) -> None:
+    async def maintain(audit: Audit) -> None:
+        await audit._maintain()
+
+    laboratory.run(nothing, file_age=timedelta(days=1))
+    laboratory.close()
+    later = AuditedLaboratory(laboratory.folder, now=laboratory.now + timedelta(days=1))
+    later.run(maintain, file_age=timedelta(days=1))
+    assert len(log_files(later.directory)) == 2
+    later.close()
+
+
 # --- when records cannot be written ------------------------------------------------------------------
 
 
@@ -416,7 +449,9 @@ def test_a_restart_goes_on_with_the_same_file_and_key(laboratory: AuditedLaborat
     laboratory.run(nothing)
     restarted = reopened(laboratory)
     restarted.run(nothing)
-    assert len(log_files(restarted.directory)) == 1
+    [file] = log_files(restarted.directory)
+    assert file.path.stat().st_mode & 0o777 == 0o600
+    assert restarted.directory.stat().st_mode & 0o777 == 0o700
     report = restarted.verify()
     assert not report.problems
     assert report.checkpoints == 5

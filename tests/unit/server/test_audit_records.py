@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 from audited import ADDRESS, AuditedLaboratory
 from kmipkit_client import calls
-from kmipkit_server.audit.recorder import MAX_OBJECTS
+from kmipkit_server.audit.plain_records import PlainRecords
+from kmipkit_server.audit.recorder import MAX_OBJECTS, records
 from kmipkit_server.audit.records import Entry, Event, Outcome, Record, decode, encode
+from kmipkit_server.engine.exchange import Exchange
+from kmipkit_server.engine.hooks import TicketRights
+from kmipkit_server.engine.seam import Hook, Seam
 from raw_messages import enumeration, text
 from raw_messages import request as raw_request
 
 from kmipkit.model.codec import encode as encode_message
 from kmipkit.model.credentials import Credential, UsernameAndPassword
+from kmipkit.model.envelope import decode_response
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.messages import RequestBatchItem, RequestMessage
 from kmipkit.model.payloads.get import GetRequest
@@ -235,6 +240,42 @@ def test_a_name_that_is_not_unicode_is_escaped(laboratory: AuditedLaboratory) ->
     assert decoded.event is Event.MESSAGE
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", ["ada", 'Müller \\ "Söhne"'])
+def test_ordinary_records_are_written_as_all_others(
+    laboratory: AuditedLaboratory, version: Version, name: str
+) -> None:
+    """There is a faster way for them, which must not say anything else."""
+    exchanges: list[Exchange] = []
+
+    class Observer(Hook):
+        def responding(self, exchange: Exchange) -> None:
+            exchanges.append(exchange)
+
+    async def work(_: object) -> None:
+        laboratory.now = laboratory.now.replace(microsecond=12)
+        laboratory.dispatcher.seam = Seam((TicketRights(), Observer()))
+        for key in await laboratory.request(CREATE, identity=name):
+            for _ in range(2):
+                await laboratory.request(fetch(key), identity=name, version=version)
+            await laboratory.request(calls.get_attribute_list(key), identity=name, version=version)
+        await laboratory.request(fetch("missing"), identity=name, version=version)
+
+    laboratory.run(work)
+    plain = PlainRecords()
+    ordinary = 0
+    for exchange in exchanges:
+        body = plain.body(exchange, 7)
+        if body is None:
+            continue
+        ordinary += 1
+        [record] = records(exchange, exchange.results, exchange.objects)
+        record.n = 7
+        record.duration = decode(body).duration
+        assert body == encode(record)
+    assert ordinary == 4, "all but the refusal"
+
+
 def test_an_asynchronous_request_is_recorded_when_it_is_carried_out(tmp_path: Path) -> None:
     laboratory = AuditedLaboratory(tmp_path / "data")
     indicator = Item(Tag.ASYNCHRONOUS_INDICATOR, ItemType.BOOLEAN, True)
@@ -250,6 +291,30 @@ def test_an_asynchronous_request_is_recorded_when_it_is_carried_out(tmp_path: Pa
     assert (accepted.outcome, done.outcome) == (Outcome.PENDING, Outcome.SUCCESS)
     assert done.client == accepted.client
     laboratory.close()
+
+
+def test_a_poll_that_gives_out_a_key_names_it(laboratory: AuditedLaboratory) -> None:
+    """Who fetches the result may be at another address than who asked for it."""
+    indicator = Item(Tag.ASYNCHRONOUS_INDICATOR, ItemType.BOOLEAN, True)
+
+    async def work(_: object) -> str:
+        [key] = await laboratory.request(CREATE)
+        get = raw_request(
+            V1_4, (Operation.GET, [text(Tag.UNIQUE_IDENTIFIER, key)]), header=(indicator,)
+        )
+        pending, _ = decode_response(await laboratory.respond(get))
+        value = pending.batch_items[0].asynchronous_correlation_value
+        assert value is not None
+        laboratory.pass_time(seconds=10)
+        await laboratory.dispatcher.run_deferred(laboratory.dispatcher.due())
+        correlation = Item(Tag.ASYNCHRONOUS_CORRELATION_VALUE, ItemType.BYTE_STRING, value)
+        await laboratory.respond(raw_request(V1_4, (Operation.POLL, [correlation])))
+        return str(key)
+
+    key = laboratory.run(work)
+    entries = laboratory.operations()
+    assert [entry.operation for entry in entries] == ["Create", "Get", "Get", "Poll"]
+    assert {entry.objects for entry in entries} == {(key,)}
 
 
 def test_each_operation_of_the_table_is_named(laboratory: AuditedLaboratory) -> None:

@@ -18,7 +18,6 @@ from kmipkit_certs import keypairs
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.directory import Directory
 from kmipkit_client import calls
-from kmipkit_server.app_audit import tls_context
 from kmipkit_server.audit.forms import to_cef
 from kmipkit_server.audit.records import Client, Entry, Event, Outcome, encode
 from kmipkit_server.audit.sinks.sink import BATCH, Sink
@@ -26,6 +25,7 @@ from kmipkit_server.audit.sinks.stdout import OutputTransport
 from kmipkit_server.audit.sinks.syslog import SyslogTransport, to_message
 from kmipkit_server.audit.target import Target, parse_target
 from kmipkit_server.config import AuditConfig, Config, ConfigError, check
+from kmipkit_server.service.audit import tls_context
 from laboratory import START
 
 MESSAGE = re.compile(
@@ -322,7 +322,7 @@ def test_a_file_of_the_collector_that_is_missing_is_named(tmp_path: Path) -> Non
 
 def test_standard_output_gets_json_without_control_characters() -> None:
     reading, writing = os.pipe()
-    transport = OutputTransport(lambda data: os.write(writing, data))
+    transport = OutputTransport(lambda text: os.write(writing, text.encode()))
     trio.run(transport.send, [line(1, client=Client(account="a\x1b[2J\u202e")), line(2)])
     os.close(writing)
     with open(reading, "rb") as file:

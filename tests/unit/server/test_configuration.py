@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from kmipkit_server.admin.cli import admin
 from kmipkit_server.config import Config, ConfigError, read_settings
+from kmipkit_server.config.sections import TracingConfig
 from kmipkit_server.config.show import MASK, as_json, as_lines
 from kmipkit_server.config.sources import (
     CONFIG_VARIABLE,
@@ -20,7 +21,8 @@ from kmipkit_server.config.sources import (
     variable,
 )
 from kmipkit_server.config.toml_lines import lines_of
-from kmipkit_server.config.values import from_text
+from kmipkit_server.config.values import description_of, from_text
+from kmipkit_server.service.reload import changes, is_reloadable, merged
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -86,7 +88,6 @@ def test_every_setting_can_be_set_by_its_variable(section: str, key: str) -> Non
         "a list of strings": ("a, b", ("a", "b")), "a list of paths": ("a,b", (Path("a"), Path("b"))),
         "a table of strings": ("a = x, b=y", {"a": "x", "b": "y"}),
     }  # fmt: skip
-    from kmipkit_server.config.values import description_of
 
     text, value = texts[description_of(hint)]
     assert from_text(hint, text, "x") == value
@@ -248,3 +249,35 @@ def test_the_command_shows_the_configuration(file: Path, monkeypatch: pytest.Mon
     wrong = CliRunner().invoke(admin, ["config", "show", "--config", "missing"])
     assert wrong.exit_code == 1
     assert "did you mean KMIPKIT_LISTEN_PORT?" in wrong.output
+
+
+# --- reload ----------------------------------------------------------------------------------------
+
+OTHER_VALUES: dict[str, object] = {
+    "true or false": True, "a whole number": 77, "a number": 77.5, "a string": "other",
+    "a path": Path("other"), "a list of strings": ("other",), "a list of paths": (Path("other"),),
+    "a table of strings": {"other": "value"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("section", "key"), list(all_settings()))
+def test_a_reload_takes_on_what_it_can_and_names_every_change(section: str, key: str) -> None:
+    old = Config()
+    value = OTHER_VALUES[description_of(setting_types()[section][key])]
+    if value is True:
+        value = not getattr(getattr(old, section), key)
+    new = replace(old, **{section: replace(getattr(old, section), **{key: value})})  # type: ignore[arg-type]  # a value of its type
+    [change] = changes(old, new)
+    assert str(change).startswith(f"{section}.{key}: ")
+    merged_value = getattr(getattr(merged(old, new), section), key)
+    assert (merged_value == value) is is_reloadable(section, key)
+    expected = new if is_reloadable(section, key) else old
+    assert merged(old, new) == expected
+
+
+def test_a_change_of_a_secret_does_not_show_it() -> None:
+    old, new = (
+        Config(tracing=TracingConfig(headers={"authorization": secret}))
+        for secret in ("geheim", "auch geheim")
+    )
+    assert "geheim" not in str(list(changes(old, new)))

@@ -277,9 +277,16 @@ async def alarm(s: Scene, name: AlarmName, entity: str) -> dict[str, Any] | None
     return None
 
 
+FURTHER_ENDS = (server_removed, provider_removed, native_removed, unregistered, host_removed)
+"""Other ways in which an alarm ends, after the usual one."""
+
+
 @pytest.mark.parametrize(
     ("name", "entity", "colour", "begin", "end"),
-    CASES,
+    [
+        pytest.param(*case, marks=pytest.mark.long) if case[4] in FURTHER_ENDS else case
+        for case in CASES
+    ],
     ids=[f"{case[0]} {case[3].__name__} {case[4].__name__}" for case in CASES],
 )
 def test_an_alarm_begins_lasts_over_a_restart_and_ends(

@@ -9,6 +9,7 @@ import json
 import signal
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 import trio
 import trio.testing
 from foreign_key_server import NOW, ForeignServer, Refusal, StoredKey, Wire, got
-from key_server_mutants import MUTANTS, late, refusing
+from key_server_mutants import FAULTS, MUTANTS, late, refusing
 from kmipkit_vsphere.check_kms.report import lines, make_report
 from kmipkit_vsphere.check_kms.runner import INTERRUPTED, Run, Verdict, play
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, KEYS, OUTAGES, STEPS, Step, select
@@ -35,6 +36,7 @@ from kmipkit.spec.tags import Tag
 NEED_AN_ADDRESS = ("vsan-hosts", "renewed-certificate", "wrong-password", "stranger")
 PLAYED = [step for step in (*KEYS, *OUTAGES, CLEAN_UP) if step.name not in NEED_AN_ADDRESS]
 HOSTS = 3
+SHORT = ("without payload", "another response")
 
 
 def run(
@@ -76,11 +78,13 @@ def test_a_server_without_faults_passes_every_step() -> None:
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_fault_is_noticed_by_the_right_step(name: str) -> None:
+def test_a_fault_is_noticed_by_the_right_step_and_cleaned_up_after(name: str) -> None:
     """It is the first step that fails; or the first one with a warning, if none fails."""
     mutant = MUTANTS[name]
     server = ForeignServer()
     mutant.mutate(server)
+    other = StoredKey(bytes(range(32)), State.ACTIVE, {Tag.INITIAL_DATE: NOW - timedelta(days=1)})
+    server.keys["somebody else's"] = other
     verdicts, _ = run(server)
     first = next(
         verdict
@@ -91,16 +95,7 @@ def test_a_fault_is_noticed_by_the_right_step(name: str) -> None:
     assert mutant.words in first.problem
     assert first.view is not None
     assert first.advice
-
-
-@pytest.mark.parametrize("name", MUTANTS)
-def test_all_that_was_created_is_removed_or_named_and_nothing_else(name: str) -> None:
-    server = ForeignServer()
-    MUTANTS[name].mutate(server)
-    other = StoredKey(bytes(range(32)), State.ACTIVE, {Tag.INITIAL_DATE: NOW - timedelta(days=1)})
-    server.keys["somebody else's"] = other
-    verdicts, _ = run(server)
-    assert (other.data, other.state) == (bytes(range(32)), State.ACTIVE)
+    assert (other.data, other.state) == (bytes(range(32)), State.ACTIVE), "it is not ours"
     left = server.living - {"somebody else's"}
     problem = verdicts["clean-up"].problem
     named = any(key in problem for key in (*left, "f" * 600))
@@ -111,6 +106,7 @@ def test_all_that_was_created_is_removed_or_named_and_nothing_else(name: str) ->
 
 
 CANNOT_BE_REMOVED = {
+    "a connection breaks at the fifth Create",
     "empty identifier",
     "long identifier",
     "drops Create",
@@ -120,6 +116,41 @@ CANNOT_BE_REMOVED = {
     "Destroy without effect",
 }
 """Mutants that do not say what they have created, or do not destroy it; then a problem names it."""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, marks=() if fault in SHORT else pytest.mark.long) for fault in FAULTS],
+)
+@pytest.mark.parametrize("operation", sorted(ForeignServer().handlers))
+def test_whatever_an_operation_answers_the_check_ends_with_verdicts(
+    operation: Operation, fault: str
+) -> None:
+    server = ForeignServer()
+    FAULTS[fault](operation)(server)
+    verdicts, _ = run(server)
+    assert [*verdicts] == [step.name for step in PLAYED]
+    noticed = [verdict for verdict in verdicts.values() if verdict.problem]
+    if operation in (Operation.REVOKE, Operation.DESTROY):
+        noticed += [v for v in verdicts.values() if "let this client" in v.note]
+    assert noticed, "no step says anything"
+    problem = verdicts["clean-up"].problem
+    assert not server.living or problem
+    assert all(verdict.advice for verdict in verdicts.values() if verdict.view)
+
+
+def test_a_defect_of_a_step_leaves_nothing_behind() -> None:
+    """Then there is a traceback, but no key."""
+
+    async def broken(_: Subject) -> str:
+        raise RuntimeError("a defect")
+
+    server = ForeignServer()
+    played = [replace(step, run=broken) if step.name == "state" else step for step in PLAYED]
+    with pytest.raises(BaseExceptionGroup):
+        run(server, played=played)
+    assert server.keys
+    assert not server.living
 
 
 # Several servers -------------------------------------------------------------------------------------

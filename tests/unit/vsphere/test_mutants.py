@@ -47,7 +47,7 @@ def test_the_text_to_mutate_is_there(mutant: Mutant) -> None:
     assert files_of(mutant.requirement)
 
 
-SHARDS = 4
+SHARDS = 2
 """Parts of the short form, which test workers run beside each other."""
 
 

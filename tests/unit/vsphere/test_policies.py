@@ -194,7 +194,10 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "params"), REFUSED)
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [*REFUSED[:2], *(pytest.param(*case, marks=pytest.mark.long) for case in REFUSED[2:])],
+)
 def test_r24_policies_that_encrypt_need_crypto_privileges(
     tmp_path: Path, method: str, params: dict[str, Any]
 ) -> None:

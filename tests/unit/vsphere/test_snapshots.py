@@ -12,6 +12,7 @@ from kmipkit_vsphere.host.host import Host
 from kmipkit_vsphere.host.layers import GRAIN
 from kmipkit_vsphere.model.crypto_spec import CryptoSpecKind
 from kmipkit_vsphere.model.errors import (
+    AlreadyExists,
     DamagedData,
     EncryptionKeyRequired,
     InvalidArgument,
@@ -46,7 +47,7 @@ def start(folder: Path) -> Host:
     return host
 
 
-@pytest.fixture(params=["plain", "encrypted"])
+@pytest.fixture(params=[pytest.param("plain", marks=pytest.mark.long), "encrypted"])
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     made = start(tmp_path / "esx01")
     made.machines.create(NAME, SIZE)
@@ -82,7 +83,7 @@ def tree(host: Host) -> dict[str, str | None]:
 # What disks hold ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("steps", [50, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("steps", [40, pytest.param(300, marks=pytest.mark.long)])
 def test_any_history_of_snapshots_reads_as_a_model_does(host: Host, steps: int) -> None:
     """Writes of odd sizes at odd places between snapshots, reverts and removals, in any order."""
     chance = random.Random(4)
@@ -520,6 +521,22 @@ def test_the_keys_of_linked_clones(encrypted: Host) -> None:
     assert f"{NAME}.vmdk is locked" in info.locked_reasons[0]
     references = {(r.key_id, r.name) for r in encrypted.key_references()}
     assert (FIRST, "other") in references, "a clone uses the keys of its parent"
+
+
+def test_a_machine_that_is_on_is_open_again_after_a_clone_and_after_a_failure(host: Host) -> None:
+    host.power.power_on(NAME)
+    host.machines.clone(NAME, "copy")
+    host.snapshots.create(NAME, "s")
+    for wrong in (
+        lambda: host.machines.clone(NAME, "copy"),
+        lambda: host.snapshots.revert(NAME, "unknown"),
+        lambda: host.snapshots.create(NAME, ""),
+    ):
+        with pytest.raises((AlreadyExists, NotFound, InvalidArgument)):
+            wrong()
+        info = host.machines.info(NAME)
+        assert info.power_state == "poweredOn"
+        assert info.crypto_state in ("plain", "unlocked")
 
 
 def test_a_linked_clone_without_its_parent_is_damaged_and_can_be_deleted(host: Host) -> None:

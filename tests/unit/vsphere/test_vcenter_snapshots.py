@@ -73,7 +73,10 @@ RIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "params"), RIGHTS)
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [RIGHTS[0], *(pytest.param(*case, marks=pytest.mark.long) for case in RIGHTS[1:])],
+)
 def test_each_change_needs_its_privilege(
     tmp_path: Path, method: str, params: dict[str, Any]
 ) -> None:

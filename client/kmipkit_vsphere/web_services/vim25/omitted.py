@@ -140,7 +140,8 @@ VirtualMachineRuntimeInfo: device vmFailoverInProgress dasVmProtection suspendTi
     vFlashCacheAllocation paused snapshotInBackground quiescedForkParent instantCloneFrozen
     suspendedToMemory opNotificationTimeout iommuActive
 VirtualMachineSummary: customValue
-VsanClusterConfigInfo: defaultConfig vsanEsaEnabled
+VsanClusterConfigInfo: vsanEsaEnabled
+VsanClusterConfigInfoHostDefaultInfo: uuid checksumEnabled
 """
 
 

@@ -1,20 +1,20 @@
 """The audit of a server, put together from its configuration."""
 
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from kmipkit_certs import contexts, credentials
 from kmipkit_certs.errors import CertificateError
 
+from kmipkit.terminal import write_escaped
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.audit.sinks.sink import Sink
 from kmipkit_server.audit.sinks.stdout import OutputTransport
 from kmipkit_server.audit.sinks.syslog import SyslogTransport
 from kmipkit_server.audit.target import parse_target
-from kmipkit_server.config import AuditConfig, Config, ConfigError
+from kmipkit_server.config import AuditConfig, Config, ConfigError, require_writable
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.net.connection_log import Occurrence, Throttle
 from kmipkit_server.store.base import Store
@@ -42,6 +42,13 @@ async def open_audit(config: Config, store: Store, clock: Clock) -> Audit | None
     return audit
 
 
+def check_audit(config: Config) -> None:
+    """ConfigError if a start could not open the audit."""
+    if config.audit.enabled:
+        require_writable(config.audit_directory)
+        tuple(_sinks(config.audit))
+
+
 def _settings(config: Config) -> AuditSettings:
     audit = config.audit
     return AuditSettings(
@@ -57,16 +64,11 @@ def _settings(config: Config) -> AuditSettings:
 
 def _sinks(config: AuditConfig) -> Iterator[Sink]:
     if config.stdout:
-        yield Sink("stdout", OutputTransport(_write_output))
+        yield Sink("stdout", OutputTransport(write_escaped))
     target = None if config.syslog is None else parse_target(config.syslog)
     if target is not None:
         context = tls_context(config) if target.scheme == "tls" else None
         yield Sink(str(config.syslog), SyslogTransport(target, context))
-
-
-def _write_output(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 def tls_context(config: AuditConfig) -> Callable[[], ssl.SSLContext]:
