@@ -5,90 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kmipkit_vsphere.web_services.objects.compute import ClusterComputeResource
-from kmipkit_vsphere.web_services.objects.crypto_manager_host import CryptoManagerHostKMS
-from kmipkit_vsphere.web_services.objects.folders import Folder
-from kmipkit_vsphere.web_services.objects.hosts import HostSystem
-from kmipkit_vsphere.web_services.objects.machines import VirtualMachine
 from pyVmomi import vim, vmodl
-from vmomi_scene import Client, WebScene, provider, talk
-from vsphere_scene import Scene
-
-POLICY = "4d5f673c-536f-11e6-beb8-9e71128cae77"
-encryption = vim.encryption
-SIZE = 16384
-
-
-async def laboratory(s: Scene) -> None:
-    """A cluster of two hosts, a standalone one, two key providers, and a machine with two disks."""
-    s.add_server("kms1")
-    await s.add_kms("KMS", "kms1")
-    s.add_server("kms2", s.make_laboratory("second"))
-    await s.add_kms("OTHER", "kms2", anyVendor=True)
-    await s.call("CreateCluster", name="prod")
-    for name, parent in (("esx01", "cluster/prod"), ("esx02", "cluster/prod"), ("lone", "/")):
-        s.start_host(name)
-        await s.call("AddHost", name=name, address="192.0.2.1", port=1, parent=parent)
-    await s.call("CreateFolder", name="Buchhaltung")
-    await s.call("CreateVM", host="esx01", name="db 1", diskSize=SIZE, moreDisks=[SIZE])
-    s.host("esx01").guests.write_disk("db 1", 0, b"payroll")
-
-
-def check(folder: Path, test: Callable[[Client], None], release: str = "8.0.3") -> None:
-    talk(folder, lambda web: test(web.client()), laboratory, release)
-
-
-def machine(client: Client, name: str = "db 1") -> Any:
-    return client.object(vim.VirtualMachine, client.web.moid(f"machine/{name}"))
-
-
-def host(client: Client, name: str) -> Any:
-    return client.object(vim.HostSystem, client.web.moid(f"host/{name}"))
-
-
-def pool_of(client: Client, name: str) -> Any:
-    return host(client, name).parent.resourcePool
-
-
-def key(key_id: str = "", cluster: str | None = None) -> Any:
-    found = encryption.CryptoKeyId(keyId=key_id)
-    if cluster is not None:
-        found.providerId = provider(cluster)
-    return found
-
-
-def encrypt(key_id: str = "", cluster: str | None = None) -> Any:
-    return encryption.CryptoSpecEncrypt(cryptoKeyId=key(key_id, cluster))
-
-
-def disk_edit(client: Client, number: int, crypto: Any, name: str = "db 1") -> Any:
-    disks = [
-        device
-        for device in machine(client, name).config.hardware.device
-        if isinstance(device, vim.vm.device.VirtualDisk)
-    ]
-    return vim.vm.device.VirtualDeviceSpec(
-        operation="edit",
-        device=disks[number],
-        backing=vim.vm.device.VirtualDeviceSpec.BackingSpec(crypto=crypto),
-    )
-
-
-def reconfigure(client: Client, **spec: Any) -> None:
-    task = machine(client).ReconfigVM_Task(vim.vm.ConfigSpec(**spec))
-    client.result(task)
-
-
-def keys(client: Client, name: str = "db 1") -> list[str | None]:
-    """The providers of the keys of the home and of each disk."""
-    config = machine(client, name).config
-    found = [config.keyId] + [
-        device.backing.keyId
-        for device in config.hardware.device
-        if isinstance(device, vim.vm.device.VirtualDisk)
-    ]
-    return [None if key is None else key.providerId.id for key in found]
-
+from vmomi_machines import (
+    POLICY,
+    SIZE,
+    check,
+    clone,
+    create,
+    disk_edit,
+    encrypt,
+    encryption,
+    host,
+    key,
+    keys,
+    machine,
+    new_disk,
+    pool_of,
+    reconfigure,
+)
+from vmomi_scene import Client, provider
 
 # Encryption --------------------------------------------------------------------------------------
 
@@ -297,23 +232,6 @@ def test_a_locked_machine_says_which_keys_it_needs(tmp_path: Path) -> None:
 # New machines ------------------------------------------------------------------------------------
 
 
-def new_disk(crypto: Any = None, profile: str | None = None) -> Any:
-    disk = vim.vm.device.VirtualDisk(key=-1, controllerKey=1000, capacityInKB=16)
-    disk.backing = vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName="", diskMode="persistent")
-    change = vim.vm.device.VirtualDeviceSpec(operation="add", fileOperation="create", device=disk)
-    if crypto is not None:
-        change.backing = vim.vm.device.VirtualDeviceSpec.BackingSpec(crypto=crypto)
-    if profile is not None:
-        change.profile = [vim.vm.DefinedProfileSpec(profileId=profile)]
-    return change
-
-
-def create(client: Client, name: str, at: str = "lone", where: str = "", **spec: Any) -> Any:
-    folder = client.object(vim.Folder, client.web.moid(where) if where else "group-v3")
-    config = vim.vm.ConfigSpec(name=name, numCPUs=1, memoryMB=32, guestId="otherGuest", **spec)
-    return client.result(folder.CreateVM_Task(config, pool_of(client, at), host(client, at)))
-
-
 NEW: dict[str, tuple[dict[str, Any], list[str | None]]] = {
     "plain, without a disk": ({}, [None]),
     "a disk and a network card": (
@@ -419,15 +337,6 @@ def test_a_machine_is_unregistered_and_registered(tmp_path: Path) -> None:
 # Clones and moves --------------------------------------------------------------------------------
 
 
-def clone(client: Client, name: str, at: str | None = None, **more: Any) -> Any:
-    location = vim.vm.RelocateSpec(**more.pop("location", {}))
-    if at is not None:
-        location.host = host(client, at)
-    spec = vim.vm.CloneSpec(location=location, template=False, **{"powerOn": False, **more})
-    folder = client.object(vim.Folder, client.web.moid("folder/Buchhaltung"))
-    return client.result(machine(client).CloneVM_Task(folder, name, spec))
-
-
 def test_clones_keep_their_keys_or_get_others(tmp_path: Path) -> None:
     def test(client: Client) -> None:
         reconfigure(client, crypto=encrypt())
@@ -491,215 +400,3 @@ def test_datastores_are_searched(tmp_path: Path) -> None:
             search("[lone-datastore] db 1")
 
     check(tmp_path, test)
-
-
-# Hosts -------------------------------------------------------------------------------------------
-
-
-def test_a_host_enters_encryption_mode_with_a_key_of_the_caller(tmp_path: Path) -> None:
-    def plain(name: str) -> Any:
-        return encryption.CryptoKeyPlain(
-            keyId=key(name, "KMS"), algorithm="AES-256", keyData="a2" * 21 + "a="
-        )
-
-    def test(client: Client) -> None:
-        lone = host(client, "lone")
-        manager = lone.configManager.cryptoManager
-        assert isinstance(manager, encryption.CryptoManagerHostKMS)
-        assert (lone.runtime.cryptoState, manager.enabled) == ("incapable", False)
-        with pytest.raises(vim.fault.InvalidState):
-            manager.CryptoManagerHostEnable(plain("k1"))
-        manager.CryptoManagerHostPrepare()
-        assert lone.runtime.cryptoState == "prepared"
-        with pytest.raises(vim.fault.InvalidState):
-            lone.PrepareCrypto()
-        manager.CryptoManagerHostEnable(plain("k1"))
-        assert (lone.runtime.cryptoState, lone.runtime.cryptoKeyId.keyId) == ("safe", "k1")
-        with pytest.raises(vim.fault.AlreadyExists):
-            manager.CryptoManagerHostEnable(plain("k2"))
-        manager.AddKey(plain("k3"))
-        with pytest.raises(vim.fault.AlreadyExists):
-            manager.AddKey(plain("k3"))
-        assert [result.success for result in manager.AddKeys([plain("k3"), plain("k4")])] == [
-            False,
-            True,
-        ]
-        assert [found.keyId for found in manager.ListKeys()] == ["k1", "k3", "k4"]
-        assert len(manager.ListKeys(1)) == 1
-        statuses = manager.GetCryptoKeyStatus([key("k4"), key("x", "KMS")])
-        assert [status.present for status in statuses] == [True, False]
-        assert len(manager.GetCryptoKeyStatus()) == 3
-        with pytest.raises(vim.fault.ResourceInUse):
-            manager.RemoveKey(key("k1", "KMS"), False)
-        manager.RemoveKey(key("k3"), False)
-        assert not manager.RemoveKeys([key("x", "KMS")], False)[0].success
-        client.result(manager.ChangeKey_Task(plain("k5")))
-        assert lone.runtime.cryptoKeyId.keyId == "k5"
-        manager.CryptoManagerHostDisable()
-        assert lone.runtime.cryptoState == "pendingIncapable"
-
-    check(tmp_path, test)
-
-
-def test_vcenter_gives_hosts_their_keys(tmp_path: Path) -> None:
-    def test(client: Client) -> None:
-        host(client, "esx01").ConfigureCryptoKey()
-        assert host(client, "esx01").runtime.cryptoState == "safe"
-        made = client.key_manager.GenerateKey(provider("OTHER")).keyId
-        host(client, "lone").ConfigureCryptoKey(made)
-        assert host(client, "lone").runtime.cryptoKeyId.keyId == made.keyId
-        cluster = client.object(vim.ClusterComputeResource, client.web.moid("cluster/prod"))
-        policy = vim.ClusterComputeResource.CryptoModePolicy(providerId=provider("OTHER"))
-        cluster.SetCryptoMode("forceEnable", policy)
-        assert host(client, "esx02").runtime.cryptoKeyId.providerId.id == "OTHER"
-        config = cluster.configurationEx.cryptoConfig
-        assert (config.cryptoMode, config.policy.providerId.id) == ("forceEnable", "OTHER")
-        cluster.SetCryptoMode("")
-        assert cluster.configurationEx.cryptoConfig.cryptoMode == "onDemand"
-        with pytest.raises(vmodl.fault.InvalidArgument):
-            cluster.SetCryptoMode("sometimes")
-        missing = vim.ClusterComputeResource.CryptoModePolicy(providerId=provider("x"))
-        with pytest.raises(vmodl.RuntimeFault):
-            cluster.SetCryptoMode("onDemand", missing)
-
-    check(tmp_path, test)
-
-
-# Privileges --------------------------------------------------------------------------------------
-
-PLAIN = encryption.CryptoKeyPlain(keyId=key("x", "KMS"), algorithm="AES-256", keyData="AAAA")
-CALLS: dict[str, tuple[Callable[[Client], object], str]] = {
-    "CreateVM_Task": (lambda c: create(c, "new"), "VirtualMachine.Inventory.Create"),
-    "RegisterVM_Task": (
-        lambda c: c.object(vim.Folder, "group-v3").RegisterVM_Task(
-            "[lone-datastore] x/x.vmx", None, False
-        ),
-        "VirtualMachine.Inventory.Register",
-    ),
-    "ReconfigVM_Task, encrypt": (
-        lambda c: reconfigure(c, crypto=encrypt()),
-        "Cryptographer.Encrypt",
-    ),
-    "ReconfigVM_Task, nothing": (reconfigure, "VirtualMachine.Config.Settings"),
-    "CloneVM_Task": (lambda c: clone(c, "new"), "VirtualMachine.Provisioning.Clone"),
-    "RelocateVM_Task": (
-        lambda c: machine(c).RelocateVM_Task(vim.vm.RelocateSpec(host=host(c, "esx02"))),
-        "Resource.ColdMigrate",
-    ),
-    "MigrateVM_Task": (
-        lambda c: machine(c).MigrateVM_Task(None, host(c, "esx02"), "defaultPriority"),
-        "Resource.ColdMigrate",
-    ),
-    "PowerOnVM_Task": (lambda c: machine(c).PowerOnVM_Task(), "VirtualMachine.Interact.PowerOn"),
-    "PowerOffVM_Task": (
-        lambda c: machine(c).PowerOffVM_Task(),
-        "VirtualMachine.Interact.PowerOff",
-    ),
-    "CryptoUnlock_Task": (lambda c: machine(c).CryptoUnlock_Task(), "Cryptographer.RegisterVM"),
-    "UnregisterVM": (
-        lambda c: machine(c).UnregisterVM(),
-        "VirtualMachine.Inventory.Unregister",
-    ),
-    "Destroy_Task": (lambda c: machine(c).Destroy_Task(), "VirtualMachine.Inventory.Delete"),
-    "PrepareCrypto": (
-        lambda c: host(c, "lone").PrepareCrypto(),
-        "Cryptographer.RegisterHost",
-    ),
-    "EnableCrypto": (
-        lambda c: host(c, "lone").EnableCrypto(PLAIN),
-        "Cryptographer.RegisterHost",
-    ),
-    "ConfigureCryptoKey": (
-        lambda c: host(c, "lone").ConfigureCryptoKey(),
-        "Cryptographer.RegisterHost",
-    ),
-    "SetCryptoMode": (
-        lambda c: c.object(vim.ClusterComputeResource, c.web.moid("cluster/prod")).SetCryptoMode(
-            "forceEnable"
-        ),
-        "Cryptographer.RegisterHost",
-    ),
-}
-
-
-def manager_call(name: str, *arguments: Any) -> Callable[[Client], object]:
-    def call(client: Client) -> object:
-        manager = host(client, "lone").configManager.cryptoManager
-        return getattr(manager, name)(*arguments)
-
-    return call
-
-
-for method, privilege, given in (
-    ("CryptoManagerHostPrepare", "RegisterHost", ()),
-    ("CryptoManagerHostEnable", "RegisterHost", (PLAIN,)),
-    ("ChangeKey_Task", "RegisterHost", (PLAIN,)),
-    ("CryptoManagerHostDisable", "RegisterHost", ()),
-    ("AddKey", "ManageKeys", (PLAIN,)),
-    ("AddKeys", "ManageKeys", ([PLAIN],)),
-    ("RemoveKey", "ManageKeys", (key("x", "KMS"), True)),
-    ("RemoveKeys", "ManageKeys", ([key("x", "KMS")], True)),
-    ("ListKeys", "ManageKeys", ()),
-    ("GetCryptoKeyStatus", "ManageKeys", ()),
-):
-    CALLS[f"host {method}"] = (manager_call(method, *given), f"Cryptographer.{privilege}")
-
-
-def test_the_table_has_every_method() -> None:
-    named = {name.removeprefix("host ").partition(",")[0] for name in CALLS}
-    for kind in (VirtualMachine, Folder, HostSystem, ClusterComputeResource, CryptoManagerHostKMS):
-        assert set(kind.METHODS) - named == {"Fetch"}, kind.__name__
-
-
-def test_every_method_needs_its_privilege(tmp_path: Path) -> None:
-    """Whoever may only look is refused at once: nothing changes, and there is an event."""
-
-    def test(web: WebScene) -> None:
-        reader = web.client("reader")
-        before = web.call("ListInventory"), web.call("ListVMs")
-        for name, (call, privilege) in CALLS.items():
-            events = len(web.run(web.scene.events))
-            with pytest.raises(vim.fault.NoPermission) as error:
-                call(reader)
-            assert error.value.privilegeId == privilege, name
-            new = web.run(web.scene.events)[events:]
-            assert [event["arguments"]["privilege_id"] for event in new] == [privilege], name
-            assert new[0]["userName"] == "reader", name
-        assert (web.call("ListInventory"), web.call("ListVMs")) == before
-
-    async def prepare(s: Scene) -> None:
-        await laboratory(s)
-        await s.call("SetPermission", entity="/", principal="reader", role="ReadOnly")
-
-    talk(tmp_path, test, prepare)
-
-
-MORE: dict[str, tuple[Callable[[Client], object], str]] = {
-    "a new machine": (lambda c: create(c, "new", crypto=encrypt()), "Cryptographer.EncryptNew"),
-    "a clone with another key": (
-        lambda c: clone(
-            c,
-            "new",
-            location={"cryptoSpec": encryption.CryptoSpecShallowRecrypt(newKeyId=key())},
-        ),
-        "Cryptographer.Recrypt",
-    ),
-}
-
-
-def test_what_encrypts_needs_more_than_what_creates(tmp_path: Path) -> None:
-    def test(web: WebScene) -> None:
-        operator = web.client("operator")
-        for name, (call, privilege) in MORE.items():
-            with pytest.raises(vim.fault.NoPermission) as error:
-                call(operator)
-            assert error.value.privilegeId == privilege, name
-            event = web.run(web.scene.events)[-1]
-            assert event["arguments"]["privilege_id"] == privilege, name
-        create(operator, "plain")
-
-    async def prepare(s: Scene) -> None:
-        await laboratory(s)
-        await s.call("SetPermission", entity="/", principal="operator", role="NoCryptoAdmin")
-
-    talk(tmp_path, test, prepare)
