@@ -68,8 +68,8 @@ class UpgradeHost(Trusted):
         status = self.call(self._vcenter, AttestationStatus("production"))[HOST]
         self.detail(f"{HOST} is {status.status}")
         alarms = self.call(self._vcenter, ListAlarms())
-        for entity in sorted(f"{alarm.entity.type} {alarm.entity.name}" for alarm in alarms):
-            self.detail(f"alarm about {entity}")
+        for line in sorted(f"{alarm.alarm} of {alarm.entity.name}" for alarm in alarms):
+            self.detail(f"alarm {line}")
         require(all("ESXi 8.0.4" in alarm.message for alarm in alarms), "they name the image")
 
     def _mend(self) -> None:

@@ -65,10 +65,10 @@ class NativeSpec(Message):
 
     def with_new_kdk(self, key_id: UUID | None = None) -> Self:
         """The provider with a new KDK of this id, or of a new one; it still has the present one."""
+        new = self.new(self.provider_id, tpm_required=self.tpm_required)
         return structs.replace(
-            self,
-            key_id=key_id or uuid4(),
-            kdk=Secret.random(KDK_SIZE),
+            new,
+            key_id=key_id or new.key_id,
             previous=(*self.previous, PrimaryKey(self.key_id, self.kdk)),
         )
 

@@ -1,10 +1,10 @@
 """How a call to vCenter is declared: one row with all that belongs to it.
 
 A new command is two edits. In a file of :mod:`kmipkit_vsphere.vcenter.calls`: the request, whose
-docstring is the help, and its row. In the file of the same name in
-:mod:`kmipkit_vsphere.vcenter.handlers`: the handler, a function under ``@TheRequest.handler``, held
-to the declared answer by the type checker. The files with rows import no handlers, so that the
-command line starts fast.
+docstring is the help, and its row. A request that only reads is a :class:`VCenterQuery`. In the file
+of the same name in :mod:`kmipkit_vsphere.vcenter.handlers`: the handler, a function under
+``@TheRequest.handler``, held to the declared answer by the type checker. The files with rows import
+no handlers, so that the command line starts fast.
 """
 
 import inspect

@@ -194,17 +194,17 @@ class HostEncryption:
         try:
             async with self._locks.host(name):
                 host = self._inventory.host(name)
-                return await self._replace(caller, host, key.key_id, ChangeKey(new_key=key))
+                entity, failure = Entity("host", host.name, host.uuid), _host_key_failure
+                with self._crypto.audited(
+                    caller.user, "ChangeKey", key.key_id, entity, failure=failure
+                ):
+                    result = await self.call(host, ChangeKey(new_key=key))
+                self._note_replaced(caller, host, result)
+                return result
         finally:
             key.key_data.erase()
 
-    async def _replace(
-        self, caller: Caller, host: HostRecord, key_id: CryptoKeyId, change: ChangeKey
-    ) -> ChangeKeyResult:
-        entity = Entity("host", host.name, host.uuid)
-        failure = _host_key_failure
-        with self._crypto.audited(caller.user, "ChangeKey", key_id, entity, failure=failure):
-            result = await self.call(host, change)
+    def _note_replaced(self, caller: Caller, host: HostRecord, result: ChangeKeyResult) -> None:
         self._inventory.put_host(replace(host, key_id=result.key_id))
         self._crypto.event_log.add(
             "crypto.HostKeyUpdatedEvent",
@@ -212,9 +212,8 @@ class HostEncryption:
             user=caller.user,
             operation="ChangeKey",
             key_id=result.key_id,
-            entity=entity,
+            entity=Entity("host", host.name, host.uuid),
         )
-        return result
 
     def _note_enabled(self, caller: Caller, host: HostRecord, key_id: CryptoKeyId) -> None:
         self._crypto.event_log.add(
@@ -326,13 +325,10 @@ class HostEncryption:
             with self._crypto.audited(
                 caller.user, "ChangeKey", key_id, entity, failure=_host_key_failure
             ):
-                key = await self._crypto.provider(key_id.provider_id).fetch(key_id)
-            try:
-                change = ChangeKey(key_id=key_id) if key is None else ChangeKey(new_key=key)
-                result = await self._replace(caller, host, key_id, change)
-            finally:
-                if key is not None:
-                    key.key_data.erase()
+                async with self._fetched(key_id) as key:
+                    change = ChangeKey(key_id=key_id) if key is None else ChangeKey(new_key=key)
+                    result = await self.call(host, change)
+            self._note_replaced(caller, host, result)
             await provider.tag_owner(result.key_id, Owner(host.uuid, ESXI_SERVER, host.name))
             return result
 
@@ -471,10 +467,11 @@ class HostEncryption:
         if not hosts:
             raise InvalidState("no host is in encryption mode")
         failures: list[VSphereError] = []
+        adding = AddKey(key)
         for host in hosts:
             try:
                 async with self._locks.host(host.name):
-                    await self.call(host, AddKey(key))
+                    await self.call(host, adding)
             except (AlreadyExists, InvalidState, HostUnreachable) as failure:
                 failures.append(failure)
         if len(failures) == len(hosts):

@@ -1,13 +1,13 @@
 """The audit of a server, put together from its configuration."""
 
 import ssl
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from kmipkit_certs import contexts, credentials
 from kmipkit_certs.errors import CertificateError
 
+from kmipkit.terminal import write_escaped
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.audit.sinks.sink import Sink
@@ -64,16 +64,11 @@ def _settings(config: Config) -> AuditSettings:
 
 def _sinks(config: AuditConfig) -> Iterator[Sink]:
     if config.stdout:
-        yield Sink("stdout", OutputTransport(_write_output))
+        yield Sink("stdout", OutputTransport(write_escaped))
     target = None if config.syslog is None else parse_target(config.syslog)
     if target is not None:
         context = tls_context(config) if target.scheme == "tls" else None
         yield Sink(str(config.syslog), SyslogTransport(target, context))
-
-
-def _write_output(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 def tls_context(config: AuditConfig) -> Callable[[], ssl.SSLContext]:

@@ -322,7 +322,7 @@ def test_a_file_of_the_collector_that_is_missing_is_named(tmp_path: Path) -> Non
 
 def test_standard_output_gets_json_without_control_characters() -> None:
     reading, writing = os.pipe()
-    transport = OutputTransport(lambda data: os.write(writing, data))
+    transport = OutputTransport(lambda text: os.write(writing, text.encode()))
     trio.run(transport.send, [line(1, client=Client(account="a\x1b[2J\u202e")), line(2)])
     os.close(writing)
     with open(reading, "rb") as file:

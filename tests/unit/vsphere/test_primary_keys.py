@@ -302,3 +302,41 @@ def test_a_second_server_serves_while_the_first_is_down_or_lacks_the_key(
         assert (await agent.key(made.key_id)).key_data == made.key_data
 
     whole(tmp_path, maker, test)
+
+
+def test_user_and_password_reach_the_services_and_only_their_sealed_configuration(
+    tmp_path: Path, maker: Maker
+) -> None:
+    async def test(w: Whole) -> None:
+        info = {"name": "kms1", "address": "192.0.2.7", "userName": "kps"}
+        await w.authority.call("UpdateKmipServer", clusterId="TKP", info=info, password="Grüße 7")
+        health = await w.ta("TrustAuthorityHealth")
+        assert not health["ta1"]["applied"], "the change is not pushed yet"
+        await w.ta("TrustAuthorityRemediate")
+        service = w.services["ta1"]
+        assert service is not None
+        [server] = service.configuration.providers["TKP"].access.dial()
+        assert server.login is not None
+        assert (server.login.user_name, server.login.password.reveal()) == (
+            "kps",
+            "Grüße 7".encode(),
+        )
+        for path in (w.folder / "ta1").rglob("*"):
+            assert not path.is_file() or "Grüße 7".encode() not in path.read_bytes(), path
+
+    whole(tmp_path, maker, test)
+
+
+def test_a_server_without_its_password_keeps_no_other_provider_away(
+    tmp_path: Path, maker: Maker
+) -> None:
+    async def test(w: Whole) -> None:
+        info = {"name": "kms1", "address": "192.0.2.7", "userName": "kps"}
+        await w.authority.call("UpdateKmipServer", clusterId="TKP", info=info)
+        await w.ta("TrustAuthorityRemediate")
+        service = w.services["ta1"]
+        assert service is not None
+        [server] = service.configuration.providers["TKP"].access.servers
+        assert "password of user kps is missing" in (server.problem() or "")
+
+    whole(tmp_path, maker, test)

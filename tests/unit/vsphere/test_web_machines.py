@@ -5,6 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kmipkit_vsphere.web_services.objects.compute import ClusterComputeResource
+from kmipkit_vsphere.web_services.objects.crypto_manager_host import CryptoManagerHostKMS
+from kmipkit_vsphere.web_services.objects.folders import Folder
+from kmipkit_vsphere.web_services.objects.hosts import HostSystem
+from kmipkit_vsphere.web_services.objects.machines import VirtualMachine
 from pyVmomi import vim, vmodl
 from vmomi_scene import Client, WebScene, provider, talk
 from vsphere_scene import Scene
@@ -638,6 +643,12 @@ for method, privilege, given in (
     ("GetCryptoKeyStatus", "ManageKeys", ()),
 ):
     CALLS[f"host {method}"] = (manager_call(method, *given), f"Cryptographer.{privilege}")
+
+
+def test_the_table_has_every_method() -> None:
+    named = {name.removeprefix("host ").partition(",")[0] for name in CALLS}
+    for kind in (VirtualMachine, Folder, HostSystem, ClusterComputeResource, CryptoManagerHostKMS):
+        assert set(kind.METHODS) - named == {"Fetch"}, kind.__name__
 
 
 def test_every_method_needs_its_privilege(tmp_path: Path) -> None:

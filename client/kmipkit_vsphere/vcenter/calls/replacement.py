@@ -3,7 +3,7 @@
 from typing import Final
 
 from kmipkit_vsphere.model.message import Message, Text, field
-from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterRequest
+from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 
@@ -15,7 +15,7 @@ class ProviderUse(Message):
     unknown_hosts: list[str]
 
 
-class QueryProviderUse(VCenterRequest[ProviderUse]):
+class QueryProviderUse(VCenterQuery[ProviderUse]):
     """Show everything that uses a key of a provider; it can be removed when there is nothing."""
 
     provider: Text

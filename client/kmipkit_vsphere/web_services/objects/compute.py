@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kmipkit_vsphere.model.records import ClusterRecord, HostRecord
 from kmipkit_vsphere.vcenter.host_encryption import POLICY
+from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.vcenter.vsan import vsan_keys
 from kmipkit_vsphere.web_services.faults import key_id
 from kmipkit_vsphere.web_services.inventory import Node
-from kmipkit_vsphere.web_services.managed import prop
+from kmipkit_vsphere.web_services.managed import method, prop
 from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, status_of, visible
 from kmipkit_vsphere.web_services.objects.host_encryption import ClusterEncryption
 from kmipkit_vsphere.web_services.objects.hosts import CORES, CPU_MHZ, MEMORY
-from kmipkit_vsphere.web_services.objects.storage import machines_on
+from kmipkit_vsphere.web_services.objects.storage import CAPACITY, machines_on
 from kmipkit_vsphere.web_services.vim25.compute import (
     ClusterComputeResourceCryptoModePolicy,
     ClusterComputeResourceSummary,
@@ -24,6 +26,11 @@ from kmipkit_vsphere.web_services.vim25.compute import (
 )
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.keys import KeyProviderId
+from kmipkit_vsphere.web_services.vim25.usage import ClusterResourceUsageSummary
+from kmipkit_vsphere.web_services.vim25.vsan import (
+    VsanClusterConfigInfo,
+    VsanClusterConfigInfoHostDefaultInfo,
+)
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.web_services.call import Call
@@ -105,11 +112,15 @@ class ClusterComputeResource(ClusterEncryption, ComputeResource):
 
     @prop()
     def configuration_ex(self, call: "Call") -> ComputeResourceConfigInfo:
-        """Its settings, of which only the crypto mode means something."""
+        """Its settings: the crypto mode, and whether it has encrypted vSAN disks."""
         return ClusterConfigInfoEx(
             vm_swap_placement=SWAP_PLACEMENT,
             das_config=ClusterDasConfigInfo(enabled=False),
             drs_config=ClusterDrsConfigInfo(enabled=False),
+            vsan_config_info=VsanClusterConfigInfo(
+                enabled=self.record.name in vsan_keys(call.vcenter.store),
+                default_config=VsanClusterConfigInfoHostDefaultInfo(auto_claim_storage=False),
+            ),
             crypto_config=self._crypto_config(call),
         )
 
@@ -123,6 +134,19 @@ class ClusterComputeResource(ClusterEncryption, ComputeResource):
         return ClusterCryptoConfigInfo(
             crypto_mode=str(self.record.crypto_mode),
             policy=None if key is None and provider is None else policy,
+        )
+
+    @method("GetResourceUsage", since="6.0", privilege=Privilege.VIEW)
+    async def get_resource_usage(self, call: "Call") -> ClusterResourceUsageSummary:
+        """What it uses, which is nothing, of what its hosts claim to have."""
+        totals = await self._totals(call)
+        return ClusterResourceUsageSummary(
+            cpu_used_mhz=0,
+            cpu_capacity_mhz=totals["total_cpu"],
+            mem_used_mb=0,
+            mem_capacity_mb=totals["total_memory"] >> 20,
+            storage_used_mb=0,
+            storage_capacity_mb=totals["num_hosts"] * CAPACITY >> 20,
         )
 
 

@@ -15,6 +15,7 @@ from kmipkit_vsphere.web_services.reconfiguration import FIRST_DISK_KEY
 from kmipkit_vsphere.web_services.vim25 import devices, machines, states
 from kmipkit_vsphere.web_services.vim25.basics import Description
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
+from kmipkit_vsphere.web_services.vim25.guests import GuestInfo
 
 if TYPE_CHECKING:
     from kmipkit_vsphere.web_services.call import Call
@@ -210,6 +211,19 @@ class VirtualMachine(MachineTasks):
     def network(self, _call: "Call") -> Sequence[Ref]:
         """Machines of the laboratory have no network cards."""
         return []
+
+    @prop()
+    async def guest(self, call: "Call") -> GuestInfo:
+        """What is known of the guest."""
+        info = await call.machine(self.record)
+        is_off = info is not None and info.power_state is PowerState.OFF
+        return GuestInfo(
+            tools_version_status2="guestToolsNotInstalled",
+            tools_running_status="guestToolsNotRunning",
+            guest_id=GUEST_ID,
+            guest_full_name=GUEST_NAME,
+            guest_state="notRunning" if is_off else "unknown",
+        )
 
     @prop()
     def guest_heartbeat_status(self, _call: "Call") -> states.ManagedEntityStatus:

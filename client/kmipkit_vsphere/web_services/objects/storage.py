@@ -7,6 +7,7 @@ from kmipkit_vsphere.model.records import HostRecord, MachineRecord
 from kmipkit_vsphere.web_services.inventory import Node
 from kmipkit_vsphere.web_services.managed import prop
 from kmipkit_vsphere.web_services.objects.entity import ManagedEntity, visible
+from kmipkit_vsphere.web_services.vim25.datastores import DatastoreCapability, DatastoreInfo
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.storage import (
     DatastoreHostMount,
@@ -43,13 +44,39 @@ class Datastore(ManagedEntity):
         return DatastoreSummary(
             datastore=self.ref,
             name=self.node.name,
-            url=f"ds:///vmfs/volumes/{self.record.uuid or self.record.name}/",
+            url=self._url,
             capacity=CAPACITY,
             free_space=CAPACITY,
             accessible=await call.host(self.record) is not None,
             multiple_host_access=False,
             type="VMFS",
             maintenance_mode="normal",
+        )
+
+    @property
+    def _url(self) -> str:
+        return f"ds:///vmfs/volumes/{self.record.uuid or self.record.name}/"
+
+    @prop()
+    def info(self, _call: "Call") -> DatastoreInfo:
+        """What is known of it."""
+        return DatastoreInfo(
+            name=self.node.name,
+            url=self._url,
+            free_space=CAPACITY,
+            max_file_size=CAPACITY,
+            max_memory_file_size=CAPACITY,
+        )
+
+    @prop()
+    def capability(self, _call: "Call") -> DatastoreCapability:
+        """What it can do."""
+        return DatastoreCapability(
+            directory_hierarchy_supported=True,
+            raw_disk_mappings_supported=False,
+            per_file_thin_provisioning_supported=True,
+            storage_iorm_supported=False,
+            native_snapshot_supported=False,
         )
 
     @prop()

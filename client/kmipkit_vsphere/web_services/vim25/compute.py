@@ -5,6 +5,7 @@ from typing import Annotated
 from kmipkit_vsphere.web_services.vim25.declaration import DataObject, Long, Short, Since
 from kmipkit_vsphere.web_services.vim25.keys import CryptoKeyId, KeyProviderId
 from kmipkit_vsphere.web_services.vim25.states import ManagedEntityStatus
+from kmipkit_vsphere.web_services.vim25.vsan import VsanClusterConfigInfo
 
 
 class ComputeResourceSummary(DataObject):
@@ -63,4 +64,5 @@ class ClusterConfigInfoEx(ComputeResourceConfigInfo):
 
     das_config: ClusterDasConfigInfo
     drs_config: ClusterDrsConfigInfo
+    vsan_config_info: VsanClusterConfigInfo | None = None
     crypto_config: Annotated[ClusterCryptoConfigInfo | None, Since("7.0.0.0")] = None

@@ -16,8 +16,8 @@ ClusterComputeResourceSummary: admissionControlInfo targetBalance currentBalance
     numVmsPerDrsScoreBucket usageSummary currentEVCModeKey currentEVCGraphicsModeKey dasData
     clusterMaintenanceModeStatus vcsHealthStatus vcsSlots
 ClusterConfigInfoEx: systemVMsConfig dasVmConfig drsVmConfig rule orchestration vmOrchestration
-    dpmConfigInfo dpmHostConfig vsanConfigInfo vsanHostConfig group infraUpdateHaConfig
-    proactiveDrsConfig vsanCoreConfig
+    dpmConfigInfo dpmHostConfig vsanHostConfig group infraUpdateHaConfig proactiveDrsConfig
+    vsanCoreConfig
 ClusterDasConfigInfo: vmMonitoring hostMonitoring vmComponentProtecting failoverLevel
     admissionControlPolicy admissionControlEnabled defaultVmSettings option heartbeatDatastore
     hBDatastoreCandidatePolicy
@@ -27,7 +27,11 @@ ComputeResource: environmentBrowser lifecycleManaged configManagerEnabled networ
 ComputeResourceConfigInfo: spbmEnabled defaultHardwareVersionKey maximumHardwareVersionKey
 CustomFieldDef: managedObjectType fieldDefPrivileges fieldInstancePrivileges
 Datacenter: configuration
-Datastore: info capability iormConfiguration
+Datastore: iormConfiguration
+DatastoreCapability: topLevelDirectoryCreateSupported seSparseSupported vmfsSparseSupported
+    vsanSparseSupported upitSupported vmdkExpandSupported clusteredVmdkSupported
+DatastoreInfo: maxVirtualDiskCapacity timestamp containerId aliasOf supportedVDiskFormats
+    logicalSectorSize physicalSectorSize
 Event: computeResource ds net dvs changeTag
 EventDescription: enumeratedTypes
 EventDescriptionEventDetail: longDescription
@@ -36,6 +40,10 @@ EventFilterSpec: tag delayedInit
 ExtensibleManagedObject: value availableField
 FileInfo: friendlyName modification owner
 Folder: namespace externallyManagedFolderInfo
+GuestInfo: toolsStatus toolsVersionStatus toolsVersion toolsInstallType guestFamily
+    guestDetailedData hostName ipAddress net ipStack disk screen appHeartbeatStatus
+    guestKernelCrashed appState guestOperationsReady interactiveGuestOperationsReady
+    guestStateChangeSupported generationInfo hwVersion customizationInfo
 HostConfigManager: cpuScheduler datastoreSystem memoryManager storageSystem networkSystem
     vmotionSystem virtualNicManager serviceSystem firewallSystem advancedOption diagnosticSystem
     autoStartManager snmpSystem dateTimeSystem patchManager imageConfigManager bootDeviceSystem
@@ -79,7 +87,7 @@ VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId change
 VirtualHardware: autoCoresPerSocket virtualICH7MPresent virtualSMCPresent motherboardLayout
     simultaneousThreads
 VirtualMachine: capability layout layoutEx storage environmentBrowser parentVApp resourceConfig
-    guest snapshot rootSnapshot
+    snapshot rootSnapshot
 VirtualMachineCloneSpec: customization
 VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldWideNameType
     npivDesiredNodeWwns npivDesiredPortWwns npivTemporaryDisabled npivOnNonRdmDisks locationId
@@ -132,6 +140,8 @@ VirtualMachineRuntimeInfo: device vmFailoverInProgress dasVmProtection suspendTi
     vFlashCacheAllocation paused snapshotInBackground quiescedForkParent instantCloneFrozen
     suspendedToMemory opNotificationTimeout iommuActive
 VirtualMachineSummary: customValue
+VsanClusterConfigInfo: vsanEsaEnabled
+VsanClusterConfigInfoHostDefaultInfo: uuid checksumEnabled
 """
 
 
