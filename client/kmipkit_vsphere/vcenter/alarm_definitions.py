@@ -10,9 +10,15 @@ from typing import Final, NamedTuple
 
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.vcenter.calls.events import AlarmDefinition, AlarmName, Entity, Event
+from kmipkit_vsphere.vcenter.calls.events import (
+    COMMON_PREFIX,
+    AlarmDefinition,
+    AlarmName,
+    Entity,
+    Event,
+)
 
-PREFIX: Final = "com.vmware.vc."
+PREFIX: Final = COMMON_PREFIX
 
 Subject = Callable[[Event], Entity | None]
 """What an event is about, for an alarm."""

@@ -9,7 +9,11 @@ from msgspec import Meta
 from kmipkit_vsphere.model.colour import Colour
 from kmipkit_vsphere.model.message import Message, Text
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
+from kmipkit_vsphere.vcenter.command_line import aligned
 from kmipkit_vsphere.vcenter.privileges import Privilege
+
+COMMON_PREFIX: Final = "com.vmware.vc."
+"""What the types of most events begin with."""
 
 
 class Severity(StrEnum):
@@ -152,6 +156,23 @@ class ExportEvents(VCenterQuery[str]):
     format: Literal["csv", "jsonl"] = "csv"
 
 
+def event_lines(events: list[dict[str, Any]]) -> list[str]:
+    """A line for each event: time, severity, user, entity, type and message."""
+    return aligned(
+        [
+            (
+                event["createdTime"],
+                event["severity"],
+                event["userName"],
+                "{type}/{name}".format_map(event["entity"]) if event["entity"] else "",
+                event["eventTypeId"].removeprefix(COMMON_PREFIX),
+                event["message"],
+            )
+            for event in events
+        ]
+    )
+
+
 _FILTERS = (
     Argument("--since", "since", help="Time in ISO 8601."),
     Argument("--until", "until", help="Time in ISO 8601."),
@@ -167,6 +188,7 @@ ROWS: Final = (
         command="events",
         arguments=(*_FILTERS, Argument("--limit", "limit", click.IntRange(1, 1000), 100)),
         example="events --user administrator --type crypto.Operation",
+        lines=event_lines,
     ),
     Row(ListAlarms, Privilege.VIEW, command="alarms"),
     Row(ListEventTypes, Privilege.VIEW, command="event-types"),
