@@ -89,7 +89,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 "vCenter cannot use a key server",
                 (Colour.RED,),
                 ("kms.crypto.Unreachable",),
-                f"{_POLL} that reaches it",
+                f"a request that it serves, or {_POLL} that reaches it",
             ),
             Definition(
                 AlarmName.KEY_PROVIDER_HEALTH,

@@ -7,6 +7,7 @@ import click
 from msgspec import Meta
 
 from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.keys import escaped
 from kmipkit_vsphere.model.message import Message, Text
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import aligned
@@ -37,6 +38,11 @@ class Entity(Message):
 
     def __str__(self) -> str:
         return f"{self.type}/{self.name}"
+
+
+def key_server(provider: str, server: str) -> Entity:
+    """A key server of a provider, as alarms name it."""
+    return Entity("keyServer", f"{escaped(provider)}/{server}")
 
 
 class Event(Message):
