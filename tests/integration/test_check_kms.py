@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from foreign_key_server import ForeignServer, StoredKey
 from kmipkit_certs.authority import Purpose
+from kmipkit_vsphere.check_kms.operation_advice import OPERATION_ADVICE
 from kmipkit_vsphere.check_kms.steps import OUTAGES, STEPS
 from kmipkit_vsphere.cli import vcenter
 from served_key_server import PKI, Serve, closing, http, kmip, listening, over_tls, ssh
@@ -101,6 +102,9 @@ def test_pykmips_server_passes_with_warnings(steps: str, tmp_path: Path) -> None
     found = verdicts(result)
     warned = {name for name, outcome in found.items() if outcome == "warned"}
     assert warned == {"tag-product", "tag-owner", "key-attributes"}
+    assert "answers ADD_ATTRIBUTE with" in text(result)
+    assert OPERATION_ADVICE[Operation.ADD_ATTRIBUTE] in text(result)
+    assert "Support Modify Attribute" not in text(result)
     assert "failed" not in found.values()
 
 
