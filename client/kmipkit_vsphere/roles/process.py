@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import trio
 
 from kmipkit_vsphere.model.defects import contained
+from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.call import Rows
 from kmipkit_vsphere.rpc.tls import Credentials
@@ -47,7 +48,13 @@ def run(
     also: Iterable[Service] = (),
 ) -> None:
     """Serve calls, with background tasks and other services, until SIGTERM or SIGINT."""
-    trio.run(_serve, title, rows, listening, announce, tuple(tasks), tuple(also))
+    try:
+        trio.run(_serve, title, rows, listening, announce, tuple(tasks), tuple(also))
+    except BaseExceptionGroup as group:
+        match group.exceptions:
+            case (InvalidArgument() as failure,):
+                raise failure from None
+        raise
 
 
 async def _serve(
@@ -65,11 +72,11 @@ async def _serve(
     )
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            host, port = await nursery.start(server.serve, listening.address)
+            host, port = await _listen(nursery, server.serve, listening.address)
             for task in tasks:
                 nursery.start_soon(task)
             others = [
-                (service.title, await nursery.start(service.serve, service.address))
+                (service.title, await _listen(nursery, service.serve, service.address))
                 for service in also
             ]
             announce(f"ready: {title} listening on {host}:{port}")
@@ -79,6 +86,19 @@ async def _serve(
                 log.info("stopping")
                 break
             nursery.cancel_scope.cancel()
+
+
+async def _listen(
+    nursery: trio.Nursery, serve: Callable[..., Awaitable[None]], address: tuple[str, int]
+) -> tuple[str, int]:
+    """Serve at an address, and return the one in use; InvalidArgument if that is not possible."""
+    try:
+        where: tuple[str, int] = await nursery.start(serve, address)
+    except OSError as error:
+        host, port = address
+        reason = error.strerror or str(error)
+        raise InvalidArgument(f"cannot listen on {host}:{port}: {reason}") from None
+    return where
 
 
 async def repeat(

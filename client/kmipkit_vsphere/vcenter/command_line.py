@@ -136,21 +136,21 @@ def text(value: Any, indent: str = "") -> str:
     """An answer for people: a line per value, nested ones indented."""
     if isinstance(value, dict):
         return "\n".join(_member(name, inner, indent) for name, inner in value.items())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         apart = "\n\n" if any(isinstance(inner, dict) for inner in value) else "\n"
         return apart.join(text(inner, indent) for inner in value)
     return f"{indent}{_plain(value)}"
 
 
 def _member(name: str, value: Any, indent: str) -> str:
-    if isinstance(value, dict | list) and value:
+    if isinstance(value, dict | list | tuple) and value:
         return f"{indent}{printable(name)}:\n{text(value, indent + '  ')}"
     return f"{indent}{printable(name)}: {_plain(value)}"
 
 
 def _plain(value: Any) -> str:
     """A value on one line; line ends in it must not look like further values."""
-    if value is None or isinstance(value, dict | list):
+    if value is None or isinstance(value, dict | list | tuple):
         return "none"
     if isinstance(value, bool):  # not by equality: 1 and 0 are numbers
         return "yes" if value else "no"

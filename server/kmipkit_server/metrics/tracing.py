@@ -148,7 +148,7 @@ def open_tracing(config: TracingConfig) -> Iterator[Tracing]:
     """Traces that a thread sends to the collector of the configuration."""
     # What the library complains of, such as a collector that is away, belongs into the same log.
     library = logging.getLogger("opentelemetry")
-    library.handlers, library.propagate = logging.getLogger("kmipkit").handlers, False
+    library.handlers, library.propagate = logging.getLogger("kmipkit").handlers[:], False
     provider = new_provider(config)
     headers: Mapping[str, str] = config.headers
     exporter = OTLPSpanExporter(config.endpoint, headers=dict(headers), timeout=SECONDS)

@@ -294,6 +294,30 @@ def test_numbers_are_numbers_and_only_truth_is_yes_or_no() -> None:
     ]
 
 
+def test_reasons_are_lines_however_the_answer_holds_them() -> None:
+    shown = text({"reasons": ("kms1: no answer", "kms2: no password"), "servers": ()})
+    assert shown.splitlines() == [
+        "reasons:",
+        "  kms1: no answer",
+        "  kms2: no password",
+        "servers: none",
+    ]
+
+
+def test_the_answer_to_the_creation_of_an_encrypted_machine_is_its_state(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await s.prepare()
+        created = await s.call(
+            "CreateVM", host="esx01", name="Büro 8", diskSize=4096, moreDisks=[8192], encrypt=True
+        )
+        assert [disk["keyId"] for disk in created["diskDescriptions"]] == created["keyIds"] * 2
+        assert created["migrateEncryption"] == "required"
+        [listed] = [vm for vm in await s.call("ListVMs") if vm["name"] == "Büro 8"]
+        assert created == {name: listed[name] for name in created}
+
+    play(tmp_path, test).close()
+
+
 # Events ------------------------------------------------------------------------------------------
 
 READS = ("List", "Retrieve", "Get", "Query", "Has", "Is", "Export", "TrustAuthorityHealth")
@@ -303,6 +327,7 @@ def test_each_change_of_a_provider_or_of_trust_is_an_event() -> None:
     """Either the row says so, or the handler writes an event with more in it."""
     own = {
         *("CreateNativeProvider", "DownloadBackup", "ImportProvider", "DeleteNativeProvider"),
+        "UpdateNativeProvider",
         "RegisterKmipServer",
         *("TrustAuthorityRemediate", "RemediateTrustedCluster"),
     }

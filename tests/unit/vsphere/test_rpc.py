@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ from kmipkit_vsphere.model.errors import (
 )
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.message import Text
+from kmipkit_vsphere.roles import process
 from kmipkit_vsphere.rpc import channel
 from kmipkit_vsphere.rpc.api import Api, Caller
 from kmipkit_vsphere.rpc.call import Request, Rows, table
@@ -510,3 +512,18 @@ def test_silent_connections_make_room_for_others(
             nursery.cancel_scope.cancel()
 
     run(test)
+
+
+@pytest.mark.parametrize("which", ["calls", "another service"])
+def test_a_port_that_is_in_use_is_an_error_and_no_traceback(tmp_path: Path, which: str) -> None:
+    credentials = Authority(tmp_path, "ca").issue("vcenter")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        async def serve(_: tuple[str, int], **__: Any) -> None:
+            await trio.open_tcp_listeners(port, host="127.0.0.1")
+
+        own = process.Listening(("127.0.0.1", port if which == "calls" else 0), credentials)
+        also = (process.Service("the API", ("127.0.0.1", port), serve),)
+        with pytest.raises(InvalidArgument, match=f"cannot listen on 127.0.0.1:{port}: Address"):
+            process.run("vCenter", ROWS, own, print, (), also)

@@ -1,9 +1,7 @@
 """Machines (vsphere.md §2.3, §2.5, §2.6)."""
 
-from msgspec import structs
-
 from kmipkit_vsphere.calls import machines as host_calls
-from kmipkit_vsphere.calls.machines import MachineInfo, MachineState
+from kmipkit_vsphere.calls.machines import MachineInfo
 from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.vcenter.caller import Caller
@@ -64,7 +62,7 @@ async def create(vcenter: VCenter, caller: Caller, request: CreateVM) -> Machine
         info = await vcenter.machines.add_disk(caller, request.name, size, request.sector_size)
     if not encrypt:
         return info
-    key_id = await vcenter.encryption.encrypt(
+    await vcenter.encryption.encrypt(
         caller,
         request.name,
         request.key_provider,
@@ -72,12 +70,7 @@ async def create(vcenter: VCenter, caller: Caller, request: CreateVM) -> Machine
         policy=policy,
         key_id=request.key_id,
     )
-    return structs.replace(
-        info,
-        crypto_state=MachineState.UNLOCKED,
-        key_ids=[key_id],
-        encrypted_parts=info.parts if request.parts is None else request.parts,
-    )
+    return await vcenter.machines.info(request.name)
 
 
 @EncryptVM.handler
