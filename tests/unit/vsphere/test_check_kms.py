@@ -5,6 +5,7 @@ words. The clock is moved, so that late answers take no time.
 """
 
 import base64
+import itertools
 import json
 import signal
 import xml.etree.ElementTree as ET
@@ -19,6 +20,7 @@ import trio
 import trio.testing
 from foreign_key_server import NOW, ForeignServer, Refusal, StoredKey, Wire, got
 from key_server_mutants import FAULTS, MUTANTS, late, refusing
+from kmipkit_vsphere.check_kms.operation_advice import OPERATION_ADVICE
 from kmipkit_vsphere.check_kms.report import lines, make_report
 from kmipkit_vsphere.check_kms.runner import INTERRUPTED, Run, Verdict, play
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, KEYS, OUTAGES, STEPS, Step, select
@@ -225,6 +227,34 @@ def test_what_depends_on_a_failed_step_is_skipped_and_says_why() -> None:
     assert verdicts["clean-up"].note == "2 keys destroyed"
 
 
+@pytest.mark.parametrize(
+    ("operation", "step", "advice"),
+    [
+        (Operation.ADD_ATTRIBUTE, "key-attributes", "Support Add Attribute"),
+        (Operation.MODIFY_ATTRIBUTE, "key-attributes", "Support Modify Attribute"),
+        (Operation.ADD_ATTRIBUTE, "tag-owner", "Store custom attributes"),
+        (Operation.ACTIVATE, "activate", "Support Activate"),
+        (Operation.GET, "get", "Answer Get of a Pre-Active key"),
+    ],
+)
+def test_the_advice_is_about_the_operation_that_was_refused(
+    operation: Operation, step: str, advice: str
+) -> None:
+    server = ForeignServer()
+    refusing(operation, ResultReason.GENERAL_FAILURE)(server)
+    verdict = run(server)[0][step]
+    assert f"answers {operation.name} with" in verdict.problem
+    assert verdict.advice.startswith(advice)
+
+
+def test_a_create_that_fails_later_is_not_about_expired_keys() -> None:
+    server = ForeignServer()
+    count = itertools.count(1)
+    refusing(Operation.CREATE, ResultReason.GENERAL_FAILURE, lambda *_: next(count) > 4)(server)
+    verdict = run(server)[0]["re-encrypt"]
+    assert verdict.advice == OPERATION_ADVICE[Operation.CREATE]
+
+
 def test_a_client_that_may_not_revoke_skips_what_needs_it() -> None:
     server = ForeignServer()
     refusing(Operation.REVOKE, ResultReason.PERMISSION_DENIED)(server)
@@ -240,7 +270,7 @@ def test_the_table_is_in_order() -> None:
     names = [step.name for step in STEPS]
     assert len(set(names)) == len(names)
     for number, step in enumerate(STEPS):
-        assert set(step.needs) <= set(names[:number]), step.name
+        assert {*step.needs, *step.needs_any} <= set(names[:number]), step.name
         assert step.moment.endswith(".")
         assert step.advice.endswith(".")
         assert step.source
@@ -262,6 +292,7 @@ def test_a_selection_has_what_it_needs() -> None:
         "connect",
         "tls",
         "server-trust",
+        "server-upload",
         "client-trust",
         "versions",
         "create",
