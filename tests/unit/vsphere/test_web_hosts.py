@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.web_services.objects.compute import ClusterComputeResource
 from kmipkit_vsphere.web_services.objects.crypto_manager_host import CryptoManagerHostKMS
 from kmipkit_vsphere.web_services.objects.folders import Folder
@@ -181,7 +182,8 @@ for method, privilege, given in (
 def test_the_table_has_every_method() -> None:
     named = {name.removeprefix("host ").partition(",")[0] for name in CALLS}
     for kind in (VirtualMachine, Folder, HostSystem, ClusterComputeResource, CryptoManagerHostKMS):
-        assert set(kind.METHODS) - named == {"Fetch"}, kind.__name__
+        changing = {n for n, row in kind.METHODS.items() if row.privilege is not Privilege.VIEW}
+        assert changing - named == {"Fetch"}, kind.__name__
 
 
 def test_every_method_needs_its_privilege(tmp_path: Path) -> None:
