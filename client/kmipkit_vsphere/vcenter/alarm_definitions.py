@@ -13,6 +13,8 @@ from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.vcenter.calls.events import AlarmDefinition, AlarmName, Entity, Event
 
 PREFIX: Final = "com.vmware.vc."
+COMPLETE: Final = ("esx.", "vim.event.")
+"""Events of hosts, and those that are classes of the API, do not have the common prefix."""
 
 Subject = Callable[[Event], Entity | None]
 """What an event is about, for an alarm."""
@@ -45,9 +47,14 @@ class Definition(NamedTuple):
             self.entity_type,
             self.condition,
             list(self.colours),
-            [PREFIX + event for event in self.raised_by],
+            [full_id(event) for event in self.raised_by],
             self.cleared_by,
         )
+
+
+def full_id(event_type: str) -> str:
+    """The identifier of a type as vSphere has it, with its prefix."""
+    return event_type if event_type.startswith(COMPLETE) else PREFIX + event_type
 
 
 def entity_of(event: Event) -> Entity | None:
@@ -63,7 +70,7 @@ def key_of(event: Event) -> Entity | None:
 
 
 def _is(event_type: str) -> Callable[[Event], bool]:
-    return lambda event: event.event_type_id == PREFIX + event_type
+    return lambda event: event.event_type_id == full_id(event_type)
 
 
 def _succeeded(*operations: str) -> Callable[[Event], bool]:
@@ -121,6 +128,16 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 "the key being given to a host or removed, or nothing that uses it",
                 key_of,
                 _succeeded("AddKey", "RemoveKey"),
+            ),
+            Definition(
+                AlarmName.HOST_CONNECTION,
+                "host",
+                "a host does not answer vCenter",
+                (Colour.RED,),
+                ("vim.event.HostConnectionLostEvent",),
+                "vim.event.HostConnectedEvent",
+                entity_of,
+                _is("vim.event.HostConnectedEvent"),
             ),
             Definition(
                 AlarmName.HOST_NEEDS_ENCRYPTION,

@@ -6,7 +6,7 @@ a table, :data:`~kmipkit_vsphere.vcenter.alarm_definitions.DEFINITIONS`.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -24,6 +24,8 @@ ACKNOWLEDGED_FOR: Final = timedelta(hours=24)
 _SETTING: Final = "alarm/"
 _FIRST_FORMAT: Final = "alarm/machine/"
 """The names of settings when machines that are locked were the only alarm."""
+_FORMER_COLOR: Final = "colour"
+"""The former name of the field ``color``."""
 
 
 class Alarms:
@@ -36,6 +38,11 @@ class Alarms:
             alarm = decode(text.encode(), Alarm)
             self._settings.set_setting(_FIRST_FORMAT + alarm.entity.name, None)
             self._save(alarm)
+        for text in self._settings.settings(_SETTING).values():
+            fields = decode(text.encode(), dict[str, Any])
+            if _FORMER_COLOR in fields:
+                colour = Colour(fields[_FORMER_COLOR])
+                self._save(replace(decode(text.encode(), Alarm), colour=colour))
 
     # Beginning and ending ------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import click
 from msgspec import Meta
 
 from kmipkit_vsphere.model.colour import Colour
-from kmipkit_vsphere.model.message import Message, Text
+from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
@@ -76,6 +76,7 @@ class AlarmName(StrEnum):
     CERTIFICATE = "certificate"
     NATIVE_PROVIDER_BACKUP = "nativeProviderBackup"
     KEY_MISSING = "keyMissing"
+    HOST_CONNECTION = "hostConnection"
     HOST_NEEDS_ENCRYPTION = "hostNeedsEncryption"
     HOST_KEY_MISSING = "hostKeyMissing"
     MACHINE_LOCKED = "machineLocked"
@@ -99,7 +100,7 @@ class Alarm(Message):
     message: str
     since: str
     alarm: AlarmName = AlarmName.MACHINE_LOCKED
-    colour: Colour = Colour.RED
+    colour: Colour = field(default=Colour.RED, name="color")
     acknowledged_by: str | None = None
     acknowledged_at: str | None = None
 
@@ -110,7 +111,7 @@ class AlarmDefinition(Message):
     alarm: AlarmName
     entity_type: str
     condition: str
-    colours: list[Colour]
+    colours: list[Colour] = field(name="colors")
     raised_by: list[str]
     cleared_by: str
 
