@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.vcenter.calls.events import AlarmDefinition, AlarmName, Entity, Event
 
@@ -26,7 +26,7 @@ class Definition(NamedTuple):
     alarm: AlarmName
     entity_type: str
     condition: str
-    colours: tuple[Colour, ...]
+    colours: tuple[Color, ...]
     raised_by: tuple[str, ...]
     cleared_by: str
     subject: Subject | None = None
@@ -77,7 +77,7 @@ def _succeeded(*operations: str) -> Callable[[Event], bool]:
     return lambda event: event.result == "success" and event.operation in operations
 
 
-_BOTH: Final = (Colour.YELLOW, Colour.RED)
+_BOTH: Final = (Color.YELLOW, Color.RED)
 _POLL: Final = "the next look at the health of key providers"
 
 DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
@@ -88,7 +88,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.KEY_SERVER_CONNECTION,
                 "keyServer",
                 "vCenter cannot use a key server",
-                (Colour.RED,),
+                (Color.RED,),
                 ("kms.crypto.Unreachable",),
                 f"{_POLL} that reaches it",
             ),
@@ -112,7 +112,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.NATIVE_PROVIDER_BACKUP,
                 "provider",
                 "a native key provider is not backed up; acknowledged for a day at a time",
-                (Colour.RED,),
+                (Color.RED,),
                 ("kms.crypto.NotBackedUp",),
                 "its export, or its removal",
                 entity_of,
@@ -123,7 +123,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.KEY_MISSING,
                 "key",
                 "a key that is in use cannot be had from its key server",
-                (Colour.RED,),
+                (Color.RED,),
                 ("kms.crypto.SendKeyError.KeyMissingOnKMS", "vm.Crypto.VMLocked.KeyMissingOnKMS"),
                 "the key being given to a host or removed, or nothing that uses it",
                 key_of,
@@ -133,7 +133,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.HOST_CONNECTION,
                 "host",
                 "a host does not answer vCenter",
-                (Colour.RED,),
+                (Color.RED,),
                 ("vim.event.HostConnectionLostEvent",),
                 "vim.event.HostConnectedEvent",
                 entity_of,
@@ -143,7 +143,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.HOST_NEEDS_ENCRYPTION,
                 "host",
                 "a host needs encryption mode, which cannot be enabled or is disabled",
-                (Colour.RED,),
+                (Color.RED,),
                 ("host.Crypto.ReqEnable.KMSClusterError", "host.Crypto.HostCryptoDisabled"),
                 f"{PREFIX}host.Crypto.Enabled",
                 entity_of,
@@ -153,7 +153,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.HOST_KEY_MISSING,
                 "host",
                 "the key of a host cannot be had from its key server",
-                (Colour.RED,),
+                (Color.RED,),
                 ("host.Crypto.ReqEnable.KeyMissingOnKMS",),
                 f"{PREFIX}host.Crypto.Enabled",
                 entity_of,
@@ -163,7 +163,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.MACHINE_LOCKED,
                 "machine",
                 "a machine, or a disk of it, is locked",
-                (Colour.RED,),
+                (Color.RED,),
                 ("vm.Crypto.VMLocked",),
                 f"{PREFIX}vm.Crypto.VMUnlocked",
             ),
@@ -171,7 +171,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.MACHINE_INTEGRITY,
                 "machine",
                 "the encrypted files of a machine were altered or are damaged",
-                (Colour.RED,),
+                (Color.RED,),
                 ("crypto.IntegrityCheckFailed",),
                 f"{PREFIX}crypto.IntegrityCheckPassed",
                 entity_of,
@@ -181,7 +181,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.MIXED_KEYS,
                 "machine",
                 "the layers of a disk are locked by different keys",
-                (Colour.YELLOW,),
+                (Color.YELLOW,),
                 ("vm.crypto.DiskchainUsingMixedKeys",),
                 "a re-encryption, or the next look at the machine",
             ),
@@ -189,7 +189,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.CONSOLIDATION_NEEDED,
                 "machine",
                 "the disks of a machine have layers that no snapshot needs",
-                (Colour.YELLOW,),
+                (Color.YELLOW,),
                 (),
                 "a consolidation, or the next look at the machine",
             ),
@@ -197,7 +197,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.POLICY_COMPLIANCE,
                 "machine",
                 "a machine is not encrypted as its storage policies require",
-                (Colour.YELLOW,),
+                (Color.YELLOW,),
                 (),
                 "the next check of its compliance that finds nothing",
             ),
@@ -205,7 +205,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.HOST_ATTESTATION,
                 "host",
                 "a host of a trusted cluster is not attested",
-                (Colour.RED,),
+                (Color.RED,),
                 ("TaHostAttestFailEvent",),
                 f"{PREFIX}TaHostAttestPassEvent",
                 entity_of,
@@ -226,7 +226,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.PRIMARY_KEY,
                 "provider",
                 "a trust authority cannot use the primary key of a trusted key provider",
-                (Colour.RED,),
+                (Color.RED,),
                 ("kms.crypto.TrustAuthority.KmsUnhealthy",),
                 "the next look that finds nothing",
             ),

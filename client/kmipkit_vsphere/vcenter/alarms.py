@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from kmipkit_vsphere.model.clock import Clock
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import NotFound
 from kmipkit_vsphere.model.keys import escaped
@@ -41,7 +41,7 @@ class Alarms:
         for text in self._settings.settings(_SETTING).values():
             fields = decode(text.encode(), dict[str, Any])
             if _FORMER_COLOR in fields:
-                colour = Colour(fields[_FORMER_COLOR])
+                colour = Color(fields[_FORMER_COLOR])
                 self._save(replace(decode(text.encode(), Alarm), colour=colour))
 
     # Beginning and ending ------------------------------------------------------------------------
@@ -52,7 +52,7 @@ class Alarms:
         entity: Entity,
         event_type: str,
         message: str,
-        colour: Colour | None = None,
+        colour: Color | None = None,
     ) -> bool:
         """Raise an alarm, or renew its message; False if there was one of this type already.
 
@@ -63,7 +63,7 @@ class Alarms:
         alarm = Alarm(entity, event_type, message, self._now(), name, colour)
         is_new = known is None or known.event_type_id != event_type
         if known is not None and not is_new:
-            is_worse = known.colour is Colour.YELLOW and colour is Colour.RED
+            is_worse = known.colour is Color.YELLOW and colour is Color.RED
             if not is_worse and not self._must_repeat(known):
                 alarm = replace(known, message=message, colour=colour)
         self._save(alarm)
@@ -92,7 +92,7 @@ class Alarms:
         entity: Entity,
         event_type: str,
         message: str,
-        colour: Colour | None = None,
+        colour: Color | None = None,
     ) -> bool:
         """Begin an alarm, or end it if the message is empty; whether it has begun now."""
         if message:
@@ -130,7 +130,7 @@ class Alarms:
         """All alarms: the red ones first, then by entity."""
         texts = self._settings.settings(_SETTING).values()
         alarms = [decode(text.encode(), Alarm) for text in texts]
-        return sorted(alarms, key=lambda a: (a.colour is not Colour.RED, str(a.entity), a.alarm))
+        return sorted(alarms, key=lambda a: (a.colour is not Color.RED, str(a.entity), a.alarm))
 
     def acknowledge(self, user: str, name: AlarmName, entity: str) -> Alarm:
         """Note who knows of an alarm; :class:`NotFound` if there is none."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import click
 from msgspec import Meta
 
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
@@ -100,7 +100,7 @@ class Alarm(Message):
     message: str
     since: str
     alarm: AlarmName = AlarmName.MACHINE_LOCKED
-    colour: Colour = field(default=Colour.RED, name="color")
+    colour: Color = field(default=Color.RED, name="color")
     acknowledged_by: str | None = None
     acknowledged_at: str | None = None
 
@@ -111,7 +111,7 @@ class AlarmDefinition(Message):
     alarm: AlarmName
     entity_type: str
     condition: str
-    colours: list[Colour] = field(name="colors")
+    colours: list[Color] = field(name="colors")
     raised_by: list[str]
     cleared_by: str
 
