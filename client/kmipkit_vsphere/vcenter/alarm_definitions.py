@@ -10,9 +10,15 @@ from typing import Final, NamedTuple
 
 from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.vcenter.calls.events import AlarmDefinition, AlarmName, Entity, Event
+from kmipkit_vsphere.vcenter.calls.events import (
+    COMMON_PREFIX,
+    AlarmDefinition,
+    AlarmName,
+    Entity,
+    Event,
+)
 
-PREFIX: Final = "com.vmware.vc."
+PREFIX: Final = COMMON_PREFIX
 COMPLETE: Final = ("esx.", "vim.event.")
 """Events of hosts, and those that are classes of the API, do not have the common prefix."""
 
@@ -90,7 +96,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 "vCenter cannot use a key server",
                 (Color.RED,),
                 ("kms.crypto.Unreachable",),
-                f"{_POLL} that reaches it",
+                f"a request that it serves, or {_POLL} that reaches it",
             ),
             Definition(
                 AlarmName.KEY_PROVIDER_HEALTH,

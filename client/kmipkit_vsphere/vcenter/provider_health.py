@@ -9,12 +9,11 @@ from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.defects import contained, describe
 from kmipkit_vsphere.model.errors import InvalidArgument, VSphereError
-from kmipkit_vsphere.model.keys import escaped
 from kmipkit_vsphere.model.records import ManagementType, ProviderRecord
 from kmipkit_vsphere.providers import native
 from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.alarms import Alarms
-from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity
+from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity, key_server
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.health import (
     ProviderStatus,
@@ -97,7 +96,7 @@ class ProviderHealth:
         if record.type is not ManagementType.STANDARD:
             colour, reason = _COLOURS[record.type](record)
             return ProviderStatus(provider_id, colour, record.type, reasons=(reason,))
-        provider = self._providers.make_standard(record)
+        provider = self._providers.make_standard(record, reports=False)
         now = self._clock()
         checked = [
             await check_server(server, now, interactive=interactive) for server in provider.servers
@@ -139,7 +138,7 @@ class ProviderHealth:
             status.client_certificate,
         )
         for server in status.servers:
-            entity = Entity("keyServer", f"{escaped(status.provider)}/{server.name}")
+            entity = key_server(status.provider, server.name)
             self._alarms.set(
                 AlarmName.KEY_SERVER_CONNECTION,
                 entity,

@@ -353,6 +353,25 @@ def test_the_definitions_are_listed(tmp_path: Path) -> None:
     play(tmp_path, test).close()
 
 
+def test_a_request_that_a_key_server_serves_ends_its_alarm(tmp_path: Path) -> None:
+    """Before the next poll; one of another server, or a refused one, does not."""
+
+    async def test(s: Scene) -> None:
+        await s.prepare()
+        await s.call("EncryptVM", name="db1")
+        await server_down(s)
+        s.add_server("kms2", s.make_laboratory("second"))
+        await s.add_kms("SECOND", "kms2")
+        await s.call("GenerateKey", keyProvider="SECOND")
+        assert await alarm(s, AlarmName.KEY_SERVER_CONNECTION, "keyServer")
+        s.servers["kms1"].is_up = True
+        s.reboot("esx01")
+        await s.call("ReconnectHost", name="esx01")
+        assert await alarm(s, AlarmName.KEY_SERVER_CONNECTION, "keyServer") is None
+
+    play(tmp_path, test).close()
+
+
 # Acknowledging -----------------------------------------------------------------------------------
 
 

@@ -69,7 +69,15 @@ class RegisterKmsCluster(VCenterRequest[None]):
     management_type: Text = "trustAuthority"
 
 
-class UnregisterKmsCluster(VCenterRequest[None]):
+class ProviderRemoval(Message, omit_defaults=True):
+    """The provider was removed: what still uses its keys, and the hosts that did not say."""
+
+    warning: str = ""
+    still_used_by: list[str] = field(default_factory=list)
+    unknown_hosts: list[str] = field(default_factory=list)
+
+
+class UnregisterKmsCluster(VCenterRequest[ProviderRemoval]):
     """Remove a standard or trusted key provider."""
 
     cluster_id: Text
