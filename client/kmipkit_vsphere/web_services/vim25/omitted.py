@@ -87,7 +87,6 @@ VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId change
 VirtualHardware: autoCoresPerSocket virtualICH7MPresent virtualSMCPresent motherboardLayout
     simultaneousThreads
 VirtualMachine: capability layout layoutEx storage environmentBrowser parentVApp resourceConfig
-    snapshot rootSnapshot
 VirtualMachineCloneSpec: customization
 VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldWideNameType
     npivDesiredNodeWwns npivDesiredPortWwns npivTemporaryDisabled npivOnNonRdmDisks locationId
@@ -139,6 +138,8 @@ VirtualMachineRuntimeInfo: device vmFailoverInProgress dasVmProtection suspendTi
     minRequiredEVCModeKey offlineFeatureRequirement featureRequirement featureMask
     vFlashCacheAllocation paused snapshotInBackground quiescedForkParent instantCloneFrozen
     suspendedToMemory opNotificationTimeout iommuActive
+VirtualMachineSnapshot: config
+VirtualMachineSnapshotTree: backupManifest replaySupported
 VirtualMachineSummary: customValue
 VsanClusterConfigInfo: vsanEsaEnabled
 VsanClusterConfigInfoHostDefaultInfo: uuid checksumEnabled
