@@ -1,6 +1,7 @@
 """The managed objects of the endpoint; importing this package declares all of them."""
 
 from kmipkit_vsphere.web_services.objects import (
+    alarms,
     authorization,
     crypto_manager_host,
     crypto_manager_kmip,
@@ -19,6 +20,7 @@ from kmipkit_vsphere.web_services.objects import (
 )
 
 __all__ = [
+    "alarms",
     "authorization",
     "crypto_manager_host",
     "crypto_manager_kmip",
