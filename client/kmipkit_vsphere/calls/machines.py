@@ -41,6 +41,10 @@ class DiskDescription(Message):
     key_id: CryptoKeyId | None = None
 
 
+SnapshotName = Text | int
+"""A snapshot by its name, or by its id: a number, or a string that is no name."""
+
+
 class SnapshotInfo(Message):
     """A snapshot; ``key_ids`` are the keys of the home and the memory that it saved."""
 
@@ -139,7 +143,7 @@ class CloneMachine(Request[MachineInfo]):
     name: Text
     new_name: Text
     tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
-    snapshot: Text | None = None
+    snapshot: SnapshotName | None = None
 
 
 class LinkMachine(Request[MachineInfo]):
@@ -147,7 +151,7 @@ class LinkMachine(Request[MachineInfo]):
 
     name: Text
     new_name: Text
-    snapshot: Text | None = None
+    snapshot: SnapshotName | None = None
     key_id: CryptoKeyId | None = None
     tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
 
@@ -162,17 +166,18 @@ class CreateSnapshot(Request[MachineInfo]):
 
 
 class RevertToSnapshot(Request[MachineInfo]):
-    """Return to a snapshot, by its name or id."""
+    """Return to a snapshot; a machine whose memory it has is powered on, unless that is suppressed."""
 
     name: Text
-    snapshot: Text
+    snapshot: SnapshotName
+    suppress_power_on: bool = False
 
 
 class RemoveSnapshot(Request[MachineInfo]):
     """Remove a snapshot, by its name or id, or also all that follow it."""
 
     name: Text
-    snapshot: Text
+    snapshot: SnapshotName
     remove_children: bool = False
 
 

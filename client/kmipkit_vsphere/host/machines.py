@@ -231,7 +231,7 @@ class MachineManager:
         new_name: str,
         uuid: UUID | None = None,
         tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
-        snapshot: str | None = None,
+        snapshot: str | int | None = None,
     ) -> MachineInfo:
         """Copy a machine with its keys, or one of its snapshots.
 
@@ -250,7 +250,7 @@ class MachineManager:
         self,
         name: str,
         new_name: str,
-        snapshot: str | None = None,
+        snapshot: str | int | None = None,
         key_id: CryptoKeyId | None = None,
         tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
     ) -> MachineInfo:
@@ -260,14 +260,15 @@ class MachineManager:
         """
         machine = self._datastore.machine(name)
         self._keys.fetch(machine.key_ids())
-        if snapshot is None and machine.snapshots.current is None:
+        base = machine.snapshots.current if snapshot is None else snapshot
+        if base is None:
             raise InvalidState(
                 f"a linked clone stands on a snapshot, and {name} has none: take one first"
                 " (create-snapshot)"
             )
         uuid = uuid4()
         with self._machines.quiesced(name):
-            chosen = machine.snapshots.get(snapshot or str(machine.snapshots.current))
+            chosen = machine.snapshots.get(base)
             new = None if key_id is None else self._keys.new_key(key_id, str(uuid))
             keys = self._keys.crypto.keys()
             Cloning(machine, new_name, uuid, keys, tpm=tpm, snapshot=chosen).linked(new)

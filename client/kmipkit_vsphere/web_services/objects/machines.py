@@ -10,7 +10,7 @@ from kmipkit_vsphere.web_services.faults import key_id
 from kmipkit_vsphere.web_services.inventory import settings_path
 from kmipkit_vsphere.web_services.managed import prop
 from kmipkit_vsphere.web_services.objects.entity import status_of
-from kmipkit_vsphere.web_services.objects.machine_tasks import MachineTasks
+from kmipkit_vsphere.web_services.objects.snapshot_tasks import SnapshotTasks
 from kmipkit_vsphere.web_services.reconfiguration import FIRST_DISK_KEY
 from kmipkit_vsphere.web_services.vim25 import devices, machines, states
 from kmipkit_vsphere.web_services.vim25.basics import Description
@@ -36,7 +36,7 @@ _POWER: Final = {
 }
 
 
-class VirtualMachine(MachineTasks):
+class VirtualMachine(SnapshotTasks):
     """A machine."""
 
     @property
