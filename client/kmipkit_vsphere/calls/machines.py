@@ -32,13 +32,25 @@ class PowerState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class DiskLayer(Message):
+    """A layer of a disk, and the key that locks it; a plain one has none."""
+
+    disk: int
+    file: str
+    key_id: CryptoKeyId | None
+
+
 class DiskDescription(Message):
-    """One disk of a machine: its file, its size in bytes, and its key if it is encrypted."""
+    """One disk of a machine: its file, its size in bytes, and its key if it is encrypted.
+
+    ``parents`` are the layers below that file, from the top down.
+    """
 
     number: int
     file: str
     size: int
     key_id: CryptoKeyId | None = None
+    parents: list[DiskLayer] = field(default_factory=list)
 
 
 SnapshotName = Text | int
@@ -56,14 +68,6 @@ class SnapshotInfo(Message):
     is_current: bool
     has_memory: bool
     key_ids: list[CryptoKeyId]
-
-
-class DiskLayer(Message):
-    """A layer of a disk, and the key that locks it; a plain one has none."""
-
-    disk: int
-    file: str
-    key_id: CryptoKeyId | None
 
 
 class MachineInfo(Message):

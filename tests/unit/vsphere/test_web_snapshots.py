@@ -4,8 +4,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kmipkit_vsphere.host.layers import MAX_LAYERS
+from kmipkit_vsphere.web_services.codec import Writer
+from kmipkit_vsphere.web_services.versions import DEFAULT_RELEASE, RELEASES
+from kmipkit_vsphere.web_services.vim25.declaration import shape_of_value
+from kmipkit_vsphere.web_services.vim25.devices import VirtualDiskFlatVer2BackingInfo
+from lxml import etree
 from pyVmomi import vim, vmodl
-from vmomi_machines import check, clone, encrypt, encryption, host, key, machine, reconfigure
+from vmomi_machines import (
+    check,
+    clone,
+    disk_edit,
+    encrypt,
+    encryption,
+    host,
+    key,
+    machine,
+    reconfigure,
+)
 from vmomi_scene import Client
 
 
@@ -31,6 +47,16 @@ def write(client: Client, data: bytes) -> None:
 def read(client: Client, length: int = 7, name: str = "db 1") -> bytes:
     found = client.web.look(client.web.scene.host("esx01").guests.read_disk, name, 0, length)
     assert isinstance(found, bytes)
+    return found
+
+
+def layers_of(client: Client, name: str) -> list[tuple[str, str | None]]:
+    """The files of the first disk from the top down, each with the provider of its key."""
+    backing, found = machine(client, name).config.hardware.device[1].backing, []
+    while backing is not None:
+        key_id = backing.keyId
+        found.append((backing.fileName, None if key_id is None else key_id.providerId.id))
+        backing = backing.parent
     return found
 
 
@@ -115,7 +141,7 @@ def test_a_snapshot_with_memory_is_powered_on_unless_that_is_suppressed(tmp_path
 
 def test_clones_of_snapshots_and_linked_clones(tmp_path: Path) -> None:
     def test(client: Client) -> None:
-        reconfigure(client, crypto=encrypt())
+        reconfigure(client, crypto=encrypt(), deviceChange=[disk_edit(client, 0, encrypt())])
         first = take(client, "2")
         write(client, b"changed")
         second = take(client, "two")
@@ -129,6 +155,11 @@ def test_clones_of_snapshots_and_linked_clones(tmp_path: Path) -> None:
         other = clone(client, "other", location={**linked, "cryptoSpec": recrypt}, snapshot=first)
         assert other.config.keyId.providerId.id == "OTHER"
         assert machine(client).config.keyId.providerId.id == "KMS"
+        assert layers_of(client, "other") == [
+            ("[esx01-datastore] other/other-000001.vmdk", "OTHER"),
+            ("[esx01-datastore] db 1/db 1.vmdk", "KMS"),
+        ]
+        assert [name for _, name in layers_of(client, "db 1")] == ["KMS"] * 3
         with pytest.raises(vim.fault.ResourceInUse):
             client.result(first.RemoveSnapshot_Task(False))
         assert len(client.result(child.CreateSnapshot_Task("own", None, False, False)).vm.name) == 5
@@ -162,3 +193,15 @@ def test_references_of_no_snapshot(tmp_path: Path, moid: str) -> None:
             client.object(vim.vm.Snapshot, moid).RemoveSnapshot_Task(False)
 
     check(tmp_path, test)
+
+
+def test_as_many_layers_as_there_may_be_are_written() -> None:
+    backing = None
+    for number in range(MAX_LAYERS):
+        backing = VirtualDiskFlatVer2BackingInfo(
+            file_name=f"[ds] é/{number}.vmdk", disk_mode="persistent", parent=backing
+        )
+    root = etree.Element("{urn:vim25}x", nsmap={None: "urn:vim25"})
+    writer = Writer(RELEASES[DEFAULT_RELEASE].api)
+    writer.write(root, "{urn:vim25}backing", shape_of_value(backing), backing)
+    assert len(list(root.iter("{urn:vim25}fileName"))) == MAX_LAYERS

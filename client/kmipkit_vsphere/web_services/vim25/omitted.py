@@ -85,7 +85,7 @@ VirtualDevice: connectable slotInfo numaNode deviceGroupInfo
 VirtualDeviceConfigSpec: filterSpec changeMode
 VirtualDisk: shares storageIOAllocation diskObjectId vFlashCacheConfigInfo iofilter vDiskId
     vDiskVersion virtualDiskFormat nativeUnmanagedLinkedClone independentFilters guestReadOnly
-VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId changeId parent
+VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId changeId
     deltaDiskFormat digestEnabled deltaGrainSize deltaDiskFormatVariant
 VirtualHardware: autoCoresPerSocket virtualICH7MPresent virtualSMCPresent motherboardLayout
     simultaneousThreads
