@@ -53,8 +53,10 @@ class KeyPassword:
         return self._entered.get(subject)
 
 
-def new_password(file: Path | None, subject: str) -> bytes:
+def new_password(file: Path | None, subject: str, option: str = "--pkcs12-password-file") -> bytes:
     """The password for something that is to be encrypted: from a file, or asked for twice.
+
+    ``option`` is that of the command line for the file.
 
     Raises:
         CertificateError: there is neither a file nor a terminal, or the two answers differ.
@@ -64,7 +66,7 @@ def new_password(file: Path | None, subject: str) -> bytes:
     if not sys.stdin.isatty():
         raise CertificateError(
             f"there is no password for {subject}, and no terminal to ask for it; give a file with"
-            " --pkcs12-password-file"
+            f" {option}"
         )
     try:
         entered = getpass.getpass(f"New password of {subject}: ")

@@ -280,14 +280,16 @@ def set_password(context: click.Context, user: str, password_file: Path | None) 
     Example:
       kmipkit vcenter call ... set-password ada --password-file secret
     """
+    from kmipkit_certs.errors import CertificateError
+    from kmipkit_certs.passwords import new_password
+
     from kmipkit_vsphere.model.keys import SecretText
     from kmipkit_vsphere.vcenter.calls.users import SetPassword
 
-    text = (
-        click.prompt("Password", hide_input=True, confirmation_prompt=True).encode()
-        if password_file is None
-        else password(password_file)
-    )
+    try:
+        text = new_password(password_file, user, "--password-file")
+    except CertificateError as error:
+        raise click.ClickException(str(error)) from None
     _send(context, SetPassword(user, SecretText(text)))
 
 

@@ -201,13 +201,13 @@ def _context_with(
 
 def test_an_unknown_authority_means_no_service(server: RunningServer) -> None:
     stranger = Authority.create("kmipkit development CA", "ecdsa-p256", datetime.now(UTC))
-    context = _context_with(server, stranger, "stranger", datetime.now(UTC))
+    context = _context_with(server, stranger, "of-another-authority", datetime.now(UTC))
     assert "certificate" in refused_handshake(server, context)
 
 
 def test_an_expired_certificate_means_no_service(server: RunningServer) -> None:
     past = datetime.now(UTC) - timedelta(days=30)
-    context = _context_with(server, server.pki.authority(), "expired", past)
+    context = _context_with(server, server.pki.authority(), "outdated", past)
     assert "expired" in refused_handshake(server, context)
 
 

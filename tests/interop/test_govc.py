@@ -121,6 +121,27 @@ def test_commands_that_read(run: Run, words: tuple[str, ...]) -> None:
     assert run(*words)
 
 
+PLACE = ("-ds", "esx01-datastore", "-host", "/Laboratory/host/esx01/esx01")
+
+
+def test_snapshots(run: Run) -> None:
+    names = ("vor dem Umbau", "danach")
+    for name in names:
+        run("snapshot.create", "-vm", "db1", "-d", "wegen des Umbaus", name)
+    assert run("snapshot.tree", "-vm", "db1", "-d") == (
+        "vor dem Umbau - wegen des Umbaus\n  danach - wegen des Umbaus\n  . - wegen des Umbaus\n"
+    )
+    run("snapshot.revert", "-vm", "db1", names[0])
+    assert run("snapshot.tree", "-vm", "db1", "-C").strip() == names[0]
+    run("snapshot.revert", "-vm", "db1")
+    run("vm.clone", "-vm", "db1", "-snapshot", names[0], "-link", "-on=false", *PLACE, "verknüpft")
+    run("vm.destroy", "verknüpft")
+    run("snapshot.remove", "-vm", "db1", names[1])
+    assert run("snapshot.tree", "-vm", "db1").split("\n")[0] == names[0]
+    run("snapshot.remove", "-vm", "db1", "*")
+    assert run("snapshot.tree", "-vm", "db1") == ""
+
+
 def test_a_wrong_password(run: Run) -> None:
     text = run("about", "-l", exits=1, GOVC_PASSWORD="falsch geraten")
     assert "incorrect user name or password" in text

@@ -32,13 +32,29 @@ class PowerState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class DiskLayer(Message):
+    """A layer of a disk, and the key that locks it; a plain one has none."""
+
+    disk: int
+    file: str
+    key_id: CryptoKeyId | None
+
+
 class DiskDescription(Message):
-    """One disk of a machine: its file, its size in bytes, and its key if it is encrypted."""
+    """One disk of a machine: its file, its size in bytes, and its key if it is encrypted.
+
+    ``parents`` are the layers below that file, from the top down.
+    """
 
     number: int
     file: str
     size: int
     key_id: CryptoKeyId | None = None
+    parents: list[DiskLayer] = field(default_factory=list)
+
+
+SnapshotName = Text | int
+"""A snapshot by its name, or by its id: a number, or a string that is no name."""
 
 
 class SnapshotInfo(Message):
@@ -52,14 +68,6 @@ class SnapshotInfo(Message):
     is_current: bool
     has_memory: bool
     key_ids: list[CryptoKeyId]
-
-
-class DiskLayer(Message):
-    """A layer of a disk, and the key that locks it; a plain one has none."""
-
-    disk: int
-    file: str
-    key_id: CryptoKeyId | None
 
 
 class MachineInfo(Message):
@@ -139,7 +147,7 @@ class CloneMachine(Request[MachineInfo]):
     name: Text
     new_name: Text
     tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
-    snapshot: Text | None = None
+    snapshot: SnapshotName | None = None
 
 
 class LinkMachine(Request[MachineInfo]):
@@ -147,7 +155,7 @@ class LinkMachine(Request[MachineInfo]):
 
     name: Text
     new_name: Text
-    snapshot: Text | None = None
+    snapshot: SnapshotName | None = None
     key_id: CryptoKeyId | None = None
     tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
 
@@ -162,17 +170,18 @@ class CreateSnapshot(Request[MachineInfo]):
 
 
 class RevertToSnapshot(Request[MachineInfo]):
-    """Return to a snapshot, by its name or id."""
+    """Return to a snapshot; a machine whose memory it has is powered on, unless that is suppressed."""
 
     name: Text
-    snapshot: Text
+    snapshot: SnapshotName
+    suppress_power_on: bool = False
 
 
 class RemoveSnapshot(Request[MachineInfo]):
     """Remove a snapshot, by its name or id, or also all that follow it."""
 
     name: Text
-    snapshot: Text
+    snapshot: SnapshotName
     remove_children: bool = False
 
 

@@ -8,7 +8,7 @@ from kmipkit.spec.enums import Operation, State
 from kmipkit_vsphere.check_kms.findings import Concern, Finding
 from kmipkit_vsphere.check_kms.operation_advice import OPERATION_ADVICE
 from kmipkit_vsphere.check_kms.subject import Key, Subject, digest, key_id
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.providers.kmip_session import VERSION, KeyServerRefused, KMIPSession
@@ -74,7 +74,7 @@ async def register(subject: Subject) -> str:
 async def poll_health(subject: Subject) -> str:
     """The poll every 300 seconds, and the same with the page of the provider open."""
     status = await check_server(subject.server, subject.clock(), interactive=True)
-    if status.status is Colour.RED:
+    if status.status is Color.RED:
         raise Finding("; ".join(status.reasons))
     return f"the key provider is {status.status}"
 

@@ -21,7 +21,7 @@ from kmipkit_vsphere.check_kms.findings import (
 from kmipkit_vsphere.check_kms.operation_advice import OPERATION_ADVICE
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, Step
 from kmipkit_vsphere.check_kms.subject import Subject
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import (
     ClientNotTrusted,
     KeyProviderError,
@@ -40,7 +40,7 @@ _NOT_PASSED: Final = (Outcome.FAILED, Outcome.SKIPPED)
 class View:
     """What an administrator sees in the vSphere Client."""
 
-    colour: Colour
+    colour: Color
     event: str
     """The type of the event; empty if there is none."""
     alarms: tuple[AlarmName, ...]

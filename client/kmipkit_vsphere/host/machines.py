@@ -86,7 +86,7 @@ class MachineManager:
             migrate_encryption=machine.setting(MIGRATE_ENCRYPTION) or EncryptionMode.OPPORTUNISTIC,
             files=[str(path) for path in machine.files()],
             disk_descriptions=[
-                _described(number, volume, machine.chains[number])
+                _described(machine, number, volume, machine.chains[number])
                 for number, volume in machine.disks.items()
             ],
             encrypted_parts=_encrypted_parts(machine),
@@ -231,7 +231,7 @@ class MachineManager:
         new_name: str,
         uuid: UUID | None = None,
         tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
-        snapshot: str | None = None,
+        snapshot: str | int | None = None,
     ) -> MachineInfo:
         """Copy a machine with its keys, or one of its snapshots.
 
@@ -250,7 +250,7 @@ class MachineManager:
         self,
         name: str,
         new_name: str,
-        snapshot: str | None = None,
+        snapshot: str | int | None = None,
         key_id: CryptoKeyId | None = None,
         tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY,
     ) -> MachineInfo:
@@ -260,14 +260,15 @@ class MachineManager:
         """
         machine = self._datastore.machine(name)
         self._keys.fetch(machine.key_ids())
-        if snapshot is None and machine.snapshots.current is None:
+        base = machine.snapshots.current if snapshot is None else snapshot
+        if base is None:
             raise InvalidState(
                 f"a linked clone stands on a snapshot, and {name} has none: take one first"
                 " (create-snapshot)"
             )
         uuid = uuid4()
         with self._machines.quiesced(name):
-            chosen = machine.snapshots.get(snapshot or str(machine.snapshots.current))
+            chosen = machine.snapshots.get(base)
             new = None if key_id is None else self._keys.new_key(key_id, str(uuid))
             keys = self._keys.crypto.keys()
             Cloning(machine, new_name, uuid, keys, tpm=tpm, snapshot=chosen).linked(new)
@@ -386,12 +387,16 @@ class MachineManager:
         return not any(key.provider_id in unreachable for key in key_ids)
 
 
-def _described(number: int, volume: Volume, chain: layers.Chain) -> DiskDescription:
+def _described(
+    machine: Machine, number: int, volume: Volume, chain: layers.Chain
+) -> DiskDescription:
     """A disk without looking into it; the size of one whose file is missing is not known."""
     keys, size = volume.key_ids(), 0
     with contextlib.suppress(FileNotFoundError):
         size = layers.capacity_of(chain)
-    return DiskDescription(number, volume.descriptor.name, size, keys[0] if keys else None)
+    key_id = keys[0] if keys else None
+    parents = [_layer(machine, number, layer) for layer in chain[1:]]
+    return DiskDescription(number, volume.descriptor.name, size, key_id, parents)
 
 
 def _endorsement_key(machine: Machine, opened: OpenMachine | None) -> str | None:
@@ -429,15 +434,16 @@ def _layers(machine: Machine) -> list[DiskLayer]:
     """All layers of all disks; those of the present state first, from the top down."""
     chains = [*machine.chains.items(), *((key[1], chain) for key, chain in machine.frozen.items())]
     found = {
-        layer.volume.descriptor: DiskLayer(
-            disk=disk,
-            file=layer.file if machine.has(layer) else _shared_file(layer),
-            key_id=layer.key_id(),
-        )
+        layer.volume.descriptor: _layer(machine, disk, layer)
         for disk, chain in chains
         for layer in chain
     }
     return list(found.values())
+
+
+def _layer(machine: Machine, disk: int, layer: layers.Layer) -> DiskLayer:
+    file = layer.file if machine.has(layer) else _shared_file(layer)
+    return DiskLayer(disk=disk, file=file, key_id=layer.key_id())
 
 
 def _shared_file(layer: layers.Layer) -> str:

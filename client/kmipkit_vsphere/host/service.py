@@ -252,7 +252,8 @@ class MachineCalls:
         return await in_thread(create, request.name, request.snapshot, request.description)
 
     async def revert(self, request: machines.RevertToSnapshot) -> MachineInfo:
-        return await in_thread(self._snapshots.revert, request.name, request.snapshot)
+        revert = partial(self._snapshots.revert, suppress_power_on=request.suppress_power_on)
+        return await in_thread(revert, request.name, request.snapshot)
 
     async def remove_snapshot(self, request: machines.RemoveSnapshot) -> MachineInfo:
         remove = partial(self._snapshots.remove, children=request.remove_children)

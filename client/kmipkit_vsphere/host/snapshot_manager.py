@@ -61,10 +61,13 @@ class SnapshotManager:
             )
         return self._machines.unlock(name)
 
-    def revert(self, name: str, snapshot: str) -> MachineInfo:
+    def revert(
+        self, name: str, snapshot: str | int, *, suppress_power_on: bool = False
+    ) -> MachineInfo:
         """RevertToSnapshot: the present state is lost, unless a snapshot of it was taken.
 
-        The machine is powered on afterwards if the snapshot has a memory, otherwise off.
+        The machine is powered on afterwards if the snapshot has a memory and ``suppress_power_on``
+        is not set, otherwise off.
         """
         with self._quiesced(name) as machine:
             key_for = partial(self._keys.new_key, machine_id=machine.uuid)
@@ -72,11 +75,11 @@ class SnapshotManager:
                 machine, machine.snapshots.get(snapshot), self._keys.crypto.keys(), key_for
             )
             self._power.discard(name)
-            if memory is not None:
+            if memory is not None and not suppress_power_on:
                 self._power.restore(name, memory)
         return self._machines.unlock(name)
 
-    def remove(self, name: str, snapshot: str, *, children: bool = False) -> MachineInfo:
+    def remove(self, name: str, snapshot: str | int, *, children: bool = False) -> MachineInfo:
         """RemoveSnapshot, optionally with all that follow it; then disks are consolidated."""
         with self._quiesced(name) as machine:
             number = machine.snapshots.get(snapshot).id

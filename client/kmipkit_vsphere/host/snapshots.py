@@ -110,12 +110,12 @@ class SnapshotList:
 
     # Finding -------------------------------------------------------------------------------------
 
-    def get(self, name_or_id: str) -> Snapshot:
-        """The snapshot of this id or name.
+    def get(self, name_or_id: str | int) -> Snapshot:
+        """The snapshot of this name or id; a number is always an id, a string is a name first.
 
         Raises :class:`NotFound`, and :class:`InvalidArgument` if several have the name.
         """
-        by_id = [s for s in self.snapshots.values() if str(s.id) == name_or_id]
+        by_id = [s for s in self.snapshots.values() if str(s.id) == str(name_or_id)]
         named = [s for s in self.snapshots.values() if s.name == name_or_id]
         if not named and not by_id:
             raise NotFound(f"there is no snapshot {name_or_id}")

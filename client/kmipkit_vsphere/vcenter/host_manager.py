@@ -40,6 +40,7 @@ from kmipkit_vsphere.vcenter.caller import SYSTEM, Caller
 from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity
 from kmipkit_vsphere.vcenter.calls.hosts import UnlockOutcome, UnlockResult
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
+from kmipkit_vsphere.vcenter.host_connections import HostConnections
 from kmipkit_vsphere.vcenter.host_encryption import HostDialer, HostEncryption, log
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.privileges import Privilege
@@ -66,6 +67,7 @@ class HostManager(HostEncryption):
         super().__init__(store, crypto, dial, locks)
         self._store = store
         self.alarms = alarms
+        self.connections = HostConnections(crypto.event_log, alarms)
         self._incomplete: set[str] = set()
         """Hosts with machines that are still locked."""
 
@@ -119,6 +121,7 @@ class HostManager(HostEncryption):
                 raise ResourceInUse(f"machines are registered on host {name}: {', '.join(users)}")
             self._inventory.remove_host(name)
             self.alarms.end_all(Entity("host", name))
+            self.connections.forget(name)
             self._boots.pop(name, None)
             self._incomplete.discard(name)
 
@@ -137,15 +140,16 @@ class HostManager(HostEncryption):
             if info.uuid != host.uuid:
                 raise InvalidArgument(f"the host at {moved.address}:{moved.port} is not {name}")
             self._inventory.put_host(moved)
+            self.connections.note_answer(moved)
         return await self._synchronise(caller, name)
 
     # Keys for hosts that restarted ---------------------------------------------------------------
 
     async def synchronise_restarted(self) -> None:
-        """Give every host that restarted since the last time its keys.
+        """Ask every host whether it restarted since the last time, and give it its keys if so.
 
         A host that does not answer, or with a machine that stays locked, is tried again the next
-        time.
+        time; after several times, one that does not answer has an alarm.
         """
         limiter = trio.CapacityLimiter(MAX_CONCURRENT)
 
@@ -159,9 +163,14 @@ class HostManager(HostEncryption):
     async def _synchronise_if_restarted(self, name: str) -> None:
         async with self._locks.host(name):
             host = self._inventory.host(name)
+            try:
+                info = await self.call(host, HostInfo())
+            except HostUnreachable as failure:
+                self.connections.note_failure(host, failure)
+                raise
+            self.connections.note_answer(host)
             if host.key_id is None:
                 return
-            info = await self.call(host, HostInfo())
             if info.boot_id == self._boots.get(name) and name not in self._incomplete:
                 return
         await self._synchronise(SYSTEM, name)

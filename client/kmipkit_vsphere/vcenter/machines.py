@@ -58,7 +58,7 @@ class CloneSpec:
     name: str
     new_name: str
     tpm: TPMProvisionPolicy = TPMProvisionPolicy.COPY
-    snapshot: str | None = None
+    snapshot: host_calls.SnapshotName | None = None
     is_linked: bool = False
     provider_id: str | None = None
     folder: str | None = None

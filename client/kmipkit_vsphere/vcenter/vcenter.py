@@ -58,55 +58,36 @@ class VCenter:
         self.store = store
         self.clock = clock
         self.authorization = Authorization(store.permissions, frozenset(administrators))
-        self.alarms = Alarms(store, clock)
-        self.crypto = CryptoManagerKmip(store, key_server, clock, trust, locks, self.alarms)
-        self.hosts = HostManager(store, self.crypto, host, locks, self.alarms)
-        self.natives = NativeProviders(store, clock, self.crypto.event_log, self.hosts, locks)
-        self.policies = Policies(store)
-        self.encryption = MachineEncryption(
-            store, self.crypto, self.hosts, self.natives, locks, self.policies
+        alarms = self.alarms = Alarms(store, clock)
+        crypto = self.crypto = CryptoManagerKmip(store, key_server, clock, trust, locks, alarms)
+        events = crypto.event_log
+        hosts = self.hosts = HostManager(store, crypto, host, locks, alarms)
+        natives = self.natives = NativeProviders(store, clock, events, hosts, locks)
+        policies = self.policies = Policies(store)
+        encryption = self.encryption = MachineEncryption(
+            store, crypto, hosts, natives, locks, policies
         )
-        self.migrations = MigrationManager(store, self.hosts)
+        self.migrations = MigrationManager(store, hosts)
         self.machines = Machines(
-            store,
-            self.crypto,
-            self.hosts,
-            self.encryption,
-            self.migrations,
-            locks,
-            clock,
-            self.policies,
+            store, crypto, hosts, encryption, self.migrations, locks, clock, policies
         )
         self.policy_assignment = PolicyAssignment(
-            self.policies, self.crypto, self.machines, self.encryption, self.alarms
+            policies, crypto, self.machines, encryption, alarms
         )
-        self.vsan = VsanClusters(store, self.crypto, self.hosts, self.natives, instance)
-        self.persistence = KeyPersistence(store, self.hosts)
-        self.trusted_admins = TrustedAdmins(store, self.crypto.event_log)
-        self.trust_authority = TrustAuthorityCluster(
-            store, instance, self.hosts, trust, self.crypto.event_log
-        )
+        self.vsan = VsanClusters(store, crypto, hosts, natives, instance)
+        self.persistence = KeyPersistence(store, hosts)
+        self.trusted_admins = TrustedAdmins(store, events)
+        authority = TrustAuthorityCluster(store, instance, hosts, trust, events)
+        self.trust_authority = authority
         self.trust_authority_monitor = TrustAuthorityMonitor(
-            self.trust_authority, trust, self.crypto.event_log, self.hosts.alarms, clock
+            authority, trust, events, alarms, clock
         )
-        self.usage = KeyUsage(
-            store, self.crypto, self.hosts, lambda: self.trust_authority.primary_keys
-        )
+        self.usage = KeyUsage(store, crypto, hosts, lambda: authority.primary_keys)
         self.replacement = ProviderReplacement(
-            store,
-            self.crypto,
-            self.hosts,
-            self.natives,
-            self.encryption,
-            self.vsan,
-            self.usage,
+            store, crypto, hosts, natives, encryption, self.vsan, self.usage
         )
         self.trusted_clusters = TrustedClusters(
-            store,
-            instance,
-            self.hosts,
-            lambda: self.trust_authority.is_configured,
-            self.crypto.event_log,
+            store, instance, hosts, lambda: authority.is_configured, events
         )
 
     async def run_background_tasks(self) -> None:

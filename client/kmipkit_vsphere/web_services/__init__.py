@@ -10,6 +10,7 @@
 ``requests``                   calls of the API as calls of vCenter, with the API's names in faults
 ``reconfiguration``            what a specification asks of a machine, in the order that is possible
 ``placement``                  on which host a new or moved machine is to be
+``alarm_states``               vCenter's alarms as states of entities of the API
 ``event_selection``            which events a filter selects, and how they are shown
 ``rest``                       the REST API for native key providers
 ``application``, ``server``    ASGI and HTTPS

@@ -10,10 +10,11 @@ import trio
 
 from kmipkit_vsphere.calls.host import HostDescription, HostInfo
 from kmipkit_vsphere.calls.machines import MachineInfo
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import NotFound, VSphereError
 from kmipkit_vsphere.model.records import HostRecord, MachineRecord
 from kmipkit_vsphere.vcenter.caller import Caller
+from kmipkit_vsphere.vcenter.calls.events import Alarm
 from kmipkit_vsphere.vcenter.command import VCenterRequest
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.vcenter.vcenter import VCenter
@@ -120,15 +121,23 @@ class Call:
         return tree
 
     @property
-    def colours(self) -> dict[str, Colour]:
+    def alarms(self) -> list[Alarm]:
+        """All alarms, the red ones first."""
+        if "alarms" not in self._known:
+            self._known["alarms"] = self.vcenter.alarms.all()
+        alarms: list[Alarm] = self._known["alarms"]
+        return alarms
+
+    @property
+    def colours(self) -> dict[str, Color]:
         """The colours of entities that have an alarm; that of the worst one."""
         known = self._known.get("colours")
         if known is None:
             known = {}
-            for alarm in self.vcenter.alarms.all():  # the red ones first
+            for alarm in self.alarms:  # the red ones first
                 known.setdefault(f"{alarm.entity.type}/{alarm.entity.name}", alarm.colour)
             self._known["colours"] = known
-        colours: dict[str, Colour] = known
+        colours: dict[str, Color] = known
         return colours
 
     async def machine(self, record: MachineRecord) -> MachineInfo | None:

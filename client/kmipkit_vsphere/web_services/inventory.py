@@ -30,6 +30,9 @@ NETWORK_FOLDER: Final = Ref("Folder", "group-n6")
 NETWORK: Final = Ref("Network", "network-7")
 DATACENTER_NAME: Final = "Laboratory"
 NETWORK_NAME: Final = "VM Network"
+SNAPSHOT: Final = "VirtualMachineSnapshot"
+SNAPSHOT_PREFIX: Final = "snapshot-"
+MAX_DIGITS: Final = 18
 _FIRST: Final = 10
 """Numbers below are those of the fixed objects."""
 
@@ -120,6 +123,24 @@ class InventoryTree:
     def host_ref(self, host: str) -> Ref:
         """The reference of a host."""
         return self._ref("HostSystem", "host-", "host", host)
+
+    def snapshot_ref(self, machine: MachineRecord, number: int) -> Ref:
+        """The reference of a snapshot of a machine."""
+        return self._ref(SNAPSHOT, SNAPSHOT_PREFIX, "snapshot", f"{machine.uuid}/{number}")
+
+    def find_snapshot(self, ref: Ref) -> "tuple[Node, int] | None":
+        """The machine and the number of a snapshot; the host knows whether it still exists."""
+        digits = ref.value.removeprefix(SNAPSHOT_PREFIX)
+        if ref.type != SNAPSHOT or not ref.value.startswith(SNAPSHOT_PREFIX):
+            return None
+        if not digits.isascii() or not digits.isdecimal() or len(digits) > MAX_DIGITS:
+            return None
+        name = self._numbers.name("snapshot", int(digits) - _FIRST)
+        if name is None:
+            return None
+        uuid, _, number = name.rpartition("/")
+        node = self._nodes.get(self._ref("VirtualMachine", "vm-", "machine", uuid))
+        return None if node is None else (node, int(number))
 
     # Building -------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from kmipkit_vsphere.check_kms.report import lines, make_report
 from kmipkit_vsphere.check_kms.runner import INTERRUPTED, Run, Verdict, play
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, KEYS, OUTAGES, STEPS, Step, select
 from kmipkit_vsphere.check_kms.subject import Options, Subject
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import KeyServerUnreachable
 from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
@@ -189,7 +189,7 @@ def test_a_key_that_arrives_late_on_another_server_is_a_warning_with_the_time() 
     assert verdict.outcome is Outcome.WARNED
     assert "only after 4." in verdict.problem
     assert verdict.view is not None
-    assert verdict.view.colour is Colour.YELLOW
+    assert verdict.view.colour is Color.YELLOW
 
 
 def test_a_key_that_never_arrives_on_another_server_is_a_failure() -> None:
@@ -283,7 +283,7 @@ def test_the_colour_of_a_symptom_is_one_of_its_alarms(name: str) -> None:
         alarms = step.symptom.alarms(failure)
         permitted = [DEFINITIONS[alarm].colours for alarm in alarms]
         assert not permitted or any(step.symptom.colour in colours for colours in permitted)
-        assert bool(step.symptom.event_type(failure)) == (step.symptom.colour is not Colour.GREEN)
+        assert bool(step.symptom.event_type(failure)) == (step.symptom.colour is not Color.GREEN)
 
 
 def test_a_selection_has_what_it_needs() -> None:

@@ -327,7 +327,7 @@ def test_each_change_of_a_provider_or_of_trust_is_an_event() -> None:
     """Either the row says so, or the handler writes an event with more in it."""
     own = {
         *("CreateNativeProvider", "DownloadBackup", "ImportProvider", "DeleteNativeProvider"),
-        "UpdateNativeProvider",
+        *("UpdateNativeProvider", "ReplacePrimaryKey"),
         "RegisterKmipServer",
         *("TrustAuthorityRemediate", "RemediateTrustedCluster"),
     }

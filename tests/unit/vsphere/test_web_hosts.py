@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.web_services.managed import ManagedObject
 from kmipkit_vsphere.web_services.objects.compute import ClusterComputeResource
 from kmipkit_vsphere.web_services.objects.crypto_manager_host import CryptoManagerHostKMS
 from kmipkit_vsphere.web_services.objects.folders import Folder
 from kmipkit_vsphere.web_services.objects.hosts import HostSystem
 from kmipkit_vsphere.web_services.objects.machines import VirtualMachine
+from kmipkit_vsphere.web_services.objects.snapshots import VirtualMachineSnapshot
 from pyVmomi import vim, vmodl
 from vmomi_machines import (
     check,
@@ -178,10 +181,42 @@ for method, privilege, given in (
     CALLS[f"host {method}"] = (manager_call(method, *given), f"Cryptographer.{privilege}")
 
 
+for method, privilege, arguments in (
+    ("CreateSnapshot_Task", "CreateSnapshot", ("é/1", None, False, False)),
+    ("CreateSnapshotEx_Task", "CreateSnapshot", ("é/1", None, False, None)),
+    ("RevertToCurrentSnapshot_Task", "RevertToSnapshot", ()),
+    ("RemoveAllSnapshots_Task", "RemoveSnapshot", ()),
+    ("ConsolidateVMDisks_Task", "RemoveSnapshot", ()),
+):
+    CALLS[method] = (
+        lambda c, method=method, given=arguments: getattr(machine(c), method)(*given),
+        f"VirtualMachine.State.{privilege}",
+    )
+for method, privilege, arguments in (
+    ("RevertToSnapshot_Task", "RevertToSnapshot", ()),
+    ("RemoveSnapshot_Task", "RemoveSnapshot", (True,)),
+):
+    CALLS[method] = (
+        lambda c, method=method, given=arguments: getattr(
+            machine(c).snapshot.currentSnapshot, method
+        )(*given),
+        f"VirtualMachine.State.{privilege}",
+    )
+
+
 def test_the_table_has_every_method() -> None:
     named = {name.removeprefix("host ").partition(",")[0] for name in CALLS}
-    for kind in (VirtualMachine, Folder, HostSystem, ClusterComputeResource, CryptoManagerHostKMS):
-        assert set(kind.METHODS) - named == {"Fetch"}, kind.__name__
+    kinds: tuple[type[ManagedObject], ...] = (
+        VirtualMachine,
+        VirtualMachineSnapshot,
+        Folder,
+        HostSystem,
+        ClusterComputeResource,
+        CryptoManagerHostKMS,
+    )
+    for kind in kinds:
+        changing = {n for n, row in kind.METHODS.items() if row.privilege is not Privilege.VIEW}
+        assert changing - named == {"Fetch"}, kind.__name__
 
 
 def test_every_method_needs_its_privilege(tmp_path: Path) -> None:
@@ -202,6 +237,7 @@ def test_every_method_needs_its_privilege(tmp_path: Path) -> None:
 
     async def prepare(s: Scene) -> None:
         await laboratory(s)
+        await s.call("CreateSnapshot", name="db 1", snapshot="vor dem Umbau")
         await s.call("SetPermission", entity="/", principal="reader", role="ReadOnly")
 
     talk(tmp_path, test, prepare)

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final, Literal
 import click
 from msgspec import Meta
 
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.keys import escaped
-from kmipkit_vsphere.model.message import Message, Text
+from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
 from kmipkit_vsphere.vcenter.command_line import aligned
 from kmipkit_vsphere.vcenter.privileges import Privilege
@@ -86,6 +86,7 @@ class AlarmName(StrEnum):
     CERTIFICATE = "certificate"
     NATIVE_PROVIDER_BACKUP = "nativeProviderBackup"
     KEY_MISSING = "keyMissing"
+    HOST_CONNECTION = "hostConnection"
     HOST_NEEDS_ENCRYPTION = "hostNeedsEncryption"
     HOST_KEY_MISSING = "hostKeyMissing"
     MACHINE_LOCKED = "machineLocked"
@@ -109,7 +110,7 @@ class Alarm(Message):
     message: str
     since: str
     alarm: AlarmName = AlarmName.MACHINE_LOCKED
-    colour: Colour = Colour.RED
+    colour: Color = field(default=Color.RED, name="color")
     acknowledged_by: str | None = None
     acknowledged_at: str | None = None
 
@@ -120,7 +121,7 @@ class AlarmDefinition(Message):
     alarm: AlarmName
     entity_type: str
     condition: str
-    colours: list[Colour]
+    colours: list[Color] = field(name="colors")
     raised_by: list[str]
     cleared_by: str
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import click
 from msgspec import Meta
 
-from kmipkit_vsphere.calls.machines import MachineInfo, TPMProvisionPolicy
+from kmipkit_vsphere.calls.machines import MachineInfo, SnapshotName, TPMProvisionPolicy
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.model.message import Count, Message, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode
@@ -76,7 +76,7 @@ class CloneVM(VCenterRequest[MachineInfo]):
     name: Text
     new_name: Text
     tpm_provision_policy: TPMProvisionPolicy = TPMProvisionPolicy.COPY
-    snapshot: Text | None = None
+    snapshot: SnapshotName | None = None
     linked: bool = False
     key_provider: Text | None = None
     folder: Text | None = None

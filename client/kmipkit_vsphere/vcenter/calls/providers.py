@@ -146,7 +146,7 @@ class CertificateInfo(Message):
 
 
 class KmipServerStatus(Message):
-    """One key server: colour, connection, trust in both directions, and what is wrong."""
+    """One key server: color, connection, trust in both directions, and what is wrong."""
 
     name: str
     status: str
@@ -169,7 +169,7 @@ class KmipClusterStatus(Message):
 
 
 class RetrieveKmipServersStatus(VCenterQuery[list[KmipClusterStatus]]):
-    """Show the status of every key server: colour and reasons."""
+    """Show the status of every key server: color and reasons."""
 
     clusters: list[str] | None = None
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kmipkit_vsphere.calls.machines import DiskLayer, SnapshotInfo
+from kmipkit_vsphere.calls.machines import DiskLayer, SnapshotInfo, SnapshotName
 from kmipkit_vsphere.model.message import Message, Text
 from kmipkit_vsphere.vcenter.calls.arguments import NAME
 from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterQuery, VCenterRequest
@@ -37,14 +37,15 @@ class RevertToSnapshot(VCenterRequest[SnapshotTree]):
     """Return a machine to a snapshot; what it did since is lost."""
 
     name: Text
-    snapshot: Text
+    snapshot: SnapshotName
+    suppress_power_on: bool = False
 
 
 class RemoveSnapshot(VCenterRequest[SnapshotTree]):
     """Remove a snapshot; the present state of the machine stays."""
 
     name: Text
-    snapshot: Text
+    snapshot: SnapshotName
     remove_children: bool = False
 
 
@@ -84,7 +85,16 @@ ROWS: Final = (
         Privilege.REVERT_TO_SNAPSHOT,
         MACHINE,
         "revert-snapshot",
-        (NAME, _SNAPSHOT),
+        (
+            NAME,
+            _SNAPSHOT,
+            Argument(
+                "--suppress-power-on",
+                "suppressPowerOn",
+                bool,
+                help="Leave it off even if the snapshot has its memory.",
+            ),
+        ),
         'revert-snapshot db1 "before the upgrade"',
     ),
     Row(

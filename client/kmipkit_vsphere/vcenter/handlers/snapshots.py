@@ -31,7 +31,9 @@ async def create(vcenter: VCenter, caller: Caller, request: CreateSnapshot) -> S
 
 @RevertToSnapshot.handler
 async def revert(vcenter: VCenter, caller: Caller, request: RevertToSnapshot) -> SnapshotTree:
-    revert_to = host_calls.RevertToSnapshot(request.name, request.snapshot)
+    revert_to = host_calls.RevertToSnapshot(
+        request.name, request.snapshot, request.suppress_power_on
+    )
     return _tree(await vcenter.machines.change(caller, request.name, "RevertToSnapshot", revert_to))
 
 

@@ -13,6 +13,13 @@ class ManagedObjects:
             for number, kind, name in database.rows("SELECT number, kind, name FROM managed_object")
         }
 
+    def name(self, kind: str, number: int) -> str | None:
+        """The name of the object that has this number; None if there is none of this kind."""
+        matches = (
+            name for (k, name), known in self._numbers.items() if (k, known) == (kind, number)
+        )
+        return next(matches, None)
+
     def number(self, kind: str, name: str) -> int:
         """The number of an object, given to it when it is first asked for."""
         known = self._numbers.get((kind, name))

@@ -1,6 +1,7 @@
 """The managed objects of the endpoint; importing this package declares all of them."""
 
 from kmipkit_vsphere.web_services.objects import (
+    alarms,
     authorization,
     crypto_manager_host,
     crypto_manager_kmip,
@@ -12,12 +13,14 @@ from kmipkit_vsphere.web_services.objects import (
     search_index,
     service_instance,
     session_manager,
+    snapshots,
     storage_policies,
     tasks,
     views,
 )
 
 __all__ = [
+    "alarms",
     "authorization",
     "crypto_manager_host",
     "crypto_manager_kmip",
@@ -29,6 +32,7 @@ __all__ = [
     "search_index",
     "service_instance",
     "session_manager",
+    "snapshots",
     "storage_policies",
     "tasks",
     "views",

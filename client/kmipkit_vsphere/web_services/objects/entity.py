@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import NoPermission
 from kmipkit_vsphere.vcenter.privileges import Privilege
+from kmipkit_vsphere.web_services.alarm_states import states_on
 from kmipkit_vsphere.web_services.inventory import Node
 from kmipkit_vsphere.web_services.managed import ExtensibleManagedObject, prop
 from kmipkit_vsphere.web_services.objects.roles import permissions_on, role_ids
+from kmipkit_vsphere.web_services.vim25.alarms import AlarmState
 from kmipkit_vsphere.web_services.vim25.authorization import Permission
 from kmipkit_vsphere.web_services.vim25.declaration import Ref
 from kmipkit_vsphere.web_services.vim25.states import ManagedEntityStatus
@@ -67,6 +69,11 @@ class ManagedEntity(ExtensibleManagedObject):
         return permissions_on(call, self.node)
 
     @prop()
+    def triggered_alarm_state(self, call: "Call") -> Sequence[AlarmState]:
+        """The alarms of this entity and of all below it."""
+        return states_on(call, [self.node, *self.node.walk()])
+
+    @prop()
     def alarm_actions_enabled(self, _call: "Call") -> bool:
         """Alarms of the laboratory have no actions."""
         return False
@@ -74,7 +81,7 @@ class ManagedEntity(ExtensibleManagedObject):
 
 def status_of(call: "Call", node: Node) -> ManagedEntityStatus:
     """The colour of an entity."""
-    return ManagedEntityStatus(call.colours.get(node.entity, Colour.GREEN))
+    return ManagedEntityStatus(call.colours.get(node.entity, Color.GREEN))
 
 
 def visible(call: "Call", nodes: Sequence[Node], *types: str) -> list[Ref]:

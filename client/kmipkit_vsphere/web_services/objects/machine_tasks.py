@@ -52,10 +52,25 @@ def check_supported(spec: specs.VirtualMachineCloneSpec) -> None:
     config = spec.config
     if spec.template:
         raise Fault(NotSupported(), "the laboratory has no templates")
-    if spec.snapshot is not None:
-        raise Fault(NotSupported(), "a clone is made of the present state of a machine")
     if config is not None and (config.crypto or config.vm_profile or config.device_change):
         raise Fault(NotSupported(), "change the clone when it is there, or by its location")
+
+
+def _key_of_link(call: "Call", changes: Plan) -> str | None:
+    """The provider of the key of a linked clone; None if it has the keys of its parent.
+
+    A linked clone has one key for its home and its own layers, which is new; the layers of its parent
+    keep theirs.
+    """
+    changed = changes.recrypt.pop(HOME, None)
+    if changes.encrypt or changes.decrypt or changes.recrypt or changes.policies:
+        raise Fault(NotSupported(), "a linked clone is encrypted like its parent")
+    if changed is None:
+        return None
+    is_deep, key = changed
+    if is_deep or key.key_id is not None:
+        raise Fault(NotSupported(), "a linked clone may have a new key of a provider, no other one")
+    return key.provider or call.vcenter.crypto.providers.default()
 
 
 class MachineTasks(ManagedEntity, mixin=True):
@@ -160,22 +175,36 @@ class MachineTasks(ManagedEntity, mixin=True):
                 DuplicateName(name=name, object=known), f"there is a machine {name} already"
             )
         info = await self._info(call)
+        changes = self._location_plan(call, info, location)
+        target = host_for(call, location.host, location.pool, location.datastore)
+        is_linked = location.disk_move_type == _LINKED
+        key_provider = None
+        if is_linked:
+            if target is not None and target.name != self._record.host:
+                raise Fault(NotSupported(), "a linked clone stands on the datastore of its parent")
+            key_provider, changes = _key_of_link(call, changes), Plan()
         members = {
             "name": self._record.name,
             "newName": new_name,
             "tpmProvisionPolicy": spec.tpm_provision_policy or None,
-            "linked": location.disk_move_type == _LINKED,
+            "snapshot": self._snapshot_of(call, spec.snapshot),
+            "linked": is_linked,
+            "keyProvider": key_provider,
             "folder": call.entity_of(folder),
         }
-        names = {"tpmProvisionPolicy": "spec.tpmProvisionPolicy", "newName": "name"}
+        names = {
+            "snapshot": "spec.snapshot",
+            "tpmProvisionPolicy": "spec.tpmProvisionPolicy",
+            "newName": "name",
+        }
         request = request_of(machine_calls.CloneVM, members, names)
-        changes = self._location_plan(call, info, location)
-        target = host_for(call, location.host, location.pool, location.datastore)
         more = [
             (privilege, self.entity)
             for change in changes.requests(self._record.name)
             if (privilege := _PRIVILEGES.get(type(change))) is not None
         ]
+        if key_provider is not None:
+            more.append((Privilege.ENCRYPT, self.entity))
         call.endpoint.service.authorize(request, call.user, *more)
 
         async def work() -> Ref | None:
@@ -190,6 +219,17 @@ class MachineTasks(ManagedEntity, mixin=True):
             return call.endpoint.ref_of(f"machine/{new_name}")
 
         return self._start(call, "clone", work, request)
+
+    def _snapshot_of(self, call: "Call", ref: Ref | None) -> int | None:
+        """The number of the snapshot to clone."""
+        if ref is None:
+            return None
+        found = call.inventory.find_snapshot(ref)
+        if found is None or found[0].ref != self.ref:
+            raise errors.InvalidArgument(
+                f"{ref} is no snapshot of {self.node.name}", invalid_property="spec.snapshot"
+            )
+        return found[1]
 
     def _location_plan(
         self, call: "Call", info: MachineInfo, location: specs.VirtualMachineRelocateSpec

@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from kmipkit_vsphere.calls.machines import DiskDescription, MachineInfo, MachineState, PowerState
+from kmipkit_vsphere.calls.machines import (
+    DiskDescription,
+    DiskLayer,
+    MachineInfo,
+    MachineState,
+    PowerState,
+)
 from kmipkit_vsphere.model.records import HostRecord, MachineRecord
 from kmipkit_vsphere.web_services.faults import key_id
-from kmipkit_vsphere.web_services.inventory import settings_path
+from kmipkit_vsphere.web_services.inventory import datastore_name, settings_path
 from kmipkit_vsphere.web_services.managed import prop
 from kmipkit_vsphere.web_services.objects.entity import status_of
-from kmipkit_vsphere.web_services.objects.machine_tasks import MachineTasks
+from kmipkit_vsphere.web_services.objects.snapshot_tasks import SnapshotTasks
 from kmipkit_vsphere.web_services.reconfiguration import FIRST_DISK_KEY
 from kmipkit_vsphere.web_services.vim25 import devices, machines, states
 from kmipkit_vsphere.web_services.vim25.basics import Description
@@ -28,6 +34,7 @@ MEMORY_MB: Final = 1024
 """What each machine claims to have: nothing in the laboratory depends on it."""
 CONTROLLER_KEY: Final = 1000
 TPM_KEY: Final = 11000
+_OTHER_FOLDER: Final = "../"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _POWER: Final = {
@@ -36,7 +43,7 @@ _POWER: Final = {
 }
 
 
-class VirtualMachine(MachineTasks):
+class VirtualMachine(SnapshotTasks):
     """A machine."""
 
     @property
@@ -175,13 +182,17 @@ class VirtualMachine(MachineTasks):
         return found
 
     def _disk(self, call: "Call", disk: DiskDescription) -> devices.VirtualDisk:
-        backing = devices.VirtualDiskFlatVer2BackingInfo(
-            file_name=f"{self._folder}{disk.file}",
-            datastore=call.inventory.datastore_of(self.record.host),
-            disk_mode="persistent",
-            thin_provisioned=True,
-            key_id=None if disk.key_id is None else key_id(disk.key_id),
-        )
+        files: list[DiskLayer | DiskDescription] = [*reversed(disk.parents), disk]
+        backing = None
+        for layer in files:
+            backing = devices.VirtualDiskFlatVer2BackingInfo(
+                file_name=self._path_of(layer.file),
+                datastore=call.inventory.datastore_of(self.record.host),
+                disk_mode="persistent",
+                thin_provisioned=True,
+                parent=backing,
+                key_id=None if layer.key_id is None else key_id(layer.key_id),
+            )
         return devices.VirtualDisk(
             key=FIRST_DISK_KEY + disk.number,
             device_info=Description(
@@ -193,6 +204,12 @@ class VirtualMachine(MachineTasks):
             capacity_in_kb=disk.size >> 10,
             capacity_in_bytes=disk.size,
         )
+
+    def _path_of(self, file: str) -> str:
+        """The path of a layer, which may be in the folder of the parent of a linked clone."""
+        if not file.startswith(_OTHER_FOLDER):
+            return f"{self._folder}{file}"
+        return f"[{datastore_name(self.record.host)}] {file.removeprefix(_OTHER_FOLDER)}"
 
     @prop()
     def resource_pool(self, call: "Call") -> Ref | None:

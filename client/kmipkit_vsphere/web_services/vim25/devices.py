@@ -54,11 +54,12 @@ class ParaVirtualSCSIController(VirtualSCSIController):
 
 
 class VirtualDiskFlatVer2BackingInfo(VirtualDeviceFileBackingInfo):
-    """The file of a disk; with a key it is encrypted."""
+    """The file of a disk or of a layer of it, with the layer below; with a key it is encrypted."""
 
     disk_mode: str
     thin_provisioned: bool | None = None
     uuid: str | None = None
+    parent: "VirtualDiskFlatVer2BackingInfo | None" = None
     sharing: str | None = None
     key_id: CryptoKeyId | None = None
 

@@ -75,6 +75,27 @@ class VirtualMachineConfigInfo(DataObject):
     ft_encryption_mode: Annotated[str | None, Since("7.0.2.0")] = None
 
 
+class VirtualMachineSnapshotTree(DataObject):
+    """A snapshot, and those that follow it."""
+
+    snapshot: Ref
+    vm: Ref
+    name: str
+    description: str
+    id: int
+    create_time: datetime
+    state: VirtualMachinePowerState
+    quiesced: bool
+    child_snapshot_list: Sequence["VirtualMachineSnapshotTree"] = ()
+
+
+class VirtualMachineSnapshotInfo(DataObject):
+    """The snapshots of a machine."""
+
+    current_snapshot: Ref | None = None
+    root_snapshot_list: Sequence[VirtualMachineSnapshotTree] = ()
+
+
 class VirtualMachineRuntimeInfo(DataObject):
     host: Ref | None = None
     connection_state: VirtualMachineConnectionState

@@ -9,6 +9,9 @@ from functools import cache
 from typing import Final
 
 _TABLE: Final = """
+AlarmManager: defaultExpression description
+AlarmSpec: action actionFrequency setting
+AlarmState: eventKey
 AuthorizationManager: description
 ClusterComputeResource: configuration recommendation drsRecommendation summaryEx hciConfig
     migrationHistory actionHistory drsFault
@@ -33,6 +36,7 @@ DatastoreCapability: topLevelDirectoryCreateSupported seSparseSupported vmfsSpar
 DatastoreInfo: maxVirtualDiskCapacity timestamp containerId aliasOf supportedVDiskFormats
     logicalSectorSize physicalSectorSize
 Event: computeResource ds net dvs changeTag
+EventAlarmExpression: comparisons
 EventDescription: enumeratedTypes
 EventDescriptionEventDetail: longDescription
 EventEx: fault
@@ -65,8 +69,7 @@ HostRuntimeInfo: standbyMode inQuarantineMode bootTime healthSystemRuntime dasHo
 HostSystem: hardware capability licensableResource remediationState precheckRemediationResult
     remediationResult complianceCheckState complianceCheckResult config datastoreBrowser
     systemResources answerFileValidationState answerFileValidationResult
-ManagedEntity: customValue configIssue disabledMethod recentTask declaredAlarmState
-    triggeredAlarmState tag
+ManagedEntity: customValue configIssue disabledMethod recentTask declaredAlarmState tag
 NetworkSummary: ipPoolId
 PbmCapabilityProfile: systemCreatedProfileType lineOfService
 PbmCapabilityPropertyInstance: operator
@@ -82,12 +85,11 @@ VirtualDevice: connectable slotInfo numaNode deviceGroupInfo
 VirtualDeviceConfigSpec: filterSpec changeMode
 VirtualDisk: shares storageIOAllocation diskObjectId vFlashCacheConfigInfo iofilter vDiskId
     vDiskVersion virtualDiskFormat nativeUnmanagedLinkedClone independentFilters guestReadOnly
-VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId changeId parent
+VirtualDiskFlatVer2BackingInfo: split writeThrough eagerlyScrub contentId changeId
     deltaDiskFormat digestEnabled deltaGrainSize deltaDiskFormatVariant
 VirtualHardware: autoCoresPerSocket virtualICH7MPresent virtualSMCPresent motherboardLayout
     simultaneousThreads
 VirtualMachine: capability layout layoutEx storage environmentBrowser parentVApp resourceConfig
-    snapshot rootSnapshot
 VirtualMachineCloneSpec: customization
 VirtualMachineConfigInfo: npivNodeWorldWideName npivPortWorldWideName npivWorldWideNameType
     npivDesiredNodeWwns npivDesiredPortWwns npivTemporaryDisabled npivOnNonRdmDisks locationId
@@ -139,6 +141,8 @@ VirtualMachineRuntimeInfo: device vmFailoverInProgress dasVmProtection suspendTi
     minRequiredEVCModeKey offlineFeatureRequirement featureRequirement featureMask
     vFlashCacheAllocation paused snapshotInBackground quiescedForkParent instantCloneFrozen
     suspendedToMemory opNotificationTimeout iommuActive
+VirtualMachineSnapshot: config
+VirtualMachineSnapshotTree: backupManifest replaySupported
 VirtualMachineSummary: customValue
 VsanClusterConfigInfo: vsanEsaEnabled
 VsanClusterConfigInfoHostDefaultInfo: uuid checksumEnabled

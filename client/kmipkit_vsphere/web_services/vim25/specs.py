@@ -165,6 +165,21 @@ class VirtualMachineCloneSpec(DataObject):
     tpm_provision_policy: Annotated[str | None, Since("8.0.0.1")] = None
 
 
+# Snapshots ---------------------------------------------------------------------------------------
+
+
+class VirtualMachineGuestQuiesceSpec(DataObject, since="6.5", open=True):
+    """How software in the guest prepares a snapshot; there is none."""
+
+    timeout: int | None = None
+
+
+class SnapshotSelectionSpec(DataObject, since="8.0.3.0"):
+    """Which snapshots are removed."""
+
+    retention_days: int | None = None
+
+
 class VirtualMachineMovePriority(VimEnum):
     LOW_PRIORITY = "lowPriority"
     HIGH_PRIORITY = "highPriority"
