@@ -333,7 +333,7 @@ def test_one_destroyed_key_locks_one_machine_after_a_reboot(lab: Lab) -> None:
     lab.script("guest", "esx01", "read-disk", "db1", "--length", "1")
     time.sleep(6)  # another round of the background
     locked = lab.call("events", "--type", "vm.Crypto.VMLocked")
-    assert locked.count("name: bad") == 1
+    assert locked.count("machine/bad ") == 1
     assert key in lab.call("unlock-vm", "bad", fails=True)
     lab.call("destroy-vm", "bad")
     assert "bad" not in lab.call("alarms")
