@@ -227,7 +227,7 @@ def _send(context: click.Context, request: "Request[A]") -> "A":
 
 def _call(context: click.Context, row: "Row", parameters: dict[str, Any]) -> None:
     from kmipkit_vsphere.model.encoding import convert, to_builtins
-    from kmipkit_vsphere.vcenter.command_line import text
+    from kmipkit_vsphere.vcenter.command_line import shown
 
     answer = to_builtins(_send(context, convert(parameters, row.request)))
     as_json = context.obj[3]
@@ -235,8 +235,8 @@ def _call(context: click.Context, row: "Row", parameters: dict[str, Any]) -> Non
         echo_lines(answer.rstrip("\n"))
     elif as_json:
         echo_json(answer)
-    elif answer not in (None, [], {}):
-        echo_lines(text(answer))
+    elif text := shown(context, row, answer):
+        echo_lines(text)
 
 
 @vcenter_call.command("export-provider")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kmipkit_vsphere.cli import STORY_NAMES
 from kmipkit_vsphere.demo.swtpm import missing
+from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
 from servers import ANSWER_TIMEOUT
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -90,3 +91,29 @@ def test_every_requirement_is_in_the_table_with_tests_that_there_are(number: int
     assert named
     assert named <= existing, f"not there: {named - existing}"
     assert len(row[2].strip()) > 10, "what was seen"
+
+
+ENTITY_TYPES = {
+    "keyServer": "key server",
+    "provider": "key provider",
+    "key": "key",
+    "host": "host",
+    "machine": "virtual machine",
+    "trustAuthority": "trust authority",
+    "cluster": "cluster",
+}
+
+
+def test_the_table_of_alarms_is_that_of_the_definitions() -> None:
+    section = DOCUMENT.read_text().partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", section, re.MULTILINE)
+    assert [name for name, _ in rows] == list(DEFINITIONS)
+    for name, row in rows:
+        definition = DEFINITIONS[name]
+        entities, _reason, colors, _end = (cell.strip() for cell in row.split(" | "))
+        shown = {re.sub(r" \(.*\)", "", entity) for entity in entities.split(", ")}
+        assert shown == {ENTITY_TYPES[kind] for kind in definition.entity_type.split(" or ")}, name
+        if colors == "its color":
+            assert len(definition.colours) > 1, name
+        else:
+            assert tuple(colors.split("; ")) == definition.colours, name

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from foreign_key_server import ForeignServer
+from foreign_key_server import ForeignServer, StoredKey
 from kmipkit_certs.authority import Purpose
 from kmipkit_vsphere.check_kms.steps import OUTAGES, STEPS
 from kmipkit_vsphere.cli import vcenter
@@ -45,7 +45,9 @@ def verdicts(result: Result) -> dict[str, str]:
     """The outcomes by step, as they are printed."""
     lines = [line.split() for line in result.output.splitlines()]
     names = {step.name for step in STEPS}
-    return {words[1]: words[0] for words in lines if len(words) > 1 and words[1] in names}
+    outcomes = ("passed", "warned", "failed", "skipped")
+    heads = [words[:2] for words in lines if len(words) > 1 and words[0] in outcomes]
+    return {name: outcome for outcome, name in heads if name in names}
 
 
 # Real key servers ------------------------------------------------------------------------------------
@@ -152,6 +154,41 @@ def test_another_authority_in_ca(pki: PKI, tmp_path: Path) -> None:
     assert verdicts(result)["server-trust"] == "failed"
     assert "chain: " in text(result)
     assert "vCenter does not trust the server" in text(result)
+    assert "alarms keyServerConnection and keyProviderHealth" in text(result)
+
+
+@pytest.mark.parametrize("names", [("127.0.0.1",), ("kms.example.com",)])
+def test_a_server_of_another_authority_is_used_with_its_uploaded_certificate(
+    names: tuple[str, ...], pki: PKI, tmp_path: Path
+) -> None:
+    """All steps that need trust are played, with each client certificate, and on replicas, too."""
+    other = PKI(tmp_path / "other")
+    pki.issue(names[0], Purpose.SERVER, alternative=names)
+    chosen = "tls-1.2,unknown-client,create,vsan-hosts,stranger,replica-vendor,replica-keys"
+    keys: dict[str, StoredKey] = {}
+    serve = kmip(ForeignServer(keys=keys))
+    with (
+        listening(over_tls(lambda: pki.context(names[0]), serve)) as address,
+        listening(over_tls(pki.context, serve)) as replica,
+    ):
+        options = ["--steps", chosen, "--hosts", "2", "--replica", replica]
+        result = check(address, *pki.options(ca=other.directory.ca), *options)
+    found = verdicts(result)
+    assert found.pop("server-trust") == "failed", result.output
+    assert set(found.values()) == {"passed"}, result.output
+    assert result.exit_code == 1
+
+
+def test_without_trust_and_upload_the_steps_are_skipped(pki: PKI, tmp_path: Path) -> None:
+    pki.issue("third", Purpose.SERVER, alternative=("127.0.0.1",))
+    certificates = itertools.cycle(("server", "third"))
+    other = PKI(tmp_path / "other")
+    with listening(
+        over_tls(lambda: pki.context(next(certificates)), kmip(ForeignServer()))
+    ) as address:
+        result = check(address, *pki.options(ca=other.directory.ca), "--steps", "create")
+    assert verdicts(result)["client-trust"] == "skipped", result.output
+    assert "needs server-trust or server-upload; server-trust failed and" in text(result)
 
 
 CERTIFICATES = {

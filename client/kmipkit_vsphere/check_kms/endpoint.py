@@ -7,7 +7,7 @@ ways as an administrator who establishes trust (vsphere.md §4.5).
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,12 +20,13 @@ from kmipkit_client import calls, messages
 
 from kmipkit.model import codec
 from kmipkit.spec.versions import V1_1
+from kmipkit_vsphere.model.certificates import to_der
 from kmipkit_vsphere.model.clock import Clock, system_clock
 from kmipkit_vsphere.model.records import ProviderRecord, ServerRecord
 from kmipkit_vsphere.providers.key_server import CONNECT_TIMEOUT, IO_TIMEOUT, TLSKeyServer
 from kmipkit_vsphere.providers.kmip_session import Login
 from kmipkit_vsphere.rpc.tls import Credentials
-from kmipkit_vsphere.vcenter.key_server_trust import Trust
+from kmipkit_vsphere.vcenter.key_server_trust import Trust, trust_uploaded
 from kmipkit_vsphere.vcenter.store import Store
 
 _HTTP_PROBE: Final = b"HEAD / HTTP/1.0\r\n\r\n"
@@ -90,6 +91,7 @@ class Endpoint:
         folder.mkdir(mode=0o700, exist_ok=True)
         self._store = Store(folder / "vcenter.sqlite3")
         self.trust = Trust(self._store, clock, credentials)
+        self._uploaded: tuple[x509.Certificate, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +143,17 @@ class Endpoint:
     ) -> TLSKeyServer:
         host, port = self.address.host, self.address.port
         login, timeout = self.settings.login, self.settings.timeout
-        return TLSKeyServer(self.name, host, port, context, pinned, login, timeout)
+        server = TLSKeyServer(self.name, host, port, context, pinned, login, timeout)
+        return self.with_uploads(server) if self._uploaded and not pinned else server
+
+    def trust_uploads(self, certificates: Sequence[x509.Certificate]) -> None:
+        """From now on trust these certificates of servers instead of the authorities of --ca."""
+        self._uploaded = tuple(certificates)
+
+    def with_uploads(self, server: TLSKeyServer) -> TLSKeyServer:
+        """A server that must present one of the uploaded certificates."""
+        trust_uploaded(server.context, self._uploaded)
+        return replace(server, pinned=frozenset(map(to_der, self._uploaded)))
 
     def objections(self, chain: Sequence[x509.Certificate]) -> list[str]:
         """What is wrong with the certificate of the server, and what to do about it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import KeyProviderError, VSphereError
 from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS, PREFIX
 from kmipkit_vsphere.vcenter.calls.events import AlarmName
@@ -27,7 +27,7 @@ class Symptom:
     The type of the event is without the common prefix; it may depend on the failure.
     """
 
-    colour: Colour
+    colour: Color
     event: EventType
     message: str
 
@@ -66,95 +66,95 @@ class NotPlayable(VSphereError):
 
 
 UNREACHABLE: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     _always("kms.crypto.Unreachable"),
     'The key provider is red, its connection status "notConnected". No machine can be encrypted, and'
     " machines on hosts that reboot stay locked.",
 )
 SERVER_NOT_TRUSTED: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     _always("kms.crypto.Unreachable"),
     'The key provider is red, its connection status "notTrusted": vCenter does not trust the server.',
 )
 CLIENT_NOT_TRUSTED: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     _always("kms.crypto.Unreachable"),
     'The key provider is red, its connection status "notTrusted": the server does not trust vCenter.',
 )
 SERVER_CERTIFICATE_EXPIRES: Final = Symptom(
-    Colour.YELLOW,
+    Color.YELLOW,
     _always("vecs.KMSServerCertExpirationEvent"),
     "The certificate of the key server expires soon: yellow from 60 days on, red from 30 days on.",
 )
 CLIENT_CERTIFICATE_EXPIRES: Final = Symptom(
-    Colour.YELLOW,
+    Color.YELLOW,
     _always("vecs.KMSClientCertExpirationEvent"),
     "vCenter's client certificate expires soon: yellow from 60 days on, red from 30 days on.",
 )
 NOTHING: Final = Symptom(
-    Colour.GREEN,
+    Color.GREEN,
     _always(""),
     "Nothing: vCenter ignores it, and the key provider stays green.",
 )
 ATTRIBUTES: Final = Symptom(
-    Colour.GREEN,
+    Color.GREEN,
     _always(""),
     "The call SetKeyCustomAttributes fails; the key provider stays green, and all else works.",
 )
 VENDOR: Final = Symptom(
-    Colour.YELLOW,
+    Color.YELLOW,
     _always("kms.crypto.Vendor"),
     "The event has no vendor: vCenter cannot tell whether all servers of a provider are of one vendor.",
 )
 OTHER_VENDOR: Final = Symptom(
-    Colour.YELLOW,
+    Color.YELLOW,
     _always("kms.crypto.Vendor"),
     "The second server cannot be added to the key provider: all of its servers must be of one vendor.",
 )
 NO_KEY: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     _always("kms.crypto.KeyGenerateFail"),
     "The task that encrypts the machine fails: no key could be generated. The key provider stays green.",
 )
 KEY_NOT_SENT: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     key_failure("kms.crypto.SendKeyError"),
     "The task that encrypts the machine fails: the key could not be sent to the host. The key on the key"
     " server is left over.",
 )
 MACHINES_LOCKED: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     key_failure("vm.Crypto.VMLocked"),
     "After the reboot the machines are locked, each with an alarm, until their host has the key.",
 )
 HOST_NOT_SAFE: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     key_failure("host.Crypto.ReqEnable"),
     "The host cannot enter encryption mode: it gets no host key.",
 )
 KEY_MISSING: Final = Symptom(
-    Colour.YELLOW,
+    Color.YELLOW,
     _always("kms.crypto.SendKeyError.KeyMissingOnKMS"),
     "The key provider is yellow: one of its servers lacks a key that another one has.",
 )
 WRONG_KEY_STATUS: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     key_failure("vm.Crypto.VMLocked"),
     "The event and the key status give the wrong reason: the administrator looks for the wrong fault.",
 )
 VSAN_LOCKED: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     key_failure("kms.crypto.SendKeyError"),
     "After a power cut the disk groups of the vSAN cluster are not mounted: their hosts get no key.",
 )
 WRAPPING: Final = Symptom(
-    Colour.RED,
+    Color.RED,
     _always("kms.crypto.KeyGenerateFail"),
     "No machine can be encrypted with wrapped keys; the key status has WrappingKeyMissingInKMS or"
     " WrappingKeyNotActiveOrEnabled.",
 )
 OPEN_TO_ALL: Final = Symptom(
-    Colour.GREEN,
+    Color.GREEN,
     _always(""),
     "Nothing: all is green, while anybody on the network can fetch the keys of the machines.",
 )

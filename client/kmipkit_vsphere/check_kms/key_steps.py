@@ -4,10 +4,11 @@ from functools import partial
 from typing import Any, Final
 
 from kmipkit.model.objects import SymmetricKey
-from kmipkit.spec.enums import State
+from kmipkit.spec.enums import Operation, State
 from kmipkit_vsphere.check_kms.findings import Concern, Finding
+from kmipkit_vsphere.check_kms.operation_advice import OPERATION_ADVICE
 from kmipkit_vsphere.check_kms.subject import Key, Subject, digest, key_id
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.concurrency import run_all
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.providers.kmip_session import VERSION, KeyServerRefused, KMIPSession
@@ -73,7 +74,7 @@ async def register(subject: Subject) -> str:
 async def poll_health(subject: Subject) -> str:
     """The poll every 300 seconds, and the same with the page of the provider open."""
     status = await check_server(subject.server, subject.clock(), interactive=True)
-    if status.status is Colour.RED:
+    if status.status is Color.RED:
         raise Finding("; ".join(status.reasons))
     return f"the key provider is {status.status}"
 
@@ -126,12 +127,18 @@ async def _tag(subject: Subject, attributes: dict[str, str]) -> str:
 async def set_attributes(subject: Subject) -> str:
     """SetKeyCustomAttributes (8.0.1): a value of the user's own is added, then changed."""
     key = key_id(subject.key().id)
-    for value in ("Finanzen & Steuern", "会計"):
+    for value, operation in (
+        ("Finanzen & Steuern", Operation.ADD_ATTRIBUTE),
+        ("会計", Operation.MODIFY_ATTRIBUTE),
+    ):
         await subject.provider.set_attributes(key, {"x-Cost-Centre": value})
         async with session(subject.server) as kmip:
             actual = await kmip.attribute(key.key_id, "x-Cost-Centre")
         if actual != value:
-            raise Finding(f"x-Cost-Centre was set to {value!r} and is read as {actual!r}")
+            raise Finding(
+                f"x-Cost-Centre was set to {value!r} and is read as {actual!r}",
+                OPERATION_ADVICE[operation],
+            )
     return "an attribute is added and changed"
 
 

@@ -14,7 +14,9 @@ import trio
 
 from kmipkit.model.messages import RequestMessage, ResponseMessage
 from kmipkit.spec.enums import Operation, ResultStatus
+from kmipkit_vsphere.check_kms.endpoint import Endpoint
 from kmipkit_vsphere.model.errors import KeyProviderError, KeyServerUnreachable
+from kmipkit_vsphere.providers.key_server import TLSKeyServer
 from kmipkit_vsphere.providers.kmip_session import KeyServer, KeyServerConnection, Login
 
 GRACE: Final = 5.0
@@ -59,6 +61,11 @@ class ObservedServer:
     @property
     def login(self) -> Login | None:
         return self._server.login
+
+    def trust_uploads(self, endpoint: Endpoint) -> None:
+        """Connect as vCenter does once the certificate of the server has been uploaded."""
+        if isinstance(self._server, TLSKeyServer):
+            self._server = endpoint.with_uploads(self._server)
 
     async def connect(self) -> "ObservedConnection":
         """Connect and shake hands."""

@@ -69,7 +69,8 @@ def _consequences(verdict: Verdict) -> Iterator[str]:
     view = verdict.view
     if view is not None:
         event = f", event {view.event}" if view.event else ""
-        alarms = f", alarm {' and '.join(view.alarms)}" if view.alarms else ""
+        noun = "alarm" if len(view.alarms) == 1 else "alarms"
+        alarms = f", {noun} {' and '.join(view.alarms)}" if view.alarms else ""
         yield f"vSphere Client: {view.colour.value}{event}{alarms}. {view.message}"
         yield f"Vendor: {verdict.advice}"
 
@@ -101,7 +102,8 @@ def listed(steps: Sequence[Step]) -> Iterator[str]:
     """The table of the steps."""
     for step in steps:
         optional = "  (optional)" if step.optional else ""
-        needs = f"  needs {', '.join(step.needs)}" if step.needs else ""
+        needed = [*step.needs, *([" or ".join(step.needs_any)] if step.needs_any else [])]
+        needs = f"  needs {', '.join(needed)}" if needed else ""
         yield f"{step.name}{optional}{needs}"
         yield f"    {step.moment}"
         yield f"    {step.source}"

@@ -18,9 +18,10 @@ from kmipkit_vsphere.check_kms.findings import (
     NotPlayable,
     Symptom,
 )
+from kmipkit_vsphere.check_kms.operation_advice import OPERATION_ADVICE
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, Step
 from kmipkit_vsphere.check_kms.subject import Subject
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import (
     ClientNotTrusted,
     KeyProviderError,
@@ -28,16 +29,18 @@ from kmipkit_vsphere.model.errors import (
     ServerNotTrusted,
     VSphereError,
 )
+from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.vcenter.calls.events import AlarmName
 
 INTERRUPTED = "interrupted"
+_NOT_PASSED: Final = (Outcome.FAILED, Outcome.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What an administrator sees in the vSphere Client."""
 
-    colour: Colour
+    colour: Color
     event: str
     """The type of the event; empty if there is none."""
     alarms: tuple[AlarmName, ...]
@@ -118,8 +121,13 @@ async def _verdict(step: Step, subject: Subject, before: Mapping[str, Verdict]) 
     for name in step.needs:
         # A step that is not in the list is one that the caller knows to be fulfilled.
         needed = before.get(name)
-        if needed is not None and needed.outcome in (Outcome.FAILED, Outcome.SKIPPED):
+        if needed is not None and needed.outcome in _NOT_PASSED:
             return Verdict(step, Outcome.SKIPPED, note=f"needs {name}, which {_ended(needed)}")
+    alternatives = [before[name] for name in step.needs_any if name in before]
+    if alternatives and all(verdict.outcome in _NOT_PASSED for verdict in alternatives):
+        reasons = " and ".join(f"{each.step.name} {_ended(each)}" for each in alternatives)
+        names = " or ".join(each.step.name for each in alternatives)
+        return Verdict(step, Outcome.SKIPPED, note=f"needs {names}; {reasons}")
     obstacle = step.obstacle(subject)
     if obstacle:
         return Verdict(step, Outcome.SKIPPED, note=obstacle)
@@ -163,8 +171,18 @@ def _failed(step: Step, failure: KMIPError, seconds: float, outcome: Outcome) ->
         view=View(
             symptom.colour, symptom.event_type(fault), symptom.alarms(fault), symptom.message
         ),
-        advice=(found.advice if found is not None else "") or step.advice,
+        advice=(found.advice if found is not None else "") or _advice(step, failure),
     )
+
+
+def _advice(step: Step, failure: KMIPError) -> str:
+    """That of the step, unless the server has refused an operation that it is not about."""
+    refusal = failure if isinstance(failure, KeyServerRefused) else failure.__cause__
+    if not isinstance(refusal, KeyServerRefused) or refusal.operation is None:
+        return step.advice
+    if refusal.operation in step.advice_on:
+        return step.advice
+    return OPERATION_ADVICE.get(refusal.operation, step.advice)
 
 
 _CONNECTION: Final = (UNREACHABLE, SERVER_NOT_TRUSTED, CLIENT_NOT_TRUSTED)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kmipkit.spec.enums import Operation
 from kmipkit_vsphere.check_kms import exchange_steps as exchange
 from kmipkit_vsphere.check_kms import findings, key_steps, outage_steps, provider_steps
 from kmipkit_vsphere.check_kms import trust_steps as trust
@@ -55,6 +56,10 @@ class Step:
     """What the vendor should do if the step fails, unless the finding says more."""
     needs: tuple[str, ...] = ()
     """Steps that must have passed."""
+    needs_any: tuple[str, ...] = ()
+    """Steps of which one must have passed."""
+    advice_on: tuple[Operation, ...] = ()
+    """Operations whose refusal the advice is for; for others see :mod:`.operation_advice`."""
     optional: bool = False
     """Whether vCenter goes on without it: a failure is a warning."""
     obstacle: Callable[[Subject], str] = _always
@@ -86,7 +91,8 @@ TRUST: Final = (
         trust.trust_server,
         findings.SERVER_NOT_TRUSTED,
         "Give --ca the authority that issued the server's certificate, or issue a new certificate for"
-        " the name under which vCenter connects.",
+        " the name under which vCenter connects. Otherwise an administrator has to upload the"
+        " certificate (server-upload).",
         needs=("tls",),
     ),
     Step(
@@ -105,7 +111,7 @@ TRUST: Final = (
         trust.trust_client,
         findings.CLIENT_NOT_TRUSTED,
         "Make vCenter's certificate or its authority known to the key server.",
-        needs=("server-trust",),
+        needs_any=("server-trust", "server-upload"),
     ),
     Step(
         "tls-1.2",
@@ -186,6 +192,7 @@ KEYS: Final = (
         findings.UNREACHABLE,
         "Support KMIP 1.1: list it in Discover Versions, and answer in the version of the request.",
         needs=("client-trust",),
+        advice_on=(Operation.DISCOVER_VERSIONS,),
     ),
     Step(
         "vendor",
@@ -195,6 +202,7 @@ KEYS: Final = (
         findings.VENDOR,
         "Answer Query Server Information with a Vendor Identification.",
         needs=("versions",),
+        advice_on=(Operation.QUERY,),
     ),
     Step(
         "registration",
@@ -213,6 +221,7 @@ KEYS: Final = (
         findings.UNREACHABLE,
         "Answer Discover Versions at any time.",
         needs=("versions",),
+        advice_on=(Operation.DISCOVER_VERSIONS,),
     ),
     Step(
         "create",
@@ -222,6 +231,7 @@ KEYS: Final = (
         findings.NO_KEY,
         "Create AES keys of 256 bits without a name or a template, and answer when the key is on disk.",
         needs=("versions",),
+        advice_on=(Operation.CREATE,),
     ),
     Step(
         "tag-product",
@@ -232,6 +242,7 @@ KEYS: Final = (
         "Store custom attributes with names that begin with x-, and answer Get Attributes of one that is"
         " not set with success and no attribute. Otherwise nobody can tell which machine a key is for.",
         needs=("create",),
+        advice_on=(Operation.ADD_ATTRIBUTE, Operation.GET_ATTRIBUTES),
         optional=True,
     ),
     Step(
@@ -242,6 +253,7 @@ KEYS: Final = (
         findings.KEY_NOT_SENT,
         "Answer Get of a Pre-Active key with the plain key: format Raw, AES, 32 bytes.",
         needs=("create",),
+        advice_on=(Operation.GET,),
     ),
     Step(
         "state",
@@ -251,6 +263,7 @@ KEYS: Final = (
         findings.KEY_NOT_SENT,
         "Answer Get Attributes with the attribute State.",
         needs=("create",),
+        advice_on=(Operation.GET_ATTRIBUTES,),
     ),
     Step(
         "activate",
@@ -260,6 +273,7 @@ KEYS: Final = (
         findings.KEY_NOT_SENT,
         "Support Activate; the State is Active from then on.",
         needs=("get", "state"),
+        advice_on=(Operation.ACTIVATE,),
     ),
     Step(
         "tag-owner",
@@ -269,6 +283,7 @@ KEYS: Final = (
         findings.NOTHING,
         "Store custom attributes as text of any script, up to the length of a machine's name.",
         needs=("create",),
+        advice_on=(Operation.ADD_ATTRIBUTE,),
         optional=True,
     ),
     Step(
@@ -279,6 +294,7 @@ KEYS: Final = (
         findings.ATTRIBUTES,
         "Support Modify Attribute for custom attributes.",
         needs=("tag-owner",),
+        advice_on=(Operation.MODIFY_ATTRIBUTE,),
         optional=True,
     ),
     Step(
@@ -298,6 +314,7 @@ KEYS: Final = (
         findings.NO_KEY,
         "Never expire or remove a key by yourself: snapshots and backups need the old one.",
         needs=("activate",),
+        advice_on=(Operation.GET,),
     ),
     Step(
         "wrapped-keys",
@@ -307,6 +324,7 @@ KEYS: Final = (
         findings.WRAPPING,
         "Keep wrapping keys after they have been replaced.",
         needs=("activate",),
+        advice_on=(Operation.GET,),
     ),
     Step(
         "encrypt-on-server",
@@ -329,6 +347,7 @@ OUTAGES: Final = (
         findings.MACHINES_LOCKED,
         "Return the same key each time.",
         needs=("activate",),
+        advice_on=(Operation.GET,),
     ),
     Step(
         "power-cut",
@@ -347,6 +366,7 @@ OUTAGES: Final = (
         findings.VSAN_LOCKED,
         "Let hosts connect, too: they use the certificate of the provider from other addresses.",
         needs=("host-reboot", "server-upload"),
+        advice_on=(Operation.GET,),
     ),
     Step(
         "renewed-certificate",
@@ -356,6 +376,7 @@ OUTAGES: Final = (
         findings.MACHINES_LOCKED,
         "Bind keys to an account and not to a certificate: a renewed certificate is the same client.",
         needs=("activate",),
+        advice_on=(Operation.GET,),
         obstacle=_needs_renewal,
     ),
     Step(
@@ -405,6 +426,7 @@ OUTAGES: Final = (
         findings.WRONG_KEY_STATUS,
         "Answer Item Not Found for an identifier that does not exist.",
         needs=("get",),
+        advice_on=(Operation.GET,),
     ),
     Step(
         "deactivated-key",
@@ -423,6 +445,7 @@ OUTAGES: Final = (
         findings.WRONG_KEY_STATUS,
         "Answer Item Not Found for a key that was destroyed.",
         needs=("deactivated-key",),
+        advice_on=(Operation.GET,),
     ),
 )
 
@@ -453,5 +476,5 @@ def select(names: Sequence[str]) -> list[Step]:
         name = waiting.pop()
         if name not in selected:
             selected.add(name)
-            waiting += by_name[name].needs
+            waiting += (*by_name[name].needs, *by_name[name].needs_any)
     return [step for step in STEPS if step.name in selected]

@@ -59,6 +59,8 @@ class Subject:
         self.clock = clock
         self.provider = StandardKeyProvider(PROVIDER, [self.server], Product())
         self.facts = Facts()
+        self.leads_to_authority = False
+        """Whether the certificate of the server leads to an authority of --ca."""
         self._certificate: x509.Certificate | None = None
         self._endpoint = endpoint
         self._keys: dict[str, Key] = {}
@@ -78,6 +80,17 @@ class Subject:
     @certificate.setter
     def certificate(self, certificate: x509.Certificate) -> None:
         self._certificate = certificate
+
+    async def trust_uploads(self) -> None:
+        """Trust the certificates that the server and its replicas present, as after an upload."""
+        certificates = [self.certificate]
+        for replica in self.replicas:
+            der = await replica.retrieve_certificate()
+            if der is not None:
+                certificates.append(x509.load_der_x509_certificate(der))
+        self.endpoint.trust_uploads(certificates)
+        for server in (self.server, *self.replicas):
+            server.trust_uploads(self.endpoint)
 
     def set_key(self, role: str, key: Key) -> Key:
         """Record the key of a machine or a host for later steps."""

@@ -122,6 +122,7 @@ async def trust_server(subject: Subject) -> str:
         raise Finding("; ".join(objections) or failure.message) from None
     except ClientNotTrusted:
         pass  # then the server's certificate was accepted; the next steps are about the client's
+    subject.leads_to_authority = True
     return "the certificate leads to an authority of --ca, and has the name of the server"
 
 
@@ -141,6 +142,8 @@ async def pin(subject: Subject) -> str:
         ) from None
     except ClientNotTrusted:
         pass
+    if not subject.leads_to_authority:
+        await subject.trust_uploads()
     return "the same certificate on each connection"
 
 

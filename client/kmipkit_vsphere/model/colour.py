@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Colour(StrEnum):
+class Color(StrEnum):
     """``ManagedEntityStatus`` of the vSphere API."""
 
     GREEN = "green"

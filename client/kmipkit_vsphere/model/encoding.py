@@ -19,6 +19,9 @@ from kmipkit_vsphere.model.keys import Secret, SecretText
 
 T = TypeVar("T")
 
+NO_PARAMETER: Final = "there is no parameter"
+"""How the error about a member that a message does not have begins."""
+
 _PLACE: Final = re.compile(r"(?s).* - at `\$(?P<path>[^`]*)`\Z")
 _UNKNOWN: Final = re.compile(
     r"(?s)Object contains unknown field `(?P<name>.*)`( - at `\$[^`]*`)?\Z"
@@ -122,7 +125,7 @@ def _invalid(problem: str, kind: Any) -> InvalidArgument:
     unknown = _UNKNOWN.match(problem)
     if unknown:
         name = f"{path}.{unknown['name'][:100]}".lstrip(".")
-        return InvalidArgument(f"there is no parameter {name}", invalid_property=name)
+        return InvalidArgument(f"{NO_PARAMETER} {name}", invalid_property=name)
     missing = _MISSING.match(problem)
     if missing:
         path += f".{missing['name']}"

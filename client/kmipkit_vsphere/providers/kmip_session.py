@@ -102,11 +102,14 @@ class KeyServer(Protocol):
 
 
 class KeyServerRefused(KeyProviderError):
-    """The key server answered with a failure; ``reason`` is its result reason."""
+    """The key server answered ``operation`` with a failure; ``reason`` is its result reason."""
 
-    def __init__(self, message: str, reason: ResultReason | None) -> None:
+    def __init__(
+        self, message: str, reason: ResultReason | None, operation: Operation | None = None
+    ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.operation = operation
 
 
 class KMIPSession:
@@ -134,7 +137,9 @@ class KMIPSession:
     def _check_versions(self, payload: Any) -> None:
         self._server_versions = frozenset(v.version for v in payload.protocol_versions)
         if VERSION not in self._server_versions:
-            raise KeyServerRefused(f"{self.server} does not speak KMIP {VERSION}", None)
+            raise KeyServerRefused(
+                f"{self.server} does not speak KMIP {VERSION}", None, Operation.DISCOVER_VERSIONS
+            )
 
     async def vendor(self) -> str:
         """c: Query Server Information; the Vendor Identification, empty if there is none."""
@@ -203,20 +208,25 @@ class KMIPSession:
     def _payloads(
         self, asked: Sequence[RequestBatchItem], answers: Sequence[ResponseBatchItem]
     ) -> list[Any]:
+        operation = asked[0].operation  # the requests of one message have the same one
         for answer in answers:
             if answer.result_status is not ResultStatus.SUCCESS:
-                name = asked[0].operation.name
                 problem = answer.result_message or answer.result_reason
                 raise KeyServerRefused(
-                    f"{self.server} answers {name} with: {problem}", answer.result_reason
+                    f"{self.server} answers {operation.name} with: {problem}",
+                    answer.result_reason,
+                    operation,
                 )
         expected = [(item.operation, item.unique_batch_item_id) for item in asked]
         if [(item.operation, item.unique_batch_item_id) for item in answers] != expected:
-            raise KeyServerRefused(f"the answer of {self.server} does not fit the request", None)
+            raise KeyServerRefused(
+                f"the answer of {self.server} does not fit the request", None, operation
+            )
         payloads = [answer.response_payload for answer in answers]
         if None in payloads:
-            name = asked[payloads.index(None)].operation.name
-            raise KeyServerRefused(f"{self.server} answers {name} without a payload", None)
+            raise KeyServerRefused(
+                f"{self.server} answers {operation.name} without a payload", None, operation
+            )
         return payloads
 
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec import structs
 
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import DamagedData
 from kmipkit_vsphere.model.keys import CryptoKeyId, CryptoKeyPlain, Secret
 from kmipkit_vsphere.model.message import Message, Text, field
@@ -123,7 +123,7 @@ class NativeSpec(Message):
         return kdf.derive(self.kdk.reveal())
 
 
-def colour(record: ProviderRecord) -> tuple[Colour, str]:
+def colour(record: ProviderRecord) -> tuple[Color, str]:
     """The colour of a native provider (§8).
 
     Red before a backup, and while no host can use it; yellow while a host lacks it. Hosts without the
@@ -131,17 +131,17 @@ def colour(record: ProviderRecord) -> tuple[Colour, str]:
     """
     details = record.details
     if not details.has_backup:
-        return Colour.RED, "not backed up: export it before you use it"
+        return Color.RED, "not backed up: export it before you use it"
     unfit = (
         f"no TPM, which it needs: {', '.join(details.unfit_hosts)}" if details.unfit_hosts else ""
     )
     if details.missing_hosts:
         text = f"not yet on all hosts; missing on {', '.join(details.missing_hosts)}"
-        return Colour.YELLOW, "; ".join(filter(None, (text, unfit)))
+        return Color.YELLOW, "; ".join(filter(None, (text, unfit)))
     if details.unfit_hosts and not details.served_hosts:
-        return Colour.RED, f"no host can use it; {unfit}"
+        return Color.RED, f"no host can use it; {unfit}"
     if not details.served_hosts:
-        return Colour.RED, "no host has it: add a host to a cluster"
+        return Color.RED, "no host has it: add a host to a cluster"
     if unfit:
-        return Colour.GREEN, f"active: backed up, and on all hosts that can have it; {unfit}"
-    return Colour.GREEN, "active: backed up, and on all hosts"
+        return Color.GREEN, f"active: backed up, and on all hosts that can have it; {unfit}"
+    return Color.GREEN, "active: backed up, and on all hosts"

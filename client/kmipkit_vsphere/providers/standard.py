@@ -65,7 +65,7 @@ class StandardKeyProvider:
             except KeyServerUnreachable:
                 continue
         if missing:
-            raise KeyNotUsable(f"cannot get key {key_id}: {missing}", keyId=key_id)
+            raise KeyNotUsable(f"cannot get key {key_id}: {missing}", keyId=key_id) from missing
         return await self._on_any(lambda kmip: _fetch(kmip, key_id))
 
     async def _fetch_from(self, server: KeyServer, key_id: CryptoKeyId) -> CryptoKeyPlain:

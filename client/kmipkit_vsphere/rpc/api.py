@@ -23,7 +23,7 @@ from kmipkit_vsphere.model.errors import (
     VSphereError,
 )
 from kmipkit_vsphere.rpc import openapi
-from kmipkit_vsphere.rpc.call import API, Request, Row, Rows
+from kmipkit_vsphere.rpc.call import API, NOTHING_AT, Request, Row, Rows
 from kmipkit_vsphere.rpc.http import JSON, Answer, Call, Head, Refusal
 
 DESCRIPTION: Final = "/openapi.json"
@@ -86,7 +86,7 @@ class Api:
             return None
         row = self._rows.get(path.removeprefix(API)) if path.startswith(API) else None
         if row is None:
-            raise Refusal(NotFound(f"there is nothing at {path[:100]}; {self._hint(path)}"))
+            raise Refusal(NotFound(f"{NOTHING_AT} {path[:100]}; {self._hint(path)}"))
         return row
 
     def _hint(self, path: str) -> str:

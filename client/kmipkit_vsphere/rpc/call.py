@@ -23,6 +23,8 @@ A = TypeVar("A")
 
 API: Final = "/api/"
 """What the path of each method begins with."""
+NOTHING_AT: Final = "there is nothing at"
+"""How the error about a path that a role does not serve begins."""
 
 
 class Request(Message, Generic[A], forbid_unknown_fields=True):

@@ -4,22 +4,26 @@ A connection carries one call at a time. It is closed after an error that is not
 malformed answer), because it is unknown which answer belongs to which call.
 """
 
+import re
 from typing import Final, NamedTuple, Self, TypeVar
 
 import h11
 import trio
+from msgspec.structs import replace
 
-from kmipkit_vsphere.model.encoding import decode, encode
-from kmipkit_vsphere.model.errors import InvalidArgument, RPCError
-from kmipkit_vsphere.rpc.call import API, Request
+from kmipkit_vsphere.model.encoding import NO_PARAMETER, decode, encode
+from kmipkit_vsphere.model.errors import InvalidArgument, NotFound, RPCError
+from kmipkit_vsphere.rpc.call import API, NOTHING_AT, Request
 from kmipkit_vsphere.rpc.faults import PROBLEM, Problem
-from kmipkit_vsphere.rpc.http import JSON, MAX_HEAD, MAX_REQUEST, describe_error
+from kmipkit_vsphere.rpc.http import JSON, MAX_HEAD, MAX_REQUEST, PRODUCT, describe_error
 
 CALL_TIMEOUT: Final = 600.0
 SEND_TIMEOUT: Final = 30.0
 """Seconds for an answer, and for the peer to take a call."""
 MAX_ANSWER: Final = 16 << 20
 """Bytes of the body of an answer."""
+_MAY_DIFFER: Final = "may be of another version than the caller"
+_PRODUCT: Final = re.compile(rb"kmipkit/[0-9A-Za-z.+-]{1,50}")
 
 A = TypeVar("A")
 
@@ -29,6 +33,7 @@ class _Response(NamedTuple):
 
     status: int
     content_type: str
+    product: str
     body: bytes
 
 
@@ -53,6 +58,8 @@ class Client:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         self._lock = trio.Lock()
         self._broken = False
+        self._product = ""
+        """What the peer names itself in its last answer, such as kmipkit/0.1.0."""
 
     async def call(self, request: Request[A]) -> A:
         """Make a call and return its answer.
@@ -65,7 +72,9 @@ class Client:
         try:
             answer: A = decode(body, request.answer())
         except InvalidArgument as error:
-            raise RPCError(f"{method} on {self.peer}: in the answer {error.message}") from None
+            raise RPCError(
+                f"{method} on {self.peer}: in the answer {error.message}; {self._versions()}"
+            ) from None
         return answer
 
     async def send(self, method: str, fields: bytes) -> bytes:
@@ -85,14 +94,23 @@ class Client:
                     with trio.CancelScope(shield=True):
                         await trio.aclose_forcefully(self._stream)
         if isinstance(answer, Problem):
+            if _is_of_another_version(answer, method):
+                answer = replace(answer, message=f"{answer.message}; {self._versions()}")
             raise answer.exception()
         return answer
+
+    def _versions(self) -> str:
+        """That the versions may differ, and what is known of them."""
+        peer = f"{self.peer} is {self._product}, " if self._product else ""
+        return f"{self.peer} {_MAY_DIFFER}: {peer}the caller is {PRODUCT}"
 
     async def _exchange(self, method: str, fields: bytes) -> bytes | Problem:
         with trio.move_on_after(CALL_TIMEOUT):
             try:
                 await self._send(method, fields)
-                answer = _content(await self._receive())
+                response = await self._receive()
+                self._product = response.product
+                answer = _content(response)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 raise RPCError("the peer closed the connection without an answer") from None
             except h11.RemoteProtocolError as error:
@@ -122,7 +140,7 @@ class Client:
         raise RPCError(f"the peer did not take a call within {SEND_TIMEOUT:.0f} s")
 
     async def _receive(self) -> _Response:
-        status, content_type, body = 0, "", bytearray()
+        status, content_type, product, body = 0, "", "", bytearray()
         while True:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
@@ -132,13 +150,15 @@ class Client:
                 self._http.receive_data(bytes(data))
             elif isinstance(event, h11.Response):
                 status = event.status_code
-                content_type = dict(event.headers).get(b"content-type", b"").decode("latin-1")
+                headers = dict(event.headers)
+                content_type = headers.get(b"content-type", b"").decode("latin-1")
+                product = _product(headers.get(b"server", b""))
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > MAX_ANSWER:
                     raise RPCError(f"the answer is longer than {MAX_ANSWER} bytes")
             elif isinstance(event, h11.EndOfMessage):
-                return _Response(status, content_type, bytes(body))
+                return _Response(status, content_type, product, bytes(body))
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -150,6 +170,24 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _product(header: bytes) -> str:
+    """The name and version in the header Server, if that is a role's."""
+    match = _PRODUCT.fullmatch(header)
+    return match[0].decode("ascii") if match else ""
+
+
+def _is_of_another_version(problem: Problem, method: str) -> bool:
+    """Whether the peer does not know the method, or a parameter of it that the caller knows.
+
+    A peer that passes on the fault of another role has said so already.
+    """
+    if _MAY_DIFFER in problem.message:
+        return False
+    if problem.fault == NotFound.__name__:
+        return problem.message.startswith(f"{NOTHING_AT} {API}{method};")
+    return problem.fault == InvalidArgument.__name__ and problem.message.startswith(NO_PARAMETER)
 
 
 def _content(response: _Response) -> bytes | Problem:

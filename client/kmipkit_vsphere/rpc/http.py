@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import h11
 
+from kmipkit import __version__
 from kmipkit_vsphere.model.encoding import encode
 from kmipkit_vsphere.model.errors import InvalidArgument, VSphereError
 from kmipkit_vsphere.rpc.faults import PROBLEM, Problem
@@ -21,6 +22,9 @@ MAX_HEAD: Final = 16 << 10
 """Bytes of a request line with its headers, and of a line of a chunked body."""
 MAX_REQUEST: Final = 1 << 20
 """Bytes of the body of a request."""
+PRODUCT: Final = f"kmipkit/{__version__}"
+"""What a role names itself in its answers: a caller of another version can say so."""
+
 JSON: Final = "application/json"
 
 
@@ -129,6 +133,7 @@ class Requests:
             reason=answer.status.phrase.encode(),
             headers=[
                 ("Date", formatdate(usegmt=True)),
+                ("Server", PRODUCT),
                 ("Content-Type", answer.content_type),
                 ("Content-Length", str(len(answer.body))),
                 ("Cache-Control", "no-store"),  # an answer may hold a key

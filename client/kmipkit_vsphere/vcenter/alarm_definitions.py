@@ -8,11 +8,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.vcenter.calls.events import AlarmDefinition, AlarmName, Entity, Event
+from kmipkit_vsphere.vcenter.calls.events import (
+    COMMON_PREFIX,
+    AlarmDefinition,
+    AlarmName,
+    Entity,
+    Event,
+)
 
-PREFIX: Final = "com.vmware.vc."
+PREFIX: Final = COMMON_PREFIX
+COMPLETE: Final = ("esx.", "vim.event.")
+"""Events of hosts, and those that are classes of the API, do not have the common prefix."""
 
 Subject = Callable[[Event], Entity | None]
 """What an event is about, for an alarm."""
@@ -24,7 +32,7 @@ class Definition(NamedTuple):
     alarm: AlarmName
     entity_type: str
     condition: str
-    colours: tuple[Colour, ...]
+    colours: tuple[Color, ...]
     raised_by: tuple[str, ...]
     cleared_by: str
     subject: Subject | None = None
@@ -45,9 +53,14 @@ class Definition(NamedTuple):
             self.entity_type,
             self.condition,
             list(self.colours),
-            [PREFIX + event for event in self.raised_by],
+            [full_id(event) for event in self.raised_by],
             self.cleared_by,
         )
+
+
+def full_id(event_type: str) -> str:
+    """The identifier of a type as vSphere has it, with its prefix."""
+    return event_type if event_type.startswith(COMPLETE) else PREFIX + event_type
 
 
 def entity_of(event: Event) -> Entity | None:
@@ -63,14 +76,14 @@ def key_of(event: Event) -> Entity | None:
 
 
 def _is(event_type: str) -> Callable[[Event], bool]:
-    return lambda event: event.event_type_id == PREFIX + event_type
+    return lambda event: event.event_type_id == full_id(event_type)
 
 
 def _succeeded(*operations: str) -> Callable[[Event], bool]:
     return lambda event: event.result == "success" and event.operation in operations
 
 
-_BOTH: Final = (Colour.YELLOW, Colour.RED)
+_BOTH: Final = (Color.YELLOW, Color.RED)
 _POLL: Final = "the next look at the health of key providers"
 
 DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
@@ -81,9 +94,9 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.KEY_SERVER_CONNECTION,
                 "keyServer",
                 "vCenter cannot use a key server",
-                (Colour.RED,),
+                (Color.RED,),
                 ("kms.crypto.Unreachable",),
-                f"{_POLL} that reaches it",
+                f"a request that it serves, or {_POLL} that reaches it",
             ),
             Definition(
                 AlarmName.KEY_PROVIDER_HEALTH,
@@ -105,7 +118,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.NATIVE_PROVIDER_BACKUP,
                 "provider",
                 "a native key provider is not backed up; acknowledged for a day at a time",
-                (Colour.RED,),
+                (Color.RED,),
                 ("kms.crypto.NotBackedUp",),
                 "its export, or its removal",
                 entity_of,
@@ -116,17 +129,27 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.KEY_MISSING,
                 "key",
                 "a key that is in use cannot be had from its key server",
-                (Colour.RED,),
+                (Color.RED,),
                 ("kms.crypto.SendKeyError.KeyMissingOnKMS", "vm.Crypto.VMLocked.KeyMissingOnKMS"),
                 "the key being given to a host or removed, or nothing that uses it",
                 key_of,
                 _succeeded("AddKey", "RemoveKey"),
             ),
             Definition(
+                AlarmName.HOST_CONNECTION,
+                "host",
+                "a host does not answer vCenter",
+                (Color.RED,),
+                ("vim.event.HostConnectionLostEvent",),
+                "vim.event.HostConnectedEvent",
+                entity_of,
+                _is("vim.event.HostConnectedEvent"),
+            ),
+            Definition(
                 AlarmName.HOST_NEEDS_ENCRYPTION,
                 "host",
                 "a host needs encryption mode, which cannot be enabled or is disabled",
-                (Colour.RED,),
+                (Color.RED,),
                 ("host.Crypto.ReqEnable.KMSClusterError", "host.Crypto.HostCryptoDisabled"),
                 f"{PREFIX}host.Crypto.Enabled",
                 entity_of,
@@ -136,7 +159,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.HOST_KEY_MISSING,
                 "host",
                 "the key of a host cannot be had from its key server",
-                (Colour.RED,),
+                (Color.RED,),
                 ("host.Crypto.ReqEnable.KeyMissingOnKMS",),
                 f"{PREFIX}host.Crypto.Enabled",
                 entity_of,
@@ -146,7 +169,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.MACHINE_LOCKED,
                 "machine",
                 "a machine, or a disk of it, is locked",
-                (Colour.RED,),
+                (Color.RED,),
                 ("vm.Crypto.VMLocked",),
                 f"{PREFIX}vm.Crypto.VMUnlocked",
             ),
@@ -154,7 +177,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.MACHINE_INTEGRITY,
                 "machine",
                 "the encrypted files of a machine were altered or are damaged",
-                (Colour.RED,),
+                (Color.RED,),
                 ("crypto.IntegrityCheckFailed",),
                 f"{PREFIX}crypto.IntegrityCheckPassed",
                 entity_of,
@@ -164,7 +187,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.MIXED_KEYS,
                 "machine",
                 "the layers of a disk are locked by different keys",
-                (Colour.YELLOW,),
+                (Color.YELLOW,),
                 ("vm.crypto.DiskchainUsingMixedKeys",),
                 "a re-encryption, or the next look at the machine",
             ),
@@ -172,7 +195,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.CONSOLIDATION_NEEDED,
                 "machine",
                 "the disks of a machine have layers that no snapshot needs",
-                (Colour.YELLOW,),
+                (Color.YELLOW,),
                 (),
                 "a consolidation, or the next look at the machine",
             ),
@@ -180,7 +203,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.POLICY_COMPLIANCE,
                 "machine",
                 "a machine is not encrypted as its storage policies require",
-                (Colour.YELLOW,),
+                (Color.YELLOW,),
                 (),
                 "the next check of its compliance that finds nothing",
             ),
@@ -188,7 +211,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.HOST_ATTESTATION,
                 "host",
                 "a host of a trusted cluster is not attested",
-                (Colour.RED,),
+                (Color.RED,),
                 ("TaHostAttestFailEvent",),
                 f"{PREFIX}TaHostAttestPassEvent",
                 entity_of,
@@ -209,7 +232,7 @@ DEFINITIONS: Final[Mapping[AlarmName, Definition]] = MappingProxyType(
                 AlarmName.PRIMARY_KEY,
                 "provider",
                 "a trust authority cannot use the primary key of a trusted key provider",
-                (Colour.RED,),
+                (Color.RED,),
                 ("kms.crypto.TrustAuthority.KmsUnhealthy",),
                 "the next look that finds nothing",
             ),

@@ -6,12 +6,12 @@ a table, :data:`~kmipkit_vsphere.vcenter.alarm_definitions.DEFINITIONS`.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from kmipkit_vsphere.model.clock import Clock
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import NotFound
 from kmipkit_vsphere.model.keys import escaped
@@ -24,6 +24,8 @@ ACKNOWLEDGED_FOR: Final = timedelta(hours=24)
 _SETTING: Final = "alarm/"
 _FIRST_FORMAT: Final = "alarm/machine/"
 """The names of settings when machines that are locked were the only alarm."""
+_FORMER_COLOR: Final = "colour"
+"""The former name of the field ``color``."""
 
 
 class Alarms:
@@ -36,6 +38,11 @@ class Alarms:
             alarm = decode(text.encode(), Alarm)
             self._settings.set_setting(_FIRST_FORMAT + alarm.entity.name, None)
             self._save(alarm)
+        for text in self._settings.settings(_SETTING).values():
+            fields = decode(text.encode(), dict[str, Any])
+            if _FORMER_COLOR in fields:
+                colour = Color(fields[_FORMER_COLOR])
+                self._save(replace(decode(text.encode(), Alarm), colour=colour))
 
     # Beginning and ending ------------------------------------------------------------------------
 
@@ -45,7 +52,7 @@ class Alarms:
         entity: Entity,
         event_type: str,
         message: str,
-        colour: Colour | None = None,
+        colour: Color | None = None,
     ) -> bool:
         """Raise an alarm, or renew its message; False if there was one of this type already.
 
@@ -56,7 +63,7 @@ class Alarms:
         alarm = Alarm(entity, event_type, message, self._now(), name, colour)
         is_new = known is None or known.event_type_id != event_type
         if known is not None and not is_new:
-            is_worse = known.colour is Colour.YELLOW and colour is Colour.RED
+            is_worse = known.colour is Color.YELLOW and colour is Color.RED
             if not is_worse and not self._must_repeat(known):
                 alarm = replace(known, message=message, colour=colour)
         self._save(alarm)
@@ -85,7 +92,7 @@ class Alarms:
         entity: Entity,
         event_type: str,
         message: str,
-        colour: Colour | None = None,
+        colour: Color | None = None,
     ) -> bool:
         """Begin an alarm, or end it if the message is empty; whether it has begun now."""
         if message:
@@ -123,7 +130,7 @@ class Alarms:
         """All alarms: the red ones first, then by entity."""
         texts = self._settings.settings(_SETTING).values()
         alarms = [decode(text.encode(), Alarm) for text in texts]
-        return sorted(alarms, key=lambda a: (a.colour is not Colour.RED, str(a.entity), a.alarm))
+        return sorted(alarms, key=lambda a: (a.colour is not Color.RED, str(a.entity), a.alarm))
 
     def acknowledge(self, user: str, name: AlarmName, entity: str) -> Alarm:
         """Note who knows of an alarm; :class:`NotFound` if there is none."""

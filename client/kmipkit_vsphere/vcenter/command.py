@@ -83,6 +83,8 @@ class Row(NamedTuple):
     trusted_admins_only: bool = False
     records: bool = False
     """Whether vCenter writes an event for each call; for those whose handlers write none."""
+    lines: Callable[[Any], list[str]] | None = None
+    """The answer in short, for people; then the command has ``--verbose``, which prints all of it."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -1,15 +1,18 @@
 """The rows as subcommands of ``kmipkit vcenter call``: values to requests, answers to text."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 
 from kmipkit.terminal import printable
 from kmipkit_vsphere.model.keys import CryptoKeyId
 from kmipkit_vsphere.vcenter.command import Argument, Row
+
+VERBOSE: Final = "kmipkit.verbose"
+"""The entry of click's context that says whether ``--verbose`` was given."""
 
 
 class Many(NamedTuple):
@@ -103,16 +106,21 @@ def subcommand(row: Row, prefix: str, call: Callable[..., None]) -> click.Comman
 
     @click.pass_context
     def callback(context: click.Context, /, **values: Any) -> None:
+        context.meta[VERBOSE] = values.pop("verbose", False)
         call(context, row, parameters(row, values))
 
     example = f"{prefix} {row.example or row.command}"
     return click.Command(
         row.command,
         callback=callback,
-        params=[_parameter(argument) for argument in row.arguments],
+        params=[*map(_parameter, row.arguments), *([_verbose()] if row.lines else [])],
         help=f"{row.help}\n\n\b\nExample:\n  {example}",
         short_help=row.help,
     )
+
+
+def _verbose() -> click.Option:
+    return click.Option(["--verbose"], is_flag=True, help="Print every value of the answer.")
 
 
 def _parameter(argument: Argument) -> click.Parameter:
@@ -130,6 +138,23 @@ def _parameter(argument: Argument) -> click.Parameter:
         show_default=argument.default is not None and kind is not bool,
         help=argument.help or None,
     )
+
+
+def shown(context: click.Context, row: Row, answer: Any) -> str:
+    """An answer for people: in short if the row says how, unless the user wants all of it."""
+    if row.lines is None or context.meta.get(VERBOSE):
+        return "" if answer in (None, [], {}) else text(answer)
+    return "\n".join(row.lines(answer))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, with its cells in columns; line ends in a cell are escaped."""
+    cells = [[printable(cell) or "-" for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
 
 
 def text(value: Any, indent: str = "") -> str:

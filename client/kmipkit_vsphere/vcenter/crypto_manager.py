@@ -25,7 +25,8 @@ from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.wrapped import is_wrapped, split
 from kmipkit_vsphere.vcenter.alarms import Alarms
-from kmipkit_vsphere.vcenter.calls.events import Entity
+from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity
+from kmipkit_vsphere.vcenter.calls.events import key_server as server_entity
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.key_providers import KeyProviders, ServerDialer
 from kmipkit_vsphere.vcenter.key_server_trust import Trust
@@ -59,8 +60,15 @@ class CryptoManagerKmip:
         self.event_log = EventLog(store, clock, alarms.observe)
         self._purposes: dict[CryptoKeyId, list[str]] = defaultdict(list)
         self._failing: dict[tuple[str, CryptoKeyId | None, Entity | None], str] = {}
-        self.providers = KeyProviders(store, key_server, clock, self.event_log, trust, locks)
+        self._alarms = alarms
+        self.providers = KeyProviders(
+            store, key_server, clock, self.event_log, trust, locks, self._note_served
+        )
         self.health = ProviderHealth(store, clock, self.event_log, self.providers, alarms)
+
+    def _note_served(self, provider_id: str, server: str) -> None:
+        """A key server has served a request: that it cannot be used is over."""
+        self._alarms.end(AlarmName.KEY_SERVER_CONNECTION, server_entity(provider_id, server))
 
     def provider(self, provider_id: str) -> KeyProvider:
         """The provider of this id, or NotFound."""

@@ -50,6 +50,8 @@ def _operations() -> Iterator[EventTypeInfo]:
 
 
 def _hosts() -> Iterator[EventTypeInfo]:
+    yield _row("vim.event.HostConnectionLostEvent", ERROR, "a host does not respond", HOST)
+    yield _row("vim.event.HostConnectedEvent", INFO, "a host responds again", HOST)
     yield _row("host.Crypto.Enabled", INFO, "encryption mode was enabled on a host", HOST, KEY)
     yield _row(
         "host.Crypto.HostCryptoDisabled",

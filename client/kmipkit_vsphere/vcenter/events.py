@@ -14,7 +14,7 @@ from kmipkit_vsphere.model.clock import Clock
 from kmipkit_vsphere.model.encoding import encode, to_builtins
 from kmipkit_vsphere.model.errors import InvalidArgument
 from kmipkit_vsphere.model.keys import CryptoKeyId
-from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
+from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX, full_id
 from kmipkit_vsphere.vcenter.calls.events import (
     Entity,
     Event,
@@ -25,8 +25,6 @@ from kmipkit_vsphere.vcenter.calls.events import (
 from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
 from kmipkit_vsphere.vcenter.store import Store
 
-COMPLETE: Final = ("esx.", "vim.event.")
-"""Events of hosts, and those that are classes of the API, do not have the common prefix."""
 NO_KEY: Final = "-"
 """The key id of an operation that failed before it had a key (R35: no field is empty)."""
 
@@ -80,11 +78,6 @@ def _time(text: str | None, name: str) -> datetime | None:
             f"the parameter {name} must be a time such as 2026-01-31T12:00:00"
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def full_id(event_type: str) -> str:
-    """The identifier of a type as vSphere has it, with its prefix."""
-    return event_type if event_type.startswith(COMPLETE) else PREFIX + event_type
 
 
 class EventLog:

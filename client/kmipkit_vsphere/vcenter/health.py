@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from kmipkit.spec.enums import State
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import (
     ClientNotTrusted,
     KeyProviderError,
@@ -42,7 +42,7 @@ class ServerStatus:
     """``CryptoManagerKmipServerStatus``, with the reasons for its colour."""
 
     name: str
-    status: Colour
+    status: Color
     connection_status: str = "connected"
     certificate: x509.Certificate | None = None
     client_trust_server: bool | None = None
@@ -63,7 +63,7 @@ class ServerStatus:
 
     def with_warning(self, reason: str) -> "ServerStatus":
         """The status with one more reason, yellow at best."""
-        status = Colour.RED if self.status is Colour.RED else Colour.YELLOW
+        status = Color.RED if self.status is Color.RED else Color.YELLOW
         return replace(self, status=status, reasons=(*self.reasons, reason))
 
 
@@ -72,7 +72,7 @@ class ProviderStatus:
     """``CryptoManagerKmipClusterStatus``."""
 
     provider: str
-    status: Colour
+    status: Color
     management_type: str
     servers: tuple[ServerStatus, ...] = ()
     client_certificate: x509.Certificate | None = None
@@ -91,12 +91,12 @@ class ProviderStatus:
         )
 
 
-def overall(servers: Sequence[ServerStatus]) -> Colour:
+def overall(servers: Sequence[ServerStatus]) -> Color:
     """The colour of a provider from those of its servers."""
     colours = {server.status for server in servers}
-    if not colours or colours == {Colour.RED}:
-        return Colour.RED
-    return Colour.GREEN if colours == {Colour.GREEN} else Colour.YELLOW
+    if not colours or colours == {Color.RED}:
+        return Color.RED
+    return Color.GREEN if colours == {Color.GREEN} else Color.YELLOW
 
 
 async def check_server(
@@ -107,7 +107,7 @@ async def check_server(
     These are the connections of a real vCenter (vsphere.md §3.4).
     """
     green = ServerStatus(
-        server.name, Colour.GREEN, client_trust_server=True, server_trust_client=True
+        server.name, Color.GREEN, client_trust_server=True, server_trust_client=True
     )
     try:
         der = await probe(server)
@@ -135,7 +135,7 @@ def _red(name: str, failure: KeyProviderError) -> ServerStatus:
     known = connected or no_trust
     return ServerStatus(
         name,
-        Colour.RED,
+        Color.RED,
         state,
         client_trust_server=trusts if known else None,
         # A client that does not trust the server has not learned whether the server trusts it.
@@ -160,7 +160,7 @@ async def compare(
     servers = {server.name: server for server in provider.servers}
     result = []
     for status in statuses:
-        if status.status is Colour.RED:
+        if status.status is Color.RED:
             result.append(status)
         else:
             compared = await _of_vendor(servers[status.name], status, vendor)
@@ -197,11 +197,11 @@ def expiry_warning(certificate: x509.Certificate | None, now: datetime) -> str:
     return f"{verb} on {certificate.not_valid_after_utc:%Y-%m-%d}"
 
 
-def expiry_colour(certificate: x509.Certificate | None, now: datetime) -> Colour | None:
+def expiry_colour(certificate: x509.Certificate | None, now: datetime) -> Color | None:
     """Yellow for a certificate that expires soon, red for one that expires very soon or has."""
     if not expiry_warning(certificate, now) or certificate is None:
         return None
-    return Colour.RED if certificate.not_valid_after_utc - now <= VERY_SOON else Colour.YELLOW
+    return Color.RED if certificate.not_valid_after_utc - now <= VERY_SOON else Color.YELLOW
 
 
 def certificate_info(certificate: x509.Certificate, now: datetime) -> CertificateInfo:

@@ -38,8 +38,9 @@ from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.caller import SYSTEM, Caller
 from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity
-from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
+from kmipkit_vsphere.vcenter.calls.hosts import UnlockOutcome, UnlockResult
 from kmipkit_vsphere.vcenter.crypto_manager import CryptoManagerKmip
+from kmipkit_vsphere.vcenter.host_connections import HostConnections
 from kmipkit_vsphere.vcenter.host_encryption import HostDialer, HostEncryption, log
 from kmipkit_vsphere.vcenter.locks import Locks
 from kmipkit_vsphere.vcenter.privileges import Privilege
@@ -66,6 +67,7 @@ class HostManager(HostEncryption):
         super().__init__(store, crypto, dial, locks)
         self._store = store
         self.alarms = alarms
+        self.connections = HostConnections(crypto.event_log, alarms)
         self._incomplete: set[str] = set()
         """Hosts with machines that are still locked."""
 
@@ -119,6 +121,7 @@ class HostManager(HostEncryption):
                 raise ResourceInUse(f"machines are registered on host {name}: {', '.join(users)}")
             self._inventory.remove_host(name)
             self.alarms.end_all(Entity("host", name))
+            self.connections.forget(name)
             self._boots.pop(name, None)
             self._incomplete.discard(name)
 
@@ -127,8 +130,8 @@ class HostManager(HostEncryption):
     ) -> list[UnlockResult]:
         """ReconnectHost: connect again, optionally at another address, and give the host its keys.
 
-        Returns the machines that were locked, and for each whether it was unlocked. Raises
-        :class:`InvalidArgument` if another host answers.
+        Returns what became of each machine of the host. Raises :class:`InvalidArgument` if another
+        host answers.
         """
         async with self._locks.host(name):
             host = self._inventory.host(name)
@@ -137,15 +140,16 @@ class HostManager(HostEncryption):
             if info.uuid != host.uuid:
                 raise InvalidArgument(f"the host at {moved.address}:{moved.port} is not {name}")
             self._inventory.put_host(moved)
+            self.connections.note_answer(moved)
         return await self._synchronise(caller, name)
 
     # Keys for hosts that restarted ---------------------------------------------------------------
 
     async def synchronise_restarted(self) -> None:
-        """Give every host that restarted since the last time its keys.
+        """Ask every host whether it restarted since the last time, and give it its keys if so.
 
         A host that does not answer, or with a machine that stays locked, is tried again the next
-        time.
+        time; after several times, one that does not answer has an alarm.
         """
         limiter = trio.CapacityLimiter(MAX_CONCURRENT)
 
@@ -159,9 +163,14 @@ class HostManager(HostEncryption):
     async def _synchronise_if_restarted(self, name: str) -> None:
         async with self._locks.host(name):
             host = self._inventory.host(name)
+            try:
+                info = await self.call(host, HostInfo())
+            except HostUnreachable as failure:
+                self.connections.note_failure(host, failure)
+                raise
+            self.connections.note_answer(host)
             if host.key_id is None:
                 return
-            info = await self.call(host, HostInfo())
             if info.boot_id == self._boots.get(name) and name not in self._incomplete:
                 return
         await self._synchronise(SYSTEM, name)
@@ -169,14 +178,14 @@ class HostManager(HostEncryption):
     async def _synchronise(self, caller: Caller, name: str) -> list[UnlockResult]:
         """Hand over the host key, then to each registered machine its keys, and unlock it.
 
-        Does nothing for a host that never was in encryption mode. Returns the machines that were
-        locked. The lock of the host is not held while a machine is unlocked, because whoever has a
+        Does nothing for a host that never was in encryption mode. Returns what became of each
+        machine. The lock of the host is not held while a machine is unlocked, because whoever has a
         machine's lock may take a host's, and never the reverse.
         """
         async with self._locks.host(name):
             host = self._inventory.host(name)
             if host.key_id is None:
-                return []
+                return self._unencrypted(name)
             self._incomplete.add(name)
             try:
                 info = await self._give_host_key(caller, host, host.key_id)
@@ -188,25 +197,37 @@ class HostManager(HostEncryption):
             machines = {machine.name: machine for machine in await self.call(host, ListMachines())}
         results, failures, is_complete = [], Failures(), True
         for record in self._inventory.machines():
-            if record.host != name or record.name not in machines:
+            if record.host != name:
+                continue
+            if record.name not in machines:
+                results.append(_left_alone(record.name, UnlockOutcome.ABSENT))
                 continue
             if self._locks.machine(record.name).locked():
                 is_complete = False  # another call works on it, and gives it its keys
+                results.append(_left_alone(record.name, UnlockOutcome.BUSY))
                 continue
             async with self._locks.machine(record.name):
                 if record not in self._inventory.machines():
                     is_complete = False  # it has changed, or moved away, since it was listed
+                    results.append(_left_alone(record.name, UnlockOutcome.BUSY))
                     continue
                 result = await self._unlock_registered(
                     caller, host, machines[record.name], record.key_id, failures
                 )
-            if result is not None:
-                results.append(result)
-                is_complete = is_complete and result.is_complete
+            results.append(result)
+            is_complete = is_complete and result.is_complete
         self._boots[name] = info.boot_id
         if is_complete:
             self._incomplete.discard(name)
         return results
+
+    def _unencrypted(self, host: str) -> list[UnlockResult]:
+        """The machines of a host that never was in encryption mode."""
+        return [
+            UnlockResult(record.name, unlocked=True, outcome=UnlockOutcome.NOT_ENCRYPTED)
+            for record in self._inventory.machines()
+            if record.host == host
+        ]
 
     async def _give_host_key(
         self, caller: Caller, host: HostRecord, key_id: CryptoKeyId
@@ -236,8 +257,8 @@ class HostManager(HostEncryption):
         machine: MachineInfo,
         recorded: CryptoKeyId | None,
         failures: Failures,
-    ) -> UnlockResult | None:
-        """Unlock one machine of a host; None if it is not locked."""
+    ) -> UnlockResult:
+        """Unlock one machine of a host, if it is locked."""
         keys = all_keys(machine)
         if recorded is not None and recorded.key_id:
             keys = list(dict.fromkeys([*keys, recorded]))
@@ -247,18 +268,20 @@ class HostManager(HostEncryption):
                 raise InvalidState(machine.problem or "its files are damaged")
             if machine.crypto_state is not MachineState.LOCKED and not machine.locked_disks:
                 self._report_unlocked(caller, machine, if_alarmed=True)
-                return None
+                return _unchanged(machine)
             info = await self.call(host, CryptoUnlock(machine.name))
         except HostUnreachable:
             raise
         except VSphereError as fault:
             if machine.crypto_state is MachineState.INVALID and not keys:
-                return None  # it is not encrypted: that it is damaged is not about keys
+                return _unchanged(machine)  # that it is damaged is not about keys
             failure = _cause(fault, failures)
             if isinstance(fault, DamagedData) or machine.crypto_state is MachineState.INVALID:
                 self.report_integrity(caller, machine, [failure.message])
             self._report_locked(caller, machine, failure, _missing(fault) or keys)
-            return UnlockResult(machine.name, unlocked=False, reason=failure.message)
+            return UnlockResult(
+                machine.name, unlocked=False, outcome=UnlockOutcome.LOCKED, reason=failure.message
+            )
         return self.note_unlocked(caller, info, failures)
 
     async def _push_each(
@@ -457,3 +480,14 @@ def _missing(fault: VSphereError) -> list[CryptoKeyId]:
 def _cause(fault: VSphereError, failures: Failures) -> VSphereError:
     """Why a machine is locked: why the key that it lacks cannot be had, if that is known."""
     return next((failures[key] for key in _missing(fault) if key in failures), fault)
+
+
+def _left_alone(machine: str, outcome: UnlockOutcome) -> UnlockResult:
+    return UnlockResult(machine, unlocked=False, outcome=outcome)
+
+
+def _unchanged(machine: MachineInfo) -> UnlockResult:
+    """The result for a machine that has no keys, or does not need them."""
+    encrypted = machine.crypto_state is MachineState.UNLOCKED
+    outcome = UnlockOutcome.NOT_LOCKED if encrypted else UnlockOutcome.NOT_ENCRYPTED
+    return UnlockResult(machine.name, unlocked=True, outcome=outcome, reason=machine.problem)

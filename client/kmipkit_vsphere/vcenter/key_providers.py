@@ -1,6 +1,7 @@
 """vCenter's key providers: their servers, and which one is the default (vsphere.md §4.2)."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
@@ -24,6 +25,7 @@ from kmipkit_vsphere.model.records import (
 from kmipkit_vsphere.providers import native
 from kmipkit_vsphere.providers.base import HostKeyProvider, KeyProvider, Participant
 from kmipkit_vsphere.providers.kmip_session import KeyServer
+from kmipkit_vsphere.providers.reporting_server import ReportingServer
 from kmipkit_vsphere.providers.standard import StandardKeyProvider
 from kmipkit_vsphere.providers.wrapped import WrappedKeyProvider, WrappingKey, checked_interval
 from kmipkit_vsphere.vcenter.calls.events import Entity
@@ -57,12 +59,15 @@ class KeyProviders:
         events: EventLog,
         trust: Trust,
         locks: Locks,
+        served: Callable[[str, str], None],
     ) -> None:
+        """``served`` is called with a provider and its server when that has served a request."""
         self._store = store
         self._dial = dial
         self._clock = clock
         self._events = events
         self._locks = locks
+        self._served = served
         self.trust = trust
 
     # Registration --------------------------------------------------------------------------------
@@ -271,11 +276,16 @@ class KeyProviders:
         return HostKeyProvider(record.id, record.type, PARTICIPANTS[record.type])
 
     def make_standard(
-        self, record: ProviderRecord, key_type: KeyType | None = None
+        self, record: ProviderRecord, key_type: KeyType | None = None, *, reports: bool = True
     ) -> StandardKeyProvider:
-        """The object for the record of a standard provider, also if it has no server."""
+        """The object for the record of a standard provider, also if it has no server.
+
+        Without ``reports``, requests that its servers serve are not reported: the health poll, which
+        judges more than that, begins and ends the alarms itself.
+        """
         servers = [
-            self._dial(record.id, server) for server in self._store.providers.servers(record.id)
+            self._reporting(record.id, server) if reports else self._dial(record.id, server)
+            for server in self._store.providers.servers(record.id)
         ]
         if record.details.key_spec is None:
             if key_type is KeyType.WRAPPED:
@@ -287,6 +297,10 @@ class KeyProviders:
         wrapping = _StoredWrappingKey(self._store, self._clock, record.id, self._locks)
         makes = key_type or record.details.key_type
         return WrappedKeyProvider(record.id, servers, wrapping, self._clock, makes)
+
+    def _reporting(self, provider_id: str, server: ServerRecord) -> KeyServer:
+        report = partial(self._served, provider_id, server.name)
+        return ReportingServer(self._dial(provider_id, server), report)
 
     # Defaults ------------------------------------------------------------------------------------
 

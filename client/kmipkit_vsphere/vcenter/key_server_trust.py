@@ -8,7 +8,7 @@ is used after a call of Update. Private keys are stored encrypted.
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -59,6 +59,13 @@ class ClientTrust(NamedTuple):
     pinned: frozenset[bytes]
     revocations: PeerRevocations | None = None
     """None if the servers are pinned: then no authority is involved."""
+
+
+def trust_uploaded(context: ssl.SSLContext, certificates: Sequence[x509.Certificate]) -> None:
+    """Make a context trust the uploaded certificates themselves, with any issuer and any name."""
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cadata="".join(map(to_pem, certificates)))
 
 
 class Trust:
@@ -207,10 +214,7 @@ class Trust:
         elif self._default is not None:
             context = self._default.client_context()
         if uploaded:
-            # The certificate itself is trusted, with any issuer and any name.
-            context.check_hostname = False
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            context.load_verify_locations(cadata="".join(map(to_pem, uploaded)))
+            trust_uploaded(context, uploaded)
         elif own is not None and self._default is not None:
             self._default.load_trusted(context)
         pinned = frozenset(to_der(certificate) for certificate in uploaded)

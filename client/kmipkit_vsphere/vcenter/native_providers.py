@@ -15,7 +15,7 @@ from msgspec import structs
 from kmipkit_vsphere.calls.host import HostInfo
 from kmipkit_vsphere.calls.key_providers import RemoveKeyProvider, SetKeyProvider
 from kmipkit_vsphere.model.clock import Clock
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.defects import contained
 from kmipkit_vsphere.model.encoding import decode, encode
 from kmipkit_vsphere.model.errors import (
@@ -444,10 +444,10 @@ class NativeProviders:
 
 
 _HEALTH: Final = {
-    Colour.GREEN: NativeHealth.OK,
-    Colour.YELLOW: NativeHealth.WARNING,
-    Colour.RED: NativeHealth.ERROR,
-    Colour.GRAY: NativeHealth.NONE,
+    Color.GREEN: NativeHealth.OK,
+    Color.YELLOW: NativeHealth.WARNING,
+    Color.RED: NativeHealth.ERROR,
+    Color.GRAY: NativeHealth.NONE,
 }
 
 

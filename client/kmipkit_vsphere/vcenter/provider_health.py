@@ -6,15 +6,14 @@ from typing import Final
 from cryptography import x509
 
 from kmipkit_vsphere.model.clock import Clock
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.defects import contained, describe
 from kmipkit_vsphere.model.errors import InvalidArgument, VSphereError
-from kmipkit_vsphere.model.keys import escaped
 from kmipkit_vsphere.model.records import ManagementType, ProviderRecord
 from kmipkit_vsphere.providers import native
 from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.alarms import Alarms
-from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity
+from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity, Severity, key_server
 from kmipkit_vsphere.vcenter.events import EventLog
 from kmipkit_vsphere.vcenter.health import (
     ProviderStatus,
@@ -65,7 +64,7 @@ class ProviderHealth:
             raise InvalidArgument("there is no default key provider", invalid_property="cluster")
         if not self._store.providers.exists(asked):
             raise InvalidArgument(f"there is no key provider {asked}", invalid_property="cluster")
-        return (await self._status(asked)).status in (Colour.GREEN, Colour.YELLOW)
+        return (await self._status(asked)).status in (Color.GREEN, Color.YELLOW)
 
     async def poll(self) -> None:
         """The poll that a real vCenter makes every 300 s (§3.4)."""
@@ -86,18 +85,18 @@ class ProviderHealth:
         try:
             return await self._checked_status(record, interactive=interactive)
         except VSphereError as failure:
-            return ProviderStatus(provider_id, Colour.RED, record.type, reasons=(failure.message,))
+            return ProviderStatus(provider_id, Color.RED, record.type, reasons=(failure.message,))
         except Exception as defect:
             log.error("the status of the key provider %s: %s", provider_id, describe(defect))
             reason = "its status cannot be determined: an internal error; see the log of vCenter"
-            return ProviderStatus(provider_id, Colour.RED, record.type, reasons=(reason,))
+            return ProviderStatus(provider_id, Color.RED, record.type, reasons=(reason,))
 
     async def _checked_status(self, record: ProviderRecord, *, interactive: bool) -> ProviderStatus:
         provider_id = record.id
         if record.type is not ManagementType.STANDARD:
             colour, reason = _COLOURS[record.type](record)
             return ProviderStatus(provider_id, colour, record.type, reasons=(reason,))
-        provider = self._providers.make_standard(record)
+        provider = self._providers.make_standard(record, reports=False)
         now = self._clock()
         checked = [
             await check_server(server, now, interactive=interactive) for server in provider.servers
@@ -118,7 +117,7 @@ class ProviderHealth:
     def _update_alarms(self, status: ProviderStatus) -> None:
         """Begin and end the alarms about a provider, its servers and all certificates."""
         provider = Entity("provider", status.provider)
-        is_bad = status.status in (Colour.YELLOW, Colour.RED)
+        is_bad = status.status in (Color.YELLOW, Color.RED)
         record = self._store.providers.get(status.provider)
         # A native provider without a backup has an alarm of its own.
         has_other = record.type is ManagementType.NATIVE and not record.details.has_backup
@@ -126,7 +125,7 @@ class ProviderHealth:
         self._alarms.set(
             AlarmName.KEY_PROVIDER_HEALTH,
             provider,
-            f"{PREFIX}kms.crypto.Unreachable" if status.status is Colour.RED else "",
+            f"{PREFIX}kms.crypto.Unreachable" if status.status is Color.RED else "",
             f"the key provider {status.provider} is {status.status}: {reason}"
             if is_bad and not has_other
             else "",
@@ -139,12 +138,12 @@ class ProviderHealth:
             status.client_certificate,
         )
         for server in status.servers:
-            entity = Entity("keyServer", f"{escaped(status.provider)}/{server.name}")
+            entity = key_server(status.provider, server.name)
             self._alarms.set(
                 AlarmName.KEY_SERVER_CONNECTION,
                 entity,
                 f"{PREFIX}kms.crypto.Unreachable",
-                "; ".join(server.reasons) if server.status is Colour.RED else "",
+                "; ".join(server.reasons) if server.status is Color.RED else "",
             )
             if server.certificate is not None:  # that of one that cannot be reached is not known
                 self._set_certificate_alarm(
@@ -189,7 +188,7 @@ class ProviderHealth:
             known = last.get(server.name)
             if known is not None and known.reasons == server.reasons:
                 continue
-            is_red = server.status is Colour.RED
+            is_red = server.status is Color.RED
             for reason in server.reasons:
                 self._events.add(
                     self._event_type(server),
@@ -202,7 +201,7 @@ class ProviderHealth:
         self._last[provider_id] = {server.name: server for server in servers}
 
     def _event_type(self, server: ServerStatus) -> str:
-        if server.status is Colour.RED:
+        if server.status is Color.RED:
             return "kms.crypto.Unreachable"
         if expiry_warning(server.certificate, self._clock()):
             return "vecs.KMSServerCertExpirationEvent"
@@ -216,9 +215,9 @@ def _without_servers(status: ProviderStatus) -> tuple[ServerStatus, ...]:
     return (ServerStatus("", status.status, "notConnected", reasons=status.reasons),)
 
 
-def _trusted_colour(record: ProviderRecord) -> tuple[Colour, str]:
+def _trusted_colour(record: ProviderRecord) -> tuple[Color, str]:
     # vCenter does not call the trust authority's services: only hosts know (§1.1).
-    return Colour.GRAY, f"ask a trusted host for the status of the key provider {record.id}"
+    return Color.GRAY, f"ask a trusted host for the status of the key provider {record.id}"
 
 
 _COLOURS: Final = {ManagementType.TRUSTED: _trusted_colour, ManagementType.NATIVE: native.colour}

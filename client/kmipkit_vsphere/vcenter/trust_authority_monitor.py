@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from kmipkit_vsphere.model.clock import Clock
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.vcenter.alarm_definitions import PREFIX
 from kmipkit_vsphere.vcenter.alarms import Alarms
 from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity
@@ -64,7 +64,7 @@ class TrustAuthorityMonitor:
             AUTHORITY,
             "ClusterNotAvailable" if is_gone else "ClusterUnhealthy",
             [*_reasons(silent), *outdated],
-            Colour.RED if is_gone else Colour.YELLOW,
+            Color.RED if is_gone else Color.YELLOW,
         )
 
     def _report_provider(self, provider: str, hosts: Hosts) -> None:
@@ -74,7 +74,7 @@ class TrustAuthorityMonitor:
         problems = [state.problem for state in reported if state.problem is not None]
         if reported:  # nobody knows about it while no host answers
             entity = Entity("provider", provider)
-            self._report(AlarmName.PRIMARY_KEY, entity, "KmsUnhealthy", problems, Colour.RED)
+            self._report(AlarmName.PRIMARY_KEY, entity, "KmsUnhealthy", problems, Color.RED)
 
     def _report(
         self,
@@ -82,7 +82,7 @@ class TrustAuthorityMonitor:
         entity: Entity,
         kind: str,
         reasons: Iterable[str],
-        colour: Colour,
+        colour: Color,
     ) -> None:
         """Begin or end an alarm, with an event if it begins."""
         text = "; ".join(dict.fromkeys(reasons))

@@ -10,7 +10,7 @@ import trio
 
 from kmipkit_vsphere.calls.host import HostDescription, HostInfo
 from kmipkit_vsphere.calls.machines import MachineInfo
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import NotFound, VSphereError
 from kmipkit_vsphere.model.records import HostRecord, MachineRecord
 from kmipkit_vsphere.vcenter.caller import Caller
@@ -129,7 +129,7 @@ class Call:
         return alarms
 
     @property
-    def colours(self) -> dict[str, Colour]:
+    def colours(self) -> dict[str, Color]:
         """The colours of entities that have an alarm; that of the worst one."""
         known = self._known.get("colours")
         if known is None:
@@ -137,7 +137,7 @@ class Call:
             for alarm in self.alarms:  # the red ones first
                 known.setdefault(f"{alarm.entity.type}/{alarm.entity.name}", alarm.colour)
             self._known["colours"] = known
-        colours: dict[str, Colour] = known
+        colours: dict[str, Color] = known
         return colours
 
     async def machine(self, record: MachineRecord) -> MachineInfo | None:

@@ -335,14 +335,17 @@ def _print_report(report: Any, as_json: bool) -> None:
             echo(f"note: {note}")
     if report.problems:
         count = len(report.problems)
-        raise click.ClickException(
-            f"the audit log is not intact: {count} problem{'s' if count > 1 else ''}"
-        )
+        raise click.ClickException(f"the audit log is not intact: {_counted(count, 'problem')}")
     if not as_json:
         echo(
-            f"intact: {report.records} records in {report.files} files, {report.first} to"
-            f" {report.last}, with {report.checkpoints} valid signatures"
+            f"intact: {_counted(report.records, 'record')} in {_counted(report.files, 'file')},"
+            f" {report.first} to {report.last}, with"
+            f" {_counted(report.checkpoints, 'valid signature')}"
         )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @audit.command("public-key")

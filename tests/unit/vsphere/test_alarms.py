@@ -17,6 +17,7 @@ from kmipkit_vsphere.model.errors import (
 )
 from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS, PREFIX
 from kmipkit_vsphere.vcenter.calls.events import AlarmName
+from kmipkit_vsphere.vcenter.host_connections import LOST_AFTER
 from vsphere_scene import Scene, play
 
 from kmipkit.spec.enums import RevocationReasonCode
@@ -133,6 +134,23 @@ async def server_up_again(s: Scene) -> None:
 async def host_removed(s: Scene) -> None:
     await s.call("UnregisterVM", name="db1")
     await s.call("RemoveHost", name="esx01")
+
+
+async def host_down(s: Scene) -> None:
+    s.host().close()
+    s.hosts["esx01"] = None
+    for _ in range(LOST_AFTER):
+        await rounds(s)
+
+
+async def host_up(s: Scene) -> None:
+    s.start_host("esx01")
+    await rounds(s)
+
+
+async def host_reconnected(s: Scene) -> None:
+    s.start_host("esx01")
+    await s.call("ReconnectHost", name="esx01")
 
 
 async def disabled_mode(s: Scene) -> None:
@@ -260,6 +278,8 @@ CASES: list[tuple[AlarmName, str, str, Step, Step]] = [
         server_up_again,
     ),
     (AlarmName.HOST_NEEDS_ENCRYPTION, "host/esx01", "red", host_key_unreachable, host_removed),
+    (AlarmName.HOST_CONNECTION, "host/esx01", "red", host_down, host_up),
+    (AlarmName.HOST_CONNECTION, "host/esx01", "red", host_down, host_reconnected),
     (AlarmName.HOST_NEEDS_ENCRYPTION, "host/esx01", "red", disabled_mode, mode_enabled),
     (AlarmName.HOST_KEY_MISSING, "host/esx01", "red", host_key_gone, default_again),
     (AlarmName.MACHINE_INTEGRITY, "machine/db1", "red", altered_bundle, restored_bundle),
@@ -298,10 +318,10 @@ def test_an_alarm_begins_lasts_over_a_restart_and_ends(
         await begin(s)
         raised = await alarm(s, name, entity)
         assert raised is not None
-        assert raised["colour"] == colour
+        assert raised["color"] == colour
         assert raised["message"]
         definition = DEFINITIONS[name]
-        assert raised["colour"] in definition.colours
+        assert raised["color"] in definition.colours
         assert raised["eventTypeId"].removeprefix(PREFIX).startswith((*definition.raised_by, ""))
         s.restart_vcenter()
         assert await alarm(s, name, entity) == raised
@@ -329,6 +349,25 @@ def test_the_definitions_are_listed(tmp_path: Path) -> None:
         listed = {item["alarm"]: item for item in await s.call("ListAlarmDefinitions")}
         assert set(listed) == set(AlarmName)
         assert listed["machineLocked"]["raisedBy"] == [f"{PREFIX}vm.Crypto.VMLocked"]
+
+    play(tmp_path, test).close()
+
+
+def test_a_request_that_a_key_server_serves_ends_its_alarm(tmp_path: Path) -> None:
+    """Before the next poll; one of another server, or a refused one, does not."""
+
+    async def test(s: Scene) -> None:
+        await s.prepare()
+        await s.call("EncryptVM", name="db1")
+        await server_down(s)
+        s.add_server("kms2", s.make_laboratory("second"))
+        await s.add_kms("SECOND", "kms2")
+        await s.call("GenerateKey", keyProvider="SECOND")
+        assert await alarm(s, AlarmName.KEY_SERVER_CONNECTION, "keyServer")
+        s.servers["kms1"].is_up = True
+        s.reboot("esx01")
+        await s.call("ReconnectHost", name="esx01")
+        assert await alarm(s, AlarmName.KEY_SERVER_CONNECTION, "keyServer") is None
 
     play(tmp_path, test).close()
 
@@ -385,7 +424,7 @@ def test_an_alarm_that_becomes_worse_is_acknowledged_again(tmp_path: Path) -> No
         await poll(s)
         worse = await alarm(s, AlarmName.CERTIFICATE, "keyServer")
         assert worse is not None
-        assert (worse["colour"], worse["acknowledgedBy"]) == ("red", None)
+        assert (worse["color"], worse["acknowledgedBy"]) == ("red", None)
 
     play(tmp_path, test).close()
 
@@ -423,9 +462,23 @@ def test_an_alarm_of_the_first_format_is_still_one_and_ends(tmp_path: Path) -> N
         s.store.providers.set_setting("alarm/machine/db1", text)
         s.restart_vcenter()
         [known] = await s.call("ListAlarms")
-        assert (known["alarm"], known["colour"]) == ("machineLocked", "red")
+        assert (known["alarm"], known["color"]) == ("machineLocked", "red")
         await s.call("UnregisterVM", name="db1")
         assert await s.call("ListAlarms") == []
+
+    play(tmp_path, test).close()
+
+
+def test_an_alarm_of_the_second_format_has_its_color(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await s.prepare()
+        await not_compliant(s)
+        [(name, text)] = s.store.providers.settings("alarm/").items()
+        assert '"color":"yellow"' in text
+        s.store.providers.set_setting(name, text.replace('"color"', '"colour"'))
+        s.restart_vcenter()
+        [known] = await s.call("ListAlarms")
+        assert (known["alarm"], known["color"]) == ("policyCompliance", "yellow")
 
     play(tmp_path, test).close()
 
@@ -435,7 +488,7 @@ def test_red_alarms_are_listed_first(tmp_path: Path) -> None:
         await s.prepare()
         await not_compliant(s)
         await server_down(s)
-        colours = [found["colour"] for found in await s.call("ListAlarms")]
+        colours = [found["color"] for found in await s.call("ListAlarms")]
         assert colours == ["red", "red", "yellow"]
 
     play(tmp_path, test).close()

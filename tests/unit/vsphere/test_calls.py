@@ -18,6 +18,7 @@ from kmipkit_vsphere.vcenter.command_line import (
     PAIR,
     Many,
     parameters,
+    shown,
     subcommand,
     text,
 )
@@ -130,6 +131,59 @@ def test_the_group_has_all_commands_and_the_help_of_each() -> None:
         command = vcenter_call.get_command(context, name)
         assert command is not None
         assert "Example:" in command.get_help(click.Context(command))
+
+
+EVENT = {
+    "key": 7,
+    "createdTime": "2026-11-24T12:00:00.000+00:00",
+    "userName": "Zoë",
+    "eventTypeId": "com.vmware.vc.vm.Crypto.VMLocked.KeyMissingOnKMS",
+    "severity": "error",
+    "entity": {"type": "machine", "name": "täglich\n2", "uuid": ""},
+    "message": "it is locked",
+}
+
+
+def shown_by(command: str, answer: Any, *options: str) -> str:
+    """What a command prints for an answer."""
+    printed: list[str] = []
+
+    def call(context: Any, row: Row, _values: dict[str, Any]) -> None:
+        printed.append(shown(context, row, answer))
+
+    [row] = [row for row in ROWS if row.command == command]
+    result = CliRunner().invoke(subcommand(row, "x", call), options, obj=())
+    assert result.exit_code == 0, result.output
+    return printed[0]
+
+
+def test_an_event_is_one_line_unless_all_of_it_is_wanted() -> None:
+    short = {**EVENT, "entity": None, "severity": "info", "userName": "vCenter"}
+    first, second = shown_by("events", [EVENT, short]).split("\n")
+    assert first.split("  ")[0] == EVENT["createdTime"]
+    assert first.endswith("vm.Crypto.VMLocked.KeyMissingOnKMS  it is locked")
+    assert "machine/täglich\\n2" in first
+    assert second.split()[1:4] == ["info", "vCenter", "-"]
+    assert first.index("vm.Crypto") == second.index("vm.Crypto"), "they are in columns"
+    assert shown_by("events", []) == ""
+    assert "key: 7" in shown_by("events", [EVENT], "--verbose")
+
+
+def test_a_line_says_what_became_of_each_machine() -> None:
+    results = [
+        {"machine": "db1", "unlocked": True},
+        {"machine": "db2", "unlocked": False, "outcome": "locked", "reason": "no key"},
+        {"machine": "täglich 3", "unlocked": True, "outcome": "notLocked"},
+        {"machine": "web", "unlocked": True, "outcome": "notEncrypted"},
+    ]
+    assert shown_by("reconnect-host", results, "esx01").split("\n") == [
+        "db1        unlocked",
+        "db2        locked: no key",
+        "täglich 3  unlocked already",
+        "web        not encrypted",
+    ]
+    assert shown_by("unlock-vm", results[0], "db1") == "db1  unlocked"
+    assert "no virtual machines" in shown_by("reconnect-host", [], "esx01")
 
 
 def test_an_answer_is_a_line_for_each_value() -> None:

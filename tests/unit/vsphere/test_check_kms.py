@@ -5,6 +5,7 @@ words. The clock is moved, so that late answers take no time.
 """
 
 import base64
+import itertools
 import json
 import signal
 import xml.etree.ElementTree as ET
@@ -19,11 +20,12 @@ import trio
 import trio.testing
 from foreign_key_server import NOW, ForeignServer, Refusal, StoredKey, Wire, got
 from key_server_mutants import FAULTS, MUTANTS, late, refusing
+from kmipkit_vsphere.check_kms.operation_advice import OPERATION_ADVICE
 from kmipkit_vsphere.check_kms.report import lines, make_report
 from kmipkit_vsphere.check_kms.runner import INTERRUPTED, Run, Verdict, play
 from kmipkit_vsphere.check_kms.steps import CLEAN_UP, KEYS, OUTAGES, STEPS, Step, select
 from kmipkit_vsphere.check_kms.subject import Options, Subject
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import KeyServerUnreachable
 from kmipkit_vsphere.providers.kmip_session import KeyServerRefused
 from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
@@ -187,7 +189,7 @@ def test_a_key_that_arrives_late_on_another_server_is_a_warning_with_the_time() 
     assert verdict.outcome is Outcome.WARNED
     assert "only after 4." in verdict.problem
     assert verdict.view is not None
-    assert verdict.view.colour is Colour.YELLOW
+    assert verdict.view.colour is Color.YELLOW
 
 
 def test_a_key_that_never_arrives_on_another_server_is_a_failure() -> None:
@@ -225,6 +227,34 @@ def test_what_depends_on_a_failed_step_is_skipped_and_says_why() -> None:
     assert verdicts["clean-up"].note == "2 keys destroyed"
 
 
+@pytest.mark.parametrize(
+    ("operation", "step", "advice"),
+    [
+        (Operation.ADD_ATTRIBUTE, "key-attributes", "Support Add Attribute"),
+        (Operation.MODIFY_ATTRIBUTE, "key-attributes", "Support Modify Attribute"),
+        (Operation.ADD_ATTRIBUTE, "tag-owner", "Store custom attributes"),
+        (Operation.ACTIVATE, "activate", "Support Activate"),
+        (Operation.GET, "get", "Answer Get of a Pre-Active key"),
+    ],
+)
+def test_the_advice_is_about_the_operation_that_was_refused(
+    operation: Operation, step: str, advice: str
+) -> None:
+    server = ForeignServer()
+    refusing(operation, ResultReason.GENERAL_FAILURE)(server)
+    verdict = run(server)[0][step]
+    assert f"answers {operation.name} with" in verdict.problem
+    assert verdict.advice.startswith(advice)
+
+
+def test_a_create_that_fails_later_is_not_about_expired_keys() -> None:
+    server = ForeignServer()
+    count = itertools.count(1)
+    refusing(Operation.CREATE, ResultReason.GENERAL_FAILURE, lambda *_: next(count) > 4)(server)
+    verdict = run(server)[0]["re-encrypt"]
+    assert verdict.advice == OPERATION_ADVICE[Operation.CREATE]
+
+
 def test_a_client_that_may_not_revoke_skips_what_needs_it() -> None:
     server = ForeignServer()
     refusing(Operation.REVOKE, ResultReason.PERMISSION_DENIED)(server)
@@ -240,7 +270,7 @@ def test_the_table_is_in_order() -> None:
     names = [step.name for step in STEPS]
     assert len(set(names)) == len(names)
     for number, step in enumerate(STEPS):
-        assert set(step.needs) <= set(names[:number]), step.name
+        assert {*step.needs, *step.needs_any} <= set(names[:number]), step.name
         assert step.moment.endswith(".")
         assert step.advice.endswith(".")
         assert step.source
@@ -253,7 +283,7 @@ def test_the_colour_of_a_symptom_is_one_of_its_alarms(name: str) -> None:
         alarms = step.symptom.alarms(failure)
         permitted = [DEFINITIONS[alarm].colours for alarm in alarms]
         assert not permitted or any(step.symptom.colour in colours for colours in permitted)
-        assert bool(step.symptom.event_type(failure)) == (step.symptom.colour is not Colour.GREEN)
+        assert bool(step.symptom.event_type(failure)) == (step.symptom.colour is not Color.GREEN)
 
 
 def test_a_selection_has_what_it_needs() -> None:
@@ -262,6 +292,7 @@ def test_a_selection_has_what_it_needs() -> None:
         "connect",
         "tls",
         "server-trust",
+        "server-upload",
         "client-trust",
         "versions",
         "create",

@@ -13,9 +13,10 @@ from kmipkit_vsphere.model.certificates import to_der, to_pem
 from kmipkit_vsphere.model.encoding import encode
 from kmipkit_vsphere.model.errors import NoSpace, VSphereError
 from kmipkit_vsphere.model.keys import CryptoKeyId
+from kmipkit_vsphere.vcenter.alarm_definitions import full_id
 from kmipkit_vsphere.vcenter.calls.events import Severity
 from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
-from kmipkit_vsphere.vcenter.events import full_id
+from kmipkit_vsphere.vcenter.host_connections import LOST_AFTER
 from software_tpm import IMAGE, NOW, OTHER, Maker
 from trusted_scene import Whole, trusted, whole
 from vsphere_scene import PretendedTPM, Scene, migrating, play
@@ -133,6 +134,16 @@ async def the_key_server_is_down_and_the_host_restarts(s: Scene) -> None:
     await s.call("GenerateKey")
     await refused(s.call("RecryptVM", name="db1"))
     await reboot(s)
+
+
+@scenario("vim.event.HostConnectionLostEvent", "vim.event.HostConnectedEvent")
+async def a_host_stops_and_starts(s: Scene) -> None:
+    s.host().close()
+    s.hosts["esx01"] = None
+    for _ in range(LOST_AFTER):
+        await s.vcenter.run_background_tasks()
+    s.start_host("esx01")
+    await s.vcenter.run_background_tasks()
 
 
 @scenario("kms.crypto.SendKeyError.KMSClusterError")

@@ -3,12 +3,16 @@
 import pytest
 import trio
 import trio.testing
-from kmipkit_vsphere.model.errors import RPCError
+from kmipkit_vsphere.model.encoding import encode
+from kmipkit_vsphere.model.errors import RPCError, VSphereError
 from kmipkit_vsphere.model.message import Text
 from kmipkit_vsphere.rpc import client
 from kmipkit_vsphere.rpc.call import Request
 from kmipkit_vsphere.rpc.client import Client
+from kmipkit_vsphere.rpc.faults import Problem
 from kmipkit_vsphere.rpc.http import MAX_HEAD
+
+from kmipkit import __version__
 
 
 class Echo(Request[str]):
@@ -78,6 +82,78 @@ def test_an_answer_that_is_none_ends_the_connection(data: bytes, text: str) -> N
     assert "Echo on esx01" in result.message
     assert text in result.message
     assert "secret" not in result.message
+
+
+def refused(fault: str, message: str, server: str = "kmipkit/0.0.9") -> str:
+    """The error of a call to a role that refuses it."""
+    problem = Problem("Bad Request", 400, fault, message)
+    body = encode(problem)
+    head = f"HTTP/1.1 400 X\r\nServer: {server}\r\nContent-Type: application/problem+json\r\n"
+    error = error_of(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    assert type(error).__name__ == fault
+    return error.message
+
+
+def error_of(data: bytes) -> VSphereError:
+    """The error of a call that is answered with some bytes."""
+    errors: list[VSphereError] = []
+
+    async def test() -> None:
+        near, far = trio.testing.memory_stream_pair()
+        calling = Client(near, "vcenter")
+        await far.send_all(data)
+        try:
+            await calling.call(Echo("x"))
+        except VSphereError as error:
+            errors.append(error)
+
+    trio.run(test)
+    [error] = errors
+    return error
+
+
+DIFFERENT = f"vcenter is kmipkit/0.0.9, the caller is kmipkit/{__version__}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("InvalidArgument", "there is no parameter keyId"),
+        ("InvalidArgument", "there is no parameter info.proxy"),
+        ("NotFound", "there is nothing at /api/Echo; did you mean /api/Ecno?"),
+    ],
+)
+def test_a_role_of_another_version_is_named(fault: str, message: str) -> None:
+    error = refused(fault, message)
+    assert error == f"{message}; vcenter may be of another version than the caller: {DIFFERENT}"
+
+
+@pytest.mark.parametrize("server", ["", "nginx/1.27", "kmipkit/%5B2J", "kmipkit/" + "9" * 99])
+def test_a_role_that_does_not_name_its_version(server: str) -> None:
+    error = refused("InvalidArgument", "there is no parameter keyId", server)
+    assert error.endswith(f"another version than the caller: the caller is kmipkit/{__version__}")
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("InvalidArgument", "the parameter name must be a string"),
+        ("NotFound", "there is no machine db1"),
+        ("NotFound", "there is nothing at /api/Other; see"),
+        (
+            "InvalidArgument",
+            "there is no parameter x; esx01 may be of another version than the caller",
+        ),
+    ],
+)
+def test_other_faults_do_not_blame_the_version(fault: str, message: str) -> None:
+    assert refused(fault, message) == message
+
+
+def test_an_answer_of_another_version_is_explained() -> None:
+    error = error_of(OK + b"Server: kmipkit/0.0.9\r\nContent-Length: 1\r\n\r\n5")
+    assert isinstance(error, RPCError)
+    assert error.message.endswith(DIFFERENT)
 
 
 def test_an_answer_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,11 @@ def test_a_description_is_valid_and_complete(role: str) -> None:
             assert {"200", "400", "403", "404", "409", "500", "503"} < set(operation["responses"])
 
 
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_the_spelling_of_a_description(role: str) -> None:
+    assert "colour" not in json.dumps(ROLES[role]()).lower()
+
+
 def test_a_call_names_what_its_caller_needs() -> None:
     paths = descriptions.vcenter()["paths"]
     for row in ROWS:

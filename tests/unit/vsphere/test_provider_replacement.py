@@ -57,6 +57,31 @@ def check_data(s: Scene) -> None:
     assert s.host("b").vsan.group().read_at(0, len(PATTERN)) == PATTERN
 
 
+def test_the_removal_of_a_provider_that_is_used_warns(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await laboratory(s)
+        s.hosts["b"] = None
+        before = await s.call("QueryProviderUse", provider="KMS")
+        removal = await s.call("UnregisterKmsCluster", clusterId="KMS")
+        assert removal["stillUsedBy"] == before["usedBy"] != []
+        assert removal["unknownHosts"] == ["b"]
+        assert "KMS is still used" in removal["warning"]
+        assert "not known: b" in removal["warning"]
+        assert [each["clusterId"] for each in await s.call("ListKmsClusters")] == ["NEXT"]
+
+    play(tmp_path, test).close()
+
+
+def test_the_removal_of_an_unused_provider_has_no_warning(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        await s.prepare()
+        s.add_server("kms2", s.make_laboratory("second"))
+        await s.add_kms("UNUSED", "kms2")
+        assert await s.call("UnregisterKmsCluster", clusterId="UNUSED") == {}
+
+    play(tmp_path, test).close()
+
+
 async def check_after_power_cut(s: Scene) -> None:
     """Everything opens again without the old key server."""
     await s.call("UnregisterKmsCluster", clusterId="KMS")

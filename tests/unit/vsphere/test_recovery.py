@@ -169,7 +169,23 @@ def test_reconnect_and_unlock_tell_per_machine(tmp_path: Path) -> None:
             await s.call("CryptoUnlock", name="db2")
         assert (await s.call("CryptoUnlock", name="db1"))["unlocked"]
         again = await s.call("ReconnectHost", name="esx01")
-        assert [result["machine"] for result in again] == ["db2"]
+        assert {result["machine"]: result.get("outcome") for result in again} == {
+            "db1": "notLocked",
+            "db2": "locked",
+            "db3": "notLocked",
+        }
+
+    play(tmp_path, test).close()
+
+
+def test_reconnect_names_the_machines_of_a_host_without_encryption(tmp_path: Path) -> None:
+    async def test(s: Scene) -> None:
+        s.start_host("esx09")
+        await s.call("AddHost", name="esx09", address="h", port=1)
+        assert await s.call("ReconnectHost", name="esx09") == []
+        await s.call("CreateVM", host="esx09", name="täglich 2", diskSize=4096)
+        [result] = await s.call("ReconnectHost", name="esx09")
+        assert (result["machine"], result["outcome"]) == ("täglich 2", "notEncrypted")
 
     play(tmp_path, test).close()
 

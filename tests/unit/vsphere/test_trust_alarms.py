@@ -18,7 +18,7 @@ async def alarms(s: Scene) -> dict[str, tuple[str, str]]:
     await s.vcenter.poll_health()
     await s.vcenter.run_background_tasks()
     return {
-        alarm["alarm"]: (alarm["colour"], alarm["entity"]["name"])
+        alarm["alarm"]: (alarm["color"], alarm["entity"]["name"])
         for alarm in await s.call("ListAlarms")
     }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
 from kmipkit_vsphere.vcenter.calls.events import AlarmName, Entity
 from pyVmomi import vim, vmodl
@@ -74,7 +74,7 @@ def test_alarms_are_seen_from_above_and_acknowledged(tmp_path: Path) -> None:
         [state] = vm.triggeredAlarmState
         alarm = alarm_named(client, AlarmName.CONSOLIDATION_NEEDED)
         assert (state.entity, state.alarm) == (vm, alarm)
-        assert state.overallStatus == Colour.YELLOW
+        assert state.overallStatus == Color.YELLOW
         assert (state.acknowledged, state.acknowledgedByUser) == (False, None)
         esx = host(client, "esx01")
         assert names(root(client).triggeredAlarmState) == [

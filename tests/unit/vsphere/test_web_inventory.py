@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.lowlevel
+from kmipkit_vsphere.vcenter.host_connections import LOST_AFTER
 from kmipkit_vsphere.web_services.call import Call
 from kmipkit_vsphere.web_services.endpoint import Endpoint
 from kmipkit_vsphere.web_services.inventory import InventoryTree, escaped_name, plain_name
@@ -125,6 +126,17 @@ def test_a_host_that_does_not_answer(tmp_path: Path) -> None:
         assert states == ["notResponding", "disconnected"]
         assert (await client.fetch(*machine, "config.keyId")).values
         assert (await client.fetch(*machine, "summary")).status == 200
+        for _ in range(LOST_AFTER):
+            await scene.vcenter.run_background_tasks()
+        assert await shown(client, host) == ("notResponding", "red")
+        scene.start_host("esx01")
+        assert await shown(client, host) == ("notResponding", "red"), "until vCenter notices it"
+        await scene.vcenter.run_background_tasks()
+        assert await shown(client, host) == ("connected", "green")
+
+    async def shown(client: RawClient, host: Ref) -> tuple[str | None, ...]:
+        paths = ("summary.runtime.connectionState", "overallStatus")
+        return tuple([(await client.fetch(*host, path)).text("returnval") for path in paths])
 
     play_api(tmp_path, test)
 

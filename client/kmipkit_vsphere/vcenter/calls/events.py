@@ -6,10 +6,15 @@ from typing import Annotated, Any, Final, Literal
 import click
 from msgspec import Meta
 
-from kmipkit_vsphere.model.colour import Colour
-from kmipkit_vsphere.model.message import Message, Text
+from kmipkit_vsphere.model.colour import Color
+from kmipkit_vsphere.model.keys import escaped
+from kmipkit_vsphere.model.message import Message, Text, field
 from kmipkit_vsphere.vcenter.command import Argument, Row, VCenterQuery, VCenterRequest
+from kmipkit_vsphere.vcenter.command_line import aligned
 from kmipkit_vsphere.vcenter.privileges import Privilege
+
+COMMON_PREFIX: Final = "com.vmware.vc."
+"""What the types of most events begin with."""
 
 
 class Severity(StrEnum):
@@ -33,6 +38,11 @@ class Entity(Message):
 
     def __str__(self) -> str:
         return f"{self.type}/{self.name}"
+
+
+def key_server(provider: str, server: str) -> Entity:
+    """A key server of a provider, as alarms name it."""
+    return Entity("keyServer", f"{escaped(provider)}/{server}")
 
 
 class Event(Message):
@@ -76,6 +86,7 @@ class AlarmName(StrEnum):
     CERTIFICATE = "certificate"
     NATIVE_PROVIDER_BACKUP = "nativeProviderBackup"
     KEY_MISSING = "keyMissing"
+    HOST_CONNECTION = "hostConnection"
     HOST_NEEDS_ENCRYPTION = "hostNeedsEncryption"
     HOST_KEY_MISSING = "hostKeyMissing"
     MACHINE_LOCKED = "machineLocked"
@@ -99,7 +110,7 @@ class Alarm(Message):
     message: str
     since: str
     alarm: AlarmName = AlarmName.MACHINE_LOCKED
-    colour: Colour = Colour.RED
+    colour: Color = field(default=Color.RED, name="color")
     acknowledged_by: str | None = None
     acknowledged_at: str | None = None
 
@@ -110,7 +121,7 @@ class AlarmDefinition(Message):
     alarm: AlarmName
     entity_type: str
     condition: str
-    colours: list[Colour]
+    colours: list[Color] = field(name="colors")
     raised_by: list[str]
     cleared_by: str
 
@@ -152,6 +163,23 @@ class ExportEvents(VCenterQuery[str]):
     format: Literal["csv", "jsonl"] = "csv"
 
 
+def event_lines(events: list[dict[str, Any]]) -> list[str]:
+    """A line for each event: time, severity, user, entity, type and message."""
+    return aligned(
+        [
+            (
+                event["createdTime"],
+                event["severity"],
+                event["userName"],
+                "{type}/{name}".format_map(event["entity"]) if event["entity"] else "",
+                event["eventTypeId"].removeprefix(COMMON_PREFIX),
+                event["message"],
+            )
+            for event in events
+        ]
+    )
+
+
 _FILTERS = (
     Argument("--since", "since", help="Time in ISO 8601."),
     Argument("--until", "until", help="Time in ISO 8601."),
@@ -167,6 +195,7 @@ ROWS: Final = (
         command="events",
         arguments=(*_FILTERS, Argument("--limit", "limit", click.IntRange(1, 1000), 100)),
         example="events --user administrator --type crypto.Operation",
+        lines=event_lines,
     ),
     Row(ListAlarms, Privilege.VIEW, command="alarms"),
     Row(ListEventTypes, Privilege.VIEW, command="event-types"),

@@ -1,6 +1,7 @@
 """The inventory of folders, clusters and hosts, and the encryption mode of hosts."""
 
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
 import click
 
@@ -19,7 +20,7 @@ from kmipkit_vsphere.vcenter.command import (
     VCenterRequest,
 )
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
-from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT, TEXT_FILE
+from kmipkit_vsphere.vcenter.command_line import PASSWORD_FILE, PORT, TEXT_FILE, aligned
 from kmipkit_vsphere.vcenter.privileges import Privilege
 
 # The inventory -----------------------------------------------------------------------------------
@@ -125,11 +126,25 @@ class RemoveHost(VCenterRequest[None]):
     name: Text
 
 
+class UnlockOutcome(StrEnum):
+    """What became of a machine that was to be unlocked."""
+
+    UNLOCKED = "unlocked"
+    LOCKED = "locked"
+    NOT_LOCKED = "notLocked"
+    NOT_ENCRYPTED = "notEncrypted"
+    BUSY = "busy"
+    """Another call works on it, and gives it its keys."""
+    ABSENT = "absent"
+    """Its files are not on the host."""
+
+
 class UnlockResult(Message, omit_defaults=True):
-    """Whether a machine that was locked was unlocked; if it, or a disk of it, was not, why."""
+    """What became of a machine; if it, or a disk of it, is locked, why."""
 
     machine: str
     unlocked: bool
+    outcome: UnlockOutcome = UnlockOutcome.UNLOCKED
     locked_disks: list[int] = field(default_factory=list)
     reason: str | None = None
 
@@ -193,6 +208,29 @@ class ExportCoreDump(VCenterRequest[bytes]):
 # Rows --------------------------------------------------------------------------------------------
 
 _PARENT = Argument("--parent", "parent", help="Such as folder/site1.")
+
+_OUTCOMES: Final = {
+    UnlockOutcome.NOT_LOCKED: "unlocked already",
+    UnlockOutcome.NOT_ENCRYPTED: "not encrypted",
+    UnlockOutcome.BUSY: "left alone",
+    UnlockOutcome.ABSENT: "not on the host",
+}
+
+
+def unlock_lines(answer: list[dict[str, Any]] | dict[str, Any]) -> list[str]:
+    """A line for each machine: what became of it, and the reason if it, or a disk, is locked."""
+    results = answer if isinstance(answer, list) else [answer]
+    if not results:
+        return ["the host has no virtual machines"]
+    return aligned([(result["machine"], _outcome(result)) for result in results])
+
+
+def _outcome(result: dict[str, Any]) -> str:
+    outcome = UnlockOutcome(result.get("outcome", UnlockOutcome.UNLOCKED))
+    reason = result.get("reason")
+    words = _OUTCOMES.get(outcome, outcome.value)
+    return f"{words}: {reason}" if reason else words
+
 
 ROWS: Final = (
     Row(
@@ -259,6 +297,7 @@ ROWS: Final = (
         "reconnect-host",
         (NAME, Argument("--address", "address"), Argument("--port", "port", PORT)),
         "reconnect-host esx01",
+        lines=unlock_lines,
     ),
     Row(
         ConfigureCryptoKey,

@@ -11,7 +11,7 @@ from kmipkit_vsphere.model.message import Count, Message, Text, field
 from kmipkit_vsphere.model.migration_spec import EncryptionMode
 from kmipkit_vsphere.model.records import ROOT
 from kmipkit_vsphere.vcenter.calls.arguments import FOLDER, HOST, KEY_PROVIDER, NAME, PART
-from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult
+from kmipkit_vsphere.vcenter.calls.hosts import UnlockResult, unlock_lines
 from kmipkit_vsphere.vcenter.command import FOLDER as ON_FOLDER
 from kmipkit_vsphere.vcenter.command import HOST as ON_HOST
 from kmipkit_vsphere.vcenter.command import MACHINE, Argument, Row, VCenterQuery, VCenterRequest
@@ -350,7 +350,15 @@ ROWS: Final = (
         CheckIntegrity, Privilege.ACCESS, MACHINE, "check-integrity", (NAME,), "check-integrity db1"
     ),
     Row(RemoveTPM, Privilege.ADD_REMOVE_DEVICE, MACHINE, "remove-tpm", (NAME,), "remove-tpm db1"),
-    Row(CryptoUnlock, Privilege.REGISTER_VM, MACHINE, "unlock-vm", (NAME,), "unlock-vm db1"),
+    Row(
+        CryptoUnlock,
+        Privilege.REGISTER_VM,
+        MACHINE,
+        "unlock-vm",
+        (NAME,),
+        "unlock-vm db1",
+        lines=unlock_lines,
+    ),
     Row(PowerOnVM, Privilege.POWER_ON, MACHINE, "power-on", (NAME,), "power-on db1"),
     Row(PowerOffVM, Privilege.POWER_OFF, MACHINE, "power-off", (NAME,), "power-off db1"),
     Row(ListVMs, Privilege.VIEW, command="vms"),

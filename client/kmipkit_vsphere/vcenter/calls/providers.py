@@ -69,7 +69,15 @@ class RegisterKmsCluster(VCenterRequest[None]):
     management_type: Text = "trustAuthority"
 
 
-class UnregisterKmsCluster(VCenterRequest[None]):
+class ProviderRemoval(Message, omit_defaults=True):
+    """The provider was removed: what still uses its keys, and the hosts that did not say."""
+
+    warning: str = ""
+    still_used_by: list[str] = field(default_factory=list)
+    unknown_hosts: list[str] = field(default_factory=list)
+
+
+class UnregisterKmsCluster(VCenterRequest[ProviderRemoval]):
     """Remove a standard or trusted key provider."""
 
     cluster_id: Text
@@ -138,7 +146,7 @@ class CertificateInfo(Message):
 
 
 class KmipServerStatus(Message):
-    """One key server: colour, connection, trust in both directions, and what is wrong."""
+    """One key server: color, connection, trust in both directions, and what is wrong."""
 
     name: str
     status: str
@@ -161,7 +169,7 @@ class KmipClusterStatus(Message):
 
 
 class RetrieveKmipServersStatus(VCenterQuery[list[KmipClusterStatus]]):
-    """Show the status of every key server: colour and reasons."""
+    """Show the status of every key server: color and reasons."""
 
     clusters: list[str] | None = None
 

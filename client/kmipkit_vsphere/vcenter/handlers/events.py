@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS
+from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS, full_id
 from kmipkit_vsphere.vcenter.caller import Caller
 from kmipkit_vsphere.vcenter.calls.events import (
     AcknowledgeAlarm,
@@ -17,7 +17,7 @@ from kmipkit_vsphere.vcenter.calls.events import (
     QueryEvents,
 )
 from kmipkit_vsphere.vcenter.event_types import EVENT_TYPES
-from kmipkit_vsphere.vcenter.events import EventFilter, export, full_id
+from kmipkit_vsphere.vcenter.events import EventFilter, export
 from kmipkit_vsphere.vcenter.vcenter import VCenter
 
 

@@ -22,6 +22,7 @@ from kmipkit_vsphere.vcenter.calls.providers import (
     ListKmipServers,
     ListKmsClusters,
     MarkDefault,
+    ProviderRemoval,
     RegisterKmipServer,
     RegisterKmsCluster,
     RemoveKmipServer,
@@ -92,8 +93,21 @@ async def register_trusted(vcenter: VCenter, _caller: Caller, request: RegisterK
 
 
 @UnregisterKmsCluster.handler
-async def unregister(vcenter: VCenter, _caller: Caller, request: UnregisterKmsCluster) -> None:
-    vcenter.crypto.providers.unregister(request.cluster_id)
+async def unregister(
+    vcenter: VCenter, _caller: Caller, request: UnregisterKmsCluster
+) -> ProviderRemoval:
+    provider = request.cluster_id
+    use = await vcenter.replacement.uses(provider)
+    vcenter.crypto.providers.unregister(provider)
+    parts = []
+    if use.used_by:
+        parts.append(
+            f"the key provider {provider} is still used, and what uses it cannot be opened again"
+            " until there is a provider with this name and the same keys"
+        )
+    if use.unknown_hosts:
+        parts.append(f"whether these hosts use it is not known: {', '.join(use.unknown_hosts)}")
+    return ProviderRemoval("; ".join(parts), use.used_by, use.unknown_hosts)
 
 
 @ConfigureWrappingKey.handler

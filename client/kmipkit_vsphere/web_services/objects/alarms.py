@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from kmipkit_vsphere.model.errors import NotFound
-from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS, PREFIX
+from kmipkit_vsphere.vcenter.alarm_definitions import DEFINITIONS, full_id
 from kmipkit_vsphere.vcenter.calls.events import AcknowledgeAlarm, AlarmName
 from kmipkit_vsphere.web_services import alarm_states
 from kmipkit_vsphere.web_services.endpoint import finder
@@ -54,7 +54,7 @@ class Alarm(ExtensibleManagedObject):
         events = tuple(
             EventAlarmExpression(
                 event_type="EventEx",
-                event_type_id=PREFIX + event,
+                event_type_id=full_id(event),
                 object_type=_OBJECT_TYPES.get(definition.entity_type, "Folder"),
                 status=ManagedEntityStatus(definition.colours[-1]),
             )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kmipkit_vsphere.model.colour import Colour
+from kmipkit_vsphere.model.colour import Color
 from kmipkit_vsphere.model.errors import NoPermission
 from kmipkit_vsphere.vcenter.privileges import Privilege
 from kmipkit_vsphere.web_services.alarm_states import states_on
@@ -81,7 +81,7 @@ class ManagedEntity(ExtensibleManagedObject):
 
 def status_of(call: "Call", node: Node) -> ManagedEntityStatus:
     """The colour of an entity."""
-    return ManagedEntityStatus(call.colours.get(node.entity, Colour.GREEN))
+    return ManagedEntityStatus(call.colours.get(node.entity, Color.GREEN))
 
 
 def visible(call: "Call", nodes: Sequence[Node], *types: str) -> list[Ref]:

@@ -46,12 +46,16 @@ class HostSystem(HostEncryption):
 
     @prop()
     async def runtime(self, call: "Call") -> HostRuntimeInfo:
-        """Whether it answers, and its encryption mode."""
+        """Whether it answers, and its encryption mode.
+
+        After a lost connection it is connected again when vCenter has noticed that it is, as an event.
+        """
         info = await call.host(self.record)
+        is_silent = info is None or call.vcenter.hosts.connections.is_lost(self.record)
         state = HostSystemConnectionState
         key = self.record.key_id if info is None else info.crypto_key_id
         return HostRuntimeInfo(
-            connection_state=state.NOT_RESPONDING if info is None else state.CONNECTED,
+            connection_state=state.NOT_RESPONDING if is_silent else state.CONNECTED,
             power_state=(
                 HostSystemPowerState.UNKNOWN if info is None else HostSystemPowerState.POWERED_ON
             ),
