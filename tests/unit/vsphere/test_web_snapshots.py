@@ -148,6 +148,8 @@ def test_clones_of_snapshots_and_linked_clones(tmp_path: Path) -> None:
         clone(client, "full", snapshot=first)
         assert read(client, name="full") == b"payroll"
         linked = {"diskMoveType": "createNewChildDiskBacking"}
+        clone(client, "latest", location=linked)
+        assert read(client, name="latest") == b"changed", "the current one, not the one named 2"
         child = clone(client, "child", location=linked, snapshot=second)
         assert read(client, name="child") == b"changed"
         assert child.config.keyId.keyId == machine(client).config.keyId.keyId
