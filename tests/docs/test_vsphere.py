@@ -47,6 +47,9 @@ def shown(story: str) -> str:
 
 
 LONG = (
+    "vsan",
+    "key-loss",
+    "rebuild-vcenter",
     "replace-key-server",
     "replace-provider",
     "upgrade-host",
