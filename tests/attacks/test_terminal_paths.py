@@ -158,6 +158,7 @@ def test_answers_of_vcenter(
 
     class _Row:
         request = dict
+        lines = None
 
     monkeypatch.setattr(cli, "_send", lambda *_: ANSWERS[kind])
     monkeypatch.setattr(encoding, "to_builtins", lambda answer: answer)
