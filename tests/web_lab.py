@@ -296,7 +296,7 @@ def play_api(
     test: Callable[[Scene, RawClient], Awaitable[None]],
     clock: trio.abc.Clock | None = None,
     prepare: Prepare = furnish,
-) -> Scene:
+) -> None:
     """Run a test in a furnished scene with a client that has logged in."""
 
     async def work(scene: Scene) -> None:
@@ -311,4 +311,4 @@ def play_api(
             await test(scene, client)
             nursery.cancel_scope.cancel()
 
-    return play(folder, work, clock)
+    play(folder, work, clock).close()
