@@ -1,5 +1,5 @@
 """``python -m kmipkit`` is ``kmipkit``."""
 
-from kmipkit.cli import main
+from kmipkit.command import main
 
 main()

@@ -7,8 +7,10 @@ is one line that says what is wrong and what to do; only a defect shows a traceb
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NoReturn
 
@@ -25,6 +27,34 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE: the reader of our output has ended, as in ``kmipkit decode ... | head``."""
 
+EXTRA_OF = {
+    "kmipkit": "client",
+    "kmipkit_certs": "client",
+    "kmipkit_client": "client",
+    "kmipkit_conformance": "conformance",
+    "kmipkit_load": "conformance",
+    "kmipkit_migrate": "server",
+    "kmipkit_proxy": "conformance",
+    "kmipkit_server": "server",
+    "kmipkit_testing": "testing",
+    "kmipkit_vsphere": "vsphere",
+}
+"""The extra in setup.cfg with what each of our packages needs."""
+EXTRA_WITH = {
+    "opentelemetry": "otel",
+    "pkcs11": "hsm",
+    "psycopg": "postgres",
+    "psycopg_pool": "postgres",
+    "tpm2_pytss": "tpm",
+}
+"""The extra with a package that only a few users of a command need."""
+
+_OURS = (
+    click.MissingParameter,
+    getattr(click.exceptions, "NoArgsIsHelpError", click.MissingParameter),  # since click 8.2
+)
+"""Errors whose texts are made of nothing but our own: such as the help of a group without a command."""
+
 
 class Commands(click.Group):
     """The subcommands of the installed packages."""
@@ -35,6 +65,8 @@ class Commands(click.Group):
         super().__init__(*args, **kwargs)
         self._points = points
         self._by_name: dict[str, EntryPoint] | None = None
+        self._loaded: EntryPoint | None = None
+        """Of the command that was asked for last."""
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         if self._by_name is None:
@@ -50,8 +82,11 @@ class Commands(click.Group):
         point = self._entry_points().get(cmd_name)
         if point is None:
             return super().get_command(ctx, cmd_name)
+        self._loaded = point
         try:
             command = point.load()
+        except ModuleNotFoundError as error:
+            return _unavailable(cmd_name, _remedy(error, point))
         except Exception as error:  # the import of a plug-in may raise anything
             return _unavailable(cmd_name, f"{point.value}: {type(error).__name__}: {error}")
         if not isinstance(command, click.Command):
@@ -67,9 +102,9 @@ class Commands(click.Group):
             sys.exit(stop.exit_code)
         except click.ClickException as error:
             text = io.StringIO()
-            # On one line, since it may name a file of others; but a missing parameter names only ours.
-            escape = printable_lines if isinstance(error, click.MissingParameter) else printable
-            message = escape(error.format_message())
+            # On one line, since it may name a file of others; but these have only what is ours.
+            escape = printable_lines if isinstance(error, _OURS) else printable
+            message = escape(error.format_message() + _suggestion(error))
             error.format_message = lambda: message  # type: ignore[method-assign]  # of this instance
             error.show(text)
             write_escaped(printable_lines(text.getvalue()), err=True)
@@ -87,11 +122,51 @@ class Commands(click.Group):
         except Exception as error:
             # KMIPError cannot be named in an except clause, because importing it would slow down --help.
             # Any other exception is a defect, and shows its traceback.
-            if not _is_kmip_error(error):
+            if isinstance(error, ModuleNotFoundError) and _is_missing(error):
+                echo(f"Error: {_remedy(error, self._loaded)}", err=True)
+            elif _is_kmip_error(error):
+                echo(f"Error: {error}", err=True)
+            else:
                 raise
-            echo(f"Error: {error}", err=True)
             sys.exit(EXIT_FAILURE)
         sys.exit(result if isinstance(result, int) else 0)
+
+
+def _suggestion(error: click.ClickException) -> str:
+    """What was meant: a command, as click says it for groups that are not loaded on use, or a place."""
+    if isinstance(error, click.NoSuchOption):
+        return _place_of_option(error)
+    unknown = re.fullmatch(r"No such command '(.+)'\.", error.message)
+    context = getattr(error, "ctx", None)
+    if unknown is None or context is None or getattr(error, "possibilities", None):
+        return ""
+    meant = get_close_matches(unknown[1], context.command.list_commands(context), n=1)
+    return f" Did you mean {meant[0]!r}?" if meant else ""
+
+
+def _place_of_option(error: click.NoSuchOption) -> str:
+    context = error.ctx
+    outer = None if context is None else context.parent
+    while context is not None and outer is not None:
+        if any(error.option_name in each.opts for each in outer.command.params):
+            command = f"{outer.command_path} {error.option_name} ... {context.info_name}"
+            return f" It belongs before the command: {command}"
+        context, outer = outer, outer.parent
+    return ""
+
+
+def _is_missing(error: ModuleNotFoundError) -> bool:
+    """Whether another package is not installed, and not a module of our own."""
+    return not (error.name or "kmipkit").startswith("kmipkit")
+
+
+def _remedy(error: ModuleNotFoundError, point: EntryPoint | None) -> str:
+    """What to install, for a command that cannot be loaded or run."""
+    package = "" if point is None else point.value.split(".")[0]
+    if not _is_missing(error) or package not in EXTRA_OF:
+        return f"{'' if point is None else f'{point.value}: '}{type(error).__name__}: {error}"
+    extra = EXTRA_WITH.get((error.name or "").partition(".")[0], EXTRA_OF[package])
+    return f"the package {error.name} is not installed; run: pip install 'kmipkit[{extra}]'"
 
 
 def _is_kmip_error(error: Exception) -> bool:

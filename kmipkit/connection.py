@@ -70,6 +70,8 @@ class Framer:
     def next_message(self) -> bytes | Signal:
         """The next complete message. RemoteProtocolError if it is not a message, or is cut off."""
         buffer = self._buffer
+        if not buffer:  # after each message
+            return Signal.CLOSED if self._eof else Signal.NEED_DATA
         if not self._size and len(buffer) >= HEADER_SIZE:
             self._size = message_length(buffer, self.limits)
         if self._size and len(buffer) >= self._size:
@@ -81,8 +83,6 @@ class Framer:
             return bytes(buffer[:size])
         if not self._eof:
             return Signal.NEED_DATA
-        if not buffer:
-            return Signal.CLOSED
         expected = f" of {self._size}" if self._size else ""
         message = f"the peer closed the connection after {len(buffer)}{expected} bytes of a message"
         raise RemoteProtocolError(message, cause=Cause.CLOSED)

@@ -3,12 +3,13 @@
 The first bytes of the input determine its encoding: XML and JSON begin with a bracket, binary TTLV has
 a control character as fourth byte (the item type), and other input is hexadecimal if it consists of
 hexadecimal digits, else base64 or one of the forms of :mod:`kmipkit.dumps`. Keys are redacted unless
-requested.
+requested. Of a capture of ``kmipkit proxy`` (:mod:`kmipkit.captures`) all messages are shown.
 """
 
 import binascii
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -41,8 +42,9 @@ def decode(file: BinaryIO, form: str | None, as_json: bool, show_secrets: bool) 
 
     The input is hexadecimal (with blanks, line ends, 0x or comments after #), base64, binary TTLV, XML
     or JSON; a dump of xxd, hexdump -C, tcpdump or Wireshark; a string or an array of Python, C, Go,
-    Rust or Java; or a log with such strings. It may contain several messages. Of a message that is
-    cut off, the part that is there is shown. Key material and passwords are shown as <redacted>.
+    Rust or Java; a log with such strings; or a capture of kmipkit proxy. It may contain several
+    messages. Of a message that is cut off, the part that is there is shown. Key material and passwords
+    are shown as <redacted>.
 
     \b
     Examples:
@@ -101,6 +103,7 @@ def read_messages(data: bytes) -> "Iterator[Item]":
     Raises RemoteProtocolError for a malformed message, after the messages before it. If the message is
     cut off, the error has the attribute ``part``: the items that are there.
     """
+    from kmipkit import captures
     from kmipkit.errors import Cause
     from kmipkit.ttlv import json, xml
     from kmipkit.ttlv.limits import Limits
@@ -111,6 +114,9 @@ def read_messages(data: bytes) -> "Iterator[Item]":
         raise RemoteProtocolError("the input is empty", cause=Cause.TRUNCATED)
     if text.startswith(b"<"):
         return iter(xml.parse_all(text, limits))
+    if captures.is_capture(text):
+        entries = captures.read(data.splitlines(keepends=True))
+        return chain.from_iterable(_split(entry.message, limits) for entry in entries)
     if re.match(rb"[{\[]\s*[\"{]", text):
         return iter(json.parse_all(text, limits))
     if len(data) > 3 and data[0] in b"\x42\x54" and data[3] < 0x20:

@@ -4,7 +4,8 @@ KMIP has no message numbers, so that a response is known by its place in the con
 connection has lost its order, or the server is hostile, a client would take the key of one object for
 that of another. So everything that a response must repeat is compared: the version (KMIP 1.4 §6.1), the
 number of batch items (§6.14), and of each item the operation, the Unique Batch Item ID (§6.4) and the
-Unique Identifier. Any difference is a RemoteProtocolError, after which the connection must be closed.
+Unique Identifier. Any difference is a RemoteProtocolError, after which the connection must be closed,
+and so is an extension that must be understood.
 """
 
 from kmipkit.errors import Cause, RemoteProtocolError
@@ -42,6 +43,18 @@ def check_pairing(request: RequestMessage, response: ResponseMessage) -> None:
         zip(request.batch_items, response.batch_items, strict=False)
     ):
         _check_item(asked, item, f"ResponseMessage/BatchItem[{index}]")
+    _check_extensions(response)
+
+
+def _check_extensions(response: ResponseMessage) -> None:
+    """A critical extension that nobody here understands rejects the message (KMIP 1.4 §6.16)."""
+    for index, item in enumerate(response.batch_items):
+        for extension in item.message_extensions:
+            if extension.criticality_indicator:
+                raise _mismatch(
+                    f"a critical extension of {extension.vendor_identification!r} is not known",
+                    f"ResponseMessage/BatchItem[{index}]/MessageExtension",
+                )
 
 
 def _is_refusal(response: ResponseMessage) -> bool:

@@ -1,4 +1,4 @@
-"""The places for connections: how many an address and an account may hold, and who makes room.
+"""The places for connections: how many an address, an account and a tenant may hold, and who makes room.
 
 Each connection holds a place, also while it is silent. No address and no account can hold all
 places, so that there is always a reserve for others. When places run out, the connection that has
@@ -42,6 +42,7 @@ class Limit(Enum):
     TOTAL = auto()
     ADDRESS = auto()
     ACCOUNT = auto()
+    TENANT = auto()
 
 
 class Full(Exception):
@@ -65,7 +66,9 @@ class Places(Generic[_Connection]):
     occupants: set[_Connection] = field(default_factory=set)
     _by_address: dict[str, set[_Connection]] = field(default_factory=lambda: defaultdict(set))
     _by_account: dict[str, set[_Connection]] = field(default_factory=lambda: defaultdict(set))
-    _accounts: dict[_Connection, str] = field(default_factory=dict)
+    _by_tenant: dict[str, set[_Connection]] = field(default_factory=lambda: defaultdict(set))
+    _accounts: dict[_Connection, tuple[str, str]] = field(default_factory=dict)
+    """The account and the tenant of each connection whose account is known."""
     _ending: set[_Connection] = field(default_factory=set)
     """Those that were ended and have not left yet; their places are free."""
 
@@ -85,23 +88,51 @@ class Places(Generic[_Connection]):
         self.occupants.add(connection)
         self._by_address[connection.address].add(connection)
 
-    def authenticated(self, connection: _Connection, account: str) -> None:
-        """Note the account of a connection. Full: it has too many that are in use."""
-        siblings = self._by_account[account]
-        if self._held(siblings) >= self.per_account:
-            reason = f"{self.per_account} connections of the account {account!r}"
-            self._make_room(siblings, reason, Limit.ACCOUNT)
-        siblings.add(connection)
-        self._accounts[connection] = account
+    def authenticated(
+        self,
+        connection: _Connection,
+        account: str,
+        per_account: int | None = None,
+        tenant: str = "",
+        per_tenant: int | None = None,
+    ) -> None:
+        """Note the account of a connection, which may have been another one before.
+
+        Full: the account has too many connections that are in use, or all accounts of its tenant have.
+        """
+        self._forget_account(connection)
+        most = self.per_account if per_account is None else per_account
+        what = f"of the account {account!r}"
+        self._require_place(self._by_account.get(account, set()), most, what, Limit.ACCOUNT)
+        if tenant and per_tenant is not None:
+            what = f"of the tenant {tenant!r}"
+            self._require_place(self._by_tenant.get(tenant, set()), per_tenant, what, Limit.TENANT)
+        self._by_account[account].add(connection)
+        self._by_tenant[tenant].add(connection)
+        self._accounts[connection] = (account, tenant)
+
+    def _require_place(
+        self, siblings: set[_Connection], maximum: int, what: str, limit: Limit
+    ) -> None:
+        if self._held(siblings) >= maximum:
+            self._make_room(siblings, f"{maximum} connections {what}", limit)
+
+    def _forget_account(self, connection: _Connection) -> None:
+        account, tenant = self._accounts.pop(connection, (None, None))
+        if account is not None and tenant is not None:
+            _discard(self._by_account, account, connection)
+            _discard(self._by_tenant, tenant, connection)
 
     def leave(self, connection: _Connection) -> None:
         """Free the place of a connection that has ended."""
         self.occupants.discard(connection)
         self._ending.discard(connection)
         _discard(self._by_address, connection.address, connection)
-        account = self._accounts.pop(connection, None)
-        if account is not None:
-            _discard(self._by_account, account, connection)
+        self._forget_account(connection)
+
+    def keep(self, connection: _Connection) -> None:
+        """Count a connection that was to make room, but was in use again when it was told."""
+        self._ending.discard(connection)
 
     def _held(self, connections: set[_Connection]) -> int:
         if not self._ending:

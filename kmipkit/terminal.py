@@ -7,6 +7,7 @@ ends that forge a further line of output. Every command prints through these fun
 """
 
 import re
+import shutil
 import sys
 from contextlib import AbstractContextManager
 from typing import Any
@@ -56,6 +57,13 @@ def echo_json(value: Any) -> None:
     click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
+def echo_json_line(value: Any) -> None:
+    """Print a value as JSON on one line, for programs that read line by line."""
+    import json
+
+    click.echo(printable_json(json.dumps(value, ensure_ascii=False)))
+
+
 def write_escaped(text: str, *, err: bool = False) -> None:
     """Write text in which all is escaped already, without a further line end."""
     click.echo(text.encode(), nl=False, err=err)
@@ -70,6 +78,24 @@ def write_data(data: bytes) -> None:
 def progress_bar(label: str, length: int) -> AbstractContextManager[Any]:
     """A bar on standard error; its method ``update`` moves it."""
     return click.progressbar(length=length, label=label, file=sys.stderr)
+
+
+class StatusLine:
+    """A line on standard error that is written over and over; nothing if that is not a terminal."""
+
+    def __init__(self) -> None:
+        self._is_shown = sys.stderr.isatty()
+
+    def show(self, text: str) -> None:
+        """Replace the line, cut to the width of the terminal."""
+        if self._is_shown:
+            width = shutil.get_terminal_size().columns - 1
+            write_escaped(f"\r\x1b[K{printable(text)[:width]}", err=True)
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._is_shown:
+            write_escaped("\r\x1b[K", err=True)
 
 
 _UNUSUAL = re.compile(r"[^\n\x20-\x7e]")

@@ -3,9 +3,6 @@
 The messages of the library are never passed on: some contain values.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from cryptography.exceptions import (
     InternalError,
     InvalidSignature,
@@ -32,23 +29,38 @@ what a client may send, the caller says so.
 """
 
 
-@contextmanager
-def foreign_errors(
-    message: str,
-    reason: ResultReason = ResultReason.CRYPTOGRAPHIC_FAILURE,
-    *,
-    failures: tuple[type[Exception], ...] = FAILURES,
-) -> Iterator[None]:
+class foreign_errors:  # noqa: N801 - used like a function
     """Map what the library raises inside to an ``OperationError`` with ``message``.
 
     An algorithm that the library or its OpenSSL lacks becomes Unsupported Cryptographic Parameters.
     """
-    try:
-        yield
-    except UnsupportedAlgorithm:
-        raise OperationError(
-            ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
-            "the installed cryptographic library does not support these parameters",
-        ) from None
-    except failures:
-        raise OperationError(reason, message) from None
+
+    # Not a function with ``contextmanager``: that would take as long as to encrypt a block.
+    __slots__ = ("_failures", "_message", "_reason")
+
+    def __init__(
+        self,
+        message: str,
+        reason: ResultReason = ResultReason.CRYPTOGRAPHIC_FAILURE,
+        *,
+        failures: tuple[type[Exception], ...] = FAILURES,
+    ) -> None:
+        self._message = message
+        self._reason = reason
+        self._failures = failures
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if error is None:
+            return
+        if isinstance(error, UnsupportedAlgorithm):
+            raise OperationError(
+                ResultReason.UNSUPPORTED_CRYPTOGRAPHIC_PARAMETERS,
+                "the installed cryptographic library does not support these parameters",
+            ) from None
+        if isinstance(error, self._failures):
+            raise OperationError(self._reason, self._message) from None

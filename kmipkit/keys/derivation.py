@@ -68,7 +68,21 @@ def _invalid(message: str) -> OperationError:
     return OperationError(ResultReason.INVALID_FIELD, message)
 
 
-def _hash_algorithm(inputs: Inputs, default: HashingAlgorithm | None) -> hashes.HashAlgorithm:
+DEFAULT_HASHES: Mapping[DerivationMethod, HashingAlgorithm] = MappingProxyType(
+    {
+        DerivationMethod.PBKDF2: HashingAlgorithm.SHA_1,  # RFC 8018 §A.2
+        DerivationMethod.HKDF: HashingAlgorithm.SHA_256,
+        DerivationMethod.NIST800_108_C: HashingAlgorithm.SHA_256,
+        DerivationMethod.NIST800_108_F: HashingAlgorithm.SHA_256,
+        DerivationMethod.NIST800_108_DPI: HashingAlgorithm.SHA_256,
+    }
+)
+"""The Hashing Algorithm of methods that do not need it in the parameters."""
+
+
+def _hash_algorithm(inputs: Inputs, method: DerivationMethod | None = None) -> hashes.HashAlgorithm:
+    """The requested hash, or else the default of a method that has one."""
+    default = None if method is None else DEFAULT_HASHES[method]
     selected = inputs.parameters.hashing_algorithm or default
     if selected is None:
         raise OperationError(
@@ -83,7 +97,7 @@ def _pbkdf2(inputs: Inputs) -> bytes:
     if inputs.salt is None or inputs.iterations is None:
         raise _invalid("PBKDF2 needs Salt and Iteration Count")
     password = inputs.derivation_key if not inputs.data else inputs.joined_data
-    algorithm = _hash_algorithm(inputs, HashingAlgorithm.SHA_1)
+    algorithm = _hash_algorithm(inputs, DerivationMethod.PBKDF2)
     # Each block of the output has all the iterations (RFC 8018 §5.2).
     maximum = MAX_ITERATIONS // -(-inputs.length // algorithm.digest_size)
     if not 1 <= inputs.iterations <= maximum:
@@ -96,7 +110,7 @@ def _pbkdf2(inputs: Inputs) -> bytes:
 def _hash(inputs: Inputs) -> bytes:
     """ "The HASH derivation method REQUIRES either a derivation key or derivation data"."""
     selected = inputs.parameters.hashing_algorithm
-    _hash_algorithm(inputs, None)
+    _hash_algorithm(inputs)
     assert selected is not None
     return digest(inputs.joined_data if inputs.data else inputs.derivation_key, selected)
 
@@ -110,7 +124,7 @@ def _hmac(inputs: Inputs) -> bytes:
     ):
         context: macs.Context = macs.MACS[inputs.algorithm](inputs.derivation_key)
     else:
-        context = hmac.HMAC(inputs.derivation_key, _hash_algorithm(inputs, None))
+        context = hmac.HMAC(inputs.derivation_key, _hash_algorithm(inputs))
     context.update(inputs.joined_data)
     return context.finalize()
 
@@ -130,7 +144,7 @@ def _encrypt(inputs: Inputs) -> bytes:
 
 def _hkdf(inputs: Inputs) -> bytes:
     """RFC 5869; SHA-256 unless the parameters say otherwise (KMIP 2.1 §7.12)."""
-    algorithm = _hash_algorithm(inputs, HashingAlgorithm.SHA_256)
+    algorithm = _hash_algorithm(inputs, DerivationMethod.HKDF)
     with foreign_errors("HKDF yields at most 255 digests", ResultReason.INVALID_FIELD):
         return HKDF(algorithm, inputs.length, inputs.salt, b"".join(inputs.data)).derive(
             inputs.derivation_key
@@ -157,14 +171,14 @@ def _function(inputs: Inputs) -> Callable[[bytes], bytes]:
     key = inputs.derivation_key
     by_cipher = inputs.parameters.cryptographic_algorithm == CryptographicAlgorithm.AES
     if not by_cipher:
-        _hash_algorithm(inputs, HashingAlgorithm.SHA_256)
+        _hash_algorithm(inputs, DerivationMethod.NIST800_108_C)
 
     def run(data: bytes) -> bytes:
         context: macs.Context
         if by_cipher:
             context = cmac.CMAC(algorithms.AES(key))
         else:
-            context = hmac.HMAC(key, _hash_algorithm(inputs, HashingAlgorithm.SHA_256))
+            context = hmac.HMAC(key, _hash_algorithm(inputs, DerivationMethod.NIST800_108_C))
         context.update(data)
         return context.finalize()
 

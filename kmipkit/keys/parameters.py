@@ -6,6 +6,8 @@ attribute of the key or from its configuration. Names and units are those of the
 """
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
 
 from kmipkit.spec.enums import (
     BlockCipherMode,
@@ -44,13 +46,13 @@ class Parameters:
     salt_length: int | None = None
     """The length of the salt of PSS, in bytes."""
 
-    @classmethod
-    def of(cls, source: object) -> "Parameters":
+    @staticmethod
+    def of(source: object) -> "Parameters":
         """The parameters from an object that has fields of the same names.
 
         Fields that ``source`` does not have are omitted.
         """
-        return cls(**{field.name: getattr(source, field.name, None) for field in fields(cls)})
+        return _from_values(tuple([getattr(source, name, None) for name in _NAMES]))
 
     def before_mask_generators(self) -> "Parameters":
         """The parameters of a client whose version has no Mask Generator Hashing Algorithm.
@@ -61,3 +63,12 @@ class Parameters:
         if self.padding_method != PaddingMethod.OAEP or self.mask_generator_hashing_algorithm:
             return self
         return replace(self, mask_generator_hashing_algorithm=self.hashing_algorithm)
+
+
+_NAMES = tuple(field.name for field in fields(Parameters))
+
+
+@lru_cache(maxsize=256)
+def _from_values(values: tuple[Any, ...]) -> Parameters:
+    """The parameters with these values of their fields; most requests have the same few."""
+    return Parameters(**dict(zip(_NAMES, values, strict=True)))

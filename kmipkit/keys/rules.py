@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESCCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
 from kmipkit.errors import OperationError
 from kmipkit.keys import _library
@@ -113,15 +113,25 @@ def _gcm(key: bytes, iv: bytes, tag: bytes | None = None) -> Cipher[Any]:
     return Cipher(algorithms.AES(key), mode)
 
 
+_IV_IN_ONE_PIECE = range(8, 129)
+"""The lengths of an IV with which the library encrypts in one call, in half the time."""
+
+
 def _seal_gcm(
     key: bytes, iv: bytes, data: bytes, additional: bytes, tag_length: int
 ) -> tuple[bytes, bytes]:
+    if len(iv) in _IV_IN_ONE_PIECE:
+        sealed = AESGCM(key).encrypt(iv, data, additional)
+        end = len(data)
+        return sealed[:end], sealed[end : end + tag_length]
     context = _gcm(key, iv).encryptor()
     context.authenticate_additional_data(additional)
     return context.update(data) + context.finalize(), context.tag[:tag_length]
 
 
 def _open_gcm(key: bytes, iv: bytes, data: bytes, additional: bytes, tag: bytes) -> bytes:
+    if len(iv) in _IV_IN_ONE_PIECE and len(tag) == 16:
+        return AESGCM(key).decrypt(iv, data + tag, additional)
     context = _gcm(key, iv, tag).decryptor()
     context.authenticate_additional_data(additional)
     return context.update(data) + context.finalize()

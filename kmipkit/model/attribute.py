@@ -6,51 +6,36 @@ key, a value in plain Python, and in 1.x perhaps an index. A 1.x custom attribut
 and the 2.x vendor attribute with Vendor Identification "x" and Attribute Name "Owner" are the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from kmipkit.spec.attributes import BY_TAG
-from kmipkit.spec.tags import Tag
+from kmipkit.model.attribute_access import AttributeAccess
+from kmipkit.model.attribute_names import (
+    CUSTOM_PREFIXES,
+    AttributeKey,
+    AttributeReference,
+    VendorName,
+    attribute_key,
+    attribute_name,
+    custom,
+)
 
 if TYPE_CHECKING:
     from kmipkit.model.attributes import Name
 
-CUSTOM_PREFIXES = ("x", "y")
-"""Vendor Identifications of 1.x custom attributes: those of clients and of servers (2.1 §4.60)."""
-
-
-class VendorName(NamedTuple):
-    """The key of an attribute that the standard does not define.
-
-    ``vendor`` is "x" or "y" for a 1.x custom attribute, and empty for a name of 1.x that is neither
-    custom nor standard.
-    """
-
-    vendor: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.vendor}-{self.name}" if self.vendor else self.name
-
-
-AttributeKey = Tag | VendorName
-AttributeReference = AttributeKey
-"""A reference to an attribute: an Attribute Name in 1.x, an Attribute Reference in 2.x (§5.5)."""
-
-
-def custom(text: str) -> VendorName:
-    """The key of a 1.x custom attribute from its full name, such as ``x-Owner``."""
-    vendor, dash, name = text.partition("-")
-    return VendorName(vendor, name) if dash and vendor in CUSTOM_PREFIXES else VendorName("", text)
-
-
-def attribute_name(key: AttributeKey) -> str:
-    """The name of an attribute as KMIP 1.x writes it, for people and for 1.x messages."""
-    if isinstance(key, VendorName):
-        return str(key)
-    row = BY_TAG.get(key)
-    return row.name if row else f"0x{int(key):06X}"
+__all__ = [
+    "CUSTOM_PREFIXES",
+    "NO_ATTRIBUTES",
+    "Attribute",
+    "AttributeKey",
+    "AttributeReference",
+    "Attributes",
+    "VendorName",
+    "attribute_key",
+    "attribute_name",
+    "custom",
+]
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -83,8 +68,11 @@ _set_index = Attribute.__dict__["index"].__set__
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class Attributes:
-    """An immutable list of attribute instances; ``templates`` are names of 1.x templates."""
+class Attributes(AttributeAccess):
+    """An immutable list of attribute instances; ``templates`` are names of 1.x templates.
+
+    ``attributes["State"]`` and ``"x-Owner" in attributes`` take names as calls of clients do.
+    """
 
     items: tuple[Attribute, ...] = ()
     templates: tuple["Name", ...] = ()
@@ -122,15 +110,12 @@ class Attributes:
         return bool(self.items or self.templates)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._first_values()
+        wanted = attribute_key(key) if isinstance(key, str) else key
+        return wanted in (self._by_key or self._first_values())
 
     def has_any(self, keys: frozenset[AttributeKey]) -> bool:
         """Whether there is an attribute with one of these keys."""
-        return not keys.isdisjoint(self._first_values())
-
-    def get(self, key: AttributeKey) -> Any:
-        """The value of the first instance, or None."""
-        return self._first_values().get(key)
+        return not keys.isdisjoint(self._by_key or self._first_values())
 
     def _first_values(self) -> dict[AttributeKey, Any]:
         """The value of each first instance; computed once, because handlers ask for several."""
@@ -140,9 +125,9 @@ class Attributes:
             assert self._by_key is not None
         return self._by_key
 
-    def all(self, key: AttributeKey) -> list[Any]:
-        """The values of all instances, in order."""
-        return [attribute.value for attribute in self.items if attribute.key == key]
+    def keys(self) -> KeysView[AttributeKey]:
+        """The keys of all attributes, each once."""
+        return (self._by_key or self._first_values()).keys()
 
     def plus(self, *instances: Attribute) -> "Attributes":
         """A copy with these instances appended."""

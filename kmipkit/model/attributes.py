@@ -41,7 +41,7 @@ class RotateName(Structure):
     rotate_name_type: Annotated[enums.RotateNameType, Wire(Tag.ROTATE_NAME_TYPE)]
 
 
-@structure(Tag.CRYPTOGRAPHIC_PARAMETERS)
+@structure(Tag.CRYPTOGRAPHIC_PARAMETERS, repeats=lambda parameters: parameters.p_source is None)
 class CryptographicParameters(Structure):
     """How a key is used (1.4 §3.6, 2.1 §4.16). Lengths are in bits, but Tag Length in bytes."""
 

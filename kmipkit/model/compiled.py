@@ -82,7 +82,32 @@ def structure_reader(cls: type[Structure], version: Version) -> Reader:
     # item and a surplus item all show in the comparison of ``pos`` and ``end``.
     body += ["if pos != end: raise Fallback", "return obj"]
     text = ["def read(buf, pos, end, outer):", *_indent(body)]
-    return _build(names, text, "read", f"read {cls.__name__} {version}")
+    read = _build(names, text, "read", f"read {cls.__name__} {version}")
+    return read if cls.REPEATS is None else _remembering(read, cls.REPEATS)
+
+
+MAX_REMEMBERED = 512
+"""Values of one structure and version that are kept."""
+_MAX_SIZE = 256
+"""Bytes of their encoding."""
+
+
+def _remembering(read: Reader, may_keep: Callable[[Any], bool]) -> Reader:
+    """A reader that returns the same value for the same bytes; values are immutable."""
+    known: dict[bytes, Any] = {}
+
+    def read_once(buf: bytes, pos: int, end: int, outer: Any) -> Any:
+        content = buf[pos:end]
+        value = known.get(content)
+        if value is None:
+            value = read(buf, pos, end, outer)
+            if end - pos <= _MAX_SIZE and may_keep(value):
+                if len(known) >= MAX_REMEMBERED:
+                    known.clear()
+                known[content] = value
+        return value
+
+    return read_once
 
 
 def _owner(cls: type, name: str) -> type:

@@ -222,11 +222,38 @@ def _tag_reader(field_type: AttributeType, make: MakeReaders) -> Reader:
     return read
 
 
+_MAX_REMEMBERED = 1024
+"""Attributes that are kept, so that they are not decoded again."""
+_MAX_REMEMBERED_SIZE = 128
+"""Bytes of their encoding."""
+
+
 def attribute_list_reader(field_type: AttributeListType, make: MakeReaders) -> Reader:
     """The function that reads a Template-Attribute or an Attributes structure."""
     by_name = field_type.attribute_type.by_name
     read_by_name = attribute_reader(field_type.attribute_type, make) if by_name else None
     read_by_tag = None if by_name else _tagged_item_reader(field_type.attribute_type, make)
+    known: dict[bytes, Attribute] = {}
+
+    def read_item(buf: bytes, pos: int, end: int, head: int, length: int) -> Attribute:
+        """An attribute; numbers, such as an algorithm or a mask, are the same in most requests."""
+        content = buf[pos:end]
+        same = known.get(content)
+        if same is not None:
+            return same
+        attribute: Attribute
+        if read_by_name is None:
+            assert read_by_tag is not None
+            attribute = read_by_tag(buf, pos, end)
+        elif head != _STRUCTURE_HEAD or length & 7:
+            raise Fallback
+        else:
+            attribute = read_by_name(buf, pos, end, None)
+        if isinstance(attribute.value, int) and end - pos <= _MAX_REMEMBERED_SIZE:
+            if len(known) >= _MAX_REMEMBERED:
+                known.clear()
+            known[content] = attribute
+        return attribute
 
     def read(buf: bytes, pos: int, stop: int, outer: Any) -> Attributes:  # noqa: ARG001
         pos += 8
@@ -235,12 +262,7 @@ def attribute_list_reader(field_type: AttributeListType, make: MakeReaders) -> R
             number, length = read_head(buf, pos)
             # ``end`` may be beyond ``stop``; the check after the loop finds that.
             end = pos + 8 + length + (-length & 7)
-            if read_by_name is not None:
-                if number != _STRUCTURE_HEAD or length & 7:
-                    raise Fallback
-                items.append(read_by_name(buf, pos, end, None))
-            elif read_by_tag is not None:
-                items.append(read_by_tag(buf, pos, end))
+            items.append(read_item(buf, pos, end, number, length))
             pos = end
         if pos != stop:
             raise Fallback

@@ -34,7 +34,12 @@ class ProtocolVersion(Structure):
         return Version(self.protocol_version_major, self.protocol_version_minor)
 
 
-@structure(Tag.REQUEST_HEADER)
+def _is_usual(header: "RequestHeader") -> bool:
+    """Whether a header may come again, and has no password."""
+    return header.authentication is None and header.time_stamp is None and not header.extensions
+
+
+@structure(Tag.REQUEST_HEADER, repeats=_is_usual)
 class RequestHeader(Structure):
     """The header of a request (1.4 §7.2, 2.1 §8.2)."""
 

@@ -118,7 +118,7 @@ def _standard(
     )
 
 
-_STANDARD = (
+STANDARD = (
     _standard(Operation.CREATE, "create", "Create"),
     _standard(Operation.CREATE_KEY_PAIR, "create", "CreateKeyPair"),
     _standard(Operation.REGISTER, "register", "Register"),
@@ -141,7 +141,7 @@ _STANDARD = (
     _standard(Operation.DESTROY, "lifecycle", "Destroy"),
     _standard(Operation.ARCHIVE, "lifecycle", "Archive"),
     _standard(Operation.RECOVER, "lifecycle", "Recover"),
-    _standard(Operation.VALIDATE, "certify", "Validate"),
+    _standard(Operation.VALIDATE, "certify", "Validate", may_be_repeated=True),
     _standard(Operation.QUERY, "query", "Query", may_be_repeated=True),
     _standard(Operation.CANCEL, "asynchronous", "Cancel"),
     _standard(Operation.POLL, "asynchronous", "Poll", has_response_payload=False),
@@ -161,7 +161,7 @@ _STANDARD = (
     _standard(Operation.CREATE_SPLIT_KEY, "create", "CreateSplitKey"),
     _standard(Operation.JOIN_SPLIT_KEY, "create", "JoinSplitKey"),
     _standard(Operation.IMPORT, "register", "Import"),
-    _standard(Operation.EXPORT, "register", "Export"),
+    _standard(Operation.EXPORT, "register", "Export", may_be_repeated=True),
     _standard(Operation.LOG, "session", "Log"),
     _standard(Operation.LOGIN, "session", "Login"),
     _standard(Operation.LOGOUT, "session", "Logout"),
@@ -174,15 +174,21 @@ _STANDARD = (
     _standard(Operation.RE_PROVISION, "certify", "ReProvision"),
     _standard(Operation.SET_DEFAULTS, "limits", "SetDefaults"),
     _standard(Operation.SET_CONSTRAINTS, "limits", "SetConstraints"),
-    _standard(Operation.GET_CONSTRAINTS, "limits", "GetConstraints"),
-    _standard(Operation.QUERY_ASYNCHRONOUS_REQUESTS, "asynchronous", "QueryAsynchronousRequests"),
+    _standard(Operation.GET_CONSTRAINTS, "limits", "GetConstraints", may_be_repeated=True),
+    _standard(
+        Operation.QUERY_ASYNCHRONOUS_REQUESTS,
+        "asynchronous",
+        "QueryAsynchronousRequests",
+        may_be_repeated=True,
+    ),
     _standard(Operation.PROCESS, "asynchronous", "Process"),
     _standard(Operation.CREATE_USER, "accounts", "CreateUser"),
     _standard(Operation.CREATE_GROUP, "accounts", "CreateGroup"),
     _standard(Operation.CREATE_CREDENTIAL, "accounts", "CreateCredential"),
     _standard(Operation.DEACTIVATE, "lifecycle", "Deactivate"),
     _standard(Operation.OBLITERATE, "lifecycle", "Obliterate"),
-    _standard(Operation.PING, "session", "Ping"),
+    _standard(Operation.PING, "session", "Ping", may_be_repeated=True),
 )
+"""The operations of the standard, in its order."""
 
-_ROWS: dict[int, OperationRow] = {row.operation: row for row in _STANDARD}
+_ROWS: dict[int, OperationRow] = {row.operation: row for row in STANDARD}

@@ -211,6 +211,8 @@ class _Children:
 
     def missing(self, field: FieldPlan) -> Exception:
         following = self.peek()
+        if following is not None and self._is_repeated(following):
+            return self._surplus(following)  # "the same field more than once" (KMIP 1.4 §11.1)
         position = f" before {tag_name(following.tag)}" if following else ""
         message = f"{field.label} is missing{position}"
         return remote_error(Cause.MISSING_FIELD, message, self.place, following or self.parent)
@@ -223,12 +225,15 @@ class _Children:
             self.extensions.append(item)
             self.advance()
 
+    def _is_repeated(self, item: Item) -> bool:
+        return any(earlier.tag == item.tag for earlier in self.items[: self.position])
+
     def _surplus(self, item: Item) -> Exception:
         place = self.place.enter(item.tag)
         if self.structure.field_of(item.tag) is None:
             message = f"{tag_name(item.tag)} is not permitted here in KMIP {self.structure.version}"
             return remote_error(Cause.UNEXPECTED_FIELD, message, place, item)
-        if any(earlier.tag == item.tag for earlier in self.items[: self.position]):
+        if self._is_repeated(item):
             message = f"{tag_name(item.tag)} must not be repeated"
             return remote_error(Cause.REPEATED_FIELD, message, place, item)
         message = f"{tag_name(item.tag)} is out of order"

@@ -76,6 +76,10 @@ class Structure:
     TAG: ClassVar[Tag | None] = None
     """The tag of the structure, unless it depends on the enclosing structure."""
 
+    REPEATS: ClassVar[Callable[[Any], bool] | None] = None
+    """For a structure that peers send again and again with the same content: whether a value may be
+    kept, so that the same bytes are not decoded again. It must have no secret."""
+
     extensions: tuple[Item, ...] = ()
     """Items that are not declared, such as those with vendor tags, in their order."""
 
@@ -125,13 +129,19 @@ def _values_getter(cls: type) -> Callable[[Any], Any]:
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
-def structure(tag: Tag | None = None) -> Callable[[_Class], _Class]:
-    """Declare a structure class, with its tag if the structure always has the same one."""
+def structure(
+    tag: Tag | None = None, *, repeats: Callable[[Any], bool] | None = None
+) -> Callable[[_Class], _Class]:
+    """Declare a structure class, with its tag if the structure always has the same one.
+
+    ``repeats`` is its :attr:`Structure.REPEATS`.
+    """
 
     def declare(cls: _Class) -> _Class:
         decorate: Any = dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
         declared: _Class = decorate(cls)
         declared.TAG = tag
+        declared.REPEATS = repeats
         return declared
 
     return declare

@@ -121,7 +121,7 @@ class OpenMask(int):
     __rand__ = __and__
 
     def __contains__(self, other: int) -> bool:
-        return int(self) & other == other
+        return int.__and__(self, other) == other  # an integer: no mask need be made of it
 
     def __iter__(self) -> Iterator[Self]:
         """Each set bit as a mask, lowest first."""

@@ -6,12 +6,27 @@ them. A value without a name is written as a number.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from kmipkit.spec.enumeration import OpenEnum
 from kmipkit.spec.naming_tables import ALIASES, ENUMERATIONS, MASKS, SPELLING
 from kmipkit.spec.tags import Tag
+
+_Member = TypeVar("_Member", bound=OpenEnum)
+
+_USUAL: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        ("CryptographicAlgorithm", "3des"): "DES3",
+        ("CryptographicAlgorithm", "tripledes"): "DES3",
+        **{
+            ("RecommendedCurve", f"secp{bits}r1"): f"P_{bits}" for bits in (192, 224, 256, 384, 521)
+        },
+    }
+)
+"""Usual names of people that the standard does not have, folded; no message has them."""
 
 
 def spelled(owner: str, member: str) -> str:
@@ -73,6 +88,18 @@ def value_number(tag: int, name: str) -> int | None:
     """The enumeration value of a name in an item with this tag, by any name that a version gives it."""
     enumeration = ENUMERATIONS.get(tag)
     return None if enumeration is None else _value_numbers(enumeration).get(folded(name))
+
+
+def member_named(enumeration: type[_Member], name: str) -> _Member | None:
+    """The member with a name, in any spelling of the standard or a usual one; None if there is none."""
+    wanted = folded(name)
+    usual = _USUAL.get((enumeration.__name__, wanted))
+    if usual is not None:
+        return enumeration[usual]
+    number = _value_numbers(enumeration).get(wanted)
+    if number is not None:
+        return enumeration(number)
+    return next((each for each in enumeration if folded(each.name) == wanted), None)
 
 
 @cache

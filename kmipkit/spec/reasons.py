@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from kmipkit.spec.enums import Operation as Op
 from kmipkit.spec.enums import ResultReason as R
-from kmipkit.spec.versions import V1_0, V2_0, V2_1, V3_0, Version
+from kmipkit.spec.versions import V1_0, V1_4, V2_0, V2_1, V3_0, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,13 @@ ROWS: tuple[ReasonRow, ...] = (
     *_all([R.BAD_CRYPTOGRAPHIC_PARAMETERS], R.ITEM_NOT_FOUND, Op.GET, Op.EXPORT),
     *_all([R.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK], R.INVALID_FIELD, Op.DERIVE_KEY),
     *_all(_OBJECT_TYPE, R.INVALID_MESSAGE, Op.VALIDATE),
+    # A method that the server does not support (KMIP 1.4 §11.7, §11.39, §11.40).
+    *_all(
+        [R.FEATURE_NOT_SUPPORTED],
+        R.INVALID_FIELD,
+        *(Op.DERIVE_KEY, Op.CREATE_SPLIT_KEY, Op.JOIN_SPLIT_KEY),
+        until=V1_4,
+    ),
     # KMIP 2.1 §11.46 has one reason for Check alone (§6.1.7), and two for read-only attributes: one
     # where an operation would give an attribute a value, the other where it would change one.
     *_all([R.INVALID_OBJECT_TYPE], R.ILLEGAL_OBJECT_TYPE, Op.CHECK, until=V3_0),

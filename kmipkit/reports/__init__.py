@@ -59,6 +59,10 @@ class Result:
     reasons: Sequence[str] = ()
     seconds: float = 0.0
     panes: Sequence[Pane] = ()
+    about: str = ""
+    """What the test is about, for the page."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """By what the page can be filtered, besides the outcome and any text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,14 @@ class Report:
     """Further members of the JSON document."""
     tables: Sequence[Table] = ()
     """Further tables, before the results."""
+    facts: Sequence[tuple[str, str]] = ()
+    """What was tested, with what and when: pairs of name and value."""
+    statements: Sequence[tuple[str, str]] = ()
+    """What the peer says of itself: pairs of name and value."""
+    problem: str = ""
+    """Why the tests could not go on, or not even begin: for JUnit, an error."""
+    failures_first: bool = False
+    """Whether the page has the failures first, rather than the order of the run."""
 
     def counts(self) -> dict[str, int]:
         """The number of tests with each outcome."""
@@ -102,15 +114,21 @@ def junit(report: Report) -> str:
     """One test suite with a test case for each result.
 
     JUnit has no warnings: a test that did not fail and did not simply pass is skipped, with its reasons.
+    Tests that could not go on are an error, lest a run that has ended early looks like one that passed.
     """
     number = Counter(result.outcome for result in report.results)
     suite = ET.Element(
         "testsuite",
         name=report.title,
-        tests=str(len(report.results)),
+        tests=str(len(report.results) + bool(report.problem)),
         failures=str(number[Outcome.FAILED]),
+        errors=str(int(bool(report.problem))),
         skipped=str(sum(number[o] for o in Outcome if o not in (Outcome.PASSED, Outcome.FAILED))),
     )
+    if report.facts:
+        properties = ET.SubElement(suite, "properties")
+        for name, value in (*report.facts, *report.statements):
+            ET.SubElement(properties, "property", name=printable(name), value=printable(value))
     for result in report.results:
         case = ET.SubElement(
             suite,
@@ -119,10 +137,20 @@ def junit(report: Report) -> str:
             name=printable(result.name),
             time=f"{result.seconds:.3f}",
         )
+        if result.about:
+            properties = ET.SubElement(case, "properties")
+            ET.SubElement(properties, "property", name="about", value=printable(result.about))
         if result.outcome is not Outcome.PASSED:
             kind = "failure" if result.outcome is Outcome.FAILED else "skipped"
             prefix = "warning: " if result.outcome is Outcome.WARNED else ""
-            ET.SubElement(case, kind, message=printable(prefix + "; ".join(result.reasons)))
+            why = ET.SubElement(case, kind, message=printable(prefix + "; ".join(result.reasons)))
+            # What shows the text of a failure, rather than its message, has a line for each reason.
+            why.text = "\n".join(map(printable, result.reasons))
+    if report.problem:
+        case = ET.SubElement(suite, "testcase", classname=report.title, name=f"all {report.name}")
+        ET.SubElement(case, "error", message=printable(report.problem)).text = printable(
+            report.problem
+        )
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -138,79 +166,16 @@ def as_json(report: Report) -> str:
     return printable_json(json.dumps(document(report), indent=2, ensure_ascii=False)) + "\n"
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }}
-table {{ border-collapse: collapse; width: 100%; }}
-td, th {{ border-bottom: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top; }}
-.passed {{ color: #176b2c; }} .failed {{ color: #a3181d; font-weight: 600; }}
-.known, .warned {{ color: #8a5a00; }}
-.skipped, .not {{ color: #555; }}
-.pair {{ display: flex; gap: 1rem; }} .pair div {{ flex: 1; min-width: 0; }}
-.pair pre {{ overflow-x: auto; background: #f6f6f6; padding: .6rem; }}
-pre {{ font-size: 13px; line-height: 1.35; white-space: pre-wrap; }}
-</style>
-<h1>{title}</h1>
-<p>{summary}</p>
-{tables}
-<table>{head}
-{rows}
-</table></html>
-"""
-
-
 def as_html(report: Report) -> str:
-    """A page with tables, and details of each result that has some."""
-    tables = "".join(map(_table, report.tables))
-    return _PAGE.format(
-        title=_text(report.title),
-        summary=report.summary(),
-        tables=tables and f"{tables}<h2>{_text(report.name.capitalize())}</h2>",
-        head=_head((*report.columns, "Outcome", "Reason")),
-        rows="\n".join(map(_row, report.results)),
-    )
+    """A page with the facts, the tables and the results, which can be filtered and printed."""
+    from kmipkit.reports.page import page  # the template engine is not needed for the other forms
+
+    return page(report)
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text of others, as a page can show it."""
     return html.escape(printable(text))
-
-
-def _head(columns: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<th>{_text(column)}</th>' for column in columns)}</tr>"
-
-
-def _row(result: Result) -> str:
-    cells = "".join(f"<td>{_text(cell)}</td>" for cell in result.cells)
-    outcome, reasons = result.outcome.value, _text("; ".join(result.reasons))
-    panes = "".join(map(_pane, result.panes))
-    return f'<tr>{cells}<td class="{outcome}">{outcome}</td><td>{reasons}{panes}</td></tr>'
-
-
-def _pane(pane: Pane) -> str:
-    texts = "".join(
-        f"<div><h4>{_text(heading)}</h4><pre>{html.escape(text)}</pre></div>"
-        for heading, text in pane.texts
-    )
-    return (
-        f"<details><summary>{_text(pane.summary)}</summary>"
-        f'<div class="pair">{texts}</div></details>'
-    )
-
-
-def _table(table: Table) -> str:
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{_text(cell)}">{_text(cell)}</td>'
-            if column == table.outcome
-            else f"<td>{_text(cell)}</td>"
-            for column, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in table.rows
-    )
-    return f"<h2>{_text(table.heading)}</h2><table>{_head(table.columns)}{rows}</table>"
 
 
 FORMS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
@@ -220,7 +185,12 @@ FORMS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
 
 def write(form: str, path: Path, report: Report) -> None:
     """Write a report. ReportNotWritten if that fails."""
+    write_text(path, FORMS[form](report))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the text of a report. ReportNotWritten if that fails."""
     try:
-        path.write_text(FORMS[form](report), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ReportNotWritten(f"{path}: {error.strerror}") from None
