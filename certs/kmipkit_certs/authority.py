@@ -1,6 +1,7 @@
 """The small authority: one root that signs the certificates of servers and clients (RFC 5280)."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ LEAF_DAYS = 825
 REVOCATION_LIST_DAYS = 365
 SKEW = timedelta(hours=1)
 """How far a peer's clock may lag behind ours without a new certificate being rejected."""
+_HOST_NAME = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_-]+)*\.?")
+"""What a client can ask for; a wildcard is only of use in the first label."""
 MAX_NAME = 64
 """Characters of a Common Name (RFC 5280 appendix A, ub-common-name)."""
 
@@ -50,11 +53,19 @@ class Authority:
 
     @classmethod
     def create(
-        cls, name: str, algorithm: str, now: datetime, days: int = AUTHORITY_DAYS
+        cls, name: str, algorithm: str, now: datetime, days: float = AUTHORITY_DAYS
     ) -> "Authority":
         """A new self-signed root."""
-        key = keypairs.generate(algorithm)
-        subject = distinguished_name(name)
+        return cls._self_signed(distinguished_name(name), keypairs.generate(algorithm), now, days)
+
+    def renewed(self, now: datetime, days: float = AUTHORITY_DAYS) -> "Authority":
+        """The same root with other dates: what it has signed verifies under both certificates."""
+        return self._self_signed(self.certificate.subject, self.key, now, days)
+
+    @classmethod
+    def _self_signed(
+        cls, subject: x509.Name, key: PrivateKey, now: datetime, days: float
+    ) -> "Authority":
         certificate = (
             _builder(now, days)
             .subject_name(subject)
@@ -77,7 +88,7 @@ class Authority:
         *,
         alternative: Iterable[str] = (),
         algorithm: str = keypairs.DEFAULT_ALGORITHM,
-        days: int = LEAF_DAYS,
+        days: float = LEAF_DAYS,
     ) -> IssuedCertificate:
         """A certificate for a new key.
 
@@ -101,7 +112,7 @@ class Authority:
         purpose: Purpose,
         now: datetime,
         *,
-        days: int = LEAF_DAYS,
+        days: float = LEAF_DAYS,
     ) -> x509.Certificate:
         """The certificate for a request: subject and alternative names are those of the request.
 
@@ -122,7 +133,7 @@ class Authority:
         public_key: object,
         purpose: Purpose,
         now: datetime,
-        days: int,
+        days: float,
         names: Iterable[x509.GeneralName] = (),
     ) -> x509.Certificate:
         """The certificate for a public key under these names.
@@ -267,6 +278,11 @@ def _alternative_name(name: str) -> x509.GeneralName:
     )
     try:
         ascii_name = name if name_type is not x509.DNSName else name.encode("idna").decode("ascii")
+        if name_type is x509.DNSName and not _HOST_NAME.fullmatch(ascii_name):
+            raise CertificateError(
+                f"{name!r} is not a host name; give host names with --san, each by itself and without"
+                " a port"
+            )
         return name_type(ascii_name)
     except ValueError:
         raise CertificateError(
@@ -274,7 +290,7 @@ def _alternative_name(name: str) -> x509.GeneralName:
         ) from None
 
 
-def _builder(now: datetime, days: int) -> x509.CertificateBuilder:
+def _builder(now: datetime, days: float) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .serial_number(x509.random_serial_number())

@@ -10,11 +10,12 @@ import click
 
 from kmipkit.terminal import echo, echo_json, echo_lines
 from kmipkit_certs.clock import system_clock
-from kmipkit_certs.options import password_option
+from kmipkit_certs.options import password_option, validity_options
 
 if TYPE_CHECKING:
     from kmipkit_certs.authority import Purpose
     from kmipkit_certs.check import Verdict
+    from kmipkit_certs.key_stores import Form
 
 FILE = click.Path(path_type=Path)
 
@@ -41,23 +42,12 @@ def both_option(function: Callable[..., None]) -> Callable[..., None]:
     return both(function)
 
 
-def days_option(function: Callable[..., None]) -> Callable[..., None]:
-    """``--days``."""
-    return click.option(
-        "--days",
-        type=click.IntRange(1, 36500),
-        default=825,
-        show_default=True,
-        help="Days for which the certificate is valid.",
-    )(function)
-
-
 def pkcs12_options(function: Callable[..., None]) -> Callable[..., None]:
     """``--pkcs12-password-file`` and ``--pkcs12-old``."""
     file = click.option(
         "--pkcs12-password-file",
         type=FILE,
-        help="File whose first line is the password of the PKCS #12 file.  [default: asked for]",
+        help="File whose first line is the password of the file.  [default: asked for]",
     )
     old = click.option(
         "--pkcs12-old",
@@ -85,6 +75,7 @@ def certs() -> None:
       kmipkit certs issue pki kms --server --san kms.example.org --san 192.0.2.7
       kmipkit certs issue pki backup-appliance
       kmipkit certs check pki/backup-appliance.crt --ca pki/ca.crt
+      kmipkit certs renew pki
       kmipkit certs revoke pki pki/backup-appliance.crt
     """
 
@@ -116,7 +107,7 @@ def init(directory: Path, name: str, algorithm: str) -> None:
 @purpose_option
 @both_option
 @algorithm_option
-@days_option
+@validity_options()
 @click.option("--pkcs12", is_flag=True, help="Also write NAME.p12, for devices that want PKCS #12.")
 @pkcs12_options
 @password_option
@@ -127,7 +118,7 @@ def issue(
     server: bool,
     both: bool,
     algorithm: str,
-    days: int,
+    days: float,
     pkcs12: bool,
     pkcs12_password_file: Path | None,
     pkcs12_old: bool,
@@ -147,6 +138,7 @@ def issue(
       kmipkit certs issue pki kms --server --san localhost --san 127.0.0.1
       kmipkit certs issue pki vcenter --both
       kmipkit certs issue pki tape-library --algorithm rsa-2048 --days 365
+      kmipkit certs issue pki contractor --until 2027-01-31
       kmipkit certs issue pki array7 --pkcs12 --pkcs12-password-file secret
     """
     from kmipkit_certs.directory import Directory
@@ -166,27 +158,28 @@ def issue(
     )
     echo(f"certificate: {files.cert}, private key: {files.key}")
     if store is not None:
-        _write_pkcs12(store, files.cert, files.key, target.ca, password, pkcs12_old, None)
+        form: Form = "pkcs12-old" if pkcs12_old else "pkcs12"
+        _write_store(store, form, files.cert, files.key, target.ca, password, None)
 
 
-def _write_pkcs12(
+def _write_store(
     path: Path,
+    form: "Form",
     cert: Path,
     key: Path | None,
     ca: Path | None,
     password: bytes,
-    is_old: bool,
     key_password_file: Path | None,
 ) -> None:
-    from kmipkit_certs import credentials, files, pkcs12_file
+    from kmipkit_certs import credentials, files, key_stores
     from kmipkit_certs.passwords import from_command_line
 
     key_password = from_command_line(key_password_file)
     own = credentials.load_credentials(cert, key, key_password)
     authorities = [] if ca is None else credentials.load_certificates(ca, key_password)
-    data = pkcs12_file.pack(own, authorities, path.stem, password, for_old_devices=is_old)
+    data = key_stores.pack(form, own, authorities, path.stem, password, system_clock())
     files.write_new(path, data, files.SECRET)
-    echo(f"PKCS #12: {path}")
+    echo(f"{key_stores.describe(form)}: {path}")
 
 
 @certs.command()
@@ -194,6 +187,12 @@ def _write_pkcs12(
 @click.argument("file", type=FILE)
 @click.option("--key", type=FILE, help="Private key, if CERT does not have it.")
 @click.option("--ca", type=FILE, help="Certificates of authorities to add.")
+@click.option(
+    "--jks",
+    is_flag=True,
+    help="Write a Java key store (JKS), for products that read no PKCS #12. It protects the key badly:"
+    " whoever has the file can guess the password fast.",
+)
 @pkcs12_options
 @password_option
 def export(
@@ -201,21 +200,26 @@ def export(
     file: Path,
     key: Path | None,
     ca: Path | None,
+    jks: bool,
     pkcs12_password_file: Path | None,
     pkcs12_old: bool,
     key_password_file: Path | None,
 ) -> None:
-    """Write the certificate in CERT with its chain and private key to FILE, as PKCS #12.
+    """Write the certificate in CERT with its chain and private key to FILE, as PKCS #12 or JKS.
 
     \b
     Examples:
       kmipkit certs export pki/array7.crt array7.p12 --key pki/array7.key --ca pki/ca.crt
       kmipkit certs export array7.pem array7.p12 --pkcs12-old --pkcs12-password-file secret
+      kmipkit certs export array7.crt array7.jks --key array7.key --ca ca.crt --jks
     """
     from kmipkit_certs.passwords import new_password
 
+    if jks and pkcs12_old:
+        raise click.UsageError("--pkcs12-old is about PKCS #12, and --jks writes another form")
     password = new_password(pkcs12_password_file, str(file))
-    _write_pkcs12(file, cert, key, ca, password, pkcs12_old, key_password_file)
+    form: Form = "jks" if jks else "pkcs12-old" if pkcs12_old else "pkcs12"
+    _write_store(file, form, cert, key, ca, password, key_password_file)
 
 
 @certs.command()
@@ -224,7 +228,7 @@ def export(
 @click.option("--out", type=FILE, help="File to write.  [default: REQUEST with the suffix .crt]")
 @purpose_option
 @both_option
-@days_option
+@validity_options()
 @password_option
 def sign(
     directory: Path,
@@ -232,7 +236,7 @@ def sign(
     out: Path | None,
     server: bool,
     both: bool,
-    days: int,
+    days: float,
     key_password_file: Path | None,
 ) -> None:
     """Sign a certificate REQUEST (CSR), as a vCenter or a storage array exports it.
@@ -256,6 +260,71 @@ def sign(
     target = out or request.with_suffix(".crt")
     files.write_certificate(target, certificate)
     echo(f"certificate: {target}, for {certificate.subject.rfc4514_string()}")
+
+
+@certs.command()
+@click.argument("directory", type=FILE)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--within",
+    type=click.IntRange(0, 36500),
+    default=30,
+    show_default=True,
+    metavar="DAYS",
+    help="Without a NAME: renew what ends in this time.",
+)
+@click.option("--san", multiple=True, help="Further name for the certificates; may be repeated.")
+@validity_options(default=None)
+@password_option
+def renew(
+    directory: Path,
+    names: tuple[str, ...],
+    within: int,
+    san: tuple[str, ...],
+    days: float | None,
+    key_password_file: Path | None,
+) -> None:
+    """Renew certificates in DIRECTORY before they end: NAME.crt is replaced, NAME.key stays.
+
+    Without a NAME, all certificates are renewed that end within 30 days, and that of the authority if
+    it ends within a year. What the authority signed before remains valid; peers need its new
+    certificate (ca.crt) before the old one ends. The NAME of the authority is ca.
+
+    Only the certificate is needed: copy it to the client, which keeps its key. A revoked certificate
+    is not renewed. A server that is running uses a new certificate of its own after SIGHUP.
+
+    \b
+    Examples:
+      kmipkit certs renew kms/certs
+      kmipkit certs renew kms/certs tape-library --days 365
+      kmipkit certs renew pki kms --san kms2.example.org
+    """
+    from datetime import timedelta
+
+    from kmipkit_certs import renewal
+    from kmipkit_certs.directory import Directory
+    from kmipkit_certs.errors import CertificateError
+    from kmipkit_certs.passwords import from_command_line
+
+    if san and not names:
+        raise click.UsageError("--san needs the NAME of the certificate that is to get it")
+    target, now = Directory(directory, from_command_line(key_password_file)), system_clock()
+    target.authority()  # without one, there is nothing to say about single certificates
+    failures = 0
+    names = names or tuple(renewal.due(target, now, timedelta(days=within)))
+    if not names:
+        echo(f"nothing ends within {within} days")
+    for name in names:
+        try:
+            new = renewal.renew(target, name, now, alternative=san, days=days)
+        except CertificateError as error:
+            failures += 1
+            echo(f"not renewed: {name}: {error}", err=True)
+        else:
+            end = new.not_valid_after_utc
+            echo(f"renewed: {target.files(name).cert}, valid until {end:%Y-%m-%d}")
+    if failures:
+        raise click.exceptions.Exit(1)
 
 
 @certs.command()

@@ -34,10 +34,11 @@ def server_context(
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_ciphers(CIPHERS)
-    # Without session resumption, every connection verifies the client certificate, so that a change
-    # of the authorities takes effect for all new connections.
+    # A client may resume a session, for two hours. The sessions are kept here, and not in tickets that
+    # one key would protect, and with the certificate of the client: whoever accepts the connection
+    # judges that again. A change of the authorities makes new settings, which have no sessions.
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.num_tickets = 0
+    context.num_tickets = 1  # TLS 1.3: a name of the session, since OP_NO_TICKET
     for each in own:
         each.load_into(context)
     trust(context, trusted)

@@ -23,6 +23,9 @@ from kmipkit_certs.passwords import KeyPassword
 
 NO_PASSWORD = KeyPassword()
 
+Source = Path | bytes
+"""A file, or the contents of one."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
@@ -63,24 +66,30 @@ def certificates_pem(certificates: Iterable[x509.Certificate]) -> bytes:
     return b"".join(certificate.public_bytes(pem) for certificate in certificates)
 
 
-def read(path: Path, password: KeyPassword = NO_PASSWORD, *, unlock: bool = True) -> Contents:
+def read(source: Source, password: KeyPassword = NO_PASSWORD, *, unlock: bool = True) -> Contents:
     """The contents of a file; see :func:`.formats.parse`.
 
     Raises:
         CertificateError: the file cannot be read, or a part of it is malformed or locked.
     """
+    name = _name(source)
     try:
-        data = path.read_bytes()
+        data = source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
-        raise CertificateError(f"{path}: {error.strerror}") from None
+        raise CertificateError(f"{name}: {error.strerror}") from None
     try:
-        return parse(data, lambda: password.get(str(path)), unlock=unlock)
+        return parse(data, lambda: password.get(name), unlock=unlock)
     except CertificateError as error:
-        raise CertificateError(f"{path}: {error}") from None
+        raise CertificateError(f"{name}: {error}") from None
+
+
+def _name(source: Source) -> str:
+    """The name of a source for messages, which must not show its bytes."""
+    return f"the given {len(source)} bytes" if isinstance(source, bytes) else str(source)
 
 
 def load_credentials(
-    cert: Path, key: Path | None = None, password: KeyPassword = NO_PASSWORD
+    cert: Source, key: Source | None = None, password: KeyPassword = NO_PASSWORD
 ) -> Credentials:
     """The certificate in a file, with the private key from the same file or another one.
 
@@ -94,7 +103,7 @@ def load_credentials(
     certificates, keys = own.certificates, other.keys
     if not certificates or not keys:
         raise CertificateError(_what_is_missing(cert, key, own, other))
-    name = str(cert) if key is None or key == cert else f"{cert} and {key}"
+    name = _name(cert) if key is None or key == cert else f"{_name(cert)} and {_name(key)}"
     for each in keys:
         for certificate in certificates:
             if _belongs(each, certificate):
@@ -121,15 +130,19 @@ def parse_credentials(data: bytes, name: str) -> Credentials:
     )
 
 
-def load_certificates(path: Path, password: KeyPassword = NO_PASSWORD) -> list[x509.Certificate]:
+def load_certificates(
+    source: Source, password: KeyPassword = NO_PASSWORD
+) -> list[x509.Certificate]:
     """All certificates in a file, in its order; at least one. Keys in it are not read.
 
     Raises:
         CertificateError: the file cannot be read, or contains something else.
     """
-    contents = read(path, password, unlock=False)
+    contents = read(source, password, unlock=False)
     if not contents.certificates:
-        raise CertificateError(f"{path}: contains {contents.describe()}, not a certificate")
+        raise CertificateError(
+            f"{_name(source)}: contains {contents.describe()}, not a certificate"
+        )
     return contents.certificates
 
 
@@ -175,8 +188,9 @@ def load_key(path: Path, password: KeyPassword = NO_PASSWORD) -> KeyBlock:
     return contents.keys[0]
 
 
-def _what_is_missing(cert: Path, key: Path | None, own: Contents, other: Contents) -> str:
-    if key is None or key == cert:
+def _what_is_missing(source: Source, second: Source | None, own: Contents, other: Contents) -> str:
+    cert, key = _name(source), None if second is None else _name(second)
+    if second is None or second == source:
         if not own.certificates:
             return f"{cert}: contains {own.describe()}, not a certificate"
         return f"{cert}: contains no private key; give the file with the key as well"
@@ -187,9 +201,10 @@ def _what_is_missing(cert: Path, key: Path | None, own: Contents, other: Content
     return f"{key}: contains {other.describe()}, not a private key"
 
 
-def _no_match(cert: Path, key: Path | None, certificates: Sequence[x509.Certificate]) -> str:
+def _no_match(source: Source, key: Source | None, certificates: Sequence[x509.Certificate]) -> str:
     subject = _subject(certificates[0])
-    where = cert if key is None else key
+    cert = _name(source)
+    where = cert if key is None else _name(key)
     if len(certificates) == 1:
         return (
             f"{where}: the private key does not belong to the certificate {subject} in {cert}; use the"

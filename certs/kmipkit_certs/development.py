@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from kmipkit_certs import keypairs
+from kmipkit_certs import keypairs, renewal
 from kmipkit_certs.authority import Purpose
+from kmipkit_certs.credentials import load_certificates
 from kmipkit_certs.directory import CA, Directory
 
 AUTHORITY_NAME = "kmipkit development CA"
@@ -64,3 +66,46 @@ def ensure(
             )
     server, second = directory.files(SERVER), directory.files(RSA_SERVER)
     return Development(directory.ca, server.cert, server.key, second.cert, second.key)
+
+
+class Renewed(NamedTuple):
+    """A certificate that was renewed."""
+
+    path: Path
+    old_end: datetime
+    """Until when the certificate before is valid, which peers may still have."""
+
+
+def renew(
+    path: Path,
+    *,
+    required: Sequence[str],
+    hosts: Sequence[str],
+    clock: Callable[[], datetime],
+) -> list[Renewed]:
+    """Renew what ends soon: the authority and the server's certificates.
+
+    Certificates of clients are not renewed here: their holders have copies, and whether one still has
+    a right to it is for a person to say (``kmipkit certs renew``).
+
+    Args:
+        required: names without which a server's certificate is renewed, too. That the addresses of the
+            machine have changed is no reason: peers may have the present certificate in a list.
+        hosts: further names that a renewed certificate gets.
+
+    Raises:
+        CertificateError: the key of the authority is missing, or a file cannot be written.
+    """
+    directory, now = Directory(path), clock()
+    changed = []
+    for name in (CA, SERVER, RSA_SERVER):
+        cert = directory.files(name).cert
+        [present, *_] = load_certificates(cert)
+        margin = renewal.AUTHORITY_MARGIN if name == CA else renewal.MARGIN
+        is_due = renewal.ends_within(present, now, margin)
+        if is_due or (name != CA and renewal.lacks(present, required)):
+            renewal.renew(
+                directory, name, now, alternative=() if name == CA else (*required, *hosts)
+            )
+            changed.append(Renewed(cert, present.not_valid_after_utc))
+    return changed

@@ -93,7 +93,7 @@ class Directory:
         *,
         alternative: Iterable[str] = (),
         algorithm: str = keypairs.DEFAULT_ALGORITHM,
-        days: int = LEAF_DAYS,
+        days: float = LEAF_DAYS,
     ) -> Files:
         """Create a key and its certificate. CertificateError if the name is in use or not valid."""
         paths = self.files(name)
@@ -125,9 +125,9 @@ class Directory:
         """
         authority = self.authority()
         for certificate in certificates:
-            _require_issued(certificate, authority.certificate)
+            require_issued(certificate, authority.certificate, "revoke it", _OWN_LIST)
         with files.locked(self.path):
-            revoked, number = self._revoked(authority.certificate)
+            revoked, number = self.revoked(authority.certificate)
             known = {entry.serial_number for entry in revoked}
             new = {each.serial_number for each in certificates} - known
             revoked += [_entry(serial, now, reason) for serial in sorted(new)]
@@ -135,8 +135,12 @@ class Directory:
             files.replace(self.revocation_list, crl.public_bytes(Encoding.PEM))
         return len(new)
 
-    def _revoked(self, authority: x509.Certificate) -> tuple[list[x509.RevokedCertificate], int]:
-        """The entries and the number of the present list."""
+    def revoked(self, authority: x509.Certificate) -> tuple[list[x509.RevokedCertificate], int]:
+        """The entries and the number of the present list.
+
+        Raises:
+            CertificateError: the list cannot be read, or is not signed by the authority.
+        """
         path = self.revocation_list
         if not path.exists():
             return [], 0
@@ -160,14 +164,19 @@ class Directory:
         return paths
 
 
-def _require_issued(certificate: x509.Certificate, authority: x509.Certificate) -> None:
+_OWN_LIST = "; add the certificate to a list of your own: kmipkit certs revoke --list FILE CERT"
+
+
+def require_issued(
+    certificate: x509.Certificate, authority: x509.Certificate, action: str, advice: str = ""
+) -> None:
+    """CertificateError: an authority has not issued a certificate, and so cannot do this with it."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
         name = certificate.subject.rfc4514_string()
         raise CertificateError(
-            f"'{name}' was not issued by this authority, so that it cannot revoke it; add the"
-            " certificate to a list of your own: kmipkit certs revoke --list FILE CERT"
+            f"'{name}' was not issued by this authority, so that it cannot {action}{advice}"
         ) from None
 
 

@@ -377,7 +377,7 @@ def _require_password(password: Password, subject: str) -> bytes:
     if secret is None:
         raise CertificateError(
             f"{subject} is encrypted and there is no password; give one with --key-password-file or in"
-            " the variable KMIPKIT_KEY_PASSWORD"
+            " the variable KMIPKIT_KEY_PASSWORD, or in Python as key_password"
         )
     return secret
 

@@ -13,6 +13,15 @@ USER_PREFIX = "user:"
 """The beginning of the account names of users; accounts of certificates have other names. Otherwise an
 administrator could become the account of a certificate, by making a user of its name."""
 
+TENANT_PREFIX = "tenant:"
+"""The beginning of the names of all accounts of tenants; no certificate and no user has such a name by
+itself. Otherwise the holder of a certificate could choose the tenant."""
+
+_RESERVED = {
+    USER_PREFIX: "the accounts of users",
+    TENANT_PREFIX: "the accounts of tenants",
+}
+
 
 class NoName(CertificateError):
     """The certificate does not name a client; the text says why."""
@@ -31,11 +40,12 @@ def client_name(certificate: x509.Certificate, source: str) -> str:
 
 
 def require_not_reserved(name: str) -> None:
-    """NoName if the name is one that only users of the server have."""
-    if name.startswith(USER_PREFIX):
-        raise NoName(
-            f"the name in the certificate begins with {USER_PREFIX!r}, as only the accounts of users do"
-        )
+    """NoName if the name is one that only users or the accounts of tenants have."""
+    for prefix, holders in _RESERVED.items():
+        if name.startswith(prefix):
+            raise NoName(
+                f"the name in the certificate begins with {prefix!r}, as only {holders} do"
+            )
 
 
 def _subject_of(certificate: x509.Certificate) -> x509.Name:
@@ -76,11 +86,29 @@ def _alternative_name(certificate: x509.Certificate) -> str:
     names = extension.value
     assert isinstance(names, x509.SubjectAlternativeName)
     for general in names:
-        if isinstance(general, x509.DNSName | x509.RFC822Name | x509.UniformResourceIdentifier):
-            return general.value
-        if isinstance(general, x509.IPAddress):
-            return str(general.value)
+        text = _text_of(general)
+        if text is not None:
+            return text
     raise NoName("no Subject Alternative Name is a host, address, e-mail address or URI")
+
+
+def alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The Subject Alternative Names that are texts or addresses; none if the extension is malformed."""
+    try:
+        extension = certificate.extensions.get_extension_for_oid(
+            ExtensionOID.SUBJECT_ALTERNATIVE_NAME
+        )
+    except (x509.ExtensionNotFound, *_MALFORMED_EXTENSIONS):
+        return ()
+    names = extension.value
+    assert isinstance(names, x509.SubjectAlternativeName)
+    return tuple(text for text in map(_text_of, names) if text is not None)
+
+
+def _text_of(name: x509.GeneralName) -> str | None:
+    if isinstance(name, x509.DNSName | x509.RFC822Name | x509.UniformResourceIdentifier):
+        return name.value
+    return str(name.value) if isinstance(name, x509.IPAddress) else None
 
 
 _MALFORMED_EXTENSIONS = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)

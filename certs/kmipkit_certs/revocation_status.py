@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kmipkit.keys.certificates import issuer_and_serial
+from kmipkit_certs.identity import alternative_names
 from kmipkit_certs.revocation import (
     NameKey,
     RevocationList,
@@ -38,6 +39,10 @@ class PeerCertificate:
     """The name of the issuer in DER."""
     encoded_serial: bytes
     """The serial number in DER."""
+    issuer_name: str = ""
+    """The name of the issuer as a text (RFC 4514)."""
+    alternative_names: tuple[str, ...] = ()
+    """The hosts, addresses, e-mail addresses and URIs that are Subject Alternative Names."""
 
     @classmethod
     def parse(cls, der: bytes) -> "PeerCertificate":
@@ -53,6 +58,8 @@ class PeerCertificate:
             certificate.serial_number,
             signed_hash(certificate),
             *issuer_and_serial(certificate.public_bytes(Encoding.DER)),
+            certificate.issuer.rfc4514_string(),
+            alternative_names(certificate),
         )
 
 
