@@ -13,10 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kmipkit_client import calls, crypto_calls, payload_calls
     from kmipkit_client._async.client import AsyncClient
     from kmipkit_client._sync.client import Client
     from kmipkit_client.errors import ClientError, ConnectionFailed, OperationFailed, TimedOut
     from kmipkit_client.values import (
+        GCM,
         Encrypted,
         KeyPair,
         Located,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "GCM",
     "AsyncClient",
     "Client",
     "ClientError",
@@ -39,9 +42,12 @@ __all__ = [
     "Located",
     "OperationFailed",
     "TimedOut",
+    "calls",
     "certificate",
+    "crypto_calls",
     "material",
     "opaque_object",
+    "payload_calls",
     "private_key",
     "public_key",
     "secret_data",
@@ -55,7 +61,20 @@ _MODULES = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'values')}"), name)
+    if name.endswith("calls"):
+        return import_module(f"{__name__}.{name}")
+    try:
+        module = import_module(f"{__name__}.{_MODULES.get(name, 'values')}")
+    except ModuleNotFoundError as error:
+        if error.name != "anyio":
+            raise
+        remedy = "AsyncClient needs the package anyio; run: pip install 'kmipkit[client]'"
+        raise ModuleNotFoundError(remedy, name=error.name) from None
+    return getattr(module, name)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from kmipkit.model import operations
-from kmipkit.model.attribute import AttributeKey, Attributes
+from kmipkit.model.attribute import AttributeKey, Attributes, attribute_key
 from kmipkit.model.attributes import CryptographicParameters, RevocationReason
 from kmipkit.model.headers import ProtocolVersion
 from kmipkit.model.keyblock import KeyWrappingSpecification
@@ -49,7 +49,13 @@ from kmipkit.spec.masks import CryptographicUsageMask, StorageStatusMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0, Version
 from kmipkit_client import values
-from kmipkit_client.values import AttributeLike, AttributesLike, Encrypted, Located
+from kmipkit_client.values import (
+    ENCRYPT_AND_DECRYPT,
+    AttributeLike,
+    AttributesLike,
+    Encrypted,
+    Located,
+)
 
 T = TypeVar("T")
 Build = Callable[[Version], Structure]
@@ -90,7 +96,7 @@ def discover_versions(versions: Iterable[Version] = ()) -> Call[tuple[Version, .
     )
 
 
-def query(functions: tuple[QueryFunction, ...]) -> Call[QueryResponse]:
+def query(functions: tuple[QueryFunction, ...] = ()) -> Call[QueryResponse]:
     """The capabilities of the server; by default its operations, object types and vendor."""
     requested = functions or (
         QueryFunction.QUERY_OPERATIONS,
@@ -102,11 +108,11 @@ def query(functions: tuple[QueryFunction, ...]) -> Call[QueryResponse]:
 
 
 def create(
-    algorithm: CryptographicAlgorithm,
-    length: int,
-    usage: CryptographicUsageMask,
-    name: str | None,
-    attributes: AttributesLike | None,
+    algorithm: CryptographicAlgorithm = CryptographicAlgorithm.AES,
+    length: int = 256,
+    usage: CryptographicUsageMask = ENCRYPT_AND_DECRYPT,
+    name: str | None = None,
+    attributes: AttributesLike | None = None,
 ) -> Call[str]:
     """Create a symmetric key."""
     fixed = Attributes.of(
@@ -123,27 +129,31 @@ def create(
 
 def register(
     value: ManagedObject,
-    usage: CryptographicUsageMask | None,
-    name: str | None,
-    attributes: AttributesLike | None,
+    usage: CryptographicUsageMask | None = None,
+    name: str | None = None,
+    attributes: AttributesLike | None = None,
 ) -> Call[str]:
-    """Register an object."""
+    """Register an object. TypeError if it is none."""
+    object_type = OBJECT_TYPE_OF.get(type(value))
+    if object_type is None:
+        raise TypeError(
+            f"register takes a managed object, not {type(value).__name__}; make one with symmetric_key,"
+            " secret_data, certificate, private_key, public_key or opaque_object of kmipkit_client"
+        )
     request_attributes = values.attributes(attributes, name=name)
     if usage is not None:
         request_attributes = request_attributes.plus(
             values.attribute(Tag.CRYPTOGRAPHIC_USAGE_MASK, usage)
         )
-    request = RegisterRequest(
-        object_type=OBJECT_TYPE_OF[type(value)], attributes=request_attributes, object=value
-    )
+    request = RegisterRequest(object_type=object_type, attributes=request_attributes, object=value)
     return _call(Operation.REGISTER, request, _identifier)
 
 
 def get(
     identifier: str,
-    key_format_type: KeyFormatType | None,
-    key_wrap_type: KeyWrapType | None,
-    wrapping: KeyWrappingSpecification | None,
+    key_format_type: KeyFormatType | None = None,
+    key_wrap_type: KeyWrapType | None = None,
+    wrapping: KeyWrappingSpecification | None = None,
 ) -> Call[ManagedObject]:
     """Get an object."""
     request = GetRequest(
@@ -156,7 +166,7 @@ def get(
     return _call(Operation.GET, request, read)
 
 
-def get_attributes(identifier: str, names: tuple[AttributeLike, ...]) -> Call[Attributes]:
+def get_attributes(identifier: str, names: tuple[AttributeLike, ...] = ()) -> Call[Attributes]:
     """Get attributes by name, or all."""
     request = GetAttributesRequest(
         unique_identifier=identifier, attribute_references=values.keys(names)
@@ -181,7 +191,11 @@ def add_attribute(identifier: str, name: AttributeLike, value: Any) -> Call[None
 
 
 def modify_attribute(
-    identifier: str, name: AttributeLike, value: Any, index: int | None, current: Any
+    identifier: str,
+    name: AttributeLike,
+    value: Any,
+    index: int | None = None,
+    current: Any = None,
 ) -> Call[None]:
     """Change the value of an instance: 1.x selects it by index, 2.x by its current value."""
 
@@ -197,10 +211,10 @@ def modify_attribute(
 
 
 def delete_attribute(
-    identifier: str, name: AttributeLike, index: int | None, current: Any
+    identifier: str, name: AttributeLike, index: int | None = None, current: Any = None
 ) -> Call[None]:
     """Delete an instance, by index in 1.x and by current value in 2.x; without these, delete all."""
-    key = values.attribute_key(name)
+    key = attribute_key(name)
 
     def build(version: Version) -> Structure:
         if version < V2_0:
@@ -225,12 +239,12 @@ def set_attribute(identifier: str, name: AttributeLike, value: Any) -> Call[None
 
 
 def locate(
-    name: str | None,
-    object_type: ObjectType | None,
-    attributes: AttributesLike | None,
-    maximum: int | None,
-    offset: int | None,
-    storage_status: StorageStatusMask | None,
+    name: str | None = None,
+    object_type: ObjectType | None = None,
+    attributes: AttributesLike | None = None,
+    maximum: int | None = None,
+    offset: int | None = None,
+    storage_status: StorageStatusMask | None = None,
 ) -> Call[Located]:
     """Find the objects that have all these attributes."""
     criteria = values.attributes(attributes, name=name)
@@ -258,7 +272,10 @@ def activate(identifier: str) -> Call[None]:
 
 
 def revoke(
-    identifier: str, code: RevocationReasonCode, message: str | None, occurred: datetime | None
+    identifier: str,
+    code: RevocationReasonCode = RevocationReasonCode.UNSPECIFIED,
+    message: str | None = None,
+    occurred: datetime | None = None,
 ) -> Call[None]:
     """Revoke an object: deactivate it, or report it compromised."""
     reason = RevocationReason(revocation_reason_code=code, revocation_message=message)
@@ -275,9 +292,9 @@ def destroy(identifier: str) -> Call[None]:
 
 def check(
     identifier: str,
-    usage: CryptographicUsageMask | None,
-    usage_limits_count: int | None,
-    lease_time: int | None,
+    usage: CryptographicUsageMask | None = None,
+    usage_limits_count: int | None = None,
+    lease_time: int | None = None,
 ) -> Call[None]:
     """Check whether a use is permitted; the operation fails with the reason if not."""
     request = CheckRequest(
@@ -292,9 +309,9 @@ def check(
 def encrypt(
     identifier: str,
     data: bytes,
-    parameters: CryptographicParameters | None,
-    iv: bytes | None,
-    additional_data: bytes | None,
+    parameters: CryptographicParameters | None = None,
+    iv: bytes | None = None,
+    additional_data: bytes | None = None,
 ) -> Call[Encrypted]:
     """Encrypt with a key in the server.
 
@@ -321,13 +338,15 @@ def encrypt(
 
 def decrypt(
     identifier: str,
-    data: bytes,
-    parameters: CryptographicParameters | None,
-    iv: bytes | None,
-    additional_data: bytes | None,
-    tag: bytes | None,
+    data: bytes | Encrypted,
+    parameters: CryptographicParameters | None = None,
+    iv: bytes | None = None,
+    additional_data: bytes | None = None,
+    tag: bytes | None = None,
 ) -> Call[bytes]:
-    """Decrypt with a key in the server."""
+    """Decrypt with a key in the server; the result of Encrypt brings its IV and tag."""
+    if isinstance(data, Encrypted):
+        iv, tag, data = iv or data.iv, tag or data.tag, data.data
     request = DecryptRequest(
         unique_identifier=identifier,
         cryptographic_parameters=parameters,

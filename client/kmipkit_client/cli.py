@@ -9,13 +9,15 @@ import click
 from kmipkit_certs.options import password_option
 
 from kmipkit.terminal import echo, echo_json, write_data
+from kmipkit_client.errors import ClientError
+from kmipkit_client.payload_commands import ClientGroup
 
 if TYPE_CHECKING:
     from kmipkit_client import Client
 
 FILE = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
-VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1"]
+VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 name_option = click.option("--name", help="Name of the object.")
@@ -32,14 +34,14 @@ def attribute_option(function: F) -> F:
     )(function)
 
 
-@click.group()
+@click.group(cls=ClientGroup)
 @click.option(
     "--server",
     default="127.0.0.1:5696",
     show_default=True,
     envvar="KMIPKIT_SERVER",
     metavar="HOST:PORT",
-    help="Address of the key server.",
+    help="Address of the key server, or https://HOST:PORT/PATH; several with commas between them.",
 )
 @click.option("--ca", type=FILE, envvar="KMIPKIT_CA", help="Certificate authorities of the server.")
 @click.option(
@@ -81,22 +83,25 @@ def client(
       kmipkit client create --name "backup 2026"
       kmipkit client locate --name "backup 2026"
       kmipkit client get IDENTIFIER --out backup.key
+      kmipkit client --server kms1,kms2:5697 ping
     """
-    host, separator, port = server.rpartition(":")
-    if not separator or not port.isdecimal():
-        raise click.BadParameter(f"{server!r} is not HOST:PORT", param_hint="--server")
+    servers = [address.strip() for address in server.split(",")]
 
     def connect() -> "Client":
         from kmipkit_certs.passwords import from_command_line
 
         from kmipkit.spec.versions import Version
         from kmipkit_client import Client
-        from kmipkit_client.settings import tls_context
+        from kmipkit_client.endpoints import endpoints
+        from kmipkit_client.tls import tls_context
 
+        try:
+            endpoints(servers)
+        except ClientError as error:
+            raise click.BadParameter(str(error), param_hint="--server") from None
         version = Version(*map(int, kmip.split("."))) if kmip else None
         return Client(
-            host.strip("[]"),
-            int(port),
+            servers,
             context=tls_context(ca, cert, key, from_command_line(key_password_file)),
             version=version,
             timeout=timeout,
@@ -123,15 +128,11 @@ def command(name: str) -> Callable[[F], click.Command]:
 
 def _parse_attributes(attributes: tuple[str, ...]) -> dict[str, Any]:
     """Attributes from the command line, with values of their types."""
-    from kmipkit_client.parsing import attribute_value
+    from kmipkit_client.parsing import parse_attributes
 
-    values: dict[str, Any] = {}
-    for text in attributes:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--attribute")
-        values.setdefault(name, []).append(attribute_value(name, value))
-    return values
+    if malformed := [text for text in attributes if "=" not in text]:
+        raise click.BadParameter(f"{malformed[0]!r} is not NAME=VALUE", param_hint="--attribute")
+    return parse_attributes(attributes)
 
 
 def _parse_usage(names: str) -> Any:
@@ -244,6 +245,9 @@ def register(
     from kmipkit_client import parsing, values
 
     data = file.read()
+    if not data:
+        name = getattr(file, "name", "the input")
+        raise click.ClickException(f"{name} is empty: there is nothing to register")
     constructors: dict[str, Callable[[], Any]] = {
         "key": lambda: values.symmetric_key(data, parsing.algorithm_of(algorithm)),
         "secret": lambda: values.secret_data(data),
@@ -326,8 +330,10 @@ def attributes_(
       kmipkit client attributes IDENTIFIER
       kmipkit client attributes IDENTIFIER State x-Owner
     """
-    from kmipkit_client.parsing import attribute_data
+    from kmipkit_client.parsing import attribute_data, require_attribute
 
+    for name in names:
+        require_attribute(name)
     _show(attribute_data(kmip_client.get_attributes(identifier, *names)), as_json)
 
 
@@ -399,9 +405,9 @@ def encrypt(kmip_client: "Client", identifier: str, file: Any) -> None:
     Example:
       kmipkit client encrypt IDENTIFIER secret.txt > secret.json
     """
-    from kmipkit_client.parsing import gcm
+    from kmipkit_client.values import GCM
 
-    encrypted = kmip_client.encrypt(identifier, file.read(), parameters=gcm())
+    encrypted = kmip_client.encrypt(identifier, file.read(), parameters=GCM)
     parts = {"iv": encrypted.iv, "tag": encrypted.tag, "data": encrypted.data}
     echo(json.dumps({name: part.hex() if part else "" for name, part in parts.items()}))
 
@@ -416,7 +422,7 @@ def decrypt(kmip_client: "Client", identifier: str, file: Any) -> None:
     Example:
       kmipkit client decrypt IDENTIFIER secret.json
     """
-    from kmipkit_client.parsing import gcm
+    from kmipkit_client.values import GCM
 
     try:
         parts = {name: bytes.fromhex(text) for name, text in json.load(file).items()}
@@ -425,4 +431,4 @@ def decrypt(kmip_client: "Client", identifier: str, file: Any) -> None:
         raise click.ClickException(
             f"{file.name}: not the output of kmipkit client encrypt"
         ) from None
-    write_data(kmip_client.decrypt(identifier, data, parameters=gcm(), iv=iv, tag=tag))
+    write_data(kmip_client.decrypt(identifier, data, parameters=GCM, iv=iv, tag=tag))

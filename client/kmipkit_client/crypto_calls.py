@@ -30,7 +30,7 @@ from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_client import values
 from kmipkit_client.calls import Call
-from kmipkit_client.values import AttributesLike, KeyPair
+from kmipkit_client.values import ENCRYPT_AND_DECRYPT, SIGN_AND_VERIFY, AttributesLike, KeyPair
 
 
 def _identifier(payload: Any) -> str:
@@ -42,12 +42,12 @@ def _is_valid(payload: Any) -> bool:
 
 
 def create_key_pair(
-    algorithm: CryptographicAlgorithm,
-    length: int | None,
-    curve: RecommendedCurve | None,
-    usage: tuple[CryptographicUsageMask, CryptographicUsageMask],
-    names: tuple[str | None, str | None],
-    attributes: AttributesLike | None,
+    algorithm: CryptographicAlgorithm = CryptographicAlgorithm.RSA,
+    length: int | None = None,
+    curve: RecommendedCurve | None = None,
+    usage: tuple[CryptographicUsageMask, CryptographicUsageMask] = SIGN_AND_VERIFY,
+    names: tuple[str | None, str | None] = (None, None),
+    attributes: AttributesLike | None = None,
 ) -> Call[KeyPair]:
     """Create a key pair; ``usage`` and ``names`` are those of the private and of the public key."""
     common = values.attributes(attributes).plus(
@@ -76,7 +76,9 @@ def create_key_pair(
     )
 
 
-def re_key(identifier: str, offset: int | None, attributes: AttributesLike | None) -> Call[str]:
+def re_key(
+    identifier: str, offset: int | None = None, attributes: AttributesLike | None = None
+) -> Call[str]:
     """Create a replacement for a key."""
     request = ReKeyRequest(
         unique_identifier=identifier,
@@ -90,11 +92,11 @@ def derive_key(
     bases: Sequence[str],
     method: DerivationMethod,
     parameters: DerivationParameters,
-    algorithm: CryptographicAlgorithm | None,
     length: int,
-    usage: CryptographicUsageMask | None,
-    name: str | None,
-    attributes: AttributesLike | None,
+    algorithm: CryptographicAlgorithm | None = CryptographicAlgorithm.AES,
+    usage: CryptographicUsageMask | None = ENCRYPT_AND_DECRYPT,
+    name: str | None = None,
+    attributes: AttributesLike | None = None,
 ) -> Call[str]:
     """Derive a symmetric key, or Secret Data if ``algorithm`` is None."""
     request_attributes = values.attributes(attributes, name=name).plus(
@@ -120,9 +122,9 @@ def derive_key(
 
 def sign(
     identifier: str,
-    data: bytes | None,
-    parameters: CryptographicParameters | None,
-    digested_data: bytes | None,
+    data: bytes | None = None,
+    parameters: CryptographicParameters | None = None,
+    digested_data: bytes | None = None,
 ) -> Call[bytes]:
     """Sign data, or their digest."""
     request = SignRequest(
@@ -138,10 +140,11 @@ def sign(
 
 def signature_verify(
     identifier: str,
-    data: bytes | None,
+    data: bytes | None = None,
+    *,
     signature: bytes,
-    parameters: CryptographicParameters | None,
-    digested_data: bytes | None,
+    parameters: CryptographicParameters | None = None,
+    digested_data: bytes | None = None,
 ) -> Call[bool]:
     """Verify a signature."""
     request = SignatureVerifyRequest(
@@ -154,7 +157,9 @@ def signature_verify(
     return Call(Operation.SIGNATURE_VERIFY, lambda _version: request, _is_valid)
 
 
-def mac(identifier: str, data: bytes, parameters: CryptographicParameters | None) -> Call[bytes]:
+def mac(
+    identifier: str, data: bytes, parameters: CryptographicParameters | None = None
+) -> Call[bytes]:
     """Compute a message authentication code."""
     request = MACRequest(
         unique_identifier=identifier, cryptographic_parameters=parameters, data=data
@@ -163,7 +168,7 @@ def mac(identifier: str, data: bytes, parameters: CryptographicParameters | None
 
 
 def mac_verify(
-    identifier: str, data: bytes, mac_data: bytes, parameters: CryptographicParameters | None
+    identifier: str, data: bytes, mac_data: bytes, parameters: CryptographicParameters | None = None
 ) -> Call[bool]:
     """Verify a message authentication code."""
     request = MACVerifyRequest(
@@ -175,7 +180,7 @@ def mac_verify(
     return Call(Operation.MAC_VERIFY, lambda _version: request, _is_valid)
 
 
-def digest(data: bytes, algorithm: HashingAlgorithm) -> Call[bytes]:
+def digest(data: bytes, algorithm: HashingAlgorithm = HashingAlgorithm.SHA_256) -> Call[bytes]:
     """Compute the digest of data (the operation Hash)."""
     parameters = CryptographicParameters(hashing_algorithm=algorithm)
     request = HashRequest(cryptographic_parameters=parameters, data=data)

@@ -13,10 +13,21 @@ class ClientError(KMIPError):
 
 
 class ConnectionFailed(ClientError):
-    """The connection could not be made, or failed before the response arrived.
+    """The connection could not be made, or failed before the response arrived."""
 
-    If the request changes something, the server may or may not have done it.
-    """
+    def __init__(
+        self, message: str, *, request_sent: bool = False, is_permanent: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.request_sent = request_sent
+        """Whether the server may have received the request."""
+        self.is_permanent = is_permanent
+        """Whether the same server would fail again, as with a certificate that is not trusted."""
+        self.was_idle = False
+        """Whether the connection had been used before, so that the server may just have closed it."""
+        self.outcome_unknown = False
+        """Whether the server may have changed something: the request was sent, there is no response,
+        and the operation is none that can be repeated without harm."""
 
 
 class TimedOut(ConnectionFailed):
@@ -32,6 +43,7 @@ class OperationFailed(ClientError):
         status: ResultStatus,
         reason: ResultReason | None,
         message: str | None,
+        correlation_value: bytes | None = None,
     ) -> None:
         text = f": {message}" if message else ""
         name = reason.name if reason is not None else status.name
@@ -42,3 +54,5 @@ class OperationFailed(ClientError):
         self.reason = reason
         self.message = message
         """The Result Message, for people; programs should not depend on it."""
+        self.correlation_value = correlation_value
+        """For Poll, if the status is Operation Pending (KMIP 1.4 §6.7)."""

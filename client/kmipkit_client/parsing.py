@@ -1,70 +1,99 @@
 """Parsing of command-line arguments into KMIP values, and formatting of values as text."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from kmipkit.model.attribute import Attributes, attribute_name
-from kmipkit.model.attributes import ATTRIBUTE_TYPES, CryptographicParameters, Name
+from kmipkit.model.attributes import ATTRIBUTE_TYPES, Name
 from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.attributes import BY_NAME
 from kmipkit.spec.enumeration import OpenEnum, OpenMask
-from kmipkit.spec.enums import BlockCipherMode, CryptographicAlgorithm, RevocationReasonCode
+from kmipkit.spec.enums import CryptographicAlgorithm, RevocationReasonCode
 from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.names import folded, member_named
 from kmipkit.ttlv.tree import Item
 from kmipkit_client.errors import ClientError
 
 _Enum = TypeVar("_Enum", bound=OpenEnum)
-TAG_BYTES = 16
+_Mask = TypeVar("_Mask", bound=OpenMask)
 
 
-def _member(enumeration: type[_Enum], text: str) -> _Enum:
-    name = text.strip().upper().replace("-", "_").replace(" ", "_")
-    try:
-        return enumeration[name]
-    except KeyError:
-        names = ", ".join(member.name for member in enumeration)
-        raise ClientError(f"{text!r} is not one of {names}") from None
+def member_of(enumeration: type[_Enum], text: str) -> _Enum:
+    """A value of an enumeration by name. ClientError for an unknown name."""
+    member = member_named(enumeration, text)
+    if member is None:
+        names = [each.name for each in enumeration]
+        raise ClientError(f"{text!r} is not one of {', '.join(names)}{_suggestion(text, names)}")
+    return member
+
+
+def _suggestion(text: str, names: Iterable[str]) -> str:
+    by_letters = {folded(name): name for name in names}
+    similar = get_close_matches(folded(text), by_letters, 1)
+    return f"; did you mean {by_letters[similar[0]]}?" if similar else ""
 
 
 def algorithm_of(text: str) -> CryptographicAlgorithm:
     """A Cryptographic Algorithm by name. ClientError for an unknown name."""
-    return _member(CryptographicAlgorithm, text)
+    return member_of(CryptographicAlgorithm, text)
 
 
 def reason_of(text: str) -> RevocationReasonCode:
     """A Revocation Reason Code by name. ClientError for an unknown name."""
-    return _member(RevocationReasonCode, text)
+    return member_of(RevocationReasonCode, text)
 
 
 def usage_mask(text: str) -> CryptographicUsageMask:
     """A mask from names separated by commas. ClientError for an unknown name."""
-    bits = {bit.name: bit.value for bit in CryptographicUsageMask.bits()}
+    return mask_of(CryptographicUsageMask, text)
+
+
+def mask_of(mask: type[_Mask], text: str) -> _Mask:
+    """Any mask from names separated by commas. ClientError for an unknown name."""
+    values = {folded(bit.name): bit.value for bit in mask.bits()}
     total = 0
-    for part in text.replace(",", " ").split():
-        name = part.upper().replace("-", "_")
-        if name not in bits:
-            raise ClientError(f"{part!r} is not one of {', '.join(bits)}")
-        total |= bits[name]
-    return CryptographicUsageMask(total)
+    for part in text.split(","):
+        # "Wrap Key" is one name, and "SIGN VERIFY" is two.
+        for name in [part] if folded(part) in values else part.split():
+            if folded(name) not in values:
+                names = [str(bit.name) for bit in mask.bits()]
+                raise ClientError(
+                    f"{name!r} is not one of {', '.join(names)}{_suggestion(name, names)}"
+                )
+            total |= values[folded(name)]
+    return mask(total)
 
 
-def gcm() -> CryptographicParameters:
-    """AES-GCM with the full tag."""
-    return CryptographicParameters(block_cipher_mode=BlockCipherMode.GCM, tag_length=TAG_BYTES)
+def parse_attributes(texts: Iterable[str]) -> dict[str, Any]:
+    """Attributes from NAME=VALUE, with values of their types. ClientError if one is malformed."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise ClientError(f"{text!r} is not NAME=VALUE")
+        values.setdefault(name, []).append(attribute_value(name, value))
+    return values
+
+
+def require_attribute(name: str) -> None:
+    """ClientError if this is no name of an attribute."""
+    if name not in BY_NAME and not name.startswith(("x-", "y-")):
+        raise ClientError(
+            f"unknown attribute {name!r}; names of custom attributes begin with x-"
+            f"{_suggestion(name, BY_NAME)}"
+        )
 
 
 def attribute_value(name: str, text: str) -> Any:
     """The value of an attribute from text. ClientError if the text is not valid for it."""
     row = BY_NAME.get(name)
     if row is None or row.tag not in ATTRIBUTE_TYPES:
-        if not name.startswith(("x-", "y-")):
-            raise ClientError(
-                f"unknown attribute {name!r}; names of custom attributes begin with x-"
-            )
+        require_attribute(name)
         return text
     python_type = ATTRIBUTE_TYPES[row.tag]
     types = get_args(python_type) or (python_type,)
@@ -72,7 +101,7 @@ def attribute_value(name: str, text: str) -> Any:
         if candidate is Name or candidate is str:
             return text
         if isinstance(candidate, type) and issubclass(candidate, OpenEnum):
-            return _member(candidate, text)
+            return member_of(candidate, text)
         if isinstance(candidate, type) and issubclass(candidate, OpenMask):
             return usage_mask(text)
     try:

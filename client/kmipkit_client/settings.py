@@ -1,89 +1,123 @@
-"""The address of the server, and how to connect to it."""
+"""The settings of a client."""
 
-import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Self
 
 from kmipkit.model.credentials import Credential
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.limits import Limits
-from kmipkit_client._network.deadline import SYSTEM_CLOCK, Clock
+from kmipkit_client.cluster import Order
+from kmipkit_client.deadline import SYSTEM_CLOCK, Clock
+from kmipkit_client.endpoints import Endpoint
 from kmipkit_client.errors import ClientError
-
-if TYPE_CHECKING:
-    from kmipkit_certs.passwords import KeyPassword
-
-File = str | PathLike[str]
-
-DEFAULT_PORT = 5696
-"""The port that IANA has assigned to KMIP (KMIP Profiles §3)."""
+from kmipkit_client.hooks import Hook
+from kmipkit_client.tls import TLS
 
 LIMITS = Limits(max_message=64 << 20, max_items=1 << 20)
 """Limits for an authenticated server: room for the identifiers of a million objects."""
 
+DEADLINE = 60.0
+"""Seconds for a whole call, unless the user chooses others."""
 
-@dataclass(frozen=True, slots=True)
+ENCODINGS = ("ttlv", "xml", "json")
+"""The encodings of messages over HTTPS."""
+
+
+def checked_encoding(encoding: str) -> str:
+    """An encoding over HTTPS. ClientError if there is no such encoding."""
+    if encoding not in ENCODINGS:
+        raise ClientError(f"encoding {encoding!r} is not one of {', '.join(ENCODINGS)}")
+    return encoding
+
+
+def checked_order(order: Order | str) -> Order:
+    """An order of servers. ValueError if there is no such order."""
+    if order not in list(Order):
+        raise ValueError(f"order {order!r} is not one of {', '.join(Order)}")
+    return Order(order)
+
+
+_LOWEST: Mapping[str, tuple[float, str]] = MappingProxyType(
+    {
+        "connect_timeout": (0.001, "seconds"),
+        "timeout": (0.001, "seconds"),
+        "deadline": (0, "seconds"),
+        "retries": (0, "attempts"),
+        "connections": (1, "connection"),
+        "max_idle": (0, "seconds"),
+    }
+)
+"""Settings that are numbers, with the lowest values that make sense."""
+
+
+def _checked(name: str, value: float) -> float:
+    """A number. ClientError if it is too low, or none."""
+    lowest, unit = _LOWEST[name]
+    # Not a number (NaN) is never at least anything.
+    if not isinstance(value, int | float) or not value >= lowest:
+        raise ClientError(f"{name} must be at least {lowest} {unit}, not {value!r}")
+    return value
+
+
+def whole_deadline(deadline: float | None, connect_timeout: float, timeout: float) -> float:
+    """The deadline of a call: the chosen one, or at least the time that one attempt may take.
+
+    ClientError if one of the others is not a number.
+    """
+    _checked("connect_timeout", connect_timeout)
+    _checked("timeout", timeout)
+    return max(DEADLINE, connect_timeout + timeout) if deadline is None else deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of a client; times in seconds."""
 
-    host: str
-    port: int
-    context: ssl.SSLContext
-    server_name: str
-    """The name that the server's certificate must have."""
-    version: Version | None
+    endpoints: tuple[Endpoint, ...]
+    tls: TLS
+    order: Order = Order.ORDERED
+    encoding: str = "ttlv"
+    """The encoding of messages over HTTPS: ``ttlv``, ``xml`` or ``json``."""
+    server_name: str | None = None
+    """The name that the server's certificate must have; by default the host of the address."""
+    version: Version | None = None
     """The protocol version; None to negotiate the newest that both sides support."""
-    credential: Credential | None
-    connect_timeout: float
-    timeout: float
+    credential: Credential | None = None
+    connect_timeout: float = 10.0
+    """For connection and handshake."""
+    timeout: float = 30.0
     """For one response."""
+    deadline: float = DEADLINE
+    """For a whole call, with all its attempts."""
+    retries: int = 2
+    """How many times a call tries all servers again."""
+    connections: int = 8
+    """Connections to one server, at most; further calls wait."""
+    max_idle: float = 60.0
+    """Idle connections are not used again after this time."""
+    hooks: tuple[Hook, ...] = ()
+    """See each request and its answer."""
     limits: Limits = LIMITS
     clock: Clock = SYSTEM_CLOCK
+    random: Callable[[], float] = random.random
+    """Numbers from 0 to 1, for the time between attempts."""
 
+    def __post_init__(self) -> None:
+        """Check them together. ClientError if a number is too low, or none, or one has no effect."""
+        for name in _LOWEST:
+            _checked(name, getattr(self, name))
+        if self.encoding != "ttlv" and all(each.path is None for each in self.endpoints):
+            raise ClientError(
+                f"the encoding {self.encoding} is for HTTPS: write the server as https://HOST:PORT/PATH"
+            )
 
-def tls_context(
-    ca: File | None,
-    cert: File | None,
-    key: File | None,
-    password: "KeyPassword | str | bytes | None" = None,
-) -> ssl.SSLContext:
-    """A context for mutual TLS.
+    def expected_name(self, endpoint: Endpoint) -> str:
+        """The name that the certificate of a server must have."""
+        return (self.server_name or endpoint.host).rstrip(".")  # RFC 6066 §3: TLS has it without
 
-    Args:
-        ca: the authorities of the server; without it, those of the system.
-        cert: the client's certificate, PEM, DER or PKCS #12.
-        key: its private key, if that is not in the same file.
-        password: the password of the private key, or of a PKCS #12 file.
-
-    Raises:
-        ClientError: a file is missing or not valid.
-    """
-    # Here, since a client with a context of its own needs none of this.
-    from kmipkit_certs.contexts import client_context
-    from kmipkit_certs.credentials import load_certificates, load_credentials
-    from kmipkit_certs.errors import CertificateError
-    from kmipkit_certs.passwords import KeyPassword
-
-    files = {"ca": ca, "cert": cert, "key": key}
-    missing = {name: file for name, file in files.items() if file and not Path(file).exists()}
-    if missing:
-        raise ClientError(f"no such file: {_listed(missing)}")
-    secret = password if isinstance(password, KeyPassword) else KeyPassword(password)
-    try:
-        trusted = None if ca is None else load_certificates(Path(ca), secret)
-        own = (
-            None
-            if cert is None
-            else load_credentials(Path(cert), None if key is None else Path(key), secret)
-        )
-        return client_context(own, trusted)
-    except CertificateError as error:
-        listed = _listed(files)
-        raise ClientError(f"cannot use these certificate files ({listed}): {error}") from None
-
-
-def _listed(files: Mapping[str, File | None]) -> str:
-    return ", ".join(f"{name} {file}" for name, file in files.items() if file)
+    def within(self, deadline: float) -> Self:
+        """These settings with another deadline for each call."""
+        return replace(self, deadline=deadline)

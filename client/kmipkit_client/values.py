@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from kmipkit.errors import Cause, LocalProtocolError
-from kmipkit.model.attribute import Attribute, AttributeKey, Attributes, custom
-from kmipkit.model.attributes import Name
+from kmipkit.model.attribute import Attribute, AttributeKey, Attributes, attribute_key
+from kmipkit.model.attributes import CryptographicParameters, Name
 from kmipkit.model.keyblock import KeyBlock, KeyValue, TransparentSymmetricKey
 from kmipkit.model.objects import (
     Certificate,
@@ -16,8 +16,8 @@ from kmipkit.model.objects import (
     SecretData,
     SymmetricKey,
 )
-from kmipkit.spec.attributes import BY_NAME
 from kmipkit.spec.enums import (
+    BlockCipherMode,
     CertificateType,
     CryptographicAlgorithm,
     KeyFormatType,
@@ -25,7 +25,17 @@ from kmipkit.spec.enums import (
     OpaqueDataType,
     SecretDataType,
 )
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
+from kmipkit.ttlv.tree import Item
+
+ENCRYPT_AND_DECRYPT = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
+SIGN_AND_VERIFY = (CryptographicUsageMask.SIGN, CryptographicUsageMask.VERIFY)
+"""Of a private key and of its public key."""
+
+GCM = CryptographicParameters(block_cipher_mode=BlockCipherMode.GCM, tag_length=16)
+"""AES in Galois/Counter Mode with the full tag of 16 bytes, for Encrypt and Decrypt."""
 
 AttributeLike = AttributeKey | str
 """A tag, a vendor's name, the standard's name ("Contact Information") or a custom one ("x-Owner")."""
@@ -57,20 +67,22 @@ class Encrypted(NamedTuple):
     """The tag of authenticated encryption."""
 
 
-def attribute_key(key: AttributeLike) -> AttributeKey:
-    """The key of an attribute, from any of its names."""
-    if not isinstance(key, str):
-        return key
-    row = BY_NAME.get(key)
-    return row.tag if row is not None else custom(key)
-
-
 def attributes(source: AttributesLike | None, *, name: str | None = None) -> Attributes:
     """Attributes of a request; ``name`` adds a Name of the usual type."""
     items = tuple(source) if isinstance(source, Attributes) else tuple(_instances(source or {}))
     if name is not None:
         items = (Attribute(Tag.NAME, text_name(name)), *items)
     return Attributes(items)
+
+
+def optional_attributes(source: AttributesLike | None) -> Attributes | None:
+    """Attributes of a request that need not have any."""
+    return None if source is None else attributes(source)
+
+
+def adjustment(value: int | None) -> Item | None:
+    """The Adjustment Value of Adjust Attribute (KMIP 2.1 §6.1.3)."""
+    return None if value is None else Item(Tag.ADJUSTMENT_VALUE, ItemType.INTEGER, value)
 
 
 def _instances(mapping: Mapping[Any, Any]) -> Iterator[Attribute]:

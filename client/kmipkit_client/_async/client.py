@@ -1,42 +1,48 @@
-"""The client: a connection that is opened on demand, version negotiation, typed calls."""
+"""The client: servers with pools of connections, fail-over, version negotiation, typed calls."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from kmipkit.errors import LocalProtocolError, RemoteProtocolError
 from kmipkit.model.credentials import Credential
-from kmipkit.model.messages import RequestMessage, ResponseMessage
-from kmipkit.spec.enums import BatchErrorContinuationOption
-from kmipkit.spec.versions import V1_0, Version
+from kmipkit.model.messages import ResponseMessage
+from kmipkit.spec.enums import BatchErrorContinuationOption, Operation
+from kmipkit.spec.versions import Version
 from kmipkit_client import messages
-from kmipkit_client._async.connection import AsyncConnection
-from kmipkit_client._async.operations import AsyncOperations
+from kmipkit_client._async.requests import AsyncRequests
+from kmipkit_client._async.server import AsyncServer
 from kmipkit_client._network import asynchronous as network
+from kmipkit_client.attempts import Attempt, Attempts
 from kmipkit_client.calls import Call
-from kmipkit_client.errors import ConnectionFailed, OperationFailed, TimedOut
-from kmipkit_client.settings import DEFAULT_PORT, File, Settings, tls_context
+from kmipkit_client.cluster import Cluster, Health, Order
+from kmipkit_client.deadline import Deadline
+from kmipkit_client.endpoints import DEFAULT_PORT, endpoints
+from kmipkit_client.errors import ConnectionFailed
+from kmipkit_client.hooks import Hook
+from kmipkit_client.settings import Settings, checked_encoding, checked_order, whole_deadline
+from kmipkit_client.tls import Certificates, chosen_tls
 
 T = TypeVar("T")
 
 
-class AsyncClient(AsyncOperations):
-    """A KMIP client with one connection, which it opens on demand and renews when it is lost.
+class AsyncClient(AsyncRequests):
+    """A KMIP client for one server or a cluster of them, with a pool of connections to each.
 
-    Tasks may share it; requests are sent one after the other. All calls may raise OperationFailed
-    (the server reports a failure), ConnectionFailed and TimedOut (there is no response), and
-    :class:`kmipkit.errors.ProtocolError`.
+    Tasks may share it. All calls may raise OperationFailed (the server reports a failure),
+    ConnectionFailed and TimedOut (there is no response), and :class:`kmipkit.errors.ProtocolError`.
     """
 
     def __init__(
         self,
-        host: str = "127.0.0.1",
+        servers: str | Sequence[str] = "127.0.0.1",
         port: int = DEFAULT_PORT,
         *,
-        ca: File | None = None,
-        cert: File | None = None,
-        key: File | None = None,
+        order: Order | str = Order.ORDERED,
+        encoding: str = "ttlv",
+        ca: Certificates | None = None,
+        cert: Certificates | None = None,
+        key: Certificates | None = None,
         key_password: str | bytes | None = None,
         context: ssl.SSLContext | None = None,
         server_name: str | None = None,
@@ -44,38 +50,83 @@ class AsyncClient(AsyncOperations):
         credential: Credential | None = None,
         connect_timeout: float = 10.0,
         timeout: float = 30.0,
+        deadline: float | None = None,
+        retries: int = 2,
+        connections: int = 8,
+        max_idle: float = 60.0,
+        hooks: Sequence[Hook] = (),
     ) -> None:
         """Create a client, without connecting yet.
 
         Args:
-            ca: file of the authorities that may issue the server's certificate.
-            cert: file of the client's certificate, by which the server authenticates it: PEM, DER or
-                PKCS #12.
-            key: file of the client's private key, if it is not in the file of the certificate.
+            servers: one address or several: ``"kms1"``, ``"kms2:5697"``, ``"[::1]:5696"``, or
+                ``"https://kms1:5696/kmip"`` for KMIP over HTTPS.
+            port: the port of addresses that have none.
+            order: ``"ordered"``: all to the first server that works; ``"balanced"``: to each in turn.
+            encoding: of messages over HTTPS: ``"ttlv"``, ``"xml"`` or ``"json"``.
+            ca: the authorities that may issue the server's certificate, as a file, bytes or PEM text.
+            cert: the client's certificate, by which the server authenticates it: a file, bytes or PEM
+                text; PEM, DER or PKCS #12. Files are read again when they change.
+            key: the client's private key, if it is not in the file of the certificate.
             key_password: password of the private key, or of a PKCS #12 file.
             context: TLS context to use instead of these files.
-            server_name: the name in the server's certificate, if it is not ``host``.
+            server_name: the name in the server's certificate, if it is not the host of the address.
             version: the protocol version; by default the newest that both sides support.
             credential: is sent with every request, for servers that require one.
             connect_timeout: seconds for connection and handshake.
             timeout: seconds to wait for each response.
+            deadline: seconds for a whole call, with all its attempts; by default 60, or as long as one
+                attempt may take if that is longer.
+            retries: how many times to try all servers again if none of them can be reached.
+            connections: connections to each server, at most; further calls wait.
+            max_idle: seconds after which an idle connection is not used again.
+            hooks: functions that see each request and its answer; see :mod:`kmipkit_client.hooks`.
 
         Raises:
-            ClientError: a certificate file cannot be used.
+            ClientError: an address or a number is not valid, or a certificate cannot be used.
         """
-        self._settings = Settings(
-            host=host,
-            port=port,
-            context=context or tls_context(ca, cert, key, key_password),
-            server_name=(server_name or host).rstrip("."),  # RFC 6066 §3: TLS has it without
-            version=version,
-            credential=credential,
-            connect_timeout=connect_timeout,
-            timeout=timeout,
+        self._open(
+            Settings(
+                endpoints=endpoints(servers, port),
+                order=checked_order(order),
+                encoding=checked_encoding(encoding),
+                tls=chosen_tls(context, ca, cert, key, key_password),
+                server_name=server_name,
+                version=version,
+                credential=credential,
+                connect_timeout=connect_timeout,
+                timeout=timeout,
+                deadline=whole_deadline(deadline, connect_timeout, timeout),
+                retries=retries,
+                connections=connections,
+                max_idle=max_idle,
+                hooks=tuple(hooks),
+            )
         )
-        self._version = version
-        self._connection: AsyncConnection | None = None
-        self._lock = network.Lock()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """A client with these settings."""
+        client = cls.__new__(cls)
+        client._open(settings)
+        return client
+
+    def _open(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cluster = Cluster(settings.endpoints, settings.order, settings.clock, settings.random)
+        self._servers = {member: AsyncServer(settings, member) for member in self._cluster.members}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(map(str, self._settings.endpoints))})"
+
+    def within(self, seconds: float) -> Self:
+        """This client with another deadline for each call; it shares the connections.
+
+        kms.within(2).get(identifier)
+        """
+        client = type(self).__new__(type(self))
+        client.__dict__.update(self.__dict__, _settings=self._settings.within(seconds))
+        return client
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,101 +140,57 @@ class AsyncClient(AsyncOperations):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connection; a later call opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        """Close all connections; a later call opens others."""
+        for server in self._servers.values():
+            await server.close()
+
+    def health(self) -> tuple[Health, ...]:
+        """What the calls so far have shown of each server, in the order of the addresses."""
+        return self._cluster.health()
 
     async def version(self) -> Version:
         """The protocol version in use; negotiates it with the server if necessary."""
-        async with self._lock:
-            if self._version is None:
-                await self._open_connection()
-        assert self._version is not None
-        return self._version
+        return await self._attempt(
+            AsyncServer.version, is_repeatable=True, what=Operation.DISCOVER_VERSIONS.name
+        )
 
-    async def batch(
-        self, *calls: Call[Any], on_error: BatchErrorContinuationOption | None = None
+    async def _results(
+        self, calls: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None
     ) -> list[Any]:
-        """Send several operations in one message, and return their results in order.
-
-        The result of an operation that failed is an :class:`OperationFailed`, which is not raised.
-        The functions of :mod:`kmipkit_client.calls` make the calls.
-        """
         return messages.results(calls, await self._send(calls, on_error))
-
-    async def _call(self, call: Call[T]) -> T:
-        [result] = await self.batch(call)
-        if isinstance(result, OperationFailed):
-            raise result
-        value: T = result
-        return value
 
     async def _send(
         self, calls: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None
     ) -> ResponseMessage:
-        async with self._lock:
-            is_new = self._connection is None
+        async def send(server: AsyncServer, attempt: Attempt) -> ResponseMessage:
+            return await server.send(calls, on_error, attempt)
+
+        return await self._attempt(
+            send, is_repeatable=messages.may_repeat(calls), what=messages.names(calls)
+        )
+
+    async def _attempt(
+        self,
+        action: Callable[[AsyncServer, Attempt], Awaitable[T]],
+        *,
+        is_repeatable: bool,
+        what: str,
+    ) -> T:
+        """The result of an action with the first server that responds."""
+        settings = self._settings
+        attempts = Attempts(
+            self._cluster,
+            Deadline(settings.deadline, settings.clock),
+            retries=settings.retries,
+            is_repeatable=is_repeatable,
+            what=what,
+        )
+        while True:
+            attempt = attempts.next()
             try:
-                return await self._send_once(calls, on_error)
-            except TimedOut:
-                raise
-            except ConnectionFailed:
-                # A server may close an idle connection at any time, which shows only when the next
-                # request is sent. It may have been carried out nevertheless, so only a request that
-                # changes nothing is sent again. A new connection was not idle: its failure is real.
-                if is_new or not messages.may_repeat(calls):
-                    raise
-                return await self._send_once(calls, on_error)
-
-    async def _send_once(
-        self, calls: Sequence[Call[Any]], on_error: BatchErrorContinuationOption | None
-    ) -> ResponseMessage:
-        connection = await self._open_connection()
-        assert self._version is not None
-        request = messages.request(self._version, calls, self._settings.credential, on_error)
-        return await self._exchange(connection, request)
-
-    async def _open_connection(self) -> AsyncConnection:
-        if self._connection is None:
-            self._connection = await AsyncConnection.open(self._settings)
-        if self._version is None:
-            self._version = await self._negotiate()
-        # A server may close the connection when it does not understand the last negotiation.
-        return self._connection or await self._open_connection()
-
-    async def _negotiate(self) -> Version:
-        for version in messages.NEGOTIATION:
-            if self._connection is None:
-                self._connection = await AsyncConnection.open(self._settings)
-            try:
-                response = await self._exchange(
-                    self._connection, messages.discovery_request(version)
-                )
-            except RemoteProtocolError:
-                continue  # such as a response in a version that does not exist
-            common = messages.common_version(response)
-            if common is not None:
-                return common
-        return V1_0
-
-    async def _exchange(
-        self, connection: AsyncConnection, request: RequestMessage
-    ) -> ResponseMessage:
-        """Send a request and return its response.
-
-        After any failure in between the connection is closed: a late response would be taken for
-        that of the next request.
-        """
-        is_usable = False
-        try:
-            response = await connection.exchange(request)
-            is_usable = True
-        except LocalProtocolError:
-            is_usable = True  # nothing was sent
-            raise
-        finally:
-            if not is_usable:
-                self._connection = None
-                await connection.close()
-        return response
+                result = await action(self._servers[attempt.member], attempt)
+            except ConnectionFailed as error:
+                await network.sleep(attempts.failed(attempt, error))
+            else:
+                attempts.responded(attempt)
+                return result

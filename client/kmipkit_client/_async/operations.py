@@ -1,6 +1,5 @@
 """The operations of the client as methods."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
@@ -27,21 +26,22 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import CryptographicUsageMask, StorageStatusMask
 from kmipkit.spec.versions import Version
 from kmipkit_client import calls, crypto_calls
-from kmipkit_client.calls import Call
-from kmipkit_client.values import AttributeLike, AttributesLike, Encrypted, KeyPair, Located
+from kmipkit_client._async.payload_operations import AsyncPayloadOperations
+from kmipkit_client.values import (
+    ENCRYPT_AND_DECRYPT,
+    SIGN_AND_VERIFY,
+    AttributeLike,
+    AttributesLike,
+    Encrypted,
+    KeyPair,
+    Located,
+)
 
 T = TypeVar("T")
 
-ENCRYPT_AND_DECRYPT = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
-SIGN_AND_VERIFY = (CryptographicUsageMask.SIGN, CryptographicUsageMask.VERIFY)
 
-
-class AsyncOperations(ABC):
+class AsyncOperations(AsyncPayloadOperations):
     """One method per operation; identifiers are those that the server assigned."""
-
-    @abstractmethod
-    async def _call(self, call: Call[T]) -> T:
-        """The result of a call; a failure is raised."""
 
     async def discover_versions(self, versions: Iterable[Version] = ()) -> tuple[Version, ...]:
         """The versions that the server supports, preferred first (KMIP 1.4 §4.26)."""
@@ -73,7 +73,8 @@ class AsyncOperations(ABC):
     ) -> str:
         """Register an object; returns its Unique Identifier (KMIP 1.4 §4.3).
 
-        The functions of :mod:`kmipkit_client.values` make objects.
+        ``value`` is what one of these functions of :mod:`kmipkit_client` makes: ``symmetric_key``,
+        ``secret_data``, ``certificate``, ``private_key``, ``public_key``, ``opaque_object``.
         """
         return await self._call(calls.register(value, usage, name, attributes))
 
@@ -196,14 +197,17 @@ class AsyncOperations(ABC):
     async def decrypt(
         self,
         identifier: str,
-        data: bytes,
+        data: bytes | Encrypted,
         *,
         parameters: CryptographicParameters | None = None,
         iv: bytes | None = None,
         additional_data: bytes | None = None,
         tag: bytes | None = None,
     ) -> bytes:
-        """Decrypt with a key that stays in the server (KMIP 1.4 §4.30)."""
+        """Decrypt with a key that stays in the server (KMIP 1.4 §4.30).
+
+        The result of Encrypt brings its IV and tag.
+        """
         call = calls.decrypt(identifier, data, parameters, iv, additional_data, tag)
         return await self._call(call)
 
@@ -252,7 +256,7 @@ class AsyncOperations(ABC):
         """
         return await self._call(
             crypto_calls.derive_key(
-                bases, method, parameters, algorithm, length, usage, name, attributes
+                bases, method, parameters, length, algorithm, usage, name, attributes
             )
         )
 
@@ -277,7 +281,13 @@ class AsyncOperations(ABC):
         digested_data: bytes | None = None,
     ) -> bool:
         """Verify a signature with a public key in the server (KMIP 1.4 §4.32)."""
-        call = crypto_calls.signature_verify(identifier, data, signature, parameters, digested_data)
+        call = crypto_calls.signature_verify(
+            identifier,
+            data,
+            signature=signature,
+            parameters=parameters,
+            digested_data=digested_data,
+        )
         return await self._call(call)
 
     async def mac(

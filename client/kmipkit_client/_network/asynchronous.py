@@ -8,12 +8,31 @@ import anyio
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute
 
-from kmipkit_client._network.deadline import Deadline
 from kmipkit_client._network.reasons import connect_failed, transfer_failed
+from kmipkit_client.deadline import Deadline
+from kmipkit_client.endpoints import Endpoint
 from kmipkit_client.errors import ConnectionFailed, TimedOut
 from kmipkit_client.settings import Settings
 
-Lock = anyio.Lock
+sleep = anyio.sleep
+
+
+class Slots:
+    """Permits for a number of connections."""
+
+    def __init__(self, count: int) -> None:
+        self._semaphore = anyio.Semaphore(count)
+
+    async def take(self, deadline: Deadline) -> bool:
+        """Wait for a permit; False if there is none in time."""
+        with anyio.move_on_after(deadline.left()):
+            await self._semaphore.acquire()
+            return True
+        return False
+
+    def give_back(self) -> None:
+        """Return a permit."""
+        self._semaphore.release()
 
 
 _PATIENCE = 0.01
@@ -79,20 +98,26 @@ class Stream:
         await anyio.aclose_forcefully(self._stream)
 
 
-async def connect(settings: Settings) -> Stream:
+async def connect(settings: Settings, endpoint: Endpoint, deadline: Deadline) -> Stream:
     """Open a TLS connection; ConnectionFailed or TimedOut if that is not possible."""
-    address = f"{settings.host}:{settings.port}"
+    seconds = deadline.left()
     try:
-        with anyio.fail_after(settings.connect_timeout):
+        with anyio.fail_after(seconds):
             stream = await anyio.connect_tcp(
-                settings.host,
-                settings.port,
-                ssl_context=settings.context,
-                tls_hostname=settings.server_name,
+                endpoint.host,
+                endpoint.port,
+                ssl_context=settings.tls.context(),
+                tls_hostname=settings.expected_name(endpoint),
                 tls_standard_compatible=False,
             )
     except TimeoutError:
-        raise TimedOut(f"{address}: no connection within {settings.connect_timeout:g} s") from None
-    except (OSError, ConnectionFailed, anyio.BrokenResourceError, anyio.EndOfStream) as error:
-        raise connect_failed(address, error) from None
-    return Stream(stream, address)
+        raise TimedOut(f"{endpoint}: no connection within {seconds:.3g} s") from None
+    except (
+        OSError,
+        UnicodeError,  # for names that DNS cannot have
+        ConnectionFailed,
+        anyio.BrokenResourceError,
+        anyio.EndOfStream,
+    ) as error:
+        raise connect_failed(endpoint, error) from None
+    return Stream(stream, str(endpoint))

@@ -3,13 +3,30 @@
 import socket
 import ssl
 import threading
+import time
 
-from kmipkit_client._network.deadline import Deadline
 from kmipkit_client._network.reasons import connect_failed, transfer_failed
+from kmipkit_client.deadline import Deadline
+from kmipkit_client.endpoints import Endpoint
 from kmipkit_client.errors import TimedOut
 from kmipkit_client.settings import Settings
 
-Lock = threading.Lock
+sleep = time.sleep
+
+
+class Slots:
+    """Permits for a number of connections."""
+
+    def __init__(self, count: int) -> None:
+        self._semaphore = threading.BoundedSemaphore(count)
+
+    def take(self, deadline: Deadline) -> bool:
+        """Wait for a permit; False if there is none in time."""
+        return self._semaphore.acquire(timeout=min(deadline.left(), threading.TIMEOUT_MAX))
+
+    def give_back(self) -> None:
+        """Return a permit."""
+        self._semaphore.release()
 
 
 class Stream:
@@ -58,28 +75,42 @@ class Stream:
         self._sock.close()
 
 
-def connect(settings: Settings) -> Stream:
+def connect(settings: Settings, endpoint: Endpoint, deadline: Deadline) -> Stream:
     """Open a TLS connection; ConnectionFailed or TimedOut if that is not possible."""
-    address = f"{settings.host}:{settings.port}"
-    deadline = Deadline(settings.connect_timeout, settings.clock)
+    seconds = deadline.left()
     try:
-        sock = socket.create_connection(
-            (settings.host, settings.port), timeout=settings.connect_timeout
-        )
-    except TimeoutError:
-        raise TimedOut(f"{address}: no connection within {settings.connect_timeout:g} s") from None
-    except OSError as error:
-        raise connect_failed(address, error) from None
-    try:
+        sock = _open_socket(endpoint, deadline)
         with sock:  # TLS takes over its descriptor; what TLS does not take is closed here
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(deadline.remaining())
-            return Stream(
-                settings.context.wrap_socket(sock, server_hostname=settings.server_name), address
+            secured = settings.tls.context().wrap_socket(
+                sock, server_hostname=settings.expected_name(endpoint)
             )
     except TimeoutError:
-        raise TimedOut(
-            f"{address}: no TLS handshake within {settings.connect_timeout:g} s"
-        ) from None
-    except OSError as error:
-        raise connect_failed(address, error) from None
+        raise TimedOut(f"{endpoint}: no connection within {seconds:.3g} s") from None
+    except (OSError, UnicodeError) as error:  # the latter for names that DNS cannot have
+        raise connect_failed(endpoint, error) from None
+    return Stream(secured, str(endpoint))
+
+
+def _open_socket(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
+    """A connection to the first address of the host that accepts one.
+
+    Each address gets its share of the time; ``create_connection`` would grant all of it to each.
+    """
+    addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    failure: OSError = ConnectionRefusedError("the host has no address")
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(deadline.remaining() / (len(addresses) - number))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure

@@ -16,7 +16,8 @@ _HINTS = {
 }
 
 
-def _describe(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
+    """Why a connection failed, without its address."""
     inner = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(inner, ssl.SSLCertVerificationError):
         return f"the server's certificate is not accepted: {inner.verify_message}"
@@ -29,11 +30,19 @@ def _describe(error: BaseException) -> str:
     return str(inner) or "the connection was closed"
 
 
-def connect_failed(address: str, error: BaseException) -> ConnectionFailed:
+def connect_failed(address: object, error: BaseException) -> ConnectionFailed:
     """The error for a connection that cannot be made."""
-    return ConnectionFailed(f"{address}: cannot connect: {_describe(error)}")
+    inner = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    return ConnectionFailed(
+        f"{address}: cannot connect: {describe(error)}",
+        # The next handshake would end like this one. A server that has too many connections, or
+        # stops, ends it with an error of its own (RFC 8446 §6.2) or without any.
+        is_permanent=isinstance(inner, ssl.SSLError)
+        and not isinstance(inner, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        and "INTERNAL_ERROR" not in (inner.reason or ""),
+    )
 
 
-def transfer_failed(address: str, error: BaseException) -> ConnectionFailed:
+def transfer_failed(address: object, error: BaseException) -> ConnectionFailed:
     """The error for a connection that fails while it is in use."""
-    return ConnectionFailed(f"{address}: {_describe(error)}")
+    return ConnectionFailed(f"{address}: {describe(error)}")

@@ -1,5 +1,6 @@
 """The time that an exchange with a server may take."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -14,9 +15,18 @@ class Deadline:
 
     __slots__ = ("_clock", "_end")
 
-    def __init__(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, seconds: float = math.inf, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._end = clock() + seconds
+
+    def within(self, seconds: float) -> "Deadline":
+        """The earlier one of this deadline and of so many seconds from now on."""
+        inner = Deadline(seconds, self._clock)
+        return inner if inner._end < self._end else self
+
+    def left(self) -> float:
+        """The seconds that remain, 0 if there are none."""
+        return max(0.0, self._end - self._clock())
 
     def remaining(self) -> float:
         """The seconds that remain; TimeoutError if there are none."""
