@@ -57,7 +57,7 @@ def vcenter() -> None:
     Examples:
       kmipkit vcenter serve --data-dir vc --cert vc.crt --key vc.key --ca roles-ca.crt \\
           --kms-cert kmip.crt --kms-key kmip.key --kms-ca kms-ca.crt --port 5989
-      kmipkit vcenter call --vcenter 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
+      kmipkit vcenter call --server 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
     """
 
 
@@ -187,7 +187,9 @@ class CallGroup(click.Group):
 
 
 @vcenter.group("call", cls=CallGroup)
-@click.option("--vcenter", "where", required=True, metavar="HOST:PORT", help="Its address.")
+@click.option(
+    "--server", "--vcenter", "where", required=True, metavar="HOST:PORT", help="Its address."
+)
 @click.option("--name", default="vcenter", show_default=True, help="Name in its certificate.")
 @certificate_options
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
@@ -203,10 +205,10 @@ def vcenter_call(
 
     \b
     Examples:
-      kmipkit vcenter call --vcenter 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
+      kmipkit vcenter call --server 127.0.0.1:5989 --cert me.crt --key me.key --ca ca.crt vms
       kmipkit vcenter call ... --json events
     """
-    address = host_and_port(where, "--vcenter")
+    address = host_and_port(where, "--server")
     context.obj = (address, name, credentials, as_json)
 
 

@@ -28,7 +28,9 @@ def guest_options(function: Callable[..., None]) -> Callable[..., None]:
 def machine_options(function: Callable[..., None]) -> Callable[..., None]:
     """Which host, and the certificate of a guest."""
     name = click.option("--name", required=True, help="Name of the host, as in its certificate.")
-    where = click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
+    where = click.option(
+        "--server", "--host", "where", required=True, metavar="HOST:PORT", help="Its address."
+    )
     return where(name(certificate_options(function)))
 
 
@@ -57,7 +59,7 @@ def read_disk(
     """
     from kmipkit_vsphere.nbd.guest import GuestDisk
 
-    guest = GuestDisk(host_and_port(where, "--host"), name, credentials, machine, disk)
+    guest = GuestDisk(host_and_port(where, "--server"), name, credentials, machine, disk)
     with click.open_file(str(out) if out is not None else "-", "wb") as target:
         for data in guest.read(offset, length):
             target.write(data)
@@ -86,7 +88,7 @@ def write_disk(
     """
     from kmipkit_vsphere.nbd.guest import GuestDisk
 
-    guest = GuestDisk(host_and_port(where, "--host"), name, credentials, machine, disk)
+    guest = GuestDisk(host_and_port(where, "--server"), name, credentials, machine, disk)
     echo(f"wrote {guest.write(offset, file)} bytes")
 
 
@@ -107,7 +109,7 @@ def _tpm_command(name: str, verb: str) -> click.Command:
     ) -> None:
         from kmipkit_vsphere.nbd.guest import GuestDisk
 
-        guest = GuestDisk(host_and_port(where, "--host"), name, credentials, machine)
+        guest = GuestDisk(host_and_port(where, "--server"), name, credentials, machine)
         data = file.read()
         with click.open_file(str(out) if out is not None else "-", "wb") as target:
             target.write(guest.seal(data) if verb == "Seal" else guest.unseal(data))
@@ -150,7 +152,9 @@ def open_core_dump(file: Path, out: Path, password_file: Path) -> None:
 
 @click.command("export-disk")
 @click.argument("machine")
-@click.option("--host", "where", required=True, metavar="HOST:PORT", help="Its address.")
+@click.option(
+    "--server", "--host", "where", required=True, metavar="HOST:PORT", help="Its address."
+)
 @click.option("--name", required=True, help="Name of the host, as in its certificate.")
 @click.option("--disk", type=click.IntRange(0, 14), default=0, show_default=True)
 @click.option("--socket", type=FILE, help="Unix socket for clients.")
@@ -190,7 +194,7 @@ def export_disk(
 
     if (socket is None) == (port is None):
         raise click.UsageError("give either --socket or --port")
-    address = host_and_port(where, "--host")
+    address = host_and_port(where, "--server")
     export = Export(
         name, address, credentials, machine, disk, socket, port, readonly, listen, tls_certificates
     )
