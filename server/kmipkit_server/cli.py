@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from kmipkit_certs.passwords import KeyPassword
 
     from kmipkit_server.config import Config, Settings
+    from kmipkit_server.test_mode.control import Control
+    from kmipkit_server.test_mode.faults.fault import Faults
 
 
 @click.command()
@@ -31,6 +36,13 @@ if TYPE_CHECKING:
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0: any free port.  [default: 5696]")
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 256),  # rules.MAX_WORKERS, without the import
+    metavar="NUMBER",
+    help="Processes that serve clients, 256 at most; see docs/scaling.md.  [default: one for each"
+    " processor; 1 in test mode]",
+)
+@click.option(
     "--tls-cert", type=click.Path(path_type=Path), help="Server certificate, PEM or PKCS #12."
 )
 @click.option(
@@ -43,6 +55,12 @@ if TYPE_CHECKING:
     "--tls-ca",
     type=click.Path(path_type=Path),
     help="Certificate authorities that issue client certificates.",
+)
+@click.option(
+    "--san",
+    multiple=True,
+    metavar="NAME",
+    help="Further name or address for the development certificate; may be repeated.",
 )
 @click.option(
     "--strict",
@@ -60,6 +78,27 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "text", "json"]),
     help="Format of the log; auto is JSON if the log is piped to a program.  [default: auto]",
 )
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path),
+    help="File to write when connections are accepted (JSON); it is removed at the end.",
+)
+@click.option(
+    "--ephemeral",
+    is_flag=True,
+    help="Keep everything in memory, on any free port, until the server ends; implies --test-mode.",
+)
+@click.option("--test-mode", is_flag=True, help="Allow tests to move the time, and faults.")
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path),
+    help="File with faults (TOML), for the test mode only; see docs/testing.md.",
+)
+@click.option(
+    "--personality",
+    metavar="NAME",
+    help="Behave like another server, in the test mode only: commercial, kmip-1.1 or vault.",
+)
 @click.option("--check-config", is_flag=True, help="Check all that a start needs, and exit.")
 @click.option("--detach", is_flag=True, help="Run in the background; return once ready.")
 @click.option("--stop", is_flag=True, help="Stop the server that uses the data directory.")
@@ -68,13 +107,20 @@ def serve(
     data_dir: Path | None,
     host: str | None,
     port: int | None,
+    workers: int | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     key_password_file: Path | None,
     tls_ca: Path | None,
+    san: tuple[str, ...],
     strict: bool | None,
     log_level: str | None,
     log_format: str | None,
+    ready_file: Path | None,
+    ephemeral: bool,
+    test_mode: bool,
+    faults: Path | None,
+    personality: str | None,
     check_config: bool,
     detach: bool,
     stop: bool,
@@ -88,41 +134,84 @@ def serve(
     from the file.
 
     SIGTERM and Ctrl-C finish the requests that have begun, and stop. SIGHUP reloads certificates,
-    revocations, limits and the level of the log: all or nothing.
+    revocations, the policy, limits and the level of the log: all or nothing.
 
     --detach returns when the server accepts connections, or says why it does not; the log is
     server.log in the data directory. --stop returns when the server has ended.
+
+    --ephemeral is for tests: it makes a temporary directory with certificates, which goes away with the
+    server. --ready-file has the address and the paths of the certificates.
 
     \b
     Examples:
       kmipkit serve
       kmipkit serve --data-dir kms --detach
       kmipkit serve --data-dir kms --stop
+      kmipkit serve --host 0.0.0.0 --san kms.example.org --san 192.0.2.7
       kmipkit serve --data-dir /var/lib/kmipkit --host 0.0.0.0 \\
           --tls-cert server.crt --tls-key server.key --tls-ca clients-ca.crt
       kmipkit serve --config /etc/kmipkit.toml --check-config
+      kmipkit serve --ephemeral --ready-file kms.json
+      kmipkit serve --ephemeral --faults faults.toml
+      kmipkit serve --ephemeral --personality vault
     """
     from kmipkit.errors import KMIPError
     from kmipkit_server.process import background
 
     options: dict[str, dict[str, Any]] = {
         "store": {"directory": data_dir},
+        "server": {"workers": workers},
         "listen": {"host": host, "port": port},
         "tls": {
             "cert": tls_cert,
             "key": tls_key,
             "key_password_file": key_password_file,
             "ca": tls_ca,
+            "san": san or None,
         },
         "kmip": {"strict": strict},
         "log": {"level": log_level and log_level.upper(), "format": log_format},
     }
     action = _check if check_config else _stop if stop else _detach if detach else _run
+    if ephemeral and (data_dir or action is not _run):
+        raise click.UsageError(
+            "--ephemeral cannot be used with --data-dir, --check-config, --detach or --stop"
+        )
+    trial = _Trial(ephemeral, test_mode or ephemeral, faults, personality)
+    if not trial.test_mode and (faults or personality):
+        raise click.UsageError("--faults and --personality need --test-mode or --ephemeral")
     try:
-        action(_Sources(config, options))
+        action(_Sources(config, options, ready_file, trial))
     except (KMIPError, OSError) as error:
         _fail(background.explain(error).split("\n"))
     sys.stdout.flush()
+
+
+class _Trial(NamedTuple):
+    """Whether the server is one for a test."""
+
+    ephemeral: bool
+    test_mode: bool
+    faults: Path | None
+    personality: str | None
+
+    @property
+    def source(self) -> str:
+        """The file of faults, for messages about its settings."""
+        return str(self.faults or f"personality {self.personality}")
+
+    def control(self) -> "Control | None":
+        from kmipkit_server.test_mode.control import Control
+
+        return Control(faults=self.read()) if self.test_mode else None
+
+    def read(self) -> "Faults":
+        """The faults of both files, and what these set in the configuration."""
+        from kmipkit_server.test_mode.faults import file
+
+        other = () if self.personality is None else (file.personality(self.personality),)
+        own = () if self.faults is None else (self.faults,)
+        return file.read(*other, *own)
 
 
 class _Sources(NamedTuple):
@@ -130,11 +219,23 @@ class _Sources(NamedTuple):
 
     file: Path | None
     options: dict[str, dict[str, Any]]
+    ready_file: Path | None
+    trial: _Trial
 
     def read(self) -> "Settings":
         from kmipkit_server import config
 
-        return config.read_settings(self.file, os.environ, self.options)
+        return self.limited(config.read_settings(self.file, os.environ, self.options))
+
+    def limited(self, settings: "Settings") -> "Settings":
+        """The settings with what the files of faults say that the server does not have."""
+        from kmipkit_server.config.sources import with_options
+
+        kmip = self.trial.read().settings if self.trial.test_mode else {}
+        if not kmip:
+            return settings
+        config = with_options(settings.config, {"kmip": kmip}, self.trial.source)
+        return replace(settings, config=config)
 
 
 def _fail(faults: list[str]) -> None:
@@ -153,6 +254,7 @@ def _check(sources: _Sources) -> None:
     from kmipkit_server.service import checks
 
     settings, faults, faulty = examine_settings(sources.file, os.environ, sources.options)
+    settings = sources.limited(settings)
     password = _password(settings.config)
     findings = checks.check(settings, password, datetime.now(UTC), faults, faulty)
     for warning in findings.warnings:
@@ -163,10 +265,41 @@ def _check(sources: _Sources) -> None:
 
 
 def _run(sources: _Sources) -> None:
-    from kmipkit_server import app
+    with _place(sources):
+        config = sources.read().config
+        _serve(sources, config, _password(config), echo)
 
-    config = sources.read().config
-    app.run(config, echo, _password(config), sources.read)
+
+def _serve(
+    sources: _Sources, config: "Config", password: "KeyPassword", say: Callable[[str], None]
+) -> None:
+    from kmipkit_server import app
+    from kmipkit_server.service import manager, ready
+
+    waiting = manager.take_address()
+    with ready.ready_file(sources.ready_file) as write:
+
+        def announce(state: ready.Ready) -> None:
+            write(state)
+            say(str(state))
+            manager.notify(waiting, "READY=1", f"STATUS={state}")
+
+        app.run(config, announce, password, sources.read, sources.trial.control())
+
+
+@contextmanager
+def _place(sources: _Sources) -> Iterator[None]:
+    """The data directory of an ephemeral server, while it runs."""
+    from kmipkit_server.test_mode.folders import temporary_folder
+
+    if not sources.trial.ephemeral:
+        yield
+        return
+    with temporary_folder() as folder:
+        sources.options["store"]["directory"] = folder
+        if sources.options["listen"]["port"] is None:
+            sources.options["listen"]["port"] = 0
+        yield
 
 
 def _password(config: "Config") -> "KeyPassword":
@@ -183,9 +316,7 @@ def _detach(sources: _Sources) -> None:
     password = _password(config)
     app.unlock(config, password)  # while there is a terminal
     directory = config.store.directory
-    process, ready = background.start(
-        lambda announce: app.run(config, announce, password, sources.read), directory
-    )
+    process, ready = background.start(lambda say: _serve(sources, config, password, say), directory)
     echo(ready)
     echo(f"process {process}, log {directory / background.LOG}")
 

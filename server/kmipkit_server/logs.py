@@ -19,8 +19,9 @@ LOGGER = "kmipkit"
 class OneLine(logging.Formatter):
     """Escapes control characters, so that no name in a certificate can forge a log line."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
+    def __init__(self, worker: int | None = None) -> None:
+        who = "" if worker is None else f"worker {worker}: "
+        super().__init__(f"%(asctime)s %(levelname)s {who}%(message)s")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 - logging's name
         """The time in UTC, as in ISO 8601 and RFC 3339."""
@@ -39,12 +40,17 @@ class OneLine(logging.Formatter):
 class JSONLine(logging.Formatter):
     """One object for each event, a traceback included."""
 
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
+
     def format(self, record: logging.LogRecord) -> str:
         """The object, on one line without control characters."""
         value = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
+            **self._worker,
             "message": record.getMessage(),
         }
         if record.exc_info:
@@ -52,15 +58,18 @@ class JSONLine(logging.Formatter):
         return printable_json(json.dumps(value, ensure_ascii=False))
 
 
-def configure(level: str, stream: TextIO | None = None, *, form: str = "auto") -> None:
+def configure(
+    level: str, stream: TextIO | None = None, *, form: str = "auto", worker: int | None = None
+) -> None:
     """Send the log of the server to ``stream``, standard error by default.
 
-    ``form`` is ``text``, ``json`` or ``auto``; see :func:`is_for_collector`.
+    ``form`` is ``text``, ``json`` or ``auto``; see :func:`is_for_collector`. Each line has the number of
+    the worker, if it is of one of several.
     """
     output = stream or sys.stderr
     handler = logging.StreamHandler(output)
     is_json = form == "json" or (form == "auto" and is_for_collector(output))
-    handler.setFormatter(JSONLine() if is_json else OneLine())
+    handler.setFormatter(JSONLine(worker) if is_json else OneLine(worker))
     logger = logging.getLogger(LOGGER)
     logger.handlers[:] = [handler]
     logger.propagate = False

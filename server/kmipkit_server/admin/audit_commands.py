@@ -4,19 +4,21 @@ The commands only read, so that they also work while the server runs, and when i
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kmipkit.terminal import echo, echo_json, write_escaped
+from kmipkit.terminal import echo, echo_json_line, write_escaped
+from kmipkit_server.admin.online import files_or_server_options
 from kmipkit_server.admin.options import FILE, data_directory_options, json_option
 
 if TYPE_CHECKING:
-    from kmipkit_server.audit.files import LogFile
+    from kmipkit_server.admin.connection import AdminConnection
+    from kmipkit_server.audit.logs import Log
     from kmipkit_server.audit.query import Filter, Match
+    from kmipkit_server.audit.verification import Report
     from kmipkit_server.config import Config
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -42,6 +44,9 @@ def filter_options(function: _Function) -> _Function:
     options = (
         click.option("--object", "object_", metavar="ID", help="Unique Identifier of an object."),
         click.option("--account", help="Account that sent the request."),
+        click.option(
+            "--tenant", help='Tenant of that account; "" for accounts that belong to no tenant.'
+        ),
         click.option("--user", metavar="ID", help="Unique Identifier of the user."),
         click.option("--operation", metavar="NAME", help='Operation, such as "Get" or get.'),
         click.option(
@@ -66,7 +71,7 @@ def filter_options(function: _Function) -> _Function:
     @wraps(function)
     def run(*arguments: Any, **values: Any) -> Any:
         names = (
-            "object_", "account", "user", "operation", "outcome", "reason", "address",
+            "object_", "account", "tenant", "user", "operation", "outcome", "reason", "address",
             "certificate", "correlation", "since", "until",
         )  # fmt: skip
         conditions = _filter(**{name: values.pop(name) for name in names})
@@ -85,6 +90,7 @@ def _filter(
     object_: str | None,
     correlation: str | None,
     account: str | None,
+    tenant: str | None,
     user: str | None,
     operation: str | None,
     outcome: str | None,
@@ -93,6 +99,7 @@ def _filter(
 ) -> "Filter":
     from ipaddress import ip_network
 
+    from kmipkit_server.admin.times import parse_time
     from kmipkit_server.audit.query import Filter
 
     try:
@@ -104,6 +111,7 @@ def _filter(
     return Filter(
         object=object_,
         account=account,
+        tenant=tenant,
         user=user,
         operation=operation,
         outcome=outcome,
@@ -111,68 +119,56 @@ def _filter(
         network=network,
         certificate=certificate,
         correlation_value=correlation,
-        since=_time(since, "--since"),
-        until=_time(until, "--until"),
+        since=parse_time(since, "--since"),
+        until=parse_time(until, "--until"),
     )
 
 
-def _time(text: str | None, option: str) -> datetime | None:
-    """A time of the command line: UTC unless it has a zone, or a duration before now."""
-    import re
-    from datetime import UTC, timedelta
-
-    if text is None:
-        return None
-    ago = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if ago is not None:
-        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[ago[2]]
-        return datetime.now(UTC) - timedelta(**{unit: int(ago[1])})
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not a time such as 2026-11-29T08:30 or 2h", param_hint=option
-        ) from None
-    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-
-
-def _files(config: "Config") -> "list[LogFile]":
-    """The files of the log. ClickException if there is none."""
-    from kmipkit_server.audit.files import log_files
+def _logs(config: "Config") -> "list[Log]":
+    """The logs of the server. ClickException if there is none."""
+    from kmipkit_server.audit.logs import logs_in
 
     directory = config.audit_directory
     try:
-        files = log_files(directory)
+        logs = logs_in(directory)
     except OSError as error:
         raise click.ClickException(
-            f"{directory}: {error.strerror}; --data-dir or --config says where the server has its data"
+            f"{directory}: {error.strerror}; --data-dir or --config says where the server has its data,"
+            " and --server HOST:PORT asks a server instead"
         ) from None
-    if not files:
+    if not logs:
         raise click.ClickException(f"{directory} has no audit log")
-    return files
+    return logs
 
 
 @audit.command()
-@data_directory_options
+@files_or_server_options
 @click.option("--lines", "-n", default=10, show_default=True, help="Number of records.")
 @click.option("--follow", "-f", is_flag=True, help="Show further records as they are written.")
 @json_option
-def tail(config: "Config", lines: int, follow: bool, as_json: bool) -> None:
+def tail(source: "Config | AdminConnection", lines: int, follow: bool, as_json: bool) -> None:
     """Show the last records.
 
     \b
     Examples:
       kmipkit admin audit tail --data-dir kms
       kmipkit admin audit tail --follow
+      kmipkit admin audit tail --follow --server kms.example.com:5696
     """
-    from kmipkit_server.audit import following, forms
+    from kmipkit_server.admin import audit_online
+    from kmipkit_server.audit import following, forms, logs
+    from kmipkit_server.config import Config
 
     if not as_json:
         echo(forms.line(forms.HEADER))
-    for match in following.last(_files(config), lines):
+    if not isinstance(source, Config):
+        for match in audit_online.tail(source, lines, follow=follow):
+            _show(match, as_json)
+        return
+    for match in logs.last(_logs(source), lines):
         _show(match, as_json)
     if follow:
-        for match in following.new(config.audit_directory):
+        for match in following.new(source.audit_directory):
             _show(match, as_json)
 
 
@@ -187,15 +183,20 @@ def _show(match: "Match", as_json: bool) -> None:
 
 
 @audit.command()
-@data_directory_options
+@files_or_server_options
 @filter_options
-@click.option("--limit", type=int, help="Show only the newest records, this many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1 << 31), help="Show only the newest records, this many."
+)
 @json_option
-def query(config: "Config", conditions: "Filter", limit: int | None, as_json: bool) -> None:
+def query(
+    source: "Config | AdminConnection", conditions: "Filter", limit: int | None, as_json: bool
+) -> None:
     """Search the log.
 
     All conditions must be met. Names of operations and reasons may be written in any way: "Get
-    Attributes", get-attributes or GET_ATTRIBUTES.
+    Attributes", get-attributes or GET_ATTRIBUTES. A server that is asked returns the newest 1000
+    records at most.
 
     \b
     Examples:
@@ -203,20 +204,45 @@ def query(config: "Config", conditions: "Filter", limit: int | None, as_json: bo
       kmipkit admin audit query --operation get --since 1d   all keys that were fetched
       kmipkit admin audit query --outcome failed --address 10.0.0.0/8
     """
+    from kmipkit_server.admin import audit_online
     from kmipkit_server.audit import forms
-    from kmipkit_server.audit.query import search
+    from kmipkit_server.audit.logs import search
+    from kmipkit_server.config import Config
 
-    matches = search(_files(config), conditions)
-    if limit is not None:
-        matches = matches[max(0, len(matches) - limit) :]
+    if isinstance(source, Config):
+        matches = search(_logs(source), conditions, limit)
+    else:
+        matches = audit_online.query(source, conditions, limit)
+        if limit is None and len(matches) == audit_online.MAX_RECORDS:
+            echo(f"these are the newest {len(matches)}; --until shows older ones", err=True)
+    misspelled = "" if matches else _unknown_name(conditions)
+    if not matches and (misspelled or not as_json):
+        echo(f"no record meets these conditions{misspelled}", err=True)
     if as_json:
         for match in matches:
             _show(match, as_json)
-    elif not matches:
-        echo("no record meets these conditions", err=True)
-    else:
+    elif matches:
         for line in forms.table([forms.HEADER, *map(forms.row, matches)]):
             echo(line)
+
+
+def _unknown_name(conditions: "Filter") -> str:
+    """What may be misspelled in conditions that no record meets."""
+    from kmipkit.spec.enums import Operation, ResultReason
+    from kmipkit.spec.names import folded
+    from kmipkit.spec.titles import title
+    from kmipkit_server.administration.table import ROUTES
+    from kmipkit_server.toml.suggestion import suggestion
+
+    operations = [*map(title, Operation), *(row.name for row in ROUTES.rows)]
+    known = (
+        ("operation", conditions.operation, operations),
+        ("Result Reason", conditions.reason, [title(each) for each in ResultReason]),
+    )
+    for what, name, names in known:
+        if name and folded(name) not in map(folded, names):
+            return f"; there is no {what} {name!r}{suggestion(name, names)}"
+    return ""
 
 
 @audit.command()
@@ -242,9 +268,9 @@ def export(config: "Config", conditions: "Filter", form: str, out: Path | None) 
     from dataclasses import replace
 
     from kmipkit_server.audit import forms
-    from kmipkit_server.audit.query import search
+    from kmipkit_server.audit.logs import search
 
-    matches = search(_files(config), replace(conditions, with_checkpoints=True))
+    matches = search(_logs(config), replace(conditions, with_checkpoints=True))
     if form == "cef":
         text = "".join(f"{_escaped(forms.to_cef(match.entry))}\n" for match in matches)
     else:
@@ -301,47 +327,59 @@ def verify(
     """
     from kmipkit_server.admin import audit_key
     from kmipkit_server.audit.signatures import Verifier, load_public_key
-    from kmipkit_server.audit.verification import verify as verify_files
+    from kmipkit_server.audit.verification import Expected, verify_all
 
-    expected = None
+    if path is not None and not path.exists():
+        raise click.ClickException(f"{path}: no such file or directory")
+    expected: dict[str, Expected] = {}
     if public_keys:
         verifier = Verifier(map(load_public_key, public_keys))
     else:
         key, expected = audit_key.of_data_directory(config)
         verifier = Verifier([key])
     if path is not None:
-        expected = None  # they may be older files
+        expected = {}  # they may be older files
     try:
-        files = audit_key.files_at(path or config.audit_directory)
-        report = verify_files(files, verifier, expected)
+        logs = audit_key.logs_at(path or config.audit_directory)
+        reports = verify_all(logs, verifier, expected)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from None
-    _print_report(report, as_json)
+    _print_reports(reports, as_json)
 
 
-def _print_report(report: Any, as_json: bool) -> None:
+def _print_reports(reports: "list[Report]", as_json: bool) -> None:
+    problems = [each for report in reports for each in report.problems]
     if as_json:
-        from dataclasses import asdict
-
-        value = asdict(report)
-        value["last_time"] = report.last_time and report.last_time.isoformat()
-        for problem in value["problems"]:
-            problem["time"] = problem["time"] and problem["time"].isoformat()
-        echo_json(value)
+        first, *others = map(_report_json, reports)
+        echo_json_line({**first, "others": others} if others else first)
     else:
-        for problem in report.problems:
+        for problem in problems:
             echo(f"{problem}", err=True)
-        for note in report.notes:
-            echo(f"note: {note}")
-    if report.problems:
-        count = len(report.problems)
-        raise click.ClickException(f"the audit log is not intact: {_counted(count, 'problem')}")
-    if not as_json:
-        echo(
-            f"intact: {_counted(report.records, 'record')} in {_counted(report.files, 'file')},"
-            f" {report.first} to {report.last}, with"
-            f" {_counted(report.checkpoints, 'valid signature')}"
+        for report in reports:
+            for note in report.notes:
+                echo(f"note: {report.log}: {note}" if report.log else f"note: {note}")
+    if problems:
+        raise click.ClickException(
+            f"the audit log is not intact: {_counted(len(problems), 'problem')}"
         )
+    if not as_json:
+        for report in reports:
+            where = f" of {report.log}" if report.log else ""
+            echo(
+                f"intact: {_counted(report.records, 'record')}{where} in"
+                f" {_counted(report.files, 'file')}, {report.first} to {report.last}, with"
+                f" {_counted(report.checkpoints, 'valid signature')}"
+            )
+
+
+def _report_json(report: "Report") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    value = asdict(report)
+    value["last_time"] = report.last_time and report.last_time.isoformat()
+    for problem in value["problems"]:
+        problem["time"] = problem["time"] and problem["time"].isoformat()
+    return value
 
 
 def _counted(count: int, noun: str) -> str:

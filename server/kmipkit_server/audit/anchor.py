@@ -9,11 +9,19 @@ import msgspec
 from kmipkit_server.audit.records import decode
 from kmipkit_server.store.base import Reader
 
-ANCHOR = "audit"
-"""The setting with the checkpoint."""
+_ANCHOR = "audit"
+_OUTBOX = "audit outbox "
+_OTHER = "audit of "
 
-PREFIX = "audit outbox "
-"""The names of the settings with records of changes begin so."""
+
+def anchor_name(log: str) -> str:
+    """The name of the setting with the checkpoint of a log, by its key in the store."""
+    return f"{_OTHER}{log}" if log else _ANCHOR
+
+
+def outbox_prefix(log: str) -> str:
+    """How the names of the settings with records of changes begin."""
+    return f"{_OTHER}{log} outbox " if log else _OUTBOX
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -26,17 +34,26 @@ class Anchor(msgspec.Struct, frozen=True):
     hash: str
 
 
-def read_anchor(reader: Reader) -> Anchor | None:
+def known_logs(reader: Reader, node: str = "") -> list[str]:
+    """The names of the logs of a server of which the store may know a checkpoint."""
+    keys = [name.removeprefix(_OTHER) for name in reader.settings(_OTHER) if " outbox " not in name]
+    if not node:
+        return ["", *(key for key in keys if "/" not in key)]
+    own = (key for key in keys if key == node or key.startswith(f"{node}/"))
+    return [key[len(node) :].removeprefix("/") for key in own]
+
+
+def read_anchor(reader: Reader, log: str = "") -> Anchor | None:
     """The last known checkpoint; None before the first one. Damaged if another program changed it."""
-    data = reader.setting(ANCHOR)
+    data = reader.setting(anchor_name(log))
     return None if data is None else msgspec.json.decode(data, type=Anchor)
 
 
-def known_hashes(reader: Reader) -> dict[int, str]:
-    """The hashes of the records that the log must have, by number."""
-    anchor = read_anchor(reader)
+def known_hashes(reader: Reader, log: str = "") -> dict[int, str]:
+    """The hashes of the records that a log must have, by number."""
+    anchor = read_anchor(reader, log)
     hashes = {} if anchor is None else {anchor.number: anchor.hash}
-    for data in reader.settings(PREFIX).values():
+    for data in reader.settings(outbox_prefix(log)).values():
         entries = map(decode, data.splitlines())
         hashes |= {entry.n: entry.hash for entry in entries}
     return hashes

@@ -46,13 +46,15 @@ def parse(line: bytes) -> Link | None:
     return None if match is None else Link(match[1] + b"}", bytes.fromhex(match[2].decode()))
 
 
-def extend(position: Position, records: Sequence[Record]) -> tuple[Position, list[bytes]]:
-    """The lines for new records, which get their numbers, and the position after them."""
+def extend(
+    position: Position, records: Sequence[Record], log: str = ""
+) -> tuple[Position, list[bytes]]:
+    """The lines for new records, which get their numbers and the log, and the position after them."""
     number, digest = position
     lines = []
     for record in records:
         number += 1
-        record.n = number
+        record.n, record.log = number, log
         line, digest = link(digest, encode(record))
         lines.append(line)
     return Position(number, digest), lines

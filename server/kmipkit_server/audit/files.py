@@ -1,4 +1,7 @@
-"""The files of the audit log: ``audit-<number of the first record>.jsonl``, oldest first by name."""
+"""The files of the audit log: ``audit-<number of the first record>.jsonl``, oldest first by name.
+
+Those of the second worker are in the folder ``worker-2``, and so on.
+"""
 
 import os
 import re
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _NAME = re.compile(r"audit-([0-9]{12,18})\.jsonl")
+_FOLDER = re.compile(r"worker-([1-9][0-9]{0,4})")
 _BLOCK = 64 * 1024
 
 
@@ -29,6 +33,23 @@ def log_files(directory: Path) -> list[LogFile]:
     return sorted(
         LogFile(int(match[1]), directory / name) for match, name in matches if match is not None
     )
+
+
+def name_of(worker: int) -> str:
+    """The name of the log of a worker; empty for the first one."""
+    return "" if worker == 1 else f"worker-{worker}"
+
+
+def folder_of(directory: Path, name: str) -> Path:
+    """Where the files of a log with this name are."""
+    return directory / name if name else directory
+
+
+def folders_of(directory: Path) -> list[Path]:
+    """The folders of all logs, that of the first one first. OSError if they cannot be read."""
+    matches = ((_FOLDER.fullmatch(name), name) for name in os.listdir(directory))
+    workers = sorted((int(match[1]), name) for match, name in matches if match is not None)
+    return [directory, *(directory / name for _, name in workers)]
 
 
 def lines(path: Path) -> Iterator[bytes]:

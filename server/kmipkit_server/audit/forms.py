@@ -6,6 +6,7 @@ from types import MappingProxyType
 from kmipkit import __version__
 from kmipkit_server.audit.query import Match
 from kmipkit_server.audit.records import Entry, Event, Outcome
+from kmipkit_server.store.owners import owner_name
 
 HEADER = ("TIME (UTC)", "ACCOUNT", "ADDRESS", "WHAT", "OBJECT", "OUTCOME", "REASON")
 
@@ -21,12 +22,12 @@ def row(match: Match) -> tuple[str, ...]:
     further = (entry.object_count or len(entry.objects)) - 1
     if further > 0:
         objects += f" +{further}"
-    details = ": ".join(filter(None, (entry.reason, entry.message)))
+    details = ": ".join(filter(None, (entry.reason, entry.message or entry.subject)))
     if entry.count:
         details += f" ({entry.count})"
     return (
         f"{entry.time:%Y-%m-%d %H:%M:%S}.{entry.time.microsecond // 1000:03}",
-        client.account or client.user or "-",
+        owner_name(client.tenant, client.account) or client.user or "-",
         client.address or "-",
         entry.operation
         or entry.kind
@@ -61,7 +62,7 @@ def to_json(match: Match) -> str:
 # --- CEF: the Common Event Format of ArcSight, which most collectors read ---------------------------
 
 _SEVERITIES: Mapping[Event, int] = MappingProxyType(
-    {Event.TAMPERED: 10, Event.LOST: 9, Event.INTERRUPTION: 8, Event.LOSSES: 6}
+    {Event.TAMPERED: 10, Event.LOST: 9, Event.INTERRUPTION: 8, Event.RESTORED: 7, Event.LOSSES: 6}
 )
 _ORDINARY, _REFUSED = 3, 5
 
@@ -89,7 +90,7 @@ def _extension(entry: Entry) -> str:
         ("act", entry.operation),
         ("outcome", entry.outcome),
         ("reason", entry.reason),
-        ("msg", entry.message),
+        ("msg", entry.message or entry.subject),
         ("cnt", entry.count),
         *_labelled("cs1", "objects", " ".join(entry.objects)),
         *_labelled("cs2", "certificate", client.certificate),

@@ -18,7 +18,7 @@ class AuditHook(Hook):
 
     def __init__(self, log: AuditLog) -> None:
         self._log = log
-        self._plain = PlainRecords()
+        self._plain = PlainRecords(log.name)
 
     def responding(self, exchange: Exchange) -> None:
         """Write the records of a message. AuditError if that fails, and the server refuses then."""

@@ -58,9 +58,12 @@ class AuditLog:
         file_size: int,
         file_age: timedelta,
         refuses: bool,
+        name: str = "",
     ) -> None:
         """``refuses`` is whether to raise AuditError if a record cannot be written, or to go on."""
         self.directory = directory
+        self.name = name
+        """What tells it from those of the other processes of the server."""
         self.position = start
         """The last record that was written."""
         self.synced = start
@@ -102,7 +105,7 @@ class AuditLog:
         """Write one record that is encoded already, with the next number; the log must be ready."""
         number, digest = self.position
         line, new = chain.link(digest, body)
-        self.write(Prepared(Position(number + 1, new), [line]))
+        self._append(Position(number + 1, new), (line,))
 
     def owe(self, record: Record) -> None:
         """Write a record now, or before any other as soon as that is possible."""
@@ -122,25 +125,29 @@ class AuditLog:
             if error is not None:
                 self._refuse(error, len(records))
                 return None
-        return Prepared(*chain.extend(self.position, records))
+        return Prepared(*chain.extend(self.position, records, self.name))
 
     def write(self, prepared: Prepared) -> None:
         """Write prepared lines. AuditError if that fails, and the server refuses."""
+        self._append(prepared.end, prepared.lines)
+
+    def _append(self, end: Position, lines: Sequence[bytes]) -> None:
         try:
-            self._write(b"".join(prepared.lines))
+            self._write(b"".join(lines))
         except OSError as error:
             self._fail(error)
-            self._refuse(error, len(prepared.lines))
+            self._refuse(error, len(lines))
             return
-        self.position = prepared.end
+        self.position = end
         for listener in self.listeners:
-            listener(prepared.lines)
+            listener(lines)
 
     def checkpoint(self, cause: Cause, boot: str = "") -> None:
         """Write a signed record over all others. OSError if that fails."""
         number, digest = self.position
         record = Record(
             n=number + 1,
+            log=self.name,
             time=self._clock(),
             event=Event.CHECKPOINT,
             cause=cause,
@@ -218,11 +225,11 @@ class AuditLog:
                     ),
                 )
             )
-        prepared = Prepared(*chain.extend(self.position, records))
+        prepared = Prepared(*chain.extend(self.position, records, self.name))
         try:
             if self._descriptor is None:
                 self.open_file()
-                prepared = Prepared(*chain.extend(self.position, records))
+                prepared = Prepared(*chain.extend(self.position, records, self.name))
             self._write(b"".join(prepared.lines))
         except OSError as error:
             self._fail(error)

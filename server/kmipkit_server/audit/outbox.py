@@ -11,7 +11,8 @@ later transaction, which has a newer one.
 from collections.abc import Iterable
 from typing import Any
 
-from kmipkit_server.audit.anchor import PREFIX
+from kmipkit_server.audit.administration import AdminRequest, AuditedChange
+from kmipkit_server.audit.anchor import outbox_prefix
 from kmipkit_server.audit.log import AuditLog
 from kmipkit_server.audit.recorder import records
 from kmipkit_server.audit.records import Event, Record
@@ -21,24 +22,25 @@ from kmipkit_server.engine.settings import Clock
 from kmipkit_server.store.base import Transaction
 
 
-def _name(last: int) -> str:
-    return f"{PREFIX}{last:018d}"
-
-
 class Outbox:
     """The journal of the store (:class:`kmipkit_server.store.base.Journal`)."""
 
-    def __init__(self, log: AuditLog, clock: Clock, stored: Iterable[str]) -> None:
-        """``stored`` are the names of the settings that the store has already."""
+    def __init__(self, log: AuditLog, clock: Clock, stored: Iterable[str], key: str = "") -> None:
+        """``stored`` are the names of the settings that the store has already, ``key`` its name of the
+        log."""
         self._log = log
+        self._prefix = outbox_prefix(key)
         self._clock = clock
-        self._stored = {int(name.removeprefix(PREFIX)): name for name in stored}
+        self._stored = {int(name.removeprefix(self._prefix)): name for name in stored}
         """The settings, by the number of the last record that each has."""
         self._removed: dict[int, str] = {}
         """Those that the transaction in progress removes."""
         self._added: range | None = None
         """The numbers of the records of the transaction in progress."""
-        self._exchanges: list[Exchange] = []
+        self._exchanges: list[Exchange | AdminRequest] = []
+
+    def _name(self, last: int) -> str:
+        return f"{self._prefix}{last:018d}"
 
     def clear(self, transaction: Transaction) -> None:
         """Remove what earlier runs have left: all of it is in the log, and on the disk."""
@@ -49,16 +51,19 @@ class Outbox:
     def write(self, transaction: Transaction, results: Iterable[Any]) -> None:
         """Record what a transaction has done for clients. StoreError if that is impossible."""
         self._removed, self._added = {}, None
-        batches = [each for each in results if isinstance(each, Batch)]
-        self._exchanges = [batch.exchange for batch in batches]
-        new = [
-            record
-            for batch in batches
-            for record in records(batch.exchange, batch.results, batch.objects, change=True)
-        ]
+        new: list[Record] = []
+        self._exchanges = []
+        for result in results:
+            if isinstance(result, Batch):
+                exchange = result.exchange
+                new += records(exchange, result.results, result.objects, change=True)
+                self._exchanges.append(exchange)
+            elif isinstance(result, AuditedChange):
+                new.append(result.request.record(change=True))
+                self._exchanges.append(result.request)
         prepared = self._log.prepare(new) if new else None
-        for exchange in self._exchanges:
-            exchange.is_recorded = True  # also if the server goes on without a record
+        for recorded in self._exchanges:
+            recorded.is_recorded = True  # also if the server goes on without a record
         if prepared is None:
             return
         last = prepared.end.number
@@ -66,13 +71,13 @@ class Outbox:
         for number in [number for number in self._stored if number <= synced]:
             transaction.set_setting(self._stored[number], None)
             self._removed[number] = self._stored.pop(number)
-        transaction.set_setting(_name(last), b"".join(prepared.lines))
+        transaction.set_setting(self._name(last), b"".join(prepared.lines))
         self._log.write(prepared)
         if self._log.position.number != last:
             # It cannot be written, the server goes on, and other records will have these numbers.
-            transaction.set_setting(_name(last), None)
+            transaction.set_setting(self._name(last), None)
             return
-        self._stored[last] = _name(last)
+        self._stored[last] = self._name(last)
         self._added = range(last - len(new) + 1, last + 1)
 
     def rolled_back(self) -> None:

@@ -19,7 +19,7 @@ _is_plain = re.compile(r"[0-9A-Za-z_.:-]{1,128}").fullmatch
 """An identifier that JSON does not escape, and that is not shortened."""
 
 _FORM = (
-    b'{"n":%%d,"time":"%%b.%%06dZ","event":"operation","operation":"%b","objects":["%%b"],'
+    b'{"n":%%d%b,"time":"%%b.%%06dZ","event":"operation","operation":"%b","objects":["<object>"],'
     b'"outcome":"success","duration":%%d,"version":"%b"%%b,"client":%%b}'
 )
 
@@ -27,37 +27,56 @@ _FORM = (
 class PlainRecords:
     """Makes records; it has the forms for them."""
 
-    def __init__(self) -> None:
-        self._forms: dict[tuple[Operation, Version], bytes] = {}
+    def __init__(self, log: str = "") -> None:
+        """``log`` is the name of the log that they are for."""
+        self._log = b',"log":"%b"' % log.encode() if log else b""
+        self._forms: dict[tuple[Operation | None, Version], bytes] = {}
         self._now: datetime | None = None
         self._second = b""
         """The time in :attr:`_now` as text."""
 
     def body(self, exchange: Exchange, number: int) -> bytes | None:
         """The record of an exchange, without its hash; None if it is not an ordinary one."""
-        identifier = _single_object(exchange)
+        notes = exchange.prepared_notes
+        form = None if notes is None else notes.get(self)
+        if form is None:
+            form = self._form(exchange)
+            if form is None:
+                return None
+            if notes is not None:
+                notes[self] = form
         moment = exchange.moment
         duration = int((perf_counter() - exchange.started) * 1e6)
         # What is 0 is written in another way, and times of another zone as well.
-        if identifier is None or not (duration and moment.microsecond) or moment.tzinfo is not UTC:
+        if not (duration and moment.microsecond) or moment.tzinfo is not UTC:
             return None
         request = exchange.request
         assert request is not None
-        version, operation = request.version, request.items[0].operation
-        assert operation is not None
-        form = self._forms.get((operation, version))
-        if form is None:
-            form = _FORM % (title(operation).encode(), str(version).encode())
-            self._forms[operation, version] = form
-        if exchange.now != self._now:
+        if exchange.now is not self._now:
             self._now = exchange.now
             self._second = exchange.now.strftime("%Y-%m-%dT%H:%M:%S").encode()
-        value = exchange.correlation_value(version)
+        value = exchange.correlation_value(request.version)
         correlation = b"" if value is None else b',"server_correlation_value":"%b"' % value.encode()
         return form % (
-            number, self._second, moment.microsecond, identifier.encode(), duration, correlation,
+            number, self._second, moment.microsecond, duration, correlation,
             encoded_client(exchange.identity),
         )  # fmt: skip
+
+    def _form(self, exchange: Exchange) -> bytes | None:
+        """The form of a record with its operation and object; None if it is not an ordinary one."""
+        identifier = _single_object(exchange)
+        request = exchange.request
+        if identifier is None or request is None:
+            return None
+        key = request.items[0].operation, request.version
+        form = self._forms.get(key)
+        if form is None:
+            operation, version = key
+            assert operation is not None
+            form = self._forms[key] = _FORM % (
+                self._log, title(operation).encode(), str(version).encode(),
+            )  # fmt: skip
+        return form.replace(b"<object>", identifier.encode())
 
 
 def _single_object(exchange: Exchange) -> str | None:
@@ -71,6 +90,7 @@ def _single_object(exchange: Exchange) -> str | None:
         or result.operation is not request.items[0].operation
         or request.header.client_correlation_value is not None
         or len(exchange.objects) != 1
+        or exchange.notes
     ):
         return None
     identifiers = exchange.objects[0]

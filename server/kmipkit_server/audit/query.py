@@ -1,6 +1,7 @@
 """Finding records in a log."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -11,6 +12,7 @@ from kmipkit_certs.identity import FINGERPRINT
 
 from kmipkit_server.audit.files import LogFile, lines
 from kmipkit_server.audit.records import Client, Entry, Event, read
+from kmipkit_server.store.owners import account_in_tenant, owner_name, tenant_of
 
 NOT_COMMITTED = "not committed"
 """The outcome of a change that did not take place after all."""
@@ -31,6 +33,8 @@ class Filter:
 
     object: str | None = None
     account: str | None = None
+    tenant: str | None = None
+    """Empty for the clients that belong to none."""
     user: str | None = None
     operation: str | None = None
     outcome: str | None = None
@@ -42,17 +46,20 @@ class Filter:
     """Of the client or of the server."""
     since: datetime | None = None
     until: datetime | None = None
+    after: Mapping[str, int] | None = None
+    """Only records with a higher number than this one of their log; all of a log that is not in it."""
     with_checkpoints: bool = False
     """Whether to find also checkpoints, and records about others."""
 
     def tests(self) -> list[Callable[[Entry], bool]]:
         """The conditions, each as a function; the outcome is not among them."""
         network, value = self.network, self.correlation_value
-        since, until = self.since, self.until
+        since, until, after = self.since, self.until, self.after
         tests: list[tuple[object, Callable[[Entry], bool]]] = [
             (not self.with_checkpoints, lambda each: each.event not in _ABOUT_OTHERS),
-            (self.object, lambda each: self.object in each.objects),
-            (self.account, lambda each: each.client.account == self.account),
+            (self.object, self._is_about),
+            (self.account, self._is_by),
+            (self.tenant is not None, lambda each: each.client.tenant == self.tenant),
             (self.user, lambda each: each.client.user == self.user),
             (self.operation, lambda each: _same(self.operation, each.operation)),
             (self.reason, lambda each: _same(self.reason, each.reason)),
@@ -61,8 +68,21 @@ class Filter:
             (value, lambda each: value in _correlation_values(each)),
             (since, lambda each: since is None or each.time >= since),
             (until, lambda each: until is None or each.time < until),
+            (after is not None, lambda each: after is None or each.n > after.get(each.log, 0)),
         ]
         return [test for condition, test in tests if condition]
+
+    # Administrators of the server see whole names, such as tenant:acme:db01, and search for them;
+    # a record has the tenant and the name inside it apart.
+    def _is_about(self, entry: Entry) -> bool:
+        name = self.object or ""
+        return name in entry.objects or (
+            tenant_of(name) == entry.client.tenant and account_in_tenant(name) in entry.objects
+        )
+
+    def _is_by(self, entry: Entry) -> bool:
+        client = entry.client
+        return self.account in (client.account, owner_name(client.tenant, client.account))
 
     def _is_certificate(self, client: Client) -> bool:
         text = (self.certificate or "").lower().removeprefix(FINGERPRINT).replace(":", "")
@@ -74,7 +94,9 @@ class Filter:
     @property
     def needle(self) -> bytes:
         """Bytes that are in the line of each record to be found."""
-        return b"" if self.object is None else msgspec.json.encode(self.object)
+        if self.object is None:
+            return b""
+        return msgspec.json.encode(account_in_tenant(self.object)).removeprefix(b'"')
 
 
 _ABOUT_OTHERS = frozenset({Event.CHECKPOINT, Event.NOT_COMMITTED})
@@ -101,23 +123,27 @@ def _is_in(address: str, network: IPv4Network | IPv6Network) -> bool:
         return False
 
 
-def search(files: Iterable[LogFile], conditions: Filter) -> list[Match]:
-    """The records that meet the conditions, oldest first. OSError if a file cannot be read."""
-    needle, tests = conditions.needle, conditions.tests()
-    matches: list[Match] = []
+def search(files: Iterable[LogFile], conditions: Filter, limit: int | None = None) -> list[Match]:
+    """The newest records that meet the conditions, oldest first. OSError if a file cannot be read."""
+    needle, tests, outcome = conditions.needle, conditions.tests(), conditions.outcome
+    # A change may turn out not to have taken place: until then, its outcome is not known.
+    is_open = outcome is None or _same(outcome, NOT_COMMITTED)
+    matches: deque[Match] = deque(maxlen=limit)
     cancelled: set[int] = set()
     for entry, line in _entries(files, needle):
         if entry.event is Event.NOT_COMMITTED:
             cancelled.update(entry.numbers)
-        if all(test(entry) for test in tests):
+        if not all(test(entry) for test in tests):
+            continue
+        if is_open or _same(outcome, entry.outcome or ""):
             matches.append(Match(entry, line, entry.outcome or ""))
-    matches = [
+    found = [
         each._replace(outcome=NOT_COMMITTED) if each.entry.n in cancelled else each
         for each in matches
     ]
-    if conditions.outcome is None:
-        return matches
-    return [each for each in matches if _same(conditions.outcome, each.outcome)]
+    if outcome is None:
+        return found
+    return [each for each in found if _same(outcome, each.outcome)]
 
 
 _NOT_COMMITTED = b'"event":"' + Event.NOT_COMMITTED.encode() + b'"'

@@ -67,7 +67,8 @@ def encoded_client(identity: Identity) -> bytes:
     if prepared is None:
         certificate = identity.certificate
         value = Client(
-            account=identity.name,
+            account=identity.account,
+            tenant=identity.tenant,
             user=identity.user or "",
             address=identity.address,
             port=identity.port,
@@ -121,6 +122,12 @@ def records(
         _add_operation(record, item, result)
         named = objects[position] if position < len(objects) else ()
         _add_objects(record, named or _named_in(item, result))
+        if exchange.notes:
+            record.notes = tuple(
+                shortened(notice.text, MAX_MESSAGE)
+                for item_position, notice in exchange.notes
+                if item_position == position
+            )
         if count > 1:
             record.item, record.items = position + 1, count
         written.append(record)

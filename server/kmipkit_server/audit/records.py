@@ -10,6 +10,8 @@ from typing import Annotated
 
 import msgspec
 
+from kmipkit_server.store.owners import account_in_tenant, tenant_of
+
 
 class Event(StrEnum):
     """What a record is about."""
@@ -20,6 +22,8 @@ class Event(StrEnum):
     """A message that cannot be read."""
     CONNECTION = "connection"
     """A connection that was refused, or whose data could not be read; one record for many alike."""
+    ADMINISTRATION = "administration"
+    """A request of an administrator, carried out or refused."""
     SENT = "sent"
     """A request of the server to a client: Put or Notify."""
     CHECKPOINT = "checkpoint"
@@ -34,6 +38,10 @@ class Event(StrEnum):
     """Records that a sink has not got; they are in the log itself."""
     REMOVED = "removed"
     """Files that were deleted because they had reached their maximum age."""
+    BACKUP = "backup"
+    """A backup that the server has made by itself, or could not make."""
+    RESTORED = "restored"
+    """The start after a restore: what came after the backup is not in the server."""
     TAMPERED = "tampered"
     """A file that another program has changed while the server wrote it."""
 
@@ -65,6 +73,7 @@ class Client(msgspec.Struct, frozen=True):
     """Who has sent a request."""
 
     account: str = ""
+    """Its name inside the tenant."""
     user: str = ""
     """The Unique Identifier of the user; empty for the account of a certificate."""
     tenant: str = ""
@@ -77,11 +86,18 @@ class Client(msgspec.Struct, frozen=True):
     """The SHA-256 hash of its signed part, as ``kmipkit certs show`` prints it."""
 
 
+def client_of(owner: str) -> Client:
+    """The client of which nothing is known but the whole name of its account."""
+    return Client(account=account_in_tenant(owner), tenant=tenant_of(owner))
+
+
 class _Fields(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The fields of all kinds of records but the client, in the order in which they are written."""
 
     n: int = 0
     """The number of the record; without gaps."""
+    log: str = ""
+    """The log that it is in; empty for that of the first worker."""
     time: Annotated[datetime, msgspec.Meta(tz=True)]
     event: Event
     operation: str = ""
@@ -93,6 +109,8 @@ class _Fields(msgspec.Struct, omit_defaults=True, kw_only=True):
     reason: str = ""
     """The Result Reason."""
     message: str = ""
+    notes: tuple[str, ...] = ()
+    """What the policy had to say: who has approved the operation, or that it will be refused later."""
     duration: int = 0
     """Microseconds from the request to this record."""
     version: str = ""
@@ -103,6 +121,8 @@ class _Fields(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The number of items of a batch of several."""
     client_correlation_value: str = ""
     server_correlation_value: str = ""
+    subject: str = ""
+    """What else the request of an administrator is about, such as an account."""
     change: bool = False
     """Whether the record is part of the transaction of a change."""
     again: int = 0
@@ -166,6 +186,7 @@ def _readable(value: Record | Entry | Client) -> Record | Entry | Client:
     }
     if not isinstance(value, Client):
         fields["objects"] = tuple(map(_escaped, value.objects))
+        fields["notes"] = tuple(map(_escaped, value.notes))
     return msgspec.structs.replace(value, **fields)
 
 

@@ -8,7 +8,9 @@ complete are removed.
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -52,6 +54,27 @@ class State:
     not take place."""
 
 
+class Restored(NamedTuple):
+    """That the server was restored from a backup before this start."""
+
+    backup: int
+    """The number of the backup."""
+    created: datetime
+    """The time whose state it has."""
+    has_log: bool
+    """Whether it has the audit log."""
+
+    def record(self, now: datetime) -> Record:
+        """What the log says of it."""
+        return Record(
+            time=now,
+            event=Event.RESTORED,
+            subject=f"backup {self.backup}",
+            since=self.created,
+            message="what has changed since that time is not in the server",
+        )
+
+
 def read_state(directory: Path) -> State:
     """The end of the log in a directory. OSError if it cannot be read."""
     state = State()
@@ -80,6 +103,14 @@ def read_state(directory: Path) -> State:
     return state
 
 
+def was_stopped(directory: Path) -> bool:
+    """Whether a log ends with the checkpoint of a stop, so that it lacks nothing; also without files."""
+    for _, line in _from_end(log_files(directory) if directory.exists() else []):
+        entry = read(line)
+        return entry is not None and entry.cause is Cause.STOP
+    return True
+
+
 def _from_end(files: list[LogFile]) -> Iterator[tuple[LogFile, bytes]]:
     """The lines of all files, the last one first."""
     for file in reversed(tuple(files)):
@@ -94,8 +125,12 @@ def mend(
     outbox: Mapping[str, bytes],
     clock: Clock,
     boot: str,
+    restored: Restored | None = None,
 ) -> None:
-    """Add what the log lacks, and say what is wrong with it. AuditError or OSError if that fails."""
+    """Add what the log lacks, and say what is wrong with it. AuditError or OSError if that fails.
+
+    After a restore, the log may have records of changes that came after the backup of the database.
+    """
     stored = [line for lines in outbox.values() for line in lines.splitlines(keepends=True)]
     missing = [(entry, line) for entry, line in _entries(stored) if entry.n > state.position.number]
     last_known = max([anchor.number if anchor else 0, *(entry.n for entry, _ in missing)])
@@ -103,6 +138,8 @@ def mend(
     if lost > 0:
         was_on_disk = anchor is not None and state.position.number < anchor.number
         was_removed = was_on_disk or state.boot == boot
+        if restored is not None and not restored.has_log:
+            was_removed = False
         _report_lost(audit, state.position.number + 1, last_known, lost, clock, was_removed)
     if missing:
         audit.append([_again(entry) for entry, _ in missing])
@@ -110,8 +147,18 @@ def mend(
     committed = max((entry.n for entry, _ in _entries(stored)), default=0)
     for numbers in _ranges(number for number in reversed(state.changes) if number > committed):
         audit.append(
-            [not_committed(clock, numbers, "the server ended before it could commit them")]
+            [
+                not_committed(
+                    clock,
+                    numbers,
+                    "the server ended before it could commit them"
+                    if restored is None
+                    else "they came after the backup from which the server was restored",
+                )
+            ]
         )
+    if restored is not None:
+        audit.append([restored.record(clock())])
 
 
 def _entries(lines: Iterable[bytes]) -> Iterator[tuple[Entry, bytes]]:

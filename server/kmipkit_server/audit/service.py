@@ -7,6 +7,7 @@ large or old enough are followed by new ones.
 import logging
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,13 +15,14 @@ import msgspec
 import trio
 
 from kmipkit.spec.titles import title
-from kmipkit_server.audit.anchor import ANCHOR, PREFIX, Anchor, read_anchor
+from kmipkit_server.audit.administration import AdminAudit
+from kmipkit_server.audit.anchor import Anchor, anchor_name, outbox_prefix, read_anchor
 from kmipkit_server.audit.connections import ConnectionAudit
 from kmipkit_server.audit.hook import AuditHook, DurableAuditHook
 from kmipkit_server.audit.log import AuditError, AuditLog
 from kmipkit_server.audit.outbox import Outbox
-from kmipkit_server.audit.records import Cause, Client, Event, Record, encode
-from kmipkit_server.audit.recovery import mend, read_state
+from kmipkit_server.audit.records import Cause, Event, Record, client_of, encode
+from kmipkit_server.audit.recovery import Restored, mend, read_state, was_stopped
 from kmipkit_server.audit.retention import remove_old_files
 from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.audit.signatures import PURPOSE, Signer
@@ -62,6 +64,7 @@ class Audit:
         self.outbox = outbox
         self.connections = ConnectionAudit(audit, clock)
         self.hook = DurableAuditHook(audit, self.settled) if settings.durable else AuditHook(audit)
+        self.administration = AdminAudit(audit, self.settled if settings.durable else None)
         self._settings = settings
         self._clock = clock
         self._chain = chain
@@ -75,13 +78,19 @@ class Audit:
 
     @classmethod
     async def start(
-        cls, settings: AuditSettings, store: Store, clock: Clock, sinks: Sequence[Sink] = ()
+        cls,
+        settings: AuditSettings,
+        store: Store,
+        clock: Clock,
+        sinks: Sequence[Sink] = (),
+        restored: Restored | None = None,
     ) -> Self:
         """Open the log, mend it, and sign its state; before the store serves.
 
-        AuditError or OSError if it cannot be written.
+        ``restored`` is what was restored before this start, if anything was. AuditError or OSError if
+        the log cannot be written.
         """
-        anchor, outbox = await store.run(_read_settings)
+        anchor, outbox = await store.run(partial(_read_settings, log=settings.key))
         settings.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         state = read_state(settings.directory)
         chain = (state.chain or secrets.token_hex(8)) if anchor is None else anchor.chain
@@ -94,6 +103,7 @@ class Audit:
             file_size=settings.file_size,
             file_age=settings.file_age,
             refuses=settings.refuses,
+            name=settings.name,
         )
         audit.listeners += [sink.put for sink in sinks]
         if anchor is None and state.file is not None:
@@ -108,10 +118,22 @@ class Audit:
         else:
             audit.continue_file(state.file.path, state.size)
         boot = _boot_id()
-        mend(audit, state, anchor, outbox, clock, boot)
+        mend(audit, state, anchor, outbox, clock, boot, restored)
         audit.checkpoint(Cause.START, boot)
         await audit.sync()
-        return cls(settings, audit, Outbox(audit, clock, outbox), clock, chain, sinks)
+        return cls(settings, audit, Outbox(audit, clock, outbox, settings.key), clock, chain, sinks)
+
+    @staticmethod
+    async def settle(settings: AuditSettings, store: Store, clock: Clock) -> None:
+        """Add what a log lacks to which no process writes any longer; the store must be serving.
+
+        Such as that of a third worker, if it was killed, and there are two now.
+        """
+        _, outbox = await store.run(partial(_read_settings, log=settings.key))
+        if outbox or not was_stopped(settings.directory):
+            audit = await Audit.start(settings, store, clock)
+            await audit._save_anchor(store, clears=True)
+            await audit.stop(store)
 
     async def run(
         self, store: Store, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -181,7 +203,7 @@ class Audit:
             operation=title(notification.operation),
             objects=(notification.identifier,),
             version=str(notification.version),
-            client=msgspec.Raw(encode(Client(account=account))),
+            client=msgspec.Raw(encode(client_of(account))),
         )
         self.log.append([record])
 
@@ -210,6 +232,9 @@ class Audit:
         """Make a checkpoint, and begin a new file, if it is time to."""
         audit = self.log
         try:
+            if audit.refusing_since is not None:
+                # Nobody asks a server that refuses all: it finds out by itself when it can write.
+                audit.prepare(())
             if audit.is_damaged():
                 audit.open_file()
                 self._report_damage()
@@ -255,7 +280,7 @@ class Audit:
         value = msgspec.json.encode(Anchor(self._chain, number, digest.hex()))
 
         def write(transaction: Transaction) -> None:
-            transaction.set_setting(ANCHOR, value)
+            transaction.set_setting(anchor_name(self._settings.key), value)
             if clears:
                 self.outbox.clear(transaction)
 
@@ -265,9 +290,9 @@ class Audit:
             log.warning("the state of the audit log is not noted in the store: %s", error)
 
 
-def _read_settings(reader: Reader) -> tuple[Anchor | None, dict[str, bytes]]:
-    """What the store knows of the log. StoreError if another program has changed it."""
-    return read_anchor(reader), reader.settings(PREFIX)
+def _read_settings(reader: Reader, log: str) -> tuple[Anchor | None, dict[str, bytes]]:
+    """What the store knows of a log. StoreError if another program has changed it."""
+    return read_anchor(reader, log), reader.settings(outbox_prefix(log))
 
 
 def _boot_id() -> str:

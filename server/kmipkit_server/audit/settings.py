@@ -5,11 +5,26 @@ from datetime import timedelta
 from pathlib import Path
 
 
+def key_of(node: str, name: str) -> str:
+    """What the store calls the log of a server with this name."""
+    return "/".join(filter(None, (node, name)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
     """How a log is written."""
 
     directory: Path
+    name: str = ""
+    """Tells the log from those of the other processes of the server."""
+    node: str = ""
+    """Tells those of the server from those of other servers with the same store."""
+
+    @property
+    def key(self) -> str:
+        """What the store calls the log."""
+        return key_of(self.node, self.name)
+
     durable: bool = False
     """Whether each response waits until its records are on the disk."""
     refuses: bool = True

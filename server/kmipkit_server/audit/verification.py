@@ -13,6 +13,7 @@ from pathlib import Path
 from kmipkit_server.audit import chain
 from kmipkit_server.audit.chain import BEGINNING, Link
 from kmipkit_server.audit.files import LogFile
+from kmipkit_server.audit.logs import Log
 from kmipkit_server.audit.records import Cause, Entry, Event, Outcome, read
 from kmipkit_server.audit.signatures import Verifier
 
@@ -37,10 +38,11 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        number = f" record {self.number}" if self.number else ""
-        when = f" ({self.time:%Y-%m-%d %H:%M:%S.%f} UTC)" if self.time is not None else ""
-        return f"{place}:{number}{when}: {self.text}"
+        place = f"{self.file}:{self.line}:" if self.line else f"{self.file}:" if self.file else ""
+        number = f"record {self.number}" if self.number else ""
+        when = f"({self.time:%Y-%m-%d %H:%M:%S.%f} UTC)" if self.time is not None else ""
+        record = " ".join(filter(None, (number, when)))
+        return " ".join(filter(None, (place, record and f"{record}:", self.text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,19 @@ class Report:
     last_time: datetime | None = None
     signed: int = 0
     """The number of the last record that a valid signature covers."""
+    log: str = ""
+    """The name of the log."""
+
+
+def verify_all(
+    logs: Sequence[Log], verifier: Verifier, expected: Mapping[str, Expected]
+) -> list[Report]:
+    """Verify all logs of a server, those included of which only the store knows."""
+    files = {each.name: each.files for each in logs}
+    return [
+        verify(files.get(name, []), verifier, expected.get(name), name)
+        for name in dict.fromkeys((*files, *expected)) or [""]
+    ]
 
 
 class _Full(Exception):
@@ -74,10 +89,10 @@ class _Full(Exception):
 
 
 def verify(
-    files: Sequence[LogFile], verifier: Verifier, expected: Expected | None = None
+    files: Sequence[LogFile], verifier: Verifier, expected: Expected | None = None, log: str = ""
 ) -> Report:
     """Verify the files of a log, oldest first. OSError if one cannot be read."""
-    verification = _Verification(verifier, expected)
+    verification = _Verification(verifier, expected, log)
     try:
         for file in files:
             verification.read(file.path)
@@ -88,8 +103,8 @@ def verify(
 
 
 class _Verification:
-    def __init__(self, verifier: Verifier, expected: Expected | None) -> None:
-        self.report = Report()
+    def __init__(self, verifier: Verifier, expected: Expected | None, log: str) -> None:
+        self.report = Report(log=log)
         self._verifier = verifier
         self._expected = expected
         self._hashes = {} if expected is None else dict(expected.hashes)
@@ -125,10 +140,12 @@ class _Verification:
             return
         following = self.report.last + 1
         if entry.n > following:
-            gap = f"record {following}"
+            gap = f"record {following} before it is missing: it was removed"
             if entry.n - following > 1:
-                gap = f"records {following} to {entry.n - 1}"
-            self._problem(entry.n, f"{gap} before it are missing: they were removed", entry)
+                gap = (
+                    f"records {following} to {entry.n - 1} before it are missing: they were removed"
+                )
+            self._problem(entry.n, gap, entry)
         elif entry.n < following:
             self._problem(entry.n, f"it is out of order: record {following} should be here", entry)
         elif not link.follows(self._digest):
@@ -226,13 +243,17 @@ class _Verification:
         for number in sorted(between):
             self._problem(number, f"record {number}, which the store knows, is missing")
         if report.last > report.signed:
+            unsigned = report.last - report.signed
             report.notes.append(
-                f"the last {report.last - report.signed} records have no signature yet"
+                f"the last {unsigned} records have no signature yet"
+                if unsigned > 1
+                else "the last record has no signature yet"
             )
 
     def _problem(self, number: int, text: str, entry: Entry | None = None) -> None:
         when = entry.time if entry is not None else self.report.last_time
-        problem = Problem(self._path.name, self._line, number, when, text)
+        file = "/".join(filter(None, (self.report.log, self._path.name)))
+        problem = Problem(file, self._line, number, when, text)
         self.report.problems.append(problem)
         if len(self.report.problems) >= MAX_PROBLEMS:
             raise _Full

@@ -1,8 +1,10 @@
 """The values that apply where the default of a setting depends on other settings."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
+from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit_server.config.sections import Config
 
 ADMIN = "admin"
@@ -13,6 +15,15 @@ DEVELOPMENT_ADMINISTRATORS = (ADMIN, "administrator")
 def is_development(config: Config) -> bool:
     """Whether the server uses certificates that it has made itself."""
     return config.tls.cert is None
+
+
+def workers(config: Config) -> int:
+    """How many processes serve clients."""
+    if config.server.workers is not None:
+        return config.server.workers
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def administrators(config: Config) -> tuple[str, ...]:
@@ -36,6 +47,12 @@ def offers_interop(config: Config) -> bool:
     return is_development(config) if configured is None else configured
 
 
+def offered_versions(config: Config) -> tuple[Version, ...]:
+    """The versions in which clients may ask, oldest first."""
+    configured = config.kmip.versions
+    return tuple(each for each in VERSIONS if not configured or str(each) in configured)
+
+
 def share_of_connections(config: Config) -> int:
     """The connections of one address or account, by default."""
     return max(1, config.limits.connections * 3 // 4)
@@ -47,8 +64,9 @@ def effective(config: Config) -> Config:
     share = share_of_connections(config)
     return replace(
         config,
+        server=replace(config.server, workers=workers(config)),
         identity=replace(config.identity, administrators=administrators(config)),
-        store=replace(config.store, root_key=config.root_key),
+        store=replace(config.store, root_key=config.root_key, counter=config.counter),
         audit=replace(config.audit, directory=config.audit_directory),
         limits=replace(
             limits,

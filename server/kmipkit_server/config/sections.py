@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kmipkit_server.vault.counter import counter_of
+from kmipkit_server.vault.uri import RootKeyURI
+
 DEFAULT_PORT = 5696
 """The port that IANA gives to KMIP."""
 
@@ -29,6 +32,18 @@ class ListenConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """The processes of the server."""
+
+    workers: int | None = None
+    """How many processes serve clients (docs/scaling.md). The default is one for each processor that the
+    server may use; in test mode, one. 256 at most."""
+    answer_timeout: float = 30.0
+    """Seconds after which a worker process that does not answer is killed, and another one takes its
+    place."""
+
+
+@dataclass(frozen=True, slots=True)
 class TLSConfig:
     """The server's certificate, and the authorities that issue client certificates.
 
@@ -44,6 +59,9 @@ class TLSConfig:
     """A file whose first line is the password of the key."""
     ca: Path | None = None
     """The certificate authorities whose clients may connect."""
+    san: tuple[str, ...] = ()
+    """Further names and addresses in the certificate of the development PKI. It always has those of
+    the machine and of its interfaces, ``listen.host`` and ``localhost``."""
     crl: tuple[Path, ...] = ()
     """Revocation lists of these authorities (PEM or DER)."""
     expired_crl: str = "refuse"
@@ -63,8 +81,9 @@ class IdentityConfig:
     accounts: Mapping[str, str] = field(default_factory=dict)
     """Names in certificates whose accounts have other names."""
     administrators: tuple[str, ...] | None = None
-    """The accounts that manage users and groups. The default is ``admin`` and ``administrator`` with
-    development certificates, otherwise nobody."""
+    """The accounts that manage users and groups, and the server; tenants have their own
+    (docs/tenants.md). The default is ``admin`` and ``administrator`` with development certificates,
+    otherwise nobody."""
     unknown_credentials: str | None = None
     """What the server does with credentials in a request that no user has: ``refuse`` the request, or
     ``ignore`` the credentials and use the certificate. The default is ``refuse``; with development
@@ -73,13 +92,46 @@ class IdentityConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """Rules about who may do what with which objects (docs/policy.md)."""
+
+    file: Path | None = None
+    """A file with the policy of the server. At a start and at a reload, it is applied as a new version
+    if its content has changed since it was applied last. The default is no file: administrators apply
+    policies with ``kmipkit admin policy``."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
     """Where objects are stored."""
 
     directory: Path = Path("kmipkit-data")
     """The data directory."""
-    root_key: Path | None = None
-    """The file with the root key; the default is ``root.key`` in the directory."""
+    root_key: RootKeyURI | None = None
+    """Where the root key is: the path of a file, or a URI such as ``env:NAME``, ``credential:NAME``,
+    ``passphrase:file=PATH`` or ``pkcs11:token=NAME;object=NAME`` (docs/root-keys.md). The default is
+    the file ``root.key`` in the directory."""
+    pkcs11_modules: tuple[Path, ...] = ()
+    """PKCS #11 modules, besides that of ``root_key``, which a rotation of the root key may load
+    that is asked for over the network."""
+    counter: Path | None = None
+    """The file with the number of transactions so far, which shows when the database is an older
+    copy. The default is beside the file of the root key; for other root keys, ``root-key.counter``
+    in the directory."""
+    url: str | None = None
+    """A PostgreSQL database for the objects (docs/postgresql.md), such as
+    ``postgresql://kmipkit@db1,db2/kms``: several servers can use it at the same time. It has no password
+    in it. The default is a file in the directory."""
+    password_file: Path | None = None
+    """A file whose first line is the password for the database. Without it, libpq looks in the file
+    that ``PGPASSFILE`` names."""
+    node: str | None = None
+    """The name of this server among those that use the same database; the default is the host name."""
+    connections: int = 8
+    """Connections to the database with which the server reads at the same time; it has a few more for
+    writing and for work that takes long."""
+    statement_timeout: float = 30.0
+    """Seconds that a statement of the database may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +193,14 @@ class KMIPConfig:
     """Seconds until an asynchronous request is carried out. Until then it can be cancelled."""
     operations: tuple[str, ...] = ()
     """Rows of operations that other packages add, each as ``module:NAME`` (docs/server.md)."""
+    only_operations: tuple[str, ...] = ()
+    """The operations that clients may ask for, such as ``Get`` and ``Locate``. All others fail with
+    Operation Not Supported, and Query does not list them. The default is all that the server has."""
+    without_operations: tuple[str, ...] = ()
+    """Operations that clients may not ask for, of those that the server has."""
+    versions: tuple[str, ...] = ()
+    """The versions of KMIP in which clients may ask, such as ``1.4`` and ``2.1``. Requests in others are
+    refused, but for Discover Versions, which lists these. The default is all."""
     interop: bool | None = None
     """Whether the server supports Interop, which "SHALL NOT be available in a production server"
     (KMIP 2.1 §6.1.26). By default it does so with development certificates only."""
@@ -152,7 +212,8 @@ class NotifyConfig:
 
     accounts: Mapping[str, str] | None = None
     """HOST:PORT at which a client of the account listens with TLS; empty if the client exchanges
-    roles with the server on its own connection (Set Endpoint Role). The default is nobody; with
+    roles with the server on its own connection (Set Endpoint Role). Accounts of tenants have their whole
+    names, such as ``tenant:acme:db01``. The default is nobody; with
     development certificates, the administrators, who exchange roles."""
 
 
@@ -188,6 +249,27 @@ class AuditConfig:
     """A client certificate for the collector."""
     syslog_key: Path | None = None
     """Its private key, if the file of the certificate does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupConfig:
+    """Backups that the server makes by itself (docs/backup.md)."""
+
+    directory: Path | None = None
+    """Where they are; on another disk or machine, if possible. The default is no backups."""
+    recipients: tuple[str, ...] = ()
+    """To whom they are encrypted: public keys of age (``age1...``), and files with such keys or with a
+    certificate that has an RSA key."""
+    every_seconds: float = 3600.0
+    """Between two backups."""
+    full_hours: float = 168.0
+    """The age of a full backup from which on the next one is full again. Those between them have what
+    has changed."""
+    keep_days: float | None = None
+    """How long a full backup with its increments is kept after the last of them; the default is forever.
+    The newest always stay."""
+    audit: bool = True
+    """Whether the audit log is in the backups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,22 +313,32 @@ class TracingConfig:
 class Config:
     """The whole configuration."""
 
+    server: ServerConfig = field(default_factory=ServerConfig)
     listen: ListenConfig = field(default_factory=ListenConfig)
     tls: TLSConfig = field(default_factory=TLSConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     kmip: KMIPConfig = field(default_factory=KMIPConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    backup: BackupConfig = field(default_factory=BackupConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     tracing: TracingConfig = field(default_factory=TracingConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     @property
-    def root_key(self) -> Path:
-        """The file of the root key."""
-        return self.store.root_key or self.store.directory / "root.key"
+    def root_key(self) -> RootKeyURI:
+        """Where the root key is."""
+        return self.store.root_key or RootKeyURI(self.store.directory / "root.key")
+
+    @property
+    def counter(self) -> Path:
+        """The file of the counter of transactions."""
+        if self.store.counter is not None:
+            return self.store.counter
+        return counter_of(self.root_key, self.store.directory)
 
     @property
     def database(self) -> Path:

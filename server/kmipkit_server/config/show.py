@@ -52,7 +52,7 @@ def _without_password(text: str) -> str:
     scheme, separator, rest = text.partition("://")
     user, at, host = rest.rpartition("@")
     if not separator or not at:
-        return text
+        return str(text)  # without its type, such as that of a URI
     return f"{scheme}://{user.partition(':')[0]}:{MASK}@{host}"
 
 

@@ -5,9 +5,8 @@ of ``listen.port`` is ``KMIPKIT_LISTEN_PORT``; an empty one counts as not set. A
 so that one need not start the server once for each.
 """
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -15,8 +14,9 @@ from typing import Any, get_type_hints
 from kmipkit_server.config import rules
 from kmipkit_server.config.errors import ConfigError
 from kmipkit_server.config.sections import Config
-from kmipkit_server.config.toml_lines import lines_of
 from kmipkit_server.config.values import from_text, from_toml
+from kmipkit_server.toml.lines import lines_of
+from kmipkit_server.toml.suggestion import suggestion
 
 PREFIX = "KMIPKIT_"
 
@@ -28,6 +28,10 @@ OTHER_VARIABLES = frozenset(
         CONFIG_VARIABLE,
         "KMIPKIT_KEY_PASSWORD",
         "KMIPKIT_KEY_PASSWORD_FILE",
+        # those that docs/root-keys.md proposes for store.root_key
+        "KMIPKIT_ROOT_KEY",
+        "KMIPKIT_ROOT_KEY_PASSPHRASE",
+        "KMIPKIT_ROOT_KEY_PIN",
         # of kmipkit client
         "KMIPKIT_SERVER",
         "KMIPKIT_CA",
@@ -39,12 +43,14 @@ OTHER_VARIABLES = frozenset(
 
 OPTIONS: Mapping[str, str] = {
     "store.directory": "--data-dir",
+    "server.workers": "--workers",
     "listen.host": "--host",
     "listen.port": "--port",
     "tls.cert": "--tls-cert",
     "tls.key": "--tls-key",
     "tls.key_password_file": "--key-password-file",
     "tls.ca": "--tls-ca",
+    "tls.san": "--san",
     "kmip.strict": "--strict",
     "log.level": "--log-level",
     "log.format": "--log-format",
@@ -64,6 +70,8 @@ class Settings:
     config: Config
     origins: Mapping[str, str] = field(default_factory=dict)
     """``file:line``, the name of a variable or that of an option; defaults are not in it."""
+    file: Path | None = None
+    """The configuration file."""
 
     def origin(self, setting: str) -> str:
         """Where a setting, or one of a section, has its value from."""
@@ -100,7 +108,8 @@ def examine_settings(
         reading.read_file(path)
     reading.read_environment(environment)
     reading.read_options(options)
-    return reading.examined()
+    settings, faults, faulty = reading.examined()
+    return replace(settings, file=path), faults, faulty
 
 
 def load(path: Path) -> Config:
@@ -108,14 +117,14 @@ def load(path: Path) -> Config:
     return read_settings(path, {}, {}).config
 
 
-def with_options(config: Config, options: Options) -> Config:
-    """The configuration with the command-line options, by section."""
+def with_options(config: Config, options: Options, source: str = "command line") -> Config:
+    """The configuration with other values, by section. ConfigError, which names their source."""
     sections = {}
     for name, options_of_section in options.items():
         values = {key: value for key, value in options_of_section.items() if value is not None}
         if values:
             sections[name] = replace(getattr(config, name), **values)
-    return rules.check(replace(config, **sections), "command line")
+    return rules.check(replace(config, **sections), source)
 
 
 class _Reading:
@@ -168,7 +177,7 @@ class _Reading:
                 known = ", ".join(self._types)
                 self._faults.append(
                     f"{place}: unknown section [{section}]; the sections are {known}"
-                    + _suggestion(section, self._types)
+                    + suggestion(section, self._types)
                 )
             elif not isinstance(table, dict):
                 self._add(f"{place}: [{section}] must be a table", section)
@@ -183,7 +192,7 @@ class _Reading:
         if key not in types:
             self._faults.append(
                 f"{place}: [{section}]: unknown key {key!r}; the keys are {', '.join(types)}"
-                + _suggestion(key, types)
+                + suggestion(key, types)
             )
             return
         location = f"{place}: [{section}] {key}"
@@ -202,8 +211,8 @@ class _Reading:
             if not name.startswith(PREFIX) or name in OTHER_VARIABLES or not environment[name]:
                 continue
             if name not in known:
-                suggestion = _suggestion(name, (*known, *OTHER_VARIABLES), PREFIX)
-                self._faults.append(f"{name}: unknown environment variable{suggestion}")
+                similar = suggestion(name, (*known, *OTHER_VARIABLES), PREFIX)
+                self._faults.append(f"{name}: unknown environment variable{similar}")
                 continue
             section, key = known[name]
             try:
@@ -225,13 +234,6 @@ class _Reading:
     def _set(self, section: str, key: str, value: object, origin: str) -> None:
         self._values.setdefault(section, {})[key] = value
         self._origins[f"{section}.{key}"] = origin
-
-
-def _suggestion(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Words with the most similar name, if there is one; a prefix of all does not count."""
-    names = [each.removeprefix(prefix) for each in known]
-    similar = difflib.get_close_matches(name.removeprefix(prefix), names, 1)
-    return f"; did you mean {prefix}{similar[0]}?" if similar else ""
 
 
 def all_settings() -> Iterator[tuple[str, str]]:

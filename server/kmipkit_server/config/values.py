@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from kmipkit_server.config.errors import ConfigError
+from kmipkit_server.vault.kinds import parse as parse_root_key
+from kmipkit_server.vault.uri import RootKeyURI
 
 _LIST = tuple[str, ...]
 _PATHS = tuple[Path, ...]
@@ -16,6 +18,7 @@ _CHECKS: Mapping[Any, tuple[str, tuple[type, ...]]] = {
     float: ("a number", (int, float)),
     str: ("a string", (str,)),
     Path: ("a path", (str,)),
+    RootKeyURI: ("a string", (str,)),
     _LIST: ("a list of strings", (list,)),
     _PATHS: ("a list of paths", (list,)),
     Mapping: ("a table of strings", (dict,)),
@@ -44,6 +47,8 @@ def from_toml(hint: Any, value: object, location: str, base: Path) -> object:
         raise ConfigError(f"{location} must be {description}, not {value!r}")
     if expected is Path:
         return base / str(value)
+    if expected is RootKeyURI:
+        return _root_key(str(value), location, base)
     if expected in (_LIST, _PATHS):
         strings: tuple[object, ...] = tuple(value)  # type: ignore[arg-type]  # a list, see above
         if not all(isinstance(each, str) for each in strings):
@@ -52,6 +57,13 @@ def from_toml(hint: Any, value: object, location: str, base: Path) -> object:
     if expected is Mapping and not all(isinstance(each, str) for each in dict(value).values()):  # type: ignore[call-overload]  # checked to be a dict above
         raise ConfigError(f"{location} must be {description}")
     return value
+
+
+def _root_key(text: str, location: str, base: Path) -> RootKeyURI:
+    try:
+        return parse_root_key(text, base)
+    except ValueError as error:
+        raise ConfigError(f"{location} {error}") from None
 
 
 def from_text(hint: Any, text: str, location: str) -> object:
@@ -65,7 +77,7 @@ def from_text(hint: Any, text: str, location: str) -> object:
 
 
 def _parse(expected: Any, text: str) -> object:
-    if expected in (str, Path):
+    if expected in (str, Path, RootKeyURI):
         return text
     if expected in (_LIST, _PATHS) and not text.lstrip().startswith("["):
         return [each.strip() for each in text.split(",") if each.strip()]

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 from kmipkit.model.messages import ResponseBatchItem
 from kmipkit.spec.enums import Operation
 from kmipkit.spec.versions import Version
-from kmipkit_server.engine.asynchronous import AsynchronousRequests
 from kmipkit_server.engine.computing import Computing, Results
 from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.multipart import Computations
 from kmipkit_server.engine.registry import ServedOperation
+from kmipkit_server.engine.response import Repeated
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.staging import Staged
-from kmipkit_server.identity.tickets import Tickets
 from kmipkit_server.store.base import Reader, Transaction
+from kmipkit_server.store.parts import part_of
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -43,6 +43,12 @@ class Batch:
     """The encoded response, if the message has one item and that succeeded."""
     has_failures: bool = False
     """Whether an item has failed."""
+    limits_reached: tuple[str, ...] = ()
+    """The limits for which items were refused."""
+    repeated: Repeated | None = None
+    """The only result, if it may be given again."""
+    has_changed_state: bool = False
+    """Whether it has changed something that processes keep in memory; see :mod:`.store.revision`."""
     exchanges_roles: bool = False
     """Whether client and server exchange their roles after the response (KMIP 2.1 §6.1.54)."""
     _computing: Computing | None = None
@@ -68,7 +74,11 @@ class Batch:
         self.version = version
         self.now = exchange.now
         """The time of the request, in whole seconds."""
-        self.store = store
+        tenant = self.identity.tenant
+        # Without tenants, a store has nothing that the rules do not know.
+        self.store = part_of(store, tenant) if tenant or server.state.tenants else store
+        self.transaction = self.store if isinstance(self.store, Transaction) else None
+        """The store for writing; None on a read-only view."""
         self.is_single = is_single
         """Whether the message has one item only."""
         self.can_write = can_write
@@ -116,20 +126,10 @@ class Batch:
         return shared if self._staged is None else self.staged(shared)
 
     @property
-    def tickets(self) -> Tickets:
-        """The tickets of Login, with this batch's changes."""
-        return Tickets(self.staged(self.server.state.sessions))
-
-    @property
     def computations(self) -> Computations:
         """The operations in several parts, with this batch's changes."""
         shared = self.server.state.computations
         return Computations(self.staged(shared), shared)
-
-    @property
-    def asynchronous(self) -> AsynchronousRequests:
-        """The asynchronous requests, with this batch's changes."""
-        return AsynchronousRequests(self.staged(self.server.state.deferrals))
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Call a function after the commit; never, if the batch or the item is rolled back."""
@@ -144,10 +144,10 @@ class Batch:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """One item of several: if it ends with an exception, all its changes are rolled back."""
-        staged, effects, store = self._staged or {}, self._effects, self.store
+        staged, effects, transaction = self._staged or {}, self._effects, self.transaction
         savepoints = {key: table.savepoint() for key, table in staged.items()}
         try:
-            with store.savepoint() if isinstance(store, Transaction) else nullcontext():
+            with nullcontext() if transaction is None else transaction.savepoint():
                 yield
         except BaseException:  # whatever ends the item: an error, a WriteRequired, a defect
             for key, table in (self._staged or {}).items():

@@ -11,6 +11,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.computing import Task
+from kmipkit_server.engine.exchange import Notice
 from kmipkit_server.engine.multipart import (
     LIFETIME,
     Computation,
@@ -19,8 +20,13 @@ from kmipkit_server.engine.multipart import (
     is_last,
     is_part,
 )
+from kmipkit_server.engine.part_places import NONCE_SIZE
+from kmipkit_server.engine.repeatable import Repeatable
 from kmipkit_server.engine.settings import Random, Settings
-from kmipkit_server.store.base import Transaction, Usage
+from kmipkit_server.policy.decision import Documents
+from kmipkit_server.policy.obligations import Obligation
+from kmipkit_server.store.base import Record, Transaction
+from kmipkit_server.store.revision import set_shared
 
 _Result = TypeVar("_Result")
 
@@ -29,12 +35,24 @@ class WriteRequired(Exception):
     """An operation on a read-only view must write: the batch runs again, in a transaction."""
 
 
+class SeparateChange(Exception):
+    """A change that is to stay although the operation is refused.
+
+    It is made in a transaction of its own, and then the batch runs again and finds it.
+    """
+
+    def __init__(self, change: Callable[[Transaction], None]) -> None:
+        super().__init__()
+        self.change = change
+
+
 class Call:
     """One operation in progress. Later items see what it returns only if it succeeds."""
 
     __slots__ = (
-        "batch", "has_loaded", "identifiers", "identity", "named", "now", "operation", "outputs",
-        "store", "usage", "version",
+        "batch", "decided", "documents", "has_loaded", "identifiers", "identity", "inputs", "named",
+        "notes", "now", "obligations", "operation", "outputs", "quotas", "repeatable", "store",
+        "touched", "version",
     )  # fmt: skip
 
     def __init__(self, batch: Batch, operation: Operation) -> None:
@@ -53,8 +71,22 @@ class Call:
         """Data that this operation returns."""
         self.has_loaded = False
         """Whether it has loaded an object that the identity may use."""
-        self.usage: Usage | None = None
-        """What the account had in the store before the operation, if a hook has noted it."""
+        self.decided: tuple[tuple[str, object], ...] = ()
+        """What the policy has permitted: an object by its identifier, and what is done with it."""
+        self.touched: tuple[Record, ...] = ()
+        """The objects that were loaded under a policy: at first as they were before the operation."""
+        self.quotas: tuple[Any, ...] = ()
+        """What the account and its tenant had in the store before the operation, as a hook notes it."""
+        self.documents: Documents | None = None
+        """The policies in force, once they have been looked up for this operation."""
+        self.obligations: tuple[tuple[Obligation, Record | None], ...] = ()
+        """What the policy asks for besides, each with the existing object that it is about."""
+        self.inputs: tuple[str, ...] = ()
+        """Digests of the earlier results that the request refers to."""
+        self.notes: tuple[Notice, ...] = ()
+        """What the policy had to say about the operation, such as that it will be refused later."""
+        self.repeatable: Repeatable | None = None
+        """That the response may be given again, if the operation has said so."""
 
     @property
     def settings(self) -> Settings:
@@ -69,9 +101,10 @@ class Call:
     @property
     def transaction(self) -> Transaction:
         """The store for writing; raises WriteRequired if the batch runs on a read-only view."""
-        if isinstance(self.store, Transaction):
-            return self.store
-        raise WriteRequired
+        transaction = self.batch.transaction
+        if transaction is None:
+            raise WriteRequired
+        return transaction
 
     @property
     def optional_transaction(self) -> Transaction | None:
@@ -104,6 +137,16 @@ class Call:
         """
         return self.batch.computing.remember(function, *arguments)
 
+    def set_shared(self, name: str, value: bytes | None) -> None:
+        """Store a setting that processes keep in memory: all of them know it after the commit."""
+        set_shared(self.transaction, name, value)
+        self.batch.has_changed_state = True
+
+    def note(self, notice: Notice) -> None:
+        """Note what the policy had to say about the operation, for the audit and others."""
+        if notice not in self.notes:
+            self.notes += (notice,)
+
     # --- references to objects and data ----------------------------------------------------------
 
     def resolve(self, identifier: object) -> str:
@@ -117,9 +160,9 @@ class Call:
         return resolved
 
     def _resolve(self, identifier: object) -> str:
-        if isinstance(identifier, NameReference):
-            return self._named(identifier)
         if isinstance(identifier, str):
+            if isinstance(identifier, NameReference):
+                return self._named(identifier)
             return identifier
         if isinstance(identifier, int) and not isinstance(identifier, UniqueIdentifier):
             # Before the placeholder, whose symbol is an int, too, and equals the index 1.
@@ -162,20 +205,25 @@ class Call:
             source = self.batch.server.registry.with_output(field)
             for operation, output in reversed(outputs):
                 if operation is source:
-                    return output
+                    return self._input(output)
             raise OperationError(
                 ResultReason.INVALID_FIELD,
                 f"no earlier item of the batch has returned the Data {title(field)}",
             )
         if isinstance(field, int):
             try:
-                return outputs[field][1]
+                return self._input(outputs[field][1])
             except IndexError:
                 raise OperationError(
                     ResultReason.INVALID_FIELD,
                     f"Data refers to output {field} of the batch, which has {len(outputs)}",
                 ) from None
         raise OperationError(ResultReason.INVALID_FIELD, "Data is missing")
+
+    def _input(self, output: bytes) -> bytes:
+        """An earlier result to which the request refers."""
+        self.inputs += (sha256(output).hexdigest(),)
+        return output
 
     def part_data(self, request: DataPart) -> bytes:
         """The data of a request; the last of several parts may have none (KMIP 1.4 §4.29)."""
@@ -203,16 +251,36 @@ class Call:
         if self.operation is Operation.ENCRYPT:
             final = b"\1" if request.final_indicator else b"\0"
             part = sha256(final + self.part_data(request)).digest()
-        computation = self.batch.computations.resume(
-            self.identity.holder,
-            self.operation,
-            value,
-            self.now,
-            part=part,
-            may_be_undone=not self.batch.is_single,
-        )
+        try:
+            computation = self.batch.computations.resume(
+                self.identity.holder,
+                self.operation,
+                value,
+                self.now,
+                part=part,
+                may_be_undone=not self.batch.is_single,
+            )
+        except OperationError as error:
+            elsewhere = self._where_parts_are(value)
+            raise OperationError(error.reason, elsewhere or error.message) from None
         self.batch.computing.resumes(value, computation)
         return computation
+
+    def _where_parts_are(self, value: bytes) -> str:
+        """Why another process has, or had, the parts of an operation; empty if this one has made it."""
+        places = self.batch.server.state.part_places
+        place = places.place(value)
+        if place is None or place == places.own:
+            return ""
+        if place.node != places.own.node:
+            return (
+                "another node of the server has the earlier parts of the operation: send all parts of an"
+                " operation over one connection, or to the same node"
+            )
+        return (
+            "another process of the server has the earlier parts of the operation, or had them before it"
+            " ended; a message can go on with the operations of one process only"
+        )
 
     def suspend(
         self, request: Part, context: object, identifier: str | None = None
@@ -227,9 +295,13 @@ class Call:
                 ResultReason.INVALID_FIELD,
                 f"KMIP {self.version} has no operations in several parts",
             )
-        value = request.correlation_value or self.random(16)
+        value = request.correlation_value or self.part_value(self.random(NONCE_SIZE))
         self.suspend_as(value, context, identifier)
         return value
+
+    def part_value(self, nonce: bytes) -> bytes:
+        """A new Correlation Value, from random bytes; it names this process."""
+        return self.batch.server.state.part_places.value(nonce)
 
     def suspend_as(self, value: bytes, context: object, identifier: str | None = None) -> None:
         """Keep a computation under a Correlation Value."""

@@ -202,13 +202,15 @@ class Computer:
         """How many tasks are computed, and how many wait."""
         return self._places.figures
 
-    async def carry_out(self, task: Task, account: str, results: Results) -> None:
-        """Compute a task, and add its outcome."""
+    async def carry_out(
+        self, task: Task, account: str, results: Results, most: int | None = None
+    ) -> None:
+        """Compute a task, and add its outcome; ``most`` is for the tenant, see :class:`.Places`."""
         if results.deadline is None:
             results.deadline = trio.current_time() + self.seconds
         outcome = None
         with trio.move_on_at(results.deadline):
-            async with self._places.take(account):
+            async with self._places.take(account, most):
                 outcome = await self.executor.run(task)
         if outcome is None:
             text = (

@@ -8,13 +8,20 @@ that has it. So it is sent since 2.1.
 
 import itertools
 import uuid
+from collections import defaultdict
+from collections.abc import Iterator
 
 from kmipkit.spec.versions import V2_1, Version
 
-_PROCESS = uuid.uuid4().hex
-_numbers = itertools.count(1)
+_series: defaultdict[str, tuple[str, Iterator[int]]] = defaultdict(
+    lambda: (uuid.uuid4().hex, itertools.count(1))
+)
+"""One for each tenant, which would otherwise see in the numbers how much others send."""
 
 
-def server_correlation_value(version: Version) -> str | None:
+def server_correlation_value(version: Version, tenant: str = "") -> str | None:
     """A new value; ``None`` in versions in which the server sends none."""
-    return None if version < V2_1 else f"{_PROCESS}-{next(_numbers):012x}"
+    if version < V2_1:
+        return None
+    process, numbers = _series[tenant]
+    return f"{process}-{next(numbers):012x}"

@@ -5,7 +5,8 @@ its items are carried out is in :mod:`kmipkit_server.engine.execution`.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,10 +16,9 @@ import trio
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.envelope import decode_response, peek_version
 from kmipkit.model.messages import ResponseBatchItem
-from kmipkit.spec.enums import ProcessingStage, ResultReason
-from kmipkit.spec.versions import VERSIONS
+from kmipkit.spec.enums import ResultReason
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
-from kmipkit_server.engine import response
+from kmipkit_server.engine import handing_over, part_places, response
 from kmipkit_server.engine.asynchronous import (
     AsynchronousRequests,
     DeferredRequest,
@@ -28,9 +28,21 @@ from kmipkit_server.engine.asynchronous import (
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.budget import MessageLimits, require_count
 from kmipkit_server.engine.computing import Computer
-from kmipkit_server.engine.exchange import Exchange
-from kmipkit_server.engine.execution import Execution
+from kmipkit_server.engine.deferred_work import DeferredWork
+from kmipkit_server.engine.exchange import AdmitAgain, Exchange, StateChanged
+from kmipkit_server.engine.execution import Complete, Execution
+from kmipkit_server.engine.following import Following
+from kmipkit_server.engine.handing_over import HandingOver, PeerEnded
+from kmipkit_server.engine.part_places import PartPlaces, place_of
+from kmipkit_server.engine.peers import ALONE, Peers
 from kmipkit_server.engine.plan import Plan, Planner
+from kmipkit_server.engine.prepared import (
+    NotRepeated,
+    Outdated,
+    Prepared,
+    PreparedAnswers,
+    Repetition,
+)
 from kmipkit_server.engine.request import (
     CriticalExtension,
     Request,
@@ -38,16 +50,26 @@ from kmipkit_server.engine.request import (
     count_items,
     read_request,
     require_no_critical_extension,
+    require_version,
 )
-from kmipkit_server.engine.response import Answer, Response, failure, refusal_of_size
+from kmipkit_server.engine.response import (
+    Answer,
+    Response,
+    ResponseTooLarge,
+    failure,
+    refusal_of_size,
+)
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.engine.version_log import VersionLog
-from kmipkit_server.identity import provisioned
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
+from kmipkit_server.identity.certificate import ManyTenants, NoIdentity, Unavailable
 from kmipkit_server.identity.identity import SYSTEM, Identity
-from kmipkit_server.store.base import Store, StoreError
+from kmipkit_server.store.base import OutcomeUnknown, Store, StoreError, Transaction
+from kmipkit_server.store.revision import read_revision
+from kmipkit_server.tenants.book import ClaimedTwice
+from kmipkit_server.tenants.tenant import TenantLimits
 
 log = logging.getLogger("kmipkit.server")
 
@@ -72,8 +94,18 @@ class Dispatcher:
     has."""
     asynchronous_delay: timedelta = timedelta(0)
     """How long an asynchronous request is not carried out, so that it can be cancelled."""
+    prepared: PreparedAnswers = field(default_factory=PreparedAnswers)
+    peers: Peers = ALONE
+    """The other processes of the server."""
+    node: str = ""
+    """The name of the machine among those that serve the store; empty if there is only one."""
 
+    following: Following = field(init=False)
+    """Keeps what is in memory as the store has it."""
     _planner: Planner = field(init=False)
+    """For requests of the server itself, and of administrators."""
+    _client_planner: Planner = field(init=False)
+    _handing_over: HandingOver = field(init=False)
     _is_restored: bool = False
     _reading: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(2))
     """The threads that decode large requests."""
@@ -81,57 +113,176 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self._planner = Planner(self.server.registry)
+        self.following = Following(self.store, self.server.state)
+        self._client_planner = Planner(self.server.offered)
+        self._join(self.peers)
 
     # --- the interface for connections -----------------------------------------------------------
 
     async def restore(self) -> None:
         """Read from the store what the server has in memory; done once, before the first request."""
-        data = await self.store.run(lambda reader: reader.setting(provisioned.SETTING))
-        if data is not None:
-            self.server.state.provisioned.update(provisioned.unpack(data))
+        self._join(self.peers)
+        await self.following.read(await self.store.run(read_revision))
+        await DeferredWork(self).release()
         self._is_restored = True
 
+    def _join(self, peers: Peers) -> None:
+        """Answer the questions of the other processes, and ask them."""
+        derive_key = self.store.derive_key
+        own = place_of(self.node, peers.number)
+        places = PartPlaces(derive_key(part_places.PURPOSE), own)
+        self.server.state.part_places = places
+        self._handing_over = HandingOver(
+            derive_key(handing_over.PURPOSE), places, peers, self._respond_for_peer
+        )
+        self._handing_over.listen()
+        self.following.join(peers)
+
+    async def refresh(self) -> None:
+        """Read it again if it has changed. StoreError if that is impossible."""
+        if self._is_restored:
+            await self.following.refresh()
+        else:
+            await self.restore()
+
+    @property
+    def worker(self) -> str:
+        """The name of this process among those that serve the store at the same time; it has the same
+        one after a restart."""
+        return f"{self.node}/{self.peers.number}"
+
     async def admit(self, identity: Identity) -> Identity:
-        """The account of a new connection."""
+        """The account of a new connection. NoIdentity if it has none; Unavailable if the store fails."""
+        try:
+            account = await self._admit(identity)
+        except StoreError as error:
+            raise Unavailable(str(error)) from None
+        self.server.state.sightings.note(account, self._now())
+        return account
+
+    async def _admit(self, identity: Identity) -> Identity:
+        """The same. StoreError if the store fails."""
         if not self._is_restored:
             await self.restore()
-        row = self.server.state.provisioned.get(identity.certificate_hash)
-        if row is not None:
-            identity = replace(identity, name=row.account)
+        try:
+            identity = self._account_of(identity)
+        except NoIdentity:
+            # The certificate may be one that another process has given. What else has changed shows
+            # with the first request.
+            await self.refresh()
+            identity = self._account_of(identity)
         return await self.accounts.admit(identity, self._now())
+
+    def _account_of(self, identity: Identity) -> Identity:
+        """The account of a certificate, as far as it does not depend on users. NoIdentity for none."""
+        state = self.server.state
+        row = state.provisioned.get(identity.certificate_hash)
+        if row is not None:
+            owner = row.account
+        else:
+            try:
+                owner = state.tenants.owner(identity.presented, identity.name, identity.authorities)
+            except ClaimedTwice as claimed:
+                raise ManyTenants(str(claimed)) from None
+        if owner != identity.name:
+            identity = replace(identity, name=owner)
+        if identity.tenant and state.tenants.find(identity.tenant) is None:
+            raise NoIdentity(f"the tenant {identity.tenant} of the certificate was removed")
+        return identity
+
+    def limits_of(self, identity: Identity) -> TenantLimits:
+        """The limits of the tenant of an account; without a tenant there are none."""
+        return self.server.state.tenants.limits_of(identity.tenant)
+
+    @property
+    def epoch(self) -> int:
+        """Changes when open connections must be admitted again."""
+        return self.server.state.epoch
 
     async def _authenticate(self, request: Request, exchange: Exchange) -> Identity:
         """The account of a request that has credentials, or whose certificate may have ended."""
         identity, now = exchange.identity, exchange.now
-        self._require_credential(identity, now)
         authentication = request.header.authentication
-        return await self.accounts.authenticate(identity, authentication, now, len(request.items))
+        if authentication is not None:
+            # What is used up by it must not be used up again, because something has changed.
+            await self._refresh_for(exchange)
+        try:
+            self.require_current(identity)
+        except AuthenticationError:
+            await self._refresh_for(exchange)  # an administrator may have permitted it elsewhere
+            self.require_current(identity)
+        account = await self.accounts.authenticate(
+            identity, authentication, now, len(request.items)
+        )
+        self._require_not_blocked(account)
+        return account
 
-    def _require_credential(self, identity: Identity, now: datetime) -> None:
-        """Refuse a client whose certificate was replaced: it "SHALL be made invalid and cannot be used
-        in future KMIP requests" (KMIP 2.1 §6.1.48)."""
+    async def _refresh_for(self, exchange: Exchange) -> None:
+        """Read what has changed in the store, before the client of a message is checked.
+
+        AdmitAgain if its connection may belong to another account.
+        """
+        epoch = self.epoch
+        await self.refresh()
+        if self.epoch != epoch:
+            raise AdmitAgain
+        exchange.revision = self.server.state.revision
+
+    def _require_not_blocked(self, identity: Identity) -> None:
+        """Refuse a client whose account an administrator has blocked."""
+        if identity.name in self.server.state.blocked:
+            raise AuthenticationError(
+                ResultReason.PERMISSION_DENIED,
+                "an administrator of the server has blocked the account",
+            )
+
+    def require_current(self, identity: Identity) -> None:
+        """Refuse a client whose account is blocked, or whose certificate was replaced: it "SHALL be made
+        invalid and cannot be used in future KMIP requests" (KMIP 2.1 §6.1.48)."""
+        self._require_not_blocked(identity)
         row = self.server.state.provisioned.get(identity.certificate_hash)
-        if row is not None and row.ends <= now:
+        if row is not None and row.ends <= self._now():
             raise AuthenticationError(
                 ResultReason.AUTHENTICATION_NOT_SUCCESSFUL,
                 "the client certificate has been replaced by Re-Provision",
             )
 
-    async def respond(self, data: bytes, identity: Identity) -> Response:
-        """The response to a whole message. Malformed input never raises an exception."""
-        exchange = Exchange(identity, self.clock())
+    def require_not_revoked(self, identity: Identity) -> None:
+        """Refuse a client whose certificate has been revoked, and whose connection is not here."""
+        certificate = identity.certificate
+        if certificate is not None and self.accounts.revocation(certificate) is not None:
+            raise AuthenticationError(
+                ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, "the client certificate is revoked"
+            )
+
+    async def respond(
+        self, data: bytes, identity: Identity, *, is_handed_over: bool = False
+    ) -> Response:
+        """The response to a whole message. Malformed input never raises an exception.
+
+        AdmitAgain if the connection may belong to another account by now; OutcomeUnknown if no
+        response would be true. A message that a peer has handed over stays here.
+        """
+        exchange = Exchange(identity, self.clock(), self.server.state.revision)
+        prepared = self.prepared.find(data)
         try:
-            if len(data) < LARGE_MESSAGE:
-                request = read_request(data, self.limits, strict=self.strict)
-            else:
-                request = await self._read_large(data)
+            request = prepared.request if prepared is not None else await self._read(data)
             if len(request.items) > 1 or request.later:
                 self._check_unusual(request, identity)
         except (RemoteProtocolError, OperationError) as error:
             log.warning("%s: bad request: %s", identity.name, error)
             return await self._refuse_unreadable(exchange, error, data)
         exchange.request = request
-        answer = await self._answer(request, exchange)
+        plan = None if prepared is not None else self._client_planner.plan(request)
+        answer = None
+        if plan is not None and plan.parts and not is_handed_over:
+            handed = await self._hand_over(plan, data, request, exchange)
+            if isinstance(handed, Response):
+                return handed
+            answer = handed
+        answer = answer or await self._answer(request, exchange, prepared, plan, data)
+        if prepared is None or answer.repeated is not None:
+            self.prepared.keep(data, request, answer, self.server)
         exchange.results = answer.results
         try:
             await self._conclude(exchange)
@@ -143,22 +294,75 @@ class Dispatcher:
         encoded = answer.encode(request.version, exchange)
         return Response(encoded, request.version if answer.exchanges_roles else None)
 
-    async def _answer(self, request: Request, exchange: Exchange) -> Answer:
-        """The results of a message, of whatever kind."""
+    async def _answer(
+        self,
+        request: Request,
+        exchange: Exchange,
+        prepared: Prepared | None,
+        plan: Plan | None,
+        data: bytes,
+    ) -> Answer:
+        """The results of a message, of whatever kind; ``data`` is its encoding."""
         try:
-            check_header(request)
-            require_no_critical_extension(request)
-            if request.header.authentication is not None or self.server.state.provisioned:
+            # What is prepared has passed these, which depend on its bytes alone.
+            if prepared is None:
+                check_header(request)
+                require_no_critical_extension(request)
+            state = self.server.state
+            if request.header.authentication is not None or state.provisioned or state.blocked:
                 exchange.identity = await self._authenticate(request, exchange)
-            answer = await self._carry_out(request, exchange)
+            answer = None if prepared is None else await self._repeat(prepared, exchange)
+            if answer is None:
+                plan = plan or self._client_planner.plan(request)
+                answer = await self._carry_out(request, exchange, plan, data)
         except OperationError as error:
             answer = self._refusal(request, exchange.identity, error)
+        except OutcomeUnknown as error:
+            self._report(exchange.identity, error)
+            raise
         except StoreError as error:
             answer = Answer([self._store_failure(request, exchange.identity, error)])
         if request.header.maximum_response_size is not None:
             refusal = refusal_of_size(request, answer, exchange)
             answer = answer if refusal is None else Answer([refusal])
         return answer
+
+    async def _hand_over(
+        self, plan: Plan, data: bytes, request: Request, exchange: Exchange
+    ) -> Response | Answer | None:
+        """The response of the peer that has the earlier parts of the operations of a message.
+
+        None if no peer has them; failures if the peer has ended while it carried them out. AdmitAgain
+        if the client may be another one by now.
+        """
+        identity, revision = exchange.identity, exchange.revision
+        try:
+            return await self._handing_over.respond(plan.parts, data, identity, revision)
+        except PeerEnded as unknown:
+            log.error("%s: %s", identity.name, unknown.message)
+            return Answer([failure(request.version, unknown, item) for item in request.items])
+        except AdmitAgain:
+            with suppress(StoreError):
+                await self.refresh()
+            raise
+
+    async def _respond_for_peer(
+        self, data: bytes, identity: Identity, revision: bytes | None
+    ) -> Response:
+        """The response to a message that a peer has handed over, with all checks of its client."""
+        with suppress(StoreError):  # then no operation is carried out either
+            await self.refresh()
+        if revision != self.server.state.revision:
+            raise AdmitAgain
+        try:
+            self.require_not_revoked(identity)
+        except AuthenticationError as revoked:
+            return Response(self.refuse(revoked, data))
+        try:
+            return await self.respond(data, identity, is_handed_over=True)
+        except OutcomeUnknown as error:  # without an answer, the peer would carry it out itself
+            unknown = OperationError(ResultReason.GENERAL_FAILURE, error.explanation)
+            return Response(self.refuse(unknown, data))
 
     async def _conclude(self, exchange: Exchange) -> None:
         """Call the hooks before a response. StoreError if there must be none."""
@@ -199,11 +403,16 @@ class Dispatcher:
         if request.later:
             self._version_log.report(identity.name, request)
 
-    async def _read_large(self, data: bytes) -> Request:
-        """Decode a large request. OperationError for one with too many items."""
-        require_count(count_items(data), self.message_limits)
-        read = partial(read_request, data, self.limits, strict=self.strict)
-        return await trio.to_thread.run_sync(read, limiter=self._reading)
+    async def _read(self, data: bytes) -> Request:
+        """Decode a request. OperationError for a version that is not offered, or too many items."""
+        if len(data) < LARGE_MESSAGE:
+            request = read_request(data, self.limits, strict=self.strict)
+        else:
+            require_count(count_items(data), self.message_limits)
+            read = partial(read_request, data, self.limits, strict=self.strict)
+            request = await trio.to_thread.run_sync(read, limiter=self._reading)
+        require_version(request, self.server.settings.versions)
+        return request
 
     def on_response(self, identity: Identity, data: bytes) -> None:
         """Log a client's response to a request of the server. RemoteProtocolError if it is none."""
@@ -217,40 +426,35 @@ class Dispatcher:
         It has one item without operation (KMIP 1.4 §11.1). Its version is that of the request, or
         the next lower one that the server supports, or the lowest one.
         """
-        version = peek_version(data)
-        if version not in VERSIONS:
-            version = next((v for v in reversed(VERSIONS) if version and v < version), VERSIONS[0])
+        version, offered = peek_version(data), self.server.settings.versions
+        if version not in offered:
+            version = next((v for v in reversed(offered) if version and v < version), offered[0])
         refusal = failure(version, OperationError(error.reason, str(error)))
         return response.message(version, [refusal], Exchange(SYSTEM, self.clock()))
 
-    def due(self) -> list[DeferredRequest]:
+    async def due(self) -> list[DeferredRequest]:
         """The asynchronous requests that are due."""
-        return self._asynchronous.due(self.clock() - self.asynchronous_delay)
+        now = self.clock()
+        before = now - self.asynchronous_delay
+        return await self.store.run(lambda reader: AsynchronousRequests(reader, now).due(before))
 
     async def run_deferred(self, requests: Iterable[DeferredRequest]) -> None:
-        """Carry out asynchronous requests, unless they are carried out already."""
+        """Carry out asynchronous requests, unless another process does, or has done so."""
         for deferred in requests:
-            if deferred.stage is not ProcessingStage.SUBMITTED:
-                continue
-            deferred.stage = ProcessingStage.IN_PROCESS
-            items = self._asynchronous.remaining(deferred)
-            original = deferred.request
-            # The Poll that fetches a result has a Maximum Response Size of its own.
-            header = original.header.replace(maximum_response_size=None)
-            request = Request(original.version, header, tuple(items.values()))
-            results: Sequence[ResponseBatchItem]
-            try:
-                batch = await self.run_for(request, deferred.identity)
-                results = batch.results
-            except StoreError as error:
-                results = [self._store_failure(request, deferred.identity, error)]
-            self._asynchronous.finish(deferred, items, results)
+            await DeferredWork(self).carry_out(deferred)
 
-    async def run_for(self, request: Request, identity: Identity) -> Batch:
-        """Carry out a request for an account without a connection. StoreError if the store fails."""
-        exchange = Exchange(identity, self.clock())
+    async def run_for(
+        self, request: Request, identity: Identity, complete: Complete | None = None
+    ) -> Batch:
+        """Carry out a request for an account without a connection. StoreError if the store fails.
+
+        ``complete`` is for a deferred request of a client: it is called with the results in the
+        transaction of their changes, if there is one.
+        """
+        exchange = Exchange(identity, self.clock(), self.server.state.revision)
         exchange.request = request
-        batch = await self._finish(request, self._planner.plan(request), exchange)
+        planner = self._planner if complete is None else self._client_planner
+        batch = await self._finish(request, planner.plan(request), exchange, complete)
         exchange.results = batch.results
         await self._conclude(exchange)
         for answered in self.seam.answered:
@@ -259,45 +463,121 @@ class Dispatcher:
 
     # --- from a request to its results -----------------------------------------------------------
 
-    async def _carry_out(self, request: Request, exchange: Exchange) -> Answer:
+    async def _carry_out(
+        self, request: Request, exchange: Exchange, plan: Plan, data: bytes
+    ) -> Answer:
         """The results of a request; of one that is deferred, that it is pending."""
-        identity = exchange.identity
-        plan = self._planner.plan(request)
         if plan.is_immediate:
             # Process carries out its request before its own batch runs: a transaction of its own
             # must not wait inside the transaction of the batch.
-            values = values_to_process(request)
-            due = (each for each in self.due() if each.identity.name == identity.name)
-            await self.run_deferred((*due, *self._asynchronous.of_values(values, identity)))
+            await self.run_deferred(await self._due_for(request, exchange.identity))
         elif request.header.asynchronous_indicator and is_to_be_deferred(
-            request, slow=plan.takes_long
+            request, slow=plan.takes_long, offered=self.server.offered
         ):
-            return Answer(self._defer(request, exchange))
+            return Answer(await self._defer(request, exchange, data))
         batch = await self._finish(request, plan, exchange)
-        return Answer(batch.results, batch.encoded, batch.message, batch.exchanges_roles)
+        return Answer(
+            batch.results, batch.encoded, batch.message, batch.exchanges_roles, batch.objects,
+            batch.repeated,
+        )  # fmt: skip
 
-    def _defer(self, request: Request, exchange: Exchange) -> list[ResponseBatchItem]:
+    async def _repeat(self, prepared: Prepared, exchange: Exchange) -> Answer | None:
+        """The prepared answer to a request, if it is still right and the client may have it."""
+        if prepared.server is not self.server:
+            return None
+        repetition = Repetition(prepared, self.seam, self.message_limits, exchange)
+        try:
+            batch = await self.store.run(
+                repetition.read, account=exchange.identity.name, on_commit=repetition.publish
+            )
+        except Outdated:
+            self.prepared.forget(prepared.data)
+            return None
+        except (NotRepeated, StateChanged, StoreError):
+            return None
+        exchange.objects, exchange.prepared_notes = batch.objects, prepared.notes
+        return Answer(batch.results, message=batch.message)
+
+    async def _due_for(self, request: Request, identity: Identity) -> list[DeferredRequest]:
+        """The requests of an account that are due, and those that it wants to be processed now."""
+        now = self.clock()
+        before, values = now - self.asynchronous_delay, values_to_process(request)
+        return await self.store.run(
+            lambda reader: AsynchronousRequests(reader, now).due_for(identity, before, values)
+        )
+
+    async def _defer(
+        self, request: Request, exchange: Exchange, data: bytes
+    ) -> list[ResponseBatchItem]:
         """Accept a request that is carried out later, unless its response would be too large."""
-        random = self.server.settings.random
-        pending = self._asynchronous.defer(request, exchange.identity, self.clock(), random)
-        refusal = refusal_of_size(request, Answer(pending), exchange)
-        if refusal is None:
-            return pending
-        self._asynchronous.withdraw(pending)
-        return [refusal]
+        random, now = self.server.settings.random, self.clock()
 
-    async def _finish(self, request: Request, plan: Plan, exchange: Exchange) -> Batch:
+        def accept(transaction: Transaction) -> list[ResponseBatchItem]:
+            revision = read_revision(transaction)
+            if revision != exchange.revision:
+                raise StateChanged(revision)
+            transaction.note_time(exchange.now)
+            requests = AsynchronousRequests(transaction, now)
+            pending = requests.defer(request, data, exchange.identity, random)
+            refusal = refusal_of_size(request, Answer(pending), exchange)
+            if refusal is not None:
+                raise ResponseTooLarge(refusal)
+            return pending
+
+        epoch = self.epoch
+        while True:
+            try:
+                return await self.store.run(accept, writes=True)
+            except ResponseTooLarge as error:
+                return [error.refusal]
+            except StateChanged as changed:
+                await self._follow(changed, exchange, epoch)
+
+    async def _finish(
+        self, request: Request, plan: Plan, exchange: Exchange, complete: Complete | None = None
+    ) -> Batch:
         """Carry out a request now."""
-        execution = Execution(self.server, self.seam, self.message_limits, request, plan, exchange)
-        batch = await execution.finish(self.store, self.computer)
-        exchange.objects = batch.objects
-        return batch
+        # A request that is carried out later has no connection.
+        epoch = self.epoch if complete is None else None
+        while True:
+            execution = Execution(
+                self.server, self.seam, self.message_limits, request, plan, exchange, complete
+            )
+            try:
+                batch = await execution.finish(self.store, self.computer)
+            except StateChanged as changed:
+                await self._follow(changed, exchange, epoch)
+                continue
+            exchange.objects = batch.objects
+            if batch.has_changed_state:
+                await self.following.announce()
+            return batch
+
+    async def _follow(self, changed: StateChanged, exchange: Exchange, epoch: int | None) -> None:
+        """Read what has changed, and check the client of a message again.
+
+        ``epoch`` is that of its connection, if it has one. AdmitAgain if the connection may belong to
+        another account; OperationError if the client must not be served any longer.
+        """
+        if changed.revision != self.server.state.revision:
+            await self.following.read(changed.revision)
+        exchange.revision = self.server.state.revision
+        identity = exchange.identity
+        if identity.is_internal:
+            return
+        has_credentials = exchange.request is not None and exchange.request.header.authentication
+        has_changed = self.epoch != epoch
+        if has_changed and epoch is not None and not has_credentials:
+            raise AdmitAgain  # before all else, which is about the account that it had
+        self.require_current(identity)
+        if not has_changed:
+            return
+        if identity.tenant and self.server.state.tenants.find(identity.tenant) is None:
+            raise AuthenticationError(
+                ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, "the tenant of the account was removed"
+            )
 
     # --- helpers ---------------------------------------------------------------------------------
-
-    @property
-    def _asynchronous(self) -> AsynchronousRequests:
-        return AsynchronousRequests(self.server.state.deferrals)
 
     def _now(self) -> datetime:
         """The time in whole seconds, as a Date-Time of KMIP is (KMIP 1.4 §9.1.1.4)."""

@@ -7,6 +7,8 @@ option Undo can roll all of them back (KMIP 1.4 §6.13).
 """
 
 import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from kmipkit.errors import OperationError
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
@@ -14,13 +16,13 @@ from kmipkit.spec.enums import BatchErrorContinuationOption, ResultReason, Resul
 from kmipkit_server.engine import response
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.budget import Budget, MessageLimits
-from kmipkit_server.engine.call import Call, WriteRequired
+from kmipkit_server.engine.call import Call, SeparateChange, WriteRequired
 from kmipkit_server.engine.computing import ComputationNeeded, Computer, Results
-from kmipkit_server.engine.exchange import Exchange
+from kmipkit_server.engine.exchange import Exchange, StateChanged
 from kmipkit_server.engine.plan import Plan
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import Request, UnreadableItem, require_readable
-from kmipkit_server.engine.response import Answer, failure, refusal_of_size
+from kmipkit_server.engine.response import Answer, Repeated, failure, refusal_of_size
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
 from kmipkit_server.store.base import (
@@ -46,6 +48,10 @@ _DAMAGED = OperationError(
 )
 
 
+Complete = Callable[[Transaction, Sequence[ResponseBatchItem]], None]
+"""What is done in the transaction of a message when all of its results are known."""
+
+
 class BatchRolledBack(Exception):
     """Rolls back the whole transaction of a message; has the batch with the results to send."""
 
@@ -57,8 +63,8 @@ class Execution:
     """One message while it is carried out."""
 
     __slots__ = (
-        "_budget", "_call", "_exchange", "_identity", "_plan", "_request", "_results", "_runs", "_seam",
-        "_server",
+        "_budget", "_call", "_complete", "_exchange", "_identity", "_plan", "_request", "_results",
+        "_runs", "_seam", "_server",
     )  # fmt: skip
 
     def __init__(
@@ -69,13 +75,16 @@ class Execution:
         request: Request,
         plan: Plan,
         exchange: Exchange,
+        complete: Complete | None = None,
     ) -> None:
+        """``complete`` is called with the results in the transaction of their changes, if it has any."""
         self._server = server
         self._seam = seam
         self._request = request
         self._plan = plan
         self._exchange = exchange
         self._identity = exchange.identity
+        self._complete = complete
         self._budget = Budget(limits)
         self._results: Results | None = None
         """The results of computations in earlier runs."""
@@ -85,6 +94,7 @@ class Execution:
 
     async def finish(self, store: Store, computer: Computer) -> Batch:
         """Run the message until it has all results of its computations; the batch of the last run."""
+        proceed: Callable[[], Awaitable[None]]
         while True:
             # The store may call a run several times. Each has a batch of its own, and all of them
             # are ended, but only that of the committed run is published.
@@ -92,6 +102,11 @@ class Execution:
                 return await self._run_in(store)
             except ComputationNeeded as needed:
                 task, self._results = needed.task, needed.results
+                identity = self._identity
+                most = self._server.state.tenants.limits_of(identity.tenant).workers
+                proceed = partial(computer.carry_out, task, identity.name, self._results, most)
+            except SeparateChange as needed:
+                proceed = partial(store.run, needed.change, writes=True)
             except BatchRolledBack as rollback:
                 batch = rollback.batch
                 batch.exchanges_roles = False
@@ -101,7 +116,7 @@ class Execution:
                 for batch in self._runs:
                     batch.end()
                 self._runs.clear()
-            await computer.carry_out(task, self._identity.name, self._results)
+            await proceed()
 
     async def _run_in(self, store: Store) -> Batch:
         """Run the message on a view of the store if it can be, otherwise in a transaction.
@@ -145,7 +160,20 @@ class Execution:
     def _write(self, transaction: Transaction) -> Batch | Steps[Batch]:
         """Run the message in a transaction."""
         transaction.note_time(self._exchange.now)
-        return self._run(transaction)
+        outcome = self._run(transaction)
+        if self._complete is None and not self._seam.written:
+            return outcome
+        return self._completed(outcome, transaction)
+
+    def _completed(self, outcome: Batch | Steps[Batch], transaction: Transaction) -> Steps[Batch]:
+        """Finish a run, and do what belongs to its end in the same transaction."""
+        batch = outcome if isinstance(outcome, Batch) else (yield from outcome)
+        for written in self._seam.written:
+            for item, result in zip(self._request.items, batch.results, strict=False):
+                written(batch, transaction, item, result)
+        if self._complete is not None:
+            self._complete(transaction, batch.results)
+        return batch
 
     def _read_only(self, store: Reader) -> Batch | Steps[Batch]:
         """Run the message without what can be noted another time."""
@@ -158,6 +186,7 @@ class Execution:
             is_single=len(request.items) == 1, can_write=can_write,
         )  # fmt: skip
         self._runs.append(batch)
+        self._exchange.notes = ()
         if not batch.is_single:
             return self._steps(batch)
         result, _ = self._run_item(batch, request.items[0], self._plan.rows[0])
@@ -209,6 +238,7 @@ class Execution:
             # previous operations" (KMIP 1.4 §6.13).
             batch.results = response.undone(batch.results)
             batch.encoded = []
+            batch.exchange.notes = ()
             raise BatchRolledBack(batch)
         return option == CONTINUE
 
@@ -224,12 +254,14 @@ class Execution:
             return self._run_operation(batch, require_readable(item), row)
         except OperationError as error:
             if error.limit is not None:
-                batch.server.state.limits_reached[error.limit] += 1
+                batch.limits_reached += (error.limit,)
             return failure(batch.version, error, item), None
         except Damaged as error:
             log.error("%s: %s", batch.identity.name, error)
             return failure(batch.version, _DAMAGED, item), None
-        except (WriteRequired, ComputationNeeded, ReadingTooLong, StoreError):
+        except (
+            WriteRequired, SeparateChange, StateChanged, ComputationNeeded, ReadingTooLong, StoreError
+        ):  # fmt: skip
             raise
         except Exception:
             # Only a defect of the server gets here, so any exception is caught: one bad handler
@@ -277,18 +309,28 @@ class Execution:
             payload = response.without_output(payload)
         result = response.success(item, payload)
         batch = call.batch
-        if batch.is_single:
-            message = response.message(call.version, [result], batch.exchange)
-            self._budget.require_size(len(message))
-            batch.message = message
-            return result, None
         encoded = response.encoded_item(call.version, result)
         self._budget.require_size(batch.size + len(encoded))
-        return result, encoded
+        if not batch.is_single:
+            return result, encoded
+        batch.message = response.message(call.version, [result], batch.exchange, [encoded])
+        self._budget.require_size(len(batch.message))
+        # What a full disk leaves to be noted later is noted by the next request: no repetition.
+        is_complete = batch.can_write and batch.transaction is None
+        if call.repeatable is not None and is_complete and not (call.notes or call.obligations):
+            batch.repeated = Repeated(call.repeatable, row, encoded)
+        return result, None
 
     def _note(self, batch: Batch, result: ResponseBatchItem) -> None:
         """Note the result of an item, and the objects that it was about."""
         call, self._call = self._call, None
+        if (
+            call is not None
+            and call.notes
+            and result.result_status is not ResultStatus.OPERATION_FAILED
+        ):
+            position = len(batch.results)
+            batch.exchange.notes += tuple((position, each) for each in call.notes)
         batch.results.append(result)
         batch.objects.append(() if call is None else call.named + call.identifiers)
 
@@ -303,6 +345,7 @@ class Execution:
         """Log failures and call the hooks at the end of a request: once, however often it ran."""
         if batch.has_failures:
             _log_failures(batch)
+            batch.server.state.limits_reached.update(batch.limits_reached)
         for finished in self._seam.finished:
             for item, result in zip(self._request.items, batch.results, strict=False):
                 finished(batch, item, result)

@@ -2,9 +2,10 @@
 
 The first part has an Init Indicator, all later ones the Correlation Value of the first response,
 the last one a Final Indicator. Between parts, a computation is in memory only, for a limited time,
-and only its owner can continue it.
+and only its owner can continue it. Another process hands the message over (:mod:`.handing_over`).
 """
 
+from collections import Counter
 from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,8 @@ from kmipkit_server.identity.identity import Holder
 from kmipkit_server.identity.shares import require_share
 
 MAX_COMPUTATIONS = 1024
-"""Unfinished computations of all clients at the same time, at most."""
+"""Unfinished computations of all clients at the same time in one process, at most: it is the memory of
+this process that they take."""
 MAX_COMPUTATIONS_PER_ACCOUNT = MAX_COMPUTATIONS // 8
 """Of these, the computations of one account."""
 
@@ -174,11 +176,10 @@ class Computations:
         """Keep a computation. OperationError: Server Limit Exceeded if there are too many."""
         self._remove_expired(now)
         if value not in self._table:
-            accounts = [each.owner[0] for each in self._table.values()]
+            accounts = Counter(each.owner[0] for each in self._table.values())
             require_share(
                 "unfinished operations in several parts",
-                accounts.count(computation.owner[0]), MAX_COMPUTATIONS_PER_ACCOUNT,
-                len(accounts), MAX_COMPUTATIONS,
+                computation.owner[0], accounts, MAX_COMPUTATIONS_PER_ACCOUNT, MAX_COMPUTATIONS,
             )  # fmt: skip
         self._table[value] = computation
 

@@ -22,6 +22,8 @@ class Plan(NamedTuple):
     """Whether to defer it if the client leaves the decision to the server."""
     is_immediate: bool
     """Whether it must not be deferred."""
+    parts: Sequence[bytes]
+    """The Correlation Values of the operations in several parts that it goes on with."""
 
 
 LARGE_PART = 32 * 1024
@@ -34,6 +36,12 @@ def _has_large_part(payload: object) -> bool:
         return False
     data = getattr(payload, "data", None)
     return isinstance(data, bytes) and len(data) > LARGE_PART
+
+
+def _parts(request: Request) -> list[bytes]:
+    payloads = (getattr(item, "request_payload", None) for item in request.items)
+    values = (getattr(payload, "correlation_value", None) for payload in payloads)
+    return [value for value in values if value is not None]
 
 
 class Planner:
@@ -75,4 +83,4 @@ class Planner:
                 is_immediate = is_immediate or row.is_immediate
         # A transaction cannot leave the event loop once a look-up turns out to take long.
         slow = slow or (writes and scans)
-        return Plan(rows, writes, slow, takes_long, is_immediate)
+        return Plan(rows, writes, slow, takes_long, is_immediate, _parts(request))

@@ -78,6 +78,9 @@ class Registry:
     def __iter__(self) -> Iterator[ServedOperation]:
         return iter(self._rows.values())
 
+    def __contains__(self, operation: object) -> bool:
+        return operation in self._rows
+
     def find(self, code: object, version: Version) -> ServedOperation | None:
         """The row of an operation, if the server and the version have it."""
         return self._by_version[version].get(code)  # type: ignore[call-overload, no-any-return]  # a request may have any code

@@ -75,6 +75,21 @@ def _stop(error: RemoteProtocolError) -> bool:
     raise error
 
 
+def require_version(request: Request, offered: tuple[Version, ...]) -> None:
+    """Refuse a request in a version that is not offered; RemoteProtocolError names those that are.
+
+    Clients do not know them when they ask for them, so Discover Versions is answered in each version.
+    """
+    if request.version in offered:
+        return
+    if any(item.operation is not Operation.DISCOVER_VERSIONS for item in request.items):
+        supported = ", ".join(map(str, offered))
+        raise RemoteProtocolError(
+            f"KMIP {request.version} is not supported; supported versions are {supported}",
+            cause=Cause.UNSUPPORTED_VERSION,
+        )
+
+
 def count_items(data: bytes) -> int:
     """The batch items of a message, counted without decoding them; any number if it is malformed."""
     count, at = 0, 8

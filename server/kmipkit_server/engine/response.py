@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
-from kmipkit.model.headers import ProtocolVersion, ResponseHeader
-from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem, ResponseMessage
+from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
 from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.item_types import ItemType
@@ -17,7 +16,10 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.exchange import Exchange
+from kmipkit_server.engine.registry import ServedOperation
+from kmipkit_server.engine.repeatable import Repeatable
 from kmipkit_server.engine.request import Request, UnreadableItem
+from kmipkit_server.engine.response_header import response_header
 
 log = logging.getLogger("kmipkit.server")
 
@@ -113,25 +115,34 @@ def message(
     encoded: Sequence[bytes | None] = (),
 ) -> bytes:
     """The encoded response; ``encoded`` has the items that are encoded already, in their places."""
-    correlation_value = exchange.correlation_value(version)
-    if correlation_value is not None and log.isEnabledFor(logging.DEBUG):
+    header = response_header(version, exchange, len(items))
+    if log.isEnabledFor(logging.DEBUG) and exchange.correlation_value(version) is not None:
         operations = ", ".join(operation_title(item.operation) for item in items)
-        log.debug("response %s to %s", correlation_value, operations)
-    header = ResponseHeader(
-        protocol_version=ProtocolVersion.of(version),
-        time_stamp=exchange.now,
-        server_correlation_value=correlation_value,
-        server_hashed_password=exchange.identity.proof,
-        batch_count=len(items),
-    )
+        log.debug("response %s to %s", exchange.correlation_value(version), operations)
     if not encoded:
-        response = ResponseMessage(response_header=header, batch_items=tuple(items))
-        return encode(response, version, strict=False)
-    parts = [encode(header, version, tag=Tag.RESPONSE_HEADER, strict=False)]
-    for item, part in zip(items, encoded, strict=True):
-        parts.append(part if part is not None else encoded_item(version, item))
-    parts.insert(0, _STRUCTURE.pack(_RESPONSE_MESSAGE, sum(map(len, parts))))
-    return b"".join(parts)
+        return framed(header, *[encoded_item(version, item) for item in items])
+    return framed(
+        header,
+        *[
+            encoded_item(version, item) if part is None else part
+            for item, part in zip(items, encoded, strict=True)
+        ],
+    )
+
+
+def framed(*parts: bytes) -> bytes:
+    """The message of an encoded header and encoded items, or of the parts of these."""
+    content = b"".join(parts)
+    return _STRUCTURE.pack(_RESPONSE_MESSAGE, len(content)) + content
+
+
+class Repeated(NamedTuple):
+    """The only result of a message, which may be given again."""
+
+    repeatable: Repeatable
+    row: ServedOperation
+    encoded: bytes
+    """Its encoded item."""
 
 
 class Answer(NamedTuple):
@@ -143,12 +154,23 @@ class Answer(NamedTuple):
     message: bytes | None = None
     """The whole response, if it is encoded."""
     exchanges_roles: bool = False
+    objects: Sequence[tuple[str, ...]] = ()
+    """The Unique Identifiers that each item named and returned."""
+    repeated: Repeated | None = None
 
     def encode(self, version: Version, exchange: Exchange) -> bytes:
         """The whole response."""
         if self.message is not None:
             return self.message
         return message(version, self.results, exchange, self.encoded)
+
+
+class ResponseTooLarge(Exception):
+    """The response to an asynchronous request would be too large, so that it is not accepted."""
+
+    def __init__(self, refusal: ResponseBatchItem) -> None:
+        super().__init__()
+        self.refusal = refusal
 
 
 def refusal_of_size(

@@ -12,6 +12,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.exchange import Exchange
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import UnreadableItem
+from kmipkit_server.store.base import Transaction
 
 
 class Hook:
@@ -22,6 +23,15 @@ class Hook:
 
     def after(self, call: Call, row: ServedOperation, item: RequestBatchItem) -> None:
         """Run after an operation that succeeded, in its transaction; an OperationError undoes it."""
+
+    def written(
+        self,
+        batch: Batch,
+        transaction: Transaction,
+        item: RequestBatchItem | UnreadableItem,
+        result: ResponseBatchItem,
+    ) -> None:
+        """Run at the end of the transaction of a message, for each result; a StoreError undoes all."""
 
     def finished(
         self, batch: Batch, item: RequestBatchItem | UnreadableItem, result: ResponseBatchItem
@@ -51,6 +61,11 @@ class Seam:
         self.after: list[Callable[[Call, ServedOperation, RequestBatchItem], None]] = [
             hook.after for hook in hooks if _overrides(hook, "after")
         ]
+        self.written: list[
+            Callable[
+                [Batch, Transaction, RequestBatchItem | UnreadableItem, ResponseBatchItem], None
+            ]
+        ] = [hook.written for hook in hooks if _overrides(hook, "written")]
         self.finished: list[
             Callable[[Batch, RequestBatchItem | UnreadableItem, ResponseBatchItem], None]
         ] = [hook.finished for hook in hooks if _overrides(hook, "finished")]

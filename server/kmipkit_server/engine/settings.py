@@ -1,7 +1,7 @@
 """The settings of a server: its name, and the choices that the standard leaves to servers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kmipkit_certs.revocation_status import PeerCertificate
@@ -44,3 +44,5 @@ class Settings:
     """The certificates (DER) at which a chain must end for Validate to call it valid."""
     revocation: Callable[[PeerCertificate], ValidityIndicator] = _never_revoked
     """What the revocation lists say about a certificate, for Validate."""
+    request_key: bytes = field(default=b"", repr=False)
+    """Keys the digests of requests that are stored; see :mod:`kmipkit_server.engine.request_digest`."""

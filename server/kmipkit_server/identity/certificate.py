@@ -6,16 +6,55 @@ that it creates, so several certificates (renewals, members of a cluster) may ha
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import ClassVar
 
 from cryptography import x509
 from kmipkit_certs.identity import NoName, client_name, require_not_reserved
 from kmipkit_certs.revocation_status import MALFORMED, PeerCertificate
 
+from kmipkit.spec.enums import ResultReason
 from kmipkit_server.identity.identity import SYSTEM, Identity
+from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.owners import is_of_tenant
 
 
 class NoIdentity(Exception):
     """The certificate does not name a client; the text says why."""
+
+    reason: ClassVar[ResultReason] = ResultReason.AUTHENTICATION_NOT_SUCCESSFUL
+    """What a KMIP client gets."""
+    status: ClassVar[HTTPStatus] = HTTPStatus.FORBIDDEN
+    """What a client of the application beside KMIP gets."""
+
+    @property
+    def answer(self) -> str:
+        """What the client learns."""
+        return str(self)
+
+
+class ManyTenants(NoIdentity):
+    """Several tenants claim the certificate. The text names them, so that the client does not get it."""
+
+    @property
+    def answer(self) -> str:
+        """What the client learns."""
+        return (
+            "the server cannot tell to whom the certificate belongs; ask its administrator, whose log"
+            " says why"
+        )
+
+
+class Unavailable(NoIdentity):
+    """The store cannot tell at the moment to whom the certificate belongs; the text is for the log."""
+
+    reason: ClassVar[ResultReason] = ResultReason.GENERAL_FAILURE
+    status: ClassVar[HTTPStatus] = HTTPStatus.SERVICE_UNAVAILABLE
+
+    @property
+    def answer(self) -> str:
+        """What the client learns."""
+        return StoreError.explanation
 
 
 MAX_CACHED = 1024
@@ -61,13 +100,17 @@ class IdentityRule:
         except NoName as error:
             raise NoIdentity(str(error)) from None
         account = self.accounts.get(name, name)
-        if account == SYSTEM.name:
-            raise NoIdentity("the account of the certificate is that of the server itself")
+        if account == SYSTEM.name or is_of_tenant(account):
+            raise NoIdentity(
+                f"identity.accounts gives the certificate of {name!r} the account {account!r}, which no"
+                " certificate can have"
+            )
         try:
             return Identity(
                 account,
                 certificate=PeerCertificate.of(certificate),
                 certificate_expires=certificate.not_valid_after_utc,
+                presented=der,
             )
         except MALFORMED as error:
             raise NoIdentity(f"the certificate is malformed: {error}") from None

@@ -1,4 +1,4 @@
-"""Users and their credentials: objects that belong to the server (3.0).
+"""Users and their credentials: objects that belong to the server, or to a tenant (3.0).
 
 A user is linked to its credentials. Only those that are usable now are valid: a user or credential
 whose Deactivation Date has passed is deactivated, whatever state was stored when it was last written
@@ -24,6 +24,7 @@ from kmipkit.ttlv.tree import Item
 from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.store.base import Criterion, Damaged, LocateQuery, Reader, Record
 from kmipkit_server.store.criteria import is_met
+from kmipkit_server.store.owners import is_of_tenant, owner_name, tenant_of
 
 log = logging.getLogger("kmipkit.server")
 
@@ -56,12 +57,13 @@ def account_name(user: Record) -> str:
     if user.material:
         return user.material.decode()
     name: str = user.attributes.get(Tag.NAME).name_value
-    return name
+    # No name leads into a tenant.
+    return account_material(name).decode() if is_of_tenant(name) else name
 
 
 def account_of(user: Record) -> Identity:
-    """The account of a user."""
-    return Identity(account_name(user), user=user.id)
+    """The account of a user, in the tenant to which the user belongs."""
+    return Identity(owner_name(tenant_of(user.owner), account_name(user)), user=user.id)
 
 
 def is_usable(record: Record, now: datetime) -> bool:
@@ -75,14 +77,17 @@ def is_usable(record: Record, now: datetime) -> bool:
 
 
 class Directory(NamedTuple):
-    """The users and credentials of a store at a time."""
+    """The users and credentials of a tenant, or of the server, at a time."""
 
     reader: Reader
+    """The part of the store that the tenant sees."""
     now: datetime
+    owner: str = SYSTEM.name
+    """To whom they belong."""
 
     def user(self, name: str) -> Record | None:
         """The user of this name, usable or not."""
-        records = map(self._get, self.reader.find_by_name(SYSTEM.name, name))
+        records = map(self._get, self.reader.find_by_name(self.owner, name))
         return next(
             (record for record in records if record and record.object_type is ObjectType.USER), None
         )
@@ -93,7 +98,7 @@ class Directory(NamedTuple):
             return
         for link in user.attributes.all(Tag.CREDENTIAL_LINK):
             by_name = isinstance(link, NameReference)
-            for identifier in self.reader.find_by_name(SYSTEM.name, link) if by_name else (link,):
+            for identifier in self.reader.find_by_name(self.owner, link) if by_name else (link,):
                 record = self._get(identifier)
                 if record and record.object_type is object_type and is_usable(record, self.now):
                     yield record
@@ -123,7 +128,7 @@ class Directory(NamedTuple):
         return next((user for user in users if user is not None), None)
 
     def has_users(self) -> bool:
-        """Whether the server has any users."""
+        """Whether there are any users."""
         return next(self._all(ObjectType.USER), None) is not None
 
     def _usable(self, object_type: ObjectType, *criteria: Criterion) -> Iterator[Record]:
@@ -134,7 +139,7 @@ class Directory(NamedTuple):
         of_type = Criterion(
             Tag.OBJECT_TYPE, Item(Tag.OBJECT_TYPE, ItemType.ENUMERATION, int(object_type))
         )
-        query = LocateQuery(owner=SYSTEM.name, criteria=(*criteria, of_type), now=self.now)
+        query = LocateQuery(owner=self.owner, criteria=(*criteria, of_type), now=self.now)
         records = map(self._get, self.reader.locate(query).ids)
         # The index alone must not decide who logs in: see kmipkit_server.store.criteria.
         return (record for record in records if record is not None and is_met(query, record))
@@ -160,3 +165,21 @@ def _is_certificate(record: Record, peer: PeerCertificate) -> bool:
         return False
     stored = decode(Certificate, material[2:], Version(material[0], material[1]))
     return PeerCertificate.parse(stored.certificate_value).signed_hash == peer.signed_hash
+
+
+def linked_groups(reader: Reader, identity: Identity) -> frozenset[str]:
+    """Identifiers and names of the Groups to which the user of an account is linked; none without one.
+
+    A Group that is destroyed or deactivated counts no longer.
+    """
+    user = None if identity.user is None else reader.get(identity.user)
+    if user is None:
+        return frozenset()
+    found: set[str] = set()
+    for link in user.attributes.all(Tag.GROUP_LINK):
+        is_name = isinstance(link, NameReference)
+        for identifier in reader.find_by_name(identity.system, link) if is_name else (link,):
+            group = reader.get(identifier)
+            if group is not None and group.object_type is ObjectType.GROUP:
+                found |= {group.id, *(name.name_value for name in group.attributes.all(Tag.NAME))}
+    return frozenset(found)

@@ -2,7 +2,7 @@
 
 After a few failures, each attempt must wait, and each time longer. An address from which a user has
 logged in correctly does not wait for the guesses of others, so that guessing does not shut the user
-out. The counts are in memory only.
+out. The counts of this module are in memory; :mod:`.shared_guesses` has those of several processes.
 """
 
 import time
@@ -57,7 +57,7 @@ class Guesses:
 
         OperationError: Authentication Not Successful if too many attempts wait already.
         """
-        if _Key(user, address) in self._correct:
+        if self.knows(user, address):
             return
         now = self.clock()
         begin = now
@@ -65,18 +65,24 @@ class Guesses:
             if now - failures.last >= FORGET_AFTER:
                 failures.count = 0
             begin = max(begin, failures.next_attempt)
-        if begin - now > MAX_WAIT:
-            raise OperationError(
-                ResultReason.AUTHENTICATION_NOT_SUCCESSFUL,
-                "too many failed attempts; try again in a minute",
-                "password_attempts",
-            )
+        require_short_wait(begin - now)
         for failures in self._entries(user, address):
             # Reserved before the result is known, so that attempts at the same time wait as well.
-            failures.next_attempt = begin + _delay(failures.count)
+            failures.next_attempt = begin + delay_after(failures.count)
             failures.last = begin
         if begin > now:
             await trio.sleep(begin - now)
+
+    def knows(self, user: str, address: str) -> bool:
+        """Whether the user has logged in from this address, and nobody has failed from it since."""
+        return _Key(user, address) in self._correct
+
+    async def note(self, user: str, address: str, *, is_correct: bool) -> None:
+        """Note the result of an attempt."""
+        if is_correct:
+            self.succeeded(user, address)
+        else:
+            self.failed(user, address)
 
     def failed(self, user: str, address: str) -> None:
         """Note that an attempt has failed."""
@@ -85,7 +91,7 @@ class Guesses:
         for failures in self._entries(user, address):
             failures.count += 1
             failures.last = now
-            failures.next_attempt = max(failures.next_attempt, now + _delay(failures.count))
+            failures.next_attempt = max(failures.next_attempt, now + delay_after(failures.count))
 
     def succeeded(self, user: str, address: str) -> None:
         """Note that a user has logged in."""
@@ -97,11 +103,7 @@ class Guesses:
             self._correct.popitem(last=False)
 
     def _entries(self, user: str, address: str) -> Iterator[_Failures]:
-        # The user's own count stops guesses from many addresses, the address's those of many users.
-        keys = [_Key(user, None)] if user else []
-        if address:
-            keys.append(_Key(None, address))
-        for key in keys:
+        for key in keys_of(user, address):
             failures = self._failures.setdefault(key, _Failures())
             self._failures.move_to_end(key)
             if len(self._failures) > MAX_ENTRIES:
@@ -109,7 +111,27 @@ class Guesses:
             yield failures
 
 
-def _delay(failures: int) -> float:
+def keys_of(user: str, address: str) -> list[_Key]:
+    """What an attempt counts for: the user, from any address, and the address, for any user.
+
+    The user's own count stops guesses from many addresses, the address's those of many users.
+    """
+    keys = [_Key(user, None)] if user else []
+    return [*keys, _Key(None, address)] if address else keys
+
+
+def require_short_wait(seconds: float) -> None:
+    """Refuse an attempt that would have to wait long: Authentication Not Successful."""
+    if seconds > MAX_WAIT:
+        raise OperationError(
+            ResultReason.AUTHENTICATION_NOT_SUCCESSFUL,
+            "too many failed attempts; try again in a minute",
+            "password_attempts",
+        )
+
+
+def delay_after(failures: int) -> float:
+    """The seconds between attempts after so many failures."""
     if failures < FREE_FAILURES:
         return 0.0
     return min(MAX_DELAY, FIRST_DELAY * 2.0 ** min(failures - FREE_FAILURES, 10))

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from kmipkit_server.store.base import Reader
+
 SETTING = "provisioned client certificates"
 
 NO_EXPIRATION = datetime(9999, 1, 1, tzinfo=UTC)
@@ -41,8 +43,15 @@ def pack(table: Table, now: datetime) -> bytes:
     return json.dumps(rows).encode()
 
 
-def unpack(data: bytes) -> dict[bytes, Provisioned]:
-    """The table from its stored form."""
+def read(reader: Reader) -> dict[bytes, Provisioned]:
+    """The table as a store has it."""
+    return unpack(reader.setting(SETTING))
+
+
+def unpack(data: bytes | None) -> dict[bytes, Provisioned]:
+    """The table from its stored form; None if there has never been one."""
+    if data is None:
+        return {}
     return {
         bytes.fromhex(key): Provisioned(
             account, datetime.fromisoformat(ends), datetime.fromisoformat(expires), identifier

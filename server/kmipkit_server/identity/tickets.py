@@ -1,16 +1,19 @@
 """Tickets of Login and Delegated Login (KMIP 2.1 §6.1.12, §6.1.30, §6.1.31).
 
-A ticket stands for the account to which it was issued, until it expires. Its session is in memory
-only, and ends with the process. A ticket whose requests are used up is remembered until it expires,
-so that its holder gets the right Result Reason: Usage Limit Exceeded, "the usage limits or request
-count has been exceeded" (KMIP 2.1 §11.46).
+A ticket stands for the account to which it was issued, until it expires. Its session is an entry of the
+store, under the hash of its value: so every process of the server knows it, it survives a restart, and
+nobody who reads the store can use it. A ticket whose requests are used up is remembered until it
+expires, so that its holder gets the right Result Reason: Usage Limit Exceeded, "the usage limits or
+request count has been exceeded" (KMIP 2.1 §11.46).
 """
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
+import msgspec
 from kmipkit_certs.revocation_status import PeerCertificate
 
 from kmipkit.errors import OperationError
@@ -19,11 +22,19 @@ from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import ResultReason, TicketType
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.identity.shares import require_share
+from kmipkit_server.identity.stored_identity import StoredCertificate, StoredIdentity
+from kmipkit_server.store.base import Entry, Reader, Transaction
+
+VALID, SPENT = "ticket", "spent ticket"
+KINDS = (VALID, SPENT)
+"""The kinds of entries: tickets, and those whose requests are used up."""
 
 MAX_TICKETS = 4096
 """Valid tickets of all accounts at the same time, at most."""
 MAX_TICKETS_PER_ACCOUNT = MAX_TICKETS // 8
 """Of these, the tickets of one account."""
+
+INVALID = "the ticket is invalid or has expired"
 
 SIZE = 32
 """Bytes of a Ticket Value."""
@@ -67,26 +78,50 @@ class Session:
     """The client certificate of the connection on which it was requested."""
 
 
+class _Stored(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of an entry."""
+
+    account: StoredIdentity
+    requests: int | None = None
+    operations: int | None = None
+    parent: bytes | None = None
+    certificate: StoredCertificate | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Stored).decode
+
+
 Revocation = Callable[[PeerCertificate], str | None]
 """Returns why a certificate is not valid any longer; None if it is."""
 
 
+class MustWrite(Exception):
+    """What is to be done with a ticket changes the store: it must be done in a transaction."""
+
+
+def key_of(value: bytes) -> bytes:
+    """What identifies a ticket in the store, and says nothing about its value, which is random."""
+    return sha256(value).digest()
+
+
 class Tickets:
-    """The rules for tickets, over a table of sessions by Ticket Value.
+    """The rules for tickets, over the store.
 
     A ticket that was requested with another ticket is bounded by it: it has no other rights, ends
     with it, and its requests are also requests of the other one. Otherwise the holder of a ticket
     for one request could renew it for ever.
     """
 
-    def __init__(self, sessions: MutableMapping[bytes, Session]) -> None:
-        self._sessions = sessions
+    def __init__(self, store: Reader, now: datetime) -> None:
+        """Changes need a :class:`.Transaction`: MustWrite if the store is a view."""
+        self._store = store
+        self._now = now
 
     def issue(
         self,
         account: Identity,
         value: bytes,
-        now: datetime,
         lease: timedelta,
         limits: Limits,
         rights: tuple[Right, ...] | None,
@@ -96,19 +131,9 @@ class Tickets:
         OperationError: Server Limit Exceeded if there are too many, Usage Limit Exceeded if the
         ticket of the request has no further request to pass on, Invalid Ticket if it has ended.
         """
-        self._remove_expired(now)
-        if len(self._sessions) >= MAX_TICKETS:
-            self._remove(lambda session: session.limits.are_used_up)
-        holders = [
-            session.account.name
-            for session in self._sessions.values()
-            if not session.limits.are_used_up
-        ]
-        require_share(
-            "valid tickets",
-            holders.count(account.name), MAX_TICKETS_PER_ACCOUNT, len(holders), MAX_TICKETS,
-        )  # fmt: skip
-        expires = now + lease
+        holders = self._make_room()
+        require_share("valid tickets", account.name, holders, MAX_TICKETS_PER_ACCOUNT, MAX_TICKETS)
+        expires = self._now + lease
         if account.ticket is not None:
             chain = self._chain(account.ticket)
             if chain is None:
@@ -117,77 +142,123 @@ class Tickets:
                 )
             _require_more_uses(chain.values(), 0)
             expires = min(expires, *(session.expires for session in chain.values()))
+        key = key_of(value)
         # The certificate and the proof belong to the connection of this request, not to the ticket.
         holder = Identity(
-            account.name, account.is_administrator, account.user, rights=rights, ticket=value
+            account.name, account.is_administrator, account.user, rights=rights, ticket=key
         )
-        self._sessions[value] = Session(
-            holder, expires, limits, account.ticket, account.certificate
-        )
+        session = Session(holder, expires, limits, account.ticket, account.certificate)
+        self._transaction.put_entry(_entry(key, session))
         return Ticket(ticket_type=TicketType.LOGIN, ticket_value=value)
 
-    def present(self, ticket: Ticket, now: datetime, operations: int) -> Identity:
+    def _make_room(self) -> dict[str, int]:
+        """Remove what has expired, and what is used up if there are many; who has valid tickets."""
+        transaction, now = self._transaction, self._now
+        for kind in KINDS:
+            transaction.remove_expired(kind, now)
+        holders, spent = (transaction.entry_owners(kind, now) for kind in KINDS)
+        if sum(holders.values()) + sum(spent.values()) >= MAX_TICKETS:
+            for each in transaction.entries(SPENT):
+                transaction.remove_entry(SPENT, each.key)
+        return holders
+
+    def present(self, ticket: Ticket, tenant: str, operations: int) -> Identity:
         """The account of a ticket. This uses one of its requests, and a number of operations.
 
-        OperationError: Invalid Ticket, Usage Limit Exceeded.
+        OperationError: Invalid Ticket, Usage Limit Exceeded. A ticket of another tenant is like one
+        that does not exist, and stays as it is.
         """
-        self._remove_expired(now)
-        value = ticket.ticket_value
-        chain = self._chain(value)
-        if chain is None:
-            raise OperationError(
-                ResultReason.INVALID_TICKET, "the ticket is invalid or has expired"
-            )
+        key = key_of(ticket.ticket_value)
+        chain = self._chain(key)
+        if chain is None or chain[key].account.tenant != tenant:
+            raise OperationError(ResultReason.INVALID_TICKET, INVALID)
         _require_more_uses(chain.values(), operations)
         for each, session in chain.items():
             limits = session.limits.after(operations)
             if limits != session.limits:
-                self._sessions[each] = replace(session, limits=limits)
-        return chain[value].account
+                self._replace(each, replace(session, limits=limits))
+        return chain[key].account
 
-    def end_revoked(self, ticket: Ticket, revocation: Revocation) -> None:
-        """End the sessions behind a ticket that were opened with a certificate that is revoked now.
+    def _replace(self, key: bytes, session: Session) -> None:
+        entry = _entry(key, session)
+        self._transaction.put_entry(entry)
+        if entry.kind == SPENT:
+            self._transaction.remove_entry(VALID, key)
+
+    def end_revoked(self, ticket: Ticket, tenant: str, revocation: Revocation) -> None:
+        """End the tickets of its chain that were opened with a certificate that is revoked now.
 
         Otherwise the thief of a certificate could keep its account by way of a ticket.
         """
-        for value, session in (self._chain(ticket.ticket_value) or {}).items():
+        key = key_of(ticket.ticket_value)
+        chain = self._chain(key)
+        if chain is None or chain[key].account.tenant != tenant:
+            return
+        for each, session in chain.items():
             if session.certificate is not None and revocation(session.certificate) is not None:
-                del self._sessions[value]
+                self._end(each)
 
-    def withdraw(self, ticket: Ticket, account: Identity, now: datetime) -> None:
+    def withdraw(self, ticket: Ticket, account: Identity) -> None:
         """End a ticket, with all that were requested with it.
 
         OperationError: Invalid Ticket if the account has no such ticket. A delegated ticket only
         ends itself, and those that were requested with it.
         """
-        self._remove_expired(now)
-        chain = self._chain(ticket.ticket_value)
+        key = key_of(ticket.ticket_value)
+        chain = self._chain(key)
         if (
             chain is None
-            or chain[ticket.ticket_value].account.name != account.name
+            or chain[key].account.name != account.name
             or (account.rights is not None and account.ticket not in chain)
         ):
             raise OperationError(ResultReason.INVALID_TICKET, "the account has no such ticket")
-        del self._sessions[ticket.ticket_value]
+        self._end(key)
 
-    def _chain(self, value: bytes) -> dict[bytes, Session] | None:
+    def valid(self) -> list[Session]:
+        """All sessions that have not ended and whose requests are not used up."""
+        entries = self._store.entries(VALID)
+        return [_session(each) for each in entries if each.is_valid(self._now)]
+
+    def _end(self, key: bytes) -> None:
+        for kind in KINDS:
+            self._transaction.remove_entry(kind, key)
+
+    @property
+    def _transaction(self) -> Transaction:
+        if not isinstance(self._store, Transaction):
+            raise MustWrite
+        return self._store
+
+    def _chain(self, key: bytes) -> dict[bytes, Session] | None:
         """The session of a ticket and of those behind it; None if one of them has ended."""
         chain: dict[bytes, Session] = {}
-        following: bytes | None = value
+        following: bytes | None = key
         while following is not None:
-            session = self._sessions.get(following)
-            if session is None:
+            entry = self._store.entry(VALID, following) or self._store.entry(SPENT, following)
+            if entry is None or not entry.is_valid(self._now):
                 return None
-            chain[following] = session
+            session = chain[following] = _session(entry)
             following = session.parent
         return chain
 
-    def _remove_expired(self, now: datetime) -> None:
-        self._remove(lambda session: session.expires < now)
 
-    def _remove(self, condition: Callable[[Session], bool]) -> None:
-        for value in [value for value, session in self._sessions.items() if condition(session)]:
-            del self._sessions[value]
+def _entry(key: bytes, session: Session) -> Entry:
+    content = _Stored(
+        StoredIdentity.of(session.account),
+        *session.limits,
+        parent=session.parent,
+        certificate=StoredCertificate.of(session.certificate),
+    )
+    kind = SPENT if session.limits.are_used_up else VALID
+    return Entry(kind, key, session.account.name, session.expires, _encode(content))
+
+
+def _session(entry: Entry) -> Session:
+    stored = _decode(entry.content)
+    limits = Limits(stored.requests, stored.operations)
+    certificate = None if stored.certificate is None else stored.certificate.restored()
+    account = stored.account.restored()
+    return Session(account, entry.expires, limits, stored.parent, certificate)
 
 
 def _require_more_uses(sessions: Iterable[Session], operations: int) -> None:

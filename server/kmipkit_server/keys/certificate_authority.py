@@ -7,6 +7,9 @@ Key and certificate are made for the first request that needs them, and stored l
 and in the transaction of the request. They belong to the server, so that administrators can find and get
 the certificate. The key is sensitive and not extractable, so that nobody can get it.
 
+Each tenant has authorities of its own, which belong to it, so that nobody who trusts the certificates of
+one tenant trusts those of another.
+
 A setting says which two objects they are. Their names are for administrators only, who can give the
 same names to other objects of the server.
 """
@@ -38,12 +41,12 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.keys.material import key_bytes
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, pack_object
 from kmipkit_server.store.base import Reader
+from kmipkit_server.store.owners import setting_of
 
 ALGORITHM, BITS = "rsa-3072", 3072
 """RSA, since every client can verify its signatures."""
@@ -88,7 +91,7 @@ SIGNATURE_COST = costs.rsa_operation(BITS)
 
 def authority(call: Call, kind: Kind = CERTIFY) -> AuthorityKey:
     """The authority, which is made if there is none yet. Needs a transaction."""
-    stored = _stored(call.store, kind, call.now)
+    stored = _stored(call.store, kind, call.now, call.identity.tenant)
     if stored is None:
         return _make(call, kind)
     key, certificate = stored
@@ -97,12 +100,12 @@ def authority(call: Call, kind: Kind = CERTIFY) -> AuthorityKey:
 
 def certificate(call: Call) -> bytes | None:
     """The certificate of Certify's authority in DER, if there is one."""
-    return stored_certificate(call.store, CERTIFY, call.now)
+    return stored_certificate(call.store, CERTIFY, call.now, call.identity.tenant)
 
 
-def stored_certificate(store: Reader, kind: Kind, now: datetime) -> bytes | None:
-    """The certificate of an authority in DER, if there is one."""
-    stored = _stored(store, kind, now)
+def stored_certificate(store: Reader, kind: Kind, now: datetime, tenant: str) -> bytes | None:
+    """The certificate of an authority in DER, if there is one; ``store`` is the part of the tenant."""
+    stored = _stored(store, kind, now, tenant)
     return _der(stored[1]) if stored is not None else None
 
 
@@ -112,9 +115,11 @@ def _der(certificate: Managed) -> bytes:
     return value.certificate_value
 
 
-def _stored(store: Reader, kind: Kind, now: datetime) -> tuple[Managed, Managed] | None:
+def _stored(
+    store: Reader, kind: Kind, now: datetime, tenant: str
+) -> tuple[Managed, Managed] | None:
     """The key and the certificate; None if an administrator has destroyed or obliterated one."""
-    setting = store.setting(kind.name)
+    setting = store.setting(setting_of(tenant, kind.name))
     if setting is None:
         return None
     records = [store.get(identifier) for identifier in setting.decode().split("\n")]
@@ -157,10 +162,11 @@ def _make(call: Call, kind: Kind) -> AuthorityKey:
         )
         managed = creation.store(
             call, object_type, pack_object(value), attributes, derived_attributes(value),
-            generated=True, owner=SYSTEM,
+            generated=True, of_system=True,
         )  # fmt: skip
         identifiers.append(managed.id)
-    call.transaction.set_setting(kind.name, "\n".join(identifiers).encode())
+    setting = setting_of(call.identity.tenant, kind.name)
+    call.set_shared(setting, "\n".join(identifiers).encode())
     return AuthorityKey(certificate_der, der)
 
 

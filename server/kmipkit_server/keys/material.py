@@ -40,8 +40,34 @@ from kmipkit_server.objects.managed import Managed
 _Result = TypeVar("_Result")
 
 
+MAX_PLACES = 4096
+"""Keys of which the server remembers where they are in the stored object."""
+
+_places: dict[str, tuple[object, int, int]] = {}
+"""By identifier: the version of the object, and where its key begins and ends in its stored form."""
+
+
 def key_bytes(managed: Managed) -> bytes:
-    """The Key Material of an unwrapped key. OperationError if the server cannot see it."""
+    """The Key Material of an unwrapped key. OperationError if the server cannot see it.
+
+    An object that is used again and again is not decoded each time: its key is at the same place as
+    long as it is the same version. The key itself is not kept.
+    """
+    record = managed.record
+    version, start, end = _places.get(record.id, (None, 0, 0))
+    if version is not None and version == record.version and record.material is not None:
+        return record.material[start:end]
+    key = _decoded_key(managed)
+    if record.version is not None and record.material is not None:
+        start = record.material.find(key)
+        if key and start >= 0:
+            if len(_places) >= MAX_PLACES:
+                _places.clear()
+            _places[record.id] = record.version, start, start + len(key)
+    return key
+
+
+def _decoded_key(managed: Managed) -> bytes:
     value = managed.key_block.key_value
     if value is None:
         raise OperationError(

@@ -96,6 +96,7 @@ def create(
     attributes: PairAttributes,
     *,
     links: Callable[[ObjectType], list[Link]] = lambda _type: [],
+    owner: str | None = None,
 ) -> tuple[Managed, Managed]:
     """Generate a pair and store both keys, linked to each other and with the given further links.
 
@@ -115,6 +116,7 @@ def create(
                 derived_attributes(half.value),
                 generated=True,
                 identifier=own,
+                owner=owner,
                 # The first key must have them for itself, the second one shares them.
                 shared_names=attributes.common_names if objects else (),
             )

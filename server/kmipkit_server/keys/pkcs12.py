@@ -18,6 +18,7 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.material import key_bytes, use_private_key
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.policy.actions import KeyUse
 
 DEFAULT_FRIENDLY_NAME = "alias"
 """The friendly name of a key without PKCS#12 Friendly Name (KMIP 1.4 §3.45)."""
@@ -56,7 +57,9 @@ def to_pkcs_12(call: Call, managed: Managed) -> KeyBlock:
 def _linked(call: Call, managed: Managed, link_type: LinkType) -> Managed | None:
     for attribute in managed.instances(Tag.LINK):
         if attribute.value.link_type == link_type:
-            return load(call, attribute.value.linked_object_identifier)
+            is_password = link_type is LinkType.PKCS_12_PASSWORD_LINK
+            action = KeyUse.WRAP_KEY if is_password else None
+            return load(call, attribute.value.linked_object_identifier, action)
     return None
 
 

@@ -44,9 +44,19 @@ from kmipkit_server.keys.wrapping_mac import (
     mac_or_signature,
     require_mac_or_signature,
 )
+from kmipkit_server.objects import algorithms
 from kmipkit_server.objects.access import load_wrapping_key
 from kmipkit_server.objects.managed import Managed, for_version
-from kmipkit_server.objects.usage import allocate, oaep_parameters, parameters_of, require_match
+from kmipkit_server.objects.usage import (
+    UNWRAP_KEY,
+    WRAP_KEY,
+    Use,
+    allocate,
+    oaep_parameters,
+    permitted_parameters,
+    require_match,
+)
+from kmipkit_server.policy.actions import KeyUse
 
 
 def wrap_key_block(
@@ -54,6 +64,7 @@ def wrap_key_block(
 ) -> KeyBlock:
     """The key block with its value wrapped as the specification says."""
     _check(specification)
+    algorithms.require_wrapping_method(call, specification.wrapping_method, protects=True)
     if block.key_wrapping_data is not None or not isinstance(block.key_value, KeyValue):
         raise OperationError(
             ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED,
@@ -177,6 +188,7 @@ def unwrap_key_block(call: Call, block: KeyBlock) -> KeyBlock:
     if data is None:
         return block
     method, signer = data.wrapping_method, data.mac_signature_key_information
+    algorithms.require_wrapping_method(call, method, protects=False)
     if method == WrappingMethod.MAC_SIGN and isinstance(block.key_value, KeyValue):
         plaintext = _authenticated_bytes(call, data, block.key_value)
         require_mac_or_signature(call, signer, plaintext, data.mac_signature)
@@ -187,7 +199,7 @@ def unwrap_key_block(call: Call, block: KeyBlock) -> KeyBlock:
             ResultReason.KEY_WRAP_TYPE_NOT_SUPPORTED,
             "the key is stored wrapped, and its Key Wrapping Data does not name the wrapping key",
         )
-    managed, parameters = _load_wrapping_key(call, information, CryptographicUsageMask.UNWRAP_KEY)
+    managed, parameters = _load_wrapping_key(call, information, UNWRAP_KEY)
     if not may_process(
         managed.state, call.now, process_start_date=managed.get(Tag.PROCESS_START_DATE)
     ):
@@ -229,14 +241,15 @@ _WRAPPING_TYPES = frozenset(
 
 
 def _load_wrapping_key(
-    call: Call, information: EncryptionKeyInformation, usage: CryptographicUsageMask
+    call: Call, information: EncryptionKeyInformation, use: Use
 ) -> tuple[Managed, Parameters]:
-    """The wrapping key, if its mask permits ``usage``, and the parameters.
+    """The wrapping key, if its mask and the algorithm rules permit the use, and the parameters.
 
     The parameters of the information come first: "or, if not present, from the Cryptographic
     Parameters attribute of the respective key(s)" (KMIP 1.4 §2.1.5).
     """
-    managed = load_wrapping_key(call, information.unique_identifier, "wrapping key")
+    action = KeyUse.WRAP_KEY if use is WRAP_KEY else KeyUse.UNWRAP_KEY
+    managed = load_wrapping_key(call, information.unique_identifier, "wrapping key", action)
     if managed.object_type not in _WRAPPING_TYPES:
         raise OperationError(
             ResultReason.INVALID_OBJECT_TYPE,
@@ -244,12 +257,13 @@ def _load_wrapping_key(
             f" not {title_with_article(managed.object_type)}",
         )
     mask = managed.get(Tag.CRYPTOGRAPHIC_USAGE_MASK) or CryptographicUsageMask(0)
-    if usage not in mask:
+    if use.mask not in mask:
         raise OperationError(
             ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK,
-            f"the Cryptographic Usage Mask of the wrapping key does not have {usage.names()[0]}",
+            f"the Cryptographic Usage Mask of the wrapping key does not have {use.mask.names()[0]}",
         )
-    parameters = parameters_of(managed, information.cryptographic_parameters)
+    algorithms.require_usable(call, managed, protects=use.protects)
+    parameters = permitted_parameters(call, managed, information.cryptographic_parameters, use)
     return managed, oaep_parameters(call, parameters)
 
 
@@ -260,7 +274,7 @@ def _wrapping_key(
 
     Wrapping applies protection, as encryption does (KMIP 1.4 §3.21).
     """
-    managed, parameters = _load_wrapping_key(call, information, CryptographicUsageMask.WRAP_KEY)
+    managed, parameters = _load_wrapping_key(call, information, WRAP_KEY)
     require_match(managed, information.cryptographic_parameters)
     protect_stop_date = managed.get(Tag.PROTECT_STOP_DATE)
     if not may_protect(managed.state, call.now, protect_stop_date=protect_stop_date):

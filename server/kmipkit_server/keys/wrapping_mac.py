@@ -26,10 +26,11 @@ from kmipkit_server.objects.usage import (
     SIGN,
     VERIFY,
     allocate,
-    parameters_of,
+    permitted_parameters,
     require_match,
     require_use,
 )
+from kmipkit_server.policy.actions import KeyUse
 
 ENCRYPTING = frozenset(
     {
@@ -54,10 +55,11 @@ _MAC_KEY_TYPES = frozenset({ObjectType.SYMMETRIC_KEY, ObjectType.SECRET_DATA})
 
 def mac_or_signature(call: Call, information: MACSignatureKeyInformation, data: bytes) -> bytes:
     """The MAC or signature of some bytes, by a key that may be used for it now."""
-    managed = _key(call, information)
+    managed = _key(call, information, KeyUse.WRAP_KEY)
     require_match(managed, information.cryptographic_parameters)
-    parameters = parameters_of(managed, information.cryptographic_parameters)
-    if managed.object_type in _MAC_KEY_TYPES:
+    use = MAC_GENERATE if managed.object_type in _MAC_KEY_TYPES else SIGN
+    parameters = permitted_parameters(call, managed, information.cryptographic_parameters, use)
+    if use is MAC_GENERATE:
         require_use(call, managed, MAC_GENERATE)
         allocate(call, managed, len(data))
         return mac_of(call, managed, parameters, data)
@@ -78,9 +80,10 @@ def require_mac_or_signature(
             ResultReason.INVALID_FIELD,
             "the Key Wrapping Data has no MAC/Signature, or no MAC/Signature Key Information",
         )
-    managed = _key(call, information)
-    parameters = parameters_of(managed, information.cryptographic_parameters)
-    if managed.object_type in _MAC_KEY_TYPES:
+    managed = _key(call, information, KeyUse.UNWRAP_KEY)
+    use = MAC_VERIFY if managed.object_type in _MAC_KEY_TYPES else VERIFY
+    parameters = permitted_parameters(call, managed, information.cryptographic_parameters, use)
+    if use is MAC_VERIFY:
         require_use(call, managed, MAC_VERIFY)
         is_valid = compare_digest(mac_of(call, managed, parameters, data), expected)
     else:
@@ -97,8 +100,8 @@ def require_mac_or_signature(
         )
 
 
-def _key(call: Call, information: MACSignatureKeyInformation) -> Managed:
-    return load_wrapping_key(call, information.unique_identifier, "MAC/Signature key")
+def _key(call: Call, information: MACSignatureKeyInformation, use: KeyUse) -> Managed:
+    return load_wrapping_key(call, information.unique_identifier, "MAC/Signature key", use)
 
 
 def _public_half(call: Call, managed: Managed) -> Managed:
@@ -107,7 +110,7 @@ def _public_half(call: Call, managed: Managed) -> Managed:
         return managed
     for attribute in managed.instances(Tag.LINK):
         if attribute.value.link_type == LinkType.PUBLIC_KEY_LINK:
-            return load(call, attribute.value.linked_object_identifier)
+            return load(call, attribute.value.linked_object_identifier, KeyUse.UNWRAP_KEY)
     raise OperationError(
         ResultReason.WRAPPING_OBJECT_NOT_FOUND, "the Private Key has no Public Key Link"
     )

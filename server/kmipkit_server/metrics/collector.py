@@ -20,21 +20,25 @@ from prometheus_client.registry import Collector
 
 from kmipkit import __version__
 from kmipkit_server.audit.log import AuditLog
+from kmipkit_server.backup.schedule import Backups
 from kmipkit_server.counters.histogram import Histogram
+from kmipkit_server.engine import asynchronous
 from kmipkit_server.engine.computing import Computer
-from kmipkit_server.engine.notifications import Notifications
+from kmipkit_server.engine.notifications import NOTICE, Notifications
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.engine.state import ServerState
-from kmipkit_server.metrics.certificates import Validity
+from kmipkit_server.engine.warnings import Warnings
+from kmipkit_server.identity import tickets
+from kmipkit_server.identity.sightings import Sightings
 from kmipkit_server.metrics.operations import OperationCounters
+from kmipkit_server.net.counters import ConnectionCounters
 from kmipkit_server.net.listener import Listener
+from kmipkit_server.net.validity import Validity
 from kmipkit_server.store.base import Store
+from kmipkit_server.store.key_rotation import RootKeyName
 
 Source = Callable[[], Iterable[Metric]]
 """Makes the metrics of a part of the server."""
-
-TENANT = ""
-"""The label of the tenant: all accounts are in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def operations(counters: OperationCounters) -> Iterator[Metric]:
     total = CounterMetricFamily("kmipkit_operations", "Operations, by their result.", labels=labels)
     for each in counters.counts():
         total.add_metric(
-            (each.operation, each.version, TENANT, each.outcome, each.reason), each.number
+            (each.operation, each.version, each.tenant, each.outcome, each.reason), each.number
         )
     yield total
     durations = HistogramMetricFamily(
@@ -74,8 +78,8 @@ def operations(counters: OperationCounters) -> Iterator[Metric]:
         "From a whole request to its response, by the operation of its only item; Batch for several.",
         labels=("operation", "tenant"),
     )
-    for operation, histogram in counters.durations().items():
-        durations.add_metric((operation, TENANT), _buckets(histogram), histogram.sum)
+    for key, histogram in counters.durations().items():
+        durations.add_metric(key, _buckets(histogram), histogram.sum)
     yield durations
     yield _counter(
         "kmipkit_messages_refused",
@@ -94,15 +98,7 @@ def connections(listener: Listener) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "kmipkit_connections_limit", "limits.connections.", listener.limits.connections
     )
-    yield CounterMetricFamily(
-        "kmipkit_connections_accepted", "Connections that got a place.", counters.accepted
-    )
-    yield _counter(
-        "kmipkit_connections_refused",
-        "Connections that got no place.",
-        "reason",
-        counters.refused.items(),
-    )
+    yield from accepted(counters)
     yield _counter(
         "kmipkit_connections_closed",
         "Connections that have ended after their handshake.",
@@ -131,6 +127,19 @@ def connections(listener: Listener) -> Iterator[Metric]:
     )
 
 
+def accepted(counters: ConnectionCounters) -> Iterator[Metric]:
+    """Connections that were accepted, and those that were refused before their handshake."""
+    yield CounterMetricFamily(
+        "kmipkit_connections_accepted", "Connections that got a place.", counters.accepted
+    )
+    yield _counter(
+        "kmipkit_connections_refused",
+        "Connections that got no place.",
+        "reason",
+        counters.refused.items(),
+    )
+
+
 def store(store: Store) -> Iterator[Metric]:
     """The store and its writer."""
     figures = store.figures
@@ -141,6 +150,11 @@ def store(store: Store) -> Iterator[Metric]:
     for name, count in figures.file_bytes.items():
         size.add_metric((name,), count)
     yield size
+    root_key = GaugeMetricFamily(
+        "kmipkit_root_key_info", "The root key in use.", labels=RootKeyName._fields
+    )
+    root_key.add_metric(store.rotations.root_key, 1)
+    yield root_key
     yield GaugeMetricFamily(
         "kmipkit_store_objects", "Objects that are not destroyed.", figures.objects
     )
@@ -177,8 +191,8 @@ def queues(
     pools = {"workers": computer.figures, "reading_threads": figures.readers}
     lengths = {
         "writer": figures.queued,
-        "asynchronous": len(state.deferrals),
-        "notifications": notifications.length,
+        "asynchronous": figures.entries.get(asynchronous.WAITING, 0),
+        "notifications": figures.entries.get(NOTICE, notifications.length),
         **{name: pool.waiting for name, pool in pools.items()},
     }
     length = GaugeMetricFamily("kmipkit_queue_length", "What waits.", labels=("queue",))
@@ -194,11 +208,11 @@ def queues(
     yield total
     held = GaugeMetricFamily(
         "kmipkit_state_entries",
-        "What the server keeps in memory between requests.",
+        "What the server keeps between requests.",
         labels=("kind",),
     )
     held.add_metric(("multipart_operations",), len(state.computations))
-    held.add_metric(("tickets",), len(state.sessions))
+    held.add_metric(("tickets",), figures.entries.get(tickets.VALID, 0))
     yield held
     yield _counter(
         "kmipkit_limits_reached",
@@ -208,7 +222,44 @@ def queues(
     )
 
 
-def certificates(validities: Callable[[], Iterable[Validity]], clock: Clock) -> Iterator[Metric]:
+def backups(source: Backups) -> Iterator[Metric]:
+    """The age of the newest backup, and what became of those since the start."""
+    figures = source.figures
+    age = source.age()
+    if age is not None and figures.last is not None:
+        yield GaugeMetricFamily(
+            "kmipkit_backup_age_seconds", "Since the state that the newest backup has.", age
+        )
+        yield GaugeMetricFamily(
+            "kmipkit_backup_bytes", "Bytes of the newest backup.", figures.last.manifest.size
+        )
+    yield GaugeMetricFamily(
+        "kmipkit_backup_late", "1 if the newest backup is too old.", int(source.is_late)
+    )
+    yield GaugeMetricFamily(
+        "kmipkit_backup_duration_seconds", "How long the last backup took.", figures.seconds
+    )
+    yield _counter(
+        "kmipkit_backups",
+        "Backups since the start, by their result.",
+        "outcome",
+        (("success", figures.made), ("failure", figures.failed)),
+    )
+
+
+def warnings(warned: Warnings) -> Iterator[Metric]:
+    """How often the server has done what it will refuse later."""
+    yield _counter(
+        "kmipkit_policy_warnings",
+        "Operations that an algorithm rule permits now, and will refuse later.",
+        "rule",
+        warned.counts.items(),
+    )
+
+
+def certificates(
+    validities: Callable[[], Iterable[Validity]], sightings: Sightings, clock: Clock
+) -> Iterator[Metric]:
     """How long certificates and revocation lists are still valid."""
     days = GaugeMetricFamily(
         "kmipkit_certificate_days_left",
@@ -220,6 +271,12 @@ def certificates(validities: Callable[[], Iterable[Validity]], clock: Clock) -> 
     for labels, count in left.items():
         days.add_metric(labels, count)
     yield days
+    # A number only: a time for each account would be as many series as there are accounts.
+    yield GaugeMetricFamily(
+        "kmipkit_client_certificates_ending",
+        "Certificates of clients that end within 30 days, and have no successor yet.",
+        value=sum(1 for _ in sightings.ending(now)),
+    )
 
 
 def audit(log: AuditLog) -> Iterator[Metric]:
@@ -227,11 +284,11 @@ def audit(log: AuditLog) -> Iterator[Metric]:
     position = GaugeMetricFamily(
         "kmipkit_audit_position",
         "The number of the last record that is written, on the disk, and signed.",
-        labels=("state",),
+        labels=("state", "log"),
     )
-    position.add_metric(("written",), log.position.number)
-    position.add_metric(("synced",), log.synced.number)
-    position.add_metric(("signed",), log.checkpoint_number)
+    position.add_metric(("written", log.name), log.position.number)
+    position.add_metric(("synced", log.name), log.synced.number)
+    position.add_metric(("signed", log.name), log.checkpoint_number)
     yield position
     yield GaugeMetricFamily(
         "kmipkit_audit_writable",

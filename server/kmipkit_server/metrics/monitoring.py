@@ -4,24 +4,26 @@ from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import ProcessCollector
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from kmipkit_server.audit.service import Audit
+from kmipkit_server.backup.schedule import Backups
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.notifications import Notifications
+from kmipkit_server.engine.peers import ALONE, Peers
 from kmipkit_server.engine.settings import Clock
+from kmipkit_server.engine.warnings import Warnings
 from kmipkit_server.metrics import collector
-from kmipkit_server.metrics.certificates import (
-    certificate_problem,
-    revocation_problem,
-    validities,
-)
+from kmipkit_server.metrics.certificates import certificate_problem, revocation_problem
 from kmipkit_server.metrics.operations import OperationCounters
 from kmipkit_server.metrics.pages import MetricsPage, pages
 from kmipkit_server.metrics.readiness import Check, Readiness, StoreProbe, immediate
 from kmipkit_server.metrics.server import MonitoringServer
+from kmipkit_server.metrics.whole import READINESS, WholeServer
 from kmipkit_server.net.listener import Listener
 from kmipkit_server.net.tls import TLSSettings
+from kmipkit_server.net.validity import validities
 from kmipkit_server.store.base import Store
 
 
@@ -35,8 +37,15 @@ class Parts:
     tls: TLSSettings
     notifications: Notifications
     operations: OperationCounters
+    warnings: Warnings
     clock: Clock
+    backups: Backups
     audit: Audit | None = None
+    peers: Peers = ALONE
+
+    def collect(self) -> list[Metric]:
+        """The metrics of this process."""
+        return [metric for each in collectors(self) for metric in each.collect()]
 
 
 def server(
@@ -48,7 +57,10 @@ def server(
         is_tls: whether it uses TLS, with the server's own certificate.
         needs_certificate: whether its clients need one of ``tls.ca``.
     """
-    content = pages(Readiness(checks(parts)), MetricsPage(collectors(parts)))
+    readiness = Readiness(checks(parts))
+    whole = WholeServer(parts.peers, readiness, parts.collect)
+    parts.peers.answer(READINESS, whole.answer_readiness)
+    content = pages(whole.reasons, MetricsPage(whole.metrics))
     if not is_tls:
         return MonitoringServer(content)
     if not needs_certificate:
@@ -99,7 +111,14 @@ def collectors(parts: Parts) -> tuple[Collector, ...]:
             dispatcher.server.state,
             parts.notifications,
         ),
-        partial(collector.certificates, lambda: validities(parts.tls), parts.clock),
+        partial(collector.warnings, parts.warnings),
+        partial(
+            collector.certificates,
+            lambda: validities(parts.tls),
+            dispatcher.server.state.sightings,
+            parts.clock,
+        ),
+        *((partial(collector.backups, parts.backups),) if parts.backups.is_configured else ()),
         *(() if audit is None else (partial(collector.audit, audit.log),)),
     )
     return (

@@ -7,11 +7,10 @@ code; those that have no name share one series.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from time import perf_counter
 from typing import NamedTuple
 
-from kmipkit.model.messages import ResponseBatchItem
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.titles import title
 from kmipkit.spec.versions import Version
@@ -32,7 +31,8 @@ _OUTCOMES = {
     ResultStatus.OPERATION_UNDONE: "undone",
 }
 
-_Key = tuple[Operation | None, Version, ResultStatus, ResultReason | None]
+_Key = tuple[Operation | None, Version, ResultStatus, ResultReason | None, str]
+"""The last element is the tenant."""
 
 
 class OperationCount(NamedTuple):
@@ -40,6 +40,7 @@ class OperationCount(NamedTuple):
 
     operation: str
     version: str
+    tenant: str
     outcome: str
     reason: str
     number: int
@@ -62,7 +63,8 @@ class OperationCounters(Hook):
 
     def __init__(self) -> None:
         self._series: dict[_Key, _Series] = {}
-        self._batches = Histogram()
+        self._batches: dict[str, Histogram] = {}
+        """By tenant."""
         self._refused: Counter[ResultReason] = Counter()
 
     def answered(self, exchange: Exchange) -> None:
@@ -73,10 +75,13 @@ class OperationCounters(Hook):
                 self._refused[exchange.error.reason] += 1
             return
         if len(request.items) != 1:
-            self._answered_batch(request, results, exchange.started)
+            self._answered_batch(request, exchange)
             return
         [result] = results
-        key = (result.operation, request.version, result.result_status, result.result_reason)
+        key = (
+            result.operation, request.version, result.result_status, result.result_reason,
+            exchange.identity.tenant,
+        )  # fmt: skip
         series = self._series.get(key)
         if series is None:
             series = self._new(key)
@@ -84,22 +89,22 @@ class OperationCounters(Hook):
         series.counts[bisect_left(LATENCIES, seconds)] += 1
         series.sum += seconds
 
-    def _answered_batch(
-        self, request: Request, results: Sequence[ResponseBatchItem], started: float
-    ) -> None:
+    def _answered_batch(self, request: Request, exchange: Exchange) -> None:
+        results, tenant = exchange.results, exchange.identity.tenant
         if not results:
             return  # all items were cancelled before they were due
         version = request.version
         for result in results:
-            key = (result.operation, version, result.result_status, result.result_reason)
+            key = (result.operation, version, result.result_status, result.result_reason, tenant)
             series = self._series.get(key) or self._new(key)
             series.items += 1
-        self._batches.observe(perf_counter() - started)
+        batches = self._batches.setdefault(tenant, Histogram())
+        batches.observe(perf_counter() - exchange.started)
 
     def _new(self, key: _Key) -> _Series:
         operation, *rest = key
         if operation is not None and not operation.is_named:
-            key = (None, *rest)  # type: ignore[assignment]  # the rest has its three elements
+            key = (None, *rest)  # type: ignore[assignment]  # the rest has its four elements
         series = self._series.get(key)
         if series is None:
             series = self._series[key] = _Series(key)
@@ -110,28 +115,28 @@ class OperationCounters(Hook):
     def counts(self) -> Iterator[OperationCount]:
         """How many operations there were, by name, version, outcome and reason."""
         for series in self._series.values():
-            operation, version, status, reason = series.key
+            operation, version, status, reason, tenant = series.key
             yield OperationCount(
                 _name(operation),
                 str(version),
+                tenant,
                 _OUTCOMES[status],
                 "" if reason is None else reason.name,
                 sum(series.counts) + series.items,
             )
 
-    def durations(self) -> dict[str, Histogram]:
-        """How long messages took, by the operation of their only item."""
-        histograms: dict[str, Histogram] = {}
+    def durations(self) -> dict[tuple[str, str], Histogram]:
+        """How long messages took, by the operation of their only item and the tenant."""
+        histograms: dict[tuple[str, str], Histogram] = {}
         for series in self._series.values():
             if any(series.counts):
-                histogram = histograms.setdefault(_name(series.key[0]), Histogram())
+                key = (_name(series.key[0]), series.key[-1])
+                histogram = histograms.setdefault(key, Histogram())
                 histogram.counts = [
                     a + b for a, b in zip(histogram.counts, series.counts, strict=True)
                 ]
                 histogram.sum += series.sum
-        if self._batches.total:
-            histograms[BATCH] = self._batches
-        return histograms
+        return histograms | {(BATCH, tenant): each for tenant, each in self._batches.items()}
 
     def refusals(self) -> dict[str, int]:
         """How many messages could not be read, by reason."""

@@ -14,7 +14,6 @@ from prometheus_client.registry import Collector
 
 from kmipkit import __version__
 from kmipkit.terminal import printable_json
-from kmipkit_server.metrics.readiness import Readiness
 
 JSON = "application/json"
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -34,14 +33,18 @@ Page = Callable[[str], Awaitable[Content]]
 """From the Accept header of a request to the content."""
 
 
-def pages(readiness: Readiness, metrics: "MetricsPage") -> Mapping[str, Page]:
+Reasons = Callable[[], Awaitable[Mapping[str, str | None]]]
+"""Why the server is not ready, by check; None for each that finds no reason."""
+
+
+def pages(reasons: Reasons, metrics: "MetricsPage") -> Mapping[str, Page]:
     """The pages by their path."""
 
     async def health(_: str) -> Content:
         return _json(200, {"status": "alive", "version": __version__})
 
     async def ready(_: str) -> Content:
-        return readiness_content(await readiness.reasons())
+        return readiness_content(await reasons())
 
     return {"/healthz": health, "/readyz": ready, "/metrics": metrics}
 
@@ -72,11 +75,15 @@ class _Snapshot(Collector):
         return self._metrics
 
 
+Collect = Callable[[], Awaitable[Iterable[Metric]]]
+"""The metrics as they are now."""
+
+
 @dataclass(slots=True)
 class MetricsPage:
     """The metrics as text or in the OpenMetrics format, whichever the client prefers."""
 
-    collectors: tuple[Collector, ...]
+    collect: Collect
     _next: float = 0.0
     """When the next scrape may begin."""
     _scraping: trio.Lock = field(default_factory=trio.Lock)
@@ -86,7 +93,7 @@ class MetricsPage:
         async with self._scraping:
             await trio.sleep_until(self._next)
             begun = perf_counter()
-            collected = [metric for each in self.collectors for metric in each.collect()]
+            collected = await self.collect()
             content = await trio.to_thread.run_sync(encode, collected, accept)
             self._next = trio.current_time() + (perf_counter() - begun) / SHARE
         return content

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import trio
 from kmipkit_certs.revocation_status import PeerCertificate
 
+from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.counters import Closing
 
 _CLOSED_BY_PEER = getattr(select, "POLLRDHUP", 0)
@@ -46,6 +47,18 @@ class Connection:
     """The same in a fixed word, for the counters."""
     certificate: PeerCertificate | None = None
     """What revocations may concern; None during the handshake."""
+    presented: Identity | None = None
+    """Whom the certificate names; None during the handshake."""
+    identity: Identity | None = None
+    """Whose connection it is; None until that is known."""
+    epoch: int = -1
+    """When that was found out, in the epochs of the responder."""
+    tls: str = ""
+    """Protocol and cipher suite."""
+    requests: int = 0
+    """How many requests it has sent."""
+    number: int = 0
+    """What identifies it as long as the server runs."""
 
     @property
     def is_authenticated(self) -> bool:
@@ -57,6 +70,10 @@ class Connection:
         """When it began to wait for its peer; None while it waits for the server."""
         timeout = self.timeouts.get(self.waiting_for)
         return None if timeout is None else self.deadline - timeout
+
+    def identity_at(self, epoch: int) -> Identity | None:
+        """Whose connection it is; None if that was found out in another epoch."""
+        return self.identity if self.epoch == epoch else None
 
     def is_abandoned(self) -> bool:
         """Whether the client has closed the connection while the server computes its response.

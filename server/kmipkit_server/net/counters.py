@@ -23,6 +23,8 @@ class ClientRefusal(StrEnum):
     REVOKED = "revoked"
     """The certificate is revoked, or the revocation list of its authority has expired."""
     ACCOUNT = "limits.connections_per_account"
+    STORE = "store"
+    """The store cannot tell to whom the certificate belongs."""
 
 
 class Closing(StrEnum):
@@ -37,8 +39,14 @@ class Closing(StrEnum):
     REVOKED = "revoked"
     REFUSED = "refused"
     """As :class:`ClientRefusal` says."""
+    ADMINISTRATOR = "by_administrator"
+    """An administrator has closed it, or blocked its account."""
+    UNAVAILABLE = "unavailable"
+    """The server cannot serve, and its clients are to use another one."""
     BAD_REQUEST = "bad_request"
     BROKEN = "broken"
+    UNANSWERED = "outcome_unknown"
+    """The server does not know whether it has done what was asked for."""
     DEFECT = "internal_error"
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import RemoteProtocolError
 from kmipkit.ttlv.limits import Limits
+from kmipkit_server.net.application import Application, WebRequest
 from kmipkit_server.net.http import HTTPFraming, Reply
 
 
@@ -26,7 +27,7 @@ class Framing(Protocol):
     def feed(self, data: bytes) -> None:
         """Receive bytes of the client; empty bytes mean that the client has closed."""
 
-    def next_message(self) -> bytes | RemoteProtocolError | Reply | Signal:
+    def next_message(self) -> bytes | WebRequest | RemoteProtocolError | Reply | Signal:
         """The next request, an error to respond with, or a reply that is not a KMIP message.
 
         It raises RemoteProtocolError if the following bytes cannot be read either.
@@ -47,11 +48,11 @@ class TTLVFraming(Framer):
         return message
 
 
-def framing_of(first: bytes, limits: Limits) -> Framing:
+def framing_of(first: bytes, limits: Limits, application: Application | None = None) -> Framing:
     """TTLV or HTTP, by the first bytes: a TTLV message begins with 42 00, which no method does.
 
     42 is also the letter B, so that the first byte alone is not enough.
     """
     if first[:1].isalpha() and not first.startswith(b"\x42\x00"[: len(first)]):
-        return HTTPFraming(limits)
+        return HTTPFraming(limits, application)
     return TTLVFraming(limits)

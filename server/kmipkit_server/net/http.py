@@ -1,7 +1,8 @@
 """KMIP over HTTPS: ``POST /kmip`` with TTLV, XML or JSON (Profiles 2.1 §5.3).
 
 An HTTP server would not give its application the client certificate, which identifies the client
-here. So the listener has the connection with all its limits, and h11 parses and writes HTTP.
+here. So the listener has the connection with all its limits, and h11 parses and writes HTTP. Other paths
+may belong to an application (:mod:`.application`).
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from kmipkit.connection import Signal
 from kmipkit.errors import RemoteProtocolError
 from kmipkit.ttlv.limits import Limits
 from kmipkit.ttlv.media import MEDIA, TTLV, Media, media_type_of
+from kmipkit_server.net.application import Application, WebAnswer, WebRequest
 
 TARGET = b"/kmip"
 """The path, as the profile recommends."""
@@ -49,8 +51,11 @@ class _HTTPError(Exception):
 class HTTPFraming:
     """The server's side of one HTTP/1.1 connection; see :class:`.framing.Framing`."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, application: Application | None = None) -> None:
         self._limits = limits
+        self._application = application
+        self._is_for_application = False
+        self._is_head = False
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_SIZE)
         self._request: h11.Request | None = None
         self._body = bytearray()
@@ -79,8 +84,8 @@ class HTTPFraming:
         if self._http.their_state is not h11.CLOSED:
             self._http.receive_data(data)
 
-    def next_message(self) -> bytes | RemoteProtocolError | Reply | Signal:
-        """The next request as TTLV, or an error or reply instead."""
+    def next_message(self) -> bytes | WebRequest | RemoteProtocolError | Reply | Signal:
+        """The next request, KMIP as TTLV; or an error or reply instead."""
         self._received = 0
         try:
             return self._next()
@@ -92,7 +97,15 @@ class HTTPFraming:
     def response(self, message: bytes) -> bytes:
         """A response as HTTP, in the encoding of the request."""
         body = self._media.from_ttlv(message, self._limits)
-        data = self._reply(200, body, ("Content-Type", self._content_type))
+        return self._last(self._reply(200, body, ("Content-Type", self._content_type)))
+
+    def answer(self, answer: WebAnswer) -> bytes:
+        """A response of the application."""
+        headers = (("Content-Type", answer.content_type), *answer.headers)
+        return self._last(self._reply(answer.status, answer.body, *headers))
+
+    def _last(self, data: bytes) -> bytes:
+        """The end of a response, after which the next request may follow."""
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
         return data
@@ -101,7 +114,7 @@ class HTTPFraming:
     def _media(self) -> Media:
         return MEDIA[self._content_type]
 
-    def _next(self) -> bytes | RemoteProtocolError | Reply | Signal:
+    def _next(self) -> bytes | WebRequest | RemoteProtocolError | Reply | Signal:
         while True:
             if self._http.our_state in (h11.MUST_CLOSE, h11.CLOSED, h11.ERROR):
                 return Signal.CLOSED
@@ -124,6 +137,13 @@ class HTTPFraming:
         self._request = request
         self._body.clear()
         self._content_type = TTLV
+        self._is_head = request.method == b"HEAD"
+        application = self._application
+        self._is_for_application = application is not None and application.has(request.target)
+        if not request.http_version.startswith(b"1."):
+            raise _HTTPError(505, "only HTTP/1.1 is supported")
+        if self._is_for_application:
+            return
         if request.target.partition(b"?")[0] not in _TARGETS:
             raise _HTTPError(404, f"this server has only {TARGET.decode()}")
         if request.method != b"POST":
@@ -136,15 +156,24 @@ class HTTPFraming:
 
     def _extend(self, data: bytes) -> None:
         self._body += data
-        factor = 1 if self._content_type == TTLV else TEXT_SIZE_FACTOR
-        maximum = self._limits.max_message * factor
+        maximum = self._max_body
         if len(self._body) > maximum:
             raise _HTTPError(413, f"the message is longer than {maximum} bytes")
 
-    def _end(self) -> bytes | RemoteProtocolError:
-        body = bytes(self._body)
+    @property
+    def _max_body(self) -> int:
+        if self._is_for_application and self._application is not None:
+            return self._application.max_body
+        factor = 1 if self._content_type == TTLV else TEXT_SIZE_FACTOR
+        return self._limits.max_message * factor
+
+    def _end(self) -> bytes | WebRequest | RemoteProtocolError:
+        body, request = bytes(self._body), self._request
         self._request = None
         self._body.clear()
+        if self._is_for_application and request is not None:
+            method, target = request.method.decode("ascii"), request.target.decode("ascii")
+            return WebRequest(method, target, list(request.headers), body)
         if self._content_type == _ANY:
             self._content_type = media_type_of(body)
         try:
@@ -157,9 +186,11 @@ class HTTPFraming:
         self._request = None
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return Reply(b"", str(error))
-        headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
-        body = f"{error}\n".encode()
-        data = self._reply(error.status, body, *headers, *error.headers)
+        answer = WebAnswer(error.status, f"{error}\n".encode(), "text/plain; charset=utf-8")
+        if self._is_for_application and self._application is not None:
+            answer = self._application.refuse(error.status, str(error))
+        headers = (("Content-Type", answer.content_type), ("Connection", "close"))
+        data = self._reply(error.status, answer.body, *headers, *answer.headers, *error.headers)
         return Reply(data, f"HTTP {error.status}: {error}")
 
     def _reply(self, status: int, body: bytes, *headers: tuple[str, str]) -> bytes:
@@ -167,9 +198,12 @@ class HTTPFraming:
             status_code=status,
             headers=[
                 ("Content-Length", str(len(body))),
-                ("Cache-Control", "no-cache"),
+                ("Cache-Control", "no-store" if self._is_for_application else "no-cache"),
                 *headers,
             ],
         )
-        events = (head, h11.Data(data=body), h11.EndOfMessage())
+        # "Any response to a HEAD request [...] always terminated by the first empty line after the
+        # header fields [...] and thus cannot contain a message body" (RFC 9112 §6.3).
+        content = b"" if self._is_head else body
+        events = (head, h11.Data(data=content), h11.EndOfMessage())
         return b"".join(self._http.send(event) or b"" for event in events)

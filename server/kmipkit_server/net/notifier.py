@@ -41,12 +41,15 @@ class Notifier:
     context: Callable[[], ssl.SSLContext]
     revocations: Revocations
     limits: Limits
+    delivered: Callable[[str, Notification], Awaitable[None]] | None = None
+    """Called when a client has a notification."""
     _new: dict[str, trio.Event] = field(default_factory=dict)
 
-    async def run(self) -> None:
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Deliver until cancelled."""
         self._new = {account: trio.Event() for account in self.addresses}
         self.queue.on_new = self._wake
+        task_status.started()
         async with trio.open_nursery() as nursery:
             for account in self.addresses:
                 nursery.start_soon(self._serve, account)
@@ -91,6 +94,8 @@ class Notifier:
                     await stream.send_all(data)
                     await self._receive_response(stream, framer)
                     log.info("%s: notified of %s", account, notifications[0].identifier)
+                if self.delivered is not None:
+                    await self.delivered(account, notifications[0])
                 notifications.pop(0)
 
     async def _receive_response(

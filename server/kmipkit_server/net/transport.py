@@ -8,10 +8,13 @@ buffers. Here, OpenSSL reads and writes the socket itself, and trio only waits u
 import contextlib
 import socket
 import ssl
+import time
+from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import trio
+from cryptography import x509
 
 from kmipkit_server.net.tls_failures import classify
 
@@ -22,8 +25,21 @@ LINGER_SECONDS = 2.0
 LINGER_BYTES = 4 * 1024 * 1024
 """How long, and how much, a refused client may still send; see :func:`linger`."""
 
+_HAS_EXPIRED = 10
+"""X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+
 READS_BEFORE_YIELD = 32
 """Reads without waiting after which other tasks run."""
+
+
+_DER = 2
+"""The form of certificates in Python's own module for OpenSSL (``_ssl.ENCODING_DER``)."""
+
+
+@lru_cache(maxsize=1024)
+def _end_of(certificate: bytes) -> float:
+    """The time until which a certificate is valid, in seconds since 1970."""
+    return x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()
 
 
 class TLSFailure(Exception):
@@ -81,11 +97,37 @@ class TLSStream:
             except OSError as error:
                 raise TLSFailure(error) from None
             else:
-                return
+                break
+        if self._socket.session_reused:
+            self._require_not_expired()
+
+    def _require_not_expired(self) -> None:
+        """Refuse a resumed session whose certificate has expired: OpenSSL does not look at it again."""
+        certificate = self.peer_certificate()
+        if certificate and _end_of(certificate) < time.time():
+            error = ssl.SSLCertVerificationError(1, "the certificate of the session has expired")
+            error.verify_code, error.verify_message = _HAS_EXPIRED, "certificate has expired"
+            raise TLSFailure(error)
 
     def peer_certificate(self) -> bytes | None:
         """The peer's verified certificate as DER; None if it sent none."""
         return self._socket.getpeercert(binary_form=True)
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the connection continues an earlier session."""
+        return bool(self._socket.session_reused)
+
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """The peer's chain as TLS has verified it, as DER: its certificate first, a trusted one last.
+
+        A session that is resumed has none: its chain was verified by an earlier handshake.
+        """
+        connection: Any = self._socket
+        if hasattr(connection, "get_verified_chain"):  # since Python 3.13
+            return tuple(connection.get_verified_chain())
+        chain = connection._sslobj.get_verified_chain()
+        return tuple(each.public_bytes(_DER) for each in chain)
 
     def description(self) -> str:
         """Protocol and cipher suite, for the log."""
@@ -118,6 +160,16 @@ class TLSStream:
             else:
                 self._has_peer_closed = not data
                 return data
+
+    def send_now(self, data: bytes) -> bytes:
+        """Send what can be sent without waiting; the rest, which is nearly always empty."""
+        try:
+            sent = self._socket.send(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return data
+        except OSError as error:
+            raise TLSFailure(error) from None
+        return data[sent:]
 
     async def send_all(self, data: bytes) -> None:
         """Send all data, in one write if possible: some clients read a response in one read."""

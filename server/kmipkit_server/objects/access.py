@@ -10,16 +10,19 @@ from typing import Any
 from kmipkit.errors import OperationError
 from kmipkit.spec.enums import ObjectType, Operation, ResultReason
 from kmipkit.spec.tags import Tag
+from kmipkit_server.engine import permission
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import KeyedPart
 from kmipkit_server.identity.directory import account_name
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.protection import with_history
-from kmipkit_server.policy import rules
+from kmipkit_server.policy.actions import Action, KeyUse
 
 
-def load(call: Call, identifier: object) -> Managed:
+def load(call: Call, identifier: object, action: Action | None = None) -> Managed:
     """The object that a request names.
+
+    ``action`` is what the operation does with it, if it is not the object of the operation.
 
     Raises OperationError: Object Not Found, Permission Denied by the policy, or Object Archived:
     "any archived object SHALL first be made available by a Recover operation" (KMIP 1.4 §4).
@@ -27,8 +30,10 @@ def load(call: Call, identifier: object) -> Managed:
     unique_identifier = call.resolve(identifier)
     record = call.store.get(unique_identifier)
     if record is None:
+        # Without an object, the revision did not come with it; see engine/permission.
+        permission.documents_in_force(call)
         call.not_found(unique_identifier)
-    rules.require(call.identity, call.operation, record.owner, record.id)
+    permission.require(call, record, action)
     call.has_loaded = True
     if record.is_archived and call.operation is not Operation.RECOVER:
         raise OperationError(
@@ -47,10 +52,10 @@ _OF_WRAPPING = MappingProxyType(
 """The reasons for a key that wraps another object, or authenticates it (KMIP 2.1 §11.46)."""
 
 
-def load_wrapping_key(call: Call, identifier: object, name: str) -> Managed:
-    """Like :func:`load`, for a key that wraps; it must not be destroyed."""
+def load_wrapping_key(call: Call, identifier: object, name: str, use: KeyUse) -> Managed:
+    """Like :func:`load`, for a key that wraps or unwraps; it must not be destroyed."""
     try:
-        managed = load(call, identifier)
+        managed = load(call, identifier, use)
         managed.require_alive()
     except OperationError as error:
         reason = _OF_WRAPPING.get(error.reason)
@@ -74,6 +79,8 @@ def load_for_use(call: Call, request: KeyedPart) -> tuple[Managed, Any]:
     """
     if request.correlation_value is None:
         return load(call, request.unique_identifier), None
+    # What has changed meanwhile must show before the computation goes on, which cannot be undone.
+    permission.documents_in_force(call)
     computation = call.resume(request)
     managed = load(call, request.unique_identifier or computation.identifier)
     if managed.id != computation.identifier:
@@ -93,6 +100,7 @@ def save(call: Call, old: Managed, new: Managed) -> None:
         if record.material == b"":
             # A user of an earlier server, whose account must not follow from the Name any longer.
             record = record.replace(material=account_name(old.record).encode())
+    permission.require_change(call, old.record, record)
     call.transaction.update(old.record, record)
 
 

@@ -6,6 +6,7 @@ prose about attributes that describe a new object is in a small table below; abo
 :mod:`kmipkit_server.objects.dates`.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from kmipkit.errors import OperationError
@@ -72,13 +73,14 @@ def _require(key: AttributeKey, version: Version, right: str, action: str) -> No
         )
 
 
-def check_new(attribute: Attribute, object_type: ObjectType, version: Version) -> None:
-    """Refuse an attribute that a client may not give to a new object."""
-    if isinstance(attribute.value, int):
-        # Most attributes of a new object are numbers, and have the same few values in thousands.
-        _check_new_number(attribute.key, attribute.value, object_type, version)
-    else:
-        _check_new_value(attribute, object_type, version)
+def check_new(attributes: Iterable[Attribute], object_type: ObjectType, version: Version) -> None:
+    """Refuse attributes that a client may not give to a new object."""
+    for attribute in attributes:
+        if isinstance(attribute.value, int):
+            # Most attributes of a new object are numbers, and have the same few values in thousands.
+            _check_new_number(attribute.key, attribute.value, object_type, version)
+        else:
+            _check_new_value(attribute, object_type, version)
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -1,9 +1,9 @@
 """Constraints and defaults for new objects, which administrators set (KMIP 2.1 §6.1.52, §6.1.53).
 
-They are one setting in the store, which is cached until it changes, so that only the first Create reads
-it. Rules that cannot be read do not apply, so that clients are served until an administrator has set
-them again; the log says so. The batch stages the cache, like everything outside the
-transaction: uncommitted rules do not affect other clients.
+Each tenant has its own. They are one setting in the store, which is cached until it changes, so that
+only the first Create reads it. Rules that cannot be read do not apply, so that clients are served until
+an administrator has set them again; the log says so. The batch stages the cache, like everything outside
+the transaction: uncommitted rules do not affect other clients.
 """
 
 import logging
@@ -26,7 +26,8 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1, V3_0, Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.object_types import belongs_to
-from kmipkit_server.store.base import Damaged, Reader, Transaction
+from kmipkit_server.store.base import Damaged, Reader
+from kmipkit_server.store.owners import setting_of
 
 log = logging.getLogger("kmipkit.server")
 
@@ -101,20 +102,21 @@ def _damaged() -> RemoteProtocolError:
 
 def rules_in_force(call: Call) -> Rules:
     """The rules in force."""
-    caches = call.batch.server.state.caches
-    cached: Rules | None = call.batch.view(caches).get(_CACHE)
-    if cached is not None:
-        return cached
-    rules = _read(call.store)
-    # A reader may see rules that a transaction is just replacing; it must not cache them.
-    if isinstance(call.store, Transaction):
-        call.batch.staged(caches)[_CACHE] = rules
+    tenant = call.identity.tenant
+    if call.batch.has_changed_state:
+        return _read(
+            call.store, tenant
+        )  # with the changes of this batch, which others must not see
+    known = call.batch.server.state.rules
+    rules: Rules | None = known.get(tenant)
+    if rules is None:
+        rules = known[tenant] = _read(call.store, tenant)
     return rules
 
 
-def _read(store: Reader) -> Rules:
+def _read(store: Reader, tenant: str) -> Rules:
     try:
-        stored = store.setting(SETTING)
+        stored = store.setting(setting_of(tenant, SETTING))
         return Rules() if stored is None else unpack_rules(stored)
     except (Damaged, RemoteProtocolError) as error:
         log.warning(
@@ -126,8 +128,7 @@ def _read(store: Reader) -> Rules:
 
 def replace_rules(call: Call, rules: Rules) -> None:
     """Store other rules, which apply from the commit on."""
-    call.transaction.set_setting(SETTING, pack_rules(rules))
-    call.batch.staged(call.batch.server.state.caches)[_CACHE] = rules
+    call.set_shared(setting_of(call.identity.tenant, SETTING), pack_rules(rules))
 
 
 def with_defaults(call: Call, object_type: ObjectType, attributes: Attributes) -> Attributes:

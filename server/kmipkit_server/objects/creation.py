@@ -1,14 +1,13 @@
 """Creating objects: the attributes of the request, checked, and those that the server sets.
 
-The attribute tables (KMIP 1.4 §3, KMIP 2.1 §4) say who may set which attribute. The attributes that
-the server sets are one table of functions, so that Create, Register and all other operations that
-create objects treat them alike.
+The attribute tables (KMIP 1.4 §3, KMIP 2.1 §4) say who may set which attribute. Create, Register and
+all other operations that create objects have the attributes that the server sets from here.
 """
 
-import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import OperationError
@@ -31,13 +30,13 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_1, V1_3
+from kmipkit.spec.versions import V1_1, V1_3, Version
+from kmipkit_server.engine import permission
 from kmipkit_server.engine.call import Call
-from kmipkit_server.identity.identity import SYSTEM, Identity
-from kmipkit_server.objects import attribute_rules, constraints
+from kmipkit_server.objects import algorithms, attribute_rules, constraints
 from kmipkit_server.objects.application_data import with_application_data
 from kmipkit_server.objects.dates import require_order
-from kmipkit_server.objects.links import require_one_replacement
+from kmipkit_server.objects.links import require_one_replacement, with_earlier
 from kmipkit_server.objects.managed import Managed, is_multi_instance, pack_object
 from kmipkit_server.objects.names import (
     require_distinct_names,
@@ -74,9 +73,8 @@ def explicit_attributes(
     template (KMIP 1.4 §4.2).
     """
     requested = Attributes() if attributes is None else attributes
-    attribute_rules.require_room(len(requested), call.settings.max_attributes)
-    for attribute in requested:
-        attribute_rules.check_new(attribute, object_type, call.version)
+    attribute_rules.require_room(len(requested.items), call.settings.max_attributes)
+    attribute_rules.check_new(requested.items, object_type, call.version)
     refuse_repetition(requested)
     if not requested.templates:
         return _all_completed(call, requested)
@@ -86,7 +84,7 @@ def explicit_attributes(
             if attribute.key in requested:
                 continue
             of_templates = [each for each in of_templates if each.key != attribute.key]
-        attribute_rules.check_new(attribute, object_type, call.version)
+        attribute_rules.check_new((attribute,), object_type, call.version)
         of_templates.append(attribute)
     return _all_completed(call, Attributes((*requested, *of_templates)))
 
@@ -104,11 +102,11 @@ def with_defaults(call: Call, object_type: ObjectType, explicit: Attributes) -> 
 def completed(call: Call, attribute: Attribute, managed: Managed | None = None) -> Attribute:
     """A requested attribute of a new or existing object with what the server adds to its value."""
     limits = managed.get(Tag.USAGE_LIMITS) if managed is not None else None
-    return with_application_data(call, with_count(attribute, limits))
+    return with_application_data(call, with_count(with_earlier(call, attribute), limits))
 
 
 _COMPLETED: frozenset[AttributeKey] = frozenset(
-    {Tag.USAGE_LIMITS, Tag.APPLICATION_SPECIFIC_INFORMATION}
+    {Tag.USAGE_LIMITS, Tag.APPLICATION_SPECIFIC_INFORMATION, Tag.CREDENTIAL_LINK}
 )
 """The attributes to which :func:`completed` may add something."""
 
@@ -131,14 +129,9 @@ def with_usage_mask(attributes: Attributes) -> Attributes:
     return attributes.plus(mask)
 
 
-def _are_distinct(attributes: Collection[Attribute]) -> bool:
-    """Whether each attribute has one instance, as in most requests."""
-    return len({attribute.key for attribute in attributes}) == len(attributes)
-
-
-def refuse_repetition(attributes: Collection[Attribute]) -> None:
+def refuse_repetition(attributes: Attributes) -> None:
     """Refuse several values of a single-instance attribute."""
-    if _are_distinct(attributes):
+    if len(attributes.keys()) == len(attributes.items):  # as in most requests
         return
     seen: set[AttributeKey] = set()
     for attribute in attributes:
@@ -151,16 +144,19 @@ def refuse_repetition(attributes: Collection[Attribute]) -> None:
         seen.add(attribute.key)
 
 
-def _with_indexes(attributes: Collection[Attribute]) -> list[Attribute]:
-    """With indexes from zero for each attribute, in their order (KMIP 1.4 §2.1.1)."""
-    if _are_distinct(attributes):
-        return [Attribute(attribute.key, attribute.value, 0) for attribute in attributes]
+def _with_indexes(pairs: Sequence[tuple[AttributeKey, Any]]) -> list[Attribute]:
+    """Attributes with indexes from zero for each key, in their order (KMIP 1.4 §2.1.1)."""
+    if len(dict(pairs)) == len(pairs):  # each has one instance, as in most requests
+        return [
+            _first_number(key, value) if isinstance(value, int) else Attribute(key, value, 0)
+            for key, value in pairs
+        ]
     counts: dict[AttributeKey, int] = {}
     indexed = []
-    for attribute in attributes:
-        index = counts.get(attribute.key, 0)
-        counts[attribute.key] = index + 1
-        indexed.append(Attribute(attribute.key, attribute.value, index))
+    for key, value in pairs:
+        index = counts.get(key, 0)
+        counts[key] = index + 1
+        indexed.append(Attribute(key, value, index))
     return indexed
 
 
@@ -189,45 +185,58 @@ ALWAYS_SET_IF_GENERATED = (
 )
 """The same for objects that the server generates (KMIP 1.4 §3.44)."""
 
-ServerValue = Callable[[Call, str, Attributes], Any]
-"""From the call, the new identifier and the requested attributes to a value; None for no value."""
+DATES = (Tag.INITIAL_DATE, Tag.LAST_CHANGE_DATE)
+"""Attributes that every new object has with the time of its creation, unless the request has them."""
 
-SET_BY_SERVER: Mapping[Tag, ServerValue] = MappingProxyType(
-    {
-        Tag.INITIAL_DATE: lambda call, identifier, requested: call.now,
-        Tag.LAST_CHANGE_DATE: lambda call, identifier, requested: call.now,
-        Tag.OPERATION_POLICY_NAME: lambda call, identifier, requested: (
-            "default" if call.version < V1_3 else None
-        ),
-        Tag.OBJECT_GROUP: lambda call, identifier, requested: (
-            DEFAULT_GROUP if V1_1 <= call.version < V1_3 else None
-        ),
-        Tag.ALWAYS_SENSITIVE: lambda call, identifier, requested: bool(
-            requested.get(Tag.SENSITIVE)
-        ),
-        Tag.NEVER_EXTRACTABLE: lambda call, identifier, requested: (
-            requested.get(Tag.EXTRACTABLE) is False
-        ),
-        Tag.SHORT_UNIQUE_IDENTIFIER: lambda call, identifier, requested: sha256(
-            identifier.encode()
-        ).digest(),
-        Tag.LEASE_TIME: lambda call, identifier, requested: call.settings.lease_seconds,
-    }
-)
-"""Attributes that the server gives to every new object, unless the request has them."""
-
-SET_IF_GENERATED: Mapping[Tag, ServerValue] = MappingProxyType(
-    {
-        **SET_BY_SERVER,
-        Tag.ORIGINAL_CREATION_DATE: lambda call, identifier, requested: call.now,
-    }
-)
+DATES_IF_GENERATED = (*DATES, Tag.ORIGINAL_CREATION_DATE)
 """The same for objects that the server generates (KMIP 1.4 §3.43)."""
 
 
+@lru_cache(maxsize=64)
+def _dates(
+    now: datetime, requested: frozenset[AttributeKey], generated: bool
+) -> tuple[Attribute, ...]:
+    """The dates of a new object: those that are made in the same second have the same ones."""
+    keys = DATES_IF_GENERATED if generated else DATES
+    return tuple([Attribute(key, now, 0) for key in keys if key not in requested])
+
+
+@lru_cache(maxsize=1024)
+def _common_attributes(
+    requested: frozenset[AttributeKey],
+    is_sensitive: bool,
+    is_kept: bool,
+    version: Version,
+    lease_seconds: int | None,
+    generated: bool,
+) -> tuple[Attribute, ...]:
+    """The other attributes of the server: thousands of objects have the same ones."""
+    values: dict[Tag, Any] = {
+        Tag.OPERATION_POLICY_NAME: "default" if version < V1_3 else None,
+        Tag.OBJECT_GROUP: DEFAULT_GROUP if V1_1 <= version < V1_3 else None,
+        Tag.ALWAYS_SENSITIVE: is_sensitive,
+        Tag.NEVER_EXTRACTABLE: is_kept,
+        Tag.LEASE_TIME: lease_seconds,
+    }
+    given = [
+        Attribute(key, value, 0)
+        for key, value in values.items()
+        if value is not None and key not in requested
+    ]
+    constants = ALWAYS_SET_IF_GENERATED if generated else ALWAYS_SET
+    return (*given, *[each for each in constants if each.key not in requested])
+
+
+_NOT_OF_VERSION = ~(0xF000 << 64 | 0xC000 << 48)
+_VERSION_4 = 4 << 76 | 0x8000 << 48
+"""The bits of a UUID that say that it is random; those of the class ``UUID`` take five times as long."""
+
+
 def new_identifier(call: Call) -> str:
-    """A new Unique Identifier (KMIP 1.4 §3.1)."""
-    return str(uuid.UUID(bytes=call.draw(16), version=4))
+    """A new Unique Identifier (KMIP 1.4 §3.1): a random UUID (RFC 9562 §5.4)."""
+    number = int.from_bytes(call.draw(16), "big")
+    text = f"{number & _NOT_OF_VERSION | _VERSION_4:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def create(
@@ -240,6 +249,7 @@ def create(
     generated: bool = False,
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
+    owner: str | None = None,
     shared_names: Collection[str] = (),
 ) -> Managed:
     """Store a new object that the operation returns; see :func:`store`."""
@@ -252,6 +262,7 @@ def create(
         generated=generated,
         identifier=identifier,
         state=state,
+        owner=owner,
         shared_names=shared_names,
     )
     call.returns(managed.id)
@@ -268,7 +279,8 @@ def store(
     generated: bool = False,
     identifier: str | None = None,
     state: State = State.PRE_ACTIVE,
-    owner: Identity | None = None,
+    of_system: bool = False,
+    owner: str | None = None,
     shared_names: Collection[str] = (),
 ) -> Managed:
     """Store a new object of the client.
@@ -276,10 +288,12 @@ def store(
     ``attributes`` are the requested ones. ``derived`` ones follow from the object itself (algorithm,
     length, digest) and apply unless the request has the same attributes. ``generated`` says that the
     server made the object, and not a client. ``identifier`` is one of :func:`new_identifier` that
-    other objects already refer to, or that of an imported object, as ``state`` is. ``owner`` is
-    given for objects that belong to the server. ``shared_names`` may be those of other objects.
+    other objects already refer to, or that of an imported object, as ``state`` is. ``of_system`` is
+    for objects that belong to the tenant of the client, or to the server if it has none. ``owner`` is
+    for those that belong to the owner of another object. ``shared_names`` may be those of other objects.
     """
-    owner = owner or call.identity
+    identity = call.identity
+    owner = identity.system if of_system else owner or identity.name
     derived = list(derived)
     if generated:
         _require_own_origin(attributes)
@@ -291,17 +305,21 @@ def store(
     attributes = without_claims(attributes)
     require_distinct_names(attributes)
     require_one_replacement(attributes)
-    require_unique_name(call, attributes, owner=owner.name, shared=shared_names)
+    require_unique_name(call, attributes, owner=owner, shared=shared_names)
     identifier = identifier or new_identifier(call)
-    all_attributes = _all_attributes(call, identifier, attributes, derived, generated=generated)
-    if owner is not SYSTEM:
+    all_attributes = Attributes(
+        tuple(_all_attributes(call, identifier, attributes, derived, generated=generated))
+    )
+    if not of_system:
         constraints.check(call, object_type, all_attributes)
+        if state not in DESTROYED_STATES:
+            algorithms.require_new(call, object_type, all_attributes, material)
     record = Record(
         id=identifier,
-        owner=owner.name,
+        owner=owner,
         object_type=object_type,
         stored_state=state,
-        attributes=Attributes(tuple(all_attributes)),
+        attributes=all_attributes,
         material=material,
     )
     managed = Managed(record, call.now)
@@ -309,6 +327,7 @@ def store(
     # immediately transitions from Pre-Active to Active" (KMIP 1.4 §3.22, transition 1).
     if managed.state is not state:
         managed = managed.with_state(managed.state)
+    permission.require_creation(call, managed.record)
     call.transaction.insert(managed.record)
     return managed
 
@@ -322,19 +341,22 @@ def _all_attributes(
     generated: bool,
 ) -> list[Attribute]:
     """The requested attributes, those that follow from the object, and those of the server."""
-    requested_keys = {attribute.key for attribute in attributes}
-    additional = [
-        Attribute(key, value)
-        for key, value in derived
-        if value is not None and key not in requested_keys
-    ]
-    all_attributes = _with_indexes((*attributes, *additional))
-    for key, server_value in (SET_IF_GENERATED if generated else SET_BY_SERVER).items():
-        value = None if key in requested_keys else server_value(call, identifier, attributes)
-        if value is not None:
-            all_attributes.append(first_instance(key, value))
-    constants = ALWAYS_SET_IF_GENERATED if generated else ALWAYS_SET
-    all_attributes += [each for each in constants if each.key not in requested_keys]
+    requested_keys = frozenset(attributes.keys())
+    pairs = [(attribute.key, attribute.value) for attribute in attributes.items]
+    pairs += [pair for pair in derived if pair[1] is not None and pair[0] not in requested_keys]
+    all_attributes = _with_indexes(pairs)
+    all_attributes += _dates(call.now, requested_keys, generated)
+    if Tag.SHORT_UNIQUE_IDENTIFIER not in requested_keys:
+        short = sha256(identifier.encode()).digest()
+        all_attributes.append(Attribute(Tag.SHORT_UNIQUE_IDENTIFIER, short, 0))
+    all_attributes += _common_attributes(
+        requested_keys,
+        bool(attributes.get(Tag.SENSITIVE)),
+        attributes.get(Tag.EXTRACTABLE) is False,
+        call.version,
+        call.settings.lease_seconds,
+        generated,
+    )
     if Tag.QUANTUM_SAFE in requested_keys:
         require_quantum_safe(Attributes(tuple(all_attributes)))
     return all_attributes
@@ -386,4 +408,10 @@ def _require_own_origin(attributes: Attributes) -> None:
 
 def first_instance(key: AttributeKey, value: Any) -> Attribute:
     """The first instance of an attribute."""
+    return _first_number(key, value) if isinstance(value, int) else Attribute(key, value, 0)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _first_number(key: AttributeKey, value: int) -> Attribute:
+    """The same for a number, which thousands of objects have: the store knows the attribute again."""
     return Attribute(key, value, 0)

@@ -64,9 +64,10 @@ def _foreign(value: object, version: Version, test: _Test) -> OpenEnum | None:
     if isinstance(value, OpenEnum):
         return None if test(value, version) else value
     for part in _parts(value):
-        foreign = _foreign(part, version, test)
-        if foreign is not None:
-            return foreign
+        if type(part) not in _PLAIN:
+            foreign = _foreign(part, version, test)
+            if foreign is not None:
+                return foreign
     return None
 
 

@@ -7,6 +7,8 @@ keys for the group ``default``, and the default member of a group is each member
 """
 
 from dataclasses import replace
+from datetime import datetime, timedelta
+from hashlib import sha256
 
 from kmipkit.keys.generate import generate_key
 from kmipkit.model.attribute import Attributes
@@ -15,12 +17,14 @@ from kmipkit.model.objects import SymmetricKey
 from kmipkit.spec.enums import CryptographicAlgorithm, KeyFormatType, ObjectGroupMember, ObjectType
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
+from kmipkit.ttlv import binary
 from kmipkit_server.engine.call import Call
-from kmipkit_server.objects import creation
+from kmipkit_server.engine.unfinished import DEFAULT_MEMBER
+from kmipkit_server.objects import creation, sharing
 from kmipkit_server.objects.creation import DEFAULT_GROUP
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import pack_object
-from kmipkit_server.store.base import Located, LocateQuery
+from kmipkit_server.store.base import Entry, Located, LocateQuery, Transaction
 
 KEY_LENGTH = 256
 _GENERATED_KEY: dict[Tag, object] = {
@@ -38,7 +42,7 @@ def locate(call: Call, query: LocateQuery) -> Located:
     """The result of a Locate, with the policies for groups."""
     if query.object_group_member == ObjectGroupMember.GROUP_MEMBER_DEFAULT:
         return _default_member(call, query)
-    located = call.store.locate(query)
+    located = sharing.locate(call, query)
     if located.ids or query.object_group_member != ObjectGroupMember.GROUP_MEMBER_FRESH:
         return located
     if not _matches_generated_key(query):
@@ -84,19 +88,44 @@ def _generate_member(call: Call) -> str:
 
 def _default_member(call: Call, query: LocateQuery) -> Located:
     """The member after the one that was located last; the oldest one comes first."""
-    whole_group = replace(query, maximum=None, offset=0, object_group_member=None)
-    ids = call.store.locate(whole_group).ids[::-1]
+    ids = sharing.locate(call, replace(query, maximum=None, offset=0)).ids[::-1]
     if not ids:
         return Located((), 0)
-    last_members = call.batch.staged(call.batch.server.state.last_group_members)
-    key = (query.owner, query.criteria)
-    last = last_members.get(key)
+    key = _key(query)
+    entry = call.store.entry(DEFAULT_MEMBER, key)
+    last = None if entry is None else entry.content.decode()
     position = (ids.index(last) + 1) % len(ids) if last in ids else 0
-    last_members[key] = ids[position]
-    while len(last_members) > MAX_GROUP_QUERIES:
-        last_members.pop(next(iter(last_members)))
+    transaction = call.optional_transaction
+    if transaction is not None:
+        _note_member(transaction, query, ids[position], call.now)
     return Located((ids[position],), 1)
 
 
-MAX_GROUP_QUERIES = 1000
-"""Queries whose last member is remembered."""
+def _key(query: LocateQuery) -> bytes:
+    """What identifies a query in the store."""
+    parts = [query.owner.encode()]
+    parts += [
+        f"{len(str(each.key))} {each.key}".encode() + binary.encode(each.value)
+        for each in query.criteria
+    ]
+    return sha256(b"".join(parts)).digest()
+
+
+def _note_member(
+    transaction: Transaction, query: LocateQuery, identifier: str, now: datetime
+) -> None:
+    """Store the member that was located, so that the next Locate, in any process, has the next one."""
+    entry = Entry(DEFAULT_MEMBER, _key(query), query.owner, now + REMEMBER, identifier.encode())
+    transaction.remove_expired(DEFAULT_MEMBER, now)
+    transaction.put_entry(entry)
+    own = transaction.entries(DEFAULT_MEMBER, query.owner)
+    if len(own) > MAX_GROUP_QUERIES:
+        others = [each for each in own if each.key != entry.key]
+        oldest = min(others, key=lambda each: each.expires)
+        transaction.remove_entry(DEFAULT_MEMBER, oldest.key)
+
+
+REMEMBER = timedelta(days=365)
+"""How long the last member of a query is remembered."""
+MAX_GROUP_QUERIES = 100
+"""Queries of an account whose last member is remembered; those of others must not make it forget one."""

@@ -25,8 +25,8 @@ from kmipkit.spec.enums import ObjectClass, ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit.spec.versions import V1_4, V2_1, V3_0, Version
-from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.store.base import Record
+from kmipkit_server.store.owners import is_system
 
 STORED_VERSIONS = (V2_1, V1_4, V3_0)
 """The versions in whose encoding objects are stored, in the order in which they are tried."""
@@ -112,17 +112,18 @@ class Managed:
 
     @property
     def object_class(self) -> ObjectClass:
-        """Whether the object belongs to a user or to the server (3.0)."""
-        return ObjectClass.USER if self.record.owner != SYSTEM.name else ObjectClass.SYSTEM
+        """Whether the object belongs to an account, or to its tenant or the server (3.0)."""
+        return ObjectClass.SYSTEM if is_system(self.record.owner) else ObjectClass.USER
 
     def get(self, key: AttributeKey) -> Any:
         """The value of an attribute's first instance, or None."""
-        column = _COLUMNS.get(key) if isinstance(key, Tag) else None
-        return getattr(self, column) if column else self.attributes.get(key)
+        if key in _COLUMNS:
+            return getattr(self, _COLUMNS[key])
+        return (self._attributes or self.attributes).get(key)
 
     def instances(self, key: AttributeKey) -> list[Attribute]:
         """All instances of an attribute, with their indexes."""
-        column = _COLUMNS.get(key) if isinstance(key, Tag) else None
+        column = _COLUMNS.get(key)
         if column:
             return [Attribute(key, getattr(self, column))]
         return [attribute for attribute in self.attributes if refers_to(key, attribute)]
@@ -161,7 +162,7 @@ class Managed:
             )
 
 
-_COLUMNS: dict[Tag, str] = {
+_COLUMNS: dict[AttributeKey, str] = {
     Tag.UNIQUE_IDENTIFIER: "id",
     Tag.OBJECT_TYPE: "object_type",
     Tag.STATE: "state",

@@ -12,9 +12,9 @@ from kmipkit.model.attributes import Name
 from kmipkit.model.objects import Template
 from kmipkit.spec.enums import ObjectType, ResultReason
 from kmipkit.spec.tags import Tag
+from kmipkit_server.engine import permission
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.policy import rules
 
 
 def require_unique_name(
@@ -72,7 +72,7 @@ def _template(call: Call, name: Name) -> Managed:
     for identifier in call.store.find_by_name(call.identity.name, name.name_value):
         record = call.store.get(identifier)
         if record is not None and record.object_type is ObjectType.TEMPLATE:
-            rules.require(call.identity, call.operation, record.owner, record.id)
+            permission.require(call, record)
             return Managed(record, call.now)
     raise OperationError(
         ResultReason.ITEM_NOT_FOUND, f"no Template has the Name {name.name_value!r}"

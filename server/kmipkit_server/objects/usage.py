@@ -4,21 +4,24 @@ A use is a row: the bit of the usage mask, and whether the use applies protectio
 protected data. States and dates permit these separately (KMIP 1.4 §3.19, §3.22, §3.25, §3.26).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kmipkit.errors import OperationError
+from kmipkit.keys import effective
 from kmipkit.keys.parameters import Parameters
 from kmipkit.lifecycle import describe_state, may_process, may_protect
 from kmipkit.model.attribute import Attribute, AttributeKey
 from kmipkit.model.attributes import CryptographicParameters, UsageLimits
 from kmipkit.model.structure import field_names
-from kmipkit.spec.enums import ObjectType, UsageLimitsUnit
+from kmipkit.spec.enums import CryptographicAlgorithm, ObjectType, UsageLimitsUnit
 from kmipkit.spec.enums import ResultReason as R
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title_with_article
 from kmipkit.spec.versions import V1_4
 from kmipkit_server.engine.call import Call
+from kmipkit_server.objects import algorithms
 from kmipkit_server.objects.access import save
 from kmipkit_server.objects.managed import Managed
 
@@ -30,15 +33,23 @@ class Use:
     mask: CryptographicUsageMask
     action: str
     protects: bool
+    effective: Callable[[CryptographicAlgorithm | None, Parameters], Parameters] = (
+        lambda _algorithm, parameters: parameters
+    )
+    """The parameters with the defaults for those that a request omits."""
+    signs: bool = False
 
 
-ENCRYPT = Use(CryptographicUsageMask.ENCRYPT, "encrypt", protects=True)
-DECRYPT = Use(CryptographicUsageMask.DECRYPT, "decrypt", protects=False)
-SIGN = Use(CryptographicUsageMask.SIGN, "sign", protects=True)
-VERIFY = Use(CryptographicUsageMask.VERIFY, "verify signatures", protects=False)
-MAC_GENERATE = Use(CryptographicUsageMask.MAC_GENERATE, "make MACs", protects=True)
-MAC_VERIFY = Use(CryptographicUsageMask.MAC_VERIFY, "verify MACs", protects=False)
-DERIVE_KEY = Use(CryptographicUsageMask.DERIVE_KEY, "derive keys", protects=True)
+_Mask = CryptographicUsageMask
+ENCRYPT = Use(_Mask.ENCRYPT, "encrypt", True, effective.encryption)
+DECRYPT = Use(_Mask.DECRYPT, "decrypt", False, effective.encryption)
+SIGN = Use(_Mask.SIGN, "sign", True, effective.signature, signs=True)
+VERIFY = Use(_Mask.VERIFY, "verify signatures", False, effective.signature, signs=True)
+MAC_GENERATE = Use(_Mask.MAC_GENERATE, "make MACs", True, effective.mac)
+MAC_VERIFY = Use(_Mask.MAC_VERIFY, "verify MACs", False, effective.mac)
+WRAP_KEY = Use(_Mask.WRAP_KEY, "wrap keys", True, effective.wrapping)
+UNWRAP_KEY = Use(_Mask.UNWRAP_KEY, "unwrap keys", False, effective.wrapping)
+DERIVE_KEY = Use(_Mask.DERIVE_KEY, "derive keys", True)
 
 
 _WITHOUT_USE = frozenset(
@@ -50,8 +61,8 @@ _WITHOUT_USE = frozenset(
 def require_use(call: Call, managed: Managed, use: Use) -> None:
     """Refuse a use that the usage mask, the state or a date of the key does not permit.
 
-    Raises OperationError: Invalid Object Type, Incompatible Cryptographic Usage Mask, or Wrong Key
-    Lifecycle State.
+    Raises OperationError: Invalid Object Type, Incompatible Cryptographic Usage Mask, Wrong Key
+    Lifecycle State, or Permission Denied by an algorithm rule.
     """
     if managed.object_type in _WITHOUT_USE:
         raise OperationError(
@@ -75,6 +86,19 @@ def require_use(call: Call, managed: Managed, use: Use) -> None:
             R.WRONG_KEY_LIFECYCLE_STATE,
             f"the key is {describe_state(managed.state)} and may not be used to {use.action} now",
         )
+    algorithms.require_usable(call, managed, protects=use.protects)
+
+
+def permitted_parameters(
+    call: Call, managed: Managed, requested: CryptographicParameters | None, use: Use
+) -> Parameters:
+    """The parameters of a use, if the algorithm rules permit them; see :func:`parameters_of`."""
+    parameters = parameters_of(managed, requested)
+    if algorithms.rules_in_force(call):
+        algorithm = managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
+        used = use.effective(algorithm, oaep_parameters(call, parameters))
+        algorithms.require_parameters(call, managed, used, protects=use.protects, signs=use.signs)
+    return parameters
 
 
 def parameters_of(managed: Managed, requested: CryptographicParameters | None) -> Parameters:

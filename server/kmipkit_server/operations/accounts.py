@@ -1,4 +1,4 @@
-"""Create Credential, Create User and Create Group (3.0): objects that belong to the server.
+"""Create Credential, Create User and Create Group (3.0): objects of the server or of a tenant.
 
 Only administrators may use these operations, which follow the test cases of 3.0.
 """
@@ -25,7 +25,6 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity import passwords, totp
 from kmipkit_server.identity.directory import account_material
-from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.identity.stored_credential import pack_credential
 from kmipkit_server.objects import creation
 from kmipkit_server.objects.derived_attributes import derived_attributes
@@ -45,7 +44,7 @@ def create_credential(call: Call, request: CreateCredentialRequest) -> CreateCre
         else ()
     )
     attributes = creation.requested_attributes(call, request.attributes, object_type)
-    managed = creation.store(call, object_type, material, attributes, derived, owner=SYSTEM)
+    managed = creation.store(call, object_type, material, attributes, derived, of_system=True)
     return CreateCredentialResponse(unique_identifier=call.returns(managed.id))
 
 
@@ -100,7 +99,7 @@ def _create(
 ) -> str:
     rules.require_administrator(call.identity)
     checked = creation.requested_attributes(call, attributes, object_type)
-    return call.returns(creation.store(call, object_type, material, checked, (), owner=SYSTEM).id)
+    return call.returns(creation.store(call, object_type, material, checked, (), of_system=True).id)
 
 
 def _required_name(attributes: Attributes) -> str:

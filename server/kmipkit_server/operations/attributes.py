@@ -46,12 +46,14 @@ from kmipkit_server.objects.managed import (
 )
 from kmipkit_server.objects.names import require_distinct_names, require_unique_name
 from kmipkit_server.objects.quantum_safety import require_quantum_safe
+from kmipkit_server.objects.repetition import note_repeatable
 from kmipkit_server.objects.usage import require_unused
 
 
 def get_attributes(call: Call, request: GetAttributesRequest) -> GetAttributesResponse:
     """Return the requested attributes, or all; those that the object does not have are absent."""
     managed = load(call, request.unique_identifier)
+    note_repeatable(call, managed)
     references = request.attribute_references
     if len(set(references)) != len(references):
         raise OperationError(

@@ -104,7 +104,8 @@ def re_certify(call: Call, request: ReCertifyRequest) -> ReCertifyResponse:
     value = _issue(call, subject or old, signed, attributes)
     # The names move before the new object is stored, since two objects must not share one.
     nameless = release_names(call, old)
-    managed = _store(call, value, attributes, subject, link_to_replaced(old))
+    owner = old.record.owner
+    managed = _store(call, value, attributes, subject, link_to_replaced(old), owner=owner)
     link_to_replacement(call, nameless, managed.id)
     return ReCertifyResponse(unique_identifier=managed.id)
 
@@ -341,6 +342,7 @@ def _store(
     attributes: Attributes,
     subject: Managed | None,
     *links: Link,
+    owner: str | None = None,
 ) -> Managed:
     """Store the certificate, and link it with its public key in both directions.
 
@@ -353,8 +355,9 @@ def _store(
         attributes = attributes.plus(Attribute(Tag.LINK, link))
     attributes = attributes.plus(*(Attribute(Tag.LINK, link) for link in links))
     managed = creation.create(
-        call, ObjectType.CERTIFICATE, value, attributes, derived_attributes(value), generated=True
-    )
+        call, ObjectType.CERTIFICATE, value, attributes, derived_attributes(value), generated=True,
+        owner=owner,
+    )  # fmt: skip
     if subject is not None:
         others = Attributes(
             tuple(

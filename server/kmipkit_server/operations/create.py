@@ -1,7 +1,9 @@
 """Create: a new symmetric key, or new secret data (KMIP 1.4 §4.1, KMIP 2.1 §6.1.8)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from kmipkit.errors import OperationError
 from kmipkit.keys.generate import generate_key
@@ -23,7 +25,9 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.settings import Random
 from kmipkit_server.keys.conversion import as_requested
 from kmipkit_server.objects import creation
+from kmipkit_server.objects.blueprint import Blueprint
 from kmipkit_server.objects.derived_attributes import derived_attributes
+from kmipkit_server.objects.managed import pack_object
 from kmipkit_server.objects.protection_storage import require_storage
 
 
@@ -56,16 +60,36 @@ def _required(attributes: Attributes, key: Tag, name: str) -> int:
     return number
 
 
-def _symmetric_key(attributes: Attributes, random: Random, _version: Version) -> SymmetricKey:
-    algorithm = CryptographicAlgorithm(
-        _required(attributes, Tag.CRYPTOGRAPHIC_ALGORITHM, "Cryptographic Algorithm")
-    )
+class _New(NamedTuple):
+    """An object to be stored."""
+
+    material: bytes
+    derived: Iterable[tuple[Tag, Any]]
+
+
+def _new(value: SymmetricKey | SecretData, attributes: Attributes) -> _New:
+    value = as_requested(value, attributes)
+    return _New(pack_object(value), derived_attributes(value))
+
+
+@lru_cache(maxsize=1024)
+def _blueprint(algorithm: CryptographicAlgorithm, bits: int, size: int) -> Blueprint:
+    return Blueprint.of(lambda key: SymmetricKey(key_block=raw_key(key, algorithm, bits)), size)
+
+
+def _symmetric_key(attributes: Attributes, random: Random, _version: Version) -> _New:
+    algorithm = _required(attributes, Tag.CRYPTOGRAPHIC_ALGORITHM, "Cryptographic Algorithm")
+    if not isinstance(algorithm, CryptographicAlgorithm):
+        algorithm = CryptographicAlgorithm(algorithm)
     bits = _required(attributes, Tag.CRYPTOGRAPHIC_LENGTH, "Cryptographic Length")
     key = generate_key(algorithm, bits, random)
-    return SymmetricKey(key_block=raw_key(key, algorithm, bits))
+    if attributes.get(Tag.KEY_FORMAT_TYPE) is None:
+        blueprint = _blueprint(algorithm, bits, len(key))
+        return _New(blueprint.material(key), blueprint.derived_with(key))
+    return _new(SymmetricKey(key_block=raw_key(key, algorithm, bits)), attributes)
 
 
-def _secret_data(attributes: Attributes, random: Random, version: Version) -> SecretData:
+def _secret_data(attributes: Attributes, random: Random, version: Version) -> _New:
     """Random bytes of the requested length (KMIP 2.1 §6.1.8).
 
     No attribute gives the Secret Data Type. In the official test case the server creates a
@@ -78,12 +102,13 @@ def _secret_data(attributes: Attributes, random: Random, version: Version) -> Se
             f"the Cryptographic Length of Secret Data must be 8 to {creation.MAX_SECRET_BITS},"
             f" and a multiple of 8, not {bits}",
         )
-    return SecretData(
+    value = SecretData(
         secret_data_type=SecretDataType.PASSWORD, key_block=secret_block(random(bits // 8), version)
     )
+    return _new(value, attributes)
 
 
-Maker = Callable[[Attributes, Random, Version], SymmetricKey | SecretData]
+Maker = Callable[[Attributes, Random, Version], _New]
 
 MAKERS: Mapping[ObjectType, Maker] = MappingProxyType(
     {ObjectType.SYMMETRIC_KEY: _symmetric_key, ObjectType.SECRET_DATA: _secret_data}
@@ -102,8 +127,9 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
     require_storage(request.protection_storage_masks)
     attributes = creation.requested_attributes(call, request.attributes, object_type)
     attributes = creation.with_usage_mask(attributes)
-    value = as_requested(make(attributes, call.draw, call.version), attributes)
-    managed = creation.create(
-        call, object_type, value, attributes, derived_attributes(value), generated=True
+    new = make(attributes, call.draw, call.version)
+    managed = creation.store(
+        call, object_type, new.material, attributes, new.derived, generated=True
     )
+    call.returns(managed.id)
     return CreateResponse(object_type=object_type, unique_identifier=managed.id)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from kmipkit.errors import OperationError
-from kmipkit.keys import derivation
+from kmipkit.keys import derivation, effective
 from kmipkit.keys.describe import symmetric_length
 from kmipkit.keys.parameters import Parameters
 from kmipkit.model.attribute import Attribute, Attributes
@@ -25,7 +25,7 @@ from kmipkit.spec.versions import Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.conversion import as_requested
 from kmipkit_server.keys.material import agree, key_bytes
-from kmipkit_server.objects import creation
+from kmipkit_server.objects import algorithms, creation
 from kmipkit_server.objects.access import load, load_for_change, save
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import Managed, add_instance
@@ -122,22 +122,27 @@ def _derive(call: Call, bases: Sequence[Managed], request: DeriveKeyRequest, len
     # "If a key is derived using HMAC, then [...] the Cryptographic Parameters are ignored" (§4.6).
     if key is not None and request.derivation_method != DerivationMethod.HMAC:
         require_match(key, parameters.cryptographic_parameters)
+    algorithm = key.get(Tag.CRYPTOGRAPHIC_ALGORITHM) if key is not None else None
+    used = (
+        parameters_of(key, parameters.cryptographic_parameters)
+        if key is not None
+        else Parameters.of(parameters.cryptographic_parameters)
+    )
+    method = request.derivation_method
+    algorithms.require_parameters(
+        call, key, effective.derived(method, algorithm, used), protects=True
+    )
     inputs = derivation.Inputs(
         key=key_bytes(key) if key is not None else None,
-        algorithm=key.get(Tag.CRYPTOGRAPHIC_ALGORITHM) if key is not None else None,
+        algorithm=algorithm,
         data=data,
-        parameters=(
-            parameters_of(key, parameters.cryptographic_parameters)
-            if key is not None
-            else Parameters.of(parameters.cryptographic_parameters)
-        ),
+        parameters=used,
         iv=parameters.initialization_vector,
         salt=parameters.salt,
         iterations=parameters.iteration_count,
         length=length,
         random=call.random,
     )
-    method = request.derivation_method
     return call.compute(derivation.derive, method, inputs, cost=derivation.cost(method, inputs))
 
 
@@ -161,7 +166,7 @@ def _sources(
         )
     if secrets and data:
         raise OperationError(
-            ResultReason.INVALID_FIELD,
+            ResultReason.INVALID_MESSAGE,
             "give either Derivation Data or a Secret Data object, not both",
         )
     return key, data or tuple(key_bytes(secret) for secret in secrets)

@@ -42,7 +42,7 @@ from kmipkit_server.objects.usage import (
     ENCRYPT,
     allocate,
     oaep_parameters,
-    parameters_of,
+    permitted_parameters,
     require_use,
 )
 
@@ -191,7 +191,7 @@ def _encrypt_part(
     encryption = state or streaming.Encryption(
         key_bytes(managed),
         _algorithm(managed),
-        parameters_of(managed, request.cryptographic_parameters),
+        permitted_parameters(call, managed, request.cryptographic_parameters, ENCRYPT),
         iv=request.iv_counter_nonce,
         additional_data=request.authenticated_encryption_additional_data or b"",
         random=call.random,
@@ -204,7 +204,7 @@ def _encrypt_part(
 def _decryption(call: Call, managed: Managed, request: DecryptRequest) -> streaming.Decryption:
     """A decryption that begins with this part."""
     algorithm = _algorithm(managed)
-    parameters = parameters_of(managed, request.cryptographic_parameters)
+    parameters = permitted_parameters(call, managed, request.cryptographic_parameters, DECRYPT)
     follows = _tag_follows(call, request)
     return streaming.Decryption(
         key_bytes(managed),
@@ -240,7 +240,7 @@ def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
     if is_part(request):
         result, correlation_value = _encrypt_part(call, managed, state, request)
     else:
-        parameters = parameters_of(managed, request.cryptographic_parameters)
+        parameters = permitted_parameters(call, managed, request.cryptographic_parameters, ENCRYPT)
         result = ENCRYPTERS[managed.object_type](call, managed, parameters, request)
     allocate(call, managed, len(call.part_data(request)), objects=0 if state else 1)
     if not _has_tag_field(call):
@@ -266,7 +266,7 @@ def decrypt(call: Call, request: DecryptRequest) -> DecryptResponse:
     if is_part(request):
         data, correlation_value = _decrypt_part(call, managed, state, request)
     else:
-        parameters = parameters_of(managed, request.cryptographic_parameters)
+        parameters = permitted_parameters(call, managed, request.cryptographic_parameters, DECRYPT)
         data = DECRYPTERS[managed.object_type](call, managed, parameters, request)
     return DecryptResponse(
         unique_identifier=call.returns(managed.id),

@@ -4,6 +4,8 @@ KMIP 1.4 §4.40, §4.41; KMIP 2.1 §6.1.18, §6.1.25. An exported object has its
 imported one keeps them, including those that otherwise only the server sets.
 """
 
+from kmipkit_certs.identity import TENANT_PREFIX
+
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import UsageLimits
@@ -16,7 +18,7 @@ from kmipkit.model.payloads.register import (
     ImportRequest,
     ImportResponse,
 )
-from kmipkit.spec.enums import KeyWrapType, ResultReason, State
+from kmipkit.spec.enums import KeyWrapType, Operation, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
@@ -34,6 +36,7 @@ from kmipkit_server.objects.registrable import REGISTRABLE
 from kmipkit_server.objects.same_material import objects_with_material
 from kmipkit_server.objects.usage import with_count
 from kmipkit_server.operations.get import converted_object, require_get_permitted
+from kmipkit_server.store.owners import is_of_tenant
 
 
 def export(call: Call, request: ExportRequest) -> ExportResponse:
@@ -73,6 +76,12 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
     identifier = request.unique_identifier
     if not isinstance(identifier, str) or not identifier:
         raise OperationError(ResultReason.INVALID_FIELD, "Import needs a Unique Identifier as text")
+    if is_of_tenant(identifier):
+        # For everybody: objects of tenants are stored under such identifiers.
+        raise OperationError(
+            ResultReason.INVALID_FIELD,
+            f"the Unique Identifier begins with {TENANT_PREFIX!r}, which is reserved; use another one",
+        )
     object_type = request.object_type or OBJECT_TYPE_OF[type(request.object)]
     if object_type not in REGISTRABLE:
         raise OperationError(
@@ -85,8 +94,9 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
             f"Object Type is {title(object_type)}, but the object is"
             f" {title_with_article(OBJECT_TYPE_OF[type(request.object)])}",
         )
+    owner = None
     if call.store.get(identifier) is not None:
-        _replace(call, identifier, allowed=bool(request.replace_existing))
+        owner = _replace(call, identifier, allowed=bool(request.replace_existing))
     attribute_rules.require_room(len(request.attributes), call.settings.max_attributes)
     for attribute in request.attributes:
         attribute_rules.check_import(attribute, object_type, call.version)
@@ -117,6 +127,7 @@ def import_(call: Call, request: ImportRequest) -> ImportResponse:
         call.compute(derived_attributes, value, cost=cost),
         identifier=identifier,
         state=state,
+        owner=owner,
     )
     return ImportResponse(unique_identifier=managed.id)
 
@@ -143,14 +154,20 @@ def _state(attributes: Attributes) -> State:
     return state
 
 
-def _replace(call: Call, identifier: str, *, allowed: bool) -> None:
-    """Remove an object of the client that the imported one replaces, if the request allows it."""
+def _replace(call: Call, identifier: str, *, allowed: bool) -> str:
+    """Remove an object that the imported one replaces, if the request allows it; its owner.
+
+    This destroys it, and so the policy must permit that, too.
+    """
     if not allowed:
         raise OperationError(
             ResultReason.OBJECT_ALREADY_EXISTS,
             f"an object {identifier!r} already exists; set Replace Existing to replace it",
         )
-    call.transaction.remove(load(call, identifier).record)
+    load(call, identifier)
+    replaced = load(call, identifier, Operation.DESTROY)
+    call.transaction.remove(replaced.record)
+    return replaced.record.owner
 
 
 def _object_to_store(call: Call, request: ImportRequest) -> ManagedObject:

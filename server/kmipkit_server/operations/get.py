@@ -3,9 +3,15 @@
 from typing import get_type_hints
 
 from kmipkit.errors import OperationError
-from kmipkit.model.keyblock import KeyBlock
+from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.memo import memoized
-from kmipkit.model.objects import ManagedObject
+from kmipkit.model.objects import (
+    Certificate,
+    CertificateRequest,
+    ManagedObject,
+    OpaqueObject,
+    Template,
+)
 from kmipkit.model.payloads.get import GetRequest, GetResponse
 from kmipkit.model.structure import Structure, field_names
 from kmipkit.spec.enumeration import OpenEnum
@@ -23,6 +29,7 @@ from kmipkit_server.objects.claims import format_of
 from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.foreign_values import require_known
 from kmipkit_server.objects.managed import Managed
+from kmipkit_server.objects.repetition import note_repeatable
 from kmipkit_server.objects.same_material import objects_with_material
 
 
@@ -165,9 +172,31 @@ def get(call: Call, request: GetRequest) -> GetResponse:
         # Wrapping may have counted a use of this very object.
         managed = load(call, managed.id)
     _clear_fresh(call, managed)
+    if _is_as_stored(request):
+        _note_repeatable(call, managed, value)
     return GetResponse(
         object_type=managed.object_type, unique_identifier=call.returns(managed.id), object=value
     )
+
+
+def _is_as_stored(request: GetRequest) -> bool:
+    """Whether the request asks for the object as it is, so that no other object matters."""
+    return request.key_wrapping_specification is None and request.key_wrap_type is None
+
+
+def _note_repeatable(call: Call, managed: Managed, value: ManagedObject) -> None:
+    """Note that the response can be repeated, if what is secret in it is one piece."""
+    if isinstance(value, Certificate | CertificateRequest | Template):
+        note_repeatable(call, managed)
+        return
+    secret: object
+    if isinstance(value, OpaqueObject):
+        secret = value.opaque_data_value
+    else:
+        key = value.key_block.key_value
+        secret = key.key_material if isinstance(key, KeyValue) else key
+    if isinstance(secret, bytes) and secret:
+        note_repeatable(call, managed, secret)
 
 
 def _is_wrapped(managed: Managed) -> bool:

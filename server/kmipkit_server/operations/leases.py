@@ -12,6 +12,7 @@ from kmipkit.model.payloads.lifecycle import (
 from kmipkit.spec.enums import ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
+from kmipkit_server.objects import algorithms
 from kmipkit_server.objects.access import load, load_for_change
 from kmipkit_server.objects.usage import allocate
 
@@ -50,6 +51,7 @@ def get_usage_allocation(
             ResultReason.WRONG_KEY_LIFECYCLE_STATE,
             f"the key is {describe_state(managed.state)} and may not be used for protection now",
         )
+    algorithms.require_usable(call, managed, protects=True)
     count = request.usage_limits_count
     allocate(call, managed, count, objects=count)
     return GetUsageAllocationResponse(unique_identifier=call.returns(managed.id))

@@ -10,7 +10,6 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_0
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
-from kmipkit_server.identity.identity import SYSTEM
 from kmipkit_server.objects import groups
 from kmipkit_server.policy import rules
 from kmipkit_server.store.base import Criterion, LocateQuery, SearchTooLong
@@ -60,7 +59,8 @@ def _limit_criteria(attributes: Attributes) -> None:
 def _owner(call: Call, attributes: Attributes) -> tuple[str, Attributes]:
     """The owner whose objects are searched, and the other criteria.
 
-    Administrators find the server's objects by Object Class, or by a type that only it has.
+    Administrators find the objects of the server, or of their tenant, by Object Class, or by a type
+    that only these have.
     """
     classes, types, others = set(), set(), []
     for attribute in attributes:
@@ -74,7 +74,7 @@ def _owner(call: Call, attributes: Attributes) -> tuple[str, Attributes]:
     if ObjectClass.SYSTEM not in classes and (classes or not types & SYSTEM_TYPES):
         return call.identity.name, criteria
     rules.require_administrator(call.identity)
-    return SYSTEM.name, criteria
+    return call.identity.system, criteria
 
 
 def _not_negative(value: int | None, field: str) -> int | None:

@@ -17,6 +17,7 @@ from kmipkit.model.payloads.session import (
 from kmipkit.spec.enums import ResultReason, UsageLimitsUnit
 from kmipkit_server.engine.call import Call
 from kmipkit_server.identity import tickets
+from kmipkit_server.identity.tickets import Tickets
 
 
 def login(call: Call, request: LoginRequest) -> LoginResponse:
@@ -43,17 +44,16 @@ def delegated_login(call: Call, request: DelegatedLoginRequest) -> DelegatedLogi
 
 def logout(call: Call, request: LogoutRequest) -> LogoutResponse:
     """End a ticket."""
-    call.batch.tickets.withdraw(request.ticket, call.identity, call.now)
+    Tickets(call.transaction, call.now).withdraw(request.ticket, call.identity)
     return LogoutResponse()
 
 
 def _ticket(
     call: Call, request: LoginRequest | DelegatedLoginRequest, rights: tuple[Right, ...] | None
 ) -> Ticket:
-    return call.batch.tickets.issue(
+    return Tickets(call.transaction, call.now).issue(
         call.identity,
         call.draw(tickets.SIZE),
-        call.now,
         _lease_time(call, request.lease_time),
         _limits(request.request_count, request.usage_limits),
         rights,

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import hashes
 from kmipkit.errors import OperationError
 from kmipkit.keys import costs, macs
 from kmipkit.keys.hashes import digest, hash_of
+from kmipkit.keys.parameters import Parameters
 from kmipkit.model.payloads.crypto import (
     HashRequest,
     HashResponse,
@@ -21,13 +22,15 @@ from kmipkit.spec.titles import title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import is_last, is_part
 from kmipkit_server.keys.material import key_bytes, mac_of
+from kmipkit_server.objects import algorithms
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
 from kmipkit_server.objects.usage import (
     MAC_GENERATE,
     MAC_VERIFY,
+    Use,
     allocate,
-    parameters_of,
+    permitted_parameters,
     require_use,
 )
 
@@ -42,19 +45,25 @@ def _require_type(managed: Managed) -> None:
         )
 
 
-def _begin(managed: Managed, request: MACRequest | MACVerifyRequest) -> macs.Context:
+def _begin(
+    call: Call, managed: Managed, request: MACRequest | MACVerifyRequest, use: Use
+) -> macs.Context:
     """The code of several parts."""
     _require_type(managed)
-    parameters = parameters_of(managed, request.cryptographic_parameters)
+    parameters = permitted_parameters(call, managed, request.cryptographic_parameters, use)
     return macs.begin(key_bytes(managed), managed.get(Tag.CRYPTOGRAPHIC_ALGORITHM), parameters)
 
 
 def _compute(
-    call: Call, managed: Managed, request: MACRequest | MACVerifyRequest, data: bytes
+    call: Call,
+    managed: Managed,
+    request: MACRequest | MACVerifyRequest,
+    data: bytes,
+    use: Use,
 ) -> bytes:
     """The code of a single part."""
     _require_type(managed)
-    parameters = parameters_of(managed, request.cryptographic_parameters)
+    parameters = permitted_parameters(call, managed, request.cryptographic_parameters, use)
     return mac_of(call, managed, parameters, data)
 
 
@@ -65,12 +74,12 @@ def mac(call: Call, request: MACRequest) -> MACResponse:
     data = call.part_data(request)
     correlation_value = None
     if is_part(request):
-        context: macs.Context = state or _begin(managed, request)
+        context: macs.Context = state or _begin(call, managed, request, MAC_GENERATE)
         context.update(data)
         mac_data = context.finalize() if is_last(request) else None
         correlation_value = call.suspend(request, context, managed.id)
     else:
-        mac_data = _compute(call, managed, request, data)
+        mac_data = _compute(call, managed, request, data, MAC_GENERATE)
     if mac_data is not None:
         call.returns_data(mac_data)
     allocate(call, managed, len(data), objects=0 if state else 1)
@@ -86,12 +95,12 @@ def mac_verify(call: Call, request: MACVerifyRequest) -> MACVerifyResponse:
     managed, state = load_for_use(call, request)
     require_use(call, managed, MAC_VERIFY)
     if not is_part(request):
-        code = _compute(call, managed, request, call.part_data(request))
+        code = _compute(call, managed, request, call.part_data(request), MAC_VERIFY)
         return MACVerifyResponse(
             unique_identifier=call.returns(managed.id),
             validity_indicator=_validity(code, request.mac_data),
         )
-    context, mac_data = state or (_begin(managed, request), None)
+    context, mac_data = state or (_begin(call, managed, request, MAC_VERIFY), None)
     context.update(call.part_data(request))
     mac_data = request.mac_data if request.mac_data is not None else mac_data
     return MACVerifyResponse(
@@ -111,23 +120,26 @@ def _validity(code: bytes, expected: bytes | None) -> ValidityIndicator:
 def hash_(call: Call, request: HashRequest) -> HashResponse:
     """Compute the digest of data; this needs no key."""
     if not is_part(request):
-        algorithm, data = _hashing_algorithm(request), call.part_data(request)
+        algorithm, data = _hashing_algorithm(call, request), call.part_data(request)
         cost = costs.hashing(algorithm, len(data))
         return HashResponse(
             data=call.returns_data(call.compute(digest, data, algorithm, cost=cost))
         )
     state = call.resume(request).context if request.correlation_value is not None else None
-    context: hashes.Hash = state or hashes.Hash(hash_of(_hashing_algorithm(request)))
+    context: hashes.Hash = state or hashes.Hash(hash_of(_hashing_algorithm(call, request)))
     context.update(call.part_data(request))
     result = call.returns_data(context.finalize()) if is_last(request) else None
     return HashResponse(data=result, correlation_value=call.suspend(request, context))
 
 
-def _hashing_algorithm(request: HashRequest) -> HashingAlgorithm:
+def _hashing_algorithm(call: Call, request: HashRequest) -> HashingAlgorithm:
     algorithm = request.cryptographic_parameters.hashing_algorithm
     if algorithm is None:
         raise OperationError(
             ResultReason.BAD_CRYPTOGRAPHIC_PARAMETERS,
             "Hash needs a Hashing Algorithm in Cryptographic Parameters",
         )
-    return HashingAlgorithm(algorithm)
+    algorithm = HashingAlgorithm(algorithm)
+    used = Parameters(hashing_algorithm=algorithm)
+    algorithms.require_parameters(call, None, used, protects=True)
+    return algorithm

@@ -6,9 +6,12 @@ becomes a message only when it is sent, so that it shows the object in its state
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
+
+import trio
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
@@ -22,6 +25,7 @@ from kmipkit.model.structure import Structure
 from kmipkit.spec.enums import EndpointRole, LinkType, Operation, PutFunction, ResultStatus
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_1, V3_0, Version
+from kmipkit_server.engine import notifications
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.correlation import server_correlation_value
 from kmipkit_server.engine.notifications import Notification, Notifications
@@ -29,11 +33,24 @@ from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.request import UnreadableItem
 from kmipkit_server.engine.seam import Hook
 from kmipkit_server.engine.settings import Clock
+from kmipkit_server.identity import blocks
+from kmipkit_server.identity.identity import Identity
 from kmipkit_server.objects.extractable import require_extractable
 from kmipkit_server.objects.managed import Managed, for_version
-from kmipkit_server.store.base import Reader, Store, StoreError
+from kmipkit_server.policy.active import ActivePolicies
+from kmipkit_server.policy.decision import decide
+from kmipkit_server.policy.question import Question
+from kmipkit_server.store.base import Reader, Record, Store, StoreError, Transaction
+from kmipkit_server.store.owners import tenant_of
+from kmipkit_server.store.parts import part_of
 
 log = logging.getLogger("kmipkit.server")
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How often the process that sends notifications looks for those of others."""
+_PAUSE_PER_LOOK = 9.0
+"""How long it pauses after each look, as a multiple of how long that took: a client that is not there
+may have many, and looking at them after each change must not take more than a tenth of the time."""
 
 _IDENTIFIERS = (
     "unique_identifier",
@@ -43,23 +60,49 @@ _IDENTIFIERS = (
 
 
 class NotificationHook(Hook):
-    """Queues notifications for the configured accounts."""
+    """Notes for the configured accounts what they are to be notified of."""
 
     def __init__(self, queue: Notifications) -> None:
         self._queue = queue
 
+    def written(
+        self,
+        batch: Batch,
+        transaction: Transaction,
+        item: RequestBatchItem | UnreadableItem,
+        result: ResponseBatchItem,
+    ) -> None:
+        """Store the changes of a successful operation in its transaction, after which they are sent."""
+        if not self._queue.is_stored:
+            return
+        new = self._of(batch, item, result)
+        for notification in new:
+            notifications.put(transaction, batch.identity.name, notification)
+        if new:
+            batch.after_commit(self._queue.note_stored)
+
     def finished(
         self, batch: Batch, item: RequestBatchItem | UnreadableItem, result: ResponseBatchItem
     ) -> None:
-        """Queue the changes of a successful operation."""
+        """Let those be sent that are not stored."""
+        if self._queue.is_stored:
+            return
+        for notification in self._of(batch, item, result):
+            self._queue.add(batch.identity.name, notification)
+
+    def _of(
+        self, batch: Batch, item: RequestBatchItem | UnreadableItem, result: ResponseBatchItem
+    ) -> list[Notification]:
+        """The notifications of an operation; none if it has failed."""
         account = batch.identity.name
         if account not in self._queue.accounts or result.result_status is not ResultStatus.SUCCESS:
-            return
+            return []
         row = batch.server.registry.find(result.operation, batch.version)
-        if row is not None:
-            request = getattr(item, "request_payload", None)
-            for notification in _notifications(row, request, result, batch.version):
-                self._queue.add(account, notification)
+        if row is None:
+            return []
+        request = getattr(item, "request_payload", None)
+        new = _notifications(row, request, result, batch.version)
+        return [each for each in new if each.operation in batch.server.sent]
 
 
 def _notifications(
@@ -99,6 +142,8 @@ class RequestSource:
     store: Store
     queue: Notifications
     clock: Clock
+    policies: ActivePolicies = field(default_factory=ActivePolicies)
+    """Decides whether the account may still have what it would be sent."""
     record: Callable[[str, Notification], None] = lambda _account, _notification: None
     """Called before a request leaves, for the audit; a StoreError prevents that."""
 
@@ -107,8 +152,13 @@ class RequestSource:
         now = self.clock()
 
         def read(reader: Reader) -> bytes | None:
-            record = reader.get(notification.identifier)
-            return None if record is None else _message(notification, Managed(record, now))
+            key = notification.key
+            if key and reader.entry(notifications.NOTICE, key) is None:
+                return None  # the client has fetched it in another process
+            record = part_of(reader, tenant_of(account)).get(notification.identifier)
+            if record is None or not self._is_permitted(reader, account, notification, record):
+                return None
+            return _message(notification, Managed(record, now), tenant_of(account))
 
         try:
             data = await self.store.run(read)
@@ -119,26 +169,94 @@ class RequestSource:
             return None
         return data
 
+    def _is_permitted(
+        self, reader: Reader, account: str, notification: Notification, record: Record
+    ) -> bool:
+        """Whether the policy permits it now: an object may belong to another account, and an account
+        may be blocked.
+
+        The server does not know from where the client will read it, so that a rule which denies all
+        but some networks denies this.
+        """
+        if account in blocks.unpack(reader.setting(blocks.SETTING)):
+            return False
+        identity = Identity(account)
+        documents = self.policies.of(reader, identity.tenant, record.revision)
+        question = Question(identity, notification.operation, self.clock(), record)
+        return decide(question, documents).is_permitted
+
     async def requests(self, account: str, version: Version) -> AsyncIterator[bytes]:
         """The requests to a client that has exchanged roles with the server.
 
         The last one exchanges the roles again.
         """
-        yield _discover_versions(version)
-        for notification in self.queue.take(account):
+        tenant = tenant_of(account)
+        yield _discover_versions(version, tenant)
+        for notification in await self._take(account):
             data = await self.message(account, notification)
             if data is not None:
                 yield data
-        yield _return_role(version)
+        yield _return_role(version, tenant)
+
+    async def _take(self, account: str) -> list[Notification]:
+        """The notifications of an account, which leave the queue."""
+        if not self.queue.is_stored:
+            return self.queue.take(account)
+
+        def take(transaction: Transaction) -> list[Notification]:
+            taken = notifications.stored(transaction, account)
+            notifications.remove(transaction, taken)
+            return [replace(each, key=b"") for each in taken]
+
+        if not await self.store.run(lambda reader: notifications.stored(reader, account)):
+            return []
+        return await self.store.run(take, writes=True)
+
+    async def delivered(self, account: str, notification: Notification) -> None:
+        """Remove a notification that the client has, or cannot have any longer."""
+        if notification.key:
+            work = partial(notifications.remove, notifications=[notification])
+            await self.store.run(work, writes=True)
+        log.debug("%s: %s is delivered", account, notification.identifier)
+
+    async def feed(self, accounts: Collection[str]) -> None:
+        """Put what is stored for these accounts into their queues, until cancelled.
+
+        Only one process does this at a time.
+        """
+        known: frozenset[bytes] = frozenset()
+        while True:
+            new = trio.Event()
+            self.queue.on_stored = new.set
+            begun = trio.current_time()
+            try:
+                known = await self._feed(accounts, known)
+            except StoreError as error:
+                log.error("notifications wait: %s", error)
+            await trio.sleep(_PAUSE_PER_LOOK * (trio.current_time() - begun))
+            with trio.move_on_after(SECONDS_BETWEEN_LOOKS):
+                await new.wait()
+
+    async def _feed(self, accounts: Collection[str], known: frozenset[bytes]) -> frozenset[bytes]:
+        """Put what is not known yet into the queues; the keys of all that is stored."""
+        keys: set[bytes] = set()
+        for account in accounts:
+            for each in await self.store.run(
+                partial(notifications.stored, account=account), slow=True
+            ):
+                keys.add(each.key)
+                if each.key not in known:
+                    self.queue.add(account, each)
+        return frozenset(keys)
 
 
-def _message(notification: Notification, managed: Managed) -> bytes | None:
+def _message(notification: Notification, managed: Managed, tenant: str) -> bytes | None:
     try:
         payload = _PAYLOADS[notification.operation](notification, managed)
     except OperationError as error:
         log.info("%s: no Put to the owner: %s", notification.identifier, error.message)
         return None
-    return _request(notification.operation, payload, notification.version)
+    return _request(notification.operation, payload, notification.version, tenant)
 
 
 def _put(notification: Notification, managed: Managed) -> PutRequest:
@@ -183,26 +301,25 @@ _PAYLOADS: Mapping[Operation, Callable[[Notification, Managed], Structure]] = Ma
 )
 """The functions that make the payloads."""
 
-SENT_OPERATIONS = frozenset(_PAYLOADS)
-"""The operations that the server sends."""
 
-
-def _request(operation: Operation, payload: Structure, version: Version) -> bytes:
+def _request(operation: Operation, payload: Structure, version: Version, tenant: str) -> bytes:
     header = RequestHeader(
         protocol_version=ProtocolVersion.of(version),
-        server_correlation_value=server_correlation_value(version),
+        server_correlation_value=server_correlation_value(version, tenant),
         batch_count=1 if version < V3_0 else None,
     )
     item = RequestBatchItem(operation=operation, request_payload=payload)
     return encode(RequestMessage(request_header=header, batch_items=(item,)), version, strict=False)
 
 
-def _discover_versions(version: Version) -> bytes:
+def _discover_versions(version: Version, tenant: str) -> bytes:
     """The first request to a client that is now the server: which versions it supports."""
-    return _request(Operation.DISCOVER_VERSIONS, DiscoverVersionsRequest(), max(version, V1_1))
+    return _request(
+        Operation.DISCOVER_VERSIONS, DiscoverVersionsRequest(), max(version, V1_1), tenant
+    )
 
 
-def _return_role(version: Version) -> bytes:
+def _return_role(version: Version, tenant: str) -> bytes:
     """The request that returns the role of the client to the peer (KMIP 2.1 §6.2.5)."""
     payload = SetEndpointRoleRequest(endpoint_role=EndpointRole.CLIENT)
-    return _request(Operation.SET_ENDPOINT_ROLE, payload, version)
+    return _request(Operation.SET_ENDPOINT_ROLE, payload, version, tenant)

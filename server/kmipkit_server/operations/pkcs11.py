@@ -16,6 +16,7 @@ from kmipkit.model.payloads.session import PKCS11Request, PKCS11Response
 from kmipkit.spec.enums import Operation, PKCS11Function, PKCS11ReturnCode, ResultReason
 from kmipkit.spec.versions import V3_0
 from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.part_places import NONCE_SIZE
 
 ENCODING = b"\x01"
 """The version of the encoding, which C_Initialize names."""
@@ -200,7 +201,7 @@ def pkcs_11(call: Call, request: PKCS11Request) -> PKCS11Response:
         )
     function = request.pkcs_11_function
     is_first = function == PKCS11Function.C_INITIALIZE
-    value = call.draw(16) if is_first else request.correlation_value
+    value = call.part_value(call.draw(NONCE_SIZE)) if is_first else request.correlation_value
     code, output = _call_function(call, function, value, request.pkcs_11_input_parameters or b"")
     return PKCS11Response(
         pkcs_11_interface=request.pkcs_11_interface,

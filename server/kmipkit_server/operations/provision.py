@@ -91,7 +91,7 @@ def _require_credential(call: Call) -> bytes:
         )
     if identity.certificate_expires is not None and identity.certificate_expires <= call.now:
         raise OperationError(ResultReason.PERMISSION_DENIED, "the client certificate has expired")
-    row = call.batch.server.state.provisioned.get(identity.certificate_hash)
+    row = provisioned.read(call.store).get(identity.certificate_hash)
     record = call.store.get(row.identifier) if row is not None and row.identifier else None
     if record is not None and Managed(record, call.now).state in _ENDED:
         raise OperationError(
@@ -109,7 +109,7 @@ def _issue(call: Call, key: PublicKeyTypes) -> Certificate:
     authority = certificate_authority.authority(call, kind)
     call.batch.after_commit(lambda: call.batch.server.trust(authority.certificate))
     # The table of provisioned certificates says whose it is; the name is for people.
-    name = call.identity.name[:64]
+    name = call.identity.account[:64]
     value = call.compute(
         _sign,
         authority,
@@ -144,7 +144,7 @@ def _accept(call: Call, value: Certificate) -> Managed:
     certificate = load_certificate(value.certificate_value)
     if not certificate.not_valid_before_utc <= call.now < certificate.not_valid_after_utc:
         raise OperationError(ResultReason.INVALID_FIELD, "the certificate is not valid now")
-    if call.batch.server.account_of(value.certificate_value) != call.identity.name:
+    if call.batch.server.owner_of(value.certificate_value) != call.identity.name:
         raise OperationError(
             ResultReason.PERMISSION_DENIED,
             "the certificate does not name the account of the client",
@@ -201,12 +201,12 @@ def _store(call: Call, value: Certificate, links: list[Link] | None = None) -> M
 
 
 def _replace(call: Call, old: bytes, new: Managed, ends: datetime) -> None:
-    """Note the new certificate, and when the old one ends; both after the commit."""
+    """Note the new certificate, and when the old one ends."""
     value = new.object
     assert isinstance(value, Certificate)
     expires = x509.load_der_x509_certificate(value.certificate_value).not_valid_after_utc
     identity = call.identity
-    table = call.batch.staged(call.batch.server.state.provisioned)
+    table = provisioned.read(call.store)
     own = PeerCertificate.parse(value.certificate_value).signed_hash
     if own == old:
         raise OperationError(ResultReason.INVALID_FIELD, "the client already uses this certificate")
@@ -218,4 +218,4 @@ def _replace(call: Call, old: bytes, new: Managed, ends: datetime) -> None:
         identity.certificate_expires or NO_EXPIRATION,
         row.identifier if row is not None else "",
     )
-    call.transaction.set_setting(provisioned.SETTING, provisioned.pack(table, call.now))
+    call.set_shared(provisioned.SETTING, provisioned.pack(table, call.now))

@@ -39,7 +39,6 @@ from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.objects import constraints
 from kmipkit_server.objects.protection_storage import OWN_STORAGE
 from kmipkit_server.objects.registrable import REGISTRABLE
-from kmipkit_server.operations.notify import SENT_OPERATIONS
 
 
 def discover_versions(call: Call, request: DiscoverVersionsRequest) -> DiscoverVersionsResponse:
@@ -74,11 +73,24 @@ def _server_information(call: Call) -> Item | None:
     return Item(Tag.SERVER_INFORMATION, ItemType.STRUCTURE, items)
 
 
-def _capabilities(call: Call) -> tuple[CapabilityInformation, ...]:  # noqa: ARG001
+_STREAMING = (
+    Operation.ENCRYPT, Operation.DECRYPT, Operation.SIGN, Operation.SIGNATURE_VERIFY, Operation.MAC,
+    Operation.MAC_VERIFY, Operation.HASH,
+)  # fmt: skip
+"""Operations that accept data in several parts."""
+
+
+def _offers(call: Call, *operations: Operation) -> bool:
+    """Whether clients may ask for one of these operations."""
+    offered = call.batch.server.offered
+    return any(offered.find(operation, call.version) for operation in operations)
+
+
+def _capabilities(call: Call) -> tuple[CapabilityInformation, ...]:
     return (
         CapabilityInformation(
-            streaming_capability=True,
-            asynchronous_capability=True,
+            streaming_capability=_offers(call, *_STREAMING),
+            asynchronous_capability=_offers(call, Operation.POLL),
             attestation_capability=False,
             batch_undo_capability=True,
             batch_continue_capability=True,
@@ -95,8 +107,8 @@ OBJECT_TYPES = REGISTRABLE | SYSTEM_TYPES
 
 def _operations(call: Call) -> tuple[Operation, ...]:
     """The operations that the server accepts or sends, in the client's version."""
-    accepted = {row.operation for row in call.batch.server.registry.known_in(call.version)}
-    sent = {operation for operation in SENT_OPERATIONS if operation.known_in(call.version)}
+    accepted = {row.operation for row in call.batch.server.offered.known_in(call.version)}
+    sent = {each for each in call.batch.server.sent if each.known_in(call.version)}
     return tuple(sorted(accepted | sent))
 
 
@@ -110,15 +122,30 @@ def _profiles(call: Call) -> tuple[ProfileInformation, ...]:
     )
 
 
-REGISTRATION_METHODS = (
-    ClientRegistrationMethod.SERVER_PRE_GENERATED,
-    ClientRegistrationMethod.SERVER_ON_DEMAND,
-    ClientRegistrationMethod.CLIENT_GENERATED,
-    ClientRegistrationMethod.CLIENT_REGISTERED,
+REGISTRATION_METHODS: Mapping[ClientRegistrationMethod, tuple[Operation, ...]] = MappingProxyType(
+    {
+        ClientRegistrationMethod.SERVER_PRE_GENERATED: (),
+        ClientRegistrationMethod.SERVER_ON_DEMAND: (Operation.CREATE_KEY_PAIR, Operation.CERTIFY),
+        ClientRegistrationMethod.CLIENT_GENERATED: (Operation.CERTIFY,),
+        ClientRegistrationMethod.CLIENT_REGISTERED: (
+            Operation.REGISTER,
+            Operation.CREATE_CREDENTIAL,
+        ),
+    }
 )
 """How clients get keys and certificates (KMIP 2.1 §11.10): a client with a user name and password gets
 those that were registered for it; Create Key Pair and Certify make them on demand, and Certify takes
-a request of the client; Register and Create Credential take a certificate."""
+a request of the client; Register and Create Credential take a certificate. A method needs one of its
+operations."""
+
+
+def _registration_methods(call: Call) -> tuple[ClientRegistrationMethod, ...]:
+    return tuple(
+        method
+        for method, operations in REGISTRATION_METHODS.items()
+        if not operations or _offers(call, *operations)
+    )
+
 
 ALGORITHMS = frozenset(LENGTHS) | frozenset(GENERATORS)
 """Algorithms of the keys that the server makes."""
@@ -160,7 +187,7 @@ RESPONSE_FIELDS: Mapping[QueryFunction, tuple[ResponseField, ...]] = MappingProx
             ("defaults_information", lambda call: constraints.rules_in_force(call).defaults),
         ),
         QueryFunction.QUERY_CLIENT_REGISTRATION_METHODS: (
-            ("client_registration_methods", lambda call: REGISTRATION_METHODS),
+            ("client_registration_methods", _registration_methods),
         ),
         QueryFunction.QUERY_CAPABILITIES: (("capability_information", _capabilities),),
     }

@@ -28,6 +28,7 @@ from kmipkit_server.objects import creation
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import pack_object
+from kmipkit_server.policy.actions import KeyUse
 
 
 def is_container(value: object) -> bool:
@@ -93,7 +94,7 @@ def _password(call: Call, attributes: Attributes) -> bytes:
     ]
     if len(links) != 1:
         raise _bad_password("a PKCS#12 container needs exactly one PKCS#12 Password Link")
-    managed = load(call, links[0])
+    managed = load(call, links[0], KeyUse.UNWRAP_KEY)
     secret = managed.object if managed.object_type is ObjectType.SECRET_DATA else None
     if not isinstance(secret, SecretData) or secret.secret_data_type != SecretDataType.PASSWORD:
         raise _bad_password("the PKCS#12 Password Link does not lead to a password")

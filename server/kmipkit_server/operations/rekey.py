@@ -66,8 +66,9 @@ def re_key(call: Call, request: ReKeyRequest) -> ReKeyResponse:
     nameless = release_names(call, old)
     attributes = attributes.plus(Attribute(Tag.LINK, link_to_replaced(old)))
     managed = creation.create(
-        call, ObjectType.SYMMETRIC_KEY, key, attributes, derived_attributes(key), generated=True
-    )
+        call, ObjectType.SYMMETRIC_KEY, key, attributes, derived_attributes(key), generated=True,
+        owner=old.record.owner,
+    )  # fmt: skip
     link_to_replacement(call, nameless, managed.id)
     return ReKeyResponse(unique_identifier=managed.id)
 
@@ -100,8 +101,9 @@ def re_key_key_pair(call: Call, request: ReKeyKeyPairRequest) -> ReKeyKeyPairRes
     halves = {ObjectType.PRIVATE_KEY: private, ObjectType.PUBLIC_KEY: public}
     nameless = [release_names(call, old) for old in halves.values()]
     replacements = pairs.create(
-        call, attributes, links=lambda object_type: [link_to_replaced(halves[object_type])]
-    )
+        call, attributes, links=lambda object_type: [link_to_replaced(halves[object_type])],
+        owner=private.record.owner,
+    )  # fmt: skip
     for old, new in zip(nameless, replacements, strict=True):
         link_to_replacement(call, old, new.id)
     return ReKeyKeyPairResponse(

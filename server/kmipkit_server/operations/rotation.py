@@ -23,8 +23,10 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.request import Request
-from kmipkit_server.identity.identity import SYSTEM, Identity
+from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store.base import Damaged, DueRotation, Reader, Record, StoreError
+from kmipkit_server.store.owners import is_system, tenant_of
+from kmipkit_server.store.parts import identifier_in_part
 from kmipkit_server.store.rotation import rotation_time
 
 log = logging.getLogger("kmipkit.server")
@@ -112,22 +114,24 @@ class Rotation:
     def _is_due(record: Record, now: int) -> bool:
         """Whether the object itself says so; the index could have been changed by another program."""
         time = rotation_time(record)
-        return time is not None and time <= now and record.owner != SYSTEM.name
+        return time is not None and time <= now and not is_system(record.owner)
 
     async def _replace(self, due: DueRotation, record: Record) -> None:
         operation, payload = _REPLACEMENTS[record.object_type]
         offset = record.attributes.get(Tag.ROTATE_OFFSET)
-        item = RequestBatchItem(operation=operation, request_payload=payload(record.id, offset))
+        # A request has the identifier that the account knows.
+        identifier = identifier_in_part(tenant_of(record.owner), record.id)
+        item = RequestBatchItem(operation=operation, request_payload=payload(identifier, offset))
         version = ProtocolVersion(
             protocol_version_major=V2_1.major, protocol_version_minor=V2_1.minor
         )
         header = RequestHeader(protocol_version=version, batch_count=1)
         request = Request(V2_1, header, (item,))
-        batch = await self.dispatcher.run_for(request, Identity(record.owner))
+        batch = await self.dispatcher.run_for(request, Identity(record.owner, is_internal=True))
         [result] = batch.results
         if result.result_status is ResultStatus.SUCCESS:
             self._failed.discard(record.id)
-            log.info("%s: rotated %s", due.owner, record.id)
+            log.info("%s: rotated %s", due.owner, identifier)
         elif record.id not in self._failed:
             # It is tried again at each check, but one line is enough.
             if len(self._failed) >= MAX_REMEMBERED:
@@ -136,6 +140,6 @@ class Rotation:
             log.warning(
                 "%s: %s is due for rotation, but cannot be rotated: %s",
                 due.owner,
-                record.id,
+                identifier,
                 result.result_message,
             )

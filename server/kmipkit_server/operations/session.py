@@ -59,6 +59,11 @@ def log_message(call: Call, request: LogRequest) -> LogResponse:
 
 def interop(call: Call, request: InteropRequest) -> InteropResponse:
     """Log where a test case begins and ends; for test environments only."""
+    if not request.interop_function.is_named:
+        number = request.interop_function.value
+        raise OperationError(
+            ResultReason.INVALID_FIELD, f"there is no Interop Function 0x{number:08X}"
+        )
     function = request.interop_function.name.lower()
     _log(call, f"interop {function}: {_quote(request.interop_identifier)}")
     return InteropResponse()

@@ -15,18 +15,29 @@ from kmipkit_server.keys import material
 from kmipkit_server.keys.material import private_key, public_key
 from kmipkit_server.objects.access import load_for_use
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.objects.usage import SIGN, VERIFY, allocate, parameters_of, require_use
+from kmipkit_server.objects.usage import (
+    SIGN,
+    VERIFY,
+    Use,
+    allocate,
+    permitted_parameters,
+    require_use,
+)
 
 
 def _begin(
-    managed: Managed, key: object, request: SignRequest | SignatureVerifyRequest
+    call: Call,
+    managed: Managed,
+    key: object,
+    request: SignRequest | SignatureVerifyRequest,
+    use: Use,
 ) -> signatures.Signer:
     if request.digested_data is not None and (request.data is not None or is_part(request)):
         raise OperationError(
             ResultReason.INVALID_FIELD,
             "Digested Data replaces Data, and needs a request of a single part",
         )
-    parameters = parameters_of(managed, request.cryptographic_parameters)
+    parameters = permitted_parameters(call, managed, request.cryptographic_parameters, use)
     scheme = signatures.scheme(key, parameters)
     return signatures.Signer(scheme, digested=request.digested_data)
 
@@ -50,7 +61,7 @@ def sign(call: Call, request: SignRequest) -> SignResponse:
     managed, state = load_for_use(call, request)
     require_use(call, managed, SIGN)
     key = private_key(call, managed)
-    signer = state or _begin(managed, key, request)
+    signer = state or _begin(call, managed, key, request, SIGN)
     size = _update(call, signer, request)
     signature = None
     if is_last(request):
@@ -69,7 +80,7 @@ def signature_verify(call: Call, request: SignatureVerifyRequest) -> SignatureVe
     managed, state = load_for_use(call, request)
     require_use(call, managed, VERIFY)
     key = public_key(managed)
-    signer, signature = state or (_begin(managed, key, request), None)
+    signer, signature = state or (_begin(call, managed, key, request, VERIFY), None)
     _update(call, signer, request)
     signature = request.signature_data if request.signature_data is not None else signature
     validity = None

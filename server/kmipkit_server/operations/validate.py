@@ -1,8 +1,8 @@
 """Validate: whether certificates form a valid chain (KMIP 1.4 §4.24, KMIP 2.1 §6.1.57).
 
 The chain may come in any order. It is Valid if it ends at an authority whose clients this server
-accepts, or at the server's own authority. A correct chain that ends elsewhere is Unknown. The lists of
-revoked client certificates apply here, too.
+accepts, or at the server's own authority; those of other tenants are unknown. A correct chain that ends
+elsewhere is Unknown. The lists of revoked client certificates apply here, too.
 """
 
 from collections.abc import Iterable
@@ -35,14 +35,16 @@ def validate(call: Call, request: ValidateRequest) -> ValidateResponse:
     objects = [load(call, identifier) for identifier in request.unique_identifiers]
     values = [*request.certificates, *map(_certificate, objects)]
     if not values:
-        raise OperationError(ResultReason.INVALID_FIELD, "the request has no certificate")
+        raise OperationError(ResultReason.INVALID_MESSAGE, "the request has no certificate")
     if len(values) > MAX_CHAIN_LENGTH:
         raise OperationError(
             ResultReason.INVALID_FIELD,
             f"the request has {len(values)} certificates; Validate takes {MAX_CHAIN_LENGTH} at most",
         )
     chain = tuple([value.certificate_value for value in values])
-    anchors = (*call.settings.anchors, *_own_authority(call))
+    tenants = call.batch.server.state.tenants
+    known = tenants.anchors_for(call.identity.tenant, call.settings.anchors)
+    anchors = (*known, *_own_authority(call))
     cost = _cost(chain, anchors)  # before anything else: it refuses malformed certificates
     if any(managed.state not in _VALID_STATES for managed in objects):
         validity = ValidityIndicator.INVALID

@@ -1,31 +1,26 @@
-"""Authorization: pure decisions from identity, operation and owner.
+"""What bounds all decisions: the rights of tickets, and what only administrators may do.
 
-An object belongs to the identity that created it, and to nobody else. Administrators manage the
-objects of the server. A delegated ticket has fewer rights than its account, never more. Whatever is
-not allowed is refused.
+A delegated ticket has fewer rights than its account, never more.
 """
 
 from kmipkit.errors import OperationError
 from kmipkit.model.payloads.limits import Right
 from kmipkit.spec.enums import Operation, ResultReason
 from kmipkit.spec.titles import title
-from kmipkit_server.identity.identity import SYSTEM, Identity
+from kmipkit_server.identity.identity import Identity
+from kmipkit_server.policy.actions import KeyUse
 
 
-def allows(identity: Identity, operation: Operation, owner: str, identifier: str) -> bool:
-    """Whether the identity may use this operation on an object of ``owner``."""
-    owns = identity.name == owner or (identity.is_administrator and owner == SYSTEM.name)
+def covers(identity: Identity, operation: Operation | KeyUse, identifier: str) -> bool:
+    """Whether the rights of the ticket, if the request has one, cover an operation on an object."""
     rights = identity.rights
-    return owns and (
-        rights is None
-        or any(
-            _covers_operation(right, operation) and _covers_object(right, identifier)
-            for right in rights
-        )
+    return rights is None or any(
+        _covers_operation(right, operation) and _covers_object(right, identifier)
+        for right in rights
     )
 
 
-def _covers_operation(right: Right, operation: Operation) -> bool:
+def _covers_operation(right: Right, operation: Operation | KeyUse) -> bool:
     return right.operations is None or operation in right.operations.operations
 
 
@@ -34,23 +29,6 @@ def _covers_object(right: Right, identifier: str) -> bool:
     if right.object_groups is not None:
         return False
     return right.objects is None or identifier in right.objects.unique_identifiers
-
-
-def require(identity: Identity, operation: Operation, owner: str, identifier: str) -> None:
-    """Refuse what is not allowed: Permission Denied, or Not Authorised for a ticket."""
-    if identity.name == owner and identity.rights is None:  # the usual case
-        return
-    if allows(identity, operation, owner, identifier):
-        return
-    if identity.name == owner:
-        raise OperationError(
-            ResultReason.NOT_AUTHORISED,
-            f"the ticket does not cover {title(operation)} of this object",
-        )
-    raise OperationError(
-        ResultReason.PERMISSION_DENIED,
-        f"{title(operation)} is not permitted: the object belongs to another account",
-    )
 
 
 def require_right(identity: Identity, operation: Operation) -> None:
@@ -82,5 +60,5 @@ def require_administrator(identity: Identity) -> None:
     if not identity.is_administrator:
         raise OperationError(
             ResultReason.PERMISSION_DENIED,
-            f"the operation needs an administrator, which the account {identity.name!r} is not",
+            f"the operation needs an administrator, which the account {identity.account!r} is not",
         )

@@ -1,13 +1,19 @@
 """The audit of a server, put together from its configuration."""
 
+import fcntl
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 from kmipkit_certs import contexts, credentials
 from kmipkit_certs.errors import CertificateError
 
 from kmipkit.terminal import write_escaped
+from kmipkit_server.audit.anchor import known_logs
+from kmipkit_server.audit.files import folder_of, name_of
+from kmipkit_server.audit.recovery import Restored
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.audit.sinks.sink import Sink
@@ -17,6 +23,7 @@ from kmipkit_server.audit.target import parse_target
 from kmipkit_server.config import AuditConfig, Config, ConfigError, require_writable
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.net.connection_log import Occurrence, Throttle
+from kmipkit_server.service.stores import node_of
 from kmipkit_server.store.base import Store
 
 MAX_RECORDED_KEYS = 256
@@ -24,16 +31,33 @@ MAX_RECORDED_KEYS = 256
 that somebody without a certificate can write to the audit log, less than 300 kB."""
 
 
-async def open_audit(config: Config, store: Store, clock: Clock) -> Audit | None:
-    """The audit, which the store writes along with its changes from now on; None if it is off.
+OUTPUT_LOCK = "stdout.lock"
+"""The file that a worker locks while it writes to standard output."""
+
+Write = Callable[[str], object]
+
+
+async def open_audit(
+    config: Config,
+    store: Store,
+    clock: Clock,
+    worker: int = 1,
+    workers: int = 1,
+    restored: Restored | None = None,
+) -> Audit | None:
+    """The audit of a worker, which the store writes along with its changes; None if it is off.
 
     ConfigError if it cannot be opened, StoreError if the store has been tampered with.
     """
     if not config.audit.enabled:
         return None
-    sinks = tuple(_sinks(config.audit))
+    write: Write = write_escaped
+    if workers > 1:
+        write = partial(_write_in_turn, config.audit_directory / OUTPUT_LOCK)
+    sinks = tuple(_sinks(config.audit, write))
     try:
-        audit = await Audit.start(_settings(config), store, clock, sinks)
+        settings = _settings(config, name_of(worker))
+        audit = await Audit.start(settings, store, clock, sinks, restored)
     except OSError as error:
         raise ConfigError(
             f"the audit log in {config.audit_directory} cannot be written: {error.strerror}"
@@ -49,10 +73,22 @@ def check_audit(config: Config) -> None:
         tuple(_sinks(config.audit))
 
 
-def _settings(config: Config) -> AuditSettings:
+async def settle_others(config: Config, store: Store, clock: Clock, workers: int) -> None:
+    """Complete the logs of workers that there are no longer; the store must be serving."""
+    if not config.audit.enabled:
+        return
+    active = {name_of(each) for each in range(1, workers + 1)}
+    for name in await store.run(partial(known_logs, node=node_of_logs(config))):
+        if name not in active:
+            await Audit.settle(_settings(config, name), store, clock)
+
+
+def _settings(config: Config, name: str) -> AuditSettings:
     audit = config.audit
     return AuditSettings(
-        directory=config.audit_directory,
+        directory=folder_of(config.audit_directory, name),
+        name=name,
+        node=node_of_logs(config),
         durable=audit.sync == "answer",
         refuses=audit.on_failure == "refuse",
         checkpoint=timedelta(seconds=audit.checkpoint_seconds),
@@ -62,9 +98,21 @@ def _settings(config: Config) -> AuditSettings:
     )
 
 
-def _sinks(config: AuditConfig) -> Iterator[Sink]:
+def node_of_logs(config: Config) -> str:
+    """Whose logs they are, in a store that the server shares with others."""
+    return "" if config.store.url is None else node_of(config)
+
+
+def _write_in_turn(lock: Path, text: str) -> None:
+    """Write lines to an output that other processes use, too: a pipe would mix long ones."""
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_escaped(text)
+
+
+def _sinks(config: AuditConfig, write: Write = write_escaped) -> Iterator[Sink]:
     if config.stdout:
-        yield Sink("stdout", OutputTransport(write_escaped))
+        yield Sink("stdout", OutputTransport(write))
     target = None if config.syslog is None else parse_target(config.syslog)
     if target is not None:
         context = tls_context(config) if target.scheme == "tls" else None

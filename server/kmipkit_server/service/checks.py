@@ -17,16 +17,20 @@ from typing import NamedTuple
 from kmipkit_certs.passwords import KeyPassword
 
 from kmipkit.errors import KMIPError
+from kmipkit.spec.enums import Operation
+from kmipkit_server.backup.schedule import plan_of
 from kmipkit_server.config import Config, Settings, address, require_writable
-from kmipkit_server.net.listener import open_sockets
 from kmipkit_server.net.open_files import OTHER_FILES
 from kmipkit_server.net.revocation import load_lists
+from kmipkit_server.net.sockets import open_sockets
+from kmipkit_server.service import stores
 from kmipkit_server.service.audit import check_audit
-from kmipkit_server.service.registry import registry
+from kmipkit_server.service.policy import warnings_of
+from kmipkit_server.service.registry import offer, registry
 from kmipkit_server.service.tls_files import existing_files, revocation_files
 from kmipkit_server.store.sqlite import inspection
-from kmipkit_server.store.sqlite.database import has_content, lock_file
-from kmipkit_server.vault.file import FileVault
+from kmipkit_server.store.sqlite.database import lock_file
+from kmipkit_server.vault.kinds import open_vault
 
 Check = Callable[["Checking"], Iterator[str]]
 """Yields warnings; a fault is raised or added."""
@@ -96,8 +100,12 @@ def check(
 
 
 def _operations(checking: Checking) -> Iterator[str]:
-    registry(checking.config)
-    yield from ()
+    clients = offer(checking.config, registry(checking.config)).clients
+    if Operation.DISCOVER_VERSIONS not in clients:
+        yield (
+            "kmip: clients may not ask for Discover Versions, with which many of them begin; add it to"
+            " kmip.only_operations, or remove it from kmip.without_operations"
+        )
 
 
 def _certificates(checking: Checking) -> Iterator[str]:
@@ -127,19 +135,42 @@ def _directory(checking: Checking) -> Iterator[str]:
 def _store(checking: Checking) -> Iterator[str]:
     """The root key and the database: both are there or neither is, and they belong together."""
     config, database = checking.config, checking.config.database
-    if not has_content(database):
-        if config.root_key.exists():
-            yield from inspection.require_no_root_key(database, FileVault.open(config.root_key))
+    if not stores.exists(config):
+        path = config.root_key.path
+        if path is None or path.exists():
+            vault = open_vault(config.root_key, config.counter)
+            if not vault.is_new:
+                yield from inspection.require_no_root_key(stores.place_of(config), vault)
         return
-    vault = FileVault.open(config.root_key, may_create=False)
-    if not os.access(database, os.W_OK):
+    vault = stores.open_root_key(config)
+    if config.store.url is None and not os.access(database, os.W_OK):
         checking.findings.faults.append(f"{database}: no permission to write to it")
-    yield from inspection.examine(database, vault)
+    yield from stores.examine(config, vault)
+
+
+def _policy(checking: Checking) -> Iterator[str]:
+    return warnings_of(checking.config)
 
 
 def _audit(checking: Checking) -> Iterator[str]:
     check_audit(checking.config)
     yield from ()
+
+
+def _backup(checking: Checking) -> Iterator[str]:
+    """The recipients are usable, and backups are not lost together with the data directory."""
+    config = checking.config
+    if plan_of(config, checking.settings.file) is None:
+        return
+    directory = config.backup.directory
+    assert directory is not None
+    require_writable(directory)
+    place, data = directory.absolute(), config.store.directory.absolute()
+    if place == data or data in place.parents:
+        yield (
+            f"backup.directory is {directory}, in the data directory: whoever loses one loses both;"
+            " choose a directory on another disk or machine"
+        )
 
 
 def _ports(checking: Checking) -> Iterator[str]:
@@ -214,7 +245,9 @@ CHECKS = (
     _Row(_revocations, frozenset({"tls", "store"})),
     _Row(_directory, frozenset({"store"})),
     _Row(_store, frozenset({"store"})),
+    _Row(_policy, frozenset({"policy"})),
     _Row(_audit, frozenset({"audit", "store"})),
+    _Row(_backup, frozenset({"backup", "store"})),
     _Row(_ports, frozenset({"listen", "metrics", "store"})),
     _Row(_monitoring, frozenset({"metrics"})),
     _Row(_tracing, frozenset({"tracing"})),

@@ -6,8 +6,8 @@ keeps its value until the next start.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import trio
@@ -21,6 +21,7 @@ from kmipkit_server.config.show import shown_value, value_text
 from kmipkit_server.config.sources import all_settings
 from kmipkit_server.net.tls import TLSSettings
 from kmipkit_server.service.tls_files import configured_files, revocation_files
+from kmipkit_server.store.base import StoreError
 
 log = logging.getLogger("kmipkit.server")
 
@@ -37,7 +38,7 @@ class Reloadable(Protocol):
 
 RELOADABLE = (
     "tls.cert", "tls.key", "tls.key_password_file", "tls.ca", "tls.crl", "tls.expired_crl",
-    "tls.revoked", "limits.*", "log.level",
+    "tls.revoked", "policy.file", "limits.*", "backup.*", "log.level",
 )  # fmt: skip
 """The settings that a reload changes; ``*`` stands for all of a section."""
 
@@ -87,20 +88,31 @@ class Reloader:
     read: Callable[[], Settings]
     """Reads the configuration again from all of its sources."""
     parts: Sequence[Reloadable]
+    store: Callable[[Config], Awaitable[Iterable[str]]]
+    """Stores what the store has of the new configuration, before all else; the lines say what has
+    changed. A StoreError means that nothing has."""
+    turn: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(1))
+    """Held by who reads files and then applies them, so that older ones never replace newer ones."""
 
     async def reload(self) -> None:
         """Change all parts or none, and log what has changed."""
+        async with self.turn:
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
             settings, new, commits = await trio.to_thread.run_sync(self._prepare)
-        except ConfigError as error:
-            for fault in error.faults:
+            stored = await self.store(new)
+        except (ConfigError, StoreError) as error:
+            for fault in error.faults if isinstance(error, ConfigError) else (error,):
                 log.error(
                     "configuration and certificates not reloaded, the old ones stay in use: %s",
                     fault,
                 )
             return
         old, self.config = self.config, new
-        details = [line for commit in commits for line in commit()]
+        details = [*stored]
+        details += [line for commit in commits for line in commit()]
         # What has changed is reported at the more verbose of the two levels.
         levels = sorted((old.log.level, new.log.level), key=LEVELS.index)
         logs.set_level(levels[0])
@@ -122,7 +134,11 @@ class Reloader:
         """Read everything, in a thread: a revocation list may be long."""
         settings = self.read()
         new = check(merged(self.config, settings.config), "the reloaded configuration")
-        return settings, new, [part.prepare(new) for part in self.parts]
+        return settings, new, self.prepared(new)
+
+    def prepared(self, config: Config) -> list[Commit]:
+        """What makes all parts take a configuration on, when it is read and checked. ConfigError."""
+        return [part.prepare(config) for part in self.parts]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,12 @@
 """The files of certificates and revocations that a configuration means."""
 
+import logging
+from pathlib import Path
+
+from kmipkit_certs import machine
 from kmipkit_certs.development import RSA_SERVER, SERVER
-from kmipkit_certs.directory import Directory
+from kmipkit_certs.directory import CA, Directory
+from kmipkit_certs.errors import CertificateError
 from kmipkit_certs.passwords import KeyPassword
 from kmipkit_certs.revocation_files import RevocationFiles
 
@@ -10,7 +15,24 @@ from kmipkit_server.config.effective import ADMIN, is_development
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.net.tls import TLSFiles
 
+log = logging.getLogger("kmipkit.server")
+
 CERTIFICATES = "certs"
+
+
+_ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - nothing is bound here
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def required_names(config: Config) -> tuple[str, ...]:
+    """The names that the configuration gives the server: its certificate must have them."""
+    host = config.listen.host.partition("%")[0]  # the interface of a link-local address is no name
+    return (*(() if host in _ANY_ADDRESS else (host,)), *config.tls.san)
+
+
+def server_names(config: Config) -> tuple[str, ...]:
+    """The names in a new certificate: also those by which this machine may be reached."""
+    return tuple(dict.fromkeys((*required_names(config), *_LOOPBACK, *machine.names())))
 
 
 def tls_files(config: Config, clock: Clock, password: KeyPassword) -> TLSFiles:
@@ -21,15 +43,44 @@ def tls_files(config: Config, clock: Clock, password: KeyPassword) -> TLSFiles:
 
     certificates = ensure(
         config.store.directory / CERTIFICATES,
-        hosts=tuple(dict.fromkeys((config.listen.host, "localhost", "127.0.0.1", "::1"))),
+        hosts=server_names(config),
         clients=(ADMIN,),
         clock=clock,
     )
+    renewed_files(config, clock)
     pairs = (
         (certificates.server_cert, certificates.server_key),
         (certificates.rsa_cert, certificates.rsa_key),
     )
     return TLSFiles(pairs, certificates.ca)
+
+
+def renewed_files(config: Config, clock: Clock) -> list[Path]:
+    """The files of the development PKI that were renewed now, since they would have ended soon.
+
+    What goes wrong is a warning only: the certificates are still valid for a time.
+    """
+    from kmipkit_certs.development import renew
+
+    try:
+        renewed = renew(
+            config.store.directory / CERTIFICATES,
+            required=required_names(config),
+            hosts=server_names(config),
+            clock=clock,
+        )
+    except (CertificateError, OSError) as error:
+        log.warning("the certificates of the development PKI could not be renewed: %s", error)
+        return []
+    for path, old_end in renewed:
+        log.info("%s: renewed, with the same key", path)
+        if path.stem == CA:
+            log.warning(
+                "%s: copy the new certificate to all clients before %s UTC, when the old one ends",
+                path,
+                f"{old_end:%Y-%m-%d %H:%M}",
+            )
+    return [each.path for each in renewed]
 
 
 def configured_files(config: Config, password: KeyPassword) -> TLSFiles:

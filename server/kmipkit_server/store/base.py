@@ -5,11 +5,11 @@ by owner and attributes, and guarantees that what it has committed survives a cr
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import trio
 
@@ -23,6 +23,9 @@ from kmipkit.ttlv.tree import Item
 from kmipkit_server.store.counters import StoreFigures
 from kmipkit_server.store.slices import Steps
 
+if TYPE_CHECKING:
+    from kmipkit_server.store.key_rotation import Rotations
+
 
 class StoreError(KMIPError):
     """The store cannot read or write; the text says what is wrong, and what to do."""
@@ -31,6 +34,15 @@ class StoreError(KMIPError):
     """What clients learn about it."""
     is_reported: ClassVar[bool] = False
     """Whether the log has a line about it already."""
+
+
+class OutcomeUnknown(StoreError):
+    """Nobody can tell whether a transaction was committed: neither success nor failure would be true."""
+
+    explanation: ClassVar[str] = (
+        "the server has lost its database while it stored the changes, and does not know whether they"
+        " took place; look before you repeat the request"
+    )
 
 
 class ReadingTooLong(Exception):
@@ -45,11 +57,33 @@ class TransactionLost(StoreError):
     """The store has rolled back the whole transaction, with the changes of other jobs in it."""
 
 
+class NotDurable(StoreError):
+    """Changes are committed, and others see them, but they may not be on the disk."""
+
+    explanation: ClassVar[str] = (
+        "the server has made the changes, but cannot make sure that they last: its disk has failed"
+    )
+
+
+class Vanished(StoreError):
+    """What a view was to open was removed by another process a moment ago: the work reads again.
+
+    Only a database that was damaged has it a second time."""
+
+
 class Damaged(StoreError):
     """One object or setting was changed in the database by another program; all others are usable."""
 
 
+REVISION = "policy/revision"
+"""The setting that changes whenever one of those does that each process keeps in memory, such as the
+policies: see :mod:`kmipkit_server.store.revision`."""
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""The expiry of what does not expire."""
+
 _UNCHANGED: Any = object()
+_DATES_OF_STATE: frozenset[AttributeKey] = frozenset({Tag.ACTIVATION_DATE, Tag.DEACTIVATION_DATE})
 _Result = TypeVar("_Result")
 
 
@@ -60,7 +94,10 @@ class Record:
     :meth:`state_at` for decisions. ``material`` is the packed object, None once it is destroyed.
     """
 
-    __slots__ = ("_attributes", "_material", "id", "object_type", "owner", "stored_state")
+    __slots__ = (
+        "_attributes", "_material", "id", "object_type", "owner", "revision", "stored_state",
+        "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -70,6 +107,8 @@ class Record:
         stored_state: State,
         attributes: Attributes | Callable[[], Attributes],
         material: bytes | Callable[[], bytes] | None,
+        version: object = None,
+        revision: bytes | None = None,
     ) -> None:
         """Attributes and material may be functions that read them."""
         self.id = id
@@ -78,6 +117,11 @@ class Record:
         self.stored_state = stored_state
         self._attributes = attributes
         self._material = material
+        self.version = version
+        """What is equal only for records with the same content, if the store has just read it; None
+        for any other record. It has nothing of the material."""
+        self.revision = revision
+        """The setting :data:`REVISION` when the object was read, not verified; None if there is none."""
 
     def __repr__(self) -> str:
         return f"Record({self.id!r}, {self.object_type.name}, {self.stored_state.name})"
@@ -110,7 +154,12 @@ class Record:
 
     def state_at(self, now: datetime) -> State:
         """The effective state, which follows from the stored state and the dates (KMIP 1.4 §3.22)."""
-        return effective_state(self.stored_state, self.activation, self.deactivation, now)
+        attributes = self.attributes
+        if not attributes.has_any(_DATES_OF_STATE):
+            return self.stored_state
+        activation = attributes.get(Tag.ACTIVATION_DATE)
+        deactivation = attributes.get(Tag.DEACTIVATION_DATE)
+        return effective_state(self.stored_state, activation, deactivation, now)
 
     @property
     def is_destroyed(self) -> bool:
@@ -126,9 +175,23 @@ class Record:
         """Whether both have the same material, without reading it."""
         return self._material is other._material
 
+    def renamed(self, identifier: str) -> Self:
+        """A copy with another Unique Identifier; it shares the material."""
+        return type(self)(
+            identifier,
+            self.owner,
+            self.object_type,
+            self.stored_state,
+            self._attributes,
+            self._material,
+            self.version,
+            self.revision,
+        )
+
     def replace(
         self,
         *,
+        owner: str = _UNCHANGED,
         stored_state: State = _UNCHANGED,
         attributes: Attributes = _UNCHANGED,
         material: bytes | None = _UNCHANGED,
@@ -136,11 +199,66 @@ class Record:
         """A copy with other values."""
         return type(self)(
             self.id,
-            self.owner,
+            self.owner if owner is _UNCHANGED else owner,
             self.object_type,
             self.stored_state if stored_state is _UNCHANGED else stored_state,
             self._attributes if attributes is _UNCHANGED else attributes,
             self._material if material is _UNCHANGED else material,
+            revision=self.revision,
+        )
+
+
+class Entry:
+    """State of the server that outlives a request, such as a ticket or an asynchronous request.
+
+    It is found by its kind and key, belongs to an account, and ends at a time. It is immutable.
+    """
+
+    __slots__ = ("_content", "expires", "is_secret", "key", "kind", "owner")
+
+    def __init__(
+        self,
+        kind: str,
+        key: bytes,
+        owner: str,
+        expires: datetime,
+        content: bytes | Callable[[], bytes],
+        *,
+        is_secret: bool = False,
+    ) -> None:
+        """The content may be a function that opens it."""
+        self.kind = kind
+        """What it is; a fixed name."""
+        self.key = key
+        """What identifies it among those of its kind."""
+        self.owner = owner
+        """The account to which it belongs, by its whole name."""
+        self.expires = expires
+        """When it ends, in whole seconds; :data:`NEVER` for what has no end. It is removed some time
+        later (:meth:`Transaction.remove_expired`): who reads it must compare."""
+        self._content = content
+        self.is_secret = is_secret
+        """Whether the store encrypts the content like the material of an object. What is not secret is
+        authenticated only."""
+
+    def __repr__(self) -> str:
+        return f"Entry({self.kind!r}, {self.owner!r})"  # the key may be what a client must show
+
+    @property
+    def content(self) -> bytes:
+        """What is stored. Damaged if it was changed in the database."""
+        if callable(self._content):
+            self._content = self._content()
+        return self._content
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it has not ended."""
+        return self.expires >= now
+
+    def replace(self, content: bytes, *, kind: str | None = None) -> "Entry":
+        """A copy with another content, and perhaps of another kind."""
+        return Entry(
+            kind or self.kind, self.key, self.owner, self.expires, content, is_secret=self.is_secret
         )
 
 
@@ -171,6 +289,15 @@ class LocateQuery:
     """How many objects the search may look at, and find; about, as it depends on the criteria."""
     oldest_first: bool = False
     """Whether the oldest object comes first, instead of the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Objects of other owners, among which a search looks as well."""
+
+    owners: tuple[str, ...]
+    criteria: tuple[Criterion, ...] = ()
+    """What they have in addition to the criteria of the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +340,16 @@ class Reader(ABC):
         """The objects that meet all criteria; SearchTooLong if the query does not permit so many."""
 
     @abstractmethod
+    def locate_permitted(
+        self, query: LocateQuery, shares: Sequence[Share], permits: Callable[[Record], bool]
+    ) -> Located:
+        """The same, of those that a function permits, and also among objects of other owners.
+
+        The function is asked about each object that is found, until the page is full. SearchTooLong
+        also if these are too many.
+        """
+
+    @abstractmethod
     def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
         """The owner's objects that have this Name Value and are not destroyed; two at most.
 
@@ -230,6 +367,29 @@ class Reader(ABC):
     @abstractmethod
     def settings(self, prefix: str) -> dict[str, bytes]:
         """The settings whose names begin so, in the order of the names; see :meth:`setting`."""
+
+    @abstractmethod
+    def entry(self, kind: str, key: bytes) -> Entry | None:
+        """The entry of a kind with this key, even if it has expired. Damaged if it was changed."""
+
+    @abstractmethod
+    def entries(self, kind: str, owner: str | None = None) -> tuple[Entry, ...]:
+        """The entries of a kind, or only those of one owner, in the order of their keys."""
+
+    @abstractmethod
+    def entry_owners(self, kind: str, now: datetime) -> dict[str, int]:
+        """Who has entries of a kind that have not expired, and how many."""
+
+    @abstractmethod
+    def owners(self, tenant: str) -> tuple[str, ...]:
+        """The owners of a tenant that have, or have had, objects, in the order of their names."""
+
+    @abstractmethod
+    def objects_of(self, owner: str, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """The identifiers of an owner's objects in all states, oldest first: a page of them.
+
+        ``after`` is the last one of the page before.
+        """
 
     @abstractmethod
     def due_rotation(self, now: int, after: tuple[int, int]) -> DueRotation | None:
@@ -259,8 +419,31 @@ class Transaction(Reader):
         """Store something for the server itself; None removes it."""
 
     @abstractmethod
+    def put_entry(self, entry: Entry, *, is_new: bool = False) -> None:
+        """Store an entry, instead of one of the same kind and key.
+
+        ``is_new`` says that there is none, which saves looking for it.
+        """
+
+    @abstractmethod
+    def remove_entry(self, kind: str, key: bytes) -> None:
+        """Remove an entry, if there is one."""
+
+    @abstractmethod
+    def keep_newest_entries(self, kind: str, owner: str, number: int) -> None:
+        """Remove an owner's entries of a kind, but for so many with the highest keys."""
+
+    @abstractmethod
+    def remove_expired(self, kind: str, now: datetime) -> None:
+        """Remove the entries of a kind that have expired."""
+
+    @abstractmethod
     def usage(self, owner: str) -> Usage:
-        """How much an owner has, with the changes of this transaction; it takes no look-up."""
+        """How much an owner has, with the changes of this transaction."""
+
+    @abstractmethod
+    def usage_of_tenant(self, tenant: str) -> Usage:
+        """How much the accounts of a tenant have together, with its own objects."""
 
     @abstractmethod
     def note_time(self, now: datetime) -> None:
@@ -287,6 +470,8 @@ class Journal(Protocol):
 class Store(ABC):
     """A store, opened by one server. :meth:`serve` must be running."""
 
+    is_shared: ClassVar[bool] = False
+    """Whether other servers may use it at the same time."""
     journal: Journal | None = None
     """Set before :meth:`serve` runs."""
 
@@ -328,8 +513,25 @@ class Store(ABC):
         """The state of the store, for metrics."""
 
     @abstractmethod
+    async def usages(self) -> dict[str, Usage]:
+        """How much each owner has that has anything. StoreError if the store fails."""
+
+    @property
+    @abstractmethod
+    def rotations(self) -> "Rotations":
+        """How the keys that protect the store are rotated."""
+
+    @abstractmethod
     def derive_key(self, purpose: str) -> bytes:
         """32 secret bytes for a purpose; always the same ones, and protected by the root key."""
+
+    @abstractmethod
+    async def run_alone(self, job: str, task: Callable[[], Awaitable[None]]) -> None:
+        """Run a task while this process is the only one that has this job, of all that use the store.
+
+        If another one has it, this waits. If the store takes the job away, as when the connection to
+        it is lost, the task is cancelled, and begins again later. This ends when the task returns.
+        """
 
     @abstractmethod
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -43,5 +43,7 @@ class StoreFigures(NamedTuple):
     """Objects that are not destroyed."""
     object_bytes: int
     """Bytes of the material and attributes of all objects."""
+    entries: Mapping[str, int]
+    """Entries by their kind, such as tickets."""
     file_bytes: Mapping[str, int]
     """The size of each file or table space, by a fixed name."""

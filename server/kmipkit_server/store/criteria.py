@@ -93,7 +93,7 @@ def conditions(key: AttributeKey, items: tuple[Item, ...]) -> Iterator[Condition
     for item in dict.fromkeys(items):
         if isinstance(item.value, tuple) and not isinstance(key, VendorName):
             # "all of the structure fields are not REQUIRED to be specified" (KMIP 1.4 §4.9).
-            fields = tuple(dict.fromkeys(_field(child) for child in item.value))
+            fields = tuple(dict.fromkeys(_field(key, child) for child in item.value))
             yield Condition(key, fields)
         elif item.type is not ItemType.DATE_TIME or item.value != _UNDEFINED_DATE:
             yield Condition(key, (_exact(index.WHOLE, index.of_item(item)),))
@@ -103,9 +103,10 @@ def _exact(number: int, value: bytes) -> Field:
     return Field(number, value, value)
 
 
-def _field(child: Item) -> Field:
+def _field(key: AttributeKey, child: Item) -> Field:
     value = index.of_item(child)
-    if child.tag not in _MINIMUM_FIELDS:
+    # In other attributes, where a client may have put them, these fields are like any others.
+    if key != Tag.USAGE_LIMITS or child.tag not in _MINIMUM_FIELDS:
         return _exact(child.tag, value)
     # The first byte of a value is its type (see :mod:`.index`), and nine bytes are a number.
     return Field(child.tag, value, value[:1] + bytes([255] * 9))
@@ -120,10 +121,10 @@ def is_met(query: LocateQuery, record: Record) -> bool:
         Tag.OBJECT_TYPE: int(record.object_type),
         Tag.STATE: int(record.state_at(query.now)),
     }
-    rows = index.rows(record.attributes)
     grouped = by_attribute(query.criteria)
     if query.object_group_member == ObjectGroupMember.GROUP_MEMBER_FRESH:
         grouped[Tag.FRESH] = (*grouped.get(Tag.FRESH, ()), FRESH)
+    rows = index.rows([each for each in record.attributes if each.key in grouped])
     for key, items in grouped.items():
         if isinstance(key, Tag) and key in columns:
             if any(item.value != columns[key] for item in items):

@@ -10,10 +10,11 @@ are not indexed per object, but for the attribute set that the objects share. A 
 known set costs one row for all of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
-from types import MappingProxyType
+from operator import is_
 from typing import Any
 
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
@@ -21,7 +22,8 @@ from kmipkit.model.field_types import EPOCH, SECOND
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
 from kmipkit.model.structure import Structure
-from kmipkit.spec.enumeration import OpenMask
+from kmipkit.spec import enums
+from kmipkit.spec.enumeration import OpenEnum, OpenMask
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1
@@ -33,7 +35,7 @@ _TAG_NAMES = {tag: f"{int(tag):06x}" for tag in Tag}
 WHOLE = 0
 """The field number of a plain value, which is not a field of a structure."""
 
-_MAX_SIZE = 200
+MAX_SIZE = 200
 """Bytes of a value in the index; longer values are truncated."""
 
 MASKS = frozenset({Tag.CRYPTOGRAPHIC_USAGE_MASK, Tag.PROTECTION_STORAGE_MASK})
@@ -96,7 +98,7 @@ def date(value: int) -> bytes:
 
 
 def _truncate(data: bytes) -> bytes:
-    return data if len(data) <= _MAX_SIZE else data[:_MAX_SIZE] + sha256(data).digest()
+    return data if len(data) <= MAX_SIZE else data[:MAX_SIZE] + sha256(data).digest()
 
 
 def text(value: str) -> bytes:
@@ -116,17 +118,33 @@ def _of_python(value: Any) -> bytes:
     return number(int(value))
 
 
+@lru_cache(maxsize=1024)
 def _of_date(value: datetime) -> bytes:
     return date((value - EPOCH) // SECOND)
+
+
+def _is_enumeration(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, OpenEnum) and kind is not OpenEnum
 
 
 def _of_bytes(value: bytes) -> bytes:
     return b"b" + _truncate(value)
 
 
-_ENCODERS: Mapping[type, Callable[[Any], bytes]] = MappingProxyType(
-    {str: text, bytes: _of_bytes, datetime: _of_date, int: number, bool: number}
-)
+@lru_cache(maxsize=4096)
+def _of_member(value: int) -> bytes:
+    """The bytes of a member of an enumeration; there are few."""
+    return number(value)
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    str: text,
+    bytes: _of_bytes,
+    datetime: _of_date,
+    int: number,
+    bool: number,
+    **{each: _of_member for each in vars(enums).values() if _is_enumeration(each)},
+}
 """From a type of Python to the function for the bytes of its values."""
 
 
@@ -162,10 +180,19 @@ def rows(attributes: Iterable[Attribute]) -> set[Row]:
     collected: list[Row] = []
     for attribute in attributes:
         if attribute.key not in NOT_INDEXED:
-            _add_rows(collected, attribute)
+            if type(attribute.value) is datetime:
+                # Most dates of a new object are the time of its creation, which others share.
+                collected.append(_row_of_date(attribute.key, attribute.value, attribute.index or 0))
+            else:
+                _add_rows(collected, attribute)
     # A set, since one attribute gives a row twice where a field repeats a value, and the index
     # has each row once.
     return set(collected)
+
+
+@lru_cache(maxsize=1024)
+def _row_of_date(key: AttributeKey, value: datetime, instance: int) -> Row:
+    return name_of(key), WHOLE, date((value - EPOCH) // SECOND), instance
 
 
 LIVE_NAME = "live name"
@@ -175,6 +202,8 @@ the others. It is the name of no attribute."""
 
 def live_names(attributes: Attributes) -> set[Row]:
     """The further rows of an object that is not destroyed."""
+    if Tag.NAME not in attributes:
+        return set()
     return {(LIVE_NAME, WHOLE, text(name.name_value), 0) for name in attributes.all(Tag.NAME)}
 
 
@@ -182,11 +211,13 @@ def changed_rows(old: Attributes, new: Attributes) -> tuple[set[Row], set[Row]]:
     """The rows to remove and to add when attributes change.
 
     An attribute that is the same object before and after is not looked at: usually one of many
-    changes.
+    changes, or is added at the end.
     """
-    before, after = set(map(id, old)), set(map(id, new))
-    removed = rows([each for each in old if id(each) not in after])
-    added = rows([each for each in new if id(each) not in before])
+    same = [*map(is_, old, new), False].index(False)
+    old_rest, new_rest = old.items[same:], new.items[same:]
+    before, after = set(map(id, old_rest)), set(map(id, new_rest))
+    removed = rows([each for each in old_rest if id(each) not in after])
+    added = rows([each for each in new_rest if id(each) not in before])
     return removed - added, added - removed
 
 
@@ -201,6 +232,12 @@ def _add_rows(collected: list[Row], attribute: Attribute) -> None:
         # fields must find them in the same instance, and not one field here and the other there.
         for field, tag in _fields(type(value)):
             content = getattr(value, field)
+            if content is None:
+                continue
+            encode = _ENCODERS.get(type(content))
+            if encode is not None:
+                collected.append((name, tag, encode(content), instance))
+                continue
             values = content if isinstance(content, tuple) else (content,)
             collected += [
                 (name, tag, _of_python(each), instance) for each in values if each is not None

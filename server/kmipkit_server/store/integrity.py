@@ -26,7 +26,8 @@ _OBJECT = struct.Struct(">Bqqq4I")
 Numbers have the 64 bits of SQLite's, so that a row with any numbers has a MAC."""
 _SETTING = struct.Struct(">BI")
 _SUMMARY = struct.Struct(">Bqq")
-_KIND_OBJECT, _KIND_SETTING, _KIND_SUMMARY, _KIND_DERIVED = 1, 2, 3, 4
+_ENTRY = struct.Struct(">Bqq3I")
+_KIND_OBJECT, _KIND_SETTING, _KIND_SUMMARY, _KIND_DERIVED, _KIND_ENTRY = 1, 2, 3, 4, 5
 
 
 class Integrity:
@@ -84,6 +85,27 @@ class Integrity:
         """The MAC of a setting."""
         encoded = name.encode()
         return self._mac(_SETTING.pack(_KIND_SETTING, len(encoded)) + encoded + value)
+
+    def of_entry(
+        self,
+        kind: str,
+        key: bytes,
+        owner: str,
+        expires: int,
+        content: bytes,
+        data_key: int | None,
+        nonce: bytes | None,
+    ) -> bytes:
+        """The MAC of an entry; ``expires`` is in seconds since 1970.
+
+        The nonce identifies a sealed content, which need not be read then.
+        """
+        encoded, name = kind.encode(), owner.encode()
+        head = _ENTRY.pack(
+            _KIND_ENTRY, expires, data_key or 0, len(encoded), len(key), len(name)
+        )  # fmt: skip
+        rest = content if nonce is None else nonce
+        return self._mac(b"".join((head, encoded, key, name, rest)))
 
     def of_summary(self, counter: int, newest: int, total: bytes) -> bytes:
         """The MAC of the summary of the database."""

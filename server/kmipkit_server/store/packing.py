@@ -41,19 +41,31 @@ _INDEX = struct.Struct(">HI")
 
 def pack(attributes: Attributes) -> bytes:
     """The stored form of attributes. LocalProtocolError for a value that no version can encode."""
-    if len(attributes) >= MANY:
+    if len(attributes.items) >= MANY:
         packed = _pack_many(attributes.items)
         if packed is not None:
             return packed
+    return _pack_v2(attributes.items) or _pack_all(attributes.items)
+
+
+def _pack_v2(attributes: tuple[Attribute, ...]) -> bytes | None:
+    """The stored form, if 2.1 can encode all attributes, as it nearly always can."""
+    if not _IN_V2.issuperset([attribute.key for attribute in attributes]):
+        return None
+    try:
+        return _pack_parts(attributes, _encode_v2(attributes))
+    except LocalProtocolError:
+        return None
+
+
+def _pack_all(attributes: tuple[Attribute, ...]) -> bytes:
+    """The stored form of attributes that need several versions."""
     v1: list[Attribute] = []
     v2: list[Attribute] = []
     v3: list[Attribute] = []
-    if _IN_V2.issuperset([attribute.key for attribute in attributes]):  # nearly always
-        v2 += attributes
-    else:
-        for attribute in attributes:
-            key = attribute.key
-            (v3 if key in _NEW_IN_V3 else v2 if _is_in_v2(key) else v1).append(attribute)
+    for attribute in attributes:
+        key = attribute.key
+        (v3 if key in _NEW_IN_V3 else v2 if _is_in_v2(key) else v1).append(attribute)
     try:
         v2_part = _encode_v2(v2)
     except LocalProtocolError:
@@ -65,21 +77,24 @@ def pack(attributes: Attributes) -> bytes:
         for attribute in others:
             (v1 if _is_encodable(attribute, V1_4) else v3).append(attribute)
         v2_part = _encode_v2(v2)
-    indexes = [
-        (position, attribute.index) for position, attribute in enumerate(v2) if attribute.index
-    ]
     v3_part = _encode(tuple(v3), V3_0) if v3 else b""
-    return b"".join(
-        (
-            # The first format stays in use, so that files without 3.0 need no migration.
-            _HEAD.pack(_FORMAT_WITH_V3 if v3 else _FORMAT, len(indexes), len(v2_part)),
-            *(_INDEX.pack(*pair) for pair in indexes),
-            v2_part,
-            _SIZE.pack(len(v3_part)) + v3_part if v3 else b"",
-            # The part in 1.4 needs no indexes in front: 1.4 encodes them with the attributes.
-            _encode(tuple(v1), V1_4) if v1 else b"",
-        )
-    )
+    # The part in 1.4 needs no indexes in front: 1.4 encodes them with the attributes.
+    return _pack_parts(v2, v2_part, v3_part, _encode(tuple(v1), V1_4) if v1 else b"")
+
+
+def _pack_parts(
+    v2: Sequence[Attribute], v2_part: bytes, v3_part: bytes = b"", v1_part: bytes = b""
+) -> bytes:
+    """The stored form; ``v2`` are the attributes of the part in 2.1."""
+    indexes = [
+        _INDEX.pack(position, attribute.index)
+        for position, attribute in enumerate(v2)
+        if attribute.index
+    ]
+    # The first format stays in use, so that files without 3.0 need no migration.
+    head = _HEAD.pack(_FORMAT_WITH_V3 if v3_part else _FORMAT, len(indexes), len(v2_part))
+    size = _SIZE.pack(len(v3_part)) if v3_part else b""
+    return b"".join((head, *indexes, v2_part, size, v3_part, v1_part))
 
 
 def unpack_all(own: bytes, shared: bytes) -> Attributes:

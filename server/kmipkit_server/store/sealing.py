@@ -1,4 +1,4 @@
-"""Sealing key material: AES-256-GCM under data keys, which are wrapped with the root key.
+"""Sealing key material: AES-256-GCM under data keys, which are wrapped (:mod:`.root_keys`).
 
 A new data key is generated for the first object after each start, and again after a few hundred
 objects: the store deletes a data key with the last object that it seals, and then no copy of the
@@ -8,13 +8,12 @@ of the object, so that nobody can exchange the material of two objects.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import Damaged, StoreError
+from kmipkit_server.store.base import Damaged
 
 NONCE_SIZE = 12
 KEY_SIZE = 32
@@ -24,33 +23,6 @@ many data keys as objects."""
 
 _MAX_CACHED = 4096
 """Data keys in memory."""
-
-
-class KeyWrapper(Protocol):
-    """Protects data keys: wraps and unwraps them with a root key, which it never returns."""
-
-    is_new: bool
-    """Whether the root key was generated for this start, so that nothing can need it yet."""
-
-    def wrap(self, key: bytes) -> bytes:
-        """A data key, wrapped."""
-
-    def unwrap(self, wrapped: bytes) -> bytes:
-        """The data key from :meth:`wrap`; KMIPError if it was wrapped with another root key."""
-
-    @property
-    def name(self) -> str:
-        """Where the root key is, for messages."""
-
-    @property
-    def counter_name(self) -> str:
-        """Where the counter is, for messages."""
-
-    def counter(self) -> int | None:
-        """The counter of transactions as it was last stored; None before the first time."""
-
-    def save_counter(self, counter: int) -> None:
-        """Store the counter of transactions. KMIPError if that fails."""
 
 
 class Sealed(NamedTuple):
@@ -66,16 +38,14 @@ class Sealer:
 
     def __init__(
         self,
-        wrapper: KeyWrapper,
         random: Callable[[int], bytes],
         load: Callable[[int], bytes],
         save: Callable[[bytes], int],
     ) -> None:
-        """``load`` reads the wrapped data key of a number; ``save`` stores one under a new number.
+        """``load`` returns the data key of a number; ``save`` stores one under a new number.
 
         ``random`` generates data keys and nonces.
         """
-        self._wrapper = wrapper
         self._random = random
         self._load = load
         self._save = save
@@ -88,7 +58,7 @@ class Sealer:
         """The sealed bytes, with what is needed to open them."""
         if not self._seals_left:
             key = self._random(KEY_SIZE)
-            self._current = self._save(self._wrapper.wrap(key))
+            self._current = self._save(key)
             self._current_key = AESGCM(key)
             self._cache(self._current, self._current_key)
             self._seals_left = OBJECTS_PER_KEY
@@ -101,7 +71,7 @@ class Sealer:
         """The original bytes; Damaged if the sealed bytes or the identifier were changed."""
         key = self._keys.get(number)
         if key is None:
-            key = AESGCM(self._data_key(number))
+            key = AESGCM(self._load(number))
             self._cache(number, key)
         try:
             return key.decrypt(nonce, sealed, identifier.encode())
@@ -110,10 +80,6 @@ class Sealer:
                 f"the material of object {identifier} was changed in the database;"
                 " restore it from a backup"
             ) from None
-
-    def check(self, number: int) -> None:
-        """StoreError if the root key does not unwrap this data key."""
-        self._data_key(number)
 
     @property
     def current_key(self) -> int:
@@ -132,11 +98,3 @@ class Sealer:
         if len(self._keys) >= _MAX_CACHED:
             self._keys.clear()
         self._keys[number] = key
-
-    def _data_key(self, number: int) -> bytes:
-        try:
-            return self._wrapper.unwrap(self._load(number))
-        except StoreError:
-            raise
-        except KMIPError as error:
-            raise StoreError(str(error)) from error

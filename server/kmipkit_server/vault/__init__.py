@@ -1,1 +1,1 @@
-"""Vaults for the root key: currently a file."""
+"""Vaults for the root key: a module for each kind, and one table of them (:mod:`.kinds`)."""

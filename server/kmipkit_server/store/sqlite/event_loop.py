@@ -6,7 +6,9 @@ steps of SQLite's virtual machine, or if it finds many objects, each of which mu
 then runs again in a thread.
 """
 
-from kmipkit_server.store.base import Located, LocateQuery, ReadingTooLong
+from collections.abc import Callable, Sequence
+
+from kmipkit_server.store.base import Located, LocateQuery, ReadingTooLong, Record, Share
 from kmipkit_server.store.sqlite.views import SQLiteReader
 
 MAX_CHECKED = 32
@@ -22,3 +24,9 @@ class EventLoopReader(SQLiteReader):
         if len(located.ids) > MAX_CHECKED:
             raise ReadingTooLong
         return self.checked(query, located)
+
+    def locate_permitted(
+        self, query: LocateQuery, shares: Sequence[Share], permits: Callable[[Record], bool]
+    ) -> Located:
+        """See :class:`Reader`."""
+        return self.search_permitted(query, shares, permits, MAX_CHECKED, in_place=True)

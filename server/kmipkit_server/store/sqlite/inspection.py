@@ -6,15 +6,17 @@ Another server may be using it meanwhile.
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 from kmipkit_server.store.base import StoreError
-from kmipkit_server.store.sealing import KeyWrapper
+from kmipkit_server.store.root_keys import Entry, KeyWrapper, open_keys, read_entries
+from kmipkit_server.store.sql.key_tables import root_key_rows
 from kmipkit_server.store.sqlite import schema
-from kmipkit_server.store.sqlite.summary import read_integrity_key
-from kmipkit_server.store.sqlite.views import sqlite_errors
+from kmipkit_server.store.sqlite.connection import SQLiteConnection
+from kmipkit_server.store.sqlite.errors import sqlite_errors
+from kmipkit_server.store.sqlite.older_keys import check_older_root_key
 
 
 def examine(path: Path, key_wrapper: KeyWrapper) -> Iterator[str]:
@@ -28,6 +30,14 @@ def examine(path: Path, key_wrapper: KeyWrapper) -> Iterator[str]:
         yield migration_advice(path, version)
 
 
+def root_keys(path: Path) -> Mapping[int, Entry]:
+    """The root keys that a database names, for messages: nothing is verified without one of them."""
+    with sqlite_errors(str(path)), closing(_connect(path)) as connection:
+        if schema.version_of(connection) < schema.FIRST_WITH_ROOT_KEYS:
+            return {}
+        return read_entries(root_key_rows(SQLiteConnection(connection, str(path))), str(path))
+
+
 def migration_advice(path: Path, version: int) -> str:
     """What to do before a start that migrates a database."""
     return (
@@ -37,11 +47,11 @@ def migration_advice(path: Path, version: int) -> str:
     )
 
 
-def require_no_root_key(path: Path, key_wrapper: KeyWrapper) -> Iterator[str]:
+def require_no_root_key(place: str, key_wrapper: KeyWrapper) -> Iterator[str]:
     """StoreError if a database was lost: there is a root key for it."""
     yield from ()
     raise StoreError(
-        f"{path} is missing or empty, but there is a root key for it, {key_wrapper.name}; restore"
+        f"{place} is missing or empty, but there is a root key for it, {key_wrapper.name}; restore"
         " the database from a backup"
     )
 
@@ -74,10 +84,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _require_root_key(
     connection: sqlite3.Connection, version: int, key_wrapper: KeyWrapper, name: str
 ) -> None:
-    if version >= schema.FIRST_PROTECTED:
-        key_wrapper.unwrap(read_integrity_key(connection, name))
-    if version:
-        newest = "SELECT wrapped FROM data_keys ORDER BY number DESC LIMIT 1"
-        row = connection.execute(newest).fetchone()
-        if row is not None:
-            key_wrapper.unwrap(bytes(row[0]))
+    if version >= schema.FIRST_WITH_ROOT_KEYS:
+        open_keys(root_key_rows(SQLiteConnection(connection, name)), key_wrapper, name)
+    elif version:
+        check_older_root_key(SQLiteConnection(connection, name), version, key_wrapper, name)

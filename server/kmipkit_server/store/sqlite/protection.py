@@ -15,7 +15,7 @@ from kmipkit.spec.enums import ObjectType
 from kmipkit.spec.versions import Version
 from kmipkit_server.store.base import Damaged
 from kmipkit_server.store.integrity import Integrity
-from kmipkit_server.store.sqlite.views import SQLiteTransaction
+from kmipkit_server.store.sqlite.transaction import SQLiteTransaction
 
 RULES, AUTHORITY = "constraints and defaults", "certificate authority"
 """Settings."""

@@ -126,6 +126,61 @@ STEPS: tuple[str, ...] = (
         FROM attribute_index i JOIN objects o ON o.seq = i.object
         WHERE i.attribute = '420053' AND i.field = 4325461 AND o.state NOT IN (5, 6);
     """,
+    """
+    -- State that outlives a request, such as tickets: see base.Entry.
+    CREATE TABLE IF NOT EXISTS entries (
+        kind TEXT NOT NULL,
+        key BLOB NOT NULL,
+        owner TEXT NOT NULL,    -- the name of an account
+        expires INTEGER NOT NULL,       -- seconds since 1970
+        mac BLOB NOT NULL,
+        nonce BLOB,     -- of a sealed content
+        data_key INTEGER REFERENCES data_keys,
+        content BLOB NOT NULL,
+        PRIMARY KEY (kind, key)
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS entries_of_owner ON entries (kind, owner);
+    CREATE INDEX IF NOT EXISTS entries_by_time ON entries (kind, expires);
+    CREATE INDEX IF NOT EXISTS entries_of_data_key ON entries (data_key) WHERE data_key IS NOT NULL;
+
+    -- The highest number of a data key so far: none is used twice, since the old key may be in a cache.
+    CREATE TABLE IF NOT EXISTS last_data_key (
+        row INTEGER PRIMARY KEY CHECK (row = 1),
+        number INTEGER NOT NULL
+    ) STRICT;
+
+    -- What each owner has, see usages.
+    CREATE TABLE IF NOT EXISTS totals (
+        owner INTEGER PRIMARY KEY REFERENCES owners,
+        objects INTEGER NOT NULL,       -- not destroyed ones
+        size INTEGER NOT NULL           -- bytes
+    ) STRICT;
+    """,
+    """
+    -- Root keys, see store/root_keys.py. For a moment, the first entry is the integrity key.
+    CREATE TABLE root_keys (
+        number INTEGER PRIMARY KEY,
+        entry BLOB NOT NULL,
+        mac BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO root_keys SELECT 1, integrity_key, zeroblob(0) FROM summary;
+    ALTER TABLE data_keys ADD COLUMN root_key INTEGER;  -- the root key on which its wrapping depends
+    ALTER TABLE summary DROP COLUMN integrity_key;
+    """,
+    """
+    -- For Locate among a million objects, see sql/search.py.
+    -- With all that its conditions read of an object:
+    DROP INDEX objects_of_owner;
+    CREATE INDEX objects_of_owner
+        ON objects (owner, seq, kind, type, state, archived, activation, deactivation);
+    CREATE INDEX objects_by_state ON objects (owner, type, state);
+    CREATE INDEX archived_objects ON objects (owner, seq) WHERE archived = 1;
+    -- What is asked for by ranges, by object: dates begin with a "d", 420095 are Usage Limits.
+    CREATE INDEX dates_of_object ON attribute_index (object, attribute, field, value)
+        WHERE value >= x'64' AND value < x'65';
+    CREATE INDEX limits_of_object ON attribute_index (object, field, value)
+        WHERE attribute >= '420095' AND attribute < '420096';
+    """,
 )
 
 FIRST_PROTECTED = 2
@@ -134,6 +189,12 @@ FIRST_PROTECTED = 2
 
 FIRST_WITH_ROTATIONS = 4
 """The first version that knows when to rotate an object."""
+
+FIRST_WITH_ROOT_KEYS = 7
+"""The first version whose wrapped keys name the root key that they need."""
+
+FIRST_WITH_TOTALS = 6
+"""The first version that has a table of what each owner has."""
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -6,7 +6,8 @@ its own if it only reads, otherwise in the writer's transaction.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import GeneratorType
@@ -14,12 +15,17 @@ from typing import Any, Self, TypeVar
 
 import trio
 
-from kmipkit_server.store.base import Reader, ReadingTooLong, Store
+from kmipkit_server.store.base import Reader, ReadingTooLong, Store, StoreError, Usage, Vanished
 from kmipkit_server.store.counters import StoreFigures
+from kmipkit_server.store.key_rotation import Rotations
+from kmipkit_server.store.leases import run_with
+from kmipkit_server.store.lock import Share
 from kmipkit_server.store.places import Places
-from kmipkit_server.store.sealing import KeyWrapper
+from kmipkit_server.store.root_keys import KeyWrapper
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
+from kmipkit_server.store.sql import entries
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
+from kmipkit_server.store.sqlite.leases import FileLease
 from kmipkit_server.store.sqlite.views import SQLiteReader
 from kmipkit_server.store.writer import GroupCommit
 
@@ -43,17 +49,23 @@ class SQLiteStore(Store):
         """Use :meth:`open`."""
         self._database = database
         self._reader = database.reader
-        self._writer = GroupCommit(database)
+        self._writer = GroupCommit(database, turns=database.turns)
         self._places = Places(READING_THREADS)
         self._threads = trio.CapacityLimiter(READING_THREADS)
         self._idle_readers: list[SQLiteReader] = []
+        self._contents: tuple[Usage, dict[str, int]] = Usage(), {}
+        """What the store has, as it was last read for metrics."""
 
     @classmethod
     def open(
-        cls, path: Path, key_wrapper: KeyWrapper, random: Callable[[int], bytes] = os.urandom
+        cls,
+        path: Path,
+        key_wrapper: KeyWrapper,
+        random: Callable[[int], bytes] = os.urandom,
+        share: Share | None = None,
     ) -> Self:
         """Open the database file; arguments and errors are those of :meth:`.SQLiteDatabase.open`."""
-        return cls(SQLiteDatabase.open(path, key_wrapper, random))
+        return cls(SQLiteDatabase.open(path, key_wrapper, random, share))
 
     async def run(
         self,
@@ -66,17 +78,24 @@ class SQLiteStore(Store):
     ) -> _Result:
         """Run a piece of work; see :meth:`.base.Store.run`."""
         if writes:
-            return await self._writer.submit(work, slow=slow, on_commit=on_commit)
-        if slow:
-            result = await self._read_slowly(work, account)
-        else:
-            try:
-                outcome: Any = work(self._reader)
-                # Most work is one step: a task switch, or even a coroutine, would cost it time.
-                is_done = not isinstance(outcome, GeneratorType)
-                result = outcome if is_done else await finish(outcome)
-            except ReadingTooLong:
+            submit = self._writer.submit if self._database.durability is None else self._write
+            return await submit(work, slow=slow, on_commit=on_commit)
+        try:
+            if slow:
                 result = await self._read_slowly(work, account)
+            else:
+                try:
+                    outcome: Any = work(self._reader)
+                    # Most work is one step: a task switch, or even a coroutine, would cost it time.
+                    is_done = not isinstance(outcome, GeneratorType)
+                    result = outcome if is_done else await finish(outcome)
+                except (ReadingTooLong, Vanished):
+                    result = await self._read_slowly(work, account)
+        finally:
+            # Also a refusal says something about what others have just committed.
+            durability = self._database.durability
+            if durability is not None and durability.is_behind:
+                await durability.reached()
         if on_commit is not None:
             on_commit(result)
         return result
@@ -89,27 +108,56 @@ class SQLiteStore(Store):
     @property
     def figures(self) -> StoreFigures:
         """The state of the store, for metrics."""
-        usage = self._database.usage
+        # Those who watch the server must see what it counts also while it cannot read.
+        with suppress(StoreError):
+            self._contents = self._database.usage, entries.counts(self._reader)
+        usage, kinds = self._contents
         return StoreFigures(
             writer=self._writer.counters,
             queued=self._writer.queued,
             readers=self._places.figures,
             objects=usage.objects,
             object_bytes=usage.size,
+            entries=kinds,
             file_bytes=self._database.file_bytes(),
         )
+
+    @property
+    def rotations(self) -> Rotations:
+        """How keys are rotated; see :class:`.base.Store`."""
+        return self._database.rotations
+
+    async def usages(self) -> dict[str, Usage]:
+        """How much each owner has; see :class:`.base.Store`."""
+        counts = self._database.usages
+        return {
+            name: counts[number]
+            for name, number in self._reader.owner_numbers().items()
+            if number in counts
+        }
 
     def derive_key(self, purpose: str) -> bytes:
         """A key for a purpose; see :class:`.base.Store`."""
         return self._database.derive_key(purpose)
 
+    async def run_alone(self, job: str, task: Callable[[], Awaitable[None]]) -> None:
+        """Run a task while no other process runs it; see :class:`.base.Store`."""
+        await run_with(FileLease(self._database.lease_file(job)), task)
+
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until :meth:`stop`, also if that was called before this task began to run."""
         try:
-            await self._writer.run(task_status, self.journal)
+            if not self._database.is_unchecked:
+                await self._writer.run(task_status, self.journal)
+                return
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._check)
+                await self._writer.run(task_status, self.journal)
+                nursery.cancel_scope.cancel()
         finally:
             # The store may be served again.
-            self._writer = GroupCommit(self._database, self._writer.counters)
+            counters = self._writer.counters
+            self._writer = GroupCommit(self._database, counters, self._database.turns)
 
     async def stop(self) -> None:
         """Accept no more work that writes; :meth:`serve` ends when the queued work is written."""
@@ -121,6 +169,16 @@ class SQLiteStore(Store):
             reader.connection.close()
         self._idle_readers.clear()
         self._database.close()
+
+    async def _check(self) -> None:
+        """Compare the MACs of all objects with their sum, beside the work."""
+        # Otherwise, and if the server ends, the next start finds the difference.
+        with suppress(StoreError, trio.ClosedResourceError):
+            more = await trio.to_thread.run_sync(
+                finish_in_thread, self._database.check_beside(), _is_cancelled
+            )
+            if more:
+                await self._writer.submit(lambda _: self._database.correct(more), slow=True)
 
     async def _read_slowly(
         self, work: Callable[[Any], _Result | Steps[_Result]], account: str
@@ -134,6 +192,25 @@ class SQLiteStore(Store):
     def _read_in_thread(self, work: Callable[[Reader], _Result | Steps[_Result]]) -> Any:
         reader = self._idle_readers.pop() if self._idle_readers else self._database.open_reader()
         try:
-            return finish_in_thread(work(reader), _is_cancelled)
+            try:
+                return finish_in_thread(work(reader), _is_cancelled)
+            except Vanished:
+                return finish_in_thread(work(reader), _is_cancelled)
         finally:
             self._idle_readers.append(reader)
+
+    async def _write(
+        self,
+        work: Callable[[Any], _Result | Steps[_Result]],
+        *,
+        slow: bool,
+        on_commit: Callable[[_Result], None] | None,
+    ) -> _Result:
+        try:
+            return await self._writer.submit(work, slow=slow, on_commit=on_commit)
+        except Exception:
+            # A refusal is not committed, but may be due to what others have just committed.
+            durability = self._database.durability
+            if durability is not None:
+                await durability.reached()
+            raise

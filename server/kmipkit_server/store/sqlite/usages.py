@@ -1,28 +1,47 @@
-"""How many objects and bytes each owner has, counted as rows are written.
+"""How many objects and bytes each owner has: a table that changes in the transactions of the objects.
 
-The counts are in memory: a start computes them from the rows, which it reads for their MACs anyway. So
-they need no table that could disagree with the rows, after a crash or in an older database.
+What a transaction has changed is in memory until its commit, which writes one row for each owner,
+however many objects a group of jobs has made. What it has read is kept until another process writes.
 """
 
 import sqlite3
 
 from kmipkit.lifecycle import DESTROYED_STATES
 from kmipkit_server.store.base import Usage
+from kmipkit_server.store.sql.row_content import ROW_SIZE
 
 _DESTROYED = ", ".join(str(int(state)) for state in sorted(DESTROYED_STATES))
 
-ROW_SIZE = (
-    "length(attributes) + ifnull(length(material), 0)"
-    " + ifnull((SELECT length(k.attributes) FROM kinds k WHERE k.number = kind), 0)"
-)
-"""SQL for the bytes of an object: its material, its attributes and those of its attribute set."""
-
 # The plus sign keeps SQLite from reading the rows in the order of an index, one by one.
-_ALL = f"""
+_COUNT = f"""
     SELECT owner, sum(state NOT IN ({_DESTROYED})), sum({ROW_SIZE})
     FROM objects GROUP BY +owner"""  # noqa: S608 - numbers of the standard
 
 _NOTHING = (0, 0)
+
+
+def read(connection: sqlite3.Connection) -> dict[int, Usage]:
+    """The objects and bytes of each owner that has any."""
+    rows = connection.execute("SELECT owner, objects, size FROM totals").fetchall()
+    return {owner: Usage(objects, size) for owner, objects, size in rows}
+
+
+def read_total(connection: sqlite3.Connection) -> Usage:
+    """What all owners have together."""
+    row = connection.execute("SELECT sum(objects), sum(size) FROM totals").fetchone()
+    return Usage(*(each or 0 for each in row))
+
+
+def count(connection: sqlite3.Connection) -> dict[int, Usage]:
+    """The same from the rows of the objects."""
+    rows = connection.execute(_COUNT).fetchall()
+    return {owner: Usage(objects, size) for owner, objects, size in rows}
+
+
+def count_again(connection: sqlite3.Connection) -> None:
+    """Fill the table from the rows of the objects, in the transaction in progress."""
+    connection.execute("DELETE FROM totals")
+    connection.execute(f"INSERT INTO totals (owner, objects, size) {_COUNT}")
 
 
 class Usages:
@@ -31,31 +50,18 @@ class Usages:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._counts: dict[int, tuple[int, int]] = {}
+        """What is known, with the changes of the current transaction."""
         self._changes: list[tuple[int, int, int]] = []
-        """The changes of the current transaction, so that they can be undone."""
+        """These changes, so that they can be undone."""
 
-    def read(self) -> None:
-        """Compute the counts from the rows."""
-        self._counts = {
-            owner: (objects, size)
-            for owner, objects, size in self._connection.execute(_ALL).fetchall()
-        }
-        self._changes.clear()
-
-    def of(self, owner: int | None) -> Usage:
+    def of(self, owner: int) -> Usage:
         """What an owner has."""
-        return Usage(*self._counts.get(owner, _NOTHING)) if owner is not None else Usage()
-
-    @property
-    def total(self) -> Usage:
-        """What all owners have together."""
-        counts = list(self._counts.values())  # at once: slow jobs change it in their thread
-        return Usage(sum(objects for objects, _ in counts), sum(size for _, size in counts))
+        return Usage(*self._known(owner))
 
     def change(self, owner: int, objects: int, size: int) -> None:
         """Note more or, if negative, fewer objects and bytes."""
-        self._changes.append((owner, objects, size))
         self._add(owner, objects, size)
+        self._changes.append((owner, objects, size))
 
     @property
     def position(self) -> int:
@@ -68,15 +74,39 @@ class Usages:
             self._add(owner, -objects, -size)
         del self._changes[position:]
 
+    def write(self) -> None:
+        """Write what the transaction has changed, before its commit."""
+        for owner in {owner for owner, _, _ in self._changes}:
+            self._connection.execute(
+                "INSERT INTO totals (owner, objects, size) VALUES (?, ?, ?) ON CONFLICT (owner)"
+                " DO UPDATE SET objects = excluded.objects, size = excluded.size",
+                (owner, *self._counts[owner]),
+            )
+
     def committed(self) -> None:
         """Keep the changes of the transaction."""
         self._changes.clear()
 
+    def forget(self) -> None:
+        """Read again what is needed, since another process has written."""
+        self._counts.clear()
+
+    def count_again(self) -> None:
+        """Count the rows of the objects, since another program has changed some."""
+        count_again(self._connection)
+        self._counts.clear()
+        self._changes.clear()
+
+    def _known(self, owner: int) -> tuple[int, int]:
+        known = self._counts.get(owner)
+        if known is None:
+            row = self._connection.execute(
+                "SELECT objects, size FROM totals WHERE owner = ?", (owner,)
+            ).fetchone()
+            known = self._counts[owner] = _NOTHING if row is None else (row[0], row[1])
+        return known
+
     def _add(self, owner: int, objects: int, size: int) -> None:
-        old_objects, old_size = self._counts.get(owner, _NOTHING)
+        old_objects, old_size = self._known(owner)
         # Not below zero: a row may have been changed by another program since it was counted.
-        new = (max(0, old_objects + objects), max(0, old_size + size))
-        if new == _NOTHING:
-            self._counts.pop(owner, None)
-        else:
-            self._counts[owner] = new
+        self._counts[owner] = (max(0, old_objects + objects), max(0, old_size + size))

@@ -1,0 +1,63 @@
+"""The metrics of all workers, of the supervisor, and of workers that have ended."""
+
+from dataclasses import dataclass
+
+from prometheus_client import ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import CollectorRegistry
+
+from kmipkit_server.metrics import collector, merging
+from kmipkit_server.metrics.whole import FIGURES
+from kmipkit_server.net.counters import ConnectionCounters
+from kmipkit_server.process.crew import Crew
+from kmipkit_server.process.member import Member
+
+
+@dataclass(slots=True)
+class Figures:
+    """Adds them up."""
+
+    crew: Crew
+    counters: ConnectionCounters
+    """Of the connections that the supervisor accepts."""
+    _ended: bytes = merging.pack(())
+    """What workers have counted that have ended, as far as it was known."""
+
+    def keep(self, member: Member) -> None:
+        """Add what a worker has counted that has ended: no counter may go back."""
+        if member.figures:
+            self._ended = merging.merge((self._ended, merging.counted(member.figures)))
+
+    async def of_all(self, _: bytes) -> bytes:
+        """The metrics of the server; of a worker that does not answer, those of the last time."""
+        answers = await self.crew.ask_all(FIGURES)
+        for member, figures in answers.items():
+            member.figures = figures
+        living = self.crew.serving()
+        silent = sum(each not in answers for each in living)
+        known = [each.figures for each in living if each.figures]
+        return merging.merge((*known, self._own(silent), self._ended))
+
+    def _own(self, silent: int) -> bytes:
+        process = ProcessCollector(registry=CollectorRegistry())
+        metrics: list[Metric] = [*collector.accepted(self.counters), *process.collect()]
+        metrics.append(
+            GaugeMetricFamily(
+                "kmipkit_workers", "Worker processes that serve.", len(self.crew.serving())
+            )
+        )
+        metrics.append(
+            GaugeMetricFamily(
+                "kmipkit_workers_silent",
+                "Worker processes that did not answer; their metrics are those of the last time.",
+                silent,
+            )
+        )
+        metrics.append(
+            CounterMetricFamily(
+                "kmipkit_worker_restarts",
+                "How often a worker process was started again.",
+                self.crew.restarts,
+            )
+        )
+        return merging.pack(metrics)

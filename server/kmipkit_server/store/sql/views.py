@@ -1,0 +1,332 @@
+"""Reading records through a connection to the database."""
+
+import heapq
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from kmipkit.spec.enums import ObjectType, State
+from kmipkit.spec.tags import Tag
+from kmipkit_server.store import criteria, index
+from kmipkit_server.store.base import (
+    REVISION,
+    Damaged,
+    DueRotation,
+    Entry,
+    Located,
+    LocateQuery,
+    ReadingTooLong,
+    Record,
+    SearchTooLong,
+    Share,
+)
+from kmipkit_server.store.integrity import Integrity, is_same_mac
+from kmipkit_server.store.inventory import (
+    Inventory,
+    InventoryPage,
+    InventoryQuery,
+    Total,
+)
+from kmipkit_server.store.key_rotation import KeyFigures
+from kmipkit_server.store.owners import system_owner
+from kmipkit_server.store.sealing import Sealer
+from kmipkit_server.store.slices import Steps
+from kmipkit_server.store.sql import entries, inventory, locate, permitted, rotations
+from kmipkit_server.store.sql.connection import Connection, Dialect
+from kmipkit_server.store.sql.key_figures import key_figures
+from kmipkit_server.store.sql.positions import Positions
+from kmipkit_server.store.sql.search import Search, each_row
+from kmipkit_server.store.sql.selects import conjunction
+
+# Left joins: an owner or attribute set that was removed makes a damaged object, not a missing one.
+# The revision of the policies comes with each object, so that it needs no further look-up.
+_OBJECT = f"""
+    SELECT o.id, w.name, o.type, o.state, o.attributes, k.attributes, o.data_key, o.nonce, o.mac,
+        o.material, (SELECT value FROM settings WHERE name = '{REVISION}')
+    FROM objects o LEFT JOIN owners w ON w.number = o.owner LEFT JOIN kinds k ON k.number = o.kind
+    WHERE o.id = ?"""  # noqa: S608 - a constant
+
+
+_NAMED = f"""
+    SELECT o.id FROM attribute_index i JOIN objects o ON o.seq = i.object
+    WHERE i.owner = ? AND i.attribute = '{index.LIVE_NAME}' AND i.field = {index.WHOLE}
+    AND i.value = ? ORDER BY i.object DESC LIMIT 2"""  # noqa: S608 - constants of the index
+
+_TYPES = {int(member): member for member in ObjectType}
+_STATES = {int(member): member for member in State}
+
+
+MAX_CHECKED = 1000
+"""Results of a Locate that are compared with its criteria, since nothing protects the index itself. A
+client that wants more, checked as well, asks for them in pages."""
+
+MAX_PERMITTED = 10_000
+"""Objects that a search looks at, at most, if each of them must be permitted."""
+
+
+def damaged_object(identifier: str) -> Damaged:
+    """The error of an object whose row was changed."""
+    return Damaged(
+        f"the object {identifier} was changed in the database by another program;"
+        " restore it from a backup"
+    )
+
+
+class View(Inventory):
+    """A view of the committed state, and what a transaction has in common with it."""
+
+    def __init__(
+        self,
+        sql: Connection,
+        dialect: Dialect,
+        sealer: Sealer,
+        integrity: Integrity,
+        name: str,
+    ) -> None:
+        self.sql = sql
+        self.dialect = dialect
+        self.sealer = sealer
+        self.integrity = integrity
+        self.name = name
+        self.positions = Positions()
+        """Those of this view, until its database gives it those that all its views have."""
+        self._owners: dict[str, int] = {}
+
+    def get(self, identifier: str) -> Record | None:
+        """The object with this Unique Identifier."""
+        row = self.sql.one(_OBJECT, (identifier,))
+        if row is None:
+            return None
+        # The nonce identifies the material, so that all of the object is in the other columns.
+        version = row[:-2]
+        id_, owner, object_type, state, _, shared, key, nonce, _ = version
+        # The joins are outer ones, so that a missing row of theirs shows here.
+        is_whole = owner is not None and shared is not None
+        attributes = self.integrity.attributes(*version) if is_whole else None
+        if attributes is None:
+            raise damaged_object(id_)
+        sealed, revision = row[-2:]
+        return Record(
+            id_,
+            owner,
+            _TYPES[object_type] if object_type in _TYPES else ObjectType(object_type),
+            _STATES[state],
+            attributes,
+            None if sealed is None else lambda: self.sealer.open(key, nonce, sealed, id_),
+            version,
+            revision,
+        )
+
+    def locate(self, query: LocateQuery) -> Located:
+        """The objects that meet all criteria, newest first."""
+        return self.checked(query, self.search(query))
+
+    def search(self, query: LocateQuery, *, in_place: bool = False) -> Located:
+        """The objects that meet all criteria according to the index.
+
+        ``in_place`` is for the event loop: ReadingTooLong if it takes long.
+        """
+        owner = self.owner_number(query.owner)
+        if owner is None:
+            return Located((), 0)
+        try:
+            with self.sql.limited(query.limit, in_place=in_place):
+                located = Search(self, query, owner).located()
+        except ReadingTooLong:
+            if in_place or query.limit is None:
+                raise
+            raise SearchTooLong(
+                f"the search would look at more than {query.limit} objects, which is the maximum;"
+                " use criteria that fewer objects meet, such as a Name"
+            ) from None
+        if query.limit is not None and len(located.ids) > query.limit:
+            raise SearchTooLong(
+                f"more than {query.limit} objects meet the criteria, which is the maximum; use more"
+                " criteria, or Maximum Items and Offset Items"
+            )
+        return located
+
+    def locate_permitted(
+        self, query: LocateQuery, shares: Sequence[Share], permits: Callable[[Record], bool]
+    ) -> Located:
+        """The objects that meet all criteria and that a function permits, newest first."""
+        return self.search_permitted(query, shares, permits, MAX_PERMITTED)
+
+    def search_permitted(
+        self,
+        query: LocateQuery,
+        shares: Sequence[Share],
+        permits: Callable[[Record], bool],
+        limit: int,
+        *,
+        in_place: bool = False,
+    ) -> Located:
+        """The same; ``limit`` is how many objects may be looked at, at most.
+
+        ``in_place`` is for the event loop: ReadingTooLong if it takes long.
+        """
+        try:
+            with self.sql.limited(query.limit, in_place=in_place):
+                return permitted.page(
+                    query, self._found(query, shares, limit + 1), self.get, permits, limit
+                )
+        except (ReadingTooLong, permitted.TooMany):
+            if in_place:
+                raise ReadingTooLong from None
+            raise SearchTooLong(
+                f"the search would look at more than {limit} objects of this and other accounts,"
+                " which is the maximum; use criteria that fewer objects meet, such as a Name"
+            ) from None
+
+    def _found(self, query: LocateQuery, shares: Sequence[Share], most: int) -> Iterator[str]:
+        """The identifiers of what the index finds, in order, each once."""
+        searches = [(query, (query.owner,))] + [
+            (replace(query, criteria=(*query.criteria, *share.criteria)), share.owners)
+            for share in shares
+        ]
+        rows = heapq.merge(
+            *(self._rows(each, owners, most) for each, owners in searches),
+            reverse=not query.oldest_first,
+        )
+        last = None
+        for seq, identifier in rows:
+            if seq != last:
+                yield identifier
+            last = seq
+
+    def _rows(
+        self, query: LocateQuery, owners: Sequence[str], most: int
+    ) -> Iterator[tuple[int, str]]:
+        """Positions and identifiers in order, ``most`` of them at most."""
+        numbers = [number for owner in owners if (number := self.owner_number(owner)) is not None]
+        if not numbers:
+            return
+        if len(numbers) == 1:
+            yield from each_row(Search(self, query, numbers[0]), most)
+            return
+        statement = locate.build_statement(query, numbers, self.dialect)
+        where = conjunction(statement.conditions)
+        order = "ASC" if query.oldest_first else "DESC"
+        sql = f"SELECT seq, id FROM objects WHERE {where} ORDER BY seq {order} LIMIT :most"  # noqa: S608 - placeholders
+        yield from self.sql.each(sql, statement.values | {"most": most})
+
+    def checked(self, query: LocateQuery, located: Located) -> Located:
+        """The result of a search without objects that do not meet the criteria."""
+        ids, rest = located.ids[:MAX_CHECKED], located.ids[MAX_CHECKED:]
+        checked = tuple([each for each in ids if self._is_met(query, each)])
+        if located.total is None or len(checked) == len(ids):
+            return Located(checked + rest, located.total)
+        return Located(checked + rest, located.total - len(ids) + len(checked))
+
+    def find_by_name(self, owner: str, name: str) -> tuple[str, ...]:
+        """Up to two objects with this name."""
+        number = self.owner_number(owner)
+        rows = self.sql.all(_NAMED, (number, index.text(name)))
+        if not rows:  # the name of nearly every new object is new
+            return ()
+        return tuple(
+            identifier for (identifier,) in rows if self._has_name(identifier, owner, name)
+        )
+
+    def _has_name(self, identifier: str, owner: str, name: str) -> bool:
+        try:
+            record = self.get(identifier)
+        except Damaged:
+            return True  # the name stays in use, and who uses the object learns that it is damaged
+        if record is None or record.owner != owner or record.is_destroyed:
+            return False
+        return any(each.name_value == name for each in record.attributes.all(Tag.NAME))
+
+    def _is_met(self, query: LocateQuery, identifier: str) -> bool:
+        try:
+            record = self.get(identifier)
+        except Damaged:
+            return True  # who uses it learns that it is damaged
+        return record is not None and criteria.is_met(query, record)
+
+    def setting(self, name: str) -> bytes | None:
+        """What the server has stored for itself under this name."""
+        row = self.sql.one("SELECT value, mac FROM settings WHERE name = ?", (name,))
+        return None if row is None else self._checked_setting(name, *row)
+
+    def settings(self, prefix: str) -> dict[str, bytes]:
+        """What the server has stored for itself under names that begin so."""
+        rows = self.sql.all(
+            "SELECT name, value, mac FROM settings WHERE name >= ? AND name < ? ORDER BY name",
+            (prefix, prefix + chr(sys.maxunicode)),
+        )
+        return {name: self._checked_setting(name, value, mac) for name, value, mac in rows}
+
+    def _checked_setting(self, name: str, value: bytes, mac: bytes) -> bytes:
+        if not is_same_mac(mac, self.integrity.of_setting(name, value)):
+            raise Damaged(f"the setting {name} was changed in the database")
+        return bytes(value)
+
+    def entry(self, kind: str, key: bytes) -> Entry | None:
+        """The entry of a kind with this key."""
+        return entries.read(self, kind, key)
+
+    def entries(self, kind: str, owner: str | None = None) -> tuple[Entry, ...]:
+        """The entries of a kind, or those of one owner."""
+        return entries.read_all(self, kind, owner)
+
+    def entry_owners(self, kind: str, now: datetime) -> dict[str, int]:
+        """Who has entries of a kind, and how many."""
+        return entries.owners(self, kind, now)
+
+    def key_figures(self) -> KeyFigures:
+        """The keys of the database, in numbers."""
+        return key_figures(self)
+
+    def due_rotation(self, now: int, after: tuple[int, int]) -> DueRotation | None:
+        """The object that is to be rotated first, of those after a position."""
+        return rotations.next_due(self.sql, now, after)
+
+    def owners(self, tenant: str) -> tuple[str, ...]:
+        """The owners of a tenant that have, or have had, objects."""
+        first = system_owner(tenant)
+        rows = self.sql.all(
+            "SELECT name FROM owners WHERE name >= ? AND name < ? ORDER BY name",
+            (first, first + chr(sys.maxunicode)),
+        )
+        return tuple([name for (name,) in rows])
+
+    def objects_of(self, owner: str, after: str = "", limit: int = 1000) -> tuple[str, ...]:
+        """A page of the identifiers of an owner's objects, oldest first."""
+        rows = self.sql.all(
+            "SELECT id FROM objects WHERE owner = ?"
+            " AND seq > coalesce((SELECT seq FROM objects WHERE id = ?), -1)"
+            " ORDER BY seq LIMIT ?",
+            (self.owner_number(owner), after, limit),
+        )
+        return tuple([identifier for (identifier,) in rows])
+
+    def inventory(self, query: InventoryQuery) -> Steps[InventoryPage]:
+        """A page of an inventory."""
+        return inventory.page(self, query)
+
+    def totals(self, owners: Callable[[str], bool], now: datetime) -> Steps[tuple[Total, ...]]:
+        """The numbers of objects by owner, type and state."""
+        return inventory.totals(self, owners, now)
+
+    def ages(
+        self, owners: Callable[[str], bool], limits: tuple[datetime, ...]
+    ) -> Steps[tuple[int, ...]]:
+        """How many objects were created before each date."""
+        return inventory.ages(self, owners, limits)
+
+    def owner_numbers(self) -> dict[str, int]:
+        """The number of each owner."""
+        rows = self.sql.all("SELECT name, number FROM owners")
+        return dict(rows)
+
+    def owner_number(self, owner: str) -> int | None:
+        """The number of an owner; None if it has never had an object."""
+        number = self._owners.get(owner)
+        if number is None:
+            row = self.sql.one("SELECT number FROM owners WHERE name = ?", (owner,))
+            if row is None:
+                return None
+            number = self._owners[owner] = int(row[0])
+        return number
