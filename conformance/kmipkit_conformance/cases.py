@@ -8,16 +8,19 @@ from types import MappingProxyType
 from typing import Any
 
 from kmipkit.errors import ProtocolError
-from kmipkit.spec.enums import Operation
+from kmipkit.spec.enums import ObjectType, Operation, ResultStatus
+from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv import media, xml
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import placeholders
+from kmipkit_conformance.clauses import clause
 from kmipkit_conformance.errata import CORRECTIONS
 from kmipkit_conformance.errors import ConformanceError
-from kmipkit_conformance.markers import NO_MARKS, Marks, marks
+from kmipkit_conformance.markers import NO_MARKS, Marks, about, marks
 from kmipkit_conformance.security import QUANTUM_SAFE, SUITE_B_128, SUITE_B_192
+from kmipkit_conformance.wording import operation_title
 
 SUITE = Path(__file__).parent / "suite"
 """The cases that come with the tester."""
@@ -44,6 +47,15 @@ class Step:
         ]
 
     @property
+    def fails(self) -> bool:
+        """Whether the case expects an operation of the message to fail."""
+        return any(
+            child.value == ResultStatus.OPERATION_FAILED
+            for item in children(self.response, Tag.BATCH_ITEM)
+            for child in children(item, Tag.RESULT_STATUS)
+        )
+
+    @property
     def is_from_server(self) -> bool:
         """Whether the server sends the request, and the client responds (KMIP 1.4 §5)."""
         return bool(self.operations) and set(self.operations) <= SENT_BY_SERVER
@@ -64,26 +76,70 @@ class Case:
     """``tls``, ``https``, or a name of :data:`kmipkit_conformance.security.SUITES`."""
     encoding: str = "ttlv"
     """A key of :data:`ENCODINGS`."""
+    about: str = ""
+    """What the file says that the case is about."""
 
     @property
     def family(self) -> str:
         """The profile or group to which it belongs, such as ``CS-BC``."""
-        return re.split(r"-[MO]-|-[0-9]", self.name, maxsplit=1)[0]
+        return family_of(self.name)
+
+    def claim(self, number: int) -> str:
+        """What a step tests, with the clause: as the file says, or else the clause of the operation."""
+        if not 0 <= number < len(self.steps):
+            return ""
+        claim = self.steps[number].marks.claim
+        return claim if "§" in claim else self.requested(number, claim)
+
+    def requested(self, number: int, text: str = "") -> str:
+        """The operations of a step, or a text about them, with the clause."""
+        if not 0 <= number < len(self.steps):
+            return ""
+        operations = self.steps[number].operations
+        text = text or ", ".join(map(operation_title, operations))
+        clauses = (clause(operation, self.version) for operation in operations)
+        listed = ", ".join(filter(None, dict.fromkeys(clauses)))
+        return f"{text} ({listed})" if listed else text
 
     def operations(self) -> set[Operation]:
-        """The operations that the client requests."""
+        """The operations that the client requests, apart from those that its version does not have."""
         return {
             operation
             for step in self.steps
             if not step.is_from_server
             for operation in step.operations
+            if operation.is_named and operation.known_in(self.version)
         }
+
+    def object_types(self) -> set[ObjectType]:
+        """The types of the objects that the client successfully creates or registers."""
+        return {
+            ObjectType(child.value)  # type: ignore[arg-type]  # an enumeration's value
+            for step in self.steps
+            if not step.is_from_server and not step.fails
+            for item in children(step.request, Tag.BATCH_ITEM)
+            for payload in children(item, Tag.REQUEST_PAYLOAD)
+            for child in children(payload, Tag.OBJECT_TYPE)
+        }
+
+
+def family_of(name: str) -> str:
+    """The profile or group of a case with this name."""
+    return re.split(r"-[MO]-|-[0-9]", name, maxsplit=1)[0]
 
 
 def children(item: Item, tag: Tag) -> list[Item]:
     """The children of an item that have this tag."""
     inner = item.value if isinstance(item.value, tuple) else ()
     return [child for child in inner if child.tag == tag]
+
+
+def operation_of(batch_item: Item) -> Operation | None:
+    """The operation of a batch item of a peer; None without one, and if it is no enumeration."""
+    for child in children(batch_item, Tag.OPERATION):
+        if child.type is ItemType.ENUMERATION:
+            return Operation(child.value)  # type: ignore[arg-type]  # an enumeration's value
+    return None
 
 
 def load_all(
@@ -98,14 +154,16 @@ def load_all(
         if not folder.exists():
             raise ConformanceError(f"{folder}: no such file or directory")
         for path in [folder] if folder.is_file() else sorted(folder.rglob("*.xml")):
-            case = load(path)
-            has_version = not versions or case.version in versions
-            if has_version and (not profiles or _matches(case, profiles)):
-                yield case
+            named = _version_in(path.stem)
+            is_other = bool(versions) and named is not None and named not in versions
+            if not is_other and (not profiles or _matches(path.stem, profiles)):
+                case = load(path)
+                if not versions or case.version in versions:
+                    yield case
 
 
-def _matches(case: Case, profiles: tuple[str, ...]) -> bool:
-    return any(case.family == profile or case.name.startswith(profile) for profile in profiles)
+def _matches(name: str, profiles: tuple[str, ...]) -> bool:
+    return any(family_of(name) == profile or name.startswith(profile) for profile in profiles)
 
 
 ENCODINGS: Mapping[str, str] = MappingProxyType(
@@ -143,18 +201,24 @@ def load(path: Path) -> Case:
         path.stem,
         _version(path.stem, messages),
         tuple(_steps(messages, list(marks(text)))),
+        about=about(text),
     )
     transport, encoding = TRANSPORTS.get(case.family, (case.transport, case.encoding))
     return replace(case, transport=transport, encoding=encoding)
 
 
+def _version_in(name: str) -> Version | None:
+    """The version in the name of a case, if there is one."""
+    match = _ID.match(name)
+    version = Version(int(match["major"]), int(match["minor"])) if match else None
+    return version if version in VERSIONS else None
+
+
 def _version(name: str, messages: list[Item]) -> Version:
     """The version in the name, or else that of the first header."""
-    match = _ID.match(name)
-    if match:
-        version = Version(int(match["major"]), int(match["minor"]))
-        if version in VERSIONS:
-            return version
+    version = _version_in(name)
+    if version is not None:
+        return version
     # A message begins with a header, and that with Protocol Version, a structure of two integers.
     header = messages[0].value[0]  # type: ignore[index]  # a structure, as above
     numbers = [child.value for child in header.value[0].value]  # type: ignore[union-attr,index]  # as above

@@ -19,7 +19,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import rules
 from kmipkit_conformance.cases import Case, Step, children, load
-from kmipkit_conformance.placeholders import Symbol, symbols
+from kmipkit_conformance.placeholders import ANY_OBJECT, Symbol, symbols
 
 _DESTROYING = frozenset({Operation.DESTROY, Operation.OBLITERATE})
 _NOT_CRITERIA = frozenset({Tag.ATTRIBUTE_NAME, Tag.VENDOR_IDENTIFICATION})
@@ -41,7 +41,8 @@ def requirements(case: Case) -> list[Criteria]:
     for step in case.steps:
         bound |= {symbol.name for symbol in symbols(step.request)}
         for request, response in _locates(step):
-            new = {symbol.name for symbol in symbols(response)} - bound
+            names = (symbol.name for symbol in symbols(response))
+            new = {name for name in names if not ANY_OBJECT.match(name)} - bound
             if new and not rules.GROUP_MEMBERS & {item.tag for item in _all_items(request)}:
                 found.append(_criteria(request))
         bound |= {symbol.name for symbol in symbols(step.response)}

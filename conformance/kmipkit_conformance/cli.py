@@ -1,76 +1,85 @@
 """``kmipkit conformance``: list cases, test servers and clients."""
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import click
 from kmipkit_certs.options import password_option
 
 from kmipkit.report_option import report_option
-from kmipkit.terminal import echo, progress_bar
+from kmipkit.terminal import StatusLine, echo, echo_json, progress_bar
+from kmipkit_conformance.client_cli import client, client_rules
+from kmipkit_conformance.options import (
+    ABOUT_WIDTH,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    FILE,
+    MAX_PORT,
+    SECONDS,
+    address,
+    case_options,
+    load_cases,
+    print_verdict,
+    write_reports,
+    wrong_usage,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from kmipkit_conformance.cases import Case
     from kmipkit_conformance.listening import Mailbox
-    from kmipkit_conformance.player import Player, Verdict
     from kmipkit_conformance.profiles import ProfileVerdict
+    from kmipkit_conformance.running import Run
     from kmipkit_conformance.support import Offer
     from kmipkit_conformance.target import Target
 
-FILE = click.Path(path_type=Path)
-VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "2.0", "2.1", "3.0"]
 PATH = "/kmip"
 """The path of KMIP over HTTPS that the profile recommends."""
 
 
-def _case_options(function: Any) -> Any:
-    """The options that select cases."""
-    for option in (
-        click.option(
-            "--profile",
-            "profiles",
-            multiple=True,
-            help="Family of cases, or the first part of a case name; may be repeated.",
-        ),
-        click.option(
-            "--kmip",
-            "versions",
-            multiple=True,
-            type=click.Choice(VERSIONS),
-            help="Protocol version; may be repeated.  [default: all]",
-        ),
-        click.option(
-            "--cases",
-            "folders",
-            multiple=True,
-            type=FILE,
-            help="Case file or directory of cases; may be repeated.  [default: the built-in suite]",
-        ),
-    ):
-        function = option(function)
-    return function
-
-
 def _target_options(function: Any) -> Any:
-    """The options that locate the server and identify the client."""
+    """The options that locate the server and identify the client, with the variables of the client."""
     for option in (
         click.option(
-            "--timeout", default=30.0, show_default=True, help="Seconds to wait for a response."
+            "--timeout",
+            type=SECONDS,
+            default=30.0,
+            show_default=True,
+            help="Seconds to wait for a response.",
         ),
         password_option,
         click.option(
-            "--key", type=FILE, help="Private key, if the file of the certificate has none."
+            "--key",
+            type=FILE,
+            envvar="KMIPKIT_KEY",
+            help="Private key, if the file of the certificate has none.",
         ),
         click.option(
-            "--cert", required=True, type=FILE, help="Client certificate, PEM or PKCS #12."
+            "--cert",
+            required=True,
+            type=FILE,
+            envvar="KMIPKIT_CERT",
+            help="Client certificate, PEM or PKCS #12.",
         ),
         click.option(
-            "--ca", required=True, type=FILE, help="Certificate authorities of the server."
+            "--ca",
+            required=True,
+            type=FILE,
+            envvar="KMIPKIT_CA",
+            help="Certificate authorities of the server.",
         ),
-        click.option("--target", required=True, metavar="HOST:PORT", help="The server to test."),
+        click.option(
+            "--server",
+            "--target",
+            "target",
+            required=True,
+            envvar="KMIPKIT_SERVER",
+            metavar="HOST:PORT",
+            help="The server to test.",
+        ),
     ):
         function = option(function)
     return function
@@ -84,39 +93,61 @@ def conformance() -> None:
     which OASIS publishes its cases. A response may differ from the expected one only as KMIP
     Profiles 2.1 §4.1 permits.
 
+    The environment variables KMIPKIT_SERVER, KMIPKIT_CA, KMIPKIT_CERT and KMIPKIT_KEY set the
+    defaults of the options that locate a server and identify the tester to it.
+
+    \b
+    The exit status is
+      0    if nothing failed
+      1    if something failed, or the peer could not be tested
+      2    for wrong usage, such as a profile without cases
+      130  after Ctrl-C; the reports then have what was played
+
     \b
     Examples:
       kmipkit conformance list
       kmipkit conformance list --cases oasis/2.1
-      kmipkit conformance run --target kms:5696 --ca ca.crt --cert me.crt --key me.key \\
+      kmipkit conformance run --server kms:5696 --ca ca.crt --cert me.crt --key me.key \\
           --cases oasis/2.1/mandatory --report junit:report.xml
+      kmipkit conformance diff yesterday.json today.json
     """
 
 
-def _load_cases(
-    folders: tuple[Path, ...], versions: tuple[str, ...], profiles: tuple[str, ...]
-) -> Any:
-    from kmipkit.spec.versions import Version
-    from kmipkit_conformance.cases import SUITE, load_all
+def _load_deviations(path: Path | None, folders: tuple[Path, ...]) -> "Mapping[str, str]":
+    """The known deviations; a usage error if one names no case."""
+    from kmipkit_conformance.cases import SUITE
+    from kmipkit_conformance.deviations import load
+    from kmipkit_conformance.errors import ConformanceError
+    from kmipkit_conformance.selection import check_deviations
 
-    selected = frozenset(Version(*map(int, version.split("."))) for version in versions)
-    return load_all(folders or (SUITE,), selected, profiles)
+    if path is None:
+        return {}
+    try:
+        deviations = load(path)
+        check_deviations(deviations, folders or (SUITE,))
+    except ConformanceError as error:
+        raise click.BadParameter(str(error), param_hint="--deviations") from None
+    return deviations
 
 
 @conformance.command("list")
-@_case_options
+@case_options
 def list_cases(
     folders: tuple[Path, ...], versions: tuple[str, ...], profiles: tuple[str, ...]
 ) -> None:
-    """List cases with name, version, steps and operations.
+    """List cases with name, version, steps and operations, and what they are about.
 
     \b
     Example:
       kmipkit conformance list --cases oasis --kmip 1.4 --profile CS-BC
     """
-    for case in _load_cases(folders, versions, profiles):
-        operations = ", ".join(sorted(operation.name for operation in case.operations()))
+    from kmipkit_conformance.wording import listed
+
+    for case in load_cases(folders, versions, profiles):
+        operations = listed(case.operations())
         echo(f"{case.name:<28} {case.version}  {len(case.steps):>3} steps  {operations}")
+        if case.about:
+            echo(f"    {shorten(case.about, ABOUT_WIDTH)}")
 
 
 @conformance.command()
@@ -124,7 +155,7 @@ def list_cases(
 @click.option(
     "--https",
     metavar="PORT[/PATH]",
-    help="Port and path of KMIP over HTTPS.  [default: port of --target, path /kmip]",
+    help="Port and path of KMIP over HTTPS.  [default: port of --server, path /kmip]",
 )
 @click.option(
     "--encoding",
@@ -147,6 +178,7 @@ def list_cases(
 )
 @click.option(
     "--wait",
+    type=SECONDS,
     default=180.0,
     show_default=True,
     help="Seconds for which to repeat a step that waits for a result, such as a Poll.",
@@ -156,8 +188,15 @@ def list_cases(
     type=FILE,
     help="TOML file of cases that are known to fail at this server, with the reasons.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of cases to play at the same time, as far as they are independent.",
+)
 @report_option
-@_case_options
+@case_options
 def run(
     target: str,
     ca: Path,
@@ -172,6 +211,7 @@ def run(
     listen_cert: Path | None,
     listen_key: Path | None,
     deviations: Path | None,
+    jobs: int,
     reports: tuple[tuple[str, Path], ...],
     folders: tuple[Path, ...],
     versions: tuple[str, ...],
@@ -179,101 +219,152 @@ def run(
 ) -> None:
     """Run cases against a server. The exit status is 0 if no case failed, else 1.
 
-    Cases that need operations which the server does not support, as Query reports them, are skipped.
+    Cases that need operations which the server does not support, as Query reports them, are skipped,
+    and so are cases over HTTPS, unless Query reports their profile or --https or --encoding is given.
+    After Ctrl-C, the reports have the cases played so far, and the exit status is 130.
 
     \b
     Examples:
-      kmipkit conformance run --target localhost:5696 --ca ca.crt --cert me.crt --key me.key \\
+      kmipkit conformance run --server localhost:5696 --ca ca.crt --cert me.crt --key me.key \\
           --cases oasis --kmip 2.1 --report html:report.html
       kmipkit conformance run ... --cases oasis --profile SKLC --profile CS-BC
       kmipkit conformance run ... --encoding json --https 5697/kmip
       kmipkit conformance run ... --deviations vendor.toml --report junit:results.xml
+      kmipkit conformance run ... --jobs 4 --report json:today.json
     """
-    from kmipkit.reports import Outcome, write
     from kmipkit_conformance.cases import SUITE
     from kmipkit_conformance.chains import Library
-    from kmipkit_conformance.deviations import load as load_deviations
+    from kmipkit_conformance.interrupting import Interrupts
     from kmipkit_conformance.player import Player
     from kmipkit_conformance.profiles import judge_profiles
-    from kmipkit_conformance.report import make_report
+    from kmipkit_conformance.progress import Progress
+    from kmipkit_conformance.report import LEFT, make_report
+    from kmipkit_conformance.running import play_all, play_queried
     from kmipkit_conformance.support import query_offer
 
-    known_deviations = load_deviations(deviations) if deviations is not None else {}
     https_port, path = _https(https)
+    listen_address = None if listen is None else address(listen, "--listen")
+    address(target, "--server")  # before files are read
+    known_deviations = _load_deviations(deviations, folders)
+    cases = load_cases(folders, versions, profiles)
     server = _target(target, ca, cert, key, key_password_file, timeout, https_port, path)
-    offer = query_offer(server)
-    with _mailbox(server, offer, listen, listen_cert, listen_key) as mailbox:
-        player = Player(
-            server,
-            offer,
-            library=Library(folders or (SUITE,)),
-            mailbox=mailbox,
-            repeat_timeout=wait,
-            encoding=encoding,
-        )
-        cases = _load_cases(folders, versions, profiles)
-        verdicts = _play_all(player, cases, known_deviations)
-    profile_verdicts = list(judge_profiles(verdicts, offer))
+
+    def play(offer: "Offer") -> "Run":
+        with _mailbox(server, offer, listen_address, listen_cert, listen_key) as mailbox:
+            player = Player(
+                server,
+                offer,
+                library=Library(folders or (SUITE,)),
+                mailbox=mailbox,
+                repeat_timeout=wait,
+                encoding=encoding,
+                https=https is not None,
+            )
+            with Progress(len(cases), print_verdict, StatusLine()) as progress:
+                return play_all(player, cases, known_deviations, progress, jobs, interrupts)
+
+    with Interrupts() as interrupts:
+        result, offer = play_queried(partial(query_offer, server), play, len(cases))
+        interrupts.hold()
+        played = {id(verdict.case) for verdict in result.verdicts}
+        unplayed = [case for case in cases if id(case) not in played]
+        profile_verdicts = list(judge_profiles(result.verdicts, offer, unplayed))
+        report = make_report(result, profile_verdicts, target, offer)
+        write_reports(report, reports)
     for profile_verdict in profile_verdicts:
         _print_profile(profile_verdict)
-    report = make_report(verdicts, profile_verdicts)
-    for form, file in reports:
-        write(form, file, report)
+    for remark in result.clean_up:
+        echo(f"clean-up: {remark}; {LEFT}")
+    for name in result.obsolete_deviations:
+        echo(f"{name} passes; remove it from {deviations}")
     echo(report.summary())
-    if any(verdict.outcome is Outcome.FAILED for verdict in verdicts):
-        raise click.exceptions.Exit(1)
+    _exit(result)
 
 
-def _play_all(
-    player: "Player", cases: "Iterable[Case]", known_deviations: "Mapping[str, str]"
-) -> list["Verdict"]:
-    """Play the cases one after the other, and print each verdict."""
-    from kmipkit_conformance.deviations import apply
+def _exit(result: "Run") -> None:
+    if result.problem:
+        raise click.ClickException(result.problem)
+    if result.is_interrupted:
+        raise click.exceptions.Exit(EXIT_INTERRUPTED)
+    if result.has_failed:
+        raise click.exceptions.Exit(EXIT_FAILED)
 
-    verdicts = []
-    for case in cases:
-        verdict = apply(player.play(case), known_deviations)
-        _print_verdict(verdict)
-        verdicts.append(verdict)
-        player.clean_up()
-    return verdicts
+
+@conformance.command()
+@click.argument("before", type=FILE)
+@click.argument("after", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
+def diff(before: Path, after: Path, as_json: bool) -> None:
+    """Compare two JSON reports: which cases got better or worse.
+
+    A case is worse if its outcome falls in the order passed, skipped, known, failed. The exit status is
+    0 if no case got worse, no new one failed, and the second run did not end early; else 1.
+
+    \b
+    Examples:
+      kmipkit conformance diff yesterday.json today.json
+      kmipkit conformance diff yesterday.json today.json --json
+    """
+    from kmipkit_conformance.comparison import differences, is_worse, members, read, summary
+
+    with wrong_usage():
+        told = [read(path) for path in (before, after)]
+    found = list(differences(*(report.cases for report in told)))
+    if as_json:
+        echo_json([members(difference) for difference in found])
+    else:
+        for difference in found:
+            was, is_now = (
+                "-" if played is None else played.text()
+                for played in (difference.before, difference.after)
+            )
+            echo(f"{difference.change.value:<7} {difference.case:<20} {was} -> {is_now}")
+            for reason in difference.after.reasons if difference.after else ():
+                echo(f"        {reason}")
+        echo(summary(found))
+    if told[1].problem:
+        echo(f"{after}: the run has ended early: {told[1].problem}", err=True)
+    if is_worse(found) or told[1].problem:
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
 def _mailbox(
-    server: "Target", offer: "Offer", listen: str | None, cert: Path | None, key: Path | None
+    server: "Target",
+    offer: "Offer",
+    listen: tuple[str, int] | None,
+    cert: Path | None,
+    key: Path | None,
 ) -> AbstractContextManager["Mailbox"]:
     """Where requests of the server arrive: at the address, or on a connection with changed roles."""
     from kmipkit.spec.enums import Operation
     from kmipkit_conformance.listening import NO_MAILBOX, RoleMailbox, listener
 
     if listen is not None:
-        address = _address(listen, "--listen")
         if cert is None:
             cert, key = server.cert, server.key
-        return listener(address, server.ca, cert, key, server.password)
+        return listener(listen, server.ca, cert, key, server.password)
     operations = offer.operations or frozenset()
     has_roles = Operation.SET_ENDPOINT_ROLE in operations
     return nullcontext(RoleMailbox(server) if has_roles else NO_MAILBOX)
 
 
-def _address(text: str, option: str) -> tuple[str, int]:
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isdecimal():
-        raise click.BadParameter(f"{text!r} is not HOST:PORT", param_hint=option)
-    return host.strip("[]"), int(port)
-
-
 def _https(text: str | None) -> tuple[int | None, str]:
     """Port and path; None for the port of the target."""
     port, slash, path = (text or "").partition("/")
-    if port and not port.isdecimal():
+    if port and not (port.isdecimal() and 0 < int(port) <= MAX_PORT):
         raise click.BadParameter(f"{text!r} is not PORT or PORT/PATH", param_hint="--https")
     return int(port) if port else None, f"/{path}" if slash else PATH
 
 
 @conformance.command()
 @_target_options
-@click.option("--count", default=1000, show_default=True, help="Number of messages to send.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Number of messages to send.",
+)
 @click.option(
     "--seed",
     default=0,
@@ -297,7 +388,7 @@ def fuzz(
 
     \b
     Examples:
-      kmipkit conformance fuzz --target localhost:5696 --ca ca.crt --cert me.crt --key me.key
+      kmipkit conformance fuzz --server localhost:5696 --ca ca.crt --cert me.crt --key me.key
       kmipkit conformance fuzz ... --count 100000 --seed 7 --timeout 5
     """
     from kmipkit_conformance.cases import SUITE, load_all
@@ -321,64 +412,6 @@ def fuzz(
         raise click.exceptions.Exit(1)
 
 
-@conformance.command()
-@click.option(
-    "--listen",
-    default="127.0.0.1:5696",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Address to listen on.",
-)
-@click.option("--ca", required=True, type=FILE, help="Certificate authorities of the client.")
-@click.option("--cert", required=True, type=FILE, help="Server certificate, PEM or PKCS #12.")
-@click.option("--key", type=FILE, help="Private key, if the file of the certificate has none.")
-@password_option
-@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for the client.")
-@_case_options
-def client(
-    listen: str,
-    ca: Path,
-    cert: Path,
-    key: Path | None,
-    key_password_file: Path | None,
-    timeout: float,
-    folders: tuple[Path, ...],
-    versions: tuple[str, ...],
-    profiles: tuple[str, ...],
-) -> None:
-    """Test a client: play the server's side of each case on one connection.
-
-    Start the client when the command announces a case, and let it send the requests of that case.
-    The exit status is 0 if the client did so in all cases, else 1.
-
-    \b
-    Examples:
-      kmipkit conformance client --cert server.crt --key server.key --ca clients.crt \\
-          --cases oasis/1.4/mandatory/SKLC-M-1-14.xml
-      kmipkit conformance client --listen 0.0.0.0:5696 ... --profile TL-M-1 --kmip 2.1
-    """
-    import socket
-
-    from kmipkit_certs.passwords import from_command_line
-
-    from kmipkit.reports import Outcome
-    from kmipkit_conformance.scripted import ScriptedServer
-    from kmipkit_conformance.streams import server_context
-
-    host_and_port = _address(listen, "--listen")
-    context = server_context(ca, cert, key, from_command_line(key_password_file))
-    failed = False
-    with socket.create_server(host_and_port) as listening:
-        address = "{}:{}".format(*listening.getsockname()[:2])
-        for case in _load_cases(folders, versions, profiles):
-            echo(f"waiting  {case.name} on {address}")
-            verdict = ScriptedServer(listening, context, timeout).play(case)
-            _print_verdict(verdict)
-            failed |= verdict.outcome is Outcome.FAILED
-    if failed:
-        raise click.exceptions.Exit(1)
-
-
 def _target(
     text: str,
     ca: Path,
@@ -393,9 +426,12 @@ def _target(
 
     from kmipkit_conformance.target import Target
 
-    host, port = _address(text, "--target")
+    host, port = address(text, "--server")
     password = from_command_line(key_password_file)
-    return Target(host, port, ca, cert, key, timeout, password, https_port, path)
+    target = Target(host, port, ca, cert, key, timeout, password, https_port, path)
+    with wrong_usage():
+        target.context()
+    return target
 
 
 def _print_profile(verdict: "ProfileVerdict") -> None:
@@ -404,7 +440,5 @@ def _print_profile(verdict: "ProfileVerdict") -> None:
     echo(f"{verdict.standing.value:<12} {title}{cases}")
 
 
-def _print_verdict(verdict: "Verdict") -> None:
-    echo(f"{verdict.outcome.value:<8} {verdict.case.name}")
-    for reason in verdict.reasons if verdict.outcome.value == "failed" else ():
-        echo(f"         step {verdict.step}: {reason}")
+conformance.add_command(client)
+conformance.add_command(client_rules)

@@ -11,15 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kmipkit.spec.attributes import BY_NAME
-from kmipkit.spec.enums import Operation
+from kmipkit.spec.enums import Operation, ResultStatus
 from kmipkit.spec.item_types import ItemType
-from kmipkit.spec.names import tag_name, value_name
 from kmipkit.spec.tags import Tag
-from kmipkit.ttlv.redaction import is_secret
 from kmipkit.ttlv.tree import Item
 from kmipkit_conformance import rules
-from kmipkit_conformance.cases import Step, children
+from kmipkit_conformance.cases import Step, children, operation_of
+from kmipkit_conformance.markers import ANY_REASON, SUCCESS, WHOLE_MESSAGE
 from kmipkit_conformance.placeholders import Bindings, Now, Symbol
+from kmipkit_conformance.wording import (
+    Place,
+    batch_item_place,
+    other_count,
+    other_outcome,
+    tag_title,
+    value_title,
+)
 
 _IDENTIFIERS = frozenset(
     {Tag.UNIQUE_IDENTIFIER, Tag.PRIVATE_KEY_UNIQUE_IDENTIFIER, Tag.PUBLIC_KEY_UNIQUE_IDENTIFIER}
@@ -49,34 +56,45 @@ class Comparison:
     """Whether the request asks for a page of a result, so that its order counts."""
     _may_create: bool = False
     """Whether the request asks for a member of a group, which the server may create."""
+    _accepted: tuple[str, ...] = ()
+    """The Result Reasons that a failure may have, apart from the expected one."""
+    _asks_versions: bool = False
+    """Whether Discover Versions lists versions, so that no others may be returned (1.4 §4.26)."""
 
     def differences(self, step: Step, actual: Item) -> list[str]:
         """How a response differs from the expected one; empty if the differences are permitted."""
         self._choices |= set(_choices(step.request))
         self._pages = _contains(step.request, rules.PAGING)
         self._may_create = _contains(step.request, rules.GROUP_MEMBERS)
+        self._accepted = step.marks.accept
+        self._asks_versions = any(
+            children(payload, Tag.PROTOCOL_VERSION)
+            for item in children(step.request, Tag.BATCH_ITEM)
+            for payload in children(item, Tag.REQUEST_PAYLOAD)
+        )
         differences = list(self._message(step.response, actual))
+        differences += _other_ids(step.request, actual)
         self.bindings.note(actual)
         return differences
 
     def request_differences(self, expected: Item, actual: Item) -> Iterator[str]:
         """How a request of a client differs from the expected one, beyond what is permitted."""
         if actual.tag != Tag.REQUEST_MESSAGE or not isinstance(actual.value, tuple):
-            yield "the message is not a RequestMessage"
+            yield "the message is not a Request Message"
             return
         self._optional = rules.OPTIONAL_OF_CLIENT
         headers = [children(message, Tag.REQUEST_HEADER) for message in (expected, actual)]
-        if not headers[1]:
-            yield "RequestHeader is missing"
+        if len(headers[1]) != len(headers[0]):
+            yield f"expected one Request Header, got {len(headers[1])}"
             return
         for expected_header, actual_header in zip(*headers, strict=True):
-            yield from self._structure("", expected_header, actual_header)
+            yield from self._structure(Place("Request Header"), expected_header, actual_header)
         items = [children(message, Tag.BATCH_ITEM) for message in (expected, actual)]
         if len(items[0]) != len(items[1]):
-            yield f"{len(items[0])} batch items expected, {len(items[1])} received"
+            yield other_count(*items)
             return
         for number, pair in enumerate(zip(*items, strict=True)):
-            yield from self._structure(f"BatchItem[{number}]", *pair)
+            yield from self._structure(_place(number, items[0]), *pair)
 
     def sent_differences(self, expected: Item, actual: Item) -> Iterator[str]:
         """How a Notify or Put of the server differs from the expected one.
@@ -88,10 +106,10 @@ class Comparison:
              for version in children(header, Tag.PROTOCOL_VERSION)]
             for message in (expected, actual)
         ]  # fmt: skip
-        yield from self._same_items("RequestHeader", *versions)
+        yield from self._same_items(Place("Request Header"), *versions)
         items = [children(message, Tag.BATCH_ITEM) for message in (expected, actual)]
         if len(items[0]) != len(items[1]):
-            yield f"{len(items[0])} batch items expected, {len(items[1])} received"
+            yield other_count(*items)
             return
         for number, pair in enumerate(zip(*items, strict=True)):
             payloads = children(pair[1], Tag.REQUEST_PAYLOAD)
@@ -102,44 +120,64 @@ class Comparison:
             }
             self._varies = bool(identifiers & self.generated)
             self._optional, self._any_value = rules.OPTIONAL, rules.ANY_VALUE
-            yield from self._structure(f"BatchItem[{number}]", *pair)
+            yield from self._structure(_place(number, items[0]), *pair)
 
     def _message(self, expected: Item, actual: Item) -> Iterator[str]:
         if actual.tag != Tag.RESPONSE_MESSAGE or not isinstance(actual.value, tuple):
-            yield "the message is not a ResponseMessage"
+            yield "the message is not a Response Message"
+            return
+        items = [children(message, Tag.BATCH_ITEM) for message in (expected, actual)]
+        if WHOLE_MESSAGE in self._accepted and all(map(self._is_accepted, items[1])):
             return
         yield from self._header(expected, actual)
-        items = [children(message, Tag.BATCH_ITEM) for message in (expected, actual)]
         if len(items[0]) != len(items[1]):
-            counts = f"{len(items[0])} batch items expected, {len(items[1])} received"
-            yield f"{counts}: {_outcomes(items[1])}"
+            yield other_count(*items)
             return
         for number, pair in enumerate(zip(*items, strict=True)):
-            yield from self._batch_item(f"BatchItem[{number}]", *pair)
+            yield from self._batch_item(_place(number, items[0]), *pair)
 
     def _header(self, expected: Item, actual: Item) -> Iterator[str]:
         headers = [children(message, Tag.RESPONSE_HEADER) for message in (expected, actual)]
         if not headers[1] or not children(headers[1][0], Tag.TIME_STAMP):
-            yield "ResponseHeader: TimeStamp is missing"
+            yield "Response Header: Time Stamp is missing"
             return
         for tag in (Tag.PROTOCOL_VERSION, Tag.BATCH_COUNT):
             items = (children(header[0], tag) for header in headers)
-            yield from self._same_items("ResponseHeader", *items)
+            yield from self._same_items(Place("Response Header"), *items)
 
-    def _batch_item(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
-        operation = next((Operation(c.value) for c in children(actual, Tag.OPERATION)), None)  # type: ignore[arg-type]  # an enumeration, as the tree was decoded
+    def _batch_item(self, place: Place, expected: Item, actual: Item) -> Iterator[str]:
+        operation = operation_of(actual)
         self._set_permissions(operation, expected, actual)
         for extension in children(actual, Tag.MESSAGE_EXTENSION):
             if any(child.value for child in children(extension, Tag.CRITICALITY_INDICATOR)):
-                yield f"{path}: unexpected critical MessageExtension"
-        if children(expected, Tag.ASYNCHRONOUS_CORRELATION_VALUE):
-            yield from self._structure(path, expected, actual)
+                yield place.sentence("unexpected critical Message Extension")
+        if self._accepted and _has_failed(expected) and self._is_accepted(actual):
+            return
+        if list(self._same_items(place, *(_outcome(item) for item in (expected, actual)))):
+            yield other_outcome(place, expected, actual, self._accepted)  # all else follows from it
+        elif _has_ended(expected, ResultStatus.OPERATION_UNDONE):
+            return  # its payload no longer means anything
+        elif children(expected, Tag.ASYNCHRONOUS_CORRELATION_VALUE):
+            yield from self._structure(place, expected, actual)
         elif operation is Operation.QUERY:
-            yield from self._query(path, expected, actual)
+            yield from self._query(place, expected, actual)
         elif operation is Operation.LOCATE and not self._pages:
-            yield from self._located(path, expected, actual)
+            yield from self._located(place, expected, actual)
         else:
-            yield from self._structure(path, expected, actual)
+            yield from self._structure(place, expected, actual)
+
+    def _is_accepted(self, item: Item) -> bool:
+        """Whether a batch item ended in one of the ways that the case accepts."""
+        if SUCCESS in self._accepted and _has_ended(item, ResultStatus.SUCCESS):
+            return True
+        reasons = [
+            value_title(Tag.RESULT_REASON, child.value)
+            for child in children(item, Tag.RESULT_REASON)
+            if isinstance(child.value, int)
+        ]
+        return _has_failed(item) and any(
+            ANY_REASON in self._accepted or reason in self._accepted for reason in reasons
+        )
 
     def _set_permissions(self, operation: Operation | None, expected: Item, actual: Item) -> None:
         """Determine what may vary in this batch item."""
@@ -154,7 +192,8 @@ class Comparison:
         )
         failed = any(child.value for child in children(expected, Tag.RESULT_STATUS))
         optional = rules.OPTIONAL_IN.get(operation) if failed and operation is not None else None
-        self._optional = rules.OPTIONAL | (optional or frozenset())
+        chosen = rules.CHOSEN_BY_SERVER.get(operation, frozenset()) if operation else frozenset()
+        self._optional = rules.OPTIONAL | (optional or frozenset()) | chosen
         self._any_value = rules.ANY_VALUE | rules.ANY_VALUE_IN.get(operation, frozenset())  # type: ignore[arg-type]  # None has no entry
 
     def _is_random(self, operation: Operation | None) -> bool:
@@ -167,10 +206,8 @@ class Comparison:
         signs = operation is Operation.SIGN and bool(algorithms & rules.RANDOM_SIGNATURES)
         return signs or bool(values & paddings)
 
-    def _query(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+    def _query(self, place: Place, expected: Item, actual: Item) -> Iterator[str]:
         """Structures that describe the server must be present; their content is the server's."""
-        for tag in (Tag.RESULT_STATUS, Tag.RESULT_REASON):
-            yield from self._same_items(path, children(expected, tag), children(actual, tag))
         payloads = children(expected, Tag.RESPONSE_PAYLOAD), children(actual, Tag.RESPONSE_PAYLOAD)
         if not all(payloads):
             return
@@ -178,28 +215,29 @@ class Comparison:
             tag = Tag(number)
             expected_items, actual_items = (children(payload[0], tag) for payload in payloads)
             if tag in rules.SUPERSETS:
-                yield from self._subset(path, expected_items, actual_items)
+                yield from self._subset(place, expected_items, actual_items)
             elif not actual_items and tag not in rules.OPTIONAL_IN_QUERY:
-                yield f"{path}/ResponsePayload: {tag_name(tag)} is missing"
+                yield place.sentence(f"{tag_title(tag)} is missing")
 
-    def _located(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+    def _located(self, place: Place, expected: Item, actual: Item) -> Iterator[str]:
         """Compare identifiers as a set: the standard orders only pages (1.4 §4.9)."""
-        yield from self._same_items(path, *(_outcome(item) for item in (expected, actual)))
+        operations = (children(item, Tag.OPERATION) for item in (expected, actual))
+        yield from self._same_items(place, *operations)
         expected_items, actual_items = (
             [child for child in _payload(item) if child.tag == Tag.UNIQUE_IDENTIFIER]
             for item in (expected, actual)
         )
         if len(expected_items) != len(actual_items):
-            yield f"{path}: {len(expected_items)} objects expected, {len(actual_items)} located"
+            counts = f"expected {len(expected_items)} objects, got {len(actual_items)}"
+            yield place.sentence(counts)
         else:
-            yield from self._subset(path, expected_items, actual_items)
+            yield from self._subset(place, expected_items, actual_items)
 
-    def _structure(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+    def _structure(self, place: Place, expected: Item, actual: Item) -> Iterator[str]:
         if expected.tag == Tag.ATTRIBUTE and self._may_have_any_value(_attribute_tag(expected)):
-            yield from _same_attribute(path, expected, actual)
+            yield from _same_attribute(place, expected, actual)
             return
-        if expected.tag != Tag.BATCH_ITEM:
-            path = f"{path}/{tag_name(expected.tag)}"
+        place = place.into(expected)
         items = _required(expected, actual, self._optional)
         attributes, other_items = zip(
             *(_split_attributes(expected.tag, side) for side in items), strict=True
@@ -207,37 +245,40 @@ class Comparison:
         # If attributes are expected, the server may add others, in any order. If none is expected,
         # an attribute is as unexpected as any other item.
         if attributes[0] or expected.tag == Tag.ATTRIBUTES:
-            yield from self._subset(path, *attributes)
+            yield from self._subset(place, *attributes)
             items = other_items
-        yield from self._other_items(path, expected.tag, *items)
+        yield from self._other_items(place, expected.tag, *items)
 
     def _other_items(
-        self, path: str, parent: int, expected: Sequence[Item], actual: Sequence[Item]
+        self, place: Place, parent: int, expected: Sequence[Item], actual: Sequence[Item]
     ) -> Iterator[str]:
         """The items of a structure that are not attributes: the same, in the same order."""
         is_longer_list = parent == Tag.RESPONSE_PAYLOAD and len(expected) != len(actual)
-        if is_longer_list and any(child.tag in rules.SUPERSETS for child in expected):
-            yield from self._subset(path, expected, actual)
+        if (
+            is_longer_list
+            and not self._asks_versions
+            and any(child.tag in rules.SUPERSETS for child in expected)
+        ):
+            yield from self._subset(place, expected, actual)
         else:
-            yield from self._same_items(path, expected, actual)
+            yield from self._same_items(place, expected, actual)
 
     def _may_have_any_value(self, attribute: Tag | None) -> bool:
         """Whether the server chooses the value of an attribute, here or always."""
         return attribute in rules.ANY_VALUE or (self._varies and attribute in rules.OF_CERTIFICATE)
 
     def _same_items(
-        self, path: str, expected: Sequence[Item], actual: Sequence[Item]
+        self, place: Place, expected: Sequence[Item], actual: Sequence[Item]
     ) -> Iterator[str]:
         if [child.tag for child in expected] != [child.tag for child in actual]:
-            names = [
-                ", ".join(tag_name(child.tag) for child in side) for side in (expected, actual)
-            ]
-            yield f"{path}: {names[0] or 'nothing'} expected, {names[1] or 'nothing'} received"
+            yield from place.other_items(expected, actual)
             return
         for pair in zip(expected, actual, strict=True):
-            yield from self._item(path, *pair)
+            yield from self._item(place, *pair)
 
-    def _subset(self, path: str, expected: Sequence[Item], actual: Sequence[Item]) -> Iterator[str]:
+    def _subset(
+        self, place: Place, expected: Sequence[Item], actual: Sequence[Item]
+    ) -> Iterator[str]:
         """Each expected item is among those received, in any order.
 
         The server decides which of several instances of an attribute has which index (1.4 §4.14).
@@ -249,7 +290,7 @@ class Comparison:
             for candidate in matching:
                 # Comparing binds placeholders; undo that for a candidate that does not match.
                 saved = dict(self.bindings.values)
-                reasons = list(self._item(path, item, candidate))
+                reasons = list(self._item(place, item, candidate))
                 if not reasons:
                     candidates.remove(candidate)
                     break
@@ -259,32 +300,31 @@ class Comparison:
                 if len(matching) == 1:
                     yield from reasons
                 else:
-                    yield f"{path}: {_described(item)} is missing"
+                    yield place.missing(item, len(matching))
 
-    def _item(self, path: str, expected: Item, actual: Item) -> Iterator[str]:
+    def _item(self, place: Place, expected: Item, actual: Item) -> Iterator[str]:
         if expected.type is not actual.type and not (
             expected.type in _TEXT and actual.type in _TEXT
         ):
-            yield (
-                f"{path}/{tag_name(expected.tag)}: {expected.type.name} expected,"
-                f" {actual.type.name} received"
-            )
+            yield place.other_type(expected, actual)
         elif expected.tag in self._any_value or (
             self._varies and expected.tag in rules.OF_GENERATED
         ):
             self._bind(expected, actual)
         elif isinstance(expected.value, tuple):
-            yield from self._structure(path, expected, actual)
+            yield from self._structure(place, expected, actual)
         elif not self._same_value(expected, actual):
-            yield (
-                f"{path}/{tag_name(expected.tag)}: {_value_text(expected)} expected,"
-                f" {_value_text(actual)} received"
-            )
+            yield place.differs(expected, actual, self._bound(expected))
 
     def _bind(self, expected: Item, actual: Item) -> None:
         # Any value matches, but later messages of the case refer to this one.
         if isinstance(expected.value, Symbol):
             self.bindings.bind(expected.value, actual.value)
+
+    def _bound(self, expected: Item) -> object:
+        """The value of the placeholder that is expected."""
+        symbol = expected.value
+        return self.bindings.values.get(symbol.name) if isinstance(symbol, Symbol) else None
 
     def _same_value(self, expected: Item, actual: Item) -> bool:
         value = expected.value
@@ -305,9 +345,10 @@ class Comparison:
         return expected.value not in self.bindings.sent_dates or expected.value == actual.value
 
 
-def _same_attribute(path: str, expected: Item, actual: Item) -> Iterator[str]:
+def _same_attribute(place: Place, expected: Item, actual: Item) -> Iterator[str]:
     if _attribute_tag(expected) != _attribute_tag(actual):
-        yield f"{path}: {_described(expected)} expected, {_described(actual)} received"
+        got = place.described(actual)
+        yield place.sentence(f"expected {place.described(expected)}, got {got}")
 
 
 def _split_attributes(parent: int, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
@@ -386,11 +427,32 @@ def _payload(item: Item) -> tuple[Item, ...]:
 
 
 def _outcome(item: Item) -> list[Item]:
-    """The fields of a batch item that must always be equal."""
+    """How the operation of a batch item ended."""
     return [child for child in _inner(item) if child.tag in _OUTCOME]
 
 
-_OUTCOME = frozenset({Tag.OPERATION, Tag.RESULT_STATUS, Tag.RESULT_REASON})
+_OUTCOME = frozenset({Tag.RESULT_STATUS, Tag.RESULT_REASON})
+
+
+def _has_ended(item: Item, status: ResultStatus) -> bool:
+    """Whether the operation of a batch item ended in this way."""
+    return any(child.value == status for child in children(item, Tag.RESULT_STATUS))
+
+
+def _has_failed(item: Item) -> bool:
+    """Whether the operation of a batch item failed."""
+    return _has_ended(item, ResultStatus.OPERATION_FAILED)
+
+
+def _other_ids(request: Item, response: Item) -> Iterator[str]:
+    """A response has the Unique Batch Item IDs of its request (KMIP 1.4 §6.4, KMIP 2.1 §9.21)."""
+    ids = [
+        [child.value for item in items for child in children(item, Tag.UNIQUE_BATCH_ITEM_ID)]
+        for items in (children(message, Tag.BATCH_ITEM) for message in (request, response))
+    ]
+    is_complete = len(children(response, Tag.BATCH_ITEM)) == len(children(request, Tag.BATCH_ITEM))
+    if is_complete and Counter(ids[0]) != Counter(ids[1]):
+        yield "the response has other Unique Batch Item IDs than the request"
 
 
 def _contains(item: Item, tags: frozenset[Tag]) -> bool:
@@ -422,32 +484,5 @@ def _attribute_tag(item: Item) -> Tag | None:
     return row.tag if row is not None else None
 
 
-def _outcomes(items: Sequence[Item]) -> str:
-    return "; ".join(
-        ", ".join(_value_text(child) for child in _inner(item) if child.tag in _OUTCOME_AND_MESSAGE)
-        for item in items
-    )
-
-
-_OUTCOME_AND_MESSAGE = frozenset(
-    {Tag.OPERATION, Tag.RESULT_STATUS, Tag.RESULT_REASON, Tag.RESULT_MESSAGE}
-)
-
-
-def _described(item: Item) -> str:
-    names = [child for child in _inner(item) if child.tag == Tag.ATTRIBUTE_NAME]
-    if names:
-        return f"the attribute {names[0].value!r}"
-    return tag_name(item.tag) if isinstance(item.value, tuple) else _value_text(item)
-
-
-def _value_text(item: Item) -> str:
-    """A value as reports show it, without keys."""
-    value = item.value
-    if isinstance(value, Symbol):
-        return f"${value.name}"
-    if is_secret(item.tag, item.type, inside=False) or isinstance(value, bytes):
-        return f"{len(value)} bytes" if isinstance(value, bytes) else "<redacted>"
-    if item.type is ItemType.ENUMERATION and isinstance(value, int):
-        return value_name(item.tag, value) or f"0x{value:08x}"
-    return repr(value)
+def _place(number: int, items: Sequence[Item]) -> Place:
+    return batch_item_place(items[number], number, len(items))

@@ -4,7 +4,7 @@ A TOML file with a table ``[deviations]``: the name of a case, and why it fails 
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,3 +34,14 @@ def apply(verdict: Verdict, deviations: Mapping[str, str]) -> Verdict:
     if reason is None or verdict.outcome is not Outcome.FAILED:
         return verdict
     return replace(verdict, outcome=Outcome.KNOWN, reasons=(reason, *verdict.reasons))
+
+
+def obsolete(verdicts: Iterable[Verdict], deviations: Mapping[str, str]) -> list[str]:
+    """The listed cases that passed in all versions and folders in which they were played: the list
+    would excuse them if they failed again."""
+    passed: dict[str, bool] = {}
+    for verdict in verdicts:
+        name = verdict.case.name
+        if name in deviations and verdict.outcome is not Outcome.SKIPPED:
+            passed[name] = passed.get(name, True) and verdict.outcome is Outcome.PASSED
+    return [name for name, has_passed in passed.items() if has_passed]

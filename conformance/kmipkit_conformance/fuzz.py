@@ -172,7 +172,8 @@ class Fuzzer:
         requests = [step.request for case in self.cases for step in case.steps]
         for number in range(count):
             generator = random.Random(f"{self.seed}:{number}")  # noqa: S311 - to be repeated
-            request = Bindings(now=0).fill(generator.choice(requests))
+            bindings = Bindings(now=0, random=generator.randbytes)
+            request = bindings.fill(generator.choice(requests))
             name = generator.choice(sorted(DAMAGE))
             message = DAMAGE[name](request, generator)
             problem = self.judge(message)

@@ -24,7 +24,7 @@ from kmipkit_client.settings import LIMITS
 
 from kmipkit.errors import ProtocolError
 from kmipkit.model.codec import encode
-from kmipkit.model.envelope import decode_response
+from kmipkit.model.envelope import decode_response, peek_version
 from kmipkit.model.headers import ProtocolVersion, RequestHeader, ResponseHeader
 from kmipkit.model.messages import (
     RequestBatchItem,
@@ -40,7 +40,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1, VERSIONS, Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.tree import Item
-from kmipkit_conformance.cases import SENT_BY_SERVER, Step, children
+from kmipkit_conformance.cases import SENT_BY_SERVER, Step, children, operation_of
 from kmipkit_conformance.compare import Comparison
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.streams import received, server_context
@@ -182,8 +182,10 @@ def _served(stream: ssl.SSLSocket, messages: Iterator[bytes]) -> Iterator[Item]:
     """The Notify and Put requests, until the peer returns the role or closes the connection."""
     for data in messages:
         request = binary.decode(data, LIMITS)
-        operation = _operation(request)
-        stream.sendall(_response(request, operation))
+        operation, version = _operation(request), peek_version(data)
+        if version not in VERSIONS:
+            return
+        stream.sendall(_response(version, operation))
         if operation in SENT_BY_SERVER:
             yield request
         if operation is Operation.SET_ENDPOINT_ROLE:
@@ -191,18 +193,7 @@ def _served(stream: ssl.SSLSocket, messages: Iterator[bytes]) -> Iterator[Item]:
 
 
 def _operation(request: Item) -> Operation | None:
-    for item in children(request, Tag.BATCH_ITEM):
-        for child in children(item, Tag.OPERATION):
-            return Operation(child.value)  # type: ignore[arg-type]  # an enumeration's value
-    return None
-
-
-def _version(request: Item) -> Version:
-    [header] = children(request, Tag.REQUEST_HEADER)
-    [version] = children(header, Tag.PROTOCOL_VERSION)
-    assert isinstance(version.value, tuple)
-    major, minor = (child.value for child in version.value)
-    return Version(major, minor)  # type: ignore[arg-type]  # integers
+    return next(map(operation_of, children(request, Tag.BATCH_ITEM)), None)
 
 
 def _versions() -> DiscoverVersionsResponse:
@@ -218,8 +209,7 @@ _PAYLOADS: dict[Operation, Callable[[], Structure]] = {
 """The payloads of the responses that have one."""
 
 
-def _response(request: Item, operation: Operation | None) -> bytes:
-    version = _version(request)
+def _response(version: Version, operation: Operation | None) -> bytes:
     payload = _PAYLOADS[operation]() if operation in _PAYLOADS else None
     header = ResponseHeader(
         protocol_version=ProtocolVersion.of(version), time_stamp=datetime.now(UTC), batch_count=1

@@ -7,7 +7,7 @@ is read into a value of the item's own Python type, so that a tree with placehol
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +23,16 @@ LATEST = frozenset({"ASYNCHRONOUS_CORRELATION_VALUE", "CORRELATION_VALUE", "SIGN
 CLIENT_GENERATED = re.compile(r"(SHORT_)?UNIQUE_IDENTIFIER_RANDOM_[0-9]+$")
 """Identifiers that the client generates."""
 
+ANY_OBJECT = re.compile(r"ANY_[0-9]+$")
+"""Identifiers of objects that a Locate may return, where the standard does not say which of several."""
+
 _BY_TAG = {
     "DATA": Tag.DATA,
     "IV_COUNTER_NONCE": Tag.IV_COUNTER_NONCE,
     "AUTHENTICATED_ENCRYPTION_TAG": Tag.AUTHENTICATED_ENCRYPTION_TAG,
     "MAC_DATA": Tag.MAC_DATA,
     "SIGNATURE_DATA": Tag.SIGNATURE_DATA,
+    "TICKET_VALUE": Tag.TICKET_VALUE,
 }
 """Placeholders that some cases use in a request, although none of their responses has them."""
 
@@ -106,6 +110,8 @@ class Bindings:
     """The times of the steps so far."""
     shift: int = 0
     """Seconds by which the dates in requests lie in the past, so that a case need not wait."""
+    random: Callable[[int], bytes] = os.urandom
+    """Where identifiers come from that the client generates: random bytes of a number."""
 
     def at(self, now: int) -> None:
         """Set the time of the next step: the value of ``$NOW`` in its request."""
@@ -136,7 +142,8 @@ class Bindings:
             return self.values[name]
         if CLIENT_GENERATED.match(name):
             is_bytes = isinstance(symbol, bytes)
-            self.values[name] = os.urandom(32) if is_bytes else str(uuid.uuid4())
+            random = self.random(32 if is_bytes else 16)
+            self.values[name] = random if is_bytes else str(uuid.UUID(bytes=random, version=4))
             return self.values[name]
         base = re.sub(r"_[0-9]+$", "", name)
         return self.latest.get(_BY_TAG.get(base, 0), symbol)

@@ -7,6 +7,7 @@ from enum import Enum
 from kmipkit.reports import Outcome
 from kmipkit.spec.profiles import SERVER_PROFILES, ServerProfile
 from kmipkit.spec.versions import V1_3, Version
+from kmipkit_conformance.cases import Case
 from kmipkit_conformance.player import Verdict
 from kmipkit_conformance.support import Offer
 
@@ -35,23 +36,34 @@ class ProfileVerdict:
 _MANDATORY = "-M-"
 
 
-def judge_profiles(verdicts: Sequence[Verdict], offer: Offer) -> Iterator[ProfileVerdict]:
-    """The verdicts on all profiles that have cases in this run, version by version."""
+def judge_profiles(
+    verdicts: Sequence[Verdict], offer: Offer, unplayed: Sequence[Case] = ()
+) -> Iterator[ProfileVerdict]:
+    """The verdicts on all profiles that have cases in this run, version by version.
+
+    A run that has ended early leaves cases unplayed: no profile of theirs has passed.
+    """
     for version in sorted({verdict.case.version for verdict in verdicts}):
         of_version = [verdict for verdict in verdicts if verdict.case.version == version]
         for profile in SERVER_PROFILES:
-            mandatory = [verdict for verdict in of_version if _is_mandatory(verdict, profile)]
+            mandatory = [each for each in of_version if _is_mandatory(each.case.name, profile)]
+            missing = sum(
+                case.version == version and _is_mandatory(case.name, profile) for case in unplayed
+            )
             if profile.known_in(version) and mandatory:
-                yield _verdict(version, profile, mandatory, offer)
+                yield _verdict(version, profile, mandatory, offer, missing)
 
 
-def _is_mandatory(verdict: Verdict, profile: ServerProfile) -> bool:
-    name = verdict.case.name
+def _is_mandatory(name: str, profile: ServerProfile) -> bool:
     return _MANDATORY in name and name.startswith(profile.cases or ("\0",))
 
 
 def _verdict(
-    version: Version, profile: ServerProfile, verdicts: Sequence[Verdict], offer: Offer
+    version: Version,
+    profile: ServerProfile,
+    verdicts: Sequence[Verdict],
+    offer: Offer,
+    missing: int,
 ) -> ProfileVerdict:
     if not _claims(version, profile, offer):
         return ProfileVerdict(version, profile, Standing.NOT_CLAIMED, len(verdicts))
@@ -65,6 +77,9 @@ def _verdict(
             return ProfileVerdict(
                 version, profile, standing, len(verdicts), tuple(_names(decisive))
             )
+    if missing:
+        why = f"{missing} of its {len(verdicts) + missing} cases were not played"
+        return ProfileVerdict(version, profile, Standing.NOT_TESTABLE, len(verdicts), (why,))
     return ProfileVerdict(version, profile, Standing.PASSED, len(verdicts))
 
 
@@ -79,4 +94,5 @@ def _claims(version: Version, profile: ServerProfile, offer: Offer) -> bool:
     names = set(profile.names(version))
     if version >= V1_3 and offer.profiles and names:
         return bool(names & offer.profiles)
-    return offer.operations is None or profile.needs(version) <= offer.operations
+    operations = offer.operations_in(version)
+    return operations is None or profile.needs(version) <= operations

@@ -109,10 +109,26 @@ ANY_VALUE_IN: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
     {
         Operation.RNG_SEED: frozenset({Tag.DATA_LENGTH}),
         Operation.PKCS_11: frozenset({Tag.PKCS_11_OUTPUT_PARAMETERS}),
+        Operation.ADD_ATTRIBUTE: frozenset({Tag.ATTRIBUTE_INDEX, Tag.USAGE_LIMITS_COUNT}),
+        Operation.MODIFY_ATTRIBUTE: frozenset({Tag.USAGE_LIMITS_COUNT}),
     }
 )
 """Items whose value the server chooses in one operation: how much of a seed it uses (KMIP 1.4
-§4.36), and the manufacturer of a PKCS#11 token."""
+§4.36), the manufacturer of a PKCS#11 token, the index of a new instance (§4.14), and a Usage Limits
+Count (§3.21)."""
+
+CHOSEN_BY_SERVER: Mapping[Operation, frozenset[Tag]] = MappingProxyType(
+    {
+        Operation.ADD_ATTRIBUTE: frozenset({Tag.ATTRIBUTE_INDEX, Tag.USAGE_LIMITS_COUNT}),
+        Operation.MODIFY_ATTRIBUTE: frozenset({Tag.USAGE_LIMITS_COUNT}),
+        Operation.GET: frozenset({Tag.CRYPTOGRAPHIC_PARAMETERS}),
+        Operation.QUERY_ASYNCHRONOUS_REQUESTS: frozenset({Tag.ASYNCHRONOUS_REQUEST}),
+    }
+)
+"""Items that a successful response to one operation may have or not: an index of 0 may be left out
+(KMIP 1.4 §2.1.1), the server chooses the index (§4.14), Key Wrapping Data need not name parameters
+that are those of the wrapping key (§2.1.5), and earlier requests may be outstanding (KMIP 2.1
+§6.1.41)."""
 
 GROUP_MEMBERS = frozenset({Tag.OBJECT_GROUP_MEMBER})
 """Items of a Locate request for which the server may create an object (KMIP 1.4 §4.9)."""

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from kmipkit_certs.contexts import trust
 from kmipkit_certs.credentials import NO_PASSWORD, load_certificates, load_credentials
@@ -28,7 +29,14 @@ def server_context(
     return context
 
 
-def received(stream: ssl.SSLSocket) -> Iterator[bytes]:
+class Readable(Protocol):
+    """A connection from which data come."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Data; none at the end."""
+
+
+def received(stream: Readable) -> Iterator[bytes]:
     """The messages on a connection, until the peer closes it."""
     framer = Framer(LIMITS)
     while True:

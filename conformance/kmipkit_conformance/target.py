@@ -10,14 +10,22 @@ from typing import Protocol, Self
 from kmipkit_certs.passwords import KeyPassword
 from kmipkit_client import Client
 from kmipkit_client.errors import ClientError
-from kmipkit_client.settings import LIMITS, tls_context
+from kmipkit_client.settings import LIMITS
+from kmipkit_client.tls import tls_context
 
 from kmipkit.connection import Framer, Signal
 from kmipkit.errors import ProtocolError
 from kmipkit.spec.versions import Version
+from kmipkit_conformance.clock import SYSTEM_CLOCK
 from kmipkit_conformance.errors import ConformanceError, NoAnswer
 from kmipkit_conformance.https import PATH, HTTPSChannel
 from kmipkit_conformance.security import Suite
+
+RESTART = 5.0
+"""Seconds within which a server that was reached before may accept connections again."""
+_PAUSE = 0.1
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a connection of a request that is not part of a case, unless the time-out is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +43,21 @@ class Target:
     https_port: int | None = None
     """The port of KMIP over HTTPS; by default the same port."""
     path: str = PATH
+    _usual: list[ssl.SSLContext] = field(default_factory=list, init=False, compare=False)
+    """The TLS settings of connections without a certain suite, once they were needed."""
+    _reached: set[int] = field(default_factory=set, init=False, compare=False)
+    """The ports that have accepted a connection."""
 
-    def client(self, version: Version | None = None) -> Client:
+    def client(self, version: Version | None = None, retries: int = 2) -> Client:
         """A client for requests that are not part of a case; by default in the newest common version."""
         return Client(
             self.host,
             self.port,
             context=self.context(),
+            connect_timeout=min(self.timeout, CONNECT_TIMEOUT),
             timeout=self.timeout,
             version=version,
+            retries=retries,
         )
 
     def context(self) -> ssl.SSLContext:
@@ -64,25 +78,48 @@ class Target:
         """A TLS connection for messages that are not those of a case. ConformanceError as above."""
         return self._stream(None, self.port)
 
-    def _stream(self, suite: Suite | None, port: int) -> ssl.SSLSocket:
-        address = f"{self.host}:{port}"
-        try:
+    def wait_for(self) -> None:
+        """Wait for a server that may just restart. ConformanceError if it does not come back."""
+        self.connect().close()
+
+    def _context_for(self, suite: Suite | None) -> ssl.SSLContext:
+        if suite is not None:
             context = self.context()
-            if suite is not None:
-                suite.restrict(context)
-            plain = socket.create_connection((self.host, port), timeout=self.timeout)
-        except ClientError as error:
-            raise ConformanceError(str(error)) from None
-        except OSError as error:
-            raise ConformanceError(f"{address}: {error.strerror or error}") from None
-        try:
-            with plain:  # TLS takes over its descriptor; what TLS does not take is closed here
-                # HTTP sends head and body separately. Without this option the body waits until the
-                # server has acknowledged the head (Nagle's algorithm).
-                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                stream = context.wrap_socket(plain, server_hostname=self.host)
-        except OSError as error:
-            raise ConformanceError(f"{address}: TLS failed: {error}") from None
+            suite.restrict(context)
+            return context
+        if not self._usual:
+            self._usual.append(self.context())
+        return self._usual[0]
+
+    def _open(self, suite: Suite | None, port: int) -> ssl.SSLSocket:
+        context = self._context_for(suite)
+        # TLS takes over the descriptor of the TCP connection; what TLS does not take is closed here.
+        with socket.create_connection((self.host, port), timeout=self.timeout) as plain:
+            # HTTP sends head and body separately. Without this option the body waits until the
+            # server has acknowledged the head (Nagle's algorithm).
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return context.wrap_socket(plain, server_hostname=self.host)
+
+    def _stream(self, suite: Suite | None, port: int) -> ssl.SSLSocket:
+        """A TLS connection. A server that was there before may be back soon: a crash ends no run."""
+        address = f"{self.host}:{port}"
+        deadline = SYSTEM_CLOCK.now() + RESTART
+        while True:
+            try:
+                stream = self._open(suite, port)
+            except ClientError as error:
+                raise ConformanceError(str(error)) from None
+            except ssl.SSLError as error:
+                raise ConformanceError(f"{address}: TLS failed: {error}") from None
+            except OSError as error:
+                is_gone = isinstance(error, ConnectionError)
+                if not is_gone or port not in self._reached or SYSTEM_CLOCK.now() > deadline:
+                    text = error.strerror or error
+                    raise ConformanceError(f"{address}: cannot connect: {text}") from None
+                SYSTEM_CLOCK.sleep(_PAUSE)
+            else:
+                self._reached.add(port)
+                break
         if suite is not None and not suite.accepts(stream):
             stream.close()
             raise ConformanceError(
@@ -119,7 +156,7 @@ class TTLVChannel:
         except TimeoutError:
             raise NoAnswer("the server did not respond in time") from None
         except OSError as error:
-            raise NoAnswer(f"the connection failed: {error}") from None
+            raise NoAnswer(f"the connection failed: {error.strerror or error}") from None
         except ProtocolError as error:
             raise NoAnswer(f"the server did not send a KMIP message: {error}") from None
 
@@ -135,6 +172,10 @@ class TargetConnection:
         """Send a message and wait for the response. NoAnswer if there is none."""
         return self._channel.exchange(request)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -144,4 +185,4 @@ class TargetConnection:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stream.close()
+        self.close()

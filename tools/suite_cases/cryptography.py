@@ -48,7 +48,7 @@ def macs(version: Version) -> Iterator[Step]:
         Operation.MAC,
         crypto.MACRequest(unique_identifier=uid(0), data=HI),
         crypto.MACResponse(unique_identifier=uid(0), mac_data=HI_CODE),
-    )
+    ).claiming("HMAC-SHA256 gives the code of RFC 4231 §4.2")
     wrong_code = bytes([HI_CODE[0] ^ 0x80]) + HI_CODE[1:]
     for code, verdict in (
         (HI_CODE, ValidityIndicator.VALID),
@@ -58,7 +58,7 @@ def macs(version: Version) -> Iterator[Step]:
             Operation.MAC_VERIFY,
             crypto.MACVerifyRequest(unique_identifier=uid(0), data=HI, mac_data=code),
             crypto.MACVerifyResponse(unique_identifier=uid(0), validity_indicator=verdict),
-        )
+        ).claiming("MAC Verify tells a right code from a wrong one")
     yield from revoke_and_destroy(0)
 
 
@@ -68,7 +68,7 @@ def digests(version: Version) -> Iterator[Step]:
         Operation.HASH,
         crypto.HashRequest(cryptographic_parameters=SHA_256, data=b"abc"),
         crypto.HashResponse(data=ABC),
-    )
+    ).claiming("SHA-256 gives the digest of FIPS 180-4")
     if version < V1_3:
         return
     value = symbol("CORRELATION_VALUE")
@@ -83,7 +83,9 @@ def digests(version: Version) -> Iterator[Step]:
     )
     for fields, response in parts:
         request = crypto.HashRequest(cryptographic_parameters=SHA_256, **fields)
-        yield Step(Operation.HASH, request, response)
+        yield Step(Operation.HASH, request, response).claiming(
+            "data in several parts have the digest of the whole"
+        )
 
 
 def random_bytes(version: Version) -> Iterator[Step]:
@@ -118,5 +120,5 @@ def signatures(version: Version) -> Iterator[Step]:
                 signature_data=signature,
             ),
             crypto.SignatureVerifyResponse(unique_identifier=uid(1), validity_indicator=verdict),
-        )
+        ).claiming("a signature is valid for its data, and not for others")
     yield from revoke_and_destroy(0, 1)

@@ -64,6 +64,9 @@ def key_pair(version: Version) -> Iterator[Step]:
             (Tag.CRYPTOGRAPHIC_USAGE_MASK, mask),
             (Tag.STATE, State.PRE_ACTIVE),
             (Tag.LINK, link),
+        ).claiming(
+            "each key of a pair has the common attributes, its own, and a Link to the other"
+            " (KMIP 1.4 §4.2, KMIP 2.1 §6.1.9)"
         )
     yield destroy_object(0)
     yield destroy_object(1)
@@ -108,13 +111,18 @@ def derive_key(version: Version) -> Iterator[Step]:
         ),
         rekey.DeriveKeyResponse(unique_identifier=uid(1)),
     )
-    yield check_key(1, bytes.fromhex("4b007901b765489abead49d926f721d0"), 128)
+    yield check_key(1, bytes.fromhex("4b007901b765489abead49d926f721d0"), 128).claiming(
+        "the derived key is that of RFC 6070 (KMIP 1.4 §4.6, KMIP 2.1 §6.1.14)"
+    )
     for number, link_type in (
         (0, LinkType.DERIVED_KEY_LINK),
         (1, LinkType.DERIVATION_BASE_OBJECT_LINK),
     ):
         link = Link(link_type=link_type, linked_object_identifier=uid(1 - number))
-        yield check_attributes(number, (Tag.LINK, link))
+        yield check_attributes(number, (Tag.LINK, link)).claiming(
+            "a derived key and its base object have Links to each other"
+            " (KMIP 1.4 §4.6, KMIP 2.1 §6.1.14)"
+        )
     yield destroy_object(1)
     yield from revoke_and_destroy(0)
 
@@ -149,8 +157,15 @@ def re_key(version: Version) -> Iterator[Step]:
     )
     back = Link(link_type=LinkType.REPLACED_OBJECT_LINK, linked_object_identifier=uid(0))
     forth = Link(link_type=LinkType.REPLACEMENT_OBJECT_LINK, linked_object_identifier=uid(1))
-    yield check_attributes(1, (Tag.NAME, name), (Tag.STATE, State.ACTIVE), (Tag.LINK, back))
-    yield check_attributes(0, (Tag.STATE, State.ACTIVE), (Tag.LINK, forth))
+    clauses = "(KMIP 1.4 §4.4, KMIP 2.1 §6.1.46)"
+    yield check_attributes(
+        1, (Tag.NAME, name), (Tag.STATE, State.ACTIVE), (Tag.LINK, back)
+    ).claiming(
+        f"a replacement key has the name and State of the old one, and a Link to it {clauses}"
+    )
+    yield check_attributes(0, (Tag.STATE, State.ACTIVE), (Tag.LINK, forth)).claiming(
+        f"the old key has a Link to its replacement {clauses}"
+    )
     yield from revoke_and_destroy(0, 1)
 
 
@@ -183,8 +198,12 @@ def split_key(version: Version) -> Iterator[Step]:
     yield Step(
         Operation.JOIN_SPLIT_KEY, join(3, 1), create.JoinSplitKeyResponse(unique_identifier=uid(4))
     )
-    yield check_key(4, KEY, 128)
-    yield Step(Operation.JOIN_SPLIT_KEY, join(2), ResultReason.CRYPTOGRAPHIC_FAILURE)
+    yield check_key(4, KEY, 128).claiming(
+        "as many parts as the threshold says yield the key (KMIP 1.4 §4.39, KMIP 2.1 §6.1.27)"
+    )
+    yield Step(Operation.JOIN_SPLIT_KEY, join(2), ResultReason.CRYPTOGRAPHIC_FAILURE).claiming(
+        "fewer parts than the threshold do not yield the key (KMIP 1.4 §4.39, KMIP 2.1 §6.1.27)"
+    )
     for number in range(5):
         yield destroy_object(number)
 
@@ -208,6 +227,7 @@ def certify(version: Version) -> Iterator[Step]:
         create.CreateKeyPairResponse(
             private_key_unique_identifier=uid(0), public_key_unique_identifier=uid(1)
         ),
+        optional="key pairs for ECDSA",
     )
     yield Step(
         Operation.CERTIFY,
@@ -219,8 +239,12 @@ def certify(version: Version) -> Iterator[Step]:
     )
     to_key = Link(link_type=LinkType.PUBLIC_KEY_LINK, linked_object_identifier=uid(1))
     to_certificate = Link(link_type=LinkType.CERTIFICATE_LINK, linked_object_identifier=uid(2))
-    yield check_attributes(2, (Tag.OBJECT_TYPE, ObjectType.CERTIFICATE), (Tag.LINK, to_key))
-    yield check_attributes(1, (Tag.LINK, to_certificate))
+    yield check_attributes(
+        2, (Tag.OBJECT_TYPE, ObjectType.CERTIFICATE), (Tag.LINK, to_key)
+    ).claiming("a certificate has a Link to its public key (KMIP 1.4 §4.7, KMIP 2.1 §6.1.6)")
+    yield check_attributes(1, (Tag.LINK, to_certificate)).claiming(
+        "a certified public key has a Link to its certificate (KMIP 1.4 §4.7, KMIP 2.1 §6.1.6)"
+    )
     yield Step(
         Operation.VALIDATE,
         ValidateRequest(unique_identifiers=(uid(2),)),

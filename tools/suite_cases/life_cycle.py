@@ -57,13 +57,17 @@ def reasons(version: Version) -> Iterator[Step]:
             unique_identifier=uid(0), cryptographic_usage_mask=CryptographicUsageMask.DECRYPT
         ),
         reason(ResultReason.PERMISSION_DENIED, ResultReason.INCOMPATIBLE_CRYPTOGRAPHIC_USAGE_MASK),
-    )
+    ).claiming("Check denies a use that the mask of the key lacks (KMIP 1.4 §4.10)")
     yield activate_object(0)
     not_now = reason(ResultReason.PERMISSION_DENIED, ResultReason.WRONG_KEY_LIFECYCLE_STATE)
-    yield Step(Operation.ACTIVATE, lifecycle.ActivateRequest(unique_identifier=uid(0)), not_now)
+    yield Step(
+        Operation.ACTIVATE, lifecycle.ActivateRequest(unique_identifier=uid(0)), not_now
+    ).claiming("only a Pre-Active object can be activated (KMIP 1.4 §4.19)")
     # The mandatory case AKLC-M-2 of 2.0 still expects the reason of 1.x.
     active = not_now if version >= V2_1 else ResultReason.PERMISSION_DENIED
-    yield Step(Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=uid(0)), active)
+    yield Step(
+        Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=uid(0)), active
+    ).claiming("an active object cannot be destroyed (KMIP 1.4 §4.21)")
     yield from revoke_and_destroy(0)
 
 
@@ -77,8 +81,12 @@ def leases(version: Version) -> Iterator[Step]:
         lifecycle.ArchiveRequest(unique_identifier=uid(0)),
         lifecycle.ArchiveResponse(unique_identifier=uid(0)),
     )
-    yield Step(Operation.GET, get.GetRequest(unique_identifier=uid(0)), archived)
-    yield Step(Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=uid(0)), archived)
+    yield Step(Operation.GET, get.GetRequest(unique_identifier=uid(0)), archived).claiming(
+        "an archived object cannot be read before it is recovered (KMIP 1.4 §4.22)"
+    )
+    yield Step(
+        Operation.DESTROY, lifecycle.DestroyRequest(unique_identifier=uid(0)), archived
+    ).claiming("an archived object cannot be destroyed before it is recovered (KMIP 1.4 §4.22)")
     yield Step(
         Operation.RECOVER,
         lifecycle.RecoverRequest(unique_identifier=uid(0)),
@@ -90,7 +98,7 @@ def leases(version: Version) -> Iterator[Step]:
         lifecycle.ObtainLeaseResponse(
             unique_identifier=uid(0), lease_time=3600, last_change_date=NOW
         ),
-    )
+    ).claiming("a lease has a Lease Time and the Last Change Date (KMIP 1.4 §4.17)")
     yield from revoke_and_destroy(0)
     assert version
 
@@ -122,7 +130,11 @@ def missing_objects(version: Version) -> Iterator[Step]:
         if BY_OPERATION[operation].known_in(version):
             # As the official case BL-M-20 of 3.0 expects of Get Attributes.
             is_exception = version >= V3_0 and operation is Operation.GET_ATTRIBUTES
-            yield Step(operation, request, ResultReason.ITEM_NOT_FOUND if is_exception else reason)
+            expected = ResultReason.ITEM_NOT_FOUND if is_exception else reason
+            yield Step(operation, request, expected).claiming(
+                "an operation on an object that does not exist fails with the reason for that"
+                " (KMIP 1.4 §11, KMIP 2.1 §6.1)"
+            )
 
 
 def asynchronous(version: Version) -> Iterator[Step]:
@@ -132,17 +144,23 @@ def asynchronous(version: Version) -> Iterator[Step]:
     request = GetAttributesRequest(
         unique_identifier=uid(0), attribute_references=(Tag.CRYPTOGRAPHIC_LENGTH,)
     )
-    yield Step(Operation.GET_ATTRIBUTES, request, pending, asynchronous=True)
+    yield Step(Operation.GET_ATTRIBUTES, request, pending, asynchronous=True).claiming(
+        "an asynchronous request is answered with Operation Pending (KMIP 1.4 §6.7, KMIP 2.1 §9.1)"
+    )
     poll = PollRequest(asynchronous_correlation_value=CORRELATION_VALUE)
     result = GetAttributesResponse(
         unique_identifier=uid(0),
         attributes=Attributes.of((Tag.CRYPTOGRAPHIC_LENGTH, 8 * len(KEY))),
     )
-    yield Step(Operation.POLL, poll, result, response_operation=Operation.GET_ATTRIBUTES)
+    yield Step(Operation.POLL, poll, result, response_operation=Operation.GET_ATTRIBUTES).claiming(
+        "Poll returns the response of the operation, once it is completed (KMIP 1.4 §4.28)"
+    )
     not_found = ResultReason.ITEM_NOT_FOUND
     if version >= V2_0:
         not_found = ResultReason.INVALID_ASYNCHRONOUS_CORRELATION_VALUE
-    yield Step(Operation.POLL, poll, not_found)
+    yield Step(Operation.POLL, poll, not_found).claiming(
+        "a result that was returned is not there any more (KMIP 1.4 §4.28)"
+    )
     destroy = lifecycle.DestroyRequest(unique_identifier=uid(0))
     yield Step(Operation.DESTROY, destroy, pending, asynchronous=True)
     yield Step(
@@ -152,6 +170,8 @@ def asynchronous(version: Version) -> Iterator[Step]:
             asynchronous_correlation_value=CORRELATION_VALUE,
             cancellation_result=CancellationResult.CANCELED,
         ),
+    ).claiming("an operation that has not begun can be canceled (KMIP 1.4 §4.27)")
+    yield check_key(0, KEY, 8 * len(KEY)).claiming(
+        "a canceled Destroy destroys nothing (KMIP 1.4 §4.27)"
     )
-    yield check_key(0, KEY, 8 * len(KEY))
     yield destroy_object(0)

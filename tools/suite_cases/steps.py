@@ -1,9 +1,11 @@
 """Steps of a generated case, and those that many cases have."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from kmipkit_conformance.wording import value_title
 
 from kmipkit.model.attribute import Attributes
 from kmipkit.model.attributes import RevocationReason
@@ -27,7 +29,11 @@ from kmipkit.spec.enums import (
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, Version
+from kmipkit.spec.versions import V1_0, VERSIONS, Version
+from kmipkit.ttlv.tree import Item
+
+if TYPE_CHECKING:
+    from suite_cases.building import Batch, Refused
 
 NOW = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """The value of ``$NOW``."""
@@ -43,6 +49,10 @@ SYMBOLS = (
     "CORRELATION_VALUE",
     "SIGNATURE_DATA",
     "TICKET_VALUE",
+    "ANY_1",
+    "AUTHENTICATED_ENCRYPTION_TAG",
+    "DATA",
+    "IV_COUNTER_NONCE",
 )
 
 CORRELATION_VALUE = symbol(SYMBOLS[0])
@@ -58,15 +68,37 @@ class Step:
     """One operation and its response: a payload, or the reason for a failure."""
 
     operation: Operation
-    request: Structure
-    response: Structure | ResultReason | ResultStatus
+    request: Structure | Item
+    response: "Structure | ResultReason | ResultStatus | Refused"
     response_operation: Operation | None = None
     """The operation in the response, if it differs (Poll)."""
     asynchronous: bool = False
     """Whether the request is asynchronous, and its response Operation Pending."""
+    claim: str = ""
+    """What the step tests, with the clause if it is not that of the operation."""
+    edit: Callable[[Item], Item] | None = None
+    """A change of the request, which makes it one that the message classes cannot express."""
+    optional: str = ""
+    """The optional feature that the step uses, with the clause that says so."""
+
+    def claiming(self, claim: str) -> "Step":
+        """The same step, which tests this."""
+        return replace(self, claim=claim)
+
+    def refused(self, how: "Refused", claim: str = "") -> "Step":
+        """The same step, which must fail."""
+        return replace(self, response=how, claim=claim or self.claim)
+
+    def edited(self, edit: Callable[[Item], Item]) -> "Step":
+        """The same step with another request."""
+        return replace(self, edit=edit)
+
+    def needing(self, feature: str) -> "Step":
+        """The same step, which uses an optional feature."""
+        return replace(self, optional=feature)
 
 
-Steps = Callable[[Version], Iterator[Step]]
+Steps = Callable[[Version], "Iterable[Step | Batch]"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +109,11 @@ class Case:
     about: str
     steps: Steps
     since: Version = V1_0
+    versions: tuple[Version, ...] = VERSIONS
+
+    def known_in(self, version: Version) -> bool:
+        """Whether a version has the case."""
+        return version >= self.since and version in self.versions
 
 
 def register_key(
@@ -100,6 +137,9 @@ def register_key(
             object=SymmetricKey(key_block=block),
         ),
         RegisterResponse(unique_identifier=uid(number)),
+        optional=""
+        if algorithm is CryptographicAlgorithm.AES
+        else f"keys for {value_title(Tag.CRYPTOGRAPHIC_ALGORITHM, algorithm)}",
     )
 
 

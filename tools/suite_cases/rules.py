@@ -1,0 +1,46 @@
+"""All cases that test one rule each."""
+
+from suite_cases import (
+    attribute_rules,
+    derive_rules,
+    effect_rules,
+    error_rules,
+    field_rules,
+    further_rules,
+    key_rules,
+    locate_rules,
+    message_rules,
+    object_rules,
+    part_rules,
+    placeholder_rules,
+    request_rules,
+    server_rules,
+    session_rules,
+    state_rules,
+    storage_rules,
+    use_rules,
+    wrap_rules,
+)
+from suite_cases.steps import Case
+
+CASES: tuple[Case, ...] = (
+    *attribute_rules.CASES,
+    *state_rules.CASES,
+    *request_rules.CASES,
+    *message_rules.CASES,
+    *locate_rules.CASES,
+    *object_rules.CASES,
+    *key_rules.CASES,
+    *use_rules.CASES,
+    *server_rules.CASES,
+    *further_rules.CASES,
+    *derive_rules.CASES,
+    *effect_rules.CASES,
+    *part_rules.CASES,
+    *placeholder_rules.CASES,
+    *wrap_rules.CASES,
+    *error_rules.CASES,
+    *session_rules.CASES,
+    *field_rules.CASES,
+    *storage_rules.CASES,
+)
