@@ -1,0 +1,63 @@
+"""One connection that waits for each response: for what comes before and after the measurement."""
+
+from typing import Any
+
+from kmipkit_client import messages
+from kmipkit_client.calls import Call
+from kmipkit_client.errors import OperationFailed
+
+from kmipkit.model.codec import encode
+from kmipkit.spec.versions import V1_0, Version
+from kmipkit_load.encoding import Encoding
+from kmipkit_load.errors import LinkFailed, LoadError
+from kmipkit_load.network import Network
+
+
+class Session:
+    """Exchanges messages one after the other."""
+
+    def __init__(self, network: Network, encoding: Encoding, timeout: float = 30.0) -> None:
+        """``timeout``: seconds for each response."""
+        self._network = network
+        self._encoding = encoding
+        self._timeout = round(timeout * 1e9)
+        self._link = network.link()
+
+    def exchange(self, body: bytes) -> bytes:
+        """Send a message and wait for the response. LinkFailed if there is none."""
+        self._link.send(body)
+        until = self._network.now() + self._timeout
+        while (left := until - self._network.now()) > 0:
+            for link in self._network.wait(left):
+                response = link.advance()
+                if response is not None:
+                    return response
+        self._link.close()
+        raise LinkFailed("no response in time")
+
+    def ask(self, call: Call[Any], version: Version) -> Any:
+        """The result of a call. OperationFailed, ProtocolError or LinkFailed if there is none."""
+        request = messages.request(version, [call])
+        body = self._encoding.body(encode(request, version))
+        response = self._encoding.decode(self.exchange(body))
+        [result] = messages.results([call], response)
+        if isinstance(result, OperationFailed):
+            raise result
+        return result
+
+    def negotiate(self) -> Version:
+        """The newest version that both sides support (KMIP 1.4 §4.26). LoadError if there is none."""
+        for version in messages.NEGOTIATION:
+            request = messages.discovery_request(version)
+            body = self._encoding.body(encode(request, version))
+            try:
+                common = messages.common_version(self._encoding.decode(self.exchange(body)))
+            except LinkFailed as error:
+                raise LoadError(str(error)) from None
+            if common is not None:
+                return common
+        return V1_0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
