@@ -6,7 +6,6 @@ as ``git worktree add ../base COMMIT`` creates it.
 """
 
 import os
-import ssl
 import statistics
 import sys
 import tempfile
@@ -17,31 +16,33 @@ from pathlib import Path
 
 from kmipkit_certs import development
 from kmipkit_certs.clock import system_clock
+from kmipkit_load.driver import Reuse
 
 from bench import load, messages, servers
 
 SECONDS = 1.0
 ROUNDS = 15
 
-COMPONENTS = (".", "server", "client", "certs", "conformance")
+COMPONENTS = (".", "server", "client", "certs", "conformance", "load")
 """Directories of a checkout that contain packages."""
 
 Measure = Callable[[servers.Server, str], float]
 
 
-def measures(settings: ssl.SSLContext, gets: dict[int, bytes]) -> dict[str, Measure]:
+def measures(pki: Path, gets: dict[int, bytes]) -> dict[str, Measure]:
     """The measurements: responses or connections per second."""
 
     def rate(server: servers.Server, requests: load.Requests, connections: int) -> float:
-        return load.Load(server.port, settings, requests, connections).rate(SECONDS, 0.2)
+        target = load.target(server.port, pki)
+        return load.rate(target, requests, connections, SECONDS, warm_up=0.2)
 
     return {
         "Get, 8 connections": lambda server, _: rate(server, repeat(gets[server.port]), 8),
         "Create, durable, 32 connections": lambda server, prefix: rate(
             server, messages.creates(prefix), 32
         ),
-        "Cold connection with one Get": lambda server, _: load.cold_rate(
-            server.port, settings, gets[server.port], SECONDS
+        "Cold connection with one Get": lambda server, _: load.connection_rate(
+            load.target(server.port, pki), gets[server.port], SECONDS, Reuse.COLD
         ),
     }
 
@@ -65,14 +66,13 @@ def compare(base: Path, current: Path, folder: Path) -> None:
     """Measure both checkouts and print the ratios: more than 1 is faster than ``base``."""
     pki = folder / "pki"
     development.ensure(pki, hosts=("127.0.0.1",), clients=("admin",), clock=system_clock)
-    settings = load.context(pki)
     with (
         from_checkout(base, folder / "base", pki) as base_server,
         from_checkout(current, folder / "current", pki) as server,
     ):
-        gets = {running.port: _get(running, settings) for running in (base_server, server)}
+        gets = {running.port: _get(running, pki) for running in (base_server, server)}
         print("| measurement | before | now | ratio (median) |\n| --- | ---: | ---: | ---: |")
-        for name, measure in measures(settings, gets).items():
+        for name, measure in measures(pki, gets).items():
             pairs = [
                 (measure(base_server, f"{number}-"), measure(server, f"{number}-"))
                 for number in range(ROUNDS)
@@ -82,12 +82,9 @@ def compare(base: Path, current: Path, folder: Path) -> None:
             print(f"| {name} | {before:,.0f}/s | {now:,.0f}/s | {ratio:.3f} |", flush=True)
 
 
-def _get(server: servers.Server, settings: ssl.SSLContext) -> bytes:
+def _get(server: servers.Server, pki: Path) -> bytes:
     """A Get request for a new key, after a first successful one."""
-    with load.connect(server.port, settings) as stream:
-        get = messages.get(messages.check_success(load.exchange(stream, messages.create())))
-        messages.check_success(load.exchange(stream, get))
-    return get
+    return load.prepared_get(load.target(server.port, pki))
 
 
 if __name__ == "__main__":

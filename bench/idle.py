@@ -6,7 +6,6 @@ the server needs for each of them, and whether another client is served as befor
 
 import contextlib
 import resource
-import ssl
 import statistics
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from kmipkit_certs import development
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.clock import system_clock
 from kmipkit_certs.directory import Directory
+from kmipkit_load.session import Session
 
 from bench import load, messages, servers
 
@@ -68,17 +68,11 @@ def measure(folder: Path, pki: Path, number: int, progress: Callable[[str], None
     directory = Directory(pki)
     for name in (*ACCOUNTS, NEIGHBOUR):
         directory.issue(name, Purpose.CLIENT, datetime.now(UTC))
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "idle.toml"
-    total = connections + OTHER_FILES
-    config.write_text(
-        f"[limits]\nconnections = {total}\nconnections_per_address = {total}\n"
-        f"connections_per_account = {total}\nidle_timeout = 3600.0\n"
-    )
-    with servers.kmipkit(folder / "data", pki, options=("--config", str(config))) as server:
-        settings = {name: _settings(pki, name) for name in (*ACCOUNTS, NEIGHBOUR)}
-        gets = {name: _get(server.port, settings[name]) for name in settings}
-        with load.connect(server.port, settings[NEIGHBOUR]) as stream:
+    options = ("--config", str(config(folder, connections)))
+    with servers.kmipkit(folder / "data", pki, options=options) as server:
+        targets = {name: load.target(server.port, pki, name) for name in (*ACCOUNTS, NEIGHBOUR)}
+        gets = {name: load.prepared_get(target) for name, target in targets.items()}
+        with load.connect(targets[NEIGHBOUR]) as stream:
             alone = statistics.median(_latencies(stream, gets[NEIGHBOUR]))
             before = server.memory()
             with contextlib.ExitStack() as idle:
@@ -86,13 +80,13 @@ def measure(folder: Path, pki: Path, number: int, progress: Callable[[str], None
                     if index % 500 == 0:
                         progress(f"{index:,} of {connections:,} idle connections ...")
                     name = ACCOUNTS[index % len(ACCOUNTS)]
-                    silent = idle.enter_context(load.connect(server.port, settings[name]))
-                    messages.check_success(load.exchange(silent, gets[name]))
+                    silent = idle.enter_context(load.connect(targets[name]))
+                    messages.check_success(silent.exchange(gets[name]))
                 kilobytes = 1024 * (server.memory() - before) / connections
                 times = _latencies(stream, gets[NEIGHBOUR])
                 begun = time.perf_counter()
-                with load.connect(server.port, settings[NEIGHBOUR]) as fresh:
-                    messages.check_success(load.exchange(fresh, gets[NEIGHBOUR]))
+                with load.connect(targets[NEIGHBOUR]) as fresh:
+                    messages.check_success(fresh.exchange(gets[NEIGHBOUR]))
                 cold = 1000 * (time.perf_counter() - begun)
     return Result(
         connections,
@@ -104,26 +98,24 @@ def measure(folder: Path, pki: Path, number: int, progress: Callable[[str], None
     )
 
 
-def _settings(pki: Path, name: str) -> ssl.SSLContext:
-    settings = ssl.create_default_context(cafile=pki / "ca.crt")
-    settings.load_cert_chain(pki / f"{name}.crt", pki / f"{name}.key")
-    return settings
+def config(folder: Path, connections: int) -> Path:
+    """The configuration of a server that takes so many connections, and keeps them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "idle.toml"
+    total = connections + OTHER_FILES
+    file.write_text(
+        f"[limits]\nconnections = {total}\nconnections_per_address = {total}\n"
+        f"connections_per_account = {total}\nidle_timeout = 3600.0\n"
+        "handshake_timeout = 120.0\n"  # many connect at the same time
+    )
+    return file
 
 
-def _get(port: int, settings: ssl.SSLContext) -> bytes:
-    """A Get of a key of the account, after a first one, which writes."""
-    with load.connect(port, settings) as stream:
-        key = messages.check_success(load.exchange(stream, messages.create()))
-        get = messages.get(key)
-        messages.check_success(load.exchange(stream, get))
-    return get
-
-
-def _latencies(stream: ssl.SSLSocket, get: bytes) -> list[float]:
+def _latencies(stream: Session, get: bytes) -> list[float]:
     times = []
     for _ in range(GETS):
         begun = time.perf_counter()
-        messages.check_success(load.exchange(stream, get))
+        messages.check_success(stream.exchange(get))
         times.append(1000 * (time.perf_counter() - begun))
     return times
 

@@ -1,118 +1,145 @@
-"""Load on a server: raw requests on TLS connections, from one event loop, as fast as possible."""
+"""Load on a server of the benchmark, from the drivers of ``kmipkit bench`` in this process."""
 
-import select
-import socket
-import ssl
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
+from random import Random
+
+from kmipkit_load.driver import Driver, Reuse, Work
+from kmipkit_load.encoding import Encoding, Failure
+from kmipkit_load.measures import Measures
+from kmipkit_load.network import Sockets
+from kmipkit_load.pace import SECOND, Closed, Open, schedule
+from kmipkit_load.session import Session
+from kmipkit_load.source import Request
+from kmipkit_load.target import Target
+
+from bench import messages
 
 Requests = Iterator[bytes]
 
-
-def context(pki: Path) -> ssl.SSLContext:
-    """The TLS settings of a client that all servers of the benchmark accept."""
-    settings = ssl.create_default_context(cafile=pki / "ca.crt")
-    settings.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-    return settings
+HOST = "127.0.0.1"
+TIMEOUT = 120
+"""Seconds for one response: PyKMIP reads all of its objects for a Locate."""
+WARM_UP = 0.5
 
 
-def connect(port: int, settings: ssl.SSLContext) -> ssl.SSLSocket:
-    """A connection after its handshake."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=120)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return settings.wrap_socket(sock, server_hostname="127.0.0.1")
+def target(port: int, pki: Path, name: str = "admin") -> Target:
+    """A server of the benchmark, for the client with this name."""
+    return Target(HOST, port, pki / "ca.crt", pki / f"{name}.crt", pki / f"{name}.key")
 
 
-def read(stream: ssl.SSLSocket) -> bytes:
-    """Read one response."""
-    data = b""
-    while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "big"):
-        chunk = stream.recv(65536)
-        if not chunk:
-            raise ConnectionError("the server closed the connection")
-        data += chunk
-    return data
+@contextmanager
+def connect(server: Target) -> Iterator[Session]:
+    """A connection for one message after the other."""
+    with Sockets(server) as network:
+        yield Session(network, Encoding(), TIMEOUT)
 
 
-def exchange(stream: ssl.SSLSocket, request: bytes) -> bytes:
-    """Send one request and wait for its response."""
-    stream.sendall(request)
-    return read(stream)
+def prepared_get(server: Target) -> bytes:
+    """A Get of a new key, after a first one, which writes (KMIP 1.4 §3.34)."""
+    with connect(server) as session:
+        get = messages.get(messages.check_success(session.exchange(messages.create())))
+        messages.check_success(session.exchange(get))
+    return get
 
 
-@dataclass(slots=True)
-class _Peer:
-    stream: ssl.SSLSocket
-    data: bytes = b""
+class _Raw:
+    """Requests as bytes. A failure ends the measurement: its figure would mean nothing."""
 
-    def response(self) -> bytes:
-        """The response, once it is complete."""
-        try:
-            while True:
-                self.data += self.stream.recv(65536)
-                if len(self.data) >= 8 and len(self.data) >= 8 + int.from_bytes(
-                    self.data[4:8], "big"
-                ):
-                    response, self.data = self.data, b""
-                    return response
-        except ssl.SSLWantReadError:
-            return b""
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+        self._encoding = Encoding()
+        self._last = Request("request", b"")
 
+    def __next__(self) -> Request:
+        body = next(self._requests)
+        if body is not self._last.body:
+            self._last = Request("request", body)
+        return self._last
 
-@dataclass(slots=True)
-class Load:
-    """Requests on several persistent connections."""
+    def answered(self, _request: Request, body: bytes) -> Failure | None:
+        """Raise AssertionError if the response reports a failure."""
+        failure = self._encoding.failure(body)
+        if failure is not None:
+            raise AssertionError(f"the server reported: {failure.reason}: {failure.example}")
+        return None
 
-    port: int
-    settings: ssl.SSLContext
-    requests: Requests
-    connections: int = 8
-    check: Callable[[bytes], None] | None = None
-    _peers: dict[int, _Peer] = field(default_factory=dict)
-
-    def rate(self, seconds: float, warm_up: float = 0.5) -> float:
-        """Responses per second."""
-        poll = select.epoll()
-        try:
-            for _ in range(self.connections):
-                stream = connect(self.port, self.settings)
-                stream.setblocking(False)
-                self._peers[stream.fileno()] = _Peer(stream)
-                poll.register(stream.fileno(), select.EPOLLIN)
-            for peer in self._peers.values():
-                peer.stream.send(next(self.requests))
-            self._pump(poll, time.perf_counter() + warm_up)
-            started = time.perf_counter()
-            count = self._pump(poll, started + seconds)
-            return count / (time.perf_counter() - started)
-        finally:
-            poll.close()
-            for peer in self._peers.values():
-                peer.stream.close()
-            self._peers.clear()
-
-    def _pump(self, poll: select.epoll, until: float) -> int:
-        count = 0
-        while time.perf_counter() < until:
-            for number, _ in poll.poll(1.0):
-                peer = self._peers[number]
-                response = peer.response()
-                if response:
-                    count += 1
-                    if self.check is not None:
-                        self.check(response)
-                    peer.stream.send(next(self.requests))
-        return count
+    def unanswered(self, _request: Request) -> None:
+        """Raise AssertionError."""
+        raise AssertionError("the server did not respond")
 
 
-def cold_rate(port: int, settings: ssl.SSLContext, request: bytes, seconds: float) -> float:
+def rate(
+    server: Target,
+    requests: Requests,
+    connections: int,
+    seconds: float,
+    *,
+    warm_up: float = WARM_UP,
+    reuse: Reuse = Reuse.KEEP,
+) -> float:
+    """Responses per second in the closed loop."""
+    return _drive(server, requests, connections, (warm_up, seconds), None, reuse)
+
+
+def connection_rate(server: Target, request: bytes, seconds: float, reuse: Reuse) -> float:
     """Connections per second, each with handshake, one request, its response, and close."""
-    started = time.perf_counter()
-    count = 0
-    while time.perf_counter() < started + seconds:
-        with connect(port, settings) as stream:
-            exchange(stream, request)
-        count += 1
-    return count / (time.perf_counter() - started)
+    return rate(server, repeat(request), 1, seconds, warm_up=0.2, reuse=reuse)
+
+
+def send_all(server: Target, requests: Requests, number: int, connections: int = 32) -> None:
+    """Send a number of requests, and wait for their responses."""
+    _drive(server, requests, connections, (0.0, None), number, Reuse.KEEP)
+
+
+def open_loop(
+    server: Target,
+    request: bytes,
+    connections: int,
+    per_second: float,
+    seconds: float,
+    look: Callable[[], None],
+) -> Measures:
+    """A request again and again on many connections, at times that are fixed beforehand.
+
+    So the latencies are those of clients that do not know of each other. ``look`` is called meanwhile.
+    """
+
+    def tick(_: int) -> bool:
+        look()
+        return False
+
+    with Sockets(server) as network:
+        driver = Driver(network, connections=connections, timeout=TIMEOUT * SECOND)
+        driver.connect()
+        start = network.now()
+        begin = start + round(WARM_UP * SECOND)
+        end = begin + round(seconds * SECOND)
+        measures = Measures(begin, end, SECOND)
+        due = schedule("poisson", per_second, start, Random(1))
+        pace = Open(begin, end, None, due)
+        driver.run(Work(_Raw(repeat(request)), pace, measures, TIMEOUT * SECOND), tick)
+    return measures
+
+
+def _drive(
+    server: Target,
+    requests: Requests,
+    connections: int,
+    times: tuple[float, float | None],
+    number: int | None,
+    reuse: Reuse,
+) -> float:
+    warm_up, seconds = times
+    with Sockets(server) as network:
+        driver = Driver(network, connections=connections, timeout=TIMEOUT * SECOND, reuse=reuse)
+        driver.connect()
+        start = network.now()
+        begin = start + round(warm_up * SECOND)
+        end = None if seconds is None else begin + round(seconds * SECOND)
+        measures = Measures(begin, end, SECOND)
+        pace = Closed(start, begin, end, number)
+        driver.run(Work(_Raw(requests), pace, measures, TIMEOUT * SECOND))
+    return measures.rate

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kmipkit_client import calls, messages
-from kmipkit_client._sync.operations import ENCRYPT_AND_DECRYPT
+from kmipkit_client.values import ENCRYPT_AND_DECRYPT
 
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
@@ -13,14 +13,15 @@ from kmipkit.spec.enums import CryptographicAlgorithm, ResultStatus
 from kmipkit.spec.versions import V1_2
 
 
-def _bytes(call: calls.Call[Any]) -> bytes:
+def of(call: calls.Call[Any]) -> bytes:
+    """The message of a call."""
     return encode(messages.request(V1_2, [call]), V1_2)
 
 
 def create(name: str | None = None) -> bytes:
     """Create an AES-256 key."""
     call = calls.create(CryptographicAlgorithm.AES, 256, ENCRYPT_AND_DECRYPT, name, None)
-    return _bytes(call)
+    return of(call)
 
 
 def creates(prefix: str) -> Iterator[bytes]:
@@ -30,12 +31,12 @@ def creates(prefix: str) -> Iterator[bytes]:
 
 def get(identifier: str) -> bytes:
     """Get a key."""
-    return _bytes(calls.get(identifier, None, None, None))
+    return of(calls.get(identifier, None, None, None))
 
 
 def locate(name: str) -> bytes:
     """Locate by name."""
-    return _bytes(calls.locate(name, None, None, None, None, None))
+    return of(calls.locate(name, None, None, None, None, None))
 
 
 def check_success(answer: bytes) -> str:

@@ -7,7 +7,6 @@ connections, the other a Get after each response.
 import contextlib
 import itertools
 import multiprocessing
-import ssl
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +21,10 @@ from kmipkit_certs.directory import Directory
 from kmipkit_client import calls, opaque_object
 from kmipkit_client import messages as client_messages
 from kmipkit_client.calls import Call
+from kmipkit_load.errors import LinkFailed
+from kmipkit_load.session import Session
 
-from bench import costly, load, messages, servers
+from bench import costly, load, servers
 from kmipkit.model.attribute import VendorName
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
@@ -104,13 +105,11 @@ def measure(folder: Path, pki: Path, progress: Callable[[str], None]) -> dict[st
         directory.issue(name, Purpose.CLIENT, datetime.now(UTC))
     results = {}
     with servers.kmipkit(folder, pki) as server:
-        neighbour = _settings(pki, NEIGHBOUR)
-        with load.connect(server.port, neighbour) as stream:
-            key = messages.check_success(load.exchange(stream, messages.create()))
-            get = messages.get(key)
-            load.exchange(stream, get)
+        neighbour = load.target(server.port, pki, NEIGHBOUR)
+        get = load.prepared_get(neighbour)
+        with load.connect(neighbour) as stream:
             results[""] = _latency(stream, get)
-            with load.connect(server.port, _settings(pki, ATTACKER)) as preparing:
+            with load.connect(load.target(server.port, pki, ATTACKER)) as preparing:
                 _ask_all(preparing, [costly.create] * 1000)
                 _ask_all(preparing, [costly.create] * (OBJECTS - 1000))
             for name in ATTACKS:
@@ -120,18 +119,12 @@ def measure(folder: Path, pki: Path, progress: Callable[[str], None]) -> dict[st
     return results
 
 
-def _settings(pki: Path, name: str) -> ssl.SSLContext:
-    settings = ssl.create_default_context(cafile=pki / "ca.crt")
-    settings.load_cert_chain(pki / f"{name}.crt", pki / f"{name}.key")
-    return settings
-
-
-def _latency(stream: ssl.SSLSocket, get: bytes) -> Latency:
+def _latency(stream: Session, get: bytes) -> Latency:
     times = []
     until = time.perf_counter() + SECONDS
     while time.perf_counter() < until:
         begun = time.perf_counter()
-        load.exchange(stream, get)
+        stream.exchange(get)
         times.append(1000 * (time.perf_counter() - begun))
     return Latency(statistics.median(times), statistics.quantiles(times, n=100)[98])
 
@@ -158,19 +151,19 @@ def _attack(port: int, pki: Path, name: str) -> Iterator[None]:
 
 
 def _send_for_ever(port: int, pki: Path, name: str, begun: Any) -> None:
-    with load.connect(port, _settings(pki, ATTACKER)) as stream:
+    with load.connect(load.target(port, pki, ATTACKER)) as stream:
         requests = ATTACKS[name](lambda call: _ask_all(stream, [call])[0])
         prepared = next(requests)
         begun.release()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(LinkFailed):
             for request in itertools.chain([prepared], requests):
-                load.exchange(stream, _encoded(request))
+                stream.exchange(_encoded(request))
 
 
 def _encoded(request: list[Call[Any]]) -> bytes:
     return encode(client_messages.request(V2_1, request), V2_1)
 
 
-def _ask_all(stream: ssl.SSLSocket, request: list[Call[Any]]) -> list[Any]:
-    response, _ = decode_response(load.exchange(stream, _encoded(request)))
+def _ask_all(stream: Session, request: list[Call[Any]]) -> list[Any]:
+    response, _ = decode_response(stream.exchange(_encoded(request)))
     return client_messages.results(request, response)

@@ -8,13 +8,36 @@ import sys
 from pathlib import Path
 
 import trio
-from kmipkit_server.net.listener import open_sockets
+from kmipkit_server.net.sockets import open_sockets
 from kmipkit_server.net.tls import TLSFiles
 from kmipkit_server.net.transport import TLSFailure, TLSStream
 
 from kmipkit.connection import Framer, Signal
+from kmipkit.model.codec import encode
+from kmipkit.model.field_types import EPOCH
+from kmipkit.model.headers import ProtocolVersion, ResponseHeader
+from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.model.payloads.lifecycle import DestroyResponse
+from kmipkit.spec.enums import Operation, ResultStatus
+from kmipkit.spec.versions import V1_2
 
-ANSWER = bytes.fromhex("42007b01000000c0") + bytes(192)
+VERSION = V1_2
+ANSWER = encode(
+    ResponseMessage(
+        response_header=ResponseHeader(
+            protocol_version=ProtocolVersion.of(VERSION), time_stamp=EPOCH, batch_count=1
+        ),
+        batch_items=(
+            ResponseBatchItem(
+                operation=Operation.DESTROY,
+                result_status=ResultStatus.SUCCESS,
+                response_payload=DestroyResponse(unique_identifier="x" * 56),
+            ),
+        ),
+    ),
+    VERSION,
+)
+"""200 bytes that the load generator accepts as a success."""
 
 
 async def serve(context: ssl.SSLContext, listening: trio.socket.SocketType) -> None:
