@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from kmipkit_server.audit.settings import AuditSettings
 from kmipkit_server.audit.signatures import PURPOSE, Signer, Verifier
 from kmipkit_server.audit.sinks.sink import Sink
 from kmipkit_server.audit.verification import Expected, Report, verify
-from kmipkit_server.engine.hooks import TicketRights
+from kmipkit_server.engine.hooks import Permissions
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.identity.identity import Identity
 from laboratory import Laboratory
@@ -59,7 +60,7 @@ class AuditedLaboratory(Laboratory):
             sinks,
         )
         self.store.journal = audit.outbox
-        self.dispatcher.seam = Seam((TicketRights(), audit.hook))
+        self.dispatcher.seam = Seam((Permissions(), audit.hook))
         async with self.serving():
             async with trio.open_nursery() as nursery:
                 await nursery.start(audit.run, self.store)
@@ -79,16 +80,17 @@ class AuditedLaboratory(Laboratory):
 
         return trio.run(run)
 
-    async def respond(self, data: bytes, identity: str = "me") -> bytes:
+    async def respond(self, data: bytes, identity: str | Identity = "me") -> bytes:
         """The response to an encoded request of an account."""
-        account = await self.dispatcher.admit(Identity(identity, address=ADDRESS, port=4711))
+        presented = Identity(identity) if isinstance(identity, str) else identity
+        account = await self.dispatcher.admit(replace(presented, address=ADDRESS, port=4711))
         return (await self.dispatcher.respond(data, account)).data
 
     async def request(
         self,
         *calls: Call[Any],
         version: Version = V2_1,
-        identity: str = "me",
+        identity: str | Identity = "me",
         credential: Credential | None = None,
         on_error: BatchErrorContinuationOption | None = None,
     ) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from kmipkit_server.engine.budget import MessageLimits
 from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.engine.computing import Computer
 from kmipkit_server.engine.dispatcher import Dispatcher
-from kmipkit_server.engine.hooks import TicketRights
+from kmipkit_server.engine.exchange import AdmitAgain
+from kmipkit_server.engine.hooks import Permissions
+from kmipkit_server.engine.peers import ALONE, Peers
 from kmipkit_server.engine.registry import Registry, ServedOperation
 from kmipkit_server.engine.seam import Hook, Seam
 from kmipkit_server.engine.server import Server
@@ -23,9 +25,8 @@ from kmipkit_server.engine.settings import Settings
 from kmipkit_server.identity.accounts import Accounts
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.operations.table import STANDARD
-from kmipkit_server.store.base import Record
-from kmipkit_server.store.sqlite.store import SQLiteStore
-from kmipkit_server.vault.file import FileVault
+from kmipkit_server.store.base import Entry, Record, Store
+from stores import open_store
 
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
@@ -44,40 +45,63 @@ class Laboratory:
         folder: Path,
         *,
         rows: Iterable[ServedOperation] = STANDARD,
-        hooks: Sequence[Hook] = (TicketRights(),),
+        hooks: Sequence[Hook] = (Permissions(),),
         delay: float = 0,
         now: datetime = START,
         message_limits: MessageLimits = MessageLimits(),  # noqa: B008 - immutable
         computer: Computer | None = None,
         strict: bool = False,
+        offered: Iterable[ServedOperation] | None = None,
+        versions: tuple[Version, ...] = VERSIONS,
+        store: Store | None = None,
+        peers: Peers = ALONE,
         **settings: Any,
     ) -> None:
-        """``delay`` is the time in seconds until asynchronous requests are carried out."""
+        """``delay`` is the time in seconds until asynchronous requests are carried out.
+
+        ``store`` is for one of several processes, with its ``peers``.
+        """
         self.now = now
         folder.mkdir(exist_ok=True)
-        self.store = SQLiteStore.open(folder / "db", FileVault.open(folder / "root.key"))
-        all_settings = Settings("kmipkit", "laboratory", "0", os.urandom, VERSIONS, **settings)
-        server = Server(all_settings, Registry(rows))
+        self.store = open_store(folder) if store is None else store
+        random = settings.pop("random", os.urandom)
+        all_settings = Settings("kmipkit", "laboratory", "0", random, versions, **settings)
+        clients = None if offered is None else Registry(offered)
+        server = Server(all_settings, Registry(rows), clients)
         self.state = server.state
         administrators = frozenset({"administrator"})
         self.dispatcher = Dispatcher(
             store=self.store,
             server=server,
-            accounts=Accounts(self.store, administrators, sessions=self.state.sessions),
+            accounts=Accounts(
+                self.store,
+                administrators,
+                tenants=lambda: self.state.tenants,
+            ),
             clock=SteadyClock(lambda: self.now, self.store.newest_time),
             seam=Seam(hooks),
             message_limits=message_limits,
             computer=computer or Computer(),
             strict=strict,
             asynchronous_delay=timedelta(seconds=delay),
+            peers=peers,
         )
 
     def close(self) -> None:
         self.store.close()
 
+    @property
+    def database(self) -> Any:
+        """The database of the store, which each kind of store has."""
+        return self.store._database  # type: ignore[attr-defined]
+
     def record(self, identifier: str) -> Record | None:
         """The record of an object in the store."""
         return trio.run(self.store.run, lambda reader: reader.get(identifier))
+
+    def entries(self, kind: str) -> list[Entry]:
+        """The entries of the store of one kind."""
+        return list(trio.run(self.store.run, lambda reader: reader.entries(kind)))
 
     def pass_time(self, **duration: float) -> None:
         self.now += timedelta(**duration)
@@ -90,19 +114,23 @@ class Laboratory:
             yield
             await self.store.stop()
 
-    def exchange(self, data: bytes, identity: str = "me") -> bytes:
-        """The response to an encoded request."""
+    def exchange(self, data: bytes, identity: str | Identity = "me") -> bytes:
+        """The response to an encoded request; an account without a certificate is its name."""
+        presented = identity if isinstance(identity, Identity) else Identity(identity)
 
         async def work() -> bytes:
             async with self.serving():
-                account = await self.dispatcher.admit(Identity(identity))
-                response = await self.dispatcher.respond(data, account)
+                while True:  # as a connection does that may have come into a tenant meanwhile
+                    account = await self.dispatcher.admit(presented)
+                    with suppress(AdmitAgain):
+                        response = await self.dispatcher.respond(data, account)
+                        break
             return response.data
 
         return trio.run(work)
 
     def send(
-        self, request: RequestMessage, version: Version = V2_1, identity: str = "me"
+        self, request: RequestMessage, version: Version = V2_1, identity: str | Identity = "me"
     ) -> ResponseMessage:
         """The response to a request message."""
         data = self.exchange(encode(request, version), identity)
@@ -114,14 +142,14 @@ class Laboratory:
         self,
         *calls: Call[Any],
         version: Version = V2_1,
-        identity: str = "me",
+        identity: str | Identity = "me",
         on_error: BatchErrorContinuationOption | None = None,
     ) -> list[Any]:
         """The results of several operations in one message; an exception for one that failed."""
         request = messages.request(version, calls, on_error=on_error)
         return messages.results(calls, self.send(request, version, identity))
 
-    def ask(self, call: Call[Any], version: Version = V2_1, identity: str = "me") -> Any:
+    def ask(self, call: Call[Any], version: Version = V2_1, identity: str | Identity = "me") -> Any:
         """The result of one operation; raises OperationFailed."""
         [result] = self.batch(call, version=version, identity=identity)
         if isinstance(result, OperationFailed):

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-if str(PROJECT / "tests") not in sys.path:
-    sys.path.insert(0, str(PROJECT / "tests"))
+# As for pytest, see pyproject.toml.
+sys.path[:0] = [each for each in (str(PROJECT / "tests"), str(PROJECT)) if each not in sys.path]
 
 import hypothesis.strategies  # noqa: E402, F401 -- imported for the children, as the rest
 import pytest  # noqa: E402

@@ -22,17 +22,19 @@ Script = Callable[[ssl.SSLSocket], None]
 
 
 class Scripted:
-    """A server that plays one script per connection."""
+    """A server that plays one script per connection, one after the other or all at the same time."""
 
-    def __init__(self, pki: Path, scripts: list[Script]) -> None:
+    def __init__(self, pki: Path, scripts: list[Script], parallel: bool = False) -> None:
         self.pki = pki
         self.connections = 0
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pki / "server.crt", pki / "server.key")
         self._context = context
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve, args=(scripts,))
-        self._thread.start()
+        groups = [[script] for script in scripts] if parallel else [scripts]
+        self._threads = [threading.Thread(target=self._serve, args=(group,)) for group in groups]
+        for thread in self._threads:
+            thread.start()
 
     def _serve(self, scripts: list[Script]) -> None:
         for script in scripts:
@@ -46,8 +48,9 @@ class Scripted:
 
     def close(self) -> None:
         self._listening.close()
-        self._thread.join(ANSWER_TIMEOUT)
-        assert not self._thread.is_alive()
+        for thread in self._threads:
+            thread.join(ANSWER_TIMEOUT)
+            assert not thread.is_alive()
 
 
 def request(stream: ssl.SSLSocket) -> Any:
@@ -80,8 +83,8 @@ def scripted_servers(pki: Path) -> Iterator[Callable[..., Scripted]]:
     """A function that starts a server with its scripts; all of them end with the context."""
     servers: list[Scripted] = []
 
-    def make(*scripts: Script) -> Scripted:
-        servers.append(Scripted(pki, list(scripts)))
+    def make(*scripts: Script, parallel: bool = False) -> Scripted:
+        servers.append(Scripted(pki, list(scripts), parallel))
         return servers[-1]
 
     yield make

@@ -1,11 +1,11 @@
 """Key servers as child processes, and raw TLS connections to them, for tests from outside."""
 
+import os
 import re
 import signal
 import socket
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from forked import ForkedCommand
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.directory import Directory
 from kmipkit_client import Client
+from kmipkit_server.audit.logs import logs_in, search
+from kmipkit_server.audit.query import Filter, Match
 
 ANSWER_TIMEOUT = 300.0
 """Seconds until a test counts as hanging. The machine may be busy."""
@@ -23,12 +26,12 @@ ANSWER_TIMEOUT = 300.0
 
 @dataclass
 class RunningServer:
-    """``kmipkit serve`` in a process of its own."""
+    """``kmipkit serve`` in a process of its own, which is forked from one that has imported it."""
 
     folder: Path
     arguments: Sequence[str] = ()
     port: int = 0
-    process: "subprocess.Popen[str] | None" = None
+    process: ForkedCommand | None = None
     ready: str = ""
     source: str = "127.0.0.1"
     """The address from which it is connected to. The server counts log lines by address: a test that
@@ -37,15 +40,8 @@ class RunningServer:
     """The exit code of a start that failed."""
 
     def start(self) -> "RunningServer":
-        command = [sys.executable, "-m", "kmipkit", "serve", "--data-dir", str(self.folder)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), *self.arguments],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self.process.stdout is not None
+        command = ["serve", "--data-dir", str(self.folder), "--port", str(self.port)]
+        self.process = ForkedCommand([*command, *self.arguments], self.log)
         self.ready = self.process.stdout.readline()
         match = re.search(r"listening on \S+:(\d+),", self.ready)
         if match is None:
@@ -62,9 +58,37 @@ class RunningServer:
     def pki(self) -> Directory:
         return Directory(self.folder / "certs")
 
+    @property
+    def processes(self) -> list[int]:
+        """The processes that serve clients: its workers, or itself."""
+        assert self.process is not None
+        command = ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)]
+        lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+        workers = [int(line.split()[0]) for line in lines if "kmipkit_server.process" in line]
+        return workers or [self.process.pid]
+
+    def records(self, conditions: Filter) -> list[Match]:
+        """The records of its audit log that meet these conditions."""
+        return search(logs_in(self.folder / "audit"), conditions)
+
     def signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing that its processes do happens meanwhile."""
+        assert self.process is not None
+        numbers = {self.process.pid, *self.processes}
+        try:
+            for number in numbers:
+                os.kill(number, signal.SIGSTOP)
+            while not all(map(_is_stopped, numbers)):
+                os.sched_yield()
+            yield
+        finally:
+            for number in numbers:
+                os.kill(number, signal.SIGCONT)
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
@@ -87,7 +111,6 @@ class RunningServer:
         """Wait for its end; its exit code."""
         assert self.process is not None
         code = self.process.wait(ANSWER_TIMEOUT)
-        assert self.process.stdout is not None
         self.process.stdout.close()
         self.process = None
         return code
@@ -125,6 +148,14 @@ class RunningServer:
     def lines(self) -> list[str]:
         """The lines of its log so far."""
         return self.log.read_text().splitlines()
+
+
+def _is_stopped(number: int) -> bool:
+    """Whether the kernel runs no thread of a process any longer."""
+    return all(
+        path.read_text().rpartition(")")[2].split()[0] == "T"
+        for path in Path(f"/proc/{number}/task").glob("*/stat")
+    )
 
 
 def read_message(stream: ssl.SSLSocket) -> bytes:

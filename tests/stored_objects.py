@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import stores
 from kmipkit_server.store.base import Criterion, LocateQuery, Record, Transaction
+from kmipkit_server.store.inventory import Inventory
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault.file import FileVault
 
@@ -24,6 +27,17 @@ NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 OWNER = "böse & gut"
 SECRET = bytes.fromhex("d00dfeedcafebabe8badf00dfee1deadd15ea5edba5eba11c0ffee00facade99")
 OWNER_KEY = VendorName("x", "Inhaber")
+
+
+class Database(Protocol):
+    """The database of either store, as the tests of what both must do use it."""
+
+    @property
+    def reader(self) -> Inventory: ...
+    def begin(self) -> Any: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,32 @@ class DataDirectory:
             return connection.execute(statement, values).fetchall()
 
 
+class PostgreSQLDirectory(DataDirectory):
+    """The same with a database of PostgreSQL."""
+
+    def open(self) -> Any:
+        from kmipkit_server.store.postgresql.database import PostgreSQLDatabase
+        from kmipkit_server.store.postgresql.target import Target
+
+        class Opened(PostgreSQLDatabase):
+            """With a view, as the embedded store has one."""
+
+            @cached_property
+            def reader(self) -> Inventory:
+                return self.open_reader()
+
+            def close(self) -> None:
+                if "reader" in vars(self):
+                    self.reader.sql.raw.close()  # type: ignore[attr-defined]  # a view of PostgreSQL
+                super().close()
+
+        target = Target.parse(stores.url_of(self.path))
+        return Opened.open(target, FileVault.open(self.root_key), node="test")
+
+    def sql(self, statement: str, *values: object) -> list[Any]:
+        return stores.sql_as_owner(self.path, statement, *values)
+
+
 def name(text: str) -> Name:
     return Name(name_value=text, name_type=NameType.UNINTERPRETED_TEXT_STRING)
 
@@ -100,7 +140,7 @@ def record(
     return Record(identifier, owner, ObjectType.SYMMETRIC_KEY, stored_state, attributes, material)
 
 
-def insert(store: SQLiteDatabase, *records: Record) -> None:
+def insert(store: Database, *records: Record) -> None:
     """One transaction, durable on return."""
     transaction = store.begin()
     for stored in records:
@@ -108,7 +148,7 @@ def insert(store: SQLiteDatabase, *records: Record) -> None:
     store.commit()
 
 
-def change(store: SQLiteDatabase, old: Record, new: Record) -> None:
+def change(store: Database, old: Record, new: Record) -> None:
     """One transaction, durable on return."""
     store.begin().update(old, new)
     store.commit()

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 from audited import AuditedLaboratory
-from kmipkit_server.audit.files import log_files
-from kmipkit_server.audit.query import Filter, search
+from kmipkit_server.audit.query import Filter
 from kmipkit_server.audit.records import Event
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.net.connection_log import PERIOD, Occurrence
@@ -27,8 +26,7 @@ def test_failed_handshakes_are_recorded_once_with_their_reason(own_server: Runni
         ):
             stream.recv(1)
     server.stop()
-    files = log_files(server.folder / "audit")
-    [match] = [each for each in search(files, Filter()) if each.entry.event is Event.CONNECTION]
+    [match] = [each for each in server.records(Filter()) if each.entry.event is Event.CONNECTION]
     assert match.entry.kind == "TLS handshake failed"
     assert match.entry.client.address == "127.0.0.1"
     assert "certificate" in match.entry.message

@@ -20,6 +20,7 @@ from kmipkit_server.audit.records import Event, decode
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.signatures import Signer, Verifier
 from kmipkit_server.audit.verification import Expected, Report, verify
+from lengths import examples
 
 from kmipkit.spec.enums import CryptographicAlgorithm
 from kmipkit.spec.masks import CryptographicUsageMask as Mask
@@ -95,7 +96,7 @@ def test_the_log_itself_is_intact(log: Log) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_a_removed_record_is_found(log: Log, data: st.DataObject) -> None:
     lines = log.lines
     start = data.draw(st.integers(0, len(lines) - 1), "first")
@@ -109,7 +110,7 @@ def test_a_removed_record_is_found(log: Log, data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_a_changed_byte_is_found_at_its_place(log: Log, data: st.DataObject) -> None:
     lines = log.lines
     index = data.draw(st.integers(0, len(lines) - 1), "record")
@@ -126,7 +127,7 @@ def test_a_changed_byte_is_found_at_its_place(log: Log, data: st.DataObject) -> 
 
 
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_records_in_another_order_are_found(log: Log, data: st.DataObject) -> None:
     lines = log.lines
     order = data.draw(st.permutations(range(len(lines))), "order")
@@ -135,7 +136,7 @@ def test_records_in_another_order_are_found(log: Log, data: st.DataObject) -> No
 
 
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_a_repeated_record_is_found(log: Log, data: st.DataObject) -> None:
     lines = log.lines
     index = data.draw(st.integers(0, len(lines) - 1), "record")
@@ -145,7 +146,7 @@ def test_a_repeated_record_is_found(log: Log, data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_an_end_that_was_cut_off_is_found(log: Log, data: st.DataObject) -> None:
     """At any byte, and also whole files."""
     whole = b"".join(log.files.values())
@@ -162,7 +163,7 @@ def test_an_end_that_was_cut_off_is_found(log: Log, data: st.DataObject) -> None
 
 
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_a_removed_file_is_found(log: Log, data: st.DataObject) -> None:
     names = sorted(log.files)
     name = data.draw(st.sampled_from(names))
@@ -188,7 +189,7 @@ def rewritten(lines: list[bytes], change: Callable[[int, bytes], bytes | None]) 
 
 
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_right_hashes_do_not_help(log: Log, data: st.DataObject) -> None:
     """Without the key, no checkpoint can be signed again."""
     name = min(log.files)

@@ -9,13 +9,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from kmipkit_certs import development
 from kmipkit_client import AsyncClient, Client, OperationFailed, TimedOut, calls
 from scripted_server import Script, Scripted, request, scripted_servers
 
@@ -27,20 +24,14 @@ from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
 from kmipkit.model.payloads.lifecycle import ActivateResponse, DestroyResponse
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.versions import V1_3, V1_4, Version
+from kmipkit.testing import shared_pki
 
 KEY = "1"
 
 
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pki")
-    development.ensure(folder, hosts=("127.0.0.1",), clients=(), clock=lambda: datetime.now(UTC))
-    return folder
-
-
 @pytest.fixture
-def scripted(pki: Path) -> Iterator[Callable[..., Scripted]]:
-    with scripted_servers(pki) as make:
+def scripted() -> Iterator[Callable[..., Scripted]]:
+    with scripted_servers(shared_pki().server().cert.parent) as make:
         yield make
 
 

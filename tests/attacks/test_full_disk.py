@@ -23,12 +23,13 @@ GCM = CryptographicParameters(block_cipher_mode=BlockCipherMode.GCM)
 @contextmanager
 def full_disk(server: RunningServer) -> Iterator[None]:
     """While this lasts, the write-ahead log cannot grow; the log of the server is much smaller."""
-    assert server.process is not None
     size = (server.folder / "objects.sqlite3-wal").stat().st_size
-    before = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, before[1]))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for process in server.processes:
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (size, before[1]))
     yield
-    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, before)
+    for process in server.processes:
+        resource.prlimit(process, resource.RLIMIT_FSIZE, before)
 
 
 def fresh(client: Client, key: str) -> bool:

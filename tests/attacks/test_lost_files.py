@@ -5,6 +5,7 @@ two databases behind; or make a new root key, with which nobody can tell that th
 """
 
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -88,6 +89,7 @@ def test_a_lost_root_key_is_not_replaced(own_server: RunningServer) -> None:
     message = refused(own_server)
     assert f"the root key {root_key} is missing" in message
     assert "restore the file" in message
+    assert "remove" not in message, "nobody is told to give up the database"
     assert set(own_server.folder.iterdir()) == before, "no new root key is left behind"
     backup.rename(root_key)
     with own_server.start().client() as client:
@@ -147,7 +149,7 @@ def test_a_counter_that_cannot_be_stored_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(Laboratory(tmp_path / "data")) as server:
-        (tmp_path / "data" / "root.key.counter.new").mkdir()
+        (tmp_path / "data" / f"root.key.counter.{os.getpid()}.new").mkdir()
         assert server.ask(CREATE)
     assert "the counter of transactions is not stored: " in caplog.text
 

@@ -16,7 +16,7 @@ from kmipkit_certs.development import ensure
 from kmipkit_server.metrics.collector import build_info
 from kmipkit_server.metrics.pages import OPEN_METRICS, Content, encode
 from kmipkit_server.metrics.server import MAX_CONNECTIONS, MAX_HEAD, SECONDS, MonitoringServer
-from kmipkit_server.net.listener import open_sockets
+from kmipkit_server.net.sockets import open_sockets
 from kmipkit_server.net.tls import TLSFiles
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"

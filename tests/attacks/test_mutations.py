@@ -5,6 +5,7 @@ A user whose request hits a defect loses the connection, with all its other requ
 Each find is kept as a regression test, with the message that showed it.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,8 @@ EVERYTHING = CryptographicUsageMask(0xFFFFF)
 CREATE = calls.create(CryptographicAlgorithm.AES, 128, EVERYTHING, None, None)
 BLOCK = 250
 """Messages for one server, so that the objects of earlier ones are mutated as well."""
+BLOCKS = int(os.environ.get("MUTATION_BLOCKS", "240"))
+"""Blocks of the long form."""
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +86,9 @@ def test_every_mutation_is_answered(mutations: tuple[Laboratory, Mutations], see
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(240))
+@pytest.mark.parametrize("seed", range(BLOCKS))
 def test_more_mutations_are_answered(mutations: tuple[Laboratory, Mutations], seed: int) -> None:
-    """The same for two minutes, with other mutations."""
+    """The same for minutes, with other mutations."""
     check(mutations, f"long:{seed}")
 
 

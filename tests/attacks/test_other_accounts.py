@@ -1,4 +1,4 @@
-"""An object belongs to its account: neither another account nor an administrator gets anything."""
+"""An object belongs to its account: another account gets nothing, an administrator only attributes."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -36,8 +36,16 @@ ATTEMPTS: dict[str, Callable[[str], Call[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("attempt", ATTEMPTS)
-@pytest.mark.parametrize("identity", ["thief", "administrator", "owner ", "OWNER"])
+SEEN_BY_ADMINISTRATORS = {"attributes", "attribute names"}
+CASES = [
+    (attempt, identity)
+    for attempt in ATTEMPTS
+    for identity in ("thief", "administrator", "owner ", "OWNER")
+    if not (identity == "administrator" and attempt in SEEN_BY_ADMINISTRATORS)
+]
+
+
+@pytest.mark.parametrize(("attempt", "identity"), CASES)
 def test_objects_of_others_are_refused(attempt: str, identity: str, tmp_path: Path) -> None:
     with closing(Laboratory(tmp_path / "data")) as laboratory:
         key = laboratory.ask(calls.create(AES, 256, Mask.ENCRYPT, "disk", None), identity="owner")

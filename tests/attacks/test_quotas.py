@@ -11,188 +11,44 @@ from typing import Any
 import old_stores
 import pytest
 import trio
-from kmipkit_certs.authority import Authority, Purpose
-from kmipkit_certs.revocation_status import PeerCertificate
-from kmipkit_client import OperationFailed, calls, messages, opaque_object, symmetric_key
+from creating_operations import (
+    CREATE,
+    CREATING,
+    EVERYTHING,
+    NOTE,
+    import_,
+    re_provision,
+)
+from kmipkit_client import OperationFailed, calls, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.config import ConfigError, load
-from kmipkit_server.engine.hooks import Quotas, TicketRights
+from kmipkit_server.engine.hooks import Permissions, Quotas
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.store.base import Transaction, Usage
-from kmipkit_server.store.sqlite.usages import Usages
-from laboratory import START, Laboratory, reasons
+from kmipkit_server.store.sqlite import usages
+from laboratory import Laboratory, reasons
 
-from kmipkit.model.attribute import Attributes, VendorName
-from kmipkit.model.attributes import CryptographicParameters
+from kmipkit.model.attribute import Attributes
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage
 from kmipkit.model.payloads.accounts import CreateGroupRequest
-from kmipkit.model.payloads.certify import (
-    CertifyRequest,
-    ReCertifyRequest,
-    ReProvisionRequest,
-)
-from kmipkit.model.payloads.create import (
-    CreateKeyPairRequest,
-    CreateSplitKeyRequest,
-    JoinSplitKeyRequest,
-)
 from kmipkit.model.payloads.lifecycle import ObliterateRequest
-from kmipkit.model.payloads.locate import LocateRequest
-from kmipkit.model.payloads.register import ImportRequest
-from kmipkit.model.payloads.rekey import (
-    DerivationParameters,
-    DeriveKeyRequest,
-    ReKeyKeyPairRequest,
-    ReKeyRequest,
-)
 from kmipkit.spec.enums import (
     AsynchronousIndicator,
     BatchErrorContinuationOption,
-    CryptographicAlgorithm,
-    DerivationMethod,
-    HashingAlgorithm,
-    ObjectGroupMember,
-    ObjectType,
     Operation,
     ResultReason,
     RevocationReasonCode,
-    SplitKeyMethod,
 )
-from kmipkit.spec.item_types import ItemType
-from kmipkit.spec.masks import CryptographicUsageMask as Mask
-from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, V1_4, V2_1, V3_0
-from kmipkit.ttlv.tree import Item
-
-Prepare = Callable[[Laboratory], Call[Any]]
-"""Makes what an operation needs, and returns the call."""
-
-CREATE = calls.create(CryptographicAlgorithm.AES, 128, Mask.ENCRYPT | Mask.DERIVE_KEY, None, None)
-EVERYTHING = calls.locate(None, None, None, None, None, None)
-AES_128 = Attributes.of(
-    (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.AES), (Tag.CRYPTOGRAPHIC_LENGTH, 128)
-)
-NOTE = VendorName("x", "note")
-
-
-def _key(laboratory: Laboratory) -> str:
-    key: str = laboratory.ask(CREATE)
-    laboratory.ask(calls.activate(key))
-    return key
-
-
-PAIR = calls.raw(
-    Operation.CREATE_KEY_PAIR,
-    CreateKeyPairRequest(
-        common_attributes=Attributes.of(
-            (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.EC),
-            (Tag.CRYPTOGRAPHIC_LENGTH, 256),
-            (Tag.CRYPTOGRAPHIC_USAGE_MASK, Mask.SIGN),
-        ),
-    ),
-)
-
-
-def _re_key_pair(laboratory: Laboratory) -> Call[Any]:
-    private = laboratory.ask(PAIR).private_key_unique_identifier
-    payload = ReKeyKeyPairRequest(private_key_unique_identifier=private)
-    return calls.raw(Operation.RE_KEY_KEY_PAIR, payload)
-
-
-def _split(key: str | None = None) -> Call[Any]:
-    payload = CreateSplitKeyRequest(
-        object_type=ObjectType.SPLIT_KEY,
-        unique_identifier=key,
-        split_key_parts=2,
-        split_key_threshold=2,
-        split_key_method=SplitKeyMethod.XOR,
-        attributes=Attributes((*AES_128, *Attributes.of((Tag.CRYPTOGRAPHIC_USAGE_MASK, Mask(0))))),
-    )
-    return calls.raw(Operation.CREATE_SPLIT_KEY, payload)
-
-
-def _join(laboratory: Laboratory) -> Call[Any]:
-    parts = laboratory.ask(_split()).unique_identifiers
-    payload = JoinSplitKeyRequest(
-        object_type=ObjectType.SYMMETRIC_KEY,
-        unique_identifiers=tuple(map(str, parts)),
-        attributes=Attributes(),
-    )
-    return calls.raw(Operation.JOIN_SPLIT_KEY, payload)
-
-
-def _derive(laboratory: Laboratory) -> Call[Any]:
-    payload = DeriveKeyRequest(
-        object_type=ObjectType.SYMMETRIC_KEY,
-        unique_identifiers=(_key(laboratory),),
-        derivation_method=DerivationMethod.HMAC,
-        derivation_parameters=DerivationParameters(
-            cryptographic_parameters=CryptographicParameters(
-                hashing_algorithm=HashingAlgorithm.SHA_256
-            ),
-            derivation_data=(b"data",),
-        ),
-        attributes=AES_128,
-    )
-    return calls.raw(Operation.DERIVE_KEY, payload)
-
-
-def _certify(laboratory: Laboratory) -> Call[Any]:
-    public = laboratory.ask(PAIR).public_key_unique_identifier
-    return calls.raw(Operation.CERTIFY, CertifyRequest(unique_identifier=public))
-
-
-def _re_certify(laboratory: Laboratory) -> Call[Any]:
-    certificate = laboratory.ask(_certify(laboratory)).unique_identifier
-    return calls.raw(Operation.RE_CERTIFY, ReCertifyRequest(unique_identifier=certificate))
-
-
-def _import(*, replaces: bool = False) -> Call[Any]:
-    payload = ImportRequest(
-        unique_identifier="imported",
-        object_type=ObjectType.SYMMETRIC_KEY,
-        replace_existing=replaces,
-        attributes=Attributes(),
-        object=symmetric_key(bytes(16)),
-    )
-    return calls.raw(Operation.IMPORT, payload)
-
-
-FRESH_MEMBER = calls.raw(
-    Operation.LOCATE,
-    LocateRequest(
-        object_group_member=ObjectGroupMember.GROUP_MEMBER_FRESH,
-        attributes=Attributes.of(
-            (Tag.OBJECT_GROUP, Item(Tag.OBJECT_GROUP, ItemType.TEXT_STRING, "default"))
-        ),
-    ),
-)
-
-CREATING: dict[Operation, Prepare] = {
-    Operation.CREATE: lambda _: CREATE,
-    Operation.CREATE_KEY_PAIR: lambda _: PAIR,
-    Operation.REGISTER: lambda _: calls.register(opaque_object(b"data"), None, None, None),
-    Operation.RE_KEY: lambda laboratory: calls.raw(
-        Operation.RE_KEY, ReKeyRequest(unique_identifier=_key(laboratory))
-    ),
-    Operation.RE_KEY_KEY_PAIR: _re_key_pair,
-    Operation.DERIVE_KEY: _derive,
-    Operation.CERTIFY: _certify,
-    Operation.RE_CERTIFY: _re_certify,
-    Operation.CREATE_SPLIT_KEY: lambda laboratory: _split(_key(laboratory)),
-    Operation.JOIN_SPLIT_KEY: _join,
-    Operation.IMPORT: lambda _: _import(),
-    Operation.LOCATE: lambda _: FRESH_MEMBER,
-}
 
 
 def limit(laboratory: Laboratory, objects: int | None = None, size: int | None = None) -> None:
     """Give every account this quota."""
-    laboratory.dispatcher.seam = Seam((TicketRights(), Quotas(objects, size)))
+    laboratory.dispatcher.seam = Seam((Permissions(), Quotas(objects, size)))
 
 
 def usage(laboratory: Laboratory, owner: str = "me") -> Usage:
@@ -210,9 +66,7 @@ def recounted(laboratory: Laboratory, owner: str = "me") -> Usage:
     """What the rows of the database say."""
     reader = laboratory.store._database.open_reader()
     try:
-        counts = Usages(reader.connection)
-        counts.read()
-        return counts.of(reader.owner_number(owner))
+        return usages.count(reader.connection).get(reader.owner_number(owner), Usage())
     finally:
         reader.connection.close()
 
@@ -231,22 +85,11 @@ def test_every_creating_operation_is_here() -> None:
 
 def test_re_provision_has_a_quota_as_well(laboratory: Laboratory) -> None:
     """It needs a client with a certificate, and makes a key pair with its certificate."""
-    certificate = Authority.create("ca", "ecdsa-p256", START).issue("me", Purpose.CLIENT, START)
-    account = Identity("me", certificate=PeerCertificate.of(certificate.certificate))
-    message = encode(
-        messages.request(V2_1, [calls.raw(Operation.RE_PROVISION, ReProvisionRequest())]), V2_1
-    )
-
-    async def ask() -> Any:
-        async with laboratory.serving():
-            response = await laboratory.dispatcher.respond(message, account)
-        return decode_response(response.data)[0].batch_items[0]
-
     limit(laboratory, objects=2)
-    assert trio.run(ask).result_reason is ResultReason.SERVER_LIMIT_EXCEEDED
+    assert re_provision(laboratory).result_reason is ResultReason.SERVER_LIMIT_EXCEEDED
     assert usage(laboratory) == Usage()
     limit(laboratory, objects=3)
-    item = trio.run(ask)
+    item = re_provision(laboratory)
     assert item.result_reason is None, item.result_message
     assert usage(laboratory).objects == 3
 
@@ -364,9 +207,9 @@ def test_obliterate_gives_everything_back(laboratory: Laboratory) -> None:
 
 def test_an_import_that_replaces_needs_no_room(laboratory: Laboratory) -> None:
     """The old object is gone with the same transaction."""
-    laboratory.ask(_import())
+    laboratory.ask(import_())
     limit(laboratory, objects=1)
-    assert laboratory.ask(_import(replaces=True))
+    assert laboratory.ask(import_(replaces=True))
     assert usage(laboratory) == recounted(laboratory)
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import trio
+import trio.lowlevel
 from kmipkit_client import OperationFailed, calls, material, messages
 from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.operations.notify import RequestSource
 from kmipkit_server.store import index
+from kmipkit_server.store.sqlite import database
 from laboratory import Laboratory, reasons
 from old_stores import FIRST, restore
 
@@ -185,6 +187,38 @@ def test_a_row_that_was_removed_is_noticed_at_the_start(
     caplog.clear()
     with tampered.server():
         assert not caplog.text, "the warning comes once"
+
+
+def test_a_large_store_is_compared_beside_the_work(
+    tampered: Tampered, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start does not wait until the rows of a million objects are read; it finds the same."""
+    monkeypatch.setattr(database, "CHECKED_BEFORE_START", 0)
+
+    async def serve_until_checked(server: Laboratory, expected: str) -> None:
+        async with server.serving():
+            with trio.fail_after(30):
+                while server.database.is_unchecked or expected not in caplog.text:
+                    await trio.lowlevel.checkpoint()
+                while sum(each.objects for each in (await server.store.usages()).values()) != (
+                    await server.store.run(_count)
+                ):
+                    await trio.lowlevel.checkpoint()
+
+    for change, expected in (
+        ("DELETE FROM objects WHERE seq = 1", "changed by another program: objects were removed"),
+        ("SELECT 1", ""),
+    ):
+        tampered.sql(change)
+        caplog.clear()
+        with tampered.server() as server:
+            assert server.database.is_unchecked
+            trio.run(serve_until_checked, server, expected)
+        assert bool(caplog.text) == bool(expected), "the warning comes once"
+
+
+def _count(reader: Any) -> int:
+    return int(reader.sql.one("SELECT count(*) FROM objects")[0])
 
 
 def transaction_of(tampered: Tampered) -> None:
@@ -404,7 +438,7 @@ def test_a_damaged_object_does_not_end_the_notifications_of_all_accounts(
         put = Notification(Operation.PUT, tampered.key, V3_0)
         assert trio.run(source.message, "me", put) is None
         put = Notification(Operation.PUT, tampered.other, V3_0)
-        assert trio.run(source.message, "me", put) is not None
+        assert trio.run(source.message, "mallory", put) is not None
     assert f"{tampered.key}: not sent: " in caplog.text
 
 

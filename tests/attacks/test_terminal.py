@@ -16,10 +16,11 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import Encoding
 from kmipkit_certs.authority import Authority, Purpose
 from kmipkit_client import Client
-from kmipkit_conformance import cli as conformance_cli
 from kmipkit_conformance.cases import SUITE, load_all
+from kmipkit_conformance.options import print_verdict
 from kmipkit_conformance.player import Verdict
 from kmipkit_conformance.report import make_report
+from kmipkit_conformance.running import Run
 from kmipkit_server import logs
 from servers import RunningServer
 
@@ -155,11 +156,11 @@ def test_conformance_shows_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     """The server under test puts control characters into its Result Messages."""
     [case, *_] = load_all((SUITE,), frozenset(), ())
     verdict = Verdict(case, Outcome.FAILED, (f"Result Message: {HOSTILE}",))
-    conformance_cli._print_verdict(verdict)
+    print_verdict(verdict)
     output = capsys.readouterr().out
     assert "größe" in output
     require_printable(output)
-    report = make_report([verdict])
+    report = make_report(Run([verdict]))
     for text in (as_json(report), junit(report), as_html(report)):
         assert "größe" in text
         require_printable(text)

@@ -1,11 +1,11 @@
 """The lock files: every package is pinned by hash, and they fit what setup.cfg declares."""
 
-import configparser
 import re
-from collections.abc import Iterator
 
 import pytest
 from documents import PROJECT
+
+from tools.lowest import requirements
 
 LOCKS = ("ci.txt", "runtime.txt", "tools.txt")
 
@@ -19,14 +19,8 @@ def packages(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9.-]+)==(\S+) \\$", lock(name), re.MULTILINE))
 
 
-def declared(*extras: str) -> Iterator[str]:
-    setup = configparser.ConfigParser()
-    setup.read(PROJECT / "setup.cfg", encoding="utf-8")
-    texts = [setup["options"]["install_requires"]]
-    texts += [setup["options.extras_require"][extra] for extra in extras]
-    for line in "\n".join(texts).split("\n"):
-        if line:
-            yield line.split()[0].lower()
+def declared(*extras: str) -> set[str]:
+    return {re.split(r"[\s\[]", line)[0].lower() for line in requirements(*extras)}
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -40,8 +34,8 @@ def test_every_package_has_a_version_and_hashes_and_no_other_source(name: str) -
 
 def test_the_lock_files_have_what_is_declared() -> None:
     """A dependency that is added to setup.cfg alone would be missing in CI."""
-    assert set(declared("test", "check")) <= packages("ci.txt").keys()
-    assert set(declared()) <= packages("runtime.txt").keys()
+    assert declared("test", "check") <= packages("ci.txt").keys()
+    assert declared("all") <= packages("runtime.txt").keys()
 
 
 def test_what_runs_is_what_was_tested() -> None:

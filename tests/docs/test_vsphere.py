@@ -47,6 +47,7 @@ def shown(story: str) -> str:
 
 
 LONG = (
+    "trusted",
     "vsan",
     "key-loss",
     "rebuild-vcenter",
@@ -58,7 +59,7 @@ LONG = (
     "snapshots",
     "alarms",
 )
-"""Stories whose steps have short tests of their own."""
+"""Stories whose steps have short tests of their own; for a TPM, that is test_swtpm."""
 NEED_A_TPM = ("trusted", "upgrade-host", "key-persistence")
 STORIES = [
     pytest.param(story, marks=pytest.mark.long) if story in LONG else story for story in STORY_NAMES

@@ -67,6 +67,13 @@ def test_who_has_fetched_a_key(own_server: RunningServer, tmp_path: Path) -> Non
     assert not records(server, "--until", "2026-01-01")
     assert len(records(server, "--reason", "permission-denied", "--outcome", "failed")) == 1
 
+    misspelled = admin(server, "query", "--json", "--operation", "Gett")
+    assert "there is no operation 'Gett'; did you mean Get?" in misspelled, (
+        "nobody has fetched keys?"
+    )
+    assert "did you mean Permission Denied?" in admin(
+        server, "query", "--reason", "Permision Denied"
+    )
     assert "eve" in admin(server, "tail", "--lines", "3")
     exported = tmp_path / "export.jsonl"
     admin(server, "export", "--object", key, "--out", str(exported))
@@ -110,6 +117,7 @@ def test_records_survive_a_kill(own_server: RunningServer) -> None:
 
 
 def test_nothing_is_served_while_the_disk_of_the_log_is_full(own_server: RunningServer) -> None:
+    own_server.arguments = ("--workers", "1")  # which then has one log
     with own_server.start().client() as client:
         key = client.create()
         client.get(key)
@@ -147,7 +155,7 @@ def test_wrong_arguments_are_explained(own_server: RunningServer, tmp_path: Path
     assert "public key in PEM" in admin(
         own_server, "verify", str(tmp_path), "--public-key", str(no_key), status=1
     )
-    assert "root key" in admin(own_server, "verify", status=1)
+    assert "--data-dir or --config says where" in admin(own_server, "verify", status=1)
 
 
 @pytest.mark.parametrize(

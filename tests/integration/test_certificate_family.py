@@ -13,7 +13,7 @@ from certificate_family import Member, key_pem, members, pem
 from click.testing import CliRunner
 from kmipkit_certs.cli import certs
 from kmipkit_client import calls, messages
-from kmipkit_client.settings import tls_context
+from kmipkit_client.tls import tls_context
 from servers import ANSWER_TIMEOUT, RunningServer, exchange
 
 from kmipkit.model.codec import encode

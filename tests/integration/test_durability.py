@@ -1,17 +1,34 @@
 """What was acknowledged is there after ``kill -9``, and nothing of a key lies about in clear text."""
 
 import base64
+import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from kmipkit_client import ClientError, material, opaque_object, secret_data, symmetric_key
-from kmipkit_server.audit.files import log_files
-from kmipkit_server.audit.query import Filter, search
-from servers import ANSWER_TIMEOUT, RunningServer
+from kmipkit_client import (
+    ClientError,
+    calls,
+    material,
+    messages,
+    opaque_object,
+    secret_data,
+    symmetric_key,
+)
+from kmipkit_server.audit.query import Filter
+from servers import ANSWER_TIMEOUT, RunningServer, exchange
 
 from kmipkit.cli import main
+from kmipkit.model.codec import encode
+from kmipkit.model.credentials import Credential, TicketCredential
+from kmipkit.model.envelope import decode_response
+from kmipkit.model.messages import RequestMessage
+from kmipkit.model.payloads.asynchronous import PollRequest, ProcessRequest
+from kmipkit.model.payloads.session import LoginRequest
+from kmipkit.spec.enums import AsynchronousIndicator, CredentialType, Operation, ResultStatus
+from kmipkit.spec.versions import V2_1
 
 WRITERS = 8
 
@@ -62,9 +79,7 @@ def test_every_acknowledged_key_survives_a_kill(own_server: RunningServer) -> No
 
 def recorded(server: RunningServer, operation: str) -> set[str]:
     """The objects for which this operation is recorded as successful."""
-    found = search(
-        log_files(server.folder / "audit"), Filter(operation=operation, outcome="success")
-    )
+    found = server.records(Filter(operation=operation, outcome="success"))
     return {identifier for match in found for identifier in match.entry.objects}
 
 
@@ -102,6 +117,7 @@ def spellings(secret: bytes) -> list[bytes]:
     return [secret, secret.hex().encode(), secret.hex().upper().encode(), *encoded]
 
 
+@pytest.mark.sqlite
 def test_no_key_lies_in_database_log_or_output(own_server: RunningServer) -> None:
     own_server.arguments = ("--log-level", "debug")
     server = own_server.start()
@@ -125,3 +141,42 @@ def test_no_key_lies_in_database_log_or_output(own_server: RunningServer) -> Non
             assert spelled not in shown
             for path in searched:
                 assert spelled not in path.read_bytes(), f"a key lies in {path.name}"
+
+
+def test_an_asynchronous_request_and_a_ticket_survive_a_kill(own_server: RunningServer) -> None:
+    """What was answered with Operation Pending is carried out, once, whatever happens to the process."""
+    own_server.folder.mkdir(exist_ok=True)
+    settings = own_server.folder.with_name("server.toml")
+    settings.write_text("[kmip]\nasynchronous_delay = 3600\n")
+    own_server.arguments = ("--config", str(settings))
+    server = own_server.start()
+    create = calls.create()
+    made = messages.request(V2_1, [create])
+    header = made.request_header.replace(asynchronous_indicator=AsynchronousIndicator.MANDATORY)
+    with server.raw() as stream:
+        pending = asked(stream, made.replace(request_header=header))
+        login = asked(stream, messages.request(V2_1, [calls.raw(Operation.LOGIN, LoginRequest())]))
+    server.kill()
+    server.start()
+    value = pending.asynchronous_correlation_value
+    assert value is not None
+    process = ProcessRequest(asynchronous_correlation_value=value)
+    poll = PollRequest(asynchronous_correlation_value=value)
+    ticket = TicketCredential(ticket=login.response_payload.ticket)
+    credential = Credential(credential_type=CredentialType.TICKET, credential_value=ticket)
+    with server.raw() as stream:
+        asked(stream, messages.request(V2_1, [calls.raw(Operation.PROCESS, process)], credential))
+    server.kill()
+    server.start()
+    with server.raw() as stream:
+        result = asked(stream, messages.request(V2_1, [calls.raw(Operation.POLL, poll)]))
+    assert result.result_status is ResultStatus.SUCCESS
+    with server.client() as client:
+        assert client.locate().ids == (result.response_payload.unique_identifier,)
+
+
+def asked(stream: ssl.SSLSocket, request: RequestMessage) -> Any:
+    """The only item of the response to a message."""
+    response, _ = decode_response(exchange(stream, encode(request, V2_1)))
+    [item] = response.batch_items
+    return item

@@ -7,7 +7,7 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 
 import pytest
-from kmipkit_client.settings import tls_context
+from kmipkit_client.tls import tls_context
 from servers import ANSWER_TIMEOUT, RunningServer
 
 from kmipkit.model.codec import encode

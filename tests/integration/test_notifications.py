@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.credentials import load_certificates
-from kmipkit_server.audit.files import log_files
-from kmipkit_server.audit.query import Filter, search
+from kmipkit_server.audit.query import Filter
 from kmipkit_server.audit.records import Event
 from servers import ANSWER_TIMEOUT, RunningServer, exchange, read_message
 
@@ -142,7 +141,7 @@ def test_a_listening_client_gets_new_keys_and_changes(
         assert notify.attributes.get(Tag.STATE) is State.ACTIVE
         assert Tag.LAST_CHANGE_DATE in notify.attributes
     # A key that the server sends by itself has left it as well.
-    found = search(log_files(server.folder / "audit"), Filter(object=key))
+    found = server.records(Filter(object=key))
     sent = [match.entry for match in found if match.entry.event is Event.SENT]
     assert [each.operation for each in sent] == ["Put", "Notify"]
     assert {each.client.account for each in sent} == {"admin"}

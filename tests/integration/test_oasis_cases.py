@@ -20,7 +20,7 @@ from kmipkit.spec.versions import VERSIONS, Version
 
 _SEED = "the server behaves as in CS-RNG-O-1"
 _PAD = "the server behaves as in TC-OTP-4"
-_ORDER = "erratum: the whole list has the newest object first"
+_ORDER = "the published case contradicts itself: the whole list has the newest object first"
 
 SKIPPED = {
     "1.0": {},

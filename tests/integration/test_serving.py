@@ -195,7 +195,7 @@ def test_many_clients_at_once(server: RunningServer) -> None:
     [
         ("[listen]\nport = 70000", "listen.port must be 0 to 65535"),
         ("[listen]\nprot = 5696", "unknown key 'prot'; the keys are host, port, drain_seconds"),
-        ("[lisen]\n", "unknown section [lisen]; the sections are listen, tls"),
+        ("[lisen]\n", "unknown section [lisen]; the sections are server, listen, tls"),
         ("listen = 3", "[listen] must be a table"),
         ("[listen]\nport = true", "must be a whole number"),
         ("[limits]\nidle_timeout = 0", "limits.idle_timeout must be more than 0"),

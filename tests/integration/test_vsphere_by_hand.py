@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from kmipkit_client import Client
 from pyVim.connect import Disconnect, SmartConnect
+from servers import ANSWER_TIMEOUT
 
 from kmipkit.spec.enums import RevocationReasonCode
 
@@ -122,7 +123,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 def until(lab: Lab, *arguments: str, shows: str) -> str:
     """The answer to a call, once it shows something: the background needs some seconds."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + ANSWER_TIMEOUT
     while True:
         answer = lab.call(*arguments)
         if shows in answer:
@@ -369,7 +370,7 @@ def test_an_alarm_is_acknowledged_on_the_command_line(lab: Lab) -> None:
     lab.call("acknowledge-alarm", "keyServerConnection", "keyServer/KMS/kms1")
     assert "acknowledgedBy: administrator" in lab.call("alarms")
     lab.start("kms")
-    end = time.monotonic() + 60
+    end = time.monotonic() + ANSWER_TIMEOUT
     while "keyServerConnection" in lab.call("alarms"):
         assert time.monotonic() < end
         time.sleep(0.2)

@@ -13,6 +13,7 @@ from object_histories import History, fill_store
 
 from kmipkit.model.attribute import Attribute, Attributes
 from kmipkit.model.attributes import Name, UsageLimits
+from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.enums import (
     NameType,
     State,
@@ -50,6 +51,38 @@ def test_no_criteria_cause_an_error_in_the_store(
     store, _ = fill_store(tmp_path_factory.mktemp("store"), vault, [history])
     with closing(store):
         assert store.reader.locate(LocateQuery("anna", INVALID[kind], NOW)).ids == ()
+
+
+FORMS: dict[str, tuple[tuple[ItemType, Any], ...]] = {
+    "fields of Usage Limits": (
+        (
+            ItemType.STRUCTURE,
+            (
+                Item(Tag.USAGE_LIMITS_UNIT, ItemType.ENUMERATION, UsageLimitsUnit.BYTE),
+                Item(Tag.USAGE_LIMITS_TOTAL, ItemType.LONG_INTEGER, 1000),
+                Item(Tag.USAGE_LIMITS_COUNT, ItemType.LONG_INTEGER, 1000),
+            ),
+        ),
+    ),
+    "fields of a Name": ((ItemType.STRUCTURE, (Item(Tag.NAME_VALUE, ItemType.TEXT_STRING, "a"),)),),
+    "a range of dates": ((ItemType.DATE_TIME, 0), (ItemType.DATE_TIME, 1 << 40)),
+    "a text": ((ItemType.TEXT_STRING, "a"),),
+    "a truth": ((ItemType.BOOLEAN, True),),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_attribute_can_be_asked_for_in_the_form_of_another_one(
+    tmp_path_factory: pytest.TempPathFactory, vault: FileVault, form: str
+) -> None:
+    """There is no index for that, which must not be an error of the server."""
+    history = History("anna", TYPES[0], (State.ACTIVE, Attributes()))
+    store, records = fill_store(tmp_path_factory.mktemp("store"), vault, [history])
+    with closing(store):
+        for tag in BY_TAG:
+            requested = tuple(Criterion(tag, Item(tag, *each)) for each in FORMS[form])
+            query = LocateQuery("anna", requested, NOW)
+            assert store.reader.locate(query) == located_by_filter(records, query), tag
 
 
 def is_located(

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 from kmipkit_server.store.base import Criterion, Located, LocateQuery
-from kmipkit_server.store.sqlite import locate
+from kmipkit_server.store.sql import locate
 from kmipkit_server.vault.file import FileVault
+from lengths import examples
 from locate_reference import located_by_filter
 from locate_strategies import EPOCH, NOW, VENDORS, dates, histories, scenarios, seconds
 from object_histories import History, fill_store
@@ -27,7 +28,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
 
 
-@settings(max_examples=150, phases=set(Phase) - {Phase.explain})
+@settings(max_examples=examples(150), phases=set(Phase) - {Phase.explain})
 @given(scenario=scenarios())
 def test_the_index_gives_the_result_of_a_filter_over_all_objects(
     tmp_path_factory: pytest.TempPathFactory,
@@ -45,7 +46,7 @@ def test_the_index_gives_the_result_of_a_filter_over_all_objects(
             assert store.reader.locate(query) == expected, (query, records)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     history=histories, key=st.sampled_from([Tag.NAME, Tag.OBJECT_GROUP, *VENDORS]), data=st.data()
 )

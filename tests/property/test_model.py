@@ -4,6 +4,7 @@ codec and the reference agree. What is damaged or unusual: ``test_mutation``."""
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lengths import examples
 from model_strategies import CLASSES, structures, tag_of, versions_of
 
 from kmipkit.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
@@ -29,7 +30,7 @@ def agreed(cls: type[Structure], data: bytes, version: Version) -> Structure | N
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__qualname__)
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(data=st.data())
 def test_what_is_written_is_read_back(cls: type[Structure], data: st.DataObject) -> None:
     version = data.draw(st.sampled_from(versions_of(cls)))
@@ -54,7 +55,7 @@ def test_nearly_every_class_exists_in_nearly_every_version() -> None:
     assert len(CLASSES) == 215
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(data=st.binary(max_size=200))
 def test_any_bytes_give_a_value_or_a_protocol_error(data: bytes) -> None:
     offsets: list[int] = []

@@ -19,6 +19,7 @@ from damage_strategies import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lengths import examples
 from model_strategies import CLASSES, structures, tag_of, versions_of
 
 from kmipkit.errors import Cause, ProtocolError
@@ -107,7 +108,7 @@ def test_each_class_in_each_version(cls: type[Structure]) -> None:
 def visit(cls: type[Structure], version: Version) -> None:
     """Values of one class in one version, whole, and damaged in both ways."""
 
-    @settings(max_examples=3)
+    @settings(max_examples=examples(3))
     @given(st.data())
     def check(data: st.DataObject) -> None:
         value, tree, encoded = drawn(data.draw, cls, version)
@@ -128,7 +129,7 @@ def messages(draw: st.DrawFn) -> tuple[type[Structure], Version, Item, bytes]:
     return cls, version, tree, encoded
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(messages(), st.data())
 def test_a_damaged_message_is_read_alike_or_refused_alike(
     message: tuple[type[Structure], Version, Item, bytes], data: st.DataObject
@@ -138,7 +139,7 @@ def test_a_damaged_message_is_read_alike_or_refused_alike(
     write_back(cls, data.draw(damaged_bytes(encoded)), version)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(messages(), st.data())
 def test_a_tolerant_reader_takes_whatever_a_strict_one_takes(
     message: tuple[type[Structure], Version, Item, bytes], data: st.DataObject
@@ -150,7 +151,7 @@ def test_a_tolerant_reader_takes_whatever_a_strict_one_takes(
     assert value is None or tolerated == value
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(messages(), st.data())
 def test_the_compiled_reader_alone_agrees_or_gives_up(
     message: tuple[type[Structure], Version, Item, bytes], data: st.DataObject
@@ -166,7 +167,7 @@ def test_the_compiled_reader_alone_agrees_or_gives_up(
     assert read(cls, whole, version) == structure
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(messages(), st.integers(0, 255), st.integers(0, 2))
 def test_padding_and_long_big_integers_change_nothing(
     message: tuple[type[Structure], Version, Item, bytes], pad: int, stretch: int
@@ -177,7 +178,7 @@ def test_padding_and_long_big_integers_change_nothing(
     write_back(cls, data, version)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(messages(), st.data())
 def test_every_truncation_is_refused(
     message: tuple[type[Structure], Version, Item, bytes], data: st.DataObject
@@ -186,7 +187,7 @@ def test_every_truncation_is_refused(
     assert read(cls, encoded[: data.draw(st.integers(0, len(encoded) - 1))], version) is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.sampled_from(VERSIONS), st.data())
 def test_unusual_attributes_come_back(version: Version, data: st.DataObject) -> None:
     attributes = data.draw(vendor_attributes(version))
@@ -202,7 +203,7 @@ def test_unusual_attributes_come_back(version: Version, data: st.DataObject) -> 
         assert read(cls, encoded, version) == value
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.sampled_from(CLASSES), st.data())
 def test_vendor_items_at_the_end_come_back(cls: type[Structure], data: st.DataObject) -> None:
     version = data.draw(st.sampled_from(versions_of(cls)))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from kmipkit_client import OperationFailed, calls, material
 from laboratory import Laboratory
+from lengths import examples
 
 from kmipkit.spec.enums import CryptographicAlgorithm, RevocationReasonCode, State
 from kmipkit.spec.masks import CryptographicUsageMask, StorageStatusMask
@@ -122,4 +123,6 @@ class KeysOfAServer(RuleBasedStateMachine):
 
 
 TestKeysOfAServer = KeysOfAServer.TestCase
-TestKeysOfAServer.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestKeysOfAServer.settings = settings(
+    max_examples=examples(25), stateful_step_count=20, deadline=None
+)

@@ -10,6 +10,7 @@ from kmipkit_server.objects.constraints import Rules, pack_rules, unpack_rules
 from kmipkit_server.objects.managed import pack_object, unpack_object
 from kmipkit_server.store import packing
 from kmipkit_server.store.packing import pack, unpack_all
+from lengths import examples
 from model_strategies import structures, value_of
 
 from kmipkit.model.attribute import Attribute, Attributes, VendorName
@@ -38,7 +39,7 @@ def attributes_of_a_version(draw: st.DrawFn) -> list[Attribute]:
 
 
 @given(st.lists(attributes_of_a_version(), min_size=1, max_size=3))
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_attributes_of_clients_of_all_versions_are_kept(parts: list[list[Attribute]]) -> None:
     attributes = Attributes(tuple(attribute for part in parts for attribute in part))
     kept = unpack_all(pack(attributes), pack(Attributes()))
@@ -50,7 +51,7 @@ def test_attributes_of_clients_of_all_versions_are_kept(parts: list[list[Attribu
 
 
 @given(st.data(), st.sampled_from(sorted(CLASS_OF_TYPE)), st.sampled_from(VERSIONS))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_objects_of_clients_of_all_versions_are_kept(
     data: st.DataObject, object_type: ObjectType, version: Version
 ) -> None:
@@ -106,7 +107,7 @@ _changes = st.lists(st.tuples(st.integers(0, packing.MANY + 40), _values), max_s
 
 
 @given(_changes, attributes_of_a_version())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_many_attributes_are_stored_the_same_whatever_was_stored_before(
     changes: list[tuple[int, Any]], others: list[Attribute]
 ) -> None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lengths import examples
 
 from kmipkit.errors import OperationError
 from kmipkit.keys import cipher
@@ -43,7 +44,7 @@ def in_parts(running: Encryption | Decryption, parts: list[bytes]) -> tuple[byte
     return output, tag
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     pair=st.sampled_from(IN_PARTS),
     padding=st.sampled_from(list(PADDINGS)),

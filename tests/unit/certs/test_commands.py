@@ -3,7 +3,7 @@
 import json
 import ssl
 import stat
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from kmipkit_certs import files, keypairs
-from kmipkit_certs.authority import Authority, Purpose, distinguished_name
+from kmipkit_certs.authority import SKEW, Authority, Purpose, distinguished_name
 from kmipkit_certs.cli import certs
 from kmipkit_certs.credentials import load_certificates, load_credentials
 from kmipkit_certs.directory import Directory
@@ -78,6 +78,54 @@ def test_issue_makes_pkcs12_for_devices(
     loaded.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     check = ("check", path, "--ca", pki.ca, "--key-password-file", password)
     assert "valid as a client certificate" in run(*check)
+
+
+@pytest.mark.parametrize("name", ["kms1,kms2", "kms 1", "kms.example.org:5696", "kms/1", ""])
+def test_a_name_that_no_client_can_ask_for_is_refused(pki: Directory, name: str) -> None:
+    """Otherwise the certificate would look right, and every client would refuse it."""
+    with pytest.raises(CertificateError, match=r"is not a (host|valid alternative) name"):
+        run("issue", pki.path, "kms", "--server", "--san", name)
+    assert not pki.files("kms").key.exists()
+
+
+@pytest.mark.parametrize(
+    ("until", "left"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("12h", timedelta(hours=12)),
+        ((NOW + timedelta(days=40)).isoformat(), timedelta(days=40)),
+    ],
+    ids=["seconds", "hours", "a date"],
+)
+def test_a_certificate_ends_at_the_time_that_is_named(
+    pki: Directory, until: str, left: timedelta
+) -> None:
+    """A contractor's certificate ends with the contract, and not with a day or a year."""
+    run("issue", pki.path, "contractor", "--until", until)
+    [certificate] = load_certificates(pki.files("contractor").cert)
+    found = certificate.not_valid_after_utc - certificate.not_valid_before_utc - SKEW
+    assert abs(found - left) < timedelta(minutes=30)
+    run("renew", pki.path, "contractor", "--until", "30d")
+    [renewed] = load_certificates(pki.files("contractor").cert)
+    assert renewed.not_valid_after_utc > datetime.now(UTC) + timedelta(days=29)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--until", "2020-01-01"), "'2020-01-01' is not between now and 36500 days from now"),
+        (("--until", "0s"), "is not between now"),
+        (("--until", "soon"), "'soon' is not a time such as"),
+        (("--until", "2h", "--days", "3"), "one of --days and --until"),
+    ],
+)
+def test_an_end_that_cannot_be_is_refused(
+    pki: Directory, options: tuple[str, ...], message: str
+) -> None:
+    result = CliRunner().invoke(certs, ["issue", str(pki.path), "contractor", *options])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not pki.files("contractor").cert.exists()
 
 
 def test_without_a_password_nothing_is_made(pki: Directory, tmp_path: Path) -> None:

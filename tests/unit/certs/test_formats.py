@@ -322,6 +322,7 @@ def test_files_of_openssl_are_read(tmp_path: Path) -> None:
     assert load_certificates(tmp_path / "t") == [ISSUED.certificate]
 
 
+@pytest.mark.filterwarnings("ignore:PKCS#7 certificates could not be parsed as DER")
 def test_damage_anywhere_leads_to_no_other_error() -> None:
     """Bytes that are changed, lost or added; a fault of ours or of a library would be a traceback."""
     random = Random(13)

@@ -4,13 +4,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from kmipkit_certs import development
 from kmipkit_client import (
     AsyncClient,
     Client,
@@ -27,29 +25,26 @@ from servers import ANSWER_TIMEOUT, RunningServer
 
 from kmipkit.errors import LocalProtocolError, RemoteProtocolError
 from kmipkit.model.attributes import CryptographicParameters
-from kmipkit.model.headers import ProtocolVersion
+from kmipkit.model.codec import encode
+from kmipkit.model.field_types import EPOCH
+from kmipkit.model.headers import ProtocolVersion, ResponseHeader
+from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.model.payloads.create import CreateResponse
 from kmipkit.model.payloads.query import DiscoverVersionsResponse, QueryResponse
 from kmipkit.model.payloads.rekey import DerivationParameters
 from kmipkit.spec.enums import (
     CryptographicAlgorithm,
     DerivationMethod,
     HashingAlgorithm,
+    ObjectType,
     Operation,
     RecommendedCurve,
     ResultReason,
+    ResultStatus,
 )
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, V1_1, V1_4, V2_0, V2_1, Version
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pki")
-    development.ensure(
-        folder, hosts=("127.0.0.1",), clients=("me",), clock=lambda: datetime.now(UTC)
-    )
-    return folder
 
 
 @pytest.fixture
@@ -82,12 +77,40 @@ def test_an_idle_connection_that_the_server_closed_is_renewed(
 
 def test_what_changes_something_is_never_sent_twice(scripted: Callable[..., Scripted]) -> None:
     """A Create whose answer is lost may have been done; a second one would leave a stray key."""
-    server = scripted(queries(1))
+
+    def script(stream: ssl.SSLSocket) -> None:
+        queries(1)(stream)
+        request(stream)  # and closes without a response
+
+    server = scripted(script)
     with Client(version=V1_4, **server.options()) as client:
         client.query()
-        with pytest.raises(ConnectionFailed):
+        with pytest.raises(ConnectionFailed, match="CREATE was sent") as lost:
             client.create()
+    assert lost.value.outcome_unknown
     assert server.connections == 1
+
+
+def test_a_closed_idle_connection_hinders_no_change(scripted: Callable[..., Scripted]) -> None:
+    """Servers close idle connections; the first Create after lunch must not fail for that."""
+    closed = threading.Event()
+
+    def first(stream: ssl.SSLSocket) -> None:
+        queries(1)(stream)
+        stream.shutdown(socket.SHUT_RDWR)
+        closed.set()
+
+    def second(stream: ssl.SSLSocket) -> None:
+        request(stream)
+        payload = CreateResponse(object_type=ObjectType.SYMMETRIC_KEY, unique_identifier="1")
+        answer(stream, V1_4, Operation.CREATE, payload)
+
+    server = scripted(first, second)
+    with Client(version=V1_4, **server.options()) as client:
+        client.query()
+        assert closed.wait(ANSWER_TIMEOUT)
+        assert client.create() == "1"
+    assert server.connections == 2
 
 
 def test_silence_ends_with_a_time_out_and_the_connection_is_not_used_again(
@@ -138,6 +161,18 @@ def test_the_newest_common_version_is_spoken(
     with Client(**scripted(script).options()) as client:
         assert client.version() == expected
         assert client.query().vendor_identification == "v"
+
+
+def test_a_client_that_may_not_ask_for_versions_learns_it(
+    scripted: Callable[..., Scripted],
+) -> None:
+    """And not that KMIP 1.0, which it would have spoken otherwise, lacks something."""
+    script = discovers(V1_1, ResultReason.PERMISSION_DENIED)
+    with (
+        Client(**scripted(script).options()) as client,
+        pytest.raises(OperationFailed, match="DISCOVER_VERSIONS: PERMISSION_DENIED"),
+    ):
+        client.encrypt("1", b"data")
 
 
 def test_an_answer_that_is_no_kmip_is_an_error_of_the_server(
@@ -274,3 +309,39 @@ def test_the_methods_of_cryptography(server: RunningServer) -> None:
         new = client.re_key(old, offset=60, attributes={"Comment": "neu"})
         assert client.get_attributes(new, "Name").get(Tag.NAME).name_value == "old"
         assert len({client.rng_retrieve(16) for _ in range(3)}) == 3
+
+
+def test_register_says_what_it_takes(server: RunningServer) -> None:
+    """The first thing that everybody tries is to pass the bytes of the key."""
+    with server.client("register") as client:
+        with pytest.raises(
+            TypeError, match="takes a managed object, not bytes; make one with symm"
+        ):
+            client.register(bytes(32))  # type: ignore[arg-type]  # that is what is tested
+        assert client.query(), "the connection is still good"
+
+
+def test_what_takes_long_can_be_polled(scripted: Callable[..., Scripted]) -> None:
+    """The answer to an asynchronous request has nothing but the value with which to ask again."""
+
+    def script(stream: ssl.SSLSocket) -> None:
+        request(stream)
+        item = ResponseBatchItem(
+            operation=Operation.QUERY,
+            result_status=ResultStatus.OPERATION_PENDING,
+            asynchronous_correlation_value=b"later",
+        )
+        header = ResponseHeader(
+            protocol_version=ProtocolVersion.of(V1_4), time_stamp=EPOCH, batch_count=1
+        )
+        message = ResponseMessage(response_header=header, batch_items=(item,))
+        stream.sendall(encode(message, V1_4))
+        poll = request(stream).batch_items[0]
+        assert poll.request_payload.asynchronous_correlation_value == b"later"
+        answer(stream, V1_4, Operation.QUERY, QueryResponse(vendor_identification="v"))
+
+    with Client(version=V1_4, **scripted(script).options()) as client:
+        with pytest.raises(OperationFailed, match="QUERY: OPERATION_PENDING") as pending:
+            client.query()
+        assert pending.value.correlation_value is not None
+        assert client.poll(pending.value.correlation_value).vendor_identification == "v"

@@ -37,6 +37,8 @@ def test_text_becomes_a_value_of_the_attributes_type(name: str, text: str, value
         ("State", "ALIVE", "'ALIVE' is not one of PRE_ACTIVE"),
         ("Cryptographic Usage Mask", "SIGN,FLY", "'FLY' is not one of SIGN"),
         ("Owner", "storage", "unknown attribute 'Owner'"),
+        ("state", "ACTIVE", "did you mean State?"),
+        ("Cryptographic Algorithm", "AEES", "did you mean AES?"),
     ],
 )
 def test_text_that_is_not_valid_is_refused(name: str, text: str, message: str) -> None:
@@ -48,3 +50,20 @@ def test_names_are_read_in_any_spelling() -> None:
     assert algorithm_of("hmac-sha256") is CryptographicAlgorithm.HMAC_SHA256
     both = CryptographicUsageMask.WRAP_KEY | CryptographicUsageMask.UNWRAP_KEY
     assert usage_mask("wrap-key unwrap_key") == both
+    assert usage_mask("Wrap Key, Unwrap Key,") == both
+
+
+@pytest.mark.parametrize(
+    ("text", "algorithm"),
+    [
+        ("3DES", CryptographicAlgorithm.DES3),
+        ("Triple DES", CryptographicAlgorithm.DES3),
+        ("ChaCha20Poly1305", CryptographicAlgorithm.CHACHA20POLY1305),
+        ("HMAC-SHA3-256", CryptographicAlgorithm.HMAC_SHA3_256),
+    ],
+)
+def test_an_algorithm_has_the_name_that_the_policy_takes(
+    text: str, algorithm: CryptographicAlgorithm
+) -> None:
+    """The documents forbid "3DES", and the client did not know the name."""
+    assert algorithm_of(text) is algorithm

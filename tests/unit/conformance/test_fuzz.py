@@ -22,7 +22,9 @@ from kmipkit.ttlv import binary
 from kmipkit.ttlv.framing import HEADER_SIZE
 from kmipkit.ttlv.tree import Item
 
-CASES = list(load_all((SUITE,), frozenset({V2_1}), ()))
+CASES = [
+    case for case in load_all((SUITE,), frozenset({V2_1}), ()) if case.name.count("-") == 2
+]  # cases of many rules; those of one rule have zeros that look like the weakness
 REQUEST = CASES[0].steps[0].request
 ANSWER = binary.encode(Item(Tag.RESPONSE_MESSAGE, ItemType.STRUCTURE, ()))
 
@@ -77,7 +79,7 @@ def test_a_finding_is_made_as_small_as_it_can_be() -> None:
     assert "without an answer" in finding.problem
     assert weakness in finding.message
     operation = Item(Tag.OPERATION, ItemType.ENUMERATION, 1)
-    assert len(finding.message) < 200 + len(binary.encode(operation))
+    assert len(finding.message) < 256 + len(binary.encode(operation))
 
 
 def test_a_target_that_dies_is_told_with_the_message_that_did_it() -> None:

@@ -77,7 +77,7 @@ def test_the_requests_of_the_server_are_compared_with_those_of_the_case(
 
 @pytest.mark.parametrize(
     ("wrong", "step", "reason"),
-    [({"key": KEY[::-1]}, 1, "KeyMaterial"), ({"state": "PreActive"}, 3, "AttributeValue")],
+    [({"key": KEY[::-1]}, 1, "Key Material"), ({"state": "PreActive"}, 3, "expected State")],
     ids=["Put", "Notify"],
 )
 def test_another_request_than_the_expected_one_is_a_failure(

@@ -3,33 +3,32 @@
 import socket
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kmipkit_certs import development
 from kmipkit_conformance.cases import SUITE, Case, Step, load_all
 from kmipkit_conformance.clock import Clock
+from kmipkit_conformance.keeping import replacing
+from kmipkit_conformance.markers import Marks
 from kmipkit_conformance.player import Player, Verdict
 from kmipkit_conformance.scripted import ScriptedServer
 from kmipkit_conformance.streams import server_context
 from kmipkit_conformance.target import Target
+from kmipkit_conformance.wording import operation_title
 from servers import ANSWER_TIMEOUT
 
 from kmipkit.reports import Outcome
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, V3_0
+from kmipkit.testing import shared_pki
 from kmipkit.ttlv.tree import Item
 
 
 @pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pki")
-    development.ensure(
-        folder, hosts=("127.0.0.1",), clients=("device",), clock=lambda: datetime.now(UTC)
-    )
-    return folder
+def pki() -> Path:
+    shared_pki().client("device")
+    return shared_pki().server().cert.parent
 
 
 def both(pki: Path, case: Case, played: Case | None = None) -> tuple[Verdict, Verdict]:
@@ -52,7 +51,9 @@ def both(pki: Path, case: Case, played: Case | None = None) -> tuple[Verdict, Ve
 CASES = [
     case
     for case in load_all((SUITE,), frozenset({V1_4, V2_1, V3_0}), ())
-    if "ASYNC" not in case.name  # its Poll may come again
+    # Cases of many rules: those of one rule have requests that a client never sends. The Poll of ASYNC
+    # may come again, and our player looks at a setting before it replaces it.
+    if case.name.count("-") == 2 and "ASYNC" not in case.name and not replacing(case)
 ]
 
 
@@ -77,8 +78,8 @@ def changed(item: Item, tag: Tag, value: Any) -> Item:
     ("tag", "value", "why"),
     [
         (Tag.OPERATION, 0x18, "Operation"),
-        (Tag.PROTOCOL_VERSION_MINOR, 3, "ProtocolVersionMinor"),
-        (Tag.CRYPTOGRAPHIC_USAGE_MASK, 4, "CryptographicUsageMask"),
+        (Tag.PROTOCOL_VERSION_MINOR, 3, "Protocol Version Minor"),
+        (Tag.CRYPTOGRAPHIC_USAGE_MASK, 4, "Cryptographic Usage Mask"),
     ],
     ids=["operation", "version", "attribute"],
 )
@@ -98,3 +99,17 @@ def test_a_client_that_goes_away_fails_at_that_step(pki: Path) -> None:
     verdict, _ = both(pki, case, replace(case, steps=case.steps[:2]))
     assert (verdict.outcome, verdict.step) == (Outcome.FAILED, 2)
     assert verdict.reasons == ("the client closed the connection",)
+
+
+def test_a_client_is_not_told_what_servers_must_do() -> None:
+    """The claim of a step is about the server; a client that does not come has broken no clause."""
+    case = CASES[0]
+    expected = case.steps[0]
+    claiming = replace(
+        expected, marks=Marks(claim="an active object is not destroyed (KMIP 1.4 §1)")
+    )
+    tested = replace(case, steps=(claiming,))
+    other = Verdict(tested, Outcome.FAILED, ("x",), actual=expected.request, is_of_client=True)
+    assert other.claim.startswith(operation_title(expected.operations[0]))
+    assert "active object" not in other.claim
+    assert replace(other, actual=None).claim == ""

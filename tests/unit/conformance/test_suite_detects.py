@@ -62,9 +62,7 @@ class Judge:
             repeat_timeout=10,
         )
         verdicts = (player.play(case) for case in cases)
-        failed = (
-            verdict.case.name for verdict in verdicts if verdict.outcome is not Outcome.PASSED
-        )
+        failed = (verdict.case.name for verdict in verdicts if verdict.outcome is Outcome.FAILED)
         first = list(islice(failed, 1))
         laboratory.close()
         return first

@@ -1,12 +1,13 @@
 """The command ``kmipkit``: what it does with subcommands that other packages bring."""
 
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from kmipkit.cli import GROUP, Commands
+from kmipkit.cli import GROUP, Commands, main
 from kmipkit.errors import Cause, LocalProtocolError
 
 
@@ -73,3 +74,58 @@ def test_a_failure_is_one_line_and_a_defect_is_not_hidden(error: Exception, is_s
     assert result.exit_code == 1
     assert (result.output == f"Error: {error}\n") is is_shown
     assert (result.exception is error) is not is_shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["srve"], "serve"),
+        (["admin", "user"], "users"),
+        (["client", "lcate"], "locate"),
+        (["conformance", "rn"], "run"),
+        (["certs", "isue"], "issue"),
+        (["trust-authority", "srve"], "serve"),
+        (["qqqqqq"], None),
+    ],
+)
+def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(
+    arguments: list[str], meant: str | None
+) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert result.output.count("Did you mean") == (meant is not None)
+    assert meant is None or f"'{meant}'" in result.output
+
+
+def _groups(command: click.Command, path: str = "kmipkit") -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inside = command.get_command(context, name)
+            assert inside is not None
+            yield from _groups(inside, f"{path} {name}")
+
+
+def test_where_a_server_is_has_one_name() -> None:
+    """Who knows one command of the toolkit need not look up the option of the next one."""
+    places = {
+        name: {
+            option.opts[0]
+            for option in command.params
+            if set(option.opts) & SERVER_OPTIONS and option.metavar == "HOST:PORT"
+        }
+        for name, command in _groups(main)
+    }
+    assert set().union(*places.values()) == {"--server"}
+
+
+SERVER_OPTIONS = {"--server", "--target", "--vcenter", "--host"}
+
+
+def test_an_option_of_the_connection_has_its_place_before_the_command() -> None:
+    """With ``kmipkit admin`` it comes after the command: people try it here."""
+    result = CliRunner().invoke(main, ["client", "locate", "--cert", "me.crt"])
+    assert result.exit_code == 2
+    assert "It belongs before the command: main client --cert ... locate" in result.output
+    assert "belongs" not in CliRunner().invoke(main, ["client", "locate", "--nothing"]).output

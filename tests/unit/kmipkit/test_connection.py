@@ -18,10 +18,13 @@ from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_request
 from kmipkit.model.field_types import EPOCH
 from kmipkit.model.headers import ResponseHeader
-from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.model.messages import MessageExtension, ResponseBatchItem, ResponseMessage
 from kmipkit.spec.enums import ResultReason, ResultStatus
+from kmipkit.spec.item_types import ItemType
+from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_0, V1_4, V2_1
 from kmipkit.ttlv.limits import Limits
+from kmipkit.ttlv.tree import Item
 
 REQUESTS = [
     messages.request(V1_0, [calls.query(())]),
@@ -131,6 +134,27 @@ def test_an_answer_to_something_else_is_refused(answer: ResponseMessage, words: 
     connection.receive_data(encode(answer, V2_1))
     with pytest.raises(RemoteProtocolError, match=words):
         connection.next_event()
+
+
+@pytest.mark.parametrize("is_critical", [True, False])
+def test_an_extension_that_must_be_understood_rejects_the_message(is_critical: bool) -> None:
+    """A client that goes on takes for a success what a vendor has made something else."""
+    extension = MessageExtension(
+        vendor_identification="vendor",
+        criticality_indicator=is_critical,
+        vendor_extension=Item(Tag.VENDOR_EXTENSION, ItemType.STRUCTURE, ()),
+    )
+    answer = failure(REQUESTS[0])
+    [item] = answer.batch_items
+    answer = answer.replace(batch_items=(item.replace(message_extensions=(extension,)),))
+    connection = Connection()
+    connection.send_request(REQUESTS[0])
+    connection.receive_data(encode(answer, V1_0))
+    if is_critical:
+        with pytest.raises(RemoteProtocolError, match="a critical extension of 'vendor'"):
+            connection.next_event()
+    else:
+        assert isinstance(connection.next_event(), Response)
 
 
 def test_an_answer_without_a_question_is_refused() -> None:

@@ -6,11 +6,12 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import stores
 import trio
 from audited import AuditedLaboratory
 from kmipkit_client import OperationFailed, calls
@@ -20,12 +21,14 @@ from kmipkit_server.audit.query import NOT_COMMITTED, Filter, search
 from kmipkit_server.audit.records import Cause, Event
 from kmipkit_server.audit.reservation import ROOM
 from kmipkit_server.audit.service import Audit
-from kmipkit_server.audit.verification import verify
+from kmipkit_server.audit.verification import Problem, verify
 from kmipkit_server.store.base import StoreError
-from kmipkit_server.store.sqlite.database import SQLiteDatabase
 
 from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
 from kmipkit.spec.masks import CryptographicUsageMask as Mask
+
+PATIENCE = 300
+"""Seconds until a test counts as hanging."""
 
 CREATE = calls.create(CryptographicAlgorithm.AES, 128, Mask.ENCRYPT, None, None)
 
@@ -61,15 +64,16 @@ async def nothing(_: Audit) -> None:
 def test_a_change_that_is_not_committed_says_so(
     laboratory: AuditedLaboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit = SQLiteDatabase.commit
+    kind = type(laboratory.database)
+    commit = kind.commit
 
-    def full(_: SQLiteDatabase) -> None:
+    def full(_: object) -> None:
         raise StoreError("the disk is full")
 
     async def work(_: Audit) -> list[Any]:
-        monkeypatch.setattr(SQLiteDatabase, "commit", full)
+        monkeypatch.setattr(kind, "commit", full)
         [failed] = await laboratory.request(CREATE)
-        monkeypatch.setattr(SQLiteDatabase, "commit", commit)
+        monkeypatch.setattr(kind, "commit", commit)
         [created] = await laboratory.request(CREATE)
         return [failed, created]
 
@@ -85,6 +89,7 @@ def test_a_change_that_is_not_committed_says_so(
     assert found[2].entry.objects == (created,)
 
 
+@pytest.mark.sqlite
 def test_a_change_that_a_crash_prevents_is_marked_at_the_next_start(
     laboratory: AuditedLaboratory,
 ) -> None:
@@ -210,6 +215,23 @@ def test_a_new_file_begins_when_the_old_one_is_large(laboratory: AuditedLaborato
     assert any("older files are not here" in note for note in newer.notes)
     gap = verify([files[0], *files[2:]], laboratory.verifier)
     assert any("were removed" in str(problem) for problem in gap.problems)
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (Problem("worker-2", 0, 0, None, "the log is missing"), "worker-2: the log is missing"),
+        (Problem("", 0, 0, None, "the log is missing"), "the log is missing"),
+        (Problem("a.jsonl", 0, 0, None, "the file is empty"), "a.jsonl: the file is empty"),
+        (
+            Problem("a.jsonl", 7, 9, datetime(2026, 11, 29, tzinfo=UTC), "its hash is wrong"),
+            "a.jsonl:7: record 9 (2026-11-29 00:00:00.000000 UTC): its hash is wrong",
+        ),
+    ],
+)
+def test_a_problem_says_where_as_far_as_that_is_known(problem: Problem, text: str) -> None:
+    """The message about a whole log began with two colons, and no place."""
+    assert str(problem) == text
 
 
 def test_a_new_file_begins_after_a_day_and_old_ones_are_deleted(
@@ -348,6 +370,27 @@ def test_nothing_is_served_while_nothing_can_be_recorded(
     assert sum("is written again" in line for line in lines) == 1
 
 
+def test_a_log_is_written_again_without_any_request(
+    laboratory: AuditedLaboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients use another server as long as this one refuses: nobody would ask it."""
+
+    async def work(audit: Audit) -> None:
+        written = trio.Event()
+        audit.log.listeners.append(lambda lines: written.set())
+        with FullDisk(monkeypatch):
+            [refused] = await laboratory.request(CREATE)
+            assert isinstance(refused, OperationFailed)
+            assert audit.log.refusing_since is not None
+        with trio.fail_after(PATIENCE):
+            await written.wait()
+        assert audit.log.refusing_since is None
+
+    laboratory.run(work)
+    assert events(laboratory) == [Event.INTERRUPTION]
+    assert not laboratory.verify().problems
+
+
 def test_room_for_records_is_kept_on_the_disk(laboratory: AuditedLaboratory) -> None:
     """So that keys can be fetched for a while when something else fills the disk."""
 
@@ -461,9 +504,7 @@ def test_a_restart_goes_on_with_the_same_file_and_key(laboratory: AuditedLaborat
 def test_a_damaged_setting_prevents_a_start(laboratory: AuditedLaboratory) -> None:
     laboratory.run(nothing)
     laboratory.close()
-    with sqlite3.connect(laboratory.folder / "db") as database:
-        database.execute("UPDATE settings SET value = zeroblob(8) WHERE name = 'audit'")
-    database.close()
+    stores.sql(laboratory.folder, "UPDATE settings SET value = ? WHERE name = 'audit'", bytes(8))
     restarted = AuditedLaboratory(laboratory.folder)
     with pytest.raises(BaseException) as error:
         restarted.run(nothing)

@@ -11,8 +11,9 @@ from kmipkit_server.audit.plain_records import PlainRecords
 from kmipkit_server.audit.recorder import MAX_OBJECTS, records
 from kmipkit_server.audit.records import Entry, Event, Outcome, Record, decode, encode
 from kmipkit_server.engine.exchange import Exchange
-from kmipkit_server.engine.hooks import TicketRights
+from kmipkit_server.engine.hooks import Permissions
 from kmipkit_server.engine.seam import Hook, Seam
+from policies import apply_policy
 from raw_messages import enumeration, text
 from raw_messages import request as raw_request
 
@@ -73,6 +74,26 @@ def test_a_get_is_recorded(laboratory: AuditedLaboratory, version: Version) -> N
         assert entry.time == laboratory.now
         assert bool(entry.server_correlation_value) is (version >= V2_1)
     assert not laboratory.verify().problems
+
+
+def test_a_warning_is_part_of_the_record(laboratory: AuditedLaboratory) -> None:
+    """Who still makes or uses what will be refused can be found before that day."""
+    apply_policy(
+        laboratory,
+        '[algorithms."long keys"]\nminimum_length = { AES = 256 }\nfrom = 2027-01-01',
+    )
+
+    async def work(_: object) -> None:
+        await laboratory.request(CREATE, calls.query((QueryFunction.QUERY_OPERATIONS,)))
+        await laboratory.request(calls.query((QueryFunction.QUERY_OPERATIONS,)))
+
+    laboratory.run(work)
+    create, *others = laboratory.operations()
+    assert create.notes == (
+        "the algorithm rule 'long keys' will not permit it from 2027-01-01 00:00 UTC on: AES with"
+        " 128 bits is shorter than 256 bits",
+    )
+    assert [each.notes for each in others] == [(), ()]
 
 
 def test_a_refusal_is_recorded_with_its_reason(laboratory: AuditedLaboratory) -> None:
@@ -254,7 +275,7 @@ def test_ordinary_records_are_written_as_all_others(
 
     async def work(_: object) -> None:
         laboratory.now = laboratory.now.replace(microsecond=12)
-        laboratory.dispatcher.seam = Seam((TicketRights(), Observer()))
+        laboratory.dispatcher.seam = Seam((Permissions(), Observer()))
         for key in await laboratory.request(CREATE, identity=name):
             for _ in range(2):
                 await laboratory.request(fetch(key), identity=name, version=version)
@@ -284,7 +305,7 @@ def test_an_asynchronous_request_is_recorded_when_it_is_carried_out(tmp_path: Pa
 
     async def work(_: object) -> None:
         await laboratory.respond(query)
-        await laboratory.dispatcher.run_deferred(laboratory.dispatcher.due())
+        await laboratory.dispatcher.run_deferred(await laboratory.dispatcher.due())
 
     laboratory.run(work)
     accepted, done = laboratory.operations()
@@ -306,7 +327,7 @@ def test_a_poll_that_gives_out_a_key_names_it(laboratory: AuditedLaboratory) -> 
         value = pending.batch_items[0].asynchronous_correlation_value
         assert value is not None
         laboratory.pass_time(seconds=10)
-        await laboratory.dispatcher.run_deferred(laboratory.dispatcher.due())
+        await laboratory.dispatcher.run_deferred(await laboratory.dispatcher.due())
         correlation = Item(Tag.ASYNCHRONOUS_CORRELATION_VALUE, ItemType.BYTE_STRING, value)
         await laboratory.respond(raw_request(V1_4, (Operation.POLL, [correlation])))
         return str(key)

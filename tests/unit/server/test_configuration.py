@@ -20,9 +20,9 @@ from kmipkit_server.config.sources import (
     setting_types,
     variable,
 )
-from kmipkit_server.config.toml_lines import lines_of
 from kmipkit_server.config.values import description_of, from_text
 from kmipkit_server.service.reload import changes, is_reloadable, merged
+from kmipkit_server.toml.lines import lines_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -196,7 +196,18 @@ def test_lines_are_those_where_a_statement_begins() -> None:
     assert lines["identity", "accounts"] == 14
     assert lines["listen", "host"] == lines["listen",] == 2
     assert lines_of("a = ") == {}
-    assert lines_of("a = 1\n" * 5000) == {}
+    assert lines_of("a = 1\n" * 50_000) == {}
+
+
+def test_lines_of_arrays_of_tables_and_of_dotted_keys() -> None:
+    lines = lines_of(
+        "[[rules]]\nname = 1\n[rules.who]\na = 1\n[[rules]]\n\nwho.b = [\n1,\n]\nc = { d = 1 }\n"
+    )
+    assert lines["rules", 0, "name"] == 2
+    assert lines["rules", 0, "who", "a"] == 4
+    assert lines["rules", 1] == 5
+    assert lines["rules", 1, "who", "b"] == lines["rules", 1, "who"] == 7
+    assert lines["rules", 1, "c", "d"] == 10
 
 
 # --- show ------------------------------------------------------------------------------------------
@@ -281,3 +292,16 @@ def test_a_change_of_a_secret_does_not_show_it() -> None:
         for secret in ("geheim", "auch geheim")
     )
     assert "geheim" not in str(list(changes(old, new)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['administrators = ["root", "tenant:acme:root"]', 'accounts = { root = "tenant:acme:root" }'],
+)
+def test_no_setting_makes_an_account_of_a_tenant(tmp_path: Path, text: str) -> None:
+    """A slip would give one tenant the keys of another."""
+    path = tmp_path / "kms.toml"
+    path.write_text(f"[identity]\n{text}\n")
+    [fault] = faults(path, {})
+    assert "must not have names that begin with tenant:" in fault
+    assert "kmipkit admin tenants" in fault

@@ -425,6 +425,11 @@ def test_interop_is_for_test_environments(tmp_path: Path) -> None:
         laboratory.close()
 
 
+def test_an_interop_function_that_no_version_has_is_refused(laboratory: Laboratory) -> None:
+    request = InteropRequest(interop_function=InteropFunction(0x7FFFFF01), interop_identifier="A")
+    assert refusal(laboratory, calls.raw(Operation.INTEROP, request)) == "INVALID_FIELD"
+
+
 def test_operations_in_parts_came_with_1_3(laboratory: Laboratory) -> None:
     answer = laboratory.ask(digest(b"a", init_indicator=True), V1_3)
     assert answer.data is None

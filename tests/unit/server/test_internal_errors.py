@@ -17,18 +17,22 @@ from kmipkit_certs.development import ensure
 from kmipkit_certs.directory import Directory
 from kmipkit_certs.revocation_files import RevocationFiles
 from kmipkit_client import calls
-from kmipkit_server.app import system_clock
 from kmipkit_server.config import ConfigError
 from kmipkit_server.engine.response import Response
-from kmipkit_server.identity.certificate import IdentityRule
+from kmipkit_server.identity.certificate import IdentityRule, Unavailable
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.net.listener import Listener, open_sockets
+from kmipkit_server.net.listener import Listener
 from kmipkit_server.net.revocation import Revocations
+from kmipkit_server.net.sockets import open_sockets
 from kmipkit_server.net.tls import TLSFiles
 from kmipkit_server.operations.table import STANDARD
+from kmipkit_server.running.clock import system_clock
+from kmipkit_server.store.base import StoreError
 from kmipkit_server.store.writer import GroupCommit
+from kmipkit_server.tenants.tenant import TenantLimits
 from laboratory import Laboratory, reasons
 
+from kmipkit.errors import OperationError
 from kmipkit.spec.enums import BatchErrorContinuationOption, Operation
 from kmipkit.spec.versions import V1_4, V2_1, Version
 
@@ -103,6 +107,13 @@ class DefectiveResponder:
     async def admit(self, identity: Identity) -> Identity:
         return identity
 
+    @property
+    def epoch(self) -> int:
+        return 0
+
+    def limits_of(self, identity: Identity) -> TenantLimits:
+        return TenantLimits()
+
     async def respond(self, data: bytes, identity: Identity) -> Response:
         self.requests += 1
         return fail() if self.requests == 1 else Response(data)
@@ -123,9 +134,8 @@ REQUEST = bytes.fromhex("420078 01 00000000")
 """An empty request message, which is enough for the framing."""
 
 
-def test_a_defect_ends_its_connection_only(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def responses_of(responder: DefectiveResponder, tmp_path: Path, count: int) -> list[bytes]:
+    """What clients get, one after the other, each for one request on a connection of its own."""
     files = ensure(tmp_path, hosts=("127.0.0.1",), clients=("me",), clock=lambda: datetime.now(UTC))
     context = TLSFiles(((files.server_cert, files.server_key),), files.ca).load().server_context()
     client = ssl.create_default_context(cafile=files.ca)
@@ -145,7 +155,7 @@ def test_a_defect_ends_its_connection_only(
         port = listening.getsockname()[1]
         listener = Listener(
             context=lambda: context,
-            responder=DefectiveResponder(),
+            responder=responder,
             requests=no_requests,
             identity_rule=IdentityRule(),
             revocations=Revocations(RevocationFiles(), system_clock),
@@ -153,12 +163,54 @@ def test_a_defect_ends_its_connection_only(
         with listening:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(listener.serve, [listening])
-                responses.extend([await trio.to_thread.run_sync(exchange, port) for _ in range(2)])
+                responses.extend(
+                    [await trio.to_thread.run_sync(exchange, port) for _ in range(count)]
+                )
                 nursery.cancel_scope.cancel()
 
     trio.run(test)
-    assert responses == [b"", REQUEST]
+    return responses
+
+
+def test_a_defect_ends_its_connection_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert responses_of(DefectiveResponder(), tmp_path, 2) == [b"", REQUEST]
     assert internal_error(caplog).endswith(": connection closed by an internal error")
+
+
+class WithoutStore(DefectiveResponder):
+    """Cannot find out to whom a certificate belongs."""
+
+    async def admit(self, identity: Identity) -> Identity:
+        raise Unavailable("the database does not accept connections")
+
+    def refuse(self, error: Exception, data: bytes) -> bytes:
+        assert isinstance(error, OperationError)
+        return f"{error.reason.name}: {error.message}".encode()
+
+
+def test_a_store_that_fails_is_no_defect_for_those_who_connect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They get a response, and not one from which they would conclude that they are locked out."""
+    [response] = responses_of(WithoutStore(), tmp_path, 1)
+    assert response.decode() == f"GENERAL_FAILURE: {StoreError.explanation}"
+    [record] = [each for each in caplog.records if each.levelno >= logging.WARNING]
+    assert record.exc_info is None
+    assert "the database does not accept connections" in record.getMessage()
+
+
+def test_a_client_is_not_admitted_while_the_store_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail_to_read(*_: object, **__: object) -> None:
+        raise StoreError("the database does not accept connections")
+
+    with closing(Laboratory(tmp_path / "data")) as laboratory:
+        monkeypatch.setattr(laboratory.dispatcher.store, "run", fail_to_read)
+        with pytest.raises(Unavailable, match="does not accept connections"):
+            trio.run(laboratory.dispatcher.admit, Identity("me"))
 
 
 def test_a_malformed_authority_is_a_mistake_of_the_configuration(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ from kmipkit.spec.enums import (
     ObjectType,
     Operation,
     RecommendedCurve,
+    SecretDataType,
     SplitKeyMethod,
     State,
     UsageLimitsUnit,
@@ -337,6 +338,18 @@ def base_key(laboratory: Laboratory, mask: CryptographicUsageMask = DERIVE) -> s
     return key
 
 
+def registered_secret(laboratory: Laboratory) -> str:
+    value = SecretData(
+        secret_data_type=SecretDataType.PASSWORD,
+        key_block=KeyBlock(
+            key_format_type=KeyFormatType.OPAQUE, key_value=KeyValue(key_material=b"data")
+        ),
+    )
+    secret: str = laboratory.ask(calls.register(value, DERIVE, None, None))
+    laboratory.ask(calls.activate(secret))
+    return secret
+
+
 def test_a_derived_key_is_linked_to_its_base(laboratory: Laboratory) -> None:
     base = base_key(laboratory)
     key = laboratory.ask(derive(base)).unique_identifier
@@ -381,6 +394,8 @@ def test_what_is_not_derived(laboratory: Laboratory) -> None:
     assert refusal(laboratory, derive(base, algorithm=None)) == "INVALID_FIELD"
     assert refusal(laboratory, derive(base, data=None)) == "INVALID_FIELD"
     assert refusal(laboratory, derive(base, base)) == "INVALID_FIELD"
+    secret = registered_secret(laboratory)  # and the data: ambiguous (KMIP 1.4 §11.7)
+    assert refusal(laboratory, derive(base, secret)) == "INVALID_MESSAGE"
     call = derive(base, object_type=ObjectType.CERTIFICATE)
     assert refusal(laboratory, call) == "INVALID_OBJECT_TYPE"
     assert links(laboratory, base) == set()

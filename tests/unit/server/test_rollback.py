@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import trio
 from kmipkit_client import OperationFailed, calls, crypto_calls, messages
 from kmipkit_client.calls import Call
-from kmipkit_server.store.base import StoreError
-from kmipkit_server.store.sqlite.database import SQLiteDatabase
+from kmipkit_server.engine.unfinished import KINDS
+from kmipkit_server.store.base import REVISION, StoreError
 from laboratory import Laboratory, reasons
 
 from kmipkit.model.attribute import Attribute, Attributes
@@ -135,7 +136,7 @@ def answers(laboratory: Laboratory, *asked: Call[Any]) -> list[ResponseBatchItem
 
 
 class Change(NamedTuple):
-    """An operation that changes something outside the transaction, and how one sees it."""
+    """An operation that changes something beside the objects, and how one sees it."""
 
     operation: str
     prepare: Callable[[Laboratory], Any]
@@ -145,18 +146,12 @@ class Change(NamedTuple):
 
 
 def tables(laboratory: Laboratory, _prepared: Any) -> object:
-    """All tables of the server's state."""
+    """All tables of the server's state, in memory and in the store."""
     state = laboratory.state
-    return tuple(
-        dict(table)
-        for table in (
-            state.computations,
-            state.sessions,
-            state.deferrals,
-            state.last_group_members,
-            state.caches,
-        )
-    )
+    tables = (state.computations,)
+    entries = (each for kind in KINDS for each in laboratory.entries(kind))
+    revision = trio.run(laboratory.store.run, lambda reader: reader.setting(REVISION))
+    return (*map(dict, tables), revision, [(each.kind, each.key, each.content) for each in entries])
 
 
 NOTHING: Callable[[Laboratory], Any] = lambda laboratory: None  # noqa: E731 - a row's entry
@@ -217,11 +212,11 @@ def test_a_commit_that_fails_changes_nothing(
     prepared = change.prepare(laboratory)
     state = change.state(laboratory, prepared)
 
-    def fail(database: SQLiteDatabase) -> None:
+    def fail(database: object) -> None:
         raise StoreError("the disk is full")
 
     with monkeypatch.context() as context:
-        context.setattr(SQLiteDatabase, "commit", fail)
+        context.setattr(type(laboratory.database), "commit", fail)
         results = laboratory.batch(CREATE, change.call(prepared), identity=ADMINISTRATOR)
     assert reasons(results)[0] == "GENERAL_FAILURE"
     assert change.state(laboratory, prepared) == state

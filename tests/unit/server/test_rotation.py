@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stores
 import trio
 from kmipkit_client import calls
 from kmipkit_client.calls import Call
-from kmipkit_server.engine.hooks import Quotas, TicketRights
+from kmipkit_server.engine.hooks import Permissions, Quotas
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.operations.rotation import Rotation
+from kmipkit_server.store.sqlite.database import SQLiteDatabase
+from kmipkit_server.store.sqlite.transaction import SQLiteTransaction
+from kmipkit_server.vault.file import FileVault
 from laboratory import START, Laboratory
 
 from kmipkit.model.attribute import Attributes
@@ -158,13 +162,24 @@ def test_what_is_due_is_found_after_a_restart(tmp_path: Path) -> None:
         assert replacement(laboratory, key) is not None
 
 
+@pytest.mark.sqlite
 def test_what_is_due_is_found_in_an_older_store(tmp_path: Path) -> None:
     """An earlier version has stored the attributes, and no list of what is due."""
     with closing(Laboratory(tmp_path)) as laboratory:
         key = create(laboratory, *AUTOMATIC)
     with closing(sqlite3.connect(tmp_path / "db")) as connection:
-        connection.execute("DROP TABLE rotations")
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("DELETE FROM rotations")
+        connection.commit()
+    with closing(Laboratory(tmp_path, now=START + timedelta(hours=1))) as laboratory:
+        rotate(laboratory)
+        assert replacement(laboratory, key) is None
+    vault = FileVault.open(tmp_path / "root.key")
+    with closing(SQLiteDatabase.open(tmp_path / "db", vault)) as database:
+        # What a migration does from the schemas that had no list.
+        transaction = database.begin()
+        assert isinstance(transaction, SQLiteTransaction)
+        transaction.fill_rotations()
+        database.commit()
     with closing(Laboratory(tmp_path, now=START + timedelta(hours=1))) as laboratory:
         rotate(laboratory)
         assert replacement(laboratory, key) is not None
@@ -289,7 +304,7 @@ def test_a_failure_is_logged_once_and_does_not_stop_the_others(
     """A quota that is used up, for example; the rotation is made up for when there is room."""
     full = [create(laboratory, *AUTOMATIC) for _ in range(2)]
     other = create(laboratory, *AUTOMATIC, identity="other")
-    laboratory.dispatcher.seam = Seam((TicketRights(), Quotas(objects=2)))
+    laboratory.dispatcher.seam = Seam((Permissions(), Quotas(objects=2)))
     laboratory.pass_time(seconds=HOUR)
     rotation = Rotation(laboratory.dispatcher)
     with caplog.at_level(logging.WARNING, logger="kmipkit.server"):
@@ -299,7 +314,7 @@ def test_a_failure_is_logged_once_and_does_not_stop_the_others(
     assert len(lines) == 2
     assert replacement(laboratory, other) is not None
     assert [replacement(laboratory, key) for key in full] == [None, None]
-    laboratory.dispatcher.seam = Seam((TicketRights(),))
+    laboratory.dispatcher.seam = Seam((Permissions(),))
     rotate(laboratory, rotation)
     assert None not in [replacement(laboratory, key) for key in full]
 
@@ -308,8 +323,7 @@ def test_the_index_alone_rotates_nothing(tmp_path: Path) -> None:
     """Who can write the database, but has not the root key, replaces no keys."""
     with closing(Laboratory(tmp_path)) as laboratory:
         key = create(laboratory)
-    with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as connection:
-        connection.execute("INSERT INTO rotations (object, due) SELECT seq, 1 FROM objects")
+    stores.sql(tmp_path, "INSERT INTO rotations (object, due) SELECT seq, 1 FROM objects")
     with closing(Laboratory(tmp_path, now=START + timedelta(hours=1))) as laboratory:
         rotate(laboratory)
         assert replacement(laboratory, key) is None

@@ -99,7 +99,7 @@ def test_the_files_hold_no_data_key_and_no_root_key(directory: DataDirectory) ->
     with closing(SQLiteDatabase.open(directory.database, vault, random)) as store:
         insert(store, record())
         keys = [key for key in generated if len(key) == 32]
-        assert len(keys) == 3, "a root key, an integrity key and a data key"
+        assert len(keys) == 4, "a root key, an integrity key, a store key and a data key"
         for file in directory.path.glob("objects.sqlite3*"):
             assert not any(leaks(key, file.read_bytes()) for key in keys), file
 

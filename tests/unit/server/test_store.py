@@ -1,4 +1,4 @@
-"""The embedded store: committed objects survive a restart, and Locate finds them."""
+"""The stores: committed objects survive a restart, and Locate finds them."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from kmipkit_server.store import packing
-from kmipkit_server.store.base import LocateQuery, Record, StoreError
+from kmipkit_server.store.base import REVISION, LocateQuery, Record, StoreError
 from kmipkit_server.store.sealing import Sealer
 from stored_objects import (
     ATTRIBUTES,
@@ -33,10 +33,10 @@ from kmipkit.spec.tags import Tag
 from kmipkit.ttlv.tree import Item
 
 
-def test_an_object_survives_a_restart(directory: DataDirectory) -> None:
-    with directory.opened() as store:
+def test_an_object_survives_a_restart(any_directory: DataDirectory) -> None:
+    with any_directory.opened() as store:
         insert(store, record())
-    stored = directory.get("id-1")
+    stored = any_directory.get("id-1")
     assert is_same(stored, record())
     assert stored is not None
     assert stored.activation == NOW - timedelta(days=1)
@@ -44,17 +44,17 @@ def test_an_object_survives_a_restart(directory: DataDirectory) -> None:
     assert not stored.is_destroyed
 
 
-def test_every_kind_of_object_survives_a_restart(directory: DataDirectory) -> None:
+def test_every_kind_of_object_survives_a_restart(any_directory: DataDirectory) -> None:
     objects = [
         Record(kind.name, OWNER, kind, state, numbered(), bytes([kind]) * size)
         for kind, state, size in zip(
             ObjectType, [*State, *State], [1, 100_000, *[16] * 20], strict=False
         )
     ]
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         insert(store, *objects)
     for written in objects:
-        assert is_same(directory.get(written.id), written)
+        assert is_same(any_directory.get(written.id), written)
 
 
 def test_a_crash_after_the_commit_loses_nothing(directory: DataDirectory, tmp_path: Path) -> None:
@@ -82,20 +82,20 @@ def test_a_commit_waits_for_the_disk(directory: DataDirectory) -> None:
         store.rollback()
 
 
-def test_an_object_that_is_not_committed_is_not_visible(directory: DataDirectory) -> None:
-    with directory.opened() as store:
+def test_an_object_that_is_not_committed_is_not_visible(any_directory: DataDirectory) -> None:
+    with any_directory.opened() as store:
         store.begin().insert(record())
         assert store.reader.get("id-1") is None, "nobody sees what can still be rolled back"
         assert store.reader.locate(by_name("second")).ids == ()
         store.rollback()
         assert store.reader.get("id-1") is None
         insert(store, record())
-    assert is_same(directory.get("id-1"), record())
+    assert is_same(any_directory.get("id-1"), record())
 
 
-def test_a_transaction_sees_what_it_has_written(directory: DataDirectory) -> None:
+def test_a_transaction_sees_what_it_has_written(any_directory: DataDirectory) -> None:
     """Otherwise a batch that makes a key and then uses it would fail."""
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         transaction = store.begin()
         transaction.insert(record())
         assert is_same(transaction.get("id-1"), record())
@@ -103,52 +103,52 @@ def test_a_transaction_sees_what_it_has_written(directory: DataDirectory) -> Non
         store.rollback()
 
 
-def test_an_object_that_does_not_exist(directory: DataDirectory) -> None:
-    with directory.opened() as store:
+def test_an_object_that_does_not_exist(any_directory: DataDirectory) -> None:
+    with any_directory.opened() as store:
         assert store.reader.get("id-1") is None
         assert store.reader.locate(by_name("second")).total == 0
 
 
-def test_an_identifier_is_used_once(directory: DataDirectory) -> None:
+def test_an_identifier_is_used_once(any_directory: DataDirectory) -> None:
     """The second object must not replace the first."""
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         insert(store, record())
         with pytest.raises(StoreError, match="id"):
             store.begin().insert(record(material=b"another"))
         store.rollback()
-    assert is_same(directory.get("id-1"), record())
+    assert is_same(any_directory.get("id-1"), record())
 
 
-def test_changed_attributes_survive_a_restart(directory: DataDirectory) -> None:
+def test_changed_attributes_survive_a_restart(any_directory: DataDirectory) -> None:
     changed = record(
         attributes=ATTRIBUTES.without(Tag.NAME, Tag.DEACTIVATION_DATE).plus(
             Attribute(Tag.NAME, name("third"), 0)
         ),
         stored_state=State.ACTIVE,
     )
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         insert(store, record())
         change(store, record(), changed)
-    stored = directory.get("id-1")
+    stored = any_directory.get("id-1")
     assert is_same(stored, changed)
     assert stored is not None
     assert stored.deactivation is None
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         assert store.reader.locate(by_name("third")).ids == ("id-1",)
         assert store.reader.locate(by_name("second")).ids == (), "nobody finds it by its old name"
         assert store.reader.locate(by_text(OWNER_KEY, "Зоя")).ids == ("id-1",)
 
 
-def test_new_material_survives_a_restart(directory: DataDirectory) -> None:
+def test_new_material_survives_a_restart(any_directory: DataDirectory) -> None:
     new = record(material=b"new material")
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         insert(store, record())
         change(store, record(), new)
-    assert is_same(directory.get("id-1"), new)
+    assert is_same(any_directory.get("id-1"), new)
 
 
 def test_a_change_of_attributes_leaves_the_material_alone(
-    directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
+    any_directory: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sealing again at each change would cost time, and wear out the data key."""
     sealed: list[str] = []
@@ -159,7 +159,7 @@ def test_a_change_of_attributes_leaves_the_material_alone(
         return real(self, data, identifier)
 
     monkeypatch.setattr(Sealer, "seal", counted)
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         insert(store, record())
         for _ in range(2):
             old = store.reader.get("id-1")
@@ -169,28 +169,28 @@ def test_a_change_of_attributes_leaves_the_material_alone(
             )
             change(store, old, new)
     assert sealed == ["id-1"]
-    stored = directory.get("id-1")
+    stored = any_directory.get("id-1")
     assert stored is not None
     assert (stored.material, stored.stored_state) == (SECRET, State.ACTIVE)
 
 
 def test_a_destroyed_object_keeps_its_attributes_and_loses_its_material(
-    directory: DataDirectory,
+    any_directory: DataDirectory,
 ) -> None:
     destroyed = record(material=None, stored_state=State.DESTROYED)
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         insert(store, record())
         change(store, record(), destroyed)
-    stored = directory.get("id-1")
+    stored = any_directory.get("id-1")
     assert is_same(stored, destroyed)
     assert stored is not None
     assert stored.is_destroyed
-    assert directory.sql("SELECT material, data_key FROM objects") == [(None, None)]
+    assert any_directory.sql("SELECT material, data_key FROM objects") == [(None, None)]
 
 
-def test_a_part_that_fails_leaves_nothing_behind(directory: DataDirectory) -> None:
+def test_a_part_that_fails_leaves_nothing_behind(any_directory: DataDirectory) -> None:
     """One failing request of a batch must not drag the others along, nor stay itself."""
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         transaction = store.begin()
         for number in range(5):
             with suppress(ZeroDivisionError), transaction.savepoint():
@@ -198,16 +198,17 @@ def test_a_part_that_fails_leaves_nothing_behind(directory: DataDirectory) -> No
                 assert 1 // (number % 2)
         store.commit()
     assert [
-        is_same(directory.get(f"id-{n}"), record(f"id-{n}", owner=f"owner {n}")) for n in range(5)
+        is_same(any_directory.get(f"id-{n}"), record(f"id-{n}", owner=f"owner {n}"))
+        for n in range(5)
     ] == [False, True, False, True, False]
-    with directory.opened() as store:
+    with any_directory.opened() as store:
         insert(store, *(record(f"id-{n}", owner=f"owner {n}") for n in (0, 2, 4)))
     for number in range(5):
-        assert directory.get(f"id-{number}") is not None
+        assert any_directory.get(f"id-{number}") is not None
 
 
-def test_objects_of_other_owners_are_not_found(directory: DataDirectory) -> None:
-    with directory.opened() as store:
+def test_objects_of_other_owners_are_not_found(any_directory: DataDirectory) -> None:
+    with any_directory.opened() as store:
         insert(store, record("mine"), record("theirs", owner="them"))
         assert store.reader.locate(by_name("second")).ids == ("mine",)
         assert store.reader.locate(by_name("second", "them")).ids == ("theirs",)
@@ -235,3 +236,22 @@ def test_attributes_come_back_as_they_were(attributes: Attributes) -> None:
     assert sorted(map(repr, stored)) == sorted(map(repr, attributes))
     unpacked = [attribute for attribute in stored if attribute in attributes.items]
     assert len(unpacked) == len(attributes)
+
+
+def test_a_transaction_sees_the_revision_of_the_policies_as_it_is(
+    any_directory: DataDirectory,
+) -> None:
+    """A new object would otherwise be judged by a policy that is no longer, or never was, in force."""
+    with any_directory.opened() as store:
+        transaction = store.begin()
+        assert transaction.setting(REVISION) is None
+        transaction.set_setting(REVISION, b"1")
+        assert transaction.setting(REVISION) == b"1"
+        with suppress(ZeroDivisionError), transaction.savepoint():
+            transaction.set_setting(REVISION, b"2")
+            assert transaction.setting(REVISION) == b"2"
+            raise ZeroDivisionError
+        assert transaction.setting(REVISION) == b"1"
+        store.rollback()
+        assert store.begin().setting(REVISION) is None
+        store.rollback()

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from kmipkit_client import OperationFailed, calls
 from kmipkit_server.config.sections import TracingConfig
-from kmipkit_server.engine.hooks import TicketRights
+from kmipkit_server.engine.hooks import Permissions
 from kmipkit_server.metrics.tracing import Tracing, new_provider, open_tracing
 from laboratory import Laboratory
 from opentelemetry.sdk.trace import ReadableSpan
@@ -41,7 +41,7 @@ def traced(folder: Path, ratio: float = 1.0) -> Iterator[Traced]:
     provider = new_provider(TracingConfig(sample_ratio=ratio, service_name="schlüssel"))
     exporter = InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    hooks = (TicketRights(), Tracing(provider.get_tracer("kmipkit")))
+    hooks = (Permissions(), Tracing(provider.get_tracer("kmipkit")))
     laboratory = Laboratory(folder / "lab", hooks=hooks)
     yield Traced(laboratory, exporter)
     laboratory.close()

@@ -10,13 +10,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from kmipkit_client import OperationFailed, calls
 from kmipkit_server.store.base import StoreError
 from kmipkit_server.store.sqlite import inspection, schema
+from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault.file import FileVault
 from laboratory import Laboratory
 from old_stores import ALL, FIRST, RICH, restore, version_of
 
+from kmipkit.cli import main
 from kmipkit.model.attribute import VendorName
 from kmipkit.spec.enums import CryptographicAlgorithm, RevocationReasonCode, State
 from kmipkit.spec.masks import CryptographicUsageMask, StorageStatusMask
@@ -24,6 +27,9 @@ from kmipkit.spec.tags import Tag
 
 KEY = bytes(range(32))
 NEWEST = len(schema.STEPS)
+
+
+pytestmark = pytest.mark.sqlite
 
 
 def identify(path: Path) -> str:
@@ -183,6 +189,25 @@ def test_another_root_key_changes_nothing(old: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "data" / "db")) as connection:
         assert schema.version_of(connection) == version_of(old)
     Laboratory(tmp_path / "data").close()
+
+
+WITHOUT_ROTATIONS = [path for path in ALL if version_of(path) < 7]
+
+
+@pytest.mark.parametrize("old", WITHOUT_ROTATIONS, ids=lambda path: path.stem)
+def test_the_keys_of_an_older_store_are_listed_after_a_start(tmp_path: Path, old: Path) -> None:
+    """Before, the message says so, in words of this program and not of SQLite."""
+    folder = tmp_path / "data"
+    restore(old, folder, "objects.sqlite3")
+    arguments = ["admin", "keys", "list", "--data-dir", str(folder)]
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 1
+    assert "start its server once" in refused.output
+    vault = FileVault.open(folder / "root.key")
+    SQLiteDatabase.open(folder / "objects.sqlite3", vault).close()
+    listed = CliRunner().invoke(main, arguments)
+    assert listed.exit_code == 0, listed.output
+    assert vault.identifier in listed.output
 
 
 # --- interruptions ---------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Group commit: jobs that wait together share a commit, and are answered when it is on disk."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +20,12 @@ from group_commit import (
     waiting_clients,
 )
 from kmipkit_server.store.base import Transaction
-from kmipkit_server.store.writer import MAX_GROUP_SIZE, MAX_QUEUE_LENGTH, GroupCommit
+from kmipkit_server.store.writer import (
+    GROUPS_WITH_SAVEPOINTS,
+    MAX_GROUP_SIZE,
+    MAX_QUEUE_LENGTH,
+    GroupCommit,
+)
 
 
 def test_the_answer_of_a_job_is_its_result(store: ControlledStore, tmp_path: Path) -> None:
@@ -141,13 +147,62 @@ def test_jobs_run_in_the_order_of_arrival_and_see_earlier_changes(
                 nursery.start_soon(writer.run)
                 await writer.submit(lambda transaction: None)
                 await writer.stop()
-        assert log == ["a", "b", "c"]
+        assert log[-3:] == ["a", "b", "c"]
         assert clients.answers["a"] == "the one"
         assert isinstance(clients.answers["b"], Refused)
         assert isinstance(clients.answers["c"], Refused)
 
     with closing(store):
         trio.run(test)
+
+
+def test_refused_jobs_make_others_run_twice_only_now_and_then(
+    store: ControlledStore, tmp_path: Path
+) -> None:
+    """A client whose requests are always refused must not halve the speed of all others."""
+    names = [f"id-{number}" for number in range(GROUPS_WITH_SAVEPOINTS)]
+    runs: Counter[str] = Counter()
+
+    def job(name: str) -> Callable[[Transaction], str]:
+        def run(transaction: Transaction) -> str:
+            runs[name] += 1
+            return insert_job(name)(transaction)
+
+        return run
+
+    def refused(transaction: Transaction) -> None:
+        insert_job("leftover")(transaction)
+        raise Refused("leftover")
+
+    def nothing(transaction: Transaction) -> None:
+        pass
+
+    async def test() -> None:
+        writer = GroupCommit(store)
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                clients = Clients(writer, nursery)
+                await nursery.start(writer.run)
+                for name in names:
+                    gate = store.gate = threading.Event()
+                    for who, work in (
+                        ("first", nothing),
+                        (name, job(name)),
+                        (f"no {name}", refused),
+                    ):
+                        clients.send(who, work)
+                        await trio.testing.wait_all_tasks_blocked()
+                    store.gate = None
+                    gate.set()
+                    await writer.submit(nothing)
+                await writer.stop()
+        assert all(clients.answers[name] == name for name in names)
+        assert all(isinstance(clients.answers[f"no {name}"], Refused) for name in names)
+
+    with closing(store):
+        trio.run(test)
+    assert 1 <= runs.total() - len(names) <= store.transactions / GROUPS_WITH_SAVEPOINTS
+    assert stored(tmp_path, *names, "leftover") == names
 
 
 def test_a_slow_job_does_not_stop_the_event_loop(store: ControlledStore, tmp_path: Path) -> None:

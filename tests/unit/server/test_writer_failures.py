@@ -19,6 +19,7 @@ from group_commit import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kmipkit_server.store.base import Record, StoreError, Transaction
+from lengths import examples
 
 from kmipkit.model.attribute import Attributes
 from kmipkit.spec.enums import ObjectType, State
@@ -172,7 +173,7 @@ def test_a_damaged_object_does_not_fail_other_jobs(
         trio.run(test)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     waves=st.lists(
         st.tuples(

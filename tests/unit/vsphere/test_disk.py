@@ -25,6 +25,7 @@ from kmipkit_vsphere.model.errors import (
 )
 from kmipkit_vsphere.model.files import write_durably
 from kmipkit_vsphere.model.keys import CryptoKeyId, Secret
+from lengths import examples
 
 DEK = Secret(bytes(range(64)))
 KEK = Secret(b"k" * 32)
@@ -80,7 +81,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> DiskFile:
     return DiskFile(path, SectorCipher(DEK, request.param))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     writes=st.lists(
         st.tuples(st.integers(0, 16384), st.binary(max_size=5000)).map(

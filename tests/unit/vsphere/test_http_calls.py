@@ -21,6 +21,7 @@ from kmipkit_vsphere.rpc.call import Query, Request, table
 from kmipkit_vsphere.rpc.faults import PROBLEM, STATUSES, Problem, faults_by_status, status_of
 from kmipkit_vsphere.rpc.http import JSON, MAX_HEAD, MAX_REQUEST
 from kmipkit_vsphere.rpc.serving import CallStream
+from lengths import examples
 
 
 class Echo(Request[str]):
@@ -532,7 +533,7 @@ def test_a_caller_that_takes_no_answer(caplog: pytest.LogCaptureFixture) -> None
     assert "did not take an answer within 30 s" in caplog.text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=40).map(HEAD.__add__)))
 @example(b"HEAD ! HTTP/0.0\n\n")
 @example(b"! ! HTTP/0.0\n\n")
@@ -541,7 +542,7 @@ def test_whatever_bytes_get_responses_or_a_closed_connection(data: bytes) -> Non
         assert response.status in (200, 400, 404, 405, 413, 415, 431, 501, 505)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(0, 500), st.binary(min_size=1, max_size=3))
 def test_a_request_with_some_bytes_changed(place: int, change: bytes) -> None:
     body = b'{"text": "abc"}'

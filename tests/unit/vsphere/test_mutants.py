@@ -47,11 +47,13 @@ def test_the_text_to_mutate_is_there(mutant: Mutant) -> None:
     assert files_of(mutant.requirement)
 
 
-SHARDS = 2
-"""Parts of the short form, which test workers run beside each other."""
+SHARDS = 8
+"""Parts of the short form, which test workers run beside each other; the normal run has one."""
 
 
-@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize(
+    "shard", [0, *(pytest.param(shard, marks=pytest.mark.long) for shard in range(1, SHARDS))]
+)
 def test_a_test_of_each_requirement_fails_with_its_first_mutant(shard: int) -> None:
     """The short form; each mutant is loaded into a process in which all else is imported."""
     runner = str(PROJECT / "tests" / "mutant_runner.py")

@@ -36,6 +36,7 @@ from kmipkit_vsphere.vmotion.staging import (
     withdraw,
 )
 from kmipkit_vsphere.vmotion.transfer import receive, send
+from lengths import examples
 from vsphere_scene import PATTERN, Scene, migrating
 
 PACKETS = st.lists(
@@ -59,7 +60,7 @@ def test_packets_arrive_as_they_were_sent(
     assert [opened(opener, sealer.seal(*packet)) for packet in packets] == packets
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(packets=PACKETS, data=st.data())
 def test_r42_altered_replayed_and_moved_packets_are_refused(
     packets: list[tuple[Kind, bytes]], data: st.DataObject

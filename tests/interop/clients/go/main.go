@@ -1,6 +1,6 @@
 // Uses the KMIP client of ovh/kmip-go and the KMIP wrapper of OpenBao, as their documents show.
 //
-// Arguments: what to do, HOST:PORT, and the files of the authority, certificate and key.
+// Arguments: what to do, HOST:PORT, and the files of the authority, certificate and key; or "trials".
 package main
 
 import (
@@ -135,8 +135,17 @@ func main() {
 			keys(client, version)
 			client.Close()
 		}
+	case "create":
+		create(arguments)
+	case "life":
+		life(arguments)
 	case "wrap":
 		wrap(arguments)
+	case "tasks":
+		tasks(arguments)
+	case "trials":
+		trials()
+		return
 	}
 	fmt.Println("done")
 }

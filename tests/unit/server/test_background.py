@@ -1,0 +1,37 @@
+"""What a server does without being asked, while its store fails."""
+
+import logging
+
+import pytest
+import trio
+from kmipkit_server.engine.asynchronous import DeferredRequest
+from kmipkit_server.running.background import run_deferred
+from kmipkit_server.store.base import StoreError
+from trio.testing import MockClock
+
+
+class FullDisk:
+    """A dispatcher that finds requests that are due, and cannot write."""
+
+    async def due(self) -> list[DeferredRequest]:
+        return [DeferredRequest(b"key", "me")]
+
+    async def run_deferred(self, _: list[DeferredRequest]) -> None:
+        raise StoreError("the disk is full")
+
+
+def test_a_store_that_cannot_write_is_no_defect_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An operator reads what is wrong, and no traceback four times a second."""
+
+    async def work() -> None:
+        with trio.move_on_after(1):
+            await run_deferred(FullDisk(), 0.0)  # type: ignore[arg-type]  # what is needed of it
+
+    trio.run(work, clock=MockClock(autojump_threshold=0))
+    assert caplog.records
+    for record in caplog.records:
+        assert record.levelno == logging.ERROR
+        assert record.exc_info is None
+        assert "the disk is full" in record.getMessage()

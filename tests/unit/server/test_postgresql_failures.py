@@ -1,0 +1,374 @@
+"""When the database fails: nothing that was acknowledged is lost, nothing is done twice, and the server
+goes on by itself when the database is back."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nodes
+import pytest
+import stores
+import trio
+from kmipkit_server.engine.clock import SteadyClock
+from kmipkit_server.metrics.readiness import StoreProbe
+from kmipkit_server.store.base import OutcomeUnknown, StoreError
+from postgresql_server import PostgreSQLServer, running
+from stored_objects import NOW
+
+pytestmark = stores.needs_postgresql
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[PostgreSQLServer]:
+    """A server of these tests alone, which they kill."""
+    with running() as server:
+        stores.prepare(server)
+        yield server
+
+
+@pytest.fixture
+def url(database: PostgreSQLServer) -> str:
+    """A database with the tables."""
+    return database.url(database.create("kmipkit_template"), stores.ROLE)
+
+
+def _owner(url: str) -> Callable[[str], Any]:
+    """Statements as the owner of the tables."""
+    import psycopg
+
+    def run(statement: str) -> Any:
+        with psycopg.connect(url.replace(f"{stores.ROLE}@", "owner@"), autocommit=True) as owner:
+            cursor = owner.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+def _end_sessions(url: str) -> None:
+    _owner(url)(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE usename = '{stores.ROLE}' AND datname = current_database()"
+    )
+
+
+def test_a_killed_database_loses_no_acknowledged_object(
+    database: PostgreSQLServer, url: str, tmp_path: Path
+) -> None:
+    """A client deletes its plain text when it has the answer to a Create."""
+    acknowledged: list[str] = []
+    failed: list[str] = []
+
+    async def run() -> None:
+        first, second = (nodes.open_node(tmp_path, name, url) for name in "ab")
+        async with nodes.serving(first, second):
+            enough, is_back = trio.Event(), trio.Event()
+
+            async def client(store: Any, name: str) -> None:
+                # One that has lost no commit would go on for ever.
+                for number in itertools.takewhile(
+                    lambda _: not is_back.is_set(), itertools.count()
+                ):
+                    identifier = f"{name}-{number}"
+                    try:
+                        await nodes.write(store, nodes.creates(identifier))
+                    except StoreError:
+                        failed.append(identifier)
+                        return
+                    acknowledged.append(identifier)
+                    if len(acknowledged) > 40:
+                        enough.set()
+
+            async with trio.open_nursery() as nursery:
+                for number in range(4):
+                    nursery.start_soon(client, first, f"a{number}")
+                    nursery.start_soon(client, second, f"b{number}")
+                await enough.wait()
+                # In a thread: the commits go on until the last moment.
+                await trio.to_thread.run_sync(database.kill)
+                await trio.to_thread.run_sync(database.start)
+                is_back.set()
+        after = nodes.open_node(tmp_path, "a", url)
+        async with nodes.serving(after):
+            for identifier in acknowledged:
+                assert (await nodes.read(after, identifier)) is not None, identifier
+
+    from kmipkit_server.store.postgresql import database as module
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "SECONDS_FOR_OUTCOME", 60.0)
+        trio.run(run)
+    assert len(acknowledged) > 40
+
+
+def test_a_server_goes_on_when_the_database_is_back(
+    database: PostgreSQLServer, url: str, tmp_path: Path
+) -> None:
+    """Nobody has to restart the servers after an update of the database."""
+    store = nodes.open_node(tmp_path, "a", url)
+    probe = StoreProbe(store, SteadyClock(lambda: NOW, NOW))
+
+    async def run() -> None:
+        async with nodes.serving(store):
+            await nodes.write(store, nodes.creates("before"))
+            assert await probe() is None
+            await trio.to_thread.run_sync(database.kill)
+            with pytest.raises(StoreError):
+                await nodes.write(store, nodes.creates("meanwhile"))
+            with pytest.raises(StoreError):
+                await nodes.read(store, "before")
+            probe._until = 0.0
+            assert "cannot write" in str(await probe())
+            database.start()
+            await nodes.write(store, nodes.creates("after"))
+            assert (await nodes.read(store, "before")) is not None
+            assert (await nodes.read(store, "meanwhile")) is None
+            probe._until = 0.0
+            assert await probe() is None
+
+    trio.run(run)
+
+
+def test_lost_connections_are_replaced(url: str, tmp_path: Path) -> None:
+    """A fail-over ends all sessions at once: clients notice nothing of it but the time."""
+    store = nodes.open_node(tmp_path, "a", url)
+
+    async def run() -> None:
+        async with nodes.serving(store):
+            await nodes.write(store, nodes.creates("first"))
+            for number in range(3):
+                await trio.to_thread.run_sync(_end_sessions, url)
+                assert (await nodes.read(store, "first")) is not None
+                await nodes.write(store, nodes.creates(f"next-{number}"))
+                await nodes.write(store, nodes.counts("first"))
+            assert nodes.count_of(await nodes.read(store, "first")) == 3
+
+    trio.run(run)
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_connection_that_is_lost_during_a_commit(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    """The answer of the database is lost. A change that took place must be acknowledged, and not made
+    again; one that did not must be made, or refused."""
+    from kmipkit_server.store.postgresql.connection import PostgreSQLConnection
+    from kmipkit_server.store.postgresql.errors import ConnectionLost
+
+    store = nodes.open_node(tmp_path, "a", url)
+    real = PostgreSQLConnection.run
+    lost: list[str] = []
+
+    def run_and_lose(self: Any, sql: str, values: Any = ()) -> None:
+        if sql != "COMMIT" or lost or self is not store._database._sql:
+            real(self, sql, values)
+            return
+        lost.append(sql)
+        if is_committed:
+            real(self, sql, values)
+        self.raw.close()
+        raise ConnectionLost("the connection was lost")
+
+    async def run() -> None:
+        async with nodes.serving(store):
+            await nodes.write(store, nodes.creates("counter"))
+            monkeypatch.setattr(PostgreSQLConnection, "run", run_and_lose)
+            assert await nodes.write(store, nodes.counts("counter")) == 1
+            assert lost
+            assert await nodes.write(store, nodes.counts("counter")) == 2
+            assert nodes.count_of(await nodes.read(store, "counter")) == 2
+
+    trio.run(run)
+
+
+def test_an_unknown_outcome_is_not_acknowledged(
+    database: PostgreSQLServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database cannot be asked, neither yes nor no would be true."""
+    from kmipkit_server.store.postgresql import database as module
+    from kmipkit_server.store.postgresql.connection import PostgreSQLConnection
+    from kmipkit_server.store.postgresql.errors import ConnectionLost
+
+    monkeypatch.setattr(module, "SECONDS_FOR_OUTCOME", 0.0)
+    store = nodes.open_node(tmp_path, "a", url)
+    real = PostgreSQLConnection.run
+
+    def run_and_lose(self: Any, sql: str, values: Any = ()) -> None:
+        real(self, sql, values)
+        if sql == "COMMIT" and self is store._database._sql:
+            database.kill()
+            self.raw.close()
+            raise ConnectionLost("the connection was lost")
+
+    class Journal:
+        written = 0
+        undone = 0
+
+        def write(self, transaction: Any, results: Any) -> None:
+            self.written += 1
+
+        def rolled_back(self) -> None:
+            self.undone += 1
+
+    store.journal = journal = Journal()
+
+    async def run() -> None:
+        async with nodes.serving(store):
+            await nodes.write(store, nodes.creates("counter"))
+            monkeypatch.setattr(PostgreSQLConnection, "run", run_and_lose)
+            with pytest.raises(OutcomeUnknown, match="is not known whether"):
+                await nodes.write(store, nodes.counts("counter"))
+            monkeypatch.setattr(PostgreSQLConnection, "run", real)
+            assert journal.undone == 0, "the log must not say that it did not take place"
+            database.start()
+            assert await nodes.write(store, nodes.counts("counter")) == 2
+            assert (journal.written, journal.undone) == (3, 0)
+
+    trio.run(run)
+
+
+def test_a_primary_that_was_demoted_is_not_used(
+    database: PostgreSQLServer, url: str, tmp_path: Path
+) -> None:
+    """It does not know what was revoked since."""
+    store = nodes.open_node(tmp_path, "a", url)
+    [(name,)] = _owner(url)("SELECT current_database()")
+
+    async def run() -> None:
+        async with nodes.serving(store):
+            await nodes.write(store, nodes.creates("before"))
+            database.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            _end_sessions(url)
+            with pytest.raises(StoreError):
+                await nodes.write(store, nodes.creates("meanwhile"))
+            with pytest.raises(StoreError):
+                await nodes.read(store, "before")
+            database.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+            await nodes.write(store, nodes.creates("after"))
+            assert (await nodes.read(store, "before")) is not None
+
+    trio.run(run)
+
+
+def test_a_statement_that_takes_too_long_fails(url: str, tmp_path: Path) -> None:
+    """Whoever locks a table must not have the clients of the server wait for hours."""
+    import psycopg
+
+    store = nodes.open_node(tmp_path, "a", url, timeout=0.3)
+
+    async def run() -> None:
+        async with nodes.serving(store):
+            await nodes.write(store, nodes.creates("before"))
+            with psycopg.connect(url.replace(f"{stores.ROLE}@", "owner@")) as other:
+                other.execute("LOCK TABLE kmipkit.objects IN ACCESS EXCLUSIVE MODE")
+                with pytest.raises(StoreError):
+                    await nodes.read(store, "before")
+                with pytest.raises(StoreError):
+                    await nodes.write(store, nodes.creates("meanwhile"))
+            await nodes.write(store, nodes.creates("after"))
+            assert (await nodes.read(store, "before")) is not None
+
+    trio.run(run)
+
+
+def test_a_node_that_is_gone_does_not_stop_the_others(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its transaction stays until the database notices, and nobody can be alone meanwhile."""
+    import psycopg
+    from kmipkit_server.store.postgresql import database as module
+    from kmipkit_server.store.postgresql.errors import Conflict
+
+    monkeypatch.setattr(module, "MILLISECONDS_FOR_TURN", 50)
+    store = nodes.open_node(tmp_path, "a", url)
+    create, runs = nodes.creates("after a conflict"), 0
+
+    def conflicting(transaction: Any) -> str:
+        nonlocal runs
+        runs += 1
+        if runs < 3:
+            raise Conflict("another node was faster")
+        return create(transaction)
+
+    async def run() -> None:
+        async with nodes.serving(store):
+            with psycopg.connect(url) as gone:
+                gone.execute("LOCK TABLE kmipkit.turns IN ROW SHARE MODE")
+                await nodes.write(store, conflicting)
+            assert (await nodes.read(store, "after a conflict")) is not None
+
+    trio.run(run)
+    assert runs == 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        ("UPDATE kmipkit.version SET number = 99", "newer version of kmipkit.*schema 99"),
+        ("DROP SCHEMA kmipkit CASCADE", "no tables of kmipkit.*kmipkit admin store init"),
+        ("REVOKE ALL ON kmipkit.objects FROM kmipkit", "privilege on objects.*store init"),
+        ("REVOKE ALL ON SCHEMA kmipkit FROM kmipkit", "kmipkit admin store init"),
+    ],
+)
+def test_a_database_that_is_not_usable_is_refused(
+    url: str, tmp_path: Path, statement: str, text: str
+) -> None:
+    """The message says what mends it."""
+    _owner(url)(statement)
+
+    async def run() -> None:
+        store = nodes.open_node(tmp_path, "a", url)
+        error: StoreError | None = None
+        async with nodes.serving(store):
+            try:
+                await nodes.write(store, nodes.creates("first"))
+            except StoreError as refusal:
+                error = refusal
+        if error is not None:
+            raise error
+
+    with pytest.raises(StoreError, match=f"(?s){text}"):
+        trio.run(run)
+
+
+def test_the_role_of_the_servers_cannot_change_tables(url: str, tmp_path: Path) -> None:
+    """Whoever gets hold of a server may read and write rows, but not take their protection away."""
+    import psycopg
+
+    nodes.open_node(tmp_path, "a", url).close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in (
+            "DROP TABLE kmipkit.objects",
+            "TRUNCATE kmipkit.objects",
+            "ALTER TABLE kmipkit.objects DISABLE TRIGGER ALL",
+            "CREATE TABLE kmipkit.another (number BIGINT)",
+            "UPDATE kmipkit.version SET number = 0",
+            "DELETE FROM kmipkit.summaries",
+            "UPDATE kmipkit.settings SET value = ''",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+def test_passwords_are_not_in_urls(tmp_path: Path) -> None:
+    """A URL is in the list of processes, in the environment, and in what kmipkit shows."""
+    from kmipkit_server.store.postgresql.target import Target
+
+    with pytest.raises(StoreError, match=r"store\.password_file") as error:
+        Target.parse("postgresql://user:very-secret@host/db")
+    assert "very-secret" not in str(error.value)
+    file = tmp_path / "password"
+    file.write_text("very-secret\n")
+    target = Target.parse("postgresql://user@one,two:6000/db", file)
+    assert target.parameters["password"] == "very-secret"
+    assert "very-secret" not in repr(target) + target.name
+    assert target.name == "PostgreSQL one,two:6000/db"
+
+
+@pytest.mark.parametrize("url", ["host:5432/db:", "postgresql://host/\udcff", "="])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    """Bytes of another encoding on the command line ended with a traceback."""
+    from kmipkit_server.store.postgresql.target import Target
+
+    with pytest.raises(StoreError, match=r"store\.url is not a URL of PostgreSQL"):
+        Target.parse(url)
