@@ -15,7 +15,7 @@ PIP_LOCKED := -m pip install --quiet --require-hashes --only-binary :all: --requ
 TOOLS := .venv-tools
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: demo demo-trusted test test-long test-lowest test-newest serve check bench bench-against format lock sbom clean
+.PHONY: demo demo-trusted test test-long test-workers test-lowest test-newest serve check bench bench-against drill figures instructions format lock sbom clean man container
 
 demo: $(STAMP)
 	$(BIN)/kmipkit demo
@@ -33,39 +33,88 @@ test: $(STAMP)
 test-long: $(STAMP)
 	$(PYTEST) $(PYTEST_ARGS)
 
+# The server's tests with all servers on PostgreSQL, which the tests start; it takes ten minutes.
+POSTGRESQL_TESTS := tests/unit/server tests/property/test_both_stores.py \
+    $(patsubst %,tests/integration/test_%.py,serving durability admin_commands tenants)
+test-postgresql: $(STAMP)
+	TEST_STORE=postgresql $(PYTEST) -m '$(SELECTION) and not sqlite' $(or $(PYTEST_ARGS),$(POSTGRESQL_TESTS))
+
 # What no version of a library or of Python changes is not repeated with each of them.
 VERSIONS_SELECTION := not long and not standard
 
+# What starts the real server, again with several workers.
+test-workers: $(STAMP)
+	KMIPKIT_SERVER_WORKERS=3 $(PYTEST) -m '$(SELECTION)' tests/integration tests/attacks tests/interop tests/docs $(PYTEST_ARGS)
+
+# Key servers and databases fail in turn while clients work; a table follows. As root, on Linux.
+MINUTES ?= 60
+drill: $(STAMP)
+	$(BIN)/python -m drill --minutes $(MINUTES) $(DRILL_ARGS)
+
 # The oldest Python of this machine with the lowest versions that setup.cfg declares.
-test-lowest:
+LOWEST = $(MAKE) LOCKED= VENV=.venv-lowest EXTRAS=test PIP_ARGS='--constraint .venv-lowest/constraints.txt' \
+    PYTHON="$$($(PYTHON) tools/pythons.py oldest)"
+install-lowest:
 	mkdir -p .venv-lowest
 	$(PYTHON) tools/lowest.py test > .venv-lowest/constraints.txt
-	$(MAKE) test SELECTION='$(VERSIONS_SELECTION)' LOCKED= VENV=.venv-lowest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py oldest)" \
-	    PIP_ARGS='--constraint .venv-lowest/constraints.txt'
+	+$(LOWEST) .venv-lowest/.installed
+test-lowest: install-lowest
+	+$(LOWEST) test SELECTION='$(VERSIONS_SELECTION)'
 
 # The newest Python of this machine with the newest versions of everything.
-test-newest:
-	$(MAKE) test SELECTION='$(VERSIONS_SELECTION)' LOCKED= VENV=.venv-newest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py newest)"
+NEWEST = $(MAKE) LOCKED= VENV=.venv-newest EXTRAS=test PYTHON="$$($(PYTHON) tools/pythons.py newest)"
+install-newest:
+	+$(NEWEST) .venv-newest/.installed
+test-newest: install-newest
+	+$(NEWEST) test SELECTION='$(VERSIONS_SELECTION)'
+
+# The environments of all tests, one after the other: each installation writes kmipkit.egg-info.
+.PHONY: install install-lowest install-newest
+install: $(STAMP)
+	+$(MAKE) install-lowest
+	+$(MAKE) install-newest
+
+# Man pages and completions of all commands, as they go below /usr/share.
+man: $(STAMP)
+	$(BIN)/python tools/gen_man.py dist/share
+
+# The container of server/deploy/container, without a daemon. As root, on Debian.
+container:
+	tools/build-container
 
 serve: $(STAMP)
 	$(BIN)/kmipkit serve
 
-check: $(STAMP)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python tools/gen_spec.py --check
-	$(BIN)/python tools/unasync.py --check
-	$(BIN)/python tools/gen_suite.py --check
-	$(BIN)/python tools/gen_settings.py --check
+# Each part has a target of its own, so that `make --jobs 2 check` uses two cores: the longest part comes first.
+CHECKS := $(addprefix check-,mypy suite clauses figures spec operations attributes settings openapi unasync \
+    lint format imports)
+.PHONY: $(CHECKS)
+check: $(CHECKS)
+check-%: COMMAND = python tools/gen_$(@:check-%=%).py --check
+check-mypy: COMMAND = mypy
+check-figures: COMMAND = python -m tools.gen_figures --check
+check-unasync: COMMAND = python tools/unasync.py --check
+check-lint: COMMAND = ruff check .
+check-format: COMMAND = ruff format --check .
+check-imports: COMMAND = lint-imports
+$(CHECKS): $(STAMP)
+	$(BIN)/$(COMMAND)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
 
+# The same, and the tables of docs/performance.md and docs/sizing.md from it: on a quiet machine.
+figures: $(STAMP)
+	$(BIN)/python -m bench --json docs/figures.json
+	$(BIN)/python -m tools.gen_figures
+
 # This checkout beside another one, in one run: make bench-against BASE=../older-checkout
 bench-against: $(STAMP)
 	$(BIN)/python -m bench.against $(BASE)
+
+# What a request costs, in instructions of the server, into bench/instructions.json; needs Valgrind.
+instructions: $(STAMP)
+	$(BIN)/python -m bench.instructions --write
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
