@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -148,6 +149,19 @@ class RunningServer:
     def lines(self) -> list[str]:
         """The lines of its log so far."""
         return self.log.read_text().splitlines()
+
+    def wait_for_line(self, text: str, after: int = 0, count: int = 1) -> list[str]:
+        """Wait until its log has so many lines with this text. ``after``: without so many lines at the
+        beginning of the log. Its lines after these, at that time.
+
+        Whoever waits for the effect of a signal waits for its line: an answer can come before the server
+        sees the signal.
+        """
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        while sum(text in line for line in self.lines()[after:]) < count:
+            assert time.monotonic() < deadline, self.lines()[after:]
+            time.sleep(0.01)
+        return self.lines()[after:]
 
 
 def _is_stopped(number: int) -> bool:

@@ -4,7 +4,6 @@ import json
 import signal
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,13 +44,9 @@ def trust(server: RunningServer, data: bytes) -> None:
     if path.read_bytes() == data:
         return
     path.write_bytes(data)
-    before = sum("reloaded" in line for line in server.lines())
+    before = len(server.lines())
     server.signal(signal.SIGHUP)
-    deadline = time.monotonic() + ANSWER_TIMEOUT
-    while sum("reloaded" in line for line in server.lines()) == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert "certificates reloaded" in server.lines()[-1], server.lines()[-1]
+    server.wait_for_line("certificates reloaded", before)
 
 
 def serves(server: RunningServer, member: Member, folder: Path) -> bool:

@@ -60,12 +60,6 @@ def worker_of(server: RunningServer, number: int) -> int:
     raise AssertionError(f"worker {number} does not run")
 
 
-def wait_for_line(server: RunningServer, text: str) -> None:
-    with server.log.open() as log:
-        while text not in log.readline():
-            pass
-
-
 @contextmanager
 def stopped(process: int) -> Iterator[None]:
     """A process that hangs, in this case because of a signal."""
@@ -90,17 +84,15 @@ def test_a_worker_that_hangs_is_replaced_and_its_clients_can_go_on(
         streams = [cleanup.enter_context(server.raw()) for _ in range(2 * WORKERS)]
         # Those that came to the hung worker had not been begun: another one serves them.
         assert all(exchange(stream, QUERY) for stream in streams)
-    wait_for_line(
-        server, f"worker 2 (process {hung}) has not answered for 2 seconds, and is killed"
-    )
-    wait_for_line(server, "was ended by SIGKILL; another one takes its place")
+    server.wait_for_line(f"worker 2 (process {hung}) has not answered for 2 seconds, and is killed")
+    server.wait_for_line("was ended by SIGKILL; another one takes its place")
 
 
 def test_a_reload_does_not_wait_for_a_worker_that_hangs(own_server: RunningServer) -> None:
     server = started(own_server, timeout=2.0)
     with stopped(worker_of(server, 2)):
         server.signal(signal.SIGHUP)
-        wait_for_line(server, "configuration and certificates reloaded")
+        server.wait_for_line("configuration and certificates reloaded")
     assert any("worker 2" in line and "is killed" in line for line in server.lines())
 
 

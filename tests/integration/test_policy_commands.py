@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from kmipkit_client import OperationFailed
 from kmipkit_server.cli import serve
-from servers import ANSWER_TIMEOUT, RunningServer
+from servers import RunningServer
 
 from kmipkit.cli import main
 from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
@@ -191,13 +190,7 @@ def reload(server: RunningServer, end: str = "reloaded") -> list[str]:
     """The lines of the log of a reload."""
     before = len(server.lines())
     server.signal(signal.SIGHUP)
-    deadline = time.monotonic() + ANSWER_TIMEOUT
-    while True:
-        lines = server.lines()[before:]
-        if any(end in line for line in lines):
-            return lines
-        assert time.monotonic() < deadline, lines
-        time.sleep(0.01)
+    return server.wait_for_line(end, before)
 
 
 def test_a_file_is_applied_when_it_changes_and_not_again(

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from kmipkit_client import Client, ConnectionFailed, OperationFailed, opaque_obj
 from kmipkit_server.cli import serve
 from kmipkit_server.service.reload import RELOADABLE
 from old_stores import ALL, restore
-from servers import ANSWER_TIMEOUT, RunningServer
+from servers import RunningServer
 
 from kmipkit.model.objects import ManagedObject
 
@@ -41,13 +40,7 @@ class Configured:
         before = len(self.server.lines())
         self.file.write_text(text)
         self.server.signal(signal.SIGHUP)
-        deadline = time.monotonic() + ANSWER_TIMEOUT
-        while True:
-            lines = self.server.lines()[before:]
-            if any(end in line for line in lines):
-                return lines
-            assert time.monotonic() < deadline, lines
-            time.sleep(0.01)
+        return self.server.wait_for_line(end, before)
 
 
 @pytest.fixture

@@ -44,14 +44,6 @@ def with_settings(server: RunningServer, text: str) -> RunningServer:
     return server
 
 
-def wait_for_line(server: RunningServer, text: str, count: int = 1) -> None:
-    """Wait until the log has a line with this text, so many times."""
-    with server.log.open() as log:
-        while count:
-            line = log.readline()
-            count -= text in line
-
-
 def wait_until_read(stream: ssl.SSLSocket) -> None:
     """Wait until the server has read all that was sent: nothing is left in its queue."""
     [mine, theirs] = [
@@ -111,7 +103,7 @@ def test_connections_are_spread_evenly_and_a_dead_worker_takes_only_its_own(
         streams = [cleanup.enter_context(crew.raw()) for _ in range(4 * WORKERS)]
         assert all(map(is_open, streams))
         os.kill(crew.processes[0], signal.SIGKILL)
-        wait_for_line(crew, "another one takes its place")
+        crew.wait_for_line("another one takes its place")
         assert sum(map(is_open, streams)) == 4 * (WORKERS - 1)
     with crew.raw() as stream:
         assert is_open(stream), "new connections are served at once"
@@ -137,7 +129,7 @@ def test_what_was_acknowledged_survives_the_death_of_a_worker(crew: RunningServe
     while len(created) < 10:
         pass
     os.kill(crew.processes[0], signal.SIGKILL)
-    wait_for_line(crew, "was ended by SIGKILL")
+    crew.wait_for_line("was ended by SIGKILL")
     is_killed.set()
     for thread in threads:
         thread.join(ANSWER_TIMEOUT)
@@ -183,7 +175,7 @@ def test_a_reload_is_for_all_workers_or_for_none(crew: RunningServer) -> None:
     good = path.read_bytes()
     path.write_text("not a certificate")
     crew.signal(signal.SIGHUP)
-    wait_for_line(crew, "not reloaded, the old ones stay in use")
+    crew.wait_for_line("not reloaded, the old ones stay in use")
     path.write_bytes(good)
     old = _certificates(crew)
     assert len(old) == 1
@@ -196,7 +188,7 @@ def test_a_reload_is_for_all_workers_or_for_none(crew: RunningServer) -> None:
     files.write_key(written.key, issued.key)
     files.write_certificate(written.cert, issued.certificate)
     crew.signal(signal.SIGHUP)
-    wait_for_line(crew, "configuration and certificates reloaded")
+    crew.wait_for_line("configuration and certificates reloaded")
     new = _certificates(crew)
     assert len(new) == 1
     assert new != old
@@ -233,7 +225,7 @@ def test_a_second_signal_does_not_wait_for_anybody(crew: RunningServer) -> None:
     with crew.raw() as stream:
         stream.sendall(QUERY[:40])
         crew.signal(signal.SIGINT)
-        wait_for_line(crew, "stopping: finishing")
+        crew.wait_for_line("stopping: finishing")
         crew.signal(signal.SIGINT)
         assert crew.reap() == 0
 
@@ -267,7 +259,7 @@ def test_a_worker_that_is_told_to_end_is_replaced(crew: RunningServer) -> None:
         for stream in streams:
             stream.sendall(QUERY[40:])
             assert read_message(stream), "its requests are finished"
-    wait_for_line(crew, "another one takes its place")
+    crew.wait_for_line("another one takes its place")
     with crew.client() as client:
         assert client.create()
     assert not [line for line in crew.lines() if "ERROR" in line]
@@ -287,7 +279,7 @@ def test_after_a_rotation_of_the_root_key_workers_are_replaced(
     for count in range(at_once, WORKERS + 1, at_once):
         for process in crew.processes[:at_once]:
             os.kill(process, signal.SIGKILL)
-        wait_for_line(crew, "was ended by SIGKILL", count)
+        crew.wait_for_line("was ended by SIGKILL", count)
         wait_for_all_workers(crew, watched)
     with crew.client() as client:
         assert client.create()
@@ -338,7 +330,7 @@ def test_limits_hold_over_all_workers(crew: RunningServer) -> None:
         while not _connects(crew):
             pass
         assert sum(map(is_open, busy)) == 2
-    wait_for_line(crew, "3 connections")
+    crew.wait_for_line("3 connections")
 
 
 def _connects(server: RunningServer) -> bool:
