@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.lock import holder_of
 from kmipkit_server.store.root_keys import Entry, KeyWrapper, open_keys, read_entries
 from kmipkit_server.store.sql.key_tables import root_key_rows
 from kmipkit_server.store.sqlite import schema
@@ -63,13 +64,9 @@ def holder(lock: Path) -> int | None:
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.pread(descriptor, 20, 0).strip()
-        return int(text) if text.isdigit() else 0
+        return holder_of(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
-    return None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
