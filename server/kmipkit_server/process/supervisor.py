@@ -183,9 +183,13 @@ class Supervisor:
             self._events.flush()
 
     def _record(self, each: Occurrence) -> None:
-        """Have a refusal recorded by a worker, since the audit is theirs."""
-        for member in self.crew.taking()[:1]:
-            member.send(Refused(each.address, each.port, each.kind, each.text, each.further))
+        """Have a refusal recorded by a worker, since the audit is theirs.
+
+        A worker that has refused a connection records that itself before it closes it.
+        """
+        workers = self.crew.taking() or self.crew.serving()
+        for worker in [self.front.teller] if self.front.teller else workers[:1]:
+            worker.send(Refused(each.address, each.port, each.kind, each.text, each.further))
 
     async def _absent(self, _: bytes) -> bytes:
         """Which workers do not run, or do not answer."""

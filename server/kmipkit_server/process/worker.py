@@ -21,7 +21,6 @@ from kmipkit_server.metrics import merging
 from kmipkit_server.metrics.whole import FIGURES
 from kmipkit_server.net.connection import Connection
 from kmipkit_server.net.connection_log import Occurrence
-from kmipkit_server.net.events import ConnectionEvents
 from kmipkit_server.net.occupancy import make_room
 from kmipkit_server.process import orders as packed_orders
 from kmipkit_server.process import wire
@@ -38,12 +37,12 @@ from kmipkit_server.process.messages import (
     Drain,
     Failed,
     Farewell,
-    Happened,
     Kept,
     Leaving,
     Left,
     MakeRoom,
     Message,
+    Noted,
     Question,
     Ready,
     Refused,
@@ -51,6 +50,7 @@ from kmipkit_server.process.messages import (
     Taken,
 )
 from kmipkit_server.process.questions import NoAnswer, Questions
+from kmipkit_server.process.relayed_events import RelayedEvents
 from kmipkit_server.process.reloading import Reloading
 from kmipkit_server.process.wire import Silence
 from kmipkit_server.running import process, serving
@@ -125,19 +125,6 @@ class SharedPlaces:
         self.channel.send(Left(connection.number))
 
 
-class RelayedEvents(ConnectionEvents):
-    """What happens to connections, which the supervisor writes down: once for many alike."""
-
-    def __init__(self, channel: Channel) -> None:
-        super().__init__()
-        self._channel = channel
-
-    def write(self, level: int, address: str, port: int, kind: str, text: str) -> None:
-        """Tell the supervisor."""
-        if self.is_wanted(level, kind):
-            self._channel.send(Happened(level, address, port, kind, text))
-
-
 @dataclass(slots=True)
 class Stop:
     """Asked for by the supervisor, by its end, or by a signal to this process alone."""
@@ -173,6 +160,7 @@ class Worker:
         self._questions = Questions(channel)
         self._peers = ChannelPeers(number, self._questions)
         self._places = SharedPlaces(channel, self._peers)
+        self._events = RelayedEvents(channel)
         self._stop = Stop()
         self._begin: trio.Event = trio.Event()
         self._message: tuple[Begin, tuple[int, ...]] | None = None
@@ -220,7 +208,7 @@ class Worker:
                             Share(lock, orders.is_first),
                             monitoring,
                             self._places,
-                            RelayedEvents(self._channel),
+                            self._events,
                             self._announce_root_key,
                         ),
                     )
@@ -256,6 +244,8 @@ class Worker:
                 self._make_room(number, reason)
             case Refused(address, port, kind, text, further):
                 self._record(Occurrence(logging.WARNING, address, port, kind, text, further))
+            case Noted():
+                self._events.noted()
             case Drain(seconds):
                 self._stop.ask(seconds)
             case Question():
