@@ -56,6 +56,8 @@ class Revocations:
 
     files: RevocationFiles
     clock: Clock
+    warns: bool = True
+    """Whether the log has which lists were read, and which have expired."""
     _authorities: Sequence[bytes] = ()
     _lists: RevocationLists = field(default_factory=RevocationLists)
     _stamps: Stamps = field(default_factory=dict)
@@ -68,10 +70,15 @@ class Revocations:
 
     @classmethod
     def load(
-        cls, files: RevocationFiles, authorities: Sequence[bytes], clock: Clock
+        cls,
+        files: RevocationFiles,
+        authorities: Sequence[bytes],
+        clock: Clock,
+        *,
+        warns: bool = True,
     ) -> "Revocations":
         """Read the files for the first time. ConfigError if one is not usable."""
-        revocations = cls(files, clock)
+        revocations = cls(files, clock, warns)
         stamps = files.stamps()
         revocations._accept(load_lists(files, authorities), authorities, stamps)
         return revocations
@@ -168,14 +175,15 @@ class Revocations:
         except ConfigError as error:
             log.error("revocations not reloaded, the old ones stay in force: %s", error)
             return self._note_expirations()
-        log.info("revocations reloaded")
+        if self.warns:
+            log.info("revocations reloaded")
         return True
 
     def _note_expirations(self) -> bool:
         """Log which lists have expired, once a day; whether there are more of them than before."""
         now = self.clock()
         expired = self._lists.expired(now)
-        for each in expired.values():
+        for each in expired.values() if self.warns else ():
             warned = self._warned.get(each.path)
             if warned is None or now - warned >= WARNING_INTERVAL:
                 self._warned[each.path] = now

@@ -117,17 +117,24 @@ class TLSSettings:
     context: ssl.SSLContext
     revocations: Revocations
     clock: Clock
+    warns: bool = True
     further: tuple[x509.Certificate, ...] = ()
     """Authorities of clients that the files do not have: that of Re-Provision."""
     _for_all: tuple[TLSMaterial, ssl.SSLContext] | None = None
 
     @classmethod
-    def load(cls, files: TLSFiles, revocations: RevocationFiles, clock: Clock) -> "TLSSettings":
-        """The settings from the files. ConfigError names one that is not usable."""
+    def load(
+        cls, files: TLSFiles, revocations: RevocationFiles, clock: Clock, *, warns: bool = True
+    ) -> "TLSSettings":
+        """The settings from the files. ConfigError names one that is not usable.
+
+        ``warns`` says whether the log gets lines about them: one process does it for all that have the
+        same files.
+        """
         material = files.load()
         context = material.server_context()
-        loaded = Revocations.load(revocations, material.authorities(), clock)
-        settings = cls(files, material, context, loaded, clock)
+        loaded = Revocations.load(revocations, material.authorities(), clock, warns=warns)
+        settings = cls(files, material, context, loaded, clock, warns)
         settings.warn()
         return settings
 
@@ -177,5 +184,5 @@ class TLSSettings:
 
     def warn(self) -> None:
         """Log why clients may not accept the server's certificates."""
-        for text in self.material.warnings(self.clock):
+        for text in self.material.warnings(self.clock) if self.warns else ():
             log.warning("%s", text)

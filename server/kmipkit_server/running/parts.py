@@ -21,6 +21,7 @@ from kmipkit_server.engine.computing import Executor
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.engine.settings import Clock
+from kmipkit_server.engine.sightings import AllSightings
 from kmipkit_server.engine.warnings import Warnings
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.metrics import monitoring
@@ -91,13 +92,14 @@ async def open_parts(
     count = 1 if process is None else process.count
     is_first = process is None or process.share.is_first
     files = tls_files(config, clock, password)
-    tls = TLSSettings.load(files, revocation_files(config), clock)
+    number = peers_of(process).number
+    tls = TLSSettings.load(files, revocation_files(config), clock, warns=number == 1)
     vault = stores.open_root_key(config, may_create=not stores.exists(config))
     store = stores.open_store(
         config,
         vault,
         share=None if process is None else process.share,
-        worker=peers_of(process).number,
+        worker=number,
     )
     cleanup.callback(store.close)
     clock = SteadyClock(clock, store.newest_time)
@@ -106,7 +108,7 @@ async def open_parts(
     listen = config.listen
     sockets = open_port(listen.host, listen.port, cleanup) if listens else []
     notice = restored(config)
-    audit = await open_audit(config, store, clock, peers_of(process).number, count, notice)
+    audit = await open_audit(config, store, clock, number, count, notice)
     if is_first:
         settle(config)
     backups = open_backups(config, read().file, store, clock, audit)
@@ -149,6 +151,7 @@ async def open_parts(
             administration.Live(
                 dispatcher,
                 Sessions(listener, peers_of(process)),
+                AllSightings(dispatcher.server.state.sightings, peers_of(process), clock),
                 partial(validities, tls),
                 backups,
             ),
