@@ -18,6 +18,7 @@ from kmipkit_server.audit.service import Audit
 from kmipkit_server.config import Config
 from kmipkit_server.config.sections import AuditConfig, StoreConfig
 from kmipkit_server.engine.peers import ALONE
+from kmipkit_server.engine.sightings import AllSightings
 from kmipkit_server.identity.certificate import IdentityRule
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.application import WebRequest
@@ -72,7 +73,8 @@ class Administered(AuditedLaboratory):
             )
             backups = open_backups(self.config, None, self.store, clock, audit)
             sessions = Sessions(self.listener, ALONE)
-            live = Live(self.dispatcher, sessions, lambda: self.validities, backups)
+            sightings = AllSightings(self.dispatcher.server.state.sightings, ALONE, clock)
+            live = Live(self.dispatcher, sessions, sightings, lambda: self.validities, backups)
             parts = Parts(self.store, clock, lambda: self.config, live)
             self.api = Api(ROUTES, parts, audit.administration)
             return await work()

@@ -1,6 +1,5 @@
 """A server with several worker processes, as clients and operators see it, also when one is killed."""
 
-import fcntl
 import json
 import os
 import signal
@@ -18,6 +17,8 @@ import pytest
 from kmipkit_certs import files
 from kmipkit_certs.authority import Purpose
 from kmipkit_client import Client, OperationFailed, calls, messages
+from kmipkit_server.audit.query import Filter
+from kmipkit_server.audit.records import Event
 from monitoring import families, fetch, value
 from servers import ANSWER_TIMEOUT, RunningServer, exchange, read_message
 
@@ -158,15 +159,56 @@ def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_without_its_supervisor_no_worker_goes_on(crew: RunningServer) -> None:
-    """Otherwise a second start would find the port or the data directory in use."""
+    """To whoever comes next, it is one server that was killed: nothing is in use any longer."""
     crew.start()
     with crew.raw() as stream:
+        exchange(stream, QUERY)
         crew.kill()
+        listed = _run("-m", "kmipkit", "admin", "objects", "list", "--data-dir", str(crew.folder))
+        assert listed.returncode == 0, listed.stderr
         assert stream.recv(1) == b""
-    with (crew.folder / "objects.sqlite3.lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)  # which the last worker releases
-    crew.port = 0
+    crew.start()  # at the same port
+    crew.kill()
     crew.start()
+
+
+def test_a_refused_connection_is_in_log_and_audit_when_it_is_closed(crew: RunningServer) -> None:
+    """Also while the workers end, since what is told to the supervisor then must not be lost."""
+    crew.start()
+
+    def refusals() -> list[str]:
+        return [
+            each.entry.kind
+            for each in crew.records(Filter())
+            if each.entry.event is Event.CONNECTION
+        ]
+
+    with crew.raw() as stream:
+        stream.sendall(bytes(16))
+        while stream.recv(4096):
+            pass
+        assert [line for line in crew.lines() if "bad request" in line]
+        assert refusals() == ["bad request"]
+    with ExitStack() as cleanup:
+        busy = [cleanup.enter_context(crew.raw()) for _ in range(WORKERS)]
+        for stream in busy:
+            stream.sendall(QUERY[:40])
+        plain = [cleanup.enter_context(crew.connect()) for _ in range(WORKERS)]
+        for each in plain:
+            each.sendall(b"G")  # half of the first record of a handshake
+        crew.signal(signal.SIGTERM)
+        crew.wait_for_line("stopping: finishing")
+        for each in plain:
+            each.sendall(b"ET / HTTP/1.1\r\n\r\n")
+            with suppress(ConnectionResetError):
+                while each.recv(4096):
+                    pass
+        assert len([line for line in crew.lines() if "TLS handshake failed" in line]) == 1
+        assert refusals() == ["bad request", "TLS handshake failed"]
+        for stream in busy:
+            stream.sendall(QUERY[40:])
+            assert read_message(stream)
+    assert crew.reap() == 0
 
 
 def test_a_reload_is_for_all_workers_or_for_none(crew: RunningServer) -> None:
@@ -378,7 +420,9 @@ def test_metrics_are_those_of_all_workers_and_never_go_back(
     assert value(families(fetch(watched)), "kmipkit_worker_restarts_total") == 1
 
 
-def test_administrators_see_and_end_the_connections_of_all_workers(crew: RunningServer) -> None:
+def test_administrators_see_the_clients_of_all_workers_and_end_their_connections(
+    crew: RunningServer,
+) -> None:
     crew.start()
     admin = ("--server", f"127.0.0.1:{crew.port}", "--json")
     environment = {
@@ -398,6 +442,10 @@ def test_administrators_see_and_end_the_connections_of_all_workers(crew: Running
         assert all(map(is_open, streams))
         own = [each for each in ask("sessions", "list") if each.get("account") == "somebody"]
         assert len({each["number"] for each in own}) == 2 * WORKERS
+        others = [cleanup.enter_context(crew.raw(f"client {each}")) for each in range(WORKERS)]
+        assert all(map(is_open, others))
+        for listed in (ask("accounts", "list"), ask("certificates")):
+            assert {"client 0", "client 1", "somebody"} <= {each["name"] for each in listed}
         ask("sessions", "close", str(own[0]["number"]))
         assert sum(map(is_open, streams)) == 2 * WORKERS - 1
         [blocked] = ask("accounts", "block", "somebody")
@@ -445,8 +493,6 @@ def test_the_number_of_workers_may_change(crew: RunningServer) -> None:
     with crew.client() as client:
         client.create()
     crew.kill()
-    with (crew.folder / "objects.sqlite3.lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
     crew.arguments = ("--workers", "1")
     crew.start()
     assert crew.process is not None

@@ -212,7 +212,10 @@ class _Known:
 
         owners, blocked = await context.read(work)
         live = context.parts.live
-        connections = {} if live is None else await live.sessions.counts()
+        connections: Mapping[str, int] = {}
+        if live is not None:
+            connections = await live.sessions.counts()
+            await live.sightings.refresh()
         return cls(context, owners, blocked, connections, await context.parts.store.usages())
 
     def summary(self, owner: str) -> AccountSummary:

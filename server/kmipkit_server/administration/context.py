@@ -11,6 +11,7 @@ from kmipkit_server.backup.schedule import Backups
 from kmipkit_server.config import Config
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.settings import Clock
+from kmipkit_server.engine.sightings import AllSightings
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.sessions import Sessions
 from kmipkit_server.net.validity import Validity
@@ -87,6 +88,7 @@ class Live:
 
     dispatcher: Dispatcher
     sessions: Sessions
+    sightings: AllSightings
     validities: Callable[[], Iterable[Validity]]
     """The ends of the server's certificates, of the authorities and of the revocation lists."""
     backups: Backups

@@ -243,6 +243,8 @@ def summary(context: Context, listed: Listed) -> ObjectSummary:
 async def show_object(context: Context, request: ShowObject) -> ObjectDetails:
     """One object in the scope."""
     context.request.objects.append(request.id)
+    if context.parts.live is not None:
+        await context.parts.live.sightings.refresh()
 
     def find(reader: Inventory) -> Steps[tuple[Record, tuple[str, ...]]]:
         yield

@@ -51,6 +51,7 @@ class CertificateList(msgspec.Struct, frozen=True):
 
 async def list_certificates(context: Context, request: ListCertificates) -> CertificateList:
     """The ends in the scope. Administrators of a tenant see those of its clients only."""
+    await context.live.sightings.refresh()
     own = _of_server(context) if context.scope.is_server else ()
     found = sorted((*own, *_of_clients(context)), key=lambda each: each.expires)
     if request.days is not None:

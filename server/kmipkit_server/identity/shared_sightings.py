@@ -39,6 +39,7 @@ class _Stored(msgspec.Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Stored).decode
+_decode_all = msgspec.json.Decoder(list[_Stored]).decode
 
 
 async def share(store: Store, sightings: Sightings) -> None:
@@ -74,8 +75,7 @@ def _write(transaction: Transaction, *, own: Mapping[str, Sighting]) -> None:
             known.merge(*_unpack(entry))
         merged = known.of(account)
         assert merged is not None
-        certificates = tuple(merged.certificates.values())
-        content = _encode(_Stored(account, merged.last, certificates))
+        content = _encode(_stored(account, merged))
         expires = merged.last.replace(microsecond=0) + REMEMBER
         transaction.put_entry(Entry(SEEN, key, account, expires, content))
 
@@ -85,7 +85,24 @@ def _read(reader: Reader) -> list[tuple[str, Sighting]]:
 
 
 def _unpack(entry: Entry) -> tuple[str, Sighting]:
-    stored = _decode(entry.content)
+    return _found(_decode(entry.content))
+
+
+def pack(sightings: Sightings, since: datetime) -> bytes:
+    """The sightings that the store may not have yet, and those since a time, for another process."""
+    return _encode([_stored(*each) for each in sightings.recent(since)])
+
+
+def unpack(data: bytes) -> list[tuple[str, Sighting]]:
+    """Sightings of another process."""
+    return list(map(_found, _decode_all(data)))
+
+
+def _stored(account: str, sighting: Sighting) -> _Stored:
+    return _Stored(account, sighting.last, tuple(sighting.certificates.values()))
+
+
+def _found(stored: _Stored) -> tuple[str, Sighting]:
     sighting = Sighting(stored.last)
     for certificate in stored.certificates:
         sighting.certificates[bytes.fromhex(certificate.fingerprint)] = certificate

@@ -108,6 +108,12 @@ class Sightings:
         ordered = sorted(seen.items(), key=lambda each: each[1].last)
         own.certificates = OrderedDict(ordered[-MAX_CERTIFICATES:])
 
+    def recent(self, since: datetime) -> Iterator[tuple[str, Sighting]]:
+        """The accounts that have connected since a time, or since :meth:`take_changed`."""
+        for account, sighting in self._accounts.items():
+            if account in self._changed or sighting.last >= since:
+                yield account, sighting
+
     def of(self, account: str) -> Sighting | None:
         """What is known of an account; None if it has not connected."""
         return self._accounts.get(account)

@@ -14,6 +14,7 @@ from kmipkit_server.engine.asynchronous import LEASE
 from kmipkit_server.engine.exchange import AdmitAgain
 from kmipkit_server.engine.hooks import Permissions, Quotas
 from kmipkit_server.engine.seam import Seam
+from kmipkit_server.engine.sightings import AllSightings
 from kmipkit_server.identity import blocks, shared_guesses
 from kmipkit_server.identity.blocks import Block
 from kmipkit_server.identity.guessing import FREE_FAILURES
@@ -373,3 +374,25 @@ def test_processes_know_who_has_connected_to_others(both: Processes) -> None:
     assert set(one.accounts) == set(other.accounts) == {"ada", "bob"}
     assert [each.account for each in other.ending(both.now)] == ["ada"]
     assert both.run(lambda: exchange(both.all[0].store, one)) is None
+
+
+def test_an_administrator_sees_at_once_who_has_connected_to_other_processes(
+    both: Processes,
+) -> None:
+    """Through the store, it would be a minute later: also if the other one has just stored it."""
+    one, other = (process.state.sightings for process in both.all)
+    known, _ = (
+        AllSightings(process.state.sightings, process.dispatcher.peers, lambda: both.now)
+        for process in both.all
+    )
+
+    async def work() -> None:
+        other.note(Identity("bob"), both.now)
+        await known.refresh()
+        assert set(one.accounts) == {"bob"}
+        other.note(Identity("eve"), both.now)
+        await exchange(both.all[1].store, other)
+        await known.refresh()
+        assert set(one.accounts) == {"bob", "eve"}
+
+    both.run(work)
