@@ -129,17 +129,20 @@ def test_the_machine_is_lost_and_clients_go_on(
 
 
 def audit_records(folder: Path) -> list[Any]:
+    """The records of all workers."""
     return [
         decode(line)
-        for path in sorted((folder / "audit").glob("*.jsonl"))
+        for path in sorted((folder / "audit").rglob("*.jsonl"))
         for line in path.read_bytes().splitlines()
     ]
 
 
+@pytest.mark.parametrize(("workers", "workers_elsewhere"), [(1, 1), (2, 2), (2, 1)])
 def test_without_its_audit_log_a_restored_server_says_so(
-    own_server: RunningServer, tmp_path: Path
+    own_server: RunningServer, tmp_path: Path, workers: int, workers_elsewhere: int
 ) -> None:
-    """The new log verifies: it says which records are elsewhere."""
+    """The new logs of all workers verify: they say which records are elsewhere."""
+    own_server.arguments = ("--workers", str(workers))
     server = own_server.start()
     with server.client() as client:
         client.create()
@@ -149,15 +152,18 @@ def test_without_its_audit_log_a_restored_server_says_so(
         *("admin", "backup", "create", tmp_path / "backups", "-r", recipient, "--no-audit"),
         *("--data-dir", server.folder),
     )
-    elsewhere = RunningServer(tmp_path / "elsewhere")
+    elsewhere = RunningServer(tmp_path / "elsewhere", ("--workers", str(workers_elsewhere)))
     run("admin", "backup", "restore", tmp_path / "backups", elsewhere.folder, "-i", key)
     elsewhere.start()
     with elsewhere.client() as client:
         assert client.locate().ids
     elsewhere.end()
     assert "intact" in run("admin", "audit", "verify", "--data-dir", elsewhere.folder)
-    [lost] = [each for each in audit_records(elsewhere.folder) if each.event is Event.LOST]
-    assert lost.count
+    records = audit_records(elsewhere.folder)
+    lost = [each for each in records if each.event is Event.LOST]
+    assert len(lost) == workers
+    assert all(each.count for each in lost)
+    assert len([each for each in records if each.event is Event.RESTORED]) == 1
 
 
 def test_a_backup_while_the_server_writes_takes_none_of_its_answers(

@@ -174,7 +174,7 @@ def test_without_its_supervisor_no_worker_goes_on(crew: RunningServer) -> None:
 
 def test_a_refused_connection_is_in_log_and_audit_when_it_is_closed(crew: RunningServer) -> None:
     """Also while the workers end, since what is told to the supervisor then must not be lost."""
-    crew.start()
+    with_settings(crew, f"[listen]\ndrain_seconds = {ANSWER_TIMEOUT}\n").start()
 
     def refusals() -> list[str]:
         return [
@@ -193,6 +193,7 @@ def test_a_refused_connection_is_in_log_and_audit_when_it_is_closed(crew: Runnin
         busy = [cleanup.enter_context(crew.raw()) for _ in range(WORKERS)]
         for stream in busy:
             stream.sendall(QUERY[:40])
+            wait_until_read(stream)
         plain = [cleanup.enter_context(crew.connect()) for _ in range(WORKERS)]
         for each in plain:
             each.sendall(b"G")  # half of the first record of a handshake

@@ -63,6 +63,8 @@ class Restored(NamedTuple):
     """The time whose state it has."""
     has_log: bool
     """Whether it has the audit log."""
+    is_recorded: bool = False
+    """Whether another log of the server has the record of it."""
 
     def record(self, now: datetime) -> Record:
         """What the log says of it."""
@@ -157,7 +159,7 @@ def mend(
                 )
             ]
         )
-    if restored is not None:
+    if restored is not None and not restored.is_recorded:
         audit.append([restored.record(clock())])
 
 

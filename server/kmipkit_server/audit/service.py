@@ -124,14 +124,17 @@ class Audit:
         return cls(settings, audit, Outbox(audit, clock, outbox, settings.key), clock, chain, sinks)
 
     @staticmethod
-    async def settle(settings: AuditSettings, store: Store, clock: Clock) -> None:
-        """Add what a log lacks to which no process writes any longer; the store must be serving.
+    async def settle(
+        settings: AuditSettings, store: Store, clock: Clock, restored: Restored | None = None
+    ) -> None:
+        """Add what a log lacks to which no process writes; the store must be serving.
 
-        Such as that of a third worker, if it was killed, and there are two now.
+        Such as that of a third worker, if it was killed, and there are two now. After a restore, all
+        logs may lack something.
         """
         _, outbox = await store.run(partial(_read_settings, log=settings.key))
-        if outbox or not was_stopped(settings.directory):
-            audit = await Audit.start(settings, store, clock)
+        if restored is not None or outbox or not was_stopped(settings.directory):
+            audit = await Audit.start(settings, store, clock, restored=restored)
             await audit._save_anchor(store, clears=True)
             await audit.stop(store)
 

@@ -13,6 +13,7 @@ from kmipkit_server.administration import context as administration
 from kmipkit_server.administration.api import Api
 from kmipkit_server.administration.routes import Routes
 from kmipkit_server.administration.table import ROUTES
+from kmipkit_server.audit.recovery import Restored
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.config import Config, address
 from kmipkit_server.config.effective import is_development, notified_accounts
@@ -38,7 +39,7 @@ from kmipkit_server.running.limits import connection_limits_of
 from kmipkit_server.running.process import Process, peers_of
 from kmipkit_server.service import stores
 from kmipkit_server.service.audit import open_audit, recorded_refusals
-from kmipkit_server.service.backup import open_backups, restored, settle
+from kmipkit_server.service.backup import open_backups, restored_from
 from kmipkit_server.service.key_rotation import recorder
 from kmipkit_server.service.policy import PolicyFile
 from kmipkit_server.service.reload import Certificates, Reloader, Values
@@ -66,6 +67,8 @@ class Parts:
     """How many processes the server has."""
     is_first: bool
     """Whether it does what the start of a server has to do once."""
+    restored: Restored | None
+    """What the server was restored from before this start; only the first process is told."""
     renewal: Renewal | None
     """None for certificates that the server has not made itself; and in the test mode, whose time is
     not that of its clients."""
@@ -107,10 +110,8 @@ async def open_parts(
     listens = process is None and (control is None or control.listens)
     listen = config.listen
     sockets = open_port(listen.host, listen.port, cleanup) if listens else []
-    notice = restored(config)
-    audit = await open_audit(config, store, clock, number, count, notice)
-    if is_first:
-        settle(config)
+    restored = restored_from(config) if is_first else None
+    audit = await open_audit(config, store, clock, number, count, restored)
     backups = open_backups(config, read().file, store, clock, audit)
     queue = Notifications(frozenset(notified_accounts(config)), is_stored=True)
     rule = IdentityRule(config.identity.source, config.identity.accounts)
@@ -202,6 +203,7 @@ async def open_parts(
         reloader,
         count,
         is_first,
+        restored,
         renewal,
         rotator,
         control,

@@ -23,6 +23,7 @@ from kmipkit_server.operations.rotation import Rotation
 from kmipkit_server.running.background import notifier_of, notify, run_deferred
 from kmipkit_server.running.parts import Parts
 from kmipkit_server.service.audit import settle_others
+from kmipkit_server.service.backup import settle
 from kmipkit_server.service.client_certificates import watch_clients
 from kmipkit_server.service.ready import Ready, ready
 from kmipkit_server.store.base import Reader, Store
@@ -106,7 +107,8 @@ async def _serve(parts: Parts, announce: Announce, stop: Stop) -> None:
             nursery.start_soon(audit.send)
         await _restore(store, monitored.dispatcher, monitored.tls, monitored.clock)
         if parts.is_first:
-            await settle_others(config, store, monitored.clock, parts.count)
+            await settle_others(config, store, monitored.clock, parts.count, parts.restored)
+            settle(config)
             for line in await parts.reloader.store(config):
                 log.info("%s", line)
         async with _monitored(parts), trio.open_nursery() as serving:

@@ -73,14 +73,22 @@ def check_audit(config: Config) -> None:
         tuple(_sinks(config.audit))
 
 
-async def settle_others(config: Config, store: Store, clock: Clock, workers: int) -> None:
-    """Complete the logs of workers that there are no longer; the store must be serving."""
+async def settle_others(
+    config: Config, store: Store, clock: Clock, workers: int, restored: Restored | None
+) -> None:
+    """Complete the logs of workers that there are no longer; the store must be serving.
+
+    After a restore, also those of the workers that begin next, which do not know of it: the first one
+    has recorded it.
+    """
     if not config.audit.enabled:
         return
+    if restored is not None:
+        workers, restored = 1, restored._replace(is_recorded=True)
     active = {name_of(each) for each in range(1, workers + 1)}
     for name in await store.run(partial(known_logs, node=node_of_logs(config))):
         if name not in active:
-            await Audit.settle(_settings(config, name), store, clock)
+            await Audit.settle(_settings(config, name), store, clock, restored)
 
 
 def _settings(config: Config, name: str) -> AuditSettings:

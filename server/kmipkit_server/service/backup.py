@@ -16,7 +16,7 @@ from kmipkit_server.store.sqlite.snapshot import remove_leftovers
 log = logging.getLogger("kmipkit.server")
 
 
-def restored(config: Config) -> Restored | None:
+def restored_from(config: Config) -> Restored | None:
     """What the data directory was restored from, unless an earlier start has recorded it."""
     notice = read_notice(config.store.directory)
     if notice is None:
