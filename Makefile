@@ -43,8 +43,9 @@ test-postgresql: $(STAMP)
 VERSIONS_SELECTION := not long and not standard
 
 # What starts the real server, again with several workers.
+WORKERS_TESTS := $(addprefix tests/,integration attacks interop docs)
 test-workers: $(STAMP)
-	KMIPKIT_SERVER_WORKERS=3 $(PYTEST) -m '$(SELECTION)' tests/integration tests/attacks tests/interop tests/docs $(PYTEST_ARGS)
+	KMIPKIT_SERVER_WORKERS=3 $(PYTEST) -m '$(SELECTION)' $(WORKERS_TESTS) $(PYTEST_ARGS)
 
 # Key servers and databases fail in turn while clients work; a table follows. As root, on Linux.
 MINUTES ?= 60
