@@ -62,7 +62,7 @@ class Checking:
         self.password = password
         self.now = now
         self.findings = findings
-        self.holder = inspection.holder(lock_file(self.config.database))
+        self.holder = inspection.holder(lock_file(self.config.database), seconds=0)
         """The process of the server that uses the directory now."""
 
     def is_stated(self, setting: str) -> bool:

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from kmipkit_server.store.base import StoreError
-from kmipkit_server.store.lock import holder_of
+from kmipkit_server.store.lock import ENDING_SECONDS, holder_of
 from kmipkit_server.store.root_keys import Entry, KeyWrapper, open_keys, read_entries
 from kmipkit_server.store.sql.key_tables import root_key_rows
 from kmipkit_server.store.sqlite import schema
@@ -57,14 +57,17 @@ def require_no_root_key(place: str, key_wrapper: KeyWrapper) -> Iterator[str]:
     )
 
 
-def holder(lock: Path) -> int | None:
-    """The process that has locked a database; None if there is none."""
+def holder(lock: Path, seconds: float = ENDING_SECONDS) -> int | None:
+    """The process that has locked a database; None if there is none.
+
+    ``seconds`` is how long the workers of a server that was killed have to end.
+    """
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        return holder_of(descriptor, fcntl.LOCK_SH)
+        return holder_of(descriptor, fcntl.LOCK_SH, seconds)
     finally:
         os.close(descriptor)
 
