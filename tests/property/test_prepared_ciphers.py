@@ -1,8 +1,8 @@
 """Encrypt and Decrypt with prepared answers respond as they do without: the same bytes.
 
-A loss otherwise: data that is encrypted with another key or IV than the response says, so that nobody can
-decrypt it; a key that is used after it was revoked, or beyond its Protect Stop Date; the data of another
-client in a response.
+A loss otherwise: data that is encrypted with another key or IV than the response says, so that nobody
+can decrypt it; a key that is used after it was revoked, or beyond its Protect Stop Date; the data of
+another client in a response.
 """
 
 import tempfile
