@@ -26,6 +26,7 @@ from kmipkit.keys.parameters import Parameters
 from kmipkit.model.attributes import CryptographicParameters, UsageLimits
 from kmipkit.model.codec import encode
 from kmipkit.model.payloads.crypto import DecryptRequest, EncryptRequest
+from kmipkit.model.payloads.lifecycle import ArchiveRequest, RecoverRequest
 from kmipkit.spec.enums import (
     BlockCipherMode,
     CryptographicAlgorithm,
@@ -66,9 +67,8 @@ CHANGES: tuple[Callable[[str], Call[Any]], ...] = (
     lambda identifier: calls.revoke(
         identifier, RevocationReasonCode.CESSATION_OF_OPERATION, None, None
     ),
-    lambda identifier: calls.set_attribute(
-        identifier, Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.ENCRYPT
-    ),
+    lambda identifier: calls.raw(Operation.ARCHIVE, ArchiveRequest(unique_identifier=identifier)),
+    lambda identifier: calls.raw(Operation.RECOVER, RecoverRequest(unique_identifier=identifier)),
     lambda identifier: calls.set_attribute(
         identifier, Tag.PROTECT_STOP_DATE, START + timedelta(seconds=1)
     ),
