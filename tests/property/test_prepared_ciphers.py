@@ -141,11 +141,12 @@ def message(
         "cryptographic_parameters": mode,
         **{name: value for name, value in values.items() if value is not None},
     }
-    operation, kind = Operation.ENCRYPT, EncryptRequest
     if decrypts:
-        operation, kind = Operation.DECRYPT, DecryptRequest
         fields |= encrypted(version, mode, values, spoils)
-    request = client_messages.request(version, [calls.raw(operation, kind(**fields))])
+        call = calls.raw(Operation.DECRYPT, DecryptRequest(**fields))
+    else:
+        call = calls.raw(Operation.ENCRYPT, EncryptRequest(**fields))
+    request = client_messages.request(version, [call])
     return encode(request, version, strict=False)
 
 
