@@ -36,13 +36,8 @@ from kmipkit_server.engine.handing_over import HandingOver, PeerEnded
 from kmipkit_server.engine.part_places import PartPlaces, place_of
 from kmipkit_server.engine.peers import ALONE, Peers
 from kmipkit_server.engine.plan import Plan, Planner
-from kmipkit_server.engine.prepared import (
-    Match,
-    NotRepeated,
-    Outdated,
-    PreparedAnswers,
-    Repetition,
-)
+from kmipkit_server.engine.prepared import Match, PreparedAnswers
+from kmipkit_server.engine.repetition import NotRepeated, Outdated, Repetition
 from kmipkit_server.engine.request import (
     CriticalExtension,
     Request,
