@@ -75,6 +75,17 @@ def encrypt(
             General Failure for such a Tag Length.
     """
     prepared = prepare_encryption(key, algorithm, parameters, iv, additional_data, random)
+    return _sealed(prepared, key, parameters, data, additional_data, random)
+
+
+def _sealed(
+    prepared: "Prepared",
+    key: bytes,
+    parameters: Parameters,
+    data: bytes,
+    additional_data: bytes,
+    random: Random,
+) -> Encrypted:
     rule = prepared.rule
     padded = pad(prepared.padding, data, rule.block, random) if rule.pads else data
     _check_length(rule, padded)
@@ -103,6 +114,17 @@ def decrypt(
             wrong parameters or altered data; else as :func:`encrypt`.
     """
     prepared = prepare_decryption(key, algorithm, parameters, iv, additional_data, tag)
+    return _opened(prepared, key, parameters, data, additional_data, tag)
+
+
+def _opened(
+    prepared: "Prepared",
+    key: bytes,
+    parameters: Parameters,
+    data: bytes,
+    additional_data: bytes,
+    tag: bytes | None,
+) -> bytes:
     rule = prepared.rule
     if rule.pads:
         check_whole_blocks(rule, len(data))
@@ -149,6 +171,45 @@ class Prepared:
     generated_iv: bytes | None = None
     """The same IV if it was generated."""
     tag_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What requests have in common that differ in values of the same lengths only.
+
+    One of them has been carried out, with a key of the same length: so the checks that do not depend on
+    values have been made, and are not made again.
+    """
+
+    rule: Rule
+    padding: PaddingMethod
+    tag_length: int
+    parameters: Parameters
+
+    @classmethod
+    def of(cls, key: bytes, algorithm: CryptographicAlgorithm, parameters: Parameters) -> "Pattern":
+        """The pattern of requests with a key of this length."""
+        rule = _rule(key, algorithm, parameters)
+        tag_length = _tag_length(rule, parameters.tag_length)
+        return cls(rule, _padding(rule, parameters), tag_length, parameters)
+
+    def encrypt(
+        self, key: bytes, data: bytes, iv: bytes | None, additional_data: bytes, random: Random
+    ) -> Encrypted:
+        """See :func:`encrypt`."""
+        parameters, generated = self.parameters, None
+        if iv is None:
+            iv = _random_iv(self.rule, parameters, random)
+            generated = iv or None
+        prepared = Prepared(self.rule, self.padding, iv, generated, self.tag_length)
+        return _sealed(prepared, key, parameters, data, additional_data, random)
+
+    def decrypt(
+        self, key: bytes, data: bytes, iv: bytes | None, additional_data: bytes, tag: bytes | None
+    ) -> bytes:
+        """See :func:`decrypt`."""
+        prepared = Prepared(self.rule, self.padding, iv or b"")
+        return _opened(prepared, key, self.parameters, data, additional_data, tag)
 
 
 def prepare_encryption(

@@ -4,7 +4,6 @@ A loss otherwise: a key that was revoked, destroyed, archived or made sensitive 
 same; somebody gets the key of another account; the audit log lacks a request.
 """
 
-import re
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,18 +16,13 @@ from hypothesis import strategies as st
 from kmipkit_client import calls, opaque_object, private_key, secret_data, symmetric_key
 from kmipkit_client import messages as client_messages
 from kmipkit_client.calls import Call
-from kmipkit_server.engine.dispatcher import Dispatcher
-from kmipkit_server.engine.hooks import Permissions
-from kmipkit_server.engine.prepared import PreparedAnswers
-from kmipkit_server.engine.seam import Hook, Seam
-from kmipkit_server.identity.identity import Identity
-from laboratory import START, Laboratory
+from laboratory import START
 from lengths import examples
+from prepared_comparison import Comparison
 
 from bench.costly import rsa_bytes
 from kmipkit.model.attribute import VendorName
 from kmipkit.model.codec import encode
-from kmipkit.model.envelope import decode_response
 from kmipkit.model.messages import RequestMessage
 from kmipkit.model.payloads.attributes import GetAttributesRequest
 from kmipkit.model.payloads.get import GetRequest
@@ -125,51 +119,6 @@ _steps = st.lists(
 )
 
 
-class Noting(Hook):
-    """Notes what a hook sees of each message."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-    def before(self, call: Any, row: Any, item: Any) -> None:
-        self.seen.append((call.operation, call.identity.name, row.operation, item))
-
-    def after(self, call: Any, row: Any, item: Any) -> None:
-        self.seen.append((call.has_loaded, call.named, row.operation, item))
-
-    def finished(self, batch: Any, item: Any, result: Any) -> None:
-        self.seen.append((item, result.operation, result.result_status, result.result_reason))
-
-    def responding(self, exchange: Any) -> None:
-        self.seen.append((exchange.identity.name, exchange.request, exchange.now))
-        self.seen += [set(each) for each in exchange.objects]
-
-    def answered(self, exchange: Any) -> None:
-        self.seen += [(each.operation, each.result_status) for each in exchange.results]
-
-
-class Nothing(PreparedAnswers):
-    """Keeps no answer."""
-
-    def keep(self, *_: Any) -> None:
-        pass
-
-
-class Counting(PreparedAnswers):
-    """Counts the requests for which there was an answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found, find = 0, self.find
-
-        def count(data: bytes) -> Any:
-            prepared = find(data)
-            self.found += prepared is not None
-            return prepared
-
-        self.find = count  # type: ignore[method-assign, assignment]
-
-
 def message(payload: Any, version: Any, header: Any, item_id: bytes) -> bytes:
     operation = Operation.GET if isinstance(payload, GetRequest) else Operation.GET_ATTRIBUTES
     request: RequestMessage = client_messages.request(version, [calls.raw(operation, payload)])
@@ -182,70 +131,26 @@ def message(payload: Any, version: Any, header: Any, item_id: bytes) -> bytes:
     )
 
 
-def without_number(data: bytes) -> bytes:
-    """A response without the number of its Server Correlation Value."""
-    return re.sub(rb"[0-9a-f]{32}-[0-9a-f]{12}", b"value", data)
-
-
-class Comparison:
-    """One store with two dispatchers: one with prepared answers, and one that keeps none."""
-
-    def __init__(self, folder: Path) -> None:
-        self.laboratory = laboratory = Laboratory(folder, hooks=())
-        self.hooks = (Noting(), Noting())
-        self.answers = Counting()
-        self.dispatchers = tuple(
-            Dispatcher(
-                store=laboratory.store,
-                server=laboratory.dispatcher.server,
-                accounts=laboratory.dispatcher.accounts,
-                clock=laboratory.dispatcher.clock,
-                seam=Seam((Permissions(), hook)),
-                prepared=answers,
-            )
-            for hook, answers in zip(self.hooks, (self.answers, Nothing()), strict=True)
-        )
-
-    async def change(self, call: Call[Any]) -> Any:
-        """Carry out an operation of the owner."""
-        data = encode(client_messages.request(V2_1, [call]), V2_1)
-        answer = await self.dispatchers[1].respond(data, Identity("me"))
-        response, _ = decode_response(answer.data)
-        return getattr(response.batch_items[0].response_payload, "unique_identifier", None)
-
-    async def ask(self, data: bytes, name: str) -> None:
-        """The same request to both, whose answers must be the same."""
-        for hook in self.hooks:
-            hook.seen.clear()
-        answers = [
-            without_number((await dispatcher.respond(data, Identity(name))).data)
-            for dispatcher in self.dispatchers
-        ]
-        assert answers[0] == answers[1]
-        fast, ordinary = (hook.seen for hook in self.hooks)
-        # What the first one has begun in vain, hooks have seen before.
-        assert fast[-len(ordinary) :] == ordinary
-
-    async def carry_out(self, steps: list[Any]) -> None:
-        async with self.laboratory.serving():
-            keys = [await self.change(call) for call in OBJECTS]
-            assert None not in keys
-            asked_before: list[tuple[bytes, str]] = []
-            for kind, number, detail in steps:
-                if kind == "ask":
-                    payload, version, header, item_id, name, times = detail
-                    payload = payload.replace(unique_identifier=keys[number])
-                    data = message(payload, version, header, item_id)
-                    asked_before.append((data, name))
-                    for _ in range(times):
-                        await self.ask(data, name)
-                elif kind == "change":
-                    await self.change(detail(keys[number]))
-                elif kind == "wait":
-                    self.laboratory.pass_time(seconds=1)
-                for data, name in asked_before[-4:] if kind != "ask" else ():
-                    await self.ask(data, name)
-                    await self.ask(data, name)
+async def carry_out(comparison: Comparison, steps: list[Any]) -> None:
+    async with comparison.laboratory.serving():
+        keys = [await comparison.change(call) for call in OBJECTS]
+        assert None not in keys
+        asked_before: list[tuple[bytes, str]] = []
+        for kind, number, detail in steps:
+            if kind == "ask":
+                payload, version, header, item_id, name, times = detail
+                payload = payload.replace(unique_identifier=keys[number])
+                data = message(payload, version, header, item_id)
+                asked_before.append((data, name))
+                for _ in range(times):
+                    await comparison.ask(data, name)
+            elif kind == "change":
+                await comparison.change(detail(keys[number]))
+            elif kind == "wait":
+                comparison.laboratory.pass_time(seconds=1)
+            for data, name in asked_before[-4:] if kind != "ask" else ():
+                await comparison.ask(data, name)
+                await comparison.ask(data, name)
 
 
 @settings(max_examples=examples(60))
@@ -254,7 +159,7 @@ def test_prepared_answers_are_those_of_the_ordinary_way(steps: list[Any]) -> Non
     with tempfile.TemporaryDirectory() as folder:
         comparison = Comparison(Path(folder))
         try:
-            trio.run(comparison.carry_out, steps)
+            trio.run(carry_out, comparison, steps)
         finally:
             comparison.laboratory.close()
         target(comparison.answers.found)
@@ -270,7 +175,7 @@ def test_most_of_these_answers_are_prepared() -> None:
             ("ask", number, each) for number in (0, 1, 2, 4, 5, 6) for each in (plain, attributes)
         ]
         try:
-            trio.run(comparison.carry_out, steps)
+            trio.run(carry_out, comparison, steps)
         finally:
             comparison.laboratory.close()
         assert comparison.answers.found >= 5 * len(steps)

@@ -77,7 +77,7 @@ class Batch:
         tenant = self.identity.tenant
         # Without tenants, a store has nothing that the rules do not know.
         self.store = part_of(store, tenant) if tenant or server.state.tenants else store
-        self.transaction = self.store if isinstance(self.store, Transaction) else None
+        self.transaction = self.store.transaction
         """The store for writing; None on a read-only view."""
         self.is_single = is_single
         """Whether the message has one item only."""

@@ -36,13 +36,8 @@ from kmipkit_server.engine.handing_over import HandingOver, PeerEnded
 from kmipkit_server.engine.part_places import PartPlaces, place_of
 from kmipkit_server.engine.peers import ALONE, Peers
 from kmipkit_server.engine.plan import Plan, Planner
-from kmipkit_server.engine.prepared import (
-    NotRepeated,
-    Outdated,
-    Prepared,
-    PreparedAnswers,
-    Repetition,
-)
+from kmipkit_server.engine.prepared import Match, PreparedAnswers
+from kmipkit_server.engine.repetition import NotRepeated, Outdated, Repetition
 from kmipkit_server.engine.request import (
     CriticalExtension,
     Request,
@@ -264,7 +259,7 @@ class Dispatcher:
         response would be true. A message that a peer has handed over stays here.
         """
         exchange = Exchange(identity, self.clock(), self.server.state.revision)
-        prepared = self.prepared.find(data)
+        prepared = self.prepared.find(data) or self.prepared.find_similar(data)
         try:
             request = prepared.request if prepared is not None else await self._read(data)
             if len(request.items) > 1 or request.later:
@@ -298,7 +293,7 @@ class Dispatcher:
         self,
         request: Request,
         exchange: Exchange,
-        prepared: Prepared | None,
+        prepared: Match | None,
         plan: Plan | None,
         data: bytes,
     ) -> Answer:
@@ -481,21 +476,21 @@ class Dispatcher:
             batch.repeated,
         )  # fmt: skip
 
-    async def _repeat(self, prepared: Prepared, exchange: Exchange) -> Answer | None:
+    async def _repeat(self, match: Match, exchange: Exchange) -> Answer | None:
         """The prepared answer to a request, if it is still right and the client may have it."""
-        if prepared.server is not self.server:
+        if match.prepared.server is not self.server:
             return None
-        repetition = Repetition(prepared, self.seam, self.message_limits, exchange)
+        repetition = Repetition(match, self.seam, self.message_limits, exchange)
         try:
             batch = await self.store.run(
                 repetition.read, account=exchange.identity.name, on_commit=repetition.publish
             )
         except Outdated:
-            self.prepared.forget(prepared.data)
+            self.prepared.forget(match.prepared.key)
             return None
         except (NotRepeated, StateChanged, StoreError):
             return None
-        exchange.objects, exchange.prepared_notes = batch.objects, prepared.notes
+        exchange.objects, exchange.prepared_notes = batch.objects, match.prepared.notes
         return Answer(batch.results, message=batch.message)
 
     async def _due_for(self, request: Request, identity: Identity) -> list[DeferredRequest]:

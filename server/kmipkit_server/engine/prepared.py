@@ -12,66 +12,74 @@ ordinary way, also each refusal.
 
 What is kept: requests without credentials, and responses without the key. The key is opened and put into
 its place each time, so that nothing is left of it once it is destroyed.
+
+Some responses follow from values of the request, as the output of Encrypt does from its Data. Then the
+request is recognized by all of its bytes but these values, the operation computes the values of the
+response, and neither of them is kept (:class:`.Varying`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from kmipkit.errors import OperationError
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
-from kmipkit_server.engine.batch import Batch
-from kmipkit_server.engine.budget import MessageLimits
-from kmipkit_server.engine.call import Call, SeparateChange, WriteRequired
-from kmipkit_server.engine.exchange import Exchange
+from kmipkit.model.structure import field_names
+from kmipkit_server.engine.gaps import Gaps, Parts, cut, find_gaps
 from kmipkit_server.engine.registry import ServedOperation
-from kmipkit_server.engine.repeatable import Repeatable
+from kmipkit_server.engine.repeatable import Repeatable, Values, Varying
 from kmipkit_server.engine.request import Request, UnreadableItem
-from kmipkit_server.engine.response import Answer, framed
-from kmipkit_server.engine.response_header import response_header
-from kmipkit_server.engine.seam import Seam
+from kmipkit_server.engine.response import Answer
 from kmipkit_server.engine.server import Server
-from kmipkit_server.store.base import Reader
 
 MAX_REQUEST = 512
-"""Bytes of a request that is kept."""
+"""Bytes of a request that are kept."""
 MAX_RESPONSE = 4096
-"""Bytes of a response that is kept."""
+"""Bytes of a response that are kept."""
 MAX_PREPARED = 4096
 """Answers that are kept."""
+MAX_VARYING = 16 * 1024
+"""Bytes of a request whose values are another ones each time."""
+MAX_SHAPES = 4
+"""In how many places requests of the same length may have their values."""
+
+Key = bytes | Parts
+"""What a request is recognized by: all of its bytes, or those outside of its gaps."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Prepared:
-    """The answer to one request."""
+    """The answer to one request, or to requests that differ in some values."""
 
     server: Server
     """The server whose settings it had."""
-    data: bytes
-    """The bytes of the request."""
+    key: Key
     request: Request
-    item: RequestBatchItem
+    """The request; without the values that are another ones each time."""
     row: ServedOperation
     repeatable: Repeatable
-    """What must still be true; without the secret."""
-    secret_size: int
-    before: bytes
-    """The encoded item of the response, as far as the secret; all of it if there is none."""
-    after: bytes
+    """What must still be true; without the secret and the values."""
+    parts: Parts
+    """The encoded item of the response, before, between and after the secret or the values."""
+    sizes: tuple[int, ...]
+    """The lengths of the secret or the values."""
     result: ResponseBatchItem
     """The result without its payload, for hooks."""
     objects: tuple[str, ...]
     """The objects of the request and its response, for hooks."""
     notes: dict[Any, Any] = field(default_factory=dict)
     """What hooks keep for the next time: it follows from the request and these objects."""
+    make: "_Requests | None" = None
+    """Makes the requests with other values; None if there are none."""
 
 
-class NotRepeated(Exception):
-    """The message must go the ordinary way."""
+class Match(NamedTuple):
+    """A prepared answer, and the request for which it was found."""
 
-
-class Outdated(NotRepeated):
-    """The object is another one than when the answer was prepared."""
+    prepared: Prepared
+    request: Request
+    item: RequestBatchItem
+    values: Values = ()
+    """The values of the request that are another ones each time."""
 
 
 class PreparedAnswers:
@@ -79,34 +87,80 @@ class PreparedAnswers:
 
     def __init__(self, maximum: int = MAX_PREPARED) -> None:
         self._maximum = maximum
-        self._prepared: dict[bytes, Prepared] = {}
+        self._prepared: dict[Key, Match] = {}
         self.find = self._prepared.get
-        """The answer to a request; None if there is none."""
+        """The answer to a request that has come in the same bytes; None if there is none."""
+        self._shapes: dict[int, dict[Gaps, None]] = {}
+        """Where requests have their values, by the length of the request."""
         self._seen: set[int] = set()
         """Hashes of requests that came once: most requests do not come again."""
 
     def __len__(self) -> int:
         return len(self._prepared)
 
+    def find_similar(self, data: bytes) -> Match | None:
+        """The answer to a request that differs in its values only; None if there is none."""
+        for gaps in self._shapes.get(len(data), ()):
+            key, values = cut(data, gaps)
+            found = self._prepared.get(key)
+            if found is not None:
+                prepared = found.prepared
+                assert prepared.make is not None
+                request, item = prepared.make.with_values(values)
+                return Match(prepared, request, item, values)
+        return None
+
     def keep(self, data: bytes, request: Request, answer: Answer, server: Server) -> None:
         """Prepare the answer to a request that has just been answered, if it may come again."""
-        if answer.repeated is None or len(data) > MAX_REQUEST or not _is_plain(request):
+        repeated = answer.repeated
+        if repeated is None or not _is_plain(request):
             return
-        digest = hash(data)
+        varying = repeated.repeatable.varying
+        key: Key = data
+        gaps: Gaps = ()
+        if varying is not None:
+            found = _gaps_of(data, request, varying)
+            if found is None:
+                return
+            gaps, (key, _) = found, cut(data, found)
+        if _size(key) > MAX_REQUEST:
+            return
+        digest = hash(key)
         if digest not in self._seen:
             if len(self._seen) >= 2 * self._maximum:
                 self._seen.clear()
             self._seen.add(digest)
             return
-        prepared = _prepare(data, request, answer, server)
-        if prepared is not None:
+        match = _prepare(key, request, answer, server)
+        if match is not None:
             if len(self._prepared) >= self._maximum:
                 self.forget(next(iter(self._prepared)))
-            self._prepared[data] = prepared
+            self._prepared[key] = match
+            if gaps:
+                self._note_shape(len(data), gaps)
 
-    def forget(self, data: bytes) -> None:
+    def _note_shape(self, length: int, gaps: Gaps) -> None:
+        shapes = self._shapes.setdefault(length, {})
+        shapes[gaps] = None
+        if len(shapes) > MAX_SHAPES:
+            del shapes[next(iter(shapes))]
+
+    def forget(self, key: Key) -> None:
         """Remove the answer to a request."""
-        self._prepared.pop(data, None)
+        self._prepared.pop(key, None)
+
+
+def _size(key: Key) -> int:
+    return len(key) if isinstance(key, bytes) else sum(map(len, key))
+
+
+def _gaps_of(data: bytes, request: Request, varying: Varying) -> Gaps | None:
+    """Where a request has its values; None if that is not certain."""
+    [item] = request.items
+    if len(data) > MAX_VARYING or isinstance(item, UnreadableItem):
+        return None
+    payload = item.request_payload
+    return find_gaps(data, [(tag, getattr(payload, name)) for name, tag in varying.fields])
 
 
 def _is_plain(request: Request) -> bool:
@@ -121,25 +175,29 @@ def _is_plain(request: Request) -> bool:
     )
 
 
-def _prepare(data: bytes, request: Request, answer: Answer, server: Server) -> Prepared | None:
+def _prepare(key: Key, request: Request, answer: Answer, server: Server) -> Match | None:
     repeated = answer.repeated
     [item], [result], [objects] = request.items, answer.results, answer.objects
     assert repeated is not None
     assert not isinstance(item, UnreadableItem)
-    repeatable, secret = repeated.repeatable, repeated.repeatable.secret
-    before, after = repeated.encoded, b""
-    if secret:
-        at = before.find(secret)
-        if at < 0 or at != before.rfind(secret):
-            return None  # its place is not certain
-        before, after = before[:at], before[at + len(secret) :]
-    if len(before) + len(after) > MAX_RESPONSE:
+    repeatable, varying = repeated.repeatable, repeated.repeatable.varying
+    if varying is None:
+        gaps = _place_of(repeated.encoded, repeatable.secret)
+        make = None
+    else:
+        gaps = find_gaps(repeated.encoded, varying.results)
+        make = _Requests(request, item, [name for name, _ in varying.fields])
+        varying = Varying(varying.fields, (), varying.compute)
+        request, item = make.with_values((b"",) * len(varying.fields))
+    if gaps is None:
+        return None  # a place is not certain
+    parts, values = cut(repeated.encoded, gaps)
+    if sum(map(len, parts)) > MAX_RESPONSE:
         return None
-    return Prepared(
+    prepared = Prepared(
         server=server,
-        data=data,
+        key=key,
         request=request,
-        item=item,
         row=repeated.row,
         repeatable=Repeatable(
             repeatable.load,
@@ -147,76 +205,56 @@ def _prepare(data: bytes, request: Request, answer: Answer, server: Server) -> P
             repeatable.since,
             repeatable.until,
             offset=repeatable.offset,
+            varying=varying,
         ),
-        secret_size=len(secret),
-        before=before,
-        after=after,
+        parts=parts,
+        sizes=tuple(map(len, values)),
         result=result.replace(response_payload=None),
         objects=tuple(dict.fromkeys(objects)),
+        make=make,
+    )
+    return Match(prepared, request, item)
+
+
+def _place_of(encoded: bytes, secret: bytes) -> Gaps | None:
+    """Where the secret is, if there is one; None if that is not certain."""
+    if not secret:
+        return ()
+    at = encoded.find(secret)
+    if at < 0 or at != encoded.rfind(secret):
+        return None
+    return ((at, at + len(secret)),)
+
+
+class _Requests:
+    """Makes requests that are the same but for some values of their payload."""
+
+    __slots__ = (
+        "_header",
+        "_item",
+        "_item_type",
+        "_names",
+        "_payload",
+        "_payload_type",
+        "_version",
     )
 
+    def __init__(self, request: Request, item: RequestBatchItem, names: Iterable[str]) -> None:
+        self._version, self._header = request.version, request.header
+        self._names = tuple(names)
+        self._payload_type: type[Any] = type(item.request_payload)
+        self._payload = _fields_of(item.request_payload, *self._names)
+        self._item_type = type(item)
+        self._item = _fields_of(item, "request_payload")
 
-class Repetition:
-    """A message that is answered with a prepared answer."""
-
-    __slots__ = ("_exchange", "_limits", "_prepared", "_seam")
-
-    def __init__(
-        self, prepared: Prepared, seam: Seam, limits: MessageLimits, exchange: Exchange
-    ) -> None:
-        self._prepared = prepared
-        self._seam = seam
-        self._limits = limits
-        self._exchange = exchange
-
-    def read(self, store: Reader) -> Batch:
-        """The batch of the message, with its response. NotRepeated if it must go the ordinary way.
-
-        Any error of a check has the same meaning: the ordinary way has it again, and says so.
-        """
-        prepared, exchange = self._prepared, self._exchange
-        item, row = prepared.item, prepared.row
-        batch = Batch(prepared.server, exchange, prepared.request.version, store, is_single=True)
-        call = Call(batch, row.operation)
-        try:
-            for before in self._seam.before:
-                before(call, row, item)
-            encoded = self._encoded(call, item.request_payload)
-            for after in self._seam.after:
-                after(call, row, item)
-        except (OperationError, WriteRequired, SeparateChange):
-            raise NotRepeated from None
-        if call.notes or call.obligations:
-            raise NotRepeated  # the policy has more to say than yes
-        batch.message = framed(response_header(call.version, exchange, 1), *encoded)
-        if len(batch.message) > self._limits.response:
-            raise NotRepeated
-        batch.results.append(prepared.result)
-        batch.objects.append(prepared.objects)
-        return batch
-
-    def _encoded(self, call: Call, payload: Any) -> tuple[bytes, ...]:
-        """The parts of the encoded item."""
-        prepared = self._prepared
-        repeatable = prepared.repeatable
-        record = repeatable.load(call, payload).record
-        if record.version != repeatable.version or not _holds(repeatable, call.now):
-            raise Outdated
-        if not prepared.secret_size:
-            return (prepared.before,)
-        material, at = record.material, repeatable.offset
-        if material is None:
-            raise Outdated
-        return prepared.before, material[at : at + prepared.secret_size], prepared.after
-
-    def publish(self, batch: Batch) -> None:
-        """Call the hooks after the run."""
-        batch.publish()
-        for finished in self._seam.finished:
-            finished(batch, self._prepared.item, self._prepared.result)
+    def with_values(self, values: Values) -> tuple[Request, RequestBatchItem]:
+        """The request with these values, and its item."""
+        payload = self._payload_type(**self._payload, **dict(zip(self._names, values, strict=True)))
+        item = self._item_type(request_payload=payload, **self._item)
+        return Request(self._version, self._header, (item,)), item
 
 
-def _holds(repeatable: Repeatable, now: datetime) -> bool:
-    """Whether the state of the object is the same by the clock."""
-    until = repeatable.until
-    return repeatable.since <= now and (until is None or now < until)
+def _fields_of(structure: Any, *without: str) -> dict[str, Any]:
+    """The values of the fields of a structure, but for some."""
+    names = field_names(type(structure))
+    return {name: getattr(structure, name) for name in names if name not in without}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from kmipkit.spec.tags import Tag
+
 
 class Stored(Protocol):
     """The record of an object in the store."""
@@ -26,6 +28,27 @@ class Loaded(Protocol):
         """Its record."""
 
 
+Values = tuple[bytes, ...]
+"""The contents of byte strings in a message, in their order."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Varying:
+    """That the response has values which follow from values of the request, such as an output.
+
+    A request that differs in these values only, each of the same length, gets a response that differs
+    in its values only.
+    """
+
+    fields: tuple[tuple[str, Tag], ...]
+    """The fields of the payload with the values, in the order of the message."""
+    results: tuple[tuple[Tag, bytes], ...]
+    """The values of the response, in the order of the message."""
+    compute: Callable[[Any, Any, Values], Values | None]
+    """The values of the response from the call, the object and the values of the request. None or
+    OperationError if the request must go the ordinary way."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Repeatable:
     """That the response follows from the request and from one object.
@@ -40,8 +63,10 @@ class Repeatable:
     """The version of the object's record."""
     since: datetime
     until: datetime | None
-    """When its state changes by itself; None for never."""
+    """When its state, or what it may be used for, changes by itself; None for never."""
     secret: bytes = b""
     """The part of the response that nobody may keep, if there is one: it is in the material, too."""
     offset: int = 0
     """Where it is in the material."""
+    varying: Varying | None = None
+    """What is another one each time."""

@@ -3,11 +3,12 @@
 See :mod:`kmipkit_server.engine.prepared`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from kmipkit_server.engine.call import Call
-from kmipkit_server.engine.repeatable import Repeatable
+from kmipkit_server.engine.repeatable import Repeatable, Varying
 from kmipkit_server.objects.access import load
 from kmipkit_server.objects.managed import Managed
 
@@ -34,11 +35,28 @@ def note_repeatable(call: Call, managed: Managed, secret: bytes = b"") -> None:
     )
 
 
+def note_varying(
+    call: Call, managed: Managed, varying: Varying, dates: Iterable[datetime | None]
+) -> None:
+    """Note that the response follows from its request, the object and its state, as ``varying`` says.
+
+    ``dates`` are those at which the object may begin or cease to be used.
+    """
+    version = managed.record.version
+    if version is None or not call.batch.is_single:
+        return
+    until = _first_after(managed.now, (_change_of_state(managed), *dates))
+    call.repeatable = Repeatable(_load_named, version, call.now, until, varying=varying)
+
+
 def _load_named(call: Call, request: Any) -> Managed:
     return load(call, request.unique_identifier)
 
 
 def _change_of_state(managed: Managed) -> datetime | None:
     """When the state changes by itself (KMIP 1.4 §3.22); None for never."""
-    dates = (managed.record.activation, managed.record.deactivation)
-    return min((date for date in dates if date is not None and date > managed.now), default=None)
+    return _first_after(managed.now, (managed.record.activation, managed.record.deactivation))
+
+
+def _first_after(now: datetime, dates: Iterable[datetime | None]) -> datetime | None:
+    return min((date for date in dates if date is not None and date > now), default=None)

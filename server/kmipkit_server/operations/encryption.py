@@ -45,6 +45,7 @@ from kmipkit_server.objects.usage import (
     permitted_parameters,
     require_use,
 )
+from kmipkit_server.operations.prepared_ciphers import note_decryption, note_encryption
 
 
 def _algorithm(managed: Managed) -> CryptographicAlgorithm:
@@ -242,6 +243,8 @@ def encrypt(call: Call, request: EncryptRequest) -> EncryptResponse:
     else:
         parameters = permitted_parameters(call, managed, request.cryptographic_parameters, ENCRYPT)
         result = ENCRYPTERS[managed.object_type](call, managed, parameters, request)
+        attaches_tag = not _has_tag_field(call)
+        note_encryption(call, managed, request, parameters, result, attaches_tag=attaches_tag)
     allocate(call, managed, len(call.part_data(request)), objects=0 if state else 1)
     if not _has_tag_field(call):
         result = result.with_attached_tag()
@@ -268,6 +271,8 @@ def decrypt(call: Call, request: DecryptRequest) -> DecryptResponse:
     else:
         parameters = permitted_parameters(call, managed, request.cryptographic_parameters, DECRYPT)
         data = DECRYPTERS[managed.object_type](call, managed, parameters, request)
+        tag_follows = _tag_follows(call, request)
+        note_decryption(call, managed, request, parameters, data, tag_follows=tag_follows)
     return DecryptResponse(
         unique_identifier=call.returns(managed.id),
         data=_unless_empty(call.returns_data(data), request),

@@ -12,7 +12,7 @@ from kmipkit_server.policy.versions import (
     UnreadableVersion,
     active_version,
 )
-from kmipkit_server.store.base import Damaged, Reader, Transaction
+from kmipkit_server.store.base import Damaged, Reader
 from kmipkit_server.store.revision import DAMAGED, read_revision
 
 log = logging.getLogger("kmipkit.server")
@@ -53,7 +53,7 @@ class ActivePolicies:
         by_tenant = self._by_revision.get(revision)
         if by_tenant is None:
             by_tenant = self._remember(revision)
-        if not (self._has_policy or isinstance(reader, Transaction)):
+        if not (self._has_policy or reader.transaction):
             self._has_policy = True
         documents = by_tenant.get(tenant)
         if documents is None:

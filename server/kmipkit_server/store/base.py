@@ -331,6 +331,11 @@ class DueRotation(NamedTuple):
 class Reader(ABC):
     """A view of the committed state. All methods raise StoreError if the store fails."""
 
+    @property
+    def transaction(self) -> "Transaction | None":
+        """The view itself if it can be changed; each request asks, which isinstance() makes dear."""
+        return None
+
     @abstractmethod
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier. Damaged if it was changed in the database."""
@@ -401,6 +406,11 @@ class Reader(ABC):
 
 class Transaction(Reader):
     """A view with changes, which others see after the commit."""
+
+    @property
+    def transaction(self) -> "Transaction":
+        """Itself."""
+        return self
 
     @abstractmethod
     def insert(self, record: Record) -> None:
