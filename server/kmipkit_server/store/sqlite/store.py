@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from types import GeneratorType
 from typing import Any, Self, TypeVar
 
 import trio
 
+from kmipkit_server.fairness.shared_loop import RESOLUTION, shared_loop
 from kmipkit_server.store.base import Reader, ReadingTooLong, Store, StoreError, Usage, Vanished
 from kmipkit_server.store.counters import StoreFigures
 from kmipkit_server.store.key_rotation import Rotations
@@ -79,16 +81,21 @@ class SQLiteStore(Store):
         """Run a piece of work; see :meth:`.base.Store.run`."""
         if writes:
             submit = self._writer.submit if self._database.durability is None else self._write
-            return await submit(work, slow=slow, on_commit=on_commit)
+            return await submit(work, slow=slow, account=account, on_commit=on_commit)
         try:
             if slow:
                 result = await self._read_slowly(work, account)
             else:
                 try:
+                    begun = perf_counter()
                     outcome: Any = work(self._reader)
                     # Most work is one step: a task switch, or even a coroutine, would cost it time.
-                    is_done = not isinstance(outcome, GeneratorType)
-                    result = outcome if is_done else await finish(outcome)
+                    if isinstance(outcome, GeneratorType):
+                        result = await finish(outcome, account)
+                    else:
+                        result = outcome
+                        if perf_counter() - begun >= RESOLUTION:
+                            shared_loop().owe(account, perf_counter() - begun)
                 except (ReadingTooLong, Vanished):
                     result = await self._read_slowly(work, account)
         finally:
@@ -204,10 +211,11 @@ class SQLiteStore(Store):
         work: Callable[[Any], _Result | Steps[_Result]],
         *,
         slow: bool,
+        account: str,
         on_commit: Callable[[_Result], None] | None,
     ) -> _Result:
         try:
-            return await self._writer.submit(work, slow=slow, on_commit=on_commit)
+            return await self._writer.submit(work, slow=slow, account=account, on_commit=on_commit)
         except Exception:
             # A refusal is not committed, but may be due to what others have just committed.
             durability = self._database.durability
