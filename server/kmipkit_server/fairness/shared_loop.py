@@ -26,6 +26,10 @@ RESOLUTION = 0.001
 LONGEST_REST = 0.05
 """The longest rest, in seconds: whoever asked may have gone by then."""
 
+CREDIT = 0.05
+"""Seconds by which an account may have used less than the others, at most, when its turn comes: one that
+returns must not keep the others waiting for as long as it was away."""
+
 MEMORY = 0.1
 """Seconds for which other accounts count as asking after they have asked."""
 
@@ -56,7 +60,7 @@ class SharedLoop:
         self._used: dict[str, float] = {}
         """Seconds that the long work of each account has used, while some of it waits."""
         self._least = 0.0
-        """What the account had used that went on last: those that come now begin with it."""
+        """What the account had used that went on last: those that are new begin with it."""
         self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
         self._is_giving_way = False
 
@@ -67,7 +71,8 @@ class SharedLoop:
 
     async def give_way(self, account: str, used: float) -> None:
         """Let others go first, after work for an account has used the loop for so many seconds."""
-        self._used[account] = max(self._used.get(account, 0.0), self._least) + used
+        least = self._least
+        self._used[account] = max(self._used.get(account, least), least - CREDIT) + used
         if self._is_giving_way:
             await self._wait(account)
         self._is_giving_way = True
