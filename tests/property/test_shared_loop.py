@@ -1,4 +1,4 @@
-"""Whatever long work there is: one slice at a time, for each account the same, and rests for the others."""
+"""Long work, whatever there is: one slice at a time, the same for each account, rests for the others."""
 
 from collections import Counter
 

@@ -42,7 +42,7 @@ def test_work_does_not_rest_if_nobody_else_asks(loop: VirtualLoop) -> None:
 
 
 def test_work_rests_as_long_as_it_has_used_while_others_ask(loop: VirtualLoop) -> None:
-    """A client that sends a request after each answer would otherwise find the loop occupied each time."""
+    """A client that sends a request after each answer would otherwise find it occupied each time."""
 
     async def test() -> None:
         for _ in range(20):
@@ -54,7 +54,7 @@ def test_work_rests_as_long_as_it_has_used_while_others_ask(loop: VirtualLoop) -
 
 
 def test_short_rests_are_added_up(loop: VirtualLoop) -> None:
-    """The loop cannot sleep for a part of a millisecond: it would rest three times as long as it works."""
+    """The loop cannot sleep for a part of a millisecond: it would rest three times as long."""
 
     async def test() -> None:
         for _ in range(100):
@@ -99,7 +99,7 @@ def test_those_who_have_arrived_go_first(loop: VirtualLoop) -> None:
 def test_one_slice_runs_at_a_time_however_many_connections_have_long_work(
     loop: VirtualLoop,
 ) -> None:
-    """A hundred connections of one client would otherwise run a hundred slices before others go first."""
+    """A hundred connections of one client would otherwise run a hundred slices at a time."""
     passes: list[int] = []
 
     async def connection() -> None:
@@ -118,7 +118,7 @@ def test_one_slice_runs_at_a_time_however_many_connections_have_long_work(
 
 
 def test_the_account_that_has_used_least_goes_on_first(loop: VirtualLoop) -> None:
-    """A client with a hundred connections would otherwise get a hundred times as much as one with one."""
+    """A client with a hundred connections would otherwise get a hundred times as much."""
     order: list[str] = []
 
     async def connection(account: str, number: int) -> None:

@@ -55,6 +55,8 @@ class SQLiteStore(Store):
         self._places = Places(READING_THREADS)
         self._threads = trio.CapacityLimiter(READING_THREADS)
         self._idle_readers: list[SQLiteReader] = []
+        self._clock = perf_counter
+        """That of the event loop that serves the store."""
         self._contents: tuple[Usage, dict[str, int]] = Usage(), {}
         """What the store has, as it was last read for metrics."""
 
@@ -87,15 +89,16 @@ class SQLiteStore(Store):
                 result = await self._read_slowly(work, account)
             else:
                 try:
-                    begun = perf_counter()
+                    begun = self._clock()
                     outcome: Any = work(self._reader)
                     # Most work is one step: a task switch, or even a coroutine, would cost it time.
                     if isinstance(outcome, GeneratorType):
                         result = await finish(outcome, account)
                     else:
                         result = outcome
-                        if perf_counter() - begun >= RESOLUTION:
-                            shared_loop().owe(account, perf_counter() - begun)
+                        used = self._clock() - begun
+                        if used >= RESOLUTION:
+                            shared_loop().owe(account, used)
                 except (ReadingTooLong, Vanished):
                     result = await self._read_slowly(work, account)
         finally:
@@ -153,6 +156,7 @@ class SQLiteStore(Store):
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until :meth:`stop`, also if that was called before this task began to run."""
+        self._clock = shared_loop().clock
         try:
             if not self._database.is_unchecked:
                 await self._writer.run(task_status, self.journal)
