@@ -27,8 +27,11 @@ LONGEST_REST = 0.05
 """The longest rest, in seconds: whoever asked may have gone by then."""
 
 CREDIT = 0.05
-"""Seconds by which an account may have used less than the others, at most, when its turn comes: one that
-returns must not keep the others waiting for as long as it was away."""
+"""Seconds by which an account counts as having used less than the others, at most: one that returns must
+not keep the others waiting for as long as it was away."""
+
+ACCOUNTS = 256
+"""Accounts that are remembered until those are forgotten that have used little."""
 
 MEMORY = 0.1
 """Seconds for which other accounts count as asking after they have asked."""
@@ -58,9 +61,9 @@ class SharedLoop:
         self._debts: dict[str, float] = {}
         """Seconds that accounts have used at a stretch, and for which they have not given way so far."""
         self._used: dict[str, float] = {}
-        """Seconds that the long work of each account has used, while some of it waits."""
+        """Seconds that the long work of accounts has used; others count as having all their credit."""
         self._least = 0.0
-        """What the account had used that went on last: those that are new begin with it."""
+        """What all those have used that have had long work of late."""
         self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
         self._is_giving_way = False
 
@@ -71,8 +74,10 @@ class SharedLoop:
 
     async def give_way(self, account: str, used: float) -> None:
         """Let others go first, after work for an account has used the loop for so many seconds."""
-        least = self._least
-        self._used[account] = max(self._used.get(account, least), least - CREDIT) + used
+        self._charge(account, used)
+        await self._take_turn(account, used)
+
+    async def _take_turn(self, account: str, used: float) -> None:
         if self._is_giving_way:
             await self._wait(account)
         self._is_giving_way = True
@@ -82,7 +87,7 @@ class SharedLoop:
             if rest:
                 await self._sleep(rest)
         finally:
-            self._pass_on()
+            self._pass_on(account)
         self._went_on(account)
 
     async def hand_over(self, account: str) -> None:
@@ -106,10 +111,15 @@ class SharedLoop:
         return bool(self._debts)
 
     async def settle(self, account: str) -> None:
-        """Give way for what an account owes."""
+        """Give way for what an account owes, unless it has used much less than others."""
         debt = self._debts.pop(account, 0.0)
         if debt:
-            await self.give_way(account, debt)
+            self._charge(account, debt)
+            if self._used[account] >= self._least - CREDIT / 2:
+                await self._take_turn(account, debt)
+
+    def _charge(self, account: str, used: float) -> None:
+        self._used[account] = max(self._used.get(account, 0.0), self._least - CREDIT) + used
 
     @staticmethod
     async def let_others_run() -> None:
@@ -142,17 +152,18 @@ class SharedLoop:
             if not lot and self._waiting.get(account) is lot:
                 del self._waiting[account]
 
-    def _pass_on(self) -> None:
-        """Have the work of another account give way next, before it goes on."""
-        waiting = [account for account, lot in self._waiting.items() if lot]
-        if not waiting:
-            self._is_giving_way = False
-            self._used.clear()
-            self._least = 0.0
-            return
-        account = min(waiting, key=self._used.__getitem__)
-        self._least = self._used[account]
-        self._waiting[account].unpark()
+    def _pass_on(self, account: str) -> None:
+        """Have other work give way next, before it goes on."""
+        used = self._used
+        waiting = [each for each, lot in self._waiting.items() if lot]
+        least = min(used[each] for each in (account, *waiting))
+        self._least = max(self._least, least)
+        self._is_giving_way = bool(waiting)
+        if waiting:
+            self._waiting[min(waiting, key=used.__getitem__)].unpark()
+        elif len(used) > ACCOUNTS:
+            floor = self._least - CREDIT
+            self._used = {each: number for each, number in used.items() if number > floor}
 
 
 _shared_loop: trio.lowlevel.RunVar[SharedLoop] = trio.lowlevel.RunVar("shared_loop")

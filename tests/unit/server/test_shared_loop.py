@@ -3,6 +3,7 @@
 import pytest
 import trio
 from kmipkit_server.fairness.shared_loop import (
+    ACCOUNTS,
     LONGEST_REST,
     MEMORY,
     RESOLUTION,
@@ -181,6 +182,37 @@ def test_a_long_answer_is_paid_for_by_the_next_request(loop: VirtualLoop) -> Non
         await shared.settle("bulk")
         assert loop.rests == [pytest.approx(5 * MILLISECOND)]
         assert not shared.has_debts
+
+    loop.run(test)
+
+
+def test_whoever_has_used_little_does_not_wait(loop: VirtualLoop) -> None:
+    """A request that takes a moment longer, now and then, must not wait for those who always do so."""
+
+    async def test() -> None:
+        await slices(loop, "bulk", 1000, MILLISECOND)
+        loop.ask("other")
+        for _ in range(10):
+            loop.shared.owe("modest", 2 * MILLISECOND)
+            begun = loop.passes
+            await loop.shared.settle("modest")
+            assert loop.passes == begun
+        for _ in range(10):
+            loop.shared.owe("modest", 2 * MILLISECOND)
+            await loop.shared.settle("modest")
+        assert loop.passes > begun, "it is not modest any longer"
+
+    loop.run(test)
+
+
+def test_accounts_that_have_used_little_are_forgotten(loop: VirtualLoop) -> None:
+    """The memory of a server must not grow with all the accounts that it has had."""
+
+    async def test() -> None:
+        for number in range(3 * ACCOUNTS):
+            await slices(loop, f"account {number}", 1, MILLISECOND)
+            await slices(loop, "bulk", 1, MILLISECOND)
+        assert len(loop.shared._used) <= ACCOUNTS + 1
 
     loop.run(test)
 
