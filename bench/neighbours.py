@@ -75,9 +75,9 @@ def _add_attributes(ask: costly.Ask) -> Iterator[list[Call[Any]]]:
         ]
 
 
-def _get_large(ask: costly.Ask) -> Iterator[list[Call[Any]]]:
+def _get_large(number: int, ask: costly.Ask) -> Iterator[list[Call[Any]]]:
     identifier = ask(calls.register(opaque_object(bytes(1_000_000)), None, None, None))
-    return itertools.repeat([calls.get(identifier, None, None, None)] * 600)
+    return itertools.repeat([calls.get(identifier, None, None, None)] * number)
 
 
 def _creates(_: costly.Ask) -> Iterator[list[Call[Any]]]:
@@ -92,7 +92,8 @@ ATTACKS: dict[str, Callable[[costly.Ask], Iterator[list[Call[Any]]]]] = {
     "Sign, RSA-4096": partial(_sign, 4096),
     f"500 Locates of {OBJECTS:,} objects": _locate,
     "400 Add Attributes on one object": _add_attributes,
-    "600 Gets of 1 MB": _get_large,
+    "600 Gets of 1 MB": partial(_get_large, 600),
+    "Get of 1 MB": partial(_get_large, 1),
     "1,000 Creates": _creates,
 }
 """The messages of each attack, after what it prepares."""

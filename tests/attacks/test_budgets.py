@@ -33,12 +33,12 @@ def _large_object(made: Laboratory) -> str:
     return identifier
 
 
-@pytest.mark.parametrize("size", [0, 1 << 30], ids=["decoded in a thread", "decoded at once"])
+@pytest.mark.parametrize("size", [0, 1 << 30], ids=["decoded item by item", "decoded at once"])
 def test_a_message_has_a_number_of_items(
     tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message of a megabyte may have 30,000 items, and take minutes."""
-    monkeypatch.setattr(dispatcher, "LARGE_MESSAGE", size)
+    monkeypatch.setattr(dispatcher, "SMALL_MESSAGE", size)
     with laboratory(tmp_path, items=3) as made:
         made.batch(*[costly.create] * 3)
         assert reasons(made.batch(*[costly.create] * 4))[0] == "SERVER_LIMIT_EXCEEDED"

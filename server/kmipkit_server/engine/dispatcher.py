@@ -9,9 +9,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
-
-import trio
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.envelope import decode_response, peek_version
@@ -33,6 +30,7 @@ from kmipkit_server.engine.exchange import AdmitAgain, Exchange, StateChanged
 from kmipkit_server.engine.execution import Complete, Execution
 from kmipkit_server.engine.following import Following
 from kmipkit_server.engine.handing_over import HandingOver, PeerEnded
+from kmipkit_server.engine.large_requests import SMALL_MESSAGE, LargeRequests
 from kmipkit_server.engine.part_places import PartPlaces, place_of
 from kmipkit_server.engine.peers import ALONE, Peers
 from kmipkit_server.engine.plan import Plan, Planner
@@ -42,7 +40,6 @@ from kmipkit_server.engine.request import (
     CriticalExtension,
     Request,
     check_header,
-    count_items,
     read_request,
     require_no_critical_extension,
     require_version,
@@ -67,9 +64,6 @@ from kmipkit_server.tenants.book import ClaimedTwice
 from kmipkit_server.tenants.tenant import TenantLimits
 
 log = logging.getLogger("kmipkit.server")
-
-LARGE_MESSAGE = 64 * 1024
-"""Bytes of a request from which on it is decoded in a thread."""
 
 
 @dataclass(slots=True)
@@ -102,8 +96,7 @@ class Dispatcher:
     _client_planner: Planner = field(init=False)
     _handing_over: HandingOver = field(init=False)
     _is_restored: bool = False
-    _reading: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(2))
-    """The threads that decode large requests."""
+    _reading: LargeRequests = field(default_factory=LargeRequests)
     _version_log: VersionLog = field(default_factory=VersionLog)
 
     def __post_init__(self) -> None:
@@ -261,7 +254,7 @@ class Dispatcher:
         exchange = Exchange(identity, self.clock(), self.server.state.revision)
         prepared = self.prepared.find(data) or self.prepared.find_similar(data)
         try:
-            request = prepared.request if prepared is not None else await self._read(data)
+            request = prepared.request if prepared is not None else await self._read(data, identity)
             if len(request.items) > 1 or request.later:
                 self._check_unusual(request, identity)
         except (RemoteProtocolError, OperationError) as error:
@@ -398,14 +391,14 @@ class Dispatcher:
         if request.later:
             self._version_log.report(identity.name, request)
 
-    async def _read(self, data: bytes) -> Request:
+    async def _read(self, data: bytes, identity: Identity) -> Request:
         """Decode a request. OperationError for a version that is not offered, or too many items."""
-        if len(data) < LARGE_MESSAGE:
+        if len(data) <= SMALL_MESSAGE:
             request = read_request(data, self.limits, strict=self.strict)
         else:
-            require_count(count_items(data), self.message_limits)
-            read = partial(read_request, data, self.limits, strict=self.strict)
-            request = await trio.to_thread.run_sync(read, limiter=self._reading)
+            request = await self._reading.read(
+                data, self.limits, self.message_limits, identity.name, strict=self.strict
+            )
         require_version(request, self.server.settings.versions)
         return request
 

@@ -139,13 +139,19 @@ class Execution:
                 pass
         try:
             return await store.run(
-                self._write, writes=True, slow=plan.slow, on_commit=self._publish
+                self._write,
+                writes=True,
+                slow=plan.slow,
+                account=self._identity.name,
+                on_commit=self._publish,
             )
         except StoreError as error:
             if plan.writes:
                 raise
             try:
-                batch = await store.run(self._read_only, on_commit=self._publish)
+                batch = await store.run(
+                    self._read_only, account=self._identity.name, on_commit=self._publish
+                )
             except WriteRequired:
                 raise error from None
             log.warning("%s: answered, but not noted in the store: %s", self._identity.name, error)

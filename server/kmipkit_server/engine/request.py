@@ -9,7 +9,6 @@ speak 1.0 and page each Locate with Offset Items, which came with 1.3. Unless th
 what such a client means is clear and is carried out. Responses never have it.
 """
 
-import struct
 from dataclasses import dataclass
 
 from kmipkit.errors import Cause, OperationError, RemoteProtocolError
@@ -25,9 +24,6 @@ from kmipkit.spec.versions import VERSIONS, Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.limits import Limits
 from kmipkit.ttlv.tree import Item
-
-_HEAD = struct.Struct(">II")
-_BATCH_ITEM = Tag.BATCH_ITEM << 8 | ItemType.STRUCTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +55,15 @@ def read_request(data: bytes, limits: Limits, *, strict: bool = False) -> Reques
     With ``strict``, what only a later version has is refused.
     """
     try:
-        message, version = decode_request(data, limits=limits, judge=_refuse if strict else _stop)
+        message, version = decode_request(data, limits=limits, judge=judge_of(strict))
     except RemoteProtocolError:
         return _read_parts(data, limits, strict)
     return Request(version, message.request_header, message.batch_items)
+
+
+def judge_of(strict: bool) -> VersionJudge:
+    """Decides about what only later versions have, as far as that is clear from it alone."""
+    return _refuse if strict else _stop
 
 
 def _refuse(_error: RemoteProtocolError) -> bool:
@@ -88,16 +89,6 @@ def require_version(request: Request, offered: tuple[Version, ...]) -> None:
             f"KMIP {request.version} is not supported; supported versions are {supported}",
             cause=Cause.UNSUPPORTED_VERSION,
         )
-
-
-def count_items(data: bytes) -> int:
-    """The batch items of a message, counted without decoding them; any number if it is malformed."""
-    count, at = 0, 8
-    while at + 8 <= len(data):
-        number, length = _HEAD.unpack_from(data, at)
-        count += number == _BATCH_ITEM
-        at += 8 + length + -length % 8
-    return count
 
 
 def _read_parts(data: bytes, limits: Limits, strict: bool) -> Request:

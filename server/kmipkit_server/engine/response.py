@@ -132,8 +132,8 @@ def message(
 
 def framed(*parts: bytes) -> bytes:
     """The message of an encoded header and encoded items, or of the parts of these."""
-    content = b"".join(parts)
-    return _STRUCTURE.pack(_RESPONSE_MESSAGE, len(content)) + content
+    # One copy of a response that may be large.
+    return b"".join((_STRUCTURE.pack(_RESPONSE_MESSAGE, sum(map(len, parts))), *parts))
 
 
 class Repeated(NamedTuple):

@@ -66,6 +66,11 @@ class Connection:
         return self.waiting_for != HANDSHAKE
 
     @property
+    def account(self) -> str:
+        """The name of its account; empty until that is known."""
+        return "" if self.identity is None else self.identity.name
+
+    @property
     def silent_since(self) -> float | None:
         """When it began to wait for its peer; None while it waits for the server."""
         timeout = self.timeouts.get(self.waiting_for)

@@ -13,6 +13,7 @@ from kmipkit.errors import Cause, OperationError, RemoteProtocolError
 from kmipkit.spec.versions import Version
 from kmipkit_server.engine.exchange import AdmitAgain
 from kmipkit_server.engine.response import Response
+from kmipkit_server.fairness.shared_loop import shared_loop
 from kmipkit_server.identity.certificate import IdentityRule, NoIdentity
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.application import Application, WebRequest
@@ -33,7 +34,7 @@ from kmipkit_server.net.http import HTTPFraming, Reply
 from kmipkit_server.net.occupancy import Occupancy
 from kmipkit_server.net.responder import Responder
 from kmipkit_server.net.revocation import Revocations
-from kmipkit_server.net.transport import TLSStream
+from kmipkit_server.net.transport import PART, TLSStream
 
 log = logging.getLogger("kmipkit.server")
 
@@ -71,12 +72,13 @@ class Services(Protocol):
 class Conversation:
     """Serves one connection."""
 
-    __slots__ = ("_connection", "_services", "_stream")
+    __slots__ = ("_connection", "_services", "_shared", "_stream")
 
     def __init__(self, services: Services, stream: TLSStream, connection: Connection) -> None:
         self._services = services
         self._stream = stream
         self._connection = connection
+        self._shared = shared_loop()
 
     async def serve(self) -> None:
         """Serve the connection, from its handshake until the client closes it."""
@@ -205,7 +207,7 @@ class Conversation:
 
     async def _respond_all(self, framing: Framing) -> bool:
         """Respond to all complete messages; False if the connection is to be closed."""
-        services, connection = self._services, self._connection
+        services, connection, shared = self._services, self._connection, self._shared
         responder = services.responder
         while True:
             try:
@@ -215,8 +217,7 @@ class Conversation:
                     else await trio.to_thread.run_sync(framing.next_message)
                 )
             except RemoteProtocolError as error:
-                if error.cause is not Cause.CLOSED:
-                    await self._send(responder.refuse(error, b""))
+                await self._refuse_unframed(error)
                 raise
             if isinstance(data, Signal):
                 return data is not Signal.CLOSED
@@ -230,6 +231,9 @@ class Conversation:
             identity = connection.identity_at(responder.epoch) or await self._admit_again(
                 framing, data
             )
+            if shared.latest != identity.name:
+                shared.latest = identity.name
+                shared.changes += 1
             if isinstance(data, WebRequest):
                 assert services.application is not None  # otherwise there is no such request
                 answer = await services.application.respond(data, identity)
@@ -260,6 +264,11 @@ class Conversation:
             identity = await self._admit_again(framing, data)
             with suppress(AdmitAgain):
                 return identity, await self._services.responder.respond(data, identity)
+
+    async def _refuse_unframed(self, error: RemoteProtocolError) -> None:
+        """Respond to bytes that are no message, unless the client has closed."""
+        if error.cause is not Cause.CLOSED:
+            await self._send(self._services.responder.refuse(error, b""))
 
     async def _refusal(self, error: RemoteProtocolError, identity: Identity) -> Response:
         """The response to a message that cannot be translated to TTLV."""
@@ -295,12 +304,18 @@ class Conversation:
         return True
 
     async def _send(self, data: bytes) -> None:
-        rest = self._stream.send_now(data) if data else b""
+        if not data:
+            return
+        # To encrypt all of a large response at once would delay the other clients.
+        rest = self._stream.send_now(data) if len(data) <= PART else data
         if rest:
-            self._connection.waiting_for = SENDING
+            connection = self._connection
+            connection.waiting_for = SENDING
             timeout = self._services.limits.send_timeout
-            self._connection.deadline = trio.current_time() + timeout
-            await self._stream.send_all(rest)
+            connection.deadline = trio.current_time() + timeout
+            await self._stream.send_all(rest, connection.account)
+        if self._shared.has_debts:
+            await self._shared.settle(self._connection.account)
 
 
 def _http(framing: Framing) -> HTTPFraming:

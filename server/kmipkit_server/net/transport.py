@@ -16,6 +16,7 @@ from typing import Any, Self
 import trio
 from cryptography import x509
 
+from kmipkit_server.fairness.shared_loop import SLICE, shared_loop
 from kmipkit_server.net.tls_failures import classify
 
 MAX_READ = 16 * 1024
@@ -27,6 +28,9 @@ LINGER_BYTES = 4 * 1024 * 1024
 
 _HAS_EXPIRED = 10
 """X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+
+PART = 128 * 1024
+"""Bytes of one write, at most: some tenths of a millisecond to encrypt."""
 
 READS_BEFORE_YIELD = 32
 """Reads without waiting after which other tasks run."""
@@ -171,12 +175,21 @@ class TLSStream:
             raise TLSFailure(error) from None
         return data[sent:]
 
-    async def send_all(self, data: bytes) -> None:
-        """Send all data, in one write if possible: some clients read a response in one read."""
+    async def send_all(self, data: bytes, account: str = "") -> None:
+        """Send all data to a client of an account.
+
+        In one write if it is not large: some clients read a response in one read.
+        """
+        shared, used = shared_loop(), 0.0
         view = memoryview(data)
         while view:
+            begun = shared.clock()
             try:
-                view = view[self._socket.send(view) :]
+                view = view[self._socket.send(view[:PART]) :]
+                used += shared.clock() - begun
+                if used >= SLICE:
+                    await shared.give_way(account, used)
+                    used = 0.0
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(self._socket)
             except ssl.SSLWantReadError:

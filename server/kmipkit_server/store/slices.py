@@ -1,24 +1,21 @@
 """Work in steps: between them, others may go first.
 
 Work for the store may be a generator that yields where it can be interrupted, such as between the
-items of a message. On the event loop, it lets the other tasks go first whenever it has used its slice
-of time, so that a message with many items does not delay the messages of others.
+items of a message. On the event loop, it gives way whenever it has used its slice of time
+(:mod:`kmipkit_server.fairness.shared_loop`), so that a message with many items does not delay the
+messages of others.
 """
 
 from collections.abc import Callable, Generator
-from time import perf_counter
 from types import GeneratorType
 from typing import Any, TypeVar
 
-import trio
+from kmipkit_server.fairness.shared_loop import SLICE, shared_loop
 
 _Result = TypeVar("_Result")
 
 Steps = Generator[None, None, _Result]
 """Work that yields where it can be interrupted, and returns its result."""
-
-SLICE = 0.0003
-"""Seconds on the event loop after which the other tasks go first."""
 
 
 class Abandoned(Exception):
@@ -29,25 +26,38 @@ def _never() -> bool:
     return False
 
 
-async def finish(result: Any, is_abandoned: Callable[[], bool] = _never) -> Any:
-    """The result of work on the event loop; Abandoned if nobody waits for it any more."""
+async def finish(
+    result: Any,
+    account: str = "",
+    is_abandoned: Callable[[], bool] = _never,
+    is_urgent: Callable[[], bool] = _never,
+) -> Any:
+    """The result of work on the event loop for an account; Abandoned if nobody waits for it any more.
+
+    Work is urgent while other accounts wait for its end: then it only lets those go first who have
+    arrived, and the loop does not rest.
+    """
     if not isinstance(result, GeneratorType):
         return result
+    shared = shared_loop()
+    clock = shared.clock
+    begun = clock()
     try:
-        end = perf_counter() + SLICE
         while True:
             try:
                 next(result)
             except StopIteration as stop:
+                shared.owe(account, clock() - begun)
                 return stop.value
-            if perf_counter() >= end:
-                await trio.lowlevel.checkpoint()
-                # Tasks that became ready during the slice run at the same time as this one, in any
-                # order; after a second checkpoint, all of them have run.
-                await trio.lowlevel.checkpoint()
+            used = clock() - begun
+            if used >= SLICE:
+                if is_urgent():
+                    await shared.hand_over(account)
+                else:
+                    await shared.give_way(account, used)
                 if is_abandoned():
                     raise Abandoned
-                end = perf_counter() + SLICE
+                begun = clock()
     finally:
         result.close()
 

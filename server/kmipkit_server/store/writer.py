@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
+from kmipkit_server.fairness.shared_loop import SLICE, shared_loop
 from kmipkit_server.store.base import Journal, NotDurable, StoreError, Transaction, TransactionLost
 from kmipkit_server.store.counters import WriterCounters
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
@@ -86,6 +87,8 @@ class Job:
     error: BaseException | None = None
     is_abandoned: bool = False
     slow: bool = False
+    account: str = ""
+    """For whom it is; the server itself has no name."""
 
     def publish(self) -> None:
         """Call the submitter's callback."""
@@ -123,6 +126,8 @@ class GroupCommit:
         self._journal: Journal | None = None
         self._groups_with_savepoints = 0
         """How many of the next groups run with savepoints."""
+        self._accounts: dict[str, int] = {}
+        """How many jobs each account waits for."""
         self._send, self._receive = trio.open_memory_channel[Job](MAX_QUEUE_LENGTH)
 
     @property
@@ -136,6 +141,7 @@ class GroupCommit:
         run: Callable[[Transaction], _Result | Steps[_Result]],
         *,
         slow: bool = False,
+        account: str = "",
         on_commit: Callable[[_Result], None] | None = None,
     ) -> _Result:
         """Run a job and return its result once its changes are durable.
@@ -146,16 +152,22 @@ class GroupCommit:
         meanwhile cannot know whether the job was done.
         """
         submitted = perf_counter()
-        job = Job(run, on_commit, slow=slow)
+        job = Job(run, on_commit, slow=slow, account=account)
+        accounts = self._accounts
+        accounts[account] = accounts.get(account, 0) + 1
         try:
-            self._send.send_nowait(job)  # without a task switch, if there is room
-        except trio.WouldBlock:
-            await self._send.send(job)
-        try:
+            try:
+                self._send.send_nowait(job)  # without a task switch, if there is room
+            except trio.WouldBlock:
+                await self._send.send(job)
             await job.done.wait()
         except trio.Cancelled:
             job.is_abandoned = True  # if it is still in the queue, it is not run
             raise
+        finally:
+            accounts[account] -= 1
+            if not accounts[account]:
+                del accounts[account]
         if job.error is not None:
             raise job.error
         self.counters.wait_seconds.observe(perf_counter() - submitted)
@@ -257,7 +269,14 @@ class GroupCommit:
             return False
         if any(job.slow for job in group):  # too dear to run twice
             return False
+        shared = shared_loop()
+        begun = shared.clock()
         for job in group:
+            used = shared.clock() - begun
+            if used >= SLICE and shared.is_asked_by_others:
+                # The rest of the group waits for the end of this.
+                await shared.hand_over(job.account)
+                begun = shared.clock()
             try:
                 await self._finish(job, transaction)
             except TransactionLost:
@@ -325,10 +344,15 @@ class GroupCommit:
             # it only ends this job, whose savepoint has been rolled back.
             job.error = error
 
-    @staticmethod
-    async def _finish(job: Job, transaction: Transaction) -> None:
+    async def _finish(self, job: Job, transaction: Transaction) -> None:
         """Run a job on the event loop."""
-        job.result = await finish(job.run(transaction), lambda: job.is_abandoned)
+        job.result = await finish(
+            job.run(transaction),
+            job.account,
+            lambda: job.is_abandoned,
+            # Nobody else can write meanwhile.
+            lambda: len(self._accounts) > 1,
+        )
 
     async def _discard(self) -> None:
         # The group has failed already; if the rollback fails as well, the next begin says why.

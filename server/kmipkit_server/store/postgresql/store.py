@@ -203,7 +203,7 @@ class PostgreSQLStore(Store):
     ) -> _Result:
         """Run a piece of work; see :meth:`.base.Store.run`."""
         if writes:
-            return await self._writer.submit(work, slow=slow, on_commit=on_commit)
+            return await self._writer.submit(work, slow=slow, account=account, on_commit=on_commit)
         result: _Result
         if slow:
             result = await self._read_slowly(work, account)

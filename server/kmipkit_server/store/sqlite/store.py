@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from types import GeneratorType
 from typing import Any, Self, TypeVar
 
 import trio
 
+from kmipkit_server.fairness.shared_loop import RESOLUTION, shared_loop
 from kmipkit_server.store.base import Reader, ReadingTooLong, Store, StoreError, Usage, Vanished
 from kmipkit_server.store.counters import StoreFigures
 from kmipkit_server.store.key_rotation import Rotations
@@ -53,6 +55,8 @@ class SQLiteStore(Store):
         self._places = Places(READING_THREADS)
         self._threads = trio.CapacityLimiter(READING_THREADS)
         self._idle_readers: list[SQLiteReader] = []
+        self._clock = perf_counter
+        """That of the event loop that serves the store."""
         self._contents: tuple[Usage, dict[str, int]] = Usage(), {}
         """What the store has, as it was last read for metrics."""
 
@@ -79,16 +83,22 @@ class SQLiteStore(Store):
         """Run a piece of work; see :meth:`.base.Store.run`."""
         if writes:
             submit = self._writer.submit if self._database.durability is None else self._write
-            return await submit(work, slow=slow, on_commit=on_commit)
+            return await submit(work, slow=slow, account=account, on_commit=on_commit)
         try:
             if slow:
                 result = await self._read_slowly(work, account)
             else:
                 try:
+                    begun = self._clock()
                     outcome: Any = work(self._reader)
                     # Most work is one step: a task switch, or even a coroutine, would cost it time.
-                    is_done = not isinstance(outcome, GeneratorType)
-                    result = outcome if is_done else await finish(outcome)
+                    if isinstance(outcome, GeneratorType):
+                        result = await finish(outcome, account)
+                    else:
+                        result = outcome
+                        used = self._clock() - begun
+                        if used >= RESOLUTION:
+                            shared_loop().owe(account, used)
                 except (ReadingTooLong, Vanished):
                     result = await self._read_slowly(work, account)
         finally:
@@ -146,6 +156,7 @@ class SQLiteStore(Store):
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until :meth:`stop`, also if that was called before this task began to run."""
+        self._clock = shared_loop().clock
         try:
             if not self._database.is_unchecked:
                 await self._writer.run(task_status, self.journal)
@@ -204,10 +215,11 @@ class SQLiteStore(Store):
         work: Callable[[Any], _Result | Steps[_Result]],
         *,
         slow: bool,
+        account: str,
         on_commit: Callable[[_Result], None] | None,
     ) -> _Result:
         try:
-            return await self._writer.submit(work, slow=slow, on_commit=on_commit)
+            return await self._writer.submit(work, slow=slow, account=account, on_commit=on_commit)
         except Exception:
             # A refusal is not committed, but may be due to what others have just committed.
             durability = self._database.durability

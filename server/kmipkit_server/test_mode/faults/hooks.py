@@ -172,12 +172,12 @@ class FaultyStream(BreakableStream):
         """Send what needs no waiting, and return the rest: all of a response that has a fault."""
         return super().send_now(data) if _sending.get() is None else data
 
-    async def send_all(self, data: bytes) -> None:
+    async def send_all(self, data: bytes, account: str = "") -> None:
         """Send all data, with the fault of this response."""
         fault = _sending.get()
         _sending.set(None)
         if fault is None:
-            await super().send_all(data)
+            await super().send_all(data, account)
         else:
             await fault.apply(self, data)
 

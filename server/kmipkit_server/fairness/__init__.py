@@ -1,0 +1,1 @@
+"""Whose work goes next on the event loop."""
