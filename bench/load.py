@@ -66,9 +66,10 @@ class _Raw:
             raise AssertionError(f"the server reported: {failure.reason}: {failure.example}")
         return None
 
-    def unanswered(self, _request: Request) -> None:
+    def unanswered(self, _request: Request, *, may_have_arrived: bool) -> None:
         """Raise AssertionError."""
-        raise AssertionError("the server did not respond")
+        state = "not respond" if may_have_arrived else "not accept a connection"
+        raise AssertionError(f"the server did {state}")
 
 
 def rate(

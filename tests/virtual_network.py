@@ -30,7 +30,7 @@ class VirtualLink:
 
     def send(self, body: bytes) -> None:
         if self._network.refuses:
-            raise LinkFailed("cannot connect: Connection refused")
+            raise LinkFailed("cannot connect: Connection refused", may_have_arrived=False)
         if not self.is_open:
             self.open()
         self._network.arrive(self, self._turn)
@@ -103,5 +103,6 @@ class Counting:
         self.answers += 1
         return self._judge(self.answers)
 
-    def unanswered(self, request: Request) -> None:
-        self.lost.append(request)
+    def unanswered(self, request: Request, *, may_have_arrived: bool) -> None:
+        if may_have_arrived:
+            self.lost.append(request)

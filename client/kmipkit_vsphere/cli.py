@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kmipkit.numbers_option import NumberRange
 from kmipkit.terminal import echo, echo_json, echo_lines
 from kmipkit_vsphere.cli_check import check_kms
 from kmipkit_vsphere.cli_disks import (
@@ -101,7 +102,7 @@ def vcenter() -> None:
 )
 @click.option(
     "--poll-interval",
-    type=click.FloatRange(1, 86400),
+    type=NumberRange(1, 86400),
     default=300.0,
     show_default=True,
     help="Seconds between two polls of the key servers.",

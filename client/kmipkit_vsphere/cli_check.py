@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from kmipkit_certs.options import password_option
 
+from kmipkit.numbers_option import NumberRange
 from kmipkit.report_option import report_option
 from kmipkit.terminal import echo, echo_json, progress_bar
 from kmipkit_vsphere.cli_options import FILE, host_and_port, make_credentials, password
@@ -74,7 +75,7 @@ def _list_steps(context: click.Context, _option: click.Parameter, is_set: bool) 
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 3600),
+    type=NumberRange(0.1, 3600),
     default=30.0,
     show_default=True,
     help="Seconds to wait for an answer, and for a key on a replica.",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kmipkit.reports import Outcome
+from kmipkit.toml_text import parse as parse_toml
 from kmipkit_conformance.errors import ConformanceError
 from kmipkit_conformance.player import Verdict
 
@@ -16,7 +17,7 @@ from kmipkit_conformance.player import Verdict
 def load(path: Path) -> Mapping[str, str]:
     """The reasons, by the name of the case. ConformanceError if the file does not have this form."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConformanceError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

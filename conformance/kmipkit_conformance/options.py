@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kmipkit.numbers_option import seconds
 from kmipkit.terminal import echo
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from kmipkit_conformance.player import Verdict
 
 FILE = click.Path(path_type=Path)
-SECONDS = click.FloatRange(min=0, min_open=True)
+SECONDS = seconds()
 MAX_PORT = 65535
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 ABOUT_WIDTH = 100

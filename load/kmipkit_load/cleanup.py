@@ -28,6 +28,8 @@ ATTEMPTS = 3
 HOPELESS = 3 * CONNECTIONS
 """After so many requests without any response, no more are sent: the server is gone."""
 
+NOT_LOCATED = "not located"
+
 _GONE = title(ResultReason.ITEM_NOT_FOUND)
 
 Show = Callable[[int, int], None]
@@ -113,8 +115,9 @@ class Removals:
         self.left[each.identifier] = f"{failure.reason}{said}"
         return failure
 
-    def unanswered(self, request: Request) -> None:
+    def unanswered(self, request: Request, *, may_have_arrived: bool) -> None:
         """Try again, a few times."""
+        del may_have_arrived
         each = self._sent.pop(id(request))
         each.attempts += 1
         self._lost += 1
@@ -146,9 +149,14 @@ class _Pace:
         del now
         return self._removals.is_over
 
-    def stop(self) -> None:
+    def stop(self, now: int) -> None:
         """Send nothing more."""
+        del now
         self._removals.stop()
+
+    def covered(self, now: int) -> int:
+        """Until now."""
+        return now
 
     def overdue(self, now: int) -> Iterator[int]:
         """None ever is."""
@@ -158,7 +166,7 @@ class _Pace:
 
 def clean(network: Network, settings: Settings, objects: Objects, show: Show) -> Removal:
     """Destroy all objects. Ctrl-C ends it early; what is left then is in the result."""
-    names = dict.fromkeys(objects.uncertain, "not located")
+    names = dict.fromkeys(objects.uncertain, NOT_LOCATED)
     removals = Removals(settings, objects)
     try:
         if names:
@@ -171,9 +179,14 @@ def clean(network: Network, settings: Settings, objects: Objects, show: Show) ->
 
 
 def _locate(network: Network, settings: Settings, objects: Objects, names: dict[str, str]) -> None:
-    """Find the objects whose creation was not answered by their names."""
+    """Find the objects whose creation was not answered by their names; not for ever if the server is
+    gone."""
     session = Session(network, settings.encoding, settings.timeout)
+    lost = 0
     for name in list(names):
+        if lost >= ATTEMPTS:
+            names[name] = NOT_LOCATED
+            continue
         for variant in (name, f"{name}-public"):
             try:
                 found = session.ask(
@@ -181,7 +194,9 @@ def _locate(network: Network, settings: Settings, objects: Objects, names: dict[
                 )
             except (LinkFailed, OperationFailed, ProtocolError) as error:
                 names[name] = str(error)
+                lost = lost + 1 if isinstance(error, LinkFailed) else 0
                 break
+            lost = 0
             objects.made |= {each: objects.made.get(each, True) for each in found.ids}
         else:
             del names[name]

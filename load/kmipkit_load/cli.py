@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kmipkit.cli import EXIT_FAILURE, EXIT_INTERRUPTED
+from kmipkit.numbers_option import NumberRange
 from kmipkit.report_option import report_option_of
 from kmipkit.terminal import StatusLine, echo, echo_json, echo_lines
 from kmipkit_load.options import FILE, RunOptions, is_exceeded, json_option, run_options
@@ -43,7 +44,7 @@ def run(**values: Any) -> None:
     takes from other clients what it measures.
 
     The exit status is 0; 1 if requests failed (see --max-errors), the run could not begin, or objects
-    could not be destroyed; 130 after Ctrl-C.
+    could not be destroyed; 130 after Ctrl-C or SIGTERM.
 
     \b
     Examples:
@@ -73,11 +74,13 @@ def run(**values: Any) -> None:
 
 
 def _carry_out(settings: "Settings") -> "Finished":
+    from kmipkit_load.fleet import termination_as_interrupt
     from kmipkit_load.runner import carry_out
 
     status = StatusLine()
     try:
-        return carry_out(settings, status.show, datetime.now(UTC))
+        with termination_as_interrupt():
+            return carry_out(settings, status.show, datetime.now(UTC))
     finally:
         status.clear()
 
@@ -121,7 +124,7 @@ def _write_run(document: dict[str, Any], reports: Reports) -> None:
 @click.argument("after", type=FILE)
 @click.option(
     "--max-slowdown",
-    type=click.FloatRange(0),
+    type=NumberRange(0, 1_000_000),
     metavar="PERCENT",
     help="Exit with status 1 if a figure became worse by more than this.",
 )

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from kmipkit_load.encoding import Failure
 from kmipkit_load.errors import LinkFailed
+from kmipkit_load.framing import UNASKED
 from kmipkit_load.measures import Measures
 from kmipkit_load.network import LinkLike, Network
 from kmipkit_load.pace import Pace
@@ -47,8 +48,8 @@ class Requests(Protocol):
     def answered(self, request: Request, body: bytes) -> Failure | None:
         """The failure that a response reports, if it does."""
 
-    def unanswered(self, request: Request) -> None:
-        """Nobody knows what became of a request."""
+    def unanswered(self, request: Request, *, may_have_arrived: bool) -> None:
+        """Nobody knows what became of a request, if the server may have received it."""
 
 
 Tick = Callable[[int], bool]
@@ -64,6 +65,9 @@ class Work:
     measures: Measures
     drain: int
     """Nanoseconds for requests that are open or overdue at the end."""
+    patience: int | None = None
+    """Nanoseconds after which a server that answers nothing is given up; None for a run whose end does
+    not depend on it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -103,6 +107,8 @@ class Driver:
         self._measures: Measures
         self._drain: int
         self._is_scheduled: bool
+        self._last_response: int
+        self._stopped: int | None
 
     def connect(self) -> None:
         """Open the connections that are kept. LinkFailed if one of them fails."""
@@ -118,17 +124,22 @@ class Driver:
             for link in self._network.wait(left):
                 link.advance()
 
-    def run(self, work: Work, tick: Tick = lambda now: False) -> None:
-        """Send requests until the pace is over, and all of them are answered or given up."""
-        self._requests, self._pace, self._measures = work.requests, work.pace, work.measures
-        self._drain, self._is_scheduled = work.drain, work.pace.is_scheduled
+    def run(self, work: Work, tick: Tick = lambda now: False) -> bool:
+        """Send requests until the pace is over, and all of them are answered or given up.
+
+        Returns:
+            False if the server answered nothing for as long as the work has patience.
+        """
+        self._take_on(work)
         next_tick = self._network.now()
         over_since: int | None = None
+        has_patience = True
         while True:
             now = self._network.now()
             if now >= next_tick:
-                if tick(now):
-                    self._pace.stop()
+                has_patience = has_patience and self._has_patience(now, work.patience)
+                if tick(now) or not has_patience:
+                    self._stop(now)
                 self._expire(now)
                 next_tick = now + TICK
             self._begin_due(now)
@@ -140,14 +151,31 @@ class Driver:
                     break
             elif self._is_late(now):
                 self._give_up_overdue(now)
+                if self._stopped is not None:
+                    break
             for link in self._network.wait(self._time_to_wait(now, next_tick)):
                 self._advance(self._slots[id(link)])
         self._finish()
+        return has_patience
+
+    def _take_on(self, work: Work) -> None:
+        self._requests, self._pace, self._measures = work.requests, work.pace, work.measures
+        self._drain, self._is_scheduled = work.drain, work.pace.is_scheduled
+        self._stopped = None
+        self._last_response = self._network.now()
+
+    def _stop(self, now: int) -> None:
+        if self._stopped is None:
+            self._stopped = now
+            self._pace.stop(now)
+
+    def _has_patience(self, now: int, patience: int | None) -> bool:
+        return patience is None or now - self._last_response < patience
 
     def _is_late(self, now: int) -> bool:
         """Whether the end has passed for so long that what is overdue will not be sent."""
-        end = self._measures.end
-        return end is not None and now >= end + self._drain
+        ends = [end for end in (self._measures.end, self._stopped) if end is not None]
+        return bool(ends) and now >= min(ends) + self._drain
 
     def _time_to_wait(self, now: int, next_tick: int) -> int:
         wake = self._pace.wake() if self._free else None
@@ -168,18 +196,22 @@ class Driver:
         try:
             slot.link.send(request.body)
         except LinkFailed as failure:
-            self._failed(slot, str(failure))
+            self._failed(slot, failure)
 
     def _advance(self, slot: _Slot) -> None:
         try:
             response = slot.link.advance()
         except LinkFailed as error:
-            self._failed(slot, str(error))
+            self._failed(slot, error)
+            return
+        if response is None:
             return
         request = slot.request
-        if response is None or request is None:
+        if request is None:
+            slot.link.close()
+            self._failed(slot, LinkFailed(UNASKED))
             return
-        now = self._network.now()
+        self._last_response = now = self._network.now()
         failure = self._requests.answered(request, response)
         if failure is None:
             self._measures.succeed(request.label, slot.intended, now)
@@ -201,13 +233,13 @@ class Driver:
         else:
             self._begin(slot, intended, now)
 
-    def _failed(self, slot: _Slot, reason: str) -> None:
+    def _failed(self, slot: _Slot, failure: LinkFailed) -> None:
         """The connection has failed; wait before the next, which may fail as quickly."""
         now = self._network.now()
         request, slot.request = slot.request, None
         if request is not None:
-            self._measures.fail(request.label, slot.intended, now, reason)
-            self._requests.unanswered(request)
+            self._measures.fail(request.label, slot.intended, now, str(failure))
+            self._requests.unanswered(request, may_have_arrived=failure.may_have_arrived)
         elif slot in self._free:  # the server closed it between two requests
             self._free.remove(slot)
         slot.pauses_until = now + slot.pause
@@ -232,10 +264,11 @@ class Driver:
 
     def _give_up(self, slot: _Slot, reason: str, now: int) -> None:
         request, slot.request = slot.request, None
+        may_have_arrived = slot.link.is_open
         slot.link.close()
         if request is not None:
             self._measures.give_up(request.label, slot.intended, now, reason)
-            self._requests.unanswered(request)
+            self._requests.unanswered(request, may_have_arrived=may_have_arrived)
 
     def _give_up_overdue(self, now: int) -> None:
         for intended in self._pace.overdue(now):
@@ -244,6 +277,8 @@ class Driver:
     def _finish(self) -> None:
         """Count what was not answered, and close all connections."""
         now = self._network.now()
+        self._give_up_overdue(now)
+        self._measures.ended = self._pace.covered(now)
         for slot in self._busy():
             self._give_up(slot, UNFINISHED, now)
         for slot in self._slots.values():

@@ -17,4 +17,11 @@ class MixError(LoadError):
 
 class LinkFailed(Exception):
     """A connection failed; the text says why, without addresses, so that equal failures are counted
-    together."""
+    together.
+
+    ``may_have_arrived``: whether the server may have received the request.
+    """
+
+    def __init__(self, reason: str, *, may_have_arrived: bool = True) -> None:
+        super().__init__(reason)
+        self.may_have_arrived = may_have_arrived

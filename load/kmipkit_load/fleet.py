@@ -18,6 +18,7 @@ from kmipkit_load.measures import Measures
 from kmipkit_load.settings import Settings
 from kmipkit_load.source import Objects
 from kmipkit_load.worker import (
+    ENDING,
     READY,
     STOP,
     Outcome,
@@ -191,9 +192,20 @@ class Fleet:
 
 @contextmanager
 def _ignored_interrupts() -> Iterator[None]:
-    """While processes start: they inherit it, so that Ctrl-C reaches only the first one."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """While processes start: they inherit it, so that Ctrl-C and SIGTERM reach only the first one."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM is Ctrl-C meanwhile: what ends jobs elsewhere must not leave objects on the server."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -16,6 +16,7 @@ from kmipkit_load.errors import LinkFailed
 _RESPONSE = (Tag.RESPONSE_MESSAGE << 8 | ItemType.STRUCTURE).to_bytes(4, "big")
 
 CLOSED = "the server closed the connection"
+UNASKED = "the server sent more than the response"
 TEXT_SIZE_FACTOR = 4
 """How many times larger than TTLV an XML or JSON body may be."""
 
@@ -34,6 +35,10 @@ class Framing(Protocol):
     def is_reusable(self) -> bool:
         """Whether the connection can carry another request."""
 
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes have come after the response."""
+
 
 class TTLVFraming:
     """Messages follow each other."""
@@ -42,6 +47,11 @@ class TTLVFraming:
 
     def __init__(self) -> None:
         self._framer = Framer(LIMITS)
+
+    @property
+    def has_more(self) -> bool:
+        """See :class:`Framing`."""
+        return self._framer.is_inside
 
     def request(self, body: bytes) -> bytes:
         """The message itself."""
@@ -78,6 +88,11 @@ class HTTPFraming:
     def is_reusable(self) -> bool:
         """Unless one side has said that it will close."""
         return self._http.our_state is h11.IDLE
+
+    @property
+    def has_more(self) -> bool:
+        """See :class:`Framing`."""
+        return bool(self._http.trailing_data[0])
 
     def request(self, body: bytes) -> bytes:
         """A request with this body."""

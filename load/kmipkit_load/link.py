@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from kmipkit_client._network.reasons import describe
 
 from kmipkit_load.errors import LinkFailed
-from kmipkit_load.framing import CLOSED, Framing
+from kmipkit_load.framing import CLOSED, UNASKED, Framing
 
 _CHUNK = 65536
 _UNDER_WAY = frozenset({0, errno.EINPROGRESS})
@@ -97,7 +97,7 @@ class Link:
         try:
             plain = socket.socket(self._peer.family, socket.SOCK_STREAM)
         except OSError as error:  # there are too many open files
-            raise LinkFailed(f"cannot connect: {error.strerror}") from None
+            raise LinkFailed(f"cannot connect: {error.strerror}", may_have_arrived=False) from None
         plain.setblocking(False)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._plain = plain
@@ -106,7 +106,7 @@ class Link:
         code = plain.connect_ex(self._peer.address)
         if code not in _UNDER_WAY:
             self.close()
-            raise LinkFailed(f"cannot connect: {os.strerror(code)}")
+            raise LinkFailed(f"cannot connect: {os.strerror(code)}", may_have_arrived=False)
         self._watch(writes=True)
 
     def send(self, body: bytes) -> None:
@@ -147,7 +147,7 @@ class Link:
         assert plain is not None
         code = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            raise LinkFailed(f"cannot connect: {os.strerror(code)}")
+            raise LinkFailed(f"cannot connect: {os.strerror(code)}", may_have_arrived=False)
         self._plain = None
         self._stream = self._peer.context.wrap_socket(
             plain,
@@ -213,6 +213,8 @@ class Link:
         assert framing is not None
         if self._resumes:  # with TLS 1.3, the server sends it after the handshake
             self._owner.session = stream.session or self._owner.session
+        if framing.has_more:  # it would count as the response to the next request
+            raise LinkFailed(UNASKED)
         if not framing.is_reusable:
             self.close()
         return response
@@ -221,7 +223,8 @@ class Link:
         """Close; the reason is the same for equal failures, so that they are counted together."""
         was_open = self.is_open
         self.close()
-        return LinkFailed(CLOSED if was_open and isinstance(error, _CLOSINGS) else describe(error))
+        reason = CLOSED if was_open and isinstance(error, _CLOSINGS) else describe(error)
+        return LinkFailed(reason, may_have_arrived=was_open)
 
     def close(self) -> None:
         """Close the connection; the server is told, so that it keeps the TLS session."""

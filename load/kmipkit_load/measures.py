@@ -108,6 +108,9 @@ class Measures:
     """Successful responses from ``begin`` to ``end``, whenever their requests began."""
     last: int = 0
     """When the last response came."""
+    ended: int = 0
+    """Until when all requests were sent, or counted as not sent: the end, or earlier because of their
+    number or an interruption."""
     efforts: list[Effort] = field(default_factory=list)
     """Of each process."""
 
@@ -182,9 +185,10 @@ class Measures:
 
     @property
     def seconds(self) -> float:
-        """The time in which the rate is counted: until the end, or the last response before it."""
-        end = self.last if self.end is None else min(self.end, max(self.last, self.begin))
-        return max(end - self.begin, 0) / 1e9
+        """The time in which the rate is counted: until the end; or until the last response, if the run
+        has no end in time, or was over before."""
+        last = max(self.last, self.ended)
+        return max((last if self.end is None else min(self.end, last)) - self.begin, 0) / 1e9
 
     @property
     def rate(self) -> float:
@@ -202,6 +206,7 @@ class Measures:
         self.resumed += other.resumed
         self.in_time += other.in_time
         self.last = max(self.last, other.last)
+        self.ended = max(self.ended, other.ended)
         self.efforts += other.efforts
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kmipkit.toml_text import parse as parse_toml
 from kmipkit_load.errors import MixError
 from kmipkit_load.keys import KEYS, Key
 from kmipkit_load.operations import OPERATIONS, Operation
@@ -116,7 +117,7 @@ def of_operation(name: str) -> Mix:
 def load(path: Path) -> Mix:
     """The mix in a file. MixError with all its faults."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MixError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -177,7 +178,7 @@ class _Reading:
         types = (int,) if isinstance(default, int) else (int, float)
         if isinstance(value, bool) or not isinstance(value, types) or not least <= value <= most:
             kind = "a whole number" if isinstance(default, int) else "a number"
-            self.faults.append(f"{place}: {name} must be {kind} from {least:g} to {most:,g}")
+            self.faults.append(f"{place}: {name} must be {kind} from {least:,} to {most:,}")
             return default
         return value
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from kmipkit_certs.options import password_option
 
+from kmipkit.numbers_option import NumberRange, seconds
 from kmipkit.report_option import report_option_of
 
 FILE = click.Path(path_type=Path)
@@ -174,7 +175,7 @@ _LOAD_OPTIONS = (
     ),
     click.option(
         "--duration",
-        type=click.FloatRange(0, min_open=True),
+        type=seconds(),
         metavar="SECONDS",
         help="How long to measure.",
     ),
@@ -183,7 +184,7 @@ _LOAD_OPTIONS = (
     ),
     click.option(
         "--warm-up",
-        type=click.FloatRange(0),
+        type=seconds(least=0),
         default=1.0,
         show_default=True,
         metavar="SECONDS",
@@ -207,7 +208,7 @@ _LOAD_OPTIONS = (
     ),
     click.option(
         "--rate",
-        type=click.FloatRange(0, min_open=True),
+        type=NumberRange(0.001, 10_000_000),
         metavar="N",
         help="Requests per second, independent of the responses (open loop).  [default: closed loop]",
     ),
@@ -228,7 +229,7 @@ _LOAD_OPTIONS = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=seconds(),
         default=30.0,
         show_default=True,
         metavar="SECONDS",

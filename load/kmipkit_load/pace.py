@@ -31,8 +31,11 @@ class Pace(Protocol):
     def is_over(self, now: int) -> bool:
         """Whether no request becomes due any more; those that are due may still be taken."""
 
-    def stop(self) -> None:
-        """Let no further request become due."""
+    def stop(self, now: int) -> None:
+        """Let no further request become due; those that are due by now may still be taken."""
+
+    def covered(self, now: int) -> int:
+        """Until when all requests have been taken that were due, at the end of a run."""
 
     def overdue(self, now: int) -> Iterator[int]:
         """The intended starts of the requests that were due, and that nobody has taken."""
@@ -69,9 +72,14 @@ class Closed:
         """Whether the time or the number is used up."""
         return self._left == 0 or (self._end is not None and now >= self._end)
 
-    def stop(self) -> None:
+    def stop(self, now: int) -> None:
         """Use up the number."""
+        del now
         self._left = 0
+
+    def covered(self, now: int) -> int:
+        """Until now."""
+        return now
 
     def overdue(self, now: int) -> Iterator[int]:
         """None ever is."""
@@ -112,9 +120,15 @@ class Open:
         del now
         return self._is_used_up()
 
-    def stop(self) -> None:
-        """Use up the number."""
-        self._left = 0
+    def stop(self, now: int) -> None:
+        """End the schedule now. Who waits already is not forgotten: that would hide a server that stands
+        still when the run is interrupted."""
+        self._end = now if self._end is None else min(self._end, now)
+
+    def covered(self, now: int) -> int:
+        """Until the next request, or the end."""
+        del now
+        return self._due if self._end is None else min(self._due, self._end)
 
     def overdue(self, now: int) -> Iterator[int]:
         """Takes the times that have come without a free connection."""

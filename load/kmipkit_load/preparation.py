@@ -82,8 +82,8 @@ class Preparation:
         try:
             target = self._created(line, asked)
             for identifier in target.identifiers:
+                self._objects.made[identifier] = True  # also if the response does not come
                 self._ask(calls.activate(identifier))
-                self._objects.made[identifier] = True
             asked = replace(asked, target=target)
             if line.operation.until_prepared is not None:
                 target = line.operation.until_prepared(self._ask, asked)
@@ -139,7 +139,7 @@ class Preparation:
             response = self._session.exchange(request.body)
             self._settings.encoding.decode(response)
         except (LinkFailed, ProtocolError) as error:
-            source.unanswered(request)
+            source.unanswered(request, may_have_arrived=True)
             raise LoadError(f"{request.label}: {error}") from None
         failure = source.answered(request, response)
         if failure is not None:

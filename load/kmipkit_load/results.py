@@ -14,6 +14,7 @@ from kmipkit_load.fleet import Run
 from kmipkit_load.histogram import PERCENTILES, Histogram
 from kmipkit_load.measures import Effort, Measures
 from kmipkit_load.settings import Settings
+from kmipkit_load.shape import DOCUMENT, faults
 
 FORMAT = 1
 """The version of the document."""
@@ -203,18 +204,26 @@ def limits(
 def load(path: Path) -> Document:
     """The document in a file. LoadError if it has none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
     except OSError as error:
         raise LoadError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise LoadError(f"{path}: not valid JSON: {error}") from None
+    except RecursionError:
+        raise LoadError(f"{path}: not valid JSON: it is nested too deeply") from None
     number = value.get("kmipkit_load") if isinstance(value, dict) else None
     if number != FORMAT:
         raise LoadError(
             f"{path}: not a result of kmipkit bench run"
             + ("" if number is None else f" of this version (format {number}, not {FORMAT})")
         )
+    for place in faults(value, DOCUMENT):
+        raise LoadError(f"{path}: not a complete result of kmipkit bench run: {place}")
     return value  # type: ignore[no-any-return]  # a dictionary, see above
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
 
 
 def as_text(document: Document) -> str:

@@ -6,6 +6,7 @@ from kmipkit_client import messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
 
+from kmipkit.errors import ProtocolError
 from kmipkit.model.codec import encode
 from kmipkit.spec.versions import V1_0, Version
 from kmipkit_load.encoding import Encoding
@@ -52,7 +53,7 @@ class Session:
             body = self._encoding.body(encode(request, version))
             try:
                 common = messages.common_version(self._encoding.decode(self.exchange(body)))
-            except LinkFailed as error:
+            except (LinkFailed, ProtocolError) as error:
                 raise LoadError(str(error)) from None
             if common is not None:
                 return common

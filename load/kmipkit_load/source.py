@@ -96,7 +96,11 @@ class Source(Iterator[Request]):
         if failure is not None:
             return failure
         if request.creates:
-            for identifier in self._encoding.identifiers(body):
+            identifiers = self._encoding.identifiers(body)
+            if not identifiers:
+                self.objects.uncertain.append(request.creates)
+                return Failure("malformed response", "the response has no Unique Identifier")
+            for identifier in identifiers:
                 self.objects.made[identifier] = False
                 if request.chain is not None:
                     request.chain.identifier = identifier
@@ -104,10 +108,14 @@ class Source(Iterator[Request]):
             self._go_on(request.chain)
         return None
 
-    def unanswered(self, request: Request) -> None:
+    def unanswered(self, request: Request, *, may_have_arrived: bool) -> None:
         """Note that a request may have taken effect or not."""
+        if not may_have_arrived:
+            return
         if request.creates:
             self.objects.uncertain.append(request.creates)
+        elif request.chain is not None and request.chain.stage + 1 == _ACTIVATED:
+            self.objects.made[request.chain.identifier] = True
 
     def _maker(self, line: Line, prepared: Sequence[Prepared]) -> Callable[[], Request]:
         operation = line.operation

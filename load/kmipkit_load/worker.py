@@ -27,6 +27,8 @@ Stock = Mapping[Line, Sequence[Prepared]]
 
 LONGEST_DRAIN = 10.0
 """Seconds that open and overdue requests have at the end, at most."""
+MIN_PATIENCE = 10.0
+"""Seconds."""
 PROGRESS = 500_000_000
 """Nanoseconds between two messages about the progress."""
 
@@ -90,6 +92,7 @@ def run_share(
         tick: is called every 0.1 s with the time and the measures so far; True ends the run.
     """
     settings, index = share.settings, share.index
+    problem = ""
     random = Random(f"{settings.seed}/{index}")  # noqa: S311 - a schedule, not a secret
     names = f"{settings.prefix}{index}-"
     source = Source(settings.mix, share.stock, settings.version, settings.encoding, names, random)
@@ -117,9 +120,17 @@ def run_share(
             effort.look(now)
             return tick(now, measures)
 
-        driver.run(Work(source, pace, measures, drain), each)
+        if not driver.run(Work(source, pace, measures, drain, patience(settings)), each):
+            problem = "The run was given up: the server has not responded for a long time."
         effort.finish(network.now())
-    return Outcome(measures, source.objects)
+    return Outcome(measures, source.objects, problem)
+
+
+def patience(settings: Settings) -> int | None:
+    """How long a run goes on whose end depends on responses, if there are none."""
+    if settings.duration is not None:
+        return None
+    return round(max(2 * settings.timeout, MIN_PATIENCE) * 1e9)
 
 
 def _permit_many_files() -> None:
@@ -163,7 +174,8 @@ def _waited() -> float:
 
 def work(pipe: Connection, share: Share) -> None:
     """The process: reports when it is ready, its progress, and the outcome."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when to end
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)  # the first process decides when to end
     last = 0
     is_stopped = False
 
@@ -191,6 +203,8 @@ def work(pipe: Connection, share: Share) -> None:
     pipe.send(outcome)
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+"""The signals that end a run."""
 READY = "ready"
 STOP = "stop"
 

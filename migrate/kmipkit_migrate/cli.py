@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from kmipkit_certs.options import password_option
 
+from kmipkit.numbers_option import seconds
 from kmipkit.report_option import report_option_of
 from kmipkit.terminal import StatusLine, echo
 
@@ -74,7 +75,7 @@ _TARGET = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=0.001),
+        type=seconds(),
         default=30.0,
         show_default=True,
         help="Seconds to wait for a response.",

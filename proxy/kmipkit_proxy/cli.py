@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kmipkit.numbers_option import seconds
 from kmipkit.terminal import echo
 from kmipkit_proxy.options import FILE, target_options
 from kmipkit_proxy.target_option import address_of, target_of
@@ -62,7 +63,7 @@ _MEBIBYTE = 1 << 20
     "--idle-timeout",
     default=600.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=seconds(),
     help="Seconds after which a silent connection is closed.",
 )
 def proxy(

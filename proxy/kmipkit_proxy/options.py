@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 import click
 from kmipkit_certs.options import password_option
 
+from kmipkit.numbers_option import seconds
+
 FILE = click.Path(path_type=Path)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +33,7 @@ _CONNECTION = (
         "--timeout",
         default=30.0,
         show_default=True,
-        type=click.FloatRange(0, min_open=True),
+        type=seconds(),
         help="Seconds for the target to connect, and to answer.",
     ),
 )

@@ -8,20 +8,34 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
-from kmipkit_client import Client, material, opaque_object
+import trio
+from kmipkit_client import Client, calls, material, messages, opaque_object
+from kmipkit_client.calls import Call
+from kmipkit_server.engine.deferred_work import DeferredWork
 from kmipkit_server.store import sealing
 from kmipkit_server.store.base import StoreError
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
+from laboratory import Laboratory
 from servers import RunningServer
 from stored_objects import DataDirectory, change, insert, insert_and_fail, record
 
 from kmipkit.model.attribute import Attributes
+from kmipkit.model.messages import ResponseBatchItem
+from kmipkit.model.payloads.asynchronous import PollRequest, QueryAsynchronousRequestsRequest
 from kmipkit.model.payloads.lifecycle import ObliterateRequest
-from kmipkit.model.payloads.register import ImportRequest
-from kmipkit.spec.enums import ObjectType, Operation
+from kmipkit.model.payloads.register import ExportRequest, ImportRequest
+from kmipkit.spec.enums import (
+    AsynchronousIndicator,
+    CryptographicAlgorithm,
+    ObjectType,
+    Operation,
+    ResultReason,
+    ResultStatus,
+)
+from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.versions import V3_0
 
 
@@ -59,15 +73,27 @@ def obliterate(client: Client, key: str) -> None:
     client.request(Operation.OBLITERATE, ObliterateRequest(unique_identifier=key))
 
 
-def replace(client: Client, key: str) -> None:
-    request = ImportRequest(
+def replacement(key: str) -> ImportRequest:
+    return ImportRequest(
         unique_identifier=key,
         object_type=ObjectType.OPAQUE_OBJECT,
         replace_existing=True,
         attributes=Attributes(),
         object=opaque_object(b"another"),
     )
-    client.request(Operation.IMPORT, request)
+
+
+def replace(client: Client, key: str) -> None:
+    client.request(Operation.IMPORT, replacement(key))
+
+
+CREATE = calls.create(CryptographicAlgorithm.AES, 256, CryptographicUsageMask.ENCRYPT, None, None)
+
+QUERY = calls.raw(Operation.QUERY_ASYNCHRONOUS_REQUESTS, QueryAsynchronousRequestsRequest())
+
+
+def poll(value: bytes) -> Call[Any]:
+    return calls.raw(Operation.POLL, PollRequest(asynchronous_correlation_value=value))
 
 
 @pytest.mark.parametrize(
@@ -212,3 +238,84 @@ def test_a_busy_log_is_emptied_later(directory: DataDirectory) -> None:
             assert store.needs_cleaning
         store.clean()
         assert not store.needs_cleaning
+
+
+# --- results of asynchronous requests that have the key ------------------------------------------
+
+
+def send(laboratory: Laboratory, call: Call[Any], **header: Any) -> ResponseBatchItem:
+    request = messages.request(V3_0, [call])
+    changed = request.request_header.replace(**header)
+    response = laboratory.send(request.replace(request_header=changed), V3_0)
+    return response.batch_items[0]
+
+
+def fetched_later(laboratory: Laboratory, call: Call[Any]) -> bytes:
+    """The Asynchronous Correlation Value of a request that has been carried out."""
+    pending = send(laboratory, call, asynchronous_indicator=AsynchronousIndicator.MANDATORY)
+    laboratory.pass_time(seconds=2)
+    laboratory.ask(QUERY)  # which carries out what is due
+    assert pending.asynchronous_correlation_value is not None
+    return pending.asynchronous_correlation_value
+
+
+def sealed_results(folder: Path) -> list[bytes]:
+    with closing(sqlite3.connect(folder / "db")) as connection:
+        rows = connection.execute("SELECT content FROM entries WHERE kind = 'asynchronous result'")
+        return [content for (content,) in rows]
+
+
+FETCHES = {
+    "Get": lambda key: calls.get(key, None, None, None),
+    "Export": lambda key: calls.raw(Operation.EXPORT, ExportRequest(unique_identifier=key)),
+}
+REMOVALS = {
+    "Destroy": calls.destroy,
+    "Obliterate": lambda key: calls.raw(
+        Operation.OBLITERATE, ObliterateRequest(unique_identifier=key)
+    ),
+    "Import": lambda key: calls.raw(Operation.IMPORT, replacement(key)),
+}
+
+
+@pytest.mark.parametrize("fetch", FETCHES)
+@pytest.mark.parametrize("remove", REMOVALS)
+def test_no_result_of_an_earlier_request_has_a_destroyed_key(
+    tmp_path: Path, fetch: str, remove: str
+) -> None:
+    """Whoever destroys a key relies on it that nobody gets it any more: also not by a Poll, for which
+    the result would wait ten minutes, and in the database for longer."""
+    laboratory = Laboratory(tmp_path, delay=1)
+    key, other = laboratory.ask(CREATE), laboratory.ask(CREATE)
+    value = fetched_later(laboratory, FETCHES[fetch](key))
+    [sealed] = sealed_results(tmp_path)
+    value_of_other = fetched_later(laboratory, FETCHES[fetch](other))
+    assert files_with(tmp_path, sealed), "the search finds what is there"
+    send(laboratory, REMOVALS[remove](key))
+    laboratory.ask(CREATE)
+    assert files_with(tmp_path, sealed) == []
+    polled = send(laboratory, poll(value))
+    assert polled.result_reason is ResultReason.OBJECT_DESTROYED
+    assert polled.operation is Operation[fetch.upper()]
+    assert send(laboratory, poll(value_of_other)).result_status is ResultStatus.SUCCESS
+    laboratory.close()
+
+
+def test_results_that_nobody_can_fetch_any_longer_leave_the_files(tmp_path: Path) -> None:
+    """A server to which nobody sends asynchronous requests again would keep the last keys for ever."""
+    laboratory = Laboratory(tmp_path, delay=1)
+    fetched_later(laboratory, FETCHES["Get"](laboratory.ask(CREATE)))
+    [sealed] = sealed_results(tmp_path)
+    work = DeferredWork(laboratory.dispatcher)
+
+    async def remove() -> None:
+        async with laboratory.serving():
+            await work.remove_expired()
+
+    trio.run(remove)
+    assert sealed_results(tmp_path) == [sealed]
+    laboratory.pass_time(minutes=11)
+    trio.run(remove)
+    laboratory.ask(CREATE)
+    assert files_with(tmp_path, sealed) == []
+    laboratory.close()

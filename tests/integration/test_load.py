@@ -118,8 +118,11 @@ COMMAND = (
 )
 
 
-def test_ctrl_c_ends_the_run_and_cleans_up(server: RunningServer, options: list[str]) -> None:
-    """As on a terminal, all processes of the run get the signal."""
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_ctrl_c_ends_the_run_and_cleans_up(
+    server: RunningServer, options: list[str], ending: signal.Signals
+) -> None:
+    """As on a terminal, all processes of the run get the signal; and as from ``timeout`` or a CI job."""
     arguments = ["bench", "run", *options, "--warm-up", "0", "--objects", "2", "--duration", "600"]
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND, *arguments, "--mix", "create", "--processes", "2"],
@@ -131,7 +134,7 @@ def test_ctrl_c_ends_the_run_and_cleans_up(server: RunningServer, options: list[
         with server.client(IDENTITY) as kms:
             while len(kms.locate().ids) < 50:
                 assert process.poll() is None
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, ending)
         output, errors = process.communicate(timeout=ANSWER_TIMEOUT)
     assert process.returncode == 130, errors
     assert errors == ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from kmipkit_certs.options import password_option
 
+from kmipkit.numbers_option import NumberRange
 from kmipkit.terminal import StatusLine, echo, echo_json_line
 from kmipkit_server.admin.online import server_options
 from kmipkit_server.admin.options import FILE, data_directory_options, json_option
@@ -82,7 +83,7 @@ def identity(file: Path, public: bool) -> None:
 @click.option("--no-audit", is_flag=True, help="Leave the audit log out.")
 @click.option(
     "--keep",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(0, 36_500, min_open=True),
     metavar="DAYS",
     help="Remove chains whose last part is older.  [default: backup.keep_days]",
 )

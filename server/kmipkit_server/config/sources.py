@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from kmipkit.toml_text import parse as parse_toml
 from kmipkit_server.config import rules
 from kmipkit_server.config.errors import ConfigError
 from kmipkit_server.config.sections import Config
@@ -162,7 +163,7 @@ class _Reading:
     def read_file(self, path: Path) -> None:
         try:
             text = path.read_text(encoding="utf-8")
-            document = tomllib.loads(text)
+            document = parse_toml(text)
         except OSError as error:
             self._add(f"{path}: {error.strerror}", "")
             return

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from kmipkit.toml_text import parse as parse_toml
 from kmipkit_server.config.errors import ConfigError
 from kmipkit_server.vault.kinds import parse as parse_root_key
 from kmipkit_server.vault.uri import RootKeyURI
@@ -85,7 +86,7 @@ def _parse(expected: Any, text: str) -> object:
         pairs = (each.partition("=") for each in text.split(",") if each.strip())
         return {name.strip(): value.strip() for name, _, value in pairs}
     try:
-        document = tomllib.loads(f"value = {text.strip()}")
+        document = parse_toml(f"value = {text.strip()}")
     except tomllib.TOMLDecodeError:
         return text  # which has the wrong type
     return document["value"] if len(document) == 1 else text

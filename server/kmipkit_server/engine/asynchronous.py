@@ -114,6 +114,8 @@ class _Item(msgspec.Struct, frozen=True, omit_defaults=True):
     """The Unique Batch Item ID."""
     is_gone: bool = False
     """Whether it was cancelled, or its result was polled."""
+    holds: str | None = None
+    """The object that its result has as a whole, with its key."""
 
     def result(self, status: ResultStatus, **fields: object) -> ResponseBatchItem:
         """A result of the item."""
@@ -152,8 +154,15 @@ class _State(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def without(self, number: int) -> "_State":
         """The state after an item was cancelled or polled."""
-        gone = msgspec.structs.replace(self.items[number], is_gone=True)
-        items = (*self.items[:number], gone, *self.items[number + 1 :])
+        return self._changed(number, is_gone=True)
+
+    def holding(self, number: int, identifier: str | None) -> "_State":
+        """The state with the object that is in the result of an item."""
+        return self if identifier is None else self._changed(number, holds=identifier)
+
+    def _changed(self, number: int, **changes: object) -> "_State":
+        changed = msgspec.structs.replace(self.items[number], **changes)
+        items = (*self.items[:number], changed, *self.items[number + 1 :])
         return msgspec.structs.replace(self, items=items)
 
 
@@ -207,8 +216,7 @@ class AsynchronousRequests:
         ``message`` is the encoded request.
         """
         transaction = self._transaction
-        for kind in (DONE, RESULT):
-            transaction.remove_expired(kind, self._now)
+        self.remove_expired()
         require_share(
             "asynchronous operations",
             identity.name, self._holders(), MAX_DEFERRALS_PER_ACCOUNT, MAX_DEFERRALS,
@@ -367,15 +375,39 @@ class AsynchronousRequests:
         expires = max(state.submitted + LIFETIME, self._now + MIN_KEPT)
         for kind in (WAITING, REQUEST):
             transaction.remove_entry(kind, claimed.key)
-        transaction.put_entry(
-            Entry(DONE, claimed.key, entry.owner, expires, _encode(_without_claim(state)))
-        )
+        state = _without_claim(state)
         for position, number in enumerate(claimed.numbers):
             has_result = position < len(results)
             result = results[position] if has_result else _not_carried_out(state.items[number])
+            state = state.holding(number, _object_in(result))
             key = _value(claimed.key, number)
             packed = _pack(result, version)
             transaction.put_entry(Entry(RESULT, key, entry.owner, expires, packed, is_secret=True))
+        transaction.put_entry(Entry(DONE, claimed.key, entry.owner, expires, _encode(state)))
+
+    # --- for all -----------------------------------------------------------------------------------
+
+    def forget_object(self, identifier: str) -> None:
+        """Replace the results that have this object, whose material is about to be destroyed: its key
+        must be in no file afterwards, and no Poll may give it out."""
+        for entry in self._store.entries(DONE):
+            state = _decode_state(entry.content)
+            for number in state.numbers:
+                item = state.items[number]
+                result = self._store.entry(RESULT, _value(entry.key, number))
+                if item.holds == identifier and result is not None:
+                    version = Version(*result.content[:2])
+                    self._transaction.put_entry(result.replace(_pack(_destroyed(item), version)))
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether there are results that nobody can fetch any longer."""
+        return not all(entry.is_valid(self._now) for entry in self._store.entries(DONE))
+
+    def remove_expired(self) -> None:
+        """Remove the results that nobody can fetch any longer."""
+        for kind in (DONE, RESULT):
+            self._transaction.remove_expired(kind, self._now)
 
     def claimed_by(self, worker: str) -> list[Entry]:
         """The requests that a process has claimed."""
@@ -488,6 +520,23 @@ def _not_carried_out(item: _Item) -> ResponseBatchItem:
         result_reason=ResultReason.GENERAL_FAILURE,
         result_message="not carried out, because an earlier item of the batch failed",
     )
+
+
+def _destroyed(item: _Item) -> ResponseBatchItem:
+    return item.result(
+        ResultStatus.OPERATION_FAILED,
+        result_reason=ResultReason.OBJECT_DESTROYED,
+        result_message="the object was destroyed before the result was fetched",
+    )
+
+
+def _object_in(result: ResponseBatchItem) -> str | None:
+    """The identifier of the object that a result has as a whole; None if it has none."""
+    payload = result.response_payload
+    if getattr(payload, "object", None) is None:
+        return None
+    identifier = getattr(payload, "unique_identifier", None)
+    return identifier if isinstance(identifier, str) else None
 
 
 def _unknown() -> OperationError:

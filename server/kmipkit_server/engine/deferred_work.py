@@ -81,6 +81,15 @@ class DeferredWork:
                 writes=True,
             )
 
+    async def remove_expired(self) -> None:
+        """Remove results that nobody can fetch any longer: there may be keys in them."""
+        store, now = self.dispatcher.store, self._now()
+        if await store.run(lambda reader: AsynchronousRequests(reader, now).has_expired):
+            await store.run(
+                lambda transaction: AsynchronousRequests(transaction, now).remove_expired(),
+                writes=True,
+            )
+
     async def carry_out(self, deferred: DeferredRequest) -> None:
         """Carry out a request, unless another process does. StoreError if the store fails."""
         claimed = await self.dispatcher.store.run(partial(self._claim, deferred), writes=True)

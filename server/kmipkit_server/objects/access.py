@@ -11,6 +11,7 @@ from kmipkit.errors import OperationError
 from kmipkit.spec.enums import ObjectType, Operation, ResultReason
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine import permission
+from kmipkit_server.engine.asynchronous import AsynchronousRequests
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.multipart import KeyedPart
 from kmipkit_server.identity.directory import account_name
@@ -102,6 +103,11 @@ def save(call: Call, old: Managed, new: Managed) -> None:
             record = record.replace(material=account_name(old.record).encode())
     permission.require_change(call, old.record, record)
     call.transaction.update(old.record, record)
+
+
+def forget_results(call: Call, identifier: str) -> None:
+    """Remove an object that is destroyed from the results of asynchronous requests, too."""
+    AsynchronousRequests(call.transaction, call.now).forget_object(identifier)
 
 
 def _require_name(user: Managed) -> None:

@@ -24,7 +24,7 @@ from kmipkit.spec.titles import title, title_with_article
 from kmipkit_server.engine.call import Call
 from kmipkit_server.keys.wrapping import unwrap_key_block
 from kmipkit_server.objects import attribute_rules, creation
-from kmipkit_server.objects.access import load
+from kmipkit_server.objects.access import forget_results, load
 from kmipkit_server.objects.application_data import with_application_data
 from kmipkit_server.objects.claims import require_true_claims
 from kmipkit_server.objects.dates import require_order
@@ -167,6 +167,7 @@ def _replace(call: Call, identifier: str, *, allowed: bool) -> str:
     load(call, identifier)
     replaced = load(call, identifier, Operation.DESTROY)
     call.transaction.remove(replaced.record)
+    forget_results(call, replaced.id)
     return replaced.record.owner
 
 

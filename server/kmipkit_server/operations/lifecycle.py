@@ -21,7 +21,7 @@ from kmipkit.model.payloads.lifecycle import (
 from kmipkit.spec.enums import ObjectType, ResultReason, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine.call import Call
-from kmipkit_server.objects.access import load_for_change, save
+from kmipkit_server.objects.access import forget_results, load_for_change, save
 from kmipkit_server.objects.foreign_values import require_storable
 from kmipkit_server.objects.managed import Managed
 
@@ -82,6 +82,7 @@ def destroy(call: Call, request: DestroyRequest) -> DestroyResponse:
         changed = managed.after(Event.DESTROY)
     changed = changed.with_attribute(Tag.DESTROY_DATE, call.now).without_material()
     save(call, managed, changed)
+    forget_results(call, managed.id)
     return DestroyResponse(unique_identifier=call.returns(managed.id))
 
 
@@ -99,6 +100,7 @@ def obliterate(call: Call, request: ObliterateRequest) -> ObliterateResponse:
     if managed.state not in DESTROYED_STATES and managed.object_type not in _STATELESS:
         managed.after(Event.DESTROY)  # refuses what Destroy would refuse, such as an Active key
     call.transaction.remove(managed.record)
+    forget_results(call, managed.id)
     return ObliterateResponse()
 
 

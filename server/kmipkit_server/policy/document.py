@@ -17,6 +17,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from kmipkit.toml_text import parse as parse_toml
 from kmipkit_server.policy import conditions, obligations, values
 from kmipkit_server.policy.actions import ALL, NAMES, Action, actions_named
 from kmipkit_server.policy.algorithms.document import SECTION, read_algorithms
@@ -37,8 +38,8 @@ def read_policy(text: str, tenant: str = "", source: str = "policy") -> Policy:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise PolicyError(f"{source}: a policy has {MAX_BYTES} bytes at most")
     try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        document = parse_toml(text)
+    except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{source}: not valid TOML: {error}") from None
     return Reading(document, text, tenant, source).policy()
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from kmipkit.toml_text import parse as parse_toml
 from kmipkit_server.policy.description import Answer, Client, DescribedObject, Description
 from kmipkit_server.policy.errors import InvalidValue, PolicyError
 from kmipkit_server.policy.values import flag, texts
@@ -60,8 +61,8 @@ class Expectation:
 def read_expectations(text: str, source: str, now: datetime) -> list[Expectation]:
     """The expectations in a file. PolicyError with all faults."""
     try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        document = parse_toml(text)
+    except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{source}: not valid TOML: {error}") from None
     lines = lines_of(text)
     found = []

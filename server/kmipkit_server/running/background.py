@@ -7,6 +7,7 @@ import trio
 from kmipkit_server.config import Config, address
 from kmipkit_server.config.effective import notified_accounts
 from kmipkit_server.engine.asynchronous import DeferredRequest
+from kmipkit_server.engine.deferred_work import DeferredWork
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.tls import TLSSettings
@@ -18,6 +19,9 @@ log = logging.getLogger("kmipkit.server")
 
 MIN_DEFERRED_INTERVAL = 0.25
 """Seconds between two checks for asynchronous requests that are due, at least."""
+
+CLEANING_INTERVAL = 60.0
+"""Seconds between two looks for results that have expired."""
 
 
 def notifier_of(config: Config, request_source: RequestSource, tls: TLSSettings) -> Notifier:
@@ -42,13 +46,24 @@ async def notify(notifier: Notifier, request_source: RequestSource) -> None:
 
 
 async def run_deferred(dispatcher: Dispatcher, delay: float) -> None:
-    """Carry out asynchronous requests as they fall due."""
+    """Carry out asynchronous requests as they fall due, and remove results that have expired."""
+    cleaning = trio.current_time()
     async with trio.open_nursery() as nursery:
         while True:
             await trio.sleep(max(delay, MIN_DEFERRED_INTERVAL))
+            if trio.current_time() >= cleaning:
+                cleaning = trio.current_time() + CLEANING_INTERVAL
+                await _remove_expired(dispatcher)
             # Each in a task of its own, so that one that takes long does not delay the others.
             for deferred in await _due(dispatcher):
                 nursery.start_soon(_carry_out, dispatcher, deferred)
+
+
+async def _remove_expired(dispatcher: Dispatcher) -> None:
+    try:
+        await DeferredWork(dispatcher).remove_expired()
+    except StoreError as error:
+        log.error("expired results of asynchronous requests stay: %s", error)
 
 
 async def _due(dispatcher: Dispatcher) -> list[DeferredRequest]:

@@ -4,6 +4,8 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from kmipkit.toml_text import parse as parse_toml
+
 MAX_LINES = 20_000
 """Lines of a file from which on settings have no lines."""
 MAX_STATEMENT = 500
@@ -28,7 +30,7 @@ def lines_of(text: str) -> Mapping[Path_, int]:
             return {}
         statement = "\n".join(lines[begin:number])
         try:
-            document = tomllib.loads(statement)
+            document = parse_toml(statement)
         except tomllib.TOMLDecodeError:
             continue  # inside a statement of several lines
         finder.add(statement, document, begin + 1)

@@ -89,6 +89,17 @@ def test_objects_whose_creation_was_not_answered_are_named() -> None:
     assert set(removal.left) == {"name-0", "name-1"}
 
 
+def test_names_are_not_looked_for_on_a_server_that_is_gone() -> None:
+    """Thousands of them, each with its time-out, would take hours."""
+    network = answering(response())
+    network.refuses = True
+    removal = clean(network, objects(uncertain=10_000))
+    assert len(removal.left) == 10_000
+    assert "not located" in removal.left.values()
+    assert len(network.arrivals) == 0
+    assert network.now() < 60_000 * MILLISECOND
+
+
 class _Interrupted(VirtualNetwork):
     """Ctrl-C comes with the tenth wait."""
 

@@ -150,6 +150,70 @@ def test_a_stop_waits_for_open_responses() -> None:
     assert measures.last < 2 * SECOND
 
 
+def test_an_interruption_does_not_hide_a_stall() -> None:
+    """Who presses Ctrl-C because the server stands still must see for how long clients have waited."""
+    network = VirtualNetwork(lambda now: MILLISECOND if now < SECOND else None)
+    measures = drive(network, open_loop(100, 60), end=60, tick=lambda now: now >= 4 * SECOND)
+    assert measures.succeeded == 100
+    assert measures.succeeded + measures.failed == pytest.approx(400, abs=10)
+    assert milliseconds(measures, 50) > SECOND / MILLISECOND
+    assert network.now() < 12 * SECOND  # 4 s, and 5 s in which open requests may be answered
+
+
+@pytest.mark.parametrize(
+    ("rate", "number", "seconds"), [(1, None, 5), (0.1, None, 15), (10, 5, None), (2000, None, 1)]
+)
+def test_the_rate_of_an_open_loop_is_that_of_its_schedule(
+    rate: float, number: int | None, seconds: float | None
+) -> None:
+    """Five requests in five seconds are one in a second, although the last one came after four."""
+    network = VirtualNetwork(lambda now: MILLISECOND)
+    times = schedule("even", rate, 0, Random(0))
+    pace = Open(0, None if seconds is None else round(seconds * SECOND), number, times)
+    measures = drive(network, pace, end=seconds)
+    assert measures.rate == pytest.approx(rate if seconds != 15 else 2 / 15, rel=0.01)
+
+
+def test_a_run_without_end_gives_up_a_server_that_is_gone() -> None:
+    """A million requests, one in a second for each connection, would take days."""
+    network = VirtualNetwork(lambda now: MILLISECOND if now < SECOND else None)
+    driver = Driver(network, connections=4, timeout=2 * SECOND)
+    measures = Measures(0, None, SECOND)
+    work = Work(Counting(), closed(None, 1_000_000), measures, 5 * SECOND, patience=20 * SECOND)
+    assert not driver.run(work)
+    assert 20 * SECOND < network.now() < 30 * SECOND
+
+
+def test_a_response_that_nobody_has_asked_for_ends_the_connection() -> None:
+    """It would be counted as that to the next request, with a latency of nothing."""
+    network = VirtualNetwork(lambda now: MILLISECOND)
+    driver = Driver(network, connections=1, timeout=2 * SECOND)
+    driver.connect()
+    [slot] = driver._slots.values()
+    measures = Measures(0, SECOND, SECOND)
+    sent: list[int] = []
+
+    def tick(now: int) -> bool:
+        if slot.request is None and now and not sent:
+            sent.append(now)
+            network.arrive(slot.link, slot.link._turn)  # type: ignore[attr-defined]
+        return False
+
+    driver.run(Work(Counting(), open_loop(4, 1), measures, SECOND), tick)
+    assert (measures.succeeded, measures.failed) == (4, 0)
+    assert network.opened == 2
+
+
+def test_a_request_without_connection_cannot_have_taken_effect() -> None:
+    """Its object would else be looked for, and named as one that may be left on the server."""
+    network = VirtualNetwork(lambda now: MILLISECOND)
+    network.refuses = True
+    requests = Counting()
+    drive(network, closed(), requests)
+    assert requests.sent > 0
+    assert requests.lost == []
+
+
 @pytest.mark.parametrize(("reuse", "opened"), [(Reuse.KEEP, 4), (Reuse.COLD, 400)])
 def test_cold_connections_are_opened_for_each_request(reuse: Reuse, opened: int) -> None:
     network = VirtualNetwork(lambda now: MILLISECOND)

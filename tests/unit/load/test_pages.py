@@ -16,6 +16,7 @@ from kmipkit_load.cleanup import Removal
 from kmipkit_load.cli import bench
 from kmipkit_load.comparison import compare
 from kmipkit_load.encoding import Encoding
+from kmipkit_load.errors import LoadError
 from kmipkit_load.fleet import Run
 from kmipkit_load.histogram import Histogram
 from kmipkit_load.measures import Effort, Measures
@@ -183,10 +184,28 @@ def test_compare_prints_ratios_and_fails_on_a_slowdown(tmp_path: Path) -> None:
         ("{", "not valid JSON"),
         ("[1]", "not a result of kmipkit bench run"),
         ('{"kmipkit_load": 99}', "of this version (format 99, not 1)"),
+        ('{"kmipkit_load": 1}', "not a complete result of kmipkit bench run: started"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"kmipkit_load": NaN}', "NaN is not a number"),
+        ("9" * 10_000, "not valid JSON"),
     ],
 )
 def test_files_that_are_no_results(tmp_path: Path, text: str, fault: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(Exception, match=re.escape(fault)):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("rate", "fast"), ("latency", {}), ("series", [1]), ("settings", None), ("operations", [])],
+)
+def test_a_damaged_result_is_named_and_not_compared(
+    tmp_path: Path, member: str, value: object
+) -> None:
+    """A file that another program has changed is no reason for a traceback."""
+    path = tmp_path / "x.json"
+    path.write_text(as_text({**results(measured(2.0)), member: value}))
+    with pytest.raises(LoadError, match=f"not a complete result of kmipkit bench run: {member}"):
         load(path)

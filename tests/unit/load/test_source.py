@@ -37,13 +37,13 @@ def decoded(request: Request, media: str) -> RequestMessage:
     return message
 
 
-def response(reason: ResultReason | None = None) -> bytes:
+def response(reason: ResultReason | None = None, *, identified: bool = True) -> bytes:
     item = ResponseBatchItem(
         operation=Operation.CREATE,
         result_status=ResultStatus.SUCCESS if reason is None else ResultStatus.OPERATION_FAILED,
         result_reason=reason,
         response_payload=None
-        if reason is not None
+        if reason is not None or not identified
         else CreateResponse(object_type=ObjectType.SYMMETRIC_KEY, unique_identifier="made-1"),
     )
     header = ResponseHeader(
@@ -124,9 +124,28 @@ def test_an_object_whose_life_is_cut_off_is_not_forgotten() -> None:
     assert next(requests).creates, "a new life begins"
 
 
+def test_an_activation_without_response_may_have_taken_effect() -> None:
+    """A server does not destroy active objects: the key would be left there."""
+    requests = source(mixes.find("life-cycle"))
+    requests.answered(next(requests), response())
+    requests.unanswered(next(requests), may_have_arrived=True)
+    assert requests.objects.made == {"made-1": True}
+
+
+def test_a_creation_without_identifier_is_a_failure() -> None:
+    """Later requests would go to an object without identifier, and the key would be left."""
+    requests = source(mixes.find("create"))
+    failure = requests.answered(next(requests), response(identified=False))
+    assert failure == ("malformed response", "the response has no Unique Identifier")
+    assert requests.objects.made == {}
+    assert requests.objects.uncertain == ["run-0-0000000000"]
+
+
 def test_a_creation_without_response_is_uncertain() -> None:
     requests = source(mixes.find("create"))
-    requests.unanswered(next(requests))
+    requests.unanswered(next(requests), may_have_arrived=False)
+    assert requests.objects.uncertain == []  # nobody needs to look for it
+    requests.unanswered(next(requests), may_have_arrived=True)
     requests.answered(next(requests), response(ResultReason.PERMISSION_DENIED))
-    assert requests.objects.uncertain == ["run-0-0000000000"]
+    assert requests.objects.uncertain == ["run-0-0000000001"]
     assert requests.objects.made == {}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kmipkit.toml_text import parse as parse_toml
 from kmipkit_server.config import ConfigError
 from kmipkit_server.config.members import unknown
 from kmipkit_server.test_mode.faults.fault import Faults
@@ -47,7 +48,7 @@ def read(*paths: Path) -> Faults:
 
 def _read(path: Path, faults: Faults) -> None:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
