@@ -297,7 +297,9 @@ def test_init_refuses_what_no_server_could_use() -> None:
     database.sql("CREATE ROLE kms_owner LOGIN")
     database.sql("CREATE ROLE deputy LOGIN IN ROLE kms_owner")
     database.sql("CREATE DATABASE owned OWNER kms_owner TEMPLATE template0")
+    database.sql("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
     assert "encoding LATIN1" in _refused(database.url("latin"))
+    assert "encoding SQL_ASCII" in _refused(database.url("ascii"))
     assert 'CREATE ROLE "nobody" LOGIN' in _refused(database.url(plain), "--role", "nobody")
     owned = database.url("owned", "kms_owner")
     for role in ("kms_owner", "deputy", "owner"):

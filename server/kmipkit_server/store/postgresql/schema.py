@@ -239,20 +239,22 @@ def require_owner(sql: PostgreSQLConnection) -> None:
 
 def require_suitable(sql: PostgreSQLConnection, role: str) -> None:
     """StoreError if the tables cannot be made or changed, or the role cannot be that of servers."""
-    number, encoding, owner, may_create = sql.one(
-        "SELECT current_setting('server_version_num'), current_setting('server_encoding'), current_user,"
-        " has_database_privilege(current_database(), 'CREATE')"
-    ) or ("0", "", "", False)
-    if int(number) < _OLDEST:
+    info = sql.raw.info
+    if info.server_version < _OLDEST:
         raise StoreError(
-            f"{sql.name} is PostgreSQL {int(number) // 10000}; kmipkit needs {_OLDEST // 10000} or later"
+            f"{sql.name} is PostgreSQL {info.server_version // 10000}; kmipkit needs"
+            f" {_OLDEST // 10000} or later"
         )
+    encoding = info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise StoreError(
             f"{sql.name} has the encoding {encoding}, in which not every name can be stored; create"
             " another database with: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
         )
     require_owner(sql)
+    owner, may_create = sql.one(
+        "SELECT current_user, has_database_privilege(current_database(), 'CREATE')"
+    ) or ("", False)
     if not may_create and not _has_schema(sql):
         raise StoreError(
             f"the role {owner} may not create a schema in {sql.name}; make it the owner of the database"

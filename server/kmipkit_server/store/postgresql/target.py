@@ -16,6 +16,7 @@ PROGRAM = "kmipkit"
 
 _DEFAULTS: dict[str, str] = {
     "application_name": PROGRAM,
+    "client_encoding": "UTF8",  # whatever the environment or the role has
     # A primary that was demoted accepts no writes, and may not know what was revoked since.
     "target_session_attrs": "read-write",
     "connect_timeout": "2",  # for each host: the next one may be the primary by now
