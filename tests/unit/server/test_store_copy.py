@@ -13,7 +13,7 @@ import trio
 from click.testing import CliRunner, Result
 from kmipkit_server.admin.store_commands import store as store_group
 from kmipkit_server.audit import anchor
-from kmipkit_server.store.base import Record
+from kmipkit_server.store.base import Record, StoreError
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault.file import FileVault
 from postgresql_server import PostgreSQLServer
@@ -323,6 +323,26 @@ def test_several_migrations_begin_at_the_same_time() -> None:
     with ThreadPoolExecutor(4) as threads:
         results = list(threads.map(lambda _: _migrated(url), range(4)))
     assert sorted(results) == [0, *[len(STEPS)] * 3]
+
+
+def test_no_migration_while_servers_use_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers of the older version went on, and were refused one by one when they connected again."""
+    from kmipkit_server.store.postgresql import schema
+
+    newest = len(schema.STEPS)
+    store = nodes.open_node(tmp_path, "kms1")
+    assert "unchanged" in _run("init", _url(tmp_path)).output, "that changes nothing"
+    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, "CREATE TABLE another (number BIGINT);"))
+    with closing(store):
+        assert "is in use by kms1; stop all servers" in _refused(_url(tmp_path))
+    assert (
+        f"schema {newest + 1} migrated from schema {newest}" in _run("init", _url(tmp_path)).output
+    )
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="newer version"):
+        nodes.open_node(tmp_path, "kms1")
 
 
 def _migrated(url: str) -> int:

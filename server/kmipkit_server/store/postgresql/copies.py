@@ -12,7 +12,7 @@ from kmipkit_server.store.postgresql import schema
 from kmipkit_server.store.postgresql.connection import PostgreSQLConnection
 from kmipkit_server.store.postgresql.errors import as_store_error
 from kmipkit_server.store.postgresql.summary import counter_of, mac_of, state_of
-from kmipkit_server.store.postgresql.target import PROGRAM, Target
+from kmipkit_server.store.postgresql.target import Target
 from kmipkit_server.store.root_keys import Row as RootKeyRow
 from kmipkit_server.store.sql import key_tables
 from kmipkit_server.store.sql.connection import Row
@@ -20,14 +20,6 @@ from kmipkit_server.store.sql.row_content import ROW_SIZE
 
 _IDENTITIES = {"owners": "number", "data_keys": "number", "kinds": "number", "objects": "seq"}
 """The columns that the database numbers."""
-
-_NODES = """
-    SELECT DISTINCT split_part(coalesce(nullif(a.application_name, ''), 'process ' || l.pid), '/', 1)
-    FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-    LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-    WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.pid <> pg_backend_pid()
-    ORDER BY 1"""
-"""Who has an advisory lock: the servers, by the names that they give their sessions."""
 
 
 class PostgreSQLCopy:
@@ -58,11 +50,7 @@ class PostgreSQLCopy:
 
     def require_alone(self) -> None:
         """StoreError if there are servers."""
-        servers = [str(name).removeprefix(f"{PROGRAM} ") for (name,) in self._sql.all(_NODES)]
-        if servers:
-            raise StoreError(
-                f"{self.name} is in use by {', '.join(servers)}; stop all servers of this database"
-            )
+        schema.require_unused(self._sql)
 
     def stream(self, sql: str) -> Iterator[Row]:
         """The rows of a long query."""

@@ -42,7 +42,7 @@ SECONDS_FOR_NAME = 30.0
 SECONDS_FOR_OUTCOME = 30.0
 """How long a writer tries to find out whether a commit took place, before its clients are told that this
 is not known."""
-SECONDS_IDLE = 5
+SECONDS_IDLE = 3
 """How long a node may have a transaction open without a statement. One that hangs has locks for which
 the others wait; one that only was slow runs its group again."""
 _PAUSE = 0.2

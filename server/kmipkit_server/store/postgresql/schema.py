@@ -160,6 +160,16 @@ STEPS: tuple[str, ...] = (
     """,
 )
 
+_SERVERS = """
+    SELECT DISTINCT split_part(coalesce(nullif(a.application_name, ''), 'process ' || l.pid), '/', 1)
+    FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.pid <> pg_backend_pid()
+    AND l.granted
+    ORDER BY 1"""
+"""Who has an advisory lock: the servers, by the names that they give their sessions. Other migrations
+wait for one."""
+
 PRIVILEGES: Mapping[str, str] = MappingProxyType(
     {
         "version": "SELECT",
@@ -234,6 +244,15 @@ def require_owner(sql: PostgreSQLConnection) -> None:
         raise StoreError(
             f"the tables of {sql.name} belong to the role {owner[0]}, and the URL has the role {role};"
             " use the URL of their owner"
+        )
+
+
+def require_unused(sql: PostgreSQLConnection) -> None:
+    """StoreError if servers use a database."""
+    servers = [str(name).removeprefix("kmipkit ") for (name,) in sql.all(_SERVERS)]
+    if servers:
+        raise StoreError(
+            f"{sql.name} is in use by {', '.join(servers)}; stop all servers of this database"
         )
 
 
@@ -334,6 +353,8 @@ def migrate(sql: PostgreSQLConnection, role: str) -> int:
         require_suitable(sql, role)
         version = version_of(sql)
         require_known(version, sql.name)
+        if 0 < version < len(STEPS):  # of which servers of the older version would know nothing
+            require_unused(sql)
         sql.script(script(version, role, has_schema=_has_schema(sql)))
         sql.run("COMMIT")
     except BaseException:  # of any kind: it is raised again

@@ -110,7 +110,8 @@ def destination(path: Path) -> Iterator[SQLiteCopy]:
     lock = take_lock(lock_file(path))
     temporary = path.with_name(f"{path.name}.copy")
     try:
-        temporary.unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm", "-journal"):  # of a copy that was killed
+            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
         os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with sqlite_errors(str(path)), closing(_connect(temporary)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
