@@ -472,6 +472,49 @@ def test_a_node_that_hangs_does_not_stop_the_others_for_long(
     trio.run(run)
 
 
+def test_a_replica_that_was_behind_is_reported(
+    database: PostgreSQLServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a fail-over to it, revoked keys are active again. The numbers of lost data keys are given
+    again, and a server must not open objects with those that it remembers."""
+    name = database.create("kmipkit_template")
+    url = database.url(name, stores.ROLE)
+    behind = f"{name}_behind"
+    first, second = (nodes.open_node(tmp_path, node, url) for node in "ab")
+
+    def fail_over() -> None:
+        for each in (name, behind):
+            database.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                f" WHERE datname = '{each}' AND pid <> pg_backend_pid()"
+            )
+        database.sql(f"ALTER DATABASE {name} RENAME TO {name}_lost")
+        database.sql(f"ALTER DATABASE {behind} RENAME TO {name}")
+
+    async def run() -> None:
+        async with nodes.serving(first, second):
+            await nodes.write(first, nodes.creates("kept"))
+            await trio.to_thread.run_sync(_copy, database, name, behind)
+            await nodes.write(first, nodes.creates("lost"))
+            assert (await nodes.read(second, "lost")) is not None
+            await trio.to_thread.run_sync(fail_over)
+            await nodes.write(first, nodes.creates("other", material=b"o" * 32))
+            found = await nodes.read(second, "other")
+            assert found is not None
+            assert found.material == b"o" * 32
+            assert (await nodes.read(first, "lost")) is None
+
+    trio.run(run)
+    [error] = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert "has lost 1 transactions of this server" in error
+
+
+def _copy(database: PostgreSQLServer, name: str, copy: str) -> None:
+    """What a replica has at a moment."""
+    database.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    database.sql(f"CREATE DATABASE {copy} TEMPLATE {name}")
+
+
 def test_a_role_that_can_change_tables_is_reported(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

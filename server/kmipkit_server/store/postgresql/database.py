@@ -377,11 +377,24 @@ class PostgreSQLDatabase:
             schema.require_current(self._sql)
             self._sql.run(_END_SESSION, {"node": self._node, "pid": self._session})
             self._take_name(seconds)
-            self._transaction.connect(self._sql)
+            self._note_lost(self._transaction.summary.state.counter)
         except BaseException:  # of any kind: it is raised again
             self._sql.raw.close()
             raise
         log.info("%s: connected again", self.target.name)
+
+    def _note_lost(self, before: int) -> None:
+        """Go on with a new connection; an error in the log if the database is older than before."""
+        self._transaction.connect(self._sql)
+        lost = before - self._transaction.summary.counter
+        if lost > 0:
+            log.error(
+                "%s has lost %d transactions of this server that were acknowledged: the replica was"
+                " behind when it became the primary; what has changed in them, such as revocations, is"
+                " lost, and the audit log says what it was",
+                self.target.name,
+                lost,
+            )
 
     def _load_key(self, number: int) -> bytes:
         key = key_tables.data_key(self._connection(), number)
