@@ -12,6 +12,8 @@ import stores
 from documents import PROJECT, blocks
 from postgresql_server import PostgreSQLServer, running
 
+from drill import programs
+
 PAGE = "docs/postgresql.md"
 
 _START = re.compile(
@@ -40,7 +42,7 @@ def test_the_page_does_what_it_says(database: PostgreSQLServer, tmp_path: Path) 
     for statement in statements.split(";")[:-1]:
         database.sql(statement)
     database.sql("CREATE DATABASE moved OWNER kms_owner")
-    [init, start, use, move] = blocks(PAGE, "sh")
+    [init, start, use, restore, move] = blocks(PAGE, "sh")
     [printed] = blocks(PAGE, "text")
     shell = [
         'kmipkit() { "$PYTHON" -m kmipkit "$@"; }',
@@ -48,6 +50,7 @@ def test_the_page_does_what_it_says(database: PostgreSQLServer, tmp_path: Path) 
         init,
         start,
         use,
+        restore.replace("postgres@", "owner@"),
         "kmipkit serve --data-dir kms1 --stop",
         "kmipkit serve --data-dir kms2 --stop",
         "unset KMIPKIT_STORE_URL",
@@ -64,7 +67,11 @@ def test_the_page_does_what_it_says(database: PostgreSQLServer, tmp_path: Path) 
     done = subprocess.run(
         ["sh", "-c", text],
         cwd=tmp_path,
-        env={**os.environ, "PYTHON": sys.executable},
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "PATH": f"{programs.postgresql()}:{os.environ.get('PATH', '')}",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -72,6 +79,7 @@ def test_the_page_does_what_it_says(database: PostgreSQLServer, tmp_path: Path) 
     assert done.returncode == 0, done.stdout
     said = printed.strip().removeprefix("PostgreSQL db.example.org/kms")
     assert said in done.stdout
+    assert "the configuration is valid" in done.stdout, "with the restored database"
     assert (tmp_path / "backup.key").stat().st_size == 32
     assert done.stdout.count("verified: all rows are the same") == 2
     assert (tmp_path / "kms/objects.sqlite3").exists()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def init(url: str, role: str, password_file: Path | None, prints: bool, as_json:
     sql = target_of_url(url, password_file).connect()
     try:
         if prints:
-            echo_lines(schema.script(schema.version_of(sql), role))
+            echo_lines(schema.planned(sql, role))
             return
         version = schema.migrate(sql, role)
     finally:
@@ -90,7 +91,7 @@ def copy(
 
     No server may use either of them. The copy has the same root key. It is compared with the original
     row by row, and each object is verified; if anything differs, there is no copy. The original stays
-    as it is.
+    as it is. The database needs the tables, which "kmipkit admin store init" makes.
 
     \b
     Examples:
@@ -100,6 +101,7 @@ def copy(
     if (to_url is None) is (from_url is None):
         raise click.UsageError("give one of --to and --from")
     from kmipkit.terminal import StatusLine
+    from kmipkit_server.audit import anchor
     from kmipkit_server.service.stores import node_of, target_of_url
     from kmipkit_server.store import copying
     from kmipkit_server.store.integrity import Integrity
@@ -116,7 +118,8 @@ def copy(
         )
     vault = open_vault(config.root_key, config.counter)
     target = target_of_url(str(to_url or from_url), password_file)
-    place = postgresql.opened(target, node_of(config), must_be_empty=to_url is not None)
+    node = node_of(config)
+    place = postgresql.opened(target, node, must_be_empty=to_url is not None)
     sides: tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
     if to_url is not None:
         sides = sqlite.source(config.database), place
@@ -126,11 +129,11 @@ def copy(
     with sides[0] as source, sides[1] as destination:
 
         def integrity_of(rows: Sequence[Row]) -> Integrity:
-            integrity = open_keys(rows, vault, source.name).integrity
-            destination.integrity = integrity
-            return integrity
+            return open_keys(rows, vault, source.name).integrity
 
-        copied = copying.copy(source, destination, integrity_of, line.show)
+        # Each server on a database has audit logs of its own, which the store knows by its name.
+        renamed = partial(anchor.of_node if to_url is not None else anchor.without_node, node=node)
+        copied = copying.copy(source, destination, integrity_of, renamed, line.show)
         names = {"from": source.name, "to": destination.name}
     line.clear()
     if as_json:

@@ -43,6 +43,35 @@ def known_logs(reader: Reader, node: str = "") -> list[str]:
     return [key[len(node) :].removeprefix("/") for key in own]
 
 
+def of_node(setting: str, node: str) -> str:
+    """The name of a setting of a server in a file, when its store moves to a database of nodes."""
+    log, separator, number = _parts(setting)
+    if log is None:
+        return setting
+    return f"{_OTHER}{node}/{log}".rstrip("/") + separator + number
+
+
+def without_node(setting: str, node: str) -> str | None:
+    """The other way round; None if it is about the log of another node, which is not here."""
+    log, separator, number = _parts(setting)
+    if log is None:
+        return setting
+    if log != node and not log.startswith(f"{node}/"):
+        return None
+    name = log[len(node) :].removeprefix("/")
+    return (f"{_OTHER}{name}" if name else _ANCHOR) + separator + number
+
+
+def _parts(setting: str) -> tuple[str | None, str, str]:
+    """The log of a setting, None for what is not about one; and for records of changes, their number."""
+    name, separator, number = setting.partition(" outbox ")
+    if name == _ANCHOR:
+        return "", separator, number
+    if name.startswith(_OTHER):
+        return name.removeprefix(_OTHER), separator, number
+    return None, "", ""
+
+
 def read_anchor(reader: Reader, log: str = "") -> Anchor | None:
     """The last known checkpoint; None before the first one. Damaged if another program changed it."""
     data = reader.setting(anchor_name(log))

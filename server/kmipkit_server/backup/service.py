@@ -45,7 +45,7 @@ class Plan:
         if config.store.url is not None:
             raise BackupError(
                 "the objects are in the database that store.url names: back that up with the tools of"
-                " PostgreSQL (docs/postgresql.md), and keep the root key with it"
+                " PostgreSQL (docs/postgresql.md), and keep the root key at another place"
             )
         place = directory or section.directory
         if place is None:

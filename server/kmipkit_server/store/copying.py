@@ -5,14 +5,14 @@ the same root key. Nobody writes to either side meanwhile.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from kmipkit_server.store import root_keys
 from kmipkit_server.store.base import StoreError
 from kmipkit_server.store.integrity import MAC_SIZE, Integrity, is_same_mac
+from kmipkit_server.store.root_keys import Row as RootKeyRow
 from kmipkit_server.store.sql.connection import Row
 
 TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -48,14 +48,14 @@ _MODULUS = 1 << (8 * MAC_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class Summary:
     """What a store knows of the whole database."""
 
-    root_keys: Sequence[root_keys.Row]
-    """The entries of the root keys, with the wrapped integrity key."""
     counter: int
     newest: int
     """The newest time that it has seen, in seconds since 1970."""
+    total: int
+    """The sum of all MACs, modulo 2**256."""
 
 
 class Source(Protocol):
@@ -63,11 +63,17 @@ class Source(Protocol):
 
     name: str
 
-    def heading(self) -> Heading:
+    def root_keys(self) -> Sequence[RootKeyRow]:
+        """The entries of the root keys, with the wrapped integrity key."""
+
+    def summary(self, integrity: Integrity) -> Summary:
         """What it knows of the whole database."""
 
     def stream(self, sql: str) -> Iterator[Row]:
         """The rows of a long query."""
+
+    def require_alone(self) -> None:
+        """StoreError if a server uses the store."""
 
 
 class Destination(Source, Protocol):
@@ -76,8 +82,11 @@ class Destination(Source, Protocol):
     def write(self, table: str, columns: tuple[str, ...], rows: Iterator[Row]) -> None:
         """Write all rows of a table."""
 
-    def finish(self, heading: Heading, total: int) -> None:
-        """Write what the store knows of the whole database; ``total`` is the sum of all MACs."""
+    def delete_setting(self, name: str) -> None:
+        """Remove a setting."""
+
+    def finish(self, rows: Sequence[RootKeyRow], summary: Summary, integrity: Integrity) -> None:
+        """Write the root keys, and what the store knows of the whole database."""
 
 
 @dataclass(slots=True)
@@ -93,16 +102,21 @@ class Copied:
 def copy(
     source: Source,
     destination: Destination,
-    integrity_of: Callable[[Sequence[root_keys.Row]], Integrity],
+    integrity_of: Callable[[Sequence[RootKeyRow]], Integrity],
+    renamed: Callable[[str], str | None],
     progress: Callable[[str], None] = lambda _: None,
 ) -> Copied:
     """Copy all rows, and compare them. StoreError if the copy is not the same, or a MAC is wrong.
 
     Args:
         integrity_of: The MACs, from the entries of the root keys.
+        renamed: The name of a setting in the copy, which may depend on what the server is called
+            there; None if it is about another server.
         progress: Called with each table before it is copied or compared.
     """
-    heading = source.heading()
+    keys = source.root_keys()
+    integrity = integrity_of(keys)
+    summary = source.summary(integrity)
     copied, digest = Copied(), sha256()
     for table, columns in TABLES.items():
         progress(table)
@@ -114,8 +128,36 @@ def copy(
     progress("verification")
     if _digest(destination) != copied.digest:
         raise StoreError(f"the copy in {destination.name} is not the same as {source.name}")
-    destination.finish(heading, _verified(destination, integrity_of(heading.root_keys)))
+    total = _verified(destination, integrity)
+    if total != summary.total:
+        raise StoreError(
+            f"objects were removed from {source.name}, or replaced by older ones, by another program;"
+            " compare it with a backup, or start a server with it once, which says so in its log and"
+            " takes it as it is"
+        )
+    change = _rename_settings(destination, integrity, renamed)
+    source.require_alone()
+    destination.require_alone()
+    destination.finish(keys, replace(summary, total=(total + change) % _MODULUS), integrity)
     return copied
+
+
+def _rename_settings(
+    destination: Destination, integrity: Integrity, renamed: Callable[[str], str | None]
+) -> int:
+    """Give settings the names that they have in the copy; what that adds to the sum of all MACs."""
+    change = 0
+    for name, value, mac in list(destination.stream(_SETTINGS)):
+        new = renamed(name)
+        if new == name:
+            continue
+        destination.delete_setting(name)
+        change -= int.from_bytes(mac, "big")
+        if new is not None:
+            new_mac = integrity.of_setting(new, value)
+            destination.write("settings", TABLES["settings"], iter([(new, value, new_mac)]))
+            change += int.from_bytes(new_mac, "big")
+    return change
 
 
 def _select(table: str) -> str:

@@ -8,6 +8,7 @@ of the object, so that nobody can exchange the material of two objects.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -69,10 +70,13 @@ class Sealer:
 
     def open(self, number: int, nonce: bytes, sealed: bytes, identifier: str) -> bytes:
         """The original bytes; Damaged if the sealed bytes or the identifier were changed."""
-        key = self._keys.get(number)
-        if key is None:
-            key = AESGCM(self._load(number))
-            self._cache(number, key)
+        known = self._keys.get(number)
+        if known is not None:
+            # After a fail-over to a replica that was behind, another key may have the number.
+            with suppress(InvalidTag):
+                return known.decrypt(nonce, sealed, identifier.encode())
+        key = AESGCM(self._load(number))
+        self._cache(number, key)
         try:
             return key.decrypt(nonce, sealed, identifier.encode())
         except InvalidTag:

@@ -3,6 +3,7 @@ goes on by itself when the database is back."""
 
 import itertools
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -372,3 +373,178 @@ def test_what_is_no_url_is_refused(url: str) -> None:
 
     with pytest.raises(StoreError, match=r"store\.url is not a URL of PostgreSQL"):
         Target.parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("postgresql://u@/db?sslpassword=very-secret", "has a password in it"),
+        (
+            "postgresql://u@/db?target_session_attrs=any",
+            "a replica may not know yet what was revoked",
+        ),
+        ("postgresql://u@/db?target_session_attrs=standby", "a server uses the primary"),
+    ],
+)
+def test_what_a_server_must_not_use_is_refused(url: str, text: str) -> None:
+    """A key that was revoked on the primary may still be active in a replica."""
+    from kmipkit_server.store.postgresql.target import Target
+
+    with pytest.raises(StoreError, match=text) as error:
+        Target.parse(url)
+    assert "very-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"\xff\xfe", "not UTF-8"), (b"", "not a password"), (b"\nsecret", "not a password")],
+)
+def test_a_file_without_a_password_is_refused(tmp_path: Path, content: bytes, text: str) -> None:
+    """One in another encoding ended with a traceback."""
+    from kmipkit_server.store.postgresql.target import Target
+
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    with pytest.raises(StoreError, match=text):
+        Target.parse("postgresql://u@/db", file)
+
+
+def test_errors_say_what_mends_them(database: PostgreSQLServer) -> None:
+    """Those of PostgreSQL say what it was, those of several hosts only what the last one said."""
+    from kmipkit_server.store.postgresql.target import Target
+
+    place = f"host={database.directory}"
+    for url, text in {
+        f"postgresql://owner@/nothing?{place}": 'database "nothing" does not exist; create it with',
+        f"postgresql://nobody@/postgres?{place}": 'role "nobody" does not exist; create it with',
+        "postgresql://owner@/postgres?host=/no/a,/no/b": r"/no/a/.*; .*/no/b/.*; start the database",
+    }.items():
+        with pytest.raises(StoreError, match=text) as error:
+            Target.parse(url).connect()
+        assert "connection is bad" not in str(error.value)
+
+
+def test_the_encoding_of_the_environment_does_not_matter(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names in other scripts were refused."""
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    store = nodes.open_node(tmp_path, "a", url)
+
+    async def run() -> None:
+        async with nodes.serving(store):
+            await nodes.write(store, nodes.creates("鍵", owner="Зоя"))
+            assert (await nodes.read(store, "鍵")) is not None
+
+    trio.run(run)
+
+
+def test_what_is_acknowledged_is_on_a_disk(url: str) -> None:
+    """Also on a database whose other users do not need that."""
+    from kmipkit_server.store.postgresql.target import Target
+
+    for setting, used in {"off": "local", "on": "on", "remote_apply": "remote_apply"}.items():
+        sql = Target.parse(f"{url}&options=-csynchronous_commit%3D{setting}").connect()
+        assert sql.one("SHOW synchronous_commit") == (used,)
+        sql.raw.close()
+
+
+def test_a_node_that_hangs_does_not_stop_the_others_for_long(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is paused keeps its connection, and with it what its transaction has locked."""
+    from kmipkit_server.store.postgresql import database as module
+
+    monkeypatch.setattr(module, "SECONDS_IDLE", 1)
+    first, second = (nodes.open_node(tmp_path, name, url) for name in "ab")
+
+    async def run() -> None:
+        async with nodes.serving(first, second):
+            await nodes.write(first, nodes.creates("counter"))
+            hanging = first._database.begin()
+            hanging.set_setting("a setting", b"first")
+            await nodes.write(
+                second, lambda transaction: transaction.set_setting("a setting", b"x")
+            )
+            first._database._sql.raw.close()
+            assert await nodes.write(first, nodes.counts("counter")) == 1
+
+    trio.run(run)
+
+
+def test_a_replica_that_was_behind_is_reported(
+    database: PostgreSQLServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a fail-over to it, revoked keys are active again. The numbers of lost data keys are given
+    again, and a server must not open objects with those that it remembers."""
+    name = database.create("kmipkit_template")
+    url = database.url(name, stores.ROLE)
+    behind = f"{name}_behind"
+    first, second = (nodes.open_node(tmp_path, node, url) for node in "ab")
+
+    def fail_over() -> None:
+        for each in (name, behind):
+            database.sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                f" WHERE datname = '{each}' AND pid <> pg_backend_pid()"
+            )
+        database.sql(f"ALTER DATABASE {name} RENAME TO {name}_lost")
+        database.sql(f"ALTER DATABASE {behind} RENAME TO {name}")
+
+    async def run() -> None:
+        async with nodes.serving(first, second):
+            await nodes.write(first, nodes.creates("kept"))
+            await trio.to_thread.run_sync(_copy, database, name, behind)
+            await nodes.write(first, nodes.creates("lost"))
+            assert (await nodes.read(second, "lost")) is not None
+            await trio.to_thread.run_sync(fail_over)
+            await nodes.write(first, nodes.creates("other", material=b"o" * 32))
+            found = await nodes.read(second, "other")
+            assert found is not None
+            assert found.material == b"o" * 32
+            assert (await nodes.read(first, "lost")) is None
+
+    trio.run(run)
+    [error] = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert "has lost 1 transactions of this server" in error
+
+
+def _copy(database: PostgreSQLServer, name: str, copy: str) -> None:
+    """What a replica has at a moment."""
+    database.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    database.sql(f"CREATE DATABASE {copy} TEMPLATE {name}")
+
+
+def test_a_role_that_can_change_tables_is_reported(
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its server works, and so nobody would notice that it may do too much."""
+    nodes.open_node(tmp_path, "a", url).close()
+    assert not caplog.records
+    nodes.open_node(tmp_path, "a", url.replace(f"{stores.ROLE}@", "owner@")).close()
+    [warning] = caplog.records
+    assert "the role owner can change the tables of" in warning.getMessage()
+
+
+def test_a_wrong_clock_of_one_server_has_a_way_out(url: str, tmp_path: Path) -> None:
+    """The newest time that one of several servers has seen counts for all."""
+
+    def newest(name: str, noted: datetime | None = None) -> datetime:
+        store = nodes.open_node(tmp_path, name, url)
+
+        async def run() -> None:
+            async with nodes.serving(store):
+                if noted is not None:
+                    await nodes.write(store, lambda transaction: transaction.note_time(noted))
+
+        try:
+            return store.newest_time  # type: ignore[no-any-return]  # of a store
+        finally:
+            trio.run(run)
+
+    newest("a", NOW)
+    newest("b", NOW + timedelta(days=3650))
+    assert newest("a") == newest("c") == NOW + timedelta(days=3650)
+    (tmp_path / "root.key.counter").unlink()
+    assert newest("a").year == 1970
+    assert newest("b").year == newest("c").year == 1970

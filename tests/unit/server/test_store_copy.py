@@ -1,13 +1,19 @@
 """A store moves to PostgreSQL and back with every object, and a copy that is not the same is none."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import nodes
 import pytest
 import stores
+import trio
 from click.testing import CliRunner, Result
 from kmipkit_server.admin.store_commands import store as store_group
+from kmipkit_server.audit import anchor
+from kmipkit_server.store.base import Record, StoreError
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault.file import FileVault
 from postgresql_server import PostgreSQLServer
@@ -126,7 +132,7 @@ def test_no_copy_while_a_server_runs(data: Path) -> None:
     with closing(PostgreSQLDirectory(data).open()):
         (data / "objects.sqlite3").unlink()
         result = _run("copy", "--data-dir", data, "--from", _url(data))
-        assert "is in use by 1 servers" in str(result.exception or result.output)
+        assert "is in use by test; stop all servers" in str(result.exception or result.output)
 
 
 def test_init_creates_what_it_prints(tmp_path: Path) -> None:
@@ -145,3 +151,204 @@ def test_init_creates_what_it_prints(tmp_path: Path) -> None:
     assert database.sql(grants, first) == database.sql(grants, second) != []
     again = _run("init", database.url(second), "--role", stores.ROLE)
     assert "unchanged" in again.output
+
+
+def test_each_audit_log_has_its_name_on_a_database_and_back() -> None:
+    """Each server on a database has a log of its own, so what the store knows of it has other names."""
+    for setting, on_node in {
+        "audit": "audit of kms1",
+        "audit outbox 000027": "audit of kms1 outbox 000027",
+        "audit of worker-2": "audit of kms1/worker-2",
+        "audit of worker-2 outbox 000028": "audit of kms1/worker-2 outbox 000028",
+        "blocked accounts": "blocked accounts",
+    }.items():
+        assert anchor.of_node(setting, "kms1") == on_node
+        assert anchor.without_node(on_node, "kms1") == setting
+        if setting != on_node:
+            assert anchor.without_node(on_node, "kms") is None, "of another server"
+    assert anchor.without_node("audit", "kms1") is None, "of no server on the database"
+
+
+def test_a_server_finds_its_audit_log_after_a_move(data: Path, tmp_path: Path) -> None:
+    """It called its own log that of another database, and after the way back it reported that records
+    were removed."""
+    with closing(_sqlite(data)) as store:
+        transaction = store.begin()
+        transaction.set_setting("audit", b"first")
+        transaction.set_setting("audit of worker-2", b"second")
+        store.commit()
+    assert _run("copy", "--data-dir", data, "--to", _url(data)).exit_code == 0
+    with closing(PostgreSQLDirectory(data).open()) as store:
+        assert sorted(store.reader.settings("audit").items()) == [
+            ("audit of test", b"first"),
+            ("audit of test/worker-2", b"second"),
+        ]
+        transaction = store.begin()
+        transaction.set_setting("audit of another", b"third")
+        store.commit()
+        store.check()
+    (data / "objects.sqlite3").rename(tmp_path / "old.sqlite3")
+    assert _run("copy", "--data-dir", data, "--from", _url(data)).exit_code == 0
+    with closing(_sqlite(data)) as store:
+        assert sorted(store.reader.settings("audit").items()) == [
+            ("audit", b"first"),
+            ("audit of worker-2", b"second"),
+        ]
+
+
+def test_the_way_back_is_no_older_database(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The processes of a server have one counter, and a copy had that of one process."""
+    assert _run("copy", "--data-dir", data, "--to", _url(data)).exit_code == 0
+    for node in ("test", "test/worker-2", "test/worker-3"):
+        store = nodes.open_node(data, node)
+        trio.run(_insert, store, record(f"of {node}"))
+    (data / "objects.sqlite3").rename(tmp_path / "old.sqlite3")
+    assert _run("copy", "--data-dir", data, "--from", _url(data)).exit_code == 0
+    with closing(_sqlite(data)) as back:
+        assert back.reader.get("of test/worker-3") is not None
+    assert not [each for each in caplog.records if each.levelname in ("WARNING", "ERROR")]
+
+
+async def _insert(store: Any, new: Record) -> None:
+    async with nodes.serving(store):
+        await nodes.write(store, lambda transaction: transaction.insert(new))
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_an_object_that_was_removed_is_missed(data: Path, tmp_path: Path, is_back: bool) -> None:
+    """The copy has a sum of its own: what an intruder has removed could be seen nowhere any more."""
+    import sqlite3
+
+    if is_back:
+        assert _run("copy", "--data-dir", data, "--to", _url(data)).exit_code == 0
+        (data / "objects.sqlite3").rename(tmp_path / "old.sqlite3")
+        stores.sql_as_owner(data, "DELETE FROM objects WHERE id = 'large'")
+        result = _run("copy", "--data-dir", data, "--from", _url(data))
+        assert not (data / "objects.sqlite3").exists()
+    else:
+        with closing(sqlite3.connect(data / "objects.sqlite3")) as connection:
+            connection.execute("DELETE FROM objects WHERE id = 'large'")
+            connection.commit()
+        result = _run("copy", "--data-dir", data, "--to", _url(data))
+        assert PostgreSQLDirectory(data).sql("SELECT count(*) FROM objects") == [(0,)]
+    assert result.exit_code == 1
+    assert "objects were removed from" in str(result.exception)
+
+
+def test_what_is_left_of_another_file_is_not_taken(data: Path, tmp_path: Path) -> None:
+    """SQLite would put the pages of a server that was killed into the copy."""
+    assert _run("copy", "--data-dir", data, "--to", _url(data)).exit_code == 0
+    (data / "objects.sqlite3").rename(tmp_path / "old.sqlite3")
+    (data / "objects.sqlite3-wal").write_bytes(b"pages")
+    result = _run("copy", "--data-dir", data, "--from", _url(data))
+    assert result.exit_code == 1
+    assert "objects.sqlite3-wal belongs to the file that was here" in str(result.exception)
+
+
+def test_a_server_that_starts_meanwhile_is_noticed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it writes would be in no copy."""
+    from kmipkit_server.store.postgresql.copies import PostgreSQLCopy
+
+    assert _run("copy", "--data-dir", data, "--to", _url(data)).exit_code == 0
+    (data / "objects.sqlite3").rename(tmp_path / "old.sqlite3")
+    started: list[Any] = []
+    real = PostgreSQLCopy.stream
+
+    def start_and_stream(self: Any, sql: str) -> Any:
+        if not started:
+            started.append(PostgreSQLDirectory(data).open())
+        return real(self, sql)
+
+    monkeypatch.setattr(PostgreSQLCopy, "stream", start_and_stream)
+    result = _run("copy", "--data-dir", data, "--from", _url(data))
+    [store] = started
+    store.close()
+    assert result.exit_code == 1
+    assert "is in use by test; stop all servers" in str(result.exception)
+    assert not (data / "objects.sqlite3").exists()
+
+
+@pytest.mark.parametrize("direction", ["--to", "--from"])
+def test_only_the_owner_copies(data: Path, direction: str) -> None:
+    """The role of the servers may not write the numbers of rows: that was said at the end, and as if the
+    role lacked something."""
+    url = stores.url_of(data)
+    result = _run("copy", "--data-dir", data, direction, url)
+    assert result.exit_code == 1
+    assert "belong to the role owner, and the URL has the role kmipkit" in str(result.exception)
+
+
+def _refused(*arguments: object) -> str:
+    result = _run("init", *arguments)
+    assert result.exit_code == 1, result.output
+    return str(result.exception)
+
+
+def test_init_refuses_what_no_server_could_use() -> None:
+    """A role that owns the tables lost its own privileges on them, and names that the encoding does not
+    have were refused much later."""
+    database: PostgreSQLServer = stores.server()
+    plain = database.create("template0")
+    database.sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    database.sql("CREATE ROLE kms_owner LOGIN")
+    database.sql("CREATE ROLE deputy LOGIN IN ROLE kms_owner")
+    database.sql("CREATE DATABASE owned OWNER kms_owner TEMPLATE template0")
+    database.sql("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    assert "encoding LATIN1" in _refused(database.url("latin"))
+    assert "encoding SQL_ASCII" in _refused(database.url("ascii"))
+    assert 'CREATE ROLE "nobody" LOGIN' in _refused(database.url(plain), "--role", "nobody")
+    owned = database.url("owned", "kms_owner")
+    for role in ("kms_owner", "deputy", "owner"):
+        assert f"the role {role} could change the tables" in _refused(owned, "--role", role)
+    assert "may not create a schema" in _refused(database.url("owned", stores.ROLE))
+    assert _run("init", owned).exit_code == 0
+    assert "belong to the role kms_owner" in _refused(database.url("owned", stores.ROLE))
+    assert "belong to the role kms_owner" in _refused(database.url("owned", stores.ROLE), "--sql")
+    database.sql("REVOKE CREATE ON DATABASE owned FROM kms_owner", "owned")
+    assert "unchanged" in _run("init", owned).output
+
+
+def test_several_migrations_begin_at_the_same_time() -> None:
+    """Whoever waits for the other one must see what that has done, also where the snapshot of
+    a transaction is the first one by default."""
+    from kmipkit_server.store.postgresql.schema import STEPS
+
+    database: PostgreSQLServer = stores.server()
+    url = database.url(name := database.create("template0"))
+    database.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda _: _migrated(url), range(4)))
+    assert sorted(results) == [0, *[len(STEPS)] * 3]
+
+
+def test_no_migration_while_servers_use_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers of the older version went on, and were refused one by one when they connected again."""
+    from kmipkit_server.store.postgresql import schema
+
+    newest = len(schema.STEPS)
+    store = nodes.open_node(tmp_path, "kms1")
+    assert "unchanged" in _run("init", _url(tmp_path)).output, "that changes nothing"
+    monkeypatch.setattr(schema, "STEPS", (*schema.STEPS, "CREATE TABLE another (number BIGINT);"))
+    with closing(store):
+        assert "is in use by kms1; stop all servers" in _refused(_url(tmp_path))
+    assert (
+        f"schema {newest + 1} migrated from schema {newest}" in _run("init", _url(tmp_path)).output
+    )
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="newer version"):
+        nodes.open_node(tmp_path, "kms1")
+
+
+def _migrated(url: str) -> int:
+    from kmipkit_server.store.postgresql.schema import migrate
+    from kmipkit_server.store.postgresql.target import Target
+
+    sql = Target.parse(url, timeout=0.001).connect()  # an index takes longer than any statement may
+    with closing(sql.raw):
+        return migrate(sql, stores.ROLE)

@@ -1,29 +1,25 @@
 """A PostgreSQL database as one side of a copy. Its owner makes the copy, not the role of the servers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
 
 import psycopg
 
 from kmipkit_server.store.base import StoreError
-from kmipkit_server.store.copying import TABLES, Heading
+from kmipkit_server.store.copying import TABLES, Summary
 from kmipkit_server.store.integrity import MAC_SIZE, Integrity
 from kmipkit_server.store.postgresql import schema
 from kmipkit_server.store.postgresql.connection import PostgreSQLConnection
 from kmipkit_server.store.postgresql.errors import as_store_error
-from kmipkit_server.store.postgresql.summary import mac_of
+from kmipkit_server.store.postgresql.summary import counter_of, mac_of, state_of
 from kmipkit_server.store.postgresql.target import Target
+from kmipkit_server.store.root_keys import Row as RootKeyRow
 from kmipkit_server.store.sql import key_tables
 from kmipkit_server.store.sql.connection import Row
 from kmipkit_server.store.sql.row_content import ROW_SIZE
 
 _IDENTITIES = {"owners": "number", "data_keys": "number", "kinds": "number", "objects": "seq"}
 """The columns that the database numbers."""
-
-_NODES = """
-    SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-    WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.pid <> pg_backend_pid()"""
 
 
 class PostgreSQLCopy:
@@ -34,18 +30,27 @@ class PostgreSQLCopy:
         self.name = sql.name
         self._sql = sql
         self._node = node
-        self.integrity: Integrity | None = None
-        """Set before :meth:`finish`."""
 
-    def heading(self) -> Heading:
-        """What the database knows of itself."""
-        root_keys = key_tables.root_key_rows(self._sql)
-        if not root_keys:
+    def root_keys(self) -> list[RootKeyRow]:
+        """The entries of the root keys. StoreError if there is none."""
+        rows = key_tables.root_key_rows(self._sql)
+        if not rows:
             raise StoreError(f"{self.name} is empty: there is nothing to copy")
-        counter, newest = self._sql.one(
-            "SELECT coalesce(max(counter), 0), coalesce(max(newest), 0) FROM summaries"
-        ) or (0, 0)
-        return Heading(root_keys, counter, newest)
+        return rows
+
+    def summary(self, integrity: Integrity) -> Summary:
+        """What the nodes know of the database; the counter is that of the server that has this name."""
+        rows = self._sql.all("SELECT node, counter, newest, total, mac FROM summaries")
+        states = [state_of(integrity, *row) for row in rows]
+        return Summary(
+            counter_of(self._sql, integrity, self._node),
+            max((state.newest for state in states), default=0),
+            sum(state.total for state in states) % (1 << (8 * MAC_SIZE)),
+        )
+
+    def require_alone(self) -> None:
+        """StoreError if there are servers."""
+        schema.require_unused(self._sql)
 
     def stream(self, sql: str) -> Iterator[Row]:
         """The rows of a long query."""
@@ -77,17 +82,20 @@ class PostgreSQLCopy:
                 f" max({column})) FROM {table}"
             )
 
-    def finish(self, heading: Heading, total: int) -> None:
+    def delete_setting(self, name: str) -> None:
+        """Remove a setting."""
+        self._sql.run("DELETE FROM settings WHERE name = ?", (name,))
+
+    def finish(self, rows: Sequence[RootKeyRow], summary: Summary, integrity: Integrity) -> None:
         """Write what the servers will know of the database."""
-        integrity = cast("Integrity", self.integrity)
-        encoded = total.to_bytes(MAC_SIZE, "big")
-        for row in heading.root_keys:
+        encoded = summary.total.to_bytes(MAC_SIZE, "big")
+        for row in rows:
             key_tables.write_root_key(self._sql, row)
         self._sql.run(
             "INSERT INTO summaries (node, counter, newest, total, mac) VALUES (?, ?, ?, ?, ?)",
             (
-                self._node, heading.counter, heading.newest, encoded,
-                mac_of(integrity, self._node, heading.counter, heading.newest, encoded),
+                self._node, summary.counter, summary.newest, encoded,
+                mac_of(integrity, self._node, summary.counter, summary.newest, encoded),
             ),
         )  # fmt: skip
         self._sql.run(
@@ -103,17 +111,16 @@ def opened(target: Target, node: str, *, must_be_empty: bool) -> Iterator[Postgr
     """A side of a copy, in one transaction, while no server uses the database. StoreError otherwise."""
     sql = target.connect()
     try:
+        schema.require_owner(sql)
         schema.require_current(sql)
         sql.run("SET statement_timeout = 0")
         sql.run("SET idle_in_transaction_session_timeout = 0")
-        (servers,) = sql.one(_NODES) or (0,)
-        if servers:
-            raise StoreError(f"{sql.name} is in use by {servers} servers; stop them")
+        side = PostgreSQLCopy(sql, node)
+        side.require_alone()
         sql.script(
             "BEGIN ISOLATION LEVEL REPEATABLE READ;"
             f" LOCK TABLE {schema.SCHEMA}.turns IN EXCLUSIVE MODE"
         )
-        side = PostgreSQLCopy(sql, node)
         if must_be_empty:
             side.require_empty()
         yield side

@@ -42,6 +42,9 @@ SECONDS_FOR_NAME = 30.0
 SECONDS_FOR_OUTCOME = 30.0
 """How long a writer tries to find out whether a commit took place, before its clients are told that this
 is not known."""
+SECONDS_IDLE = 3
+"""How long a node may have a transaction open without a statement. One that hangs has locks for which
+the others wait; one that only was slow runs its group again."""
 _PAUSE = 0.2
 MILLISECONDS_FOR_TURN = 1000
 """How long a group waits until no other node has a transaction: three times longer each repetition,
@@ -66,7 +69,7 @@ class PostgreSQLDatabase:
         self, target: Target, key_wrapper: KeyWrapper, random: Callable[[int], bytes], node: str
     ) -> None:
         """Use :meth:`open`."""
-        self.target = target
+        self.target = target.of_node(node)
         self._node = node
         self._key_wrapper = key_wrapper
         self._saved = 0.0
@@ -77,7 +80,7 @@ class PostgreSQLDatabase:
         """Where pages of searches have ended, for all views."""
         self.threads = threading.local()
         """``connection`` is the one with which this thread works."""
-        self._sql = target.connect()
+        self._sql = self._connected()
         try:
             schema.require_current(self._sql)
             self._take_name(SECONDS_FOR_NAME)
@@ -91,7 +94,7 @@ class PostgreSQLDatabase:
             )
             self._transaction.summary.read()
             self._check_counter()
-            self._transaction.summary.read_newest()
+            self._warn_of_role()
         except BaseException:  # of any kind: it is raised again
             self._sql.raw.close()
             raise
@@ -111,6 +114,25 @@ class PostgreSQLDatabase:
         name, or it was written with another root key.
         """
         return cls(target, key_wrapper, random, node)
+
+    def _connected(self) -> PostgreSQLConnection:
+        """The connection that writes."""
+        sql = self.target.connect()
+        sql.run(f"SET idle_in_transaction_session_timeout = '{SECONDS_IDLE}s'")
+        return sql
+
+    def _warn_of_role(self) -> None:
+        """Warn if the role of this server could change the tables."""
+        if "/" in self._node:  # another worker's, which the first one has told
+            return
+        role, is_owner = schema.role_of(self._sql)
+        if is_owner:
+            log.warning(
+                "the role %s can change the tables of %s; use another one in store.url, which kmipkit"
+                " admin store init --role has given the privileges of a server and no more",
+                role,
+                self.target.name,
+            )
 
     def _take_name(self, seconds: float) -> None:
         """StoreError if a server with the name of this node goes on using the database."""
@@ -162,12 +184,14 @@ class PostgreSQLDatabase:
         except KMIPError as error:
             raise StoreError(str(error)) from error
         counter = summary.counter_of(self._sql, self._integrity, self._node)
-        if last is None:
-            if counter:
-                log.warning(
-                    "%s is missing: the database is taken as it is", self._key_wrapper.counter_name
-                )
-        elif counter < last:
+        if last is None and counter:
+            # As with a file: the way out if the clock of a server was ahead by mistake.
+            log.warning(
+                "%s is missing: the database and the clock are taken as they are",
+                self._key_wrapper.counter_name,
+            )
+            self._transaction.summary.forget_newest()
+        elif last is not None and counter < last:
             log.warning(
                 "%s is older than the database that was last used with this root key, by %d"
                 " transactions of this server; what has changed since then, such as revocations, is"
@@ -175,6 +199,7 @@ class PostgreSQLDatabase:
                 self.target.name,
                 last - counter,
             )
+        self._transaction.summary.read_newest()
         self._save_counter()
 
     def _save_counter(self) -> None:
@@ -243,7 +268,7 @@ class PostgreSQLDatabase:
             self._sql.script(
                 f"{_BEGIN}; SET LOCAL lock_timeout = {milliseconds};"
                 f" {_LOCK_TURNS} IN EXCLUSIVE MODE;"
-                f" SET LOCAL lock_timeout = {self.target.statement_timeout}"
+                f" SET LOCAL lock_timeout = {self.target.lock_timeout}"
             )
         except LockedTooLong:
             self._sql.script("ROLLBACK")
@@ -347,16 +372,29 @@ class PostgreSQLDatabase:
     def _reconnect(self, seconds: float) -> None:
         """Connect again, when the old session has ended. StoreError if that is impossible."""
         self._sql.raw.close()
-        self._sql = self.target.connect()
+        self._sql = self._connected()
         try:
             schema.require_current(self._sql)
             self._sql.run(_END_SESSION, {"node": self._node, "pid": self._session})
             self._take_name(seconds)
-            self._transaction.connect(self._sql)
+            self._note_lost(self._transaction.summary.state.counter)
         except BaseException:  # of any kind: it is raised again
             self._sql.raw.close()
             raise
         log.info("%s: connected again", self.target.name)
+
+    def _note_lost(self, before: int) -> None:
+        """Go on with a new connection; an error in the log if the database is older than before."""
+        self._transaction.connect(self._sql)
+        lost = before - self._transaction.summary.counter
+        if lost > 0:
+            log.error(
+                "%s has lost %d transactions of this server that were acknowledged: the replica was"
+                " behind when it became the primary; what has changed in them, such as revocations, is"
+                " lost, and the audit log says what it was",
+                self.target.name,
+                lost,
+            )
 
     def _load_key(self, number: int) -> bytes:
         key = key_tables.data_key(self._connection(), number)

@@ -16,6 +16,12 @@ SCHEMA = "kmipkit"
 MIGRATION_LOCK = 0x6B6D69706B697401
 """The advisory lock of a migration."""
 
+MILLISECONDS_FOR_TABLE = 10_000
+"""How long a migration waits for a table."""
+
+_OLDEST = 130000
+"""PostgreSQL 13."""
+
 STEPS: tuple[str, ...] = (
     """
     CREATE TABLE version (number INTEGER NOT NULL);
@@ -154,6 +160,16 @@ STEPS: tuple[str, ...] = (
     """,
 )
 
+_SERVERS = """
+    SELECT DISTINCT split_part(coalesce(nullif(a.application_name, ''), 'process ' || l.pid), '/', 1)
+    FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND d.datname = current_database() AND l.pid <> pg_backend_pid()
+    AND l.granted
+    ORDER BY 1"""
+"""Who has an advisory lock: the servers, by the names that they give their sessions. Other migrations
+wait for one."""
+
 PRIVILEGES: Mapping[str, str] = MappingProxyType(
     {
         "version": "SELECT",
@@ -208,15 +224,96 @@ def require_known(version: int, name: str) -> None:
         )
 
 
-def script(version: int, role: str | None) -> str:
+def role_of(sql: PostgreSQLConnection) -> tuple[str, bool]:
+    """The role of a connection, and whether it can change the tables."""
+    name, is_owner = sql.one(
+        "SELECT current_user, bool_or(pg_has_role(current_user, nspowner, 'MEMBER'))"
+        " FROM pg_namespace WHERE nspname = ?",
+        (SCHEMA,),
+    ) or ("", False)
+    return str(name), bool(is_owner)
+
+
+def require_owner(sql: PostgreSQLConnection) -> None:
+    """StoreError if a connection is not that of the owner of the tables, if there are tables."""
+    role, is_owner = role_of(sql)
+    owner = sql.one(
+        "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = ?", (SCHEMA,)
+    )
+    if owner is not None and not is_owner:
+        raise StoreError(
+            f"the tables of {sql.name} belong to the role {owner[0]}, and the URL has the role {role};"
+            " use the URL of their owner"
+        )
+
+
+def require_unused(sql: PostgreSQLConnection) -> None:
+    """StoreError if servers use a database."""
+    servers = [str(name).removeprefix("kmipkit ") for (name,) in sql.all(_SERVERS)]
+    if servers:
+        raise StoreError(
+            f"{sql.name} is in use by {', '.join(servers)}; stop all servers of this database"
+        )
+
+
+def require_suitable(sql: PostgreSQLConnection, role: str) -> None:
+    """StoreError if the tables cannot be made or changed, or the role cannot be that of servers."""
+    info = sql.raw.info
+    if info.server_version < _OLDEST:
+        raise StoreError(
+            f"{sql.name} is PostgreSQL {info.server_version // 10000}; kmipkit needs"
+            f" {_OLDEST // 10000} or later"
+        )
+    encoding = info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise StoreError(
+            f"{sql.name} has the encoding {encoding}, in which not every name can be stored; create"
+            " another database with: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+    require_owner(sql)
+    owner, may_create = sql.one(
+        "SELECT current_user, has_database_privilege(current_database(), 'CREATE')"
+    ) or ("", False)
+    if not may_create and not _has_schema(sql):
+        raise StoreError(
+            f"the role {owner} may not create a schema in {sql.name}; make it the owner of the database"
+        )
+    found = sql.one(
+        "SELECT rolsuper, pg_has_role(rolname, current_user, 'MEMBER') FROM pg_roles WHERE rolname = ?",
+        (role,),
+    )
+    if found is None:
+        raise StoreError(
+            f"{sql.name} has no role {role}; create it with: CREATE ROLE {quoted(role)} LOGIN"
+        )
+    if any(found):
+        raise StoreError(
+            f"the role {role} could change the tables of {owner}; give the servers a role of their own"
+            " with --role"
+        )
+
+
+def _has_schema(sql: PostgreSQLConnection) -> bool:
+    return sql.one("SELECT 1 FROM pg_namespace WHERE nspname = ?", (SCHEMA,)) is not None
+
+
+def planned(sql: PostgreSQLConnection, role: str) -> str:
+    """The statements of :func:`migrate`, for another client to carry out. StoreError as there."""
+    require_suitable(sql, role)
+    version = version_of(sql)
+    require_known(version, sql.name)
+    return f"BEGIN;\n{script(version, role, has_schema=_has_schema(sql))}\nCOMMIT;"
+
+
+def script(version: int, role: str, *, has_schema: bool = False) -> str:
     """The statements that bring a database from a version to the newest one, and grant a role what it
     needs."""
-    parts = [f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};", f"SET LOCAL search_path = {SCHEMA};"]
+    # Who owns the schema need not be permitted to create one.
+    parts = [] if has_schema else [f"CREATE SCHEMA {SCHEMA};"]
+    parts.append(f"SET LOCAL search_path = {SCHEMA};")
     parts += STEPS[version:]
     parts.append(f"UPDATE {SCHEMA}.version SET number = {len(STEPS)};")  # noqa: S608 - a number
-    if role is not None:
-        parts += grants(role)
-    return "\n".join(parts)
+    return "\n".join([*parts, *grants(role)])
 
 
 def grants(role: str) -> list[str]:
@@ -239,17 +336,26 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def migrate(sql: PostgreSQLConnection, role: str | None) -> int:
+def migrate(sql: PostgreSQLConnection, role: str) -> int:
     """Create or migrate the tables, and grant a role what it needs; the version that was there before.
 
-    Only one program does that at a time. StoreError if the database is too new.
+    Only one program does that at a time. StoreError if the database is too new, or something is wrong
+    with it or the role.
     """
-    sql.run("BEGIN")
+    # Each statement sees what another program has committed while this one waited for the lock.
+    sql.run("BEGIN ISOLATION LEVEL READ COMMITTED")
     try:
+        # Another migration, and an index of a million objects, may take minutes; but whoever waits for
+        # the lock of a table makes the servers wait.
+        sql.script("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
         sql.run("SELECT pg_advisory_xact_lock(?)", (MIGRATION_LOCK,))
+        sql.script(f"SET LOCAL lock_timeout = {MILLISECONDS_FOR_TABLE}")
+        require_suitable(sql, role)
         version = version_of(sql)
         require_known(version, sql.name)
-        sql.script(script(version, role))
+        if 0 < version < len(STEPS):  # of which servers of the older version would know nothing
+            require_unused(sql)
+        sql.script(script(version, role, has_schema=_has_schema(sql)))
         sql.run("COMMIT")
     except BaseException:  # of any kind: it is raised again
         if not sql.raw.closed:

@@ -100,6 +100,18 @@ class Summary:
             self.newest = max(self.newest, row[0])
             self.state = self.state._replace(newest=self.newest)
 
+    def forget_newest(self) -> None:
+        """Forget the newest time that any node has seen; no other node is running."""
+        for node, *row in self._sql.all("SELECT node, counter, newest, total, mac FROM summaries"):
+            state = state_of(self._integrity, node, *row)
+            if state.newest:
+                total = row[2]
+                self._sql.run(
+                    "UPDATE summaries SET newest = 0, mac = ? WHERE node = ? AND counter = ?",
+                    (mac_of(self._integrity, node, state.counter, 0, total), node, state.counter),
+                )
+        self.newest, self.state = 0, self.state._replace(newest=0)
+
     def _row(self) -> State | None:
         row = self._sql.one(
             "SELECT counter, newest, total, mac FROM summaries WHERE node = ?", (self._node,)

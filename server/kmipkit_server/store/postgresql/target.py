@@ -1,6 +1,6 @@
 """Which database: its URL, what a server adds to it, and how it is named in messages."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ from kmipkit_server.store.postgresql.connection import PostgreSQLConnection, ada
 from kmipkit_server.store.postgresql.errors import as_store_error
 from kmipkit_server.store.postgresql.schema import SCHEMA
 
+PROGRAM = "kmipkit"
+
 _DEFAULTS: dict[str, str] = {
-    "application_name": "kmipkit",
+    "application_name": PROGRAM,
+    "client_encoding": "UTF8",  # whatever the environment or the role has
     # A primary that was demoted accepts no writes, and may not know what was revoked since.
     "target_session_attrs": "read-write",
     "connect_timeout": "2",  # for each host: the next one may be the primary by now
@@ -24,6 +27,9 @@ _DEFAULTS: dict[str, str] = {
     "keepalives_count": "1",
     "tcp_user_timeout": "2000",
 }
+
+_PRIMARY = ("read-write", "primary")
+"""Which databases a URL may ask for."""
 
 _NOTICING = ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 """When a machine counts as gone: the database is told the same."""
@@ -60,15 +66,28 @@ class Target:
             raise StoreError(
                 "store.url is not a URL of PostgreSQL, such as postgresql://kmipkit@db.example.org/kms"
             ) from None
-        if stated.get("password"):
+        if stated.get("password") or stated.get("sslpassword"):
             raise StoreError(
                 "store.url has a password in it, which other programs could read; use"
-                " store.password_file, or a file that PGPASSFILE names"
+                " store.password_file, --password-file of a command, or a file that PGPASSFILE names"
+            )
+        if stated.get("target_session_attrs", _PRIMARY[0]) not in _PRIMARY:
+            raise StoreError(
+                f"store.url has target_session_attrs={stated['target_session_attrs']}, and a replica may"
+                " not know yet what was revoked; leave it out: a server uses the primary"
             )
         parameters: dict[str, Any] = {**_DEFAULTS, **stated}
         if password_file is not None:
             parameters["password"] = _first_line(password_file)
         return cls(parameters, _name(stated), int(timeout * 1000))
+
+    def of_node(self, node: str) -> "Target":
+        """The same for a server of this name, by which the database shows its sessions."""
+        if self.parameters["application_name"] != _DEFAULTS["application_name"]:
+            return self
+        return replace(
+            self, parameters={**self.parameters, "application_name": f"{PROGRAM} {node}"}
+        )
 
     def connect(self) -> PostgreSQLConnection:
         """A connection that commits each statement by itself. StoreError if there is none."""
@@ -89,6 +108,9 @@ class Target:
             "SELECT set_config('search_path', %s, false), set_config('statement_timeout', %s, false),"
             " set_config('idle_in_transaction_session_timeout', '60s', false),"
             " set_config('lock_timeout', %s, false),"
+            # What is acknowledged is on a disk, whatever the database does for others.
+            " set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off',"
+            " 'local'), false),"
             " set_config('tcp_keepalives_idle', %s, false),"
             " set_config('tcp_keepalives_interval', %s, false),"
             " set_config('tcp_keepalives_count', %s, false),"
@@ -97,10 +119,16 @@ class Target:
             (
                 SCHEMA,
                 str(self.statement_timeout),
-                str(self.statement_timeout),
+                str(self.lock_timeout),
                 *(self.parameters[each] for each in _NOTICING),
             ),
         )
+
+    @property
+    def lock_timeout(self) -> int:
+        """Milliseconds that a statement waits for a lock: less than it may take, so that the error
+        says which of the two it was."""
+        return max(1, self.statement_timeout * 9 // 10)
 
     @property
     def quick_timeout(self) -> int:
@@ -110,9 +138,14 @@ class Target:
 
 def _first_line(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").split("\n", 1)[0]
+        password = path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
     except OSError as error:
-        raise StoreError(f"store.password_file, {path}: {error.strerror}") from None
+        raise StoreError(f"the file with the password, {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StoreError(f"the file with the password, {path}, is not UTF-8 text") from None
+    if not password or "\0" in password:
+        raise StoreError(f"the first line of {path} is not a password")
+    return password
 
 
 def _name(stated: dict[str, Any]) -> str:

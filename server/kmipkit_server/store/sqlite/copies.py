@@ -2,16 +2,16 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
 from kmipkit_server.store.base import StoreError
-from kmipkit_server.store.copying import Heading
-from kmipkit_server.store.integrity import MAC_SIZE, Integrity
+from kmipkit_server.store.copying import Summary
+from kmipkit_server.store.integrity import MAC_SIZE, Integrity, is_same_mac
 from kmipkit_server.store.lock import take_lock
+from kmipkit_server.store.root_keys import Row as RootKeyRow
 from kmipkit_server.store.sql import key_tables
 from kmipkit_server.store.sql.connection import Row
 from kmipkit_server.store.sqlite import schema
@@ -31,15 +31,25 @@ class SQLiteCopy:
         self.name = name
         self._connection = connection
         self._sql = SQLiteConnection(connection, name)
-        self.integrity: Integrity | None = None
-        """Set before :meth:`finish`."""
 
-    def heading(self) -> Heading:
-        """What the database knows of itself."""
-        row = self._sql.one("SELECT counter, newest FROM summary")
+    def root_keys(self) -> list[RootKeyRow]:
+        """The entries of the root keys."""
+        return key_tables.root_key_rows(self._sql)
+
+    def summary(self, integrity: Integrity) -> Summary:
+        """What the database knows of itself; nothing if another program has changed that."""
+        row = self._sql.one("SELECT counter, newest, total, mac FROM summary")
         if row is None:
             raise StoreError(f"{self.name} has no summary; restore it from a backup")
-        return Heading(key_tables.root_key_rows(self._sql), *row)
+        counter, newest, total, mac = row
+        if not is_same_mac(mac, integrity.of_summary(counter, newest, total)):
+            raise StoreError(
+                f"the summary of {self.name} was changed by another program; restore it from a backup"
+            )
+        return Summary(counter, newest, int.from_bytes(total, "big"))
+
+    def require_alone(self) -> None:
+        """The lock of the data directory sees to that."""
 
     def stream(self, sql: str) -> Iterator[Row]:
         """The rows of a long query."""
@@ -50,21 +60,24 @@ class SQLiteCopy:
         while part := list(islice(rows, _AT_ONCE)):
             self._sql.insert_rows(table, columns, part)
 
-    def finish(self, heading: Heading, total: int) -> None:
+    def delete_setting(self, name: str) -> None:
+        """Remove a setting."""
+        self._sql.run("DELETE FROM settings WHERE name = ?", (name,))
+
+    def finish(self, rows: Sequence[RootKeyRow], summary: Summary, integrity: Integrity) -> None:
         """Write what the server will know of the database."""
-        integrity = cast("Integrity", self.integrity)
-        encoded = total.to_bytes(MAC_SIZE, "big")
+        encoded = summary.total.to_bytes(MAC_SIZE, "big")
         self._sql.run(
             "INSERT INTO summary (number, counter, newest, total, mac) VALUES (1, ?, ?, ?, ?)",
             (
-                heading.counter, heading.newest, encoded,
-                integrity.of_summary(heading.counter, heading.newest, encoded),
+                summary.counter, summary.newest, encoded,
+                integrity.of_summary(summary.counter, summary.newest, encoded),
             ),
         )  # fmt: skip
         self._sql.run(
             "INSERT INTO last_data_key (row, number) SELECT 1, coalesce(max(number), 0) FROM data_keys"
         )
-        for row in heading.root_keys:
+        for row in rows:
             key_tables.write_root_key(self._sql, row)
         with sqlite_errors(self.name):
             count_again(self._connection)
@@ -90,10 +103,15 @@ def destination(path: Path) -> Iterator[SQLiteCopy]:
     """A new file, which is there only when the copy is whole. StoreError if there is one already."""
     if has_content(path):
         raise StoreError(f"{path} exists already; move it away before you copy a store to it")
+    for suffix in ("-wal", "-journal"):
+        rest = path.with_name(path.name + suffix)
+        if rest.exists():  # SQLite would put what is in it into the new file
+            raise StoreError(f"{rest} belongs to the file that was here; move it to that one")
     lock = take_lock(lock_file(path))
     temporary = path.with_name(f"{path.name}.copy")
     try:
-        temporary.unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm", "-journal"):  # of a copy that was killed
+            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
         os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with sqlite_errors(str(path)), closing(_connect(temporary)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
