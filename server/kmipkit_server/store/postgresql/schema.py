@@ -158,6 +158,18 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX limits_of_object ON attribute_index (object, field, value)
         WHERE attribute >= '420095' AND attribute < '420096';
     """,
+    """
+    -- The lists that Locate reads: see sql/stretches.py. Each is chosen by its first column, and has all that
+    -- the conditions read of an object, so that no other index seems cheaper.
+    DROP INDEX objects_of_kind, objects_by_state, archived_objects;
+    CREATE INDEX objects_of_kind
+        ON objects (kind, owner, seq) INCLUDE (type, state, archived, activation, deactivation);
+    CREATE INDEX objects_by_state
+        ON objects (type, owner, state, seq) INCLUDE (kind, archived, activation, deactivation);
+    CREATE INDEX archived_objects
+        ON objects (owner, seq) INCLUDE (kind, type, state, archived, activation, deactivation)
+        WHERE archived = 1;
+    """,
 )
 
 _SERVERS = """

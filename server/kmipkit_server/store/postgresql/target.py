@@ -35,7 +35,12 @@ _NOTICING = ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_
 """When a machine counts as gone: the database is told the same."""
 
 
-_PLANS = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit")
+_PLANS: dict[str, str] = {
+    **dict.fromkeys(("enable_seqscan", "enable_bitmapscan"), "off"),
+    **dict.fromkeys(("enable_hashjoin", "enable_mergejoin", "jit"), "off"),
+    # Further processes take longer to start than a page to read.
+    "max_parallel_workers_per_gather": "0",
+}
 """What the planner does not do. The statements of the store look rows up by index, and end when they
 have a page; with other plans, a table whose statistics are not up to date makes them read all of it."""
 
@@ -115,7 +120,7 @@ class Target:
             " set_config('tcp_keepalives_interval', %s, false),"
             " set_config('tcp_keepalives_count', %s, false),"
             " set_config('tcp_user_timeout', %s, false)"
-            + "".join(f", set_config('{name}', 'off', false)" for name in _PLANS),
+            + "".join(f", set_config('{name}', '{value}', false)" for name, value in _PLANS.items()),
             (
                 SCHEMA,
                 str(self.statement_timeout),

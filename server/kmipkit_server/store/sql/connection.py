@@ -59,8 +59,12 @@ class Dialect:
     """A table, with its alias, to be read by an index. Without statistics, SQLite has to be told."""
     member: Callable[[str], str]
     """That a column is in the result of a select, computed once, after the column."""
-    reads_lists: bool
-    """Whether the planner reads each of several lists by its index, and stops where it should."""
+    pins_by_order: bool
+    """Whether the planner is told which index to use by the order of its rows: see :mod:`.stretches`."""
+    check: Callable[[str], str]
+    """Conditions on a row that another condition has found: no planner should expect to find few rows."""
+    number: Callable[[str, int], str]
+    """How many rows are wanted at most, with the name of its placeholder if it has one."""
     for_each: Callable[[str, str], str]
     """For each row ``k`` of a select, the rows ``x`` of another one, which has positions of objects."""
     is_date: str

@@ -9,7 +9,7 @@ search reads much more than its page, however many objects there are; only crite
 objects each, and by few or none together, make it read more, until the limit of the query ends it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -26,6 +26,7 @@ from kmipkit_server.store.sql.connection import Connection, Dialect
 from kmipkit_server.store.sql.locate import Statement
 from kmipkit_server.store.sql.positions import Positions
 from kmipkit_server.store.sql.selects import Select, conjunction, exists
+from kmipkit_server.store.sql.stretches import Members, Stretch, positions_in
 
 VERY_FEW, FEW = 64, 500
 """Objects that are all looked at: at once, or if no criterion is met by fewer."""
@@ -38,8 +39,14 @@ MAX_PROBES = 12
 """Criteria of which it is found out how many objects meet them."""
 MAX_INTERSECTED = 50
 """Criteria on attribute sets in one compound select, of which databases limit the size."""
+OWNED = "+owner = :owner"
+"""That an object belongs to the owner, where the index has not said so."""
 _UNLIMITED = (1 << 63) - 1
 """As a LIMIT: all rows."""
+
+
+Limits = Mapping[str, int]
+"""How many rows a page has, how many are passed over before it, and their sum, with these names."""
 
 
 class View(Protocol):
@@ -54,33 +61,40 @@ class View(Protocol):
 class _Way:
     """A way to the objects that meet all criteria."""
 
-    source: str
-    """Where they come from: the rest of a select, which ends with all conditions."""
-    position: str
-    """The column of the position of an object."""
+    rows: Stretch | Members
+    """Where they come from."""
+    checks: str
+    """The conditions that they must meet besides."""
     lists: str = ""
-    """For each row of this select, as ``k``, ``source`` has a list."""
+    """For each row of this select, as ``k``, ``rows`` is a list."""
 
-    def page(self, dialect: Dialect, after: str, order: str) -> str:
-        """Selects positions and identifiers; ``after`` compares them with the end of another page."""
-        source, position = self.source, self.position
-        if after:
-            source += f" AND {position} {after}"
+    def page(self, dialect: Dialect, comparison: str, direction: str, limits: Limits) -> str:
+        """Selects positions and identifiers; ``comparison`` is that with the end of another page."""
+        limit, offset, most = [dialect.number(*each) for each in limits.items()]
+        position, order = self.rows.position, self.rows.order(direction)
+        source = self._source(dialect, comparison)
         if self.lists:
-            each = f"SELECT {position} AS position {source} ORDER BY {position} {order} LIMIT :most"
-            source, position = f"FROM {dialect.for_each(self.lists, each)}", "x.position"
+            each = f"SELECT {position} AS position {source} ORDER BY {order} LIMIT {most}"
+            position = "x.position"
+            source, order = f"FROM {dialect.for_each(self.lists, each)}", f"{position} {direction}"
         identifier = f"(SELECT o.id FROM objects o WHERE o.seq = {position})"  # noqa: S608 - a column
         return (
             f"SELECT {position}, {identifier} {source}"
-            f" ORDER BY {position} {order} LIMIT :limit OFFSET :offset"
+            f" ORDER BY {order} LIMIT {limit} OFFSET {offset}"
         )
 
     def count(self, dialect: Dialect) -> str:
         """Counts all objects."""
         if not self.lists:
-            return f"SELECT count(*) {self.source}"
-        each = f"SELECT {self.position} AS position {self.source}"
+            return f"SELECT count(*) {self._source(dialect)}"
+        each = f"SELECT {self.rows.position} AS position {self._source(dialect)}"
+        # There are not so many, but with a limit no planner joins the lists in another order.
+        each += f" ORDER BY {self.rows.order('DESC')} LIMIT {COUNTED}"
         return f"SELECT count(*) FROM {dialect.for_each(self.lists, each)}"  # noqa: S608 - placeholders
+
+    def _source(self, dialect: Dialect, comparison: str = "") -> str:
+        checks = dialect.check(self.checks) if isinstance(self.rows, Stretch) else self.checks
+        return f"FROM {self.rows.table} WHERE {self.rows.where(comparison)} AND {checks}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +125,7 @@ class Search:
         self._selects = [each for each in found if not each.is_shared]
         kinds = [each.rows() for each in found if each.is_shared]
         self._kinds = " INTERSECT ".join(kinds[:MAX_INTERSECTED])
-        self._columns = [*self._statement.conditions, locate.storage(query), "+owner = :owner"]
+        self._columns = [*self._statement.conditions, locate.storage(query)]
         self._finds_nothing = locate.NEVER in self._columns
         self._columns += [self._of_kind(each) for each in kinds[MAX_INTERSECTED:]]
         most = COUNTED if query.limit is None else max(VERY_FEW, query.limit)
@@ -148,12 +162,14 @@ class Search:
     ) -> tuple[str, dict[str, object]]:
         """The statement of a page, and its values."""
         most = min(limit + offset, _UNLIMITED)
-        values = self._statement.values | {"limit": limit, "offset": offset, "most": most}
-        comparison, order = ("<", "DESC") if not self._query.oldest_first else (">", "ASC")
-        if before is not None:
+        limits = {"limit": limit, "offset": offset, "most": most}
+        values = self._statement.values | limits
+        comparison, direction = ("<", "DESC") if not self._query.oldest_first else (">", "ASC")
+        if before is None:
+            comparison = ""
+        else:
             values["before"] = before
-        after = "" if before is None else f"{comparison} :before"
-        return self._way.page(self._view.dialect, after, order), values
+        return self._way.page(self._view.dialect, comparison, direction, limits), values
 
     def _count(self) -> int | None:
         """The number of objects on all pages, if it is cheap to know.
@@ -172,7 +188,7 @@ class Search:
         """The way that looks at few objects, or else one that finds them in order."""
         if self._finds_nothing or self._has_identifier():
             self._probe = "SELECT 1"
-            return self._over("objects WHERE +owner = :owner", self._checks())
+            return self._over(Members(OWNED), self._checks())
         if self._is_one_text():
             self._probe = _probe(self._selects[0])
             return self._through(self._selects[0], self._selects[0])
@@ -187,8 +203,7 @@ class Search:
             # Several lists are read to their ends if none of their objects meets another criterion.
             in_order = [each for each in candidates if each.in_order]
             is_alone = len(candidates) == 1 and self._restricts_state() != bool(self._kinds)
-            reads_lists = is_alone and self._view.dialect.reads_lists
-            ordered = [each for each in in_order if reads_lists or not each.has_lists]
+            ordered = [each for each in in_order if is_alone or not each.has_lists]
             chosen = ordered[0] if ordered else self._all()
         return self._choose(chosen)
 
@@ -236,30 +251,28 @@ class Search:
 
     def _of_kinds(self) -> _Candidate:
         """The way through the objects whose attribute sets meet the criteria on these."""
-        dialect = self._view.dialect
-        objects = dialect.using("objects o", "objects_of_kind")
-        probe = (
-            f"SELECT o.seq FROM {objects} WHERE o.owner = :owner"  # noqa: S608 - placeholders
-            f" AND o.kind {dialect.member(self._kinds)}"
-        )
+        stretch = self._stretch("objects_of_kind", {"kind": "k.kind", "owner": ":owner"})
+        probe = positions_in(self._kinds, stretch, COUNTED)
         if self._counts([self._kinds], MAX_LISTS)[0] == MAX_LISTS:
             return _Candidate(probe, 2, False, partial(self._in, probe, with_kinds=False))
-        objects = dialect.using("objects", "objects_of_kind")
-        source = f"{objects} WHERE kind = k.kind AND owner = :owner"
-        return _Candidate(probe, 2, True, partial(self._lists, self._kinds, source), has_lists=True)
+        checks = self._checks(with_kinds=False)
+        way = partial(self._over, stretch, checks, self._kinds)
+        return _Candidate(probe, 2, True, way, has_lists=True)
 
-    def _lists(self, lists: str, source: str) -> _Way:
-        """The way through several lists of objects, each in the order of the result."""
-        checks = conjunction(self._checks(with_kinds="k.kind" not in source))
-        return _Way(f"FROM {source} AND {checks}", "objects.seq", lists)
+    def _stretch(self, name: str, columns: Mapping[str, str], condition: str = "") -> Stretch:
+        """The objects in an index that begins with these columns, in the order of the result."""
+        dialect = self._view.dialect
+        names = [f"objects.{each}" for each in columns]
+        table = dialect.using("objects", name)
+        return Stretch(dialect, table, names, [*columns.values()], "objects.seq", condition)
 
     def _through(self, select: Select, original: Select) -> _Way:
         """The way through the rows of the index that meet a criterion."""
         if select.is_range:
             return self._in(select.rows(), known=original)
-        rest = conjunction(self._checks(original))
+        rest = conjunction([*self._checks(original), OWNED])
         conditions = [
-            select.where("d"),
+            *select.others("d"),
             exists(f"SELECT 1 FROM objects WHERE seq = d.object AND {rest}"),  # noqa: S608 - placeholders
         ]
         # An object with two such instances is found once; :meth:`rows` sees to that among all rows.
@@ -268,23 +281,22 @@ class Search:
             conditions.append(
                 "NOT " + exists(f"SELECT 1 FROM attribute_index i WHERE {earlier}")  # noqa: S608 - placeholders
             )
-        return _Way(f"FROM attribute_index d WHERE {conjunction(conditions)}", "d.object")
+        return _Way(select.stretch("d"), conjunction(conditions))
 
     def _in(self, rows: str, known: Select | None = None, *, with_kinds: bool = True) -> _Way:
         """The way over the objects in a set of positions."""
         checks = self._checks(known, with_kinds=with_kinds)
-        return self._over(f"objects WHERE seq {self._view.dialect.member(rows)}", checks)
+        return self._over(Members(f"seq {self._view.dialect.member(rows)}"), [*checks, OWNED])
 
     def _all(self) -> _Candidate:
         """All objects of the owner, in the order of the result."""
-        objects = self._view.dialect.using("objects", "objects_of_owner")
-        probe = f"SELECT 1 FROM {objects} WHERE owner = :owner"  # noqa: S608 - placeholders
-        way = partial(self._over, f"{objects} WHERE owner = :owner", self._checks())
-        return _Candidate(probe, 3, True, way)
+        stretch = self._stretch("objects_of_owner", {"owner": ":owner"})
+        probe = f"SELECT 1 FROM {stretch.table} WHERE {stretch.where()}"  # noqa: S608 - placeholders
+        return _Candidate(probe, 3, True, partial(self._over, stretch, self._checks()))
 
     @staticmethod
-    def _over(source: str, checks: list[str]) -> _Way:
-        return _Way(f"FROM {source} AND {conjunction(checks)}", "objects.seq")
+    def _over(rows: Stretch | Members, checks: list[str], lists: str = "") -> _Way:
+        return _Way(rows, conjunction(checks), lists)
 
     def _checks(self, known: Select | None = None, *, with_kinds: bool = True) -> list[str]:
         """The conditions on an object, but for one that it is known to meet."""
@@ -318,37 +330,28 @@ class Search:
                 yield self._of_state(types, stored)
 
     def _of_state(self, types: list[int], states: tuple[State, ...]) -> _Candidate:
-        dialect = self._view.dialect
-        objects = dialect.using("objects", "objects_by_state")
         wanted = types[:1] or [int(each) for each in ObjectType]
         numbers = [int(each) for each in states]
-        probe = (
-            f"SELECT seq FROM {objects} WHERE owner = :owner"  # noqa: S608 - placeholders
-            f" AND type IN ({_list(wanted)}) AND state IN ({_list(numbers)})"
-        )
         lists = (
             f"SELECT t.number AS type, s.number AS state FROM ({_numbers(wanted)}) t"  # noqa: S608 - numbers
             f" CROSS JOIN ({_numbers(numbers)}) s"
         )
-        source = f"{objects} WHERE owner = :owner AND type = k.type AND state = k.state"
+        columns = {"type": "k.type", "owner": ":owner", "state": "k.state"}
+        stretch = self._stretch("objects_by_state", columns)
         # Of objects in other states than the stored one, whole lists may have none.
         is_stored = len(states) == 1 or not self._has_state()
-        way = partial(self._lists, lists, source)
+        way = partial(self._over, stretch, self._checks(), lists)
+        probe = positions_in(lists, stretch, COUNTED)
         return _Candidate(probe, 3, is_stored, way, has_lists=True)
 
     def _archived(self) -> _Candidate:
-        objects = self._view.dialect.using("objects", "archived_objects")
-        source = f"{objects} WHERE owner = :owner AND archived = 1"
-        way = partial(self._over, source, self._checks())
-        return _Candidate(f"SELECT 1 FROM {source}", 3, True, way)  # noqa: S608 - placeholders
+        stretch = self._stretch("archived_objects", {"owner": ":owner"}, "archived = 1")
+        probe = f"SELECT 1 FROM {stretch.table} WHERE {stretch.where()}"  # noqa: S608 - placeholders
+        return _Candidate(probe, 3, True, partial(self._over, stretch, self._checks()))
 
 
 def _probe(select: Select) -> str:
     return f"SELECT 1 FROM attribute_index i WHERE {select.first('i')}"  # noqa: S608 - placeholders
-
-
-def _list(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers))
 
 
 def _numbers(numbers: list[int]) -> str:

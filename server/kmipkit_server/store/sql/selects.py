@@ -18,6 +18,7 @@ from kmipkit.ttlv.tree import Item
 from kmipkit_server.store import criteria, index
 from kmipkit_server.store.criteria import Condition
 from kmipkit_server.store.sql.connection import Dialect
+from kmipkit_server.store.sql.stretches import Stretch
 
 
 class Values(Protocol):
@@ -136,12 +137,21 @@ class Select:
 
     def where(self, i: str) -> str:
         """The condition on a row ``i`` of the table that its instance meets all of it."""
-        return conjunction([self.first(i), *self._others(i)])
+        return conjunction([self.first(i), *self.others(i)])
 
-    def _others(self, i: str) -> list[str]:
+    def stretch(self, i: str) -> Stretch:
+        """The rows ``i`` of the objects of one owner that have the value of the first field."""
+        [first, *_] = self.fields
+        columns = [f"{i}.{each}" for each in ("owner", "attribute", "field", "value")]
+        values = [":owner", self.attribute, f"{first.number:d}", first.low]
+        dialect = self.values.dialect
+        return Stretch(dialect, f"{self.table.name} {i}", columns, values, f"{i}.object")
+
+    def others(self, i: str) -> list[str]:
+        """The conditions on the instance of a row ``i`` that it meets the other fields."""
         return [
             exists(
-                f"SELECT 1 FROM {self._indexed(field, row)} WHERE {self._scope(row)}"  # noqa: S608 - placeholders
+                f"SELECT 1 FROM {self._indexed(field, row)} WHERE {self._scope(row, field)}"  # noqa: S608 - placeholders
                 f"{self._named(field, row)} AND {field.matches(row)}"
                 f" AND {row}.{self.table.member} = {i}.{self.table.member}"
                 f" AND {row}.instance = {i}.instance"
@@ -174,15 +184,17 @@ class Select:
             return self.as_set()
         first = self.fields[0]
         where = [
-            f"{self._scope('i')}{self._named(first, 'i')}",
+            f"{self._scope('i', first)}{self._named(first, 'i')}",
             first.matches("i"),
             "i.object = seq",
-            *self._others("i"),
+            *self.others("i"),
         ]
         return exists(f"SELECT 1 FROM {self._indexed(first, 'i')} WHERE {conjunction(where)}")  # noqa: S608 - placeholders
 
-    def _scope(self, i: str) -> str:
-        return self.table.scope.format(i=i, owner=self.values.owner)
+    def _scope(self, i: str, of_object: _Field | None = None) -> str:
+        scope = self.table.scope.format(i=i, owner=self.values.owner)
+        # The plus sign keeps a planner from looking for an object among all that have a value in a range.
+        return f"+{scope}" if scope and of_object is not None and of_object.high else scope
 
     def _indexed(self, field: _Field, row: str) -> str:
         """The table as ``row``, for the look-up of a field of a certain object."""

@@ -208,7 +208,8 @@ class View(Inventory):
         statement = locate.build_statement(query, numbers, self.dialect)
         where = conjunction(statement.conditions)
         order = "ASC" if query.oldest_first else "DESC"
-        sql = f"SELECT seq, id FROM objects WHERE {where} ORDER BY seq {order} LIMIT :most"  # noqa: S608 - placeholders
+        limit = self.dialect.number("most", most)
+        sql = f"SELECT seq, id FROM objects WHERE {where} ORDER BY seq {order} LIMIT {limit}"  # noqa: S608 - placeholders
         yield from self.sql.each(sql, statement.values | {"most": most})
 
     def checked(self, query: LocateQuery, located: Located) -> Located:

@@ -33,7 +33,9 @@ DIALECT = Dialect(
     owners=lambda owners: json.dumps(list(owners)),
     using="{} INDEXED BY {}".format,
     member="IN ({})".format,
-    reads_lists=True,
+    pins_by_order=False,
+    check=str,
+    number=lambda name, _: f":{name}",
     # There is no LATERAL. A set that depends on an outer row is computed again for each.
     for_each=lambda lists, select: (
         f"({lists}) k CROSS JOIN (SELECT seq AS position FROM objects) x"  # noqa: S608 - placeholders
