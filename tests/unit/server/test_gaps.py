@@ -3,6 +3,8 @@
 A loss: bytes of one field of a request are taken for those of another one.
 """
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from kmipkit_server.engine.gaps import cut, fill, find_gaps
@@ -19,8 +21,8 @@ FIELDS = {
 }
 
 
-def encoded(identifier: str = "key", **values: bytes) -> bytes:
-    request = EncryptRequest(unique_identifier=identifier, **values)
+def encoded(**values: Any) -> bytes:
+    request = EncryptRequest(unique_identifier="key", **values)
     return encode(request, V1_4, tag=Tag.REQUEST_PAYLOAD)
 
 
