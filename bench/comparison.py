@@ -34,7 +34,8 @@ class Running:
 
     target: Target
     get: bytes
-    encrypt: bytes = b""
+    encrypts: tuple[bytes, ...] = ()
+    """Each with other data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def _create(server: Running, prefix: str) -> float:
 
 
 def _encrypt(server: Running, _: str) -> float:
-    return load.rate(server.target, itertools.repeat(server.encrypt), 8, SECONDS)
+    return load.rate(server.target, itertools.cycle(server.encrypts), 8, SECONDS)
 
 
 def _cold(server: Running, _: str) -> float:
@@ -125,9 +126,9 @@ def _with_encrypt(server: Running) -> Running:
     with load.connect(server.target) as session:
         key = messages.check_success(session.exchange(messages.create()))
         messages.check_success(session.exchange(messages.of(calls.activate(key))))
-    call = calls.encrypt(key, bytes(ENCRYPTED_BYTES), GCM)
-    encrypt = encode(client_messages.request(V1_4, [call]), V1_4)
-    return Running(server.target, server.get, encrypt)
+    encrypts = (calls.encrypt(key, bytes([number]) * ENCRYPTED_BYTES, GCM) for number in range(256))
+    encoded = (encode(client_messages.request(V1_4, [call]), V1_4) for call in encrypts)
+    return Running(server.target, server.get, tuple(encoded))
 
 
 def rows(rates: Rates) -> Iterator[Row]:

@@ -142,14 +142,20 @@ async def requests(client: Client) -> dict[str, tuple[Requests, int]]:
     [answer] = await client.send(messages.create("the key"))
     key = messages.check_success(answer)
     gcm = CryptographicParameters(block_cipher_mode=BlockCipherMode.GCM, tag_length=16)
-    encrypt = messages.of(calls.encrypt(key, bytes(1024), gcm, bytes(12), None))
+    encrypts = [
+        messages.of(calls.encrypt(key, bytes([number]) * 1024, gcm, bytes([number]) * 12, None))
+        for number in range(CONNECTIONS)
+    ]
     await client.send(messages.of(calls.activate(key)))
     attributes = messages.of(calls.get_attributes(key, ()))
     return {
         "Get": (lambda count: [messages.get(key)] * count, 1),
         "Get Attributes": (lambda count: [attributes] * count, 1),
         "Locate by name": (lambda count: [messages.locate("the key")] * count, 1),
-        "Encrypt AES-GCM, 1 KiB": (lambda count: [encrypt] * count, 1),
+        "Encrypt AES-GCM, 1 KiB": (
+            lambda count: list(itertools.islice(itertools.cycle(encrypts), count)),
+            1,
+        ),
         "Create": (creates, CONNECTIONS),
     }
 

@@ -75,26 +75,9 @@ def encrypt(
             General Failure for such a Tag Length.
     """
     prepared = prepare_encryption(key, algorithm, parameters, iv, additional_data, random)
-    return _sealed(prepared, key, parameters, data, additional_data, random)
-
-
-def _sealed(
-    prepared: "Prepared",
-    key: bytes,
-    parameters: Parameters,
-    data: bytes,
-    additional_data: bytes,
-    random: Random,
-) -> Encrypted:
-    rule = prepared.rule
-    padded = pad(prepared.padding, data, rule.block, random) if rule.pads else data
-    _check_length(rule, padded)
-    start = rule.expand(prepared.iv, parameters, len(padded))
-    with foreign_errors(ENCRYPTION_FAILED):
-        ciphertext, tag = rule.seal(key, start, padded, additional_data, prepared.tag_length)
-    return Encrypted(
-        data=ciphertext, iv=prepared.generated_iv, tag=tag if rule.tag_lengths else None
-    )
+    pattern = Pattern(prepared.rule, prepared.padding, prepared.tag_length, parameters)
+    ciphertext, tag = pattern.seal(key, data, prepared.iv, additional_data, random)
+    return Encrypted(data=ciphertext, iv=prepared.generated_iv, tag=tag)
 
 
 def decrypt(
@@ -114,25 +97,8 @@ def decrypt(
             wrong parameters or altered data; else as :func:`encrypt`.
     """
     prepared = prepare_decryption(key, algorithm, parameters, iv, additional_data, tag)
-    return _opened(prepared, key, parameters, data, additional_data, tag)
-
-
-def _opened(
-    prepared: "Prepared",
-    key: bytes,
-    parameters: Parameters,
-    data: bytes,
-    additional_data: bytes,
-    tag: bytes | None,
-) -> bytes:
-    rule = prepared.rule
-    if rule.pads:
-        check_whole_blocks(rule, len(data))
-    _check_length(rule, data)
-    start = rule.expand(prepared.iv, parameters, len(data))
-    with foreign_errors(DECRYPTION_FAILED):
-        plaintext = rule.open(key, start, data, additional_data, tag or b"")
-    return unpad(prepared.padding, plaintext, rule.block) if rule.pads else plaintext
+    pattern = Pattern(prepared.rule, prepared.padding, prepared.tag_length, parameters)
+    return pattern.open(key, data, prepared.iv, additional_data, tag or b"")
 
 
 def detach_tag(
@@ -175,10 +141,9 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What requests have in common that differ in values of the same lengths only.
+    """How to encrypt or decrypt, once the checks of :func:`encrypt` or :func:`decrypt` have been made.
 
-    One of them has been carried out, with a key of the same length: so the checks that do not depend on
-    values have been made, and are not made again.
+    They need not be made again for a key, data, IV, additional data and tag of the same lengths.
     """
 
     rule: Rule
@@ -193,23 +158,32 @@ class Pattern:
         tag_length = _tag_length(rule, parameters.tag_length)
         return cls(rule, _padding(rule, parameters), tag_length, parameters)
 
-    def encrypt(
-        self, key: bytes, data: bytes, iv: bytes | None, additional_data: bytes, random: Random
-    ) -> Encrypted:
-        """See :func:`encrypt`."""
-        parameters, generated = self.parameters, None
-        if iv is None:
-            iv = _random_iv(self.rule, parameters, random)
-            generated = iv or None
-        prepared = Prepared(self.rule, self.padding, iv, generated, self.tag_length)
-        return _sealed(prepared, key, parameters, data, additional_data, random)
+    def iv(self, random: Random) -> bytes | None:
+        """A new IV; None if there is none to generate."""
+        return _random_iv(self.rule, self.parameters, random) or None
 
-    def decrypt(
-        self, key: bytes, data: bytes, iv: bytes | None, additional_data: bytes, tag: bytes | None
-    ) -> bytes:
-        """See :func:`decrypt`."""
-        prepared = Prepared(self.rule, self.padding, iv or b"")
-        return _opened(prepared, key, self.parameters, data, additional_data, tag)
+    def seal(
+        self, key: bytes, data: bytes, iv: bytes, additional_data: bytes, random: Random
+    ) -> tuple[bytes, bytes | None]:
+        """The ciphertext, and the tag if the mode has one. OperationError as of :func:`encrypt`."""
+        rule = self.rule
+        padded = pad(self.padding, data, rule.block, random) if rule.pads else data
+        _check_length(rule, padded)
+        start = rule.expand(iv, self.parameters, len(padded))
+        with foreign_errors(ENCRYPTION_FAILED):
+            ciphertext, tag = rule.seal(key, start, padded, additional_data, self.tag_length)
+        return ciphertext, tag if rule.tag_lengths else None
+
+    def open(self, key: bytes, data: bytes, iv: bytes, additional_data: bytes, tag: bytes) -> bytes:
+        """The plaintext. OperationError as of :func:`decrypt`."""
+        rule = self.rule
+        if rule.pads:
+            check_whole_blocks(rule, len(data))
+        _check_length(rule, data)
+        start = rule.expand(iv, self.parameters, len(data))
+        with foreign_errors(DECRYPTION_FAILED):
+            plaintext = rule.open(key, start, data, additional_data, tag)
+        return unpad(self.padding, plaintext, rule.block) if rule.pads else plaintext
 
 
 def prepare_encryption(

@@ -9,7 +9,6 @@ of the time.
 
 import linecache
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 from kmipkit.errors import LocalProtocolError, RemoteProtocolError
@@ -34,7 +33,7 @@ from kmipkit.model.field_types import ChoiceType, DependentType, FieldType, Gene
 from kmipkit.model.memo import memoized
 from kmipkit.model.plan import plan
 from kmipkit.model.reference import FieldPlan, StructureType
-from kmipkit.model.structure import Structure
+from kmipkit.model.structure import Structure, setters
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv import binary
@@ -66,8 +65,7 @@ def structure_reader(cls: type[Structure], version: Version) -> Reader:
     names = Namespace()
     body: list[str] = ["obj = new(cls)", "set_extensions(obj, ())"]
     names.objects.update(new=object.__new__, cls=cls)
-    for slot in fields(cls):
-        names.objects[f"set_{slot.name}"] = vars(_owner(cls, slot.name))[slot.name].__set__
+    names.objects.update({f"set_{name}": put for name, put in setters(cls).items()})
     # The local variables with values that select the class of another field.
     variables = {"outer": "outer"}
     selectors = {name for field in plan(cls, version) for name in (field.by, field.passes)}
@@ -108,10 +106,6 @@ def _remembering(read: Reader, may_keep: Callable[[Any], bool]) -> Reader:
         return value
 
     return read_once
-
-
-def _owner(cls: type, name: str) -> type:
-    return next(base for base in cls.__mro__ if name in vars(base))
 
 
 _READ_HEAD = "head, length = read_head(buf, pos) if pos < end else (0, 0)"

@@ -18,7 +18,7 @@ which redacts secrets.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
@@ -120,6 +120,37 @@ def _repr_value(field: "dataclasses.Field[Any]", value: object) -> str:
 def field_names(cls: type) -> tuple[str, ...]:
     """Names of the declared fields of a structure class, in the order of the standard."""
     return tuple(field.name for field in dataclasses.fields(cls))
+
+
+@memoized
+def setters(cls: type) -> Mapping[str, Callable[[Any, Any], None]]:
+    """What sets each field of a new object of a structure class, in place of its ``__init__``.
+
+    A field of a frozen class costs ``__init__`` three times as much.
+    """
+    return {name: getattr(cls, name).__set__ for name in field_names(cls)}
+
+
+def copier(structure: Structure, *names: str) -> Callable[[Sequence[Any]], Any]:
+    """A function that makes copies of a structure with other values in these fields.
+
+    It does what :meth:`Structure.replace` does, in a fraction of the time.
+    """
+    cls = type(structure)
+    others = [
+        (put, getattr(structure, name)) for name, put in setters(cls).items() if name not in names
+    ]
+    changed = [setters(cls)[name] for name in names]
+
+    def copy(values: Sequence[Any]) -> Any:
+        new = object.__new__(cls)
+        for put, value in others:
+            put(new, value)
+        for put, value in zip(changed, values, strict=True):
+            put(new, value)
+        return new
+
+    return copy
 
 
 @memoized

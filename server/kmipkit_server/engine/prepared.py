@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
-from kmipkit.model.structure import field_names
+from kmipkit.model.structure import Structure, copier
 from kmipkit_server.engine.gaps import Gaps, Parts, cut, find_gaps
 from kmipkit_server.engine.registry import ServedOperation
 from kmipkit_server.engine.repeatable import Repeatable, Values, Varying
@@ -229,32 +229,15 @@ def _place_of(encoded: bytes, secret: bytes) -> Gaps | None:
 class _Requests:
     """Makes requests that are the same but for some values of their payload."""
 
-    __slots__ = (
-        "_header",
-        "_item",
-        "_item_type",
-        "_names",
-        "_payload",
-        "_payload_type",
-        "_version",
-    )
+    __slots__ = ("_item", "_payload", "_request")
 
     def __init__(self, request: Request, item: RequestBatchItem, names: Iterable[str]) -> None:
-        self._version, self._header = request.version, request.header
-        self._names = tuple(names)
-        self._payload_type: type[Any] = type(item.request_payload)
-        self._payload = _fields_of(item.request_payload, *self._names)
-        self._item_type = type(item)
-        self._item = _fields_of(item, "request_payload")
+        assert isinstance(item.request_payload, Structure)
+        self._request = request.version, request.header
+        self._payload = copier(item.request_payload, *names)
+        self._item = copier(item, "request_payload")
 
     def with_values(self, values: Values) -> tuple[Request, RequestBatchItem]:
         """The request with these values, and its item."""
-        payload = self._payload_type(**self._payload, **dict(zip(self._names, values, strict=True)))
-        item = self._item_type(request_payload=payload, **self._item)
-        return Request(self._version, self._header, (item,)), item
-
-
-def _fields_of(structure: Any, *without: str) -> dict[str, Any]:
-    """The values of the fields of a structure, but for some."""
-    names = field_names(type(structure))
-    return {name: getattr(structure, name) for name in names if name not in without}
+        item = self._item((self._payload(values),))
+        return Request(*self._request, (item,)), item

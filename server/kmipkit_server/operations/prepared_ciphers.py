@@ -66,10 +66,14 @@ class _Use:
         if rules_in_force(call):
             return None
         key, given = key_bytes(managed), dict(zip(self._names, values, strict=True))
-        result = self.pattern(key).encrypt(
-            key, given[_DATA], given.get(_IV), given.get(_ADDITIONAL, b""), call.random
-        )
-        return tuple([value for _, value in _results(result, attaches_tag=attaches_tag)])
+        pattern, iv, generated = self.pattern(key), given.get(_IV), None
+        if iv is None:
+            iv = generated = pattern.iv(call.random)
+        additional = given.get(_ADDITIONAL, b"")
+        data, tag = pattern.seal(key, given[_DATA], iv or b"", additional, call.random)
+        if attaches_tag and tag is not None:
+            data, tag = data + tag, None
+        return tuple([value for value in (data, generated, tag) if value is not None])
 
     def decrypt(
         self, call: Call, managed: Managed, values: Values, *, tag_follows: bool
@@ -81,16 +85,17 @@ class _Use:
         data, tag = given[_DATA], given.get(_TAG)
         if tag_follows:
             data, tag = cipher.detach_tag(self._algorithm, self._parameters, data)
-        additional = given.get(_ADDITIONAL, b"")
-        return (self.pattern(key).decrypt(key, data, given.get(_IV), additional, tag),)
+        iv, additional = given.get(_IV, b""), given.get(_ADDITIONAL, b"")
+        return (self.pattern(key).open(key, data, iv, additional, tag or b""),)
 
 
-def _results(result: cipher.Encrypted, *, attaches_tag: bool) -> list[tuple[Tag, bytes]]:
+def _results(result: cipher.Encrypted, *, attaches_tag: bool) -> tuple[tuple[Tag, bytes], ...]:
     """The values in the response of Encrypt."""
     if attaches_tag:
         result = result.with_attached_tag()
     optional = (Tag.IV_COUNTER_NONCE, result.iv), (Tag.AUTHENTICATED_ENCRYPTION_TAG, result.tag)
-    return [(Tag.DATA, result.data), *[(tag, each) for tag, each in optional if each is not None]]
+    found = [(tag, each) for tag, each in optional if each is not None]
+    return ((Tag.DATA, result.data), *found)
 
 
 def _fields(request: EncryptRequest | DecryptRequest) -> tuple[tuple[str, Tag], ...]:
@@ -130,7 +135,7 @@ def note_encryption(
     stop = managed.get(Tag.PROTECT_STOP_DATE)
     # It is the last moment of the use (KMIP 1.4 §3.26).
     ends = None if stop is None else stop + timedelta.resolution
-    note_varying(call, managed, Varying(fields, tuple(results), compute), (ends,))
+    note_varying(call, managed, Varying(fields, results, compute), (ends,))
 
 
 def note_decryption(
