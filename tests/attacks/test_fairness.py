@@ -20,12 +20,14 @@ from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net import transport
 from kmipkit_server.net.transport import TLSStream
 from kmipkit_server.store import slices
+from kmipkit_server.store.sqlite.turns import Turns as FileTurns
 from kmipkit_server.store.writer import GroupCommit
 from laboratory import Laboratory
 from virtual_loop import VirtualLoop
 
 from bench import costly
 from kmipkit.errors import RemoteProtocolError
+from kmipkit.model import codec
 from kmipkit.model.attribute import VendorName
 from kmipkit.model.codec import encode
 from kmipkit.spec.versions import VERSIONS, Version
@@ -47,7 +49,7 @@ def request(*items: Call[Any], version: Version = VERSIONS[-2]) -> bytes:
     return encode(messages.request(version, items), version)
 
 
-LARGE = {
+LARGE: dict[str, list[Call[Any]]] = {
     "reading": [calls.query()] * 30,
     "writing": [costly.create] * 30,
 }
@@ -90,7 +92,7 @@ def test_others_read_while_a_large_request_is_decoded(
     monkeypatch.setattr(slices, "SLICE", 0.0)
     monkeypatch.setattr(dispatcher, "SMALL_MESSAGE", 0)
     order: list[str] = []
-    original = large_requests.decode
+    original = codec.decode
 
     def decode(*arguments: Any, **options: Any) -> Any:
         order.append("item")
@@ -121,7 +123,7 @@ def read_by_items(data: bytes, *, strict: bool = False) -> Any:
 @pytest.mark.parametrize("version", VERSIONS[:-1], ids=str)
 def test_a_request_is_the_same_item_by_item(version: Version) -> None:
     """Whoever sends a large message must not get another meaning."""
-    items = [
+    items: list[Call[Any]] = [
         costly.create,
         calls.get("1", None, None, None),
         calls.locate("name", None, None, None, None, None),
@@ -270,6 +272,52 @@ def test_the_writer_does_not_rest_while_others_wait_for_it(
     store.close()
 
 
+class Turns:
+    """The turns of a process, for which another one waits."""
+
+    is_awaited = True
+
+    async def take(self) -> None:
+        """Wait for nobody."""
+
+    def release(self) -> None:
+        """Nothing."""
+
+
+def test_the_writer_does_not_rest_while_another_process_waits_for_it(tmp_path: Path) -> None:
+    """The clients of the other process would wait twice as long."""
+    loop = VirtualLoop()
+    store = open_store(tmp_path)
+
+    def job(transaction: Any) -> Iterator[None]:
+        for _ in range(10):
+            loop.work(2 * RESOLUTION)
+            yield
+
+    loop.run(lambda: _submit(loop, store, job, ["me"], asking=True, turns=Turns()))
+    assert loop.rests == []
+    store.close()
+
+
+def test_a_process_sees_who_waits_for_its_turn(tmp_path: Path) -> None:
+    async def work() -> None:
+        own, others = FileTurns(tmp_path / "db"), FileTurns(tmp_path / "db")
+        await own.take()
+        assert not own.is_awaited
+        with trio.fail_after(TIMEOUT):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(others.take)
+                while not own.is_awaited:
+                    await trio.lowlevel.checkpoint()
+                own.release()
+            while own.is_awaited:
+                await trio.lowlevel.checkpoint()
+        own.close()
+        others.close()
+
+    trio.run(work)
+
+
 async def _submit(
     loop: VirtualLoop,
     store: ControlledStore,
@@ -277,9 +325,10 @@ async def _submit(
     accounts: list[str],
     *,
     asking: bool,
+    turns: Turns | None = None,
 ) -> None:
     """Have the writer run a group of jobs for accounts."""
-    writer = GroupCommit(store)
+    writer = GroupCommit(store, turns=turns)
 
     async def submit(account: str) -> None:
         await writer.submit(job, account=account)

@@ -121,19 +121,19 @@ def message(
         log.debug("response %s to %s", exchange.correlation_value(version), operations)
     if not encoded:
         return framed(header, *[encoded_item(version, item) for item in items])
-    return framed(
-        header,
-        *[
-            encoded_item(version, item) if part is None else part
-            for item, part in zip(items, encoded, strict=True)
-        ],
-    )
+    parts = [
+        encoded_item(version, item) if part is None else part
+        for item, part in zip(items, encoded, strict=True)
+    ]
+    size = len(header) + sum(map(len, parts))
+    # A response may be large, and is copied once.
+    return b"".join((_STRUCTURE.pack(_RESPONSE_MESSAGE, size), header, *parts))
 
 
 def framed(*parts: bytes) -> bytes:
     """The message of an encoded header and encoded items, or of the parts of these."""
-    # One copy of a response that may be large.
-    return b"".join((_STRUCTURE.pack(_RESPONSE_MESSAGE, sum(map(len, parts))), *parts))
+    content = b"".join(parts)
+    return _STRUCTURE.pack(_RESPONSE_MESSAGE, len(content)) + content
 
 
 class Repeated(NamedTuple):

@@ -58,7 +58,7 @@ class SharedLoop:
         """When other accounts were last known to ask."""
         self._rest = 0.0
         """Seconds of rest that are still owed."""
-        self._debts: dict[str, float] = {}
+        self.debts: dict[str, float] = {}
         """Seconds that accounts have used at a stretch, and for which they have not given way so far."""
         self._used: dict[str, float] = {}
         """Seconds that the long work of accounts has used; others count as having all their credit."""
@@ -103,16 +103,11 @@ class SharedLoop:
         Less than the shortest rest is not counted.
         """
         if used >= RESOLUTION and account:
-            self._debts[account] = self._debts.get(account, 0.0) + used
-
-    @property
-    def has_debts(self) -> bool:
-        """Whether any account owes something."""
-        return bool(self._debts)
+            self.debts[account] = self.debts.get(account, 0.0) + used
 
     async def settle(self, account: str) -> None:
         """Give way for what an account owes, unless it has used much less than others."""
-        debt = self._debts.pop(account, 0.0)
+        debt = self.debts.pop(account, 0.0)
         if debt:
             self._charge(account, debt)
             if self._used[account] >= self._least - CREDIT / 2:

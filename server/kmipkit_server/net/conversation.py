@@ -314,7 +314,9 @@ class Conversation:
             timeout = self._services.limits.send_timeout
             connection.deadline = trio.current_time() + timeout
             await self._stream.send_all(rest, connection.account)
-        if self._shared.has_debts:
+        if self._shared.debts:
+            # It is not the client that this waits for.
+            self._connection.waiting_for, self._connection.deadline = RESPONSE, float("inf")
             await self._shared.settle(self._connection.account)
 
 

@@ -72,6 +72,10 @@ class Turns(Protocol):
     async def take(self) -> None:
         """Wait for the turn."""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether another process waits for its turn."""
+
     def release(self) -> None:
         """Give it to the next process."""
 
@@ -350,9 +354,12 @@ class GroupCommit:
             job.run(transaction),
             job.account,
             lambda: job.is_abandoned,
-            # Nobody else can write meanwhile.
-            lambda: len(self._accounts) > 1,
+            self._is_awaited_by_others,
         )
+
+    def _is_awaited_by_others(self) -> bool:
+        """Whether other accounts, or other processes, wait for the end of the group."""
+        return len(self._accounts) > 1 or (self._turns is not None and self._turns.is_awaited)
 
     async def _discard(self) -> None:
         # The group has failed already; if the rollback fails as well, the next begin says why.

@@ -172,16 +172,16 @@ def test_a_long_answer_is_paid_for_by_the_next_request(loop: VirtualLoop) -> Non
         shared = loop.shared
         shared.owe("bulk", 0.5 * RESOLUTION)
         shared.owe("", 1.0)
-        assert not shared.has_debts, "short answers are free, and so is the server's own work"
+        assert not shared.debts, "short answers are free, and so is the server's own work"
         shared.owe("bulk", 2 * MILLISECOND)
         shared.owe("bulk", 3 * MILLISECOND)
-        assert shared.has_debts
+        assert shared.debts
         loop.ask("other")
         await shared.settle("other")
         assert loop.rests == []
         await shared.settle("bulk")
         assert loop.rests == [pytest.approx(5 * MILLISECOND)]
-        assert not shared.has_debts
+        assert not shared.debts
 
     loop.run(test)
 

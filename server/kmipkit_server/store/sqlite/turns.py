@@ -49,6 +49,16 @@ class Turns:
         finally:
             fcntl.flock(self._queue, fcntl.LOCK_UN)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether another process waits at the head of the queue."""
+        try:
+            fcntl.flock(self._queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._queue, fcntl.LOCK_UN)
+        return False
+
     def release(self) -> None:
         """Give the turn to the next process."""
         fcntl.flock(self._turn, fcntl.LOCK_UN)
