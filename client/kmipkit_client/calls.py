@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from kmipkit.errors import Cause, RemoteProtocolError
 from kmipkit.model import operations
 from kmipkit.model.attribute import AttributeKey, Attributes, attribute_key
 from kmipkit.model.attributes import CryptographicParameters, RevocationReason
@@ -72,6 +73,16 @@ class Call(Generic[T]):
     """The request payload for a version."""
     read: Callable[[Any], T]
     """The result from the response payload."""
+
+
+def bytes_of(payload: Any, name: str) -> bytes:
+    """The data that an operation has returned. RemoteProtocolError if they are missing: the field may be
+    left out only where an operation is carried out in parts, or fails."""
+    value: bytes | None = getattr(payload, name, None)
+    if value is None:
+        message = f"the response reports success, but has no {name.replace('_', ' ').title()}"
+        raise RemoteProtocolError(message, cause=Cause.MISSING_FIELD)
+    return value
 
 
 def _call(operation: Operation, payload: Structure, read: Callable[[Any], T]) -> Call[T]:
@@ -331,7 +342,9 @@ def encrypt(
         Operation.ENCRYPT,
         request,
         lambda payload: Encrypted(
-            payload.data, payload.iv_counter_nonce or iv, payload.authenticated_encryption_tag
+            bytes_of(payload, "data"),
+            payload.iv_counter_nonce or iv,
+            payload.authenticated_encryption_tag,
         ),
     )
 
@@ -355,7 +368,7 @@ def decrypt(
         authenticated_encryption_additional_data=additional_data,
         authenticated_encryption_tag=tag,
     )
-    return _call(Operation.DECRYPT, request, lambda payload: bytes(payload.data))
+    return _call(Operation.DECRYPT, request, lambda payload: bytes_of(payload, "data"))
 
 
 def raw(operation: Operation, payload: Structure) -> Call[Any]:

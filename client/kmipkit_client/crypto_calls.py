@@ -29,7 +29,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.masks import CryptographicUsageMask
 from kmipkit.spec.tags import Tag
 from kmipkit_client import values
-from kmipkit_client.calls import Call
+from kmipkit_client.calls import Call, bytes_of
 from kmipkit_client.values import ENCRYPT_AND_DECRYPT, SIGN_AND_VERIFY, AttributesLike, KeyPair
 
 
@@ -134,7 +134,9 @@ def sign(
         digested_data=digested_data,
     )
     return Call(
-        Operation.SIGN, lambda _version: request, lambda payload: bytes(payload.signature_data)
+        Operation.SIGN,
+        lambda _version: request,
+        lambda payload: bytes_of(payload, "signature_data"),
     )
 
 
@@ -164,7 +166,9 @@ def mac(
     request = MACRequest(
         unique_identifier=identifier, cryptographic_parameters=parameters, data=data
     )
-    return Call(Operation.MAC, lambda _version: request, lambda payload: bytes(payload.mac_data))
+    return Call(
+        Operation.MAC, lambda _version: request, lambda payload: bytes_of(payload, "mac_data")
+    )
 
 
 def mac_verify(
@@ -184,12 +188,12 @@ def digest(data: bytes, algorithm: HashingAlgorithm = HashingAlgorithm.SHA_256) 
     """Compute the digest of data (the operation Hash)."""
     parameters = CryptographicParameters(hashing_algorithm=algorithm)
     request = HashRequest(cryptographic_parameters=parameters, data=data)
-    return Call(Operation.HASH, lambda _version: request, lambda payload: bytes(payload.data))
+    return Call(Operation.HASH, lambda _version: request, lambda payload: bytes_of(payload, "data"))
 
 
 def rng_retrieve(count: int) -> Call[bytes]:
     """Retrieve random bytes."""
     request = RNGRetrieveRequest(data_length=count)
     return Call(
-        Operation.RNG_RETRIEVE, lambda _version: request, lambda payload: bytes(payload.data)
+        Operation.RNG_RETRIEVE, lambda _version: request, lambda payload: bytes_of(payload, "data")
     )

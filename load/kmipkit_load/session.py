@@ -8,6 +8,8 @@ from kmipkit_client.errors import OperationFailed
 
 from kmipkit.errors import ProtocolError
 from kmipkit.model.codec import encode
+from kmipkit.model.messages import RequestMessage, ResponseMessage
+from kmipkit.pairing import check_pairing
 from kmipkit.spec.versions import V1_0, Version
 from kmipkit_load.encoding import Encoding
 from kmipkit_load.errors import LinkFailed, LoadError
@@ -38,21 +40,24 @@ class Session:
 
     def ask(self, call: Call[Any], version: Version) -> Any:
         """The result of a call. OperationFailed, ProtocolError or LinkFailed if there is none."""
-        request = messages.request(version, [call])
-        body = self._encoding.body(encode(request, version))
-        response = self._encoding.decode(self.exchange(body))
+        response = self._response(messages.request(version, [call]), version)
         [result] = messages.results([call], response)
         if isinstance(result, OperationFailed):
             raise result
         return result
 
+    def _response(self, request: RequestMessage, version: Version) -> ResponseMessage:
+        body = self._encoding.body(encode(request, version))
+        response = self._encoding.decode(self.exchange(body))
+        check_pairing(request, response)
+        return response
+
     def negotiate(self) -> Version:
         """The newest version that both sides support (KMIP 1.4 §4.26). LoadError if there is none."""
         for version in messages.NEGOTIATION:
             request = messages.discovery_request(version)
-            body = self._encoding.body(encode(request, version))
             try:
-                common = messages.common_version(self._encoding.decode(self.exchange(body)))
+                common = messages.common_version(self._response(request, version))
             except (LinkFailed, ProtocolError) as error:
                 raise LoadError(str(error)) from None
             if common is not None:

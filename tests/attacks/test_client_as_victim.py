@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
-from kmipkit_client import AsyncClient, Client, OperationFailed, TimedOut, calls
+from kmipkit_client import AsyncClient, Client, OperationFailed, TimedOut, calls, crypto_calls
 from scripted_server import Script, Scripted, request, scripted_servers
 
 from kmipkit.errors import RemoteProtocolError
@@ -21,6 +21,12 @@ from kmipkit.model.codec import encode
 from kmipkit.model.field_types import EPOCH
 from kmipkit.model.headers import ProtocolVersion, ResponseHeader
 from kmipkit.model.messages import ResponseBatchItem, ResponseMessage
+from kmipkit.model.payloads.crypto import (
+    DecryptResponse,
+    EncryptResponse,
+    MACResponse,
+    SignResponse,
+)
 from kmipkit.model.payloads.lifecycle import ActivateResponse, DestroyResponse
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.versions import V1_3, V1_4, Version
@@ -240,3 +246,25 @@ def test_the_time_out_is_that_of_the_whole_response(
     [outcome] = run(scripted(script), [DESTROY], 0.5)
     assert isinstance(outcome, TimedOut)
     assert time.monotonic() - start < 5
+
+
+PARTS = {
+    Operation.ENCRYPT: (calls.encrypt(KEY, b"data"), EncryptResponse),
+    Operation.DECRYPT: (calls.decrypt(KEY, b"data"), DecryptResponse),
+    Operation.SIGN: (crypto_calls.sign(KEY, b"data"), SignResponse),
+    Operation.MAC: (crypto_calls.mac(KEY, b"data"), MACResponse),
+}
+
+
+@pytest.mark.parametrize("operation", PARTS, ids=lambda each: each.name)
+@every_client
+def test_a_success_without_its_data_is_an_error(
+    scripted: Callable[..., Scripted], run: Any, operation: Operation
+) -> None:
+    """The user would delete the plaintext although there is no ciphertext, or get a TypeError."""
+    call, payload = PARTS[operation]
+    empty = payload(unique_identifier=KEY, correlation_value=b"1")
+    server = scripted(sends(response(item(operation=operation, response_payload=empty))))
+    [outcome] = run(server, [(call,)], 10)
+    assert isinstance(outcome, RemoteProtocolError), outcome
+    assert "reports success, but has no" in str(outcome)

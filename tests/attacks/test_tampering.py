@@ -4,6 +4,7 @@ Otherwise whoever restores a backup, or gets at the disk, could give a key to an
 extractable, or bring a revoked key back to life, and nobody would know.
 """
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from kmipkit_client import OperationFailed, calls, material, messages
 from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.operations.notify import RequestSource
 from kmipkit_server.store import index
+from kmipkit_server.store.base import StoreError
 from kmipkit_server.store.sqlite import database
 from laboratory import Laboratory, reasons
 from old_stores import FIRST, restore
@@ -187,6 +189,54 @@ def test_a_row_that_was_removed_is_noticed_at_the_start(
     caplog.clear()
     with tampered.server():
         assert not caplog.text, "the warning comes once"
+
+
+PROGRAMS = {
+    "trigger": (
+        ["CREATE TRIGGER keep BEFORE UPDATE ON objects BEGIN SELECT RAISE(IGNORE); END"],
+        "it has the trigger 'keep'",
+    ),
+    "view": (
+        [
+            "ALTER TABLE settings RENAME TO hidden",
+            "CREATE VIEW settings AS SELECT * FROM hidden WHERE 0",
+        ],
+        "it has the view 'settings'",
+    ),
+    "constraint": (
+        [
+            "DROP TABLE rotations",
+            "CREATE TABLE rotations (object INTEGER PRIMARY KEY,"
+            " due INTEGER NOT NULL UNIQUE ON CONFLICT IGNORE) STRICT",
+        ],
+        "the definition of the table 'rotations' is not that of this program",
+    ),
+    "no table": (
+        ["DROP TABLE totals"],
+        "the definition of the table 'totals' is not that of this program",
+    ),
+}
+"""What a writer of the file does to its schema, and what the server says."""
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_server_does_not_start_with_the_programs_of_others(
+    tampered: Tampered, name: str
+) -> None:
+    """With the trigger, Destroy and Revoke are answered with success, and the key goes on being given
+    out: each row stays as the server has written it, so that its MAC is right."""
+    statements, fault = PROGRAMS[name]
+    for statement in statements:
+        tampered.sql(statement)
+    with pytest.raises(StoreError, match=re.escape(fault)), tampered.server():
+        pass
+
+
+def test_tables_of_replication_tools_are_no_attack(tampered: Tampered) -> None:
+    tampered.sql("CREATE TABLE _replication (number INTEGER)")
+    tampered.sql("CREATE INDEX mine ON objects (type)")
+    with tampered.server() as server:
+        assert server.ask(create(None, 128))
 
 
 def test_a_large_store_is_compared_beside_the_work(

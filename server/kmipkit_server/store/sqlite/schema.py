@@ -4,8 +4,11 @@
 never changes one. A file with more steps than this program knows is refused, not misread.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import cache
 
 from kmipkit_server.store.base import StoreError
 
@@ -221,6 +224,52 @@ def require_first_schema(connection: sqlite3.Connection, version: int, name: str
         )
 
 
+def require_no_programs(connection: sqlite3.Connection, name: str) -> None:
+    """StoreError for triggers and views: this program makes none, and one of somebody else could undo
+    each Destroy, while the client reads that it has succeeded."""
+    found = connection.execute(
+        "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name"
+    ).fetchone()
+    if found is not None:
+        raise _foreign(name, f"it has the {found[0]} {found[1]!r}")
+
+
+def require_own_tables(
+    connection: sqlite3.Connection, name: str, steps: tuple[str, ...] = STEPS
+) -> None:
+    """StoreError unless each table is as the steps make it: a constraint that ignores rows is as good as
+    a trigger. Tables and indexes besides, as replication tools make them, change no rows."""
+    found = _definitions(connection)
+    for table, definition in _definitions_of(steps).items():
+        if found.get(table) != definition:
+            raise _foreign(
+                name, f"the definition of the table {table!r} is not that of this program"
+            )
+
+
+def _foreign(name: str, what: str) -> StoreError:
+    return StoreError(
+        f"{name} was changed by another program: {what}; restore the database from a backup"
+    )
+
+
+def _definitions(connection: sqlite3.Connection) -> dict[str, str]:
+    """The statements that make the tables, without comments and spaces."""
+    rows = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    )
+    return {name: re.sub(r"--[^\n]*|\s+", "", sql) for name, sql in rows}
+
+
+@cache
+def _definitions_of(steps: tuple[str, ...]) -> dict[str, str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for step in steps:
+            for statement in _statements(step):
+                connection.execute(statement)
+        return _definitions(connection)
+
+
 def migrate(
     connection: sqlite3.Connection,
     name: str,
@@ -235,13 +284,16 @@ def migrate(
     version = version_of(connection)
     require_known(version, len(steps), name)
     require_first_schema(connection, version, name)
+    require_no_programs(connection, name)
     if version == len(steps):
+        require_own_tables(connection, name, steps)
         return
     connection.execute("BEGIN EXCLUSIVE")
     try:
         for number in range(version, len(steps)):
             for statement in _statements(steps[number]):
                 connection.execute(statement)
+        require_own_tables(connection, name, steps)
         if finish is not None:
             finish(version)  # it knows the newest schema only
         connection.execute(f"PRAGMA user_version = {len(steps)}")
