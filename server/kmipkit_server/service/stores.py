@@ -118,7 +118,7 @@ def examine(config: Config, key_wrapper: KeyWrapper) -> Iterator[str]:
     target = target_of(config)
     from kmipkit_server.store.postgresql import inspection as postgresql
 
-    postgresql.examine(target, key_wrapper)
+    yield from postgresql.examine(target, key_wrapper)
 
 
 def target_of(config: Config) -> "Target":

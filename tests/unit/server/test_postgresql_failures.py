@@ -14,6 +14,7 @@ import trio
 from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.metrics.readiness import StoreProbe
 from kmipkit_server.store.base import OutcomeUnknown, StoreError
+from kmipkit_server.vault.file import FileVault
 from postgresql_server import PostgreSQLServer, running
 from stored_objects import NOW
 
@@ -346,6 +347,18 @@ def test_the_role_of_the_servers_cannot_change_tables(url: str, tmp_path: Path) 
             "UPDATE kmipkit.version SET number = 0",
             "DELETE FROM kmipkit.summaries",
             "UPDATE kmipkit.settings SET value = ''",
+            "UPDATE kmipkit.entries SET expires = 0",
+            "UPDATE kmipkit.root_keys SET number = 2",
+            "UPDATE kmipkit.objects SET id = 'another'",
+            "UPDATE kmipkit.objects SET type = 1",
+            "UPDATE kmipkit.summaries SET node = 'another'",
+            "UPDATE kmipkit.usages SET owner = 1",
+            "DELETE FROM kmipkit.usages",
+            "DELETE FROM kmipkit.owners",
+            "INSERT INTO kmipkit.version VALUES (1)",
+            "SELECT setval('kmipkit.objects_seq_seq', 1)",
+            "ALTER SCHEMA kmipkit OWNER TO CURRENT_USER",
+            "CREATE FUNCTION kmipkit.f() RETURNS INTEGER LANGUAGE sql AS 'SELECT 1'",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
@@ -519,11 +532,16 @@ def test_a_role_that_can_change_tables_is_reported(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its server works, and so nobody would notice that it may do too much."""
+    from kmipkit_server.store.postgresql.inspection import examine
+    from kmipkit_server.store.postgresql.target import Target
+
     nodes.open_node(tmp_path, "a", url).close()
     assert not caplog.records
     nodes.open_node(tmp_path, "a", url.replace(f"{stores.ROLE}@", "owner@")).close()
     [warning] = caplog.records
     assert "the role owner can change the tables of" in warning.getMessage()
+    target = Target.parse(url.replace(f"{stores.ROLE}@", "owner@"))
+    assert [*examine(target, FileVault.open(tmp_path / "root.key"))] == [warning.getMessage()]
 
 
 def test_a_wrong_clock_of_one_server_has_a_way_out(url: str, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from kmipkit_server.admin.store_commands import store as store_group
 from kmipkit_server.audit import anchor
 from kmipkit_server.store.base import Record, StoreError
+from kmipkit_server.store.key_rotator import KeyRotator
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault.file import FileVault
 from postgresql_server import PostgreSQLServer
@@ -74,8 +75,10 @@ def test_a_store_moves_to_postgresql_and_back(data: Path, tmp_path: Path) -> Non
         store.check()
         insert(store, record("new"))
     (data / "objects.sqlite3").rename(tmp_path / "old.sqlite3")
+    (data / "objects.sqlite3.copy-wal").write_bytes(b"of a copy that was killed")
     back = _run("copy", "--data-dir", data, "--from", _url(data), "--json")
     assert back.exit_code == 0, back.output
+    assert not [*data.glob("*.copy*")]
     rows, before = json.loads(back.output)["rows"], there["rows"]
     assert rows["objects"] == before["objects"] + 1
     with closing(_sqlite(data)) as store:
@@ -214,6 +217,28 @@ def test_the_way_back_is_no_older_database(
 async def _insert(store: Any, new: Record) -> None:
     async with nodes.serving(store):
         await nodes.write(store, lambda transaction: transaction.insert(new))
+
+
+def test_a_rotation_goes_on_in_the_copy(data: Path) -> None:
+    """Half of the data keys depend on the old root key, half on the new one: each opens the copy."""
+    new = FileVault.open(data / "second.key")
+    with closing(_sqlite(data)) as store:
+        prepared = store.rotations.prepare(store.reader, new)
+        store.rotations.begin_root(store.begin(), prepared, NOW, "admin")
+        store.commit()
+    assert _run("copy", "--data-dir", data, "--to", _url(data)).exit_code == 0
+
+    async def finish() -> None:
+        moved = nodes.open_node(data, "test")
+        async with nodes.serving(moved):
+            await KeyRotator(moved).carry_out()
+            figures = await moved.run(lambda reader: reader.key_figures(), slow=True)
+            assert figures.rotation is None
+            assert (await nodes.read(moved, "large")) is not None
+
+    trio.run(finish)
+    with pytest.raises(StoreError, match="another root key"):
+        nodes.open_node(data, "test")
 
 
 @pytest.mark.parametrize("is_back", [False, True])

@@ -125,14 +125,8 @@ class PostgreSQLDatabase:
         """Warn if the role of this server could change the tables."""
         if "/" in self._node:  # another worker's, which the first one has told
             return
-        role, is_owner = schema.role_of(self._sql)
-        if is_owner:
-            log.warning(
-                "the role %s can change the tables of %s; use another one in store.url, which kmipkit"
-                " admin store init --role has given the privileges of a server and no more",
-                role,
-                self.target.name,
-            )
+        for text in schema.warnings(self._sql):
+            log.warning("%s", text)
 
     def _take_name(self, seconds: float) -> None:
         """StoreError if a server with the name of this node goes on using the database."""

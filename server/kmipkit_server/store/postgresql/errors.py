@@ -122,7 +122,7 @@ def _advice(text: str) -> list[str]:
 
 
 _ATTEMPT = re.compile(r"- host: .*?hostaddr: (?:'[^']*'|None): ")
-_PREFIX = re.compile(r"connection (?:failed|is bad): (?=connection|failed)|fe_sendauth: ")
+_PREFIX = re.compile(r"^connection (?:failed|is bad): |fe_sendauth: ")
 
 
 def _said(error: psycopg.Error) -> str:

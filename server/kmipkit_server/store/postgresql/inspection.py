@@ -34,8 +34,9 @@ def root_keys(target: Target) -> Mapping[int, Entry]:
         return read_entries(key_tables.root_key_rows(sql), target.name)
 
 
-def examine(target: Target, key_wrapper: KeyWrapper) -> None:
-    """StoreError if a start would fail."""
+def examine(target: Target, key_wrapper: KeyWrapper) -> Iterator[str]:
+    """What a start would warn of. StoreError if it would fail."""
     with _connected(target) as sql:
         schema.require_current(sql)
         integrity_of(sql, key_wrapper)
+        yield from schema.warnings(sql)

@@ -4,7 +4,7 @@ The tables belong to a role that no server uses. The role of the servers can cha
 and only in the ways that the statements of the store need.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from kmipkit_server.store.base import StoreError
@@ -190,14 +190,15 @@ PRIVILEGES: Mapping[str, str] = MappingProxyType(
         "data_keys": "SELECT, INSERT, UPDATE (root_key, wrapped), DELETE",
         "kinds": "SELECT, INSERT, UPDATE (attributes), DELETE",
         "kind_index": "SELECT, INSERT",
-        "objects": "SELECT, INSERT, UPDATE, DELETE",
+        "objects": "SELECT, INSERT, DELETE, UPDATE (owner, kind, state, archived, activation,"
+        " deactivation, mac, nonce, data_key, attributes, material)",
         "attribute_index": "SELECT, INSERT, DELETE",
         "rotations": "SELECT, INSERT, DELETE",
         "settings": "SELECT, INSERT, DELETE",
         "entries": "SELECT, INSERT, DELETE",
         "root_keys": "SELECT, INSERT, DELETE",
-        "summaries": "SELECT, INSERT, UPDATE",
-        "usages": "SELECT, INSERT, UPDATE",
+        "summaries": "SELECT, INSERT, UPDATE (counter, newest, total, mac)",
+        "usages": "SELECT, INSERT, UPDATE (objects, size)",
     }
 )
 """What the role of the servers may do with each table."""
@@ -244,6 +245,16 @@ def role_of(sql: PostgreSQLConnection) -> tuple[str, bool]:
         (SCHEMA,),
     ) or ("", False)
     return str(name), bool(is_owner)
+
+
+def warnings(sql: PostgreSQLConnection) -> Iterator[str]:
+    """What is wrong with the role of a server, although it works."""
+    role, is_owner = role_of(sql)
+    if is_owner:
+        yield (
+            f"the role {role} can change the tables of {sql.name}; use another one in store.url, which"
+            " kmipkit admin store init --role has given the privileges of a server and no more"
+        )
 
 
 def require_owner(sql: PostgreSQLConnection) -> None:
