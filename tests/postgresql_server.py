@@ -38,14 +38,26 @@ def _end_with_parent() -> None:
 class PostgreSQLServer:
     """A server, and its databases."""
 
-    def __init__(self, settings: Mapping[str, str] = MappingProxyType({})) -> None:
-        """``settings`` take the place of those in :data:`SETTINGS`."""
+    def __init__(
+        self, settings: Mapping[str, str] = MappingProxyType({}), directory: Path | None = None
+    ) -> None:
+        """``settings`` take the place of those in :data:`SETTINGS`.
+
+        Without a ``directory``, the databases end with the server; with one, they are kept there.
+        """
         found = programs.postgresql()
         self._settings = {**SETTINGS, **settings}
         assert found is not None
         self._binaries, self._owner = found, programs.database_user()
-        self.directory = Path(tempfile.mkdtemp(prefix="kmipkit-postgresql-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_kept = directory is not None
+        if directory is not None:
+            self.directory = directory.resolve()
+            if self.data.exists():
+                return
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            self.directory = Path(tempfile.mkdtemp(prefix="kmipkit-postgresql-"))
         if self._owner is not None:
             os.chown(self.directory, self._owner.pw_uid, self._owner.pw_gid)
         self._run(
@@ -92,10 +104,15 @@ class PostgreSQLServer:
         self._process = None
 
     def close(self) -> None:
-        """End the server, and remove its files."""
-        if self._process is not None:
+        """End the server, and remove its files unless they are kept."""
+        if self._is_kept and self._process is not None:
+            self._process.send_signal(signal.SIGINT)  # it writes what it has in memory
+            self._process.wait(PATIENCE)
+        elif self._process is not None:
             self.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._process = None
+        if not self._is_kept:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def create(self, template: str = "template1") -> str:
         """The name of a new database."""

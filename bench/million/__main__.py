@@ -15,7 +15,6 @@ import json
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -42,34 +41,40 @@ def compare(
     numbers: tuple[int, int],
     progress: filling.Progress,
     effort: measuring.Effort = measuring.USUAL,
+    *,
+    keeps: bool = False,
 ) -> measuring.Result:
-    """Fill two stores of a kind, and compare them."""
+    """Fill two stores of a kind, and compare them.
+
+    A large store that is in the folder already is used as it is. PostgreSQL gets a copy of a file
+    that is there.
+    """
     pki = folder / "pki"
     development.ensure(pki, hosts=("127.0.0.1",), clients=("admin",), clock=system_clock)
     with ExitStack() as cleanup:
         make: Callable[[Path, Path], Place] = SQLitePlace
         if store == "postgresql":
-            server = cleanup.enter_context(places.postgresql())
+            directory = folder / "postgresql" if keeps else None
+            server = cleanup.enter_context(places.postgresql(directory=directory))
             make = partial(PostgreSQLPlace, server=server)
         filled = []
         for number in numbers:
             place = make(folder / f"{store}-{number}", pki)
-            with place.serving() as running:
-                kinds = filling.prototypes(running, place)
-            begun = time.monotonic()
-            filling.fill(place, kinds, number, progress)
-            place.settled()
-            progress(f"{place.name}: {number:,} objects in {time.monotonic() - begun:,.0f} s")
-            filled.append((place, number, kinds))
-        (small, few, kinds), (large, many, _) = filled
-        return measuring.measure((small, few), (large, many), kinds, progress, effort)
+            original = folder / f"sqlite-{number}"
+            if number == numbers[0]:
+                place.note.unlink(missing_ok=True)  # Creates have made it larger
+            elif not place.is_filled and (original / places.NOTE).exists():
+                filling.copied(place, original, progress)
+            filled.append((place, filling.filled(place, number, progress)))
+        (small, _), (large, _) = filled
+        return measuring.measure(small, large, filled[0][1], progress, effort)
 
 
-def document(results: list[measuring.Result]) -> dict[str, Any]:
-    """The results with what they depend on."""
+def document(results: list[measuring.Result], machine: dict[str, Any]) -> dict[str, Any]:
+    """The results with what they depend on: the machine before the measurements."""
     return {
         "made": datetime.now(UTC).date().isoformat(),
-        "machine": figures.machine(),
+        "machine": machine,
         "stores": {result.store: result.document() for result in results},
     }
 
@@ -89,10 +94,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, help="where the stores are made, and removed; default: temporary"
     )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave the stores in --folder; the next run uses the large ones that are there",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     arguments = parser.parse_args()
     if arguments.small < SAMPLES:
         parser.error(f"--small must be {SAMPLES} or more")
+    if arguments.keep and arguments.folder is None:
+        parser.error("--keep needs --folder")
     return arguments
 
 
@@ -107,12 +119,17 @@ def main() -> None:
     stores = arguments.store or [
         each for each in STORES if each == "sqlite" or places.has_postgresql()
     ]
-    results = []
-    for store in stores:
-        with tempfile.TemporaryDirectory(prefix="kmipkit-bench-", dir=arguments.folder) as folder:
-            numbers = (arguments.small, arguments.objects)
-            results.append(compare(store, Path(folder), numbers, _progress))
-    made = document(results)
+    machine = figures.machine()
+    with ExitStack() as cleanup:
+        folder: Path = arguments.folder
+        if not arguments.keep:
+            temporary = tempfile.TemporaryDirectory(prefix="kmipkit-bench-", dir=folder)
+            folder = Path(cleanup.enter_context(temporary))
+        numbers = (arguments.small, arguments.objects)
+        results = [
+            compare(store, folder, numbers, _progress, keeps=arguments.keep) for store in stores
+        ]
+    made = document(results, machine)
     for each in results:
         print(searches(made["stores"][each.store]), end="\n\n")
     print(goals(made))

@@ -111,33 +111,34 @@ class Result:
 
 
 def measure(
-    small: tuple[Place, int],
-    large: tuple[Place, int],
+    small: Place,
+    large: Place,
     kinds: list[str],
     progress: Progress,
     effort: Effort = USUAL,
 ) -> Result:
     """Compare two stores that are filled."""
-    places = (small[0], large[0])
-    asked = _queries(small[0], kinds)
+    places = (small, large)
+    numbers = (small.objects(), large.objects())
+    asked = _queries(small, kinds)
     searches: tuple[Searched, ...] = ()
-    if isinstance(small[0], SQLitePlace):
+    if isinstance(small, SQLitePlace):
         progress(f"{places[0].name}: searches in this process ...")
         searches = tuple(_searches_in_process(places, asked, effort.searches))
-    filled = [place.size() / number for place, number in (small, large)]
-    with _serving(small[0]) as (first, first_start), _serving(large[0]) as (second, second_start):
+    filled = [place.size() / number for place, number in zip(places, numbers, strict=True)]
+    with _serving(small) as (first, first_start), _serving(large) as (second, second_start):
         both = (first, second)
         progress(f"{places[0].name}: searches of a client ...")
         of_client = tuple(_searches(places, both, asked, effort.searches))
         progress(f"{places[0].name}: all pages ...")
-        pages = _pages(large[0], second)
+        pages = _pages(large, second)
         memory = [each.memory() for each in both]
         progress(f"{places[0].name}: Creates ...")
         creates = _creates(places, both, effort)
     sizes = [
         Size(number, start, megabytes, size, rate)
         for number, start, megabytes, size, rate in zip(
-            (small[1], large[1]), (first_start, second_start), memory, filled, creates, strict=True
+            numbers, (first_start, second_start), memory, filled, creates, strict=True
         )
     ]
     return Result(places[0].name, sizes[0], sizes[1], searches or of_client, pages)

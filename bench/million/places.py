@@ -1,5 +1,8 @@
 """The stores that are filled and measured: a file, or a database of a PostgreSQL server started here."""
 
+import os
+import shutil
+import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,8 +17,9 @@ from kmipkit_server.vault.file import FileVault
 from bench import servers
 from bench.servers import PROJECT, Server
 
-CONFIG = "server.toml"
-ROLE = "kmipkit"
+CONFIG, NOTE = "server.toml", "prototypes.json"
+ROLE, NODE = "kmipkit", "bench"
+CACHE_KILOBYTES = 1_000_000
 DURABLE = {"fsync": "on", "shared_buffers": "256MB", "max_wal_size": "4GB"}
 """Settings of a PostgreSQL server as in production, instead of those of the tests."""
 
@@ -28,8 +32,19 @@ class Place(ABC):
     def __init__(self, folder: Path, pki: Path) -> None:
         self.folder = folder
         self.pki = pki
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).write_text(self.settings(), encoding="utf-8")
+        self.note = folder / NOTE
+        """The identifiers of the prototypes, once the store is filled."""
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether an earlier run has filled it."""
+        return self.note.exists()
+
+    def begin(self) -> None:
+        """Begin with an empty store; what is left of one that was not filled is removed."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        (self.folder / CONFIG).write_text(self.settings(), encoding="utf-8")
 
     def settings(self) -> str:
         """The configuration of the server."""
@@ -47,6 +62,25 @@ class Place(ABC):
     @abstractmethod
     def open_database(self) -> Any:
         """The database, as the server opens it."""
+
+    @abstractmethod
+    def hasten(self, transaction: Any) -> None:
+        """Before a transaction is filled: have it take less time."""
+
+    def copy_from(self, data: Path) -> None:
+        """Copy the store of a data directory. NotImplementedError if nothing copies it."""
+        raise NotImplementedError
+
+    def objects(self) -> int:
+        """How many objects the store has."""
+        database = self.open_database()
+        try:
+            reader = database.open_reader()
+            (number,) = reader.sql.one("SELECT count(*) FROM objects")
+            reader.sql.raw.close()
+        finally:
+            database.close()
+        return int(number)
 
     @abstractmethod
     def size(self) -> int:
@@ -70,6 +104,10 @@ class SQLitePlace(Place):
         """See :class:`Place`."""
         return self._file.stat().st_size
 
+    def hasten(self, transaction: Any) -> None:
+        """Keep the pages of the index in memory: new entries are in random places of it."""
+        transaction.sql.raw.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
+
     def settled(self) -> None:
         """Nothing: SQLite does nothing by itself."""
 
@@ -84,13 +122,21 @@ class PostgreSQLPlace(Place):
     name = "PostgreSQL"
 
     def __init__(self, folder: Path, pki: Path, server: Any) -> None:
-        self._server = server
-        self.database: str = server.create()
-        self.url = server.url(self.database, ROLE)
-        self._prepare()
         super().__init__(folder, pki)
+        self._server = server
+        self.database = folder.name.replace("-", "_")
+        self.url = server.url(self.database, ROLE)
+        if self.is_filled:
+            self._migrate()
 
-    def _prepare(self) -> None:
+    def begin(self) -> None:
+        """See :class:`Place`."""
+        self._server.sql(f"DROP DATABASE IF EXISTS {self.database}")
+        self._server.sql(f"CREATE DATABASE {self.database}")
+        self._migrate()
+        super().begin()
+
+    def _migrate(self) -> None:
         from kmipkit_server.store.postgresql.schema import migrate
         from kmipkit_server.store.postgresql.target import Target
 
@@ -98,9 +144,24 @@ class PostgreSQLPlace(Place):
         migrate(connection, ROLE)
         connection.raw.close()
 
+    def hasten(self, transaction: Any) -> None:
+        """Nothing: the database has memory of its own."""
+
+    def copy_from(self, data: Path) -> None:
+        """See :class:`Place`."""
+        own = self.folder / "data"
+        own.mkdir(mode=0o700)
+        command = [sys.executable, "-m", "kmipkit", "admin", "store", "copy"]
+        command += ["--data-dir", str(data), "--to", self._server.url(self.database)]
+        subprocess.run(
+            command, check=True, cwd=PROJECT, env=os.environ | {"KMIPKIT_STORE_NODE": NODE}
+        )
+        for name in ("root.key", "root.key.counter"):
+            shutil.copy2(data / name, own / name)
+
     def settings(self) -> str:
         """See :class:`Place`."""
-        return f'[store]\nurl = "{self.url}"\nnode = "bench"\n'
+        return f'[store]\nurl = "{self.url}"\nnode = "{NODE}"\n'
 
     def open_database(self) -> Any:
         """See :class:`Place`."""
@@ -120,13 +181,17 @@ class PostgreSQLPlace(Place):
 
 
 @contextmanager
-def postgresql(durable: bool = True) -> Iterator[Any]:
-    """A PostgreSQL server as the tests start it; ``durable`` waits for the disk as in production."""
+def postgresql(durable: bool = True, directory: Path | None = None) -> Iterator[Any]:
+    """A PostgreSQL server as the tests start it; ``durable`` waits for the disk as in production.
+
+    With a ``directory``, its databases are kept there.
+    """
     settings = DURABLE if durable else {}
-    server = _from_tests("postgresql_server").PostgreSQLServer(settings)
+    server = _from_tests("postgresql_server").PostgreSQLServer(settings, directory)
     try:
         server.start()
-        server.sql(f"CREATE ROLE {ROLE} LOGIN")
+        if not server.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{ROLE}'"):
+            server.sql(f"CREATE ROLE {ROLE} LOGIN")
         yield server
     finally:
         server.close()

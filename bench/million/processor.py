@@ -28,11 +28,11 @@ def times(
 ) -> Iterator[tuple[Query, tuple[float, int], tuple[float, int]]]:
     """Milliseconds of each search in both stores, and what was found; -1 if it was refused."""
     for query in asked:
-        searched = _query(query.body, owner)
+        searched = query_of(query.body, owner)
         yield query, _time(small, searched, rounds), _time(large, searched, rounds)
 
 
-def _query(body: bytes, owner: str) -> LocateQuery:
+def query_of(body: bytes, owner: str) -> LocateQuery:
     """The query of a request, as the server makes it for this owner."""
     message, _ = decode_request(body)
     request = message.batch_items[0].request_payload

@@ -28,7 +28,7 @@ def compared(store: str, folder: Path, large: int, effort: Effort = SHORT) -> Re
     assert found["Object Group"] == found["State"] == (5, 5)
     assert found["an unknown Name"] == (0, 0)
     assert result.pages.objects == on_line(large) + prototypes(store)
-    made = document([result])
+    made = document([result], {})
     assert result.store in tables.goals(made)
     assert tables.groups(made).count("| attribute |") == 1
     return result

@@ -64,6 +64,11 @@ def test_a_store_moves_to_postgresql_and_back(data: Path, tmp_path: Path) -> Non
     moved = _run("copy", "--data-dir", data, "--to", _url(data), "--json")
     assert moved.exit_code == 0, moved.output
     there = json.loads(moved.output)
+    # It is ready for searches: what autovacuum would do some time later is done.
+    [(visible,)] = stores.sql_as_owner(
+        data, "SELECT relallvisible FROM pg_class WHERE oid = 'objects'::regclass"
+    )
+    assert visible > 0
     directory = PostgreSQLDirectory(data)
     with closing(directory.open()) as store:
         assert is_same(store.reader.get("id-1"), record())

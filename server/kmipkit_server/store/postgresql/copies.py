@@ -125,5 +125,8 @@ def opened(target: Target, node: str, *, must_be_empty: bool) -> Iterator[Postgr
             side.require_empty()
         yield side
         sql.run("COMMIT")
+        if must_be_empty:
+            # Otherwise the first searches read the rows to see whether they are visible.
+            sql.run(f"VACUUM (ANALYZE) {', '.join(TABLES)}")
     finally:
         sql.raw.close()

@@ -159,8 +159,8 @@ STEPS: tuple[str, ...] = (
         WHERE attribute >= '420095' AND attribute < '420096';
     """,
     """
-    -- The lists that Locate reads: see sql/stretches.py. Each is chosen by its first column, and has all that
-    -- the conditions read of an object, so that no other index seems cheaper.
+    -- The lists that Locate reads: see sql/stretches.py. Each is chosen by its first column, and has
+    -- all that the conditions read of an object, so that no other index seems cheaper.
     DROP INDEX objects_of_kind, objects_by_state, archived_objects;
     CREATE INDEX objects_of_kind
         ON objects (kind, owner, seq) INCLUDE (type, state, archived, activation, deactivation);

@@ -120,7 +120,9 @@ class Target:
             " set_config('tcp_keepalives_interval', %s, false),"
             " set_config('tcp_keepalives_count', %s, false),"
             " set_config('tcp_user_timeout', %s, false)"
-            + "".join(f", set_config('{name}', '{value}', false)" for name, value in _PLANS.items()),
+            + "".join(
+                f", set_config('{name}', '{value}', false)" for name, value in _PLANS.items()
+            ),
             (
                 SCHEMA,
                 str(self.statement_timeout),

@@ -62,7 +62,7 @@ class Dialect:
     pins_by_order: bool
     """Whether the planner is told which index to use by the order of its rows: see :mod:`.stretches`."""
     check: Callable[[str], str]
-    """Conditions on a row that another condition has found: no planner should expect to find few rows."""
+    """Conditions on a row that another one has found; a planner should not expect few such rows."""
     number: Callable[[str, int], str]
     """How many rows are wanted at most, with the name of its placeholder if it has one."""
     for_each: Callable[[str, str], str]

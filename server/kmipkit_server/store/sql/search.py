@@ -29,9 +29,8 @@ from kmipkit_server.store.sql.selects import Select, conjunction, exists
 from kmipkit_server.store.sql.stretches import Members, Stretch, positions_in
 
 VERY_FEW, FEW = 64, 500
-"""Objects that are all looked at: at once, or if no criterion is met by fewer."""
-COUNTED = 2000
-"""Objects that are counted beyond a page, at most."""
+"""Objects that are all looked at: at once, or if no criterion is met by fewer. More are not counted:
+that would take longer than the page."""
 MAX_LISTS = 50
 """Attribute sets whose objects are read as lists of their own. If there are more, many objects meet the
 criteria."""
@@ -89,7 +88,7 @@ class _Way:
             return f"SELECT count(*) {self._source(dialect)}"
         each = f"SELECT {self.rows.position} AS position {self._source(dialect)}"
         # There are not so many, but with a limit no planner joins the lists in another order.
-        each += f" ORDER BY {self.rows.order('DESC')} LIMIT {COUNTED}"
+        each += f" ORDER BY {self.rows.order('DESC')} LIMIT {FEW}"
         return f"SELECT count(*) FROM {dialect.for_each(self.lists, each)}"  # noqa: S608 - placeholders
 
     def _source(self, dialect: Dialect, comparison: str = "") -> str:
@@ -128,10 +127,11 @@ class Search:
         self._columns = [*self._statement.conditions, locate.storage(query)]
         self._finds_nothing = locate.NEVER in self._columns
         self._columns += [self._of_kind(each) for each in kinds[MAX_INTERSECTED:]]
-        most = COUNTED if query.limit is None else max(VERY_FEW, query.limit)
-        self._few, self._counted = min(FEW, most), min(COUNTED, most)
+        self._few = FEW if query.limit is None else min(FEW, max(VERY_FEW, query.limit))
         self._probe = ""
         """Selects the rows that the way looks at."""
+        self._is_many = False
+        """Whether it is known that these are not few."""
         self._way = self._shortest()
 
     def located(self) -> Located:
@@ -179,7 +179,7 @@ class Search:
         """
         if self._finds_nothing:
             return 0
-        if self._counts([self._probe], self._counted)[0] >= self._counted:
+        if self._is_many or self._counts([self._probe], self._few)[0] >= self._few:
             return None
         row = self._view.sql.one(self._way.count(self._view.dialect), self._statement.values)
         return 0 if row is None else int(row[0])
@@ -199,6 +199,7 @@ class Search:
             candidates += self._in_state()
         if chosen is None and len(candidates) > len(ordered[:1]):
             chosen = self._fewest(candidates, self._few)
+            self._is_many = chosen is None and bool(candidates)
         if chosen is None:
             # Several lists are read to their ends if none of their objects meets another criterion.
             in_order = [each for each in candidates if each.in_order]
@@ -252,7 +253,7 @@ class Search:
     def _of_kinds(self) -> _Candidate:
         """The way through the objects whose attribute sets meet the criteria on these."""
         stretch = self._stretch("objects_of_kind", {"kind": "k.kind", "owner": ":owner"})
-        probe = positions_in(self._kinds, stretch, COUNTED)
+        probe = positions_in(self._kinds, stretch, FEW)
         if self._counts([self._kinds], MAX_LISTS)[0] == MAX_LISTS:
             return _Candidate(probe, 2, False, partial(self._in, probe, with_kinds=False))
         checks = self._checks(with_kinds=False)
@@ -341,7 +342,7 @@ class Search:
         # Of objects in other states than the stored one, whole lists may have none.
         is_stored = len(states) == 1 or not self._has_state()
         way = partial(self._over, stretch, self._checks(), lists)
-        probe = positions_in(lists, stretch, COUNTED)
+        probe = positions_in(lists, stretch, FEW)
         return _Candidate(probe, 3, is_stored, way, has_lists=True)
 
     def _archived(self) -> _Candidate:

@@ -193,7 +193,7 @@ class Select:
 
     def _scope(self, i: str, of_object: _Field | None = None) -> str:
         scope = self.table.scope.format(i=i, owner=self.values.owner)
-        # The plus sign keeps a planner from looking for an object among all that have a value in a range.
+        # The plus sign keeps a planner from looking for an object among all with a value in a range.
         return f"+{scope}" if scope and of_object is not None and of_object.high else scope
 
     def _indexed(self, field: _Field, row: str) -> str:

@@ -1,10 +1,10 @@
 """Stretches of an index: rows that begin with the same values, in the order of the result.
 
-A page is read from the end of a stretch, however long it is. A planner that chooses by estimates may read
-another index instead, in the order of the objects and to its end, because it believes that what is asked
-for comes soon. SQLite is told which index to use. PostgreSQL cannot be told; but if rows are asked for in
-the order of the first column of the index and then of their position, and the planner does not see that
-the first column has one value only, then no index has this order that begins with another column.
+A page is read from the end of a stretch, however long it is. A planner that chooses by estimates may
+read another index instead, in the order of the objects and to its end, because it believes that what is
+asked for comes soon. SQLite is told which index to use. PostgreSQL cannot be told; but if rows are asked
+for in the order of the first column of the index and then of their position, and the planner does not
+see that the first column has one value only, then no index that begins with another column has it.
 """
 
 from collections.abc import Sequence
