@@ -229,7 +229,8 @@ def test_a_rotation_goes_on_in_the_copy(data: Path) -> None:
     new = FileVault.open(data / "second.key")
     with closing(_sqlite(data)) as store:
         prepared = store.rotations.prepare(store.reader, new)
-        store.rotations.begin_root(store.begin(), prepared, NOW, "admin")
+        transaction: Any = store.begin()
+        store.rotations.begin_root(transaction, prepared, NOW, "admin")
         store.commit()
     assert _run("copy", "--data-dir", data, "--to", _url(data)).exit_code == 0
 

@@ -76,6 +76,8 @@ class PostgreSQLDatabase:
         """When the counter was last stored, on the monotonic clock."""
         self._uncertain: int | None = None
         """The number of the transaction of which it is not known whether it was committed."""
+        self._acknowledged = 0
+        """The number of the last transaction that clients may know to be committed."""
         self.positions = Positions()
         """Where pages of searches have ended, for all views."""
         self.threads = threading.local()
@@ -298,6 +300,7 @@ class PostgreSQLDatabase:
                 raise ConnectionLost(f"{error}; the changes did not take place") from error
             return
         self._transaction.committed()
+        self._acknowledged = self._transaction.summary.counter
         if time.monotonic() - self._saved > SECONDS_BETWEEN_COUNTERS:
             self._save_counter()
 
@@ -334,6 +337,7 @@ class PostgreSQLDatabase:
         """
         self._transaction.summary.write()
         self._transaction.summary.committed()
+        self._acknowledged = self._transaction.summary.counter
 
     def rollback(self) -> None:
         """Discard the transaction."""
@@ -371,17 +375,18 @@ class PostgreSQLDatabase:
             schema.require_current(self._sql)
             self._sql.run(_END_SESSION, {"node": self._node, "pid": self._session})
             self._take_name(seconds)
-            self._note_lost(self._transaction.summary.state.counter)
+            self._transaction.connect(self._sql)
+            self._note_lost()
         except BaseException:  # of any kind: it is raised again
             self._sql.raw.close()
             raise
         log.info("%s: connected again", self.target.name)
 
-    def _note_lost(self, before: int) -> None:
-        """Go on with a new connection; an error in the log if the database is older than before."""
-        self._transaction.connect(self._sql)
-        lost = before - self._transaction.summary.counter
+    def _note_lost(self) -> None:
+        """An error in the log if the database is older than what was acknowledged."""
+        lost = self._acknowledged - self._transaction.summary.counter
         if lost > 0:
+            self._acknowledged -= lost
             log.error(
                 "%s has lost %d transactions of this server that were acknowledged: the replica was"
                 " behind when it became the primary; what has changed in them, such as revocations, is"
