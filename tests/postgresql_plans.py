@@ -53,20 +53,24 @@ def _rows(node: dict[str, Any]) -> int:
     return int(node["Actual Loops"] * found)
 
 
-def searched(reader: Any, query: LocateQuery, plans: str) -> tuple[int, list[Carried]]:
-    """How many objects a search finds, and its statements.
+def choose(reader: Any, plans: str) -> None:
+    """Which plans PostgreSQL uses from now on.
 
-    ``plans`` is ``custom`` for plans that are made for the values of the statement, and ``generic``
-    for those that PostgreSQL keeps for any values once a statement has been used some times.
+    ``custom`` are made for the values of the statement, and ``generic`` are those that it keeps for
+    any values once a statement has been used some times.
     """
-    found = len(reader.search(query, in_place=False).ids)
+    reader.sql.run(f"SET plan_cache_mode = force_{plans}_plan")
+
+
+def searched(reader: Any, query: LocateQuery) -> tuple[int, list[Carried]]:
+    """How many objects a search finds, and its statements."""
     statements = _Statements(reader.sql)
     reader.sql = statements
     try:
-        reader.search(query, in_place=False)
+        found = len(reader.search(query, in_place=False).ids)
     finally:
         reader.sql = statements.connection
-    return found, [_carried(reader.sql.raw, plans, *each) for each in statements.seen]
+    return found, [_carried(reader.sql.raw, *each) for each in statements.seen]
 
 
 class _Statements:
@@ -92,7 +96,7 @@ class _Statements:
         return getattr(self.connection, name)
 
 
-def _carried(raw: Any, plans: str, sql: str, values: Mapping[str, object]) -> Carried:
+def _carried(raw: Any, sql: str, values: Mapping[str, object]) -> Carried:
     from psycopg import sql as composing
 
     names: list[str] = []
@@ -106,7 +110,6 @@ def _carried(raw: Any, plans: str, sql: str, values: Mapping[str, object]) -> Ca
     used = [values[each] for each in names]
     types = ", ".join(_TYPES[type(each)] for each in used)
     listed = composing.SQL(", ").join([composing.Literal(each) for each in used])
-    raw.execute(f"SET plan_cache_mode = force_{plans}_plan")
     raw.execute(f"PREPARE search {f'({types})' if used else ''} AS {text}")
     explain = composing.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE search")
     if used:

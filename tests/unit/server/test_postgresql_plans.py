@@ -18,7 +18,7 @@ from kmipkit_client.values import ENCRYPT_AND_DECRYPT
 from kmipkit_server.store.base import Criterion, LocateQuery, Record
 from kmipkit_server.store.sql import search
 from laboratory import Laboratory
-from postgresql_plans import searched
+from postgresql_plans import choose, searched
 from stored_objects import PostgreSQLDirectory
 
 from bench.million import population, processor, queries
@@ -31,7 +31,7 @@ from kmipkit.ttlv.tree import Item
 
 pytestmark = stores.needs_postgresql
 
-OLD, NUMBER = 60, 2000
+OLD, NUMBER = 60, 1500
 """The first objects have what no later one has, as many belong to another account; and all objects."""
 GUEST = "guest"
 FEW = 20
@@ -120,13 +120,15 @@ def test_no_search_reads_more_than_leads_to_its_page(
     monkeypatch.setattr(search, "VERY_FEW", FEW // 2)
     if plans == "custom":
         filled.directory.sql("ANALYZE")
-    too_much = []
+    choose(filled.store.reader, plans)
+    too_much, finding = [], 0
     assert len([name for name, _ in filled.asked if name.startswith("attribute: ")]) > 90
     for name, query in filled.asked:
-        found, statements = searched(filled.store.reader, query, plans)
-        assert found or "nothing" in name or "before all" in name, name
+        found, statements = searched(filled.store.reader, query)
+        finding += bool(found)
         rows = sum(each.rows for each in statements)
         scans = [scan for each in statements for scan in each.scans]
         if rows > MOST or scans:
             too_much.append((name, rows, scans, [each.sql for each in statements]))
     assert not too_much
+    assert finding > 0.8 * len(filled.asked)
