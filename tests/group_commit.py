@@ -7,7 +7,8 @@ from pathlib import Path
 
 import trio
 import trio.testing
-from kmipkit_server.store.base import Record, StoreError, Transaction
+from kmipkit_server.store.base import Record, Transaction
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.store.writer import GroupCommit
 from kmipkit_server.vault.file import FileVault

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from kmipkit_server.store.base import Criterion, LocateQuery, SearchTooLong
+from kmipkit_server.store.base import Criterion, LocateQuery
+from kmipkit_server.store.errors import SearchTooLong
 from kmipkit_server.store.sqlite.views import SQLiteReader
 
 from bench.million.queries import Query

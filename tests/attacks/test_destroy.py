@@ -16,7 +16,7 @@ from kmipkit_client import Client, calls, material, messages, opaque_object
 from kmipkit_client.calls import Call
 from kmipkit_server.engine.deferred_work import DeferredWork
 from kmipkit_server.store import sealing
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from laboratory import Laboratory
 from servers import RunningServer

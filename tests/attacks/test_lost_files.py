@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from kmipkit_client import calls
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.sqlite import database
 from laboratory import Laboratory
 from old_stores import FIRST, restore

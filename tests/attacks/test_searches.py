@@ -10,7 +10,8 @@ import pytest
 import trio
 from kmipkit_client import OperationFailed, calls
 from kmipkit_server.store import index
-from kmipkit_server.store.base import LocateQuery, SearchTooLong
+from kmipkit_server.store.base import LocateQuery
+from kmipkit_server.store.errors import SearchTooLong
 from kmipkit_server.store.sqlite import connection, event_loop
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.store.sqlite.store import READING_THREADS

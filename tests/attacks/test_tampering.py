@@ -17,7 +17,7 @@ from kmipkit_client import OperationFailed, calls, material, messages
 from kmipkit_server.engine.notifications import Notification, Notifications
 from kmipkit_server.operations.notify import RequestSource
 from kmipkit_server.store import index
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.sqlite import database
 from laboratory import Laboratory, reasons
 from old_stores import FIRST, restore

@@ -25,7 +25,7 @@ from kmipkit_server.administration.routes import DESCRIPTION, PREFIX, AnyRoute, 
 from kmipkit_server.audit.administration import AdminAudit, AdminRequest
 from kmipkit_server.identity.identity import Identity
 from kmipkit_server.net.application import WebAnswer, WebRequest
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

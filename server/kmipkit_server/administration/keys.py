@@ -12,7 +12,7 @@ from kmipkit_server.administration.context import Context
 from kmipkit_server.administration.problems import conflict, unprocessable
 from kmipkit_server.administration.routes import Empty, Request, Route, Who
 from kmipkit_server.config import Config
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.inventory import Inventory, InventoryTransaction
 from kmipkit_server.store.key_rotation import KeyFigures, Prepared, Rotation, RotationRefused
 from kmipkit_server.vault import kinds, modules, pkcs11_uri

@@ -18,7 +18,8 @@ from kmipkit_server.administration.object_users import who_may_use
 from kmipkit_server.administration.problems import not_found
 from kmipkit_server.administration.routes import Request, Route, Who
 from kmipkit_server.objects.managed import Managed
-from kmipkit_server.store.base import Criterion, Damaged, Record
+from kmipkit_server.store.base import Criterion, Record
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.inventory import (
     Inventory,
     InventoryQuery,

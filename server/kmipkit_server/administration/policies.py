@@ -23,7 +23,8 @@ from kmipkit_server.policy.description import (
 from kmipkit_server.policy.document import MAX_BYTES
 from kmipkit_server.policy.errors import InvalidValue, PolicyError
 from kmipkit_server.policy.versions import UnknownVersion, UnreadableVersion
-from kmipkit_server.store.base import Damaged, Reader, Transaction
+from kmipkit_server.store.base import Reader, Transaction
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.owners import account_in_tenant, tenant_of
 from kmipkit_server.store.parts import part_of
 from kmipkit_server.store.slices import Steps

@@ -34,7 +34,8 @@ from kmipkit_server.identity import blocks
 from kmipkit_server.identity.blocks import Block, Blocks
 from kmipkit_server.identity.directory import account_name, is_usable
 from kmipkit_server.objects.links import EarlierIdentifier
-from kmipkit_server.store.base import Criterion, Damaged, Reader, Record, StoreError
+from kmipkit_server.store.base import Criterion, Reader, Record
+from kmipkit_server.store.errors import Damaged, StoreError
 from kmipkit_server.store.inventory import Inventory, InventoryQuery
 from kmipkit_server.store.slices import Steps
 

@@ -22,7 +22,7 @@ from kmipkit_server.audit.records import Cause, Event, Record, encode, read
 from kmipkit_server.audit.reservation import ROOM, release, reserve
 from kmipkit_server.audit.signatures import Signer
 from kmipkit_server.engine.settings import Clock
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

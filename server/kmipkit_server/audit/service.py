@@ -29,7 +29,8 @@ from kmipkit_server.audit.signatures import PURPOSE, Signer
 from kmipkit_server.audit.sinks.sink import Sink
 from kmipkit_server.engine.notifications import Notification
 from kmipkit_server.engine.settings import Clock
-from kmipkit_server.store.base import Reader, Store, StoreError, Transaction
+from kmipkit_server.store.base import Reader, Store, Transaction
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

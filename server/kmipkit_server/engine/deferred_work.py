@@ -28,7 +28,8 @@ from kmipkit_server.engine.response import failure
 from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.store.base import Store, StoreError, Transaction
+from kmipkit_server.store.base import Store, Transaction
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

@@ -58,7 +58,8 @@ from kmipkit_server.engine.version_log import VersionLog
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
 from kmipkit_server.identity.certificate import ManyTenants, NoIdentity, Unavailable
 from kmipkit_server.identity.identity import SYSTEM, Identity
-from kmipkit_server.store.base import OutcomeUnknown, Store, StoreError, Transaction
+from kmipkit_server.store.base import Store, Transaction
+from kmipkit_server.store.errors import OutcomeUnknown, StoreError
 from kmipkit_server.store.revision import read_revision
 from kmipkit_server.tenants.book import ClaimedTwice
 from kmipkit_server.tenants.tenant import TenantLimits

@@ -25,14 +25,8 @@ from kmipkit_server.engine.request import Request, UnreadableItem, require_reada
 from kmipkit_server.engine.response import Answer, Repeated, failure, refusal_of_size
 from kmipkit_server.engine.seam import Seam
 from kmipkit_server.engine.server import Server
-from kmipkit_server.store.base import (
-    Damaged,
-    Reader,
-    ReadingTooLong,
-    Store,
-    StoreError,
-    Transaction,
-)
+from kmipkit_server.store.base import Reader, Store, Transaction
+from kmipkit_server.store.errors import Damaged, ReadingTooLong, StoreError
 from kmipkit_server.store.slices import Steps
 
 log = logging.getLogger("kmipkit.server")

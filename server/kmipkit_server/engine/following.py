@@ -13,7 +13,8 @@ import trio
 
 from kmipkit_server.engine.peers import ALONE, Peers
 from kmipkit_server.engine.state import ServerState
-from kmipkit_server.store.base import Store, StoreError
+from kmipkit_server.store.base import Store
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.revision import read_revision
 
 log = logging.getLogger("kmipkit.server")

@@ -15,7 +15,7 @@ from kmipkit_certs.revocation_status import MALFORMED, PeerCertificate
 
 from kmipkit.spec.enums import ResultReason
 from kmipkit_server.identity.identity import SYSTEM, Identity
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.owners import is_of_tenant
 
 

@@ -22,8 +22,9 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import Version
 from kmipkit.ttlv.tree import Item
 from kmipkit_server.identity.identity import SYSTEM, Identity
-from kmipkit_server.store.base import Criterion, Damaged, LocateQuery, Reader, Record
+from kmipkit_server.store.base import Criterion, LocateQuery, Reader, Record
 from kmipkit_server.store.criteria import is_met
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.owners import is_of_tenant, owner_name, tenant_of
 
 log = logging.getLogger("kmipkit.server")

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
 
-from kmipkit_server.store.base import Entry, Store, StoreError, Transaction
+from kmipkit_server.store.base import Entry, Store, Transaction
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

@@ -23,7 +23,8 @@ from kmipkit_server.identity.guessing import (
     keys_of,
     require_short_wait,
 )
-from kmipkit_server.store.base import Entry, Reader, Store, StoreError, Transaction
+from kmipkit_server.store.base import Entry, Reader, Store, Transaction
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

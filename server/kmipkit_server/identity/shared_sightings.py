@@ -14,7 +14,8 @@ import msgspec
 import trio
 
 from kmipkit_server.identity.sightings import SeenCertificate, Sighting, Sightings
-from kmipkit_server.store.base import Entry, Reader, Store, StoreError, Transaction
+from kmipkit_server.store.base import Entry, Reader, Store, Transaction
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import trio
 
 from kmipkit_server.engine.settings import Clock
-from kmipkit_server.store.base import Store, StoreError
+from kmipkit_server.store.base import Store
+from kmipkit_server.store.errors import StoreError
 
 PROBE_SECONDS = 5.0
 """How long the result of a write stays valid: whoever asks for it cannot keep the disk busy."""

@@ -42,7 +42,7 @@ from kmipkit_server.net.responder import Responder
 from kmipkit_server.net.revocation import Revocations, Revoked
 from kmipkit_server.net.tls_failures import HandshakeFailure
 from kmipkit_server.net.transport import TLSFailure, TLSStream
-from kmipkit_server.store.base import OutcomeUnknown
+from kmipkit_server.store.errors import OutcomeUnknown
 
 log = logging.getLogger("kmipkit.server")
 

@@ -26,7 +26,8 @@ from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V2_1, V3_0, Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.object_types import belongs_to
-from kmipkit_server.store.base import Damaged, Reader
+from kmipkit_server.store.base import Reader
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.owners import setting_of
 
 log = logging.getLogger("kmipkit.server")

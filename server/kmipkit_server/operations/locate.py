@@ -12,7 +12,8 @@ from kmipkit_server.engine.call import Call
 from kmipkit_server.identity.directory import SYSTEM_TYPES
 from kmipkit_server.objects import groups
 from kmipkit_server.policy import rules
-from kmipkit_server.store.base import Criterion, LocateQuery, SearchTooLong
+from kmipkit_server.store.base import Criterion, LocateQuery
+from kmipkit_server.store.errors import SearchTooLong
 
 
 def _criterion(call: Call, attribute: Attribute) -> Criterion:

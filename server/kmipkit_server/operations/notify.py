@@ -40,7 +40,8 @@ from kmipkit_server.objects.managed import Managed, for_version
 from kmipkit_server.policy.active import ActivePolicies
 from kmipkit_server.policy.decision import decide
 from kmipkit_server.policy.question import Question
-from kmipkit_server.store.base import Reader, Record, Store, StoreError, Transaction
+from kmipkit_server.store.base import Reader, Record, Store, Transaction
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.owners import tenant_of
 from kmipkit_server.store.parts import part_of
 

@@ -24,7 +24,8 @@ from kmipkit.spec.versions import V2_1
 from kmipkit_server.engine.dispatcher import Dispatcher
 from kmipkit_server.engine.request import Request
 from kmipkit_server.identity.identity import Identity
-from kmipkit_server.store.base import Damaged, DueRotation, Reader, Record, StoreError
+from kmipkit_server.store.base import DueRotation, Reader, Record
+from kmipkit_server.store.errors import Damaged, StoreError
 from kmipkit_server.store.owners import is_system, tenant_of
 from kmipkit_server.store.parts import identifier_in_part
 from kmipkit_server.store.rotation import rotation_time

@@ -12,7 +12,8 @@ from kmipkit_server.policy.versions import (
     UnreadableVersion,
     active_version,
 )
-from kmipkit_server.store.base import Damaged, Reader
+from kmipkit_server.store.base import Reader
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.revision import DAMAGED, read_revision
 
 log = logging.getLogger("kmipkit.server")

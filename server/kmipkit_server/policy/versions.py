@@ -23,7 +23,8 @@ from urllib.parse import quote
 from kmipkit.errors import KMIPError
 from kmipkit_server.policy.document import read_policy
 from kmipkit_server.policy.errors import PolicyError
-from kmipkit_server.store.base import Damaged, Reader, Transaction
+from kmipkit_server.store.base import Reader, Transaction
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.revision import note_change
 
 PREFIX = "policy/"

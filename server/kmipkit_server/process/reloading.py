@@ -10,7 +10,7 @@ from kmipkit_server import logs
 from kmipkit_server.config import Config, ConfigError
 from kmipkit_server.process.wire import Stored
 from kmipkit_server.service.reload import Commit, Reloader
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 
 _encode = msgspec.msgpack.encode
 

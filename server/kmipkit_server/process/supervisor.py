@@ -37,7 +37,7 @@ from kmipkit_server.running.serving import SIGNALS, Announce
 from kmipkit_server.service.audit import MAX_RECORDED_KEYS
 from kmipkit_server.service.ready import ready
 from kmipkit_server.service.reload import Commit, Reloader, Values
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.lock import take_lock
 from kmipkit_server.store.sqlite.database import lock_file
 from kmipkit_server.test_mode import marker

@@ -57,7 +57,7 @@ from kmipkit_server.running import process, serving
 from kmipkit_server.running.clock import system_clock
 from kmipkit_server.running.parts import Parts, open_parts
 from kmipkit_server.service import ready
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.inventory import Inventory
 from kmipkit_server.store.key_rotation import KeyFigures
 from kmipkit_server.store.lock import Share

@@ -13,7 +13,7 @@ from kmipkit_server.net.notifier import Notifier
 from kmipkit_server.net.tls import TLSSettings
 from kmipkit_server.operations.notify import RequestSource
 from kmipkit_server.running.limits import sizes_of
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

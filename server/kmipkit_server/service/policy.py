@@ -16,7 +16,8 @@ from kmipkit_server.policy import versions
 from kmipkit_server.policy.document import MAX_BYTES, read_policy
 from kmipkit_server.policy.errors import PolicyError
 from kmipkit_server.service.reload import Commit
-from kmipkit_server.store.base import Damaged, Reader, Store, Transaction
+from kmipkit_server.store.base import Reader, Store, Transaction
+from kmipkit_server.store.errors import Damaged
 
 log = logging.getLogger("kmipkit.server")
 

@@ -21,7 +21,7 @@ from kmipkit_server.config.show import shown_value, value_text
 from kmipkit_server.config.sources import all_settings
 from kmipkit_server.net.tls import TLSSettings
 from kmipkit_server.service.tls_files import configured_files, revocation_files
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 

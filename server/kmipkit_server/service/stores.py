@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kmipkit_server.config import Config, ConfigError
-from kmipkit_server.store.base import Store, StoreError
+from kmipkit_server.store.base import Store
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.lock import Share
 from kmipkit_server.store.offline import OfflineStore
 from kmipkit_server.store.root_keys import Entry, KeyWrapper, described

@@ -10,7 +10,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.integrity import MAC_SIZE, Integrity, is_same_mac
 from kmipkit_server.store.root_keys import Row as RootKeyRow
 from kmipkit_server.store.sql.connection import Row

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import Damaged, Transaction
+from kmipkit_server.store.base import Transaction
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.root_keys import Entry, KeyWrapper
 
 SETTING = "key rotation"

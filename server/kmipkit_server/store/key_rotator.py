@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import trio
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.key_rotation import Rotation, Rotations, Step
 
 log = logging.getLogger("kmipkit.server")

@@ -2,7 +2,8 @@
 
 from typing import Protocol, Self
 
-from kmipkit_server.store.base import StoreError, Usage
+from kmipkit_server.store.base import Usage
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.inventory import Inventory
 
 

@@ -10,7 +10,8 @@ the memory of its process has: it comes with the row of the first object, at no 
 import logging
 from hashlib import sha256
 
-from kmipkit_server.store.base import REVISION, Damaged, Reader, Transaction
+from kmipkit_server.store.base import REVISION, Reader, Transaction
+from kmipkit_server.store.errors import Damaged
 
 log = logging.getLogger("kmipkit.server")
 

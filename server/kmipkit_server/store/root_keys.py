@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.keywrap import (
 )
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.integrity import Integrity, is_same_mac
 from kmipkit_server.store.sealing import KEY_SIZE
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from kmipkit_server.store.base import Damaged
+from kmipkit_server.store.errors import Damaged
 
 NONCE_SIZE = 12
 KEY_SIZE = 32

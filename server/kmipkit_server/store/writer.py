@@ -19,8 +19,9 @@ from typing import Any, Protocol, TypeVar
 import trio
 
 from kmipkit_server.fairness.shared_loop import SLICE, shared_loop
-from kmipkit_server.store.base import Journal, NotDurable, StoreError, Transaction, TransactionLost
+from kmipkit_server.store.base import Journal, Transaction
 from kmipkit_server.store.counters import WriterCounters
+from kmipkit_server.store.errors import NotDurable, StoreError, TransactionLost
 from kmipkit_server.store.slices import Steps, finish, finish_in_thread
 
 log = logging.getLogger("kmipkit.server")

@@ -10,7 +10,8 @@ from datetime import datetime
 import msgspec
 from cryptography import x509
 
-from kmipkit_server.store.base import Reader, StoreError, Transaction
+from kmipkit_server.store.base import Reader, Transaction
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.owners import owner_name
 from kmipkit_server.store.revision import set_shared
 from kmipkit_server.tenants.claims import claims, key_of, require_no_overlap, require_usable

@@ -22,7 +22,7 @@ from kmipkit_server.audit.records import Cause, Event
 from kmipkit_server.audit.reservation import ROOM
 from kmipkit_server.audit.service import Audit
 from kmipkit_server.audit.verification import Problem, verify
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 
 from kmipkit.spec.enums import CryptographicAlgorithm, ResultReason
 from kmipkit.spec.masks import CryptographicUsageMask as Mask

@@ -6,7 +6,7 @@ import pytest
 import trio
 from kmipkit_server.engine.asynchronous import DeferredRequest
 from kmipkit_server.running.background import run_deferred
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from trio.testing import MockClock
 
 

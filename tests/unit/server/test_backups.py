@@ -29,7 +29,7 @@ from kmipkit_server.backup.root_key import INCLUDED, open_named, place_of
 from kmipkit_server.backup.service import manual_keys
 from kmipkit_server.config import Config
 from kmipkit_server.config.sections import StoreConfig
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.root_keys import Entry
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.store.sqlite.snapshot import PREFIX

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 from group_commit import insert_job
-from kmipkit_server.store.base import NotDurable
+from kmipkit_server.store.errors import NotDurable
 from kmipkit_server.store.sqlite.durability import Durability
 from kmipkit_server.store.sqlite.turns import Turns
 from processes import Processes, processes

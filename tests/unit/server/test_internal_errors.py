@@ -27,7 +27,7 @@ from kmipkit_server.net.sockets import open_sockets
 from kmipkit_server.net.tls import TLSFiles
 from kmipkit_server.operations.table import STANDARD
 from kmipkit_server.running.clock import system_clock
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.writer import GroupCommit
 from kmipkit_server.tenants.tenant import TenantLimits
 from laboratory import Laboratory, reasons

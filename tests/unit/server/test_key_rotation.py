@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from kmipkit_server.store.base import Entry, StoreError
+from kmipkit_server.store.base import Entry
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.key_rotation import Rotation, RotationRefused
 from kmipkit_server.store.key_rotator import KeyRotator
 from kmipkit_server.store.sql import key_rotations, resealing

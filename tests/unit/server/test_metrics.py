@@ -221,6 +221,6 @@ def test_readiness_tries_to_write_but_not_more_often_than_needed(
 
 
 def _full_disk() -> None:
-    from kmipkit_server.store.base import StoreError
+    from kmipkit_server.store.errors import StoreError
 
     raise StoreError("the disk is full")

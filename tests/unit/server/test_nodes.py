@@ -11,7 +11,8 @@ import trio
 from kmipkit_server.config import Config
 from kmipkit_server.config.sections import StoreConfig
 from kmipkit_server.service.stores import exists, open_root_key
-from kmipkit_server.store.base import StoreError, Usage
+from kmipkit_server.store.base import Usage
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.vault.errors import VaultError
 from stored_objects import OWNER, by_name, name, numbered
 

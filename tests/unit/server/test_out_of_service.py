@@ -12,7 +12,7 @@ from kmipkit_client import Client, ConnectionFailed
 from kmipkit_server.engine.following import SECONDS_BETWEEN_LOOKS, Following
 from kmipkit_server.net.counters import ClientRefusal, Closing
 from kmipkit_server.net.listener import Listener
-from kmipkit_server.store.base import OutcomeUnknown, StoreError
+from kmipkit_server.store.errors import OutcomeUnknown, StoreError
 from trio.testing import MockClock
 
 from kmipkit.testing import KeyServer, key_server

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault import secrets
 from kmipkit_server.vault.errors import VaultError

@@ -13,7 +13,7 @@ import stores
 import trio
 from kmipkit_server.engine.clock import SteadyClock
 from kmipkit_server.metrics.readiness import StoreProbe
-from kmipkit_server.store.base import OutcomeUnknown, StoreError
+from kmipkit_server.store.errors import OutcomeUnknown, StoreError
 from kmipkit_server.vault.file import FileVault
 from postgresql_server import PostgreSQLServer, running
 from stored_objects import NOW

@@ -8,7 +8,7 @@ import pytest
 import stores
 from click.testing import CliRunner
 from kmipkit_server.admin.store_commands import store as store_group
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.vault.file import FileVault
 from stored_objects import OWNER_KEY, by_text, insert, is_same, numbered, record
 

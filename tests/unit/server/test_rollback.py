@@ -14,7 +14,8 @@ import trio
 from kmipkit_client import OperationFailed, calls, crypto_calls, messages
 from kmipkit_client.calls import Call
 from kmipkit_server.engine.unfinished import KINDS
-from kmipkit_server.store.base import REVISION, StoreError
+from kmipkit_server.store.base import REVISION
+from kmipkit_server.store.errors import StoreError
 from laboratory import Laboratory, reasons
 
 from kmipkit.model.attribute import Attribute, Attributes

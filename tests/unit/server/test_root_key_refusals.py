@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault import secrets
 from kmipkit_server.vault.errors import VaultError

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from kmipkit_server.store import sealing
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault.file import FileVault
 from stored_objects import (

@@ -8,7 +8,7 @@ from kmipkit_server import app
 from kmipkit_server.config import AuditConfig, Config
 from kmipkit_server.config.sections import ListenConfig, StoreConfig, TLSConfig
 from kmipkit_server.running import serving
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 
 from kmipkit.testing import shared_pki
 

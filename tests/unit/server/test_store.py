@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from kmipkit_server.store import packing
-from kmipkit_server.store.base import REVISION, LocateQuery, Record, StoreError
+from kmipkit_server.store.base import REVISION, LocateQuery, Record
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.sealing import Sealer
 from stored_objects import (
     ATTRIBUTES,

@@ -13,7 +13,8 @@ import trio
 from click.testing import CliRunner, Result
 from kmipkit_server.admin.store_commands import store as store_group
 from kmipkit_server.audit import anchor
-from kmipkit_server.store.base import Record, StoreError
+from kmipkit_server.store.base import Record
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.key_rotator import KeyRotator
 from kmipkit_server.store.sqlite.database import SQLiteDatabase
 from kmipkit_server.vault.file import FileVault

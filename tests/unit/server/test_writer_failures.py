@@ -18,7 +18,8 @@ from group_commit import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kmipkit_server.store.base import Record, StoreError, Transaction
+from kmipkit_server.store.base import Record, Transaction
+from kmipkit_server.store.errors import StoreError
 from lengths import examples
 
 from kmipkit.model.attribute import Attributes

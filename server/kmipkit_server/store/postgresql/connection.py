@@ -15,7 +15,7 @@ from psycopg.adapt import Buffer
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from psycopg.types.string import StrDumper, TextLoader
 
-from kmipkit_server.store.base import StoreError, TransactionLost
+from kmipkit_server.store.errors import StoreError, TransactionLost
 from kmipkit_server.store.postgresql.errors import as_store_error
 from kmipkit_server.store.sql.connection import Dialect, Row, Values
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from kmipkit_server.store.base import StoreError
 from kmipkit_server.store.copying import TABLES, Summary
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.integrity import MAC_SIZE, Integrity
 from kmipkit_server.store.postgresql import schema
 from kmipkit_server.store.postgresql.connection import PostgreSQLConnection

@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import Self
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import OutcomeUnknown, StoreError, Transaction, Vanished
+from kmipkit_server.store.base import Transaction
+from kmipkit_server.store.errors import OutcomeUnknown, StoreError, Vanished
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.postgresql import schema, summary
 from kmipkit_server.store.postgresql.connection import PostgreSQLConnection

@@ -8,7 +8,7 @@ import psycopg
 import psycopg_pool
 from psycopg import errors
 
-from kmipkit_server.store.base import ReadingTooLong, StoreError, TransactionLost
+from kmipkit_server.store.errors import ReadingTooLong, StoreError, TransactionLost
 
 
 class Conflict(TransactionLost):

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import psycopg
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.postgresql.connection import PostgreSQLConnection
 from kmipkit_server.store.postgresql.target import Target
 

@@ -2,7 +2,8 @@
 
 from typing import Self
 
-from kmipkit_server.store.base import StoreError, Usage
+from kmipkit_server.store.base import Usage
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.offline import no_key, no_new_key, no_random
 from kmipkit_server.store.postgresql import schema

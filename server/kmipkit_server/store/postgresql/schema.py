@@ -7,7 +7,7 @@ and only in the ways that the statements of the store need.
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.postgresql.connection import PostgreSQLConnection
 
 SCHEMA = "kmipkit"

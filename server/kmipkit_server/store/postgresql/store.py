@@ -18,8 +18,9 @@ import psycopg_pool
 import trio
 from psycopg.conninfo import make_conninfo
 
-from kmipkit_server.store.base import ReadingTooLong, Store, StoreError, Usage, Vanished
+from kmipkit_server.store.base import Store, Usage
 from kmipkit_server.store.counters import StoreFigures
+from kmipkit_server.store.errors import ReadingTooLong, StoreError, Vanished
 from kmipkit_server.store.key_rotation import Rotations
 from kmipkit_server.store.leases import run_with
 from kmipkit_server.store.lock import take_lock

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.postgresql.connection import PostgreSQLConnection, adapt
 from kmipkit_server.store.postgresql.errors import as_store_error
 from kmipkit_server.store.postgresql.schema import SCHEMA

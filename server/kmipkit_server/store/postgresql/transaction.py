@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kmipkit_server.store.base import TransactionLost
+from kmipkit_server.store.errors import TransactionLost
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.postgresql.connection import DIALECT, PostgreSQLConnection
 from kmipkit_server.store.postgresql.summary import Summary

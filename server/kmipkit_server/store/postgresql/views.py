@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from kmipkit_server.store.base import Located, LocateQuery, ReadingTooLong, Record, Share
+from kmipkit_server.store.base import Located, LocateQuery, Record, Share
+from kmipkit_server.store.errors import ReadingTooLong
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.postgresql.connection import DIALECT, PostgreSQLConnection
 from kmipkit_server.store.sealing import Sealer

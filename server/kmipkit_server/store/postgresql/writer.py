@@ -10,8 +10,8 @@ from time import perf_counter
 
 import trio
 
-from kmipkit_server.store.base import StoreError, TransactionLost
 from kmipkit_server.store.counters import WriterCounters
+from kmipkit_server.store.errors import StoreError, TransactionLost
 from kmipkit_server.store.postgresql.database import PostgreSQLDatabase
 from kmipkit_server.store.postgresql.errors import Conflict, ConnectionLost
 from kmipkit_server.store.slices import finish_in_thread

@@ -8,7 +8,8 @@ is gone with it.
 from datetime import UTC, datetime
 from typing import Protocol
 
-from kmipkit_server.store.base import Damaged, Entry
+from kmipkit_server.store.base import Entry
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.integrity import Integrity, is_same_mac
 from kmipkit_server.store.sealing import Sealed, Sealer
 from kmipkit_server.store.sql.connection import Connection

@@ -16,7 +16,8 @@ from typing import NamedTuple, Protocol
 from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.store import criteria, index
-from kmipkit_server.store.base import Damaged, LocateQuery, Record
+from kmipkit_server.store.base import LocateQuery, Record
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.inventory import InventoryPage, InventoryQuery, Listed, Total
 from kmipkit_server.store.slices import Steps
 from kmipkit_server.store.sql import locate

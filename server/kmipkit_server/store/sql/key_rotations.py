@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.key_rotation import (
     Position,
     Prepared,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from kmipkit_server.store import criteria
-from kmipkit_server.store.base import Damaged, Located, LocateQuery, Record
+from kmipkit_server.store.base import Located, LocateQuery, Record
+from kmipkit_server.store.errors import Damaged
 
 
 class TooMany(Exception):

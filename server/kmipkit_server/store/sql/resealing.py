@@ -5,7 +5,8 @@ What was changed by another program keeps its data key, since sealing it again w
 
 from dataclasses import dataclass
 
-from kmipkit_server.store.base import Damaged, Entry, StoreError
+from kmipkit_server.store.base import Entry
+from kmipkit_server.store.errors import Damaged, StoreError
 from kmipkit_server.store.integrity import is_same_mac
 from kmipkit_server.store.key_rotation import Position
 from kmipkit_server.store.sql.transaction import SQLTransaction

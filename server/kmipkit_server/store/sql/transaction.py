@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from kmipkit.spec.tags import Tag
 from kmipkit_server.store import index, packing
-from kmipkit_server.store.base import REVISION, Damaged, Entry, Record, StoreError, Usage
+from kmipkit_server.store.base import REVISION, Entry, Record, Usage
+from kmipkit_server.store.errors import Damaged, StoreError
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.inventory import InventoryTransaction
 from kmipkit_server.store.rotation import rotation_time

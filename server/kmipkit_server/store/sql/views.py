@@ -11,16 +11,14 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.store import criteria, index
 from kmipkit_server.store.base import (
     REVISION,
-    Damaged,
     DueRotation,
     Entry,
     Located,
     LocateQuery,
-    ReadingTooLong,
     Record,
-    SearchTooLong,
     Share,
 )
+from kmipkit_server.store.errors import Damaged, ReadingTooLong, SearchTooLong
 from kmipkit_server.store.integrity import Integrity, is_same_mac
 from kmipkit_server.store.inventory import (
     Inventory,

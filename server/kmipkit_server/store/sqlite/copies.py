@@ -7,8 +7,8 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 
-from kmipkit_server.store.base import StoreError
 from kmipkit_server.store.copying import Summary
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.integrity import MAC_SIZE, Integrity, is_same_mac
 from kmipkit_server.store.lock import take_lock
 from kmipkit_server.store.root_keys import Row as RootKeyRow

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import StoreError, Transaction, Usage, Vanished
+from kmipkit_server.store.base import Transaction, Usage
+from kmipkit_server.store.errors import StoreError, Vanished
 from kmipkit_server.store.lock import Share, take_lock
 from kmipkit_server.store.root_keys import KeyRing, KeyWrapper
 from kmipkit_server.store.sealing import Sealer

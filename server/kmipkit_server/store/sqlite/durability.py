@@ -22,7 +22,7 @@ from pathlib import Path
 
 import trio
 
-from kmipkit_server.store.base import NotDurable
+from kmipkit_server.store.errors import NotDurable
 from kmipkit_server.store.sqlite.turns import open_beside
 
 _BEGUN, _WRITTEN, _FLUSHED, _IN_DOUBT, _CHANGES = range(5)

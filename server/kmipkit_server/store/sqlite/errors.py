@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from kmipkit_server.store.base import ReadingTooLong, StoreError
+from kmipkit_server.store.errors import ReadingTooLong, StoreError
 
 
 class sqlite_errors:  # noqa: N801 - used like a function; a class costs a third of a generator

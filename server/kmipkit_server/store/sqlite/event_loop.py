@@ -8,7 +8,8 @@ then runs again in a thread.
 
 from collections.abc import Callable, Sequence
 
-from kmipkit_server.store.base import Located, LocateQuery, ReadingTooLong, Record, Share
+from kmipkit_server.store.base import Located, LocateQuery, Record, Share
+from kmipkit_server.store.errors import ReadingTooLong
 from kmipkit_server.store.sqlite.views import SQLiteReader
 
 MAX_CHECKED = 32

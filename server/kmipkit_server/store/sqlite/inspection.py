@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.lock import ENDING_SECONDS, holder_of
 from kmipkit_server.store.root_keys import Entry, KeyWrapper, open_keys, read_entries
 from kmipkit_server.store.sql.key_tables import root_key_rows

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Self
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import Damaged, StoreError, Usage
+from kmipkit_server.store.base import Usage
+from kmipkit_server.store.errors import Damaged, StoreError
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.key_rotation import KeyFigures
 from kmipkit_server.store.offline import no_key, no_new_key, no_random

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kmipkit.errors import KMIPError
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.root_keys import KeyRing, KeyWrapper, entry_of, new_store_key, row_of
 from kmipkit_server.store.sealing import KEY_SIZE

@@ -13,7 +13,7 @@ from kmipkit.model.codec import decode
 from kmipkit.model.objects import OpaqueObject
 from kmipkit.spec.enums import ObjectType
 from kmipkit.spec.versions import Version
-from kmipkit_server.store.base import Damaged
+from kmipkit_server.store.errors import Damaged
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.sqlite.transaction import SQLiteTransaction
 

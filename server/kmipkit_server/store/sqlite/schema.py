@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import cache
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 
 STEPS: tuple[str, ...] = (
     """

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from kmipkit_server.store.base import StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.root_keys import Entry, read_entries
 from kmipkit_server.store.sql.key_tables import root_key_rows
 from kmipkit_server.store.sqlite import schema

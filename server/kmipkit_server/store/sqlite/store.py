@@ -17,8 +17,9 @@ from typing import Any, Self, TypeVar
 import trio
 
 from kmipkit_server.fairness.shared_loop import RESOLUTION, shared_loop
-from kmipkit_server.store.base import Reader, ReadingTooLong, Store, StoreError, Usage, Vanished
+from kmipkit_server.store.base import Reader, Store, Usage
 from kmipkit_server.store.counters import StoreFigures
+from kmipkit_server.store.errors import ReadingTooLong, StoreError, Vanished
 from kmipkit_server.store.key_rotation import Rotations
 from kmipkit_server.store.leases import run_with
 from kmipkit_server.store.lock import Share

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from kmipkit_server.store.base import TransactionLost
+from kmipkit_server.store.errors import TransactionLost
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.sealing import Sealer
 from kmipkit_server.store.sql.transaction import SQLTransaction
