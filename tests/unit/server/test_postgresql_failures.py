@@ -148,6 +148,44 @@ def test_lost_connections_are_replaced(url: str, tmp_path: Path) -> None:
     trio.run(run)
 
 
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_an_error_of_the_socket_at_any_statement_is_no_end(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_sent: bool
+) -> None:
+    """The client library notices it after it has sent a command, and takes the connection for a good one
+    on which that command never ends: a server that kept it failed until somebody started it again."""
+    import psycopg
+
+    store = nodes.open_node(tmp_path, "a", url)
+    real = psycopg.Connection.wait
+    left = 0
+    failed: list[int] = []
+
+    def wait(self: Any, steps: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left != 0:
+            return real(self, steps, *arguments, **named)
+        failed.append(1)
+        next(steps) if is_sent else None
+        raise psycopg.OperationalError("connection socket closed")
+
+    async def run() -> None:
+        nonlocal left
+        async with nodes.serving(store):
+            await nodes.write(store, nodes.creates("counter"))
+            monkeypatch.setattr(psycopg.Connection, "wait", wait)
+            for number in itertools.count(1):
+                left, before = number, len(failed)
+                assert await nodes.write(store, nodes.counts("counter")) == number
+                assert nodes.count_of(await nodes.read(store, "counter")) == number
+                if len(failed) == before:
+                    break
+            assert number > 5, "each statement of both has failed once"
+
+    trio.run(run)
+
+
 @pytest.mark.parametrize("is_committed", [True, False])
 def test_a_connection_that_is_lost_during_a_commit(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_committed: bool

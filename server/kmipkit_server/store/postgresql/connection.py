@@ -15,7 +15,7 @@ from psycopg.adapt import Buffer
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from psycopg.types.string import StrDumper, TextLoader
 
-from kmipkit_server.store.errors import StoreError, TransactionLost
+from kmipkit_server.store.errors import ReadingTooLong, StoreError, TransactionLost
 from kmipkit_server.store.postgresql.errors import as_store_error
 from kmipkit_server.store.sql.connection import Dialect, Row, Values
 
@@ -182,13 +182,7 @@ class PostgreSQLConnection:
         try:
             return self.raw.execute(translated(sql), values, prepare=prepare, binary=True)
         except psycopg.Error as error:
-            raised = as_store_error(
-                error,
-                self.name,
-                self.raw,
-                is_limited=self._is_limited,
-                is_alone=self.is_alone,
-            )
+            raised = self._failure(error)
             if isinstance(raised, TransactionLost):
                 self.broken = raised
             raise raised from error
@@ -200,14 +194,27 @@ class PostgreSQLConnection:
                 cursor.itersize = size
                 yield from cursor.execute(translated(sql))
         except psycopg.Error as error:
-            raise as_store_error(error, self.name, self.raw) from error
+            raise self._failure(error) from error
 
     def script(self, sql: str) -> None:
         """Carry out several statements without values."""
         try:
             self.raw.execute(sql)
         except psycopg.Error as error:
-            raise as_store_error(error, self.name, self.raw) from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: psycopg.Error) -> StoreError | ReadingTooLong:
+        """An error of this connection as that of a store.
+
+        If it does not come from the database, the connection is closed: a command may have been sent to
+        which nothing reads the answer, and then no other one can be sent. The client library leaves it so
+        when its socket has an error.
+        """
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            self.raw.close()
+        return as_store_error(
+            error, self.name, self.raw, is_limited=self._is_limited, is_alone=self.is_alone
+        )
 
     def _guarded(self, sql: str, values: Values) -> "psycopg.Cursor[Any]":
         """The same in a part of the transaction, which goes on if the query takes too long."""
