@@ -207,8 +207,8 @@ class PostgreSQLConnection:
         """An error of this connection as that of a store.
 
         If it does not come from the database, the connection is closed: a command may have been sent to
-        which nothing reads the answer, and then no other one can be sent. The client library leaves it so
-        when its socket has an error.
+        which nothing reads the answer, and then no other one can be sent. The client library leaves it
+        so when its socket has an error.
         """
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
             self.raw.close()
