@@ -63,7 +63,11 @@ def compare(
             original = folder / f"sqlite-{number}"
             if number == numbers[0]:
                 place.note.unlink(missing_ok=True)  # Creates have made it larger
-            elif not place.is_filled and (original / places.NOTE).exists():
+            elif (
+                isinstance(place, PostgreSQLPlace)
+                and not place.is_filled
+                and (original / places.NOTE).exists()
+            ):
                 filling.copied(place, original, progress)
             filled.append((place, filling.filled(place, number, progress)))
         (small, _), (large, _) = filled

@@ -15,7 +15,7 @@ from kmipkit_client.calls import Call
 from kmipkit_server.store.base import Record, Transaction
 
 from bench import load, messages
-from bench.million.places import Place
+from bench.million.places import Place, PostgreSQLPlace
 from bench.million.population import Population
 from bench.servers import Server
 from kmipkit.spec.enums import CryptographicAlgorithm as Algorithm
@@ -45,8 +45,8 @@ def filled(place: Place, number: int, progress: Progress) -> list[str]:
     return noted
 
 
-def copied(place: Place, original: Path, progress: Progress) -> None:
-    """Fill a store with a copy of a filled one that has been kept, as an operator copies stores."""
+def copied(place: PostgreSQLPlace, original: Path, progress: Progress) -> None:
+    """Fill a store with a copy of a filled one that has been kept."""
     place.begin()
     begun = time.monotonic()
     place.copy_from(original / "data")

@@ -67,10 +67,6 @@ class Place(ABC):
     def hasten(self, transaction: Any) -> None:
         """Before a transaction is filled: have it take less time."""
 
-    def copy_from(self, data: Path) -> None:
-        """Copy the store of a data directory. NotImplementedError if nothing copies it."""
-        raise NotImplementedError
-
     def objects(self) -> int:
         """How many objects the store has."""
         database = self.open_database()
@@ -148,7 +144,7 @@ class PostgreSQLPlace(Place):
         """Nothing: the database has memory of its own."""
 
     def copy_from(self, data: Path) -> None:
-        """See :class:`Place`."""
+        """Copy the store of a data directory, as an operator does."""
         own = self.folder / "data"
         own.mkdir(mode=0o700)
         command = [sys.executable, "-m", "kmipkit", "admin", "store", "copy"]
