@@ -253,6 +253,7 @@ def test_sigterm_lets_the_requests_of_all_workers_finish(crew: RunningServer) ->
         idle = [cleanup.enter_context(crew.raw()) for _ in range(WORKERS)]
         for stream in busy:
             stream.sendall(QUERY[:40])
+            wait_until_read(stream)
         for stream in idle:
             exchange(stream, QUERY)
         crew.signal(signal.SIGTERM)
@@ -267,6 +268,7 @@ def test_a_second_signal_does_not_wait_for_anybody(crew: RunningServer) -> None:
     with_settings(crew, f"[listen]\ndrain_seconds = {10 * ANSWER_TIMEOUT}\n").start()
     with crew.raw() as stream:
         stream.sendall(QUERY[:40])
+        wait_until_read(stream)
         crew.signal(signal.SIGINT)
         crew.wait_for_line("stopping: finishing")
         crew.signal(signal.SIGINT)
@@ -281,6 +283,7 @@ def test_a_signal_to_all_processes_lets_requests_finish(
     crew.start()
     with crew.raw() as busy:
         busy.sendall(QUERY[:40])
+        wait_until_read(busy)
         for process in crew.processes:
             os.kill(process, signal.SIGHUP)
             os.kill(process, number)
@@ -364,6 +367,7 @@ def test_limits_hold_over_all_workers(crew: RunningServer) -> None:
         for stream in busy:
             exchange(stream, QUERY)
             stream.sendall(QUERY[:40])
+            wait_until_read(stream)
         with pytest.raises(OSError), crew.raw():
             pytest.fail("a fourth connection got a place")
         for stream in busy:
@@ -391,6 +395,7 @@ def test_the_limit_of_an_account_holds_over_all_workers(crew: RunningServer) -> 
         for stream in busy:
             exchange(stream, QUERY)
             stream.sendall(QUERY[:40])
+            wait_until_read(stream)
         with crew.raw() as third:
             assert not is_open(third)
         with crew.raw("somebody") as other:

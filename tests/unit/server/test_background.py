@@ -1,6 +1,7 @@
 """What a server does without being asked, while its store fails."""
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 import trio
@@ -9,9 +10,21 @@ from kmipkit_server.running.background import run_deferred
 from kmipkit_server.store.errors import StoreError
 from trio.testing import MockClock
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FullStore:
+    """A store that cannot write."""
+
+    async def run(self, *_: object, **__: object) -> object:
+        raise StoreError("the disk is full")
+
 
 class FullDisk:
     """A dispatcher that finds requests that are due, and cannot write."""
+
+    store = FullStore()
+    clock = staticmethod(lambda: NOW)
 
     async def due(self) -> list[DeferredRequest]:
         return [DeferredRequest(b"key", "me")]
@@ -30,7 +43,11 @@ def test_a_store_that_cannot_write_is_no_defect_of_the_server(
             await run_deferred(FullDisk(), 0.0)  # type: ignore[arg-type]  # what is needed of it
 
     trio.run(work, clock=MockClock(autojump_threshold=0))
-    assert caplog.records
+    said = [record.getMessage().partition(":")[0] for record in caplog.records]
+    assert set(said) == {
+        "expired results of asynchronous requests stay",
+        "asynchronous requests wait",
+    }
     for record in caplog.records:
         assert record.levelno == logging.ERROR
         assert record.exc_info is None
