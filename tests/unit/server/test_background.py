@@ -43,10 +43,9 @@ def test_a_store_that_cannot_write_is_no_defect_of_the_server(
             await run_deferred(FullDisk(), 0.0)  # type: ignore[arg-type]  # what is needed of it
 
     trio.run(work, clock=MockClock(autojump_threshold=0))
-    said = [record.getMessage().partition(":")[0] for record in caplog.records]
-    assert set(said) == {
-        "expired results of asynchronous requests stay",
-        "asynchronous requests wait",
+    assert {record.getMessage() for record in caplog.records} == {
+        "expired results of asynchronous requests stay: the disk is full",
+        "me: an asynchronous request waits: the disk is full",
     }
     for record in caplog.records:
         assert record.levelno == logging.ERROR
