@@ -461,14 +461,17 @@ def test_a_file_without_a_password_is_refused(tmp_path: Path, content: bytes, te
 
 
 def test_errors_say_what_mends_them(database: PostgreSQLServer) -> None:
-    """Those of PostgreSQL say what it was, those of several hosts only what the last one said."""
+    """Those of PostgreSQL say what it was, those of several hosts only what the last one said, as
+    psycopg before 3.3 does."""
+    import psycopg
     from kmipkit_server.store.postgresql.target import Target
 
+    first = r"/no/a/.*; .*" if psycopg.__version__ >= "3.3" else ""
     place = f"host={database.directory}"
     for url, text in {
         f"postgresql://owner@/nothing?{place}": 'database "nothing" does not exist; create it with',
         f"postgresql://nobody@/postgres?{place}": 'role "nobody" does not exist; create it with',
-        "postgresql://owner@/postgres?host=/no/a,/no/b": r"/no/a/.*; .*/no/b/.*; start the database",
+        "postgresql://owner@/postgres?host=/no/a,/no/b": rf"{first}/no/b/.*; start the database",
     }.items():
         with pytest.raises(StoreError, match=text) as error:
             Target.parse(url).connect()
