@@ -41,7 +41,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "opentelemetry-api": (f"{UNIT}/server/test_tracing.py", f"{UNIT}/client/test_hooks.py"),
     "opentelemetry-exporter-otlp-proto-http": (f"{UNIT}/server/test_tracing.py",),
     "opentelemetry-sdk": (f"{UNIT}/server/test_tracing.py",),
-    "prometheus-client": (f"{UNIT}/server/test_metrics.py",),
+    "prometheus-client": (
+        f"{UNIT}/server/test_metrics.py",
+        f"{UNIT}/server/test_metrics_merging.py",
+    ),
     "psycopg": (f"{UNIT}/server/test_store.py", f"{UNIT}/server/test_postgresql_failures.py"),
     "psycopg-pool": (f"{UNIT}/server/test_postgresql_failures.py",),
     "pyjwt": (f"{UNIT}/vsphere/test_trusted.py", f"{UNIT}/vsphere/test_verifier.py"),

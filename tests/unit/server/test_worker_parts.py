@@ -1,4 +1,4 @@
-"""What the processes of a server are made of: channels, the front, turns of writers, sums of metrics."""
+"""What the processes of a server are made of: channels, the front, turns of writers."""
 
 import errno
 import fcntl
@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from kmipkit_server.audit.logs import place_of, place_text
 from kmipkit_server.config import Config
 from kmipkit_server.config.sections import StoreConfig
-from kmipkit_server.metrics import merging
 from kmipkit_server.net.connection_limits import ConnectionLimits
 from kmipkit_server.net.events import ConnectionEvents
 from kmipkit_server.process.channel import NO_FILE, Channel, ChannelClosed
@@ -32,7 +31,6 @@ from kmipkit_server.process.restarts import LONGEST_DELAY, MAX_FAILED_STARTS, Re
 from kmipkit_server.process.supervisor import Supervisor
 from kmipkit_server.process.wire import Authenticated, Silence
 from kmipkit_server.store.sqlite.turns import Turns
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from trio.abc import Clock
 
 from kmipkit.places import Full, Limit
@@ -529,52 +527,6 @@ def _wait_until_somebody_waits(folder: Path) -> None:
             except BlockingIOError:
                 return
             fcntl.flock(queue, fcntl.LOCK_UN)
-
-
-# --- metrics ---------------------------------------------------------------------------------------
-
-
-def _counter(value: float) -> Metric:
-    family = CounterMetricFamily("kmipkit_operations", "Operations.", labels=("operation",))
-    family.add_metric(("Get",), value)
-    return family
-
-
-def _samples(data: bytes) -> dict[tuple[str, ...], float]:
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for metric in merging.unpack(data)
-        for sample in metric.samples
-    }
-
-
-@given(st.lists(st.integers(0, 1000), min_size=1, max_size=5), st.integers(0, 4))
-def test_counters_are_added_up_and_stay_when_a_process_ends(values: list[int], dead: int) -> None:
-    processes = [merging.pack([_counter(each)]) for each in values]
-    total = {("kmipkit_operations_total", "Get"): float(sum(values))}
-    assert _samples(merging.merge(processes)) == total
-    index = dead % len(processes)
-    processes[index] = merging.counted(processes[index])
-    assert _samples(merging.merge(processes)) == total
-
-
-def test_what_all_processes_see_is_not_added_up() -> None:
-    def state(objects: float, writable: float, connections: float) -> bytes:
-        return merging.pack(
-            [
-                GaugeMetricFamily("kmipkit_store_objects", "Objects.", objects),
-                GaugeMetricFamily("kmipkit_store_writable", "Whether.", writable),
-                GaugeMetricFamily("kmipkit_connections_open", "Open.", connections),
-            ]
-        )
-
-    merged = _samples(merging.merge([state(7, 1, 3), state(7, 0, 4)]))
-    assert merged == {
-        ("kmipkit_store_objects",): 7,
-        ("kmipkit_store_writable",): 0,
-        ("kmipkit_connections_open",): 7,
-    }
-    assert not _samples(merging.counted(state(1, 1, 1)))
 
 
 # --- places in several logs ------------------------------------------------------------------------
