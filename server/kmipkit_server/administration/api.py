@@ -131,7 +131,7 @@ class Api:
         require_no_browser(request)
         if self._parts.live is not None:
             await self._parts.live.dispatcher.refresh()
-            self._parts.live.dispatcher.require_current(asked.identity)
+            self._parts.live.dispatcher.admission.require_current(asked.identity)
 
     async def _refuse(self, asked: AdminRequest, refused: Refused) -> WebAnswer:
         log.warning("%s: admin request refused: %s", asked.identity.name, refused.detail)

@@ -14,6 +14,7 @@ from kmipkit.model.envelope import peek_version
 from kmipkit.model.messages import ResponseBatchItem
 from kmipkit.spec.versions import VERSIONS
 from kmipkit.ttlv.limits import Limits
+from kmipkit_server.engine.admission import Admission
 from kmipkit_server.engine.asynchronous import (
     LEASE,
     AsynchronousRequests,
@@ -57,11 +58,9 @@ class Dispatching(Protocol):
     ) -> Batch:
         """Carry out a request for an account without a connection."""
 
-    def require_current(self, identity: Identity) -> None:
-        """Refuse an account that must not be served any longer."""
-
-    def require_not_revoked(self, identity: Identity) -> None:
-        """Refuse a client whose certificate has been revoked."""
+    @property
+    def admission(self) -> Admission:
+        """Says whose client is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +136,8 @@ class DeferredWork:
 
         try:
             request = self._request(claimed)
-            dispatcher.require_current(claimed.identity)
-            dispatcher.require_not_revoked(claimed.identity)
+            dispatcher.admission.require_current(claimed.identity)
+            dispatcher.admission.require_not_revoked(claimed.identity)
             batch = await dispatcher.run_for(request, claimed.identity, complete)
             results: _Results = batch.results
         except (RemoteProtocolError, OperationError) as error:

@@ -7,8 +7,8 @@ its items are carried out is in :mod:`kmipkit_server.engine.execution`.
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from kmipkit.errors import OperationError, ProtocolError, RemoteProtocolError
 from kmipkit.model.envelope import decode_response, peek_version
@@ -16,6 +16,7 @@ from kmipkit.model.messages import ResponseBatchItem
 from kmipkit.spec.enums import ResultReason
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine import handing_over, part_places, response
+from kmipkit_server.engine.admission import Admission
 from kmipkit_server.engine.asynchronous import (
     AsynchronousRequests,
     DeferredRequest,
@@ -56,12 +57,11 @@ from kmipkit_server.engine.server import Server
 from kmipkit_server.engine.settings import Clock
 from kmipkit_server.engine.version_log import VersionLog
 from kmipkit_server.identity.accounts import Accounts, AuthenticationError
-from kmipkit_server.identity.certificate import ManyTenants, NoIdentity, Unavailable
+from kmipkit_server.identity.certificate import Unavailable
 from kmipkit_server.identity.identity import SYSTEM, Identity
 from kmipkit_server.store.base import Store, Transaction
 from kmipkit_server.store.errors import OutcomeUnknown, StoreError
 from kmipkit_server.store.revision import read_revision
-from kmipkit_server.tenants.book import ClaimedTwice
 from kmipkit_server.tenants.tenant import TenantLimits
 
 log = logging.getLogger("kmipkit.server")
@@ -92,6 +92,8 @@ class Dispatcher:
 
     following: Following = field(init=False)
     """Keeps what is in memory as the store has it."""
+    admission: Admission = field(init=False)
+    """Says whose client is served."""
     _planner: Planner = field(init=False)
     """For requests of the server itself, and of administrators."""
     _client_planner: Planner = field(init=False)
@@ -103,6 +105,7 @@ class Dispatcher:
     def __post_init__(self) -> None:
         self._planner = Planner(self.server.registry)
         self.following = Following(self.store, self.server.state)
+        self.admission = Admission(self.server.state, self.accounts, self.clock, self.refresh)
         self._client_planner = Planner(self.server.offered)
         self._join(self.peers)
 
@@ -143,41 +146,13 @@ class Dispatcher:
     async def admit(self, identity: Identity) -> Identity:
         """The account of a new connection. NoIdentity if it has none; Unavailable if the store fails."""
         try:
-            account = await self._admit(identity)
+            if not self._is_restored:
+                await self.restore()
+            account = await self.admission.admit(identity)
         except StoreError as error:
             raise Unavailable(str(error)) from None
-        self.server.state.sightings.note(account, self._now())
+        self.server.state.sightings.note(account, self.clock().replace(microsecond=0))
         return account
-
-    async def _admit(self, identity: Identity) -> Identity:
-        """The same. StoreError if the store fails."""
-        if not self._is_restored:
-            await self.restore()
-        try:
-            identity = self._account_of(identity)
-        except NoIdentity:
-            # The certificate may be one that another process has given. What else has changed shows
-            # with the first request.
-            await self.refresh()
-            identity = self._account_of(identity)
-        return await self.accounts.admit(identity, self._now())
-
-    def _account_of(self, identity: Identity) -> Identity:
-        """The account of a certificate, as far as it does not depend on users. NoIdentity for none."""
-        state = self.server.state
-        row = state.provisioned.get(identity.certificate_hash)
-        if row is not None:
-            owner = row.account
-        else:
-            try:
-                owner = state.tenants.owner(identity.presented, identity.name, identity.authorities)
-            except ClaimedTwice as claimed:
-                raise ManyTenants(str(claimed)) from None
-        if owner != identity.name:
-            identity = replace(identity, name=owner)
-        if identity.tenant and state.tenants.find(identity.tenant) is None:
-            raise NoIdentity(f"the tenant {identity.tenant} of the certificate was removed")
-        return identity
 
     def limits_of(self, identity: Identity) -> TenantLimits:
         """The limits of the tenant of an account; without a tenant there are none."""
@@ -187,62 +162,6 @@ class Dispatcher:
     def epoch(self) -> int:
         """Changes when open connections must be admitted again."""
         return self.server.state.epoch
-
-    async def _authenticate(self, request: Request, exchange: Exchange) -> Identity:
-        """The account of a request that has credentials, or whose certificate may have ended."""
-        identity, now = exchange.identity, exchange.now
-        authentication = request.header.authentication
-        if authentication is not None:
-            # What is used up by it must not be used up again, because something has changed.
-            await self._refresh_for(exchange)
-        try:
-            self.require_current(identity)
-        except AuthenticationError:
-            await self._refresh_for(exchange)  # an administrator may have permitted it elsewhere
-            self.require_current(identity)
-        account = await self.accounts.authenticate(
-            identity, authentication, now, len(request.items)
-        )
-        self._require_not_blocked(account)
-        return account
-
-    async def _refresh_for(self, exchange: Exchange) -> None:
-        """Read what has changed in the store, before the client of a message is checked.
-
-        AdmitAgain if its connection may belong to another account.
-        """
-        epoch = self.epoch
-        await self.refresh()
-        if self.epoch != epoch:
-            raise AdmitAgain
-        exchange.revision = self.server.state.revision
-
-    def _require_not_blocked(self, identity: Identity) -> None:
-        """Refuse a client whose account an administrator has blocked."""
-        if identity.name in self.server.state.blocked:
-            raise AuthenticationError(
-                ResultReason.PERMISSION_DENIED,
-                "an administrator of the server has blocked the account",
-            )
-
-    def require_current(self, identity: Identity) -> None:
-        """Refuse a client whose account is blocked, or whose certificate was replaced: it "SHALL be made
-        invalid and cannot be used in future KMIP requests" (KMIP 2.1 §6.1.48)."""
-        self._require_not_blocked(identity)
-        row = self.server.state.provisioned.get(identity.certificate_hash)
-        if row is not None and row.ends <= self._now():
-            raise AuthenticationError(
-                ResultReason.AUTHENTICATION_NOT_SUCCESSFUL,
-                "the client certificate has been replaced by Re-Provision",
-            )
-
-    def require_not_revoked(self, identity: Identity) -> None:
-        """Refuse a client whose certificate has been revoked, and whose connection is not here."""
-        certificate = identity.certificate
-        if certificate is not None and self.accounts.revocation(certificate) is not None:
-            raise AuthenticationError(
-                ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, "the client certificate is revoked"
-            )
 
     async def respond(
         self, data: bytes, identity: Identity, *, is_handed_over: bool = False
@@ -299,7 +218,7 @@ class Dispatcher:
                 require_no_critical_extension(request)
             state = self.server.state
             if request.header.authentication is not None or state.provisioned or state.blocked:
-                exchange.identity = await self._authenticate(request, exchange)
+                exchange.identity = await self.admission.authenticate(request, exchange)
             answer = None if prepared is None else await self._repeat(prepared, exchange)
             if answer is None:
                 plan = plan or self._client_planner.plan(request)
@@ -344,7 +263,7 @@ class Dispatcher:
         if revision != self.server.state.revision:
             raise AdmitAgain
         try:
-            self.require_not_revoked(identity)
+            self.admission.require_not_revoked(identity)
         except AuthenticationError as revoked:
             return Response(self.refuse(revoked, data))
         try:
@@ -551,26 +470,10 @@ class Dispatcher:
         if changed.revision != self.server.state.revision:
             await self.following.read(changed.revision)
         exchange.revision = self.server.state.revision
-        identity = exchange.identity
-        if identity.is_internal:
-            return
-        has_credentials = exchange.request is not None and exchange.request.header.authentication
-        has_changed = self.epoch != epoch
-        if has_changed and epoch is not None and not has_credentials:
-            raise AdmitAgain  # before all else, which is about the account that it had
-        self.require_current(identity)
-        if not has_changed:
-            return
-        if identity.tenant and self.server.state.tenants.find(identity.tenant) is None:
-            raise AuthenticationError(
-                ResultReason.AUTHENTICATION_NOT_SUCCESSFUL, "the tenant of the account was removed"
-            )
+        if not exchange.identity.is_internal:
+            self.admission.require_still(exchange, epoch)
 
     # --- helpers ---------------------------------------------------------------------------------
-
-    def _now(self) -> datetime:
-        """The time in whole seconds, as a Date-Time of KMIP is (KMIP 1.4 §9.1.1.4)."""
-        return self.clock().replace(microsecond=0)
 
     def _note_limit(self, error: OperationError) -> None:
         if error.limit is not None:
