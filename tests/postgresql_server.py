@@ -76,7 +76,10 @@ class PostgreSQLServer:
 
     def url(self, database: str = "postgres", user: str = "owner") -> str:
         """How a client connects."""
-        return f"postgresql://{user}@/{database}?host={self.directory}"
+        port = self._settings.get("port")
+        return f"postgresql://{user}@/{database}?host={self.directory}" + (
+            f"&port={port}" if port else ""
+        )
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

@@ -2,21 +2,14 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from documents import PROJECT, blocks
+from documents import PROJECT, blocks, free_port
 
 PAGE = "docs/backup.md"
 TIMEOUT = 300.0
-
-
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
 
 
 def test_a_server_is_lost_and_restored_as_the_page_says(tmp_path: Path) -> None:

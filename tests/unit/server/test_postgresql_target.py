@@ -39,6 +39,8 @@ def test_what_is_no_url_is_refused(url: str) -> None:
             "a replica may not know yet what was revoked",
         ),
         ("postgresql://u@/db?target_session_attrs=standby", "a server uses the primary"),
+        ("postgresql://u@/db?sslcert=/none.crt", "sslcert=/none.crt, and there is no such file"),
+        ("postgresql://u@/db?sslkey=/none.key", "sslkey=/none.key, and there is no such file"),
     ],
 )
 def test_what_a_server_must_not_use_is_refused(url: str, text: str) -> None:

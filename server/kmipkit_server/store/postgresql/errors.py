@@ -84,6 +84,14 @@ _ADVICE: Sequence[tuple[str, str]] = (
         "no password supplied",
         "name a file with it: store.password_file, --password-file of a command, or PGPASSFILE",
     ),
+    (
+        "requires a valid client certificate",
+        "name a certificate of the role and its key with sslcert and sslkey in the URL",
+    ),
+    (
+        "certificate authentication failed",
+        "the Common Name of the certificate must be the role of the URL, or pg_ident.conf map it",
+    ),
     ("authentication failed", "correct the name of the role in the URL, or its password"),
     ("no pg_hba.conf entry", "permit it in pg_hba.conf of the database"),
     ('database ".*" does not exist', "create it with CREATE DATABASE, or correct the URL"),
@@ -95,6 +103,10 @@ _ADVICE: Sequence[tuple[str, str]] = (
     (
         "root certificate file|certificate verify failed",
         "name the authority of the database with sslrootcert in the URL",
+    ),
+    (
+        "does not match host name",
+        "use a name in the URL that the certificate of the database has",
     ),
     (
         "session is read-only|hot standby mode",

@@ -81,6 +81,11 @@ class Target:
                 f"store.url has target_session_attrs={stated['target_session_attrs']}, and a replica may"
                 " not know yet what was revoked; leave it out: a server uses the primary"
             )
+        for name in ("sslcert", "sslkey"):
+            # The client library goes on without a file that is missing, and the database then says only
+            # that it requires a certificate.
+            if stated.get(name) and not Path(stated[name]).is_file():
+                raise StoreError(f"store.url has {name}={stated[name]}, and there is no such file")
         parameters: dict[str, Any] = {**_DEFAULTS, **stated}
         if password_file is not None:
             parameters["password"] = _first_line(password_file)
