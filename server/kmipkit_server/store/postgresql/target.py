@@ -84,7 +84,7 @@ class Target:
         for name in ("sslcert", "sslkey"):
             # The client library goes on without a file that is missing, and the database then says only
             # that it requires a certificate.
-            if stated.get(name) and not Path(stated[name]).is_file():
+            if stated.get(name) and not Path(str(stated[name])).is_file():
                 raise StoreError(f"store.url has {name}={stated[name]}, and there is no such file")
         parameters: dict[str, Any] = {**_DEFAULTS, **stated}
         if password_file is not None:
