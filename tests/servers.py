@@ -21,6 +21,8 @@ from kmipkit_client import Client
 from kmipkit_server.audit.logs import logs_in, search
 from kmipkit_server.audit.query import Filter, Match
 
+from drill.programs import kill_whole
+
 ANSWER_TIMEOUT = 300.0
 """Seconds until a test counts as hanging. The machine may be busy."""
 
@@ -93,6 +95,12 @@ class RunningServer:
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
+        self.reap()
+
+    def cut_power(self) -> None:
+        """End it and its workers at the same moment: none of them goes on for a while."""
+        assert self.process is not None
+        kill_whole(self.process.pid)
         self.reap()
 
     def stop(self) -> int:

@@ -159,7 +159,7 @@ def test_a_server_that_is_killed_while_it_rotates_goes_on(
     for number in range(times):
         new = server.folder.parent / f"root-{number}.key"
         kmipkit(server, "admin", "keys", "rotate-root", "--to", str(new), "--no-wait")
-        server.kill()
+        server.cut_power()
         needed = needed_root_keys(server, old, new)
         assert f"file:{new}" in needed
         configure(server, needed[number % len(needed)])
@@ -168,7 +168,7 @@ def test_a_server_that_is_killed_while_it_rotates_goes_on(
             more.wait(1)
         wait_for_the_end(server)
         kmipkit(server, "admin", "keys", "rotate-data", "--no-wait")
-        server.kill()
+        server.cut_power()
         configure(server, f"file:{new}")
         server.start()
         wait_for_the_end(server)

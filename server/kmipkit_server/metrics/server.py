@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
@@ -26,6 +26,8 @@ MAX_CONNECTIONS = 16
 """At the same time; further ones are closed at once."""
 SECONDS = 10.0
 """For a connection: handshake, request and response."""
+SECONDS_AT_THE_END = 1.0
+"""For the connections that are open when the server ends."""
 MAX_HEAD = 8 * 1024
 """Bytes of a request line with headers."""
 
@@ -103,7 +105,7 @@ class _TLSStream:
 
 @dataclass(slots=True)
 class MonitoringServer:
-    """Serves the pages on listening sockets until cancelled."""
+    """Serves the pages on listening sockets until it is stopped or cancelled."""
 
     pages: Mapping[str, Page]
     context: Callable[[], ssl.SSLContext] | None = None
@@ -111,12 +113,23 @@ class MonitoringServer:
     judge: Judge | None = None
     """None if clients need no certificate."""
     _connections: int = 0
+    _accepting: trio.CancelScope = field(default_factory=trio.CancelScope, init=False)
+    _serving: trio.CancelScope = field(default_factory=trio.CancelScope, init=False)
 
     async def serve(self, sockets: list[socket.socket]) -> None:
-        """Accept connections until cancelled."""
-        async with trio.open_nursery() as nursery:
-            for listening in sockets:
-                nursery.start_soon(self._accept, listening, nursery)
+        """Accept connections, and serve them."""
+        with self._serving:
+            async with trio.open_nursery() as connections:
+                with self._accepting:
+                    async with trio.open_nursery() as nursery:
+                        for listening in sockets:
+                            nursery.start_soon(self._accept, listening, connections)
+
+    def stop(self) -> None:
+        """Accept no further connections, and finish those that there are: one of several workers ends
+        while others still have requests, and who asks must not see it as a broken connection."""
+        self._accepting.cancel()
+        self._serving.deadline = trio.current_time() + SECONDS_AT_THE_END
 
     async def _accept(self, listening: socket.socket, nursery: trio.Nursery) -> None:
         while True:

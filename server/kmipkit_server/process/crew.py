@@ -59,6 +59,8 @@ class Crew:
     _has_first: trio.Event = field(default_factory=trio.Event)
     """Set when what a start does once is done."""
     _stopping: trio.Event = field(default_factory=trio.Event)
+    _opening: set[int] = field(default_factory=set)
+    """The workers that open their files."""
     _is_started: bool = False
     _background: trio.Nursery | None = None
 
@@ -130,8 +132,13 @@ class Crew:
             await watch(member, self.answer_timeout)
 
     async def _open(self, member: Member, seconds: float) -> None:
-        member.begin(*await self.orders(member.number, not self._has_first.is_set()))
-        await settled(member, seconds)
+        self._opening.add(member.number)
+        try:
+            member.begin(*await self.orders(member.number, not self._has_first.is_set()))
+            await settled(member, seconds)
+        finally:
+            self._opening.discard(member.number)
+            self._note_change()
         if member.has_served:
             self._has_first.set()
 
@@ -206,6 +213,11 @@ class Crew:
     def taking(self) -> list[Member]:
         """The workers that take connections."""
         return [each for each in self.members.values() if each.takes_connections]
+
+    async def opened(self) -> None:
+        """Wait until no worker opens its files as it was told before."""
+        while self._opening:
+            await self._changed.wait()
 
     async def available(self) -> None:
         """Wait until a worker takes connections."""

@@ -173,8 +173,12 @@ class Supervisor:
         return replace(config, store=store)
 
     async def _note_root_key(self, place: bytes) -> bytes:
-        """A rotation is about to end: a start needs the new root key, also if all workers end now."""
+        """A rotation is about to end: a start needs the new root key, also if all workers end now.
+
+        It ends when no worker opens the store any longer with the old one, which it was told before.
+        """
         self._root_key = RootKeyURI(place.decode())
+        await self.crew.opened()
         return b""
 
     async def _flush(self) -> None:

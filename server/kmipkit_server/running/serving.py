@@ -179,7 +179,7 @@ async def _monitored(parts: Parts) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve, parts.monitoring_sockets)
         yield
-        nursery.cancel_scope.cancel()
+        server.stop()
 
 
 async def _restore(store: Store, dispatcher: Dispatcher, tls: TLSSettings, clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import math
 import os
 import resource
 import socket
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import trio
@@ -461,6 +463,40 @@ def test_a_worker_that_does_not_answer_keeps_no_other_one_from_starting(tmp_path
         assert await Supervisor._with_root_key(supervisor, config) is config
 
     trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_root_key_is_in_use_until_no_worker_opens_the_store_with_it() -> None:
+    """A rotation that ended while other workers were starting kept the whole server from starting."""
+
+    async def orders(_number: int, _is_first: bool) -> tuple[bytes, tuple[int, ...]]:
+        return b"", ()
+
+    crew = Crew(3, orders, Front(ConnectionLimits(), ConnectionEvents()))
+    supervisor: Any = SimpleNamespace(crew=crew, _root_key=None)
+    noted: list[bytes] = []
+
+    async def note() -> None:
+        noted.append(await Supervisor._note_root_key(supervisor, b"file:new.key"))
+
+    async def run() -> None:
+        members: list[Any] = [
+            SimpleNamespace(number=number, begin=Mock(), settled=trio.Event(), has_served=True)
+            for number in (1, 2, 3)
+        ]
+        slow, *others = members
+        async with trio.open_nursery() as nursery:
+            for each in members:
+                nursery.start_soon(crew._open, each, math.inf)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(note)
+            for each in others:
+                each.settled.set()
+            await trio.testing.wait_all_tasks_blocked()
+            assert not noted
+            slow.settled.set()
+        assert noted == [b""]
+
+    trio.run(run)
 
 
 # --- restarts --------------------------------------------------------------------------------------
