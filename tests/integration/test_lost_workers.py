@@ -55,7 +55,7 @@ def worker_of(server: RunningServer, number: int) -> int:
     """The process of the worker with a number."""
     for process in server.processes:
         command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-        if command[-2] == b"%d" % number:
+        if command[command.index(b"kmipkit_server.process") + 1] == b"%d" % number:
             return process
     raise AssertionError(f"worker {number} does not run")
 
@@ -103,6 +103,18 @@ def test_a_scrape_does_not_wait_for_a_worker_that_hangs(crew: RunningServer) -> 
         metrics = families(fetch(url))
     assert value(metrics, "kmipkit_workers") == WORKERS
     assert value(metrics, "kmipkit_workers_silent") == 1
+
+
+def test_a_worker_that_hangs_does_not_outlive_a_killed_server(crew: RunningServer) -> None:
+    """It has the lock of the data directory: no start would be possible, and nobody would say why."""
+    hung = worker_of(crew, 2)
+    with stopped(hung):
+        crew.kill()
+        crew.arguments = ("--workers", str(WORKERS))
+        crew.start()
+        assert hung not in crew.processes
+    with crew.client() as client:
+        assert client.create()
 
 
 # --- workers that are killed while they carry out a message of another one ---------------------------

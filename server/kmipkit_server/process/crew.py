@@ -50,6 +50,8 @@ class Crew:
     """How often a worker was started again."""
     failure: str = ""
     """Why the server cannot go on."""
+    ca: str = ""
+    """The file of the authorities, known when the first worker has served."""
     turn: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(1))
     """Held while a worker opens its files, and while all workers read theirs again."""
     _available: trio.Event = field(default_factory=trio.Event)
@@ -86,13 +88,11 @@ class Crew:
         restarts = Restarts()
         while not self._stopping.is_set():
             try:
-                member = await start(number, self.front, self._route, self._note_change)
+                member = start(number, self.front, self._route, self._note_change)
             except OSError as error:  # the system has no room for a process
                 await self._not_started(number, restarts, error)
                 continue
             self.members[number] = member
-            if self._stopping.is_set():  # while the process was started: stop() has not known it
-                member.drain(0)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._begin, member)
                 code = await member.run()
@@ -110,6 +110,7 @@ class Crew:
         reason = f"worker {number}: {error.strerror}"
         if not self._is_started:
             self._fail(reason)
+            return
         log.error("%s; another attempt follows", reason)
         await self._pause(restarts.delay_after(0.0, has_served=False))
 
@@ -133,6 +134,7 @@ class Crew:
         member.begin(*await self.orders(member.number, not self._has_first.is_set()))
         await settled(member, seconds)
         if member.has_served:
+            self.ca = member.ca
             self._has_first.set()
 
     def _ended(self, member: Member) -> None:

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import trio
 from kmipkit_server.engine.peers import Answer
 from kmipkit_server.process import wire
 from kmipkit_server.process.channel import Channel, ChannelClosed
+from kmipkit_server.process.child import Child
 from kmipkit_server.process.front import Front
 from kmipkit_server.process.messages import (
     Begin,
@@ -47,7 +47,7 @@ class Member:
     """A worker process, from its start to its end."""
 
     number: int
-    process: trio.Process
+    process: Child
     channel: Channel
     front: Front
     route: Callable[["Member", Question], Answer | None]
@@ -184,7 +184,7 @@ _EFFECTS: Mapping[type, Callable[[Member, Any], None]] = {
 """What the other messages of a worker lead to."""
 
 
-async def start(
+def start(
     number: int,
     front: Front,
     route: Callable[[Member, Question], Answer | None],
@@ -193,12 +193,12 @@ async def start(
     """Start the process of a worker, which waits for :class:`Begin`. OSError if that fails."""
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with other:
-        process = await trio.lowlevel.open_process(
-            [sys.executable, "-P", "-m", MODULE, str(other.fileno()), str(number)],
-            pass_fds=(other.fileno(),),
-            stdin=subprocess.DEVNULL,
-            env=_environment(),
-        )
+        command = [sys.executable, "-P", "-m", MODULE, str(number), str(other.fileno())]
+        try:
+            process = Child(command, (other.fileno(),), _environment())
+        except BaseException:
+            own.close()
+            raise
     return Member(number, process, Channel(own), front, route, on_change)
 
 

@@ -134,7 +134,7 @@ class Supervisor:
                     announce(
                         ready(
                             self.config,
-                            Path(self.crew.members[1].ca),
+                            Path(self.crew.ca),
                             self.sockets,
                             self.monitoring_sockets,
                             is_test_mode=False,

@@ -65,6 +65,8 @@ from kmipkit_server.vault.secrets import remember
 
 log = logging.getLogger("kmipkit.server")
 
+_FOR_SUPERVISOR = (signal.SIGINT, signal.SIGHUP)
+
 
 @dataclass(slots=True)
 class ChannelPeers:
@@ -360,16 +362,18 @@ class Worker:
         Service managers send it to all processes. Ctrl-C and SIGHUP are for the supervisor.
         """
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             async for _ in signals:
                 self._channel.send(Leaving())
                 drain = 0.0 if self._parts is None else self._parts.config.listen.drain_seconds
                 self._stop.ask(drain)
 
 
-def main(descriptor: int, number: int) -> None:
+def main(number: int, descriptor: int) -> None:
     """Run a worker, whose end of the channel to the supervisor has this descriptor."""
-    for each in (signal.SIGINT, signal.SIGHUP):
+    for each in _FOR_SUPERVISOR:
         signal.signal(each, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_SUPERVISOR)
     channel = Channel(socket.socket(fileno=descriptor))
 
     async def run() -> None:
