@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kmipkit_server.engine import handing_over
+from kmipkit_server.engine import deferred_work, handing_over
 from kmipkit_server.metrics.whole import FIGURES, READINESS
 
 AUTHENTICATED = "authenticated"
@@ -27,6 +27,7 @@ ALIVE = "alive"
 
 SECONDS: Mapping[str, float] = {
     handing_over.KIND: math.inf,  # as long as the worker is alive
+    deferred_work.KIND: math.inf,
     ALIVE: math.inf,  # who asks counts the seconds
     SILENCES: 1.0,
     FIGURES: 3.0,
