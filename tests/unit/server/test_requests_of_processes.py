@@ -432,6 +432,31 @@ def test_a_part_that_is_put_off_at_another_node_is_left_to_that_for_a_while(
         assert poll(nodes, 1, value).result_status is ResultStatus.SUCCESS
 
 
+@pytest.mark.parametrize(
+    ("gone", "ended"),
+    [
+        ("me", {"me"}),
+        ("tenant:acme:", {"tenant:acme:me", "tenant:acme:you"}),
+        ("tenant:acme:me", {"tenant:acme:me"}),
+    ],
+)
+def test_the_parts_of_who_is_gone_end_in_all_processes(
+    both: Processes, gone: str, ended: set[str]
+) -> None:
+    """Another account of the same name, or another tenant, could otherwise go on with them."""
+    owners = ("me", "you", "tenant:acme:me", "tenant:acme:you", "tenant:acme2:me")
+    tenants = (Tenant("acme"), Tenant("acme2"))
+    change(both, 1, lambda store: write_book(store, tenants, now=both.now, by="", change=""))
+    start = hashing(data=b"one", init_indicator=True)
+    for number in (1, 2):
+        for owner in owners:
+            both.ask(number, start, identity=owner)
+    both.run(lambda: both.all[0].dispatcher.following.announce(gone))
+    for process in both.all:
+        left = {each.owner[0] for each in process.dispatcher.server.state.computations.values()}
+        assert left == set(owners) - ended
+
+
 def test_a_message_that_nobody_of_the_server_has_sealed_is_not_answered(both: Processes) -> None:
     answer = both.all[0].dispatcher.peers.answers["parts"]  # type: ignore[attr-defined]
     assert both.run(lambda: answer(bytes(100))) == b""
