@@ -1,6 +1,7 @@
 """A worker process as the supervisor has it."""
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -70,7 +71,9 @@ class Member:
     ca: str = ""
     """The file of the authorities, which the first worker may have made."""
     figures: bytes = b""
-    """Its metrics when they were asked for last."""
+    """Its metrics when they were asked for last; see :meth:`note_figures`."""
+    _scrape: float = -math.inf
+    """For which scrape they were asked."""
     settled: trio.Event = field(default_factory=trio.Event)
     """Set when it serves, and when it has ended."""
     begun: float = field(default_factory=trio.current_time)
@@ -148,8 +151,14 @@ class Member:
         self.is_leaving = self.was_asked_to_leave = True
         self.on_change()
 
+    def note_figures(self, figures: bytes, scrape: float) -> None:
+        """Note its metrics, unless those of a later scrape are known: scrapes may overtake each other,
+        and no counter may go back."""
+        if scrape > self._scrape:
+            self.figures, self._scrape = figures, scrape
+
     def _note_farewell(self, message: Farewell) -> None:
-        self.figures = message.figures
+        self.note_figures(message.figures, math.inf)
 
     def begin(self, orders: bytes, descriptors: tuple[int, ...]) -> None:
         """Tell it to serve."""

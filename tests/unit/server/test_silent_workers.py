@@ -21,7 +21,7 @@ from kmipkit_server.process.crew import Crew
 from kmipkit_server.process.figures import Figures
 from kmipkit_server.process.front import Front
 from kmipkit_server.process.member import Member
-from kmipkit_server.process.messages import Reply
+from kmipkit_server.process.messages import Farewell, Reply
 from kmipkit_server.process.reloading import Reloading
 from kmipkit_server.process.supervisor import WorkerFiles
 from kmipkit_server.process.watch import QUESTIONS, SECONDS_FOR_RESTART, settled, watch
@@ -170,11 +170,59 @@ def test_no_question_waits_for_ever(kind: str) -> None:
     run(work)
 
 
-def test_a_scrape_shows_what_answered_and_counts_what_did_not() -> None:
-    def counted(number: float) -> bytes:
-        family = CounterMetricFamily("kmipkit_operations", "Operations.", value=number)
-        return merging.pack([family])
+def counted(number: float) -> bytes:
+    family = CounterMetricFamily("kmipkit_operations", "Operations.", value=number)
+    return merging.pack([family])
 
+
+def values_of(merged: bytes) -> dict[str, float]:
+    return {
+        sample.name: sample.value
+        for metric in merging.unpack(merged)
+        for sample in metric.samples
+        if not sample.labels
+    }
+
+
+def test_a_scrape_that_another_one_has_overtaken_makes_no_counter_go_back() -> None:
+    """One scrape waits for a worker that hangs; a later one does not, since that has been killed."""
+
+    async def work(nursery: trio.Nursery) -> None:
+        first, second = members(2, nursery)
+        crew = crew_of([first, second])
+        figures = Figures(crew, ConnectionCounters())
+        first.channel.seconds = float("inf")
+        second.channel.answers[FIGURES] = counted(4)
+        nursery.start_soon(figures.of_all, b"")
+        await trio.sleep(1)
+        second.channel.answers[FIGURES] = counted(9)
+        del crew.members[1]
+        assert values_of(await figures.of_all(b""))["kmipkit_operations_total"] == 9
+        await trio.sleep(5)  # now the first one is over
+        del crew.members[2]
+        figures.keep(second)
+        assert values_of(await figures.of_all(b""))["kmipkit_operations_total"] == 9
+
+    run(work)
+
+
+def test_the_last_metrics_of_a_worker_are_those_that_it_sends_at_its_end() -> None:
+    async def work(nursery: trio.Nursery) -> None:
+        first, second = members(2, nursery)
+        figures = Figures(crew_of([first, second]), ConnectionCounters())
+        first.channel.seconds = 2.0
+        second.channel.answers[FIGURES] = counted(4)
+        nursery.start_soon(figures.of_all, b"")
+        await trio.sleep(1)
+        second._on_message(Farewell(counted(5)), nursery)
+        await trio.sleep(5)
+        figures.keep(second)
+        assert values_of(figures._ended)["kmipkit_operations_total"] == 5
+
+    run(work)
+
+
+def test_a_scrape_shows_what_answered_and_counts_what_did_not() -> None:
     async def work(nursery: trio.Nursery) -> None:
         first, second = members(2, nursery)
         first.figures = counted(3)  # when it was asked before
@@ -183,12 +231,7 @@ def test_a_scrape_shows_what_answered_and_counts_what_did_not() -> None:
         figures = Figures(crew_of([first, second]), ConnectionCounters())
         with trio.fail_after(9):  # Prometheus gives up after ten seconds
             merged = await figures.of_all(b"")
-        values = {
-            sample.name: sample.value
-            for metric in merging.unpack(merged)
-            for sample in metric.samples
-            if not sample.labels
-        }
+        values = values_of(merged)
         assert values["kmipkit_operations_total"] == 7, "no counter goes back"
         assert values["kmipkit_workers"] == 2
         assert values["kmipkit_workers_silent"] == 1
