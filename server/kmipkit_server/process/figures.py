@@ -36,9 +36,9 @@ class Figures:
         answers = await self.crew.ask_all(FIGURES)
         for member, figures in answers.items():
             member.note_figures(figures, scrape)
-        living = self.crew.serving()
-        silent = sum(each not in answers for each in living)
-        known = [each.figures for each in living if each.figures]
+        silent = sum(each not in answers for each in self.crew.serving())
+        # Also those that have ended a moment ago, and of which nobody has been told yet.
+        known = [_known(each) for each in self.crew.members.values() if each.figures]
         return merging.merge((*known, self._own(silent), self._ended))
 
     def _own(self, silent: int) -> bytes:
@@ -64,3 +64,7 @@ class Figures:
             )
         )
         return merging.pack(metrics)
+
+
+def _known(member: Member) -> bytes:
+    return member.figures if member.is_ready else merging.counted(member.figures)

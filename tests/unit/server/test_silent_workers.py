@@ -206,6 +206,22 @@ def test_a_scrape_that_another_one_has_overtaken_makes_no_counter_go_back() -> N
     run(work)
 
 
+def test_no_counter_goes_back_at_the_moment_in_which_a_worker_ends() -> None:
+    """Its process has ended, but it has not been taken off the list."""
+
+    async def work(nursery: trio.Nursery) -> None:
+        first, second = members(2, nursery)
+        first.figures = counted(3)
+        first.is_ready = False
+        second.channel.answers[FIGURES] = counted(4)
+        figures = Figures(crew_of([first, second]), ConnectionCounters())
+        values = values_of(await figures.of_all(b""))
+        assert values["kmipkit_operations_total"] == 7
+        assert values["kmipkit_workers"] == 1
+
+    run(work)
+
+
 def test_the_last_metrics_of_a_worker_are_those_that_it_sends_at_its_end() -> None:
     async def work(nursery: trio.Nursery) -> None:
         first, second = members(2, nursery)
