@@ -23,7 +23,12 @@ from monitoring import families, fetch, value
 from servers import ANSWER_TIMEOUT, RunningServer, exchange, read_message
 
 from kmipkit.errors import KMIPError
+from kmipkit.model.attribute import Attributes
 from kmipkit.model.codec import encode
+from kmipkit.model.payloads.create import CreateKeyPairRequest
+from kmipkit.spec.enums import CryptographicAlgorithm, Operation
+from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4
 
 QUERY = encode(messages.request(V1_4, [calls.query(())]), V1_4)
@@ -400,6 +405,39 @@ def test_the_limit_of_an_account_holds_over_all_workers(crew: RunningServer) -> 
             assert not is_open(third)
         with crew.raw("somebody") as other:
             assert is_open(other)
+
+
+def test_an_account_computes_no_more_with_a_connection_to_each_worker(crew: RunningServer) -> None:
+    """Nobody else could have a key pair made meanwhile."""
+    settings = '[limits]\nworkers = 2\n[metrics]\nlisten = "127.0.0.1:0"\n'
+    with_settings(crew, settings).start()
+    url = crew.ready.partition("metrics ")[2].strip()
+    pair = CreateKeyPairRequest(
+        common_attributes=Attributes.of(
+            (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.RSA),
+            (Tag.CRYPTOGRAPHIC_LENGTH, 8192),
+        ),
+        private_key_attributes=Attributes.of(
+            (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.SIGN)
+        ),
+        public_key_attributes=Attributes.of(
+            (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.VERIFY)
+        ),
+    )
+    request = messages.request(V1_4, [calls.raw(Operation.CREATE_KEY_PAIR, pair)])
+    with ExitStack() as cleanup:
+        streams = [cleanup.enter_context(crew.raw("greedy")) for _ in range(WORKERS)]
+        for stream in streams:
+            stream.sendall(encode(request, V1_4))
+        used = waiting = 0.0
+        while used + waiting < 2:
+            metrics = families(fetch(url))
+            used = value(metrics, "kmipkit_places_used", pool="workers")
+            waiting = value(metrics, "kmipkit_queue_length", queue="workers")
+        assert (used, waiting) == (1, 1)
+        assert value(metrics, "kmipkit_places", pool="workers") == 2
+    with crew.client("somebody") as client:
+        assert client.create_key_pair(length=1024)
 
 
 def test_metrics_are_those_of_all_workers_and_never_go_back(

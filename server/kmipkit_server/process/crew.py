@@ -10,6 +10,7 @@ import trio
 
 from kmipkit.errors import KMIPError
 from kmipkit_server.engine.peers import Answer
+from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.front import Front
 from kmipkit_server.process.member import Member, how_ended, start
 from kmipkit_server.process.messages import OTHERS, SUPERVISOR, Question
@@ -39,6 +40,7 @@ class Crew:
     count: int
     orders: Orders
     front: Front
+    computations: Computations
     answer_timeout: float = math.inf
     """Seconds after which a worker that does not answer is killed."""
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -88,7 +90,9 @@ class Crew:
         restarts = Restarts()
         while not self._stopping.is_set():
             try:
-                member = start(number, self.front, self._route, self._note_change)
+                member = start(
+                    number, self.front, self.computations, self._route, self._note_change
+                )
             except OSError as error:  # the system has no room for a process
                 await self._not_started(number, restarts, error)
                 continue
@@ -139,6 +143,7 @@ class Crew:
 
     def _ended(self, member: Member) -> None:
         del self.members[member.number]
+        self.computations.lost(member.number)
         self._note_change()
         for note in self.on_end:
             note(member)

@@ -17,6 +17,7 @@ from kmipkit_server.engine.peers import Answer
 from kmipkit_server.process import wire
 from kmipkit_server.process.channel import Channel, ChannelClosed
 from kmipkit_server.process.child import Child
+from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.front import Front
 from kmipkit_server.process.messages import (
     Begin,
@@ -25,6 +26,7 @@ from kmipkit_server.process.messages import (
     Drain,
     Failed,
     Farewell,
+    GivenBack,
     Happened,
     Kept,
     Leaving,
@@ -51,6 +53,7 @@ class Member:
     process: Child
     channel: Channel
     front: Front
+    computations: Computations
     route: Callable[["Member", Question], Answer | None]
     """Who answers a question of the worker."""
     on_change: Callable[[], None]
@@ -185,6 +188,7 @@ _EFFECTS: Mapping[type, Callable[[Member, Any], None]] = {
     Left: lambda member, message: member.front.left(message.number),
     Happened: lambda member, message: member.front.happened(member, message),
     Kept: lambda member, message: member.front.kept(message.number),
+    GivenBack: lambda member, message: member.computations.give_back(member.number, message.number),
     Ready: Member._note_ready,
     Failed: Member._note_failure,
     Leaving: Member._note_leaving,
@@ -196,6 +200,7 @@ _EFFECTS: Mapping[type, Callable[[Member, Any], None]] = {
 def start(
     number: int,
     front: Front,
+    computations: Computations,
     route: Callable[[Member, Question], Answer | None],
     on_change: Callable[[], None],
 ) -> Member:
@@ -208,7 +213,7 @@ def start(
         except BaseException:
             own.close()
             raise
-    return Member(number, process, Channel(own), front, route, on_change)
+    return Member(number, process, Channel(own), front, computations, route, on_change)
 
 
 def _environment() -> Mapping[str, str]:

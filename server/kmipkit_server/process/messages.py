@@ -131,6 +131,12 @@ class Declined(_Message, tag=17, frozen=True):
     number: int
 
 
+class GivenBack(_Message, tag=19, frozen=True):
+    """A computation needs its place no longer, or does not wait for one any more."""
+
+    number: int
+
+
 class Leaving(_Message, tag=15, frozen=True):
     """The worker was told by somebody else to end, and takes no more connections."""
 
@@ -171,6 +177,6 @@ class Begun(_Message, tag=22, frozen=True):
 
 Message: Any = (
     Begin | Connect | MakeRoom | Refused | Drain | Noted
-    | Ready | Failed | Taken | Left | Kept | Declined | Happened | Leaving | Farewell
+    | Ready | Failed | Taken | Left | Kept | Declined | Happened | GivenBack | Leaving | Farewell
     | Question | Reply | Begun
 )  # fmt: skip

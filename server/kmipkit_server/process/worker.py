@@ -26,6 +26,7 @@ from kmipkit_server.process import orders as packed_orders
 from kmipkit_server.process import wire
 from kmipkit_server.process.background import explain
 from kmipkit_server.process.channel import NO_FILE, Channel, ChannelClosed
+from kmipkit_server.process.computations import OwnComputations
 from kmipkit_server.process.front import as_full, inherited
 from kmipkit_server.process.messages import (
     OTHERS,
@@ -211,6 +212,7 @@ class Worker:
                             monitoring,
                             self._places,
                             self._events,
+                            OwnComputations(self._channel, self._peers),
                             self._announce_root_key,
                         ),
                     )

@@ -17,6 +17,7 @@ from kmipkit_server.net.connection_limits import ConnectionLimits
 from kmipkit_server.net.counters import ConnectionCounters
 from kmipkit_server.net.events import ConnectionEvents
 from kmipkit_server.process import wire
+from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.crew import Crew
 from kmipkit_server.process.figures import Figures
 from kmipkit_server.process.front import Front
@@ -68,7 +69,9 @@ def members(count: int, nursery: trio.Nursery) -> list[Any]:
         line, front = Line(), Front(ConnectionLimits(), ConnectionEvents())
         process: Any = Process()
         channel: Any = line
-        member = Member(number, process, channel, front, lambda *_: None, lambda: None)
+        member = Member(
+            number, process, channel, front, Computations(1), lambda *_: None, lambda: None
+        )
         member.is_ready = member.has_served = True
         line.member, line.nursery = member, nursery
         crew.append(member)
@@ -79,7 +82,7 @@ def crew_of(all_members: list[Any]) -> Crew:
     async def orders(_number: int, _is_first: bool) -> tuple[bytes, tuple[int, ...]]:
         return b"", ()
 
-    crew = Crew(len(all_members), orders, all_members[0].front)
+    crew = Crew(len(all_members), orders, all_members[0].front, Computations(1))
     crew.members = {each.number: each for each in all_members}
     return crew
 

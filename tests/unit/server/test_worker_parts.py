@@ -412,6 +412,7 @@ def test_a_server_is_ready_whichever_workers_have_ended_at_that_moment() -> None
     supervisor: Any = SimpleNamespace(
         crew=crew, config=Config(), sockets=[], monitoring_sockets=[], _obey=idle, _flush=idle,
         _work=work, front=SimpleNamespace(acceptor=SimpleNamespace(serve=idle)),
+        computations=SimpleNamespace(run=work),
     )  # fmt: skip
 
     async def no_signals() -> AsyncIterator[int]:
