@@ -63,6 +63,8 @@ class Crew:
     _has_first: trio.Event = field(default_factory=trio.Event)
     """Set when what a start does once is done."""
     _stopping: trio.Event = field(default_factory=trio.Event)
+    _restarts: dict[int, Restarts] = field(default_factory=dict)
+    """The ends of each worker, by its number."""
     _is_started: bool = False
     _background: trio.Nursery | None = None
 
@@ -87,7 +89,7 @@ class Crew:
 
     async def _keep(self, number: int) -> None:
         """Have one worker running."""
-        restarts = Restarts()
+        restarts = self._restarts[number] = Restarts()
         while not self._stopping.is_set():
             try:
                 member = start(
@@ -106,7 +108,7 @@ class Crew:
                 return
             life = trio.current_time() - member.begun
             delay = restarts.delay_after(life, has_served=member.has_served)
-            self._judge(member, code, restarts)
+            self._judge(member, code)
             await self._pause(delay)
 
     async def _not_started(self, number: int, restarts: Restarts, error: OSError) -> None:
@@ -115,8 +117,12 @@ class Crew:
         if not self._is_started:
             self._fail(reason)
             return
+        delay = restarts.delay_after(0.0, has_served=False)
+        if self._is_hopeless():
+            self._fail(f"no worker can be started any longer: {reason}")
+            return
         log.error("%s; another attempt follows", reason)
-        await self._pause(restarts.delay_after(0.0, has_served=False))
+        await self._pause(delay)
 
     async def _pause(self, seconds: float) -> None:
         with trio.move_on_after(seconds):
@@ -150,7 +156,7 @@ class Crew:
         if self._background is not None:
             self._background.start_soon(self.front.lost, member)
 
-    def _judge(self, member: Member, code: int, restarts: Restarts) -> None:
+    def _judge(self, member: Member, code: int) -> None:
         """Say that a worker has ended, and give up if no worker can be had."""
         what = f"worker {member.number} (process {member.process.pid}) {how_ended(code)}"
         reason = member.failure or f"{what} while it was starting"
@@ -160,11 +166,16 @@ class Crew:
             log.error("%s; another one takes its place", what)
         elif not self._is_started:
             self._fail(reason)
-        elif restarts.is_hopeless and not self.serving():
+        elif self._is_hopeless():
             self._fail(f"no worker can be started any longer: {reason}")
         else:
             log.error("worker %d cannot start, and will be tried again: %s", member.number, reason)
         self.restarts += 1
+
+    def _is_hopeless(self) -> bool:
+        """Whether no worker serves, and none could be started for a while: another one may be about to
+        serve whose predecessor has just been killed."""
+        return not self.serving() and all(each.is_hopeless for each in self._restarts.values())
 
     def _fail(self, reason: str) -> None:
         self.failure = self.failure or reason

@@ -233,20 +233,10 @@ class Supervisor:
 
     async def _store_and_apply(self, config: Config) -> Iterable[str]:
         """Have one worker store what the store has of the configuration, and then all use it."""
-        stored: list[str] = []
-        for member in self.crew.serving()[:1]:
-            try:
-                answer = await member.ask(wire.STORE, pickle.dumps(config))
-                outcome = msgspec.msgpack.decode(answer, type=wire.Stored)
-            except NoAnswer as error:
-                outcome = wire.Stored(
-                    fault=f"worker {member.number} was to store the policy, but {error}; whether it has"
-                    " is unknown: reload again"
-                )
-            if outcome.fault:
-                await self._files.abandon()
-                raise StoreError(outcome.fault)
-            stored = outcome.lines
+        outcome = await self._stored(config)
+        if outcome.fault:
+            await self._files.abandon()
+            raise StoreError(outcome.fault)
         applied = await self.crew.ask_all(wire.APPLY)
         for member in self.crew.serving():
             if member not in applied:
@@ -257,7 +247,25 @@ class Supervisor:
                 )
         # The files are the same for all, and so are the lines about what has changed in them.
         lines = [msgspec.msgpack.decode(each, type=list[str]) for each in applied.values()]
-        return [*stored, *dict.fromkeys(line for each in lines for line in each)]
+        return [*outcome.lines, *dict.fromkeys(line for each in lines for line in each)]
+
+    async def _stored(self, config: Config) -> wire.Stored:
+        """What one worker has stored."""
+        serving = self.crew.serving()
+        if not serving:
+            return wire.Stored(
+                fault="no worker serves that could check the files and store the policy: reload again"
+                " when one does"
+            )
+        member = serving[0]
+        try:
+            answer = await member.ask(wire.STORE, pickle.dumps(config))
+            return msgspec.msgpack.decode(answer, type=wire.Stored)
+        except NoAnswer as error:
+            return wire.Stored(
+                fault=f"worker {member.number} was to store the policy, but {error}; whether it has"
+                " is unknown: reload again"
+            )
 
 
 @dataclass(slots=True)

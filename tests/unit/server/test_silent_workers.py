@@ -4,6 +4,8 @@ import logging
 import pickle
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -24,8 +26,9 @@ from kmipkit_server.process.front import Front
 from kmipkit_server.process.member import Member
 from kmipkit_server.process.messages import Farewell, Reply
 from kmipkit_server.process.reloading import Reloading
-from kmipkit_server.process.supervisor import WorkerFiles
+from kmipkit_server.process.supervisor import Supervisor, WorkerFiles
 from kmipkit_server.process.watch import QUESTIONS, SECONDS_FOR_RESTART, settled, watch
+from kmipkit_server.store.errors import StoreError
 from prometheus_client.core import CounterMetricFamily
 
 TIMEOUT = 30.0
@@ -277,6 +280,21 @@ def test_a_reload_that_one_worker_does_not_prepare_is_refused() -> None:
         with pytest.raises(ConfigError, match="worker 1 has not read its files within 60 seconds"):
             await files._prepare(b"")
         assert told == [wire.PREPARE, wire.ABANDON]
+
+    run(work)
+
+
+def test_a_reload_while_no_worker_serves_is_refused() -> None:
+    """Nobody would check the files, nor store the policy, and the log would say that all is in use."""
+
+    async def work(nursery: trio.Nursery) -> None:
+        [member] = members(1, nursery)
+        member.is_ready = False
+        crew = crew_of([member])
+        supervisor: Any = SimpleNamespace(crew=crew, _files=WorkerFiles(crew))
+        supervisor._stored = partial(Supervisor._stored, supervisor)
+        with pytest.raises(StoreError, match="no worker serves"):
+            await Supervisor._store_and_apply(supervisor, Config())
 
     run(work)
 

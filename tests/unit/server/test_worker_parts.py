@@ -26,7 +26,6 @@ from kmipkit_server.process.channel import NO_FILE, Channel, ChannelClosed
 from kmipkit_server.process.front import Front, as_full
 from kmipkit_server.process.messages import Connect, MakeRoom, Message, Question
 from kmipkit_server.process.questions import NoAnswer, Questions
-from kmipkit_server.process.restarts import LONGEST_DELAY, MAX_FAILED_STARTS, Restarts
 from kmipkit_server.process.supervisor import Supervisor
 from kmipkit_server.process.wire import Authenticated, Silence
 from kmipkit_server.service.ready import Ready
@@ -438,28 +437,6 @@ def test_a_worker_that_does_not_answer_keeps_no_other_one_from_starting(tmp_path
         assert await Supervisor._with_root_key(supervisor, config) is config
 
     trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
-
-
-# --- restarts --------------------------------------------------------------------------------------
-
-
-def test_a_worker_is_replaced_at_once_but_not_again_and_again() -> None:
-    restarts = Restarts()
-    delays = [restarts.delay_after(1.0, has_served=True) for _ in range(12)]
-    assert delays[0] == 0
-    assert delays == sorted(delays)
-    assert delays[-1] == LONGEST_DELAY
-    assert restarts.delay_after(3600.0, has_served=True) == 0
-
-
-def test_starts_that_always_fail_are_hopeless() -> None:
-    restarts = Restarts()
-    for _ in range(MAX_FAILED_STARTS):
-        assert not restarts.is_hopeless
-        restarts.delay_after(0.1, has_served=False)
-    assert restarts.is_hopeless
-    restarts.delay_after(0.1, has_served=True)
-    assert not restarts.is_hopeless
 
 
 # --- turns -----------------------------------------------------------------------------------------
