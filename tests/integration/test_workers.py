@@ -20,15 +20,17 @@ from kmipkit_client import Client, OperationFailed, calls, messages
 from kmipkit_server.audit.query import Filter
 from kmipkit_server.audit.records import Event
 from monitoring import families, fetch, value
-from servers import ANSWER_TIMEOUT, RunningServer, exchange, read_message
+from servers import (
+    ANSWER_TIMEOUT,
+    RunningServer,
+    exchange,
+    pair_request,
+    read_message,
+    wait_until_read,
+)
 
 from kmipkit.errors import KMIPError
-from kmipkit.model.attribute import Attributes
 from kmipkit.model.codec import encode
-from kmipkit.model.payloads.create import CreateKeyPairRequest
-from kmipkit.spec.enums import CryptographicAlgorithm, Operation
-from kmipkit.spec.masks import CryptographicUsageMask
-from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4
 
 QUERY = encode(messages.request(V1_4, [calls.query(())]), V1_4)
@@ -48,18 +50,6 @@ def with_settings(server: RunningServer, text: str) -> RunningServer:
     config.write_text(text)
     server.arguments = (*server.arguments, "--config", str(config))
     return server
-
-
-def wait_until_read(stream: ssl.SSLSocket) -> None:
-    """Wait until the server has read all that was sent: nothing is left in its queue."""
-    [mine, theirs] = [
-        f"0100007F:{port:04X}" for port in (stream.getsockname()[1], stream.getpeername()[1])
-    ]
-    is_read = False
-    while not is_read:
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-        [queues] = [row[4] for row in rows if row[1:3] == [theirs, mine]]
-        is_read = int(queues.rpartition(":")[2], 16) == 0
 
 
 def is_open(stream: ssl.SSLSocket) -> bool:
@@ -412,19 +402,7 @@ def test_an_account_computes_no_more_with_a_connection_to_each_worker(crew: Runn
     settings = '[limits]\nworkers = 2\n[metrics]\nlisten = "127.0.0.1:0"\n'
     with_settings(crew, settings).start()
     url = crew.ready.partition("metrics ")[2].strip()
-    pair = CreateKeyPairRequest(
-        common_attributes=Attributes.of(
-            (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.RSA),
-            (Tag.CRYPTOGRAPHIC_LENGTH, 8192),
-        ),
-        private_key_attributes=Attributes.of(
-            (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.SIGN)
-        ),
-        public_key_attributes=Attributes.of(
-            (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.VERIFY)
-        ),
-    )
-    request = messages.request(V1_4, [calls.raw(Operation.CREATE_KEY_PAIR, pair)])
+    request = messages.request(V1_4, [pair_request(8192)])
     with ExitStack() as cleanup:
         streams = [cleanup.enter_context(crew.raw("greedy")) for _ in range(WORKERS)]
         for stream in streams:

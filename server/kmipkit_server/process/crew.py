@@ -13,7 +13,7 @@ from kmipkit_server.engine.peers import Answer
 from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.front import Front
 from kmipkit_server.process.member import Member, how_ended, start
-from kmipkit_server.process.messages import OTHERS, SUPERVISOR, Question
+from kmipkit_server.process.messages import OTHERS, SUPERVISOR, End, Question
 from kmipkit_server.process.questions import NoAnswer
 from kmipkit_server.process.restarts import Restarts
 from kmipkit_server.process.watch import SECONDS_FOR_RESTART, settled, watch
@@ -189,6 +189,15 @@ class Crew:
             self._available.set()
         elif self._available.is_set():
             self._available = trio.Event()
+        self._end_drained()
+
+    def _end_drained(self) -> None:
+        """Let those end that have finished their requests. When the server stops, all have to: a request
+        of one worker may need another one that has the earlier parts of an operation."""
+        drained = [each for each in self.members.values() if each.is_drained]
+        if not self._stopping.is_set() or len(drained) == len(self.members):
+            for member in drained:
+                member.send(End())
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -206,6 +215,7 @@ class Crew:
         self._changed.set()
         for member in self.members.values():
             member.drain(grace)
+        self._end_drained()
         if self._background is not None:
             self._background.start_soon(self._kill_after, grace + margin)
 

@@ -24,6 +24,7 @@ from kmipkit_server.process.messages import (
     Begun,
     Declined,
     Drain,
+    Drained,
     Failed,
     Farewell,
     GivenBack,
@@ -57,7 +58,7 @@ class Member:
     route: Callable[["Member", Question], Answer | None]
     """Who answers a question of the worker."""
     on_change: Callable[[], None]
-    """Called when it serves, and when it takes no more connections."""
+    """Called when it serves, when it takes no more connections, and when it has none any more."""
     questions: Questions = field(init=False)
     has_begun: bool = False
     """Whether it was told to serve."""
@@ -67,6 +68,8 @@ class Member:
     """Whether it takes no more connections."""
     is_silent: bool = False
     """Whether it has not answered lately."""
+    is_drained: bool = False
+    """Whether it is to end, and has finished the requests of its connections."""
     was_asked_to_leave: bool = False
     """Whether somebody has sent it a signal to end."""
     failure: str = ""
@@ -129,8 +132,7 @@ class Member:
 
     def _on_message(self, message: Message, nursery: trio.Nursery) -> None:
         if isinstance(message, Question):
-            answer = self.route(self, message)
-            nursery.start_soon(self.questions.answer, message, answer)
+            self.questions.begin(nursery, message, self.route(self, message))
         elif isinstance(message, Declined):
             nursery.start_soon(self.front.declined, message.number)
         else:
@@ -152,6 +154,10 @@ class Member:
 
     def _note_leaving(self, _: Leaving) -> None:
         self.is_leaving = self.was_asked_to_leave = True
+        self.on_change()
+
+    def _note_drained(self, _: Drained) -> None:
+        self.is_drained = True
         self.on_change()
 
     def note_figures(self, figures: bytes, scrape: float) -> None:
@@ -182,8 +188,8 @@ class Member:
 
 
 _EFFECTS: Mapping[type, Callable[[Member, Any], None]] = {
-    Reply: lambda member, message: member.questions.on_reply(message),
-    Begun: lambda member, message: member.questions.on_begun(message),
+    Reply: lambda member, message: member.questions.on_answer(message),
+    Begun: lambda member, message: member.questions.on_answer(message),
     Taken: lambda member, message: member.front.taken(message.number),
     Left: lambda member, message: member.front.left(message.number),
     Happened: lambda member, message: member.front.happened(member, message),
@@ -192,6 +198,7 @@ _EFFECTS: Mapping[type, Callable[[Member, Any], None]] = {
     Ready: Member._note_ready,
     Failed: Member._note_failure,
     Leaving: Member._note_leaving,
+    Drained: Member._note_drained,
     Farewell: Member._note_farewell,
 }
 """What the other messages of a worker lead to."""

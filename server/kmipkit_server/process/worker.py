@@ -36,6 +36,8 @@ from kmipkit_server.process.messages import (
     Connect,
     Declined,
     Drain,
+    Drained,
+    End,
     Failed,
     Farewell,
     Kept,
@@ -132,9 +134,12 @@ class SharedPlaces:
 class Stop:
     """Asked for by the supervisor, by its end, or by a signal to this process alone."""
 
+    channel: Channel
+    questions: Questions
     seconds: float = 0.0
     _asked: trio.Event = field(default_factory=trio.Event)
     _hurried: trio.Event = field(default_factory=trio.Event)
+    _ended: trio.Event = field(default_factory=trio.Event)
 
     def ask(self, seconds: float) -> None:
         """Stop within so many seconds. If that was asked for before, only 0 seconds change something:
@@ -154,6 +159,16 @@ class Stop:
         """Wait until it is told so again."""
         await self._hurried.wait()
 
+    def end(self) -> None:
+        """The other workers do not need this one any more, but for what they have handed over to it."""
+        self._ended.set()
+
+    async def unneeded(self) -> None:
+        """Wait for that, and until what was handed over is finished."""
+        self.channel.send(Drained())
+        await self._ended.wait()
+        await self.questions.settled()
+
 
 class Worker:
     """One worker process."""
@@ -164,7 +179,7 @@ class Worker:
         self._peers = ChannelPeers(number, self._questions)
         self._places = SharedPlaces(channel, self._peers)
         self._events = RelayedEvents(channel)
-        self._stop = Stop()
+        self._stop = Stop(channel, self._questions)
         self._begin: trio.Event = trio.Event()
         self._message: tuple[Begin, tuple[int, ...]] | None = None
         self._parts: Parts | None = None
@@ -252,13 +267,12 @@ class Worker:
                 self._events.noted()
             case Drain(seconds):
                 self._stop.ask(seconds)
+            case End():
+                self._stop.end()
             case Question():
-                answer = self._peers.answers.get(message.kind)
-                nursery.start_soon(self._questions.answer, message, answer)
-            case Reply():
-                self._questions.on_reply(message)
-            case Begun():
-                self._questions.on_begun(message)
+                self._questions.begin(nursery, message, self._peers.answers.get(message.kind))
+            case Reply() | Begun():
+                self._questions.on_answer(message)
 
     def _connect(self, descriptor: int, number: int, address: str, port: int) -> None:
         if descriptor == NO_FILE:

@@ -49,7 +49,7 @@ class Played:
 
     failure = ""
     ca = "ca.crt"
-    was_asked_to_leave = False
+    was_asked_to_leave = is_drained = False
 
     def __init__(self, number: int, starts: float, serves: float, crew: Crew) -> None:
         self.number = number
