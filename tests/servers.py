@@ -17,11 +17,16 @@ from typing import Any
 from forked import ForkedCommand
 from kmipkit_certs.authority import Purpose
 from kmipkit_certs.directory import Directory
-from kmipkit_client import Client
+from kmipkit_client import Client, calls
 from kmipkit_server.audit.logs import logs_in, search
 from kmipkit_server.audit.query import Filter, Match
 
 from drill.programs import kill_whole
+from kmipkit.model.attribute import Attributes
+from kmipkit.model.payloads.create import CreateKeyPairRequest
+from kmipkit.spec.enums import CryptographicAlgorithm, Operation
+from kmipkit.spec.masks import CryptographicUsageMask
+from kmipkit.spec.tags import Tag
 
 ANSWER_TIMEOUT = 300.0
 """Seconds until a test counts as hanging. The machine may be busy."""
@@ -195,3 +200,33 @@ def exchange(stream: ssl.SSLSocket, request: bytes) -> bytes:
     """Send a message and read the response."""
     stream.sendall(request)
     return read_message(stream)
+
+
+def wait_until_read(stream: ssl.SSLSocket) -> None:
+    """Wait until the server has read all that was sent: nothing is on its way, or left in its queue."""
+    [mine, theirs] = [
+        f"0100007F:{port:04X}" for port in (stream.getsockname()[1], stream.getpeername()[1])
+    ]
+    is_read = False
+    while not is_read:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        [sent] = [row[4].partition(":")[0] for row in rows if row[1:3] == [mine, theirs]]
+        [received] = [row[4].partition(":")[2] for row in rows if row[1:3] == [theirs, mine]]
+        is_read = int(sent, 16) == int(received, 16) == 0
+
+
+def pair_request(bits: int) -> calls.Call[Any]:
+    """A Create Key Pair of RSA keys, which takes long."""
+    pair = CreateKeyPairRequest(
+        common_attributes=Attributes.of(
+            (Tag.CRYPTOGRAPHIC_ALGORITHM, CryptographicAlgorithm.RSA),
+            (Tag.CRYPTOGRAPHIC_LENGTH, bits),
+        ),
+        private_key_attributes=Attributes.of(
+            (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.SIGN)
+        ),
+        public_key_attributes=Attributes.of(
+            (Tag.CRYPTOGRAPHIC_USAGE_MASK, CryptographicUsageMask.VERIFY)
+        ),
+    )
+    return calls.raw(Operation.CREATE_KEY_PAIR, pair)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import signal
 import sqlite3
 import ssl
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from kmipkit_client import calls, messages
 from monitoring import families, fetch, value
-from servers import RunningServer, exchange, read_message
+from servers import RunningServer, exchange, pair_request, read_message, wait_until_read
 
 from kmipkit.model.attributes import CryptographicParameters
 from kmipkit.model.codec import encode
@@ -27,6 +28,8 @@ WORKERS = 2
 SHA_256 = CryptographicParameters(hashing_algorithm=HashingAlgorithm.SHA_256)
 QUERY = encode(messages.request(V2_1, [calls.query(())]), V2_1)
 SETTINGS = """
+[listen]
+drain_seconds = 300
 [server]
 answer_timeout = {timeout}
 [metrics]
@@ -55,7 +58,7 @@ def worker_of(server: RunningServer, number: int) -> int:
     """The process of the worker with a number."""
     for process in server.processes:
         command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
-        if command[-2] == b"%d" % number:
+        if command[command.index(b"kmipkit_server.process") + 1] == b"%d" % number:
             return process
     raise AssertionError(f"worker {number} does not run")
 
@@ -103,6 +106,18 @@ def test_a_scrape_does_not_wait_for_a_worker_that_hangs(crew: RunningServer) -> 
         metrics = families(fetch(url))
     assert value(metrics, "kmipkit_workers") == WORKERS
     assert value(metrics, "kmipkit_workers_silent") == 1
+
+
+def test_a_worker_that_hangs_does_not_outlive_a_killed_server(crew: RunningServer) -> None:
+    """It has the lock of the data directory: no start would be possible, and nobody would say why."""
+    hung = worker_of(crew, 2)
+    with stopped(hung):
+        crew.kill()
+        crew.arguments = ("--workers", str(WORKERS))
+        crew.start()
+        assert hung not in crew.processes
+    with crew.client() as client:
+        assert client.create()
 
 
 # --- workers that are killed while they carry out a message of another one ---------------------------
@@ -212,3 +227,48 @@ def check_unknown(data: bytes) -> None:
         assert item.result_status is ResultStatus.OPERATION_FAILED
         assert item.result_reason is ResultReason.GENERAL_FAILURE
         assert "whether it took place is unknown" in item.result_message
+
+
+# --- a stop while messages are between workers --------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["the server", "the worker with the parts"])
+def test_a_message_that_was_handed_over_is_finished_before_its_worker_ends(
+    crew: RunningServer, streams: list[ssl.SSLSocket], who: str
+) -> None:
+    """Its client is at another worker: nothing of it is among the connections of the one that ends."""
+    own, other = streams
+    correlation, receiver, url = begun(own), worker_of(crew, 1), metrics_of(crew)
+    part = HashRequest(cryptographic_parameters=SHA_256, data=b"two", correlation_value=correlation)
+    asked = [pair_request(3072), calls.raw(Operation.HASH, part)]
+    other.sendall(encode(messages.request(V2_1, asked), V2_1))
+    is_answered = False
+    while not is_answered and not value(
+        families(fetch(url)), "kmipkit_places_used", pool="workers"
+    ):
+        is_answered = bool(select.select([other], [], [], 0)[0])
+    if who == "the server":
+        crew.signal(signal.SIGTERM)
+    else:
+        os.kill(receiver, signal.SIGTERM)
+    assert own.recv(1) == b"", "it has no connections any more"
+    results = [each.result_status for each in items(read_message(other))]
+    assert results == [ResultStatus.SUCCESS] * 2
+    if who == "the server":
+        assert crew.reap() == 0
+
+
+def test_a_request_that_has_begun_finds_the_parts_of_its_operation_while_the_server_stops(
+    crew: RunningServer, streams: list[ssl.SSLSocket]
+) -> None:
+    """They are at a worker that has nothing else to finish."""
+    own, other = streams
+    request = batch(begun(own))
+    other.sendall(request[:40])
+    wait_until_read(other)
+    crew.signal(signal.SIGTERM)
+    assert own.recv(1) == b""
+    other.sendall(request[40:])
+    create, part = items(read_message(other))
+    assert create.result_status is part.result_status is ResultStatus.SUCCESS
+    assert crew.reap() == 0

@@ -20,7 +20,14 @@ from kmipkit_client import Client, OperationFailed, calls, messages
 from kmipkit_server.audit.query import Filter
 from kmipkit_server.audit.records import Event
 from monitoring import families, fetch, value
-from servers import ANSWER_TIMEOUT, RunningServer, exchange, read_message
+from servers import (
+    ANSWER_TIMEOUT,
+    RunningServer,
+    exchange,
+    pair_request,
+    read_message,
+    wait_until_read,
+)
 
 from kmipkit.errors import KMIPError
 from kmipkit.model.codec import encode
@@ -43,18 +50,6 @@ def with_settings(server: RunningServer, text: str) -> RunningServer:
     config.write_text(text)
     server.arguments = (*server.arguments, "--config", str(config))
     return server
-
-
-def wait_until_read(stream: ssl.SSLSocket) -> None:
-    """Wait until the server has read all that was sent: nothing is left in its queue."""
-    [mine, theirs] = [
-        f"0100007F:{port:04X}" for port in (stream.getsockname()[1], stream.getpeername()[1])
-    ]
-    is_read = False
-    while not is_read:
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-        [queues] = [row[4] for row in rows if row[1:3] == [theirs, mine]]
-        is_read = int(queues.rpartition(":")[2], 16) == 0
 
 
 def is_open(stream: ssl.SSLSocket) -> bool:
@@ -400,6 +395,27 @@ def test_the_limit_of_an_account_holds_over_all_workers(crew: RunningServer) -> 
             assert not is_open(third)
         with crew.raw("somebody") as other:
             assert is_open(other)
+
+
+def test_an_account_computes_no_more_with_a_connection_to_each_worker(crew: RunningServer) -> None:
+    """Nobody else could have a key pair made meanwhile."""
+    settings = '[limits]\nworkers = 2\n[metrics]\nlisten = "127.0.0.1:0"\n'
+    with_settings(crew, settings).start()
+    url = crew.ready.partition("metrics ")[2].strip()
+    request = messages.request(V1_4, [pair_request(8192)])
+    with ExitStack() as cleanup:
+        streams = [cleanup.enter_context(crew.raw("greedy")) for _ in range(WORKERS)]
+        for stream in streams:
+            stream.sendall(encode(request, V1_4))
+        used = waiting = 0.0
+        while used + waiting < 2:
+            metrics = families(fetch(url))
+            used = value(metrics, "kmipkit_places_used", pool="workers")
+            waiting = value(metrics, "kmipkit_queue_length", queue="workers")
+        assert (used, waiting) == (1, 1)
+        assert value(metrics, "kmipkit_places", pool="workers") == 2
+    with crew.client("somebody") as client:
+        assert client.create_key_pair(length=1024)
 
 
 def test_metrics_are_those_of_all_workers_and_never_go_back(

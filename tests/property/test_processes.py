@@ -177,7 +177,15 @@ async def _logout(history: History, step: Step) -> tuple[str, ...]:
 
 async def _put_off(history: History, step: Step) -> tuple[str, ...]:
     create = calls.create(CryptographicAlgorithm.AES, 256, BOTH, None, None)
-    [item] = await history.ask(step, create, asynchronous=True)
+    return await _asynchronous(history, step, create)
+
+
+async def _put_off_part(history: History, step: Step) -> tuple[str, ...]:
+    return await _asynchronous(history, step, _part(history, step))
+
+
+async def _asynchronous(history: History, step: Step, call: Any) -> tuple[str, ...]:
+    [item] = await history.ask(step, call, asynchronous=True)
     if item.asynchronous_correlation_value:
         history.pending.append(item.asynchronous_correlation_value)
     return (str(item.result_status), str(item.result_reason))
@@ -192,7 +200,8 @@ async def _poll(history: History, step: Step) -> tuple[str, ...]:
     made = getattr(item.response_payload, "unique_identifier", None)
     if isinstance(made, str) and made not in history.keys:
         history.keys.append(made)
-    return (str(item.operation), str(item.result_status), str(item.result_reason))
+    data = _note_part(history, item.response_payload)
+    return (str(item.operation), str(item.result_status), str(item.result_reason), data)
 
 
 async def _cancel(history: History, step: Step) -> tuple[str, ...]:
@@ -204,7 +213,8 @@ async def _cancel(history: History, step: Step) -> tuple[str, ...]:
     return (outcome(result), str(getattr(result, "cancellation_result", "")))
 
 
-async def _hash(history: History, step: Step) -> tuple[str, ...]:
+def _part(history: History, step: Step) -> Any:
+    """One part of a hash: the first one, the last one, or one between."""
     value = chosen(history.parts, step.which)
     begins, ends = value is None or step.which % 4 == 0, step.which % 4 == 3
     request = HashRequest(
@@ -214,11 +224,21 @@ async def _hash(history: History, step: Step) -> tuple[str, ...]:
         correlation_value=None if begins else value,
         final_indicator=True if ends and not begins else None,
     )
-    [result] = await history.ask(step, calls.raw(Operation.HASH, request))
-    if begins and not isinstance(result, OperationFailed):
-        history.parts.append(result.correlation_value)
+    return calls.raw(Operation.HASH, request)
+
+
+def _note_part(history: History, result: Any) -> str:
+    """Note how to go on with a hash; the hash if it is complete."""
+    value = getattr(result, "correlation_value", None)
+    if value is not None and value not in history.parts:
+        history.parts.append(value)
     data = getattr(result, "data", None)
-    return (outcome(result), "" if data is None else data.hex())
+    return "" if data is None else str(data.hex())
+
+
+async def _hash(history: History, step: Step) -> tuple[str, ...]:
+    [result] = await history.ask(step, _part(history, step))
+    return (outcome(result), _note_part(history, result))
 
 
 def _set_block(*, is_blocked: bool) -> Action:
@@ -288,6 +308,7 @@ ACTIONS: dict[str, Action] = {
     "use ticket": _use_ticket,
     "logout": _logout,
     "put off": _put_off,
+    "put off part": _put_off_part,
     "poll": _poll,
     "cancel": _cancel,
     "hash": _hash,

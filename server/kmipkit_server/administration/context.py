@@ -186,10 +186,15 @@ class Context:
         result: _Result = await self.parts.store.run(work, slow=True, account=self.identity.name)
         return result
 
-    async def change_state(self, work: Callable[[InventoryTransaction], _Result]) -> _Result:
-        """Change something that processes keep in memory; all of them know it afterwards."""
+    async def change_state(
+        self, work: Callable[[InventoryTransaction], _Result], gone: str | None = None
+    ) -> _Result:
+        """Change something that processes keep in memory; all of them know it afterwards.
+
+        ``gone`` is an owner that is not there any longer, as in :meth:`.ServerState.forget`.
+        """
         result = await self.change(work)
-        await self.live.dispatcher.following.announce()
+        await self.live.dispatcher.following.announce(gone)
         return result
 
     async def change(

@@ -26,7 +26,13 @@ from kmipkit_server.net.sessions import Session
 from kmipkit_server.policy import approvals, counts, versions
 from kmipkit_server.store.base import Reader, Usage
 from kmipkit_server.store.inventory import InventoryTransaction
-from kmipkit_server.store.owners import is_of_tenant, is_system, owner_name, tenant_of
+from kmipkit_server.store.owners import (
+    is_of_tenant,
+    is_system,
+    owner_name,
+    system_owner,
+    tenant_of,
+)
 from kmipkit_server.store.revision import set_shared
 from kmipkit_server.tenants.book import Book, ClaimedTwice, read_book, read_versions, write_book
 from kmipkit_server.tenants.claims import key_of
@@ -340,7 +346,6 @@ def _forget(store: InventoryTransaction, name: str, now: datetime) -> None:
 async def remove_tenant(context: Context, request: RemoveTenant) -> TenantRemoved:
     """Remove a tenant whose accounts have no objects."""
     name = context.request.subject = request.name
-    state = context.live.dispatcher.server.state
 
     def work(store: InventoryTransaction) -> int:
         old = read_book(store)
@@ -359,8 +364,7 @@ async def remove_tenant(context: Context, request: RemoveTenant) -> TenantRemove
         _write(context, store, old.without_tenant(name), f"removed {name}")
         return removed
 
-    number = await context.change_state(work)
-    state.forget(lambda owner: tenant_of(owner) == name)
+    number = await context.change_state(work, gone=system_owner(name))
     return TenantRemoved(name, number)
 
 
@@ -463,8 +467,7 @@ async def move_account(context: Context, request: MoveAccount) -> AccountMoved:
         _store_provisioned(context, store, rows)
         return moved
 
-    number = await context.change_state(work)
-    live.state.forget(lambda owner: owner == old)
+    number = await context.change_state(work, gone=old)
     return AccountMoved(new, number)
 
 

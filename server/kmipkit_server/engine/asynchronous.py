@@ -40,6 +40,7 @@ from kmipkit.spec.versions import Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.limits import DEFAULT_LIMITS
 from kmipkit.ttlv.tree import Item
+from kmipkit_server.engine.part_places import Place
 from kmipkit_server.engine.registry import Registry
 from kmipkit_server.engine.request import Request
 from kmipkit_server.engine.response import encoded_item
@@ -142,6 +143,8 @@ class _State(msgspec.Struct, frozen=True, omit_defaults=True):
     """The name of that process."""
     lease: datetime | None = None
     """Until when the claim is valid."""
+    keeper: Place | None = None
+    """See :attr:`DeferredRequest.keeper`."""
 
     def is_ready(self, now: datetime) -> bool:
         """Whether it may be carried out: nobody does, or who did is dead."""
@@ -185,6 +188,8 @@ class DeferredRequest:
     key: bytes
     account: str
     """The whole name of the account that has sent it."""
+    keeper: Place | None = None
+    """The process that has the earlier parts of its operations, and so is the one to carry it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +214,16 @@ class AsynchronousRequests:
     # --- for clients -----------------------------------------------------------------------------
 
     def defer(
-        self, request: Request, message: bytes, identity: Identity, random: Callable[[int], bytes]
+        self,
+        request: Request,
+        message: bytes,
+        identity: Identity,
+        random: Callable[[int], bytes],
+        keeper: Place | None = None,
     ) -> list[ResponseBatchItem]:
         """Accept a request; the results Operation Pending. OperationError: Server Limit Exceeded.
 
-        ``message`` is the encoded request.
+        ``message`` is the encoded request; ``keeper`` as in :class:`DeferredRequest`.
         """
         transaction = self._transaction
         self.remove_expired()
@@ -233,7 +243,7 @@ class AsynchronousRequests:
                 for each in request.items
             ]
         )
-        state = _State(self._now, items, identity.holder[1])
+        state = _State(self._now, items, identity.holder[1], keeper=keeper)
         content = _Content(StoredIdentity.of(identity), without_credentials(message))
         transaction.put_entry(Entry(WAITING, key, account, NEVER, _encode(state)))
         transaction.put_entry(
@@ -309,13 +319,17 @@ class AsynchronousRequests:
 
     # --- for those who carry them out ------------------------------------------------------------
 
-    def due(self, before: datetime) -> list[DeferredRequest]:
-        """Requests that were submitted before a time and are still to be carried out."""
+    def due(self, before: datetime, own: Place | None = None) -> list[DeferredRequest]:
+        """Requests that were submitted before a time and are still to be carried out.
+
+        Those that the process at another node than the ``own`` place is the one to carry out are left to
+        it for a while: it may have ended.
+        """
         return [
-            DeferredRequest(entry.key, entry.owner)
+            DeferredRequest(entry.key, entry.owner, state.keeper)
             for entry in self._store.entries(WAITING)
             for state in [_decode_state(entry.content)]
-            if state.is_ready(self._now) and state.submitted <= before
+            if state.is_ready(self._now) and state.submitted <= before - _patience(state, own)
         ]
 
     def of_values(self, values: Iterable[bytes], identity: Identity) -> list[DeferredRequest]:
@@ -325,14 +339,14 @@ class AsynchronousRequests:
             if self.is_outstanding(value, identity):
                 entry, state, _ = self._find(value, identity)
                 if entry.kind == WAITING and state.is_ready(self._now):
-                    found[entry.key] = DeferredRequest(entry.key, entry.owner)
+                    found[entry.key] = DeferredRequest(entry.key, entry.owner, state.keeper)
         return list(found.values())
 
     def due_for(
-        self, identity: Identity, before: datetime, values: Iterable[bytes]
+        self, identity: Identity, before: datetime, values: Iterable[bytes], own: Place
     ) -> list[DeferredRequest]:
         """The requests of an account that are due, and those of it that have one of these values."""
-        due = [each for each in self.due(before) if each.account == identity.name]
+        due = [each for each in self.due(before, own) if each.account == identity.name]
         return [*due, *self.of_values(values, identity)]
 
     def claim(self, key: bytes, worker: str, claim: bytes) -> Claimed | None:
@@ -492,6 +506,11 @@ def _stage(entry: Entry, state: _State) -> ProcessingStage:
     if entry.kind == DONE:
         return ProcessingStage.COMPLETED
     return ProcessingStage.IN_PROCESS if state.claim else ProcessingStage.SUBMITTED
+
+
+def _patience(state: _State, own: Place | None) -> timedelta:
+    is_elsewhere = state.keeper is not None and own is not None and state.keeper.node != own.node
+    return LEASE if is_elsewhere else timedelta(0)
 
 
 def _without_claim(state: _State) -> _State:

@@ -13,6 +13,7 @@ in one run is the same in the others: bytes (:meth:`Computing.draw`) and what is
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -178,6 +179,20 @@ class Computing:
             self._results.resumed[value] = copy
 
 
+class Shares(Protocol):
+    """Places for tasks, shared among accounts and tenants, as :class:`.Places` has them."""
+
+    def resize(self, places: int) -> None:
+        """Change the number of places."""
+
+    @property
+    def figures(self) -> PoolFigures:
+        """How many places are used, and how many tasks wait."""
+
+    def take(self, account: str, most: int | None = None) -> AbstractAsyncContextManager[None]:
+        """A place for a task of an account; waits for one."""
+
+
 @dataclass(slots=True)
 class Computer:
     """Computes the tasks of all messages."""
@@ -187,10 +202,15 @@ class Computer:
     """Tasks at the same time."""
     seconds: float = 60.0
     """How long the tasks of one message may take in all, with their waiting for a place."""
-    _places: Places = field(init=False)
+    _places: Shares = field(init=False)
 
     def __post_init__(self) -> None:
         self._places = Places(self.places)
+
+    def share(self, places: Shares) -> None:
+        """Use the places that several processes have in common."""
+        self._places = places
+        self._places.resize(self.places)
 
     def change_limits(self, places: int, seconds: float) -> None:
         """Apply other limits to the tasks that follow."""

@@ -1,4 +1,8 @@
-"""Carrying out asynchronous requests: claimed in the store, then run like any other, then completed."""
+"""Carrying out asynchronous requests: claimed in the store, then run like any other, then completed.
+
+Any process of the server may do so, but for a request that goes on with an operation in several parts:
+the process that has the earlier parts is asked to.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -7,6 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
+import msgspec
 import trio
 
 from kmipkit.errors import OperationError, RemoteProtocolError
@@ -24,6 +29,7 @@ from kmipkit_server.engine.asynchronous import (
 )
 from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.execution import Complete
+from kmipkit_server.engine.peers import PeerGone, Peers
 from kmipkit_server.engine.request import Request, read_request
 from kmipkit_server.engine.response import failure
 from kmipkit_server.engine.server import Server
@@ -34,6 +40,8 @@ from kmipkit_server.store.errors import StoreError
 
 log = logging.getLogger("kmipkit.server")
 
+KIND = "asynchronous request"
+"""The kind of questions to peers: to carry one out."""
 _CLAIM_SIZE = 16
 _Results = Sequence[ResponseBatchItem]
 
@@ -44,6 +52,7 @@ class Dispatching(Protocol):
     store: Store
     server: Server
     limits: Limits
+    peers: Peers
 
     @property
     def worker(self) -> str:
@@ -69,6 +78,10 @@ class DeferredWork:
 
     dispatcher: Dispatching
 
+    def listen(self) -> None:
+        """Carry out what peers find due."""
+        self.dispatcher.peers.answer(KIND, self._answer)
+
     async def release(self) -> None:
         """Give up the claims of the process that had the name of this one before."""
         store, worker, now = self.dispatcher.store, self.dispatcher.worker, self._now()
@@ -91,7 +104,31 @@ class DeferredWork:
             )
 
     async def carry_out(self, deferred: DeferredRequest) -> None:
-        """Carry out a request, unless another process does. StoreError if the store fails."""
+        """Have a request carried out, unless another process does so. StoreError if the store fails."""
+        if not await self._is_passed_on(deferred):
+            await self._carry_out(deferred)
+
+    async def _is_passed_on(self, deferred: DeferredRequest) -> bool:
+        """Whether another process was the one to carry a request out, and has done so."""
+        keeper, own = deferred.keeper, self.dispatcher.server.state.part_places.own
+        if keeper is None or keeper == own or keeper.node != own.node:
+            return False
+        body = msgspec.msgpack.encode((deferred.key, deferred.account))
+        try:
+            await self.dispatcher.peers.ask(keeper.worker, KIND, body)
+        except PeerGone:  # and the earlier parts with it
+            return False
+        return True
+
+    async def _answer(self, body: bytes) -> bytes:
+        deferred = DeferredRequest(*msgspec.msgpack.decode(body, type=tuple[bytes, str]))
+        try:
+            await self._carry_out(deferred)
+        except StoreError as error:  # it is tried again
+            log.error("%s: an asynchronous request waits: %s", deferred.account, error)
+        return b""
+
+    async def _carry_out(self, deferred: DeferredRequest) -> None:
         claimed = await self.dispatcher.store.run(partial(self._claim, deferred), writes=True)
         if claimed is None:
             return

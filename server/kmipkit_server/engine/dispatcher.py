@@ -128,6 +128,7 @@ class Dispatcher:
             derive_key(handing_over.PURPOSE), places, peers, self._respond_for_peer
         )
         self._handing_over.listen()
+        DeferredWork(self).listen()
         self.following.join(peers)
 
     async def refresh(self) -> None:
@@ -343,8 +344,10 @@ class Dispatcher:
     async def due(self) -> list[DeferredRequest]:
         """The asynchronous requests that are due."""
         now = self.clock()
-        before = now - self.asynchronous_delay
-        return await self.store.run(lambda reader: AsynchronousRequests(reader, now).due(before))
+        before, own = now - self.asynchronous_delay, self.server.state.part_places.own
+        return await self.store.run(
+            lambda reader: AsynchronousRequests(reader, now).due(before, own)
+        )
 
     async def run_deferred(self, requests: Iterable[DeferredRequest]) -> None:
         """Carry out asynchronous requests, unless another process does, or has done so."""
@@ -382,7 +385,7 @@ class Dispatcher:
         elif request.header.asynchronous_indicator and is_to_be_deferred(
             request, slow=plan.takes_long, offered=self.server.offered
         ):
-            return Answer(await self._defer(request, exchange, data))
+            return Answer(await self._defer(request, plan, exchange, data))
         batch = await self._finish(request, plan, exchange)
         return Answer(
             batch.results, batch.encoded, batch.message, batch.exchanges_roles, batch.objects,
@@ -410,15 +413,17 @@ class Dispatcher:
         """The requests of an account that are due, and those that it wants to be processed now."""
         now = self.clock()
         before, values = now - self.asynchronous_delay, values_to_process(request)
+        own = self.server.state.part_places.own
         return await self.store.run(
-            lambda reader: AsynchronousRequests(reader, now).due_for(identity, before, values)
+            lambda reader: AsynchronousRequests(reader, now).due_for(identity, before, values, own)
         )
 
     async def _defer(
-        self, request: Request, exchange: Exchange, data: bytes
+        self, request: Request, plan: Plan, exchange: Exchange, data: bytes
     ) -> list[ResponseBatchItem]:
         """Accept a request that is carried out later, unless its response would be too large."""
         random, now = self.server.settings.random, self.clock()
+        keeper = self.server.state.part_places.own if plan.parts else None
 
         def accept(transaction: Transaction) -> list[ResponseBatchItem]:
             revision = read_revision(transaction)
@@ -426,7 +431,7 @@ class Dispatcher:
                 raise StateChanged(revision)
             transaction.note_time(exchange.now)
             requests = AsynchronousRequests(transaction, now)
-            pending = requests.defer(request, data, exchange.identity, random)
+            pending = requests.defer(request, data, exchange.identity, random, keeper)
             refusal = refusal_of_size(request, Answer(pending), exchange)
             if refusal is not None:
                 raise ResponseTooLarge(refusal)

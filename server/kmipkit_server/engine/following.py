@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from kmipkit_server.engine.peers import ALONE, Peers
@@ -25,6 +26,9 @@ SECONDS_BETWEEN_LOOKS = 1.0
 """How often a process looks whether another one has changed what it has in memory."""
 SECONDS_FOR_PEERS = 5.0
 """How long a process waits until its peers have read what it has changed."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(str | None).decode
 
 
 @dataclass(slots=True)
@@ -55,8 +59,9 @@ class Following:
         await self.store.run(lambda reader: self.state.read(reader, revision))
         await self.on_change()
 
-    async def announce(self) -> None:
-        """Read what this process has just changed, and have its peers do so.
+    async def announce(self, gone: str | None = None) -> None:
+        """Read what this process has just changed, and have its peers do so; all of them forget an owner
+        that is gone.
 
         Their requests would find out by themselves; but a client that comes to them next may have a
         new certificate, with which it cannot even begin.
@@ -65,8 +70,13 @@ class Following:
             await self.refresh()
         except StoreError as error:
             log.error("a change is durable, but cannot be read: %s", error)
+        self._forget(gone)
         with trio.move_on_after(SECONDS_FOR_PEERS):
-            await self.peers.ask_others(STATE)
+            await self.peers.ask_others(STATE, _encode(gone))
+
+    def _forget(self, gone: str | None) -> None:
+        if gone is not None:
+            self.state.forget(gone)
 
     async def watch(self) -> None:
         """Read the state now and then, until cancelled: for clients that do not send anything."""
@@ -80,7 +90,8 @@ class Following:
             else:
                 self.failure = ""
 
-    async def _refresh_for_peer(self, _question: bytes) -> bytes:
+    async def _refresh_for_peer(self, question: bytes) -> bytes:
+        self._forget(_decode(question))
         with suppress(StoreError):  # its own requests find it out, too, and report it
             await self.refresh()
         return b""

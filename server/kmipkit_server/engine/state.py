@@ -17,6 +17,7 @@ from kmipkit_server.identity.provisioned import Provisioned
 from kmipkit_server.identity.sightings import Sightings
 from kmipkit_server.policy.active import ActivePolicies
 from kmipkit_server.store.base import Reader
+from kmipkit_server.store.owners import is_system
 from kmipkit_server.tenants import book
 from kmipkit_server.tenants.book import Book
 
@@ -86,11 +87,17 @@ class ServerState:
         self.rules = {}
         self.revision = revision
 
-    def forget(self, is_gone: Callable[[str], bool]) -> None:
-        """End the operations in several parts of accounts that are gone, by their whole names.
+    def forget(self, gone: str) -> None:
+        """End the operations in several parts of an account, by its whole name, or of all accounts of a
+        tenant, by the name of its system owner.
 
         See :mod:`.unfinished` for their other unfinished work.
         """
+        prefix = gone if is_system(gone) else None
+
+        def is_gone(owner: str) -> bool:
+            return owner == gone or (prefix is not None and owner.startswith(prefix))
+
         _remove(self.computations, lambda each: is_gone(each.owner[0]))
 
 

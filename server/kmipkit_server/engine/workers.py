@@ -7,6 +7,7 @@ start when they are first needed, have a low priority, and end when they are idl
 
 import logging
 import math
+import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ import trio
 import trio_parallel
 
 from kmipkit_server.engine.computing import Outcome, Task, execute
+from kmipkit_server.engine.lifeline import follow
 
 log = logging.getLogger("kmipkit.server")
 
@@ -61,7 +63,11 @@ async def open_workers() -> AsyncIterator[WorkerProcesses]:
 
 
 def _prepare() -> None:
-    """Prepare a new worker. It must outlive a signal to all processes of the service (SIGTERM)."""
+    """Prepare a new worker. It must outlive a signal to all processes of the service (SIGTERM), but not
+    the process that it works for."""
+    server = multiprocessing.parent_process()
+    assert server is not None
+    follow(server.sentinel)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)

@@ -10,9 +10,10 @@ import trio
 
 from kmipkit.errors import KMIPError
 from kmipkit_server.engine.peers import Answer
+from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.front import Front
 from kmipkit_server.process.member import Member, how_ended, start
-from kmipkit_server.process.messages import OTHERS, SUPERVISOR, Question
+from kmipkit_server.process.messages import OTHERS, SUPERVISOR, End, Question
 from kmipkit_server.process.questions import NoAnswer
 from kmipkit_server.process.restarts import Restarts
 from kmipkit_server.process.watch import SECONDS_FOR_RESTART, settled, watch
@@ -39,6 +40,7 @@ class Crew:
     count: int
     orders: Orders
     front: Front
+    computations: Computations
     answer_timeout: float = math.inf
     """Seconds after which a worker that does not answer is killed."""
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -50,6 +52,8 @@ class Crew:
     """How often a worker was started again."""
     failure: str = ""
     """Why the server cannot go on."""
+    ca: str = ""
+    """The file of the authorities, known when the first worker has served."""
     turn: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(1))
     """Held while a worker opens its files, and while all workers read theirs again."""
     _available: trio.Event = field(default_factory=trio.Event)
@@ -61,6 +65,8 @@ class Crew:
     _stopping: trio.Event = field(default_factory=trio.Event)
     _opening: set[int] = field(default_factory=set)
     """The workers that open their files."""
+    _restarts: dict[int, Restarts] = field(default_factory=dict)
+    """The ends of each worker, by its number."""
     _is_started: bool = False
     _background: trio.Nursery | None = None
 
@@ -85,16 +91,16 @@ class Crew:
 
     async def _keep(self, number: int) -> None:
         """Have one worker running."""
-        restarts = Restarts()
+        restarts = self._restarts[number] = Restarts()
         while not self._stopping.is_set():
             try:
-                member = await start(number, self.front, self._route, self._note_change)
+                member = start(
+                    number, self.front, self.computations, self._route, self._note_change
+                )
             except OSError as error:  # the system has no room for a process
                 await self._not_started(number, restarts, error)
                 continue
             self.members[number] = member
-            if self._stopping.is_set():  # while the process was started: stop() has not known it
-                member.drain(0)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._begin, member)
                 code = await member.run()
@@ -104,7 +110,7 @@ class Crew:
                 return
             life = trio.current_time() - member.begun
             delay = restarts.delay_after(life, has_served=member.has_served)
-            self._judge(member, code, restarts)
+            self._judge(member, code)
             await self._pause(delay)
 
     async def _not_started(self, number: int, restarts: Restarts, error: OSError) -> None:
@@ -112,8 +118,13 @@ class Crew:
         reason = f"worker {number}: {error.strerror}"
         if not self._is_started:
             self._fail(reason)
+            return
+        delay = restarts.delay_after(0.0, has_served=False)
+        if self._is_hopeless():
+            self._fail(f"no worker can be started any longer: {reason}")
+            return
         log.error("%s; another attempt follows", reason)
-        await self._pause(restarts.delay_after(0.0, has_served=False))
+        await self._pause(delay)
 
     async def _pause(self, seconds: float) -> None:
         with trio.move_on_after(seconds):
@@ -140,17 +151,19 @@ class Crew:
             self._opening.discard(member.number)
             self._note_change()
         if member.has_served:
+            self.ca = member.ca
             self._has_first.set()
 
     def _ended(self, member: Member) -> None:
         del self.members[member.number]
+        self.computations.lost(member.number)
         self._note_change()
         for note in self.on_end:
             note(member)
         if self._background is not None:
             self._background.start_soon(self.front.lost, member)
 
-    def _judge(self, member: Member, code: int, restarts: Restarts) -> None:
+    def _judge(self, member: Member, code: int) -> None:
         """Say that a worker has ended, and give up if no worker can be had."""
         what = f"worker {member.number} (process {member.process.pid}) {how_ended(code)}"
         reason = member.failure or f"{what} while it was starting"
@@ -160,11 +173,16 @@ class Crew:
             log.error("%s; another one takes its place", what)
         elif not self._is_started:
             self._fail(reason)
-        elif restarts.is_hopeless and not self.serving():
+        elif self._is_hopeless():
             self._fail(f"no worker can be started any longer: {reason}")
         else:
             log.error("worker %d cannot start, and will be tried again: %s", member.number, reason)
         self.restarts += 1
+
+    def _is_hopeless(self) -> bool:
+        """Whether no worker serves, and none could be started for a while: another one may be about to
+        serve whose predecessor has just been killed."""
+        return not self.serving() and all(each.is_hopeless for each in self._restarts.values())
 
     def _fail(self, reason: str) -> None:
         self.failure = self.failure or reason
@@ -178,6 +196,15 @@ class Crew:
             self._available.set()
         elif self._available.is_set():
             self._available = trio.Event()
+        self._end_drained()
+
+    def _end_drained(self) -> None:
+        """Let those end that have finished their requests. When the server stops, all have to: a request
+        of one worker may need another one that has the earlier parts of an operation."""
+        drained = [each for each in self.members.values() if each.is_drained]
+        if not self._stopping.is_set() or len(drained) == len(self.members):
+            for member in drained:
+                member.send(End())
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -195,6 +222,7 @@ class Crew:
         self._changed.set()
         for member in self.members.values():
             member.drain(grace)
+        self._end_drained()
         if self._background is not None:
             self._background.start_soon(self._kill_after, grace + margin)
 

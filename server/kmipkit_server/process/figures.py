@@ -1,6 +1,7 @@
 """The metrics of all workers, of the supervisor, and of workers that have ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 
 from prometheus_client import ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -22,6 +23,7 @@ class Figures:
     """Of the connections that the supervisor accepts."""
     _ended: bytes = merging.pack(())
     """What workers have counted that have ended, as far as it was known."""
+    _scrapes: "count[int]" = field(default_factory=count)
 
     def keep(self, member: Member) -> None:
         """Add what a worker has counted that has ended: no counter may go back."""
@@ -30,12 +32,13 @@ class Figures:
 
     async def of_all(self, _: bytes) -> bytes:
         """The metrics of the server; of a worker that does not answer, those of the last time."""
+        scrape = next(self._scrapes)
         answers = await self.crew.ask_all(FIGURES)
         for member, figures in answers.items():
-            member.figures = figures
-        living = self.crew.serving()
-        silent = sum(each not in answers for each in living)
-        known = [each.figures for each in living if each.figures]
+            member.note_figures(figures, scrape)
+        silent = sum(each not in answers for each in self.crew.serving())
+        # Also those that have ended a moment ago, and of which nobody has been told yet.
+        known = [_known(each) for each in self.crew.members.values() if each.figures]
         return merging.merge((*known, self._own(silent), self._ended))
 
     def _own(self, silent: int) -> bytes:
@@ -61,3 +64,7 @@ class Figures:
             )
         )
         return merging.pack(metrics)
+
+
+def _known(member: Member) -> bytes:
+    return member.figures if member.is_ready else merging.counted(member.figures)

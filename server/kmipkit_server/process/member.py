@@ -1,10 +1,10 @@
 """A worker process as the supervisor has it."""
 
 import logging
+import math
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,18 @@ import trio
 from kmipkit_server.engine.peers import Answer
 from kmipkit_server.process import wire
 from kmipkit_server.process.channel import Channel, ChannelClosed
+from kmipkit_server.process.child import Child
+from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.front import Front
 from kmipkit_server.process.messages import (
     Begin,
     Begun,
     Declined,
     Drain,
+    Drained,
     Failed,
     Farewell,
+    GivenBack,
     Happened,
     Kept,
     Leaving,
@@ -47,13 +51,14 @@ class Member:
     """A worker process, from its start to its end."""
 
     number: int
-    process: trio.Process
+    process: Child
     channel: Channel
     front: Front
+    computations: Computations
     route: Callable[["Member", Question], Answer | None]
     """Who answers a question of the worker."""
     on_change: Callable[[], None]
-    """Called when it serves, and when it takes no more connections."""
+    """Called when it serves, when it takes no more connections, and when it has none any more."""
     questions: Questions = field(init=False)
     has_begun: bool = False
     """Whether it was told to serve."""
@@ -63,6 +68,8 @@ class Member:
     """Whether it takes no more connections."""
     is_silent: bool = False
     """Whether it has not answered lately."""
+    is_drained: bool = False
+    """Whether it is to end, and has finished the requests of its connections."""
     was_asked_to_leave: bool = False
     """Whether somebody has sent it a signal to end."""
     failure: str = ""
@@ -70,7 +77,9 @@ class Member:
     ca: str = ""
     """The file of the authorities, which the first worker may have made."""
     figures: bytes = b""
-    """Its metrics when they were asked for last."""
+    """Its metrics when they were asked for last; see :meth:`note_figures`."""
+    _scrape: float = -math.inf
+    """For which scrape they were asked."""
     settled: trio.Event = field(default_factory=trio.Event)
     """Set when it serves, and when it has ended."""
     begun: float = field(default_factory=trio.current_time)
@@ -123,8 +132,7 @@ class Member:
 
     def _on_message(self, message: Message, nursery: trio.Nursery) -> None:
         if isinstance(message, Question):
-            answer = self.route(self, message)
-            nursery.start_soon(self.questions.answer, message, answer)
+            self.questions.begin(nursery, message, self.route(self, message))
         elif isinstance(message, Declined):
             nursery.start_soon(self.front.declined, message.number)
         else:
@@ -148,8 +156,18 @@ class Member:
         self.is_leaving = self.was_asked_to_leave = True
         self.on_change()
 
+    def _note_drained(self, _: Drained) -> None:
+        self.is_drained = True
+        self.on_change()
+
+    def note_figures(self, figures: bytes, scrape: float) -> None:
+        """Note its metrics, unless those of a later scrape are known: scrapes may overtake each other,
+        and no counter may go back."""
+        if scrape > self._scrape:
+            self.figures, self._scrape = figures, scrape
+
     def _note_farewell(self, message: Farewell) -> None:
-        self.figures = message.figures
+        self.note_figures(message.figures, math.inf)
 
     def begin(self, orders: bytes, descriptors: tuple[int, ...]) -> None:
         """Tell it to serve."""
@@ -170,36 +188,39 @@ class Member:
 
 
 _EFFECTS: Mapping[type, Callable[[Member, Any], None]] = {
-    Reply: lambda member, message: member.questions.on_reply(message),
-    Begun: lambda member, message: member.questions.on_begun(message),
+    Reply: lambda member, message: member.questions.on_answer(message),
+    Begun: lambda member, message: member.questions.on_answer(message),
     Taken: lambda member, message: member.front.taken(message.number),
     Left: lambda member, message: member.front.left(message.number),
     Happened: lambda member, message: member.front.happened(member, message),
     Kept: lambda member, message: member.front.kept(message.number),
+    GivenBack: lambda member, message: member.computations.give_back(member.number, message.number),
     Ready: Member._note_ready,
     Failed: Member._note_failure,
     Leaving: Member._note_leaving,
+    Drained: Member._note_drained,
     Farewell: Member._note_farewell,
 }
 """What the other messages of a worker lead to."""
 
 
-async def start(
+def start(
     number: int,
     front: Front,
+    computations: Computations,
     route: Callable[[Member, Question], Answer | None],
     on_change: Callable[[], None],
 ) -> Member:
     """Start the process of a worker, which waits for :class:`Begin`. OSError if that fails."""
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with other:
-        process = await trio.lowlevel.open_process(
-            [sys.executable, "-P", "-m", MODULE, str(other.fileno()), str(number)],
-            pass_fds=(other.fileno(),),
-            stdin=subprocess.DEVNULL,
-            env=_environment(),
-        )
-    return Member(number, process, Channel(own), front, route, on_change)
+        command = [sys.executable, "-P", "-m", MODULE, str(number), str(other.fileno())]
+        try:
+            process = Child(command, (other.fileno(),), _environment())
+        except BaseException:
+            own.close()
+            raise
+    return Member(number, process, Channel(own), front, computations, route, on_change)
 
 
 def _environment() -> Mapping[str, str]:

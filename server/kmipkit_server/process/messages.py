@@ -75,6 +75,10 @@ class Drain(_Message, tag=5, frozen=True):
     seconds: float
 
 
+class End(_Message, tag=7, frozen=True):
+    """The answer to :class:`Drained`: no other worker needs this one any more."""
+
+
 class Noted(_Message, tag=6, frozen=True):
     """The first of :class:`Happened` that had no such answer yet is written down."""
 
@@ -131,8 +135,18 @@ class Declined(_Message, tag=17, frozen=True):
     number: int
 
 
+class GivenBack(_Message, tag=19, frozen=True):
+    """A computation needs its place no longer, or does not wait for one any more."""
+
+    number: int
+
+
 class Leaving(_Message, tag=15, frozen=True):
     """The worker was told by somebody else to end, and takes no more connections."""
+
+
+class Drained(_Message, tag=23, frozen=True):
+    """A worker that is to end has finished the requests of its connections."""
 
 
 class Farewell(_Message, tag=16, frozen=True):
@@ -170,7 +184,8 @@ class Begun(_Message, tag=22, frozen=True):
 
 
 Message: Any = (
-    Begin | Connect | MakeRoom | Refused | Drain | Noted
-    | Ready | Failed | Taken | Left | Kept | Declined | Happened | Leaving | Farewell
+    Begin | Connect | MakeRoom | Refused | Drain | End | Noted
+    | Ready | Failed | Taken | Left | Kept | Declined | Happened | GivenBack
+    | Leaving | Drained | Farewell
     | Question | Reply | Begun
 )  # fmt: skip

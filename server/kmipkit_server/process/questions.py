@@ -46,6 +46,15 @@ class Questions:
         self._numbers = count(1)
         self._waiting: dict[int, _Waiting] = {}
         self._has_ended = False
+        self._effects = 0
+        """How many answers with effects are being given."""
+        self._settled = trio.Event()
+
+    async def settled(self) -> None:
+        """Wait until no answer with effects is being given."""
+        while self._effects:
+            self._settled = trio.Event()
+            await self._settled.wait()
 
     async def ask(self, to: int, kind: str, body: bytes) -> bytes:
         """The answer. NoAnswer if there is none, also if the other process ends before."""
@@ -61,6 +70,13 @@ class Questions:
         if waiting.body is None:
             raise NoAnswer("it has ended", may_have_begun=waiting.has_begun)
         return waiting.body
+
+    def on_answer(self, message: Reply | Begun) -> None:
+        """Note what the other end says to a question."""
+        if isinstance(message, Begun):
+            self.on_begun(message)
+        else:
+            self.on_reply(message)
 
     def on_begun(self, begun: Begun) -> None:
         """Note that the answer to a question is about to have effects."""
@@ -88,11 +104,28 @@ class Questions:
             waiting.answered.set()
         self._waiting.clear()
 
+    def begin(self, nursery: trio.Nursery, question: Question, answer: Answer | None) -> None:
+        """Answer a question of the other end in a task of its own."""
+        has_effects = self._has_effects(question)
+        self._effects += has_effects
+
+        async def work() -> None:
+            try:
+                await self.answer(question, answer)
+            finally:
+                self._effects -= has_effects
+                self._settled.set()
+
+        nursery.start_soon(work)
+
+    def _has_effects(self, question: Question) -> bool:
+        return question.kind in REPORTED and not self._passes_on
+
     async def answer(self, question: Question, answer: Answer | None) -> None:
         """Answer a question of the other end."""
         body, has_begun = None, False
         if answer is not None:
-            if question.kind in REPORTED and not self._passes_on:
+            if self._has_effects(question):
                 # On its way before anything is done: it arrives even if this process is killed then.
                 self._channel.send(Begun(question.number))
                 await self._channel.flushed()

@@ -25,6 +25,7 @@ from kmipkit_server.net.connection_log import Occurrence, Throttle
 from kmipkit_server.net.events import ConnectionEvents
 from kmipkit_server.net.open_files import permit_connections
 from kmipkit_server.process import wire
+from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.crew import HURRIED_MARGIN, Crew, WorkersFailed
 from kmipkit_server.process.figures import Figures
 from kmipkit_server.process.front import Front
@@ -88,6 +89,7 @@ class Supervisor:
     monitoring_sockets: list[socket]
     crew: Crew = field(init=False)
     front: Front = field(init=False)
+    computations: Computations = field(init=False)
     _file: Path | None = field(init=False)
     """The configuration file."""
     _root_key: RootKeyURI | None = field(default=None, init=False)
@@ -101,13 +103,15 @@ class Supervisor:
         self._events = ConnectionEvents(Throttle(self._record, MAX_RECORDED_KEYS))
         self.front = Front(connection_limits_of(self.config), self._events)
         timeout = self.config.server.answer_timeout
-        self.crew = Crew(self.count, self._orders, self.front, timeout)
+        self.computations = Computations(self.config.limits.workers)
+        self.crew = Crew(self.count, self._orders, self.front, self.computations, timeout)
         self.front.workers, self.front.available = self.crew.taking, self.crew.available
         figures = Figures(self.crew, self.front.counters)
         self.crew.on_end.append(figures.keep)
         self.crew.answers.update(
             {
                 wire.AUTHENTICATED: self.front.authenticated,
+                wire.PLACE: self.computations.take,
                 FIGURES: figures.of_all,
                 ABSENT: self._absent,
                 wire.NEXT_ROOT_KEY: self._note_root_key,
@@ -127,6 +131,7 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._obey, signals, announced := trio.Event())
             nursery.start_soon(self._flush)
+            await nursery.start(self.computations.run)
             async with trio.open_nursery() as working:
                 await working.start(self._work)
                 if not self.crew.is_stopping:
@@ -134,7 +139,7 @@ class Supervisor:
                     announce(
                         ready(
                             self.config,
-                            Path(self.crew.members[1].ca),
+                            Path(self.crew.ca),
                             self.sockets,
                             self.monitoring_sockets,
                             is_test_mode=False,
@@ -227,24 +232,15 @@ class Supervisor:
 
     def _change_limits(self, config: Config) -> None:
         self.front.change_limits(connection_limits_of(config))
+        self.computations.resize(config.limits.workers)
         permit_connections(config.limits.connections)
 
     async def _store_and_apply(self, config: Config) -> Iterable[str]:
         """Have one worker store what the store has of the configuration, and then all use it."""
-        stored: list[str] = []
-        for member in self.crew.serving()[:1]:
-            try:
-                answer = await member.ask(wire.STORE, pickle.dumps(config))
-                outcome = msgspec.msgpack.decode(answer, type=wire.Stored)
-            except NoAnswer as error:
-                outcome = wire.Stored(
-                    fault=f"worker {member.number} was to store the policy, but {error}; whether it has"
-                    " is unknown: reload again"
-                )
-            if outcome.fault:
-                await self._files.abandon()
-                raise StoreError(outcome.fault)
-            stored = outcome.lines
+        outcome = await self._stored(config)
+        if outcome.fault:
+            await self._files.abandon()
+            raise StoreError(outcome.fault)
         applied = await self.crew.ask_all(wire.APPLY)
         for member in self.crew.serving():
             if member not in applied:
@@ -255,7 +251,25 @@ class Supervisor:
                 )
         # The files are the same for all, and so are the lines about what has changed in them.
         lines = [msgspec.msgpack.decode(each, type=list[str]) for each in applied.values()]
-        return [*stored, *dict.fromkeys(line for each in lines for line in each)]
+        return [*outcome.lines, *dict.fromkeys(line for each in lines for line in each)]
+
+    async def _stored(self, config: Config) -> wire.Stored:
+        """What one worker has stored."""
+        serving = self.crew.serving()
+        if not serving:
+            return wire.Stored(
+                fault="no worker serves that could check the files and store the policy: reload again"
+                " when one does"
+            )
+        member = serving[0]
+        try:
+            answer = await member.ask(wire.STORE, pickle.dumps(config))
+            return msgspec.msgpack.decode(answer, type=wire.Stored)
+        except NoAnswer as error:
+            return wire.Stored(
+                fault=f"worker {member.number} was to store the policy, but {error}; whether it has"
+                " is unknown: reload again"
+            )
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kmipkit_server.engine import handing_over
+from kmipkit_server.engine import deferred_work, handing_over
 from kmipkit_server.metrics.whole import FIGURES, READINESS
 
 AUTHENTICATED = "authenticated"
@@ -22,11 +22,14 @@ after that needs it, also if no worker is left that could be asked."""
 PREPARE, APPLY, ABANDON, STORE = "prepare", "apply", "abandon", "store"
 """The steps of a reload: read and check all files, and use them, or keep the old ones; one worker stores
 what the store has of the configuration."""
+PLACE = "place"
+"""Of a worker to the supervisor: for a place for a computation. The answer comes when there is one."""
 ALIVE = "alive"
 """Of the supervisor to a worker: whether it still answers."""
 
 SECONDS: Mapping[str, float] = {
     handing_over.KIND: math.inf,  # as long as the worker is alive
+    deferred_work.KIND: math.inf,
     ALIVE: math.inf,  # who asks counts the seconds
     SILENCES: 1.0,
     FIGURES: 3.0,
@@ -48,6 +51,17 @@ class Authenticated(msgspec.Struct, array_like=True, frozen=True):
     per_account: int
     tenant: str
     per_tenant: int
+
+
+class Place(msgspec.Struct, array_like=True, frozen=True):
+    """A computation that needs a place."""
+
+    worker: int
+    number: int
+    """Which of the worker's; it says so in :class:`.GivenBack`."""
+    account: str
+    most: int | None
+    """How many places the tenant of the account may use; None for the share of a tenant."""
 
 
 class Silence(NamedTuple):

@@ -26,6 +26,7 @@ from kmipkit_server.process import orders as packed_orders
 from kmipkit_server.process import wire
 from kmipkit_server.process.background import explain
 from kmipkit_server.process.channel import NO_FILE, Channel, ChannelClosed
+from kmipkit_server.process.computations import OwnComputations
 from kmipkit_server.process.front import as_full, inherited
 from kmipkit_server.process.messages import (
     OTHERS,
@@ -35,6 +36,8 @@ from kmipkit_server.process.messages import (
     Connect,
     Declined,
     Drain,
+    Drained,
+    End,
     Failed,
     Farewell,
     Kept,
@@ -64,6 +67,8 @@ from kmipkit_server.store.lock import Share
 from kmipkit_server.vault.secrets import remember
 
 log = logging.getLogger("kmipkit.server")
+
+_FOR_SUPERVISOR = (signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(slots=True)
@@ -129,9 +134,12 @@ class SharedPlaces:
 class Stop:
     """Asked for by the supervisor, by its end, or by a signal to this process alone."""
 
+    channel: Channel
+    questions: Questions
     seconds: float = 0.0
     _asked: trio.Event = field(default_factory=trio.Event)
     _hurried: trio.Event = field(default_factory=trio.Event)
+    _ended: trio.Event = field(default_factory=trio.Event)
 
     def ask(self, seconds: float) -> None:
         """Stop within so many seconds. If that was asked for before, only 0 seconds change something:
@@ -151,6 +159,16 @@ class Stop:
         """Wait until it is told so again."""
         await self._hurried.wait()
 
+    def end(self) -> None:
+        """The other workers do not need this one any more, but for what they have handed over to it."""
+        self._ended.set()
+
+    async def unneeded(self) -> None:
+        """Wait for that, and until what was handed over is finished."""
+        self.channel.send(Drained())
+        await self._ended.wait()
+        await self.questions.settled()
+
 
 class Worker:
     """One worker process."""
@@ -161,7 +179,7 @@ class Worker:
         self._peers = ChannelPeers(number, self._questions)
         self._places = SharedPlaces(channel, self._peers)
         self._events = RelayedEvents(channel)
-        self._stop = Stop()
+        self._stop = Stop(channel, self._questions)
         self._begin: trio.Event = trio.Event()
         self._message: tuple[Begin, tuple[int, ...]] | None = None
         self._parts: Parts | None = None
@@ -209,6 +227,7 @@ class Worker:
                             monitoring,
                             self._places,
                             self._events,
+                            OwnComputations(self._channel, self._peers),
                             self._announce_root_key,
                         ),
                     )
@@ -248,13 +267,12 @@ class Worker:
                 self._events.noted()
             case Drain(seconds):
                 self._stop.ask(seconds)
+            case End():
+                self._stop.end()
             case Question():
-                answer = self._peers.answers.get(message.kind)
-                nursery.start_soon(self._questions.answer, message, answer)
-            case Reply():
-                self._questions.on_reply(message)
-            case Begun():
-                self._questions.on_begun(message)
+                self._questions.begin(nursery, message, self._peers.answers.get(message.kind))
+            case Reply() | Begun():
+                self._questions.on_answer(message)
 
     def _connect(self, descriptor: int, number: int, address: str, port: int) -> None:
         if descriptor == NO_FILE:
@@ -360,16 +378,18 @@ class Worker:
         Service managers send it to all processes. Ctrl-C and SIGHUP are for the supervisor.
         """
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             async for _ in signals:
                 self._channel.send(Leaving())
                 drain = 0.0 if self._parts is None else self._parts.config.listen.drain_seconds
                 self._stop.ask(drain)
 
 
-def main(descriptor: int, number: int) -> None:
+def main(number: int, descriptor: int) -> None:
     """Run a worker, whose end of the channel to the supervisor has this descriptor."""
-    for each in (signal.SIGINT, signal.SIGHUP):
+    for each in _FOR_SUPERVISOR:
         signal.signal(each, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_SUPERVISOR)
     channel = Channel(socket.socket(fileno=descriptor))
 
     async def run() -> None:

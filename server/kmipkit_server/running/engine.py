@@ -27,7 +27,7 @@ from kmipkit_server.net.open_files import permit_connections
 from kmipkit_server.net.revocation import Revocations
 from kmipkit_server.net.tls import TLSSettings
 from kmipkit_server.operations.notify import NotificationHook
-from kmipkit_server.running.limits import budgets_of, computations_of, sizes_of
+from kmipkit_server.running.limits import budgets_of, sizes_of
 from kmipkit_server.service.checks import MISSING_TRACING, has_tracing
 from kmipkit_server.service.registry import offer, registry
 from kmipkit_server.store.base import Store
@@ -41,9 +41,9 @@ def dispatcher_of(
     seam: Seam,
     workers: Executor,
     rule: IdentityRule,
-    processes: int,
+    computations: int,
 ) -> Dispatcher:
-    """What answers requests."""
+    """What answers requests; it has so many places for computations."""
     served = registry(config)
     server = Server(
         _settings(config, tls, store.derive_key(request_digest.PURPOSE)),
@@ -60,23 +60,21 @@ def dispatcher_of(
         seam=seam,
         limits=sizes_of(config),
         message_limits=budgets_of(config),
-        computer=Computer(
-            workers, computations_of(config, processes), config.limits.computation_timeout
-        ),
+        computer=Computer(workers, computations, config.limits.computation_timeout),
         strict=config.kmip.strict,
         asynchronous_delay=timedelta(seconds=config.kmip.asynchronous_delay),
     )
 
 
-def change_limits(dispatcher: Dispatcher, config: Config, tls: TLSSettings, processes: int) -> None:
+def change_limits(
+    dispatcher: Dispatcher, config: Config, tls: TLSSettings, computations: int
+) -> None:
     """Apply other limits to the requests that follow."""
     limits = config.limits
     permit_connections(limits.connections)
     dispatcher.limits = sizes_of(config)
     dispatcher.message_limits = budgets_of(config)
-    dispatcher.computer.change_limits(
-        computations_of(config, processes), limits.computation_timeout
-    )
+    dispatcher.computer.change_limits(computations, limits.computation_timeout)
     old = dispatcher.server.settings
     settings = replace(_settings(config, tls, old.request_key), vendor=old.vendor)
     dispatcher.server = replace(dispatcher.server, settings=settings)

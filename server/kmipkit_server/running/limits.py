@@ -14,9 +14,11 @@ def sizes_of(config: Config) -> Limits:
     return replace(DEFAULT_LIMITS, max_message=config.limits.max_message)
 
 
-def computations_of(config: Config, processes: int) -> int:
-    """How many computations one of so many processes may have at the same time."""
-    return -(-config.limits.workers // processes)
+def computations_of(config: Config, processes: int, number: int) -> int:
+    """How many of all places for computations count as those of one of so many processes, by its number.
+    They share all of them (:mod:`kmipkit_server.process.computations`)."""
+    each, rest = divmod(config.limits.workers, processes)
+    return each + (number <= rest)
 
 
 def budgets_of(config: Config) -> MessageLimits:

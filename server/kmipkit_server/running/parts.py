@@ -35,7 +35,7 @@ from kmipkit_server.net.tls import TLSSettings
 from kmipkit_server.net.validity import validities
 from kmipkit_server.operations.notify import RequestSource
 from kmipkit_server.running.engine import change_limits, dispatcher_of, seam_of, tracing_of
-from kmipkit_server.running.limits import connection_limits_of
+from kmipkit_server.running.limits import computations_of, connection_limits_of
 from kmipkit_server.running.process import Process, peers_of
 from kmipkit_server.service import stores
 from kmipkit_server.service.audit import open_audit, recorded_refusals
@@ -123,7 +123,10 @@ async def open_parts(
         *(() if control is None else control.hooks),
     )
     seam = seam_of(config, queue, audit, observers)
-    dispatcher = dispatcher_of(config, store, tls, clock, seam, workers, rule, count)
+    computations = computations_of(config, count, number)
+    dispatcher = dispatcher_of(config, store, tls, clock, seam, workers, rule, computations)
+    if process is not None and process.computations is not None:
+        dispatcher.computer.share(process.computations)
     dispatcher.peers = peers_of(process)
     dispatcher.node = stores.node_of(config)
     policies = dispatcher.server.state.policies
@@ -164,7 +167,7 @@ async def open_parts(
     def apply_values(new: Config) -> None:
         current[0] = new
         listener.change_limits(connection_limits_of(new))
-        change_limits(dispatcher, new, tls, count)
+        change_limits(dispatcher, new, tls, computations_of(new, count, number))
         dispatcher.seam = seam_of(new, queue, audit, observers)
 
     policy_file = PolicyFile(store, clock)

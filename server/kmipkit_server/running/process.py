@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from socket import socket
 
 from kmipkit_server.config import Config
+from kmipkit_server.engine.computing import Shares
 from kmipkit_server.engine.peers import ALONE, Peers
 from kmipkit_server.net.events import ConnectionEvents
 from kmipkit_server.net.occupancy import Occupancy
@@ -36,6 +37,8 @@ class Process:
     """Counts the connections of all workers."""
     events: ConnectionEvents | None = None
     """Writes down what happens to the connections of all workers."""
+    computations: Shares | None = None
+    """The places for computations of all workers."""
     announce_root_key: Announce = announce_to_nobody
     """Tells who starts further processes where the root key is about to be."""
 

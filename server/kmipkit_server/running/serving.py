@@ -46,6 +46,9 @@ class Stop(Protocol):
     async def hurried(self) -> None:
         """Wait until it is to end at once."""
 
+    async def unneeded(self) -> None:
+        """Wait, when all connections are closed, until no other process needs this one any more."""
+
 
 @dataclass(slots=True)
 class StopBySignal:
@@ -65,6 +68,9 @@ class StopBySignal:
         if not await self._next():
             await trio.sleep_forever()
         log.info("stopping at once")
+
+    async def unneeded(self) -> None:
+        """See :class:`Stop`: there is no other process."""
 
     async def _next(self) -> bool:
         """Reload on SIGHUP until there is another signal; False if there will be none."""
@@ -132,6 +138,7 @@ async def _serve(parts: Parts, announce: Announce, stop: Stop) -> None:
 async def _drain(parts: Parts, stop: Stop) -> None:
     """Wait until the server is to end, and finish what has begun, if there is time for it."""
     seconds = await stop.asked()
+    deadline = trio.current_time() + seconds
     async with trio.open_nursery() as nursery:
 
         async def hurry() -> None:
@@ -140,6 +147,8 @@ async def _drain(parts: Parts, stop: Stop) -> None:
 
         nursery.start_soon(hurry)
         await parts.monitored.listener.drain(seconds)
+        with trio.move_on_at(deadline):
+            await stop.unneeded()
         nursery.cancel_scope.cancel()
 
 

@@ -4,6 +4,7 @@ A loss: a ticket of one use is counted twice, a request is carried out a second 
 reaches an operation of somebody else.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from kmipkit.model.credentials import Credential, Ticket, TicketCredential
 from kmipkit.model.keyblock import KeyBlock, KeyValue
 from kmipkit.model.messages import ResponseBatchItem
 from kmipkit.model.objects import SecretData
-from kmipkit.model.payloads.asynchronous import CancelRequest, PollRequest
+from kmipkit.model.payloads.asynchronous import CancelRequest, PollRequest, ProcessRequest
 from kmipkit.model.payloads.crypto import EncryptRequest, HashRequest
 from kmipkit.model.payloads.session import LoginRequest, LogoutRequest
 from kmipkit.spec.enums import (
@@ -41,6 +42,7 @@ from kmipkit.spec.enums import (
     HashingAlgorithm,
     KeyFormatType,
     Operation,
+    ResultReason,
     ResultStatus,
     SecretDataType,
 )
@@ -286,8 +288,6 @@ def hashing(**fields: Any) -> Any:
 
 
 def test_a_part_reaches_the_process_that_has_the_others(both: Processes) -> None:
-    import hashlib
-
     value = both.ask(1, hashing(data=b"one", init_indicator=True)).correlation_value
     assert both.ask(2, hashing(data=b"two", correlation_value=value)).data is None
     last = both.ask(2, hashing(data=b"three", correlation_value=value, final_indicator=True))
@@ -386,6 +386,75 @@ def test_a_peer_makes_all_checks_of_the_client_again(both: Processes) -> None:
 
     change(both, 1, block)
     assert reason(both, 2, more) == "PERMISSION_DENIED"
+
+
+@pytest.mark.parametrize("how", ["by itself", "for a Poll", "for a Process"])
+def test_a_part_that_is_put_off_is_carried_out_where_the_others_are(
+    both: Processes, how: str
+) -> None:
+    """Whichever process finds that it is due; it would fail in all but one."""
+    first = both.ask(1, hashing(data=b"one", init_indicator=True)).correlation_value
+    [value] = put_off(both, 2, hashing(data=b"two", correlation_value=first, final_indicator=True))
+    if how == "by itself":
+        both.run(lambda: run_due(both.all[1].dispatcher))
+    elif how == "for a Process":
+        request = ProcessRequest(asynchronous_correlation_value=value)
+        both.ask(2, calls.raw(Operation.PROCESS, request))
+    result = poll(both, 2, value).response_payload
+    assert result.data == hashlib.sha256(b"onetwo").digest()  # type: ignore[union-attr]
+
+
+def test_a_part_that_is_put_off_fails_if_the_process_with_the_others_has_ended(
+    both: Processes,
+) -> None:
+    first = both.ask(1, hashing(data=b"one", init_indicator=True)).correlation_value
+    [value] = put_off(both, 2, hashing(data=b"two", correlation_value=first))
+    both.kill(1)
+    result = poll(both, 2, value)
+    assert result.result_reason is ResultReason.INVALID_CORRELATION_VALUE
+    assert "before it ended" in (result.result_message or "")
+
+
+def test_a_part_that_is_put_off_at_another_node_is_left_to_that_for_a_while(
+    tmp_path: Path,
+) -> None:
+    """Nodes do not ask each other; but a node may have ended."""
+    with processes(tmp_path / "data") as nodes:
+        for each in nodes.all:
+            each.dispatcher.node = f"node {each.dispatcher.peers.number}"
+            each.dispatcher._join(each.dispatcher.peers)
+        first = nodes.ask(1, hashing(data=b"one", init_indicator=True)).correlation_value
+        [value] = put_off(nodes, 1, hashing(data=b"two", correlation_value=first))
+        due = nodes.all[1].dispatcher.due
+        assert nodes.run(due) == []
+        nodes.pass_time(seconds=LEASE.total_seconds())
+        assert len(nodes.run(due)) == 1
+        assert poll(nodes, 1, value).result_status is ResultStatus.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("gone", "ended"),
+    [
+        ("me", {"me"}),
+        ("tenant:acme:", {"tenant:acme:me", "tenant:acme:you"}),
+        ("tenant:acme:me", {"tenant:acme:me"}),
+    ],
+)
+def test_the_parts_of_who_is_gone_end_in_all_processes(
+    both: Processes, gone: str, ended: set[str]
+) -> None:
+    """Another account of the same name, or another tenant, could otherwise go on with them."""
+    owners = ("me", "you", "tenant:acme:me", "tenant:acme:you", "tenant:acme2:me")
+    tenants = (Tenant("acme"), Tenant("acme2"))
+    change(both, 1, lambda store: write_book(store, tenants, now=both.now, by="", change=""))
+    start = hashing(data=b"one", init_indicator=True)
+    for number in (1, 2):
+        for owner in owners:
+            both.ask(number, start, identity=owner)
+    both.run(lambda: both.all[0].dispatcher.following.announce(gone))
+    for process in both.all:
+        left = {each.owner[0] for each in process.dispatcher.server.state.computations.values()}
+        assert left == set(owners) - ended
 
 
 def test_a_message_that_nobody_of_the_server_has_sealed_is_not_answered(both: Processes) -> None:

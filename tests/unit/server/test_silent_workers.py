@@ -4,6 +4,8 @@ import logging
 import pickle
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,14 +19,16 @@ from kmipkit_server.net.connection_limits import ConnectionLimits
 from kmipkit_server.net.counters import ConnectionCounters
 from kmipkit_server.net.events import ConnectionEvents
 from kmipkit_server.process import wire
+from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.crew import Crew
 from kmipkit_server.process.figures import Figures
 from kmipkit_server.process.front import Front
 from kmipkit_server.process.member import Member
-from kmipkit_server.process.messages import Reply
+from kmipkit_server.process.messages import Farewell, Reply
 from kmipkit_server.process.reloading import Reloading
-from kmipkit_server.process.supervisor import WorkerFiles
+from kmipkit_server.process.supervisor import Supervisor, WorkerFiles
 from kmipkit_server.process.watch import QUESTIONS, SECONDS_FOR_RESTART, settled, watch
+from kmipkit_server.store.errors import StoreError
 from prometheus_client.core import CounterMetricFamily
 
 TIMEOUT = 30.0
@@ -68,7 +72,9 @@ def members(count: int, nursery: trio.Nursery) -> list[Any]:
         line, front = Line(), Front(ConnectionLimits(), ConnectionEvents())
         process: Any = Process()
         channel: Any = line
-        member = Member(number, process, channel, front, lambda *_: None, lambda: None)
+        member = Member(
+            number, process, channel, front, Computations(1), lambda *_: None, lambda: None
+        )
         member.is_ready = member.has_served = True
         line.member, line.nursery = member, nursery
         crew.append(member)
@@ -79,7 +85,7 @@ def crew_of(all_members: list[Any]) -> Crew:
     async def orders(_number: int, _is_first: bool) -> tuple[bytes, tuple[int, ...]]:
         return b"", ()
 
-    crew = Crew(len(all_members), orders, all_members[0].front)
+    crew = Crew(len(all_members), orders, all_members[0].front, Computations(1))
     crew.members = {each.number: each for each in all_members}
     return crew
 
@@ -170,11 +176,75 @@ def test_no_question_waits_for_ever(kind: str) -> None:
     run(work)
 
 
-def test_a_scrape_shows_what_answered_and_counts_what_did_not() -> None:
-    def counted(number: float) -> bytes:
-        family = CounterMetricFamily("kmipkit_operations", "Operations.", value=number)
-        return merging.pack([family])
+def counted(number: float) -> bytes:
+    family = CounterMetricFamily("kmipkit_operations", "Operations.", value=number)
+    return merging.pack([family])
 
+
+def values_of(merged: bytes) -> dict[str, float]:
+    return {
+        sample.name: sample.value
+        for metric in merging.unpack(merged)
+        for sample in metric.samples
+        if not sample.labels
+    }
+
+
+def test_a_scrape_that_another_one_has_overtaken_makes_no_counter_go_back() -> None:
+    """One scrape waits for a worker that hangs; a later one does not, since that has been killed."""
+
+    async def work(nursery: trio.Nursery) -> None:
+        first, second = members(2, nursery)
+        crew = crew_of([first, second])
+        figures = Figures(crew, ConnectionCounters())
+        first.channel.seconds = float("inf")
+        second.channel.answers[FIGURES] = counted(4)
+        nursery.start_soon(figures.of_all, b"")
+        await trio.sleep(1)
+        second.channel.answers[FIGURES] = counted(9)
+        del crew.members[1]
+        assert values_of(await figures.of_all(b""))["kmipkit_operations_total"] == 9
+        await trio.sleep(5)  # now the first one is over
+        del crew.members[2]
+        figures.keep(second)
+        assert values_of(await figures.of_all(b""))["kmipkit_operations_total"] == 9
+
+    run(work)
+
+
+def test_no_counter_goes_back_at_the_moment_in_which_a_worker_ends() -> None:
+    """Its process has ended, but it has not been taken off the list."""
+
+    async def work(nursery: trio.Nursery) -> None:
+        first, second = members(2, nursery)
+        first.figures = counted(3)
+        first.is_ready = False
+        second.channel.answers[FIGURES] = counted(4)
+        figures = Figures(crew_of([first, second]), ConnectionCounters())
+        values = values_of(await figures.of_all(b""))
+        assert values["kmipkit_operations_total"] == 7
+        assert values["kmipkit_workers"] == 1
+
+    run(work)
+
+
+def test_the_last_metrics_of_a_worker_are_those_that_it_sends_at_its_end() -> None:
+    async def work(nursery: trio.Nursery) -> None:
+        first, second = members(2, nursery)
+        figures = Figures(crew_of([first, second]), ConnectionCounters())
+        first.channel.seconds = 2.0
+        second.channel.answers[FIGURES] = counted(4)
+        nursery.start_soon(figures.of_all, b"")
+        await trio.sleep(1)
+        second._on_message(Farewell(counted(5)), nursery)
+        await trio.sleep(5)
+        figures.keep(second)
+        assert values_of(figures._ended)["kmipkit_operations_total"] == 5
+
+    run(work)
+
+
+def test_a_scrape_shows_what_answered_and_counts_what_did_not() -> None:
     async def work(nursery: trio.Nursery) -> None:
         first, second = members(2, nursery)
         first.figures = counted(3)  # when it was asked before
@@ -183,12 +253,7 @@ def test_a_scrape_shows_what_answered_and_counts_what_did_not() -> None:
         figures = Figures(crew_of([first, second]), ConnectionCounters())
         with trio.fail_after(9):  # Prometheus gives up after ten seconds
             merged = await figures.of_all(b"")
-        values = {
-            sample.name: sample.value
-            for metric in merging.unpack(merged)
-            for sample in metric.samples
-            if not sample.labels
-        }
+        values = values_of(merged)
         assert values["kmipkit_operations_total"] == 7, "no counter goes back"
         assert values["kmipkit_workers"] == 2
         assert values["kmipkit_workers_silent"] == 1
@@ -215,6 +280,21 @@ def test_a_reload_that_one_worker_does_not_prepare_is_refused() -> None:
         with pytest.raises(ConfigError, match="worker 1 has not read its files within 60 seconds"):
             await files._prepare(b"")
         assert told == [wire.PREPARE, wire.ABANDON]
+
+    run(work)
+
+
+def test_a_reload_while_no_worker_serves_is_refused() -> None:
+    """Nobody would check the files, nor store the policy, and the log would say that all is in use."""
+
+    async def work(nursery: trio.Nursery) -> None:
+        [member] = members(1, nursery)
+        member.is_ready = False
+        crew = crew_of([member])
+        supervisor: Any = SimpleNamespace(crew=crew, _files=WorkerFiles(crew))
+        supervisor._stored = partial(Supervisor._stored, supervisor)
+        with pytest.raises(StoreError, match="no worker serves"):
+            await Supervisor._store_and_apply(supervisor, Config())
 
     run(work)
 

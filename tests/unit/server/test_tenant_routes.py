@@ -16,7 +16,9 @@ from kmipkit_server.policy import versions
 from kmipkit_server.store.base import Reader, Transaction
 from tenancy import authority, member, set_tenants, tenant
 
-from kmipkit.spec.enums import CryptographicAlgorithm
+from kmipkit.model.attributes import CryptographicParameters
+from kmipkit.model.payloads.crypto import HashRequest
+from kmipkit.spec.enums import CryptographicAlgorithm, HashingAlgorithm, Operation
 from kmipkit.spec.masks import CryptographicUsageMask
 
 BOTH = CryptographicUsageMask.ENCRYPT | CryptographicUsageMask.DECRYPT
@@ -121,6 +123,34 @@ def test_a_move_keeps_everything_but_the_owner(server: Administered) -> None:
             )
             assert moved.body["objects"] == 5
         assert await snapshot("lab-1") == before["objects"]
+
+    server.administer(story)
+
+
+def test_operations_in_several_parts_end_with_their_account(server: Administered) -> None:
+    """Whoever has its name later could otherwise go on with them."""
+    set_tenants(server, tenant("lab", accounts=("lab-*",)))
+    request = HashRequest(
+        cryptographic_parameters=CryptographicParameters(
+            hashing_algorithm=HashingAlgorithm.SHA_256
+        ),
+        data=b"one",
+        init_indicator=True,
+    )
+    begin = calls.raw(Operation.HASH, request)
+
+    def owners() -> list[str]:
+        computations = server.dispatcher.server.state.computations.values()
+        return [each.owner[0] for each in computations]
+
+    async def story() -> None:
+        for account in ("lab-1", "lab-2", "other"):
+            await server.request(begin, identity=account)
+        assert owners() == ["tenant:lab:lab-1", "tenant:lab:lab-2", "other"]
+        await server.ask("POST", "/tenants-moves", {"account": "lab-1", "source": "lab"})
+        assert owners() == ["tenant:lab:lab-2", "other"]
+        await server.ask("DELETE", "/tenants/lab")
+        assert owners() == ["other"]
 
     server.administer(story)
 

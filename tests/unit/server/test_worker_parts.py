@@ -6,7 +6,7 @@ import math
 import os
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,9 +29,9 @@ from kmipkit_server.process.crew import Crew
 from kmipkit_server.process.front import Front, as_full
 from kmipkit_server.process.messages import Connect, MakeRoom, Message, Question
 from kmipkit_server.process.questions import NoAnswer, Questions
-from kmipkit_server.process.restarts import LONGEST_DELAY, MAX_FAILED_STARTS, Restarts
 from kmipkit_server.process.supervisor import Supervisor
 from kmipkit_server.process.wire import Authenticated, Silence
+from kmipkit_server.service.ready import Ready
 from kmipkit_server.store.sqlite.turns import Turns
 from trio.abc import Clock
 
@@ -400,52 +400,29 @@ def test_the_limit_of_an_account_counts_the_connections_of_all_workers() -> None
 # --- the crew --------------------------------------------------------------------------------------
 
 
-class Late:
-    """A worker whose process is there only when the server is told to stop; it ends when told so."""
+def test_a_server_is_ready_whichever_workers_have_ended_at_that_moment() -> None:
+    """Even if it is the first one, which another one is about to replace."""
+    crew = SimpleNamespace(members={}, ca="ca.crt", is_stopping=False)
+    said: list[Ready] = []
 
-    number = 1
-    process = None
-    is_ready = has_served = takes_connections = False
-    begun = 0.0
+    async def idle(*_: object) -> None:
+        """Nothing happens."""
 
-    def __init__(self) -> None:
-        self.settled = trio.Event()
-        self._drained = trio.Event()
+    async def work(task_status: trio.TaskStatus[None]) -> None:
+        task_status.started()
 
-    async def run(self) -> int:
-        await self._drained.wait()
-        return 0
+    supervisor: Any = SimpleNamespace(
+        crew=crew, config=Config(), sockets=[], monitoring_sockets=[], _obey=idle, _flush=idle,
+        _work=work, front=SimpleNamespace(acceptor=SimpleNamespace(serve=idle)),
+        computations=SimpleNamespace(run=work),
+    )  # fmt: skip
 
-    def begin(self, *_: object) -> None:
-        """Nothing comes of it."""
+    async def no_signals() -> AsyncIterator[int]:
+        return
+        yield
 
-    def drain(self, _seconds: float) -> None:
-        self._drained.set()
-
-
-def test_a_worker_that_starts_while_the_server_is_told_to_stop_ends_as_well(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Otherwise it would serve until it is killed, and the stop would take that long."""
-    front = Front(ConnectionLimits(), ConnectionEvents())
-
-    async def orders(_number: int, _is_first: bool) -> tuple[bytes, tuple[int, ...]]:
-        return b"", ()
-
-    crew = Crew(1, orders, front)
-
-    async def start(*_: object) -> Late:
-        await trio.lowlevel.checkpoint()
-        crew.stop(60.0)
-        return Late()
-
-    monkeypatch.setattr("kmipkit_server.process.crew.start", start)
-
-    async def run() -> None:
-        with trio.fail_after(5):
-            await crew.run()
-
-    trio.run(run)
+    trio.run(Supervisor.run, supervisor, said.append, no_signals())
+    assert [str(each.ca) for each in said] == ["ca.crt"]
 
 
 def test_a_worker_that_does_not_answer_keeps_no_other_one_from_starting(tmp_path: Path) -> None:
@@ -497,28 +474,6 @@ def test_a_root_key_is_in_use_until_no_worker_opens_the_store_with_it() -> None:
         assert noted == [b""]
 
     trio.run(run)
-
-
-# --- restarts --------------------------------------------------------------------------------------
-
-
-def test_a_worker_is_replaced_at_once_but_not_again_and_again() -> None:
-    restarts = Restarts()
-    delays = [restarts.delay_after(1.0, has_served=True) for _ in range(12)]
-    assert delays[0] == 0
-    assert delays == sorted(delays)
-    assert delays[-1] == LONGEST_DELAY
-    assert restarts.delay_after(3600.0, has_served=True) == 0
-
-
-def test_starts_that_always_fail_are_hopeless() -> None:
-    restarts = Restarts()
-    for _ in range(MAX_FAILED_STARTS):
-        assert not restarts.is_hopeless
-        restarts.delay_after(0.1, has_served=False)
-    assert restarts.is_hopeless
-    restarts.delay_after(0.1, has_served=True)
-    assert not restarts.is_hopeless
 
 
 # --- turns -----------------------------------------------------------------------------------------
