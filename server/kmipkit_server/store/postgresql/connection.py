@@ -42,6 +42,7 @@ def _pattern(pattern: str) -> tuple[str, object]:
 DIALECT = Dialect(
     owner_in="= ANY(:owner)",
     owners=list,
+    one_of=lambda values: ("= ANY(?)", [list(values)]),
     using=lambda table, _: table,
     # As an array, so that the planner cannot turn it into a join.
     member="= ANY(ARRAY({}))".format,

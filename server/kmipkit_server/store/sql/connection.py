@@ -55,6 +55,8 @@ class Dialect:
     """That a column is one of the owners ``:owner``, after the column."""
     owners: Callable[[Collection[int]], object]
     """The value of ``:owner`` for these owners."""
+    one_of: Callable[[Sequence[object]], tuple[str, Sequence[object]]]
+    """That a column is one of these values, after the column, and what is for its placeholders."""
     using: Callable[[str, str], str]
     """A table, with its alias, to be read by an index. Without statistics, SQLite has to be told."""
     member: Callable[[str], str]

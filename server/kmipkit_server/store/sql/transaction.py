@@ -1,14 +1,13 @@
 """Writing records through a connection to the database."""
 
 from abc import abstractmethod
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
 from kmipkit.spec.tags import Tag
 from kmipkit_server.store import index, packing
 from kmipkit_server.store.base import REVISION, Entry, Record, Usage
-from kmipkit_server.store.errors import Damaged, StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.inventory import InventoryTransaction
 from kmipkit_server.store.rotation import rotation_time
@@ -214,11 +213,10 @@ class SQLTransaction(View, InventoryTransaction):
             " WHERE i.attribute = ?",
             (name,),
         )
-        for seq, identifier in rows:
-            with suppress(Damaged):
-                record = self.get(identifier)
-                if record is not None:
-                    rotations.write(self.sql, seq, None, rotation_time(record))
+        found = self.look_up([identifier for _, identifier in rows])
+        for (seq, _), each in zip(rows, found, strict=True):
+            if each.record is not None:
+                rotations.write(self.sql, seq, None, rotation_time(each.record))
 
     def usage(self, owner: str) -> Usage:
         """How much an owner has, with the changes of this transaction."""
