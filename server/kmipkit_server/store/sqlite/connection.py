@@ -10,6 +10,10 @@ from itertools import chain
 from kmipkit_server.store.sql.connection import Dialect, Row, Values
 from kmipkit_server.store.sqlite.errors import as_store_error, sqlite_errors
 
+# A value of a type without an adapter, such as bytes, is asked for a method that adapts it, which takes
+# longer than to insert it.
+sqlite3.register_adapter(bytes, bytearray)
+
 STEPS_PER_TICK = 5000
 """Steps of SQLite's virtual machine between two calls of the progress handler: half a millisecond."""
 TICKS_IN_PLACE = 1
