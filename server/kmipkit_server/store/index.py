@@ -177,6 +177,13 @@ def _fields(cls: type) -> tuple[tuple[str, int], ...]:
 
 def rows(attributes: Iterable[Attribute]) -> set[Row]:
     """The rows of these attributes."""
+    # A set, since one attribute gives a row twice where a field repeats a value, and the index
+    # has each row once.
+    return set(listed(attributes))
+
+
+def listed(attributes: Iterable[Attribute]) -> list[Row]:
+    """The same in the order of the attributes, and perhaps some of them twice."""
     collected: list[Row] = []
     for attribute in attributes:
         if attribute.key not in NOT_INDEXED:
@@ -185,15 +192,16 @@ def rows(attributes: Iterable[Attribute]) -> set[Row]:
                 collected.append(_row_of_date(attribute.key, attribute.value, attribute.index or 0))
             else:
                 _add_rows(collected, attribute)
-    # A set, since one attribute gives a row twice where a field repeats a value, and the index
-    # has each row once.
-    return set(collected)
+    return collected
 
 
 @lru_cache(maxsize=1024)
 def _row_of_date(key: AttributeKey, value: datetime, instance: int) -> Row:
     return name_of(key), WHOLE, date((value - EPOCH) // SECOND), instance
 
+
+NAMES_OF_STANDARD = frozenset({*_TAG_NAMES.values(), "live name"})
+"""The names of attributes in the index that no client has chosen."""
 
 LIVE_NAME = "live name"
 """What the index calls the Name of an object that is not destroyed: a look-up by name need not pass over

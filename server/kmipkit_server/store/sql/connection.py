@@ -4,14 +4,28 @@ The statements in this room are written in the SQL that SQLite and PostgreSQL ha
 placeholders of SQLite (``?`` and ``:name``).
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kmipkit_server.store import index
+
 Values = Sequence[Any] | Mapping[str, Any]
 """The values of the placeholders of a statement."""
 Row = tuple[Any, ...]
+
+INDEX = ("owner", "attribute", "field", "value", "object", "instance")
+"""The columns of the index, ``attribute_index``."""
+
+
+def index_rows(owner: int, seq: int, rows: Iterable[index.Row]) -> list[Row]:
+    """The rows of an object with all columns."""
+    # As bytearrays, since sqlite3 looks for an adapter of bytes, which takes longer than to insert them.
+    return [
+        (owner, attribute, field, bytearray(value), seq, instance)
+        for attribute, field, value, instance in rows
+    ]
 
 
 class Connection(Protocol):
@@ -31,6 +45,9 @@ class Connection(Protocol):
 
     def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows; those that are there already stay as they are."""
+
+    def insert_index(self, owner: int, seq: int, rows: Sequence[index.Row]) -> None:
+        """Insert the rows of an object into the index; those that are there already stay."""
 
     def delete_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Delete the rows with these values."""

@@ -14,7 +14,7 @@ from kmipkit_server.store.rotation import rotation_time
 from kmipkit_server.store.sealing import Sealed, Sealer
 from kmipkit_server.store.sql import entries, rotations
 from kmipkit_server.store.sql.attribute_sets import AttributeSets, own_part
-from kmipkit_server.store.sql.connection import Connection, Dialect, Row
+from kmipkit_server.store.sql.connection import INDEX, Connection, Dialect, Row, index_rows
 from kmipkit_server.store.sql.row_content import (
     ROW_SIZE,
     columns_of,
@@ -103,7 +103,7 @@ class SQLTransaction(View, InventoryTransaction):
         self.usages.change(
             owner, count_of(record), size_of(columns[-1], attribute_set.packed, sealed.material)
         )
-        self._add_rows(owner, seq, index.rows(own) | live_names(record))
+        self.sql.insert_index(owner, seq, [*index.listed(own), *live_names(record)])
         rotations.write(self.sql, seq, None, rotation_time(record))
 
     def update(self, old: Record, new: Record) -> None:
@@ -315,19 +315,8 @@ class SQLTransaction(View, InventoryTransaction):
         )  # fmt: skip
 
     def _remove_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
-        self.sql.delete_rows("attribute_index", _INDEX, _index_rows(owner, seq, rows))
+        self.sql.delete_rows("attribute_index", INDEX, index_rows(owner, seq, sorted(rows)))
 
     def _add_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
         # Rows that another program has left of an object that it removed stop no insert.
-        self.sql.insert_rows("attribute_index", _INDEX, _index_rows(owner, seq, rows))
-
-
-_INDEX = ("owner", "attribute", "field", "value", "object", "instance")
-
-
-def _index_rows(owner: int, seq: int, rows: set[index.Row]) -> list[Row]:
-    # As bytearrays, since sqlite3 looks for an adapter of bytes, which takes longer than to insert them.
-    return [
-        (owner, attribute, field, bytearray(value), seq, instance)
-        for attribute, field, value, instance in sorted(rows)
-    ]
+        self.sql.insert_index(owner, seq, sorted(rows))

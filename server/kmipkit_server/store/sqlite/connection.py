@@ -4,10 +4,11 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 
-from kmipkit_server.store.sql.connection import Dialect, Row, Values
+from kmipkit_server.store import index
+from kmipkit_server.store.sql.connection import INDEX, Dialect, Row, Values, index_rows
 from kmipkit_server.store.sqlite.errors import as_store_error, sqlite_errors
 
 # A value of a type without an adapter, such as bytes, is asked for a method that adapts it, which takes
@@ -70,6 +71,25 @@ def _insertion(table: str, columns: tuple[str, ...], count: int) -> str:
     return f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES {rows}"  # noqa: S608 - names
 
 
+@lru_cache(maxsize=32)
+def _index_insertion(columns: tuple[tuple[str, int, int], ...]) -> str | None:
+    """A statement for rows with these attributes, fields and instances; None if there is none.
+
+    Most new objects have the same ones, so that only owner, object and values are handed over.
+    """
+    if not 0 < len(columns) <= _ROWS_PER_INSERT:
+        return None
+    if not all(attribute in index.NAMES_OF_STANDARD for attribute, _, _ in columns):
+        return None  # a client has chosen it
+    rows = ", ".join(
+        [
+            f"(?1, '{attribute}', {field:d}, ?{number}, ?2, {instance:d})"
+            for number, (attribute, field, instance) in enumerate(columns, start=3)
+        ]
+    )
+    return f"INSERT OR IGNORE INTO attribute_index ({', '.join(INDEX)}) VALUES {rows}"  # noqa: S608 - see above
+
+
 class SQLiteConnection:
     """See :class:`kmipkit_server.store.sql.connection.Connection`."""
 
@@ -119,6 +139,17 @@ class SQLiteConnection:
         for start in range(0, len(rows), _ROWS_PER_INSERT):
             part = rows[start : start + _ROWS_PER_INSERT]
             self.run(_insertion(table, tuple(columns), len(part)), list(chain.from_iterable(part)))
+
+    def insert_index(self, owner: int, seq: int, rows: Sequence[index.Row]) -> None:
+        """Insert the rows of an object into the index."""
+        statement = _index_insertion(
+            tuple([(attribute, field, instance) for attribute, field, _, instance in rows])
+        )
+        if statement is None:
+            self.insert_rows("attribute_index", INDEX, index_rows(owner, seq, rows))
+        else:
+            values = [bytearray(value) for _, _, value, _ in rows]
+            self.run(statement, (owner, seq, *values))
 
     def delete_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Delete the rows with these values."""
