@@ -208,11 +208,23 @@ LIVE_NAME = "live name"
 the others. It is the name of no attribute."""
 
 
+_NAME = name_of(Tag.NAME)
+
+
 def live_names(attributes: Attributes) -> set[Row]:
     """The further rows of an object that is not destroyed."""
     if Tag.NAME not in attributes:
         return set()
     return {(LIVE_NAME, WHOLE, text(name.name_value), 0) for name in attributes.all(Tag.NAME)}
+
+
+def live_names_of(rows: Iterable[Row]) -> list[Row]:
+    """The same from the other rows of the object."""
+    return [
+        (LIVE_NAME, WHOLE, value, 0)
+        for name, field, value, _ in rows
+        if name == _NAME and field == Tag.NAME_VALUE
+    ]
 
 
 def changed_rows(old: Attributes, new: Attributes) -> tuple[set[Row], set[Row]]:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
+from kmipkit.spec.tags import Tag
 from kmipkit_server.store import index, packing
 from kmipkit_server.store.sql.connection import Connection
 
@@ -32,6 +33,8 @@ class AttributeSet(NamedTuple):
     number: int
     packed: bytes
     """Its attributes in their stored form."""
+    may_rotate: bool
+    """Whether it has Rotate Automatic."""
 
 
 class AttributeSets:
@@ -53,10 +56,15 @@ class AttributeSets:
 
         A new set is added to the database.
         """
-        shared = tuple([each for each in attributes.items if each.key in index.SHARED])
-        return self._set_of(shared), own_part(attributes)
+        shared: list[Attribute] = []
+        own: list[Attribute] = []
+        is_shared = index.SHARED.__contains__
+        for each in attributes.items:
+            (shared if is_shared(each.key) else own).append(each)
+        return self.set_of(tuple(shared)), Attributes(tuple(own))
 
-    def _set_of(self, shared: tuple[Attribute, ...]) -> AttributeSet:
+    def set_of(self, shared: tuple[Attribute, ...]) -> AttributeSet:
+        """The set with these attributes, which is added to the database if it is new."""
         # Most new objects have the same attributes in memory as the last ones, which is soon seen.
         identity = tuple(map(id, shared))
         same = self._latest.get(identity)
@@ -90,6 +98,7 @@ class AttributeSets:
         # Sorted, so that the order in which a client sends attributes makes no further sets.
         ordered = sorted(shared, key=lambda each: (index.name_of(each.key), each.index or 0))
         packed = packing.pack(Attributes(tuple(ordered)))
+        may_rotate = any(each.key is Tag.ROTATE_AUTOMATIC for each in shared)
         digest = sha256(packed).digest()
         row = self._connection.one(
             "SELECT number, attributes FROM kinds WHERE digest = ?", (digest,)
@@ -101,7 +110,7 @@ class AttributeSets:
                 self._connection.run(
                     "UPDATE kinds SET attributes = ? WHERE number = ?", (packed, row[0])
                 )
-            return AttributeSet(int(row[0]), packed)
+            return AttributeSet(int(row[0]), packed, may_rotate)
         number = self._connection.insert(
             "INSERT INTO kinds (digest, attributes) VALUES (?, ?)", "number", (digest, packed)
         )
@@ -110,4 +119,4 @@ class AttributeSets:
             ("attribute", "field", "value", "instance", "kind"),
             [(*row, number) for row in index.rows(shared)],
         )
-        return AttributeSet(number, packed)
+        return AttributeSet(number, packed, may_rotate)

@@ -103,8 +103,12 @@ class SQLTransaction(View, InventoryTransaction):
         self.usages.change(
             owner, count_of(record), size_of(columns[-1], attribute_set.packed, sealed.material)
         )
-        self.sql.insert_index(owner, seq, [*index.listed(own), *live_names(record)])
-        rotations.write(self.sql, seq, None, rotation_time(record))
+        rows = index.listed(own)
+        if not record.is_destroyed:
+            rows += index.live_names_of(rows)
+        self.sql.insert_index(owner, seq, rows)
+        if attribute_set.may_rotate:
+            rotations.write(self.sql, seq, None, rotation_time(record))
 
     def update(self, old: Record, new: Record) -> None:
         """Replace an object; only the differences are written."""
