@@ -193,8 +193,8 @@ DATES_IF_GENERATED = (*DATES, Tag.ORIGINAL_CREATION_DATE)
 
 
 @lru_cache(maxsize=64)
-def _dates(
-    now: datetime, requested: frozenset[AttributeKey], generated: bool
+def dates(
+    now: datetime, requested: frozenset[AttributeKey], *, generated: bool
 ) -> tuple[Attribute, ...]:
     """The dates of a new object: those that are made in the same second have the same ones."""
     keys = DATES_IF_GENERATED if generated else DATES
@@ -345,7 +345,7 @@ def _all_attributes(
     pairs = [(attribute.key, attribute.value) for attribute in attributes.items]
     pairs += [pair for pair in derived if pair[1] is not None and pair[0] not in requested_keys]
     all_attributes = _with_indexes(pairs)
-    all_attributes += _dates(call.now, requested_keys, generated)
+    all_attributes += dates(call.now, requested_keys, generated=generated)
     if Tag.SHORT_UNIQUE_IDENTIFIER not in requested_keys:
         short = sha256(identifier.encode()).digest()
         all_attributes.append(Attribute(Tag.SHORT_UNIQUE_IDENTIFIER, short, 0))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, Typ
 import trio
 
 from kmipkit.lifecycle import DESTROYED_STATES, effective_state
-from kmipkit.model.attribute import AttributeKey, Attributes
+from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.spec.enums import ObjectGroupMember, ObjectType, State
 from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
@@ -46,8 +46,8 @@ class Record:
     """
 
     __slots__ = (
-        "_attributes", "_material", "id", "object_type", "owner", "revision", "stored_state",
-        "version",
+        "_attributes", "_material", "divided", "id", "object_type", "owner", "revision",
+        "stored_state", "version",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,7 @@ class Record:
         material: bytes | Callable[[], bytes] | None,
         version: object = None,
         revision: bytes | None = None,
+        divided: tuple[tuple[Attribute, ...], Attributes] | None = None,
     ) -> None:
         """Attributes and material may be functions that read them."""
         self.id = id
@@ -73,6 +74,9 @@ class Record:
         for any other record. It has nothing of the material."""
         self.revision = revision
         """The setting :data:`REVISION` when the object was read, not verified; None if there is none."""
+        self.divided = divided
+        """The attributes that the object shares with others (:data:`.index.SHARED`), and those that it
+        does not share, if that is known."""
 
     def __repr__(self) -> str:
         return f"Record({self.id!r}, {self.object_type.name}, {self.stored_state.name})"
@@ -137,6 +141,7 @@ class Record:
             self._material,
             self.version,
             self.revision,
+            self.divided,
         )
 
     def replace(

@@ -86,7 +86,11 @@ class SQLTransaction(View, InventoryTransaction):
         """Store a new object."""
         owner = self._owner(record.owner)
         sealed = self._sealed(record)
-        attribute_set, own = self._sets.split(record.attributes)
+        if record.divided is None:
+            attribute_set, own = self._sets.split(record.attributes)
+        else:
+            shared, own = record.divided
+            attribute_set = self._sets.set_of(shared)
         columns = columns_of(record, own)
         mac = self._mac(record, columns[-1], attribute_set.packed, sealed)
         seq = self.sql.insert(
