@@ -37,6 +37,9 @@ class AttributeSet(NamedTuple):
     """Whether it has Rotate Automatic."""
 
 
+_NO_SET: tuple[tuple[Attribute, ...] | None, AttributeSet] = (None, AttributeSet(0, b"", False))
+
+
 class AttributeSets:
     """The sets of a database, for the connection that writes."""
 
@@ -45,6 +48,8 @@ class AttributeSets:
         self._sets: dict[tuple[tuple[AttributeKey, Any, int | None], ...], AttributeSet] = {}
         self._latest: dict[tuple[int, ...], tuple[tuple[Attribute, ...], AttributeSet]] = {}
         """The same by the identities of the attributes."""
+        self._last = _NO_SET
+        """The attributes that were looked for last, and their set."""
 
     def connect(self, connection: Connection) -> None:
         """Go on with another connection."""
@@ -66,6 +71,12 @@ class AttributeSets:
     def set_of(self, shared: tuple[Attribute, ...]) -> AttributeSet:
         """The set with these attributes, which is added to the database if it is new."""
         # Most new objects have the same attributes in memory as the last ones, which is soon seen.
+        if shared is self._last[0]:
+            return self._last[1]
+        self._last = shared, self._known_set(shared)
+        return self._last[1]
+
+    def _known_set(self, shared: tuple[Attribute, ...]) -> AttributeSet:
         identity = tuple(map(id, shared))
         same = self._latest.get(identity)
         if same is not None:
@@ -93,6 +104,7 @@ class AttributeSets:
         """Read the database again: sets may have been deleted, or added and rolled back."""
         self._sets.clear()
         self._latest.clear()
+        self._last = _NO_SET
 
     def _find_or_add(self, shared: Sequence[Attribute]) -> AttributeSet:
         # Sorted, so that the order in which a client sends attributes makes no further sets.
