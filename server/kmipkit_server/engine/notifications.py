@@ -9,7 +9,7 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,8 +28,7 @@ PUT_AT_ONCE = 64
 """After how many for an account a process looks whether it has too many: to count them takes time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(NamedTuple):
     """A new or changed object of which an account is notified."""
 
     operation: Operation
